@@ -1,0 +1,59 @@
+# Every target does its own set-up; the environment is made once and reused.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS ?= runs
+PORT ?= 8501
+
+.PHONY: run train app sample test check format lint types bench clean
+
+run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
+	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
+	$(MAKE) --no-print-directory app
+
+train: $(VENV)/.run  ## train only
+	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
+
+app: $(VENV)/.run  ## the dashboard on the runs that are there
+	$(BIN)/streamlit run app.py --server.port $(PORT) -- --runs $(RUNS) sample_runs
+
+sample: $(VENV)/.run  ## make the committed sample runs anew
+	$(BIN)/python sample_runs/make.py
+
+test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
+	$(BIN)/pytest
+
+check: format lint types test  ## what CI runs
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## what is measured, printed as tables
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# A Chromium for the browser tests: on PATH, else Debian's package, else Playwright's own build.
+$(VENV)/.browser: $(VENV)/.dev
+	$(BIN)/python tests/e2e/find_browser.py --install
+	touch $@

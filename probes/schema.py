@@ -1,0 +1,203 @@
+"""The one registry of what a run log holds: keys, statistics, units, labels, regimes, format version.
+
+Everything that names a statistic takes the name, unit, colour and definition from here: the recorder, the
+reader, the figures' labels, the command line, the page Reference and the docs. Adding a statistic is adding
+one entry to `STATISTICS`. No torch, no streamlit, no pandas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FORMAT_MAJOR = 1
+FORMAT_MINOR = 0
+FORMAT_VERSION = f"{FORMAT_MAJOR}.{FORMAT_MINOR}"
+
+KEYS: dict[str, str] = {"step": "int64", "layer": "int16", "neuron": "int32"}
+"""Key columns of `neurons/` and their dtypes; rows are unique by them."""
+
+BLOCK_STEPS = 256  # recorded steps a full block file covers; with ROW_GROUP_NEURONS it serves both reading directions
+ROW_GROUP_NEURONS = 64
+PYRAMID = (16, 256)  # recorded steps a bucket, finest first
+
+Cost = Literal["S", "P", "D"]
+COSTS: dict[str, str] = {
+    "S": "streaming: from sums over the batch that the step has computed anyway",
+    "P": "probe: needs the run's fixed probe batch",
+    "D": "derived when the log is read",
+}
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What a per-neuron number is, said once.
+
+    `over_dimensions` is how K latent dimensions become one number a neuron; `neutral` is what an absent
+    column means (None: absent means not measured); `good` is the direction of "good", where there is one.
+    """
+
+    name: str
+    label: str
+    symbol: str
+    unit: str
+    formula: str
+    meaning: str
+    cost: Cost
+    source: str
+    caveat: str = ""
+    stored: bool = True
+    over_dimensions: Literal["sum", "mean"] = "mean"
+    neutral: float | None = None
+    colors: Literal["Cividis", "Viridis", "diverging"] = "Viridis"
+    log: bool = False
+    good: Literal["high", "low"] | None = None
+
+    @property
+    def title(self) -> str:
+        """Label with its unit, as axes and column heads show it."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+_ALL = [
+    Statistic(
+        "mean", "Posterior mean", "E[μ]", "prior sd", "E_b[μ_i(x_b)]",
+        "Where the neuron's distribution sits, averaged over the inputs of the batch.",
+        "S", "Kingma & Welling 2014", colors="diverging",
+    ),
+    Statistic(
+        "variance", "Posterior variance", "E[σ²]", "prior sd²", "E_b[σ_i²(x_b)]",
+        "How wide one input's posterior is on average: 1 is the prior, near 0 is a point.",
+        "S", "Kingma & Welling 2014", log=True,
+    ),
+    Statistic(
+        "kl", "KL", "KL", "nats", "E_b[KL(q(z_i|x_b) ‖ p(z_i))], summed over latent dimensions",
+        "What the neuron pays for leaving its prior.",
+        "S", "Kingma & Welling 2014",
+        caveat="Above 0 does not mean information: a mean of 2 with sd 1 for every input pays 2 nats and tells nothing.",
+        over_dimensions="sum", colors="Cividis",
+    ),
+    Statistic(
+        "information", "Information", "I", "nats",
+        "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior",
+        "How much the neuron's distribution depends on its input.",
+        "S", "maximum-entropy bound on I(x; z_i)",
+        caveat="A Gaussian upper estimate; under an autoregressive prior, of what is new.",
+        over_dimensions="sum", colors="Cividis",
+    ),
+    Statistic(
+        "spread", "Spread", "Var[μ]", "prior sd²", "Var_b[μ_i(x_b)]",
+        "How much the posterior mean moves with the input.",
+        "S", "Burda, Grosse & Salakhutdinov 2016, active units", log=True,
+    ),
+    Statistic(
+        "mismatch", "Mismatch", "M", "nats", "Σ_k KL( Normal(E r, E[v] + Var r) ‖ Normal(0, 1) )",
+        "What is paid because the aggregate posterior is not the prior: it tells nothing about the input.",
+        "S", "ELBO surgery, Hoffman & Johnson 2016", over_dimensions="sum", colors="Cividis", good="low",
+    ),
+    Statistic(
+        "past", "Past", "P", "nats", "E[ φ² σ'² / (2 s²) ]",
+        "What an autoregressive prior costs because the past itself is uncertain.",
+        "S", "Kingma & Welling 2014; expectation over the predecessor's posterior",
+        over_dimensions="sum", neutral=0.0, colors="Cividis",
+    ),
+    Statistic(
+        "persistence", "Persistence", "φ̂", "", "slope of μ_i(x_t) on μ_i(x_{t−stride}), centred per series",
+        "How much of the neuron's mean is carried from one position of the data to the next.",
+        "S", "first-order autoregression",
+        caveat="Memory is what exceeds the input's own slope: overlapping windows alone give a high one.",
+        colors="diverging",
+    ),
+    Statistic(
+        "innovation", "Innovation variance", "Var[ε]", "prior sd²", "Var[ μ_i(x_t) − φ̂ μ_i(x_{t−stride}) ], centred per series",
+        "How much of the mean is new at each position of the data.",
+        "S", "first-order autoregression", log=True,
+    ),
+    Statistic(
+        "active_share", "Active share", "a", "share of inputs", "E_b[ KL_i(x_b) > floor + 0.01 ]",
+        "For which share of the inputs the neuron leaves its prior.",
+        "S", "Bonheme & Grzes 2021", neutral=None,
+    ),
+    Statistic(
+        "mu2", "Mean energy", "E[μ²]", "prior sd²", "E_{b,k}[μ²]",
+        "The energy that the homeostatic band regulates.",
+        "S", "Variational Distributional Neuron, arXiv 2602.18250", log=True,
+    ),
+    Statistic(
+        "clamp_share", "Clamped share", "", "share of values", "E_{b,k}[σ at a limit]",
+        "The share of values that reflect a numerical limit and not the network.",
+        "S", "design of this project", neutral=0.0, good="low",
+    ),
+    Statistic(
+        "local_elbo", "Local ELBO", "ELBO_i", "nats", "E log p(target_i | z_i) − KL_i",
+        "How well the neuron alone explains its own input, net of what it pays.",
+        "S", "Variational Distributional Neuron, arXiv 2602.18250", good="high", colors="Cividis",
+    ),
+    Statistic("beta", "KL weight", "β", "", "weight of KL_i in the loss", "How strongly the neuron is pulled to its prior.",
+              "S", "Higgins 2017, beta-VAE", log=True),
+    Statistic("band_low", "Band, lower edge", "", "prior sd²", "lower edge of the band of E[μ²]", "Below it the neuron is too quiet.",
+              "S", "Variational Distributional Neuron, arXiv 2602.18250", log=True),
+    Statistic("band_high", "Band, upper edge", "", "prior sd²", "upper edge of the band of E[μ²]", "Above it the neuron is too loud.",
+              "S", "Variational Distributional Neuron, arXiv 2602.18250", log=True),
+    Statistic("phi", "Prior persistence", "φ", "", "coefficient of the autoregressive prior", "How much the prior expects to be carried over.",
+              "S", "first-order autoregression", neutral=0.0, colors="diverging"),
+    Statistic("whitened_mean", "Whitened mean", "E[r]", "prior sd", "E_b[(μ − m)/s]", "The mean against the neuron's own prior.",
+              "S", "whitening by the prior; absent means the prior is standard", colors="diverging"),
+    Statistic("prior_variance", "Prior variance", "s²", "", "variance of the prior", "Width of the neuron's prior.",
+              "S", "design of this project", neutral=1.0),
+    Statistic(
+        "contraction", "Contraction", "c", "", "1 − E[σ²]",
+        "How far the posterior has shrunk from the stationary prior: 0 is the prior, 1 is a point.",
+        "D", "Schad, Betancourt & Vasishth 2019",
+        caveat="Negative when the posterior is wider than the prior. A contracted neuron can still tell nothing (frozen).",
+        stored=False,
+    ),
+    Statistic(
+        "kl_above_floor", "KL above the floor", "KL − δ", "nats", "KL − Σ_k ½ ln(1 + φ²)",
+        "What is paid beyond the least that an autoregressive prior always costs.",
+        "D", "delta-VAE, Razavi 2019", stored=False, over_dimensions="sum", colors="Cividis",
+    ),
+    Statistic(
+        "half_life", "Half-life", "t½", "t", "stride · ln(1/2) / ln|φ̂|, infinite at |φ̂| ≥ 1",
+        "After how many positions of the data half of the mean is forgotten.",
+        "D", "first-order autoregression", stored=False, log=True,
+    ),
+]
+
+STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _ALL}
+
+
+@dataclass(frozen=True)
+class Regime:
+    """One regime of a neuron: its code in the log, the rule's words, how to read it, what to do, its colour."""
+
+    code: int
+    name: str
+    rule: str
+    reading: str
+    advice: str
+    color: str
+
+
+REGIMES: tuple[Regime, ...] = (
+    Regime(0, "living", "otherwise", "healthy", "nothing to do", "#009E73"),
+    Regime(1, "non-finite", "any NaN or Inf", "broken",
+           "stop; look at the step before, lower the learning rate", "#000000"),
+    Regime(2, "saturated", "clamped share > 0.10", "the numbers reflect the limit",
+           "widen the limits, choose another sigma_init", "#CC79A7"),
+    Regime(3, "exploded", "contraction < -0.1", "wider than the prior", "raise beta, check the prior", "#D55E00"),
+    Regime(4, "dead", "information < 0.005, contraction < 0.05, |whitened mean| < 0.1", "posterior = prior",
+           "lower beta, use homeostasis", "#7F7F7F"),
+    Regime(5, "offset", "information < 0.005, contraction < 0.05", "pays KL, tells nothing",
+           "centre, lower beta", "#B8A000"),
+    Regime(6, "frozen", "information < 0.005", "certain whatever the input",
+           'use sigma "input", lower beta', "#56B4E9"),
+    Regime(7, "deterministic", "contraction > 0.99", "an ordinary scalar neuron",
+           "raise beta, set a sigma floor", "#0072B2"),
+    Regime(8, "over-energetic", "variance + spread + mean² > 4, or mu2 above its band by 2 %",
+           "ignores the prior's scale", "homeostasis, projection", "#E69F00"),
+    Regime(9, "mixed", "active share between 0.1 and 0.9", "lives for some inputs",
+           "nothing: look at which", "#66C2A5"),
+)
+LIVING_REGIMES = (0, 9)
+"""Codes that count in the living share: living and mixed."""

@@ -1,0 +1,1 @@
+"""The training core: networks whose neurons compute with distributions."""
