@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample test check format lint types bench clean
+.PHONY: run train app sample test check format lint types bench bench-log clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -34,8 +34,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## what is measured, printed as tables
-	$(BIN)/python -m benchmarks
+bench: bench-log  ## all that is measured, as tables in docs/benchmarks.md
+
+bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
+	$(BIN)/python -m benchmarks.log
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
