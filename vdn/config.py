@@ -1,0 +1,137 @@
+"""The resolved configuration of a run: every choice that makes it what it is, commented field by field.
+
+A field is a command-line flag (`sigma_init` is `--sigma-init`) and a key of a TOML file; the resolved whole is stored with
+the run. `None` stands for "the task's own", and `resolve` puts that in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+
+class ConfigError(ValueError):
+    """A choice that cannot be; the message names it and says what can."""
+
+
+def _choice(default: Any, doc: str, *options: Any) -> Any:
+    return field(default=default, metadata={"doc": doc, "options": options})
+
+
+def _number(default: Any, doc: str, low: float, high: float = float("inf")) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+def _text(default: str, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Config:
+    """See the fields' docs; ConfigError for a value outside its range."""
+
+    # data
+    data: str = _text("nyc", "data set: nyc, digits, diabetes or csv:PATH")
+    columns: str = _text("", "columns of the CSV, comma-separated; all numeric ones without it")
+    window: int | None = _number(None, "rows that the network sees (nyc 168, csv 336)", 2)
+    horizon: int | None = _number(None, "rows that it forecasts (nyc 24, csv 96)", 1)
+    stride: int = _number(24, "rows between an origin and its predecessor", 1)
+    season: int = _number(24, "rows of the seasonal baseline's period", 1)
+    split: str = _text("0.7,0.1,0.2", "shares of training, validation and test rows, in order of time")
+    split_rows: str = _text("", "the same as counts of rows, for example 8640,2880,2880")
+    # network
+    layers: int = _number(3, "layers of neurons", 1, 64)
+    neurons: int = _number(256, "neurons a layer", 1, 65536)
+    latent_dim: int = _choice(1, "latent dimensions a neuron (K)", 1, 2, 4, 8, 16)
+    sigma: str = _choice("input", "what sigma depends on", "shared", "per_neuron", "input")
+    sigma_init: float = _number(1.0, "sigma at the start, in prior sds: 1 is the prior", 1e-4, 10)
+    mean_gain: float = _number(0.1, "factor on the initial weights of mu: small starts at the prior", 0)
+    pool: str = _choice("mean", "how a neuron's K draws become one number", "mean", "sum", "sum_sqrt")
+    prior: str = _choice("standard", "prior of the neurons", "standard", "autoregressive")
+    phi: float = _number(0.6, "persistence that an autoregressive prior expects (its start, if learned)", -0.999, 0.999)
+    learn_phi: bool = field(default=False, metadata={"doc": "learn phi, one a neuron"})
+    encoder: str | None = _choice(None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal")
+    normalise: str | None = _choice(
+        None, "an example in units of its own mean and sd (series window, rows none)", "window", "none"
+    )
+    read_first: bool = field(default=True, metadata={"doc": "the head also reads the first layer's sample linearly"})
+    twin: bool = field(default=False, metadata={"doc": "train the deterministic twin instead: sigma 0, no KL"})
+    # objective and optimiser
+    beta: float | None = _number(None, "weight of the KL (series 0.02, digits and diabetes 0.001)", 0)
+    steps: int | None = _number(None, "optimiser steps", 1)
+    batch: int = _number(256, "rows a step: half origins, half their predecessors", 2)
+    draws: int = _number(1, "draws a row in training (S)", 1)
+    lr: float = _number(1e-3, "highest learning rate of AdamW (one cycle: linear rise, cosine fall)", 0)
+    warmup_share: float = _number(0.1, "share of the steps in which the learning rate rises", 0, 1)
+    weight_decay: float = _number(0.01, "weight decay of AdamW", 0)
+    clip_grad: float = _number(1.0, "limit of the gradient's norm", 0)
+    # running
+    seed: int = _number(0, "seed of initial weights, batches and noise", 0, 2**31)
+    device: str = _text("cpu", "device to train on: cpu, cuda, cuda:0 ...")
+    threads: int = _number(0, "threads of the CPU; 0 leaves torch's choice", 0)
+    # log
+    record_every: int = _number(1, "record the neurons every so many steps", 1)
+    record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
+    precision: str = _choice("full", "numbers in the log", "full", "10bit")
+    validate_every: int = _number(250, "steps between validations", 1)
+    checkpoint: str = _choice("full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model")
+    probe_inputs: int = _number(64, "inputs of the fixed probe batch", 0)
+    probe_times: int = _number(24, "probe batches kept over a run, at geometric steps", 0)
+    test_draws: int = _number(64, "draws of the final test (S)", 1)
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in dataclasses.fields(self):
+            value, meta, flag = getattr(self, item.name), item.metadata, "--" + item.name.replace("_", "-")
+            kinds = get_args(hints[item.name]) or (hints[item.name],)
+            if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
+                object.__setattr__(self, item.name, value := float(value))
+            if type(value) not in kinds:
+                raise ConfigError(
+                    f"{flag} takes {' or '.join(kind.__name__ for kind in kinds if kind is not type(None))}, not {value!r}"
+                )
+            if value is None:
+                continue
+            if "options" in meta and value not in meta["options"]:
+                raise ConfigError(f"{flag} is one of {', '.join(map(str, meta['options']))}, not {value!r}")
+            if "low" in meta and not meta["low"] <= value <= meta["high"]:
+                upper = "" if meta["high"] == float("inf") else f" and at most {meta['high']:g}"
+                raise ConfigError(f"{flag} must be at least {meta['low']:g}{upper}, this is {value:g}")
+
+
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {
+    "nyc": {"window": 168, "horizon": 24, "encoder": "linear", "normalise": "window", "beta": 0.02, "steps": 2000},
+    "csv": {"window": 336, "horizon": 96, "encoder": "linear", "normalise": "window", "beta": 0.02, "steps": 2000},
+    "digits": {"window": 64, "horizon": 10, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1500},
+    "diabetes": {"window": 10, "horizon": 1, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1000},
+}
+
+
+def resolve(config: Config) -> Config:
+    """`config` with its data set's own values where it has None. ConfigError for an unknown data set."""
+    kind = config.data.split(":", 1)[0]
+    if kind not in TASK_DEFAULTS or (kind == "csv") != config.data.startswith("csv:"):
+        raise ConfigError(f"unknown data set {config.data!r}: take nyc, digits, diabetes or csv:PATH")
+    own = {name: value for name, value in TASK_DEFAULTS[kind].items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **own)
+
+
+def from_dict(values: dict[str, Any], base: Config | None = None) -> Config:
+    """A configuration from names and values, over `base`. ConfigError for a name that is no field."""
+    known = {item.name for item in dataclasses.fields(Config)}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"unknown setting {name!r}; the settings are {', '.join(sorted(known))}")
+    return dataclasses.replace(base or Config(), **values)
+
+
+def from_toml(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, keys as the fields are called. ConfigError when it cannot be read."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+    return {name.replace("-", "_"): value for name, value in values.items()}

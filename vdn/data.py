@@ -1,0 +1,258 @@
+"""Data sets as training tasks: windows of series that forecast what follows, and rows of tables.
+
+Forecasting is channel-independent: an example is one series' window of `window` values and the `horizon` values after it,
+named by its origin t, the position of the first target. Splits follow time and own their targets; windows may reach back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vdn.config import Config
+
+NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+MIN_TRAIN_SD = 1e-8  # a column that varies less in training cannot be scaled
+SHUFFLE_SEED = 0  # of the rows of digits and diabetes: one split for all seeds, so that runs compare
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message says which part and what to do."""
+
+
+class Batch(NamedTuple):
+    """Examples x (B, inputs) with targets y, (B, H) numbers or (B,) classes.
+
+    series: (B/2,) series of each origin when the second half of the rows holds the predecessors of the first, else None.
+    """
+
+    x: Tensor
+    y: Tensor
+    series: Tensor | None = None
+
+
+def read_table(path: Path, columns: str = "") -> tuple[np.ndarray, list[str]]:
+    """Numeric columns of a CSV as (rows, columns) float64 and their names; a column of times is left out.
+
+    columns: comma-separated names, all numeric columns without it. Raises DataError for a file that is missing, no CSV,
+    without numbers or with gaps.
+    """
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    try:
+        frame = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if columns:
+        names = [name.strip() for name in columns.split(",")]
+        missing = [name for name in names if name not in frame.columns]
+        if missing:
+            raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}")
+        frame = frame[names]
+    times = [name for name in frame.columns[:1] if str(name).lower() in ("date", "time", "datetime", "timestamp", "t")]
+    numeric = frame.drop(columns=times).select_dtypes("number")
+    if numeric.empty:
+        raise DataError(f"{path} has no column of numbers; a series is a numeric column, a time column may stand beside it")
+    if columns and len(numeric.columns) < len(frame.columns):
+        text = next(name for name in frame.columns if name not in numeric.columns)
+        raise DataError(f"column {text!r} of {path} does not hold numbers")
+    values = numeric.to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise DataError(f"column {numeric.columns[column]!r} of {path} has a gap at data row {row + 1}; fill or remove it first")
+    return values, [str(name) for name in numeric.columns]
+
+
+def split_rows(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
+    """Ends of the training, validation and test rows, from shares ("0.7,0.1,0.2") or from counts ("8640,2880,2880").
+
+    Raises DataError when they are not three positive numbers or exceed the rows.
+    """
+    text = counts or split
+    try:
+        parts = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise DataError(f"a split is three numbers with commas between, this is {text!r}") from error
+    if len(parts) != 3 or min(parts) <= 0:
+        raise DataError(f"a split is three positive numbers, this is {text!r}")
+    if counts:
+        ends = np.cumsum([int(part) for part in parts])
+        if ends[-1] > rows:
+            raise DataError(f"split of {counts} rows asks for {ends[-1]}, the data has {rows}")
+        return int(ends[0]), int(ends[1]), int(ends[2])
+    if sum(parts) > 1 + 1e-9:
+        raise DataError(f"the shares of a split sum to at most 1, these are {text}")
+    first = int(rows * parts[0])
+    second = first + int(rows * parts[1])
+    return first, second, min(rows, second + round(rows * parts[2]))
+
+
+@dataclass
+class ForecastTask:
+    """Windows of series, scaled by the training rows' mean and sd alone.
+
+    values (C, T) float32 scaled; ends: (train, validation, test) ends of rows; stride: how far back a predecessor's origin
+    lies, in rows; season: period of the seasonal baseline, in rows.
+    """
+
+    values: Tensor
+    names: list[str]
+    ends: tuple[int, int, int]
+    window: int
+    horizon: int
+    stride: int
+    season: int
+    kind: Literal["forecast"] = "forecast"
+    pairs: bool = True
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            first, last = self.origins(split)
+            if last <= first:
+                raise DataError(
+                    f"the {split} split has no room for a window of {self.window} with a horizon of {self.horizon} "
+                    f"and a predecessor {self.stride} rows before; take smaller ones or more rows"
+                )
+
+    @property
+    def inputs(self) -> int:
+        return self.window
+
+    @property
+    def outputs(self) -> int:
+        return self.horizon
+
+    def origins(self, split: Split) -> tuple[int, int]:
+        """First origin and one past the last: every target lies in the split, in training the predecessor's too."""
+        index = SPLITS.index(split)
+        start = 0 if index == 0 else self.ends[index - 1]
+        earliest = self.window + self.stride
+        return max(start, earliest), self.ends[index] - self.horizon + 1
+
+    def count(self, split: Split) -> int:
+        """Origins of the split, over all series."""
+        first, last = self.origins(split)
+        return self.values.shape[0] * (last - first)
+
+    def locate(self, split: Split, index: Tensor) -> tuple[Tensor, Tensor]:
+        """(series, origin) of examples 0 .. count - 1, in order (series, origin)."""
+        first, last = self.origins(split)
+        return index // (last - first), first + index % (last - first)
+
+    def batch(self, split: Split, index: Tensor, pairs: bool = False) -> Batch:
+        """Examples by number, (n,); with `pairs` followed by their predecessors: 2n rows."""
+        series, origin = self.locate(split, index)
+        at, rows = origin, series
+        if pairs:
+            at, rows = torch.cat([origin, origin - self.stride]), torch.cat([series, series])
+        spans = self.values.unfold(1, self.window + self.horizon, 1)
+        span = spans[rows, at - self.window]
+        return Batch(span[:, : self.window], span[:, self.window :], series if pairs else None)
+
+    def to(self, device: torch.device) -> ForecastTask:
+        """The same task with its values on `device`."""
+        return ForecastTask(self.values.to(device), self.names, self.ends, self.window, self.horizon, self.stride, self.season)
+
+
+def forecast_task(
+    path: Path,
+    window: int,
+    horizon: int,
+    stride: int,
+    season: int,
+    split: str = "0.7,0.1,0.2",
+    counts: str = "",
+    columns: str = "",
+) -> ForecastTask:
+    """Series of a CSV as a forecasting task; see `read_table`, `split_rows` and `ForecastTask`. Raises DataError."""
+    for name, value in (("window", window), ("horizon", horizon), ("stride", stride), ("season", season)):
+        if value < 1:
+            raise DataError(f"{name} must be at least 1, this is {value}")
+    if season > window:
+        raise DataError(f"the season of {season} rows does not fit into a window of {window}")
+    values, names = read_table(path, columns)
+    ends = split_rows(len(values), split, counts)
+    train = values[: ends[0]]
+    mean, sd = train.mean(0), train.std(0)
+    flat = [name for name, s in zip(names, sd, strict=True) if s < MIN_TRAIN_SD]
+    if flat:
+        raise DataError(f"column {flat[0]!r} of {path} is constant in the training rows; leave it out with --columns")
+    scaled = torch.from_numpy(((values - mean) / sd).T.astype(np.float32).copy())
+    return ForecastTask(scaled, names, ends, window, horizon, stride, season)
+
+
+@dataclass
+class RowTask:
+    """Independent rows: inputs x (rows, D) scaled by the training rows, targets y (rows, 1) likewise or classes (rows,)."""
+
+    x: Tensor
+    y: Tensor
+    ends: tuple[int, int, int]
+    names: list[str]
+    outputs: int
+    kind: Literal["regression", "classification"]
+    pairs: bool = False
+
+    @property
+    def inputs(self) -> int:
+        return self.x.shape[1]
+
+    def count(self, split: Split) -> int:
+        """Rows of the split."""
+        index = SPLITS.index(split)
+        return self.ends[index] - (self.ends[index - 1] if index else 0)
+
+    def batch(self, split: Split, index: Tensor, pairs: bool = False) -> Batch:
+        """Examples by number, (n,). ValueError for pairs: rows have no predecessors."""
+        if pairs:
+            raise ValueError("rows of a table have no predecessors")
+        at = index + (self.ends[SPLITS.index(split) - 1] if split != "train" else 0)
+        return Batch(self.x[at], self.y[at])
+
+    def to(self, device: torch.device) -> RowTask:
+        """The same task with its values on `device`."""
+        return RowTask(self.x.to(device), self.y.to(device), self.ends, self.names, self.outputs, self.kind)
+
+
+Task = ForecastTask | RowTask
+
+
+def row_task(name: Literal["digits", "diabetes"], split: str, seed: int = SHUFFLE_SEED) -> RowTask:
+    """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once by `seed`.
+
+    Raises DataError for a split that cannot be.
+    """
+    from sklearn.datasets import load_diabetes, load_digits
+
+    x, y = (load_digits if name == "digits" else load_diabetes)(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(x))
+    x, y = x[order].astype(np.float64), y[order]
+    ends = split_rows(len(x), split)
+    sd = x[: ends[0]].std(0)
+    scaled = (x - x[: ends[0]].mean(0)) / np.where(sd < MIN_TRAIN_SD, 1, sd)  # blank corners of the images stay 0
+    inputs = torch.from_numpy(scaled.astype(np.float32))
+    names = [f"x{i}" for i in range(x.shape[1])]
+    if name == "digits":
+        return RowTask(inputs, torch.from_numpy(y.astype(np.int64)), ends, names, 10, "classification")
+    target = (y - y[: ends[0]].mean()) / y[: ends[0]].std()
+    return RowTask(inputs, torch.from_numpy(target.astype(np.float32))[:, None], ends, names, 1, "regression")
+
+
+def load(config: Config) -> Task:
+    """The task of a resolved configuration. Raises DataError, naming what cannot be used."""
+    if config.data in ("digits", "diabetes"):
+        return row_task("digits" if config.data == "digits" else "diabetes", config.split)
+    assert config.window is not None
+    assert config.horizon is not None
+    path = NYC if config.data == "nyc" else Path(config.data.removeprefix("csv:")).expanduser()
+    return forecast_task(
+        path, config.window, config.horizon, config.stride, config.season, config.split, config.split_rows, config.columns
+    )

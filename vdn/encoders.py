@@ -1,0 +1,62 @@
+"""Encoders: the deterministic maps from an example to the features that the first layer of neurons reads."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ENCODERS = ("linear", "mlp", "trend_seasonal")
+
+
+class LinearEncoder(nn.Module):
+    """One linear map (B, inputs) -> (B, width)."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(inputs, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x)
+
+
+class MlpEncoder(nn.Module):
+    """Two linear maps with a GELU between, (B, inputs) -> (B, width): for rows of a table and small images."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.gelu(self.first(x)))
+
+
+class TrendSeasonalEncoder(nn.Module):
+    """A window (B, inputs) split into its moving average and the rest, each with a linear map of its own; their sum.
+
+    kernel: width of the moving average (25 as in DLinear, Zeng et al. 2023); the window's ends are repeated.
+    """
+
+    def __init__(self, inputs: int, width: int, kernel: int = 25) -> None:
+        super().__init__()
+        if kernel % 2 == 0 or kernel > 2 * inputs:
+            raise ValueError(f"the moving average needs an odd kernel shorter than two windows of {inputs}, this is {kernel}")
+        self.kernel = kernel
+        self.trend, self.seasonal = nn.Linear(inputs, width), nn.Linear(inputs, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach = self.kernel // 2
+        padded = torch.cat([x[:, :1].expand(-1, reach), x, x[:, -1:].expand(-1, reach)], 1)
+        trend = F.avg_pool1d(padded[:, None], self.kernel, 1)[:, 0]
+        return self.trend(trend) + self.seasonal(x - trend)
+
+
+def make_encoder(kind: str, inputs: int, width: int) -> nn.Module:
+    """The encoder called `kind`, one of `ENCODERS`; ValueError for another name."""
+    if kind == "linear":
+        return LinearEncoder(inputs, width)
+    if kind == "mlp":
+        return MlpEncoder(inputs, width)
+    if kind == "trend_seasonal":
+        return TrendSeasonalEncoder(inputs, width)
+    raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, this is {kind!r}")

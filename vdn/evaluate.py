@@ -1,0 +1,224 @@
+"""Scores of a trained network, of its twin and of naive forecasts, and statistics pooled over a whole split."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from probes.moments import Moments
+from probes.regimes import classify
+from probes.schema import LIVING_REGIMES
+from vdn.data import Batch, ForecastTask, RowTask, Split, Task
+from vdn.network import Output, VariationalNetwork
+from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior, VariationalNeurons
+from vdn.objective import class_nll
+from vdn.priors import AutoregressivePrior
+from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
+
+COVERAGE_LEVELS = (50, 80, 95)  # per cent
+ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
+CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
+
+
+def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
+    """Example numbers of a split in chunks that fit into memory with `draws` draws each; `limit`: that many, evenly spread."""
+    count = task.count(split)
+    taken = count if limit is None else min(limit, count)
+    index = (torch.arange(taken, dtype=torch.float64) * (count / taken)).long() if taken < count else torch.arange(count)
+    yield from index.split(max(1, ROWS_AT_ONCE // draws))
+
+
+@torch.no_grad()
+def scores(
+    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, limit: int | None = None, crps: bool = True
+) -> dict[str, Any]:
+    """Scores of `network` on a split with `draws` draws an example, averaged over all examples and outputs.
+
+    mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit; coverage
+    {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint, nll_marginal (equal), ece.
+    """
+    device = network.neuron_layers[0].mean.weight.device
+    generator = torch.Generator(device).manual_seed(seed)
+    was_training = network.training
+    network.eval()
+    sums: dict[str, float] = defaultdict(float)
+    seen = 0
+    confident: list[Tensor] = []
+    for index in chunks(task, split, draws, limit):
+        batch = task.batch(split, index.to(device))
+        output = network(batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
+        part = (
+            _class_sums(output, batch, confident)
+            if output.scale is None
+            else _number_sums(output.mean, output.scale, batch.y, crps)
+        )
+        for name, value in part.items():
+            sums[name] += value * len(index)
+        seen += len(index)
+    network.train(was_training)
+    result = {name: value / seen for name, value in sums.items()}
+    if confident:
+        result["ece"] = calibration_error(torch.cat(confident, 1))
+    return _nest(result)
+
+
+def _number_sums(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[str, float]:
+    centre = mean.mean(0)
+    values = {
+        "mse": (y - centre).square().mean(),
+        "mae": (y - centre).abs().mean(),
+        "nll_joint": mixture_nll(y, mean, scale, "joint"),
+        "nll_marginal": mixture_nll(y, mean, scale, "marginal"),
+    }
+    if crps:
+        values["crps"] = mixture_crps(y, mean, scale)
+    for level in COVERAGE_LEVELS:
+        values[f"coverage.{level}"] = coverage(y, mean, scale, level / 100)
+    return {name: value.item() for name, value in values.items()}
+
+
+def _class_sums(output: Output, batch: Batch, confident: list[Tensor]) -> dict[str, float]:
+    probability = F.softmax(output.mean, -1).mean(0)
+    confidence, choice = probability.max(-1)
+    right = (choice == batch.y).to(confidence.dtype)
+    confident.append(torch.stack([confidence, right]))
+    nll = class_nll(output.mean, batch.y).mean().item()
+    return {"accuracy": right.mean().item(), "nll_joint": nll, "nll_marginal": nll}
+
+
+def calibration_error(pairs: Tensor, bins: int = CALIBRATION_BINS) -> float:
+    """Expected calibration error from (2, n): confidence and whether right; mean |accuracy - confidence| over equal bins."""
+    confidence, right = pairs
+    which = (confidence * bins).long().clamp_max(bins - 1)
+    gap = torch.zeros(bins, dtype=confidence.dtype, device=confidence.device).index_add_(0, which, right - confidence)
+    return (gap.abs().sum() / confidence.numel()).item()
+
+
+def _nest(flat: dict[str, float]) -> dict[str, Any]:
+    """{"coverage.80": x} -> {"coverage": {"80": x}}."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        head, _, tail = name.partition(".")
+        if tail:
+            nested.setdefault(head, {})[tail] = value
+        else:
+            nested[head] = value
+    return nested
+
+
+def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
+    """Scores of naive forecasts: "last_value" and "seasonal_naive" for series, the training mean or class shares for rows.
+
+    Each gets the Gaussian of its training residuals, one sd a horizon step, so that every score exists.
+    """
+    if isinstance(task, RowTask):
+        return _row_baselines(task, split)
+    result = {}
+    for name, forecast in (("last_value", _last_value), ("seasonal_naive", _seasonal)):
+        scale = torch.zeros(task.horizon, dtype=torch.float64)
+        for index in chunks(task, "train", 1):
+            batch = task.batch("train", index)
+            scale += (batch.y - forecast(batch.x, task)).double().square().sum(0)
+        scale = (scale / task.count("train")).sqrt().float()
+        sums: dict[str, float] = defaultdict(float)
+        for index in chunks(task, split, 1):
+            batch = task.batch(split, index)
+            for key, value in _single_scores(batch.y, forecast(batch.x, task), scale).items():
+                sums[key] += value * len(index)
+        result[name] = _nest({key: value / task.count(split) for key, value in sums.items()})
+    return result
+
+
+def _last_value(x: Tensor, task: ForecastTask) -> Tensor:
+    return x[:, -1:].expand(-1, task.horizon)
+
+
+def _seasonal(x: Tensor, task: ForecastTask) -> Tensor:
+    ahead = torch.arange(task.horizon, device=x.device) % task.season
+    return x[:, x.shape[1] - task.season + ahead]
+
+
+def _single_scores(y: Tensor, mean: Tensor, scale: Tensor) -> dict[str, float]:
+    nll = gaussian_nll(y, mean, scale).item()
+    values = {
+        "mse": (y - mean).square().mean().item(),
+        "mae": (y - mean).abs().mean().item(),
+        "nll_joint": nll,
+        "nll_marginal": nll,
+        "crps": gaussian_crps(y, mean, scale).item(),
+    }
+    return values | {f"coverage.{level}": coverage(y, mean, scale, level / 100).item() for level in COVERAGE_LEVELS}
+
+
+def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
+    train = task.batch("train", torch.arange(task.count("train"))).y
+    y = task.batch(split, torch.arange(task.count(split))).y
+    if task.kind == "classification":
+        share = torch.bincount(train, minlength=task.outputs).float() / len(train)
+        nll = -math.fsum(share[y].clamp_min(torch.finfo(share.dtype).tiny).log().tolist()) / len(y)
+        return {"class_shares": {"accuracy": (y == share.argmax()).float().mean().item(), "nll_joint": nll, "nll_marginal": nll}}
+    mean, scale = train.mean(0), train.std(0, correction=0)
+    return {"training_mean": _nest(_single_scores(y, mean.expand_as(y), scale))}
+
+
+def new_pool(task: Task) -> Moments:
+    """An empty pool of one layer's statistics for batches of `task`."""
+    n_series = task.values.shape[0] if isinstance(task, ForecastTask) else 1
+    return Moments(n_series=n_series, sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+
+
+def observe(pool: Moments, posterior: Posterior, layer: VariationalNeurons, batch: Batch) -> None:
+    """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with them.
+
+    Under an autoregressive prior only rows with a past count: predecessors stand under another prior.
+    """
+    mu, sigma = posterior.mu.detach(), posterior.sigma.detach()
+    if batch.series is None:
+        pool.update(mu, sigma, kl=posterior.kl.detach())
+        return
+    half = len(mu) // 2
+    series = batch.series.repeat_interleave(half // len(batch.series))  # rows of draws: b S + s
+    if isinstance(layer.prior, AutoregressivePrior):
+        spread = sigma.expand_as(mu)
+        pool.update(
+            mu[:half],
+            spread[:half],
+            kl=posterior.kl[:half].detach(),
+            phi=layer.prior.phi.detach(),
+            previous_mu=mu[half:],
+            previous_sigma=spread[half:],
+            series=series,
+        )
+    else:
+        pool.update(mu, sigma, kl=posterior.kl.detach(), previous_mu=mu[half:], series=series)
+
+
+@torch.no_grad()
+def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, seed: int) -> list[dict[str, np.ndarray]]:
+    """Per-neuron statistics of each layer, pooled over every example of a split with its predecessor.
+
+    One dictionary a layer, name -> (N,); none for a twin.
+    """
+    device = network.neuron_layers[0].mean.weight.device
+    generator = torch.Generator(device).manual_seed(seed)
+    pools: list[Moments] = []
+    for index in chunks(task, split, 2):
+        batch = task.batch(split, index.to(device), task.pairs)
+        output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
+        pools = pools or [new_pool(task) for _ in output.posteriors]
+        for pool, posterior, layer in zip(pools, output.posteriors, network.neuron_layers, strict=bool(pools)):
+            observe(pool, posterior, layer, batch)
+    return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
+
+
+def living_share(statistics: dict[str, np.ndarray], latent_dim: int) -> float:
+    """Share of a layer's neurons whose regime is living or mixed."""
+    return float(classify(pd.DataFrame(statistics), latent_dim=latent_dim).isin(LIVING_REGIMES).mean())

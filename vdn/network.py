@@ -1,0 +1,205 @@
+"""Networks of variational neurons: encoder, L layers of neurons, head, and no path around the neurons.
+
+Draw s of a layer feeds draw s of the next: nothing is averaged before the head. The residual stream starts after the first
+layer's sample, so that all that the head knows of the input, but for a window's own mean and sd, has been sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vdn.encoders import make_encoder
+from vdn.neuron import Pooling, Posterior, SigmaMode, VariationalNeurons
+from vdn.priors import AutoregressivePrior, Prior, StandardNormalPrior
+
+WINDOW_SD_FLOOR = 0.05  # in training sds: below it a flat window's noise would be blown up to unit size
+SCALE_FLOOR = 0.01  # of the observation scale, in the window's units: a density must not become a spike
+
+Normalisation = Literal["window", "none"]
+Task = Literal["forecast", "regression", "classification"]
+Edit = Callable[[int, Tensor], Tensor]
+"""(layer, z (S, B, N, K)) -> z: replaces a layer's draws, as ablations, traversals and the no-bypass test do."""
+
+
+class Output(NamedTuple):
+    """What a network computed for a batch.
+
+    mean (S, B, H): predicted means, or logits for classification; scale (S, B, H): observation sds, None for classification;
+    posteriors: one a layer, none for the twin. Beyond the first layer each draw has a posterior of its own, since its input
+    was sampled: their batch is B S rows, row = b S + s. features: what each layer read, in the same order.
+    """
+
+    mean: Tensor
+    scale: Tensor | None
+    posteriors: list[Posterior]
+    features: list[Tensor]
+
+
+class VariationalNetwork(nn.Module):
+    """Encoder -> `layers` layers of `neurons` variational neurons -> head.
+
+    inputs: numbers an example; outputs: numbers predicted (H) or classes; task: what the head predicts;
+    latent_dim, sigma, pool, sigma_init: as in `VariationalNeurons`; prior: "standard" or "autoregressive" with phi, learn_phi;
+    normalise: "window" subtracts each example's own mean and divides by its sd, and undoes both in the prediction;
+    mean_gain: factor on the initial weights of mu, small values start the neurons at their prior;
+    read_first: whether the head also reads the first layer's sample linearly.
+
+    Raises ValueError for a choice that does not exist.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        layers: int = 3,
+        neurons: int = 256,
+        latent_dim: int = 1,
+        sigma: SigmaMode = "input",
+        pool: Pooling = "mean",
+        sigma_init: float = 0.5,
+        mean_gain: float = 1.0,
+        prior: Literal["standard", "autoregressive"] = "standard",
+        phi: float = 0.6,
+        learn_phi: bool = False,
+        encoder: str = "linear",
+        normalise: Normalisation = "window",
+        task: Task = "forecast",
+        read_first: bool = True,
+    ) -> None:
+        super().__init__()
+        if layers < 1 or neurons < 1:
+            raise ValueError(f"a network needs at least one layer and one neuron, these are {layers} and {neurons}")
+        if prior not in ("standard", "autoregressive"):
+            raise ValueError(f'prior must be "standard" or "autoregressive", this is {prior!r}')
+        if normalise not in ("window", "none"):
+            raise ValueError(f'normalise must be "window" or "none", this is {normalise!r}')
+        self.task, self.normalise, self.outputs = task, normalise, outputs
+
+        def make_prior() -> Prior:
+            return AutoregressivePrior(neurons, phi, learn_phi) if prior == "autoregressive" else StandardNormalPrior()
+
+        self.encoder = make_encoder(encoder, inputs, neurons)
+        self.layers = nn.ModuleList(
+            VariationalNeurons(neurons, neurons, latent_dim, sigma, pool, make_prior(), sigma_init) for _ in range(layers)
+        )
+        with torch.no_grad():
+            for layer in self.neuron_layers:
+                layer.mean.weight.mul_(mean_gain)
+                layer.mean.bias.zero_()
+        self.norms = nn.ModuleList(nn.LayerNorm(neurons) for _ in range(layers))  # before layers 2 .. L and before the head
+        self.head = nn.Linear(neurons, outputs if task == "classification" else 2 * outputs)
+        self.read = nn.Linear(neurons, outputs, bias=False) if read_first else None
+
+    @property
+    def neuron_layers(self) -> list[VariationalNeurons]:
+        """The layers of neurons, typed."""
+        return [layer for layer in self.layers if isinstance(layer, VariationalNeurons)]
+
+    def draw_noise(self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Standard normal noise for one forward pass, (S, B, N, K) a layer, from one stream."""
+        layer = self.neuron_layers[0]
+        shape = (len(self.layers), n_samples, batch, layer.neurons, layer.latent_dim)
+        weight = layer.mean.weight
+        return list(torch.randn(shape, dtype=weight.dtype, device=weight.device, generator=generator))
+
+    def forward(
+        self,
+        x: Tensor,
+        n_samples: int = 1,
+        pairs: bool = False,
+        noise: Sequence[Tensor] | None = None,
+        edit: Edit | None = None,
+    ) -> Output:
+        """Predictions and posteriors for examples x (B, inputs).
+
+        n_samples: draws S; pairs: the second half of the batch holds the predecessors of the first;
+        noise: as `draw_noise` returns it, drawn from torch's global stream without it; edit: replaces draws.
+        """
+        batch = x.shape[0]
+        x, centre, spread = self.window(x)
+        noise = self.draw_noise(batch, n_samples) if noise is None else noise
+        context: Literal["pairs"] | None = "pairs" if pairs else None
+        posteriors: list[Posterior] = []
+        features = [self.encoder(x)]
+        stream = first = x.new_zeros(())
+        for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
+            if index == 0:
+                posterior = layer(features[0], n_samples, context, noise[0])
+            else:
+                posterior = layer(features[-1], 1, context, _rows(noise[index])[None])
+            posteriors.append(posterior)
+            activation = posterior.activation
+            if edit is not None:
+                draws = posterior.z if index == 0 else _draws(posterior.z[0], n_samples)
+                edited = edit(index, draws)
+                activation = layer.pool(edited if index == 0 else _rows(edited)[None])
+            if index == 0:
+                stream = first = _rows(activation)  # (B S, N)
+            else:
+                stream = stream + activation[0]
+            features.append(F.gelu(norm(stream)))
+        mean, scale = self.predict(features.pop(), first, n_samples, centre, spread)
+        return Output(mean, scale, posteriors, features)
+
+    def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without normalisation)."""
+        if self.normalise == "none":
+            return x, x.new_zeros(()), x.new_ones(())
+        spread, centre = torch.std_mean(x, 1, correction=0, keepdim=True)
+        spread = spread.clamp_min(WINDOW_SD_FLOOR)
+        return (x - centre) / spread, centre, spread
+
+    def predict(self, top: Tensor, first: Tensor, n_samples: int, centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both (B S, N)."""
+        out = self.head(top)
+        linear = self.read(first) if self.read is not None else 0
+        if self.task == "classification":
+            return _draws(out + linear, n_samples), None
+        mean, raw = out.split(self.outputs, -1)
+        scale = F.softplus(raw) + SCALE_FLOOR
+        return centre + spread * _draws(mean + linear, n_samples), spread * _draws(scale, n_samples)
+
+
+class DeterministicTwin(VariationalNetwork):
+    """The same modules with sigma = 0 and no KL: what the neurons' distributions cost or bring is measured against it."""
+
+    def __init__(self, *args, **kwargs) -> None:  # the signature is VariationalNetwork's
+        super().__init__(*args, **kwargs)
+        for layer in self.neuron_layers:
+            layer.log_sigma = nn.Parameter(torch.empty(0), requires_grad=False)
+            layer.prior = StandardNormalPrior()
+
+    def forward(
+        self,
+        x: Tensor,
+        n_samples: int = 1,
+        pairs: bool = False,
+        noise: Sequence[Tensor] | None = None,
+        edit: Edit | None = None,
+    ) -> Output:
+        """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no posterior."""
+        x, centre, spread = self.window(x)
+        features = [self.encoder(x)]
+        stream = first = x.new_zeros(())
+        for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
+            activation = layer.pool(layer.mean(features[-1]).view(x.shape[0], layer.neurons, layer.latent_dim))
+            stream = activation if index == 0 else stream + activation
+            first = activation if index == 0 else first
+            features.append(F.gelu(norm(stream)))
+        mean, scale = self.predict(features.pop(), first, 1, centre, spread)
+        return Output(mean, scale, [], features)
+
+
+def _rows(draws: Tensor) -> Tensor:
+    """(S, B, ...) -> (B S, ...), row = b S + s: halves of the rows are then halves of the batch, as pairs need."""
+    return draws.transpose(0, 1).flatten(0, 1)
+
+
+def _draws(rows: Tensor, n_samples: int) -> Tensor:
+    """(B S, ...) -> (S, B, ...): undoes `_rows`."""
+    return rows.unflatten(0, (-1, n_samples)).transpose(0, 1)

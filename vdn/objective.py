@@ -1,0 +1,61 @@
+"""The objective: distortion and rate in nats per example, and what else a run asks of its neurons.
+
+loss = (1/H) [distortion + sum_layers sum_i beta_i KL_i] + lam_band m_band Band + lam_ar m_ar AR
+       - (1/H) lam_rec sum_i E log p(target_i | z_i)
+with beta = 1 the plain negative evidence bound of an information bottleneck; q(z | x) never sees the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vdn.network import Output
+from vdn.scores import mixture_nll
+
+
+class Loss(NamedTuple):
+    """The loss and its parts: total in nats per predicted number; distortion (NLL) and rate (sum of KL) in nats per example."""
+
+    total: Tensor
+    distortion: Tensor
+    rate: Tensor
+
+
+def distortion(output: Output, target: Tensor) -> Tensor:
+    """NLL of the mixture over draws, nats per example, () : joint for numbers (target (B, H)), categorical for classes (B,)."""
+    if output.scale is not None:
+        return mixture_nll(target, output.mean, output.scale) * target.shape[-1]
+    return class_nll(output.mean, target).mean()
+
+
+def class_nll(logits: Tensor, target: Tensor) -> Tensor:
+    """-ln of the mean over draws of the class probability, (B,), for logits (S, B, C) and classes (B,)."""
+    log_p = F.log_softmax(logits, -1).gather(-1, target.expand(logits.shape[0], -1)[..., None])[..., 0]
+    return torch.log(torch.tensor(float(logits.shape[0]))) - torch.logsumexp(log_p, 0)
+
+
+def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float]) -> Loss:
+    """Distortion plus weighted rate for targets (B, H) or classes (B,); `betas`: one (N,) or a number a layer.
+
+    The further terms are added by whoever asks for them, on the same scale (see the module).
+    """
+    outputs = target.shape[-1] if output.scale is not None else 1
+    nll = distortion(output, target)
+    means = [posterior.kl.mean(0) for posterior in output.posteriors]  # (N,) a layer
+    weighted, rate = torch.zeros_like(nll), torch.zeros_like(nll)
+    for kl, beta in zip(means, betas, strict=bool(means)):
+        weighted = weighted + (kl * beta).sum()
+        rate = rate + kl.detach().sum()
+    return Loss((nll + weighted) / outputs, nll.detach(), rate)
+
+
+def ramp(steps_done: int, warmup: int, length: int) -> float:
+    """Multiplier of a term at g optimiser steps done: 0 while g < warmup, then linear to 1 over `length` steps (0: a step)."""
+    if steps_done < warmup:
+        return 0.0
+    return 1.0 if length <= 0 else min(1.0, (steps_done - warmup) / length)

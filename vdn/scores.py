@@ -1,0 +1,116 @@
+"""Proper scores of Gaussian and Gaussian-mixture forecasts, in closed form.
+
+Shapes: y (B, H); a single forecast has mean and scale broadcastable to y, a mixture of S equally weighted draws has them
+(S, B, H). Scores average over all elements; `reduction="none"` keeps them. NLL in nats, CRPS and pinball in y's unit.
+Sources: Gneiting & Raftery 2007; Grimit et al. 2006 for the CRPS of a mixture.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Reduction = Literal["mean", "none"]
+HALF_LN_TAU = 0.5 * math.log(2 * math.pi)
+CHUNK_ELEMENTS = 1 << 21  # elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
+
+
+def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    if reduction not in ("mean", "none"):
+        raise ValueError(f'reduction must be "mean" or "none", this is {reduction!r}')
+    return values.mean() if reduction == "mean" else values
+
+
+def _cdf(x: Tensor) -> Tensor:
+    return torch.special.ndtr(x)
+
+
+def gaussian_nll(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """-ln Normal(y; mean, scale^2), nats per element."""
+    u = (y - mean) / scale
+    return _reduce(0.5 * u * u + torch.log(scale) + HALF_LN_TAU, reduction)
+
+
+def gaussian_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """CRPS of Normal(mean, scale^2): scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/scale."""
+    u = (y - mean) / scale
+    density = torch.exp(-0.5 * u * u - HALF_LN_TAU)
+    return _reduce(scale * (u * (2 * _cdf(u) - 1) + 2 * density - 1 / math.sqrt(math.pi)), reduction)
+
+
+def pinball(y: Tensor, mean: Tensor, scale: Tensor, taus: Tensor | list[float], reduction: Reduction = "mean") -> Tensor:
+    """Quantile loss of Normal(mean, scale^2) at the levels `taus` (T,); without reduction (T, B, H).
+
+    Raises ValueError for a level outside (0, 1).
+    """
+    levels = torch.as_tensor(taus, dtype=mean.dtype, device=mean.device)
+    if not bool(((levels > 0) & (levels < 1)).all()):
+        raise ValueError(f"taus must lie in (0, 1), these are {levels.tolist()}")
+    levels = levels.reshape(-1, *([1] * y.dim()))
+    error = y - (mean + scale * torch.special.ndtri(levels))
+    return _reduce(torch.maximum(levels * error, (levels - 1) * error), reduction)
+
+
+def mixture_nll(
+    y: Tensor, mean: Tensor, scale: Tensor, kind: Literal["joint", "marginal"] = "joint", reduction: Reduction = "mean"
+) -> Tensor:
+    """NLL of a mixture of S draws, mean and scale (S, B, H), in nats per predicted number.
+
+    "joint": -ln[(1/S) sum_s prod_h p_sh] / H, without reduction (B,);
+    "marginal": -ln[(1/S) sum_s p_sh], without reduction (B, H).
+    """
+    log_p = -gaussian_nll(y, mean, scale, "none")  # (S, B, H)
+    draws = math.log(log_p.shape[0])
+    if kind == "joint":
+        return _reduce((draws - torch.logsumexp(log_p.sum(-1), 0)) / y.shape[-1], reduction)
+    if kind == "marginal":
+        return _reduce(draws - torch.logsumexp(log_p, 0), reduction)
+    raise ValueError(f'kind must be "joint" or "marginal", this is {kind!r}')
+
+
+def _absolute(d: Tensor, s: Tensor) -> Tensor:
+    """A(d, s) = E|d + s e|, e standard normal: 2 s phi(d/s) + d (2 Phi(d/s) - 1)."""
+    u = d / s
+    return torch.exp(-0.5 * u * u).mul_(s).mul_(math.sqrt(2 / math.pi)).addcmul_(d, torch.erf(u.mul_(math.sqrt(0.5))))
+
+
+@torch.no_grad()
+def mixture_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Exact CRPS of the marginal mixtures, mean and scale (S, B, H); without reduction (B, H). A score: it has no gradient.
+
+    mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)); the pairs are taken once each and in chunks.
+    """
+    draws = mean.shape[0]
+    shape = y.shape
+    flat_mean, flat_scale, flat_y = mean.reshape(draws, -1), scale.expand_as(mean).reshape(draws, -1), y.reshape(-1)
+    first, second = torch.triu_indices(draws, draws, 1, device=mean.device)
+    parts = []
+    size = max(1, CHUNK_ELEMENTS // max(1, draws * draws // 2))
+    for at in range(0, flat_y.numel(), size):
+        m, s, target = flat_mean[:, at : at + size], flat_scale[:, at : at + size], flat_y[at : at + size]
+        variance = s * s
+        # s = s' contributes A(0, sqrt(2) s) = 2 s / sqrt(pi); each pair s < s' stands for two.
+        same = 2 / math.sqrt(math.pi) * s.sum(0)
+        cross = _absolute(m[first] - m[second], (variance[first] + variance[second]).sqrt_()).sum(0)
+        parts.append(_absolute(target - m, s).mean(0) - 0.5 * (same + 2 * cross) / draws**2)
+    return _reduce(torch.cat(parts).reshape(shape), reduction)
+
+
+def pit(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Probability integral transform F(y), (B, H), of a forecast or, for mean and scale (S, B, H), of the mixture."""
+    values = _cdf((y - mean) / scale)
+    return values.mean(0) if values.dim() > y.dim() else values
+
+
+def coverage(y: Tensor, mean: Tensor, scale: Tensor, level: float, reduction: Reduction = "mean") -> Tensor:
+    """Share of y inside the central interval of probability `level`: (1 - level)/2 <= F(y) <= (1 + level)/2.
+
+    Exact for mixtures too. Raises ValueError for a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), this is {level}")
+    u = pit(y, mean, scale)
+    return _reduce(((u >= (1 - level) / 2) & (u <= (1 + level) / 2)).to(u.dtype), reduction)

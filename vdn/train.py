@@ -1,0 +1,270 @@
+"""Training as a run: the loop, what it tells the log, validation, the final test, a clean end when asked to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from probes import Recorder
+from vdn.config import Config, ConfigError
+from vdn.data import Batch, load
+from vdn.evaluate import baselines, living_share, new_pool, observe, pooled_statistics, scores
+from vdn.network import Output
+from vdn.scores import pit
+from vdn.trainer import Trainer, save_checkpoint
+
+VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8  # enough to see the trend; the test takes every example and S = 64
+PROGRESS_SECONDS = 0.2  # between two calls of the progress function
+BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a progress display shows: optimiser steps done and in all, loss and rate (nats), living share or None."""
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    living_share: float | None
+
+
+def geometric_steps(count: int, steps: int) -> set[int]:
+    """About `count` step numbers from 0 to steps - 1, dense at first and ever wider apart, both ends among them."""
+    if count < 1:
+        return set()
+    return {int(step) for step in np.rint(np.geomspace(1, steps, count)) - 1} | {0, steps - 1}
+
+
+class Watcher:
+    """Gathers statistics on the device while a network trains and hands them to the log a block at a time.
+
+    It reads `trainer` and writes `recorder`; training does not depend on it.
+    """
+
+    def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
+        config = trainer.config
+        self.trainer, self.recorder = trainer, recorder
+        self.recorded = geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1}
+        self.probed = geometric_steps(config.probe_times, trainer.steps) if config.probe_inputs else set()
+        self.probe_batch = self._probe_batch(config.probe_inputs)
+        self._steps: list[int] = []
+        self._statistics: list[list[dict[str, Tensor]]] = []  # one list of layers a recorded step
+        self._scalars: list[tuple[int, int, dict[str, Tensor]]] = []
+        self._living: float | None = None
+        self.loss = self.rate = float("nan")
+
+    def _probe_batch(self, inputs: int) -> Batch:
+        """The same examples all through a run: the validation split's, evenly spread."""
+        task = self.trainer.task
+        count = task.count("validation")
+        return task.batch("validation", torch.arange(min(inputs, count), device=self.trainer.device) * count // max(1, inputs))
+
+    def before(self, step: int) -> None:
+        """Before optimiser step `step`: the posteriors of the probe batch, where they are due."""
+        if step in self.probed:
+            self._probe(step)
+
+    def after(self, step: int, batch: Batch, output: Output, scalars: dict[str, Tensor]) -> None:
+        """After optimiser step `step`: the statistics of what the network computed before the update."""
+        self._scalars.append((step, self.trainer.order.epoch(step), scalars))
+        if output.posteriors and (step in self.recorded or step % self.trainer.config.record_every == 0):
+            self._steps.append(step)
+            self._statistics.append([self._observe(layer, output, batch) for layer in range(len(output.posteriors))])
+            if len(self._steps) >= BUFFERED_STEPS:
+                self.flush()
+
+    def _observe(self, layer: int, output: Output, batch: Batch) -> dict[str, Tensor]:
+        pool = new_pool(self.trainer.task)
+        observe(pool, output.posteriors[layer], self.trainer.network.neuron_layers[layer], batch)
+        return pool.result()
+
+    def flush(self) -> None:
+        """Moves what is buffered to the log."""
+        if self._scalars:
+            for step, epoch, scalars in self._scalars:
+                for name, value in scalars.items():
+                    self.recorder.scalar(step, name, float(value), split="train", epoch=epoch)
+            last = self._scalars[-1][2]
+            self.loss, self.rate = float(last["loss"]), float(last["rate"])
+            self._scalars.clear()
+        if self._steps:
+            shares = []
+            for layer in range(len(self._statistics[0])):
+                rows = [statistics[layer] for statistics in self._statistics]
+                block = {name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0]}
+                self.recorder.record_block(self._steps, layer, block)
+                shares.append(living_share({name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim))
+            self._living = sum(shares) / len(shares)
+            self._steps, self._statistics = [], []
+
+    def living_share(self) -> float | None:
+        """Share of living neurons at the last recorded step that reached the log; None for a twin."""
+        return self._living
+
+    @torch.no_grad()
+    def _probe(self, step: int) -> None:
+        """Posteriors and forecasts of the probe batch; its noise has a generator of its own, so that training is not touched."""
+        network, batch, config = self.trainer.network, self.probe_batch, self.trainer.config
+        generator = torch.Generator(self.trainer.device).manual_seed(config.seed)
+        noise = network.draw_noise(len(batch.x), VALIDATION_DRAWS, generator)
+        output = network(batch.x, VALIDATION_DRAWS, noise=noise)
+        for layer, posterior in enumerate(output.posteriors):
+            neurons = network.neuron_layers[layer]
+            draws = 1 if layer == 0 else VALIDATION_DRAWS
+            # Beyond the first layer an input has a posterior for each draw of what lies below: the log keeps the first draw's.
+            mu = neurons.pool(posterior.mu)[::draws]
+            sigma = neurons.pool_sd(posterior.sigma).expand(len(posterior.mu), -1)[::draws]
+            self.recorder.probe(step, layer, mu=mu.cpu().numpy(), sigma=sigma.cpu().numpy())
+        if output.scale is not None:
+            self.recorder.predictions(step, prediction_frame(output, batch.y))
+
+
+def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:
+    """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance, pit."""
+    assert output.scale is not None
+    inputs, horizon = torch.meshgrid(torch.arange(y.shape[0]), torch.arange(y.shape[1]), indexing="ij")
+    columns = {
+        "input": inputs,
+        "horizon": horizon,
+        "y": y,
+        "mean": output.mean.mean(0),
+        "latent_variance": output.mean.var(0, correction=0),
+        "observation_variance": output.scale.square().mean(0),
+        "pit": pit(y, output.mean, output.scale),
+    }
+    return pd.DataFrame({name: values.flatten().cpu().numpy() for name, values in columns.items()})
+
+
+class Interrupt:
+    """Ctrl-C or SIGTERM, noticed between two steps: a step is never torn, so that the checkpoint is exact."""
+
+    requested = False
+
+    def _ask(self, signum: int, frame: FrameType | None) -> None:
+        if self.requested and signum == signal.SIGINT:
+            raise KeyboardInterrupt  # asked twice: at once
+        self.requested = True
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Listens for SIGINT and SIGTERM while the block runs."""
+    interrupt = Interrupt()
+    before = {number: signal.signal(number, interrupt._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_name(config: Config, now: datetime) -> str:
+    """A readable name: what, with what, when, for example nyc-3x256-beta0.02-seed0-20261123-181500."""
+    data = Path(config.data.removeprefix("csv:")).stem if config.data.startswith("csv:") else config.data
+    kind = "twin" if config.twin else f"beta{config.beta:g}"
+    return f"{data}-{config.layers}x{config.neurons}-{kind}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
+
+
+def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
+    """The folder of a new run, not made yet. ConfigError when `out` holds something already."""
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"{out} is not empty; give a new folder, or resume the run that is there")
+        return out
+    name = run_name(config, datetime.now(UTC))
+    folder, number = runs / name, 2
+    while folder.exists():
+        folder, number = runs / f"{name}-{number}", number + 1
+    return folder
+
+
+def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Callable[[Progress], None] | None = None) -> str:
+    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and checkpoint up to date."""
+    config = trainer.config
+    watcher = Watcher(trainer, recorder)
+    shown = 0.0
+    with interruptible() as interrupt:
+        while trainer.done < trainer.steps and not interrupt.requested:
+            step = trainer.done
+            watcher.before(step)
+            batch, output, scalars = trainer.step()
+            watcher.after(step, batch, output, scalars)
+            if trainer.done % config.validate_every == 0 and trainer.done < trainer.steps:
+                watcher.flush()
+                validate(trainer, recorder)
+                save_checkpoint(trainer, run)
+            if report is not None and time.monotonic() - shown > PROGRESS_SECONDS:
+                watcher.flush()
+                report(Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share()))
+                shown = time.monotonic()
+        watcher.flush()
+        validate(trainer, recorder)
+        save_checkpoint(trainer, run)
+    return "finished" if trainer.done == trainer.steps else "interrupted"
+
+
+def validate(trainer: Trainer, recorder: Recorder) -> None:
+    """Scores of the present network on part of the validation split, as scalars of the log."""
+    result = scores(trainer.network, trainer.task, "validation", VALIDATION_DRAWS, trainer.config.seed, VALIDATION_EXAMPLES)
+    write_scores(recorder, trainer.done - 1, "validation", result)
+
+
+def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, Any]) -> None:
+    """Scores as scalars: coverage {"80": x} becomes coverage_80."""
+    for name, value in result.items():
+        for level, number in value.items() if isinstance(value, dict) else [("", value)]:
+            recorder.scalar(step, f"{name}_{level}" if level else name, number, split=split)
+
+
+def layer_list(config: Config) -> list[dict[str, Any]]:
+    """The manifest's layers: none for the twin, which has no distributions."""
+    if config.twin:
+        return []
+    layer = {"neurons": config.neurons, "latent_dim": config.latent_dim, "prior": config.prior}
+    return [{"name": f"layer {index + 1}", **layer} for index in range(config.layers)]
+
+
+def train(config: Config, run: Path, report: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+    """Trains a run from its resolved configuration into the folder `run` and tests it; returns status and scores.
+
+    Raises ConfigError or DataError before anything is written.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    task = load(config)
+    trainer = Trainer(config, task)
+    with Recorder(run, layer_list(config), config=dataclasses.asdict(config), precision=config.precision) as recorder:
+        return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))
+
+
+def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> dict[str, Any]:
+    """Tests a finished training, closes the log, returns {"status", "model", "baselines"}; an interrupted one is only closed."""
+    summary: dict[str, Any] = {"status": status}
+    if status == "finished":
+        config = trainer.config
+        summary["model"] = scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
+        pooled = pooled_statistics(trainer.network, trainer.task, "test", config.seed)
+        for layer, statistics in enumerate(pooled):
+            recorder.evaluation(trainer.done - 1, "test", layer, **statistics)
+        summary["model"]["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
+        summary["model"]["living_share"] = [living_share(statistics, config.latent_dim) for statistics in pooled] or None
+        summary["baselines"] = baselines(trainer.task, "test")
+        numbers = {name: value for name, value in summary["model"].items() if name not in ("rate", "living_share")}
+        write_scores(recorder, trainer.done - 1, "test", numbers)
+        for name, values in summary["baselines"].items():
+            write_scores(recorder, trainer.done - 1, f"test {name}", values)
+    recorder.close(status=status)
+    return summary
