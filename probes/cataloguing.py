@@ -1,0 +1,84 @@
+"""The catalog of a folder of runs: one row a run, from manifests alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from probes import manifest
+from probes.manifest import RunError
+
+COLUMNS = (
+    "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
+    "living_share", "scores", "sparklines", "config", "tags", "notes", "dropped", "error",
+)  # fmt: skip
+NOTES = "notes.json"
+
+
+def catalog(folder: str | Path) -> pd.DataFrame:
+    """One row a run below `folder` (its direct subfolders), newest first; a run that cannot be read has its reason in `error`.
+
+    Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
+    living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step, value],
+    ...]}), config, tags, notes, dropped, error. Raises RunError when the folder is not there.
+    """
+    root = Path(folder)
+    try:
+        with os.scandir(root) as entries:
+            names = sorted(entry.path for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"{root} is not a folder: name one that holds runs, or make a run first") from error
+    rows = []
+    for path in names:
+        stamp = _stamp(f"{path}/{manifest.FILE}")
+        if stamp is None:
+            continue
+        row = dict(_row(path, stamp, _stamp(f"{path}/{NOTES}")))
+        row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
+        rows.append(row)
+    rows.sort(key=lambda row: row["created"] or "", reverse=True)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """(modified, size) of a file, None when it is not there: what decides whether it is read again."""
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return info.st_mtime_ns, info.st_size
+
+
+@lru_cache(maxsize=8192)
+def _row(path: str, stamp: tuple[int, int], notes_stamp: tuple[int, int] | None) -> dict[str, Any]:
+    """The row of a run as its manifest of that stamp has it."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name}
+    try:
+        data = manifest.parse(Path(path, manifest.FILE).read_bytes(), path)
+        notes = json.loads(Path(path, NOTES).read_bytes()) if notes_stamp else {}
+    except (OSError, ValueError) as error:
+        return row | {"error": str(error)}
+    steps = data.get("steps") or {}
+    return row | {
+        "name": data.get("name", row["name"]),
+        "created": data.get("created"),
+        "seed": data.get("seed"),
+        "group": data.get("group"),
+        "layers": len(data["layers"]),
+        "neurons": sum(layer["neurons"] for layer in data["layers"]),
+        "steps": steps.get("count", 0),
+        "last_step": steps.get("last"),
+        "living_share": data.get("living_share") or [],
+        "scores": data.get("scores") or {},
+        "sparklines": data.get("sparklines") or {},
+        "config": data.get("config") or {},
+        "tags": notes.get("tags") or [] if isinstance(notes, dict) else [],
+        "notes": notes.get("notes") or "" if isinstance(notes, dict) else "",
+        "dropped": data.get("dropped") or {},
+        "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
+    }

@@ -1,0 +1,151 @@
+"""Small parts become larger ones: folding of one folder of a run, and the pyramid of a full block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from probes.blocks import Slab, buckets, column_rank, concatenate, neuron_groups, write_layers, write_slabs
+from probes.grid import GridFile
+from probes.parts import Part
+from probes.rows import join, write_rows
+from probes.schema import BLOCK_STEPS, PYRAMID
+
+FAN_IN = 16
+"""So many parts of one size are folded early: a slow run's tail stays below 2 x 16 files, a row is rewritten at most thrice."""
+FULL_ROWS = 65_536
+"""Recorded steps (`layers/`) or rows that a full file of a plain table covers: its rows are few and read together."""
+
+LOCAL = pafs.LocalFileSystem()
+
+
+def is_grid(name: str) -> bool:
+    """Whether a folder holds rows (layer, neuron, step) in row groups of 64 neurons."""
+    return name == "neurons" or name.startswith("pyramid/")
+
+
+def pyramid_name(width: int) -> str:
+    return f"pyramid/{width}"
+
+
+class Shelf:
+    """The files that this writer has added to one folder and that are not yet part of a full file."""
+
+    def __init__(self, root: Path, name: str, precision: str, widths: list[int]) -> None:
+        self.name = name
+        self.folder = root / name
+        self.full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
+        self._precision = precision
+        self._widths = widths
+        self._tail: list[tuple[Part, int]] = []
+        self._garbage: list[Path] = []
+
+    def add(self, part: Part, size: int) -> None:
+        """Note a file just written, of `size` steps (rows)."""
+        self._tail.append((part, size))
+
+    def fold(self, everything: bool = False, visit: Callable[[int, Slab], None] | None = None) -> Part | None:
+        """Fold what is due: all when it makes a full file (or `everything`), else the newest 16 of one size.
+
+        Returns the file that now holds them, None when nothing was due. `visit` sees every (first neuron, slab).
+        """
+        number = len(self._tail) if everything else due([size for _, size in self._tail], self.full)
+        if not number:
+            return None
+        group = self._tail[-number:]
+        parts = [part for part, _ in group]
+        folded = fold_parts(self.folder, parts, self._precision, self._widths, visit)
+        self._garbage += [self.folder / part.name for part in parts if part != folded]
+        self._tail[-number:] = [(folded, sum(size for _, size in group))]
+        if sum(size for _, size in self._tail) >= self.full:
+            self._tail.clear()
+        return folded
+
+    def take_garbage(self) -> list[Path]:
+        """Files that were folded since the last call: now to be deleted."""
+        garbage, self._garbage = self._garbage, []
+        return garbage
+
+
+def due(sizes: list[int], full: int) -> int:
+    """How many of the newest files to fold now, 0 for none. sizes: oldest first."""
+    if sum(sizes) >= full:
+        return len(sizes)
+    limit = FAN_IN
+    while limit < full:
+        number = next((i for i, size in enumerate(reversed(sizes)) if size >= limit), len(sizes))
+        if number >= FAN_IN:
+            return number
+        limit *= FAN_IN
+    return 0
+
+
+def fold_parts(
+    folder: Path, parts: list[Part], precision: str, widths: list[int], visit: Callable[[int, Slab], None] | None = None
+) -> Part:
+    """Write consecutive parts as one and return it; the old files are left for the caller to delete.
+
+    `visit` sees each (first neuron, slab) that passes. One part alone is not rewritten.
+    """
+    folded = Part(parts[0].first, parts[-1].last)
+    if not is_grid(folder.name if folder.name == "neurons" else f"{folder.parent.name}/{folder.name}"):
+        if len(parts) > 1:
+            write_rows(folder / folded.name, join([pq.ParquetFile(folder / part.name).read() for part in parts]), precision)
+        return folded
+    files = [GridFile(LOCAL, str(folder / part.name), widths) for part in parts]
+    try:
+        passing = _merged(files, widths, visit)
+        if len(files) > 1:
+            names = sorted({name for file in files for name in file.columns}, key=column_rank)
+            nullable = {name for name in names if any(file.may_lack(name) for file in files)}
+            write_slabs(folder / folded.name, passing, names, nullable, precision)
+        elif visit:
+            for _ in passing:
+                pass
+    finally:
+        for file in files:
+            file.close()
+    return folded
+
+
+def _merged(files: list[GridFile], widths: list[int], visit: Callable[[int, Slab], None] | None) -> Iterator[tuple[int, Slab]]:
+    """(first neuron, slab) of every row group of every layer, the files' steps one after the other."""
+    for layer in sorted({layer for file in files for layer in file.layers}):
+        for group, (start, _) in enumerate(neuron_groups(widths[layer])):
+            slab = concatenate([file.slab(layer, group) for file in files if layer in file.layers])
+            if visit:
+                visit(start, slab)
+            yield start, slab
+
+
+class PyramidBuilder:
+    """Collects the buckets of one block while its row groups pass, and writes a part for each level."""
+
+    def __init__(self, widths: Sequence[int] = PYRAMID) -> None:
+        self._groups: dict[int, dict[int, list[Slab]]] = {width: {} for width in widths}
+
+    def visit(self, first_neuron: int, slab: Slab) -> None:
+        for width, layers in self._groups.items():
+            layers.setdefault(slab.layer, []).append(buckets(slab, width))
+
+    def write(self, root: Path, part: Part, precision: str) -> dict[str, int]:
+        """Write `pyramid/WIDTH/part` for each level; returns the steps (buckets) of each folder's new part."""
+        sizes = {}
+        for width, layers in self._groups.items():
+            slabs = [stack_neurons(groups) for _, groups in sorted(layers.items())]
+            write_layers(root / pyramid_name(width) / part.name, slabs, precision)
+            sizes[pyramid_name(width)] = max(slab.steps.size for slab in slabs)
+        return sizes
+
+
+def stack_neurons(groups: list[Slab]) -> Slab:
+    """The row groups of a layer as one slab."""
+    first = groups[0]
+    if len(groups) == 1:
+        return first
+    columns = {name: np.concatenate([slab.columns[name] for slab in groups]) for name in first.columns}
+    return Slab(first.layer, first.steps, columns, first.present)

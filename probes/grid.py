@@ -1,0 +1,223 @@
+"""Reading files of rows (layer, neuron, step) without reading their keys.
+
+Rows are sorted and complete, 64 neurons a row group, layer after layer: a file's footer and the run's widths
+say which row group holds which neurons, and only one `step` column a layer is ever read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from probes.blocks import REGIME, Slab, neuron_groups
+from probes.manifest import RunError
+from probes.parts import Part, list_parts
+from probes.schema import KEYS, ROW_GROUP_NEURONS
+
+MAX_OPEN = 128
+"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1 ms."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a layer lies in a file: its first row group and its number of steps."""
+
+    row_group: int
+    steps: int
+
+
+class GridFile:
+    """One file of `neurons/` or of a level of `pyramid/`. The footer is parsed once, step columns are kept.
+
+    widths: neurons of each layer of the run. Raises RunError when the file is not what its place promises.
+    """
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str, widths: list[int]) -> None:
+        self.path = path
+        self.widths = widths
+        self._filesystem = filesystem
+        self._metadata: pq.FileMetaData | None = None
+        self._file = self._open()
+        self._metadata = self._file.metadata
+        names = self._file.schema_arrow.names
+        if any(key not in names for key in KEYS):
+            raise RunError(f"{path} lacks the key columns {list(KEYS)}; it has {names}")
+        self._column = {name: index for index, name in enumerate(names)}
+        self.columns = [name for name in names if name not in KEYS]
+        self._places = self._find_places()
+        self._steps: dict[int, np.ndarray] = {}
+
+    def _open(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path, filesystem=self._filesystem, metadata=self._metadata)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            message = f"{self.path} is not a readable Parquet file ({error}); `python -m probes check` names what is wrong"
+            raise RunError(message) from error
+
+    def close(self) -> None:
+        """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
+        self._file.close()
+
+    @property
+    def layers(self) -> list[int]:
+        return list(self._places)
+
+    def count(self, layer: int) -> int:
+        """Steps that the file holds of a layer."""
+        return self._places[layer].steps if layer in self._places else 0
+
+    def may_lack(self, column: str) -> bool:
+        """Whether the column is absent at some or all of the file's steps."""
+        return column not in self._column or self._file.schema_arrow.field(column).nullable
+
+    def steps(self, layer: int) -> np.ndarray:
+        """(T,) int64, the steps of a layer; empty when the layer is not in the file."""
+        if layer not in self._places:
+            return np.empty(0, np.int64)
+        if layer not in self._steps:
+            place = self._places[layer]
+            column = self._read(place.row_group, ["step"]).column(0)
+            steps = column.slice(0, place.steps).to_numpy()
+            if (np.diff(steps) <= 0).any():
+                raise RunError(
+                    f"{self.path}: steps of layer {layer} do not increase; `python -m probes check` names what is wrong"
+                )
+            steps.flags.writeable = False
+            self._steps[layer] = steps
+        return self._steps[layer]
+
+    def slab(self, layer: int, group: int, columns: Iterable[str] | None = None) -> Slab:
+        """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the file has."""
+        wanted = self.columns if columns is None else [name for name in columns if name in self._column]
+        steps = self.steps(layer)
+        table = self._read(self._places[layer].row_group + group, wanted)
+        values, present = {}, {}
+        for name, column in zip(wanted, table.itercolumns(), strict=True):
+            flat = column.to_numpy()
+            values[name] = flat.reshape(-1, steps.size)
+            if column.null_count:
+                present[name] = column.is_valid().to_numpy()[: steps.size]
+                if flat.dtype != np.float32:
+                    values[name] = values[name].astype(np.float32)
+        return Slab(layer, steps, values, present)
+
+    def _read(self, row_group: int, columns: list[str]) -> pa.Table:
+        if self._file.closed:
+            self._file = self._open()
+        indices = [self._column[name] for name in columns]
+        try:
+            return self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(
+                f"{self.path}, row group {row_group}: {error}; `python -m probes check` names what is wrong"
+            ) from error
+
+    def _find_places(self) -> dict[int, _Place]:
+        """Walk the row groups layer by layer, checking each layer's first against its statistics and its widths."""
+        metadata = self._file.metadata
+        layer_column, neuron_column = self._column["layer"], self._column["neuron"]
+        places: dict[int, _Place] = {}
+        group = 0
+        while group < metadata.num_row_groups:
+            first = metadata.row_group(group)
+            layer_range, neuron_range = first.column(layer_column).statistics, first.column(neuron_column).statistics
+            if layer_range is None or neuron_range is None or layer_range.min != layer_range.max:
+                raise RunError(f"{self.path}, row group {group}: no single layer by its statistics; this is not a file of a run")
+            layer = layer_range.min
+            if layer in places or not 0 <= layer < len(self.widths):
+                raise RunError(f"{self.path}, row group {group}: layer {layer} is doubled or not in the manifest")
+            width = self.widths[layer]
+            steps, rest = divmod(first.num_rows, min(ROW_GROUP_NEURONS, width))
+            groups = list(neuron_groups(width))
+            last_neurons = groups[-1][1] - groups[-1][0]
+            last = group + len(groups) - 1
+            if (
+                rest
+                or neuron_range.min != 0
+                or last >= metadata.num_row_groups
+                or metadata.row_group(last).num_rows != last_neurons * steps
+                or metadata.row_group(last).column(neuron_column).statistics.max != width - 1
+            ):
+                raise RunError(f"{self.path}: layer {layer} does not hold {width} neurons at each of its steps")
+            places[layer] = _Place(group, steps)
+            group = last + 1
+        return places
+
+
+class Level:
+    """The files of `neurons/` or of one level of the pyramid, opened when first read; at most `MAX_OPEN` stay open."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: list[int]) -> None:
+        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+        self.parts: list[Part] = []
+        self._files: dict[Part, GridFile] = {}
+        self._open: OrderedDict[Part, None] = OrderedDict()
+
+    def refresh(self) -> None:
+        """List the folder anew; files that are known already are not touched."""
+        self.parts = list_parts(self._filesystem, self._folder)[0]
+        for part in self._files.keys() - set(self.parts):
+            self._files.pop(part).close()
+            self._open.pop(part, None)
+
+    def file(self, part: Part) -> GridFile:
+        if part not in self._files:
+            self._files[part] = GridFile(self._filesystem, f"{self._folder}/{part.name}", self._widths)
+        self._open[part] = None
+        self._open.move_to_end(part)
+        if len(self._open) > MAX_OPEN:
+            oldest, _ = self._open.popitem(last=False)
+            self._files[oldest].close()
+        return self._files[part]
+
+    def overlapping(self, first: int, last: int) -> list[Part]:
+        return [part for part in self.parts if part.first <= last and part.last >= first]
+
+    def count(self, layer: int) -> int:
+        """Recorded steps (buckets) of a layer, from the footers."""
+        return sum(self.file(part).count(layer) for part in self.parts)
+
+    def steps(self, layer: int, first: int, last: int) -> np.ndarray:
+        """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
+        pieces = [self.file(part).steps(layer) for part in self.overlapping(first, last)]
+        steps = np.concatenate([np.empty(0, np.int64), *pieces])
+        return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
+
+    def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
+        """Chosen neurons, columns and steps first .. last as a slab; NaN where a statistic is absent."""
+        steps = self.steps(layer, first, last)
+        values = {name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32) for name in columns}
+        groups = neurons // ROW_GROUP_NEURONS
+        start = 0
+        for part in self.overlapping(first, last):
+            file = self.file(part)
+            cut = slice(*np.searchsorted(file.steps(layer), [first, last + 1]))
+            stop = start + cut.stop - cut.start
+            if stop == start:
+                continue
+            for group in np.unique(groups):
+                slab = file.slab(layer, int(group), columns)
+                chosen = np.flatnonzero(groups == group)
+                rows = neurons[chosen] % ROW_GROUP_NEURONS
+                for name in columns:
+                    values[name][chosen, start:stop] = fill_missing(slab, name)[rows, cut]
+            start = stop
+        return Slab(layer, steps, values)
+
+
+def fill_missing(slab: Slab, name: str) -> np.ndarray:
+    """A column of a slab as (N, T) float32 with NaN where the statistic is absent (`regime`: int8)."""
+    if name not in slab.columns:
+        return np.full((slab.neurons, slab.steps.size), np.nan, np.float32)
+    values = slab.columns[name]
+    if name in slab.present and name != REGIME:
+        values = np.where(slab.present[name], values, np.float32(np.nan))
+    return values

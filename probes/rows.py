@@ -1,0 +1,179 @@
+"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, evaluation, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from probes.blocks import CODEC, column_rank, round_mantissa
+from probes.manifest import RunError
+from probes.parts import Part, list_parts, write_atomic
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "scalars": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("epoch", pa.float64()),
+            pa.field("time", pa.float64(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("value", pa.float64(), nullable=False),
+        ]
+    ),
+    "events": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16()),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("neuron", pa.int32()),
+            pa.field("value", pa.float64()),
+            pa.field("text", pa.string(), nullable=False),
+        ]
+    ),
+    "probe": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+            pa.field("input", pa.int32(), nullable=False),
+            pa.field("mu", pa.float32(), nullable=False),
+            pa.field("sigma", pa.float32(), nullable=False),
+        ]
+    ),
+    "evaluation": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+        ]
+    ),
+    "predictions": pa.schema([pa.field("step", pa.int64(), nullable=False)]),
+}
+"""Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
+
+LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
+"""Keys of `layers/`; the summaries stand beside them."""
+
+ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256)
+
+
+def join(tables: list[pa.Table]) -> pa.Table:
+    """Tables one below the other; a column that one lacks is null there."""
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
+    """Tables, or rows as tuples in the order of the schema, as one table of the folder `name`."""
+    schema = SCHEMAS[name]
+    if all(isinstance(piece, pa.Table) for piece in pieces):
+        return order_columns(join(pieces)) if name == "evaluation" else join(pieces)
+    columns = zip(*(row for piece in pieces for row in piece), strict=True)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def write_rows(path: Path, table: pa.Table, precision: str) -> None:
+    """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and maximum on `step`."""
+    codec, level = CODEC[precision]
+    single = [field.name for field in table.schema if field.type == pa.float32()]
+    keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+
+    def write(temporary: Path) -> None:
+        pq.write_table(
+            table.combine_chunks(),
+            temporary,
+            row_group_size=ROW_GROUP_ROWS,
+            compression=codec,
+            compression_level=level,
+            use_dictionary=keys,
+            column_encoding=dict.fromkeys(single, "BYTE_STREAM_SPLIT"),
+            write_statistics=["step"],
+            store_schema=False,
+        )
+
+    write_atomic(path, write)
+
+
+def rounded(table: pa.Table) -> pa.Table:
+    """The table with its float32 columns rounded to 10 mantissa bits."""
+    for index, field in enumerate(table.schema):
+        if field.type == pa.float32():
+            column = table.column(index).combine_chunks()
+            absent = np.asarray(column.is_null()) if column.null_count else None
+            table = table.set_column(index, field, pa.array(round_mantissa(column.to_numpy(zero_copy_only=False)), mask=absent))
+    return table
+
+
+def order_columns(table: pa.Table) -> pa.Table:
+    """Keys first as they are, then the statistics in the registry's order."""
+    keys = [name for name in table.column_names if name in ("step", "split", "layer", "neuron")]
+    rest = sorted((name for name in table.column_names if name not in keys), key=column_rank)
+    return table.select([*keys, *rest])
+
+
+class Table:
+    """Reader of one folder of plain rows; what a file holds is read once and kept."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str) -> None:
+        self._filesystem, self._folder = filesystem, folder
+        self.parts: list[Part] = []
+        self._kept: dict[tuple[Part, tuple[str, ...] | None], pa.Table] = {}
+
+    def refresh(self) -> None:
+        """List the folder anew; files that are known already are not touched."""
+        self.parts = list_parts(self._filesystem, self._folder)[0]
+        known = set(self.parts)
+        self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
+
+    def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
+        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a broken file."""
+        name = self._folder.rsplit("/", 1)[-1]
+        tables = [self._part(part, columns) if step is None else self._at(part, step) for part in self.parts]
+        if not tables:
+            schema = SCHEMAS.get(name, LAYER_KEYS)
+            return schema.empty_table().select(columns or schema.names)
+        return join(tables)
+
+    def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
+        key = part, None if columns is None else tuple(columns)
+        if key not in self._kept:
+            with self._open(part) as file:
+                self._kept[key] = self._read(file, range(file.num_row_groups), columns)
+        return self._kept[key]
+
+    def _at(self, part: Part, step: int) -> pa.Table:
+        with self._open(part) as file:
+            metadata = file.metadata
+            groups = [
+                group
+                for group in range(metadata.num_row_groups)
+                if (found := metadata.row_group(group).column(0).statistics) is None or found.min <= step <= found.max
+            ]
+            table = self._read(file, groups, None)
+        return table.filter(pc.equal(table["step"], step))
+
+    def _open(self, part: Part) -> pq.ParquetFile:
+        path = f"{self._folder}/{part.name}"
+        try:
+            file = pq.ParquetFile(path, filesystem=self._filesystem)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            message = f"{path} is not a readable Parquet file ({error}); `python -m probes check` names what is wrong"
+            raise RunError(message) from error
+        if "step" not in file.schema_arrow.names:
+            raise RunError(f"{path} has no column `step`: this is not a file of a run")
+        return file
+
+    def _read(self, file: pq.ParquetFile, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
+        try:
+            return file.read_row_groups(list(groups), columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{self._folder}: {error}; `python -m probes check` names what is wrong") from error

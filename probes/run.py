@@ -1,0 +1,427 @@
+"""Run: sliced, incremental, downsampled reading of a run's folder; catalog: what a folder of runs holds.
+
+Reads only the files that a question needs. What is derived and not written yet (the newest steps of a live run,
+the last seconds of a killed one) is computed from `neurons/` here, so that every answer covers every step.
+Frames are pandas with the keys as columns, sorted (step, layer, neuron); arrays are read-only numpy.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import fs as pafs
+
+from probes import manifest
+from probes.blocks import REGIME, Slab, buckets
+from probes.cataloguing import catalog
+from probes.folding import pyramid_name
+from probes.grid import Level
+from probes.manifest import RunError
+from probes.parts import uncovered
+from probes.rows import SCHEMAS, Table, join
+from probes.schema import KEYS, PYRAMID
+from probes.summaries import summarise
+
+__all__ = ["Run", "RunError", "catalog"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_ATTEMPTS = 5
+"""A live run may fold a file away between listing and opening it; a second listing finds what replaced it."""
+
+
+def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate[Run, _P], _T]:
+    """One reader at a time (files are shared between threads), listing anew when a file has been folded away."""
+
+    @functools.wraps(method)
+    def wrapper(self: Run, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with self._lock:
+            for _ in range(_ATTEMPTS - 1):
+                try:
+                    return method(self, *args, **kwargs)
+                except FileNotFoundError:
+                    self.refresh()
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+class Run:
+    """One run's folder: a path, or a URI that `pyarrow.fs` knows.
+
+    Raises RunError when the folder holds no run, its manifest is broken or its format is newer than this reader.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        if "://" in str(path):
+            self._filesystem, root = pafs.FileSystem.from_uri(str(path))
+        else:
+            self._filesystem, root = pafs.LocalFileSystem(), str(path)
+        self.path = root
+        self._lock = threading.RLock()
+        self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
+        widths = [layer["neurons"] for layer in self.layers]
+        self._raw = Level(self._filesystem, f"{root}/neurons", widths)
+        self._levels = {width: Level(self._filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID}
+        self._tables = {name: Table(self._filesystem, f"{root}/{name}") for name in ("layers", *SCHEMAS)}
+        self._recorded: tuple[np.ndarray, np.ndarray] | None = None
+        self._list()
+
+    def __repr__(self) -> str:
+        return f"Run({self.path!r}: {self.status}, {len(self.layers)} layers, {self.steps.size} steps)"
+
+    # ---- what the run is
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest.get("name", Path(self.path).name))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Layers in order of depth: `name`, `neurons`, `latent_dim`, `prior`, ..."""
+        return self.manifest["layers"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.manifest.get("config") or {}
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `interrupted` or `crashed`."""
+        return manifest.status(self.manifest)
+
+    @property
+    def statistics(self) -> list[str]:
+        """Names of the stored statistics, in the registry's order."""
+        return list(self.manifest.get("statistics") or [])
+
+    @property
+    @_reading
+    def steps(self) -> np.ndarray:
+        """(T,) int64: every step at which some layer is recorded."""
+        return _frozen(np.unique(self._recorded_steps()[0]))
+
+    def refresh(self) -> bool:
+        """Look for what has been written since: reads the manifest and lists folders, opens no file. True if there is more."""
+        with self._lock:
+            before = (self._raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+            self.manifest = manifest.read(self._filesystem, self.path)
+            self._list()
+            return before != (self._raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+
+    def layer_index(self, layer: int | str) -> int:
+        """Index of a layer given by index or name. Raises RunError for one that the run does not have."""
+        names = [item["name"] for item in self.layers]
+        index = names.index(layer) if layer in names else layer
+        if isinstance(index, str) or not 0 <= index < len(names):
+            raise RunError(f"{self.path} has no layer {layer!r}; its layers are {names}")
+        return int(index)
+
+    # ---- neurons
+
+    @_reading
+    def history(
+        self,
+        layer: int | str,
+        neurons: int | Sequence[int] | np.ndarray | None = None,
+        statistics: Sequence[str] | None = None,
+        steps: tuple[int, int] | None = None,
+        max_points: int | None = None,
+    ) -> pd.DataFrame:
+        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all, and `regime`).
+
+        steps: (first, last), inclusive. max_points: take the coarsest pyramid level that still gives so many
+        steps, else the raw rows; every statistic then comes with KIND_min and KIND_max, and `step` is the first
+        of its bucket. Raises RunError for an unknown layer, neuron or statistic.
+        """
+        index = self.layer_index(layer)
+        chosen = self._neurons(index, neurons)
+        names = self._statistics(statistics)
+        first, last = self._range(steps)
+        width = 1 if max_points is None else self._width_of_at_least(index, first, last, max_points)
+        columns = names if max_points is None else [kind for name in names for kind in _kinds(name)]
+        slab = self._read(width, index, chosen, columns, first, last)
+        return _frame(slab, chosen, columns)
+
+    @_reading
+    def at(self, step: int, layer: int | str | None = None, statistics: Sequence[str] | None = None) -> pd.DataFrame:
+        """Every neuron of one layer (or of all) at a recorded step. Raises RunError for a step that is not recorded."""
+        names = self._statistics(statistics)
+        layers = range(len(self.layers)) if layer is None else [self.layer_index(layer)]
+        frames = []
+        for index in layers:
+            chosen = self._neurons(index, None)
+            slab = self._raw.read(index, chosen, names, step, step)
+            if slab.steps.size:
+                frames.append(_frame(slab, chosen, names))
+        if not frames:
+            raise RunError(f"{self.path}: step {step} is not recorded{self._near(step)}")
+        return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+    @_reading
+    def matrix(
+        self,
+        layer: int | str,
+        statistic: str,
+        max_columns: int = 1000,
+        reduce: Literal["mean", "min", "max"] = "mean",
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the last exclusive.
+
+        Exact while the recorded steps fit, else the finest pyramid level that gives at most `max_columns`, the
+        coarsest merged further if none does. `regime` is that of a column's last step. NaN where a statistic is absent.
+        """
+        index = self.layer_index(layer)
+        (name,) = self._statistics([statistic])
+        if reduce not in ("mean", "min", "max"):
+            raise RunError(f'reduce is {reduce!r}; it must be "mean", "min" or "max"')
+        if max_columns < 1:
+            raise RunError(f"max_columns is {max_columns}; it must be at least 1")
+        first, last = self._range(None)
+        width = self._width_of_at_most(index, max_columns)
+        column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
+        slab = self._read(width, index, self._neurons(index, None), [column], first, last)
+        values, starts = slab.columns[column], slab.steps
+        if starts.size > max_columns:
+            values, starts = self._merge(index, name, values, starts, -(-starts.size // max_columns), reduce)
+        end = self._layer_steps(index)[-1:] + 1
+        return _frozen(np.ascontiguousarray(values)), _frozen(np.concatenate([starts, end]))
+
+    def regimes(self, step: int | None = None) -> pd.DataFrame:
+        """Regime code of every neuron at a recorded step, the last by default: step, layer, neuron, regime."""
+        if step is None:
+            if not self.steps.size:
+                return pd.DataFrame(
+                    {**{key: pd.Series(dtype=kind) for key, kind in KEYS.items()}, REGIME: pd.Series(dtype="int8")}
+                )
+            step = int(self.steps[-1])
+        return self.at(step, statistics=[REGIME])
+
+    # ---- layers and plain rows
+
+    @_reading
+    def layer_summary(self) -> pd.DataFrame:
+        """Rows (step, layer): KIND_mean, KIND_p05 .. KIND_p95 of every statistic over neurons, counts regime_0 .. regime_9."""
+        return self._summary().to_pandas()
+
+    @_reading
+    def scalars(self) -> pd.DataFrame:
+        """Columns step, epoch, time (seconds of training), split, name, value, in order of arrival."""
+        return self._rows("scalars")
+
+    @_reading
+    def events(self) -> pd.DataFrame:
+        """Columns step, layer (null: the run), kind, neuron (null: the whole layer), value, text, in order of arrival."""
+        return self._rows("events").astype({"layer": "Int16", "neuron": "Int32"})
+
+    @_reading
+    def probe(self, step: int | None = None) -> pd.DataFrame:
+        """Posteriors of the probe batch at a step (the last by default): step, layer, neuron, input, mu, sigma."""
+        return self._rows_at("probe", step)
+
+    @_reading
+    def probe_steps(self) -> np.ndarray:
+        """(T,) int64: the steps at which the probe batch was recorded."""
+        return _frozen(np.unique(self._tables["probe"].read(["step"])["step"].to_numpy()))
+
+    @_reading
+    def evaluation(self) -> pd.DataFrame:
+        """Statistics pooled over whole splits: step, split, layer, neuron, statistics."""
+        return self._rows("evaluation")
+
+    @_reading
+    def predictions(self, step: int | None = None) -> pd.DataFrame:
+        """Predictions of the probe batch at a step (the last by default)."""
+        return self._rows_at("predictions", step)
+
+    def alerts(self) -> Any:
+        """Alerts of the whole run, by the rules of `probes.alerts`."""
+        from probes.alerts import alerts
+
+        return alerts(self)
+
+    # ---- inside
+
+    def _list(self) -> None:
+        for reader in (*self._tables.values(), *self._levels.values(), self._raw):
+            reader.refresh()  # derived before the truth: what is missing in it is then found in `neurons/`
+        self._recorded = None
+
+    def _rows(self, name: str) -> pd.DataFrame:
+        return self._tables[name].read().to_pandas()
+
+    def _rows_at(self, name: str, step: int | None) -> pd.DataFrame:
+        table = self._tables[name]
+        if step is None:
+            steps = table.read(["step"])["step"]
+            step = int(steps.to_numpy().max()) if len(steps) else -1
+        return table.read(step=step).to_pandas()
+
+    def _uncovered(self, parts: Sequence[Any]) -> list[tuple[int, int]]:
+        """Ranges of steps that `neurons/` holds and a derived folder does not."""
+        return [gap for part in self._raw.parts for gap in uncovered(part, parts)]
+
+    def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """(steps, layers) of every recorded (step, layer), sorted by step within each layer."""
+        if self._recorded is None:
+            table = self._tables["layers"].read(["step", "layer"])
+            steps, layers = [table["step"].to_numpy()], [table["layer"].to_numpy()]
+            for first, last in self._uncovered(self._tables["layers"].parts):
+                for index in range(len(self.layers)):
+                    found = self._raw.steps(index, first, last)
+                    steps.append(found)
+                    layers.append(np.full(found.size, index, np.int16))
+            all_steps, all_layers = np.concatenate(steps), np.concatenate(layers)
+            order = np.argsort(all_steps, kind="stable")
+            self._recorded = all_steps[order], all_layers[order]
+        return self._recorded
+
+    def _layer_steps(self, layer: int) -> np.ndarray:
+        steps, layers = self._recorded_steps()
+        return steps[layers == layer]
+
+    def _summary(self) -> pa.Table:
+        tables = [self._tables["layers"].read()]
+        for first, last in self._uncovered(self._tables["layers"].parts):
+            names = self._statistics(None)
+            slabs = [self._raw.read(i, self._neurons(i, None), names, first, last) for i in range(len(self.layers))]
+            slabs = [slab for slab in slabs if slab.steps.size]
+            if slabs:
+                tables.append(summarise(slabs))
+        if len(tables) == 1:
+            return tables[0]
+        return join([table for table in tables if table.num_columns]).sort_by([("step", "ascending"), ("layer", "ascending")])
+
+    def _neurons(self, layer: int, neurons: int | Sequence[int] | np.ndarray | None) -> np.ndarray:
+        width = self.layers[layer]["neurons"]
+        if neurons is None:
+            return np.arange(width, dtype=np.int64)
+        chosen = np.unique(np.atleast_1d(np.asarray(neurons, dtype=np.int64)))
+        if chosen.size and not (chosen[0] >= 0 and chosen[-1] < width):
+            raise RunError(f"{self.path}: layer {self.layers[layer]['name']!r} has neurons 0 to {width - 1}, asked for {neurons}")
+        return chosen
+
+    def _statistics(self, statistics: Sequence[str] | None) -> list[str]:
+        known = [REGIME, *self.statistics]
+        if statistics is None:
+            return known
+        unknown = [name for name in statistics if name not in known]
+        if unknown:
+            raise RunError(f"{self.path} does not hold {unknown}; it has {known}")
+        return list(dict.fromkeys(statistics))
+
+    def _range(self, steps: tuple[int, int] | None) -> tuple[int, int]:
+        return (0, np.iinfo(np.int64).max - 1) if steps is None else (int(steps[0]), int(steps[1]))
+
+    def _near(self, step: int) -> str:
+        steps = self.steps
+        at = int(np.searchsorted(steps, step))
+        near = [int(s) for s in steps[max(at - 1, 0) : at + 1]]
+        return f"; the nearest are {near}" if near else "; the run has no steps yet"
+
+    def _count(self, width: int, layer: int, first: int, last: int) -> int:
+        """Columns that a level gives for a layer between two steps (about, at the ends of the range)."""
+        recorded = self._layer_steps(layer)
+        inside = recorded[slice(*np.searchsorted(recorded, [first, last + 1]))]
+        if width == 1 or not inside.size:
+            return inside.size
+        level = self._levels[width]
+        count = level.steps(layer, first, last).size
+        for start, end in self._uncovered(level.parts):
+            gap = np.searchsorted(inside, [start, end + 1])
+            count += -(-int(gap[1] - gap[0]) // width)
+        return count
+
+    def _width_of_at_least(self, layer: int, first: int, last: int, points: int) -> int:
+        for width in reversed(PYRAMID):
+            if self._count(width, layer, first, last) >= points:
+                return width
+        return 1
+
+    def _width_of_at_most(self, layer: int, columns: int) -> int:
+        first, last = self._range(None)
+        for width in (1, *PYRAMID):
+            if self._count(width, layer, first, last) <= columns:
+                return width
+        return PYRAMID[-1]
+
+    def _read(self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
+        """A slab of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the range are in it."""
+        if width == 1:
+            plain = list(dict.fromkeys(_base(name) for name in columns))
+            slab = self._raw.read(layer, neurons, plain, first, last)
+            return Slab(layer, slab.steps, {name: slab.columns[_base(name)] for name in columns})
+        level = self._levels[width]
+        begins = level.steps(layer, 0, first)
+        slabs = [level.read(layer, neurons, columns, int(begins[-1]) if begins.size else first, last)]
+        plain = list(dict.fromkeys(_base(name) for name in columns))
+        for start, end in self._uncovered(level.parts):
+            if end >= first and start <= last:
+                raw = self._raw.read(layer, neurons, plain, start, end)
+                if raw.steps.size:
+                    found = buckets(raw, width)
+                    slabs.append(Slab(layer, found.steps, {name: found.columns[name] for name in columns}))
+        return _in_order(slabs, columns)
+
+    def _merge(
+        self, layer: int, name: str, values: np.ndarray, starts: np.ndarray, factor: int, reduce: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Every `factor` columns as one; means are weighted with the steps at which the statistic was taken."""
+        groups = np.arange(0, starts.size, factor)
+        if name == REGIME:
+            return values[:, np.append(groups[1:], starts.size) - 1], starts[groups]
+        if reduce != "mean":
+            function = np.fmin if reduce == "min" else np.fmax
+            return function.reduceat(values, groups, axis=1), starts[groups]
+        summary = self._summary()
+        mine = summary.filter(pa.compute.equal(summary["layer"], layer)) if "layer" in summary.column_names else summary
+        taken = mine["step"].to_numpy()[mine[f"{name}_mean"].is_valid().to_numpy()]
+        weights = np.diff(np.append(np.searchsorted(taken, starts), taken.size)).astype(np.float64)
+        weighted = np.where(weights > 0, values, 0) * weights
+        total = np.add.reduceat(weights, groups)
+        with np.errstate(invalid="ignore"):
+            merged = np.add.reduceat(weighted, groups, axis=1) / total
+        return merged.astype(np.float32), starts[groups]
+
+
+def _base(column: str) -> str:
+    return column.removesuffix("_min").removesuffix("_max")
+
+
+def _kinds(name: str) -> list[str]:
+    return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
+
+
+def _in_order(slabs: list[Slab], columns: list[str]) -> Slab:
+    """Slabs of one layer, in any order of step, as one."""
+    if len(slabs) == 1:
+        return slabs[0]
+    steps = np.concatenate([slab.steps for slab in slabs])
+    order = np.argsort(steps, kind="stable")
+    return Slab(
+        slabs[0].layer, steps[order], {n: np.concatenate([s.columns[n] for s in slabs], axis=1)[:, order] for n in columns}
+    )
+
+
+def _frame(slab: Slab, neurons: np.ndarray, columns: list[str]) -> pd.DataFrame:
+    """Rows sorted (step, neuron) of a slab that holds `neurons`."""
+    size = slab.steps.size * neurons.size
+    data: dict[str, np.ndarray] = {
+        "step": np.repeat(slab.steps, neurons.size),
+        "layer": np.full(size, slab.layer, np.int16),
+        "neuron": np.tile(neurons.astype(np.int32), slab.steps.size),
+    }
+    data |= {name: slab.columns[name].T.ravel() for name in columns}
+    return pd.DataFrame(data, copy=False)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
