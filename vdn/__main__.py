@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -43,7 +43,7 @@ def settings(arguments: argparse.Namespace) -> Config:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m vdn", description="Train networks of variational distributional neurons.")
+    top = OneLine(prog="python -m vdn", description="Train networks of variational distributional neurons.")
     commands = top.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train a network into a run folder")
     train.add_argument("--config", type=Path, help="TOML file of settings; flags override it")
@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--runs", type=Path, default=Path("runs"), help="folder in which a new name is made without --out [runs]")
     add_settings(train)
     return top
+
+
+class OneLine(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage of every flag."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 class Display:

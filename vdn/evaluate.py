@@ -180,9 +180,9 @@ def observe(pool: Moments, posterior: Posterior, layer: VariationalNeurons, batc
 
     Under an autoregressive prior only rows with a past count: predecessors stand under another prior.
     """
-    mu, sigma = posterior.mu.detach(), posterior.sigma.detach()
+    mu, sigma, log_sigma = posterior.mu.detach(), posterior.sigma.detach(), posterior.log_sigma.detach()
     if batch.series is None:
-        pool.update(mu, sigma, kl=posterior.kl.detach())
+        pool.update(mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma)
         return
     half = len(mu) // 2
     series = batch.series.repeat_interleave(half // len(batch.series))  # rows of draws: b S + s
@@ -198,7 +198,7 @@ def observe(pool: Moments, posterior: Posterior, layer: VariationalNeurons, batc
             series=series,
         )
     else:
-        pool.update(mu, sigma, kl=posterior.kl.detach(), previous_mu=mu[half:], series=series)
+        pool.update(mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma, previous_mu=mu[half:], series=series)
 
 
 @torch.no_grad()

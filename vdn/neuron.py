@@ -25,7 +25,8 @@ class Posterior(NamedTuple):
     """What a layer of variational neurons computed for one batch.
 
     mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N) draws
-    pooled over K; kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, or None.
+    pooled over K; kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, or None;
+    log_sigma: natural log of sigma, as sigma was computed from it.
     """
 
     mu: Tensor
@@ -35,7 +36,8 @@ class Posterior(NamedTuple):
     z: Tensor
     activation: Tensor
     kl: Tensor
-    past: Tensor | None = None
+    past: Tensor | None
+    log_sigma: Tensor
 
 
 class VariationalNeurons(nn.Module):
@@ -122,7 +124,7 @@ class VariationalNeurons(nn.Module):
             raise ValueError(f"noise must have shape (S, B, N, K) = {shape}, this is {tuple(noise.shape)}")
         z = torch.addcmul(mu, sigma, noise)
         local = self.prior(mu, sigma, log_sigma, prior_context)
-        return Posterior(mu, sigma, local.prior_mu, local.prior_sigma, z, self.pool(z), local.kl, local.past)
+        return Posterior(mu, sigma, local.prior_mu, local.prior_sigma, z, self.pool(z), local.kl, local.past, log_sigma)
 
 
 class LocalDecoder(nn.Module):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from probes import Recorder
+from probes.schema import STATISTICS
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, load
 from vdn.evaluate import baselines, living_share, new_pool, observe, pooled_statistics, scores
@@ -104,7 +105,9 @@ class Watcher:
             shares = []
             for layer in range(len(self._statistics[0])):
                 rows = [statistics[layer] for statistics in self._statistics]
-                block = {name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0]}
+                block = {
+                    name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0] if name in STATISTICS
+                }
                 self.recorder.record_block(self._steps, layer, block)
                 shares.append(living_share({name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim))
             self._living = sum(shares) / len(shares)
@@ -230,10 +233,9 @@ def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, An
 
 
 def layer_list(config: Config) -> list[dict[str, Any]]:
-    """The manifest's layers: none for the twin, which has no distributions."""
-    if config.twin:
-        return []
-    layer = {"neurons": config.neurons, "latent_dim": config.latent_dim, "prior": config.prior}
+    """The manifest's layers; a twin's have no prior, and nothing is recorded of them."""
+    prior = "none" if config.twin else config.prior
+    layer = {"neurons": config.neurons, "latent_dim": config.latent_dim, "prior": prior}
     return [{"name": f"layer {index + 1}", **layer} for index in range(config.layers)]
 
 
@@ -258,7 +260,7 @@ def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> di
         summary["model"] = scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
         pooled = pooled_statistics(trainer.network, trainer.task, "test", config.seed)
         for layer, statistics in enumerate(pooled):
-            recorder.evaluation(trainer.done - 1, "test", layer, **statistics)
+            recorder.evaluation(trainer.done - 1, "test", layer, **{k: v for k, v in statistics.items() if k in STATISTICS})
         summary["model"]["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
         summary["model"]["living_share"] = [living_share(statistics, config.latent_dim) for statistics in pooled] or None
         summary["baselines"] = baselines(trainer.task, "test")

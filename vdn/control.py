@@ -1,0 +1,278 @@
+"""Control laws that keep neurons alive: bands of E[mu^2], projection, homeostasis, a thermostat for beta, a guard of sigma.
+
+mu2_i = mean over batch and latent dimensions of mu^2, one definition everywhere. Laws are pure functions or small classes
+with tensors for state; what they do to a network is returned, so that it can be logged. Source: arXiv 2602.18250 and its
+notebook; departures and their reasons stand beside each law.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vdn.neuron import VariationalNeurons
+
+BandMode = Literal["homogeneous", "heterogeneous"]
+MU2_FLOOR = 1e-12  # a neuron that has never moved still has a ratio to its band
+INSIDE_TOLERANCE = 0.02  # relative: a projected neuron sits on the edge and rounds to either side
+
+
+def mean_square(mu: Tensor) -> Tensor:
+    """mu2 (N,): mean over batch and latent dimensions of mu^2, for mu (B, N, K)."""
+    return mu.square().mean((0, 2))
+
+
+def mu2_band(
+    neurons: int, target: float, lo: float = 0.8, hi: float = 1.6, mode: BandMode = "homogeneous", spread: float = 8.0
+) -> tuple[Tensor, Tensor]:
+    """Band (lo_i, hi_i) of mu2 for each neuron, each (N,): lo t_i and hi t_i.
+
+    "homogeneous": t_i = target; "heterogeneous": t_i = target exp(u_i), u equally spaced from -ln spread to +ln spread
+    (a spread below 1 counts as 1; a single neuron gets -ln spread). Raises ValueError for an empty or negative band.
+    """
+    if target <= 0 or not 0 <= lo <= hi:
+        raise ValueError(f"a band needs target > 0 and 0 <= lo <= hi, these are target {target}, lo {lo}, hi {hi}")
+    if mode == "homogeneous":
+        centre = torch.full((neurons,), float(target))
+    elif mode == "heterogeneous":
+        reach = math.log(max(spread, 1.0))
+        centre = target * torch.linspace(-reach, reach, neurons, dtype=torch.float64).exp().float()
+    else:
+        raise ValueError(f'mode must be "homogeneous" or "heterogeneous", this is {mode!r}')
+    return lo * centre, hi * centre
+
+
+def band_penalty(
+    mu2: Tensor,
+    lo: Tensor,
+    hi: Tensor,
+    mode: Literal["relative", "absolute"] = "relative",
+    eps: float = 1e-3,
+    weight_low: float = 1.0,
+    weight_high: float = 1.0,
+) -> Tensor:
+    """Mean over neurons of weight_low a^2 + weight_high b^2, a = relu(lo - mu2), b = relu(mu2 - hi); a scalar.
+
+    "relative": a / max(lo, eps) and b / max(hi, eps). mu2, lo, hi: (N,).
+    """
+    if mode not in ("relative", "absolute"):
+        raise ValueError(f'mode must be "relative" or "absolute", this is {mode!r}')
+    below, above = F.relu(lo - mu2), F.relu(mu2 - hi)
+    if mode == "relative":
+        below, above = below / lo.clamp_min(eps), above / hi.clamp_min(eps)
+    return (weight_low * below.square() + weight_high * above.square()).mean()
+
+
+@torch.no_grad()
+def rescale(layer: VariationalNeurons, scale: Tensor) -> None:
+    """Multiplies each neuron's rows of W and b by its scale (N,), in place: mu2 changes by scale^2."""
+    rows = scale.repeat_interleave(layer.latent_dim)
+    layer.mean.weight.mul_(rows[:, None])
+    layer.mean.bias.mul_(rows)
+
+
+@torch.no_grad()
+def project_to_band(layer: VariationalNeurons, mu2: Tensor, lo: Tensor, hi: Tensor, max_scale: float = 50.0) -> Tensor:
+    """Puts neurons outside their band onto its nearer edge: rows of W and b times sqrt(lo/mu2) or sqrt(hi/mu2).
+
+    In place; returns the scale (N,), 1 for neurons inside. The scale stays in [1/max_scale, max_scale].
+    """
+    energy = mu2.clamp_min(MU2_FLOOR)
+    scale = torch.where(mu2 < lo, (lo / energy).sqrt(), torch.where(mu2 > hi, (hi / energy).sqrt(), torch.ones_like(mu2)))
+    scale = scale.clamp(1 / max_scale, max_scale)
+    rescale(layer, scale)
+    return scale
+
+
+def homeostat_scale(
+    mu2: Tensor,
+    lo: Tensor,
+    hi: Tensor,
+    eta: float,
+    max_step: float = 1.5,
+    inside: Literal["keep", "geometric", "arithmetic"] = "keep",
+) -> Tensor:
+    """Scale (N,) of a neuron's rows that moves mu2 a share eta of the way, in the logarithm, to its target.
+
+    clip((target/mu2)^(eta/2), 1/max_step, max_step), target lo below and hi above the band; inside it mu2 itself, sqrt(lo hi)
+    or (lo + hi)/2.
+    """
+    energy = mu2.clamp_min(MU2_FLOOR)
+    centres = {"keep": energy, "geometric": (lo * hi).sqrt(), "arithmetic": (lo + hi) / 2}
+    if inside not in centres:
+        raise ValueError(f"inside must be one of {tuple(centres)}, this is {inside!r}")
+    target = torch.where(energy < lo, lo, torch.where(energy > hi, hi, centres[inside]))
+    return (target / energy).pow(eta / 2).clamp(1 / max_step, max_step)
+
+
+class Homeostat:
+    """Slow regulation of mu2: a running mean of it, and every so often a gentle rescaling of the rows outside their band.
+
+    eta: share of the way (in ln mu2) an act goes; it grows with the share f of neurons outside, clip(eta (1 + 2 f), 0, eta_max).
+    After acting the running mean is multiplied by scale^2, as mu2 itself was: without it the law corrects twice and rings.
+    """
+
+    def __init__(
+        self,
+        lo: Tensor,
+        hi: Tensor,
+        eta: float = 0.15,
+        eta_max: float = 0.5,
+        ema: float = 0.05,
+        max_step: float = 1.5,
+        inside: Literal["keep", "geometric", "arithmetic"] = "keep",
+    ) -> None:
+        self.lo, self.hi = lo, hi
+        self.eta, self.eta_max, self.ema, self.max_step = eta, eta_max, ema, max_step
+        self.inside: Literal["keep", "geometric", "arithmetic"] = inside
+        self.mu2: Tensor | None = None
+
+    def observe(self, mu2: Tensor) -> None:
+        """Takes in a batch's mu2 (N,); the first is copied."""
+        self.mu2 = mu2.detach().clone() if self.mu2 is None else torch.lerp(self.mu2, mu2.detach(), self.ema)
+
+    def outside(self) -> Tensor:
+        """(N,) whether the running mu2 lies outside its band by more than the tolerance."""
+        if self.mu2 is None:
+            return torch.zeros_like(self.lo, dtype=torch.bool)
+        return (self.mu2 < self.lo * (1 - INSIDE_TOLERANCE)) | (self.mu2 > self.hi * (1 + INSIDE_TOLERANCE))
+
+    def act(self, layer: VariationalNeurons) -> Tensor:
+        """Rescales the layer's rows in place and returns the scale (N,); ones before the first observation."""
+        if self.mu2 is None:
+            return torch.ones_like(self.lo)
+        share = self.outside().to(self.mu2.dtype).mean()
+        eta = float((self.eta * (1 + 2 * share)).clamp(0, self.eta_max))
+        scale = homeostat_scale(self.mu2, self.lo, self.hi, eta, self.max_step, self.inside)
+        rescale(layer, scale)
+        self.mu2 = self.mu2 * scale.square()
+        return scale
+
+    def state(self) -> dict[str, Any]:
+        return {"mu2": self.mu2}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.mu2 = state["mu2"]
+
+
+class BetaThermostat:
+    """A KL weight of its own for every neuron that keeps its KL between c_min and c_max nats.
+
+    Running means (first copied) of KL_i and of alive_i, the batch's share with KL_i > alive_kl. err = kl - c_min below,
+    kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln beta += rate err; beta is clipped to
+    [beta_min, beta_max] and then to within a factor of 4 of its mean, so that no neuron is priced out of its layer.
+
+    c_min, c_max: numbers or (N,). Under an autoregressive prior feed (KL - floor)/K: at phi 0.95 the floor alone exceeds 0.30
+    and beta would climb for ever.
+    """
+
+    NEIGHBOURHOOD = 4.0
+
+    def __init__(
+        self,
+        neurons: int,
+        beta_init: float = 0.02,
+        beta_min: float = 1e-4,
+        beta_max: float = 1.0,
+        c_min: float | Tensor = 0.05,
+        c_max: float | Tensor = 0.30,
+        ema: float = 0.1,
+        rate: float = 0.2,
+        alive_kl: float = 1e-4,
+        alive_min: float = 0.05,
+        emergency: float = 0.5,
+    ) -> None:
+        if not 0 < beta_min <= beta_max:
+            raise ValueError(f"beta needs 0 < beta_min <= beta_max, these are {beta_min} and {beta_max}")
+        self.c_min, self.c_max = (torch.as_tensor(c, dtype=torch.float32).expand(neurons).clone() for c in (c_min, c_max))
+        if not bool((self.c_min <= self.c_max).all()):
+            raise ValueError("c_min must not exceed c_max")
+        self.beta_min, self.beta_max, self.ema, self.rate = beta_min, beta_max, ema, rate
+        self.alive_kl, self.alive_min, self.emergency = alive_kl, alive_min, emergency
+        self.beta = torch.full((neurons,), min(max(beta_init, beta_min), beta_max))
+        self.kl: Tensor | None = None
+        self.alive: Tensor | None = None
+
+    @torch.no_grad()
+    def update(self, kl: Tensor) -> Tensor:
+        """New beta (N,) after a batch's KL (B, N)."""
+        now, alive = kl.mean(0), (kl > self.alive_kl).to(kl.dtype).mean(0)
+        self.kl = now if self.kl is None else torch.lerp(self.kl, now, self.ema)
+        self.alive = alive if self.alive is None else torch.lerp(self.alive, alive, self.ema)
+        low, high = self.c_min.to(kl), self.c_max.to(kl)
+        error = (self.kl - low).clamp_max(0) + (self.kl - high).clamp_min(0)
+        error = torch.where(self.alive < self.alive_min, error - error.abs() - self.emergency, error)
+        beta = (self.beta.to(kl) * (self.rate * error).exp()).clamp(self.beta_min, self.beta_max)
+        mean = beta.mean()
+        low_beta = (mean / self.NEIGHBOURHOOD).clamp_min(self.beta_min)
+        high_beta = (mean * self.NEIGHBOURHOOD).clamp_max(self.beta_max)
+        self.beta = torch.minimum(torch.maximum(beta, low_beta), high_beta)
+        return self.beta
+
+    def state(self) -> dict[str, Any]:
+        return {"beta": self.beta, "kl": self.kl, "alive": self.alive}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.beta, self.kl, self.alive = state["beta"], state["kl"], state["alive"]
+
+
+@torch.no_grad()
+def guard_sigma(
+    layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02, prior_sd: float = 1.0
+) -> Tensor:
+    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up to the prior's sd.
+
+    dead: (N,) bool. In place; returns the change of ln sigma (N,), the mean over dimensions (of the bias for sigma "input").
+    A shared sigma is limited and never pushed: one dead neuron must not widen all.
+    """
+    table: Tensor = layer.log_sigma.bias if isinstance(layer.log_sigma, nn.Linear) else layer.log_sigma
+    before = table.clone()
+    if table.numel() > 1:
+        rows = table.view(layer.neurons, layer.latent_dim)
+        ceiling = torch.maximum(rows, torch.full_like(rows, math.log(prior_sd)))  # never pulled down by the push
+        pushed = torch.minimum(rows + push, ceiling)
+        rows.copy_(torch.where(dead[:, None], pushed, rows))
+    table.clamp_(math.log(low), math.log(high))
+    change = (table - before).reshape(-1)
+    return change.expand(layer.neurons) if change.numel() == 1 else change.view(layer.neurons, layer.latent_dim).mean(1)
+
+
+class ArShareController:
+    """Weight of the published AR penalty so that it makes up a set share of the loss.
+
+    lam <- lam exp(-rate (share - target)), clipped to [low, high]; where the share exceeds `cap` the factor is at most `damping`,
+    so that a penalty that has taken over is damped at least as hard. Nothing happens while AR is off (share None).
+    """
+
+    def __init__(
+        self,
+        lam: float = 0.1,
+        target: float = 0.20,
+        rate: float = 0.1,
+        low: float = 1e-4,
+        high: float = 10.0,
+        cap: float = 0.5,
+        damping: float = 0.9,
+    ) -> None:
+        self.lam, self.target, self.rate = lam, target, rate
+        self.low, self.high, self.cap, self.damping = low, high, cap, damping
+
+    def update(self, share: float | None) -> float:
+        """New weight after the penalty took `share` of the loss."""
+        if share is None:
+            return self.lam
+        factor = math.exp(-self.rate * (share - self.target))
+        if share > self.cap:
+            factor = min(factor, self.damping)
+        self.lam = min(max(self.lam * factor, self.low), self.high)
+        return self.lam
+
+    def state(self) -> dict[str, Any]:
+        return {"lam": self.lam}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.lam = state["lam"]
