@@ -1,0 +1,322 @@
+"""One step's posterior -> statistics of every neuron, on the device, without a synchronisation.
+
+`moments(...)` serves one batch; `Moments` pools micro-batches, or a whole split, to the same numbers. Everything is float32,
+products and sums over rows only: a variance is taken around the batch's own mean and pooled by Chan, Golub & LeVeque
+(1983), since E[x²] − E[x]² is noise at a mean of 1e3 and a spread of 1e-3. (`torch.var` over rows costs 15 times as much.)
+
+For every neuron kl = information + mismatch + past. The three parts are computed from r = (μ − m)/s and v = σ²/s² per latent
+dimension and summed; `kl` from the KL of each input as the network computed it. That they agree checks both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from probes.persistence import Pairs
+
+ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
+LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
+BASE_ROWS = 16  # rows that a variance is taken around the mean of; the rounding error grows at most B / 16 times by it
+LARGEST = torch.finfo(torch.float32).max
+
+
+def moments(
+    mu: Tensor,
+    sigma: Tensor,
+    prior_mu: Tensor | None = None,
+    prior_sigma: Tensor | None = None,
+    *,
+    n_series: int = 1,
+    sigma_limits: tuple[float, float] | None = None,
+    **batch: Any,
+) -> dict[str, Tensor]:
+    """Statistics of one batch, name -> (N,) on the tensors' device: `Moments(n_series, sigma_limits)` after one `update`."""
+    return Moments(n_series, sigma_limits).update(mu, sigma, prior_mu, prior_sigma, **batch).result()
+
+
+class Moments:
+    """Pooled statistics of N neurons with K latent dimensions: the same whatever the batching.
+
+    `n_series`: number of series that pairs come from (ids 0 .. n_series − 1). `sigma_limits`: (low, high) that the network
+    limits σ to; given, `clamp_share` is counted.
+    """
+
+    def __init__(self, n_series: int = 1, sigma_limits: tuple[float, float] | None = None) -> None:
+        self.n_series = n_series
+        self.sigma_limits = sigma_limits
+        self._shape = torch.Size()
+        self._sums: _Sums | None = None
+        self._pairs: Pairs | None = None
+
+    @torch.no_grad()
+    def update(
+        self,
+        mu: Tensor,
+        sigma: Tensor,
+        prior_mu: Tensor | None = None,
+        prior_sigma: Tensor | None = None,
+        *,
+        kl: Tensor | None = None,
+        log_sigma: Tensor | None = None,
+        phi: Tensor | None = None,
+        previous_mu: Tensor | None = None,
+        previous_sigma: Tensor | None = None,
+        series: Tensor | None = None,
+        mask: Tensor | None = None,
+        pair_mask: Tensor | None = None,
+    ) -> Moments:
+        """Add the posteriors of B inputs; returns self.
+
+        mu (B, N, K); sigma, prior_mu, prior_sigma, log_sigma: broadcastable to it (what all inputs share costs nothing). No
+        prior is Normal(0, 1). kl (B, N): the KL of each input, nats, summed over K; absent, it is computed. log_sigma spares a
+        logarithm. σ > 0.
+
+        Pairs: row p of mu, for p < P, has the predecessor previous_mu[p] (P, N, K), of series series[p]. A batch of origins
+        followed by their predecessors passes `previous_mu=mu[B // 2:]`. Autoregressive prior: phi (N,), and previous_mu and
+        previous_sigma of all B rows; the prior, where not given, is Normal(phi μ', 1 − phi²); kl includes `past`. Pass the
+        origins alone as mu then: their predecessors stand under another prior.
+
+        mask (B,): False leaves a row out, whatever it holds. pair_mask (P,): the same for pairs (default mask[:P]). The
+        positions of a sequence are rows: flatten (B, T, N, K) first. Raises ValueError where shapes do not belong together.
+        """
+        if mu.dim() != 3:
+            raise ValueError(f"mu is (B, N, K), got {tuple(mu.shape)}")
+        if phi is not None:
+            if previous_mu is None or previous_sigma is None or len(previous_mu) != len(mu):
+                raise ValueError("under an autoregressive prior (phi) every row of mu needs previous_mu and previous_sigma")
+            phi = phi.detach().float()
+            if prior_mu is None:
+                prior_mu, prior_sigma = phi[:, None] * previous_mu, ((1 - phi) * (1 + phi)).sqrt()[:, None]
+        with torch.autocast(mu.device.type, enabled=False):  # its matrix products would round sums to 16 bits
+            rows = _Rows(mu.shape, mask, mu.device)
+            posterior = _Posterior(rows, mu, sigma, log_sigma)
+            sums = posterior.sums(self.sigma_limits)
+            if prior_mu is not None or prior_sigma is not None:
+                posterior.whiten(sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma)
+            past: Tensor | None = None
+            floor: Tensor | float = 0.0
+            if phi is not None and previous_sigma is not None:
+                past = posterior.past(phi, previous_sigma)
+                sums.means |= {"past": rows.mean(past), "phi": phi}
+                floor = 0.5 * mu.shape[2] * torch.log1p(phi * phi)
+            posterior.add_kl(sums, kl, past, floor)
+        self._shape = mu.shape[1:]
+        self._pool(sums)
+        if previous_mu is not None:
+            self._pairs = self._pairs or Pairs(self.n_series)
+            count = len(previous_mu)
+            pair_mask = mask[:count] if pair_mask is None and mask is not None else pair_mask
+            self._pairs.update(mu[:count], previous_mu, series, pair_mask)
+        return self
+
+    def merge(self, other: Moments) -> Moments:
+        """Pool with what `other` has seen (in place): another worker's share of a split, say."""
+        if other._sums is not None:
+            self._shape = other._shape
+            self._pool(other._sums)
+        if other._pairs is not None:
+            self._pairs = (self._pairs or Pairs(self.n_series)).merge(other._pairs)
+        return self
+
+    def result(self) -> dict[str, Tensor]:
+        """Statistics (N,) of all rows so far, float32; what each is stands in `schema.STATISTICS`.
+
+        Always: mean, variance, kl, information, spread, mismatch, mu2, active_share, non_finite; with a prior given
+        whitened_mean and prior_variance; with phi also phi and past; with limits clamp_share; with pairs persistence,
+        persistence_low, persistence_high, innovation. Raises ValueError before the first update.
+        """
+        if self._sums is None:
+            raise ValueError("no batch yet: update first")
+        sums, means = self._sums, self._sums.means
+
+        def over(value: Tensor) -> Tensor:
+            return value.reshape(self._shape)
+
+        r = sums.r or sums.mu
+        total = means.get("v", means["variance"]) + r.square
+        log_total = total.log()
+        result = {
+            "mean": over(sums.mu.mean).mean(1),
+            "variance": over(means["variance"]).mean(1),
+            "kl": means["kl"],
+            "information": over(0.5 * (log_total - means["log_v"])).sum(1),
+            "spread": over(sums.mu.square).mean(1),
+            "mismatch": over(0.5 * (r.mean * r.mean + (total - 1) - log_total)).sum(1),
+            "mu2": over(sums.mu.square + sums.mu.mean**2).mean(1),
+            "active_share": means["active_share"],
+            "non_finite": sums.non_finite,
+        }
+        if "clamp_share" in means:
+            result["clamp_share"] = over(means["clamp_share"]).mean(1)
+        if sums.r is not None:
+            result["whitened_mean"] = over(sums.r.mean).mean(1)
+            result["prior_variance"] = over(means["prior_variance"]).mean(1)
+        if "past" in means:
+            result |= {"phi": means["phi"], "past": over(means["past"]).sum(1)}
+        return result | (self._pairs.result() if self._pairs is not None else {})
+
+    def _pool(self, part: _Sums) -> None:
+        if self._sums is None:
+            self._sums = part
+            return
+        odd = sorted(self._sums.means.keys() ^ part.means.keys())
+        if odd:
+            raise ValueError(f"updates with and without {', '.join(odd)} cannot be pooled: give every update the same arguments")
+        self._sums = self._sums.pooled(part)
+
+
+@dataclass
+class _Centred:
+    """Mean, as base + rest, and mean squared deviation, each (N K,).
+
+    Two numbers for the mean: between micro-batches means of 1e3 differ by less than the rounding of their sum.
+    """
+
+    base: Tensor
+    rest: Tensor
+    square: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.base + self.rest
+
+    def pooled(self, other: _Centred, share: Tensor) -> _Centred:
+        shift = (other.base - self.base) + (other.rest - self.rest)
+        square = self.square + share * (other.square - self.square) + share * (1 - share) * shift * shift
+        return _Centred(self.base, self.rest + share * shift, square)
+
+
+@dataclass
+class _Sums:
+    """Sums over rows, as means by name, (N K,) or (N,); `mu` and, where whitened by a prior, `r` with their deviations."""
+
+    count: Tensor
+    mu: _Centred
+    means: dict[str, Tensor]
+    non_finite: Tensor
+    r: _Centred | None = None
+
+    def pooled(self, other: _Sums) -> _Sums:
+        count = self.count + other.count
+        share = other.count / count.clamp_min(1)
+        return _Sums(
+            count,
+            self.mu.pooled(other.mu, share),
+            {name: value + share * (other.means[name] - value) for name, value in self.means.items()},
+            self.non_finite + other.non_finite,
+            self.r.pooled(other.r, share) if self.r is not None and other.r is not None else None,
+        )
+
+
+class _Rows:
+    """Tensors broadcastable to (B, N, K) as float32 matrices (B, N K), or (1, N K) where all rows are one; their means."""
+
+    def __init__(self, shape: torch.Size, mask: Tensor | None, device: torch.device) -> None:
+        self.shape = shape
+        self.mask = mask
+        count = shape[0] if mask is None else mask.sum().float()
+        self.count = torch.as_tensor(count, dtype=torch.float32, device=device)
+        self.ones = torch.ones(shape[0], device=device) if mask is None else mask.float()
+        self.share = self.ones / self.count.clamp_min(1)
+
+    def matrix(self, value: Tensor | float, like: Tensor, filler: float) -> Tensor:
+        """`value` on the device of `like`, with `filler` in masked rows."""
+        value = torch.as_tensor(value, device=like.device).detach()
+        try:
+            value = value.expand(self.shape)
+        except RuntimeError as error:
+            raise ValueError(f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}") from error
+        if value.stride(0) == 0:
+            return value[0].reshape(1, -1).float()
+        return self.filled(value.reshape(len(value), -1).float(), filler)
+
+    def filled(self, value: Tensor, filler: float) -> Tensor:
+        return value if self.mask is None else torch.where(self.mask[:, None], value, filler)
+
+    def mean(self, value: Tensor) -> Tensor:
+        return value[0] if len(value) == 1 else self.share @ value
+
+
+class _Posterior:
+    """The matrices of one batch and what is summed from them."""
+
+    def __init__(self, rows: _Rows, mu: Tensor, sigma: Tensor, log_sigma: Tensor | None) -> None:
+        self.rows = rows
+        self.mu = rows.matrix(mu, mu, 0.0)
+        self.sigma = rows.matrix(sigma, mu, 1.0)
+        self.log_sigma = self.sigma.log() if log_sigma is None else rows.matrix(log_sigma, mu, 0.0)
+        # Standard prior until `whiten` says otherwise: r = (μ − m)/s and v = σ²/s².
+        self.prior_mu: Tensor | None = None
+        self.prior_sigma: Tensor | None = None
+        self.scratch = torch.empty_like(self.mu)  # one buffer for all products, so that it stays in the cache
+
+    def mean_square(self, value: Tensor) -> Tensor:
+        return value[0] * value[0] if len(value) == 1 else self.rows.mean(torch.mul(value, value, out=self.scratch))
+
+    def centred(self, value: Tensor) -> _Centred:
+        """Mean and variance over rows, taken around the mean of a few of them."""
+        base = value[:BASE_ROWS].mean(0)
+        centred = value - base
+        rest = self.rows.mean(centred)
+        return _Centred(base, rest, self.mean_square(centred) - rest * rest)
+
+    def count_of(self, compare: Any, value: Tensor, limit: Tensor | float) -> Tensor:
+        """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a boolean first."""
+        if len(value) == 1:
+            return compare(value[0], limit).float() * self.rows.count
+        out = self.scratch if value.shape == self.scratch.shape else torch.empty_like(value)
+        return self.rows.ones @ compare(value, limit, out=out)
+
+    def sums(self, limits: tuple[float, float] | None) -> _Sums:
+        means = {"variance": self.mean_square(self.sigma), "log_v": 2 * self.rows.mean(self.log_sigma)}
+        count = self.rows.count
+        if limits is not None:
+            low, high = limits[0] * (1 + LIMIT_TOLERANCE), limits[1] * (1 - LIMIT_TOLERANCE)
+            means["clamp_share"] = self.count_of(torch.ne, self.sigma, self.sigma.clamp(low, high)) / count.clamp_min(1)
+        return _Sums(count, self.centred(self.mu), means, torch.zeros_like(count))
+
+    def whiten(self, sums: _Sums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
+        """Add the moments of r and v; a prior that all inputs share needs no pass over the rows."""
+        m = self.prior_mu = self.rows.matrix(prior_mu, self.mu, 0.0)
+        s = self.prior_sigma = self.rows.matrix(prior_sigma, self.mu, 1.0)
+        means, mu = sums.means, sums.mu
+        if len(m) == 1 and len(s) == 1:
+            sums.r = _Centred((mu.base - m[0]) / s[0], mu.rest / s[0], mu.square / (s[0] * s[0]))
+        else:
+            sums.r = self.centred((self.mu - m) / s)
+        means["v"] = means["variance"] / (s[0] * s[0]) if len(s) == 1 else self.mean_square(self.sigma / s)
+        means["log_v"] = means["log_v"] - 2 * self.rows.mean(s.log())
+        means["prior_variance"] = self.mean_square(s)
+
+    def past(self, phi: Tensor, previous_sigma: Tensor) -> Tensor:
+        """φ² σ'² / (2 s²) of each row and dimension: what the predecessor's own uncertainty adds to the KL."""
+        assert self.prior_sigma is not None  # `update` whitens under an autoregressive prior
+        ratio = self.rows.matrix(previous_sigma, self.mu, 0.0) * self.by_dimension(phi) / self.prior_sigma
+        return 0.5 * ratio * ratio
+
+    def by_dimension(self, value: Tensor) -> Tensor:
+        return value[:, None].expand(self.rows.shape[1:]).reshape(-1)
+
+    def add_kl(self, sums: _Sums, kl: Tensor | None, past: Tensor | None, floor: Tensor | float) -> None:
+        """Add the mean of the inputs' KL (B, N), the share of active inputs, and the count of non-finite ones."""
+        if kl is None:
+            kl = self.analytic_kl(past)
+        elif kl.shape != self.rows.shape[:2]:
+            raise ValueError(f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is {tuple(self.rows.shape[:2])}")
+        kl = self.rows.filled(kl.detach().float(), 0.0)
+        sums.means["kl"] = self.rows.mean(kl)
+        sums.means["active_share"] = self.count_of(torch.gt, kl, floor + ACTIVE_KL) / sums.count.clamp_min(1)
+        sums.non_finite = sums.count - self.count_of(torch.le, kl, LARGEST)
+
+    def analytic_kl(self, past: Tensor | None) -> Tensor:
+        """KL of each input, (B, N), nats, summed over dimensions."""
+        r, sigma, log_sigma = self.mu, self.sigma, self.log_sigma
+        if self.prior_mu is not None and self.prior_sigma is not None:
+            r = (r - self.prior_mu) / self.prior_sigma
+            sigma, log_sigma = sigma / self.prior_sigma, log_sigma - self.prior_sigma.log()
+        kl = 0.5 * (r * r + (sigma * sigma - 1)) - log_sigma
+        return (kl if past is None else kl + past).reshape(self.rows.shape).sum(2)

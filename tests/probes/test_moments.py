@@ -1,0 +1,190 @@
+"""Batch statistics against float64 numpy, `torch.distributions` and each other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from probes import schema
+from probes.moments import Moments, moments
+
+LIMITS = (0.15, 1.0)
+
+
+def batch(inputs=96, neurons=7, dimensions=1, seed=0, autoregressive=False):
+    """Arguments of `update` for a batch, with the KL from `torch.distributions`."""
+    draw = torch.Generator().manual_seed(seed)
+    normal = torch.randn(2, inputs, neurons, dimensions, generator=draw)
+    scale = torch.rand(2, neurons, dimensions, generator=draw) * 2
+    mu, previous_mu = normal * scale[0] + scale[1]
+    sigma, previous_sigma = (torch.randn(2, inputs, neurons, dimensions, generator=draw) * 0.5 - 1).exp().clamp(*LIMITS)
+    given = {"mu": mu, "sigma": sigma}
+    prior = Normal(0.0, 1.0)
+    past = torch.zeros(())
+    if autoregressive:
+        phi = torch.linspace(-0.9, 0.95, neurons)
+        s = (1 - phi**2).sqrt()[:, None]
+        prior = Normal(phi[:, None] * previous_mu, s.expand_as(mu))
+        past = phi[:, None] ** 2 * previous_sigma**2 / (2 * s**2)
+        given |= {"phi": phi, "previous_mu": previous_mu, "previous_sigma": previous_sigma}
+        given |= {"prior_mu": prior.loc, "prior_sigma": s}
+    given["kl"] = (kl_divergence(Normal(mu, sigma), prior) + past).sum(2)
+    return given
+
+
+def cut(given, part):
+    return {name: value[part] if name not in ("phi", "prior_sigma") else value for name, value in given.items()}
+
+
+def identity_error(result):
+    parts = result["information"] + result["mismatch"] + result.get("past", torch.zeros(()))
+    return ((result["kl"] - parts).abs() / result["kl"].abs().clamp_min(1)).max().item()
+
+
+@pytest.mark.parametrize("dimensions", [1, 4])
+@pytest.mark.parametrize("autoregressive", [False, True])
+def test_kl_is_information_plus_mismatch_plus_past(dimensions, autoregressive):
+    for seed in range(5):
+        given = batch(dimensions=dimensions, autoregressive=autoregressive, seed=seed)
+        result = moments(**given)
+        assert ("past" in result) == autoregressive
+        assert identity_error(result) < 2e-6
+        computed = moments(**{name: value for name, value in given.items() if name != "kl"})
+        torch.testing.assert_close(computed["kl"], result["kl"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(computed["active_share"], result["active_share"])
+
+
+@pytest.mark.parametrize("dimensions", [1, 4])
+def test_against_float64(dimensions):
+    given = batch(dimensions=dimensions)
+    result = moments(**given, sigma_limits=LIMITS)
+    mu, sigma = (given[name].double().numpy() for name in ("mu", "sigma"))
+    variance, spread = (sigma**2).mean(0), mu.var(0)
+    expected = {
+        "mean": mu.mean(0).mean(1),
+        "variance": variance.mean(1),
+        "spread": spread.mean(1),
+        "mu2": (mu**2).mean((0, 2)),
+        "information": (0.5 * (np.log(variance + spread) - np.log(sigma**2).mean(0))).sum(1),
+        "clamp_share": ((given["sigma"] <= LIMITS[0]) | (given["sigma"] >= LIMITS[1])).double().mean((0, 2)).numpy(),
+        "active_share": (given["kl"] > 0.01).double().mean(0).numpy(),
+        "non_finite": np.zeros(7),
+    }
+    assert result.keys() == expected.keys() | {"kl", "mismatch"}
+    assert expected["clamp_share"].max() > 0
+    for name, value in expected.items():
+        np.testing.assert_allclose(result[name].numpy(), value, rtol=1e-5, atol=1e-6, err_msg=name)
+        assert result[name].dtype == torch.float32
+        assert name in schema.STATISTICS
+
+
+def test_a_learned_prior_that_inputs_do_or_do_not_share():
+    given = batch(dimensions=2) | {"kl": None}
+    m, s = torch.randn(7, 2), torch.rand(7, 2) + 0.5
+    shared = moments(given["mu"], given["sigma"], m, s)
+    rows = moments(given["mu"], given["sigma"], m.repeat(96, 1, 1), s.repeat(96, 1, 1))
+    assert identity_error(shared) < 2e-6
+    for name, value in shared.items():
+        torch.testing.assert_close(rows[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    r = (given["mu"] - m) / s
+    torch.testing.assert_close(shared["whitened_mean"], r.mean((0, 2)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(shared["prior_variance"], (s * s).mean(1))
+
+
+@pytest.mark.parametrize("autoregressive", [False, True])
+def test_the_same_numbers_whatever_the_batching(autoregressive):
+    given = batch(inputs=120, dimensions=2, autoregressive=autoregressive)
+    series = torch.arange(120) % 5
+    if not autoregressive:
+        given["previous_mu"] = given["mu"].roll(1, 0)
+    whole = Moments(5, LIMITS).update(**given, series=series).result()
+    pool = Moments(5, LIMITS)
+    other = Moments(5, LIMITS)
+    for first, last, into in [(0, 7, pool), (7, 64, pool), (64, 65, other), (65, 120, other)]:
+        into.update(**cut(given, slice(first, last)), series=series[first:last])
+    parts = pool.merge(other).result()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=2e-5, atol=2e-6, msg=name)
+
+
+def test_exact_at_a_large_mean_and_a_small_spread():
+    draw = torch.Generator().manual_seed(1)
+    level = torch.tensor([-1e3, 0.0, 1e3])[:, None]
+    noise = torch.randn(256, 3, 1, generator=draw)
+    mu = level + 1e-3 * noise
+    mu[:16] = level + 4e-3  # the rows that the variance is taken around are far from the others
+    expected = mu.double().var(0, correction=0)[:, 0].float()
+    pool = Moments()
+    for part in mu.split(50):
+        pool.update(part, torch.full_like(part, 0.5))
+    for result in (moments(mu, torch.full_like(mu, 0.5)), pool.result()):
+        torch.testing.assert_close(result["spread"], expected, rtol=1e-4, atol=0)
+        torch.testing.assert_close(result["mean"], mu.double().mean(0)[:, 0].float(), rtol=1e-7, atol=1e-7)
+
+
+def test_masked_rows_leave_no_trace():
+    given = batch(inputs=40, autoregressive=True)
+    series = torch.arange(40) % 2
+    mask = torch.rand(40, generator=torch.Generator().manual_seed(2)) < 0.6
+    whole = moments(**cut(given, mask), series=series[mask], n_series=2, sigma_limits=LIMITS)
+    dirty = {
+        name: value if name in ("phi", "prior_sigma") else torch.where(mask.view(-1, *[1] * (value.dim() - 1)), value, math.nan)
+        for name, value in given.items()
+    }
+    result = moments(**dirty, series=series, n_series=2, mask=mask, sigma_limits=LIMITS)
+    for name, value in whole.items():
+        torch.testing.assert_close(result[name], value, rtol=2e-5, atol=2e-6, msg=name)
+    empty = Moments(sigma_limits=LIMITS).update(given["mu"], given["sigma"])
+    before = empty.result()
+    after = empty.update(given["mu"], given["sigma"], mask=torch.zeros(40, dtype=torch.bool)).result()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, msg=name)
+
+
+def test_a_shared_sigma_equals_its_copies():
+    mu = batch(dimensions=3)["mu"]
+    sigma = torch.rand(7, 3) + 0.2
+    few, many = (moments(mu, value, sigma_limits=LIMITS) for value in (sigma, sigma.repeat(96, 1, 1)))
+    one = moments(mu, torch.tensor(0.5))
+    for name, value in few.items():
+        torch.testing.assert_close(many[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    torch.testing.assert_close(one["variance"], torch.full((7,), 0.25))
+
+
+def test_broken_inputs_are_counted_and_stay_with_their_neuron():
+    given = batch()
+    given["mu"] = given["mu"].clone()
+    given["mu"][3, 2] = math.nan
+    given["mu"][5:8, 4] = math.inf
+    result = moments(given["mu"], given["sigma"])
+    assert result["non_finite"].tolist() == [0, 0, 1, 0, 3, 0, 0]
+    finite = torch.stack([result[name] for name in schema.REQUIRED]).isfinite().all(0)
+    assert finite.tolist() == [True, True, False, True, False, True, True]
+
+
+def test_autocast_and_gradients_are_left_alone():
+    given = batch()
+    given["mu"].requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = moments(**given)
+    for name, value in moments(**given).items():
+        assert torch.equal(cast[name], value), name
+        assert not value.requires_grad
+
+
+def test_bad_calls_name_the_fault():
+    given = batch(autoregressive=True)
+    with pytest.raises(ValueError, match=r"mu is \(B, N, K\)"):
+        moments(given["mu"][:, :, 0], given["sigma"])
+    with pytest.raises(ValueError, match="does not fit"):
+        moments(given["mu"], given["sigma"][:, :3])
+    with pytest.raises(ValueError, match="one KL an input"):
+        moments(given["mu"], given["sigma"], kl=torch.zeros(7))
+    with pytest.raises(ValueError, match="previous_mu and previous_sigma"):
+        moments(given["mu"], given["sigma"], phi=given["phi"])
+    with pytest.raises(ValueError, match="cannot be pooled"):
+        Moments().update(**given).update(given["mu"], given["sigma"])
+    with pytest.raises(ValueError, match="no batch yet"):
+        Moments().result()

@@ -1,0 +1,109 @@
+"""Slopes over pairs against least squares by hand, and the coverage of their interval."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from probes.persistence import Pairs, student_quantile
+
+
+def pairs(phi, count=128, series=7, level=3.0, dimensions=1, seed=0):
+    """Stationary pairs of as many neurons as phi has entries, each series at its own level: current, previous, ids."""
+    draw = np.random.default_rng(seed)
+    ids = np.arange(count) % series
+    shape = (count, len(phi), dimensions)
+    previous = draw.normal(size=shape)
+    phi = np.asarray(phi)[:, None]
+    current = phi * previous + np.sqrt(1 - phi**2) * draw.normal(size=shape)
+    levels = level * draw.normal(size=(series, *shape[1:]))[ids]
+    return torch.tensor(current + levels), torch.tensor(previous + levels), torch.tensor(ids)
+
+
+def test_against_least_squares_with_a_level_for_each_series():
+    current, previous, ids = pairs([0.0, 0.5, 0.95])
+    result = Pairs(7).update(current, previous, ids).result()
+    levels = np.eye(7)[ids.numpy()]
+    for neuron in range(3):
+        y = current[:, neuron, 0].numpy()
+        design = np.column_stack([previous[:, neuron, 0].numpy(), levels])
+        beta, residual, *_ = np.linalg.lstsq(design, y, rcond=None)
+        innovation = residual[0] / (128 - 8)
+        half = stats.t.ppf(0.975, 120) * math.sqrt(innovation * np.linalg.inv(design.T @ design)[0, 0])
+        expected = {
+            "persistence": beta[0],
+            "persistence_low": beta[0] - half,
+            "persistence_high": beta[0] + half,
+            "innovation": innovation,
+        }
+        for name, value in expected.items():
+            assert result[name][neuron].item() == pytest.approx(value, rel=2e-5, abs=2e-6), name
+
+
+@pytest.mark.parametrize(("count", "series"), [(128, 1), (128, 7), (128, 64), (12, 1)])
+@pytest.mark.parametrize("phi", [0.0, 0.6, 0.95, 0.99])
+def test_the_interval_covers_the_truth(phi, count, series):
+    current, previous, ids = pairs(np.full(4000, phi), count, series)
+    result = Pairs(series).update(current, previous, ids).result()
+    covered = (result["persistence_low"] < phi) & (phi < result["persistence_high"])
+    assert 0.93 < covered.float().mean().item() < 0.97
+
+
+def test_dimensions_that_agree_or_not_never_narrow_the_interval_too_far():
+    current, previous, ids = pairs(np.full(2000, 0.6), dimensions=1)
+    one = Pairs(7).update(current, previous, ids).result()
+    same = Pairs(7).update(current.repeat(1, 1, 4), previous.repeat(1, 1, 4), ids).result()
+    for name, value in one.items():
+        torch.testing.assert_close(same[name], value, msg=name)
+    current, previous, ids = pairs(np.full(2000, 0.6), dimensions=4)
+    free = Pairs(7).update(current, previous, ids).result()
+    covered = (free["persistence_low"] < 0.6) & (free["persistence_high"] > 0.6)
+    assert covered.float().mean().item() > 0.95
+
+
+def test_the_level_of_a_series_is_not_memory():
+    current, previous, ids = pairs(np.zeros(200), level=10.0)
+    within = Pairs(7).update(current, previous, ids).result()["persistence"]
+    across = Pairs(1).update(current, previous).result()["persistence"]
+    assert within.abs().mean().item() < 0.1
+    assert across.mean().item() > 0.9
+
+
+def test_a_large_mean_does_not_swallow_the_slope():
+    current, previous, ids = pairs([0.3, 0.9], level=1.0)
+    plain = Pairs(7).update(current, previous, ids).result()
+    shifted = Pairs(7).update(1e3 + 1e-2 * current, 1e3 + 1e-2 * previous, ids).result()
+    torch.testing.assert_close(shifted["persistence"], plain["persistence"], rtol=0, atol=0.01)
+
+
+def test_undefined_slopes_are_nan():
+    still = torch.full((20, 3, 1), 1000.1)
+    assert all(value.isnan().all() for value in Pairs().update(still, still).result().values())
+    assert Pairs().update(still * 0, still * 0).result()["persistence"].isnan().all()
+    current, previous, ids = pairs([0.5], count=8, series=7)
+    assert Pairs(7).update(current, previous, ids).result()["persistence"].isnan().all(), "8 pairs, 7 levels, 1 slope"
+
+
+def test_student_quantile():
+    freedom = np.array([3, 5, 8, 20, 126, 1e6])
+    ratio = student_quantile(torch.tensor(freedom)).numpy() / stats.t.ppf(0.975, freedom)
+    assert np.abs(ratio - 1).max() < 0.01
+    assert np.abs(ratio - 1)[2:].max() < 1e-4
+
+
+def test_bad_calls_name_the_fault():
+    current, previous, ids = pairs([0.5])
+    with pytest.raises(ValueError, match="at least one series"):
+        Pairs(0)
+    with pytest.raises(ValueError, match="one shape"):
+        Pairs().update(current, previous[:5])
+    with pytest.raises(ValueError, match="need their series ids"):
+        Pairs(7).update(current, previous)
+    with pytest.raises(ValueError, match="series ids have shape"):
+        Pairs(7).update(current, previous, ids[:3])
+    with pytest.raises(ValueError, match="cannot pool"):
+        Pairs(7).merge(Pairs(2))
+    with pytest.raises(ValueError, match="no pairs yet"):
+        Pairs().result()
