@@ -1,0 +1,171 @@
+"""Recorded statistics -> derived quantities, in numpy: what the log need not hold because it follows from what it holds.
+
+Arguments are arrays that broadcast, or numbers; results are float64 arrays (0-dimensional for numbers). A NaN in gives a NaN
+out. Information, KL and their parts are in nats. Whitened: r = (μ − m)/s and v = σ²/s² for a prior Normal(m, s²).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from probes.schema import LIVING_REGIMES
+
+Floats = NDArray[np.float64]
+
+NATS_PER_BIT = float(np.log(2))
+
+
+def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
+    """Gaussian upper estimate of I(x; z) of one dimension: ½ (ln(E[v] + Var[r]) − E[ln v]), nats.
+
+    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. The aggregate posterior has variance
+    E[v] + Var[r]; no density of that variance has more entropy than the Gaussian, hence the bound (Cover & Thomas 2006, 8.6).
+    For K dimensions add the dimensions' values.
+    """
+    return 0.5 * (_log(_floats(variance) + _floats(spread)) - _floats(log_variance))
+
+
+def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
+    """KL of the aggregate posterior's Gaussian, Normal(E r, E[v] + Var r), from Normal(0, 1), one dimension, nats.
+
+    mean E[r], variance E[v], spread Var[r], whitened by the prior. What is paid and tells nothing about the input
+    (Hoffman & Johnson 2016, ELBO surgery). kl = information + mismatch + past.
+    """
+    total = _floats(variance) + _floats(spread)
+    return 0.5 * (_floats(mean) ** 2 + total - 1 - _log(total))
+
+
+def contraction(variance: ArrayLike, prior_variance: ArrayLike = 1.0) -> Floats:
+    """1 − E[σ²] / prior variance: 0 is the prior, 1 a point, negative wider than the prior.
+
+    prior_variance is that of the stationary marginal, 1 also under an autoregressive prior (Schad, Betancourt & Vasishth 2019).
+    """
+    return 1 - _floats(variance) / _floats(prior_variance)
+
+
+def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
+    """Positions of the data after which half of the mean is forgotten: stride · ln(1/2) / ln|phi|; units of t.
+
+    phi is the slope over `stride` positions. Infinite where |phi| >= 1, 0 where phi is 0.
+    """
+    size = np.abs(_floats(phi))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decay = _floats(stride) * np.log(0.5) / np.log(np.minimum(size, 1))
+    return np.where(size >= 1, np.inf, decay)
+
+
+def kl_floor(phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
+    """Least KL under an autoregressive prior when both posteriors follow one law: K ½ ln(1 + phi²), nats.
+
+    It is reached at information 0 (Razavi et al. 2019 build on such a floor): KL near 0 cannot be the sign of collapse.
+    """
+    return 0.5 * _floats(latent_dim) * np.log1p(_floats(phi) ** 2)
+
+
+def kl_above_floor(kl: ArrayLike, phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
+    """kl − `kl_floor`, nats: what the neuron pays of its own accord."""
+    return _floats(kl) - kl_floor(phi, latent_dim)
+
+
+def bits(nats: ArrayLike) -> Floats:
+    """Nats in bits."""
+    return _floats(nats) / NATS_PER_BIT
+
+
+def persistence_interval(
+    slope: ArrayLike, innovation: ArrayLike, squares: ArrayLike, pairs: int, series: int = 1, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Interval (low, high) of a slope of least squares: slope ± t · sqrt(innovation / squares).
+
+    innovation: residual variance with pairs − series − 1 degrees of freedom; squares: sum of squares of the predecessors' means
+    around their series' means. Student's t is exact for Gaussian pairs; NaN without a degree of freedom.
+    """
+    from scipy.stats import t
+
+    freedom = pairs - series - 1
+    quantile = t.ppf(0.5 + level / 2, freedom) if freedom >= 1 else np.nan
+    half = quantile * np.sqrt(_floats(innovation) / _floats(squares))
+    return _floats(slope) - half, _floats(slope) + half
+
+
+def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: float = 0.2) -> NDArray[np.str_]:
+    """ "stuck", "jittery" or "": is the interval (low, high) of the measured slope wholly off the prior's phi?
+
+    Off is more than `margin` in atanh. Stuck: the mean is carried over more than the prior expects; jittery: less. "" also where
+    phi is 0 (no autoregressive prior) or an end is NaN. Beside a neuron's regime, not instead of it.
+    """
+    prior = _floats(phi)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = np.arctanh(prior)
+        stuck = np.arctanh(np.clip(_floats(low), -1, 1)) > expected + margin
+        jittery = np.arctanh(np.clip(_floats(high), -1, 1)) < expected - margin
+    return np.where(prior == 0, "", np.where(stuck, "stuck", np.where(jittery, "jittery", "")))
+
+
+def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool = True) -> Floats:
+    """Step from which values stay at or beyond a threshold for good; NaN where the last value does not.
+
+    steps (T,) increasing; values (..., T); threshold broadcasts to (...). Beyond is `>=`, or `<=` with above=False. A NaN among
+    the values is not beyond. The result is a recorded step, (...).
+    """
+    at, curve = _series(steps, values)
+    limit = np.asarray(threshold, float)[..., None]
+    beyond = curve >= limit if above else curve <= limit
+    stays = np.logical_and.accumulate(beyond[..., ::-1], axis=-1)[..., ::-1]
+    first = np.argmax(stays, axis=-1)
+    return np.where(stays.any(axis=-1), at[first], np.nan)
+
+
+def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
+    """Step from which a curve has done, for good, half of its way from its first to its last value; (...) for values (..., T).
+
+    NaN for a curve that ends where it began.
+    """
+    at, curve = _series(steps, values)
+    first, last = curve[..., :1], curve[..., -1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        progress = (curve - first) / (last - first)
+    return onset(at, progress, 0.5)
+
+
+def transitions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Who went where, when: one row for each change of a neuron's regime, in order of step.
+
+    frame: columns step, layer, neuron, regime, any order of rows. Result: step (the first in the new regime), layer, neuron,
+    before, after (int8 codes).
+    """
+    ordered = frame[["step", "layer", "neuron", "regime"]].sort_values(["layer", "neuron", "step"], kind="stable")
+    before = ordered["regime"].shift(fill_value=0)
+    same = (ordered["layer"] == ordered["layer"].shift()) & (ordered["neuron"] == ordered["neuron"].shift())
+    changed = ordered.assign(before=before.astype("int8"))[same & (before != ordered["regime"])]
+    result = changed.rename(columns={"regime": "after"})[["step", "layer", "neuron", "before", "after"]]
+    return result.sort_values(["step", "layer", "neuron"], kind="stable").reset_index(drop=True)
+
+
+def living_share(regimes: ArrayLike, axis: int | None = None) -> Floats:
+    """Share of codes that are living or mixed, over all entries or along an axis; NaN of nothing."""
+    codes = np.asarray(regimes)
+    if codes.size == 0:
+        return np.asarray(np.nan)
+    return np.asarray(np.isin(codes, LIVING_REGIMES).mean(axis=axis))
+
+
+def _series(steps: ArrayLike, values: ArrayLike) -> tuple[NDArray[Any], Floats]:
+    at, curve = np.asarray(steps), _floats(values)
+    if at.ndim != 1 or curve.shape[-1:] != at.shape or not at.size:
+        raise ValueError(f"values {curve.shape} need one step for each of their last axis, got {at.shape}")
+    return at, curve
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, np.float64)
+
+
+def _log(values: Floats) -> Floats:
+    """Logarithm, without a warning where a variance is 0 or NaN."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(values)

@@ -1,0 +1,126 @@
+"""Derived quantities against quadrature, sampling and cases worked by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import integrate, stats
+
+from probes import diagnostics
+from probes.persistence import Pairs
+
+
+def test_information_of_a_gaussian_channel():
+    # z = x + noise with x ~ N(0, 3), noise ~ N(0, 0.5): I = ½ ln(1 + 3/0.5) exactly.
+    assert diagnostics.information(0.5, 3.0, math.log(0.5)) == pytest.approx(0.5 * math.log(7))
+    assert diagnostics.information(0.5, 0.0, math.log(0.5)) == 0
+    assert diagnostics.bits(diagnostics.information(1.0, 3.0, 0.0)) == pytest.approx(1.0)
+
+
+def test_information_is_an_upper_bound_for_two_points():
+    # μ = ±a, one sd: the exact information by quadrature is below the Gaussian's, and never above ln 2.
+    a, sd = 2.0, 0.5
+
+    def density(z):
+        return 0.5 * (stats.norm.pdf(z, a, sd) + stats.norm.pdf(z, -a, sd))
+
+    entropy = integrate.quad(lambda z: -density(z) * math.log(density(z)), -6, 6, limit=200)[0]
+    exact = entropy - 0.5 * math.log(2 * math.pi * math.e * sd**2)
+    bound = diagnostics.information(sd**2, a**2, math.log(sd**2))
+    assert exact == pytest.approx(math.log(2), abs=1e-3)
+    assert bound > exact + 0.5
+
+
+def test_mismatch_is_the_kl_of_two_gaussians():
+    value = diagnostics.mismatch(0.7, 0.3, 0.4)
+    target = torch.distributions.kl_divergence(
+        torch.distributions.Normal(0.7, math.sqrt(0.7)), torch.distributions.Normal(0.0, 1.0)
+    )
+    assert value == pytest.approx(target.item(), rel=1e-5)
+    assert diagnostics.mismatch(0.0, 0.6, 0.4) == pytest.approx(0)
+
+
+def test_contraction():
+    np.testing.assert_allclose(diagnostics.contraction([1.0, 0.0, 1.5]), [0, 1, -0.5])
+    assert diagnostics.contraction(4.0, 4.0) == 0
+
+
+def test_half_life():
+    np.testing.assert_allclose(diagnostics.half_life([0.5, -0.5, 1.0, -1.2, 0.0], 24), [24, 24, np.inf, np.inf, 0])
+    assert 0.9 ** (diagnostics.half_life(0.9, 3) / 3) == pytest.approx(0.5)
+    assert np.isnan(diagnostics.half_life(np.nan))
+
+
+def test_floor_of_the_kl():
+    np.testing.assert_allclose(diagnostics.kl_floor([0.0, 0.6, 0.95]), [0, 0.154, 0.322], atol=5e-4)
+    assert diagnostics.kl_above_floor(1.0, 0.6, 4) == pytest.approx(1 - 4 * 0.5 * math.log1p(0.36))
+
+
+@pytest.mark.parametrize("phi", [0.3, 0.6, 0.95])
+def test_no_posterior_beats_the_floor(phi):
+    # Both posteriors one law Normal(c, σ²) whatever the input: the KL's least value over c and σ is the floor.
+    sigma = np.linspace(0.05, 2, 4000)
+    s2 = 1 - phi**2
+    for mean in (0.0, 0.3):
+        kl = 0.5 * ((sigma**2 + (mean - phi * mean) ** 2 + phi**2 * sigma**2) / s2 - 1 - np.log(sigma**2 / s2))
+        assert kl.min() >= diagnostics.kl_floor(phi) - 1e-12
+        if mean == 0:
+            assert kl.min() == pytest.approx(float(diagnostics.kl_floor(phi)), abs=1e-5)
+
+
+def test_persistence_interval_agrees_with_the_streaming_one():
+    draw = torch.Generator().manual_seed(0)
+    previous = torch.randn(128, 5, 1, generator=draw)
+    current = 0.7 * previous + 0.5 * torch.randn(128, 5, 1, generator=draw)
+    ids = torch.arange(128) % 3
+    result = {name: value.numpy() for name, value in Pairs(3).update(current, previous, ids).result().items()}
+    centred = previous[:, :, 0].numpy().copy()
+    for i in range(3):
+        centred[ids.numpy() == i] -= centred[ids.numpy() == i].mean(0)
+    low, high = diagnostics.persistence_interval(result["persistence"], result["innovation"], (centred**2).sum(0), 128, 3)
+    np.testing.assert_allclose(low, result["persistence_low"], rtol=1e-4)
+    np.testing.assert_allclose(high, result["persistence_high"], rtol=1e-4)
+    assert np.isnan(diagnostics.persistence_interval(0.5, 1.0, 1.0, 4, 3)).all()
+
+
+def test_temporal_fault():
+    low = [0.80, 0.2, 0.55, -0.2, 0.9, np.nan, 1.01]
+    high = [0.90, 0.3, 0.75, 0.2, 0.95, np.nan, 1.10]
+    phi = [0.6, 0.6, 0.6, 0.6, 0.0, 0.6, 0.99]
+    assert diagnostics.temporal_fault(low, high, phi).tolist() == ["stuck", "jittery", "", "jittery", "", "", "stuck"]
+
+
+def test_onset_is_for_good():
+    steps = [0, 10, 20, 30, 40]
+    values = [[0.0, 0.6, 0.4, 0.6, 0.7], [0.9] * 5, [0.9, 0.9, 0.9, 0.9, 0.1], [0.0, np.nan, 0.6, 0.6, 0.6]]
+    np.testing.assert_array_equal(diagnostics.onset(steps, values, 0.5), [30, 0, np.nan, 20])
+    assert diagnostics.onset(steps, [5, 4, 3, 2, 1], 3, above=False) == 20
+    np.testing.assert_array_equal(diagnostics.onset(steps, values, [0.65, 0.5, 0.05, 0.7]), [40, 0, 0, np.nan])
+    with pytest.raises(ValueError, match="one step for each"):
+        diagnostics.onset([1, 2], [1, 2, 3], 0)
+
+
+def test_half_time():
+    steps = np.arange(101)
+    assert diagnostics.half_time(steps, 1 - np.exp(-steps / 5.0)) == math.ceil(5 * math.log(2))
+    assert diagnostics.half_time(steps, np.linspace(3, 1, 101)) == 50
+    assert np.isnan(diagnostics.half_time(steps, np.ones(101)))
+
+
+def test_transitions_and_living_share():
+    frame = pd.DataFrame(
+        {
+            "step": [0, 5, 9, 0, 5, 9, 0, 5, 9],
+            "layer": [0, 0, 0, 0, 0, 0, 1, 1, 1],
+            "neuron": [0, 0, 0, 1, 1, 1, 0, 0, 0],
+            "regime": np.array([4, 0, 0, 4, 4, 9, 0, 6, 0], np.int8),
+        }
+    )
+    rows = diagnostics.transitions(frame.sample(frac=1, random_state=0)).to_dict("split")["data"]
+    assert rows == [[5, 0, 0, 4, 0], [5, 1, 0, 0, 6], [9, 0, 1, 4, 9], [9, 1, 0, 6, 0]]
+    assert diagnostics.transitions(frame.iloc[:1]).empty
+    assert diagnostics.living_share(frame["regime"]) == pytest.approx(5 / 9)
+    assert diagnostics.living_share([[0, 9], [4, 0]], axis=0).tolist() == [0.5, 1.0]
+    assert np.isnan(diagnostics.living_share([]))
