@@ -1,0 +1,155 @@
+"""Cached reading of runs. A run's files never change once written, so a cache keyed by the manifest's stamp is exact.
+
+Arrays and frames are shared between sessions, so they are only ever read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+import probes
+from pages.shell import options
+from probes.figures import frames
+from probes.manifest import RunError
+
+__all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
+
+Stamp = tuple[str, int, int]
+"""Path, size and mtime (ns) of a run's manifest: what caches key on."""
+
+RUNS_KEPT = 8  # open readers; each keeps its files and footers open
+SLICES_KEPT = 64  # cached arrays and frames, of at most about a megabyte each
+CELLS_AT_ONCE = 20_000_000  # regimes read in one go; a tenth of a second
+SINGLE_STEPS = 24  # frames of the regime map that are read one by one
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of the catalog: `name` is its unique name in the dashboard, `row` what the catalog says of it."""
+
+    name: str
+    path: Path
+    row: dict[str, Any]
+
+
+def entries() -> dict[str, Entry]:
+    """All runs in the folders of runs, latest first, by name; two of one name carry their folder's."""
+    rows = []
+    for folder in options.run_folders():
+        if folder.is_dir():
+            rows += [(folder, row) for row in probes.catalog(folder).to_dict("records")]
+    rows.sort(key=lambda item: str(item[1].get("created") or ""), reverse=True)
+    names = [Path(str(row["path"])).name for _, row in rows]
+    found = {}
+    for (folder, row), name in zip(rows, names, strict=True):
+        unique = f"{folder.name}/{name}" if names.count(name) > 1 else name
+        found[unique] = Entry(unique, Path(str(row["path"])), row)
+    return found
+
+
+def open_run(path: Path) -> tuple[Any, Stamp]:
+    """A reader of the run as it stands now. Raises RunError if it cannot be read."""
+    try:
+        stat = (path / "run.json").stat()
+    except OSError as error:
+        raise RunError(f"{path.name}: {error.strerror}") from error
+    stamp = (str(path), stat.st_size, stat.st_mtime_ns)
+    return _open(stamp), stamp
+
+
+@st.cache_resource(max_entries=RUNS_KEPT, show_spinner=False)
+def _open(stamp: Stamp) -> Any:
+    return probes.Run(stamp[0])
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """Quantiles and regime counts per layer and step."""
+    return _run.layer_summary()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
+    """Every neuron of every layer at one step."""
+    return _run.at(step)
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int) -> frames.Frames:
+    """Frames of one layer's neurons."""
+    return frames.replay_frames(_run, layer, neurons, count)
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron of the layer …")
+def matrix(stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """(neurons, columns) values of a statistic and the steps at the columns' edges."""
+    if statistic == "contraction":
+        values, edges = _run.matrix(layer, "variance", max_columns=columns)
+        return 1 - values, edges
+    return _run.matrix(layer, statistic, max_columns=columns)
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron's regime …")
+def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames' steps.
+
+    At most `count` frames; fewer where a frame is so wide that reading many would take seconds.
+    """
+    steps = np.asarray(_run.steps)
+    total = sum(layer["neurons"] for layer in _run.layers)
+    if total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE:
+        chosen = steps[frames.spaced(len(steps), min(count, SINGLE_STEPS))]
+        tables = [_run.regimes(int(step)) for step in chosen]
+        return [np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables]) for i in range(len(_run.layers))], chosen
+    codes, chosen = [], steps
+    for layer in range(len(_run.layers)):
+        values, edges = _run.matrix(layer, "regime", max_columns=frames.RAW_STEPS)
+        keep = frames.spaced(values.shape[1], count)
+        chosen = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:][keep]])
+        codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
+    return codes, chosen
+
+
+NAMES_OF_NLL = ("validation/nll", "valid/nll", "val/nll", "test/nll")
+"""Where a run's negative log likelihood is looked for, in this order."""
+
+
+def _points(row: dict[str, Any], names: Sequence[str]) -> list[float]:
+    """A sparkline's values, from the first of the series that the manifest has."""
+    series = row.get("sparklines") or {}
+    found = next((series[name] for name in names if name in series), [])
+    return [float(point[1]) for point in found if point[1] is not None]
+
+
+def catalog_line(entry: Entry) -> dict[str, Any]:
+    """A run as the page Runs shows it."""
+    row = entry.row
+    shares = [share for share in row.get("living_share") or [] if share is not None]
+    scores = row.get("scores") or {}
+    score = next((scores[name]["value"] for name in NAMES_OF_NLL if name in scores), None)
+    return {
+        "run": entry.name,
+        "status": str(row.get("status")),
+        "created": pd.to_datetime(row.get("created"), utc=True),
+        "layers": row.get("layers"),
+        "neurons": row.get("neurons"),
+        "steps": row.get("steps"),
+        "NLL": None if score is None else float(score),
+        "NLL over steps": _points(row, NAMES_OF_NLL),
+        "living": float(np.mean(shares)) if shares else None,
+        "living over steps": _points(row, ("living_share",)),
+        "note": str(row.get("error") or row.get("notes") or ""),
+    }
+
+
+def recorded_step(steps: Sequence[int], step: int) -> int:
+    """The recorded step at or before `step`, or the first."""
+    place = int(np.searchsorted(np.asarray(steps), step, side="right")) - 1
+    return int(steps[max(place, 0)])

@@ -1,0 +1,173 @@
+// Layer x neuron map of regimes over steps: one tile a neuron, one byte a tile and frame, scrubbed in the browser.
+
+const LABEL = 96 // pixels left of the tiles, for the layers' names
+const GAP = 16 // between layers
+const HEAD = 4
+const LARGEST = 18 // side of a tile, pixels
+const TALLEST = 150 // height of a layer, while its tiles stay visible
+const views = new WeakMap()
+
+class Regimes {
+  constructor(root) {
+    this.root = root
+    const find = (name) => root.querySelector(`[data-${name}]`)
+    this.canvas = find("map")
+    this.tip = find("tip")
+    this.legendRow = find("legend")
+    this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
+    this.canvas.onpointermove = (event) => this.hover(event)
+    this.canvas.onpointerleave = () => this.unhover()
+    this.canvas.onclick = () => this.over && this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
+    this.resize = new ResizeObserver(() => this.layout())
+    this.resize.observe(root.querySelector(".regimes"))
+  }
+
+  load(bytes, trigger) {
+    this.trigger = trigger
+    if (bytes !== this.bytes) {
+      const { header, arrays } = unpack(bytes)
+      const another = !this.header || this.header.view !== header.view || this.header.cursor !== header.cursor
+      this.bytes = bytes
+      this.header = header
+      this.arrays = arrays
+      this.transport.load(header.steps)
+      if (another) this.transport.position = header.cursor === null ? header.steps.length - 1 : framePosition(header.steps, header.cursor)
+      this.legend()
+    }
+    this.theme = readTheme(this.root.host || this.root)
+    this.layout()
+  }
+
+  legend() {
+    this.legendRow.replaceChildren()
+    this.counts = this.header.regimes.map((regime) => {
+      const entry = document.createElement("span")
+      entry.setAttribute("role", "listitem")
+      entry.title = `${regime.rule}: ${regime.reading}`
+      const swatch = document.createElement("i")
+      swatch.style.background = regime.color
+      const text = document.createElement("b")
+      entry.append(swatch, document.createTextNode(regime.name), text)
+      this.legendRow.appendChild(entry)
+      return { entry, text }
+    })
+  }
+
+  // Square tiles, as many in a row as a round number of neurons: the n-th row starts at a neuron one can name.
+  layout() {
+    if (!this.header) return
+    this.width = this.root.querySelector(".regimes").clientWidth
+    if (!this.width) return
+    const room = this.width - LABEL
+    const most = Math.max(...this.header.layers.map((layer) => layer.count), 1)
+    this.perRow = 8
+    const tile = () => Math.min(room / this.perRow, LARGEST)
+    while (this.perRow < most && (room / this.perRow > LARGEST || (Math.ceil(most / this.perRow) * tile() > TALLEST && tile() > 2))) this.perRow *= 2
+    this.tile = tile()
+    let y = HEAD
+    this.tops = this.header.layers.map((layer) => {
+      const top = y
+      y += Math.ceil(layer.count / this.perRow) * this.tile + GAP
+      return top
+    })
+    this.height = Math.max(y, 40)
+    this.transport.show(this.transport.position)
+  }
+
+  code(layer, neuron) {
+    const frame = Math.round(this.transport.position)
+    return this.arrays[`regime.${layer}`][frame * this.header.layers[layer].count + neuron]
+  }
+
+  draw() {
+    if (!this.theme || !this.width) return
+    const { theme, header } = this
+    const context = fitCanvas(this.canvas, this.width, this.height)
+    const totals = header.regimes.map(() => 0)
+    const inset = this.tile > 5 ? 1 : 0
+    header.layers.forEach((layer, index) => {
+      context.fillStyle = rgba(theme.text, 1)
+      context.font = `600 13px ${theme.font}`
+      context.textBaseline = "top"
+      context.textAlign = "left"
+      context.fillText(layer.name, 0, this.tops[index] + 1, LABEL - 10)
+      let living = 0
+      for (let neuron = 0; neuron < layer.count; neuron++) {
+        const code = this.code(index, neuron)
+        const regime = header.regimes[code]
+        if (!regime) continue
+        totals[code] += 1
+        living += regime.living ? 1 : 0
+        const x = LABEL + (neuron % this.perRow) * this.tile, y = this.tops[index] + Math.floor(neuron / this.perRow) * this.tile
+        context.fillStyle = regime.color
+        context.globalAlpha = this.selected(layer.index, neuron) ? 1 : 0.88
+        context.fillRect(x, y, this.tile - inset, this.tile - inset)
+        if (this.selected(layer.index, neuron)) {
+          context.globalAlpha = 1
+          context.strokeStyle = rgba(theme.text, 1)
+          context.lineWidth = 2
+          context.strokeRect(x - 1, y - 1, this.tile + 1, this.tile + 1)
+        }
+      }
+      context.globalAlpha = 1
+      context.fillStyle = theme.muted
+      context.font = `12px ${theme.font}`
+      context.fillText(`${Math.round((100 * living) / Math.max(layer.count, 1))} % living`, 0, this.tops[index] + 19)
+    })
+    this.counts.forEach(({ entry, text }, code) => {
+      text.textContent = formatStep(totals[code])
+      entry.toggleAttribute("data-none", totals[code] === 0)
+    })
+    this.canvas.dataset.step = String(this.transport.step)
+    this.canvas.setAttribute("aria-label", `Regime of every neuron at step ${formatStep(this.transport.step)}: ` +
+      header.regimes.map((r, i) => [r.name, totals[i]]).filter(([, n]) => n).map(([name, n]) => `${n} ${name}`).join(", "))
+  }
+
+  selected(layer, neuron) {
+    const { chosen } = this.header
+    return chosen !== null && chosen.layer === layer && chosen.neuron === neuron
+  }
+
+  hover(event) {
+    const box = this.canvas.getBoundingClientRect()
+    const x = event.clientX - box.left - LABEL, y = event.clientY - box.top
+    const index = this.tops.findLastIndex((top) => y >= top)
+    const layer = this.header.layers[index]
+    const column = Math.floor(x / this.tile)
+    const neuron = layer ? Math.floor((y - this.tops[index]) / this.tile) * this.perRow + column : -1
+    if (!layer || x < 0 || column >= this.perRow || neuron >= layer.count) return this.unhover()
+    this.over = { layer: index, neuron }
+    const regime = this.header.regimes[this.code(index, neuron)]
+    this.tip.textContent = `${layer.name} · neuron ${neuron}\n${regime ? `${regime.name}: ${regime.reading}` : "not recorded"}\nclick to explain`
+    this.tip.hidden = false
+    const host = this.root.querySelector(".regimes").getBoundingClientRect()
+    this.tip.style.left = `${Math.min(event.clientX - host.left + 14, host.width - 210)}px`
+    this.tip.style.top = `${event.clientY - host.top + 16}px`
+    return undefined
+  }
+
+  unhover() {
+    this.over = null
+    this.tip.hidden = true
+  }
+
+  close() {
+    this.transport.close()
+    this.resize.disconnect()
+  }
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component
+  if (!data || !data.byteLength) return undefined
+  let view = views.get(parentElement)
+  if (!view) {
+    view = new Regimes(parentElement)
+    views.set(parentElement, view)
+  }
+  view.load(data, setTriggerValue)
+  return () => {
+    view.close()
+    views.delete(parentElement)
+  }
+}

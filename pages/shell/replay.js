@@ -1,0 +1,473 @@
+// Ridges of distributions per layer, replayed over steps. Reads raw float32 means, variances and spreads;
+// every picture is computed here, so playing costs the server nothing.
+
+const SD_WIDE = 1.2, SD_NARROW = 0.03 // ends of the colour scale, prior sds
+const PEAK_ROWS = 5 // a ridge is at most this many rows high
+const LANE = 104 // pixels above the ridges: titles and the typical neuron
+const AXIS = 34 // pixels below them
+const LABELS = 44 // pixels left of a column, for the neurons' names
+const MIN_COLUMN = 190 // narrower columns scroll sideways
+const POINTS = 56 // points of one curve
+const STRIP = 92
+
+const views = new WeakMap()
+
+class Replay {
+  constructor(root) {
+    this.root = root
+    const find = (name) => root.querySelector(`[data-${name}]`)
+    this.canvas = find("ridges")
+    this.strip = find("strip")
+    this.tip = find("tip")
+    this.note = find("note")
+    this.stripTitle = find("striptitle")
+    this.colorbar = find("colorbar")
+    this.barLabel = find("barlabel")
+    this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
+    this.canvas.onpointermove = (event) => this.hover(event)
+    this.canvas.onpointerleave = () => this.unhover()
+    this.canvas.onclick = () => this.pick()
+    this.strip.onpointerdown = (event) => {
+      this.strip.setPointerCapture(event.pointerId)
+      this.dragging = true
+      this.seekAt(event)
+    }
+    this.strip.onpointermove = (event) => this.dragging && this.seekAt(event)
+    this.strip.onpointerup = () => { this.dragging = false }
+    this.resize = new ResizeObserver(() => this.layout())
+    this.resize.observe(root.querySelector(".replay"))
+    this.draws = 0
+  }
+
+  load(bytes, trigger) {
+    this.trigger = trigger
+    const changed = bytes !== this.bytes
+    this.bytes = bytes
+    if (changed) {
+      const { header, arrays } = unpack(bytes)
+      const another = !this.header || this.header.view !== header.view
+      this.header = header
+      this.arrays = arrays
+      this.transport.load(header.steps)
+      if (another) this.open()
+    }
+    this.theme = readTheme(this.root.host || this.root)
+    const table = colorTable(VIRIDIS, this.theme.dark ? 0.2 : 0.02, this.theme.dark ? 1 : 0.9)
+    this.colors = table
+    this.css = table.map((rgb) => rgba(rgb, this.theme.dark ? 0.9 : 0.86))
+    this.lines = table.map((rgb) => rgba(this.theme.dark ? rgb.map((v) => v + (255 - v) * 0.35) : rgb.map((v) => v * 0.62), 0.72))
+    this.legend()
+    this.layout()
+    if (this.wantsPlay) {
+      this.wantsPlay = false
+      this.transport.play()
+    }
+  }
+
+  // A linked step opens at rest on it; else the story starts at its beginning and plays.
+  open() {
+    const { cursor, steps, autoplay } = this.header
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
+    this.transport.pause()
+    if (cursor !== null) this.transport.position = framePosition(steps, cursor)
+    else this.transport.position = autoplay && !still ? 0 : steps.length - 1
+    this.wantsPlay = autoplay && cursor === null && !still && steps.length > 1
+  }
+
+  legend() {
+    const context = this.colorbar.getContext("2d")
+    for (let x = 0; x < 96; x++) {
+      context.fillStyle = rgba(this.colors[Math.round((x / 95) * 255)], 1)
+      context.fillRect(x, 0, 1, 10)
+    }
+    this.barLabel.textContent = `sd ${SD_WIDE} → ${SD_NARROW}, log`
+    this.note.textContent = `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`
+    this.stripTitle.textContent = "Information per layer, mean over its neurons (nats)"
+  }
+
+  layout() {
+    if (!this.header) return
+    const width = this.root.querySelector(".replay").clientWidth
+    if (!width) return
+    const columns = this.header.layers.length
+    const rows = Math.max(...this.header.layers.map((layer) => layer.neurons.length), 1)
+    this.width = Math.max(width, columns * MIN_COLUMN)
+    this.columnWidth = this.width / columns
+    const top = this.canvas.getBoundingClientRect().top + window.scrollY
+    const room = window.innerHeight - Math.min(top, 330) - LANE - AXIS - STRIP - 62
+    this.pitch = Math.min(Math.max(room / (rows + 1.5), 10), rows < 5 ? 64 : 26)
+    this.height = Math.round(LANE + (rows + 1.5) * this.pitch + AXIS)
+    this.stripWidth = width
+    this.range = this.horizontalRange()
+    this.transport.show(this.transport.position)
+  }
+
+  // One axis for all columns: the prior, and nearly all of what the neurons reach.
+  horizontalRange() {
+    const reach = []
+    this.header.layers.forEach((layer, index) => {
+      const mean = this.arrays[`mean.${index}`], variance = this.arrays[`variance.${index}`], spread = this.arrays[`spread.${index}`]
+      for (let i = 0; i < mean.length; i += 3) {
+        const value = Math.abs(mean[i]) + 2 * Math.sqrt(variance[i] + (spread[i] || 0))
+        if (Number.isFinite(value)) reach.push(value)
+      }
+    })
+    reach.sort((a, b) => a - b)
+    return Math.min(Math.max(reach[Math.floor(reach.length * 0.99)] || 3, 3.3), 8)
+  }
+
+  value(name, row, rows) {
+    const array = this.arrays[name], last = this.header.steps.length - 1
+    const at = Math.min(this.transport.position, last)
+    const low = Math.floor(at), high = Math.min(low + 1, last), part = at - low
+    const a = array[low * rows + row], b = array[high * rows + row]
+    return part === 0 ? a : a + (b - a) * part
+  }
+
+  colorIndex(sd) {
+    const t = Math.log(sd / SD_WIDE) / Math.log(SD_NARROW / SD_WIDE)
+    return Math.round(Math.min(Math.max(t, 0), 1) * 255)
+  }
+
+  peak(sd) {
+    return Math.min((0.95 * this.pitch) / Math.sqrt(sd), PEAK_ROWS * this.pitch)
+  }
+
+  x(column, value) {
+    const left = column * this.columnWidth + LABELS
+    const width = this.columnWidth - LABELS - 12
+    return left + ((value + this.range) / (2 * this.range)) * width
+  }
+
+  bell(context, column, baseline, mean, sd, height, close) {
+    const low = Math.max(mean - 3.6 * sd, -this.range), high = Math.min(mean + 3.6 * sd, this.range)
+    if (low >= high) return false
+    context.beginPath()
+    for (let i = 0; i <= POINTS; i++) {
+      const z = low + ((high - low) * i) / POINTS
+      const r = (z - mean) / sd
+      const y = baseline - height * Math.exp(-0.5 * r * r)
+      if (i === 0) context.moveTo(this.x(column, z), y)
+      else context.lineTo(this.x(column, z), y)
+    }
+    if (close) {
+      context.lineTo(this.x(column, high), baseline)
+      context.lineTo(this.x(column, low), baseline)
+      context.closePath()
+    }
+    return true
+  }
+
+  baseline(row) {
+    return LANE + (row + 2) * this.pitch
+  }
+
+  draw() {
+    if (!this.theme || !this.width) return
+    const context = fitCanvas(this.canvas, this.width, this.height)
+    this.header.layers.forEach((layer, column) => this.drawColumn(context, layer, column))
+    this.drawStrip()
+    this.draws += 1
+    this.canvas.dataset.draws = String(this.draws)
+    this.canvas.dataset.step = String(this.transport.step)
+    this.canvas.setAttribute("aria-label", this.describe())
+  }
+
+  describe() {
+    const parts = this.header.layers.map((layer, i) =>
+      `${layer.name}: median sd ${formatNumber(Math.sqrt(this.value(`median.${i}`, 0, 1)))}`)
+    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${parts.join("; ")}.`
+  }
+
+  drawColumn(context, layer, column) {
+    const { theme } = this
+    const left = this.x(column, -this.range), right = this.x(column, this.range)
+    const bottom = this.height - AXIS, rows = layer.neurons.length
+    context.textBaseline = "alphabetic"
+    this.drawTitle(context, layer, column, left, right)
+    this.drawAxis(context, column, left, right, bottom)
+    this.drawTypical(context, column, left, right)
+    context.lineWidth = 1
+    context.strokeStyle = theme.faint
+    context.beginPath()
+    for (let row = 0; row < rows; row++) {
+      const y = Math.round(this.baseline(row)) + 0.5
+      context.moveTo(left, y)
+      context.lineTo(right, y)
+    }
+    context.stroke()
+    for (let row = 0; row < rows; row++) this.drawRidge(context, layer, column, row)
+    this.drawLabels(context, layer, column, left)
+  }
+
+  drawTitle(context, layer, column, left, right) {
+    const { theme } = this
+    context.textAlign = "left"
+    context.fillStyle = rgba(theme.text, 1)
+    context.font = `600 14px ${theme.font}`
+    context.fillText(layer.name, left, 15, right - left)
+    context.fillStyle = theme.muted
+    context.font = `12px ${theme.font}`
+    const living = this.value(`living.${column}`, 0, 1), contraction = this.value(`contraction.${column}`, 0, 1)
+    const line = [`contraction ${formatNumber(contraction)}`]
+    if (Number.isFinite(living)) line.push(`living ${Math.round(100 * living)} %`)
+    context.fillText(line.join("  ·  "), left, 33, right - left)
+    context.textAlign = "right"
+    context.fillText(`${layer.neurons.length} of ${formatStep(layer.count)}`, right, 15)
+  }
+
+  drawAxis(context, column, left, right, bottom) {
+    const { theme } = this
+    context.font = `11px ${theme.font}`
+    context.textAlign = "center"
+    const every = this.range > 5 ? 2 : 1
+    for (let z = -Math.floor(this.range); z <= this.range; z++) {
+      if (z % every) continue
+      const x = Math.round(this.x(column, z)) + 0.5
+      context.strokeStyle = z === 0 ? rgba(theme.text, 0.22) : theme.faint
+      context.lineWidth = 1
+      context.beginPath()
+      context.moveTo(x, LANE - 6)
+      context.lineTo(x, bottom)
+      context.stroke()
+      context.fillStyle = theme.muted
+      context.fillText(String(z).replace("-", "−"), x, bottom + 14)
+    }
+    context.fillText("z (prior sd)", (left + right) / 2, bottom + 29)
+  }
+
+  // The layer in one shape: a bell as wide as its median neuron, on the prior that it started from.
+  drawTypical(context, column, left, right) {
+    const { theme } = this
+    const variance = this.value(`median.${column}`, 0, 1)
+    const base = LANE - 6, unit = 15
+    context.strokeStyle = rgba(theme.text, 0.3)
+    context.lineWidth = 1
+    context.beginPath()
+    context.moveTo(left, base + 0.5)
+    context.lineTo(right, base + 0.5)
+    context.stroke()
+    if (variance > 0) {
+      const sd = Math.sqrt(variance)
+      if (this.bell(context, column, base, 0, sd, Math.min(unit / Math.sqrt(sd), 54), true)) {
+        context.fillStyle = this.css[this.colorIndex(sd)]
+        context.fill()
+      }
+      context.fillStyle = theme.muted
+      context.font = `11px ${theme.font}`
+      context.textAlign = "right"
+      context.fillText(`median sd ${formatNumber(sd)}`, right, base - 30)
+    }
+    this.dashedPrior(context, column, base, unit)
+    context.fillStyle = theme.muted
+    context.font = `11px ${theme.font}`
+    context.textAlign = "left"
+    context.fillText("prior sd 1", left, base - 30)
+  }
+
+  dashedPrior(context, column, baseline, height) {
+    context.setLineDash([4, 3])
+    context.lineWidth = 1.25
+    context.strokeStyle = rgba(this.theme.text, 0.62)
+    if (this.bell(context, column, baseline, 0, 1, height, false)) context.stroke()
+    context.setLineDash([])
+  }
+
+  drawRidge(context, layer, column, row) {
+    const rows = layer.neurons.length
+    const mean = this.value(`mean.${column}`, row, rows), variance = this.value(`variance.${column}`, row, rows)
+    const spread = this.value(`spread.${column}`, row, rows)
+    const y = this.baseline(row)
+    const marked = layer.pinned.includes(layer.neurons[row])
+    const hovered = this.over && this.over.column === column && this.over.row === row
+    if (!(variance > 0) || !Number.isFinite(mean)) {
+      context.fillStyle = this.theme.muted
+      context.font = `10px ${this.theme.font}`
+      context.textAlign = "center"
+      context.fillText("no distribution at this step", this.x(column, 0), y - 2)
+      return
+    }
+    const sd = Math.sqrt(variance), color = this.colorIndex(sd)
+    if (hovered || marked) this.dashedPrior(context, column, y, this.peak(1))
+    if (this.bell(context, column, y, mean, sd, this.peak(sd), true)) {
+      context.fillStyle = this.css[color]
+      context.fill()
+      context.lineWidth = 1
+      context.strokeStyle = rgba(this.theme.background, 0.75)
+      context.stroke()
+    }
+    if (spread >= 0) {
+      const total = Math.sqrt(variance + spread)
+      if (this.bell(context, column, y, mean, total, this.peak(total), false)) {
+        context.lineWidth = hovered || marked ? 2 : 1
+        context.strokeStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.lines[color]
+        context.stroke()
+      }
+    }
+    if (Math.abs(mean) > this.range) this.drawOutside(context, column, y, mean)
+  }
+
+  drawOutside(context, column, y, mean) {
+    const x = this.x(column, Math.sign(mean) * this.range)
+    context.fillStyle = this.theme.muted
+    context.font = `10px ${this.theme.font}`
+    context.textAlign = mean > 0 ? "right" : "left"
+    context.fillText(mean > 0 ? `${formatNumber(mean)} ▸` : `◂ ${formatNumber(mean)}`, x, y - 2)
+  }
+
+  drawLabels(context, layer, column, left) {
+    const size = Math.min(11, this.pitch - 1)
+    const every = this.pitch < 9 ? 2 : 1
+    context.textAlign = "right"
+    layer.neurons.forEach((neuron, row) => {
+      const marked = layer.pinned.includes(neuron)
+      const hovered = this.over && this.over.column === column && this.over.row === row
+      if (row % every && !marked && !hovered) return
+      context.font = `${marked || hovered ? 600 : 400} ${size}px ${this.theme.font}`
+      context.fillStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.theme.muted
+      context.fillText(`n${neuron}`, left - 6, this.baseline(row) + 1)
+    })
+  }
+
+  stripX(position) {
+    return 46 + (position / Math.max(this.header.steps.length - 1, 1)) * (this.stripWidth - 46 - 64)
+  }
+
+  drawStrip() {
+    const { theme, header } = this
+    const context = fitCanvas(this.strip, this.stripWidth, STRIP)
+    const top = 8, bottom = STRIP - 24
+    let high = 0
+    header.layers.forEach((_, i) => this.arrays[`information.${i}`].forEach((v) => { if (v > high) high = v }))
+    if (!(high > 0)) high = 1
+    const y = (value) => bottom - (Math.max(value, 0) / high) * (bottom - top)
+    context.font = `11px ${theme.font}`
+    context.fillStyle = theme.muted
+    context.textAlign = "right"
+    context.fillText("0", 38, bottom + 3)
+    context.fillText(formatNumber(high), 38, top + 6)
+    context.strokeStyle = theme.faint
+    context.beginPath()
+    for (const v of [0, high]) {
+      context.moveTo(this.stripX(0), y(v) + 0.5)
+      context.lineTo(this.stripX(header.steps.length - 1), y(v) + 0.5)
+    }
+    context.stroke()
+    context.textAlign = "center"
+    for (const tick of stepTicks(header.steps, (p) => this.stripX(p))) context.fillText(formatShort(tick.step), tick.x, STRIP - 8)
+    context.textAlign = "left"
+    context.fillText("step", this.stripWidth - 34, STRIP - 8)
+    this.drawSeries(context, y)
+    this.drawEvents(context, top, bottom)
+    const at = this.stripX(this.transport.position)
+    context.strokeStyle = theme.accent
+    context.lineWidth = 2
+    context.beginPath()
+    context.moveTo(at, top - 6)
+    context.lineTo(at, bottom)
+    context.stroke()
+  }
+
+  drawSeries(context, y) {
+    const { header, theme } = this
+    const ends = []
+    header.layers.forEach((layer, index) => {
+      const values = this.arrays[`information.${index}`]
+      context.strokeStyle = OKABE_ITO[layer.index % OKABE_ITO.length]
+      context.lineWidth = 1.75
+      context.beginPath()
+      let open = false
+      values.forEach((value, i) => {
+        if (!Number.isFinite(value)) { open = false; return }
+        if (open) context.lineTo(this.stripX(i), y(value))
+        else context.moveTo(this.stripX(i), y(value))
+        open = true
+      })
+      context.stroke()
+      const last = values[values.length - 1]
+      if (Number.isFinite(last)) ends.push({ y: y(last), name: layer.name, color: context.strokeStyle })
+    })
+    ends.sort((a, b) => a.y - b.y)
+    ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })
+    const over = ends.length ? Math.max(0, ends[ends.length - 1].y - (STRIP - 26)) : 0
+    context.font = `600 11px ${theme.font}`
+    context.textAlign = "left"
+    for (const end of ends) {
+      context.fillStyle = end.color
+      context.fillRect(this.stripX(header.steps.length - 1) + 5, end.y - over - 4, 8, 3)
+      context.fillStyle = theme.muted
+      context.fillText(end.name, this.stripX(header.steps.length - 1) + 16, end.y - over + 1, 46)
+    }
+  }
+
+  drawEvents(context, top, bottom) {
+    for (const event of this.header.events) {
+      const x = this.stripX(framePosition(this.header.steps, event.step))
+      context.fillStyle = event.alert ? "#D55E00" : this.theme.muted
+      context.beginPath()
+      context.moveTo(x - 4, bottom + 1)
+      context.lineTo(x + 4, bottom + 1)
+      context.lineTo(x, bottom - 6)
+      context.closePath()
+      context.fill()
+    }
+  }
+
+  seekAt(event) {
+    const at = event.clientX - this.strip.getBoundingClientRect().left
+    const share = (at - this.stripX(0)) / (this.stripX(this.header.steps.length - 1) - this.stripX(0))
+    this.transport.seek(Math.min(Math.max(share, 0), 1) * this.transport.last)
+  }
+
+  hover(event) {
+    const box = this.canvas.getBoundingClientRect()
+    const column = Math.floor((event.clientX - box.left) / this.columnWidth)
+    const layer = this.header.layers[column]
+    const row = Math.ceil((event.clientY - box.top - LANE) / this.pitch - 2)
+    if (!layer || row < 0 || row >= layer.neurons.length) return this.unhover()
+    this.over = { column, row }
+    const rows = layer.neurons.length
+    const [mean, variance, spread] = ["mean", "variance", "spread"].map((name) => this.value(`${name}.${column}`, row, rows))
+    const pinned = layer.pinned.includes(layer.neurons[row])
+    this.tip.textContent = `${layer.name} · neuron ${layer.neurons[row]}\nmean ${formatNumber(mean)}, sd ${formatNumber(Math.sqrt(variance))}` +
+      ` prior sds\naggregate sd ${formatNumber(Math.sqrt(variance + spread))}\n${pinned ? "click to unpin" : "click to pin"}`
+    this.tip.hidden = false
+    const host = this.root.querySelector(".replay").getBoundingClientRect()
+    const x = event.clientX - host.left, y = event.clientY - host.top
+    this.tip.style.left = `${Math.min(x + 14, host.width - 200)}px`
+    this.tip.style.top = `${y + 16}px`
+    if (!this.transport.playing) this.draw()
+  }
+
+  unhover() {
+    this.over = null
+    this.tip.hidden = true
+    if (!this.transport.playing && this.header) this.draw()
+  }
+
+  pick() {
+    if (!this.over) return
+    const layer = this.header.layers[this.over.column]
+    this.trigger("pick", { layer: layer.index, neuron: layer.neurons[this.over.row] })
+  }
+
+  close() {
+    this.transport.close()
+    this.resize.disconnect()
+  }
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component
+  if (!data || !data.byteLength) return undefined
+  let view = views.get(parentElement)
+  if (!view) {
+    view = new Replay(parentElement)
+    views.set(parentElement, view)
+  }
+  view.load(data, setTriggerValue)
+  return () => {
+    view.close()
+    views.delete(parentElement)
+  }
+}

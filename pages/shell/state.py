@@ -1,0 +1,162 @@
+"""The frame of every page: navigation guard, run picker, page header, empty states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.shell import reading, url
+
+ICON = Path(__file__).with_name("icon.svg")
+DEFAULT_PAGE = "replay"
+SIDEBAR = 250  # pixels: as narrow as its widest control allows
+PAGES = (
+    ("runs", "Runs", "folder_open"),
+    ("overview", "Overview", "monitor_heart"),
+    ("replay", "Replay", "play_circle"),
+    ("layers", "Layers", "stacks"),
+    ("reference", "Reference", "menu_book"),
+)
+"""File stem, title and icon of each page, in the order of the navigation."""
+
+_ROUTED = "_routed"
+
+STATUS = {
+    "running": ("live", "green", "sensors"),
+    "finished": ("finished", "gray", "check"),
+    "interrupted": ("interrupted", "orange", "pause"),
+    "crashed": ("crashed", "red", "error"),
+}
+"""A run's status -> word, badge colour, icon."""
+
+
+def run_page(page: Any) -> None:
+    """Run a page inside the frame."""
+    st.session_state[_ROUTED] = True
+    try:
+        url.sync()
+        page.run()
+    finally:
+        st.session_state[_ROUTED] = False
+
+
+def guard() -> None:
+    """First call of every page. A page that Streamlit ran on its own is handed over to the navigation.
+
+    Beside a folder called `pages`, a server that has not yet run app.py runs a page's file directly when its URL is
+    the first one asked for. Then app.py takes over, and this run of the page ends.
+    """
+    if not st.session_state.get(_ROUTED):
+        import app
+
+        app.main()
+        st.stop()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run that a page shows: its entry in the catalog, the reader, and the stamp that caches key on."""
+
+    entry: reading.Entry
+    run: Any
+    stamp: reading.Stamp
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return list(self.run.layers)
+
+    @property
+    def names(self) -> list[str]:
+        return [str(layer["name"]) for layer in self.run.layers]
+
+
+def pick_run() -> Opened:
+    """The run picker in the sidebar. Ends the page with an explanation when there is no run, or it cannot be read."""
+    entries = reading.entries()
+    if not entries:
+        no_runs()
+        st.stop()
+    names = list(entries)
+    latest = names[0]
+    if url.get("run") not in entries:
+        if url.get("run") is not None:
+            st.warning(
+                f"The link asks for the run “{url.plain(url.get('run'))}”, which is in no folder of runs. Shown: {url.plain(latest)}."
+            )
+            for key in ("step", "layer", "pin", "neurons", "from", "to"):
+                url.put(key, None)
+        url.put("run", latest)
+    st.session_state["choose_run"] = url.get("run")
+
+    def changed() -> None:
+        url.put("run", st.session_state["choose_run"])
+        for key in ("step", "pin", "layer", "neurons", "from", "to"):
+            url.put(key, None)
+
+    name = st.sidebar.selectbox("Run", names, key="choose_run", on_change=changed)
+    entry = entries[str(name)]
+    try:
+        run, stamp = reading.open_run(entry.path)
+    except reading.RunError as error:
+        st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
+        st.stop()
+    return Opened(entry, run, stamp)
+
+
+def no_runs() -> None:
+    """What to do when there is nothing to show."""
+    from pages.shell import options
+
+    st.subheader("No run yet")
+    folders = ", ".join(f"`{str(folder).replace('`', '')}`" for folder in options.run_folders())
+    st.markdown(f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:")
+    st.code(
+        "make train                                  # one minute, on the embedded data\npython -m vdn train --data nyc --neurons 256",
+        language="bash",
+    )
+    st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
+
+
+def header(title: str, opened: Opened, caption: str, step: int | None = None) -> None:
+    """Page title with the run's name and state, and one line that says what is seen."""
+    word, colour, icon = STATUS.get(opened.run.status, (opened.run.status, "gray", "help"))
+    badges = [f":{colour}-badge[:material/{icon}: {word}]"]
+    if step is not None:
+        badges.append(f":gray-badge[step {step:,}]")
+    beta = opened.run.config.get("beta")
+    if isinstance(beta, int | float):
+        badges.append(f":blue-badge[β = {beta:g}]")
+    with st.container(gap="xsmall"):
+        st.markdown(f"## {title} · {url.plain(opened.entry.name)} {' '.join(badges)}")
+        st.caption(caption)
+
+
+def cursor(opened: Opened) -> int | None:
+    """The step that all pages look at: the recorded one at or before the URL's, the last if there is none; None if nothing is recorded."""
+    steps = opened.run.steps
+    if len(steps) == 0:
+        return None
+    asked = url.get("step")
+    if asked is None:
+        return int(steps[-1])
+    if not asked.isdecimal():
+        url.unknown("step", asked, f"step {int(steps[-1]):,}")
+        url.put("step", None)
+        return int(steps[-1])
+    return reading.recorded_step(steps, int(asked))
+
+
+def needs_distributions(opened: Opened) -> None:
+    """Ends the page with the reason when the run has nothing to show on it."""
+    if len(opened.run.steps) == 0 and opened.run.status == "running":
+        st.info("This run has just begun: nothing is written yet. The first steps appear within seconds; reload then.")
+        st.stop()
+    if not {"mean", "variance"} <= set(opened.run.statistics):
+        st.info(
+            "This run holds no distributions: it is a deterministic twin, or a recorder that was given no means and variances. "
+            "Its scores are on Runs; choose another run in the sidebar to see neurons."
+        )
+        st.stop()

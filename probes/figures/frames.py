@@ -1,0 +1,128 @@
+"""Arrays for the pictures that are drawn in the browser: replay frames, regime maps, heatmap images.
+
+No plotly here: a canvas draws them. `Run` is anything with the reader's methods (docs/format.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.schema import STATISTICS
+
+Floats = NDArray[np.float32]
+
+RAW_STEPS = 2048
+"""Up to so many recorded steps the frames are read exactly; beyond, from the pyramid, octave by octave."""
+
+
+def spaced(count: int, frames: int, log: bool = True) -> NDArray[np.int64]:
+    """At most `frames` increasing indices into `count` recorded steps, first and last included; log-spaced by default."""
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    raw = np.geomspace(1, count, min(frames, count)) - 1 if log else np.linspace(0, count - 1, min(frames, count))
+    return np.unique(np.r_[0, np.round(raw).astype(np.int64), count - 1])
+
+
+def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ()) -> NDArray[np.int64]:
+    """Neurons to show, ordered by spread: those at `count` quantiles of it, and the pinned ones.
+
+    `spread` (N,) may hold NaN, which sorts last: a broken neuron can be among the chosen.
+    """
+    order = np.argsort(spread, kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
+    wanted = set(order[places].tolist()) | {neuron for neuron in pinned if 0 <= neuron < len(order)}
+    return np.array([neuron for neuron in order[::-1] if neuron in wanted], np.int64)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Distributions of chosen neurons of one layer: `steps` (F,), `mean`, `variance`, `spread` (F, R), `width` (F,).
+
+    `width` is how many recorded steps a frame is the mean of: 1 is exact.
+    """
+
+    steps: NDArray[np.int64]
+    mean: Floats
+    variance: Floats
+    spread: Floats
+    width: NDArray[np.int64]
+
+
+_SHOWN = ("mean", "variance", "spread")
+
+
+def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
+    """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN."""
+    recorded = np.asarray(run.steps)
+    wanted = spaced(len(recorded), frames)
+    if len(recorded) <= RAW_STEPS:
+        return _read(run, layer, neurons, recorded[wanted], None, recorded)
+    parts = []
+    low = 0
+    while low < len(recorded):
+        high = min(max(2 * low, RAW_STEPS // 8), len(recorded))
+        inside = wanted[(wanted >= low) & (wanted < high)]
+        if inside.size:
+            parts.append(_read(run, layer, neurons, recorded[inside], int(inside.size), recorded[low:high]))
+        low = high
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *_SHOWN, "width")}
+    _, first = np.unique(joined["steps"], return_index=True)
+    return Frames(**{name: values[first] for name, values in joined.items()})
+
+
+def _read(
+    run: Any, layer: int, neurons: Sequence[int], wanted: NDArray[Any], max_points: int | None, recorded: NDArray[Any]
+) -> Frames:
+    """Read the recorded range once and keep the rows nearest below each wanted step."""
+    names = [name for name in _SHOWN if name in run.statistics]
+    span = (int(recorded[0]), int(recorded[-1]))
+    frame = run.history(layer, sorted(neurons), statistics=names, steps=span, max_points=max_points)
+    steps = np.unique(frame["step"].to_numpy())
+    keep = np.unique(np.clip(np.searchsorted(steps, wanted, side="right") - 1, 0, len(steps) - 1))
+    place = {neuron: i for i, neuron in enumerate(sorted(neurons))}
+    rows, columns = np.searchsorted(steps, frame["step"].to_numpy()), frame["neuron"].map(place).to_numpy()
+    order = [place[neuron] for neuron in neurons]
+    out = {}
+    for name in _SHOWN:
+        table = np.full((len(steps), len(place)), np.nan, np.float32)
+        if name in names:
+            table[rows, columns] = frame[name].to_numpy(dtype=np.float32, na_value=np.nan)
+        out[name] = table[keep][:, order]
+    inside = np.searchsorted(recorded, np.r_[steps[1:], recorded[-1] + 1]) - np.searchsorted(recorded, steps)
+    return Frames(steps=steps[keep].astype(np.int64), width=inside[keep].astype(np.int64), **out)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A heatmap as bytes: 0 is "not recorded", 1 to 255 run from `low` to `high` on a linear or log scale."""
+
+    cells: NDArray[np.uint8]
+    low: float
+    high: float
+    log: bool
+
+
+def quantise(values: NDArray[Any], statistic: str, log: bool | None = None) -> Image:
+    """(N, T) numbers -> bytes, between the 1st and 99th percentile; signed statistics are centred at 0.
+
+    `log` defaults to the registry's; it is dropped if a value is not positive.
+    """
+    entry = STATISTICS[statistic]
+    finite = values[np.isfinite(values)]
+    low, high = (float(v) for v in np.percentile(finite, [1, 99])) if finite.size else (0.0, 1.0)
+    use_log = (entry.log if log is None else log) and low > 0
+    if entry.colors == "diverging":
+        high = max(abs(low), abs(high))
+        low = -high
+        use_log = False
+    if not high > low:
+        low, high = (low / 1.1, low * 1.1) if use_log else (low - 0.5, low + 0.5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.log(values / low) / np.log(high / low) if use_log else (values - low) / (high - low)
+    cells = np.where(np.isfinite(values), 1 + np.round(254 * np.clip(np.nan_to_num(share), 0, 1)), 0)
+    return Image(cells.astype(np.uint8), low, high, use_log)

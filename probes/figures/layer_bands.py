@@ -1,0 +1,91 @@
+"""How a statistic is distributed over each layer's neurons, over steps: quantile bands, never one line a neuron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probes.figures import style
+from probes.schema import STATISTICS
+
+COLUMNS = 4
+"""Panels in a row: more would leave a panel narrower than its ticks."""
+
+_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+
+
+def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Columns step, layer, mean, p05 .. p95 of a statistic from `Run.layer_summary()`; empty if it was not recorded.
+
+    Contraction is 1 - variance, so its quantiles are those of the variance, mirrored.
+    """
+    source = "variance" if statistic == "contraction" else statistic
+    if f"{source}_p50" not in summary.columns:
+        return pd.DataFrame(columns=["step", "layer", "mean", *_QUANTILES])
+    out = summary[["step", "layer"]].copy()
+    for name in ("mean", *_QUANTILES):
+        out[name] = summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan)
+    if statistic == "contraction":
+        mirrored = {name: 1 - out[other] for name, other in zip(_QUANTILES, reversed(_QUANTILES), strict=True)}
+        out = out.assign(mean=1 - out["mean"], **mirrored)
+    return out
+
+
+def layer_bands(
+    summary: pd.DataFrame,
+    statistic: str,
+    layers: Sequence[str],
+    *,
+    step: int | None = None,
+    axis: style.StepAxis = "linear",
+    scale: str = "linear",
+    shown: Sequence[int] | None = None,
+) -> go.Figure:
+    """One panel a layer, shared vertical axis: median, middle half and middle 90 % of the layer's neurons.
+
+    `summary` is `Run.layer_summary()`, `layers` the layers' names, `shown` the indices to draw (default all),
+    `step` the cursor. Raises KeyError for a statistic that is not in the registry.
+    """
+    entry = STATISTICS[statistic]
+    table = quantiles(summary, statistic)
+    shown = list(range(len(layers))) if shown is None else list(shown)
+    columns = max(min(len(shown), COLUMNS), 1)
+    rows = max(math.ceil(len(shown) / columns), 1)
+    figure = make_subplots(
+        rows, columns, shared_yaxes="all", shared_xaxes="all",
+        horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows), subplot_titles=[style.text(layers[i]) for i in shown],
+    )  # fmt: skip
+    for place, layer in enumerate(shown):
+        part = table[table["layer"] == layer]
+        _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit)
+    figure.update_yaxes(title_text=entry.title, col=1)
+    figure.update_xaxes(title_text="step", row=rows)
+    if scale == "log" and not (table[list(_QUANTILES)] <= 0).any(axis=None):
+        figure.update_yaxes(type="log")
+    style.scale_steps(figure, axis)
+    style.mark_step(figure, step)
+    alt = f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)} layers"
+    return style.finish(figure, 70 + 190 * rows, alt)
+
+
+def _band(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str) -> None:
+    steps = part["step"].to_numpy()
+    for low, high, alpha, name in (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half")):
+        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+        figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)
+        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
+        figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, showlegend=legend, **edge, **fill), row, column)
+    figure.add_trace(
+        go.Scatter(
+            x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
+            mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
+            customdata=part[["p05", "p95"]].to_numpy(np.float32),
+            hovertemplate=f"median %{{y:.4g}} {unit} (90 %%: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>".replace("%%", "%"),
+        ),
+        row, column,
+    )  # fmt: skip

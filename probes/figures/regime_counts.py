@@ -1,0 +1,58 @@
+"""How many neurons of each layer are in each regime, over steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probes.figures import style
+from probes.schema import REGIMES
+
+COLUMNS = 4
+
+STACK = (0, 9, 7, 6, 5, 8, 3, 2, 4, 1)
+"""Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis."""
+
+
+def regime_counts(
+    summary: pd.DataFrame, layers: Sequence[str], *, step: int | None = None, axis: style.StepAxis = "linear"
+) -> go.Figure:
+    """One panel a layer: shares of its neurons in each regime, stacked to 1. `summary` is `Run.layer_summary()`.
+
+    Regimes that no neuron ever enters are left out.
+    """
+    names = {regime.code: regime for regime in REGIMES}
+    present = [code for code in STACK if f"regime_{code}" in summary and summary[f"regime_{code}"].sum() > 0]
+    columns = max(min(len(layers), COLUMNS), 1)
+    rows = max(math.ceil(len(layers) / columns), 1)
+    figure = make_subplots(
+        rows, columns, shared_yaxes="all", shared_xaxes="all", horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
+        subplot_titles=[style.text(name) for name in layers],
+    )  # fmt: skip
+    for layer in range(len(layers)):
+        part = summary[summary["layer"] == layer]
+        total = part[[f"regime_{code}" for code in present]].sum(axis=1).clip(lower=1).to_numpy(float)
+        for code in present:
+            regime = names[code]
+            count = part[f"regime_{code}"].to_numpy(float)
+            figure.add_trace(
+                go.Scatter(
+                    x=part["step"].to_numpy(), y=(count / total).astype(np.float32), name=regime.name, legendgroup=regime.name,
+                    showlegend=layer == 0, stackgroup=f"layer{layer}", mode="lines" if len(part) > 1 else "markers",
+                    line={"width": 0.5, "color": regime.color}, fillcolor=style.translucent(regime.color, 0.85),
+                    customdata=count.astype(np.int64), hovertemplate="%{y:.1%} (%{customdata})",
+                ),
+                layer // columns + 1, layer % columns + 1,
+            )  # fmt: skip
+    figure.update_yaxes(title_text="share of neurons", col=1)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(title_text="step", row=rows)
+    style.scale_steps(figure, axis)
+    style.mark_step(figure, step)
+    alt = f"Share of neurons in each regime over steps, one panel for each of {len(layers)} layers"
+    return style.finish(figure, 70 + 190 * rows, alt)

@@ -1,0 +1,68 @@
+"""What all figures share: palette, spacing, axes. Text colours are left to the page or the notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Literal
+
+import plotly.graph_objects as go
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A000", "#7F7F7F")
+"""Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow darkened)."""
+
+GRID = "rgba(128, 140, 152, 0.22)"
+AXIS = "rgba(128, 140, 152, 0.55)"
+CURSOR = "rgba(128, 140, 152, 0.95)"
+
+StepAxis = Literal["linear", "log"]
+
+
+def layer_color(layer: int) -> str:
+    """Line colour of a layer by its index from 0."""
+    return OKABE_ITO[layer % len(OKABE_ITO)]
+
+
+def translucent(color: str, alpha: float) -> str:
+    """A "#rrggbb" colour with an opacity, as fills need it."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def text(value: object) -> str:
+    """A name that came with a run, safe inside plotly's text, which reads a subset of HTML."""
+    return escape(str(value))
+
+
+def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
+    """Spacing, grid, hover and a text alternative (`layout.meta["alt"]`), the same for all figures."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 58, "r": 14, "t": 34, "b": 42},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="x unified",
+        font={"size": 12},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 12}},
+        meta={"alt": alt},
+    )
+    figure.update_xaxes(
+        gridcolor=GRID, linecolor=AXIS, zeroline=False, showline=True, title_font={"size": 12}, tickfont={"size": 11}
+    )
+    figure.update_yaxes(gridcolor=GRID, linecolor=AXIS, zeroline=False, title_font={"size": 12}, tickfont={"size": 11})
+    figure.update_annotations(font={"size": 13})
+    return figure
+
+
+def mark_step(figure: go.Figure, step: int | None) -> go.Figure:
+    """A dotted line through all panels at the cursor's step."""
+    if step is not None:
+        figure.add_vline(x=step, line={"color": CURSOR, "width": 1.5, "dash": "dot"})
+    return figure
+
+
+def scale_steps(figure: go.Figure, axis: StepAxis) -> go.Figure:
+    """Linear or log step axis; a log axis starts at the first positive step."""
+    figure.update_xaxes(type=axis)
+    if axis == "log":
+        figure.update_xaxes(dtick=1, minor={"ticks": "outside", "ticklen": 3})
+    return figure
