@@ -6,7 +6,8 @@ out. Information, KL and their parts are in nats. Whitened: r = (μ − m)/s and
 
 from __future__ import annotations
 
-from typing import Any
+from statistics import NormalDist
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from probes.schema import LIVING_REGIMES
 
 Floats = NDArray[np.float64]
 
+T = TypeVar("T")
 NATS_PER_BIT = float(np.log(2))
 
 
@@ -84,12 +86,27 @@ def persistence_interval(
     innovation: residual variance with pairs − series − 1 degrees of freedom; squares: sum of squares of the predecessors' means
     around their series' means. Student's t is exact for Gaussian pairs; NaN without a degree of freedom.
     """
-    from scipy.stats import t
-
     freedom = pairs - series - 1
-    quantile = t.ppf(0.5 + level / 2, freedom) if freedom >= 1 else np.nan
+    quantile = student_quantile(float(freedom), level) if freedom >= 1 else np.nan
     half = quantile * np.sqrt(_floats(innovation) / _floats(squares))
     return _floats(slope) - half, _floats(slope) + half
+
+
+def student_quantile(freedom: T, level: float = 0.95) -> T:
+    """Student's t of a two-sided interval, for degrees of freedom in a number, array or tensor (which stays on its device).
+
+    The Cornish-Fisher series to the fourth order (Abramowitz & Stegun 26.7.5): at 0.95 the relative error is below 1 % from 3
+    degrees of freedom and below 1e-4 from 8.
+    """
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    inverse: Any = 1 / cast(Any, freedom)
+    return cast(T, z + inverse * (terms[0] + inverse * (terms[1] + inverse * (terms[2] + inverse * terms[3]))))
 
 
 def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: float = 0.2) -> NDArray[np.str_]:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from probes.diagnostics import student_quantile
+
 BASE_ROWS = 16  # rows whose mean is taken out before the series' own: near enough to leave no large mean
 ROUNDING = 4 * torch.finfo(torch.float32).eps  # of a mean's size: movement below it is arithmetic, not the neuron's
-LEVEL_Z = 1.959963984540054  # the normal quantile of a two-sided 95 % interval
 
 
 class Pairs:
@@ -152,20 +153,3 @@ def _within(value: Tensor, count: Tensor, series: Tensor | None, mask: Tensor | 
     if mask is not None:
         value *= mask[:, None]
     return _Level(base, level), value
-
-
-def student_quantile(freedom: Tensor) -> Tensor:
-    """0.975 quantile of Student's t for `freedom` degrees, any shape, by the Cornish-Fisher series to the fourth order.
-
-    Relative error below 1 % from 3 degrees, below 1e-4 from 8 (Abramowitz & Stegun 26.7.5). On the device, so that the number of
-    series in a batch need not be known to the host.
-    """
-    z = LEVEL_Z
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    inverse = 1 / freedom
-    return z + inverse * (terms[0] + inverse * (terms[1] + inverse * (terms[2] + inverse * terms[3])))

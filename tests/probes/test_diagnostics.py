@@ -124,3 +124,11 @@ def test_transitions_and_living_share():
     assert diagnostics.living_share(frame["regime"]) == pytest.approx(5 / 9)
     assert diagnostics.living_share([[0, 9], [4, 0]], axis=0).tolist() == [0.5, 1.0]
     assert np.isnan(diagnostics.living_share([]))
+
+
+def test_student_quantile():
+    freedom = np.array([3, 5, 8, 20, 126, 1e6])
+    ratio = diagnostics.student_quantile(torch.tensor(freedom)).numpy() / stats.t.ppf(0.975, freedom)
+    assert np.abs(ratio - 1).max() < 0.01
+    assert np.abs(ratio - 1)[2:].max() < 1e-4
+    assert diagnostics.student_quantile(10.0, 0.8) == pytest.approx(stats.t.ppf(0.9, 10), rel=1e-4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from probes.persistence import Pairs, student_quantile
+from probes.persistence import Pairs
 
 
 def pairs(phi, count=128, series=7, level=3.0, dimensions=1, seed=0):
@@ -84,13 +84,6 @@ def test_undefined_slopes_are_nan():
     assert Pairs().update(still * 0, still * 0).result()["persistence"].isnan().all()
     current, previous, ids = pairs([0.5], count=8, series=7)
     assert Pairs(7).update(current, previous, ids).result()["persistence"].isnan().all(), "8 pairs, 7 levels, 1 slope"
-
-
-def test_student_quantile():
-    freedom = np.array([3, 5, 8, 20, 126, 1e6])
-    ratio = student_quantile(torch.tensor(freedom)).numpy() / stats.t.ppf(0.975, freedom)
-    assert np.abs(ratio - 1).max() < 0.01
-    assert np.abs(ratio - 1)[2:].max() < 1e-4
 
 
 def test_bad_calls_name_the_fault():
