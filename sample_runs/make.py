@@ -26,10 +26,9 @@ SMALL = {
     # A start at the prior (sigma 1, mu near 0), so that contraction is seen from its beginning.
     "sigma_init": 1.0,
     "mean_gain": 0.02,
-    "steps": 3000,
-    # Dense at first, when most happens, then every 25th step; mantissas of 10 bits halve the files.
-    "record_start": 110,
-    "record_every": 25,
+    # Dense at first, when most happens, then every 50th step; mantissas of 10 bits halve the files.
+    "record_start": 90,
+    "record_every": 50,
     "precision": "10bit",
     "checkpoint": "model",
     "probe_inputs": 16,
@@ -39,8 +38,8 @@ SMALL = {
     "threads": 1,
 }
 RUNS = {
-    "healthy": {"beta": 0.005},
-    "collapsed": {"beta": 0.1},  # too high for the deep layers: they die while the first lives
+    "healthy": {"beta": 0.005, "steps": 3000},
+    "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 20},  # too high for the deep layers: they die while the first lives
 }
 
 

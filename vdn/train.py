@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from probes import Recorder
-from probes.schema import STATISTICS
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, load
 from vdn.evaluate import baselines, living_share, new_pool, observe, pooled_statistics, scores
@@ -80,8 +79,10 @@ class Watcher:
 
     def after(self, step: int, batch: Batch, output: Output, scalars: dict[str, Tensor]) -> None:
         """After optimiser step `step`: the statistics of what the network computed before the update."""
+        if step not in self.recorded and step % self.trainer.config.record_every:
+            return
         self._scalars.append((step, self.trainer.order.epoch(step), scalars))
-        if output.posteriors and (step in self.recorded or step % self.trainer.config.record_every == 0):
+        if output.posteriors:
             self._steps.append(step)
             self._statistics.append([self._observe(layer, output, batch) for layer in range(len(output.posteriors))])
             if len(self._steps) >= BUFFERED_STEPS:
@@ -105,9 +106,7 @@ class Watcher:
             shares = []
             for layer in range(len(self._statistics[0])):
                 rows = [statistics[layer] for statistics in self._statistics]
-                block = {
-                    name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0] if name in STATISTICS
-                }
+                block = {name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0]}
                 self.recorder.record_block(self._steps, layer, block)
                 shares.append(living_share({name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim))
             self._living = sum(shares) / len(shares)
@@ -260,7 +259,7 @@ def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> di
         summary["model"] = scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
         pooled = pooled_statistics(trainer.network, trainer.task, "test", config.seed)
         for layer, statistics in enumerate(pooled):
-            recorder.evaluation(trainer.done - 1, "test", layer, **{k: v for k, v in statistics.items() if k in STATISTICS})
+            recorder.evaluation(trainer.done - 1, "test", layer, **statistics)
         summary["model"]["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
         summary["model"]["living_share"] = [living_share(statistics, config.latent_dim) for statistics in pooled] or None
         summary["baselines"] = baselines(trainer.task, "test")
