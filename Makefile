@@ -15,6 +15,7 @@ train: $(VENV)/.run  ## train only
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
 
 app: $(VENV)/.run  ## the dashboard on the runs that are there
+	mkdir -p $(RUNS)
 	$(BIN)/streamlit run app.py --server.port $(PORT) -- --runs $(RUNS) sample_runs
 
 sample: $(VENV)/.run  ## make the committed sample runs anew
