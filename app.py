@@ -19,7 +19,9 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Draw the frame that all pages share and run the page that was asked for."""
-    st.set_page_config(page_title="Distributional neurons", page_icon=str(state.ICON), layout="wide", initial_sidebar_state=state.SIDEBAR)
+    st.set_page_config(
+        page_title="Distributional neurons", page_icon=str(state.ICON), layout="wide", initial_sidebar_state=state.SIDEBAR
+    )
     st.logo(str(state.ICON), size="large")
     pages = [
         st.Page(HERE / "pages" / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == state.DEFAULT_PAGE)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from pages.shell import state, url
-from probes.schema import COSTS, REGIMES, STATISTICS
+from probes.schema import COSTS, REGIMES, STATISTICS, Statistic
 
 state.guard()
-st.markdown("## Reference")
-st.caption("What every number means: generated from the registry that computes, labels and colours it.")
-search = (
-    st.text_input("Find a statistic or a regime", placeholder="spread, nats, Burda, dead …", key="reference_search")
-    .strip()
-    .lower()
+state.sidebar()
+with st.container(gap="xsmall"):
+    st.markdown("## Reference")
+    st.caption("What every number means: generated from the registry that computes, labels and colours it.")
+search = st.text_input(
+    "Find a statistic or a regime", placeholder="spread, nats, Burda, dead …", key="reference_search", width=420
 )
+search = search.strip().lower()
 
 
 def matches(*texts: str) -> bool:
@@ -27,34 +29,49 @@ regimes = [r for r in REGIMES if matches(r.name, r.rule, r.reading, r.advice)]
 if not found and not regimes:
     st.info("Nothing is called that. Clear the search to see all statistics and regimes.")
 
-if regimes:
-    st.markdown("#### Regimes")
-    st.caption("The first rule that fires decides; the thresholds are parameters of `probes.regimes.classify`.")
-    st.dataframe(
+
+def regime_table() -> None:
+    """The regimes with their colours."""
+    table = pd.DataFrame(
         {
-            "code": [r.code for r in regimes], "regime": [r.name for r in regimes], "rule": [r.rule for r in regimes],
-            "reading": [r.reading for r in regimes], "what to do": [r.advice for r in regimes],
-        },
-        hide_index=True, width="stretch", height="content", key="regime_table", alt="Regimes of a neuron: rule, reading, what to do",
-        column_config={"code": st.column_config.NumberColumn(width=50), "regime": st.column_config.TextColumn(width=110),
-                       "rule": st.column_config.TextColumn(width="large")},
+            "": ["■"] * len(regimes), "code": [r.code for r in regimes], "regime": [r.name for r in regimes],
+            "rule": [r.rule for r in regimes], "reading": [r.reading for r in regimes], "what to do": [r.advice for r in regimes],
+        }
+    )  # fmt: skip
+    colored = table.style.apply(lambda _: [f"color: {r.color}" for r in regimes], subset=[""])
+    width = st.column_config.TextColumn
+    st.dataframe(
+        colored, hide_index=True, width="stretch", height="content", key="regime_table",
+        alt="Regimes of a neuron: rule, reading, what to do",
+        column_config={"": width(width=36), "code": st.column_config.NumberColumn(width=54), "regime": width(width=120)},
     )  # fmt: skip
 
-if found:
-    st.markdown("#### Statistics")
-    for letter, cost in COSTS.items():
-        group = [s for s in found if s.cost == letter]
-        if not group:
-            continue
-        st.caption(f"{cost[0].upper()}{cost[1:]}")
-        for statistic in group:
-            with st.container(border=True):
-                name, body = st.columns([1, 2.6], gap="medium")
-                unit = statistic.unit or "no unit"
-                name.markdown(
-                    f"**{url.plain(statistic.label)}**" + (f" · {url.plain(statistic.symbol)}" if statistic.symbol else "")
-                )
-                name.caption(f"`{statistic.name}` · {url.plain(unit)}")
-                body.markdown(f"{url.plain(statistic.meaning)}  \n`{statistic.formula}`")
-                notes = [f"Caveat: {statistic.caveat}"] if statistic.caveat else []
-                body.caption(url.plain(" ".join([*notes, f"Source: {statistic.source}."])))
+
+def statistic_entry(statistic: Statistic) -> None:
+    """One statistic: label, symbol, name and unit; meaning, formula, caveat, source."""
+    name, body = st.columns([1, 2.8], gap="medium")
+    symbol = f" · {url.plain(statistic.symbol)}" if statistic.symbol else ""
+    with name.container(gap="xsmall"):
+        st.markdown(f"**{url.plain(statistic.label)}**{symbol}")
+        st.caption(f"`{statistic.name}` · {url.plain(statistic.unit or 'no unit')}")
+    with body.container(gap="xsmall"):
+        st.markdown(f"{url.plain(statistic.meaning)}  \n`{statistic.formula}`")
+        caveat = f"{statistic.caveat} " if statistic.caveat else ""
+        st.caption(url.plain(f"{caveat}Source: {statistic.source}."))
+
+
+if regimes:
+    with st.container(gap="xsmall"):
+        st.markdown("#### Regimes of a neuron")
+        st.caption("The first rule that fires decides. The thresholds are parameters of `probes.regimes.classify`.")
+    regime_table()
+for letter, cost in COSTS.items():
+    group = [statistic for statistic in found if statistic.cost == letter]
+    if group:
+        head, _, rest = cost.partition(": ")
+        with st.container(gap="xsmall"):
+            st.markdown(f"#### {head.capitalize() if rest else 'Derived'} statistics")
+            st.caption(f"{(rest or cost)[0].upper()}{(rest or cost)[1:]}.")
+        with st.container(border=True):
+            for statistic in group:
+                statistic_entry(statistic)

@@ -40,18 +40,18 @@ class Entry:
 
 
 def entries() -> dict[str, Entry]:
-    """All runs in the folders of runs, latest first, by name; two of one name carry their folder's."""
-    rows = []
+    """All runs in the folders of runs, latest first, by name.
+
+    A run is called by its folder; where two are called the same, those of later folders of runs carry that folder's name.
+    """
+    found: dict[str, Entry] = {}
     for folder in options.run_folders():
         if folder.is_dir():
-            rows += [(folder, row) for row in probes.catalog(folder).to_dict("records")]
-    rows.sort(key=lambda item: str(item[1].get("created") or ""), reverse=True)
-    names = [Path(str(row["path"])).name for _, row in rows]
-    found = {}
-    for (folder, row), name in zip(rows, names, strict=True):
-        unique = f"{folder.name}/{name}" if names.count(name) > 1 else name
-        found[unique] = Entry(unique, Path(str(row["path"])), row)
-    return found
+            for row in probes.catalog(folder).to_dict("records"):
+                path = Path(str(row["path"]))
+                name = path.name if path.name not in found else f"{folder.name}/{path.name}"
+                found[name] = Entry(name, path, row)
+    return dict(sorted(found.items(), key=lambda item: str(item[1].row.get("created") or ""), reverse=True))
 
 
 def open_run(path: Path) -> tuple[Any, Stamp]:
@@ -82,9 +82,9 @@ def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int) -> frames.Frames:
+def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int, exact: int | None) -> frames.Frames:
     """Frames of one layer's neurons."""
-    return frames.replay_frames(_run, layer, neurons, count)
+    return frames.replay_frames(_run, layer, neurons, count, exact)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron of the layer …")
@@ -105,19 +105,22 @@ def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray]
     steps = np.asarray(_run.steps)
     total = sum(layer["neurons"] for layer in _run.layers)
     if total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE:
-        chosen = steps[frames.spaced(len(steps), min(count, SINGLE_STEPS))]
+        chosen = steps[frames.spaced_steps(steps, min(count, SINGLE_STEPS))]
         tables = [_run.regimes(int(step)) for step in chosen]
-        return [np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables]) for i in range(len(_run.layers))], chosen
+        return [
+            np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables]) for i in range(len(_run.layers))
+        ], chosen
     codes, chosen = [], steps
     for layer in range(len(_run.layers)):
         values, edges = _run.matrix(layer, "regime", max_columns=frames.RAW_STEPS)
-        keep = frames.spaced(values.shape[1], count)
-        chosen = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:][keep]])
+        ends = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:]])
+        keep = frames.spaced_steps(ends, count)
+        chosen = ends[keep]
         codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
     return codes, chosen
 
 
-NAMES_OF_NLL = ("validation/nll", "valid/nll", "val/nll", "test/nll")
+NAMES_OF_NLL = ("validation/nll_joint", "validation/nll", "test/nll_joint", "test/nll", "train/nll")
 """Where a run's negative log likelihood is looked for, in this order."""
 
 
@@ -143,7 +146,7 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
         "steps": row.get("steps"),
         "NLL": None if score is None else float(score),
         "NLL over steps": _points(row, NAMES_OF_NLL),
-        "living": float(np.mean(shares)) if shares else None,
+        "living": 100 * float(np.mean(shares)) if shares else None,
         "living over steps": _points(row, ("living_share",)),
         "note": str(row.get("error") or row.get("notes") or ""),
     }

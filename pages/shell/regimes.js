@@ -1,7 +1,8 @@
 // Layer x neuron map of regimes over steps: one tile a neuron, one byte a tile and frame, scrubbed in the browser.
 
 const LABEL = 96 // pixels left of the tiles, for the layers' names
-const GAP = 16 // between layers
+const GAP = 12 // between layers
+const NAME = 36 // height of a layer's name and living share
 const HEAD = 4
 const LARGEST = 18 // side of a tile, pixels
 const TALLEST = 150 // height of a layer, while its tiles stay visible
@@ -31,7 +32,7 @@ class Regimes {
       this.header = header
       this.arrays = arrays
       this.transport.load(header.steps)
-      if (another) this.transport.position = header.cursor === null ? header.steps.length - 1 : framePosition(header.steps, header.cursor)
+      if (another) this.transport.position = header.cursor === null ? header.steps.length - 1 : Math.round(framePosition(header.steps, header.cursor))
       this.legend()
     }
     this.theme = readTheme(this.root.host || this.root)
@@ -40,7 +41,9 @@ class Regimes {
 
   legend() {
     this.legendRow.replaceChildren()
-    this.counts = this.header.regimes.map((regime) => {
+    const ever = new Set()
+    this.header.layers.forEach((_, layer) => this.arrays[`regime.${layer}`].forEach((code) => ever.add(code)))
+    this.counts = this.header.regimes.map((regime, code) => {
       const entry = document.createElement("span")
       entry.setAttribute("role", "listitem")
       entry.title = `${regime.rule}: ${regime.reading}`
@@ -48,7 +51,7 @@ class Regimes {
       swatch.style.background = regime.color
       const text = document.createElement("b")
       entry.append(swatch, document.createTextNode(regime.name), text)
-      this.legendRow.appendChild(entry)
+      if (ever.has(code)) this.legendRow.appendChild(entry)
       return { entry, text }
     })
   }
@@ -67,7 +70,7 @@ class Regimes {
     let y = HEAD
     this.tops = this.header.layers.map((layer) => {
       const top = y
-      y += Math.ceil(layer.count / this.perRow) * this.tile + GAP
+      y += Math.max(Math.ceil(layer.count / this.perRow) * this.tile, NAME) + GAP
       return top
     })
     this.height = Math.max(y, 40)

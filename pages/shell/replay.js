@@ -1,7 +1,7 @@
 // Ridges of distributions per layer, replayed over steps. Reads raw float32 means, variances and spreads;
 // every picture is computed here, so playing costs the server nothing.
 
-const SD_WIDE = 1.2, SD_NARROW = 0.03 // ends of the colour scale, prior sds
+const SD_WIDE = 1.05, SD_NARROW = 0.1 // ends of the colour scale, prior sds: the limits of exploded and deterministic
 const PEAK_ROWS = 5 // a ridge is at most this many rows high
 const LANE = 104 // pixels above the ridges: titles and the typical neuron
 const AXIS = 34 // pixels below them
@@ -52,7 +52,7 @@ class Replay {
       if (another) this.open()
     }
     this.theme = readTheme(this.root.host || this.root)
-    const table = colorTable(VIRIDIS, this.theme.dark ? 0.2 : 0.02, this.theme.dark ? 1 : 0.9)
+    const table = colorTable(VIRIDIS, this.theme.dark ? 0.18 : 0.1, this.theme.dark ? 1 : 0.92)
     this.colors = table
     this.css = table.map((rgb) => rgba(rgb, this.theme.dark ? 0.9 : 0.86))
     this.lines = table.map((rgb) => rgba(this.theme.dark ? rgb.map((v) => v + (255 - v) * 0.35) : rgb.map((v) => v * 0.62), 0.72))
@@ -69,7 +69,7 @@ class Replay {
     const { cursor, steps, autoplay } = this.header
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
     this.transport.pause()
-    if (cursor !== null) this.transport.position = framePosition(steps, cursor)
+    if (cursor !== null) this.transport.position = Math.round(framePosition(steps, cursor))
     else this.transport.position = autoplay && !still ? 0 : steps.length - 1
     this.wantsPlay = autoplay && cursor === null && !still && steps.length > 1
   }
@@ -80,7 +80,7 @@ class Replay {
       context.fillStyle = rgba(this.colors[Math.round((x / 95) * 255)], 1)
       context.fillRect(x, 0, 1, 10)
     }
-    this.barLabel.textContent = `sd ${SD_WIDE} → ${SD_NARROW}, log`
+    this.barLabel.textContent = `sd ${SD_WIDE} to ${SD_NARROW}, log scale`
     this.note.textContent = `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`
     this.stripTitle.textContent = "Information per layer, mean over its neurons (nats)"
   }
@@ -385,7 +385,7 @@ class Replay {
       })
       context.stroke()
       const last = values[values.length - 1]
-      if (Number.isFinite(last)) ends.push({ y: y(last), name: layer.name, color: context.strokeStyle })
+      if (Number.isFinite(last)) ends.push({ y: Math.max(y(last), 10), name: layer.name, color: context.strokeStyle })
     })
     ends.sort((a, b) => a.y - b.y)
     ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })

@@ -12,7 +12,7 @@ from pages.shell import reading, url
 
 ICON = Path(__file__).with_name("icon.svg")
 DEFAULT_PAGE = "replay"
-SIDEBAR = 250  # pixels: as narrow as its widest control allows
+SIDEBAR = 276  # pixels: as narrow as its widest control allows
 PAGES = (
     ("runs", "Runs", "folder_open"),
     ("overview", "Overview", "monitor_heart"),
@@ -73,31 +73,44 @@ class Opened:
         return [str(layer["name"]) for layer in self.run.layers]
 
 
+def sidebar() -> None:
+    """The run picker on pages that show no single run, so that the frame stays the same."""
+    if reading.entries():
+        _picker(reading.entries())
+
+
+def _picker(entries: dict[str, reading.Entry]) -> reading.Entry:
+    latest = next(iter(entries))
+    asked = url.get("run")
+    if asked not in entries:
+        if asked is not None:
+            st.warning(
+                f"The link asks for the run “{url.plain(asked)}”, which is in no folder of runs. Shown: {url.plain(latest)}."
+            )
+            _forget_run()
+        url.put("run", latest)
+    st.session_state["choose_run"] = url.get("run")
+
+    def changed() -> None:
+        _forget_run()
+        url.put("run", st.session_state["choose_run"])
+
+    return entries[str(st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed))]
+
+
+def _forget_run() -> None:
+    """What names parts of one run means nothing in another."""
+    for key in ("step", "pin", "layer", "neurons", "from", "to"):
+        url.put(key, None)
+
+
 def pick_run() -> Opened:
     """The run picker in the sidebar. Ends the page with an explanation when there is no run, or it cannot be read."""
     entries = reading.entries()
     if not entries:
         no_runs()
         st.stop()
-    names = list(entries)
-    latest = names[0]
-    if url.get("run") not in entries:
-        if url.get("run") is not None:
-            st.warning(
-                f"The link asks for the run “{url.plain(url.get('run'))}”, which is in no folder of runs. Shown: {url.plain(latest)}."
-            )
-            for key in ("step", "layer", "pin", "neurons", "from", "to"):
-                url.put(key, None)
-        url.put("run", latest)
-    st.session_state["choose_run"] = url.get("run")
-
-    def changed() -> None:
-        url.put("run", st.session_state["choose_run"])
-        for key in ("step", "pin", "layer", "neurons", "from", "to"):
-            url.put(key, None)
-
-    name = st.sidebar.selectbox("Run", names, key="choose_run", on_change=changed)
-    entry = entries[str(name)]
+    entry = _picker(entries)
     try:
         run, stamp = reading.open_run(entry.path)
     except reading.RunError as error:
@@ -135,28 +148,81 @@ def header(title: str, opened: Opened, caption: str, step: int | None = None) ->
 
 
 def cursor(opened: Opened) -> int | None:
-    """The step that all pages look at: the recorded one at or before the URL's, the last if there is none; None if nothing is recorded."""
+    """The step that all pages look at: the recorded one at or before the URL's, else the last; None if nothing is recorded."""
     steps = opened.run.steps
-    if len(steps) == 0:
-        return None
     asked = url.get("step")
-    if asked is None:
-        return int(steps[-1])
-    if not asked.isdecimal():
-        url.unknown("step", asked, f"step {int(steps[-1]):,}")
-        url.put("step", None)
+    if len(steps) == 0:
+        return _last_scalar(opened)
+    if asked is None or not asked.isdecimal():
+        if asked is not None:
+            url.unknown("step", asked, f"step {int(steps[-1]):,}")
+            url.put("step", None)
         return int(steps[-1])
     return reading.recorded_step(steps, int(asked))
 
 
+def _last_scalar(opened: Opened) -> int | None:
+    """A twin records no neurons: its last step is that of its last score."""
+    steps = opened.run.scalars()["step"]
+    return int(steps.max()) if len(steps) else None
+
+
+def chosen_neuron(opened: Opened) -> tuple[int, int] | None:
+    """The neuron that is looked at, (layer, neuron): the first of `neurons` in the URL."""
+    first = (url.get("neurons") or "").split(",")[0]
+    if not first:
+        return None
+    layer, _, neuron = first.partition(".")
+    if layer.isdecimal() and neuron.isdecimal() and exists(opened, int(layer), int(neuron)):
+        return int(layer), int(neuron)
+    url.unknown("neuron", first, "none")
+    url.put("neurons", None)
+    return None
+
+
+def pinned(opened: Opened) -> list[tuple[int, int]]:
+    """The pinned neurons that this run has; says so if the URL names others."""
+    kept = [pin for pin in url.pins() if exists(opened, *pin)]
+    if len(kept) < len(url.pins()):
+        st.warning("The link pins neurons that this run does not have; they are left out.")
+    return kept
+
+
+def exists(opened: Opened, layer: int, neuron: int) -> bool:
+    """Whether the run has this neuron."""
+    return layer < len(opened.layers) and neuron < opened.layers[layer]["neurons"]
+
+
+def has_distributions(opened: Opened) -> bool:
+    """Whether the run has means and variances of neurons."""
+    return len(opened.run.steps) > 0 and {"mean", "variance"} <= set(opened.run.statistics)
+
+
+def say_no_distributions() -> None:
+    """Why there is nothing to see of neurons."""
+    st.info(
+        "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and variances. "
+        "Its scores are on Overview and Runs; choose another run in the sidebar to see neurons."
+    )
+
+
+def needs_steps(opened: Opened) -> None:
+    """Ends the page with the reason when nothing at all is recorded yet."""
+    if cursor(opened) is None:
+        running = opened.run.status == "running"
+        why = "The first steps appear within seconds: reload then." if running else "It ended before its first flush."
+        st.info(f"Nothing is written in this run yet. {why}")
+        st.stop()
+
+
 def needs_distributions(opened: Opened) -> None:
     """Ends the page with the reason when the run has nothing to show on it."""
-    if len(opened.run.steps) == 0 and opened.run.status == "running":
-        st.info("This run has just begun: nothing is written yet. The first steps appear within seconds; reload then.")
+    needs_steps(opened)
+    if not has_distributions(opened):
+        say_no_distributions()
         st.stop()
-    if not {"mean", "variance"} <= set(opened.run.statistics):
-        st.info(
-            "This run holds no distributions: it is a deterministic twin, or a recorder that was given no means and variances. "
-            "Its scores are on Runs; choose another run in the sidebar to see neurons."
-        )
-        st.stop()
+
+
+def link_to_reference() -> None:
+    """Where every number is explained."""
+    st.page_link("pages/reference.py", label="What do these numbers mean?", icon=":material/menu_book:")

@@ -30,7 +30,7 @@ class Transport {
     this.steps = steps
     this.scrub.max = String(steps.length - 1)
     this.scrub.disabled = this.button.disabled = steps.length < 2
-    this.position = framePosition(steps, step)
+    this.position = this.playing ? framePosition(steps, step) : Math.round(framePosition(steps, step))
   }
 
   get step() {

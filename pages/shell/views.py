@@ -44,9 +44,18 @@ def living_share(opened: Opened) -> np.ndarray:
 
 
 def replay_payload(
-    opened: Opened, shown: Sequence[int], ridges: int, order: str, pins: Sequence[tuple[int, int]], cursor: int | None
+    opened: Opened,
+    shown: Sequence[int],
+    ridges: int,
+    order: str,
+    pins: Sequence[tuple[int, int]],
+    cursor: int | None,
+    exact: int | None = None,
 ) -> bytes:
-    """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames."""
+    """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames.
+
+    `cursor` is where it opens (None: at the start, playing), `exact` a step that is among the frames as recorded.
+    """
     run, stamp = opened.run, opened.stamp
     steps = np.asarray(run.steps)
     last = reading.at(stamp, run, int(steps[-1]))
@@ -58,7 +67,7 @@ def replay_payload(
         now = last[last["layer"] == layer]
         pinned = sorted(neuron for neuron in width[layer] if neuron < opened.layers[layer]["neurons"])
         neurons = _ordered(now, ridges, pinned, order)
-        moving = reading.replay_frames(stamp, run, layer, tuple(neurons), FRAMES)
+        moving = reading.replay_frames(stamp, run, layer, tuple(neurons), FRAMES, exact)
         for name in ("mean", "variance", "spread"):
             arrays[f"{name}.{place}"] = getattr(moving, name)
         layers.append(

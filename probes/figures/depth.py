@@ -1,4 +1,4 @@
-"""Where in depth: a statistic's distribution over neurons, layer beside layer, at one step."""
+"""Where in depth: how statistics are distributed over neurons, layer beside layer, at one step."""
 
 from __future__ import annotations
 
@@ -7,42 +7,62 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from probes.figures import style
 from probes.figures.layer_bands import quantiles
-from probes.schema import STATISTICS
+from probes.schema import LIVING_REGIMES, STATISTICS
+
+NAMED = 6  # deeper networks have their layers numbered instead: names would overlap
 
 
-def depth_profile(summary: pd.DataFrame, statistic: str, layers: Sequence[str], step: int) -> go.Figure:
-    """Median (dot), middle half (thick) and middle 90 % (thin) of a statistic per layer at `step`.
+def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int) -> go.Figure:
+    """One panel a statistic: per layer the median (dot), middle half (thick) and middle 90 % (thin); last the living share.
 
     `summary` is `Run.layer_summary()`. Raises KeyError for a statistic that is not in the registry.
     """
-    entry = STATISTICS[statistic]
-    table = quantiles(summary, statistic)
-    part = table[table["step"] == step].set_index("layer").reindex(range(len(layers)))
-    figure = go.Figure()
-    x = np.arange(len(layers))
-    for layer in x:
+    now = summary[summary["step"] == step]
+    figure = make_subplots(1, len(statistics) + 1, horizontal_spacing=0.075)
+    colors = [style.layer_color(i) for i in range(len(layers))]
+    for column, name in enumerate(statistics, start=1):
+        part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
+        _panel(figure, part, colors, column)
+        figure.update_yaxes(title_text=STATISTICS[name].title, rangemode="tozero", col=column)
+    living = _living(now, len(layers))
+    figure.add_trace(
+        go.Bar(x=np.arange(len(layers)), y=living, marker={"color": colors}, hovertemplate="%{y:.0%} living<extra></extra>"),
+        1, len(statistics) + 1,
+    )  # fmt: skip
+    figure.update_yaxes(title_text="living share of neurons", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
+    names = [style.text(name) for name in layers] if len(layers) <= NAMED else [str(i + 1) for i in range(len(layers))]
+    figure.update_xaxes(title_text="layer", tickvals=np.arange(len(layers)), ticktext=names, showgrid=False)
+    figure.update_xaxes(range=[-0.6, len(layers) - 0.4])
+    alt = f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step {step}"
+    return style.finish(figure, 262, alt).update_layout(hovermode="closest", margin_t=12, showlegend=False)
+
+
+def _panel(figure: go.Figure, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
+    for layer, color in enumerate(colors):
         row = part.loc[layer]
         for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8)):
+            ends = np.array([row[low], row[high]], np.float32)
+            line = {"color": color, "width": width}
             figure.add_trace(
-                go.Scatter(
-                    x=[layer, layer], y=np.array([row[low], row[high]], np.float32), mode="lines", hoverinfo="skip", showlegend=False,
-                    line={"color": style.layer_color(int(layer)), "width": width}, opacity=0.55,
-                )
-            )  # fmt: skip
+                go.Scatter(x=[layer, layer], y=ends, mode="lines", hoverinfo="skip", line=line, opacity=0.55), 1, column
+            )
     figure.add_trace(
         go.Scatter(
-            x=x, y=part["p50"].to_numpy(np.float32), mode="lines+markers", showlegend=False,
+            x=np.arange(len(colors)), y=part["p50"].to_numpy(np.float32), mode="lines+markers",
             line={"color": style.AXIS, "width": 1, "dash": "dot"},
-            marker={"color": [style.layer_color(i) for i in range(len(layers))], "size": 9, "line": {"width": 1, "color": "white"}},
+            marker={"color": list(colors), "size": 9, "line": {"width": 1, "color": "white"}},
             customdata=part[["p05", "p95"]].to_numpy(np.float32),
             hovertemplate="median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>",
-        )
+        ),
+        1, column,
     )  # fmt: skip
-    names = [style.text(name) for name in layers]
-    figure.update_xaxes(title_text="layer", tickvals=x, ticktext=names, range=[-0.6, len(layers) - 0.4], showgrid=False)
-    figure.update_yaxes(title_text=entry.title, rangemode="tozero")
-    alt = f"{entry.title} per layer at step {step}: median, middle half and middle 90 % of the neurons"
-    return style.finish(figure, 260, alt).update_layout(hovermode="closest", margin_t=16)
+
+
+def _living(now: pd.DataFrame, layers: int) -> np.ndarray:
+    counts = now.set_index("layer").filter(regex=r"^regime_\d$").reindex(range(layers))
+    living = counts[[f"regime_{code}" for code in LIVING_REGIMES]].sum(axis=1)
+    return (living / counts.sum(axis=1).where(lambda total: total > 0)).to_numpy(np.float32)

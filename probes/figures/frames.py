@@ -28,6 +28,14 @@ def spaced(count: int, frames: int, log: bool = True) -> NDArray[np.int64]:
     return np.unique(np.r_[0, np.round(raw).astype(np.int64), count - 1])
 
 
+def spaced_steps(steps: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
+    """Indices of at most about `frames` recorded steps, log-spaced in step; all of them if they are no more than that."""
+    if len(steps) <= frames:
+        return np.arange(len(steps))
+    targets = steps[0] + np.geomspace(1, steps[-1] - steps[0] + 1, frames) - 1
+    return np.unique(np.r_[0, np.searchsorted(steps, np.round(targets)).clip(0, len(steps) - 1), len(steps) - 1])
+
+
 def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ()) -> NDArray[np.int64]:
     """Neurons to show, ordered by spread: those at `count` quantiles of it, and the pinned ones.
 
@@ -56,13 +64,18 @@ class Frames:
 _SHOWN = ("mean", "variance", "spread")
 
 
-def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
-    """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN."""
+def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int, exact: int | None = None) -> Frames:
+    """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
+
+    `exact` is a recorded step that must be among the frames as it was recorded, where others may be means of
+    several steps. Runs of up to RAW_STEPS recorded steps are exact throughout.
+    """
     recorded = np.asarray(run.steps)
-    wanted = spaced(len(recorded), frames)
+    wanted = spaced_steps(recorded, frames)
+    single = [] if exact is None else [int(np.searchsorted(recorded, exact))]
     if len(recorded) <= RAW_STEPS:
-        return _read(run, layer, neurons, recorded[wanted], None, recorded)
-    parts = []
+        return _read(run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded)
+    parts = [_read(run, layer, neurons, recorded[[i]], None, recorded[i : i + 1]) for i in single]
     low = 0
     while low < len(recorded):
         high = min(max(2 * low, RAW_STEPS // 8), len(recorded))

@@ -70,7 +70,7 @@ def layer_bands(
     style.scale_steps(figure, axis)
     style.mark_step(figure, step)
     alt = f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)} layers"
-    return style.finish(figure, 70 + 190 * rows, alt)
+    return style.finish(figure, 88 + 190 * rows, alt)
 
 
 def _band(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str) -> None:
@@ -80,12 +80,13 @@ def _band(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: i
         figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)
         fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
         figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, showlegend=legend, **edge, **fill), row, column)
+    hover = f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
     figure.add_trace(
         go.Scatter(
             x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
             mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
             customdata=part[["p05", "p95"]].to_numpy(np.float32),
-            hovertemplate=f"median %{{y:.4g}} {unit} (90 %%: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>".replace("%%", "%"),
+            hovertemplate=hover,
         ),
         row, column,
     )  # fmt: skip

@@ -55,4 +55,4 @@ def regime_counts(
     style.scale_steps(figure, axis)
     style.mark_step(figure, step)
     alt = f"Share of neurons in each regime over steps, one panel for each of {len(layers)} layers"
-    return style.finish(figure, 70 + 190 * rows, alt)
+    return style.finish(figure, 88 + 190 * rows, alt)

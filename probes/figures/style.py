@@ -37,12 +37,20 @@ def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
     """Spacing, grid, hover and a text alternative (`layout.meta["alt"]`), the same for all figures."""
     figure.update_layout(
         height=height,
-        margin={"l": 58, "r": 14, "t": 34, "b": 42},
+        margin={"l": 58, "r": 14, "t": 52, "b": 40},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hovermode="x unified",
         font={"size": 12},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 12}},
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "x": 1,
+            "xanchor": "right",
+            "font": {"size": 12},
+        },
         meta={"alt": alt},
     )
     figure.update_xaxes(

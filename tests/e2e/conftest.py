@@ -24,9 +24,7 @@ from planted import write_run
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 WAIT_MS = 60_000  # generous: two busy cores
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-dev-shm-usage", "--no-first-run",
-]  # fmt: skip
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-dev-shm-usage --no-first-run".split()
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +75,9 @@ def serve(runs: Path) -> Iterator[Callable[..., str]]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
-        processes.append(
-            subprocess.Popen(
-                [*command, "--", "--runs", str(folder)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-            )
-        )  # fmt: skip
+        command += ["--", "--runs", str(folder)]
+        quiet = subprocess.DEVNULL
+        processes.append(subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True))
         address = f"http://127.0.0.1:{port}"
         _wait(address, processes[-1])
         return address

@@ -20,7 +20,9 @@ def write_run(
     random = np.random.default_rng(seed)
     time = np.arange(1, steps + 1)
     names = names or [f"layer {i + 1}" for i in range(layers)]
-    with Recorder(folder, [{"name": name, "neurons": neurons} for name in names], config={"beta": 0.02, "seed": seed}) as recorder:
+    with Recorder(
+        folder, [{"name": name, "neurons": neurons} for name in names], config={"beta": 0.02, "seed": seed}
+    ) as recorder:
         for layer in range(layers):
             statistics = _layer(random, time, neurons, layer, dead=dead_from is not None and layer >= dead_from)
             recorder.record_block(time, layer, {name: values for name, values in statistics.items() if name not in drop})
