@@ -42,14 +42,6 @@ class Slab:
     def neurons(self) -> int:
         return next(iter(self.columns.values())).shape[0]
 
-    def names(self) -> list[str]:
-        """Columns in the registry's order, `regime` first, the pyramid's KIND_min and KIND_max beside KIND."""
-        return sorted(self.columns, key=column_rank)
-
-    def rows(self, start: int, stop: int) -> Slab:
-        """The slab of the neurons start .. stop - 1."""
-        return Slab(self.layer, self.steps, {n: c[start:stop] for n, c in self.columns.items()}, self.present)
-
     def between(self, first: int, last: int) -> Slab:
         """The slab of the steps first .. last, inclusive."""
         cut = slice(*np.searchsorted(self.steps, [first, last + 1]))
@@ -75,14 +67,24 @@ def concatenate(slabs: list[Slab]) -> Slab:
             [slab.columns.get(name, np.zeros((neurons, slab.steps.size), np.float32)) for slab in slabs], axis=1
         )
         if any(name not in slab.columns or name in slab.present for slab in slabs):
-            present[name] = np.concatenate([_presence(slab, name) for slab in slabs])
+            present[name] = np.concatenate([presence(slab, name) for slab in slabs])
     return Slab(slabs[0].layer, np.concatenate([slab.steps for slab in slabs]), columns, present)
 
 
-def _presence(slab: Slab, name: str) -> np.ndarray:
+def presence(slab: Slab, name: str) -> np.ndarray:
+    """(T,) bool: the steps at which a statistic was taken."""
     if name not in slab.columns:
         return np.zeros(slab.steps.size, bool)
     return slab.present.get(name, np.ones(slab.steps.size, bool))
+
+
+def filled(slab: Slab, name: str) -> np.ndarray:
+    """A column as (N, T) with NaN where the statistic was not taken."""
+    if name not in slab.columns:
+        return np.full((slab.neurons, slab.steps.size), np.nan, np.float32)
+    if name not in slab.present:
+        return slab.columns[name]
+    return np.where(slab.present[name], slab.columns[name], np.float32(np.nan))
 
 
 def round_mantissa(values: np.ndarray) -> np.ndarray:

@@ -48,14 +48,21 @@ class Shelf:
         """Note a file just written, of `size` steps (rows)."""
         self._tail.append((part, size))
 
-    def fold(self, everything: bool = False, visit: Callable[[int, Slab], None] | None = None) -> Part | None:
-        """Fold what is due: all when it makes a full file (or `everything`), else the newest 16 of one size.
+    @property
+    def empty(self) -> bool:
+        return not self._tail
 
-        Returns the file that now holds them, None when nothing was due. `visit` sees every (first neuron, slab).
-        """
-        number = len(self._tail) if everything else due([size for _, size in self._tail], self.full)
-        if not number:
-            return None
+    def fold(self) -> None:
+        """Fold what is due: all when it makes a full file, else the newest 16 of one size."""
+        number = due([size for _, size in self._tail], self.full)
+        if number:
+            self._fold(number, None)
+
+    def fold_all(self, visit: Callable[[int, Slab], None] | None = None) -> Part:
+        """Fold what is there (at least one file) into the file returned; `visit` sees every (first neuron, slab)."""
+        return self._fold(len(self._tail), visit)
+
+    def _fold(self, number: int, visit: Callable[[int, Slab], None] | None) -> Part:
         group = self._tail[-number:]
         parts = [part for part, _ in group]
         folded = fold_parts(self.folder, parts, self._precision, self._widths, visit)

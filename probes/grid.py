@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
-from probes.blocks import REGIME, Slab, neuron_groups
+from probes.blocks import REGIME, Slab, filled, neuron_groups, presence
 from probes.manifest import RunError
 from probes.parts import Part, list_parts
 from probes.schema import KEYS, ROW_GROUP_NEURONS
@@ -192,9 +192,10 @@ class Level:
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
 
     def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
-        """Chosen neurons, columns and steps first .. last as a slab; NaN where a statistic is absent."""
+        """Chosen neurons, columns and steps first .. last as a slab; where a statistic is absent it is NaN and not present."""
         steps = self.steps(layer, first, last)
         values = {name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32) for name in columns}
+        present = {name: np.ones(steps.size, bool) for name in columns}
         groups = neurons // ROW_GROUP_NEURONS
         start = 0
         for part in self.overlapping(first, last):
@@ -208,16 +209,7 @@ class Level:
                 chosen = np.flatnonzero(groups == group)
                 rows = neurons[chosen] % ROW_GROUP_NEURONS
                 for name in columns:
-                    values[name][chosen, start:stop] = fill_missing(slab, name)[rows, cut]
+                    values[name][chosen, start:stop] = filled(slab, name)[rows, cut]
+                    present[name][start:stop] = presence(slab, name)[cut]
             start = stop
-        return Slab(layer, steps, values)
-
-
-def fill_missing(slab: Slab, name: str) -> np.ndarray:
-    """A column of a slab as (N, T) float32 with NaN where the statistic is absent (`regime`: int8)."""
-    if name not in slab.columns:
-        return np.full((slab.neurons, slab.steps.size), np.nan, np.float32)
-    values = slab.columns[name]
-    if name in slab.present and name != REGIME:
-        values = np.where(slab.present[name], values, np.float32(np.nan))
-    return values
+        return Slab(layer, steps, values, {name: mask for name, mask in present.items() if not mask.all()})

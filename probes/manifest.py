@@ -48,7 +48,7 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for index, layer in enumerate(layers):
         if not isinstance(layer, dict) or "name" not in layer or "neurons" not in layer:
             raise ValueError(f"layer {index} is {layer!r}; it must be a dict with 'name' and 'neurons'")
-        full = {"latent_dim": 1, "prior": "standard"} | layer
+        full: dict[str, Any] = {"latent_dim": 1, "prior": "standard"} | layer
         for key in ("neurons", "latent_dim"):
             if int(full[key]) != full[key] or full[key] < 1:
                 raise ValueError(f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1")

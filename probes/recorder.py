@@ -401,9 +401,9 @@ class Recorder:
             self._wake.notify_all()
 
     def _make_room(self) -> bool:
-        """Wait while one batch is full and another is being written; False when the new rows are to be dropped instead."""
-        while self._full() and (self._busy or self._failing):
-            if self.settings.when_full == "drop" or self._failing:
+        """Wait while one batch is full and the other not yet written; False when the new rows are to be dropped instead."""
+        while self._full() and (self._busy or self._failing or self._has_complete()):
+            if self._failing or (self._busy and self.settings.when_full == "drop"):
                 return False
             self._wake.wait()
             self._raise_error()
@@ -425,10 +425,11 @@ class Recorder:
     def _work(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._closing or self._ready(), self._patience())
+                self._wait_for_work()
                 if self._closing:
                     return
                 asked, batch, self._busy = self._asked, self._take(), True
+                self._wake.notify_all()  # there is room again
             error: Exception | None = None
             try:
                 self._writer.submit(batch)
@@ -447,11 +448,15 @@ class Recorder:
     def _has_complete(self) -> bool:
         return bool(self._buffer.rows) or any(chunk.steps[-1] <= self._complete for chunk in self._buffer.chunks)
 
-    def _patience(self) -> float:
-        """Seconds until the next flush or heartbeat by the (monotonic) clock."""
-        if self._oldest is None:
-            return HEARTBEAT_SECONDS
-        return max(0.0, self._oldest + self.settings.flush_seconds - time.monotonic())
+    def _wait_for_work(self) -> None:
+        """Until a flush or a heartbeat is due, by the monotonic clock: the wall clock may jump."""
+        heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+        while not (self._closing or self._ready()):
+            oldest = heartbeat if self._oldest is None else self._oldest + self.settings.flush_seconds
+            left = min(heartbeat, oldest) - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.wait(left)
 
     def _raise_error(self) -> None:
         """Hand a failure of the background thread to the training thread, once."""

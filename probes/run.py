@@ -16,10 +16,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from probes import manifest
-from probes.blocks import REGIME, Slab, buckets
+from probes.blocks import REGIME, Slab, buckets, filled
 from probes.cataloguing import catalog
 from probes.folding import pyramid_name
 from probes.grid import Level
@@ -250,8 +251,9 @@ class Run:
     # ---- inside
 
     def _list(self) -> None:
-        for reader in (*self._tables.values(), *self._levels.values(), self._raw):
-            reader.refresh()  # derived before the truth: what is missing in it is then found in `neurons/`
+        readers: list[Table | Level] = [*self._tables.values(), *self._levels.values(), self._raw]
+        for reader in readers:  # derived before the truth: what it lacks is then found in `neurons/`
+            reader.refresh()
         self._recorded = None
 
     def _rows(self, name: str) -> pd.DataFrame:
@@ -327,17 +329,22 @@ class Run:
         return f"; the nearest are {near}" if near else "; the run has no steps yet"
 
     def _count(self, width: int, layer: int, first: int, last: int) -> int:
-        """Columns that a level gives for a layer between two steps (about, at the ends of the range)."""
+        """Columns that a level gives for a layer between two steps."""
         recorded = self._layer_steps(layer)
         inside = recorded[slice(*np.searchsorted(recorded, [first, last + 1]))]
         if width == 1 or not inside.size:
             return inside.size
         level = self._levels[width]
-        count = level.steps(layer, first, last).size
+        count = level.steps(layer, self._bucket_start(level, layer, first), last).size
         for start, end in self._uncovered(level.parts):
             gap = np.searchsorted(inside, [start, end + 1])
             count += -(-int(gap[1] - gap[0]) // width)
         return count
+
+    def _bucket_start(self, level: Level, layer: int, step: int) -> int:
+        """First step of the bucket that holds `step`, or `step` itself where the level holds none."""
+        starts = level.steps(layer, 0, step)
+        return int(starts[-1]) if starts.size else step
 
     def _width_of_at_least(self, layer: int, first: int, last: int, points: int) -> int:
         for width in reversed(PYRAMID):
@@ -359,15 +366,14 @@ class Run:
             slab = self._raw.read(layer, neurons, plain, first, last)
             return Slab(layer, slab.steps, {name: slab.columns[_base(name)] for name in columns})
         level = self._levels[width]
-        begins = level.steps(layer, 0, first)
-        slabs = [level.read(layer, neurons, columns, int(begins[-1]) if begins.size else first, last)]
+        slabs = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
         plain = list(dict.fromkeys(_base(name) for name in columns))
         for start, end in self._uncovered(level.parts):
             if end >= first and start <= last:
                 raw = self._raw.read(layer, neurons, plain, start, end)
                 if raw.steps.size:
                     found = buckets(raw, width)
-                    slabs.append(Slab(layer, found.steps, {name: found.columns[name] for name in columns}))
+                    slabs.append(Slab(layer, found.steps, {name: filled(found, name) for name in columns}))
         return _in_order(slabs, columns)
 
     def _merge(
@@ -381,7 +387,7 @@ class Run:
             function = np.fmin if reduce == "min" else np.fmax
             return function.reduceat(values, groups, axis=1), starts[groups]
         summary = self._summary()
-        mine = summary.filter(pa.compute.equal(summary["layer"], layer)) if "layer" in summary.column_names else summary
+        mine = summary.filter(pc.equal(summary["layer"], layer)) if "layer" in summary.column_names else summary
         taken = mine["step"].to_numpy()[mine[f"{name}_mean"].is_valid().to_numpy()]
         weights = np.diff(np.append(np.searchsorted(taken, starts), taken.size)).astype(np.float64)
         weighted = np.where(weights > 0, values, 0) * weights

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from probes.blocks import REGIME, Slab, column_rank
+from probes.blocks import REGIME, Slab, column_rank, presence
 from probes.schema import REGIMES
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
@@ -33,15 +33,15 @@ def spread_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
     ordered = np.sort(ordered, axis=1)
     rows = np.arange(ordered.shape[0])
     some = count > 0
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         result = {"mean": np.where(some, total / np.maximum(count, 1), np.nan).astype(np.float32)}
         for kind, quantile in QUANTILES.items():
             position = quantile * np.maximum(count - 1, 0)
             low = position.astype(np.int64)
             high = np.minimum(low + 1, np.maximum(count - 1, 0))
             below, above = ordered[rows, low].astype(np.float64), ordered[rows, high].astype(np.float64)
-            between = np.where(some, below, np.nan) + (position - low) * np.where(some, above - below, 0)
-            result[kind] = between.astype(np.float32)
+            between = below + (position - low) * (above - below)
+            result[kind] = np.where(some, between, np.nan).astype(np.float32)
     return result
 
 
@@ -53,9 +53,7 @@ def summarise(slabs: list[Slab]) -> pa.Table:
     arrays = {"step": pa.array(steps[order]), "layer": pa.array(layers[order])}
     for name in sorted({n for slab in slabs for n in slab.columns} - {REGIME}, key=column_rank):
         pieces = [spread_over_neurons(slab.columns[name]) if name in slab.columns else None for slab in slabs]
-        absent = np.concatenate([~slab.present.get(name, np.full(slab.steps.size, name in slab.columns)) for slab in slabs])[
-            order
-        ]
+        absent = ~np.concatenate([presence(slab, name) for slab in slabs])[order]
         for kind in KINDS:
             values = np.concatenate(
                 [

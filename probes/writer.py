@@ -156,8 +156,8 @@ class Writer:
 
     def _fold_the_rest(self) -> None:
         for name, shelf in self._shelves.items():
-            if name != "neurons":
-                shelf.fold(everything=True)
+            if name != "neurons" and not shelf.empty:
+                shelf.fold_all()
 
     def _close_block(self) -> None:
         """Queue: fold the parts of the block into one file, add its buckets to the pyramid, begin the next block."""
@@ -166,7 +166,7 @@ class Writer:
 
     def _fold_block(self) -> None:
         builder = PyramidBuilder()
-        part = self._shelf("neurons").fold(everything=True, visit=builder.visit)
+        part = self._shelf("neurons").fold_all(builder.visit)
         self._block = part, builder
 
     def _write_pyramid(self) -> None:

@@ -1,0 +1,414 @@
+"""What goes in comes out, on any schedule; what is wrong is refused with one clear error and costs nothing."""
+
+import errno
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
+
+import probes
+from probes import parts
+from probes.blocks import round_mantissa
+from probes.recorder import Recorder, RecorderError
+
+LAYER = [{"name": "only", "neurons": 3}]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    widths=st.lists(st.tuples(st.integers(1, 130), st.sampled_from([1, 1, 4])), min_size=1, max_size=3),
+    gaps=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    flush_steps=st.integers(1, 20),
+    sometimes_every=st.integers(1, 50),
+    cut=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_round_trip_bit_for_bit_with_a_resume_that_overlaps(
+    tmp_path_factory, widths, gaps, flush_steps, sometimes_every, cut, seed
+):
+    path = tmp_path_factory.mktemp("run") / "run"
+    truth = Truth([{"name": f"l{i}", "neurons": n, "latent_dim": k} for i, (n, k) in enumerate(widths)])
+    rng = np.random.default_rng(seed)
+    steps = np.cumsum(gaps).tolist()
+    with Recorder(path, truth.layers, flush_steps=flush_steps) as recorder:
+        fill(recorder, truth, steps, rng, sometimes_every)
+    assert_same(probes.Run(path), truth)
+
+    checkpoint = steps[int(cut * (len(steps) - 1))]
+    truth.forget_after(checkpoint)
+    with Recorder.resume(path, checkpoint, flush_steps=flush_steps) as recorder:
+        fill(recorder, truth, [checkpoint + 1, checkpoint + 5], rng, sometimes_every)
+    assert_same(probes.Run(path), truth)
+
+
+def test_blocks_have_the_layout_of_the_format(tmp_path):
+    truth = Truth([{"name": "wide", "neurons": 150}, {"name": "narrow", "neurons": 5}])
+    with Recorder(tmp_path / "run", truth.layers, flush_steps=50) as recorder:
+        fill(recorder, truth, list(range(300)), np.random.default_rng(0), sometimes_every=1)
+    full, rest = sorted((tmp_path / "run" / "neurons").iterdir())
+    assert [full.name, rest.name] == ["000000000000-000000000255.parquet", "000000000256-000000000299.parquet"]
+    metadata = pq.read_metadata(full)
+    assert [metadata.row_group(i).num_rows // 256 for i in range(metadata.num_row_groups)] == [64, 64, 22, 5]
+    for index in range(metadata.num_columns):
+        column = metadata.row_group(0).column(index)
+        key = column.path_in_schema in ("step", "layer", "neuron")
+        assert column.is_stats_set == key
+        assert column.has_dictionary_page == (key or column.path_in_schema == "regime")
+        assert ("BYTE_STREAM_SPLIT" in column.encodings) == (column.physical_type == "FLOAT")
+        assert column.compression == "LZ4"
+    table = pq.read_table(full).to_pandas()
+    assert table[["layer", "neuron", "step"]].equals(table[["layer", "neuron", "step"]].sort_values(["layer", "neuron", "step"]))
+
+
+def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        for step in range(60):
+            recorder.record(step, 0, mean=np.full(3, step))
+            recorder.flush()
+        recorder.flush()  # deletes what the one before has folded
+        for folder in ("neurons", "layers"):
+            assert len(list((tmp_path / "run" / folder).glob("*.parquet"))) <= 2 * 16
+    assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == list(range(60))
+
+
+def test_a_live_run_is_read_without_what_was_folded_twice(tmp_path):
+    truth = Truth([{"name": "only", "neurons": 70}])
+    rng = np.random.default_rng(1)
+    with Recorder(tmp_path / "run", truth.layers) as recorder:
+        fill(recorder, truth, [0], rng)
+        recorder.flush()
+        run = probes.Run(tmp_path / "run")
+        for start in range(1, 700, 37):
+            fill(recorder, truth, list(range(start, start + 37)), rng)
+            recorder.flush()
+            assert run.refresh()
+            assert_same(run, truth)
+            assert run.layer_summary()["step"].tolist() == truth.steps(0)
+        assert not run.refresh()
+
+
+def test_block_recording_equals_step_recording(tmp_path):
+    truth = Truth([{"name": "a", "neurons": 4}, {"name": "b", "neurons": 2}])
+    rng = np.random.default_rng(2)
+    with Recorder(tmp_path / "run", truth.layers, flush_seconds=0.05) as recorder:
+        for start in range(0, 900, 300):
+            for layer in range(2):
+                drawn = [draw(truth, rng, step, layer, True) for step in range(start, start + 300)]
+                recorder.record_block(
+                    np.arange(start, start + 300), layer, {name: np.stack([d[name] for d in drawn]) for name in drawn[0]}
+                )
+                time.sleep(0.06)  # the flush that comes due here must not tear the round apart
+    assert_same(probes.Run(tmp_path / "run"), truth)
+
+
+def test_layers_may_differ_in_their_steps(tmp_path):
+    truth = Truth([{"name": "often", "neurons": 2}, {"name": "seldom", "neurons": 2}, {"name": "never", "neurons": 2}])
+    rng = np.random.default_rng(3)
+    with Recorder(tmp_path / "run", truth.layers, flush_steps=7) as recorder:
+        for step in range(100):
+            recorder.record(step, "often", **draw(truth, rng, step, 0, True))
+            if step % 9 == 0:
+                recorder.record(step, "seldom", **draw(truth, rng, step, 1, True))
+    run = probes.Run(tmp_path / "run")
+    assert_same(run, truth)
+    assert run.steps.tolist() == list(range(100))
+
+
+def test_every_keeps_first_and_last(tmp_path):
+    with Recorder(tmp_path / "run", LAYER, every=10) as recorder:
+        for step in range(3, 58):
+            recorder.record(step, 0, mean=[step, 0, 0])
+        assert [step for step in range(3, 80) if recorder.due(step)] == [3, 10, 20, 30, 40, 50, 60, 70]
+    assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == [3, 10, 20, 30, 40, 50, 57]
+
+
+def test_every_and_geometric_start(tmp_path):
+    with Recorder(tmp_path / "run", LAYER, every=50, geometric=1.2) as recorder:
+        for step in range(1, 333):
+            recorder.record(step, 0, mean=[0, 0, 0])
+    steps = probes.Run(tmp_path / "run").steps.tolist()
+    assert steps[:5] == [1, 2, 3, 4, 5]
+    assert steps[-1] == 332
+    assert {50, 100, 150, 200, 250, 300} <= set(steps)
+    assert len(steps) < 40
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=1, max_size=50))
+def test_ten_bits_round_within_their_bound(values):
+    given_values = np.array(values, np.float32)
+    rounded = round_mantissa(given_values)
+    finite = np.isfinite(given_values)
+    np.testing.assert_array_equal(rounded[~finite], given_values[~finite])
+    assert (
+        np.abs(rounded[finite].astype(float) - given_values[finite]) <= np.abs(given_values[finite].astype(float)) * 2**-11
+    ).all()
+
+
+def test_ten_bit_run_is_within_the_bound_and_smaller(tmp_path):
+    full, truth = simple_run(tmp_path / "full", steps=256, neurons=64)
+    short, _ = simple_run(tmp_path / "short", steps=256, neurons=64, precision="10bit")
+    exact, rounded = full.history(0, statistics=["kl"])["kl"], short.history(0, statistics=["kl"])["kl"]
+    assert (np.abs(exact - rounded) <= exact.abs() * 2**-11).all()
+    sizes = [sum(f.stat().st_size for f in (tmp_path / name / "neurons").iterdir()) for name in ("full", "short")]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda r: r.record(4, 0, mean=[1, 2, 3]), ["step 4", "the step before it is 5"]),
+        (lambda r: r.record(5, 0, mean=[1, 2, 3]), ["step 5", "5"]),
+        (lambda r: r.record(6, 0, mean=[1, 2]), ["mean", "'only'", r"\(2,\)", r"\(3,\)"]),
+        (lambda r: r.record(6, "nope", mean=[1, 2, 3]), ["'nope'", "only"]),
+        (lambda r: r.record(6, 7, mean=[1, 2, 3]), ["unknown layer 7"]),
+        (lambda r: r.record(6, 0, mena=[1, 2, 3]), ["unknown statistic 'mena'", "mean"]),
+        (lambda r: r.record(6, 0, contraction=[1, 2, 3]), ["derived on reading"]),
+        (lambda r: r.record(6, 0, mean=["a", "b", "c"]), ["mean", "numbers"]),
+        (lambda r: r.record(6, 0), ["no statistic", "6"]),
+        (lambda r: r.record(-1, 0, mean=[1, 2, 3]), ["-1", "negative"]),
+        (lambda r: r.record_block([7, 7], 0, {"mean": np.ones((2, 3))}), ["step 7", "7"]),
+        (lambda r: r.record(6.5, 0, mean=[1, 2, 3]), ["integers"]),
+        (lambda r: r.event(6, "poke", 0, 3), ["3 neurons"]),
+        (lambda r: r.probe(6, 0, np.ones((4, 2)), np.ones((4, 2))), [r"\(inputs, 3\)"]),
+    ],
+)
+def test_a_bad_call_is_one_clear_error_and_loses_nothing(tmp_path, call, words):
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        recorder.record(5, 0, mean=[1, 2, 3])
+        with pytest.raises(ValueError, match=".*".join(words)):
+            call(recorder)
+        recorder.record(6, 0, mean=[4, 5, 6])
+    run = probes.Run(tmp_path / "run")
+    assert run.history(0)["mean"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert run.status == "finished"
+
+
+def test_a_layer_that_comes_after_its_step_was_complete(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 1}, {"name": "b", "neurons": 1}]) as recorder:
+        recorder.record(0, "a", mean=[0])
+        recorder.record(1, "a", mean=[1])
+        with pytest.raises(ValueError, match="step 0 of layer 'b' comes too late: step 0 is complete"):
+            recorder.record(0, "b", mean=[9])
+
+
+def test_closed_recorder(tmp_path):
+    recorder = Recorder(tmp_path / "run", LAYER)
+    recorder.close()
+    recorder.close()
+    for call in (lambda: recorder.record(0, 0, mean=[1, 2, 3]), lambda: recorder.scalar(0, "a", 1.0), recorder.flush):
+        with pytest.raises(RecorderError, match="closed"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "words"),
+    [
+        ([], {}, "at least one layer"),
+        ([{"name": "a", "neurons": 0}], {}, "'a': neurons is 0"),
+        ([{"name": "a", "neurons": 1}] * 2, {}, "must differ"),
+        (["a"], {}, "must be a dict|dictionary"),
+        (LAYER, {"precision": "half"}, "precision is 'half'"),
+        (LAYER, {"when_full": "explode"}, "when_full"),
+        (LAYER, {"flush_seconds": 0}, "flush_seconds"),
+        (LAYER, {"every": 0}, "every is 0"),
+    ],
+)
+def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
+    with pytest.raises(ValueError, match=words):
+        Recorder(tmp_path / "run", layers, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_writer_a_run(tmp_path):
+    with Recorder(tmp_path / "run", LAYER):
+        for second in (lambda: Recorder(tmp_path / "run", LAYER), lambda: Recorder.resume(tmp_path / "run", 0)):
+            with pytest.raises(probes.RunError, match="another recorder"):
+                second()
+    with pytest.raises(probes.RunError, match="holds a run already"):
+        Recorder(tmp_path / "run", LAYER)
+    with pytest.raises(probes.RunError, match="no run to resume"):
+        Recorder.resume(tmp_path, 0)
+
+
+def _record_and_raise(path, error):
+    with Recorder(path, LAYER) as recorder:
+        recorder.record(0, 0, mean=[1, 2, 3])
+        assert probes.Run(path).status == "running"
+        raise error
+
+
+def test_statuses(tmp_path):
+    for name, error, status in (("a", KeyboardInterrupt, "interrupted"), ("b", ZeroDivisionError, "crashed")):
+        with pytest.raises(error):
+            _record_and_raise(tmp_path / name, error)
+        assert probes.Run(tmp_path / name).status == status
+        assert probes.Run(tmp_path / name).steps.tolist() == [0]
+
+
+def test_a_script_that_forgets_to_close_keeps_its_rows(tmp_path):
+    code = f"import probes; r = probes.Recorder({str(tmp_path / 'run')!r}, [dict(name='a', neurons=1)]); r.record(0, 0, mean=[1])"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    run = probes.Run(tmp_path / "run")
+    assert (run.status, run.steps.tolist()) == ("interrupted", [0])
+
+
+class _Disk:
+    """A disk that fails on demand: what `parts.write_atomic` meets in os.replace."""
+
+    def __init__(self, monkeypatch):
+        self.full = False
+        self._replace = parts.os.replace
+        monkeypatch.setattr(parts.os, "replace", self)
+
+    def __call__(self, source, target):
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._replace(source, target)
+
+
+def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
+    disk = _Disk(monkeypatch)
+    truth = Truth([{"name": "only", "neurons": 3}])
+    rng = np.random.default_rng(4)
+    recorder = Recorder(tmp_path / "run", truth.layers)
+    fill(recorder, truth, list(range(200)), rng)
+    disk.full = True
+    with pytest.raises(RecorderError, match=r"cannot write .*run: .*No space left on device.*tried again"):
+        recorder.flush()
+    fill(recorder, truth, list(range(200, 230)), rng)
+    with pytest.raises(RecorderError, match="No space left"):
+        recorder.flush()
+    disk.full = False
+    fill(recorder, truth, list(range(230, 300)), rng)
+    recorder.close()
+    assert_same(probes.Run(tmp_path / "run"), truth)
+    assert not list((tmp_path / "run").rglob(f"{parts.TEMPORARY}*"))
+
+
+def test_without_strict_a_full_disk_warns_once_and_counts_what_is_lost(tmp_path, monkeypatch):
+    disk = _Disk(monkeypatch)
+    recorder = Recorder(tmp_path / "run", LAYER, strict=False, flush_steps=10)
+    disk.full = True
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in range(200):
+            recorder.record(step, 0, mean=[1, 2, 3])
+            time.sleep(0.002)
+    assert ["No space left" in str(warning.message) for warning in caught] == [True]
+    disk.full = False
+    recorder.close()
+    run = probes.Run(tmp_path / "run")
+    assert recorder.dropped["steps"] > 0
+    assert run.steps.size + recorder.dropped["steps"] == 200
+    assert run.manifest["dropped"] == recorder.dropped
+
+
+def test_a_write_that_the_kernel_refuses(tmp_path):
+    """RLIMIT_FSIZE stands for a disk without room: no file may pass 4 KB."""
+    code = f"""
+import resource, numpy as np, probes
+r = probes.Recorder({str(tmp_path / "run")!r}, [dict(name="a", neurons=5000)])
+r.record(0, 0, mean=np.random.rand(5000))
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+try:
+    r.flush()
+except probes.RecorderError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+r.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "File too large" in done.stdout
+    assert probes.Run(tmp_path / "run").steps.tolist() == [0]
+
+
+def test_when_full_waits_or_drops(tmp_path, monkeypatch):
+    gate = threading.Event()
+    replace = parts.os.replace
+    for choice in ("wait", "drop"):
+        gate.clear()
+        recorder = Recorder(tmp_path / choice, LAYER, when_full=choice, flush_steps=5)
+        monkeypatch.setattr(parts.os, "replace", lambda *names: (gate.wait(), replace(*names)))
+        releaser = threading.Timer(0.3, gate.set)
+        releaser.start()
+        for step in range(100):
+            recorder.record(step, 0, mean=[step, 0, 0])
+        recorder.close()
+        releaser.join()
+        monkeypatch.setattr(parts.os, "replace", replace)
+        run = probes.Run(tmp_path / choice)
+        assert run.steps.size + recorder.dropped["steps"] == 100
+        assert (recorder.dropped["steps"] == 0) == (choice == "wait")
+
+
+def test_plain_rows(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2}, {"name": "b", "neurons": 3, "latent_dim": 2}]) as recorder:
+        recorder.scalar(0, "nll", 2.0, split="validation", epoch=0.5)
+        recorder.scalar(0, "nll", float("nan"))
+        recorder.event(3, "homeostat", "b", [0, 2], [1.5, 0.5], text="inside")
+        recorder.event(4, "warm-up ends")
+        mu = np.arange(8, dtype=np.float32).reshape(4, 2)
+        recorder.probe(3, "a", mu, mu + 1)
+        recorder.evaluation(3, "test", 1, kl=np.ones((3, 2)), mean=np.arange(3))
+        recorder.predictions(3, pd.DataFrame({"input": [0, 1], "horizon": [1, 1], "y": [0.1, 0.2]}))
+    run = probes.Run(tmp_path / "run")
+    scalars = run.scalars()
+    assert scalars[["step", "epoch", "split", "name"]].iloc[0].tolist() == [0, 0.5, "validation", "nll"]
+    assert np.isnan(scalars["value"].iloc[1])
+    assert (scalars["time"] >= 0).all()
+    events = run.events()
+    assert events["neuron"].tolist()[:2] == [0, 2]
+    assert events["value"].tolist()[:2] == [1.5, 0.5]
+    assert events[["layer", "neuron"]].iloc[2].isna().all()
+    posterior = run.probe(3)
+    assert posterior.query("neuron == 1 and input == 2")[["mu", "sigma"]].to_numpy().tolist() == [[5.0, 6.0]]
+    assert run.probe_steps().tolist() == [3]
+    assert run.evaluation()["kl"].tolist() == [2, 2, 2]
+    assert run.predictions()["y"].tolist() == [0.1, 0.2]
+    assert run.manifest["scores"]["train/nll"] == {"step": 0, "value": None}
+
+
+def test_resume_sets_aside_what_lies_after_its_step(tmp_path):
+    truth = Truth([{"name": "only", "neurons": 3}])
+    rng = np.random.default_rng(5)
+    with Recorder(tmp_path / "run", truth.layers) as recorder:
+        fill(recorder, truth, list(range(600)), rng)
+        for step in range(0, 600, 100):
+            recorder.scalar(step, "nll", step)
+            recorder.event(step, "poke")
+    before = raw_frame(tmp_path / "run")
+    truth.forget_after(300)
+    with Recorder.resume(tmp_path / "run", 300) as recorder:
+        with pytest.raises(ValueError, match="step 300 .* the step before it is 300"):
+            recorder.record(300, 0, mean=[0, 0, 0])
+        fill(recorder, truth, [301, 400], rng)
+    run = probes.Run(tmp_path / "run")
+    assert_same(run, truth)
+    assert run.scalars()["step"].tolist() == run.events()["step"].tolist() == [0, 100, 200, 300]
+    assert [segment["resumed_from"] for segment in run.manifest["segments"]] == [None, 300]
+    assert run.manifest["steps"] == {"count": 303, "first": 0, "last": 400}
+    assert run.layer_summary()["step"].tolist() == truth.steps(0)
+    aside = raw_frame(tmp_path / "run" / "superseded" / "0001")
+    kept = before.merge(aside, how="inner")
+    assert set(range(301, 600)) <= set(kept["step"])
+
+
+def test_regimes_are_written(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
+        recorder.record(
+            0, 0, mean=[0, 0.5, np.nan], variance=[1.0, 0.5, 0.5], kl=[0.0, 1, 1], information=[0.0, 1, 1], spread=[0.0, 0.3, 1]
+        )
+    run = probes.Run(tmp_path / "run")
+    assert run.at(0)["regime"].tolist() == [4, 0, 1]
+    assert run.layer_summary()[["regime_0", "regime_1", "regime_4"]].to_numpy().tolist() == [[1, 1, 1]]

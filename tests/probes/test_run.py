@@ -1,0 +1,256 @@
+"""Reading: slices, levels and summaries against numpy on the raw rows; other readers see the same rows."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from log_truth import Truth, assert_same, fill, raw_frame, simple_run
+
+import probes
+from probes.recorder import Recorder
+from probes.summaries import QUANTILES
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """1,100 irregular steps, an optional statistic at every third, a resume: blocks of 256, 256, 88 | 256, 244 steps."""
+    path = tmp_path_factory.mktemp("long") / "run"
+    truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(rng.integers(1, 4, 1100)).tolist()
+    with Recorder(path, truth.layers, flush_steps=100) as recorder:
+        fill(recorder, truth, steps[:600], rng)
+    with Recorder.resume(path, steps[599], flush_steps=100) as recorder:
+        fill(recorder, truth, steps[600:], rng)
+    return probes.Run(path), truth
+
+
+def bucket_starts(width):
+    """Positions of the first recorded step of each bucket: buckets begin anew with every block and segment."""
+    starts, at = [], 0
+    for block in (256, 256, 88, 256, 244):
+        starts += range(at, at + block, width)
+        at += block
+    return np.array(starts)
+
+
+def reduce_at(values, starts, how):
+    """nan-ignoring reduction of (N, T) over the buckets that begin at `starts`."""
+    ends = np.append(starts[1:], values.shape[1])
+    return np.stack([how(values[:, a:b], axis=1) for a, b in zip(starts, ends, strict=True)], axis=1)
+
+
+def test_everything_comes_back(long_run):
+    assert_same(*long_run)
+
+
+def test_history_slices(long_run):
+    run, truth = long_run
+    steps = np.array(truth.steps(0))
+    first, last = int(steps[300]), int(steps[700])
+    frame = run.history("wide", [69, 0, 65], ["kl", "mean"], steps=(first, last))
+    assert list(frame.columns) == ["step", "layer", "neuron", "kl", "mean"]
+    assert frame["neuron"].unique().tolist() == [0, 65, 69]
+    np.testing.assert_array_equal(frame["step"].unique(), steps[300:701])
+    np.testing.assert_array_equal(frame.query("neuron == 65")["kl"], truth.array(0, "kl")[65, 300:701])
+    assert run.history(1, 2, steps=(last + 1, last + 1)).empty or last + 1 in steps
+    assert frame.dtypes["step"] == np.int64
+    assert frame.dtypes["kl"] == np.float32
+
+
+def test_at_one_step(long_run):
+    run, truth = long_run
+    steps = truth.steps(0)
+    frame = run.at(steps[512])
+    assert frame[["layer", "neuron"]].to_numpy().tolist() == [[0, n] for n in range(70)] + [[1, n] for n in range(3)]
+    np.testing.assert_array_equal(frame["spread"][:70], truth.array(0, "spread")[:, 512])
+    assert run.at(steps[512], "narrow").shape[0] == 3
+    missing = next(s for s in range(steps[0], steps[-1]) if s not in steps)
+    with pytest.raises(probes.RunError, match=f"step {missing} is not recorded; the nearest are"):
+        run.at(missing)
+    assert run.regimes()["step"].unique().tolist() == [steps[-1]]
+    with pytest.raises(probes.RunError, match="does not hold"):
+        run.at(steps[0], statistics=["nope"])
+
+
+@pytest.mark.parametrize("statistic", ["mean", "persistence"])
+@pytest.mark.parametrize(
+    ("reduce", "how"), [("mean", np.nanmean), ("min", np.nanmin), ("max", np.nanmax)], ids=["mean", "min", "max"]
+)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:All-NaN")
+def test_matrix_at_every_level(long_run, statistic, reduce, how):
+    run, truth = long_run
+    steps, raw = np.array(truth.steps(0)), truth.array(0, statistic)
+    end = steps[-1] + 1
+
+    values, edges = run.matrix(0, statistic, max_columns=1100, reduce=reduce)
+    np.testing.assert_array_equal(values, raw)
+    np.testing.assert_array_equal(edges, np.append(steps, end))
+
+    for columns, width in ((1099, 16), (5, 256)):
+        values, edges = run.matrix(0, statistic, max_columns=columns, reduce=reduce)
+        starts = bucket_starts(width)
+        np.testing.assert_array_equal(edges, np.append(steps[starts], end))
+        np.testing.assert_allclose(values, reduce_at(raw, starts, how), rtol=1e-6)
+
+    values, edges = run.matrix(0, statistic, max_columns=2, reduce=reduce)
+    starts = bucket_starts(256)[::3]
+    np.testing.assert_array_equal(edges, np.append(steps[starts], end))
+    np.testing.assert_allclose(values, reduce_at(raw, starts, how), rtol=1e-6)
+
+
+def test_matrix_of_regimes_and_of_nonsense(long_run):
+    run, _ = long_run
+    values, edges = run.matrix("wide", "regime", max_columns=100)
+    exact = run.history(0, statistics=["regime"])["regime"].to_numpy().reshape(-1, 70).T
+    np.testing.assert_array_equal(values, exact[:, np.append(bucket_starts(16)[1:], 1100) - 1])
+    assert values.dtype == np.int8
+    for array in (values, edges, run.steps):
+        assert not array.flags.writeable
+    for arguments in ((0, "nope"), (5, "mean"), ("nope", "mean"), (0, "mean", 0), (0, "mean", 10, "median")):
+        with pytest.raises(probes.RunError):
+            run.matrix(*arguments)
+
+
+def test_history_with_few_points_comes_from_the_pyramid(long_run):
+    run, truth = long_run
+    steps, raw = np.array(truth.steps(0)), truth.array(0, "kl")[5]
+    for points, width in ((1000, 1), (70, 16), (5, 256)):
+        frame = run.history(0, 5, ["kl"], max_points=points)
+        starts = np.arange(1100) if width == 1 else bucket_starts(width)
+        np.testing.assert_array_equal(frame["step"], steps[starts])
+        for column, how in (("kl", np.mean), ("kl_min", np.min), ("kl_max", np.max)):
+            np.testing.assert_allclose(frame[column], reduce_at(raw[None], starts, how)[0], rtol=1e-6)
+    inside = run.history(0, 5, ["kl"], steps=(int(steps[20]), int(steps[40])), max_points=2)["step"].tolist()
+    assert inside == steps[[16, 32]].tolist()  # buckets that overlap the range
+
+
+def test_layer_summary_against_numpy(long_run):
+    run, truth = long_run
+    summary = run.layer_summary()
+    assert summary[["step", "layer"]].to_numpy().tolist() == [[s, layer] for s in truth.steps(0) for layer in (0, 1)]
+    for layer in (0, 1):
+        mine = summary[summary["layer"] == layer]
+        for name in ("mean", "persistence"):
+            raw = truth.array(layer, name)
+            np.testing.assert_allclose(mine[f"{name}_mean"], raw.mean(axis=0), rtol=1e-6)
+            for kind, quantile in QUANTILES.items():
+                np.testing.assert_allclose(mine[f"{name}_{kind}"], np.quantile(raw, quantile, axis=0), rtol=1e-6)
+        counts = run.history(layer, statistics=["regime"]).groupby(["step", "regime"]).size().unstack(fill_value=0)
+        for code in range(10):
+            assert (mine[f"regime_{code}"].to_numpy() == np.asarray(counts.get(code, 0))).all()
+
+
+def test_summary_of_broken_neurons_is_over_the_rest(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 5}]) as recorder:
+        recorder.record(0, 0, mean=[1, np.nan, 3, np.inf, 2])
+        recorder.record(1, 0, mean=np.full(5, np.nan))
+    run = probes.Run(tmp_path / "run")
+    summary = run.layer_summary()
+    assert summary[["mean_mean", "mean_p50", "regime_1"]].iloc[0].tolist() == [2, 2, 2]
+    assert np.isnan(summary["mean_p05"].iloc[1])
+    np.testing.assert_array_equal(run.at(0)["mean"], np.array([1, np.nan, 3, np.inf, 2], np.float32))
+    values, _ = run.matrix(0, "mean", max_columns=1)
+    assert np.isnan(values[:, 0]).tolist() == [True] * 5
+
+
+def test_what_is_derived_and_missing_is_computed(long_run, tmp_path):
+    """A writer killed between the rows and their summaries: the reader answers the same."""
+    run, truth = long_run
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    shutil.rmtree(copy / "pyramid")
+    for part in sorted((copy / "layers").iterdir())[1:]:
+        part.unlink()
+    bare = probes.Run(copy)
+    pd.testing.assert_frame_equal(bare.layer_summary(), run.layer_summary())
+    np.testing.assert_array_equal(bare.steps, run.steps)
+    for columns in (1100, 200, 5, 2):
+        for mine, reference in zip(bare.matrix(0, "kl", columns), run.matrix(0, "kl", columns), strict=True):
+            np.testing.assert_allclose(mine, reference, rtol=1e-6)
+
+
+def test_an_empty_run(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2}]):
+        run = probes.Run(tmp_path / "run")
+        assert run.status == "running"
+        assert run.steps.size == run.statistics.__len__() == 0
+        for frame in (
+            run.history(0),
+            run.layer_summary(),
+            run.scalars(),
+            run.events(),
+            run.regimes(),
+            run.probe(),
+            run.evaluation(),
+        ):
+            assert frame.empty
+        with pytest.raises(probes.RunError, match="no steps yet"):
+            run.at(0)
+
+
+def test_a_heartbeat_that_stopped_and_a_clock_that_jumped(tmp_path):
+    run, _ = simple_run(tmp_path / "run", steps=2)
+    for offset in (-31, 31, 3600):
+        text = (tmp_path / "run" / "run.json").read_text()
+        data = json.loads(text) | {"status": "running", "heartbeat": time.time() + offset}
+        (tmp_path / "run" / "run.json").write_text(json.dumps(data))
+        assert run.refresh()
+        assert run.status == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "there is no run.json"),
+        ("{", "not readable as JSON"),
+        ("[]", "no format version"),
+        ('{"format": "2.0"}', "format 2.0, this reader knows 1"),
+        ('{"format": "1.9", "layers": []}', "at least one layer"),
+        ('{"format": "1.0", "layers": [{"name": "a", "neurons": "many"}]}', "run.json"),
+    ],
+)
+def test_what_is_not_a_run(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    with pytest.raises(probes.RunError, match=words):
+        probes.Run(tmp_path)
+
+
+def test_a_newer_minor_version_with_further_columns_is_read(tmp_path):
+    simple_run(tmp_path / "run", steps=3)
+    path = tmp_path / "run" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "1.7", "unheard_of": {"a": 1}}))
+    assert probes.Run(tmp_path / "run").steps.size == 3
+
+
+def test_a_truncated_file_is_one_clear_error(tmp_path):
+    run, _ = simple_run(tmp_path / "run", steps=3)
+    part = next((tmp_path / "run" / "neurons").iterdir())
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(probes.RunError, match="not a readable Parquet file .*probes check"):
+        run.history(0)
+
+
+def test_pandas_polars_and_duckdb_see_the_same_rows(long_run):
+    run, _ = long_run
+    folder = f"{run.path}/neurons"
+    by_pandas = pd.read_parquet(folder)
+    by_polars = pl.read_parquet(f"{folder}/*.parquet")
+    by_duckdb = duckdb.sql(f"from '{folder}/*.parquet'").fetchnumpy()
+    keys = ["step", "layer", "neuron"]
+    expected = pd.concat([run.history(0), run.history(1)]).sort_values(keys, ignore_index=True)
+    for frame in (
+        by_pandas,
+        pd.DataFrame(by_polars.to_dict(as_series=False)),
+        pd.DataFrame({k: np.ma.filled(v, np.nan) if v.dtype.kind == "f" else v for k, v in by_duckdb.items()}),
+    ):
+        ordered = frame.sort_values(keys, ignore_index=True)[expected.columns].astype(expected.dtypes.to_dict())
+        pd.testing.assert_frame_equal(ordered, expected)
+    pd.testing.assert_frame_equal(raw_frame(Path(run.path))[expected.columns], expected)
