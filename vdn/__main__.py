@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
@@ -13,10 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from probes.manifest import RunError
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
 
 USAGE_ERROR = 2
+WIDE = 200  # columns of a table that goes to a file
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -35,11 +38,23 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             )
 
 
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as flags."""
+    known = {item.name for item in dataclasses.fields(Config)}
+    return {name: value for name, value in vars(arguments).items() if name in known}
+
+
+def flag_words(name: str, value: Any) -> list[str]:
+    """A setting as words of a command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}={value}"]
+
+
 def settings(arguments: argparse.Namespace) -> Config:
     """The resolved configuration: the TOML file's values, over them the flags'."""
-    known = {item.name for item in dataclasses.fields(Config)}
-    given = {name: value for name, value in vars(arguments).items() if name in known}
-    return resolve(from_dict(given, from_dict(from_toml(arguments.config)) if arguments.config else Config()))
+    return resolve(from_dict(given(arguments), from_dict(from_toml(arguments.config)) if arguments.config else Config()))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +65,23 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, help="the run's own folder, new or empty")
     train.add_argument("--runs", type=Path, default=Path("runs"), help="folder in which a new name is made without --out [runs]")
     add_settings(train)
+    resume = commands.add_parser("resume", help="continue a run that was stopped, bit for bit")
+    resume.add_argument("run", type=Path, help="the run's folder")
+    evaluate = commands.add_parser("evaluate", help="scores of a run, of its twin and of naive forecasts")
+    evaluate.add_argument("run", type=Path, help="the run's folder")
+    evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
+    evaluate.add_argument("--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]")
+    evaluate.add_argument("--split", choices=("validation", "test"), default="test")
+    evaluate.add_argument("--draws", type=int, help="draws an example [as the run was tested]")
+    sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
+    sweep.add_argument(
+        "--grid", nargs="*", default=[], metavar="NAME=VALUE,...", help="settings to vary, for example beta=0.01,0.02"
+    )
+    sweep.add_argument("--seeds", default="0,1,2", help="seeds of every grid point [0,1,2]")
+    sweep.add_argument("--jobs", type=int, default=1, help="processes at once [1]")
+    sweep.add_argument("--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]")
+    sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
+    add_settings(sweep)
     return top
 
 
@@ -80,18 +112,39 @@ class Display:
         self.bar.update(self.task, completed=progress.step, total=progress.steps, note=note)
 
 
-def print_scores(console: Console, summary: dict[str, Any]) -> None:
-    """Model and naive forecasts, a row each."""
-    rows = {"model": summary["model"]} | summary["baselines"]
-    names = [name for name in ("mse", "mae", "nll_joint", "nll_marginal", "crps", "accuracy", "ece") if name in summary["model"]]
-    table = Table("test", *names, *(["coverage 80 %"] if "coverage" in summary["model"] else []), "living", box=None)
+def score_table(result: dict[str, Any]) -> Table:
+    """Model, twin where there is one, and naive forecasts, a row each."""
+    model = result["model"]
+    rows = {"model": model} | ({"twin": result["twin"]} if result.get("twin") else {}) | result["baselines"]
+    names = [name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "ece") if name in model]
+    table = Table(box=None)
+    table.add_column("", no_wrap=True)
+    for head in (*names, *(["cover 80%"] if "coverage" in model else []), "rate", "living"):
+        table.add_column(head, justify="right", no_wrap=True)
     for who, scores in rows.items():
         cells = [f"{scores[name]:.4f}" if name in scores else "" for name in names]
-        if "coverage" in summary["model"]:
-            cells.append(f"{scores['coverage']['80']:.3f}" if "coverage" in scores else "")
-        living = scores.get("living_share")
-        table.add_row(who.replace("_", " "), *cells, "" if living is None else " ".join(f"{share:.0%}" for share in living))
-    console.print(table)
+        if "coverage" in model:
+            cells.append(f"{scores['coverage']['80']:.3f}")
+        rate, living = scores.get("rate"), scores.get("living_share")
+        cells.append("" if rate is None else f"{rate:.1f}")
+        cells.append("" if living is None else " ".join(f"{share:.0%}" for share in living))
+        table.add_row(who.replace("_", " "), *cells)
+    return table
+
+
+def wide_console() -> Console:
+    """The terminal, or lines long enough for a table where the output goes elsewhere."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
+def finish(console: Console, folder: Path, summary: dict[str, Any]) -> int:
+    """Says how a training ended."""
+    console.print(f"{summary['status']}: {folder}", soft_wrap=True, markup=False, highlight=False)
+    if summary["status"] != "finished":
+        return INTERRUPTED
+    wide_console().print(score_table(summary))
+    return 0
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -103,21 +156,84 @@ def run_train(arguments: argparse.Namespace) -> int:
     display = Display(console)
     with display.bar:
         summary = train(config, folder, display)
-    console.print(f"{summary['status']}: {folder}", soft_wrap=True)
-    if summary["status"] != "finished":
-        return INTERRUPTED
-    print_scores(console, summary)
+    return finish(console, folder, summary)
+
+
+def run_resume(arguments: argparse.Namespace) -> int:
+    from vdn.train import resume
+
+    console = Console()
+    display = Display(console)
+    with display.bar:
+        summary = resume(arguments.run, display)
+    return finish(console, arguments.run, summary)
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    from vdn.evaluate import evaluate
+
+    result = evaluate(arguments.run, arguments.twin_run, arguments.split, arguments.draws)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        wide_console().print(score_table(result))
     return 0
 
 
+def run_sweep(arguments: argparse.Namespace) -> int:
+    from vdn.sweep import plan, run_jobs, summarise, test_scores
+
+    common = ["--config", str(arguments.config)] if arguments.config else []
+    common += [word for name, value in given(arguments).items() for word in flag_words(name, value)]
+    jobs = plan(arguments.grid, arguments.seeds, arguments.runs)
+    for job in jobs:  # a wrong grid is noticed before the first run
+        settings(parser().parse_args(job.command(common)[3:]))
+    console = Console(stderr=True)
+    bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console)
+    task = bar.add_task("sweep", total=len(jobs))
+    failed = []
+
+    def report(job: Any, status: int) -> None:
+        bar.update(task, advance=1)
+        if status:
+            failed.append(f"{job.folder} ended with status {status}")
+
+    with bar:
+        results = {job: test_scores(job.folder) for job in run_jobs(jobs, common, arguments.jobs, report)}
+    for line in failed:
+        print(f"python -m vdn sweep: {line}", file=sys.stderr)
+    ordered = {job: results[job] for job in jobs if job in results}
+    if ordered:
+        names = [name for name in ("mse", "nll_joint", "crps", "accuracy", "rate") if name in next(iter(ordered.values()))]
+        table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
+        for row in summarise(ordered, names):
+            cells = []
+            for name in names:
+                difference = row[f"difference_{name}"]
+                cells += [
+                    f"{row[name][0]:.4f}",
+                    f"{row[name][1]:.4f}",
+                    "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference),
+                ]
+            table.add_row(row["point"], str(row["n"]), *cells)
+        wide_console().print(table)
+    return 1 if failed else 0
+
+
+COMMANDS = {"train": run_train, "resume": run_resume, "evaluate": run_evaluate, "sweep": run_sweep}
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; a wrong setting or unusable data is one line on stderr and exit status 2."""
+    """Runs a command; a wrong setting, run or data set is one line on stderr and exit status 2."""
     arguments = parser().parse_args(argv)
     try:
-        return run_train(arguments)
-    except (ConfigError, DataError) as error:
+        return COMMANDS[arguments.command](arguments)
+    except (ConfigError, DataError, RunError) as error:
         print(f"python -m vdn {arguments.command}: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        print(f"python -m vdn {arguments.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -29,6 +29,25 @@ def _text(default: str, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
+def _switch(default: bool, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+def _groups(default: str, doc: str, low: float, high: float) -> Any:
+    return field(default=default, metadata={"doc": doc + "; with commas: one a group of neurons", "groups": (low, high)})
+
+
+def group_values(text: str) -> list[float]:
+    """Numbers with commas between; ConfigError when they are none."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"numbers with commas between are needed, this is {text!r}") from error
+
+
+DECODER_USES = ("off", "watch", "train")
+
+
 @dataclass(frozen=True)
 class Config:
     """See the fields' docs; ConfigError for a value outside its range."""
@@ -51,16 +70,19 @@ class Config:
     mean_gain: float = _number(0.1, "factor on the initial weights of mu: small starts at the prior", 0)
     pool: str = _choice("mean", "how a neuron's K draws become one number", "mean", "sum", "sum_sqrt")
     prior: str = _choice("standard", "prior of the neurons", "standard", "autoregressive")
-    phi: float = _number(0.6, "persistence that an autoregressive prior expects (its start, if learned)", -0.999, 0.999)
-    learn_phi: bool = field(default=False, metadata={"doc": "learn phi, one a neuron"})
+    phi: str = _groups("0.6", "persistence that an autoregressive prior expects (its start, if learned)", -0.999, 0.999)
+    learn_phi: bool = _switch(False, "learn phi, one a neuron")
     encoder: str | None = _choice(None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal")
     normalise: str | None = _choice(
         None, "an example in units of its own mean and sd (series window, rows none)", "window", "none"
     )
-    read_first: bool = field(default=True, metadata={"doc": "the head also reads the first layer's sample linearly"})
-    twin: bool = field(default=False, metadata={"doc": "train the deterministic twin instead: sigma 0, no KL"})
+    read_first: bool = _switch(True, "the head also reads the first layer's sample linearly")
+    local_decoder: str = _choice(
+        "off", "each neuron decodes its layer's input from its own z, to be seen or to learn", *DECODER_USES
+    )
+    twin: bool = _switch(False, "train the deterministic twin instead: sigma 0, no KL")
     # objective and optimiser
-    beta: float | None = _number(None, "weight of the KL (series 0.02, digits and diabetes 0.001)", 0)
+    beta: float | None = _number(None, "weight of the KL (nyc 0.005, csv 0.01, digits and diabetes 0.001)", 0)
     steps: int | None = _number(None, "optimiser steps", 1)
     batch: int = _number(256, "rows a step: half origins, half their predecessors", 2)
     draws: int = _number(1, "draws a row in training (S)", 1)
@@ -68,9 +90,32 @@ class Config:
     warmup_share: float = _number(0.1, "share of the steps in which the learning rate rises", 0, 1)
     weight_decay: float = _number(0.01, "weight decay of AdamW", 0)
     clip_grad: float = _number(1.0, "limit of the gradient's norm", 0)
+    lam_rec: float = _number(0.01, "weight of the local decoders' log likelihood where they train the neurons", 0)
+    lam_band: float = _number(0.0, "weight of the penalty on E[mu^2] outside its band", 0)
+    lam_ar: float = _number(0.0, "weight of the published penalty on the means' change", 0)
+    ar_phi: float = _number(0.95, "persistence that this penalty asks for", -1, 1)
+    ar_share: bool = _switch(False, "steer lam_ar so that the penalty makes up a fifth of the loss")
+    ramp_warmup: int = _number(0, "steps before band and AR penalties and the control laws begin", 0)
+    ramp_length: int = _number(0, "steps over which the penalties then rise to their weight", 0)
+    # control of the neurons
+    control: str = _choice("off", "what keeps E[mu^2] in its band", "off", "projection", "homeostasis")
+    control_every: int = _number(10, "steps between two acts of the control laws", 1)
+    band_target: float = _number(0.3, "centre of the band of E[mu^2]", 1e-6)
+    band_low: float = _number(0.8, "lower edge, as a factor of the centre", 0)
+    band_high: float = _number(1.6, "upper edge, as a factor of the centre", 0)
+    band_mode: str = _choice("heterogeneous", "one centre for all neurons, or spread over them", "homogeneous", "heterogeneous")
+    band_spread: float = _number(2.0, "largest and smallest centre are target times and through this", 0)
+    thermostat: bool = _switch(False, "give every neuron its own beta, which keeps its KL between c_min and c_max")
+    beta_min: float = _number(1e-4, "lowest beta of the thermostat", 1e-12)
+    beta_max: float = _number(1.0, "highest beta of the thermostat", 1e-12)
+    c_min: str = _groups("0.05", "KL below which the thermostat lowers beta, nats a latent dimension", 0, 1e6)
+    c_max: str = _groups("0.30", "KL above which it raises beta", 0, 1e6)
+    sigma_guard: bool = _switch(False, "keep sigma in [0.15, 5]; sigma of neurons that tell nothing drifts to the prior's")
     # running
     seed: int = _number(0, "seed of initial weights, batches and noise", 0, 2**31)
     device: str = _text("cpu", "device to train on: cpu, cuda, cuda:0 ...")
+    compile: bool = _switch(False, "compile the network (torch.compile)")
+    bf16: bool = _switch(False, "matrix products in bfloat16 (autocast)")
     threads: int = _number(0, "threads of the CPU; 0 leaves torch's choice", 0)
     # log
     record_every: int = _number(1, "record the neurons every so many steps", 1)
@@ -97,17 +142,24 @@ class Config:
                 continue
             if "options" in meta and value not in meta["options"]:
                 raise ConfigError(f"{flag} is one of {', '.join(map(str, meta['options']))}, not {value!r}")
+            if "groups" in meta:
+                low, high = meta["groups"]
+                if not all(low <= number <= high for number in group_values(value)):
+                    raise ConfigError(f"{flag} takes numbers from {low:g} to {high:g}, these are {value}")
             if "low" in meta and not meta["low"] <= value <= meta["high"]:
                 upper = "" if meta["high"] == float("inf") else f" and at most {meta['high']:g}"
                 raise ConfigError(f"{flag} must be at least {meta['low']:g}{upper}, this is {value:g}")
 
 
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "nyc": {"window": 168, "horizon": 24, "encoder": "linear", "normalise": "window", "beta": 0.02, "steps": 2000},
-    "csv": {"window": 336, "horizon": 96, "encoder": "linear", "normalise": "window", "beta": 0.02, "steps": 2000},
+    "nyc": {"window": 168, "horizon": 24, "encoder": "linear", "normalise": "window", "beta": 0.005, "steps": 2000},
+    "csv": {"window": 336, "horizon": 96, "encoder": "linear", "normalise": "window", "beta": 0.01, "steps": 2000},
     "digits": {"window": 64, "horizon": 10, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1500},
     "diabetes": {"window": 10, "horizon": 1, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1000},
 }
+
+
+ROW_TASKS = ("digits", "diabetes")
 
 
 def resolve(config: Config) -> Config:
@@ -115,6 +167,8 @@ def resolve(config: Config) -> Config:
     kind = config.data.split(":", 1)[0]
     if kind not in TASK_DEFAULTS or (kind == "csv") != config.data.startswith("csv:"):
         raise ConfigError(f"unknown data set {config.data!r}: take nyc, digits, diabetes or csv:PATH")
+    if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
+        raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
     own = {name: value for name, value in TASK_DEFAULTS[kind].items() if getattr(config, name) is None}
     return dataclasses.replace(config, **own)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,14 @@ from torch import Tensor
 from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import LIVING_REGIMES
+from vdn.config import Config, ConfigError
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior, VariationalNeurons
 from vdn.objective import class_nll
 from vdn.priors import AutoregressivePrior
 from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
+from vdn.trainer import load_run
 
 COVERAGE_LEVELS = (50, 80, 95)  # per cent
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
@@ -217,6 +221,65 @@ def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, see
         for pool, posterior, layer in zip(pools, output.posteriors, network.neuron_layers, strict=bool(pools)):
             observe(pool, posterior, layer, batch)
     return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
+
+
+def network_scores(
+    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int
+) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
+    """All scores of a network on a split, with its rate (nats an example) and the living share of each layer.
+
+    A twin has neither: both are None. Beside them the pooled statistics, as `pooled_statistics` returns them.
+    """
+    result = scores(network, task, split, draws, seed)
+    pooled = pooled_statistics(network, task, split, seed)
+    latent_dim = network.neuron_layers[0].latent_dim
+    result["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
+    result["living_share"] = [living_share(statistics, latent_dim) for statistics in pooled] or None
+    return result, pooled
+
+
+TWIN_KEYS = (
+    *("data", "columns", "window", "horizon", "split", "split_rows"),
+    *("layers", "neurons", "latent_dim", "pool", "encoder", "normalise", "read_first", "seed"),
+)
+"""What a run and its twin have in common; learning rate and steps may be tuned apart."""
+
+
+def find_twin(run: Path, config: Config) -> Path | None:
+    """The newest finished run beside `run` that trained its deterministic twin, or None."""
+    wanted = {name: getattr(config, name) for name in TWIN_KEYS}
+    found: list[tuple[str, Path]] = []
+    for manifest in run.resolve().parent.glob("*/run.json"):
+        try:
+            content = json.loads(manifest.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue  # another run that is broken: the log's own check reports it
+        theirs = content.get("config", {}) if isinstance(content, dict) else {}
+        if (
+            theirs.get("twin") is True
+            and content.get("status") == "finished"
+            and all(theirs.get(k) == v for k, v in wanted.items())
+        ):
+            found.append((str(content.get("created", "")), manifest.parent))
+    return max(found)[1] if found else None
+
+
+def evaluate(run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None) -> dict[str, Any]:
+    """{"model": scores, "twin": scores or None, "baselines": {name: scores}} of a finished run, from its checkpoint.
+
+    twin: run of the deterministic twin; without it the newest one beside `run`. draws: S, the run's own `test_draws` without it.
+    Raises ConfigError or DataError when the run or its data cannot be read.
+    """
+    config, task, network = load_run(run)
+    number = config.test_draws if draws is None else draws
+    result: dict[str, Any] = {"model": network_scores(network, task, split, number, config.seed)[0], "twin": None}
+    beside = twin or (None if config.twin else find_twin(run, config))
+    if beside is not None:
+        twin_config, twin_task, twin_network = load_run(beside)
+        if not twin_config.twin:
+            raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
+        result["twin"] = network_scores(twin_network, twin_task, split, 1, twin_config.seed)[0]
+    return result | {"baselines": baselines(task, split)}
 
 
 def living_share(statistics: dict[str, np.ndarray], latent_dim: int) -> float:

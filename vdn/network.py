@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vdn.encoders import make_encoder
-from vdn.neuron import Pooling, Posterior, SigmaMode, VariationalNeurons
+from vdn.neuron import LocalDecoder, Pooling, Posterior, SigmaMode, VariationalNeurons
 from vdn.priors import AutoregressivePrior, Prior, StandardNormalPrior
 
 WINDOW_SD_FLOOR = 0.05  # in training sds: below it a flat window's noise would be blown up to unit size
@@ -22,6 +22,7 @@ SCALE_FLOOR = 0.01  # of the observation scale, in the window's units: a density
 
 Normalisation = Literal["window", "none"]
 Task = Literal["forecast", "regression", "classification"]
+DecoderUse = Literal["off", "watch", "train"]
 Edit = Callable[[int, Tensor], Tensor]
 """(layer, z (S, B, N, K)) -> z: replaces a layer's draws, as ablations, traversals and the no-bypass test do."""
 
@@ -31,13 +32,14 @@ class Output(NamedTuple):
 
     mean (S, B, H): predicted means, or logits for classification; scale (S, B, H): observation sds, None for classification;
     posteriors: one a layer, none for the twin. Beyond the first layer each draw has a posterior of its own, since its input
-    was sampled: their batch is B S rows, row = b S + s. features: what each layer read, in the same order.
+    was sampled: their batch is B S rows, row = b S + s. explained: with local decoders, E log p(target_i | z_i) of each layer,
+    nats, (B, N) or (B S, N).
     """
 
     mean: Tensor
     scale: Tensor | None
     posteriors: list[Posterior]
-    features: list[Tensor]
+    explained: list[Tensor]
 
 
 class VariationalNetwork(nn.Module):
@@ -47,7 +49,8 @@ class VariationalNetwork(nn.Module):
     latent_dim, sigma, pool, sigma_init: as in `VariationalNeurons`; prior: "standard" or "autoregressive" with phi, learn_phi;
     normalise: "window" subtracts each example's own mean and divides by its sd, and undoes both in the prediction;
     mean_gain: factor on the initial weights of mu, small values start the neurons at their prior;
-    read_first: whether the head also reads the first layer's sample linearly.
+    read_first: whether the head also reads the first layer's sample linearly; local_decoder: whether each neuron explains a
+    projection of its layer's input (see `LocalDecoder`): "watch" leaves the neurons alone, "train" moves them too.
 
     Raises ValueError for a choice that does not exist.
     """
@@ -64,12 +67,13 @@ class VariationalNetwork(nn.Module):
         sigma_init: float = 0.5,
         mean_gain: float = 1.0,
         prior: Literal["standard", "autoregressive"] = "standard",
-        phi: float = 0.6,
+        phi: float | Tensor = 0.6,
         learn_phi: bool = False,
         encoder: str = "linear",
         normalise: Normalisation = "window",
         task: Task = "forecast",
         read_first: bool = True,
+        local_decoder: DecoderUse = "off",
     ) -> None:
         super().__init__()
         if layers < 1 or neurons < 1:
@@ -78,7 +82,9 @@ class VariationalNetwork(nn.Module):
             raise ValueError(f'prior must be "standard" or "autoregressive", this is {prior!r}')
         if normalise not in ("window", "none"):
             raise ValueError(f'normalise must be "window" or "none", this is {normalise!r}')
-        self.task, self.normalise, self.outputs = task, normalise, outputs
+        if local_decoder not in ("off", "watch", "train"):
+            raise ValueError(f'local_decoder must be "off", "watch" or "train", this is {local_decoder!r}')
+        self.task, self.normalise, self.outputs, self.local_decoder = task, normalise, outputs, local_decoder
 
         def make_prior() -> Prior:
             return AutoregressivePrior(neurons, phi, learn_phi) if prior == "autoregressive" else StandardNormalPrior()
@@ -94,6 +100,7 @@ class VariationalNetwork(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(neurons) for _ in range(layers))  # before layers 2 .. L and before the head
         self.head = nn.Linear(neurons, outputs if task == "classification" else 2 * outputs)
         self.read = nn.Linear(neurons, outputs, bias=False) if read_first else None
+        self.decoders = nn.ModuleList(LocalDecoder(layer) for layer in self.neuron_layers if local_decoder != "off")
 
     @property
     def neuron_layers(self) -> list[VariationalNeurons]:
@@ -125,14 +132,17 @@ class VariationalNetwork(nn.Module):
         noise = self.draw_noise(batch, n_samples) if noise is None else noise
         context: Literal["pairs"] | None = "pairs" if pairs else None
         posteriors: list[Posterior] = []
-        features = [self.encoder(x)]
+        explained: list[Tensor] = []
+        h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
-            if index == 0:
-                posterior = layer(features[0], n_samples, context, noise[0])
-            else:
-                posterior = layer(features[-1], 1, context, _rows(noise[index])[None])
+            draws, eps = (n_samples, noise[0]) if index == 0 else (1, _rows(noise[index])[None])
+            posterior = layer(h, draws, context, eps)
             posteriors.append(posterior)
+            if self.decoders:
+                mu, sigma = posterior.mu, posterior.sigma
+                watched = (mu.detach(), sigma.detach()) if self.local_decoder == "watch" else (mu, sigma)
+                explained.append(self.decoders[index](h, *watched))
             activation = posterior.activation
             if edit is not None:
                 draws = posterior.z if index == 0 else _draws(posterior.z[0], n_samples)
@@ -142,9 +152,9 @@ class VariationalNetwork(nn.Module):
                 stream = first = _rows(activation)  # (B S, N)
             else:
                 stream = stream + activation[0]
-            features.append(F.gelu(norm(stream)))
-        mean, scale = self.predict(features.pop(), first, n_samples, centre, spread)
-        return Output(mean, scale, posteriors, features)
+            h = F.gelu(norm(stream))
+        mean, scale = self.predict(h, first, n_samples, centre, spread)
+        return Output(mean, scale, posteriors, explained)
 
     def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without normalisation)."""
@@ -173,6 +183,7 @@ class DeterministicTwin(VariationalNetwork):
         for layer in self.neuron_layers:
             layer.log_sigma = nn.Parameter(torch.empty(0), requires_grad=False)
             layer.prior = StandardNormalPrior()
+        self.decoders = nn.ModuleList()
 
     def forward(
         self,
@@ -184,15 +195,15 @@ class DeterministicTwin(VariationalNetwork):
     ) -> Output:
         """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no posterior."""
         x, centre, spread = self.window(x)
-        features = [self.encoder(x)]
+        h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
-            activation = layer.pool(layer.mean(features[-1]).view(x.shape[0], layer.neurons, layer.latent_dim))
+            activation = layer.pool(layer.mean(h).view(x.shape[0], layer.neurons, layer.latent_dim))
             stream = activation if index == 0 else stream + activation
             first = activation if index == 0 else first
-            features.append(F.gelu(norm(stream)))
-        mean, scale = self.predict(features.pop(), first, 1, centre, spread)
-        return Output(mean, scale, [], features)
+            h = F.gelu(norm(stream))
+        mean, scale = self.predict(h, first, 1, centre, spread)
+        return Output(mean, scale, [], [])
 
 
 def _rows(draws: Tensor) -> Tensor:

@@ -89,8 +89,9 @@ class VariationalNeurons(nn.Module):
     def parameters_of(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """mu (B, N, K) and log sigma within its limits, broadcastable to it, for inputs h (B, F)."""
         shape = (h.shape[0], self.neurons, self.latent_dim)
-        mu = self.mean(h).view(shape)
-        raw = self.log_sigma(h).view(shape) if isinstance(self.log_sigma, nn.Linear) else self.log_sigma
+        exact = self.mean.weight.dtype  # under autocast only the products are short: KL and sigma stay exact
+        mu = self.mean(h).view(shape).to(exact)
+        raw = self.log_sigma(h).view(shape).to(exact) if isinstance(self.log_sigma, nn.Linear) else self.log_sigma
         return mu, raw.clamp(math.log(SIGMA_MIN), math.log(SIGMA_MAX))
 
     def pool(self, z: Tensor) -> Tensor:

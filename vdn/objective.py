@@ -39,10 +39,11 @@ def class_nll(logits: Tensor, target: Tensor) -> Tensor:
     return torch.log(torch.tensor(float(logits.shape[0]))) - torch.logsumexp(log_p, 0)
 
 
-def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float]) -> Loss:
-    """Distortion plus weighted rate for targets (B, H) or classes (B,); `betas`: one (N,) or a number a layer.
+def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> Loss:
+    """Distortion plus weighted rate for targets (B, H) or classes (B,), less what the local decoders explain.
 
-    The further terms are added by whoever asks for them, on the same scale (see the module).
+    betas: one (N,) or a number a layer; lam_rec: weight of E log p(target_i | z_i), where there are decoders. The penalties
+    of `vdn.controller` come on top.
     """
     outputs = target.shape[-1] if output.scale is not None else 1
     nll = distortion(output, target)
@@ -51,6 +52,8 @@ def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float]) -
     for kl, beta in zip(means, betas, strict=bool(means)):
         weighted = weighted + (kl * beta).sum()
         rate = rate + kl.detach().sum()
+    for explained in output.explained:
+        weighted = weighted - lam_rec * explained.mean(0).sum()
     return Loss((nll + weighted) / outputs, nll.detach(), rate)
 
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from probes import Recorder
-from vdn.config import Config, ConfigError
+from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
-from vdn.evaluate import baselines, living_share, new_pool, observe, pooled_statistics, scores
+from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores
 from vdn.network import Output
 from vdn.scores import pit
-from vdn.trainer import Trainer, save_checkpoint
+from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
 
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8  # enough to see the trend; the test takes every example and S = 64
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
@@ -77,21 +77,28 @@ class Watcher:
         if step in self.probed:
             self._probe(step)
 
-    def after(self, step: int, batch: Batch, output: Output, scalars: dict[str, Tensor]) -> None:
-        """After optimiser step `step`: the statistics of what the network computed before the update."""
+    def after(self, step: int, done: Step) -> None:
+        """After optimiser step `step`: what the control laws did, and the statistics of what was computed before the update."""
+        for act in done.interventions:
+            neurons = None if act.neurons is None else act.neurons.cpu().numpy()
+            self.recorder.event(step, act.mechanism, act.layer, neurons, act.amounts.cpu().numpy())
         if step not in self.recorded and step % self.trainer.config.record_every:
             return
-        self._scalars.append((step, self.trainer.order.epoch(step), scalars))
-        if output.posteriors:
+        self._scalars.append((step, self.trainer.order.epoch(step), done.scalars))
+        if done.output.posteriors:
             self._steps.append(step)
-            self._statistics.append([self._observe(layer, output, batch) for layer in range(len(output.posteriors))])
+            self._statistics.append([self._observe(layer, done) for layer in range(len(done.output.posteriors))])
             if len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
 
-    def _observe(self, layer: int, output: Output, batch: Batch) -> dict[str, Tensor]:
+    def _observe(self, layer: int, done: Step) -> dict[str, Tensor]:
         pool = new_pool(self.trainer.task)
-        observe(pool, output.posteriors[layer], self.trainer.network.neuron_layers[layer], batch)
-        return pool.result()
+        posterior = done.output.posteriors[layer]
+        observe(pool, posterior, self.trainer.network.neuron_layers[layer], done.batch)
+        statistics = pool.result() | done.columns[layer]
+        if done.output.explained:
+            statistics["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
+        return statistics
 
     def flush(self) -> None:
         """Moves what is buffered to the log."""
@@ -202,19 +209,23 @@ def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Callable[[Progr
         while trainer.done < trainer.steps and not interrupt.requested:
             step = trainer.done
             watcher.before(step)
-            batch, output, scalars = trainer.step()
-            watcher.after(step, batch, output, scalars)
+            watcher.after(step, trainer.step())
             if trainer.done % config.validate_every == 0 and trainer.done < trainer.steps:
                 watcher.flush()
                 validate(trainer, recorder)
+                recorder.flush()  # the log must hold what the checkpoint claims to follow
                 save_checkpoint(trainer, run)
             if report is not None and time.monotonic() - shown > PROGRESS_SECONDS:
                 watcher.flush()
                 report(Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share()))
                 shown = time.monotonic()
         watcher.flush()
-        validate(trainer, recorder)
+        if trainer.done == trainer.steps:
+            validate(trainer, recorder)
+        recorder.flush()
         save_checkpoint(trainer, run)
+        if report is not None:
+            report(Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share()))
     return "finished" if trainer.done == trainer.steps else "interrupted"
 
 
@@ -225,10 +236,12 @@ def validate(trainer: Trainer, recorder: Recorder) -> None:
 
 
 def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, Any]) -> None:
-    """Scores as scalars: coverage {"80": x} becomes coverage_80."""
+    """Scores as scalars: coverage {"80": x} becomes coverage_80, the living share of layer 1 living_share_1; None is left out."""
     for name, value in result.items():
-        for level, number in value.items() if isinstance(value, dict) else [("", value)]:
-            recorder.scalar(step, f"{name}_{level}" if level else name, number, split=split)
+        parts = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else [("", value)]
+        for part, number in parts:
+            if number is not None:
+                recorder.scalar(step, f"{name}_{part}" if part else name, number, split=split)
 
 
 def layer_list(config: Config) -> list[dict[str, Any]]:
@@ -251,21 +264,39 @@ def train(config: Config, run: Path, report: Callable[[Progress], None] | None =
         return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))
 
 
+def resume(run: Path, report: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+    """Continues a run from its checkpoint as if it had not stopped; what the log holds beyond it is set aside.
+
+    Returns what `train` returns. Raises ConfigError when the run has no full checkpoint or is finished.
+    """
+    state = load_checkpoint(run)
+    config = from_dict(state["config"])
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    trainer = Trainer(config, load(config))
+    trainer.restore(state)
+    if trainer.done >= trainer.steps:
+        raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
+    with Recorder.resume(run, trainer.done - 1) as recorder:
+        return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))
+
+
 def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> dict[str, Any]:
-    """Tests a finished training, closes the log, returns {"status", "model", "baselines"}; an interrupted one is only closed."""
+    """Tests a finished training and closes the log; an interrupted one is only closed.
+
+    Returns {"status"} and, of a finished one, what `vdn.evaluate.evaluate` returns for it.
+    """
     summary: dict[str, Any] = {"status": status}
     if status == "finished":
-        config = trainer.config
-        summary["model"] = scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
-        pooled = pooled_statistics(trainer.network, trainer.task, "test", config.seed)
+        config, step = trainer.config, trainer.done - 1
+        summary["model"], pooled = network_scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
         for layer, statistics in enumerate(pooled):
-            recorder.evaluation(trainer.done - 1, "test", layer, **statistics)
-        summary["model"]["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
-        summary["model"]["living_share"] = [living_share(statistics, config.latent_dim) for statistics in pooled] or None
+            recorder.evaluation(step, "test", layer, **statistics)
+        twin = None if config.twin else find_twin(run, config)
+        summary["twin"] = evaluate(twin)["model"] if twin is not None else None
         summary["baselines"] = baselines(trainer.task, "test")
-        numbers = {name: value for name, value in summary["model"].items() if name not in ("rate", "living_share")}
-        write_scores(recorder, trainer.done - 1, "test", numbers)
+        write_scores(recorder, step, "test", summary["model"])
         for name, values in summary["baselines"].items():
-            write_scores(recorder, trainer.done - 1, f"test {name}", values)
+            write_scores(recorder, step, f"test {name}", values)
     recorder.close(status=status)
     return summary

@@ -10,12 +10,13 @@ import dataclasses
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vdn.config import Config, ConfigError, from_dict
+from vdn.controller import Controller, Intervention, spread_groups
 from vdn.data import Batch, Task, load
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
 from vdn.objective import objective
@@ -70,12 +71,13 @@ def make_network(config: Config, task: Task) -> VariationalNetwork:
             sigma_init=config.sigma_init,
             mean_gain=1.0 if config.twin else config.mean_gain,
             prior=config.prior,  # type: ignore[arg-type]
-            phi=config.phi,
+            phi=spread_groups(config.phi, config.neurons),
             learn_phi=config.learn_phi,
             encoder=config.encoder,
             normalise=config.normalise,  # type: ignore[arg-type]
             task=task.kind,
             read_first=config.read_first,
+            local_decoder=config.local_decoder,  # type: ignore[arg-type]
         )
 
 
@@ -87,6 +89,17 @@ def make_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
     return device
+
+
+class Step(NamedTuple):
+    """What one optimiser step did: batch, output, scalars by name and the laws' columns (a dictionary a layer), all still on the
+    device and as they were for the update; then the interventions after it."""
+
+    batch: Batch
+    output: Output
+    scalars: dict[str, Tensor]
+    columns: list[dict[str, Tensor]]
+    interventions: list[Intervention]
 
 
 class Trainer:
@@ -107,26 +120,35 @@ class Trainer:
         self.done = 0
         assert config.steps is not None
         assert config.beta is not None
-        self.steps, self.beta = config.steps, config.beta
+        self.steps = config.steps
+        self.controller = Controller(config, self.network, config.beta)
+        self.compute = torch.compile(self.network) if config.compile else self.network
+        decoders = {id(p) for p in self.network.decoders.parameters()}
+        self.core = [p for p in self.network.parameters() if p.requires_grad and id(p) not in decoders]
 
-    def step(self) -> tuple[Batch, Output, dict[str, Tensor]]:
-        """One optimiser step; the batch, what the network computed for it and scalars by name, still on the device."""
+    def step(self) -> Step:
+        """One optimiser step: what was computed before the update, and what the control laws did after it."""
         config = self.config
         batch = self.task.batch("train", self.order.examples(self.done).to(self.device), self.task.pairs)
         noise = None if config.twin else self.network.draw_noise(len(batch.x), config.draws, self.noise)
-        output = self.network(batch.x, config.draws, self.task.pairs, noise)
-        loss = objective(output, batch.y, [self.beta] * len(output.posteriors))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            output = self.compute(batch.x, config.draws, self.task.pairs, noise)
+        loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
+        penalty = self.controller.penalty(output, self.done, loss.total.detach())
+        total = loss.total if penalty is None else loss.total + penalty
         self.optimizer.zero_grad()
-        loss.total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_grad)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)  # decoders that only watch change nothing
         rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.done += 1
         numbers = self.task.outputs if output.scale is not None else 1
-        scalars = {"loss": loss.total.detach(), "nll": loss.distortion / numbers, "rate": loss.rate, "gradient_norm": norm}
-        return batch, output, scalars
+        scalars = {"loss": total.detach(), "nll": loss.distortion / numbers, "rate": loss.rate, "gradient_norm": norm}
+        if penalty is not None:
+            scalars["penalty"] = penalty.detach()
+        return Step(batch, output, scalars, self.controller.columns(), self.controller.act(output, self.done))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors and plain values only."""
@@ -136,7 +158,11 @@ class Trainer:
             "model": self.network.state_dict(),
         }
         if self.config.checkpoint == "full":
-            state |= {"optimizer": self.optimizer.state_dict(), "noise": self.noise.get_state()}
+            state |= {
+                "optimizer": self.optimizer.state_dict(),
+                "noise": self.noise.get_state(),
+                "controller": self.controller.state(),
+            }
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -146,6 +172,7 @@ class Trainer:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.noise.set_state(state["noise"])
+        self.controller.restore(state["controller"])
         self.done = state["step"]
 
 

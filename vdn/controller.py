@@ -1,0 +1,182 @@
+"""The control laws at work on a network: which act when, on which layer, with what state, and what they did.
+
+The laws themselves are in `vdn.control`. Everything is on the network's device; acts happen every `control_every` steps,
+so that a step costs no synchronisation beyond them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vdn.config import Config, group_values
+from vdn.control import (
+    ArShareController,
+    BetaThermostat,
+    Homeostat,
+    band_penalty,
+    guard_sigma,
+    mean_square,
+    mu2_band,
+    project_to_band,
+)
+from vdn.network import Output, VariationalNetwork
+from vdn.neuron import Posterior, VariationalNeurons
+from vdn.objective import ramp
+from vdn.priors import AutoregressivePrior, ar_penalty, ar_sigma_from_band
+
+SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the threshold of the regimes)
+
+
+class Intervention(NamedTuple):
+    """Something a law did: to which layer (None: the run), by which mechanism, to which neurons, how much (one number each)."""
+
+    layer: int | None
+    mechanism: str
+    neurons: Tensor | None
+    amounts: Tensor
+
+
+def spread_groups(text: str, neurons: int) -> Tensor:
+    """(N,) table from numbers with commas: the neurons in order, in groups as equal as can be, one number a group."""
+    values = torch.tensor(group_values(text))
+    return values[torch.arange(neurons) * len(values) // neurons]
+
+
+def above_floor(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
+    """(KL - floor)/K, (rows, N) nats, of the rows that stand under the layer's prior: what a thermostat may steer."""
+    kl = posterior.kl.detach()
+    if isinstance(layer.prior, AutoregressivePrior):
+        kl = kl[: len(kl) // 2] - layer.latent_dim * layer.prior.floor().detach()
+    return kl / layer.latent_dim
+
+
+def silent(posterior: Posterior) -> Tensor:
+    """(N,) bool: neurons whose posteriors do not depend on the input (Gaussian estimate of the information, nats)."""
+    mu, sigma = posterior.mu.detach(), posterior.sigma.detach().expand_as(posterior.mu)
+    total = sigma.square().mean(0) + mu.var(0, correction=0)
+    information = 0.5 * (total.log() - 2 * sigma.log().mean(0)).sum(-1)
+    return information < SILENT_INFORMATION
+
+
+class Controller:
+    """All control of one training: betas, penalties, interventions, their state.
+
+    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing.
+    """
+
+    def __init__(self, config: Config, network: VariationalNetwork, beta: float) -> None:
+        self.config, self.network, self.beta = config, network, beta
+        self.layers = [] if config.twin else network.neuron_layers
+        device = network.neuron_layers[0].mean.weight.device
+        n = config.neurons
+        low, high = mu2_band(
+            n,
+            config.band_target,
+            config.band_low,
+            config.band_high,
+            "homogeneous" if config.band_mode == "homogeneous" else "heterogeneous",
+            config.band_spread,
+        )
+        self.low, self.high = low.to(device), high.to(device)
+        self.banded = config.control != "off" or config.lam_band > 0
+        self.homeostats = [Homeostat(self.low, self.high) for _ in self.layers] if config.control == "homeostasis" else []
+        self.thermostats = [self._thermostat(device) for _ in self.layers] if config.thermostat else []
+        self.ar = ArShareController(config.lam_ar)
+        self.ar_sigma = ar_sigma_from_band(low, high)
+        self._ar_share: Tensor | None = None
+
+    def _thermostat(self, device: torch.device) -> BetaThermostat:
+        config = self.config
+        c_min, c_max = (spread_groups(text, config.neurons).to(device) for text in (config.c_min, config.c_max))
+        law = BetaThermostat(config.neurons, self.beta, config.beta_min, config.beta_max, c_min, c_max)
+        law.beta = law.beta.to(device)
+        return law
+
+    def betas(self) -> list[Tensor | float]:
+        """KL weight of each layer: (N,) or a number."""
+        return [law.beta for law in self.thermostats] if self.thermostats else [self.beta] * len(self.layers)
+
+    def penalty(self, output: Output, done: int, loss: Tensor) -> Tensor | None:
+        """Band and published AR penalty, weighted and ramped, as a mean over layers; None where there is none.
+
+        done: optimiser steps done; loss: the rest of the loss, of which the AR penalty is a share.
+        """
+        config = self.config
+        factor = ramp(done, config.ramp_warmup, config.ramp_length)
+        if not self.layers or factor == 0:
+            return None
+        total: Tensor | None = None
+        if config.lam_band > 0:
+            band = torch.stack([band_penalty(mean_square(p.mu), self.low, self.high) for p in output.posteriors]).mean()
+            total = config.lam_band * factor * band
+        if config.lam_ar > 0:
+            halves = [p.mu.tensor_split(2) for p in output.posteriors]
+            change = torch.stack([ar_penalty(now, before, config.ar_phi, self.ar_sigma) for now, before in halves]).mean()
+            weighted = self.ar.lam * factor * change
+            self._ar_share = (weighted / (weighted + loss.abs())).detach()
+            total = weighted if total is None else total + weighted
+        return total
+
+    @torch.no_grad()
+    def act(self, output: Output, done: int) -> list[Intervention]:
+        """After optimiser step number `done` (counted from 1): what the laws did to the network."""
+        if not self.layers or not output.posteriors:
+            return []
+        acts: list[Intervention] = []
+        warm = done > self.config.ramp_warmup
+        due = warm and done % self.config.control_every == 0
+        for index, (layer, posterior) in enumerate(zip(self.layers, output.posteriors, strict=True)):
+            if self.thermostats and warm:
+                self.thermostats[index].update(above_floor(posterior, layer))
+            if self.homeostats:
+                self.homeostats[index].observe(mean_square(posterior.mu.detach()))
+            if not due:
+                continue
+            if self.config.control == "projection":
+                scale = project_to_band(layer, mean_square(posterior.mu), self.low, self.high)
+                acts += _acts(index, "projection", scale, scale != 1)
+            elif self.homeostats:
+                scale = self.homeostats[index].act(layer)
+                acts += _acts(index, "homeostasis", scale, scale != 1)
+            if self.config.sigma_guard:
+                change = guard_sigma(layer, silent(posterior))
+                acts += _acts(index, "sigma_guard", change, change != 0)
+        if due and self.config.ar_share and self._ar_share is not None:
+            before = self.ar.lam
+            after = self.ar.update(float(self._ar_share))
+            if after != before:
+                acts.append(Intervention(None, "ar_share", None, torch.tensor([after])))
+        return acts
+
+    def columns(self) -> list[dict[str, Tensor]]:
+        """Statistics of the laws, a dictionary a layer: beta where it is regulated, the band where there is one, each (N,)."""
+        columns: list[dict[str, Tensor]] = [{} for _ in self.layers]
+        for column, law in zip(columns, self.thermostats, strict=bool(self.thermostats)):
+            column["beta"] = law.beta
+        if self.banded:
+            columns = [column | {"band_low": self.low, "band_high": self.high} for column in columns]
+        return columns
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {
+            "thermostats": [law.state() for law in self.thermostats],
+            "homeostats": [law.state() for law in self.homeostats],
+            "ar": self.ar.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up a checkpoint's state."""
+        for law, kept in zip(self.thermostats, state["thermostats"], strict=True):
+            law.restore(kept)
+        for homeostat, kept in zip(self.homeostats, state["homeostats"], strict=True):
+            homeostat.restore(kept)
+        self.ar.restore(state["ar"])
+
+
+def _acts(layer: int, mechanism: str, amounts: Tensor, where: Tensor) -> list[Intervention]:
+    neurons = where.nonzero()[:, 0]
+    return [Intervention(layer, mechanism, neurons, amounts[neurons])] if len(neurons) else []
