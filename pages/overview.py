@@ -46,41 +46,47 @@ def picked() -> None:
 def explanation(neuron: tuple[int, int] | None) -> None:
     """The chosen neuron's regime: rule, values, reading, advice."""
     if neuron is None:
-        st.markdown("**No neuron chosen**")
-        st.caption("Click a tile of the map: its regime is explained here, with the rule and the numbers behind it.")
+        st.caption("Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it.")
         return
     now = reading.at(opened.stamp, opened.run, step)
     rows = now[(now["layer"] == neuron[0]) & (now["neuron"] == neuron[1])]
-    st.markdown(f"**{url.plain(opened.names[neuron[0]])} · neuron {neuron[1]}** at step {step:,}")
+    name = f"**{url.plain(opened.names[neuron[0]])} · neuron {neuron[1]}** at step {step:,}"
     if rows.empty:
-        st.caption("This layer was not recorded at this step.")
+        st.markdown(f"{name}: this layer was not recorded at this step.")
         return
     row = rows.iloc[0]
     regime = next(r for r in REGIMES if r.code == int(row["regime"]))
-    st.markdown(url.plain(regimes.explain(row, latent_dim=opened.layers[neuron[0]]["latent_dim"])))
-    st.caption(f"What to do: {regime.advice}.")
-    lines = [
-        f"| {STATISTICS[s].label} | {views.number(float(row[s]), 4)} | {STATISTICS[s].unit} |"
-        for s in EXPLAINED
-        if s in row.index
-    ]
-    st.markdown("| statistic | value | unit |\n|:--|--:|:--|\n" + "\n".join(lines))
+    values = " · ".join(
+        f"{STATISTICS[s].label} **{views.number(float(row[s]), 3)}** {STATISTICS[s].unit}" for s in EXPLAINED if s in row.index
+    )
+    with st.container(gap="xsmall"):
+        st.markdown(f"{name} is {url.plain(regimes.explain(row, latent_dim=opened.layers[neuron[0]]['latent_dim']))}.")
+        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
+        st.caption(values)
+
+
+def alert_list() -> None:
+    """What went wrong, in order, each with its step and what to do."""
+    st.markdown("**Alerts**")
+    if opened.run.status == "crashed":
+        st.markdown(
+            f":red-badge[crashed] The run stopped without saying so; the last recorded step is {int(opened.run.steps[-1]):,}."
+        )
+    else:
+        st.caption("Nothing to report.")
 
 
 def distributions() -> None:
     """What needs recorded neurons: the map with its explanation, the counts."""
     components.cards(summary_cards.score_cards(opened, step) + summary_cards.layer_cards(opened, step), key="overview_cards")
     chosen = state.chosen_neuron(opened)
-    wide, narrow = st.columns([2.4, 1], gap="small")
+    wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
         components.regimes(views.regimes_payload(opened, chosen, step if url.get("step") else None), "regime_map", moved, picked)
-    with narrow:
-        with st.container(border=True):
-            explanation(chosen)
-        with st.container(border=True):
-            st.markdown("**Alerts**")
-            st.caption("Nothing to report." if opened.run.status != "crashed" else "The run stopped without saying so.")
+        explanation(chosen)
+    with narrow, st.container(border=True):
+        alert_list()
     figure = regime_counts(reading.summary(opened.stamp, opened.run), opened.names, step=step, axis=axis)
     figure_card("**Regimes over steps** · share of each layer's neurons", figure, "regime_counts")
 
@@ -91,6 +97,7 @@ else:
     components.cards(summary_cards.score_cards(opened, step), key="overview_cards")
     state.say_no_distributions()
 curves = opened.run.scalars()
+curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
     figure = scalar_curves(curves, OBJECTIVE, title="nats per prediction", step=step, axis=axis)
     figure_card("**Objective** · loss in training, negative log likelihood in training and validation", figure, "objective")

@@ -36,8 +36,7 @@ with st.sidebar:
 state.header(
     "Replay",
     opened,
-    "Each ridge is one neuron's distribution. It starts as wide as its prior (dashed) and narrows as the neuron learns: "
-    "bright and narrow is certain, dark and wide still knows nothing.",
+    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: narrow and bright is certain.",
 )
 
 

@@ -131,6 +131,13 @@ def _points(row: dict[str, Any], names: Sequence[str]) -> list[float]:
     return [float(point[1]) for point in found if point[1] is not None]
 
 
+def _network(row: dict[str, Any]) -> str:
+    if pd.isna(row["layers"]):
+        return ""
+    layers, neurons = int(row["layers"]), int(row["neurons"])
+    return f"{layers} × {neurons // layers}" if neurons % layers == 0 else f"{neurons:,}"
+
+
 def catalog_line(entry: Entry) -> dict[str, Any]:
     """A run as the page Runs shows it."""
     row = entry.row
@@ -141,8 +148,7 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
         "run": entry.name,
         "status": str(row.get("status")),
         "created": pd.to_datetime(row.get("created"), utc=True),
-        "layers": row.get("layers"),
-        "neurons": row.get("neurons"),
+        "network": _network(row),
         "steps": row.get("steps"),
         "NLL": None if score is None else float(score),
         "NLL over steps": _points(row, NAMES_OF_NLL),

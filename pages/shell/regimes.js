@@ -5,7 +5,7 @@ const GAP = 12 // between layers
 const NAME = 36 // height of a layer's name and living share
 const HEAD = 4
 const LARGEST = 18 // side of a tile, pixels
-const TALLEST = 150 // height of a layer, while its tiles stay visible
+const TALLEST = 150, ALL = 480 // height of a layer and of all, while tiles stay visible
 const views = new WeakMap()
 
 class Regimes {
@@ -63,9 +63,10 @@ class Regimes {
     if (!this.width) return
     const room = this.width - LABEL
     const most = Math.max(...this.header.layers.map((layer) => layer.count), 1)
+    const tallest = Math.min(TALLEST, Math.max(ALL / this.header.layers.length, NAME))
     this.perRow = 8
     const tile = () => Math.min(room / this.perRow, LARGEST)
-    while (this.perRow < most && (room / this.perRow > LARGEST || (Math.ceil(most / this.perRow) * tile() > TALLEST && tile() > 2))) this.perRow *= 2
+    while (this.perRow < most && (room / this.perRow > LARGEST || (Math.ceil(most / this.perRow) * tile() > tallest && tile() > 2))) this.perRow *= 2
     this.tile = tile()
     let y = HEAD
     this.tops = this.header.layers.map((layer) => {

@@ -3,7 +3,7 @@
 
 const SD_WIDE = 1.05, SD_NARROW = 0.1 // ends of the colour scale, prior sds: the limits of exploded and deterministic
 const PEAK_ROWS = 5 // a ridge is at most this many rows high
-const LANE = 104 // pixels above the ridges: titles and the typical neuron
+const LANE = 98 // pixels above the ridges: titles and the typical neuron
 const AXIS = 34 // pixels below them
 const LABELS = 44 // pixels left of a column, for the neurons' names
 const MIN_COLUMN = 190 // narrower columns scroll sideways
@@ -95,7 +95,7 @@ class Replay {
     this.columnWidth = this.width / columns
     const top = this.canvas.getBoundingClientRect().top + window.scrollY
     const room = window.innerHeight - Math.min(top, 330) - LANE - AXIS - STRIP - 62
-    this.pitch = Math.min(Math.max(room / (rows + 1.5), 10), rows < 5 ? 64 : 26)
+    this.pitch = Math.min(Math.max(room / (rows + 1.5), 9), rows < 5 ? 64 : 26)
     this.height = Math.round(LANE + (rows + 1.5) * this.pitch + AXIS)
     this.stripWidth = width
     this.range = this.horizontalRange()
@@ -448,6 +448,7 @@ class Replay {
   pick() {
     if (!this.over) return
     const layer = this.header.layers[this.over.column]
+    this.tip.hidden = true
     this.trigger("pick", { layer: layer.index, neuron: layer.neurons[this.over.row] })
   }
 

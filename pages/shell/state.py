@@ -12,7 +12,7 @@ from pages.shell import reading, url
 
 ICON = Path(__file__).with_name("icon.svg")
 DEFAULT_PAGE = "replay"
-SIDEBAR = 276  # pixels: as narrow as its widest control allows
+SIDEBAR = 288  # pixels: as narrow as its widest control allows
 PAGES = (
     ("runs", "Runs", "folder_open"),
     ("overview", "Overview", "monitor_heart"),
@@ -126,10 +126,7 @@ def no_runs() -> None:
     st.subheader("No run yet")
     folders = ", ".join(f"`{str(folder).replace('`', '')}`" for folder in options.run_folders())
     st.markdown(f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:")
-    st.code(
-        "make train                                  # one minute, on the embedded data\npython -m vdn train --data nyc --neurons 256",
-        language="bash",
-    )
+    st.code("make train\npython -m vdn train --data nyc --neurons 256", language="bash")
     st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
 
 

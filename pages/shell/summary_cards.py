@@ -18,20 +18,15 @@ HALF = 0.5  # a living share below it is shown as bad
 def score_cards(opened: Opened, step: int) -> list[dict[str, Any]]:
     """The last validation scores at or before `step`."""
     table = opened.run.scalars()
-    table = table[(table["split"] == "validation") & (table["step"] <= step)]
+    table = table[table["split"] == "validation"]
     cards = []
     for label, names, unit in SCORES:
         part = next((table[table["name"] == name] for name in names if (table["name"] == name).any()), None)
         if part is not None:
-            values = part["value"].to_numpy(float)
+            so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
+            value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
             cards.append(
-                {
-                    "label": label,
-                    "value": views.number(values[-1]),
-                    "unit": unit,
-                    "note": "validation",
-                    "spark": views.spark(values),
-                }
+                {"label": label, "value": views.number(value), "unit": unit, "note": "validation", "spark": views.spark(series)}
             )
     return cards
 

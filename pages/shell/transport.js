@@ -1,7 +1,8 @@
 // Play, pause, scrub, speed, keys: one cursor over frames. Works on the controls of transport.html.
 // Nothing is sent to the server while it plays; `settle` is called once the cursor rests.
 
-const FRAMES_PER_SECOND = 20 // at speed 1: 200 frames in ten seconds
+const SECONDS = 10 // the whole run at speed 1
+const SLOWEST = 4 // frames a second: a run of few frames does not crawl
 const SETTLE_MS = 300 // a scrub has ended when nothing moved for this long
 
 class Transport {
@@ -73,10 +74,11 @@ class Transport {
     this.playing = true
     this.button.setAttribute("aria-pressed", "true")
     this.button.setAttribute("aria-label", "Pause")
+    const rate = Math.max(this.last / SECONDS, SLOWEST)
     let before = performance.now()
     const tick = (now) => {
       if (!this.playing) return
-      const next = this.position + ((now - before) / 1000) * FRAMES_PER_SECOND * Number(this.speed.value)
+      const next = this.position + ((now - before) / 1000) * rate * Number(this.speed.value)
       before = now
       if (next >= this.last) {
         this.pause()

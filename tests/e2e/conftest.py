@@ -24,7 +24,14 @@ from planted import write_run
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 WAIT_MS = 60_000  # generous: two busy cores
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-dev-shm-usage --no-first-run".split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
