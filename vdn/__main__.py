@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -17,6 +17,9 @@ from rich.table import Table
 from probes.manifest import RunError
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
+
+if TYPE_CHECKING:
+    from vdn.train import Progress
 
 USAGE_ERROR = 2
 WIDE = 200  # columns of a table that goes to a file
@@ -106,7 +109,14 @@ class Display:
         )
         self.task = self.bar.add_task("training", note="")
 
-    def __call__(self, progress: Any) -> None:
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        self.bar.start()  # not before there is something to show: an error is one line
         living = "" if progress.living_share is None else f"  living {progress.living_share:.0%}"
         note = f"loss {progress.loss:.3f}  rate {progress.rate:.0f} nats{living}"
         self.bar.update(self.task, completed=progress.step, total=progress.steps, note=note)
@@ -154,7 +164,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     folder = new_folder(config, arguments.out, arguments.runs)
     console = Console()
     display = Display(console)
-    with display.bar:
+    with display:
         summary = train(config, folder, display)
     return finish(console, folder, summary)
 
@@ -164,7 +174,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
 
     console = Console()
     display = Display(console)
-    with display.bar:
+    with display:
         summary = resume(arguments.run, display)
     return finish(console, arguments.run, summary)
 

@@ -136,8 +136,8 @@ class VariationalNetwork(nn.Module):
         h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
-            draws, eps = (n_samples, noise[0]) if index == 0 else (1, _rows(noise[index])[None])
-            posterior = layer(h, draws, context, eps)
+            eps = noise[0] if index == 0 else _rows(noise[index])[None]  # above, each (example, draw) is a row of its own
+            posterior = layer(h, len(eps), context, eps)
             posteriors.append(posterior)
             if self.decoders:
                 mu, sigma = posterior.mu, posterior.sigma

@@ -8,13 +8,13 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from vdn.config import ConfigError
 
@@ -91,7 +91,7 @@ def run_jobs(jobs: list[Job], common: list[str], at_once: int, report: Callable[
             process.wait()
 
 
-def summarise(results: dict[Job, dict[str, Any]], names: list[str]) -> list[dict[str, Any]]:
+def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """One row a grid point: n, mean and sd over seeds of each score, and the mean difference to the first point, paired by seed.
 
     `difference_NAME` is (mean, half width of the 95 % t interval), None for the first point or fewer than two common seeds.
