@@ -1,0 +1,52 @@
+"""The registry is complete, and the rules' words are the rules' numbers."""
+
+import dataclasses
+import re
+
+import pytest
+
+from probes import moments, schema
+from probes.regimes import Thresholds
+
+
+@pytest.mark.parametrize("statistic", schema.STATISTICS.values(), ids=lambda s: s.name)
+def test_every_statistic_says_what_it_is(statistic):
+    for text in (statistic.label, statistic.formula, statistic.meaning, statistic.source):
+        assert text.strip() == text
+        assert text
+    assert statistic.meaning.endswith(".")
+    assert not statistic.caveat or statistic.caveat.endswith(".")
+    assert statistic.cost in schema.COSTS
+    assert statistic.stored == (statistic.cost != "D")
+    assert re.fullmatch("[a-z][a-z0-9_]*", statistic.name)
+    assert statistic.title == (f"{statistic.label} ({statistic.unit})" if statistic.unit else statistic.label)
+
+
+def test_names_and_labels_are_used_once():
+    assert len({s.label for s in schema.STATISTICS.values()}) == len(schema.STATISTICS)
+    assert not set(schema.STATISTICS) & (set(schema.KEYS) | {"regime"})
+    assert set(schema.REQUIRED) <= set(schema.STATISTICS)
+
+
+def test_information_and_kl_are_sums_in_nats():
+    for name in ("kl", "information", "mismatch", "past", "kl_above_floor"):
+        assert schema.STATISTICS[name].unit == "nats"
+        assert schema.STATISTICS[name].over_dimensions == "sum"
+
+
+def test_regimes():
+    assert [regime.code for regime in schema.REGIMES] == list(range(10))
+    assert len({regime.name for regime in schema.REGIMES}) == len({regime.color for regime in schema.REGIMES}) == 10
+    assert all(re.fullmatch("#[0-9A-F]{6}", regime.color) for regime in schema.REGIMES)
+
+
+def test_the_words_of_the_rules_hold_the_limits_of_the_rules():
+    words = " ".join(regime.rule for regime in schema.REGIMES)
+    said = {float(number) for number in re.findall(r"-?\d+\.?\d*", re.sub("mean²|mu2", "", words))}
+    limits = dataclasses.asdict(Thresholds())
+    limits["band_tolerance"] *= 100  # said in per cent
+    assert set(limits.values()) == said
+
+
+def test_the_threshold_of_an_active_input_is_the_formulas():
+    assert f"floor + {moments.ACTIVE_KL}" in schema.STATISTICS["active_share"].formula
