@@ -108,8 +108,8 @@ _ALL = [
         "How much the neuron's distribution depends on its input.",
         "S",
         "maximum-entropy bound on I(x; z_i)",
-        caveat="A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high where it takes few values. Under "
-        "an autoregressive prior, of what is new. Rounding leaves about 1e-6 nats.",
+        caveat="A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high where it takes few values. "
+        "Under an autoregressive prior, of what is new. Rounding leaves about 1e-6 nats.",
         over_dimensions="sum",
         colors="Cividis",
     ),
@@ -122,7 +122,7 @@ _ALL = [
         "How much the posterior mean moves with the input.",
         "S",
         "Burda, Grosse & Salakhutdinov 2016, active units",
-        caveat="Against the variance it says something, alone it does not: information is ½ ln(1 + spread / variance) at one width.",
+        caveat="Alone it says little: at one width, information is ½ ln(1 + spread / variance).",
         log=True,
     ),
     Statistic(
@@ -160,8 +160,8 @@ _ALL = [
         "How much of the neuron's mean is carried from one position of the data to the next.",
         "S",
         "first-order autoregression",
-        caveat="Memory is what exceeds the input's own slope: overlapping windows alone give a high one. Undefined (NaN) for a mean "
-        "that does not move and for fewer pairs than series + 2.",
+        caveat="Memory is what exceeds the input's own slope: overlapping windows alone give a high one. Undefined (NaN) for a "
+        "mean that does not move and for fewer pairs than series + 2.",
         nullable=True,
         colors="diverging",
     ),
@@ -198,7 +198,8 @@ _ALL = [
         "Lower end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed neurons.",
+        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed "
+        "neurons.",
         nullable=True,
         colors="diverging",
     ),
@@ -211,7 +212,8 @@ _ALL = [
         "Upper end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed neurons.",
+        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed "
+        "neurons.",
         nullable=True,
         colors="diverging",
     ),
