@@ -17,15 +17,17 @@ SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "
 
 state.guard()
 opened = state.pick_run()
-state.needs_distributions(opened)
 step = state.cursor(opened)
+state.header("Layers", opened, "Where in depth is information held? Layer beside layer, from the input to the head.", step)
+state.needs_distributions(opened)
 offered = [*(name for name in STATISTICS if name in opened.run.statistics), "contraction"]
 first = "information" if "information" in offered else offered[0]
 with st.sidebar:
     label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, three lines below
     statistic = url.choice(st.selectbox, "Statistic", offered, "statistic", first, format_func=label)
-    widget = st.selectbox if len(opened.names) > BUTTONS else st.segmented_control
-    layer_name = url.choice(widget, "Layer of the map", opened.names, "layer", opened.names[0], what="layer", required=True)
+    buttons = len(opened.names) <= BUTTONS
+    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if buttons else (st.selectbox, {})
+    layer_name = url.choice(widget, "Layer of the map", opened.names, "layer", opened.names[0], what="layer", **settings)
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
     axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
     scale = url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True)
@@ -33,7 +35,6 @@ with st.sidebar:
 entry = STATISTICS[statistic]
 layer = opened.names.index(layer_name)
 summary = reading.summary(opened.stamp, opened.run)
-state.header("Layers", opened, "Where in depth is information held? Layer beside layer, from the input to the head.", step)
 
 with st.container(border=True):
     st.markdown("**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons")

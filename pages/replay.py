@@ -13,6 +13,12 @@ RIDGES = (8, 16, 32, 64)
 
 state.guard()
 opened = state.pick_run()
+state.header(
+    "Replay",
+    opened,
+    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
+    "narrow and bright is certain.",
+)
 state.needs_distributions(opened)
 asked = state.cursor(opened) if url.get("step") else None
 shown = list(range(len(opened.names)))
@@ -32,12 +38,6 @@ with st.sidebar:
         st.button("Unpin all", on_click=url.put, args=("pin", None))
     st.caption("Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. Click a ridge to pin it.")
     state.link_to_reference()
-
-state.header(
-    "Replay",
-    opened,
-    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: narrow and bright is certain.",
-)
 
 
 def moved() -> None:

@@ -35,10 +35,12 @@ def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _component(name: str, *, transport: bool = False) -> Callable[..., Any]:
+def _component(name: str, *parts: str, transport: bool = False) -> Callable[..., Any]:
+    """Register a component; `parts` are further js files that its own file builds on."""
     html = _read(f"{name}.html").replace("<!--transport-->", _read("transport.html") if transport else "")
     css = (_read("transport.css") if transport else "") + _read(f"{name}.css")
-    js = _read("canvas.js") + (_read("transport.js") if transport else "") + _read(f"{name}.js")
+    js = _read("canvas.js") + (_read("transport.js") if transport else "")
+    js += "".join(_read(f"{part}.js") for part in (*parts, name))
     return st.components.v2.component(f"neurons_{name}", html=html, css=css, js=js)
 
 
@@ -47,7 +49,7 @@ def _nothing() -> None:
 
 
 _cards = _component("cards")
-_replay = _component("replay", transport=True)
+_replay = _component("replay", "strip", transport=True)
 _regimes = _component("regimes", transport=True)
 _heatmap = _component("heatmap")
 

@@ -38,9 +38,14 @@ class Entry:
     path: Path
     row: dict[str, Any]
 
+    @property
+    def created(self) -> str:
+        """When the run began, UTC; empty for a run that cannot be read."""
+        return self.row["created"] if isinstance(self.row["created"], str) else ""
+
 
 def entries() -> dict[str, Entry]:
-    """All runs in the folders of runs, latest first, by name.
+    """All runs in the folders of runs, latest first and unreadable ones last, by name.
 
     A run is called by its folder; where two are called the same, those of later folders of runs carry that folder's name.
     """
@@ -51,7 +56,7 @@ def entries() -> dict[str, Entry]:
                 path = Path(str(row["path"]))
                 name = path.name if path.name not in found else f"{folder.name}/{path.name}"
                 found[name] = Entry(name, path, row)
-    return dict(sorted(found.items(), key=lambda item: str(item[1].row.get("created") or ""), reverse=True))
+    return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
 
 
 def open_run(path: Path) -> tuple[Any, Stamp]:
@@ -147,7 +152,7 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
     return {
         "run": entry.name,
         "status": str(row.get("status")),
-        "created": pd.to_datetime(row.get("created"), utc=True),
+        "created": pd.to_datetime(entry.created or None, utc=True),
         "network": _network(row),
         "steps": row.get("steps"),
         "NLL": None if score is None else float(score),

@@ -5,10 +5,10 @@ const SD_WIDE = 1.05, SD_NARROW = 0.1 // ends of the colour scale, prior sds: th
 const PEAK_ROWS = 5 // a ridge is at most this many rows high
 const LANE = 98 // pixels above the ridges: titles and the typical neuron
 const AXIS = 34 // pixels below them
+const NARROW = 200 // columns narrower than this write on more lines, and less
 const LABELS = 44 // pixels left of a column, for the neurons' names
-const MIN_COLUMN = 190 // narrower columns scroll sideways
+const MIN_COLUMN = 138 // narrower columns scroll sideways
 const POINTS = 56 // points of one curve
-const STRIP = 92
 
 const views = new WeakMap()
 
@@ -17,7 +17,7 @@ class Replay {
     this.root = root
     const find = (name) => root.querySelector(`[data-${name}]`)
     this.canvas = find("ridges")
-    this.strip = find("strip")
+    this.strip = new Strip(find("strip"), this)
     this.tip = find("tip")
     this.note = find("note")
     this.stripTitle = find("striptitle")
@@ -27,13 +27,6 @@ class Replay {
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
     this.canvas.onclick = () => this.pick()
-    this.strip.onpointerdown = (event) => {
-      this.strip.setPointerCapture(event.pointerId)
-      this.dragging = true
-      this.seekAt(event)
-    }
-    this.strip.onpointermove = (event) => this.dragging && this.seekAt(event)
-    this.strip.onpointerup = () => { this.dragging = false }
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".replay"))
     this.draws = 0
@@ -94,10 +87,10 @@ class Replay {
     this.width = Math.max(width, columns * MIN_COLUMN)
     this.columnWidth = this.width / columns
     const top = this.canvas.getBoundingClientRect().top + window.scrollY
-    const room = window.innerHeight - Math.min(top, 330) - LANE - AXIS - STRIP - 62
+    const room = window.innerHeight - Math.min(top, 330) - LANE - AXIS - STRIP_HEIGHT - 62
     this.pitch = Math.min(Math.max(room / (rows + 1.5), 9), rows < 5 ? 64 : 26)
     this.height = Math.round(LANE + (rows + 1.5) * this.pitch + AXIS)
-    this.stripWidth = width
+    this.strip.width = width
     this.range = this.horizontalRange()
     this.transport.show(this.transport.position)
   }
@@ -166,7 +159,7 @@ class Replay {
     if (!this.theme || !this.width) return
     const context = fitCanvas(this.canvas, this.width, this.height)
     this.header.layers.forEach((layer, column) => this.drawColumn(context, layer, column))
-    this.drawStrip()
+    this.strip.draw()
     this.draws += 1
     this.canvas.dataset.draws = String(this.draws)
     this.canvas.dataset.step = String(this.transport.step)
@@ -211,9 +204,10 @@ class Replay {
     const living = this.value(`living.${column}`, 0, 1), contraction = this.value(`contraction.${column}`, 0, 1)
     const line = [`contraction ${formatNumber(contraction)}`]
     if (Number.isFinite(living)) line.push(`living ${Math.round(100 * living)} %`)
-    context.fillText(line.join("  ·  "), left, 33, right - left)
+    if (this.columnWidth < NARROW) line.forEach((part, i) => context.fillText(part, left, 31 + 15 * i, right - left))
+    else context.fillText(line.join("  ·  "), left, 33, right - left)
     context.textAlign = "right"
-    context.fillText(`${layer.neurons.length} of ${formatStep(layer.count)}`, right, 15)
+    context.fillText(this.columnWidth < NARROW ? `${layer.neurons.length}/${layer.count}` : `${layer.neurons.length} of ${formatStep(layer.count)}`, right, 15)
   }
 
   drawAxis(context, column, left, right, bottom) {
@@ -262,7 +256,7 @@ class Replay {
     context.fillStyle = theme.muted
     context.font = `11px ${theme.font}`
     context.textAlign = "left"
-    context.fillText("prior sd 1", left, base - 30)
+    if (this.columnWidth >= NARROW) context.fillText("prior sd 1", left, base - 30)
   }
 
   dashedPrior(context, column, baseline, height) {
@@ -327,96 +321,6 @@ class Replay {
       context.fillStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.theme.muted
       context.fillText(`n${neuron}`, left - 6, this.baseline(row) + 1)
     })
-  }
-
-  stripX(position) {
-    return 46 + (position / Math.max(this.header.steps.length - 1, 1)) * (this.stripWidth - 46 - 64)
-  }
-
-  drawStrip() {
-    const { theme, header } = this
-    const context = fitCanvas(this.strip, this.stripWidth, STRIP)
-    const top = 8, bottom = STRIP - 24
-    let high = 0
-    header.layers.forEach((_, i) => this.arrays[`information.${i}`].forEach((v) => { if (v > high) high = v }))
-    if (!(high > 0)) high = 1
-    const y = (value) => bottom - (Math.max(value, 0) / high) * (bottom - top)
-    context.font = `11px ${theme.font}`
-    context.fillStyle = theme.muted
-    context.textAlign = "right"
-    context.fillText("0", 38, bottom + 3)
-    context.fillText(formatNumber(high), 38, top + 6)
-    context.strokeStyle = theme.faint
-    context.beginPath()
-    for (const v of [0, high]) {
-      context.moveTo(this.stripX(0), y(v) + 0.5)
-      context.lineTo(this.stripX(header.steps.length - 1), y(v) + 0.5)
-    }
-    context.stroke()
-    context.textAlign = "center"
-    for (const tick of stepTicks(header.steps, (p) => this.stripX(p))) context.fillText(formatShort(tick.step), tick.x, STRIP - 8)
-    context.textAlign = "left"
-    context.fillText("step", this.stripWidth - 34, STRIP - 8)
-    this.drawSeries(context, y)
-    this.drawEvents(context, top, bottom)
-    const at = this.stripX(this.transport.position)
-    context.strokeStyle = theme.accent
-    context.lineWidth = 2
-    context.beginPath()
-    context.moveTo(at, top - 6)
-    context.lineTo(at, bottom)
-    context.stroke()
-  }
-
-  drawSeries(context, y) {
-    const { header, theme } = this
-    const ends = []
-    header.layers.forEach((layer, index) => {
-      const values = this.arrays[`information.${index}`]
-      context.strokeStyle = OKABE_ITO[layer.index % OKABE_ITO.length]
-      context.lineWidth = 1.75
-      context.beginPath()
-      let open = false
-      values.forEach((value, i) => {
-        if (!Number.isFinite(value)) { open = false; return }
-        if (open) context.lineTo(this.stripX(i), y(value))
-        else context.moveTo(this.stripX(i), y(value))
-        open = true
-      })
-      context.stroke()
-      const last = values[values.length - 1]
-      if (Number.isFinite(last)) ends.push({ y: Math.max(y(last), 10), name: layer.name, color: context.strokeStyle })
-    })
-    ends.sort((a, b) => a.y - b.y)
-    ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })
-    const over = ends.length ? Math.max(0, ends[ends.length - 1].y - (STRIP - 26)) : 0
-    context.font = `600 11px ${theme.font}`
-    context.textAlign = "left"
-    for (const end of ends) {
-      context.fillStyle = end.color
-      context.fillRect(this.stripX(header.steps.length - 1) + 5, end.y - over - 4, 8, 3)
-      context.fillStyle = theme.muted
-      context.fillText(end.name, this.stripX(header.steps.length - 1) + 16, end.y - over + 1, 46)
-    }
-  }
-
-  drawEvents(context, top, bottom) {
-    for (const event of this.header.events) {
-      const x = this.stripX(framePosition(this.header.steps, event.step))
-      context.fillStyle = event.alert ? "#D55E00" : this.theme.muted
-      context.beginPath()
-      context.moveTo(x - 4, bottom + 1)
-      context.lineTo(x + 4, bottom + 1)
-      context.lineTo(x, bottom - 6)
-      context.closePath()
-      context.fill()
-    }
-  }
-
-  seekAt(event) {
-    const at = event.clientX - this.strip.getBoundingClientRect().left
-    const share = (at - this.stripX(0)) / (this.stripX(this.header.steps.length - 1) - this.stripX(0))
-    this.transport.seek(Math.min(Math.max(share, 0), 1) * this.transport.last)
   }
 
   hover(event) {

@@ -13,7 +13,8 @@ from probes.figures import style
 from probes.figures.layer_bands import quantiles
 from probes.schema import LIVING_REGIMES, STATISTICS
 
-NAMED = 6  # deeper networks have their layers numbered instead: names would overlap
+TICKS = 8  # layers with a number under them
+NAMED = 4  # deeper networks have their layers numbered instead: names would overlap
 
 
 def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int) -> go.Figure:
@@ -34,8 +35,10 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
         1, len(statistics) + 1,
     )  # fmt: skip
     figure.update_yaxes(title_text="living share of neurons", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
-    names = [style.text(name) for name in layers] if len(layers) <= NAMED else [str(i + 1) for i in range(len(layers))]
-    figure.update_xaxes(title_text="layer", tickvals=np.arange(len(layers)), ticktext=names, showgrid=False)
+    named = len(layers) <= NAMED
+    shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
+    names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
+    figure.update_xaxes(title_text="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)
     figure.update_xaxes(range=[-0.6, len(layers) - 0.4])
     alt = f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step {step}"
     return style.finish(figure, 262, alt).update_layout(hovermode="closest", margin_t=12, showlegend=False)
@@ -44,7 +47,7 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
 def _panel(figure: go.Figure, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
     for layer, color in enumerate(colors):
         row = part.loc[layer]
-        for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8)):
+        for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8 if len(colors) <= TICKS else 4)):
             ends = np.array([row[low], row[high]], np.float32)
             line = {"color": color, "width": width}
             figure.add_trace(
@@ -54,7 +57,7 @@ def _panel(figure: go.Figure, part: pd.DataFrame, colors: Sequence[str], column:
         go.Scatter(
             x=np.arange(len(colors)), y=part["p50"].to_numpy(np.float32), mode="lines+markers",
             line={"color": style.AXIS, "width": 1, "dash": "dot"},
-            marker={"color": list(colors), "size": 9, "line": {"width": 1, "color": "white"}},
+            marker={"color": list(colors), "size": 9 if len(colors) <= TICKS else 6, "line": {"width": 1, "color": "white"}},
             customdata=part[["p05", "p95"]].to_numpy(np.float32),
             hovertemplate="median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>",
         ),

@@ -67,12 +67,12 @@ _SHOWN = ("mean", "variance", "spread")
 def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int, exact: int | None = None) -> Frames:
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
-    `exact` is a recorded step that must be among the frames as it was recorded, where others may be means of
+    The first step, the last and `exact` are among the frames as they were recorded, where others may be means of
     several steps. Runs of up to RAW_STEPS recorded steps are exact throughout.
     """
     recorded = np.asarray(run.steps)
     wanted = spaced_steps(recorded, frames)
-    single = [] if exact is None else [int(np.searchsorted(recorded, exact))]
+    single = sorted({0, len(recorded) - 1} | ({int(np.searchsorted(recorded, exact))} if exact is not None else set()))
     if len(recorded) <= RAW_STEPS:
         return _read(run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded)
     parts = [_read(run, layer, neurons, recorded[[i]], None, recorded[i : i + 1]) for i in single]

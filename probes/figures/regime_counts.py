@@ -40,15 +40,18 @@ def regime_counts(
         for code in present:
             regime = names[code]
             count = part[f"regime_{code}"].to_numpy(float)
-            figure.add_trace(
-                go.Scatter(
-                    x=part["step"].to_numpy(), y=(count / total).astype(np.float32), name=regime.name, legendgroup=regime.name,
-                    showlegend=layer == 0, stackgroup=f"layer{layer}", mode="lines" if len(part) > 1 else "markers",
-                    line={"width": 0.5, "color": regime.color}, fillcolor=style.translucent(regime.color, 0.85),
-                    customdata=count.astype(np.int64), hovertemplate="%{y:.1%} (%{customdata})",
-                ),
-                layer // columns + 1, layer % columns + 1,
-            )  # fmt: skip
+            shared = {
+                "x": part["step"].to_numpy(), "y": (count / total).astype(np.float32), "name": regime.name,
+                "legendgroup": regime.name, "showlegend": layer == 0,
+                "customdata": count.astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
+            }  # fmt: skip
+            if len(part) > 1:
+                area = {"line": {"width": 0.5, "color": regime.color}, "fillcolor": style.translucent(regime.color, 0.85)}
+                trace = go.Scatter(stackgroup=f"layer{layer}", mode="lines", **area, **shared)
+            else:
+                trace = go.Bar(marker={"color": regime.color}, width=0.5, **shared)
+            figure.add_trace(trace, layer // columns + 1, layer % columns + 1)
+    figure.update_layout(barmode="stack")
     figure.update_yaxes(title_text="share of neurons", col=1)
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_xaxes(title_text="step", row=rows)

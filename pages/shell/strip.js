@@ -1,0 +1,110 @@
+// The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor. Drag to scrub.
+
+const STRIP_HEIGHT = 92
+
+class Strip {
+  constructor(canvas, replay) {
+    this.canvas = canvas
+    this.replay = replay
+    this.width = 0
+    let dragging = false
+    canvas.onpointerdown = (event) => {
+      canvas.setPointerCapture(event.pointerId)
+      dragging = true
+      this.seekAt(event)
+    }
+    canvas.onpointermove = (event) => dragging && this.seekAt(event)
+    canvas.onpointerup = () => { dragging = false }
+  }
+
+  x(position) {
+    return 46 + (position / Math.max(this.replay.header.steps.length - 1, 1)) * (this.width - 46 - 64)
+  }
+
+  draw() {
+    const { theme, header } = this.replay
+    const context = fitCanvas(this.canvas, this.width, STRIP_HEIGHT)
+    const top = 8, bottom = STRIP_HEIGHT - 24
+    let high = 0
+    header.layers.forEach((_, i) => this.replay.arrays[`information.${i}`].forEach((v) => { if (v > high) high = v }))
+    if (!(high > 0)) high = 1
+    const y = (value) => bottom - (Math.max(value, 0) / high) * (bottom - top)
+    context.font = `11px ${theme.font}`
+    context.fillStyle = theme.muted
+    context.textAlign = "right"
+    context.fillText("0", 38, bottom + 3)
+    context.fillText(formatNumber(high), 38, top + 6)
+    context.strokeStyle = theme.faint
+    context.beginPath()
+    for (const v of [0, high]) {
+      context.moveTo(this.x(0), y(v) + 0.5)
+      context.lineTo(this.x(header.steps.length - 1), y(v) + 0.5)
+    }
+    context.stroke()
+    context.textAlign = "center"
+    for (const tick of stepTicks(header.steps, (p) => this.x(p))) context.fillText(formatShort(tick.step), tick.x, STRIP_HEIGHT - 8)
+    context.textAlign = "left"
+    context.fillText("step", this.width - 34, STRIP_HEIGHT - 8)
+    this.drawSeries(context, y)
+    this.drawEvents(context, top, bottom)
+    const at = this.x(this.replay.transport.position)
+    context.strokeStyle = theme.accent
+    context.lineWidth = 2
+    context.beginPath()
+    context.moveTo(at, top - 6)
+    context.lineTo(at, bottom)
+    context.stroke()
+  }
+
+  drawSeries(context, y) {
+    const { header, theme } = this.replay
+    const ends = []
+    header.layers.forEach((layer, index) => {
+      const values = this.replay.arrays[`information.${index}`]
+      context.strokeStyle = OKABE_ITO[layer.index % OKABE_ITO.length]
+      context.lineWidth = 1.75
+      context.beginPath()
+      let open = false
+      values.forEach((value, i) => {
+        if (!Number.isFinite(value)) { open = false; return }
+        if (open) context.lineTo(this.x(i), y(value))
+        else context.moveTo(this.x(i), y(value))
+        open = true
+      })
+      context.stroke()
+      const last = values[values.length - 1]
+      if (Number.isFinite(last)) ends.push({ y: Math.max(y(last), 10), name: layer.name, color: context.strokeStyle })
+    })
+    ends.sort((a, b) => a.y - b.y)
+    ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })
+    const over = ends.length ? Math.max(0, ends[ends.length - 1].y - (STRIP_HEIGHT - 26)) : 0
+    context.font = `600 11px ${theme.font}`
+    context.textAlign = "left"
+    for (const end of ends) {
+      context.fillStyle = end.color
+      context.fillRect(this.width - 59, end.y - over - 4, 8, 3)
+      context.fillStyle = theme.muted
+      context.fillText(end.name, this.width - 48, end.y - over + 1, 46)
+    }
+  }
+
+  drawEvents(context, top, bottom) {
+    for (const event of this.replay.header.events) {
+      const x = this.x(framePosition(this.replay.header.steps, event.step))
+      context.fillStyle = event.alert ? "#D55E00" : this.replay.theme.muted
+      context.beginPath()
+      context.moveTo(x - 4, bottom + 1)
+      context.lineTo(x + 4, bottom + 1)
+      context.lineTo(x, bottom - 6)
+      context.closePath()
+      context.fill()
+    }
+  }
+
+  seekAt(event) {
+    const at = event.clientX - this.canvas.getBoundingClientRect().left
+    const share = (at - this.x(0)) / (this.x(this.replay.header.steps.length - 1) - this.x(0))
+    this.replay.transport.seek(Math.min(Math.max(share, 0), 1) * this.replay.transport.last)
+  }
+}
+
