@@ -107,7 +107,11 @@ def buckets(slab: Slab, width: int) -> Slab:
     `step` is the first step of the bucket, `regime` that of its last step. What is absent is left out of the
     mean; a bucket in which it is always absent has none. NaN spreads: a broken neuron stays visible.
     """
-    starts = np.arange(0, slab.steps.size, width)
+    return buckets_at(slab, np.arange(0, slab.steps.size, width))
+
+
+def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
+    """`buckets` that begin at the given positions of `slab.steps`."""
     sizes = np.diff(np.append(starts, slab.steps.size))
     columns: dict[str, np.ndarray] = {}
     present: dict[str, np.ndarray] = {}

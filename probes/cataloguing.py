@@ -42,7 +42,7 @@ def catalog(folder: str | Path) -> pd.DataFrame:
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         rows.append(row)
     rows.sort(key=lambda row: row["created"] or "", reverse=True)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)  # None stays None: an absent error is not a number
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from probes import manifest
-from probes.blocks import REGIME, Slab, buckets, filled
+from probes.blocks import REGIME, Slab, buckets, column_rank, filled
 from probes.cataloguing import catalog
 from probes.folding import pyramid_name
 from probes.grid import Level
@@ -99,9 +99,13 @@ class Run:
         return manifest.status(self.manifest)
 
     @property
+    @_reading
     def statistics(self) -> list[str]:
         """Names of the stored statistics, in the registry's order."""
-        return list(self.manifest.get("statistics") or [])
+        known = set(self.manifest.get("statistics") or [])
+        if self.manifest.get("status") == "running" and self._raw.parts:  # a killed writer may not have come to its manifest
+            known |= set(self._raw.file(self._raw.parts[-1]).columns) - {REGIME}
+        return sorted(known, key=column_rank)
 
     @property
     @_reading

@@ -3,8 +3,9 @@
 Synchronous and single-threaded; `recorder.Recorder` calls it from its background thread. Every write is a task
 of its own that is forgotten when done, so a write that failed (disk full) is tried again and nothing doubles.
 
-`neurons/` is the truth and is written first; `layers/` and `pyramid/` are derived from it, and a reader
-computes what is not there yet. What was folded is deleted one batch later, when no reader can still be listing it.
+Plain rows are written before the statistics of their steps. `neurons/` is the truth; `layers/` and `pyramid/` are
+derived from it, and a reader computes what is not there yet. What was folded is deleted one batch later, when no
+reader can still be listing it.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ class Writer:
 
     def submit(self, batch: Batch) -> None:
         """Queue a batch; `run` writes it."""
+        for name, pieces in batch.rows.items():
+            self._tasks.append(partial(self._write_rows, name, rows.gather(name, pieces)))
+            self._tasks.append(partial(self._fold, name))
         slabs = [self._slab(layer, chunks) for layer, chunks in sorted(_by_layer(batch.chunks).items())]
         while slabs:
             steps = np.unique(np.concatenate([slab.steps for slab in slabs]))[: self._block_left]
@@ -84,9 +88,6 @@ class Writer:
             else:
                 self._close_block()
             slabs = [slab.between(last + 1, int(slab.steps[-1])) for slab in slabs if slab.steps[-1] > last]
-        for name, pieces in batch.rows.items():
-            self._tasks.append(partial(self._write_rows, name, rows.gather(name, pieces)))
-            self._tasks.append(partial(self._fold, name))
 
     def run(self) -> None:
         """Do what is queued, then write the manifest. Raises OSError at the first write that fails; call again to go on."""

@@ -1,0 +1,115 @@
+"""Command line: `python -m probes ls FOLDER | show RUN [--json] | check RUN | compact RUN`.
+
+Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from probes import manifest
+from probes.check import check
+from probes.folding import LOCAL
+from probes.maintenance import compact
+from probes.manifest import Lock, RunError
+from probes.overview import layer_rows
+from probes.run import Run, catalog
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m probes", description="Look at run logs and put them in order.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
+    show = commands.add_parser("show", help="what each layer of a run is doing at its last step")
+    show.add_argument("run")
+    show.add_argument("--json", action="store_true", help="one JSON value on stdout")
+    commands.add_parser("check", help="verify every row of a run").add_argument("run")
+    commands.add_parser("compact", help="fold small files, write what a killed run left out").add_argument("run")
+    options = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    try:
+        if options.command == "ls":
+            return _ls(options.folder, console)
+        if options.command == "show":
+            return _show(options.run, options.json, console)
+        if options.command == "check":
+            return _check(options.run, console)
+        return _compact(options.run, console)
+    except (RunError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _ls(folder: str, console: Console) -> int:
+    table = Table("run", "status", "steps", "layers", "neurons", "living share", "scores", box=None)
+    for row in catalog(folder).to_dict("records"):
+        if row["error"]:
+            table.add_row(row["name"], row["status"], row["error"])
+            continue
+        living = " ".join("-" if share is None else f"{share:.2f}" for share in row["living_share"])
+        scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))  # held-out scores first
+        scores = "  ".join(f"{key} {_number(score['value'])}" for key, score in scored[:4])
+        table.add_row(row["name"], row["status"], *(str(row[key]) for key in ("steps", "layers", "neurons")), living, scores)
+    console.print(table)
+    return 0
+
+
+def _show(path: str, as_json: bool, console: Console) -> int:
+    run = Run(path)
+    layers = layer_rows(run)
+    steps = run.steps
+    head = {"run": run.name, "status": run.status, "steps": int(steps.size), "last_step": int(steps[-1]) if steps.size else None}
+    if as_json:
+        print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
+        return 0
+    console.print(f"{run.name}: {run.status}, {steps.size} recorded steps" + (f", the last is {steps[-1]}" if steps.size else ""))
+    heads = ("layer", "neurons", "living share", "rate (nats)", "information (nats)", "contraction", "half-life (t)", "regimes")
+    table = Table(*heads, box=None)
+    for row in layers:
+        numbers = [_number(row[key]) for key in ("living_share", "rate", "information", "contraction", "half_life")]
+        regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
+        table.add_row(row["layer"], str(row["neurons"]), *numbers, regimes)
+    console.print(table)
+    return 0
+
+
+def _check(path: str, console: Console) -> int:
+    if not Path(path).is_dir():
+        raise RunError(f"{path} is not a folder: name the folder of a run")
+    findings = check(path)
+    for finding in findings:
+        console.print(f"{finding.level}: {finding.where}: {finding.what}", soft_wrap=True)
+    errors = sum(finding.level == "error" for finding in findings)
+    console.print(f"{path}: {errors} errors, {len(findings) - errors} notes" if findings else f"{path}: all is as it should be")
+    return 1 if errors else 0
+
+
+def _compact(path: str, console: Console) -> int:
+    state = manifest.read(LOCAL, path)
+    folder = Path(path)
+    before = sum(1 for _ in folder.rglob("*.parquet"))
+    lock = Lock(folder)
+    try:
+        if state["status"] == "running":  # nobody holds the lock: its writer is gone
+            state["status"] = "crashed"
+        compact(folder, state)
+    finally:
+        lock.release()
+    console.print(f"{path}: {before} files before, {sum(1 for _ in folder.rglob('*.parquet'))} now")
+    return 0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What each layer of a run is doing at its last step, in a handful of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from probes.diagnostics import contraction, half_life
+from probes.run import Run
+from probes.schema import LIVING_REGIMES, REGIMES
+
+
+def layer_rows(run: Run) -> list[dict[str, Any]]:
+    """One dict a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats, summed over
+    neurons), contraction (median), half_life (median, in t). None for what the run has not recorded.
+    """
+    rows = []
+    last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
+    stride = run.config.get("stride", 1)
+    for index, layer in enumerate(run.layers):
+        row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
+        row |= dict.fromkeys(("living_share", "rate", "information", "contraction", "half_life"))
+        if index in last.index:
+            summary = last.loc[index].to_dict()
+            counts = {regime.code: int(summary[f"regime_{regime.code}"]) for regime in REGIMES}
+            row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
+            row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
+            for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
+                if column in summary:
+                    row[name] = float(summary[column]) * layer["neurons"]
+            if "variance_p50" in summary:
+                row["contraction"] = float(contraction(summary["variance_p50"]))
+            if "persistence_p50" in summary and np.isfinite(summary["persistence_p50"]):
+                row["half_life"] = float(half_life(summary["persistence_p50"], stride))
+        rows.append(row)
+    return rows
