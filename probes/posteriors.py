@@ -27,8 +27,8 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     inputs, neurons = part["input"].nunique(), part["neuron"].nunique()
     if not len(part) or len(part) != inputs * neurons:
         raise ValueError(f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons")
-    return tuple(part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))  # type:
-    ignore[return-value]
+    mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
+    return mu, sigma
 
 
 class MutualInformation(NamedTuple):
