@@ -264,10 +264,10 @@ class _Posterior:
         rest = self.rows.mean(centred)
         return _Centred(base, rest, self.mean_square(centred) - rest * rest)
 
-    def count_of(self, compare: Any, value: Tensor, limit: Tensor | float) -> Tensor:
+    def count_of(self, compare: Any, value: Tensor, limit: Any) -> Tensor:
         """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a boolean first."""
         if len(value) == 1:
-            return compare(value[0], limit).float() * self.rows.count
+            return compare(value[0], limit, out=torch.empty_like(value[0])) * self.rows.count
         out = self.scratch if value.shape == self.scratch.shape else torch.empty_like(value)
         return self.rows.ones @ compare(value, limit, out=out)
 
@@ -276,7 +276,7 @@ class _Posterior:
         count = self.rows.count
         if limits is not None:
             low, high = limits[0] * (1 + LIMIT_TOLERANCE), limits[1] * (1 - LIMIT_TOLERANCE)
-            means["clamp_share"] = self.count_of(torch.ne, self.sigma, self.sigma.clamp(low, high)) / count.clamp_min(1)
+            means["clamp_share"] = self.count_of(_outside, self.sigma, (low, high)) / count.clamp_min(1)
         return _Sums(count, self.centred(self.mu), means, torch.zeros_like(count))
 
     def whiten(self, sums: _Sums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
@@ -320,3 +320,8 @@ class _Posterior:
             sigma, log_sigma = sigma / self.prior_sigma, log_sigma - self.prior_sigma.log()
         kl = 0.5 * (r * r + (sigma * sigma - 1)) - log_sigma
         return (kl if past is None else kl + past).reshape(self.rows.shape).sum(2)
+
+
+def _outside(value: Tensor, limits: tuple[float, float], out: Tensor) -> Tensor:
+    """1 where `value` is not strictly between the limits, else 0, in `out`."""
+    return torch.ne(torch.clamp(value, *limits, out=out), value, out=out)

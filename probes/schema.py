@@ -198,8 +198,8 @@ _ALL = [
         "Lower end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed "
-        "neurons.",
+        caveat="Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half of the inputs "
+        "take part).",
         nullable=True,
         colors="diverging",
     ),
@@ -212,8 +212,8 @@ _ALL = [
         "Upper end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for independent Gaussian pairs of one noise; too narrow where origins overlap in time, and for mixed "
-        "neurons.",
+        caveat="Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half of the inputs "
+        "take part).",
         nullable=True,
         colors="diverging",
     ),
