@@ -10,6 +10,7 @@ from probes.figures import regime_counts, scalar_curves
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
+ALERTS_HEIGHT = 420  # pixels: about as high as the map beside them
 OBJECTIVE = ("loss", "nll", "nll_joint")
 
 state.guard()
@@ -65,15 +66,31 @@ def explanation(neuron: tuple[int, int] | None) -> None:
         st.caption(values)
 
 
+def go_to(at: int) -> None:
+    """Move the cursor of all pages."""
+    url.put("step", reading.recorded_step(opened.run.steps, at))
+
+
 def alert_list() -> None:
     """What went wrong, in order, each with its step and what to do."""
-    st.markdown("**Alerts**")
+    alerts = reading.alerts(opened.stamp, opened.run)
+    st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
     if opened.run.status == "crashed":
-        st.markdown(
-            f":red-badge[crashed] The run stopped without saying so; the last recorded step is {int(opened.run.steps[-1]):,}."
-        )
-    else:
+        st.markdown(f":red-badge[crashed] The run stopped without saying so, after step {int(opened.run.steps[-1]):,}.")
+    elif alerts.empty:
         st.caption("Nothing to report.")
+    for place, alert in enumerate(alerts.itertuples()):
+        with st.container(gap="xsmall"):
+            st.button(
+                f"Go to step {alert.step:,}",
+                key=f"alert_{place}",
+                on_click=go_to,
+                args=(alert.step,),
+                type="tertiary",
+                icon=":material/arrow_forward:",
+            )
+            st.markdown(url.plain(alert.text))
+            st.caption(url.plain(alert.advice))
 
 
 def distributions() -> None:
@@ -85,7 +102,10 @@ def distributions() -> None:
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
         components.regimes(views.regimes_payload(opened, chosen, step if url.get("step") else None), "regime_map", moved, picked)
         explanation(chosen)
-    with narrow, st.container(border=True):
+    with (
+        narrow,
+        st.container(border=True, height=ALERTS_HEIGHT if len(reading.alerts(opened.stamp, opened.run)) > 2 else "content"),
+    ):
         alert_list()
     figure = regime_counts(reading.summary(opened.stamp, opened.run), opened.names, step=step, axis=axis)
     figure_card("**Regimes over steps** · share of each layer's neurons", figure, "regime_counts")

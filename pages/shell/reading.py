@@ -81,6 +81,12 @@ def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def alerts(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """What went wrong, in order of step: step, layer, kind, count, neurons, text, advice."""
+    return _run.alerts()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
     """Every neuron of every layer at one step."""
     return _run.at(step)

@@ -119,14 +119,14 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
 
 
 def event_ticks(opened: Opened) -> list[dict[str, Any]]:
-    """Steps at which something was done to the network, one tick a step, thinned evenly if they are many."""
-    table = opened.run.events()
-    if table.empty:
-        return []
-    steps = np.unique(table["step"].to_numpy())
-    if len(steps) > EVENT_TICKS:
-        steps = steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
-    return [{"step": int(step), "alert": False} for step in steps]
+    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
+    alerts = np.unique(reading.alerts(opened.stamp, opened.run)["step"].to_numpy(np.int64))
+    events = np.unique(opened.run.events()["step"].to_numpy(np.int64))
+    return [
+        {"step": int(step), "alert": alert}
+        for alert, steps in ((False, events), (True, alerts))
+        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
+    ]
 
 
 def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None) -> bytes:

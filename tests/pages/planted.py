@@ -10,12 +10,12 @@ from probes import Recorder
 
 
 def write_run(
-    folder: Path, *, layers: int = 3, neurons: int = 24, steps: int = 120, dead_from: int | None = None, seed: int = 0,
-    status: str = "finished", drop: tuple[str, ...] = (), names: list[str] | None = None, created: str | None = None,
+    folder: Path, *, layers: int = 3, neurons: int = 24, steps: int = 120, dead_from: int | None = None, broken_at: int | None = None, seed: int = 0,
+    status: str = "finished", drop: tuple[str, ...] = (), names: list[str] | None = None,
 ) -> Path:  # fmt: skip
     """Neurons that start at the prior and contract, deeper layers later; layers from `dead_from` on stay dead.
 
-    `drop` leaves statistics out. kl = information + mismatch holds in every row.
+    From step `broken_at` on, neuron 0 of the first layer is not a number. `drop` leaves statistics out. kl = information + mismatch holds in every row.
     """
     random = np.random.default_rng(seed)
     time = np.arange(1, steps + 1)
@@ -25,6 +25,8 @@ def write_run(
     ) as recorder:
         for layer in range(layers):
             statistics = _layer(random, time, neurons, layer, dead=dead_from is not None and layer >= dead_from)
+            if layer == 0 and broken_at is not None:
+                statistics["variance"][time >= broken_at, 0] = np.nan
             recorder.record_block(time, layer, {name: values for name, values in statistics.items() if name not in drop})
         for step in time:
             recorder.scalar(int(step), "loss", float(1.2 / np.sqrt(step) + 0.5), split="train")
