@@ -89,7 +89,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 class OneLine(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage of every flag."""
+    """A parser that takes whole flags alone and whose errors are one line, without the usage of every flag."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -113,7 +116,8 @@ class Display:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bar.stop()
+        if self.bar.live.is_started:
+            self.bar.stop()
 
     def __call__(self, progress: Progress) -> None:
         self.bar.start()  # not before there is something to show: an error is one line

@@ -25,7 +25,7 @@ from vdn.control import (
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import Posterior, VariationalNeurons
 from vdn.objective import ramp
-from vdn.priors import AutoregressivePrior, ar_penalty, ar_sigma_from_band
+from vdn.priors import ar_penalty, ar_sigma_from_band, kl_floor
 
 SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the threshold of the regimes)
 
@@ -48,8 +48,8 @@ def spread_groups(text: str, neurons: int) -> Tensor:
 def above_floor(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
     """(KL - floor)/K, (rows, N) nats, of the rows that stand under the layer's prior: what a thermostat may steer."""
     kl = posterior.kl.detach()
-    if isinstance(layer.prior, AutoregressivePrior):
-        kl = kl[: len(kl) // 2] - layer.latent_dim * layer.prior.floor().detach()
+    if posterior.phi is not None:
+        kl = kl[: len(kl) // 2] - layer.latent_dim * kl_floor(posterior.phi.detach())
     return kl / layer.latent_dim
 
 

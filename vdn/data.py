@@ -92,7 +92,8 @@ def split_rows(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
         raise DataError(f"the shares of a split sum to at most 1, these are {text}")
     first = int(rows * parts[0])
     second = first + int(rows * parts[1])
-    return first, second, min(rows, second + round(rows * parts[2]))
+    whole = sum(parts) > 1 - 1e-9  # then no row is lost to rounding
+    return first, second, rows if whole else second + int(rows * parts[2])
 
 
 @dataclass

@@ -39,8 +39,8 @@ class TrendSeasonalEncoder(nn.Module):
 
     def __init__(self, inputs: int, width: int, kernel: int = 25) -> None:
         super().__init__()
-        if kernel % 2 == 0 or kernel > 2 * inputs:
-            raise ValueError(f"the moving average needs an odd kernel shorter than two windows of {inputs}, this is {kernel}")
+        if kernel % 2 == 0:
+            raise ValueError(f"the moving average needs an odd kernel, this is {kernel}")
         self.kernel = kernel
         self.trend, self.seasonal = nn.Linear(inputs, width), nn.Linear(inputs, width, bias=False)
 

@@ -21,9 +21,8 @@ from probes.schema import LIVING_REGIMES
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task
 from vdn.network import Output, VariationalNetwork
-from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior, VariationalNeurons
+from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
-from vdn.priors import AutoregressivePrior
 from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
 from vdn.trainer import load_run
 
@@ -179,7 +178,7 @@ def new_pool(task: Task) -> Moments:
     return Moments(n_series=n_series, sigma_limits=(SIGMA_MIN, SIGMA_MAX))
 
 
-def observe(pool: Moments, posterior: Posterior, layer: VariationalNeurons, batch: Batch) -> None:
+def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:
     """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with them.
 
     Under an autoregressive prior only rows with a past count: predecessors stand under another prior.
@@ -190,13 +189,13 @@ def observe(pool: Moments, posterior: Posterior, layer: VariationalNeurons, batc
         return
     half = len(mu) // 2
     series = batch.series.repeat_interleave(half // len(batch.series))  # rows of draws: b S + s
-    if isinstance(layer.prior, AutoregressivePrior):
+    if posterior.phi is not None:
         spread = sigma.expand_as(mu)
         pool.update(
             mu[:half],
             spread[:half],
             kl=posterior.kl[:half].detach(),
-            phi=layer.prior.phi.detach(),
+            phi=posterior.phi.detach(),
             previous_mu=mu[half:],
             previous_sigma=spread[half:],
             series=series,
@@ -218,8 +217,8 @@ def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, see
         batch = task.batch(split, index.to(device), task.pairs)
         output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
         pools = pools or [new_pool(task) for _ in output.posteriors]
-        for pool, posterior, layer in zip(pools, output.posteriors, network.neuron_layers, strict=bool(pools)):
-            observe(pool, posterior, layer, batch)
+        for pool, posterior in zip(pools, output.posteriors, strict=True):
+            observe(pool, posterior, batch)
     return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
 
 

@@ -24,9 +24,9 @@ Pooling = Literal["mean", "sum", "sum_sqrt"]
 class Posterior(NamedTuple):
     """What a layer of variational neurons computed for one batch.
 
-    mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N) draws
-    pooled over K; kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, or None;
-    log_sigma: natural log of sigma, as sigma was computed from it.
+    mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N) draws pooled;
+    kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, and phi (N,), the persistence that the
+    prior expects, both None where there is no past; log_sigma: natural log of sigma, as sigma was computed from it.
     """
 
     mu: Tensor
@@ -37,6 +37,7 @@ class Posterior(NamedTuple):
     activation: Tensor
     kl: Tensor
     past: Tensor | None
+    phi: Tensor | None
     log_sigma: Tensor
 
 
@@ -125,7 +126,9 @@ class VariationalNeurons(nn.Module):
             raise ValueError(f"noise must have shape (S, B, N, K) = {shape}, this is {tuple(noise.shape)}")
         z = torch.addcmul(mu, sigma, noise)
         local = self.prior(mu, sigma, log_sigma, prior_context)
-        return Posterior(mu, sigma, local.prior_mu, local.prior_sigma, z, self.pool(z), local.kl, local.past, log_sigma)
+        return Posterior(
+            mu, sigma, local.prior_mu, local.prior_sigma, z, self.pool(z), local.kl, local.past, local.phi, log_sigma
+        )
 
 
 class LocalDecoder(nn.Module):

@@ -23,13 +23,15 @@ class LocalKL(NamedTuple):
     """KL of a layer's posteriors against their prior, with the prior itself.
 
     kl: (B, N) nats, summed over latent dimensions; prior_mu, prior_sigma: broadcastable to (B, N, K);
-    past: (B, N) nats, the part that the uncertainty of the predecessor costs, or None where there is no past.
+    past: (B, N) nats, the part that the uncertainty of the predecessor costs; phi: (N,) persistence that the prior expects; both
+    None where there is no past.
     """
 
     kl: Tensor
     prior_mu: Tensor
     prior_sigma: Tensor
-    past: Tensor | None
+    past: Tensor | None = None
+    phi: Tensor | None = None
 
 
 def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor) -> Tensor:
@@ -42,16 +44,20 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor
     return 0.5 * (r * r + ratio * ratio - 1) - torch.log(ratio)
 
 
+def kl_floor(phi: Tensor) -> Tensor:
+    """Least KL per latent dimension under a persistent prior, both posteriors following one law: 1/2 ln(1 + phi^2), nats."""
+    return 0.5 * torch.log1p(phi * phi)
+
+
 class StandardNormalPrior(nn.Module):
     """Normal(0, 1) for every latent dimension, whatever the past."""
 
     def forward(self, mu: Tensor, sigma: Tensor, log_sigma: Tensor, context: PriorContext = None) -> LocalKL:
         """KL of Normal(mu, sigma^2), mu (B, N, K), sigma and its log broadcastable to it; `context` is ignored."""
-        zero = mu.new_zeros(())
         # All that depends on sigma alone is one small table when sigma does not depend on the input: mu is touched once.
         of_sigma = 0.5 * (sigma * sigma - 1) - log_sigma
         kl = torch.addcmul(of_sigma, mu, mu, value=0.5).sum(-1)
-        return LocalKL(kl, zero, zero + 1, None)
+        return LocalKL(kl, mu.new_zeros(()), mu.new_ones(()))
 
 
 class AutoregressivePrior(nn.Module):
@@ -69,6 +75,7 @@ class AutoregressivePrior(nn.Module):
         table = torch.as_tensor(phi, dtype=torch.get_default_dtype()).expand(neurons).clone()
         if not bool((table.abs() < 1).all()):
             raise ValueError(f"phi must lie in (-1, 1), this is {phi}")
+        self.stationary = StandardNormalPrior()
         self.raw_phi = nn.Parameter(torch.atanh(table.clamp(-PHI_LIMIT, PHI_LIMIT)), requires_grad=learned)
 
     @property
@@ -76,19 +83,13 @@ class AutoregressivePrior(nn.Module):
         """(N,) persistence that the prior expects of each neuron."""
         return torch.tanh(self.raw_phi).clamp(-PHI_LIMIT, PHI_LIMIT)
 
-    def floor(self) -> Tensor:
-        """(N,) least KL per latent dimension when both posteriors follow one law: 1/2 ln(1 + phi^2), nats."""
-        return 0.5 * torch.log1p(self.phi**2)
-
     def forward(self, mu: Tensor, sigma: Tensor, log_sigma: Tensor, context: PriorContext = None) -> LocalKL:
         """Expected KL of Normal(mu, sigma^2), mu (B, N, K), given the past in `context` (see `PriorContext`).
 
         Raises ValueError when `context` is "pairs" and B is odd.
         """
-        zero = mu.new_zeros(())
         if context is None:
-            of_sigma = 0.5 * (sigma * sigma - 1) - log_sigma
-            return LocalKL(torch.addcmul(of_sigma, mu, mu, value=0.5).sum(-1), zero, zero + 1, torch.zeros_like(mu[..., 0]))
+            return self.stationary(mu, sigma, log_sigma)
         phi = self.phi[:, None]
         innovation = 1 - phi * phi  # (N, 1) variance of the prior given the past
         if context == "pairs":
@@ -106,7 +107,7 @@ class AutoregressivePrior(nn.Module):
             past = (phi**2 * before_sigma**2 / (2 * innovation)).expand_as(mu)
         residual = mu - prior_mu
         kl = 0.5 * ((residual * residual + sigma * sigma) / prior_variance - 1 + torch.log(prior_variance)) - log_sigma + past
-        return LocalKL(kl.sum(-1), prior_mu, prior_variance.sqrt(), past.sum(-1))
+        return LocalKL(kl.sum(-1), prior_mu, prior_variance.sqrt(), past.sum(-1), phi[:, 0])
 
 
 Prior = StandardNormalPrior | AutoregressivePrior

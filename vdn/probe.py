@@ -6,6 +6,7 @@ Loads our own checkpoint and hands it to `probes.experiments`, which knows nothi
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -101,6 +102,7 @@ def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress
         arguments.draws,
         bench.seed,
         groups=examples.groups,
+        workers=arguments.workers,
         progress=progress,
     )
     neurons = bench.statistics()
@@ -130,7 +132,9 @@ def add_command(commands: Any) -> None:
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
         return one
 
-    add("ablation", "each neuron silenced: effect on the scores", 2000, 2)
+    ablation = add("ablation", "each neuron silenced: effect on the scores", 2000, 2)
+    cores = os.cpu_count() or 1
+    ablation.add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
 
 
 def positive(text: str) -> int:

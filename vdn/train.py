@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes import Recorder
+from probes import Recorder, Run
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
 from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores
@@ -94,7 +94,7 @@ class Watcher:
     def _observe(self, layer: int, done: Step) -> dict[str, Tensor]:
         pool = new_pool(self.trainer.task)
         posterior = done.output.posteriors[layer]
-        observe(pool, posterior, self.trainer.network.neuron_layers[layer], done.batch)
+        observe(pool, posterior, done.batch)
         statistics = pool.result() | done.columns[layer]
         if done.output.explained:
             statistics["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
@@ -275,7 +275,7 @@ def resume(run: Path, report: Callable[[Progress], None] | None = None) -> dict[
         torch.set_num_threads(config.threads)
     trainer = Trainer(config, load(config))
     trainer.restore(state)
-    if trainer.done >= trainer.steps:
+    if Run(run).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
     with Recorder.resume(run, trainer.done - 1) as recorder:
         return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))

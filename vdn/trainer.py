@@ -10,6 +10,7 @@ import dataclasses
 import math
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -195,7 +196,7 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
         raise ConfigError(f"{run} has no checkpoint {CHECKPOINT}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(state, dict) or not {"config", "step", "model"} <= state.keys():
         raise ConfigError(f"{path} is no checkpoint of this program")

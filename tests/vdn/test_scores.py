@@ -46,7 +46,10 @@ def test_nll(forecast):
 def test_crps_by_integration(forecast):
     y, mean, scale = forecast
     exact = torch.tensor(
-        [[crps_by_integration(y[b, h].item(), mean[:, b, h].numpy(), scale[:, b, h].numpy()) for h in range(H)] for b in range(B)],
+        [
+            [crps_by_integration(y[b, h].item(), mean[:, b, h].numpy(), scale[:, b, h].numpy()) for h in range(H)]
+            for b in range(B)
+        ],
         dtype=torch.float64,
     )
     torch.testing.assert_close(mixture_crps(y, mean, scale, "none"), exact, atol=1e-7, rtol=0)

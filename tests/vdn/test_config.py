@@ -1,0 +1,65 @@
+"""Configuration: ranges, TOML, the data sets' own values, lists of groups."""
+
+import pytest
+import torch
+
+from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
+from vdn.controller import spread_groups
+
+
+def test_data_sets_have_their_own_values():
+    assert (resolve(Config()).window, resolve(Config()).horizon, resolve(Config()).encoder) == (168, 24, "linear")
+    assert resolve(Config(data="csv:x.csv", horizon=7)).horizon == 7
+    assert resolve(Config(data="digits")).encoder == "mlp"
+    assert resolve(resolve(Config())) == resolve(Config())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "--steps must be at least 1"),
+        ({"sigma": "none"}, "--sigma is one of shared, per_neuron, input"),
+        ({"latent_dim": 3}, "--latent-dim is one of 1, 2, 4, 8, 16"),
+        ({"neurons": 2.5}, "--neurons takes int"),
+        ({"beta": "x"}, "--beta takes float"),
+        ({"lr": float("nan")}, "--lr must be at least 0"),
+        ({"phi": "0.5,1.0"}, "--phi takes numbers from -0.999 to 0.999"),
+        ({"c_min": "a"}, "numbers with commas"),
+        ({"neuron": 3}, "unknown setting 'neuron'"),
+    ],
+)
+def test_wrong_values_name_flag_and_range(values, message):
+    with pytest.raises(ConfigError, match=message):
+        from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Config(data="mnist"), "unknown data set 'mnist'"),
+        (Config(data="csv"), "unknown data set"),
+        (Config(data="digits", prior="autoregressive"), "needs series"),
+        (Config(data="diabetes", lam_ar=0.1), "needs series"),
+    ],
+)
+def test_what_does_not_go_together(config, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(config)
+
+
+def test_toml(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('data = "digits"\nsigma-init = 1\nlearn_phi = true\n')
+    config = from_dict(from_toml(path))
+    assert (config.data, config.sigma_init, config.learn_phi) == ("digits", 1.0, True)
+    path.write_text("data = ")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        from_toml(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        from_toml(tmp_path / "absent.toml")
+
+
+def test_groups_are_as_equal_as_can_be():
+    torch.testing.assert_close(spread_groups("0.1,0.3", 4), torch.tensor([0.1, 0.1, 0.3, 0.3]))
+    assert spread_groups("1,2,3", 8).tolist() == [1, 1, 1, 2, 2, 2, 3, 3]
+    assert spread_groups("0.5", 3).tolist() == [0.5] * 3

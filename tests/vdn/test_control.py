@@ -1,0 +1,211 @@
+"""Each control law over sequences of calls: bands, projection, homeostat, thermostat, sigma guard, AR share."""
+
+import math
+
+import pytest
+import torch
+
+from vdn.control import (
+    ArShareController,
+    BetaThermostat,
+    Homeostat,
+    band_penalty,
+    guard_sigma,
+    homeostat_scale,
+    mean_square,
+    mu2_band,
+    project_to_band,
+)
+from vdn.neuron import VariationalNeurons
+
+
+def layer_at(energy, k=1):
+    """A layer and inputs for which mu2 of every neuron is `energy` (N,)."""
+    torch.manual_seed(0)
+    layer = VariationalNeurons(6, len(energy), k).double()
+    h = torch.randn(400, 6).double()
+    with torch.no_grad():
+        mu2 = mean_square(layer.parameters_of(h)[0])
+        rows = (energy / mu2).sqrt().repeat_interleave(k)
+        layer.mean.weight.mul_(rows[:, None])
+        layer.mean.bias.mul_(rows)
+    return layer, h
+
+
+def energy_of(layer, h):
+    with torch.no_grad():
+        return mean_square(layer.parameters_of(h)[0])
+
+
+def test_bands():
+    low, high = mu2_band(4, 0.3)
+    torch.testing.assert_close(low, torch.full((4,), 0.24))
+    torch.testing.assert_close(high, torch.full((4,), 0.48))
+    low, _ = mu2_band(5, 0.1, lo=1.0, hi=2.0, mode="heterogeneous", spread=4.0)
+    torch.testing.assert_close(low, 0.1 * torch.tensor([0.25, 0.5, 1.0, 2.0, 4.0]))
+    assert torch.equal(mu2_band(3, 0.1, mode="heterogeneous", spread=0.5)[0], mu2_band(3, 0.1)[0])
+    torch.testing.assert_close(mu2_band(1, 0.8, lo=1, hi=1, mode="heterogeneous", spread=8.0)[0], torch.tensor([0.1]))
+    with pytest.raises(ValueError, match="target"):
+        mu2_band(3, 0.0)
+    with pytest.raises(ValueError, match="mode"):
+        mu2_band(3, 0.1, mode="both")
+
+
+def test_band_penalty():
+    mu2, low, high = torch.tensor([0.1, 0.5, 3.0]), torch.tensor([0.2, 0.2, 0.2]), torch.tensor([1.0, 1.0, 1.0])
+    assert band_penalty(mu2, low, high).item() == pytest.approx((0.5**2 + 2**2) / 3)
+    assert band_penalty(mu2, low, high, "absolute", weight_low=2, weight_high=0.5).item() == pytest.approx(
+        (2 * 0.01 + 0.5 * 4) / 3
+    )
+    tiny = torch.tensor([1e-5])
+    assert band_penalty(torch.zeros(1), tiny, tiny, eps=1e-3).item() == pytest.approx((1e-5 / 1e-3) ** 2)
+    with pytest.raises(ValueError, match="mode"):
+        band_penalty(mu2, low, high, "both")
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_projection_reaches_the_nearer_edge_at_once(k):
+    energy = torch.tensor([0.01, 0.3, 5.0]).double()
+    layer, h = layer_at(energy, k)
+    low, high = torch.full((3,), 0.24).double(), torch.full((3,), 0.48).double()
+    scale = project_to_band(layer, energy_of(layer, h), low, high)
+    torch.testing.assert_close(energy_of(layer, h), torch.tensor([0.24, 0.3, 0.48]).double())
+    torch.testing.assert_close(scale.square() * energy, energy_of(layer, h))
+    assert scale[1] == 1
+
+
+def test_projection_is_limited():
+    energy = torch.tensor([1e-9, 1e9]).double()
+    layer, h = layer_at(energy)
+    band = torch.ones(2).double()
+    torch.testing.assert_close(project_to_band(layer, energy_of(layer, h), band, band), torch.tensor([50, 0.02]).double())
+
+
+def test_homeostat_scale():
+    low, high = torch.tensor([0.2]), torch.tensor([0.8])
+
+    def at(value, **options):
+        return homeostat_scale(torch.tensor([value]), low, high, 0.5, **options).item()
+
+    assert at(0.1) == pytest.approx(2**0.25)
+    assert at(1.6) == pytest.approx(0.5**0.25)
+    assert at(0.3) == 1
+    assert at(0.3, inside="geometric") == pytest.approx((0.4 / 0.3) ** 0.25)
+    assert at(0.3, inside="arithmetic") == pytest.approx((0.5 / 0.3) ** 0.25)
+    assert at(0.0) == 1.5
+    assert at(1e9) == pytest.approx(1 / 1.5)
+
+
+@pytest.mark.parametrize("start", [30.0, 1 / 30])
+def test_homeostat_approaches_its_band_monotonely_and_stays(start):
+    """From 30 times above (or below) the band's edge: never crosses it, never turns back."""
+    low, high = (edge.double() for edge in mu2_band(3, 0.3))
+    edge = high if start > 1 else low
+    layer, h = layer_at(start * edge)
+    law = Homeostat(low, high)
+    path = []
+    for step in range(3000):
+        law.observe(energy_of(layer, h))
+        if step % 10 == 0:
+            law.act(layer)
+        path.append(energy_of(layer, h) / edge)
+    path = torch.stack(path)
+    toward = -1 if start > 1 else 1
+    assert (toward * path.diff(dim=0) >= -1e-12).all()
+    assert (path[-1] - 1).abs().max() < 0.03
+    assert not law.outside().any()
+
+
+def test_homeostat_does_nothing_before_it_has_seen_anything():
+    layer, h = layer_at(torch.ones(2).double())
+    before = energy_of(layer, h)
+    assert torch.equal(Homeostat(torch.ones(2), torch.ones(2)).act(layer), torch.ones(2))
+    assert torch.equal(energy_of(layer, h), before)
+
+
+def test_thermostat_holds_kl_in_its_range():
+    """A neuron whose KL falls as its beta rises, kl = a / beta, ends inside [c_min, c_max] from either side."""
+    scale = torch.tensor([0.002, 0.006, 0.02])
+    law = BetaThermostat(3)
+    for _ in range(2000):
+        law.update((scale / law.beta).expand(8, 3))
+    kl = scale / law.beta
+    assert (kl > 0.05 - 0.01).all()
+    assert (kl < 0.30 + 0.01).all()
+
+
+def test_thermostat_first_step_by_hand():
+    law = BetaThermostat(3, beta_init=0.1, c_min=torch.tensor([0.05, 0.2, 0.05]), c_max=0.3)
+    beta = law.update(torch.tensor([[0.5, 0.1, 0.0], [0.7, 0.1, 0.0]]))
+    errors = torch.tensor([0.6 - 0.3, 0.1 - 0.2, -0.05 - 0.05 - 0.5])
+    torch.testing.assert_close(beta, 0.1 * (0.2 * errors).exp())
+
+
+def test_thermostat_keeps_neighbours_together_and_within_limits():
+    law = BetaThermostat(8)
+    kl = torch.full((4, 8), 1.0)
+    kl[:, 0] = 0.0
+    for _ in range(500):
+        beta = law.update(kl)
+        assert (beta <= 4 * beta.mean() * (1 + 1e-5)).all()
+        assert (beta >= 1e-4).all()
+        assert (beta <= 1).all()
+    assert beta[0] < beta[1]
+    assert BetaThermostat(2, beta_init=5.0).beta.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="c_min"):
+        BetaThermostat(2, c_min=0.5, c_max=0.1)
+    with pytest.raises(ValueError, match="beta_min"):
+        BetaThermostat(2, beta_min=0.1, beta_max=0.01)
+
+
+def test_thermostat_does_not_run_away_under_the_floor_of_a_persistent_prior():
+    """KL at the floor of phi 0.95, 0.322 nats, carries no information: beta must fall, not climb."""
+    floor = 0.5 * math.log1p(0.95**2)
+    kl = torch.full((4, 3), floor + 0.01)
+    fed_rightly, fed_wrongly = BetaThermostat(3), BetaThermostat(3)
+    for _ in range(2000):
+        fed_rightly.update(kl - floor)
+        fed_wrongly.update(kl)
+    assert (fed_rightly.beta <= 0.02).all()
+    assert (fed_wrongly.beta == 1).all()
+
+
+@pytest.mark.parametrize("sigma", ["per_neuron", "input"])
+def test_sigma_guard_pushes_dead_neurons_to_the_prior_alone(sigma):
+    layer = VariationalNeurons(3, 4, 2, sigma, sigma_init=0.5)
+    bias = layer.log_sigma.bias if sigma == "input" else layer.log_sigma
+    with torch.no_grad():
+        bias.view(4, 2)[3] = math.log(3.0)
+    dead = torch.tensor([True, False, False, True])
+    change = guard_sigma(layer, dead)
+    torch.testing.assert_close(change, torch.tensor([0.02, 0, 0, 0]))
+    for _ in range(200):
+        guard_sigma(layer, dead)
+    torch.testing.assert_close(bias.view(4, 2).exp()[:, 0], torch.tensor([1.0, 0.5, 0.5, 3.0]))
+
+
+def test_sigma_guard_limits():
+    layer = VariationalNeurons(3, 2, sigma_init=0.01)
+    guard_sigma(layer, torch.zeros(2, dtype=torch.bool))
+    torch.testing.assert_close(layer.log_sigma.exp(), torch.full((2, 1), 0.15))
+    shared = VariationalNeurons(3, 2, sigma="shared", sigma_init=8.0)
+    assert guard_sigma(shared, torch.ones(2, dtype=torch.bool)).shape == (2,)
+    assert shared.log_sigma.exp().item() == pytest.approx(5)
+
+
+def test_ar_share_settles_at_its_target():
+    """A penalty that makes up lam p / (lam p + rest) of the loss: its share ends at the target."""
+    law = ArShareController(lam=5.0)
+    share = 0.0
+    for _ in range(2000):
+        share = law.lam * 2.0 / (law.lam * 2.0 + 1.0)
+        law.update(share)
+    assert share == pytest.approx(0.2, abs=1e-3)
+
+
+def test_ar_share_damps_hard_above_its_cap_and_rests_while_off():
+    law = ArShareController(lam=1.0)
+    assert law.update(None) == 1.0
+    assert law.update(0.6) == pytest.approx(0.9)
+    assert law.update(0.1) == pytest.approx(0.9 * math.exp(0.01))
+    assert ArShareController(lam=1e-4).update(0.99) == 1e-4

@@ -1,0 +1,70 @@
+"""Evaluation: statistics pooled over a split whatever the chunks, scores against the draws themselves, calibration error."""
+
+import numpy as np
+import pytest
+import torch
+
+from vdn.config import from_dict, resolve
+from vdn.data import load
+from vdn.evaluate import calibration_error, chunks, living_share, network_scores, pooled_statistics, scores
+from vdn.scores import mixture_crps, mixture_nll
+from vdn.trainer import make_network
+
+
+@pytest.fixture
+def trained(small):
+    config = resolve(from_dict({**small, "sigma_init": 0.5, "mean_gain": 1.0}))
+    task = load(config)
+    return task, make_network(config, task)
+
+
+def test_scores_are_averages_over_every_example(trained):
+    task, network = trained
+    result = scores(network, task, "test", 8, seed=3)
+    index = torch.arange(task.count("test"))
+    batch = task.batch("test", index)
+    with torch.no_grad():
+        output = network(batch.x, 8, noise=network.draw_noise(len(index), 8, torch.Generator().manual_seed(3)))
+    assert result["mse"] == pytest.approx((output.mean.mean(0) - batch.y).square().mean().item(), rel=1e-5)
+    assert result["nll_joint"] == pytest.approx(mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5)
+    assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
+
+
+def test_pooled_statistics_do_not_depend_on_the_chunks(trained, monkeypatch):
+    """The first layer's posteriors have no noise in them: any chunking must give the split's own moments."""
+    task, network = trained
+    whole = pooled_statistics(network, task, "test", 0)
+    monkeypatch.setattr("vdn.evaluate.ROWS_AT_ONCE", 100)
+    parts = pooled_statistics(network, task, "test", 0)
+    for name, values in whole[0].items():
+        np.testing.assert_allclose(values, parts[0][name], rtol=1e-4, atol=1e-6, err_msg=name)
+    x = task.batch("test", torch.arange(task.count("test")), pairs=True).x
+    with torch.no_grad():
+        posterior = network(x, pairs=True).posteriors[0]
+    np.testing.assert_allclose(whole[0]["kl"], posterior.kl.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(whole[0]["spread"], posterior.mu[..., 0].var(0, correction=0), rtol=1e-3)
+
+
+def test_chunks_cover_a_split_or_spread_over_it(trained):
+    task, _ = trained
+    count = task.count("test")
+    assert torch.equal(torch.cat(list(chunks(task, "test", 4))), torch.arange(count))
+    some = torch.cat(list(chunks(task, "test", 4, limit=10)))
+    assert len(some) == 10
+    assert (some.diff() > 0).all()
+    assert some[-1] > 0.8 * count
+
+
+def test_a_network_at_its_prior_lives_nowhere(small):
+    config = resolve(from_dict({**small, "sigma_init": 1.0, "mean_gain": 0.0}))
+    task = load(config)
+    result, pooled = network_scores(make_network(config, task), task, "test", 2, 0)
+    assert result["living_share"] == [0.0, 0.0]
+    assert result["rate"] == pytest.approx(0, abs=1e-4)
+    assert living_share(pooled[0], 1) == 0
+
+
+def test_calibration_error():
+    confidence = torch.tensor([0.9, 0.9, 0.9, 0.9, 0.6, 0.6])
+    right = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 1.0])
+    assert calibration_error(torch.stack([confidence, right])) == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.4)

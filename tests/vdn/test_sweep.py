@@ -1,0 +1,47 @@
+"""Sweeps: the plan, means and paired intervals against SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vdn.config import ConfigError
+from vdn.sweep import Job, paired_interval, plan, summarise
+
+
+def test_plan_is_every_combination(tmp_path):
+    jobs = plan(["beta=0.1,0.2", "pool=mean,sum"], "0,5", tmp_path)
+    assert len(jobs) == 8
+    assert len({job.folder for job in jobs}) == 8
+    assert jobs[0].name == "beta=0.1 pool=mean"
+    command = jobs[0].command(["--neurons=4"])
+    assert command[3:] == [
+        *("train", "--neurons=4", "--beta", "0.1", "--pool", "mean"),
+        *("--seed", "0", "--out", str(jobs[0].folder)),
+    ]
+    assert [job.name for job in plan([], "1", tmp_path)] == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("grid", "seeds", "message"), [(["beta"], "0", "--grid"), (["beta="], "0", "--grid"), ([], "a", "--seeds")]
+)
+def test_bad_plans(tmp_path, grid, seeds, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(grid, seeds, tmp_path)
+
+
+def test_paired_interval_is_students():
+    differences = np.random.default_rng(0).normal(0.3, 1, 7)
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    mean, half = paired_interval(differences)
+    assert (mean - half, mean + half) == pytest.approx((interval.low, interval.high))
+
+
+def test_summary_pairs_by_seed(tmp_path):
+    first, second = ((("beta", value),) for value in ("1", "2"))
+    results = {Job(first, seed, tmp_path): {"mse": 1.0 + seed} for seed in range(3)}
+    results |= {Job(second, seed, tmp_path): {"mse": 1.5 + seed} for seed in (2, 1)}
+    one, two = summarise(results, ["mse"])
+    assert one["mse"] == (2.0, 1.0)
+    assert one["difference_mse"] is None
+    assert two["n"] == 2
+    assert two["difference_mse"] == pytest.approx((0.5, 0))

@@ -1,0 +1,201 @@
+"""Training as a run: what the log holds, resume bit for bit, a clean end, checkpoints that cannot run code."""
+
+import os
+import pickle
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import probes
+from vdn.config import Config, ConfigError, from_dict, resolve
+from vdn.data import load
+from vdn.train import geometric_steps, resume, train
+from vdn.trainer import CHECKPOINT, Order, Trainer, load_checkpoint, load_run, one_cycle
+
+EVERYTHING = {
+    "prior": "autoregressive",
+    "phi": "0.3,0.8",
+    "learn_phi": True,
+    "latent_dim": 2,
+    "local_decoder": "train",
+    "thermostat": True,
+    "control": "homeostasis",
+    "sigma_guard": True,
+    "lam_band": 0.1,
+    "lam_ar": 0.1,
+    "ar_share": True,
+    "control_every": 3,
+}
+
+
+def run(folder, settings, report=None):
+    return train(resolve(from_dict(settings)), folder, report)
+
+
+def rows(folder, table):
+    """All rows of a table of the log as they lie in its files, sorted by its keys."""
+    frame = pd.concat([pd.read_parquet(path) for path in sorted((folder / table).rglob("*.parquet"))], ignore_index=True)
+    keys = [key for key in ("step", "split", "name", "kind", "layer", "neuron", "input", "horizon") if key in frame]
+    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=[c for c in ("time",) if c in frame])
+
+
+def interrupt_at(step):
+    """A progress function that presses Ctrl-C once `step` is reached."""
+    pressed = []
+
+    def report(progress):
+        if progress.step >= step and not pressed:
+            pressed.append(progress.step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+@pytest.fixture(autouse=True)
+def every_step_reports(monkeypatch):
+    monkeypatch.setattr("vdn.train.PROGRESS_SECONDS", 0.0)
+
+
+def test_log_of_a_run(tmp_path, small):
+    summary = run(tmp_path / "run", small)
+    log = probes.Run(tmp_path / "run")
+    assert summary["status"] == log.status == "finished"
+    assert list(log.steps) == list(range(24))
+    assert {"mean", "variance", "kl", "information", "spread", "mismatch", "persistence", "active_share", "mu2"} <= set(
+        log.statistics
+    )
+    neurons = rows(tmp_path / "run", "neurons")
+    assert len(neurons) == 24 * 2 * 8
+    np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"], atol=2e-5)
+    scalars = rows(tmp_path / "run", "scalars")
+    assert set(scalars.loc[scalars["split"] == "validation", "step"]) == {9, 19, 23}
+    assert {"test", "test last_value", "test seasonal_naive"} <= set(scalars["split"])
+    assert len(rows(tmp_path / "run", "evaluation")) == 16
+    assert summary["model"]["mse"] == pytest.approx(scalars.query("split == 'test' and name == 'mse'")["value"].item())
+    predictions = rows(tmp_path / "run", "predictions")
+    assert set(predictions["step"]) == {0, 4, 23}
+    assert len(predictions) == 3 * 4 * 6
+    assert log.config["steps"] == 24
+
+
+def test_statistics_are_those_of_the_step_before_its_update(tmp_path, small):
+    """Recomputed from the first batch, the initial weights and the first noise."""
+    run(tmp_path / "run", small)
+    trainer = Trainer(resolve(from_dict(small)), load(resolve(from_dict(small))))
+    posterior = trainer.step().output.posteriors[0]
+    first = rows(tmp_path / "run", "neurons").query("step == 0 and layer == 0")
+    np.testing.assert_allclose(first["kl"], posterior.kl.mean(0).detach(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(first["mean"], posterior.mu.mean((0, 2)).detach(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(first["spread"], posterior.mu[..., 0].var(0, correction=0).detach(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("extra", [{}, EVERYTHING, {"twin": True}])
+def test_resume_continues_bit_for_bit(tmp_path, small, extra):
+    settings = {**small, **extra}
+    whole = run(tmp_path / "whole", settings)
+    assert run(tmp_path / "parts", settings, interrupt_at(13)) == {"status": "interrupted"}
+    assert probes.Run(tmp_path / "parts").status == "interrupted"
+    assert load_checkpoint(tmp_path / "parts")["step"] < 24
+    again = resume(tmp_path / "parts")
+    assert again["model"] == whole["model"]
+    first, second = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
+    tables = ["scalars"] + ([] if extra.get("twin") else ["neurons", "evaluation", "probe"])
+    for table in tables + (["events"] if "control" in extra else []):
+        pd.testing.assert_frame_equal(rows(tmp_path / "whole", table), rows(tmp_path / "parts", table), check_exact=True)
+    with pytest.raises(ConfigError, match="is finished"):
+        resume(tmp_path / "parts")
+
+
+def test_resume_sets_aside_what_lies_after_the_checkpoint(tmp_path, small, monkeypatch):
+    """A crash after the checkpoint of step 10: the log goes on from there, and ends as if nothing had happened."""
+    run(tmp_path / "whole", small)
+
+    def crash(progress):
+        if progress.step >= 15:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path / "parts", small, crash)
+    assert probes.Run(tmp_path / "parts").status == "crashed"
+    assert load_checkpoint(tmp_path / "parts")["step"] == 10
+    resume(tmp_path / "parts")
+    pd.testing.assert_frame_equal(rows(tmp_path / "whole", "neurons"), rows(tmp_path / "parts", "neurons"), check_exact=True)
+
+
+def test_control_laws_leave_their_marks(tmp_path, small):
+    run(tmp_path / "run", {**small, **EVERYTHING})
+    events = rows(tmp_path / "run", "events")
+    assert {"homeostasis", "ar_share"} <= set(events["kind"])
+    assert (events["step"] % 3 == 2).all()
+    neurons = rows(tmp_path / "run", "neurons")
+    assert {"beta", "band_low", "band_high", "local_elbo", "phi", "past"} <= set(neurons.columns)
+    assert neurons["beta"].nunique() > 10
+    np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"] + neurons["past"], atol=1e-4)
+
+
+def test_chosen_steps_are_recorded(tmp_path, small):
+    run(tmp_path / "run", {**small, "record_every": 10, "record_start": 5})
+    assert list(probes.Run(tmp_path / "run").steps) == sorted(geometric_steps(5, 24) | {0, 10, 20, 23})
+
+
+def test_geometric_steps():
+    assert geometric_steps(0, 100) == set()
+    steps = sorted(geometric_steps(20, 1000))
+    assert steps[0] == 0
+    assert steps[-1] == 999
+    gaps = np.diff(steps)
+    assert gaps[0] == 1
+    assert gaps[-1] == gaps.max()
+
+
+def test_no_folder_is_left_by_bad_data(tmp_path, small):
+    with pytest.raises(ValueError, match="no such file"):
+        run(tmp_path / "run", {**small, "data": "csv:/absent.csv"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_order_takes_every_example_once_an_epoch_whatever_came_before(small):
+    task = load(resolve(from_dict(small)))
+    order, other = Order(task, 32, seed=3), Order(task, 32, seed=3)
+    epoch = torch.cat([order.examples(step) for step in range(order.per_epoch)])
+    assert len(set(epoch.tolist())) == len(epoch) == order.per_epoch * 16
+    assert torch.equal(order.examples(order.per_epoch + 2), other.examples(order.per_epoch + 2))
+    assert not torch.equal(other.examples(0), Order(task, 32, seed=4).examples(0))
+
+
+def test_one_cycle():
+    factors = [one_cycle(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == 1
+    assert factors[-1] < 0.001
+    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_checkpoints_never_run_code(tmp_path, small):
+    run(tmp_path / "run", {**small, "steps": 2})
+
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "trapped"),))
+
+    with (tmp_path / "run" / CHECKPOINT).open("wb") as file:
+        pickle.dump(Trap(), file, protocol=2)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_checkpoint(tmp_path / "run")
+    torch.save(Trap(), tmp_path / "run" / CHECKPOINT)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_checkpoint(tmp_path / "run")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_model_checkpoints_open_and_cannot_be_resumed(tmp_path, small):
+    run(tmp_path / "run", {**small, "checkpoint": "model"}, interrupt_at(5))
+    config, task, network = load_run(tmp_path / "run")
+    assert isinstance(config, Config)
+    assert network(torch.zeros(1, task.inputs)).mean.shape == (1, 1, 6)
+    with pytest.raises(ConfigError, match="--checkpoint full"):
+        resume(tmp_path / "run")
