@@ -1,0 +1,356 @@
+"""Measures the run log: what recording costs a training step, bytes a number, and the time to read a run back.
+
+python -m benchmarks.log [--folder FOLDER] [--quick]
+
+The bare step: 4 layers x 1,024 neurons from 256 inputs, batch 256, AdamW, on two threads. Bare and recorded steps are
+interleaved in pairs; CPU is the training thread's own clock for statistics and recording, medians throughout. The runs
+that are read have 4 x 1,024 neurons and 10,240 steps, and one layer of 1,024 neurons and 100,096 steps, of numbers that
+drift with noise. The table goes to docs/benchmarks.md, section "Run log".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+
+from probes import Recorder, Run, catalog
+from probes.moments import moments
+from probes.schema import BLOCK_STEPS, KEYS
+from probes.writer import Writer
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+SECTION = "## Run log"
+LAYERS, NEURONS, INPUTS, BATCH = 4, 1024, 256, 256
+STATISTICS = ("mean", "variance", "kl", "information", "spread", "persistence", "innovation")
+PART_STEPS = 38  # what 5 s of a 130 ms step record
+
+Row = tuple[str, str, str]
+
+
+class BareNetwork(nn.Module):
+    """Four layers of Gaussian neurons with an input-dependent sigma, and a linear head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = [INPUTS] + [NEURONS] * LAYERS
+        self.mean = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.log_sigma = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.head = nn.Linear(NEURONS, 24)
+
+    def forward(self, h: torch.Tensor) -> tuple[torch.Tensor, list[tuple[torch.Tensor, ...]]]:
+        """(B, 256) -> prediction (B, 24) and (mu, sigma, log_sigma, kl), each (B, N), of every layer."""
+        posteriors = []
+        for mean, log_sigma in zip(self.mean, self.log_sigma, strict=True):
+            mu, ln = mean(h), log_sigma(h) - 1
+            sigma = ln.exp()
+            kl = 0.5 * (mu * mu + sigma * sigma - 1) - ln
+            posteriors.append((mu, sigma, ln, kl))
+            h = nn.functional.gelu(mu + sigma * torch.randn_like(mu))
+        return self.head(h), posteriors
+
+
+def training_step(
+    network: BareNetwork, optimiser: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor
+) -> list[tuple[torch.Tensor, ...]]:
+    optimiser.zero_grad(set_to_none=True)
+    prediction, posteriors = network(x)
+    loss = (prediction - y).square().mean() + 1e-4 * sum(kl.sum() for *_, kl in posteriors) / BATCH
+    loss.backward()
+    optimiser.step()
+    return posteriors
+
+
+def layer_dicts(count: int = LAYERS) -> list[dict[str, Any]]:
+    return [{"name": f"layer{i + 1}", "neurons": NEURONS} for i in range(count)]
+
+
+class Gathering:
+    """What a trainer does: statistics stay tensors for some steps, then move and are recorded as one block."""
+
+    def __init__(self, recorder: Recorder, steps: int) -> None:
+        self.recorder, self.size = recorder, steps
+        self.steps: list[int] = []
+        self.kept: list[list[dict[str, torch.Tensor]]] = [[] for _ in range(LAYERS)]
+
+    def record(self, step: int, posteriors: list[tuple[torch.Tensor, ...]]) -> None:
+        half = BATCH // 2
+        for layer, (mu, sigma, ln, kl) in enumerate(posteriors):
+            mu, sigma, ln = mu.detach()[..., None], sigma.detach()[..., None], ln.detach()[..., None]
+            found = moments(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:])
+            self.kept[layer].append({name: found[name] for name in STATISTICS})
+        self.steps.append(step)
+        if len(self.steps) == self.size:
+            self.flush()
+
+    def flush(self) -> None:
+        for layer, kept in enumerate(self.kept):
+            if kept:
+                block = {name: torch.stack([row[name] for row in kept]).numpy() for name in STATISTICS}
+                self.recorder.record_block(self.steps, layer, block)
+        self.steps, self.kept = [], [[] for _ in range(LAYERS)]
+
+
+def overhead(folder: Path, pairs: int, every: int) -> list[Row]:
+    """Bare and recorded steps, interleaved: CPU of the training thread and wall time."""
+    torch.manual_seed(0)
+    network = BareNetwork()
+    optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+    x, y = torch.randn(BATCH, INPUTS), torch.randn(BATCH, 24)
+    bare, wall, watched, cpu = [], [], [], []
+    with Recorder(folder / f"overhead{every}", layer_dicts()) as recorder:
+        gathering = Gathering(recorder, PART_STEPS)
+        for pair in range(-5, pairs):  # the first five warm up
+            began = time.perf_counter()
+            training_step(network, optimiser, x, y)
+            middle = time.perf_counter()
+            posteriors = training_step(network, optimiser, x, y)
+            thread = time.thread_time()
+            if (pair + 5) % every == 0:
+                gathering.record(pair + 5, posteriors)
+            thread = time.thread_time() - thread
+            if pair >= 0:
+                bare.append(middle - began)
+                watched.append(time.perf_counter() - middle)
+                cpu.append(thread)
+                wall.append(watched[-1] / bare[-1])
+        began_flush = time.thread_time()
+        gathering.flush()
+        cpu.append(time.thread_time() - began_flush)
+    share = 100 * sum(cpu) / len(bare) / statistics.median(bare)
+    name = "every step" if every == 1 else f"every {every}th step"
+    return [
+        (f"bare step, {name}", f"{1e3 * statistics.median(bare):.0f} ms", "about 130 ms"),
+        (
+            f"statistics + recording, CPU of the training thread, {name}",
+            f"{share:.2f} %",
+            "<= 2.5 %" if every == 1 else "<= 0.3 %",
+        ),
+        (f"wall ratio, {name}, {pairs} pairs", f"{statistics.median(wall):.3f}", "<= 1.03"),
+    ]
+
+
+def bytes_a_number(folder: Path, steps: int) -> list[Row]:
+    """Bytes of the statistics of a real training of a narrow network (64 inputs, 256 neurons a layer) at every step."""
+    rows = []
+    torch.manual_seed(0)
+    first, second = nn.Linear(64, 256), nn.Linear(64, 256)
+    optimiser = torch.optim.AdamW([*first.parameters(), *second.parameters()])
+    target = torch.randn(64, 256)
+    paths = {"full": folder / "bytes-full", "10bit": folder / "bytes-10bit"}
+    recorders = [Recorder(path, [{"name": "a", "neurons": 256}], precision=p) for p, path in paths.items()]  # type: ignore[arg-type]
+    for step in range(steps):
+        x = torch.randn(BATCH, 64)
+        mu, ln = first(x), second(x) - 1
+        sigma = ln.exp()
+        kl = 0.5 * (mu * mu + sigma * sigma - 1) - ln
+        ((mu + sigma * torch.randn_like(mu) - x @ target).square().mean() + 0.01 * kl.sum(1).mean()).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        found = moments(mu.detach()[..., None], sigma.detach()[..., None], kl=kl.detach(), previous_mu=mu.detach()[128:, :, None])
+        for recorder in recorders:
+            recorder.record(step, 0, **{name: found[name].numpy() for name in STATISTICS})
+    for recorder in recorders:
+        recorder.close()
+    for precision, goal in (("full", "<= 3.25"), ("10bit", "<= 1.80")):
+        sizes = {"statistics": 0, "keys": 0}
+        for file in (paths[precision] / "neurons").iterdir():
+            metadata = pq.read_metadata(file)
+            for group in range(metadata.num_row_groups):
+                for index in range(metadata.num_columns):
+                    column = metadata.row_group(group).column(index)
+                    kind = "keys" if column.path_in_schema in (*KEYS, "regime") else "statistics"
+                    sizes[kind] += column.total_compressed_size
+        numbers = steps * 256 * len(STATISTICS)
+        derived = sum(f.stat().st_size for name in ("pyramid", "layers") for f in (paths[precision] / name).rglob("*.parquet"))
+        rows.append((f"bytes a number, {precision}", f"{sizes['statistics'] / numbers:.2f}", goal))
+        apart = f"{sizes['keys'] / numbers:.3f} + {derived / numbers:.2f}"
+        rows.append((f"keys and regime + pyramid and summaries, bytes a number, {precision}", apart, "counted apart"))
+    return rows
+
+
+def drifting(rng: np.random.Generator, start: np.ndarray, steps: int) -> np.ndarray:
+    """(T, N): a slow walk from `start` (N,) with a batch's noise."""
+    walk = start + 0.002 * rng.standard_normal((steps, start.size), np.float32).cumsum(axis=0)
+    return (walk + 0.02 * rng.standard_normal((steps, start.size), np.float32)).astype(np.float32)
+
+
+def make_run(path: Path, layers: int, steps: int, names: tuple[str, ...], tail: int = 0) -> tuple[Recorder, dict[str, float]]:
+    """Record `steps` steps as fast as the disk takes them, `tail` more in parts of 38; the recorder is still open."""
+    rng = np.random.default_rng(0)
+    base = np.abs(rng.normal(size=NEURONS)).astype(np.float32)
+    work = timed_writer()
+    recorder = Recorder(path, layer_dicts(layers))
+    for first in range(0, steps + tail, PART_STEPS):
+        at = np.arange(first, min(first + PART_STEPS, steps + tail))
+        for layer in range(layers):
+            recorder.record_block(at, layer, {name: drifting(rng, base, at.size) for name in names})
+        recorder.flush()
+    return recorder, work
+
+
+def timed_writer() -> dict[str, float]:
+    """Make `Writer` note the CPU seconds of its tasks by name; returns the notes."""
+    notes: dict[str, float] = {}
+    for name in ("_slab", "_write_neurons", "_write_layers", "_fold", "_fold_block", "_write_pyramid"):
+        original = getattr(Writer, name)
+        original = getattr(original, "original", original)
+
+        def timed(self: Writer, *args: Any, original: Callable[..., Any] = original, name: str = name) -> Any:
+            began = time.thread_time()
+            result = original(self, *args)
+            notes[name] = notes.get(name, 0.0) + time.thread_time() - began
+            return result
+
+        timed.original = original  # type: ignore[attr-defined]
+        setattr(Writer, name, timed)
+    return notes
+
+
+def median_ms(call: Callable[[int], Any], times: int = 9) -> float:
+    """Median CPU milliseconds of call(0), call(1), ..."""
+    found = []
+    for index in range(times):
+        began = time.process_time()
+        call(index)
+        found.append(1e3 * (time.process_time() - began))
+    return statistics.median(found)
+
+
+def once_ms(call: Callable[[], Any]) -> float:
+    return median_ms(lambda _: call(), 1)
+
+
+def reading(folder: Path, blocks: int) -> list[Row]:
+    """Neurons, steps, matrices and summaries of a run of 4 x 1,024 neurons, live and finished."""
+    steps = blocks * BLOCK_STEPS
+    path = folder / "wide"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    recorder, work = make_run(path, LAYERS, steps, STATISTICS, tail=200)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    total = sum(work.values())
+    folding = work["_fold_block"] + work["_write_pyramid"] + work["_fold"]
+    names = list(STATISTICS)
+    live = Run(path)
+    cold_live = once_ms(lambda: live.history(0, 500, names))
+    warm_live = median_ms(lambda i: live.history(i % LAYERS, 70 * i, names))
+    rng = np.random.default_rng(1)
+    found = []
+    for index in range(5):
+        at = [steps + 200 + index]
+        for layer in range(LAYERS):
+            recorder.record_block(at, layer, {name: drifting(rng, np.zeros(NEURONS, np.float32), 1) for name in names})
+        recorder.flush()
+        found.append(once_ms(live.refresh))
+    recorder.close()
+    run = Run(path)
+    cold = once_ms(lambda: run.history(0, 500, names))
+    warm = median_ms(lambda i: run.history(i % LAYERS, 70 * i, names))
+    one_step = median_ms(lambda i: run.at(i * steps // 10 + 3, statistics=names))
+    matrix = median_ms(lambda i: Run(path).matrix(i % LAYERS, names[i % 7]))
+    fans_cold = median_ms(lambda _: Run(path).layer_summary())
+    fans = median_ms(lambda _: run.layer_summary())
+    memory = f"{peak:.0f} MB over the start"
+    return [
+        ("folding and pyramid, CPU a step, background", f"{1e3 * folding / (steps + 200):.2f} ms", "<= 1 ms"),
+        ("everything the background does, CPU a step", f"{1e3 * total / (steps + 200):.2f} ms", "-"),
+        ("peak memory while writing and reading", memory, "<= 64 MB + one block (29 MB)"),
+        (
+            f"one neuron, {len(names)} statistics, {steps} steps: footers known; first time",
+            f"{warm:.0f} ms; {cold:.0f} ms",
+            "<= 35 ms",
+        ),
+        ("the same while live: footers known; first time", f"{warm_live:.0f} ms; {cold_live:.0f} ms", "<= 60 ms"),
+        ("all 4,096 neurons at one step", f"{one_step:.0f} ms", "<= 35 ms"),
+        (f"matrix of a layer from {steps} steps, run just opened", f"{matrix:.0f} ms", "<= 40 ms"),
+        ("layer fans, all statistics, all steps: read before; run just opened", f"{fans:.0f} ms; {fans_cold:.0f} ms", "<= 10 ms"),
+        ("refresh of a live run", f"{statistics.median(found):.1f} ms", "<= 10 ms"),
+    ]
+
+
+def long_matrix(folder: Path, blocks: int) -> list[Row]:
+    """Matrix of one layer from 100,096 steps."""
+    path, steps = folder / "long", blocks * BLOCK_STEPS
+    rng = np.random.default_rng(0)
+    base = np.abs(rng.normal(size=NEURONS)).astype(np.float32)
+    with Recorder(path, layer_dicts(1)) as recorder:
+        for first in range(0, steps, BLOCK_STEPS):
+            recorder.record_block(np.arange(first, first + BLOCK_STEPS), 0, {"mean": drifting(rng, base, BLOCK_STEPS)})
+    found = median_ms(lambda _: Run(path).matrix(0, "mean"))
+    values, _ = Run(path).matrix(0, "mean")
+    return [(f"matrix of a layer from {steps} steps, run just opened ({values.shape[1]} columns)", f"{found:.0f} ms", "<= 40 ms")]
+
+
+def catalog_of_many(folder: Path, runs: int) -> list[Row]:
+    root = folder / "many"
+    text = (folder / "wide" / "run.json").read_text("utf-8")
+    for index in range(runs):
+        (root / f"run{index:04d}").mkdir(parents=True)
+        (root / f"run{index:04d}" / "run.json").write_text(json.dumps(json.loads(text) | {"name": f"run{index:04d}"}), "utf-8")
+    first = once_ms(lambda: catalog(root))
+    warm = median_ms(lambda _: catalog(root))
+    return [(f"catalog of {runs} runs: read before; first time", f"{warm:.0f} ms; {first:.0f} ms", "<= 200 ms")]
+
+
+def document(rows: list[Row], versions: str) -> str:
+    lines = [SECTION, "", f"`python -m benchmarks.log`; {versions}. CPU milliseconds, medians.", ""]
+    lines += ["| measure | found | goal |", "|---|---|---|"]
+    lines += [f"| {name} | {found} | {goal} |" for name, found, goal in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_section(text: str) -> None:
+    """Put the section into docs/benchmarks.md in place of the old one."""
+    old = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else "# Benchmarks\n\nWhat was measured, with which command.\n"
+    pattern = re.compile(rf"^{re.escape(SECTION)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+    new = pattern.sub(lambda _: text + "\n", old) if pattern.search(old) else f"{old.rstrip()}\n\n{text}"
+    DOCUMENT.write_text(new.rstrip() + "\n", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="where the measured runs are written (default: a temporary folder)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the steps, nothing written to docs/")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-log-", dir=options.folder))
+    scale = 10 if options.quick else 1
+    rows: list[Row] = []
+    try:
+        for part in (
+            lambda: overhead(folder, 50, 1),
+            lambda: overhead(folder, 50, 10),
+            lambda: bytes_a_number(folder, 1024),
+            lambda: reading(folder, 40 // scale),
+            lambda: long_matrix(folder, 391 // scale),
+            lambda: catalog_of_many(folder, 1000 // scale),
+        ):
+            new = part()
+            rows += new
+            for row in new:
+                print("| " + " | ".join(row) + " |", file=sys.stderr, flush=True)
+    finally:
+        shutil.rmtree(folder)
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, {torch.get_num_threads()} threads"
+    text = document(rows, versions)
+    print(text)
+    if not options.quick:
+        write_section(text)
+
+
+if __name__ == "__main__":
+    main()
