@@ -10,12 +10,22 @@ from probes import Recorder
 
 
 def write_run(
-    folder: Path, *, layers: int = 3, neurons: int = 24, steps: int = 120, dead_from: int | None = None, broken_at: int | None = None, seed: int = 0,
-    status: str = "finished", drop: tuple[str, ...] = (), names: list[str] | None = None,
-) -> Path:  # fmt: skip
+    folder: Path,
+    *,
+    layers: int = 3,
+    neurons: int = 24,
+    steps: int = 120,
+    dead_from: int | None = None,
+    broken_at: int | None = None,
+    seed: int = 0,
+    status: str = "finished",
+    drop: tuple[str, ...] = (),
+    names: list[str] | None = None,
+) -> Path:
     """Neurons that start at the prior and contract, deeper layers later; layers from `dead_from` on stay dead.
 
-    From step `broken_at` on, neuron 0 of the first layer is not a number. `drop` leaves statistics out. kl = information + mismatch holds in every row.
+    From step `broken_at` on, neuron 0 of the first layer is not a number. `drop` leaves statistics out.
+    kl = information + mismatch holds in every row.
     """
     random = np.random.default_rng(seed)
     time = np.arange(1, steps + 1)

@@ -1,0 +1,161 @@
+"""What the figures draw, against numpy on raw rows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pages"))
+from planted import write_run
+
+from probes import Run
+from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves, style
+from probes.schema import LIVING_REGIMES, STATISTICS
+
+NAMES = ["layer 1", "<b>two</b>"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(write_run(tmp_path_factory.mktemp("figures") / "run", layers=2, neurons=20, steps=40, names=NAMES))
+
+
+def test_bands_are_the_quantiles_of_the_neurons(run: Run) -> None:
+    figure = layer_bands(run.layer_summary(), "information", NAMES)
+    rows = run.history(1, statistics=["information"]).set_index(["step", "neuron"])["information"].unstack()
+    drawn = [trace for trace in figure.data if trace.xaxis == "x2"]
+    assert len(drawn) == 5
+    for trace, quantile in zip(drawn, (5, 95, 25, 75, 50), strict=True):
+        np.testing.assert_allclose(trace.y, np.percentile(rows, quantile, axis=1), rtol=1e-5)
+
+
+def test_contraction_mirrors_the_variance(run: Run) -> None:
+    figure = layer_bands(run.layer_summary(), "contraction", NAMES)
+    rows = run.history(0, statistics=["variance"]).set_index(["step", "neuron"])["variance"].unstack()
+    np.testing.assert_allclose(figure.data[0].y, np.percentile(1 - rows, 5, axis=1), atol=1e-6)
+    np.testing.assert_allclose(figure.data[4].y, np.median(1 - rows, axis=1), atol=1e-6)
+
+
+def test_every_axis_has_a_title_with_its_unit(run: Run) -> None:
+    summary = run.layer_summary()
+    for name in (*run.statistics, "contraction"):
+        figure = layer_bands(summary, name, NAMES, step=10, axis="log")
+        assert figure.layout.yaxis.title.text == STATISTICS[name].title
+        assert figure.layout.xaxis.title.text == "step"
+        assert figure.layout.meta["alt"]
+    figure = depth_profile(summary, ["kl", "contraction"], NAMES, 10)
+    assert [figure.layout[f"yaxis{i}"].title.text for i in ("", "2", "3")] == [
+        "KL (nats)",
+        "Contraction",
+        "living share of neurons",
+    ]
+    assert figure.layout.xaxis3.title.text == "layer"
+
+
+def test_names_cannot_be_markup(run: Run) -> None:
+    figure = layer_bands(run.layer_summary(), "kl", NAMES)
+    assert figure.layout.annotations[1].text == "&lt;b&gt;two&lt;/b&gt;"
+
+
+def test_a_statistic_that_is_not_registered_is_an_error(run: Run) -> None:
+    with pytest.raises(KeyError, match="kL"):
+        layer_bands(run.layer_summary(), "kL", NAMES)
+
+
+def test_a_statistic_that_was_not_recorded_is_an_empty_panel(run: Run) -> None:
+    figure = layer_bands(run.layer_summary(), "local_elbo", NAMES)
+    assert all(len(trace.x) == 0 for trace in figure.data)
+
+
+def test_log_values_only_where_all_are_positive(run: Run) -> None:
+    assert layer_bands(run.layer_summary(), "variance", NAMES, scale="log").layout.yaxis.type == "log"
+    assert layer_bands(run.layer_summary(), "mean", NAMES, scale="log").layout.yaxis.type != "log"
+
+
+def test_regime_shares_sum_to_one(run: Run) -> None:
+    figure = regime_counts(run.layer_summary(), NAMES, step=3)
+    for axis in ("x", "x2"):
+        total = np.sum([trace.y for trace in figure.data if trace.xaxis == axis], axis=0)
+        np.testing.assert_allclose(total, 1, rtol=1e-6)
+
+
+def test_living_share_is_the_count_of_raw_rows(run: Run) -> None:
+    figure = depth_profile(run.layer_summary(), ["kl"], NAMES, 25)
+    rows = run.at(25)
+    expected = rows["regime"].isin(LIVING_REGIMES).groupby(rows["layer"]).mean()
+    np.testing.assert_allclose(figure.data[-1].y, expected)
+
+
+def test_one_step_is_drawn_as_bars_and_points(run: Run) -> None:
+    summary = run.layer_summary()
+    one = summary[summary["step"] == 7]
+    assert {trace.type for trace in regime_counts(one, NAMES).data} == {"bar"}
+    assert layer_bands(one, "kl", NAMES).data[4].mode == "markers"
+
+
+def test_curves_are_one_line_a_split() -> None:
+    table = pd.DataFrame({"step": [0, 1, 0, 1], "split": ["train", "train", "validation", "validation"], "name": "nll"})
+    figure = scalar_curves(table.assign(value=[1.0, 2, 3, 4]), ["nll"], title="nats", step=1)
+    assert [(trace.name, list(trace.y)) for trace in figure.data] == [("train nll", [1, 2]), ("validation nll", [3, 4])]
+    assert len(figure.layout.shapes) == 1
+
+
+def test_colours_of_layers_repeat_and_fade() -> None:
+    assert style.layer_color(0) == style.layer_color(len(style.OKABE_ITO))
+    assert style.translucent("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
+
+
+def test_frames_hold_both_ends_and_are_log_spaced() -> None:
+    steps = np.arange(1, 5001)
+    chosen = steps[frames.spaced_steps(steps, 100)]
+    assert chosen[0] == 1
+    assert chosen[-1] == 5000
+    assert len(chosen) <= 101
+    late = chosen[chosen > 100]
+    np.testing.assert_allclose(np.diff(np.log(late)), np.log(5000) / 99, rtol=0.15)
+    assert len(frames.spaced_steps(steps[:50], 100)) == 50
+    assert frames.spaced(0, 10).size == 0
+    assert frames.spaced(1, 10).tolist() == [0]
+
+
+def test_neurons_are_chosen_at_quantiles_of_spread_with_the_pinned() -> None:
+    spread = np.random.default_rng(0).permutation(100).astype(float)
+    chosen = frames.choose_neurons(spread, 5, pinned=[int(np.flatnonzero(spread == 42)[0]), 1000])
+    assert spread[chosen].tolist() == [99, 74, 50, 42, 25, 0]
+    assert frames.choose_neurons(np.array([np.nan]), 32).tolist() == [0]
+
+
+def test_frames_of_a_long_run_are_means_but_for_the_exact_ones(tmp_path: Path) -> None:
+    run = Run(write_run(tmp_path / "long", layers=1, neurons=4, steps=3000))
+    found = frames.replay_frames(run, 0, [3, 1], 60, exact=2345)
+    rows = run.history(0, [1, 3], ["variance"]).set_index(["step", "neuron"])["variance"].unstack()
+    assert {1, 2345, 3000} <= set(found.steps.tolist())
+    for step, width, variance in zip(found.steps, found.width, found.variance, strict=True):
+        inside = rows.loc[step : step + width - 1, [3, 1]]
+        np.testing.assert_allclose(variance, inside.mean(), rtol=1e-5)
+    assert found.width.max() > 1
+
+
+def test_quantised_values_come_back_within_a_cell() -> None:
+    values = np.random.default_rng(0).lognormal(size=(40, 30))
+    values[3, 4] = np.nan
+    image = frames.quantise(values, "variance")
+    assert image.log
+    assert image.cells[3, 4] == 0
+    back = image.low * (image.high / image.low) ** ((image.cells.astype(float) - 1) / 254)
+    inside = (values >= image.low) & (values <= image.high)
+    ratio = np.log(back[inside] / values[inside])
+    assert np.abs(ratio).max() <= np.log(image.high / image.low) / 254 / 2 + 1e-9
+
+
+def test_signed_statistics_are_centred_and_constants_have_a_scale() -> None:
+    image = frames.quantise(np.array([[-1.0, 0.0, 3.0]]), "mean")
+    assert image.low == -image.high
+    assert image.cells[0, 1] == 128
+    flat = frames.quantise(np.zeros((2, 2)), "kl")
+    assert flat.high > flat.low
+    assert not frames.quantise(np.full((2, 2), np.nan), "kl").cells.any()
