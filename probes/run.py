@@ -1,7 +1,7 @@
 """Run: sliced, incremental, downsampled reading of a run's folder; catalog: what a folder of runs holds.
 
-Reads only the files that a question needs. What is derived and not written yet (the newest steps of a live run,
-the last seconds of a killed one) is computed from `neurons/` here, so that every answer covers every step.
+Reads only the files that a question needs. What is derived and not written yet is computed from `neurons/`, so that
+every answer covers every step.
 Frames are pandas with the keys as columns, sorted (step, layer, neuron); arrays are read-only numpy.
 """
 
@@ -20,14 +20,12 @@ import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from probes import manifest
-from probes.blocks import REGIME, Slab, buckets, column_rank, filled
+from probes.blocks import REGIME, Slab, column_rank
 from probes.cataloguing import catalog
-from probes.folding import pyramid_name
-from probes.grid import Level
+from probes.levels import EVERYTHING, Levels, kinds, merge
 from probes.manifest import RunError
-from probes.parts import uncovered
 from probes.rows import SCHEMAS, Table, join
-from probes.schema import KEYS, PYRAMID
+from probes.schema import KEYS
 from probes.summaries import summarise
 
 __all__ = ["Run", "RunError", "catalog"]
@@ -69,8 +67,7 @@ class Run:
         self._lock = threading.RLock()
         self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
         widths = [layer["neurons"] for layer in self.layers]
-        self._raw = Level(self._filesystem, f"{root}/neurons", widths)
-        self._levels = {width: Level(self._filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID}
+        self._levels = Levels(self._filesystem, root, widths)
         self._tables = {name: Table(self._filesystem, f"{root}/{name}") for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._list()
@@ -103,8 +100,10 @@ class Run:
     def statistics(self) -> list[str]:
         """Names of the stored statistics, in the registry's order."""
         known = set(self.manifest.get("statistics") or [])
-        if self.manifest.get("status") == "running" and self._raw.parts:  # a killed writer may not have come to its manifest
-            known |= set(self._raw.file(self._raw.parts[-1]).columns) - {REGIME}
+        if (
+            self.manifest.get("status") == "running" and self._levels.raw.parts
+        ):  # a killed writer may not have come to its manifest
+            known |= set(self._levels.raw.file(self._levels.raw.parts[-1]).columns) - {REGIME}
         return sorted(known, key=column_rank)
 
     @property
@@ -116,10 +115,10 @@ class Run:
     def refresh(self) -> bool:
         """Look for what has been written since: reads the manifest and lists folders, opens no file. True if there is more."""
         with self._lock:
-            before = (self._raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+            before = (self._levels.raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
             self.manifest = manifest.read(self._filesystem, self.path)
             self._list()
-            return before != (self._raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+            return before != (self._levels.raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
 
     def layer_index(self, layer: int | str) -> int:
         """Index of a layer given by index or name. Raises RunError for one that the run does not have."""
@@ -149,10 +148,12 @@ class Run:
         index = self.layer_index(layer)
         chosen = self._neurons(index, neurons)
         names = self._statistics(statistics)
-        first, last = self._range(steps)
-        width = 1 if max_points is None else self._width_of_at_least(index, first, last, max_points)
-        columns = names if max_points is None else [kind for name in names for kind in _kinds(name)]
-        slab = self._read(width, index, chosen, columns, first, last)
+        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
+        width = (
+            1 if max_points is None else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
+        )
+        columns = names if max_points is None else [kind for name in names for kind in kinds(name)]
+        slab = self._levels.read(width, index, chosen, columns, first, last)
         return _frame(slab, chosen, columns)
 
     @_reading
@@ -163,7 +164,7 @@ class Run:
         frames = []
         for index in layers:
             chosen = self._neurons(index, None)
-            slab = self._raw.read(index, chosen, names, step, step)
+            slab = self._levels.raw.read(index, chosen, names, step, step)
             if slab.steps.size:
                 frames.append(_frame(slab, chosen, names))
         if not frames:
@@ -189,14 +190,15 @@ class Run:
             raise RunError(f'reduce is {reduce!r}; it must be "mean", "min" or "max"')
         if max_columns < 1:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
-        first, last = self._range(None)
-        width = self._width_of_at_most(index, max_columns)
+        recorded = self._layer_steps(index)
+        width = self._levels.width_of_at_most(index, recorded, max_columns)
         column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
-        slab = self._read(width, index, self._neurons(index, None), [column], first, last)
+        slab = self._levels.read(width, index, self._neurons(index, None), [column], *EVERYTHING)
         values, starts = slab.columns[column], slab.steps
         if starts.size > max_columns:
-            values, starts = self._merge(index, name, values, starts, -(-starts.size // max_columns), reduce)
-        end = self._layer_steps(index)[-1:] + 1
+            how = "last" if name == REGIME else reduce
+            values, starts = merge(values, starts, -(-starts.size // max_columns), how, self._taken(index, name))
+        end = recorded[-1:] + 1
         return _frozen(np.ascontiguousarray(values)), _frozen(np.concatenate([starts, end]))
 
     def regimes(self, step: int | None = None) -> pd.DataFrame:
@@ -255,9 +257,9 @@ class Run:
     # ---- inside
 
     def _list(self) -> None:
-        readers: list[Table | Level] = [*self._tables.values(), *self._levels.values(), self._raw]
-        for reader in readers:  # derived before the truth: what it lacks is then found in `neurons/`
-            reader.refresh()
+        for table in self._tables.values():
+            table.refresh()
+        self._levels.refresh()
         self._recorded = None
 
     def _rows(self, name: str) -> pd.DataFrame:
@@ -270,18 +272,14 @@ class Run:
             step = int(steps.to_numpy().max()) if len(steps) else -1
         return table.read(step=step).to_pandas()
 
-    def _uncovered(self, parts: Sequence[Any]) -> list[tuple[int, int]]:
-        """Ranges of steps that `neurons/` holds and a derived folder does not."""
-        return [gap for part in self._raw.parts for gap in uncovered(part, parts)]
-
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
         """(steps, layers) of every recorded (step, layer), sorted by step within each layer."""
         if self._recorded is None:
             table = self._tables["layers"].read(["step", "layer"])
             steps, layers = [table["step"].to_numpy()], [table["layer"].to_numpy()]
-            for first, last in self._uncovered(self._tables["layers"].parts):
+            for first, last in self._levels.uncovered(self._tables["layers"].parts):
                 for index in range(len(self.layers)):
-                    found = self._raw.steps(index, first, last)
+                    found = self._levels.raw.steps(index, first, last)
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
             all_steps, all_layers = np.concatenate(steps), np.concatenate(layers)
@@ -295,9 +293,9 @@ class Run:
 
     def _summary(self) -> pa.Table:
         tables = [self._tables["layers"].read()]
-        for first, last in self._uncovered(self._tables["layers"].parts):
+        for first, last in self._levels.uncovered(self._tables["layers"].parts):
             names = self._statistics(None)
-            slabs = [self._raw.read(i, self._neurons(i, None), names, first, last) for i in range(len(self.layers))]
+            slabs = [self._levels.raw.read(i, self._neurons(i, None), names, first, last) for i in range(len(self.layers))]
             slabs = [slab for slab in slabs if slab.steps.size]
             if slabs:
                 tables.append(summarise(slabs))
@@ -323,101 +321,19 @@ class Run:
             raise RunError(f"{self.path} does not hold {unknown}; it has {known}")
         return list(dict.fromkeys(statistics))
 
-    def _range(self, steps: tuple[int, int] | None) -> tuple[int, int]:
-        return (0, np.iinfo(np.int64).max - 1) if steps is None else (int(steps[0]), int(steps[1]))
+    def _taken(self, layer: int, name: str) -> np.ndarray:
+        """Steps at which a statistic of a layer is there (`regime` always is)."""
+        if name == REGIME:
+            return self._layer_steps(layer)
+        summary = self._summary()
+        mine = summary.filter(pc.equal(summary["layer"], layer))
+        return mine["step"].to_numpy()[mine[f"{name}_mean"].is_valid().to_numpy()]
 
     def _near(self, step: int) -> str:
         steps = self.steps
         at = int(np.searchsorted(steps, step))
         near = [int(s) for s in steps[max(at - 1, 0) : at + 1]]
         return f"; the nearest are {near}" if near else "; the run has no steps yet"
-
-    def _count(self, width: int, layer: int, first: int, last: int) -> int:
-        """Columns that a level gives for a layer between two steps."""
-        recorded = self._layer_steps(layer)
-        inside = recorded[slice(*np.searchsorted(recorded, [first, last + 1]))]
-        if width == 1 or not inside.size:
-            return inside.size
-        level = self._levels[width]
-        count = level.steps(layer, self._bucket_start(level, layer, first), last).size
-        for start, end in self._uncovered(level.parts):
-            gap = np.searchsorted(inside, [start, end + 1])
-            count += -(-int(gap[1] - gap[0]) // width)
-        return count
-
-    def _bucket_start(self, level: Level, layer: int, step: int) -> int:
-        """First step of the bucket that holds `step`, or `step` itself where the level holds none."""
-        starts = level.steps(layer, 0, step)
-        return int(starts[-1]) if starts.size else step
-
-    def _width_of_at_least(self, layer: int, first: int, last: int, points: int) -> int:
-        for width in reversed(PYRAMID):
-            if self._count(width, layer, first, last) >= points:
-                return width
-        return 1
-
-    def _width_of_at_most(self, layer: int, columns: int) -> int:
-        first, last = self._range(None)
-        for width in (1, *PYRAMID):
-            if self._count(width, layer, first, last) <= columns:
-                return width
-        return PYRAMID[-1]
-
-    def _read(self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
-        """A slab of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the range are in it."""
-        if width == 1:
-            plain = list(dict.fromkeys(_base(name) for name in columns))
-            slab = self._raw.read(layer, neurons, plain, first, last)
-            return Slab(layer, slab.steps, {name: slab.columns[_base(name)] for name in columns})
-        level = self._levels[width]
-        slabs = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
-        plain = list(dict.fromkeys(_base(name) for name in columns))
-        for start, end in self._uncovered(level.parts):
-            if end >= first and start <= last:
-                raw = self._raw.read(layer, neurons, plain, start, end)
-                if raw.steps.size:
-                    found = buckets(raw, width)
-                    slabs.append(Slab(layer, found.steps, {name: filled(found, name) for name in columns}))
-        return _in_order(slabs, columns)
-
-    def _merge(
-        self, layer: int, name: str, values: np.ndarray, starts: np.ndarray, factor: int, reduce: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Every `factor` columns as one; means are weighted with the steps at which the statistic was taken."""
-        groups = np.arange(0, starts.size, factor)
-        if name == REGIME:
-            return values[:, np.append(groups[1:], starts.size) - 1], starts[groups]
-        if reduce != "mean":
-            function = np.fmin if reduce == "min" else np.fmax
-            return function.reduceat(values, groups, axis=1), starts[groups]
-        summary = self._summary()
-        mine = summary.filter(pc.equal(summary["layer"], layer)) if "layer" in summary.column_names else summary
-        taken = mine["step"].to_numpy()[mine[f"{name}_mean"].is_valid().to_numpy()]
-        weights = np.diff(np.append(np.searchsorted(taken, starts), taken.size)).astype(np.float64)
-        weighted = np.where(weights > 0, values, 0) * weights
-        total = np.add.reduceat(weights, groups)
-        with np.errstate(invalid="ignore"):
-            merged = np.add.reduceat(weighted, groups, axis=1) / total
-        return merged.astype(np.float32), starts[groups]
-
-
-def _base(column: str) -> str:
-    return column.removesuffix("_min").removesuffix("_max")
-
-
-def _kinds(name: str) -> list[str]:
-    return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
-
-
-def _in_order(slabs: list[Slab], columns: list[str]) -> Slab:
-    """Slabs of one layer, in any order of step, as one."""
-    if len(slabs) == 1:
-        return slabs[0]
-    steps = np.concatenate([slab.steps for slab in slabs])
-    order = np.argsort(steps, kind="stable")
-    return Slab(
-        slabs[0].layer, steps[order], {n: np.concatenate([s.columns[n] for s in slabs], axis=1)[:, order] for n in columns}
-    )
 
 
 def _frame(slab: Slab, neurons: np.ndarray, columns: list[str]) -> pd.DataFrame:
