@@ -92,7 +92,7 @@ class OneLine(argparse.ArgumentParser):
     """A parser that takes whole flags alone and whose errors are one line, without the usage of every flag."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")

@@ -34,7 +34,7 @@ from vdn.trainer import load_checkpoint, load_run
 
 Tables = dict[str, pd.DataFrame]
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-BLOCK_WINDOWS = 1  # blocks of independent windows are so many windows (input and horizon) long
+BLOCK_HORIZONS = 2  # length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
 
 
 def scores_of(task: Task) -> dict[str, Score]:
@@ -67,8 +67,7 @@ class Examples:
         self.x, self.y = batch.x, batch.y
         self.groups: np.ndarray | None = None
         if isinstance(task, ForecastTask):
-            length = BLOCK_WINDOWS * (task.window + task.horizon)
-            self.groups = (task.locate(split, self.index)[1] // length).numpy()
+            self.groups = (task.locate(split, self.index)[1] // (BLOCK_HORIZONS * task.horizon)).numpy()
 
 
 class Bench:

@@ -1,0 +1,119 @@
+"""The laws at work: what they steer, when they begin, and that a set-point of its own gives each group of neurons its context."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from vdn.config import from_dict, resolve
+from vdn.controller import Controller, above_floor, silent
+from vdn.data import load
+from vdn.evaluate import pooled_statistics
+from vdn.neuron import VariationalNeurons
+from vdn.priors import AutoregressivePrior, kl_floor
+from vdn.trainer import Trainer
+
+
+def trainer(settings):
+    config = resolve(from_dict(settings))
+    return Trainer(config, load(config))
+
+
+def test_without_a_law_nothing_is_done(small):
+    one = trainer(small)
+    step = one.step()
+    assert step.interventions == []
+    assert step.columns == [{}, {}]
+    assert "penalty" not in step.scalars
+    assert one.controller.betas() == [0.01, 0.01]
+
+
+def test_laws_begin_after_the_warmup_and_act_in_their_rhythm(small):
+    one = trainer({**small, "control": "projection", "lam_band": 0.1, "ramp_warmup": 6, "ramp_length": 4, "control_every": 4})
+    steps = [one.step() for _ in range(16)]
+    assert [at for at, step in enumerate(steps) if step.interventions] == [7, 11, 15]
+    penalties = [step.scalars.get("penalty") for step in steps]
+    assert penalties[:7] == [None] * 7
+    assert all(value > 0 for value in penalties[7:])
+    kinds = {act.mechanism for step in steps for act in step.interventions}
+    assert kinds == {"projection"}
+
+
+def test_what_a_thermostat_is_fed_with():
+    """KL above the floor, a latent dimension, of the rows that stand under the persistent prior alone."""
+    torch.manual_seed(0)
+    layer = VariationalNeurons(3, 4, 2, prior=AutoregressivePrior(4, 0.9))
+    posterior = layer(torch.randn(6, 3), prior_context="pairs")
+    expected = (posterior.kl[:3] - 2 * kl_floor(posterior.phi)) / 2
+    torch.testing.assert_close(above_floor(posterior, layer), expected.detach())
+    plain = VariationalNeurons(3, 4, 2)
+    posterior = plain(torch.randn(6, 3))
+    torch.testing.assert_close(above_floor(posterior, plain), (posterior.kl / 2).detach())
+
+
+def test_silent_neurons_are_those_that_ignore_the_input():
+    torch.manual_seed(0)
+    layer = VariationalNeurons(3, 4)
+    with torch.no_grad():
+        layer.mean.weight[:2] = 0
+        layer.mean.weight[2:] = 1
+        layer.mean.bias[0] = 2.0  # an offset costs KL and tells nothing
+    assert silent(layer(torch.randn(50, 3))).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_homeostasis_brings_a_network_into_its_band(small, sign):
+    """Without a gradient (learning rate 0) the law alone moves mu2, from 30 times above and from below."""
+    settings = {
+        **small,
+        "control": "homeostasis",
+        "lr": 0.0,
+        "weight_decay": 0.0,
+        "steps": 600,
+        "control_every": 2,
+        "mean_gain": 1.0,
+    }
+    one = trainer(settings)
+    with torch.no_grad():
+        for layer in one.network.neuron_layers:
+            layer.mean.weight.mul_(30.0**sign)
+            layer.mean.bias.mul_(30.0**sign)
+    for _ in range(600):
+        one.step()
+    assert all(not law.outside().any() for law in one.controller.homeostats)
+
+
+def test_context_follows_its_set_point_neuron_by_neuron(small):
+    """Ten groups of neurons with ten set-points of the KL: their information follows, their persistence does not."""
+    points = np.linspace(0.05, 0.32, 10)
+    text = ",".join(f"{point:.3f}" for point in points)
+    laws = {"thermostat": True, "c_min": text, "c_max": text}
+    one = trainer({**small, **laws, "layers": 1, "neurons": 120, "batch": 128, "steps": 600, "lr": 3e-3, "stride": 24})
+    while one.done < one.steps:
+        one.step()
+    [statistics] = pooled_statistics(one.network, one.task, "train", 0)
+    groups = np.arange(120) * 10 // 120
+    information = [statistics["information"][groups == group].mean() for group in range(10)]
+    assert stats.spearmanr(points, information).statistic >= 0.95
+    assert information[-1] > 3 * information[0]
+    trend = stats.linregress(points[groups], statistics["persistence"])
+    moved = trend.slope * (points[-1] - points[0]) / statistics["persistence"].mean()
+    assert abs(moved) < 0.10
+
+
+def test_columns_are_those_of_the_update(small):
+    one = trainer({**small, "thermostat": True, "control": "homeostasis"})
+    before = [law.beta.clone() for law in one.controller.thermostats]
+    step = one.step()
+    for column, beta in zip(step.columns, before, strict=True):
+        assert torch.equal(column["beta"], beta)
+        assert set(column) == {"beta", "band_low", "band_high"}
+    assert not torch.equal(one.controller.thermostats[0].beta, before[0])
+
+
+def test_a_twin_has_nothing_to_control(small):
+    one = trainer({**small, "twin": True, "thermostat": True, "control": "homeostasis", "lam_band": 1.0})
+    step = one.step()
+    assert isinstance(one.controller, Controller)
+    assert step.interventions == []
+    assert step.columns == []
