@@ -7,6 +7,7 @@ noise included, stays. The effect is the change of a score, paired over the same
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,11 @@ from probes.experiments.subject import Score, Subject
 MODES = ("mean", "resampled")
 PREDICTORS = ("kl", "information", "spread", "contraction")
 ROWS_AT_ONCE = 4096  # rows of a matrix product, variations x windows x draws: its temporaries of 256 columns stay in the cache
+WINDOWS_AT_ONCE = 128
+PRIOR_STREAM = 1 << 32  # apart from the seeds of the network's own noise, or draws of the prior would repeat it
+Changes = dict[tuple[int, str, str], np.ndarray]
 
 
-@torch.no_grad()
 def ablate(
     subject: Subject,
     x: Tensor,
@@ -32,50 +35,69 @@ def ablate(
     seed: int = 0,
     modes: Sequence[str] = MODES,
     groups: np.ndarray | None = None,
-    windows_at_once: int = 128,
+    workers: int = 1,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Effect of silencing every neuron: rows (layer, neuron, mode, score) with effect and standard_error.
 
     x (B, ...), y (B, ...): examples; scores: name -> function of draws that gives one number an example, lower is better;
-    groups (B,): blocks of windows that are independent of each other, for the standard error. A score with S draws is that of
-    the network as used with S draws. Neurons are silenced under the stationary prior Normal(0, 1).
+    groups (B,): blocks of windows that are independent of each other, for the standard error; workers: threads, each with
+    matrix products of its own (two threads on one product wait for each other). A score with S draws is that of the network
+    as used with S draws. The prior is the stationary Normal(0, 1).
     """
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown:
         raise ValueError(f"a neuron is silenced by {', '.join(MODES)}, not by {unknown[0]!r}")
-    differences: dict[tuple[int, str, str], list[np.ndarray]] = {}
-    work = sum(layer.neurons for layer in subject.layers) * len(modes) * len(x)
-    done = 0
-    for start in range(0, len(x), windows_at_once):
-        here, target = x[start : start + windows_at_once], y[start : start + windows_at_once]
-        response = subject.respond(here, draws, seed + start)
-        before = {name: score(*response.forecast, target) for name, score in scores.items()}
-        generator = torch.Generator(response.forecast.mean.device).manual_seed(seed + start)
-        together = max(1, ROWS_AT_ONCE // (len(here) * draws))
-        for layer, (_, neurons, latent_dim) in enumerate(subject.layers):
-            shape = (1, draws, len(here), latent_dim)
-            prior = torch.randn(shape, device=response.forecast.mean.device, generator=generator)
-            for mode in modes:
-                values = torch.zeros_like(prior) if mode == "mean" else prior
-                found: dict[str, list[Tensor]] = {name: [] for name in scores}
-                for chosen in torch.arange(neurons).split(together):
-                    after = subject.replace(response, layer, chosen, values)
-                    repeated = target.expand(len(chosen), *target.shape).flatten(0, 1)
-                    rows = [None if part is None else part.flatten(1, 2) for part in after]
-                    for name, score in scores.items():
-                        change = score(rows[0], rows[1], repeated).view(len(chosen), -1) - before[name]  # type: ignore[arg-type]
-                        found[name].append(change)
-                    done += len(chosen) * len(here)
-                    progress(done, work)
-                for name, parts in found.items():
-                    differences.setdefault((layer, mode, name), []).append(torch.cat(parts).T.double().cpu().numpy())
-    rows_out = []
-    for (layer, mode, name), chunks in differences.items():
-        effect, error = clustered_mean(np.concatenate(chunks), groups)
+    starts = range(0, len(x), WINDOWS_AT_ONCE)
+
+    def one(start: int) -> Changes:
+        part = slice(start, start + WINDOWS_AT_ONCE)
+        return _changes(subject, x[part], y[part], scores, draws, seed + start, modes)
+
+    chunks: list[Changes] = []
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1 if workers > 1 else threads,)) as pool:
+        try:
+            for chunk in pool.map(one, starts):
+                chunks.append(chunk)
+                progress(len(chunks), len(starts))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+    rows = []
+    for layer, mode, name in chunks[0]:
+        effect, error = clustered_mean(np.concatenate([chunk[layer, mode, name] for chunk in chunks]), groups)
         frame = pd.DataFrame({"neuron": np.arange(len(effect)), "effect": effect, "standard_error": error})
-        rows_out.append(frame.assign(layer=layer, mode=mode, score=name))
-    return pd.concat(rows_out, ignore_index=True)[["layer", "neuron", "mode", "score", "effect", "standard_error"]]
+        rows.append(frame.assign(layer=layer, mode=mode, score=name))
+    return pd.concat(rows, ignore_index=True)[["layer", "neuron", "mode", "score", "effect", "standard_error"]]
+
+
+@torch.no_grad()
+def _changes(
+    subject: Subject, x: Tensor, y: Tensor, scores: Mapping[str, Score], draws: int, seed: int, modes: Sequence[str]
+) -> Changes:
+    """Change of each score for some windows: (layer, mode, score) -> (B, N)."""
+    response = subject.respond(x, draws, seed)
+    before = {name: score(*response.forecast, y) for name, score in scores.items()}
+    device = response.forecast.mean.device
+    generator = torch.Generator(device).manual_seed(PRIOR_STREAM + seed)
+    together = max(1, ROWS_AT_ONCE // (len(x) * draws))
+    changes: Changes = {}
+    for layer, (_, neurons, latent_dim) in enumerate(subject.layers):
+        prior = torch.randn((1, draws, len(x), latent_dim), device=device, generator=generator)  # the same for all neurons
+        for mode in modes:
+            values = torch.zeros_like(prior) if mode == "mean" else prior
+            found: dict[str, list[Tensor]] = {name: [] for name in scores}
+            for chosen in torch.arange(neurons, device=device).split(together):
+                forecast = subject.replace(response, layer, chosen, values)
+                mean = forecast.mean.flatten(1, 2)  # variations as if they were further examples
+                scale = None if forecast.scale is None else forecast.scale.flatten(1, 2)
+                target = y.expand(len(chosen), *y.shape).flatten(0, 1)
+                for name, score in scores.items():
+                    found[name].append(score(mean, scale, target).view(len(chosen), -1) - before[name])
+            for name, parts in found.items():
+                changes[layer, mode, name] = torch.cat(parts).T.double().cpu().numpy()
+    return changes
 
 
 def predictors(effects: pd.DataFrame, statistics: pd.DataFrame, names: Sequence[str] = PREDICTORS) -> pd.DataFrame:

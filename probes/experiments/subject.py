@@ -1,7 +1,8 @@
 """What an experiment needs of a network: predictions and posteriors for inputs, and the same with neurons replaced.
 
-Implement `Subject` where a network's structure makes replacing one neuron cheap; otherwise wrap any function in `CallableSubject`.
-Noise comes from a seed, so that two calls with one seed differ only by what was changed (common random numbers).
+Implement `Subject` where a network's structure makes replacing one neuron cheap; otherwise wrap any function in
+`CallableSubject`. Noise comes from a seed, so that two calls with one seed differ only by what was changed (common random
+numbers).
 """
 
 from __future__ import annotations
