@@ -26,6 +26,7 @@ SMALL = {
     # A start at the prior (sigma 1, mu near 0), so that contraction is seen from its beginning.
     "sigma_init": 1.0,
     "mean_gain": 0.02,
+    "local_decoder": "watch",
     # Dense at first, when most happens, then every 50th step; mantissas of 10 bits halve the files.
     "record_start": 90,
     "record_every": 50,
