@@ -115,10 +115,14 @@ class Run:
     def refresh(self) -> bool:
         """Look for what has been written since: reads the manifest and lists folders, opens no file. True if there is more."""
         with self._lock:
-            before = (self._levels.raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+            before = self._contents()
             self.manifest = manifest.read(self._filesystem, self.path)
             self._list()
-            return before != (self._levels.raw.parts, {name: table.parts for name, table in self._tables.items()}, self.manifest)
+            return before != self._contents()
+
+    def _contents(self) -> tuple[Any, ...]:
+        """What tells one state of the run from another: its files and status (a heartbeat alone is nothing new)."""
+        return self.status, self._levels.raw.parts, [table.parts for table in self._tables.values()]
 
     def layer_index(self, layer: int | str) -> int:
         """Index of a layer given by index or name. Raises RunError for one that the run does not have."""
@@ -248,8 +252,8 @@ class Run:
         """Predictions of the probe batch at a step (the last by default)."""
         return self._rows_at("predictions", step)
 
-    def alerts(self) -> Any:
-        """Alerts of the whole run, by the rules of `probes.alerts`."""
+    def alerts(self) -> pd.DataFrame:
+        """Alerts of the whole run, by the rules of `probes.alerts` (columns and limits are described there)."""
         from probes.alerts import alerts
 
         return alerts(self)
