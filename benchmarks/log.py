@@ -345,7 +345,7 @@ def main() -> None:
                 print("| " + " | ".join(row) + " |", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(folder)
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, {torch.get_num_threads()} threads"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     text = document(rows, versions)
     print(text)
     if not options.quick:
