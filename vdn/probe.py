@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -22,10 +23,15 @@ from probes import regimes
 from probes.diagnostics import contraction
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
+from probes.experiments.risk_coverage import measure, risk_coverage
+from probes.experiments.rollout import rollout, write_replay
+from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
+from probes.experiments.traversal import traverse
+from probes.manifest import RunError
 from vdn.config import ConfigError
-from vdn.data import ForecastTask, Split, Task
+from vdn.data import SPLITS, DataError, ForecastTask, Split, Task
 from vdn.evaluate import chunks, pooled_statistics
 from vdn.objective import class_nll
 from vdn.scores import mixture_crps, mixture_nll
@@ -38,10 +44,15 @@ BLOCK_HORIZONS = 2  # length of a block of windows: errors of means stop growing
 
 
 def scores_of(task: Task) -> dict[str, Score]:
-    """Proper scores of a task, each one number an example: nll (nats; a number for forecasts) with crps or brier."""
+    """Scores of a task, one number an example, lower is better: nll (nats a predicted number), crps, mse; nll, brier, error."""
     if task.kind == "classification":
-        return {"nll": lambda mean, scale, y: class_nll(mean, y), "brier": lambda mean, scale, y: _brier(mean, y)}
-    return {"nll": lambda mean, scale, y: mixture_nll(y, mean, scale, reduction="none"), "crps": _crps}  # type: ignore[arg-type]
+        return {"nll": lambda mean, scale, y: class_nll(mean, y), "brier": _brier, "error": _error}
+    return {"nll": _nll, "crps": _crps, "mse": _mse}
+
+
+def _nll(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
+    assert scale is not None
+    return mixture_nll(y, mean, scale, reduction="none")
 
 
 def _crps(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
@@ -49,7 +60,15 @@ def _crps(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
     return mixture_crps(y, mean, scale, "none").mean(-1)
 
 
-def _brier(logits: Tensor, y: Tensor) -> Tensor:
+def _mse(mean: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
+    return (mean.mean(0) - y).square().mean(-1)
+
+
+def _error(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
+    return (logits.softmax(-1).mean(0).argmax(-1) != y).to(logits.dtype)
+
+
+def _brier(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
     """Squared distance of the mean class probabilities (S, B, C) from the class that is right, (B,) (Brier 1950)."""
     share = logits.softmax(-1).mean(0)
     return (share - torch.nn.functional.one_hot(y, share.shape[-1])).square().sum(-1)
@@ -113,7 +132,77 @@ def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress
     }
 
 
-EXPERIMENTS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {"ablation": run_ablation}
+def run_traversal(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
+    statistics = bench.statistics()
+    chosen = arguments.neurons or most_informative(statistics, arguments.each)
+    tables = traverse(bench.subject, bench.examples.x, chosen, arguments.draws, bench.seed, progress=progress)
+    return tables | {"neurons": statistics, "targets": _targets(bench.examples.y)}
+
+
+def most_informative(statistics: pd.DataFrame, each: int) -> list[tuple[int, int]]:
+    """(layer, neuron) of the `each` neurons with the largest information in every layer."""
+    top = statistics.sort_values("information", ascending=False).groupby("layer").head(each).sort_values(["layer", "neuron"])
+    return [(int(layer), int(neuron)) for layer, neuron in zip(top["layer"], top["neuron"], strict=True)]
+
+
+def _targets(y: Tensor) -> pd.DataFrame:
+    rows = y.reshape(len(y), -1)
+    index, output = np.indices(rows.shape)
+    return pd.DataFrame({"input": index.ravel(), "output": output.ravel(), "y": rows.numpy().ravel()})
+
+
+def run_shift(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
+    examples = bench.examples
+    return dose_response(
+        bench.subject,
+        examples.x,
+        examples.y,
+        bench.scores,
+        arguments.draws,
+        bench.seed,
+        groups=examples.groups,
+        progress=progress,
+    )
+
+
+def run_risk_coverage(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
+    examples = bench.examples
+    errors, uncertainties = measure(
+        bench.subject, examples.x, examples.y, bench.scores, arguments.draws, bench.seed, progress=progress
+    )
+    return risk_coverage(errors, uncertainties, examples.groups)
+
+
+def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
+    task = bench.task
+    if not isinstance(task, ForecastTask):
+        raise ConfigError(f"a rollout continues a series; {bench.config.data} has rows without an order")
+    series, origin = task.locate(bench.split, bench.examples.index)
+    room = task.ends[SPLITS.index(bench.split)] - arguments.length
+    kept = origin <= room
+    if not bool(kept.any()):
+        raise ConfigError(f"no window of the {bench.split} split has {arguments.length} rows after it; take a smaller --length")
+    series, origin = series[kept], origin[kept]
+    windows = bench.examples.x[kept]
+    truth = task.values.unfold(1, arguments.length, 1)[series, origin]
+    tables = rollout(
+        bench.subject, windows, arguments.length, arguments.trajectories, arguments.feed, bench.seed, truth, progress
+    )
+    starts = {"start": np.arange(len(series)), "series": [task.names[i] for i in series.tolist()], "origin": origin.numpy()}
+    replay = store.folder_of(arguments.run, arguments.name) / "replay"
+    shutil.rmtree(replay, ignore_errors=True)
+    layers = [{"name": name, "neurons": count, "latent_dim": k} for name, count, k in bench.subject.layers]
+    write_replay(replay, tables.pop("neurons"), layers)
+    return tables | {"starts": pd.DataFrame(starts)}
+
+
+EXPERIMENTS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
+    "ablation": run_ablation,
+    "traversal": run_traversal,
+    "shift": run_shift,
+    "risk-coverage": run_risk_coverage,
+    "rollout": run_rollout,
+}
 
 
 def add_command(commands: Any) -> None:
@@ -122,18 +211,36 @@ def add_command(commands: Any) -> None:
     probe.add_argument("run", type=Path, help="folder of the run")
     kinds = probe.add_subparsers(dest="experiment", required=True)
 
-    def add(name: str, doc: str, windows: int, draws: int) -> argparse.ArgumentParser:
+    def add(name: str, doc: str, windows: int, draws: int | None) -> argparse.ArgumentParser:
         one = kinds.add_parser(name, help=doc)
         one.add_argument("--windows", type=positive, default=windows, help=f"examples, evenly spread [{windows}]")
-        one.add_argument("--draws", type=positive, default=draws, help=f"draws an example [{draws}]")
-        one.add_argument("--split", choices=("train", "validation", "test"), default="test", help="where they are from [test]")
+        if draws is not None:
+            one.add_argument("--draws", type=positive, default=draws, help=f"draws an example [{draws}]")
+        one.add_argument("--split", choices=SPLITS, default="test", help="where they are from [test]")
         one.add_argument("--seed", type=int, default=0, help="seed of the noise [0]")
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
         return one
 
-    ablation = add("ablation", "each neuron silenced: effect on the scores", 2000, 2)
     cores = os.cpu_count() or 1
+    ablation = add("ablation", "each neuron silenced: effect on the scores", 2000, 2)
     ablation.add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
+    traversal = add("traversal", "neurons walked over their prior: effect on the prediction", 4, 64)
+    traversal.add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help="which, counted from 0")
+    traversal.add_argument("--each", type=positive, default=2, help="without --neurons: the most informative of a layer [2]")
+    add("shift", "damaged inputs: scores and statistics against the dose", 1000, 8)
+    add("risk-coverage", "error of the inputs kept as the uncertain are dropped", 2000, 16)
+    rolled = add("rollout", "the network continues a series on its own", 4, None)
+    rolled.add_argument("--length", type=positive, default=168, help="rows to continue [168]")
+    rolled.add_argument("--trajectories", type=positive, default=32, help="continuations of each window [32]")
+    rolled.add_argument("--feed", type=positive, default=1, help="predicted rows that are fed back at once [1]")
+
+
+def neuron(text: str) -> tuple[int, int]:
+    """LAYER:NEURON, both counted from 0, for argparse."""
+    layer, colon, number = text.partition(":")
+    if not colon or not layer.isdecimal() or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"a neuron is LAYER:NEURON, both counted from 0, this is {text!r}")
+    return int(layer), int(number)
 
 
 def positive(text: str) -> int:
@@ -147,23 +254,26 @@ def positive(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the experiment and stores its tables and settings; exit status. Raises ConfigError, DataError or RunError."""
     began = time.monotonic()
+    torch.set_num_threads(1)  # small products: two threads on one of them wait for each other
     bench = Bench(arguments.run, arguments)
     try:
         with store.tracked(arguments.run, arguments.name, _show) as tracker:
             tables = EXPERIMENTS[arguments.experiment](bench, arguments, tracker)
             settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "run", "name")}
-            settings |= {"step": bench.step, "windows": len(bench.examples.x), "seconds": time.monotonic() - began}
+            settings |= {"step": bench.step, "windows": len(bench.examples.x), "seconds": round(time.monotonic() - began, 2)}
             folder = store.save(arguments.run, arguments.name, tables, settings)
     except Cancelled:
-        print(f"\n{arguments.experiment}: cancelled, nothing stored", file=sys.stderr)
+        print(f"{arguments.experiment}: cancelled, nothing stored", file=sys.stderr)
         return INTERRUPTED
-    print(f"\n{arguments.experiment}: {time.monotonic() - began:.1f} s, stored in {folder}")
+    except ValueError as error:
+        if isinstance(error, ConfigError | DataError | RunError):
+            raise
+        raise ConfigError(str(error)) from error
+    print(f"{arguments.experiment}: {time.monotonic() - began:.1f} s, stored in {folder}")
     return 0
 
 
 def _show(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{done / total:4.0%}", end="", file=sys.stderr, flush=True)
-
-
-__all__ = ["ConfigError", "add_command", "run"]
+        end = "\n" if done == total else ""
+        print(f"\r{done / total:4.0%}", end=end, file=sys.stderr, flush=True)

@@ -152,3 +152,20 @@ def interval(value: float, resampled: ArrayLike) -> Estimate:
     """`value` with the central 95 % of its resamples."""
     low, high = np.nanpercentile(np.asarray(resampled, np.float64), [2.5, 97.5])
     return Estimate(value, float(low), float(high))
+
+
+def auroc_gain(
+    negative: ArrayLike,
+    positive: ArrayLike,
+    other_negative: ArrayLike,
+    other_positive: ArrayLike,
+    groups: ArrayLike | None = None,
+) -> Estimate:
+    """AUROC of one quantity less that of another on the same inputs, with the interval of the difference (see `auroc`)."""
+    parts = []
+    for low, high in ((negative, positive), (other_negative, other_positive)):
+        a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        parts.append(_share_below(a, b) + 1 - _share_below(b, a))
+    value, error = clustered_mean(parts[0] - parts[1], groups)
+    gain, half = float(value) / 2, NORMAL_95 * float(error)
+    return Estimate(gain, gain - half, gain + half)
