@@ -1,6 +1,7 @@
 """kill -9 at random moments: the run opens, has no gap, misses no more than the flush bound, and goes on without doubling."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import probes
 from probes.check import check
 from probes.recorder import Recorder
 
-MOMENTS = 20
+MOMENTS = int(os.environ.get("CRASH_MOMENTS", "20"))  # a soak sets more
 FLUSH_SECONDS = 0.1
 WRITING_SECONDS = 2.0  # generous: one batch may be on its way to a slow, shared disk when the kill comes
 
