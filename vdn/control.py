@@ -109,6 +109,11 @@ def homeostat_scale(
     return (target / energy).pow(eta / 2).clamp(1 / max_step, max_step)
 
 
+def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
+    """A kept tensor on `device`; checkpoints are read on the CPU."""
+    return None if value is None else value.to(device)
+
+
 class Homeostat:
     """Slow regulation of mu2: a running mean of it, and every so often a gentle rescaling of the rows outside their band.
 
@@ -156,7 +161,7 @@ class Homeostat:
         return {"mu2": self.mu2}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.mu2 = state["mu2"]
+        self.mu2 = _moved(state["mu2"], self.lo.device)
 
 
 class BetaThermostat:
@@ -217,7 +222,9 @@ class BetaThermostat:
         return {"beta": self.beta, "kl": self.kl, "alive": self.alive}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.beta, self.kl, self.alive = state["beta"], state["kl"], state["alive"]
+        device = self.beta.device
+        self.beta = state["beta"].to(device)
+        self.kl, self.alive = _moved(state["kl"], device), _moved(state["alive"], device)
 
 
 @torch.no_grad()

@@ -166,8 +166,9 @@ class VariationalNetwork(nn.Module):
 
     def predict(self, top: Tensor, first: Tensor, n_samples: int, centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both (B S, N)."""
-        out = self.head(top)
-        linear = self.read(first) if self.read is not None else 0
+        exact = self.head.weight.dtype  # as in the neurons: autocast shortens products alone
+        out = self.head(top).to(exact)
+        linear = self.read(first).to(exact) if self.read is not None else 0
         if self.task == "classification":
             return _draws(out + linear, n_samples), None
         mean, raw = out.split(self.outputs, -1)

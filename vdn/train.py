@@ -294,7 +294,7 @@ def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> di
             recorder.evaluation(step, "test", layer, **statistics)
         twin = None if config.twin else find_twin(run, config)
         summary["twin"] = evaluate(twin)["model"] if twin is not None else None
-        summary["baselines"] = baselines(trainer.task, "test")
+        summary["baselines"] = baselines(trainer.task.to(torch.device("cpu")), "test")
         write_scores(recorder, step, "test", summary["model"])
         for name, values in summary["baselines"].items():
             write_scores(recorder, step, f"test {name}", values)
