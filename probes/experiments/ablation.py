@@ -16,13 +16,12 @@ from torch import Tensor
 
 from probes.experiments.estimates import bootstrap, clustered_mean, interval, rank_share, spearman
 from probes.experiments.store import Progress, silent
-from probes.experiments.subject import Score, Subject
+from probes.experiments.subject import PRIOR, Score, Subject, generator
 
 MODES = ("mean", "resampled")
 PREDICTORS = ("kl", "information", "spread", "contraction")
 ROWS_AT_ONCE = 4096  # rows of a matrix product, variations x windows x draws: its temporaries of 256 columns stay in the cache
 WINDOWS_AT_ONCE = 128
-PRIOR_STREAM = 1 << 32  # apart from the seeds of the network's own noise, or draws of the prior would repeat it
 Changes = dict[tuple[int, str, str], np.ndarray]
 
 
@@ -80,11 +79,11 @@ def _changes(
     response = subject.respond(x, draws, seed)
     before = {name: score(*response.forecast, y) for name, score in scores.items()}
     device = response.forecast.mean.device
-    generator = torch.Generator(device).manual_seed(PRIOR_STREAM + seed)
+    noise = generator(seed, PRIOR, device)
     together = max(1, ROWS_AT_ONCE // (len(x) * draws))
     changes: Changes = {}
     for layer, (_, neurons, latent_dim) in enumerate(subject.layers):
-        prior = torch.randn((1, draws, len(x), latent_dim), device=device, generator=generator)  # the same for all neurons
+        prior = torch.randn((1, draws, len(x), latent_dim), device=device, generator=noise)  # the same for all neurons
         for mode in modes:
             values = torch.zeros_like(prior) if mode == "mean" else prior
             found: dict[str, list[Tensor]] = {name: [] for name in scores}

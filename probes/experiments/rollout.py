@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from probes.experiments.store import Progress, silent
-from probes.experiments.subject import Subject
+from probes.experiments.subject import VALUES, Subject, generator
 from probes.experiments.uncertainty import internal_kl
 from probes.moments import Moments
 from probes.recorder import Recorder
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-ROLLOUT_STREAM = 1 << 33  # the values' noise must not repeat that of the neurons
 
 
 @torch.no_grad()
@@ -42,7 +41,7 @@ def rollout(
     """
     starts = len(x)
     windows = x.repeat_interleave(trajectories, 0)
-    generator = torch.Generator(x.device).manual_seed(ROLLOUT_STREAM + seed)
+    source = generator(seed, VALUES, x.device)
     samples: list[Tensor] = []
     neurons, uncertainty = [], []
     asked = range(0, length, feed)
@@ -53,7 +52,7 @@ def rollout(
             raise ValueError("a rollout feeds predictions back: it needs forecasts of numbers, with a scale")
         if not 1 <= feed <= mean.shape[1]:
             raise ValueError(f"feed is {feed}; between 1 and the horizon of {mean.shape[1]} values can be fed back")
-        noise = torch.randn(mean[:, :feed].shape, generator=generator, device=x.device, dtype=mean.dtype)
+        noise = torch.randn(mean[:, :feed].shape, generator=source, device=x.device, dtype=mean.dtype)
         drawn = mean[:, :feed] + scale[0, :, :feed] * noise
         samples.append(drawn)
         windows = torch.cat([windows[:, feed:], drawn], 1)

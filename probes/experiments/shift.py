@@ -14,7 +14,7 @@ from torch import Tensor
 
 from probes.experiments.estimates import NORMAL_95, auroc, auroc_gain, clustered_mean, rank_correlation
 from probes.experiments.store import Progress, silent
-from probes.experiments.subject import Score, Subject
+from probes.experiments.subject import DAMAGE, Score, Subject, generator
 from probes.experiments.uncertainty import REFERENCE, UNITS, of_inputs
 from probes.moments import Moments
 
@@ -26,34 +26,34 @@ INPUTS_AT_ONCE = 256
 Damage = Callable[[Tensor, float, torch.Generator], Tensor]
 
 
-def noise(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
+def noise(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
     """Independent Gaussian noise of sd `dose` on every value."""
-    return x + dose * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return x + dose * torch.randn(x.shape, generator=source, device=x.device, dtype=x.dtype)
 
 
-def missing(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
+def missing(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
     """A stretch of values, at a place of each input's own, replaced by 0, the training mean; half of the input at dose 3."""
     length = round(x.shape[1] * LARGEST_GAP * dose / FULL_DOSE)
     largest = round(x.shape[1] * LARGEST_GAP)
-    start = torch.randint(x.shape[1] - largest + 1, (len(x), 1), generator=generator, device=x.device)
+    start = torch.randint(x.shape[1] - largest + 1, (len(x), 1), generator=source, device=x.device)
     place = torch.arange(x.shape[1], device=x.device)
     return torch.where((place >= start) & (place < start + length), torch.zeros_like(x), x)
 
 
-def level(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
+def level(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
     """From a change point in the input's second half on, values lie `dose` sds higher."""
-    return x + dose * _changed(x, generator)
+    return x + dose * _changed(x, source)
 
 
-def scale(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
+def scale(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
     """From a change point in the second half on, distances from the input's mean are 1 + dose times as large."""
     centre = x.mean(1, keepdim=True)
-    return x + dose * _changed(x, generator) * (x - centre)
+    return x + dose * _changed(x, source) * (x - centre)
 
 
-def shuffle(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
+def shuffle(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
     """A share dose / 3 of the positions, chosen for each input, exchange their values at random."""
-    order = torch.rand(x.shape, generator=generator, device=x.device).argsort(1)
+    order = torch.rand(x.shape, generator=source, device=x.device).argsort(1)
     count = round(x.shape[1] * min(dose / FULL_DOSE, 1))
     result = x.clone()
     taken = order[:, :count]
@@ -62,9 +62,9 @@ def shuffle(x: Tensor, dose: float, generator: torch.Generator) -> Tensor:
     return result
 
 
-def _changed(x: Tensor, generator: torch.Generator) -> Tensor:
+def _changed(x: Tensor, source: torch.Generator) -> Tensor:
     half = x.shape[1] // 2
-    start = torch.randint(half, max(x.shape[1], half + 1), (len(x), 1), generator=generator, device=x.device)
+    start = torch.randint(half, max(x.shape[1], half + 1), (len(x), 1), generator=source, device=x.device)
     return (torch.arange(x.shape[1], device=x.device) >= start).to(x.dtype)
 
 
@@ -75,7 +75,7 @@ def damage(kind: str, x: Tensor, dose: float, seed: int) -> Tensor:
     """Inputs x (B, D) damaged; the same seed damages the same places at every dose. ValueError for an unknown kind."""
     if kind not in DAMAGES:
         raise ValueError(f"inputs are damaged by {', '.join(DAMAGES)}, not by {kind!r}")
-    return DAMAGES[kind](x, dose, torch.Generator(x.device).manual_seed(seed))
+    return DAMAGES[kind](x, dose, generator(seed, DAMAGE, x.device))
 
 
 @torch.no_grad()

@@ -20,6 +20,16 @@ Score = Callable[[Tensor, Tensor | None, Tensor], Tensor]
 """(mean (S, B, H), scale, y) -> one number an example (B,): lower is better."""
 
 
+SEED_BITS = 30
+PRIOR, DAMAGE, VALUES = 1, 2, 3
+"""Streams of noise that must repeat neither each other nor the network's own (stream 0)."""
+
+
+def generator(seed: int, stream: int, device: torch.device | str) -> torch.Generator:
+    """A generator of one stream. torch's CPU generator reads 32 bits of a seed: the upper two are the stream's."""
+    return torch.Generator(device).manual_seed((stream << SEED_BITS) + seed % (1 << SEED_BITS))
+
+
 class Layer(NamedTuple):
     """A layer of neurons: its name in the log, N and K."""
 

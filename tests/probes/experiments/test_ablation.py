@@ -23,7 +23,7 @@ def test_effects_are_the_closed_form_within_their_error(effects):
     for (mode, layer), part in effects.groupby(["mode", "layer"]):
         gap = np.abs(part["effect"] - expected[mode][layer].numpy())
         assert (gap <= 4 * part["standard_error"] + 1e-9).all()
-        assert (part["standard_error"] < 0.15).all()
+        assert (part["standard_error"] < 0.25).all()  # of effects up to 7
     assert effects[(effects["layer"] == 0) & (effects["neuron"] == 0)]["effect"].abs().max() < 1e-6
 
 

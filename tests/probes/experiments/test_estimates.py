@@ -103,3 +103,15 @@ def test_resampling_groups_gives_the_error_of_a_mean_of_groups():
     assert resampled.std() == pytest.approx(estimates.clustered_mean(values, groups)[1], rel=0.08)
     found = estimates.interval(values.mean(), resampled)
     assert found.low < found.value < found.high
+
+
+def test_the_gain_of_one_auroc_over_another_is_paired():
+    draw = np.random.default_rng(8)
+    a, b = draw.normal(size=(2, 300))
+    b = b + 1
+    other_a, other_b = a + 0.05 * draw.normal(size=300), b + 0.05 * draw.normal(size=300)
+    found = estimates.auroc_gain(a, b, other_a, other_b)
+    assert found.value == pytest.approx(estimates.auroc(a, b).value - estimates.auroc(other_a, other_b).value)
+    single = estimates.auroc(a, b)
+    assert found.low < found.value < found.high
+    assert found.high - found.low < 0.3 * (single.high - single.low)
