@@ -19,6 +19,7 @@ from probes.parts import write_atomic
 from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
 
 REGIME = "regime"
+SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
 KEPT_MANTISSA_BITS = 10  # precision="10bit": half a unit in the last kept place is a relative 2^-11
 CODEC = {"full": ("lz4", None), "10bit": ("zstd", 1)}
 _ORDER = {name: rank for rank, name in enumerate(STATISTICS)}
@@ -129,11 +130,19 @@ def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
             if not count.all():
                 present.update({kind: count > 0 for kind in (name, f"{name}_min", f"{name}_max")})
         with np.errstate(invalid="ignore", over="ignore"):
-            sums = np.add.reduceat(total, starts, axis=1, dtype=np.float64)
+            sums = _reduce(np.add, total, starts, sizes, np.float64)
             columns[name] = (sums / np.maximum(count, 1)).astype(np.float32)
-            columns[f"{name}_min"] = np.minimum.reduceat(low, starts, axis=1)
-            columns[f"{name}_max"] = np.maximum.reduceat(high, starts, axis=1)
+            columns[f"{name}_min"] = _reduce(np.minimum, low, starts, sizes, np.float32)
+            columns[f"{name}_max"] = _reduce(np.maximum, high, starts, sizes, np.float32)
     return Slab(slab.layer, slab.steps[starts], columns, present)
+
+
+def _reduce(function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, dtype: type) -> np.ndarray:
+    """(N, T) -> (N, B): the values of each bucket as one. Short buckets of one size are reduced across neurons, twice as fast."""
+    if sizes[0] <= SHORT_BUCKET and (sizes == sizes[0]).all():
+        by_bucket = np.ascontiguousarray(values.T).reshape(sizes.size, sizes[0], -1)
+        return np.ascontiguousarray(function.reduce(by_bucket, axis=1, dtype=dtype).T)
+    return function.reduceat(values, starts, axis=1, dtype=dtype)
 
 
 def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
