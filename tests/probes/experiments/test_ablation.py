@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted import SIGMA, WEIGHTS, examples, linear, squared
+from linear_subject import SIGMA, WEIGHTS, examples, linear, squared
 
 from probes.experiments.ablation import ablate, predictors, reliability
 from probes.experiments.store import Cancelled

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import examples, linear, squared
+from linear_subject import examples, linear, squared
 
 from probes.experiments.risk_coverage import measure, risk_coverage
 from probes.experiments.uncertainty import of_inputs, variances

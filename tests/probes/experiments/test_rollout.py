@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import linear
+from linear_subject import linear
 from scipy import integrate, stats
 
 from probes import Run

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import examples, linear, squared
+from linear_subject import examples, linear, squared
 from scipy import stats
 
 from probes.experiments import shift

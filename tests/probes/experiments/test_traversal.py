@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import SIGMA, WEIGHTS, examples, linear
+from linear_subject import SIGMA, WEIGHTS, examples, linear
 
 from probes.experiments.subject import CallableSubject, Forecast, Response
 from probes.experiments.traversal import strength, traverse
