@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from pages.shell import components, reading, state, summary_cards, url, views
@@ -80,17 +81,12 @@ def alert_list() -> None:
     elif alerts.empty:
         st.caption("Nothing to report.")
     for place, alert in enumerate(alerts.itertuples()):
-        with st.container(gap="xsmall"):
-            st.button(
-                f"Go to step {alert.step:,}",
-                key=f"alert_{place}",
-                on_click=go_to,
-                args=(alert.step,),
-                type="tertiary",
-                icon=":material/arrow_forward:",
-            )
-            st.markdown(url.plain(alert.text))
-            st.caption(url.plain(alert.advice))
+        where = "the run" if pd.isna(alert.layer) else opened.names[int(alert.layer)]
+        with st.container(gap=None):
+            label = f"{url.plain(where)} · step {alert.step:,}"
+            st.button(label, key=f"alert_{place}", on_click=go_to, args=(alert.step,), type="tertiary", help="Go to this step")
+            st.markdown(f":small[{url.plain(alert.text)}]")
+            st.caption(f"What to do: {url.plain(alert.advice)}.")
 
 
 def distributions() -> None:

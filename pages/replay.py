@@ -10,6 +10,7 @@ from probes.figures.frames import RAW_STEPS
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RIDGES = (8, 16, 32, 64)
+REPORTED, OPENED_AT = "_replay_reported", "_replay_opened_at"  # session: the canvas's own last step; where it opened
 
 state.guard()
 opened = state.pick_run()
@@ -20,7 +21,6 @@ state.header(
     "narrow and bright is certain.",
 )
 state.needs_distributions(opened)
-asked = state.cursor(opened) if url.get("step") else None
 shown = list(range(len(opened.names)))
 pins = state.pinned(opened)
 
@@ -44,6 +44,18 @@ def moved() -> None:
     """The cursor rests: remember its step; the last step is the default and stays out of the URL."""
     step = int(st.session_state["replay"]["cursor"])
     url.put("step", None if step == int(opened.run.steps[-1]) else step)
+    st.session_state[REPORTED] = url.get("step")
+
+
+def opening_step() -> int | None:
+    """Where the canvas opens: the URL's step, None to play from the start.
+
+    It stays what it was while the canvas itself moves the cursor, so that the same payload is not sent again.
+    """
+    if state.entered() or url.get("step") != st.session_state.get(REPORTED):
+        st.session_state[OPENED_AT] = state.cursor(opened) if url.get("step") else None
+        st.session_state[REPORTED] = url.get("step")
+    return st.session_state[OPENED_AT]
 
 
 def clicked() -> None:
@@ -52,22 +64,10 @@ def clicked() -> None:
     url.toggle_pin(int(pick["layer"]), int(pick["neuron"]))
 
 
-@st.fragment
-def picture(cursor: int | None) -> None:
-    """The canvas alone: when the cursor comes to rest, this reruns and nothing else.
-
-    Long runs are drawn from means of steps while they play; at rest the exact step is sent.
-    """
-    exact = cursor
-    if len(opened.run.steps) > RAW_STEPS and url.get("step"):
-        exact = state.cursor(opened)
-    result = components.replay(
-        views.replay_payload(opened, shown, int(ridges), str(order), pins, cursor, exact), "replay", moved, clicked
-    )
-    if result.pick is not None:
-        st.rerun()
-
-
-picture(asked)
+opens_at = opening_step()
+# Long runs are drawn from means of steps while they play; at rest the exact step is sent.
+exact = state.cursor(opened) if url.get("step") and len(opened.run.steps) > RAW_STEPS else opens_at
+payload = views.replay_payload(opened, shown, int(ridges), str(order), pins, opens_at, exact)
+components.replay(payload, "replay", moved, clicked)
 if opened.run.status == "crashed":
     st.caption(f"This run stopped without saying so. All that it had written is shown, up to step {int(opened.run.steps[-1]):,}.")

@@ -18,7 +18,10 @@ class Regimes {
     this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
-    this.canvas.onclick = () => this.over && this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
+    this.canvas.onclick = (event) => {
+      this.hover(event)
+      if (this.over) this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
+    }
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".regimes"))
   }

@@ -26,7 +26,7 @@ class Replay {
     this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
-    this.canvas.onclick = () => this.pick()
+    this.canvas.onclick = (event) => { this.hover(event); this.pick() }
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".replay"))
     this.draws = 0

@@ -22,7 +22,7 @@ PAGES = (
 )
 """File stem, title and icon of each page, in the order of the navigation."""
 
-_ROUTED = "_routed"
+_ROUTED, _PAGE, _ENTERED = "_routed", "_page", "_entered"
 
 STATUS = {
     "running": ("live", "green", "sensors"),
@@ -36,6 +36,8 @@ STATUS = {
 def run_page(page: Any) -> None:
     """Run a page inside the frame."""
     st.session_state[_ROUTED] = True
+    st.session_state[_ENTERED] = st.session_state.get(_PAGE) != page.title
+    st.session_state[_PAGE] = page.title
     try:
         url.sync()
         page.run()
@@ -54,6 +56,11 @@ def guard() -> None:
 
         app.main()
         st.stop()
+
+
+def entered() -> bool:
+    """Whether this run of the app is the first on its page, coming from another."""
+    return bool(st.session_state.get(_ENTERED))
 
 
 @dataclass(frozen=True)

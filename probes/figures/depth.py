@@ -23,7 +23,7 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
     `summary` is `Run.layer_summary()`. Raises KeyError for a statistic that is not in the registry.
     """
     now = summary[summary["step"] == step]
-    figure = make_subplots(1, len(statistics) + 1, horizontal_spacing=0.075)
+    figure = make_subplots(1, len(statistics) + 1, horizontal_spacing=0.1)
     colors = [style.layer_color(i) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
@@ -34,7 +34,7 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
         go.Bar(x=np.arange(len(layers)), y=living, marker={"color": colors}, hovertemplate="%{y:.0%} living<extra></extra>"),
         1, len(statistics) + 1,
     )  # fmt: skip
-    figure.update_yaxes(title_text="living share of neurons", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
+    figure.update_yaxes(title_text="living share", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
     named = len(layers) <= NAMED
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]

@@ -1,10 +1,13 @@
-"""A wrong command line is refused before the server listens."""
+"""A wrong command line is refused before the server listens; a server answers to its own names alone."""
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlparse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,3 +29,19 @@ def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
     done = start("--rnus", str(tmp_path))
     assert done.returncode == 2
     assert "--rnus" in done.stderr
+
+
+def test_only_its_own_names_are_answered(serve: Callable[..., str]) -> None:
+    """A page elsewhere whose name was made to point here (DNS rebinding) gets no session; neither does another origin."""
+    address = urlparse(serve())
+    for host, origin, status in (
+        ("attacker.example", "http://attacker.example", 403),
+        (address.netloc, "http://attacker.example", 403),
+        (address.netloc, f"http://{address.netloc}", 101),
+    ):
+        connection = http.client.HTTPConnection(address.netloc, timeout=30)
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "streamlit"}
+        connection.request("GET", "/_stcore/stream", headers={"Host": host, "Origin": origin, **upgrade, **key})
+        assert connection.getresponse().status == status, (host, origin)
+        connection.close()

@@ -76,6 +76,7 @@ def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], pag
     page.get_by_role("link", name="Overview").click()
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)
+    page.locator(".js-plotly-plot").first.wait_for()
     tiles.click(position={"x": 105, "y": 10})
     page.wait_for_url(re.compile(r"neurons=0\.0"))
     page.get_by_text("layer 1 · neuron 0", exact=False).first.wait_for()

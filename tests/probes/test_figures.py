@@ -51,7 +51,7 @@ def test_every_axis_has_a_title_with_its_unit(run: Run) -> None:
     assert [figure.layout[f"yaxis{i}"].title.text for i in ("", "2", "3")] == [
         "KL (nats)",
         "Contraction",
-        "living share of neurons",
+        "living share",
     ]
     assert figure.layout.xaxis3.title.text == "layer"
 
