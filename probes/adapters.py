@@ -53,6 +53,8 @@ def pick(output: Any, key: Key) -> Any:
     """Element of an output: by index, by key or by attribute; None is the output itself."""
     if key is None:
         return output
+    if isinstance(output, Tensor):
+        raise NotReadable(f"the output is one {describe(output)}: there is no {key!r} in it")
     if isinstance(key, int) or isinstance(output, Mapping):
         return output[key]
     return getattr(output, key)
@@ -297,7 +299,7 @@ def find_in_output(path: str, module: nn.Module, output: Any) -> list[Reading]:
     if not_latent(path):
         return []
     return [
-        Reading(join(path, suffix) or type(module).__name__, path, "output", slot, why, rank, prior)
+        Reading((join(path, suffix) if suffix else path) or type(module).__name__, path, "output", slot, why, rank, prior)
         for rank, adapter in zip(_RANKS, ADAPTERS, strict=True)
         for suffix, slot, prior, why in adapter(module, output)
     ]

@@ -82,6 +82,7 @@ class Recording:
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._calls, self._step = 0, -1 if resume is None else resume
+        self._widths: dict[str, int] = {}  # neurons of each layer
         self._pools: dict[str, Moments] = {}
         self._held: list[tuple[str, Observed]] = []  # of a step that is not due: kept as they are, in case it is the last
         self._last: tuple[int, list[tuple[str, Observed]]] | None = None  # the last step and its own, if it was not due
@@ -179,6 +180,10 @@ class Recording:
 
     def _pool(self, name: str, observed: Observed) -> None:
         mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
+        width = self._widths[name]
+        if mu.shape[1] != width:
+            self._outlet.failed(ValueError(f"layer {name!r} has {width} neurons, a batch is {tuple(mu.shape)}"), 1)
+            return
         pool = self._pools.setdefault(name, Moments())
         try:
             pool.update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask)
@@ -215,6 +220,7 @@ class Recording:
             self._closed = True
             self._detach()
             raise
+        self._widths = {candidate.reading.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
         for candidate in chosen:
             for observed in candidate.observed:
                 self._receive(candidate.reading.name, observed)
