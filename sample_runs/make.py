@@ -1,6 +1,6 @@
 """Makes the sample runs: small real trainings on the embedded data that the dashboard opens on a fresh machine.
 
-python sample_runs/make.py [NAME ...]   replaces sample_runs/healthy and sample_runs/collapsed, the same numbers each time
+python sample_runs/make.py [NAME ...]   replaces sample_runs/healthy, collapsed and persistent, the same numbers each time
 """
 
 from __future__ import annotations
@@ -41,6 +41,20 @@ SMALL = {
 RUNS = {
     "healthy": {"beta": 0.005, "steps": 3000},
     "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 20},  # too high for the deep layers: they die while the first lives
+    # One layer, ten groups of neurons: each is asked to remember more than the one before, all to tell as much.
+    "persistent": {
+        "layers": 1,
+        "neurons": 200,
+        "beta": 0.005,
+        "steps": 3000,
+        "record_start": 60,
+        "record_every": 60,
+        "prior": "autoregressive",
+        "phi": "0.0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+        "thermostat": True,
+        "c_min": "0.2",
+        "c_max": "0.2",
+    },
 }
 
 

@@ -1,6 +1,9 @@
 """The laws at work: what they steer, when they begin, and that a set-point of its own gives each group of neurons its context."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -99,6 +102,19 @@ def test_context_follows_its_set_point_neuron_by_neuron(small):
     trend = stats.linregress(points[groups], statistics["persistence"])
     moved = trend.slope * (points[-1] - points[0]) / statistics["persistence"].mean()
     assert abs(moved) < 0.10
+
+
+def test_persistence_follows_its_set_point_neuron_by_neuron():
+    """The sample run `persistent`: ten groups of neurons with ten phi, told to tell as much; pooled over the test."""
+    run = Path(__file__).parents[2] / "sample_runs" / "persistent"
+    frame = pd.concat([pd.read_parquet(path) for path in (run / "evaluation").glob("*.parquet")])
+    groups = frame.groupby("phi")[["persistence", "information"]].mean()
+    assert len(groups) == 10
+    assert stats.spearmanr(groups.index, groups["persistence"]).statistic >= 0.95
+    assert groups["persistence"].iloc[-1] > 3 * groups["persistence"].iloc[0]
+    trend = stats.linregress(frame["phi"], frame["information"])
+    # Over runs the trend is -9 to +12 %, without a direction: the thermostat holds KL above the floor, of which information is a part.
+    assert abs(trend.slope * np.ptp(frame["phi"]) / frame["information"].mean()) < 0.15
 
 
 def test_columns_are_those_of_the_update(small):
