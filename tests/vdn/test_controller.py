@@ -113,7 +113,7 @@ def test_persistence_follows_its_set_point_neuron_by_neuron():
     assert stats.spearmanr(groups.index, groups["persistence"]).statistic >= 0.95
     assert groups["persistence"].iloc[-1] > 3 * groups["persistence"].iloc[0]
     trend = stats.linregress(frame["phi"], frame["information"])
-    # Over runs the trend is -9 to +12 %, without a direction: the thermostat holds KL above the floor, of which information is a part.
+    # From run to run the trend is -9 to +12 %: the thermostat holds KL above the floor, of which information is the larger part.
     assert abs(trend.slope * np.ptp(frame["phi"]) / frame["information"].mean()) < 0.15
 
 
