@@ -152,6 +152,8 @@ class Reading:
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             slot = replace(slot, form="log_" + slot.form)
             why += f"; it holds negative values, so it is taken as {FORMS[slot.form]}"
+        if self.origin == "sites" and self.prior is None:
+            why += "; its prior is the model's, ASSUMED Normal(0, 1): say it with priors={name: (mean, sd)}"
         return replace(self, slot=slot, why=why, layout=self.layout or self._layout(mean, output))
 
     def _is_one_row(self, output: Any) -> bool:
@@ -250,7 +252,7 @@ Found = tuple[str, Slot, Prior, str]
 def distributions(module: nn.Module, output: Any) -> list[Found]:
     """torch.distributions in an output: Normal, Independent of one, MultivariateNormal; a field named prior is their prior."""
     if isinstance(output, Distribution):
-        return [("", Slot(None), None, f"returns a {type(output).__name__}")]
+        return [("", Slot(None), None, f"returns the distribution {type(output).__name__}")]
     names = {key: name for key, name in fields(module, output).items() if isinstance(pick(output, key), Distribution)}
     priors = [key for key, name in names.items() if name is not None and PRIOR_WORD in words(name)]
     latent = [key for key, name in names.items() if name is None or not not_latent(name)]
@@ -362,7 +364,7 @@ def _assumption(scale: str, form: str, assumed: bool) -> str:
 
 
 def _returns(output: Any, key: Key) -> str:
-    return f"returns a {type(pick(output, key)).__name__} as {key!r}"
+    return f"returns {key!r}, a {type(pick(output, key)).__name__}"
 
 
 def _is_number(value: Any) -> bool:

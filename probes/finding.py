@@ -205,8 +205,9 @@ class Finder:
             self._looked[source] = f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
             return
         for site in sites:
-            why = "sampled by a Pyro guide; the prior is its model's: ASSUMED Normal(0, 1), see priors"
-            self._take(Reading(site, source, "sites", Slot(site), why, RANK_DISTRIBUTION), self.model, sites)
+            if not self._skipped(site):
+                reading = Reading(site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION)
+                self._take(reading, self.model, sites)
 
     def _take(self, reading: Reading, module: nn.Module, output: Any) -> None:
         """Read one posterior and hand it on."""

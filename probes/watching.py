@@ -43,12 +43,12 @@ def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) 
 class Recording:
     """An open watch; made by `probes.watch`.
 
-    parts: what to read and how, by hand (`probes.by_hand`); nothing else is looked for. skip: patterns of module paths to leave
-    alone. priors: {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1); statistics are then in its units.
-    hooks: False leaves the model alone and records what `probes.observe` hands over. config: stored with the run.
-    mirror: function (name, value, step) that gets every scalar and each layer's KL too, such as `SummaryWriter.add_scalar`.
-    strict: a disk that fails raises in the training loop; False warns once, goes on and counts (`lost`). resume: the last step
-    to keep of a run that is there already. precision, name: as for `probes.Recorder`.
+    parts: what to read and how, by hand (`probes.by_hand`); nothing else is looked for. skip: patterns of module paths, and of a
+    Pyro guide's sites, to leave alone. priors: {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1);
+    statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe` hands over.
+    config: stored with the run. mirror: function (name, value, step) that gets every scalar and each layer's KL too, such as
+    `SummaryWriter.add_scalar`. strict: a disk that fails raises in the training loop; False warns once, goes on and counts
+    (`lost`). resume: the last step to keep of a run that is there already. precision, name: as for `probes.Recorder`.
 
     `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a distributed job rank 0 alone
     records, its own share of each batch; elsewhere the object does nothing.

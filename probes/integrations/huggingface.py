@@ -1,0 +1,48 @@
+"""A Hugging Face Trainer callback: `Trainer(..., callbacks=[Watch("runs/mine")])`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback  # type: ignore[import-not-found]
+
+from probes import manifest
+from probes.watching import Recording, watch
+
+
+class Watch(TrainerCallback):
+    """Records a run while `Trainer.train` trains. folder, every, options: as for `probes.watch`.
+
+    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are what the Trainer logs: names that
+    begin with eval_ are of the split validation. Training that continues a checkpoint continues the run in `folder`.
+    """
+
+    def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
+        self.folder, self.every, self.options = Path(folder), every, options
+        self.recording: Recording | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Attach, or continue the run after the step that the checkpoint was taken at."""
+        options = self.options
+        if state.global_step and (self.folder / manifest.FILE).exists():
+            options = {"resume": state.global_step - 1} | options
+        self.recording = watch(model, self.folder, self.every, **options)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """An optimiser step."""
+        if self.recording is not None:
+            self.recording.step(state.global_step - 1, epoch=state.epoch)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """What the Trainer logs, at the last step done."""
+        for name, value in (logs or {}).items():
+            if self.recording is not None and isinstance(value, (int, float)):
+                split = "validation" if name.startswith("eval_") else "train"
+                self.recording.scalar(max(0, state.global_step - 1), name, value, split, state.epoch)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The end; training that breaks off ends as "interrupted", when the process does."""
+        if self.recording is not None:
+            self.recording.close()
+            self.recording = None

@@ -1,0 +1,68 @@
+"""A Lightning callback: `Trainer(callbacks=[Watch("runs/mine")])` records the module's posteriors at every optimiser step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning  # type: ignore[import-not-found]
+from torch import Tensor
+
+from probes import manifest
+from probes.watching import Recording, watch
+
+VALIDATION = "val"  # how names of validation's numbers begin
+
+
+class Watch(lightning.Callback):
+    """Records a run while `Trainer.fit` trains. folder, every, options: as for `probes.watch`.
+
+    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are the loss and what the module
+    logs; names that begin with val are of the split
+    validation. A fit that continues a checkpoint continues the run in `folder`. Validation runs in eval mode and is not recorded.
+    """
+
+    def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
+        self.folder, self.every, self.options = Path(folder), every, options
+        self.recording: Recording | None = None
+        self._done = 0
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Attach, or continue the run after the step that the checkpoint was taken at."""
+        self._done = trainer.global_step
+        options = self.options
+        if self._done and (self.folder / manifest.FILE).exists():
+            options = {"resume": self._done - 1} | options
+        self.recording = watch(pl_module, self.folder, self.every, **options)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """A step, where the optimiser has made one."""
+        if self.recording is None or trainer.global_step == self._done:
+            return
+        self._done = trainer.global_step
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        scalars = {"loss": loss} if isinstance(loss, Tensor) else {}
+        scalars |= {name: value for name, value in trainer.logged_metrics.items() if not name.startswith(VALIDATION)}
+        self.recording.step(self._done - 1)
+        for name, value in scalars.items():  # not as keywords: a name may be any text
+            self.recording.scalar(self._done - 1, name, value, epoch=trainer.current_epoch)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Validation's numbers, at the last step done."""
+        if self.recording is not None and not trainer.sanity_checking and self._done:
+            for name, value in trainer.callback_metrics.items():
+                if name.startswith(VALIDATION):
+                    self.recording.scalar(self._done - 1, name, value, "validation", trainer.current_epoch)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """The end."""
+        self._close("interrupted" if trainer.interrupted else "finished")
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """An end that was not meant."""
+        self._close("interrupted" if isinstance(exception, KeyboardInterrupt) else "crashed")
+
+    def _close(self, status: str) -> None:
+        if self.recording is not None:
+            self.recording.close(status)
+            self.recording = None
