@@ -1,0 +1,53 @@
+"""The committed sample runs are what a fresh machine opens: of the current format, whole, small, and what their names say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import probes
+from probes import schema
+
+FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
+RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))
+MEGABYTE = 1e6
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+def test_format_is_current(path):
+    version = json.loads((path / "run.json").read_text())["format"]
+    assert version == schema.FORMAT_VERSION, f"{path.name} is of format {version}: make it anew with `make sample`"
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+def test_statistics_are_of_the_registry_and_the_start_is_the_prior(path):
+    run = probes.Run(path)
+    assert set(run.statistics) <= set(schema.STATISTICS)
+    assert run.status == "finished"
+    first = run.at(int(run.steps[0]))
+    assert first["variance"].to_numpy() == pytest.approx(1, abs=0.1)  # of the stationary prior
+    assert first["spread"].max() < 0.01
+
+
+def test_the_two_that_a_newcomer_compares():
+    shares = {name: _living_at_the_end(FOLDER / name) for name in ("healthy", "collapsed")}
+    assert min(shares["healthy"]) >= 0.9
+    assert shares["collapsed"][0] >= 0.9  # the first layer lives ...
+    assert max(shares["collapsed"][1:]) <= 0.1  # ... and the deep ones died
+
+
+def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
+    size = 0
+    for name in ("healthy", "collapsed"):
+        files = [file for file in (FOLDER / name).rglob("*") if file.is_file()]
+        size += sum(file.stat().st_size for file in files)
+        state = torch.load(FOLDER / name / "checkpoints" / "last.pt", weights_only=True)
+        assert state["model"]
+    assert size < 3 * MEGABYTE
+
+
+def _living_at_the_end(path: Path) -> list[float]:
+    run = probes.Run(path)
+    last = run.at(int(run.steps[-1]))
+    return last["regime"].isin(schema.LIVING_REGIMES).groupby(last["layer"]).mean().tolist()
