@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample test check format lint types bench bench-log clean
+.PHONY: run train app sample test check format lint types test-integrations bench bench-log bench-core soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -24,6 +24,18 @@ sample: $(VENV)/.run  ## make the committed sample runs anew
 test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
 	$(BIN)/pytest
 
+test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
+	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
+
+.venv-integrations/.made: requirements-integrations.txt requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-integrations/bin/pip install --quiet --disable-pip-version-check -r requirements-integrations.txt
+	touch $@
+
+soak: $(VENV)/.dev  ## what takes longer than a test should: a writer killed at 200 random moments
+	CRASH_MOMENTS=200 $(BIN)/pytest tests/probes/test_crash.py
+
 check: format lint types test  ## what CI runs
 
 format: $(VENV)/.dev
@@ -35,13 +47,16 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: bench-log  ## all that is measured, as tables in docs/benchmarks.md
+bench: bench-log bench-core  ## all that is measured, as tables in docs/benchmarks.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
 
+bench-core: $(VENV)/.dev  ## the training core: scores against the twin, cost of a step; ETTH names a folder with ETTh1.csv and ETTh2.csv
+	$(BIN)/python -m benchmarks.core $(if $(ETTH),--etth $(ETTH))
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
