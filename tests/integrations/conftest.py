@@ -2,8 +2,8 @@
 
 from importlib.util import find_spec
 
-NEEDED = ("lightning", "pyro", "pythae", "sklearn", "tensorboard", "torchbnn", "transformers")
-MISSING = [name for name in NEEDED if find_spec(name) is None]
+NEEDED = ("lightning", "pyro", "pythae", "torchbnn", "transformers")
+PRESENT = [name for name in NEEDED if find_spec(name) is not None]
 
 # An ordinary environment does not collect them; a half-made one does, and the import that fails names what is missing.
-collect_ignore_glob = ["test_*.py"] if len(MISSING) == len(NEEDED) else []
+collect_ignore_glob = [] if PRESENT else ["test_*.py"]
