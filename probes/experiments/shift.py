@@ -15,7 +15,7 @@ from torch import Tensor
 from probes.experiments.estimates import NORMAL_95, auroc, auroc_gain, clustered_mean, rank_correlation
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import DAMAGE, Score, Subject, generator
-from probes.experiments.uncertainty import REFERENCE, UNITS, of_inputs
+from probes.experiments.uncertainty import NAMES, REFERENCE, of_inputs
 from probes.moments import Moments
 
 DOSES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -163,7 +163,7 @@ def _trends(kind: str, values: dict[str, np.ndarray], doses: Sequence[float], gr
 
 def _detection(kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None) -> pd.DataFrame:
     rows = []
-    for name in UNITS:
+    for name in NAMES:
         for at, dose in enumerate(doses[1:], 1):
             clean, damaged = values[name][:, 0], values[name][:, at]
             gain = auroc_gain(clean, damaged, values[REFERENCE][:, 0], values[REFERENCE][:, at], groups)

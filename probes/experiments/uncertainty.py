@@ -13,7 +13,7 @@ from probes.experiments.subject import Forecast, Response
 INTERNAL_KL, LATENT, OUTPUT, TOTAL = "internal KL", "latent variance", "output variance", "total variance"
 REFERENCE = OUTPUT
 """What every network with a predictive distribution has: the others are measured against it."""
-UNITS = {INTERNAL_KL: "nats", LATENT: "target²", OUTPUT: "target²", TOTAL: "target²"}
+NAMES = (INTERNAL_KL, LATENT, OUTPUT, TOTAL)
 
 
 def internal_kl(response: Response) -> np.ndarray:
