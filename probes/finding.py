@@ -234,7 +234,10 @@ class Finder:
                     raise PartError(f"parts: {reading.source!r} cannot be read as {reading.slot}: {error}") from error
                 self._looked[f"{reading.source or '(the model itself)'} as {reading.slot}"] = str(error)
                 return
-            self._candidates[key] = Candidate(settled, settled.computed(value))
+            candidate = Candidate(settled, settled.computed(value))
+            if any(other.reading.layout == "channels" and other.same_as(candidate) for other in self._candidates.values()):
+                candidate.reading = replace(settled, layout="channels")  # (B, C, T) that a convolution has put out before
+            self._candidates[key] = candidate
         candidate = self._candidates[key]
         candidate.observed.append(candidate.reading.read(value))
 

@@ -181,6 +181,26 @@ def test_a_channel_is_a_neuron_kl_is_summed_over_positions_the_rest_averaged(tmp
     np.testing.assert_allclose(frame["kl"], frame["information"] + frame["mismatch"], rtol=1e-4)
 
 
+class ConvolutionInTime(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv_mu, self.conv_logvar = nn.Conv1d(2, 3, 3), nn.Conv1d(2, 3, 3)
+
+    def forward(self, x):
+        mu, logvar = self.conv_mu(x), self.conv_logvar(x)
+        return Normal(mu, (logvar / 2).exp())
+
+
+def test_three_dimensions_that_a_convolution_has_put_out_are_channels_and_positions(tmp_path):
+    model, x = ConvolutionInTime(), torch.randn(BATCH, 2, 7)
+    run, found = record(model, tmp_path / "run", x)
+    assert [(part["read"], part["layout"]) for part in found] == [("distribution", "channels")]
+    assert (run.layers[0]["neurons"], run.layers[0]["latent_dim"]) == (3, 5)
+    posterior = model(x)
+    kl = torch.distributions.kl_divergence(posterior, Normal(0.0, 1.0)).mean(0).sum(1)
+    np.testing.assert_allclose(run.at(0)["kl"], kl.detach(), rtol=1e-5)
+
+
 def test_positions_of_a_sequence_are_rows(tmp_path):
     model, x = networks.ReturnsMuLogVar(), torch.randn(BATCH, 7, INPUTS)
     run, _ = record(model, tmp_path / "run", x)
