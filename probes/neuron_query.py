@@ -1,0 +1,175 @@
+"""A small language for finding neurons of one run: `layer:2 regime:dead kl>0.3 sort:-kl`.
+
+Terms are separated by spaces and all must hold:
+
+- `layer:2`, `layer:1,3`, `layer:1-3`, `layer:"my layer"`: a layer's name, or its place counted from 1
+- `neuron:17`, `neuron:3,20-40`: the neuron's number, from 0
+- `regime:dead`, `regime:dead,frozen`: a regime's name
+- `kl>0.3`, `spread<=1e-3`: a statistic, one of < <= > >= =, a number; a neuron without the statistic does not match
+- `sort:kl`, `sort:-kl`: by a statistic, `layer`, `neuron` or `regime`, with - the largest first; more of them break ties
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probes import diagnostics
+from probes.schema import REGIMES
+
+_TERM = re.compile(r'(?:"[^"]*"?|[^\s"])+')
+_KEYED = re.compile(r"^(\w+):(.*)$", re.DOTALL)
+_COMPARED = re.compile(r"^(\w+)(<=|>=|=|<|>)(.*)$", re.DOTALL)
+_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
+}  # fmt: skip
+_KEYS = ("layer", "neuron", "regime", "sort")
+
+
+class QueryError(ValueError):
+    """A query that cannot be understood: says which term, and what would do."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Conditions and order. `layers` and `neurons` None: any; `limits` are (statistic, sign, number)."""
+
+    layers: frozenset[int] | None = None
+    neurons: tuple[tuple[int, int], ...] | None = None
+    regimes: frozenset[int] | None = None
+    limits: tuple[tuple[str, str, float], ...] = ()
+    order: tuple[tuple[str, bool], ...] = ()
+
+    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows that match, in the asked order (else the frame's). `frame` has `derived` columns as well."""
+        keep = np.ones(len(frame), bool)
+        if self.layers is not None:
+            keep &= frame["layer"].isin(self.layers).to_numpy()
+        if self.neurons is not None:
+            number = frame["neuron"].to_numpy()
+            keep &= np.any([(number >= low) & (number <= high) for low, high in self.neurons], axis=0)
+        if self.regimes is not None:
+            keep &= frame["regime"].isin(self.regimes).to_numpy()
+        for name, sign, value in self.limits:
+            keep &= _SIGNS[sign](frame[name].to_numpy(dtype=float, na_value=np.nan), value)
+        found = frame[keep]
+        if self.order:
+            names, falling = zip(*self.order, strict=True)
+            ascending = [not down for down in falling]
+            found = found.sort_values(list(names), ascending=ascending, kind="stable", na_position="last")
+        return found
+
+
+def derived(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with what can be asked for beside the stored statistics: contraction."""
+    if "variance" not in frame:
+        return frame
+    prior = frame["prior_variance"].to_numpy(float) if "prior_variance" in frame else np.ones(len(frame))
+    if "phi" in frame:  # contraction is against the stationary marginal, Normal(0, 1) under an autoregressive prior
+        prior = np.where(np.nan_to_num(frame["phi"].to_numpy(float)) != 0, 1.0, prior)
+    return frame.assign(contraction=diagnostics.contraction(frame["variance"].to_numpy(float), prior))
+
+
+def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
+    """Read a query about a run with these layers (their names) and statistics. Raises QueryError for what it cannot read."""
+    found: dict[str, Any] = {"layers": None, "neurons": None, "regimes": None}
+    limits: list[tuple[str, str, float]] = []
+    order: list[tuple[str, bool]] = []
+    for term in _TERM.findall(text):
+        keyed, compared = _KEYED.match(term), _COMPARED.match(term)
+        if compared:
+            name, sign, value = compared.groups()
+            limits.append((_statistic(name, statistics, term), sign, _number(value, term)))
+        elif keyed and keyed[1].lower() in _KEYS:
+            key, values = keyed[1].lower(), _values(keyed[2], term)
+            if key == "layer":
+                found["layers"] = _both(found["layers"], _layers(values, layers, term))
+            elif key == "regime":
+                found["regimes"] = _both(found["regimes"], frozenset(_regime(value, term) for value in values))
+            elif key == "neuron":
+                if found["neurons"] is not None:
+                    raise QueryError(f"“{term}”: neuron is asked for twice; write neuron:3,7 for several")
+                found["neurons"] = tuple(_span(value, term) for value in values)
+            else:
+                order += [_sort(value, statistics, term) for value in values]
+        elif keyed:
+            raise QueryError(f"“{term}”: {_suggest(keyed[1], _KEYS)}. A term starts with {', '.join(k + ':' for k in _KEYS)}")
+        else:
+            raise QueryError(f"“{term}” is no term: write layer:2, neuron:17, regime:dead, kl>0.3 or sort:-kl")
+    return Query(**found, limits=tuple(limits), order=tuple(order))
+
+
+def _values(text: str, term: str) -> list[str]:
+    values = [value.strip().strip('"') for value in re.findall(r'(?:"[^"]*"?|[^,"])+', text)]
+    if not values or not all(values) or text.endswith(","):
+        raise QueryError(f"“{term}” names nothing after the colon")
+    return values
+
+
+def _both(before: frozenset[int] | None, now: frozenset[int]) -> frozenset[int]:
+    """Terms are all to hold, so that naming a key twice asks for what both name."""
+    return now if before is None else before & now
+
+
+def _layers(values: Sequence[str], names: Sequence[str], term: str) -> frozenset[int]:
+    found: set[int] = set()
+    for value in values:
+        lowered = [name.lower() for name in names]
+        if value.lower() in lowered:
+            found.add(lowered.index(value.lower()))
+            continue
+        if not re.fullmatch(r"\d+(-\d+)?", value):
+            raise QueryError(f"“{term}”: {_suggest(value, names)}; a layer is named, or counted from 1 to {len(names)}")
+        low, high = _span(value, term)
+        if low < 1 or high > len(names):
+            raise QueryError(f"“{term}”: this run has layers 1 to {len(names)}")
+        found |= set(range(low - 1, high))
+    return frozenset(found)
+
+
+def _span(value: str, term: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
+    if not match:
+        raise QueryError(f"“{term}”: “{value}” is no number and no range like 20-40")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if high < low:
+        raise QueryError(f"“{term}”: the range {value} is empty; write the smaller number first")
+    return low, high
+
+
+def _regime(value: str, term: str) -> int:
+    names = [regime.name for regime in REGIMES]
+    if value.lower() not in names:
+        raise QueryError(f"“{term}”: {_suggest(value, names)}; regimes are {', '.join(names)}")
+    return REGIMES[names.index(value.lower())].code
+
+
+def _statistic(name: str, statistics: Sequence[str], term: str) -> str:
+    if name.lower() not in statistics:
+        raise QueryError(f"“{term}”: {_suggest(name, statistics)}; this run has {', '.join(statistics)}")
+    return name.lower()
+
+
+def _number(value: str, term: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise QueryError(f"“{term}”: “{value}” is no number; write it like 0.3 or 1e-3") from None
+
+
+def _sort(value: str, statistics: Sequence[str], term: str) -> tuple[str, bool]:
+    falling = value.startswith("-")
+    known = [*statistics, "layer", "neuron", "regime"]
+    return _statistic(value.lstrip("+-"), known, term), falling
+
+
+def _suggest(value: str, known: Sequence[str]) -> str:
+    close = get_close_matches(value.lower(), [name.lower() for name in known], n=1)
+    return f"“{value}” is unknown" + (f" (did you mean {close[0]}?)" if close else "")
