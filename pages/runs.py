@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
-from pages.shell import reading, state, url
+from pages.shell import reading, run_details, runs_table, state, url
+from probes import run_groups
+from probes.figures.seed_bands import seed_bands
 
-OPEN = (("replay", "Replay"), ("overview", "Overview"), ("layers", "Layers"))
+VIEWS = ("each run", "seeds together")
+GROUPS = 8  # drawn at once: as many as there are line colours
 
 state.guard()
 state.sidebar()
 entries = reading.entries()
 with st.container(gap="xsmall"):
     st.markdown("## Runs")
-    st.caption("Every run in the folders of runs, latest first. Choose a row to open it.")
+    st.caption("Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them.")
 if not entries:
     state.no_runs()
     st.stop()
-search = st.text_input("Find a run", placeholder="name or status", key="run_search", width=420).strip().lower()
-table = pd.DataFrame([reading.catalog_line(entry) for entry in entries.values()])
-if not table["note"].any():
-    table = table.drop(columns="note")
-if search:
-    table = table[table["run"].str.lower().str.contains(search, regex=False) | table["status"].str.contains(search, regex=False)]
-if table.empty:
-    st.info("No run matches. Clear the search to see them all.")
-    st.stop()
 
-event = st.dataframe(
-    table, hide_index=True, width="stretch", height="content", key="run_table", on_select="rerun", selection_mode="single-row",
-    alt="Runs with status, scores and sparklines", row_height=40, placeholder="–",
-    column_config={
-        "run": st.column_config.TextColumn("run", width=170),
-        "status": st.column_config.TextColumn("status", width=84),
-        "created": st.column_config.DatetimeColumn("created (UTC)", format="D MMM, HH:mm", width=112),
-        "network": st.column_config.TextColumn("network", width=84, help="layers × neurons; all neurons if layers differ"),
-        "steps": st.column_config.NumberColumn("steps", format="localized", width=70, help="recorded steps"),
-        "NLL": st.column_config.NumberColumn("NLL (nats)", format="%.3f", width=84),
-        "NLL over steps": st.column_config.LineChartColumn("NLL", width=90, help="NLL over steps"),
-        "living": st.column_config.ProgressColumn("living (%)", format="%.0f %%", min_value=0, max_value=100, width=124),
-        "living over steps": st.column_config.LineChartColumn("living", width=90, y_min=0, y_max=1, help="share over steps"),
-    },
-)  # fmt: skip
-rows = event["selection"]["rows"]
-if rows:
-    name = str(table.iloc[rows[0]]["run"])
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Open **{url.plain(name)}** in", width="content")
-        for page, label in OPEN:
-            st.page_link(f"pages/{page}.py", label=label, query_params={"run": name}, icon=":material/arrow_forward:")
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    text = st.text_input(
+        "Find runs", key="find", bind="query-params", width=440, placeholder="layers=3 beta<0.05 status:finished",
+        help="Words that the name, status, tags or notes contain, and conditions on settings: `layers=3 beta<0.05`. Also "
+        "`tag:`, `status:`, `nll<`, `living>` (per cent), `recorded>` (steps), `created>2026-11`. All have to hold.",
+    )  # fmt: skip
+    view = st.segmented_control("Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+shown = runs_table.chosen(entries, text or "")
+
+
+def each_run() -> None:
+    """The table of runs, and under it what is ticked."""
+    ticked = runs_table.show_runs(runs_table.runs_frame(shown, entries))
+    broken = [entry for entry in shown.values() if entry.row["error"]]
+    if len(ticked) == 1:
+        tags = sorted({str(tag) for entry in entries.values() for tag in entry.row.get("tags") or []})
+        run_details.one(entries[ticked[0]], tags)
+    elif ticked:
+        run_details.several({name: entries[name] for name in ticked})
+    elif broken:
+        with st.expander(f"{len(broken)} of them cannot be read: why", icon=":material/error:"):
+            for entry in broken:
+                st.markdown(f"**{url.plain(entry.name)}**")
+                st.code(str(entry.row["error"]), language=None, wrap_lines=True)
+
+
+def seeds_together() -> None:
+    """Runs that differ by their seed alone, as one row and one band."""
+    groups = run_groups.seed_groups(runs_table.rows_of(shown).values())
+    if not groups:
+        st.info(
+            "None of these runs has settings, so that none is known to be another's seed. `Recorder(..., config=...)` keeps them."
+        )
+        return
+    table = runs_table.groups_frame(groups)
+    ticked = (runs_table.show_groups(table) or list(range(len(groups))))[:GROUPS]
+    labels = {list(groups)[place]: str(table["group"][place]) for place in ticked}
+    quantities = {"NLL (nats)": reading.NAMES_OF_NLL, "living share": runs_table.LIVING}
+    panels = {
+        title: {label: [run_groups.curve(row, names) for row in groups[key]] for key, label in labels.items()}
+        for title, names in quantities.items()
+    }
+    figure = seed_bands(panels, shares=["living share"])
+    with st.container(border=True):
+        left_out = f" {len(labels)} of {len(groups)} groups are drawn; tick rows to choose." if len(groups) > len(labels) else ""
+        st.markdown("**Over steps** · median (line) and all runs of a group (band)")
+        st.caption(f"From the points that each run keeps for its sparklines: at most 32 a curve.{left_out}")
+        st.plotly_chart(figure, key="seeds", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+if not shown:
+    st.info("No run matches. Clear the field above to see them all.")
+elif view == VIEWS[0]:
+    each_run()
+else:
+    seeds_together()

@@ -1,0 +1,146 @@
+"""Choosing runs of a catalog by a line of text: `layers=3 beta<0.05 status:finished tag:keep nyc`.
+
+A term is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a run has to meet all terms. Keys are
+those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or :), !=, <, <=, >, >=. Quotes hold a value
+with blanks together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living")
+"""Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in percent."""
+
+FALLBACKS = ("seed", "layers", "neurons")
+"""Taken from the catalog where the config does not name them; neurons are then those of all layers."""
+
+_SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_SPACED = re.compile(r"\s*(<=|>=|!=|=|<|>)\s*")
+_TERM = re.compile(r"([A-Za-z_][\w.\-]*)(<=|>=|!=|=|<|>|:)(.+)", re.DOTALL)
+_WORDS = {"true": True, "yes": True, "false": False, "no": False}
+_NEAR = 0.5  # likeness from which another key is proposed
+
+
+class FilterError(ValueError):
+    """A filter that cannot be applied; the message says what is wrong with it and what would do."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition; without a key, a word to be found."""
+
+    key: str | None
+    sign: str
+    value: str
+
+
+def parse(text: str) -> list[Term]:
+    """Terms of a filter. Raises FilterError for a quote that is not closed or a term that has no value."""
+    try:
+        words = shlex.split(_SPACED.sub(r"\1", text))
+    except ValueError as error:
+        raise FilterError(f"{error}: close the quote, or leave it out") from error
+    terms = []
+    for word in words:
+        match = _TERM.fullmatch(word)
+        if match:
+            terms.append(Term(match[1].lower(), "=" if match[2] == ":" else match[2], match[3]))
+        elif re.search(r"[<>=]|:$", word):
+            raise FilterError(f"“{word}” is no condition: write a key, a sign and a value, as in beta<0.05")
+        else:
+            terms.append(Term(None, "has", word))
+    return terms
+
+
+def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
+    """What a filter can ask of a catalog's row, keys in lower case; `nll` is the score that the caller goes by."""
+    shares = [share for share in row.get("living_share") or [] if share is not None]
+    known = {key: row.get(key) for key in FALLBACKS}
+    known |= dict(_flat(row.get("config") or {}))
+    known |= {
+        "name": row.get("name"), "status": row.get("status"), "tag": list(row.get("tags") or []), "notes": row.get("notes"),
+        "created": row.get("created"), "recorded": row.get("steps"), "nll": nll,
+        "living": 100 * float(np.mean(shares)) if shares else None,
+    }  # fmt: skip
+    return known
+
+
+def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
+    """Raises FilterError for a key that no run has, or an order that cannot be decided. `runs` are `facts`."""
+    known = list(runs)
+    keys = {key for run in known for key in run}
+    for term in terms:
+        if term.key is None:
+            continue
+        if term.key not in keys:
+            near = difflib.get_close_matches(term.key, keys, n=3, cutoff=_NEAR)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"some that there are: {', '.join(sorted(keys)[:8])} …"
+            raise FilterError(f"no run has “{term.key}”; {hint}")
+        if term.sign in _SIGNS and term.key != "created":
+            if _number(term.value) is None:
+                raise FilterError(f"“{term.key}{term.sign}{term.value}”: {term.sign} needs a number on its right")
+            values = [run[term.key] for run in known if run.get(term.key) is not None]
+            if values and all(_number(value) is None for value in values):
+                raise FilterError(f"“{term.key}” is text here (such as {values[0]!r}): use = or !=")
+
+
+def matches(terms: Iterable[Term], run: Mapping[str, Any]) -> bool:
+    """Whether a run, as `facts`, meets all terms. What a run does not have meets none but !=."""
+    return all(_meets(term, run) for term in terms)
+
+
+def _meets(term: Term, run: Mapping[str, Any]) -> bool:
+    if term.key is None:
+        text = " ".join(str(run.get(key) or "") for key in ("name", "status", "tag", "notes"))
+        return term.value.casefold() in text.casefold()
+    value = run.get(term.key)
+    if term.sign == "!=":
+        return not _equal(value, term.value)
+    if value is None:
+        return False
+    if term.sign == "=":
+        return _equal(value, term.value)
+    if term.key == "created":  # ISO dates sort as text
+        return bool(_SIGNS[term.sign](str(value), term.value))
+    left, right = _number(value), _number(term.value)
+    return left is not None and right is not None and bool(_SIGNS[term.sign](left, right))
+
+
+def _equal(value: Any, wanted: str) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_equal(item, wanted) for item in value)
+    if isinstance(value, bool):
+        return _WORDS.get(wanted.casefold()) is value
+    left, right = _number(value), _number(wanted)
+    if left is not None and right is not None:
+        return math.isclose(left, right, rel_tol=1e-9)
+    return str(value).casefold() == wanted.casefold()
+
+
+def _number(value: Any) -> float | None:
+    """A value as a number, None if it is none (a bool is none)."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in config.items():
+        name = f"{prefix}{str(key).lower()}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value

@@ -1,0 +1,118 @@
+"""What runs have in common: the same config but for the seed, the same but for being a twin, and what differs.
+
+Rows are those of `probes.catalog` as dicts; everything here is from manifests alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Row = Mapping[str, Any]
+ABSENT = "–"
+"""Stands in a table of differences for a key that a run does not have."""
+
+LABEL_KEYS = 3
+"""Settings that a group is called by: more would not fit a line."""
+
+CURVE_POINTS = 64
+"""Steps of a common curve; a manifest's sparkline has at most 32 points, so nothing of it is lost."""
+
+
+def score(row: Row, names: Sequence[str]) -> tuple[str, float] | None:
+    """The first of `names` that the run has a finite last score of, with that score."""
+    scores = row.get("scores") or {}
+    for name in names:
+        value = (scores.get(name) or {}).get("value")
+        if isinstance(value, int | float) and np.isfinite(value):
+            return name, float(value)
+    return None
+
+
+def curve(row: Row, names: Sequence[str]) -> NDArray[np.float64]:
+    """(P, 2) steps and finite values of the first of `names` that the run has a sparkline of; (0, 2) without one."""
+    series = row.get("sparklines") or {}
+    found: list[Any] = next((series[name] for name in names if series.get(name)), [])
+    kept = [point for point in found if len(point) == 2 and None not in point]
+    return np.asarray(kept, float).reshape(-1, 2)
+
+
+def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
+    """The newest run whose config is the row's with `twin` true; None for a twin, or where there is none."""
+    config = row.get("config") or {}
+    if not config or config.get("twin"):
+        return None
+    wanted = {key: value for key, value in config.items() if key != "twin"}
+    found = [
+        other
+        for other in rows
+        if (own := other.get("config") or {}).get("twin") and {k: v for k, v in own.items() if k != "twin"} == wanted
+    ]
+    return max(found, key=lambda other: str(other.get("created") or ""), default=None)
+
+
+def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | None:
+    """Last score minus that of the run's twin, by the first of `names` that both have; below 0 the run is the better."""
+    twin = twin_of(row, rows)
+    if twin is None:
+        return None
+    for name in names:
+        own, other = score(row, [name]), score(twin, [name])
+        if own and other:
+            return own[1] - other[1]
+    return None
+
+
+def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """What differs between configs: one row a key, one column a run, values as text; in the configs' own order of keys."""
+    keys = list(dict.fromkeys(key for config in configs.values() for key in config))
+    rows = {}
+    for key in keys:
+        values = [config.get(key, ABSENT) for config in configs.values()]
+        if any(value != values[0] or type(value) is not type(values[0]) for value in values[1:]):
+            rows[str(key)] = [str(value) for value in values]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(configs)).rename_axis("setting")
+
+
+def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Runs that differ by their seed alone (the manifest's `group`), largest group first; those without a config are left out."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.get("group") and row.get("config"):
+            found.setdefault(str(row["group"]), []).append(row)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+    """What tells each group from the others, `beta=0.05 layers=3`: the LABEL_KEYS settings with the most values, those that all
+    groups have first. Labels differ.
+    """
+    configs = {key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()}
+    table = differences(configs) if len(configs) > 1 else pd.DataFrame()
+    ranked = sorted(table.index, key=lambda name: ((table.loc[name] == ABSENT).any(), -table.loc[name].nunique()))
+    labels: dict[str, str] = {}
+    for key, config in configs.items():
+        told = [name for name in ranked if table.loc[name, key] != ABSENT][:LABEL_KEYS]
+        label = " ".join(f"{name}={table.loc[name, key]}" for name in told) or f"data={config.get('data', ABSENT)}"
+        doubles = sum(other == label or other.startswith(f"{label} (") for other in labels.values())
+        labels[key] = f"{label} ({doubles + 1})" if doubles else label
+    return labels
+
+
+def common_curve(curves: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Curves of several runs on common steps: steps (P,), values (R, P), NaN where a run has no step around.
+
+    Linear between a curve's points. Empty curves are left out; without any, both are empty.
+    """
+    kept = [item for item in curves if len(item)]
+    if not kept:
+        return np.zeros(0), np.zeros((0, 0))
+    steps = np.unique(np.concatenate([item[:, 0] for item in kept]))
+    if len(steps) > CURVE_POINTS:
+        steps = steps[np.unique(np.linspace(0, len(steps) - 1, CURVE_POINTS).round().astype(int))]
+    values = [np.interp(steps, item[:, 0], item[:, 1], left=np.nan, right=np.nan) for item in kept]
+    return steps, np.stack(values)
