@@ -1,4 +1,4 @@
-"""Watching a network's distributions: record, read, diagnose and draw them, whoever's model it is."""
+"""Watching a network's distributions: record, read, diagnose and draw them, whosever model it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ _HOMES = {
     "catalog": "probes.run",
     "RunError": "probes.manifest",
     "RecorderError": "probes.recorder",
+    "watch": "probes.watching",
+    "observe": "probes.observing",
+    "WatchError": "probes.finding",
 }
 __all__ = list(_HOMES)
 
