@@ -20,7 +20,7 @@ from probes.experiments.subject import PRIOR, Score, Subject, generator
 
 MODES = ("mean", "resampled")
 PREDICTORS = ("kl", "information", "spread", "contraction")
-ROWS_AT_ONCE = 4096  # rows of a matrix product, variations x windows x draws: its temporaries of 256 columns stay in the cache
+ROWS_AT_ONCE = 1024  # rows of a matrix product, variations x windows x draws: small enough to stay in the cache
 WINDOWS_AT_ONCE = 128
 Changes = dict[tuple[int, str, str], np.ndarray]
 
