@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
-from pages.shell import components, reading, state, summary_cards, url, views
+from pages.shell import alert_list, components, downloads, live, moves, reading, state, summary_cards, url, views
 from probes import regimes
 from probes.figures import regime_counts, scalar_curves
+from probes.figures.event_timeline import event_timeline
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
@@ -23,14 +27,28 @@ step = state.cursor(opened)
 state.header(
     "Overview", opened, "Is this run healthy? What every neuron does at the cursor, and how the network came there.", step
 )
+if step is None:
+    live.follow(opened, lambda run: None)  # until there is something to show
 state.needs_steps(opened)
 
 
-def figure_card(title: str, figure, key: str) -> None:
-    """A figure in its frame."""
+def figure_card(title: str, figure, key: str, rows: Callable[[], pd.DataFrame]) -> None:
+    """A figure in its frame, with its data to take away."""
     with st.container(border=True):
-        st.markdown(title)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(title)
+            downloads.beside(figure, rows, key)
         st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+def cards(run: Any) -> None:
+    """Scores and state of the network at the cursor, or at the newest step of a run that is being written."""
+    at = step if url.get("step") or not len(run.steps) else int(run.steps[-1])
+    items = summary_cards.score_cards(run.scalars(), at)
+    if state.has_distributions(opened):
+        summary = run.layer_summary() if live.is_live(opened) else reading.summary(opened.stamp, opened.run)
+        items += summary_cards.layer_cards(summary, [layer["neurons"] for layer in opened.layers], at)
+    components.cards(items, key="overview_cards")
 
 
 def moved() -> None:
@@ -67,31 +85,29 @@ def explanation(neuron: tuple[int, int] | None) -> None:
         st.caption(values)
 
 
-def go_to(at: int) -> None:
-    """Move the cursor of all pages."""
-    url.put("step", reading.recorded_step(opened.run.steps, at))
-
-
-def alert_list() -> None:
-    """What went wrong, in order, each with its step and what to do."""
-    alerts = reading.alerts(opened.stamp, opened.run)
-    st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
-    if opened.run.status == "crashed":
-        st.markdown(f":red-badge[crashed] The run stopped without saying so, after step {int(opened.run.steps[-1]):,}.")
-    elif alerts.empty:
-        st.caption("Nothing to report.")
-    for place, alert in enumerate(alerts.itertuples()):
-        where = "the run" if pd.isna(alert.layer) else opened.names[int(alert.layer)]
-        with st.container(gap=None):
-            label = f"{url.plain(where)} · step {alert.step:,}"
-            st.button(label, key=f"alert_{place}", on_click=go_to, args=(alert.step,), type="tertiary", help="Go to this step")
-            st.markdown(f":small[{url.plain(alert.text)}]")
-            st.caption(f"What to do: {url.plain(alert.advice)}.")
+def interventions() -> None:
+    """What the control laws did, beside what went wrong."""
+    events, alerts = opened.run.events(), reading.alerts(opened.stamp, opened.run)
+    if events.empty:
+        with st.container(border=True):
+            st.markdown("**Interventions**")
+            st.caption(
+                "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was one recorded."
+            )
+        return
+    figure = event_timeline(
+        events, opened.names, (int(opened.run.steps[0]), int(opened.run.steps[-1])), alerts=alerts, step=step, axis=axis
+    )
+    figure_card(
+        f"**Interventions** · {len(events):,} recorded, coloured by layer",
+        figure,
+        "interventions",
+        lambda: events,
+    )
 
 
 def distributions() -> None:
     """What needs recorded neurons: the map with its explanation, the counts."""
-    components.cards(summary_cards.score_cards(opened, step) + summary_cards.layer_cards(opened, step), key="overview_cards")
     chosen = state.chosen_neuron(opened)
     wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
@@ -102,18 +118,28 @@ def distributions() -> None:
         narrow,
         st.container(border=True, height=ALERTS_HEIGHT if len(reading.alerts(opened.stamp, opened.run)) > 2 else "content"),
     ):
-        alert_list()
-    figure = regime_counts(reading.summary(opened.stamp, opened.run), opened.names, step=step, axis=axis)
-    figure_card("**Regimes over steps** · share of each layer's neurons", figure, "regime_counts")
+        alert_list.show(opened)
+    summary = reading.summary(opened.stamp, opened.run)
+    figure = regime_counts(summary, opened.names, step=step, axis=axis)
+    regimes_only = summary.filter(regex=r"^(step|layer|regime_\d)$")
+    figure_card("**Regimes over steps** · share of each layer's neurons", figure, "regime counts", lambda: regimes_only)
+    with st.container(border=True):
+        moves.panel(opened, step, axis)
+    interventions()
 
 
+live.follow(opened, cards)
 if state.has_distributions(opened):
     distributions()
 else:
-    components.cards(summary_cards.score_cards(opened, step), key="overview_cards")
     state.say_no_distributions()
 curves = opened.run.scalars()
 curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
     figure = scalar_curves(curves, OBJECTIVE, title="nats per prediction", step=step, axis=axis)
-    figure_card("**Objective** · loss in training, negative log likelihood in training and validation", figure, "objective")
+    figure_card(
+        "**Objective** · loss in training, negative log likelihood in training and validation",
+        figure,
+        "objective",
+        lambda: curves,
+    )

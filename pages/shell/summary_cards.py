@@ -5,50 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pages.shell import views
-from pages.shell.state import Opened
+from probes.network_curves import network_curves
 from probes.schema import STATISTICS
 
 SCORES = (("NLL", ("nll_joint", "nll"), "nats", "validation"), ("CRPS", ("crps",), "", "validation, scaled"))
 """Label, names that a score goes by in logs, unit, note."""
 HALF = 0.5  # a living share below it is shown as bad
+DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
 
 
-def score_cards(opened: Opened, step: int) -> list[dict[str, Any]]:
-    """The last validation scores at or before `step`."""
-    table = opened.run.scalars()
-    table = table[table["split"] == "validation"]
+def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
+    """The last validation scores at or before `step`. `scalars` is `Run.scalars()`."""
+    table = scalars[scalars["split"] == "validation"]
     cards = []
     for label, names, unit, note in SCORES:
         part = next((table[table["name"] == name] for name in names if (table["name"] == name).any()), None)
         if part is not None:
             so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
             value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
-            cards.append({"label": label, "value": views.number(value), "unit": unit, "note": note, "spark": views.spark(series)})
+            cards.append({"label": label, "value": views.number(value), "unit": unit, "note": note, "spark": _spark(series)})
     return cards
 
 
-def layer_cards(opened: Opened, step: int) -> list[dict[str, Any]]:
-    """Living share, rate, information and contraction of the whole network."""
-    place = int(np.searchsorted(np.asarray(opened.run.steps), step))
-    widths = np.array([layer["neurons"] for layer in opened.layers])[:, None]
+def layer_cards(summary: pd.DataFrame, widths: list[int], step: int) -> list[dict[str, Any]]:
+    """Living share, rate, information and contraction of the whole network. `summary` is `Run.layer_summary()`."""
+    curves = network_curves(summary, widths)
+    place = max(int(np.searchsorted(curves.index, step, side="right")) - 1, 0)
 
-    def card(label: str, series: np.ndarray, unit: str, note: str, **more: Any) -> dict[str, Any]:
-        return {
-            "label": label,
-            "value": views.number(series[place]),
-            "unit": unit,
-            "note": note,
-            "spark": views.spark(series),
-            **more,
-        }
+    def card(label: str, name: str, unit: str, note: str, factor: float = 1, **more: Any) -> dict[str, Any]:
+        series = factor * curves[name].to_numpy()
+        return {"label": label, "value": views.number(series[place]), "unit": unit, "note": note, "spark": _spark(series), **more}
 
-    living = 100 * (views.living_share(opened) * widths).sum(axis=0) / widths.sum()
-    cards = [card("Living neurons", living, "%", "living or mixed", bad=bool(living[place] < 100 * HALF))]
-    for name, label, note in (("kl", "Rate", "per example"), ("information", "Information", "all neurons")):
-        if name in opened.run.statistics:
-            total = (views.per_layer(opened, f"{name}_mean") * widths).sum(axis=0)
-            cards.append(card(label, total, STATISTICS[name].unit, note, help=STATISTICS[name].caveat))
-    contraction = 1 - (views.per_layer(opened, "variance_mean") * widths).sum(axis=0) / widths.sum()
-    return [*cards, card("Contraction", contraction, "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning)]
+    alive = curves["living_share"].iloc[place]
+    cards = [card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bool(alive < HALF))]
+    for name, source, label, note in (
+        ("rate", "kl", "Rate", "per example"),
+        ("information", "information", "Information", "all neurons"),
+    ):
+        if f"{source}_mean" in summary:
+            cards.append(card(label, name, STATISTICS[source].unit, note, help=STATISTICS[source].caveat))
+    return [*cards, card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning)]
+
+
+def _spark(series: np.ndarray) -> list[float | None]:
+    return [None if value is None else float(f"{value:.{DIGITS}g}") for value in views.spark(series)]

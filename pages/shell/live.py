@@ -1,0 +1,53 @@
+"""Following a run that is being written: its cards grow with it, and the page is drawn anew when the pictures would change.
+
+One reader a run is kept for this, and asks for new files alone: what it has read is not read again. Once the run has
+ended nothing is asked any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+import probes
+from pages.shell.state import Opened
+
+EVERY = 5  # seconds: the recorder's own flush interval
+GROWTH = 1.1  # the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
+FOLLOWED = 4  # runs with a reader; more than a person watches at once
+
+
+@st.cache_resource(max_entries=FOLLOWED, show_spinner=False)
+def _reader(path: str) -> Any:
+    return probes.Run(path)
+
+
+def is_live(opened: Opened) -> bool:
+    """Whether the run was being written when it was opened."""
+    return bool(opened.run.status == "running")
+
+
+def follow(opened: Opened, draw: Callable[[Any], None]) -> None:
+    """Call `draw(run)` now and, while the run is live, every few seconds with what has been written since.
+
+    The whole page runs anew once the run has ended or grown by GROWTH.
+    """
+    if not is_live(opened):
+        draw(opened.run)
+        return
+    seen = len(opened.run.steps)
+    ticks = [0]
+
+    @st.fragment(run_every=EVERY)
+    def tick() -> None:
+        run = _reader(str(opened.entry.path))
+        run.refresh()
+        # Not in the page's own run: were its reader behind this one, the page would run anew without end.
+        if ticks[0] and (run.status != "running" or len(run.steps) > GROWTH * seen):
+            st.rerun()
+        ticks[0] += 1
+        draw(run)
+
+    tick()

@@ -1,0 +1,139 @@
+"""Who went from one regime to another, and when: read once a run, for the figure and the table of Overview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell import alert_list, downloads, reading, url
+from pages.shell.state import Opened
+from probes import diagnostics
+from probes.figures.frames import RAW_STEPS
+from probes.figures.regime_moves import regime_moves
+from probes.schema import REGIMES
+
+NAMES = {regime.code: regime.name for regime in REGIMES}
+TABLE_ROWS = 400  # kinds of move that are listed; a run has a few dozen
+NEURONS = 40  # named; more are counted
+PANELS = 8  # layers that are drawn
+ROWS_HIGH, ROW_HEIGHT = 5, 32  # rows seen at once; pixels
+
+
+@st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner="Reading every neuron's regime …")
+def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
+    """`diagnostics.transitions` of the whole run, and how many recorded steps lie between two looks (1: every move is seen).
+
+    Long runs and wide networks are looked at less often; a move is then dated by the first look that sees it.
+    """
+    total = sum(layer["neurons"] for layer in _run.layers)
+    columns = int(np.clip(reading.CELLS_AT_ONCE // max(total, 1), 2, RAW_STEPS))
+    parts, apart = [], 1
+    for layer in range(len(_run.layers)):
+        values, edges = _run.matrix(layer, "regime", max_columns=columns)
+        if values.shape[1] < 2:
+            continue
+        steps = np.array([reading.recorded_step(_run.steps, int(edge) - 1) for edge in edges[1:]])
+        apart = max(apart, round(len(_run.steps) / values.shape[1]))
+        changed = values[:, 1:] != values[:, :-1]
+        beside = np.zeros(values.shape, bool)  # a change is two cells: the last before it and the first after it
+        beside[:, 1:] |= changed
+        beside[:, :-1] |= changed
+        neurons, places = np.nonzero(beside)
+        regimes = values[neurons, places].astype(np.int8)
+        parts.append(pd.DataFrame({"step": steps[places], "layer": layer, "neuron": neurons, "regime": regimes}))
+    if not parts:
+        return pd.DataFrame(columns=["step", "layer", "neuron", "before", "after"]).astype("int64"), apart
+    return diagnostics.transitions(pd.concat(parts, ignore_index=True)), apart
+
+
+def kinds_of_move(moves: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """One row a layer, regime left and regime entered: how many moves by how many neurons, first, middle and last step."""
+    grouped = moves.groupby(["layer", "before", "after"])
+    table = grouped.agg(
+        moves=("step", "size"),
+        neurons=("neuron", "nunique"),
+        first=("step", "min"),
+        half=("step", "median"),
+        last=("step", "max"),
+    ).reset_index()
+    table = table.sort_values("moves", ascending=False, kind="stable").head(TABLE_ROWS).reset_index(drop=True)
+    return table.assign(
+        half=table["half"].astype("int64"),
+        where=[names[layer] for layer in table["layer"]],
+        left=table["before"].map(NAMES),
+        entered=table["after"].map(NAMES),
+    )
+
+
+def show(table: pd.DataFrame) -> int | None:
+    """The table of kinds of move; returns the place of the ticked row."""
+    column = st.column_config
+    event = st.dataframe(
+        table[["where", "left", "entered", "moves", "neurons", "first", "half", "last"]],
+        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key="moves_table", on_select="rerun",
+        height="content" if len(table) <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT,
+        selection_mode="single-row", alt="Moves between regimes with their neurons and steps",
+        column_config={
+            "where": column.TextColumn("layer", width=130),
+            "left": column.TextColumn("from", width=110),
+            "entered": column.TextColumn("to", width=110),
+            "moves": column.NumberColumn("moves", width=62),
+            "neurons": column.NumberColumn("neurons", width=70, help="Different neurons that made this move"),
+            "first": column.NumberColumn("first step", width=76, format="localized", help="Step of the first such move"),
+            "half": column.NumberColumn("half by step", width=84, format="localized", help="Half of them were done by then"),
+            "last": column.NumberColumn("last step", width=76, format="localized", help="Step of the last such move"),
+        },
+    )  # fmt: skip
+    rows = event["selection"]["rows"]
+    return int(rows[0]) if rows and rows[0] < len(table) else None
+
+
+def panel(opened: Opened, step: int, axis: str) -> None:
+    """Figure and table of the run's transitions; a ticked row names its neurons and offers its step."""
+    found, apart = transitions(opened.stamp, opened.run)
+    title = "**Transitions** · neurons that came alive (up) and that were lost (down), by where they went"
+    if found.empty:
+        several = len(opened.run.steps) > 1
+        st.markdown(title)
+        st.caption("No neuron has changed its regime." if several else "One step is recorded: nothing can change yet.")
+        return
+    shown = list(range(len(opened.names)))
+    notes = [f"{len(found):,} moves."]
+    if len(shown) > PANELS:
+        shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
+        notes.append(f"{PANELS} of {len(opened.names)} layers are drawn; the table has all.")
+    if apart > 1:
+        notes.append(f"Looked at every {apart} recorded steps or so: what goes and returns in between is not seen.")
+    span = int(opened.run.steps[0]), int(opened.run.steps[-1])
+    figure = regime_moves(found, opened.names, span, step=step, axis=axis, shown=shown)
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(title, width="content")
+            downloads.beside(figure, found, "transitions")
+        st.caption(" ".join(notes))
+    st.plotly_chart(figure, key="moves", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+    table = kinds_of_move(found, opened.names)
+    ticked = show(table)
+    if ticked is None:
+        st.caption("Tick a row to see which neurons, and to go to its step.")
+    else:
+        _told(opened, table.iloc[ticked], found)
+
+
+def _told(opened: Opened, kind: pd.Series, found: pd.DataFrame) -> None:
+    """The neurons of one kind of move."""
+    mine = found[(found["layer"] == kind["layer"]) & (found["before"] == kind["before"]) & (found["after"] == kind["after"])]
+    neurons = mine["neuron"].drop_duplicates().tolist()
+    more = f" and {len(neurons) - NEURONS} more" if len(neurons) > NEURONS else ""
+    half = int(kind["half"])
+    st.markdown(f":small[{url.plain(kind['where'])}, in order: neurons {', '.join(map(str, neurons[:NEURONS]))}{more}]")
+    st.button(
+        f"Go to step {half:,}",
+        on_click=alert_list.go_to,
+        args=(opened, half),
+        icon=":material/arrow_forward:",
+        help="Half were done by then",
+    )
