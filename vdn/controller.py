@@ -25,7 +25,7 @@ from vdn.control import (
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import Posterior, VariationalNeurons
 from vdn.objective import ramp
-from vdn.priors import ar_penalty, ar_sigma_from_band, kl_floor
+from vdn.priors import ar_penalty, ar_sigma_from_band
 
 SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the threshold of the regimes)
 
@@ -45,11 +45,22 @@ def spread_groups(text: str, neurons: int) -> Tensor:
     return values[torch.arange(neurons) * len(values) // neurons]
 
 
-def above_floor(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
-    """(KL - floor)/K, (rows, N) nats, of the rows that stand under the layer's prior: what a thermostat may steer."""
+def context_paid(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
+    """What a thermostat steers, (rows, N) nats per latent dimension: the KL, under an autoregressive prior KL - past - mismatch.
+
+    Its mean over the rows is then the batch's information (kl = information + mismatch + past). KL less its floor would make
+    information rise with phi, since the past of a contracted neuron costs less than the floor; KL - past alone would call a
+    dead neuron paid for, since its posterior is narrower than the stationary one. Rows: those that stand under the layer's prior.
+    """
     kl = posterior.kl.detach()
-    if posterior.phi is not None:
-        kl = kl[: len(kl) // 2] - layer.latent_dim * kl_floor(posterior.phi.detach())
+    if posterior.past is not None:
+        half = len(kl) // 2
+        own = (posterior.mu, posterior.sigma, posterior.prior_mu, posterior.prior_sigma)
+        mu, sigma, prior_mu, scale = (part.detach().expand_as(posterior.mu)[:half] for part in own)
+        r, v = (mu - prior_mu) / scale, (sigma / scale).square()
+        total, mean = v.mean(0) + r.var(0, correction=0), r.mean(0)
+        mismatch = 0.5 * (total + mean * mean - 1 - total.log()).sum(-1)  # (N,)
+        kl = kl[:half] - posterior.past.detach()[:half] - mismatch
     return kl / layer.latent_dim
 
 
@@ -130,7 +141,7 @@ class Controller:
         due = warm and done % self.config.control_every == 0
         for index, (layer, posterior) in enumerate(zip(self.layers, output.posteriors, strict=True)):
             if self.thermostats and warm:
-                self.thermostats[index].update(above_floor(posterior, layer))
+                self.thermostats[index].update(context_paid(posterior, layer))
             if self.homeostats:
                 self.homeostats[index].observe(mean_square(posterior.mu.detach()))
             if not due:
