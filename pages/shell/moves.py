@@ -132,6 +132,7 @@ def _told(opened: Opened, kind: pd.Series, found: pd.DataFrame) -> None:
     st.markdown(f":small[{url.plain(kind['where'])}, in order: neurons {', '.join(map(str, neurons[:NEURONS]))}{more}]")
     st.button(
         f"Go to step {half:,}",
+        key="go_to_move",
         on_click=alert_list.go_to,
         args=(opened, half),
         icon=":material/arrow_forward:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,9 @@ def event_timeline(
     figure = go.Figure()
     kinds = sorted(events["kind"].unique(), reverse=True)
     known: set[int] = set()
-    by = events.assign(layer=events["layer"].astype("Int64").fillna(-1).astype(int)).groupby(["kind", "layer"], sort=True)
-    for (kind, layer), part in by:
+    place = events["layer"].astype("Int64").fillna(-1).astype(int)
+    for key, part in events.groupby([events["kind"], place], sort=True):
+        kind, layer = cast("tuple[str, int]", key)
         at, count = np.unique(part["step"].to_numpy(np.int64), return_counts=True)
         keep = spaced(len(at), MARKS, log=False)
         name = "the run" if layer < 0 else style.text(layers[layer])
