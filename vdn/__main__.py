@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from probes.manifest import RunError
+from vdn import probe
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
 
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]")
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
     add_settings(sweep)
+    probe.add_command(commands)
     return top
 
 
@@ -234,7 +236,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-COMMANDS = {"train": run_train, "resume": run_resume, "evaluate": run_evaluate, "sweep": run_sweep}
+COMMANDS = {"train": run_train, "resume": run_resume, "evaluate": run_evaluate, "sweep": run_sweep, "probe": probe.run}
 
 
 def main(argv: list[str] | None = None) -> int:
