@@ -1,0 +1,91 @@
+"""Forecasts of a run's probe batch, cached; the deterministic twin beside it. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell import reading
+from pages.shell.state import Opened
+from probes import calibration
+from probes.experiments.estimates import clustered_mean
+from probes.run_groups import twin_of
+
+RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
+NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observation_variance", "pit"}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the probe batch's forecasts are worth at every step they were taken, from `probes.calibration`."""
+
+    pit: pd.DataFrame
+    parts: pd.DataFrame
+
+
+@st.cache_resource(max_entries=RUNS_KEPT, show_spinner="Reading forecasts …")
+def predictions(stamp: reading.Stamp, _run: Any, steps: tuple[int, ...] = ()) -> pd.DataFrame:
+    """Forecasts of the probe batch at every step they were taken; empty for a run without (or of classes).
+
+    `steps` are looked at besides those of the run's own posteriors: a twin has forecasts and no posteriors.
+    """
+    wanted = sorted({*(int(step) for step in _run.probe_steps()), *steps})
+    tables = [_run.predictions(step) for step in wanted] + [_run.predictions()]
+    tables = [table for table in tables if len(table) and set(table) >= NEEDED]
+    if not tables:
+        return pd.DataFrame(columns=sorted(NEEDED))
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["step", "input", "horizon"], ignore_index=True)
+
+
+@st.cache_resource(max_entries=RUNS_KEPT, show_spinner=False)
+def calibrated(stamp: reading.Stamp, _table: pd.DataFrame) -> Calibration:
+    """PIT histograms, and the parts of the predictive variance with the error, over steps."""
+    parts = calibration.sharpness_over_steps(_table)
+    errors = []
+    for _, part in _table.groupby("step", sort=True):
+        errors.append(clustered_mean((part["y"] - part["mean"]) ** 2, part["input"]))
+    parts["error"] = [float(mean) for mean, _ in errors]
+    parts["error_error"] = [float(error) for _, error in errors]
+    return Calibration(calibration.pit_histogram(_table), parts)
+
+
+def find_twin(opened: Opened) -> reading.Entry | None:
+    """The newest run with the same settings but for being a deterministic twin."""
+    entries = reading.entries().values()
+    row = twin_of(opened.entry.row, [entry.row for entry in entries])
+    return next((entry for entry in entries if row is not None and entry.row["path"] == row["path"]), None)
+
+
+def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
+    """Inputs from the calmest to the most uncertain: evenly spaced in rank of the predictive variance at the last step."""
+    last = table[table["step"] == table["step"].max()]
+    variance = (last["latent_variance"] + last["observation_variance"]).groupby(last["input"]).mean().sort_values()
+    places = np.unique(np.linspace(0, len(variance) - 1, count).round().astype(int))
+    return [int(variance.index[place]) for place in places]
+
+
+def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
+    """At most `count` of the recorded steps, evenly spaced among those up to the cursor's, first and cursor's with them."""
+    before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
+    return [before[place] for place in np.unique(np.linspace(0, len(before) - 1, count).round().astype(int))]
+
+
+def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Scores on the test split, one row a forecaster: the runs by name, then the naive forecasts of the first of them.
+
+    Columns are the scores' names; scores that nobody has are left out.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for place, (name, table) in enumerate(scalars.items()):
+        for split, part in table.groupby("split", sort=True):
+            naive = str(split).removeprefix("test ")
+            if split == "test" or (str(split).startswith("test ") and place == 0):
+                label = name if split == "test" else naive.replace("_", " ")
+                rows[label] = part.groupby("name")["value"].last().to_dict()
+    ordered = [*(name for name in scalars if name in rows), *(name for name in rows if name not in scalars)]
+    return pd.DataFrame.from_dict({name: rows[name] for name in ordered}, orient="index")

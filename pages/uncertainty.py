@@ -1,0 +1,169 @@
+"""How does uncertainty evolve, and can it be trusted?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell import components, downloads, forecasts, reading, state, url, views
+from probes.figures.forecast_bands import forecast_bands
+from probes.figures.pit import pit_histogram
+from probes.figures.pit_over_steps import pit_over_steps
+from probes.figures.predictive_scores import drawn_scores, predictive_scores
+from probes.figures.uncertainty_fans import uncertainty_fans
+from probes.figures.variance_parts import variance_parts
+
+INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
+FANS = 6  # layers side by side; deeper networks show evenly spaced ones
+TESTED = {
+    "nll_joint": "NLL (nats)", "crps": "CRPS", "mse": "MSE", "accuracy": "accuracy",
+    "coverage_50": "in 50 %", "coverage_80": "in 80 %", "coverage_95": "in 95 %",
+}  # fmt: skip
+"""Scores of the table, by the names they have in the log."""
+
+state.guard()
+opened = state.pick_run()
+step = state.cursor(opened)
+state.header("Uncertainty", opened, "How does uncertainty evolve while the network learns, and can it be trusted?", step)
+state.needs_steps(opened)
+twin_entry = forecasts.find_twin(opened)
+with st.sidebar:
+    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    if twin_entry is not None and not st.toggle("Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"):
+        twin_entry = None
+    state.link_to_reference()
+table = forecasts.predictions(opened.stamp, opened.run)
+taken = np.unique(table["step"].to_numpy(np.int64))
+at = reading.recorded_step(taken, step) if len(taken) else step
+twin, twin_table, twin_scalars = None, None, None
+if twin_entry is not None:
+    try:
+        twin, stamp = reading.open_run(twin_entry.path)
+        twin_table, twin_scalars = forecasts.predictions(stamp, twin, tuple(taken.tolist())), twin.scalars()
+    except reading.RunError as error:
+        st.warning(f"The twin cannot be read: {url.plain(error)}.")
+scalars = opened.run.scalars()
+validation = scalars[scalars["split"] == "validation"]
+
+
+def card(title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame]) -> None:
+    """A figure in its frame, with what it shows in words and its data to take away."""
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{title}** · {caption}", width="stretch")
+            downloads.beside(figure, frame, f"{opened.entry.name} {key}")
+        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+def numbers(parts: pd.DataFrame) -> None:
+    """The probe batch at the cursor, each number with its course so far."""
+    now = parts[parts["step"] == at].iloc[0]
+    variance = parts["latent"] + parts["observation"]
+    ratio = parts["error"] / variance
+    series = (
+        ("Predictive sd", parts["sd"], "", "mean of probe batch", "Root of the sum of both parts of the variance"),
+        (
+            "Latent share",
+            100 * parts["latent"] / variance,
+            "%",
+            "of the variance",
+            "From drawing neurons; the rest is observation",
+        ),
+        ("Error / variance", ratio, "", "1 is calibrated", "Squared error over predictive variance: above 1 is overconfident"),
+    )
+    place = parts.index.get_loc(now.name)
+    items = [
+        {"label": label, "value": views.number(values.iloc[place]), "unit": unit, "note": note, "help": words,
+         "spark": views.spark(values.to_numpy(float))}
+        for label, values, unit, note, words in series
+    ]  # fmt: skip
+    components.cards([*items, *score_items()], key="uncertainty_cards")
+
+
+def score_items() -> list[dict]:
+    """Coverage of the validation split at the cursor."""
+    items = []
+    for level in (50, 80, 95):
+        part = validation[(validation["name"] == f"coverage_{level}")].sort_values("step")
+        so_far = part.loc[part["step"] <= step, "value"]
+        if len(so_far):
+            value = 100 * part["value"].to_numpy(float)
+            note = "of the validation split"
+            items.append(
+                {"label": f"In the {level} % band", "value": views.number(100 * so_far.iloc[-1]), "unit": "%", "note": note,
+                 "help": "Share of what came that lay in the central band", "spark": views.spark(value)}
+            )  # fmt: skip
+    return items
+
+
+def single_forecasts() -> None:
+    """Three windows at up to four steps."""
+    known = np.unique(table["input"].to_numpy(np.int64)).tolist()
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(
+                "**Single forecasts** · bands are those of a Gaussian with the mixture's mean and variance", width="stretch"
+            )
+            menu = st.container(width="content")
+        left, right = st.columns(2)
+        inputs = left.multiselect(
+            "Probe inputs", known, forecasts.typical_inputs(table, INPUTS), key="inputs", max_selections=INPUTS,
+            help="At first the calmest, the middle and the most uncertain one of the last step", bind="query-params",
+        )  # fmt: skip
+        steps = right.multiselect(
+            "Steps", taken.tolist(), [], key="forecast_steps", max_selections=STEPS, format_func=lambda s: f"{s:,}",
+            placeholder="from the first step to the cursor", bind="query-params",
+        )  # fmt: skip
+        steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)
+        inputs = inputs or forecasts.typical_inputs(table, INPUTS)
+        figure = forecast_bands(table, inputs, steps, twin=twin_table, unit="scaled")
+        with menu:
+            shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]
+            downloads.beside(figure, shown, f"{opened.entry.name} forecasts")
+        st.plotly_chart(figure, key="forecasts", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+if len(taken):
+    found = forecasts.calibrated(opened.stamp, table)
+    twin_parts = forecasts.calibrated(stamp, twin_table).parts if twin_table is not None and len(twin_table) else None
+    numbers(found.parts)
+    single_forecasts()
+    wide, narrow, last = st.columns([2, 1.1, 1.3], gap="small")
+    with wide:
+        figure = variance_parts(found.parts, twin=twin_parts, step=at, axis=axis)
+        card("Where the variance comes from", "probe batch; error above both parts: overconfident", figure, "parts", found.parts)
+    with narrow:
+        card("PIT", f"step {at:,}; flat is calibrated", pit_histogram(found.pit, at), "pit", found.pit)
+    with last:
+        card("PIT over steps", "white is calibrated", pit_over_steps(found.pit, at), "pit_steps", found.pit)
+else:
+    st.info("No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and numbers to predict "
+            "(`--probe-inputs` above 0), your own loop with `Recorder.predictions`.")  # fmt: skip
+if drawn_scores(validation):
+    beside = None if twin_scalars is None else twin_scalars[twin_scalars["split"] == "validation"]
+    figure = predictive_scores(validation, twin=beside, step=step, axis=axis)
+    words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
+    card("Scores of the validation split", words, figure, "scores", validation)
+if state.has_distributions(opened):
+    shown = list(range(len(opened.names)))
+    if len(shown) > FANS:
+        shown = np.unique(np.linspace(0, len(shown) - 1, FANS).round().astype(int)).tolist()
+    left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
+    summary = reading.summary(opened.stamp, opened.run)
+    figure = uncertainty_fans(summary, opened.names, step=step, axis=axis, shown=shown)
+    words = f"root of E[σ²] and the entropy of a Gaussian that wide, over each layer's neurons{left_out}"
+    card("Posterior sd and entropy", words, figure, "fans", summary)
+else:
+    state.say_no_distributions()
+named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})
+tested = forecasts.final_scores(named)
+columns = [name for name in TESTED if name in tested]
+if len(tested) and columns:
+    with st.container(border=True):
+        st.markdown(
+            "**Scores of the test split** · at the end, beside naive forecasts; “in 80 %” is the share in that central band"
+        )
+        st.dataframe(tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4), width="stretch")

@@ -1,0 +1,92 @@
+"""How wide the neurons' posteriors are and how much entropy they hold, per layer over steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from probes.figures import style
+from probes.figures.layer_bands import quantiles
+
+PRIOR_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+"""Differential entropy of Normal(0, 1), nats."""
+ROWS = (("sd", "posterior sd (prior sd)", 1.0, ""), ("entropy", "entropy (nats)", PRIOR_ENTROPY, " nats"))
+"""Quantity, axis title, the prior's value, unit of the hover."""
+
+_BANDS = (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half"))
+_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+
+
+def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Quantiles over neurons of sd sqrt(E σ²) and of its Gaussian's entropy ½ ln(2πe E σ²), nats a latent dimension.
+
+    Each frame has step, layer, p05 .. p95. Both grow with E σ², so their quantiles are those of the variance, transformed. The
+    entropy is that of the mean posterior: at least the average of the inputs' own (the logarithm is concave).
+    """
+    table = quantiles(summary, "variance")
+    variance = table[list(_QUANTILES)].astype(float)
+    variance = variance.where(variance > 0)
+    keys = table[["step", "layer"]]
+    return {
+        "sd": pd.concat([keys, np.sqrt(variance)], axis=1),
+        "entropy": pd.concat([keys, PRIOR_ENTROPY + 0.5 * np.log(variance)], axis=1),
+    }
+
+
+def uncertainty_fans(
+    summary: pd.DataFrame,
+    layers: Sequence[str],
+    *,
+    step: int | None = None,
+    axis: style.StepAxis = "linear",
+    shown: Sequence[int] | None = None,
+) -> go.Figure:
+    """Two rows, one column a layer: posterior sd, and entropy; median, middle half, middle 90 % of neurons; the prior dashed.
+
+    `summary` is `Run.layer_summary()`, `layers` the layers' names, `shown` the indices to draw (default all).
+    """
+    shown = list(range(len(layers))) if shown is None else list(shown)
+    figure = make_subplots(
+        2, max(len(shown), 1), shared_yaxes="rows", shared_xaxes="all", horizontal_spacing=0.02, vertical_spacing=0.06,
+        subplot_titles=[style.text(layers[i]) for i in shown],
+    )  # fmt: skip
+    tables = uncertainty_quantiles(summary)
+    for row, (quantity, title, prior, unit) in enumerate(ROWS, start=1):
+        table = tables[quantity]
+        for column, layer in enumerate(shown, start=1):
+            part = table[table["layer"] == layer]
+            _fan(figure, part, style.layer_color(layer), row, column, unit)
+            figure.add_hline(y=prior, line={"color": style.AXIS, "width": 1.2, "dash": "dash"}, row=row, col=column)
+        figure.update_yaxes(title_text=title, row=row, col=1)
+    # A line that is nowhere drawn: shapes have no entry in the legend.
+    line = {"color": style.AXIS, "width": 1.2, "dash": "dash"}
+    figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="prior"), 1, 1)
+    figure.update_yaxes(rangemode="tozero", row=1)
+    figure.update_xaxes(title_text="step", row=2)
+    style.scale_steps(figure, axis)
+    style.mark_step(figure, step)
+    alt = f"Posterior standard deviation and entropy over steps for {len(shown)} layers: median and bands over neurons"
+    return style.finish(figure, 440, alt)
+
+
+def _fan(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, unit: str) -> None:
+    steps, legend = part["step"].to_numpy(), row == 1 and column == 1
+    for low, high, alpha, name in _BANDS:
+        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+        figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)
+        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
+        figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, showlegend=legend, **edge, **fill), row, column)
+    figure.add_trace(
+        go.Scatter(
+            x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
+            mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
+            customdata=part[["p05", "p95"]].to_numpy(np.float32),
+            hovertemplate=f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>",
+        ),
+        row, column,
+    )  # fmt: skip
