@@ -16,6 +16,7 @@ import streamlit as st
 
 import probes
 from pages.shell import options
+from probes import posteriors
 from probes.figures import frames
 from probes.manifest import RunError
 
@@ -96,6 +97,45 @@ def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
 def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int, exact: int | None) -> frames.Frames:
     """Frames of one layer's neurons."""
     return frames.replay_frames(_run, layer, neurons, count, exact)
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def courses(
+    stamp: Stamp,
+    _run: Any,
+    layer: int,
+    neurons: tuple[int, ...],
+    names: tuple[str, ...] | None,
+    span: tuple[int, int],
+    points: int | None,
+) -> pd.DataFrame:
+    """Chosen neurons of a layer over steps; with `points` from the coarsest level of the log that still gives so many."""
+    return _run.history(layer, neurons, statistics=names, steps=span, max_points=points)
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def events(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """What the control did, in order of arrival."""
+    return _run.events()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def probe_steps(stamp: Stamp, _run: Any) -> np.ndarray:
+    """The steps at which the posteriors of the probe batch were stored; empty if the run has none."""
+    return _run.probe_steps()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """mu and sigma, (inputs, neurons), of the probe batch at a stored step; None if the layer has none."""
+    rows = _run.probe(step)
+    return posteriors.table(rows, layer) if len(rows) and (rows["layer"] == layer).any() else None
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """The last predictions of the probe batch: their targets tell whether two runs were probed with the same inputs."""
+    return _run.predictions()
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron of the layer …")

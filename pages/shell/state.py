@@ -18,6 +18,8 @@ PAGES = (
     ("overview", "Overview", "monitor_heart"),
     ("replay", "Replay", "play_circle"),
     ("layers", "Layers", "stacks"),
+    ("neurons", "Neurons", "scatter_plot"),
+    ("uncertainty", "Uncertainty", "blur_on"),
     ("reference", "Reference", "menu_book"),
 )
 """File stem, title and icon of each page, in the order of the navigation."""
@@ -106,13 +108,19 @@ def _picker(entries: dict[str, reading.Entry]) -> reading.Entry:
 
 
 def _forget_run() -> None:
-    """What names parts of one run means nothing in another."""
-    for key in ("step", "pin", "layer", "neurons", "from", "to"):
+    """What names parts of one run means nothing in another; pinned neurons name their run and stay."""
+    url.put_pins(url.pins())
+    for key in ("step", "layer", "neurons", "from", "to"):
         url.put(key, None)
 
 
 def pick_run() -> Opened:
-    """The run picker in the sidebar. Ends the page with an explanation when there is no run, or it cannot be read."""
+    """The run picker and the pinned neurons in the sidebar.
+
+    Ends the page with an explanation when there is no run, or it cannot be read.
+    """
+    from pages.shell import tray
+
     entries = reading.entries()
     if not entries:
         no_runs()
@@ -123,6 +131,20 @@ def pick_run() -> Opened:
     except reading.RunError as error:
         st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
         st.stop()
+    opened = Opened(entry, run, stamp)
+    tray.show(opened)
+    return opened
+
+
+def another_run(name: str) -> Opened | None:
+    """A run beside the one that is shown; None if there is none of this name, or it cannot be read."""
+    entry = reading.entries().get(name)
+    if entry is None:
+        return None
+    try:
+        run, stamp = reading.open_run(entry.path)
+    except reading.RunError:
+        return None
     return Opened(entry, run, stamp)
 
 
@@ -185,11 +207,8 @@ def chosen_neuron(opened: Opened) -> tuple[int, int] | None:
 
 
 def pinned(opened: Opened) -> list[tuple[int, int]]:
-    """The pinned neurons that this run has; says so if the URL names others."""
-    kept = [pin for pin in url.pins() if exists(opened, *pin)]
-    if len(kept) < len(url.pins()):
-        st.warning("The link pins neurons that this run does not have; they are left out.")
-    return kept
+    """The pinned neurons of this run, (layer, neuron)."""
+    return [(pin.layer, pin.neuron) for pin in url.pins() if pin.run == opened.entry.name and exists(opened, *pin[1:])]
 
 
 def exists(opened: Opened, layer: int, neuron: int) -> bool:

@@ -6,8 +6,9 @@ Values that name nothing are reported once and fall back; nothing from the URL i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import streamlit as st
 
@@ -80,22 +81,75 @@ def choice(
     return str(widget(label, options, key=name, on_change=changed, **settings) or default)
 
 
-def pins() -> list[tuple[int, int]]:
-    """Pinned neurons as (layer, neuron), in the order of pinning; `pin=0.17,2.5` in the URL."""
+def span(first: int, last: int) -> tuple[int, int]:
+    """A slider for the range of steps that figures show, `from` and `to` in the URL; all of them by default."""
     found = []
-    for item in (get("pin") or "").split(","):
-        layer, _, neuron = item.partition(".")
-        if layer.isdecimal() and neuron.isdecimal():
-            found.append((int(layer), int(neuron)))
-    return list(dict.fromkeys(found))
+    for key, default in (("from", first), ("to", last)):
+        value = get(key)
+        if value is not None and not (value.isdecimal() and first <= int(value) <= last):
+            unknown(f"{key} step", value, f"{default:,}")
+            put(key, None)
+            value = None
+        found.append(int(value) if value is not None else default)
+    if first == last:
+        return first, last
+    if found[0] >= found[1]:
+        found = [first, last]
+    st.session_state["choose_span"] = (found[0], found[1])
+
+    def changed() -> None:
+        low, high = st.session_state["choose_span"]
+        put("from", None if low == first else low)
+        put("to", None if high == last else high)
+
+    low, high = st.slider("Steps shown", first, last, key="choose_span", on_change=changed)
+    return int(low), int(high)
 
 
-def toggle_pin(layer: int, neuron: int) -> None:
-    """Pin a neuron, or unpin it if it is pinned."""
+class Pin(NamedTuple):
+    """A neuron of a run; `layer` and `neuron` count from 0, as in the log."""
+
+    run: str
+    layer: int
+    neuron: int
+
+
+def pins() -> list[Pin]:
+    """Pinned neurons of all runs, in the order of pinning.
+
+    In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that is shown.
+    """
+    return list(dict.fromkeys(pin for pin in map(_pin, _pin_items()) if pin))
+
+
+def unread_pins() -> list[str]:
+    """What `pin` holds that names no neuron in either form."""
+    return [item for item in _pin_items() if not _pin(item)]
+
+
+def _pin_items() -> list[str]:
+    return [item for item in (get("pin") or "").split(",") if item]
+
+
+def _pin(item: str) -> Pin | None:
+    parts = item.split(":")
+    if len(parts) == 1:
+        parts = [quote(get("run") or ""), *item.split(".")]
+    if len(parts) != 3 or not parts[0] or not (parts[1].isdecimal() and parts[2].isdecimal()):
+        return None
+    return Pin(unquote(parts[0]), int(parts[1]), int(parts[2]))
+
+
+def put_pins(kept: Iterable[Pin]) -> None:
+    """Pin exactly these."""
+    put("pin", ",".join(f"{quote(pin.run, safe='')}:{pin.layer}:{pin.neuron}" for pin in kept) or None)
+
+
+def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:
+    """Pin a neuron (of the run that is shown), or unpin it if it is pinned."""
+    item = Pin(run or str(get("run")), layer, neuron)
     kept = pins()
-    item = (layer, neuron)
-    kept = [other for other in kept if other != item] if item in kept else [*kept, item]
-    put("pin", ",".join(f"{one}.{two}" for one, two in kept) or None)
+    put_pins([other for other in kept if other != item] if item in kept else [*kept, item])
 
 
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-.!|~$:&"})

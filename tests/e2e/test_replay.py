@@ -72,7 +72,7 @@ def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], pag
     page.goto(f"{serve()}/?run=planted&step=149")
     canvas = replay(page)
     canvas.click(position={"x": 150, "y": 300})
-    page.wait_for_url(re.compile(r"pin=0\.\d"))
+    page.wait_for_url(re.compile(r"pin=planted(:|%3A)0(:|%3A)\d"))
     page.get_by_role("link", name="Overview").click()
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)

@@ -137,7 +137,7 @@ def test_a_link_to_what_is_not_there_says_so(open_page: Open, page: str) -> None
         assert len(app.warning) == (1 if next(iter(keys)) in RELEVANT[page] else 0)
 
 
-RELEVANT = {"overview": ("step",), "replay": ("step", "pin"), "layers": ("step", "layer", "statistic")}
+RELEVANT = {"overview": ("step", "pin"), "replay": ("step", "pin"), "layers": ("step", "layer", "statistic", "pin")}
 
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers"])

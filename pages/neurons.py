@@ -1,0 +1,140 @@
+"""All about chosen neurons, side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from pages.shell import downloads, kin, portraits, search, state, tray, url
+from probes import portrait
+from probes.figures.densities import densities
+from probes.figures.energy import energy
+from probes.figures.fans import fans
+from probes.figures.kl_parts import kl_parts
+from probes.figures.memory import memory
+from probes.figures.together import together
+from probes.schema import REGIMES, STATISTICS
+
+ACROSS = 4  # stories in a row, as panels of the figures
+
+state.guard()
+opened = state.pick_run()
+step = state.cursor(opened)
+state.header("Neurons", opened, "Chosen neurons side by side: where they lie, what they pay, what they remember, and why.", step)
+state.needs_distributions(opened)
+shown = [neuron for neuron in tray.resolve(url.pins(), opened) if state.has_distributions(neuron.opened)][: tray.PLOTTED]
+chosen = state.chosen_neuron(opened)
+if chosen and len(shown) < tray.PLOTTED:
+    looked_at = tray.Pinned(url.Pin(opened.entry.name, *chosen), opened)
+    shown += [looked_at] if looked_at.pin not in url.pins() else []
+pinned = bool(url.pins())
+search.find(opened, step, show_all=not pinned)
+if not shown:
+    shown = portraits.preview(opened, step)
+    st.caption("Nothing is pinned yet: these are the most informative neurons. Tick rows above, or click ridges in Replay.")
+last = max(int(neuron.opened.run.steps[-1]) for neuron in shown)
+first = min(int(neuron.opened.run.steps[0]) for neuron in shown)
+with st.sidebar:
+    span = url.span(first, last)
+    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    state.link_to_reference()
+courses = portraits.courses(shown, span)
+names = portraits.labels(shown)
+
+
+def stories() -> None:
+    """One box a neuron: its regime, the rule with its values, when it contracted."""
+    for row in range(0, len(shown), ACROSS):
+        columns = st.columns(min(ACROSS, len(shown)), gap="small")
+        for column, place in zip(columns, range(row, min(row + ACROSS, len(shown))), strict=False):
+            with column, st.container(border=True, gap="xsmall", height="stretch"):
+                story(place)
+
+
+def story(place: int) -> None:
+    neuron, color = shown[place], courses[place].color
+    at, values = portraits.now(neuron, step)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.html(
+            f'<span style="display:inline-block;width:12px;height:12px;border-radius:3px;background:{color}"></span>',
+            width="content",
+        )
+        st.markdown(f"**{url.plain(names[place])}**", width="stretch")
+        label = "Unpin" if neuron.pin in url.pins() else "Pin"
+        icon = ":material/close:" if label == "Unpin" else ":material/keep:"
+        st.button(
+            "", icon=icon, key=f"toggle_{place}", type="tertiary", help=f"{label} {neuron.name}",
+            on_click=url.toggle_pin, args=(neuron.pin.layer, neuron.pin.neuron, neuron.pin.run),
+        )  # fmt: skip
+    if values is None:
+        st.caption(f"Its layer was not recorded at step {at:,}.")
+        return
+    regime = REGIMES[int(values["regime"])]
+    words = portrait.story(values, portraits.whole(neuron), latent_dim=courses[place].latent_dim)
+    behind = f" At step {at:,}, the last before the cursor." if at != step else ""
+    st.markdown(f":small[{url.plain(words)}{url.plain(behind)}]")
+    if regime.code:
+        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
+
+
+def card(title: str, figure, key: str, statistics: tuple[str, ...]) -> None:
+    """A figure in its frame, with its data to take away."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(title, width="stretch")
+            downloads.beside(figure, partial(portraits.table, courses, statistics), f"neurons {key}")
+        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+stories()
+if len({neuron.pin.run for neuron in shown}) > 1:
+    st.caption(
+        "These are neurons of several runs. A number names another neuron in each run: 17 of one seed is not 17 of another. "
+        "“Who moves alike” below finds partners where runs share a probe batch."
+    )
+together_now = portraits.reduced(courses, shown)
+note = f" · a point is the mean of {together_now} recorded steps" if together_now > 1 else ""
+has = {name for course in courses for name in course.rows.columns}
+card(
+    f"**Distribution over steps** · mean ± sd, against the layer's median{note}",
+    fans(courses, step=step, axis=axis),
+    "fans",
+    ("mean", "variance", "spread"),
+)
+if "kl" in has:
+    parts = ("kl", "information", "mismatch", "past")
+    card(f"**What it pays** · KL = information + mismatch (+ past){note}", kl_parts(courses, step=step, axis=axis), "kl", parts)
+if "mu2" in has:
+    figure = energy(courses, step=step, axis=axis)
+    card(f"**How loud it is** · mean energy, its band, interventions{note}", figure, "energy", ("mu2", "band_low", "band_high"))
+if "persistence" in has:
+    figure = memory(courses, step=step, axis=axis)
+    title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
+    card(title, figure, "persistence", ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence"))
+
+with st.container(border=True):
+    steps = portraits.comparable(shown[0].opened)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown("**Distribution at two steps** · grey: earlier, colour: at the cursor, dashed: the prior", width="stretch")
+        earlier = st.select_slider("Earlier step", steps, key="earlier", width=260) if len(steps) > 1 else steps[0]
+        before, after = ([portraits.moment(neuron, at) for neuron in shown] for at in (earlier, step))
+        figure = densities(names, before, after, [course.color for course in courses])
+        downloads.beside(figure, partial(portraits.moments_table, names, [before, after]), "neurons densities")
+    st.caption(portraits.say_moments(before, after))
+    st.plotly_chart(figure, key="densities", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+with st.container(border=True):
+    offered = [name for name in STATISTICS if name in has and np.isfinite(courses[0].values(name)).any()]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown("**Together** · one line a neuron, interventions as triangles", width="stretch")
+        default = "beta" if "beta" in offered else "information" if "information" in offered else offered[0]
+        statistic = url.choice(
+            st.selectbox, "Statistic", offered, "statistic", default, format_func=lambda n: STATISTICS[n].label, width=220
+        )
+        figure = together(courses, statistic, step=step, axis=axis, scale="log" if STATISTICS[statistic].log else "linear")
+        downloads.beside(figure, partial(portraits.table, courses, (statistic,)), f"neurons {statistic}")
+    st.plotly_chart(figure, key="together", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+kin.section(shown, step)

@@ -1,0 +1,104 @@
+"""Which neurons move like a chosen one on the probe batch: in its own run, and its partner in another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell import downloads, portraits, reading, state, tray, url
+from probes import portrait, posteriors
+
+MATCHED = 600  # neurons a layer up to which the matching takes about a second
+
+
+def section(shown: Sequence[tray.Pinned], step: int) -> None:
+    """Nearest neurons by correlation of mu; rows are pinned by a click."""
+    with st.container(border=True):
+        st.markdown("**Who moves alike** · correlation of posterior means over the probe inputs, same inputs for both")
+        probed = [one for one in shown if portraits.probe_at(one.opened, step) is not None]
+        if not probed:
+            st.caption("No probe batch is stored in these runs, so that neurons cannot be compared input by input.")
+            return
+        left, right = st.columns(2)
+        by_pin = {one.pin: one for one in probed}
+        labels = dict(zip(by_pin, portraits.labels(probed), strict=True))
+        neuron = by_pin[left.selectbox("Neuron", list(by_pin), format_func=labels.__getitem__, key="kin_of")]
+        runs = list(dict.fromkeys([neuron.pin.run, *(one.pin.run for one in shown), *reading.entries()]))
+        where = right.selectbox("Look in", runs, key="kin_in", help="Another run must have been probed with the same inputs.")
+        other = neuron.opened if where == neuron.pin.run else state.another_run(where)
+        problem = _cannot(neuron, other)
+        if problem or other is None:
+            st.info(problem)
+            return
+        _nearest(neuron, other, step)
+
+
+def _cannot(neuron: tray.Pinned, other: state.Opened | None) -> str | None:
+    """Why the two runs cannot be compared input by input; None if they can."""
+    if other is None:
+        return "That run cannot be read."
+    if not len(reading.probe_steps(other.stamp, other.run)):
+        return "That run stores no probe batch."
+    own = neuron.opened
+    if other.entry.name != own.entry.name and not posteriors.same_inputs(
+        reading.predictions(own.stamp, own.run), reading.predictions(other.stamp, other.run)
+    ):
+        return "That run was probed with other inputs: correlation would compare answers to different questions."
+    return None
+
+
+def _nearest(neuron: tray.Pinned, other: state.Opened, step: int) -> None:
+    own, layer, number = neuron.opened, neuron.pin.layer, neuron.pin.neuron
+    at, there = (portraits.probe_at(run, step) for run in (own, other))
+    mine = None if at is None else reading.probe_layer(own.stamp, own.run, at, layer)
+    if mine is None or there is None:
+        st.info("This layer has no stored probe batch.")
+        return
+    tables = {i: reading.probe_layer(other.stamp, other.run, there, i) for i in range(len(other.layers))}
+    means = {i: probe[0] for i, probe in tables.items() if probe is not None}
+    same = own.entry.name == other.entry.name
+    found = portrait.neighbours(mine[0], number, means, layer if same else None)
+    if not same and layer in means and max(mine[0].shape[1], means[layer].shape[1]) <= MATCHED:
+        partner = portrait.partners(mine[0], means[layer], [number]).assign(layer=layer).rename(columns={"neuron": "of"})
+        if len(partner):
+            name = f"{other.entry.name}:{other.names[layer]}:{int(partner['partner'].iloc[0])}"
+            value = float(partner["correlation"].iloc[0])
+            st.markdown(
+                f"Its partner, when every neuron of the layer gets one (Hungarian matching): **{url.plain(name)}**, "
+                f"correlation **{value:.2f}**".replace("-", "−")
+            )
+    if found.empty:
+        st.caption("This neuron's mean does not move with the input, so that none moves like it.")
+        return
+    _table(found, other)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        steps = f"{at:,}" if same else f"{at:,} and {there:,}"
+        st.caption(
+            f"At step {steps}, over {len(mine[0])} inputs: with so few, chance alone gives about "
+            f"±{2 / len(mine[0]) ** 0.5:.2f}. The sign of a latent variable is arbitrary.",
+            width="stretch",
+        )
+        downloads.beside(None, found, f"alike {neuron.name}")
+
+
+def _table(found: pd.DataFrame, other: state.Opened) -> None:
+    shown = pd.DataFrame(
+        {
+            "layer": [other.names[int(layer)] for layer in found["layer"]],
+            "neuron": found["neuron"].to_numpy(int),
+            "correlation": found["correlation"].to_numpy(float),
+        }
+    )
+    key = "kin_table"
+    st.session_state[key] = {"selection": {"rows": tray.pinned_rows(found, other.entry.name), "columns": [], "cells": []}}
+
+    def picked() -> None:
+        tray.pick_rows(found, other.entry.name, st.session_state[key]["selection"]["rows"])
+
+    st.dataframe(
+        shown, hide_index=True, width="stretch", height="content", key=key, on_select=picked, selection_mode="multi-row",
+        column_config={"correlation": st.column_config.NumberColumn("correlation of μ", format="%.3f")},
+        alt="Neurons whose posterior means move most like the chosen one's; ticked rows are pinned",
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""From pinned neurons to what the page Neurons draws: courses over steps, moments for densities, rows for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from pages.shell import reading
+from pages.shell.state import Opened
+from pages.shell.tray import PLOTTED, Pinned
+from pages.shell.url import Pin
+from probes.figures import frames, style
+from probes.figures.densities import Moment
+from probes.figures.panels import Course
+
+POINTS = 150  # of a course, at least: a long run is drawn from the coarsest level of the log that gives so many
+GHOST_POINTS = 400  # of a layer's median; more would not be seen behind a course
+COMPARED = 40  # steps that are offered for comparison
+PREVIEWED = 4  # neurons that are shown while nothing is pinned
+
+DRAWN = (
+    "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high", "beta", "persistence",
+    "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation", "active_share",
+    "prior_variance",
+)  # fmt: skip
+"""Statistics that the page reads of every shown neuron."""
+
+
+def preview(opened: Opened, step: int) -> list[Pinned]:
+    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth."""
+    now = reading.at(opened.stamp, opened.run, step)
+    key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
+    found = []
+    for layer in frames.spaced(len(opened.layers), PREVIEWED, log=False):
+        part = now[now["layer"] == layer]
+        if len(part):
+            best = int(np.argmax(np.nan_to_num(part[key].to_numpy(dtype=float, na_value=np.nan), nan=-np.inf)))
+            found.append(Pinned(Pin(opened.entry.name, int(layer), int(part["neuron"].iloc[best])), opened))
+    return found
+
+
+def labels(shown: Sequence[Pinned]) -> list[str]:
+    """Names for panels: without the run where all are of one."""
+    one = len({neuron.pin.run for neuron in shown}) == 1
+    return [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+
+
+def colors(count: int) -> list[str]:
+    """A colour for each shown neuron, by its place."""
+    return [style.OKABE_ITO[place % len(style.OKABE_ITO)] for place in range(min(count, PLOTTED))]
+
+
+def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
+    """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to it."""
+    found = []
+    for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
+        opened, layer = neuron.opened, neuron.pin.layer
+        names = tuple(statistic for statistic in DRAWN if statistic in opened.run.statistics)
+        together = tuple(sorted({n.pin.neuron for n in shown if n.pin[:2] == neuron.pin[:2]}))
+        rows = reading.courses(opened.stamp, opened.run, layer, together, names, span, POINTS)
+        rows = rows[rows["neuron"] == neuron.pin.neuron]
+        summary = reading.summary(opened.stamp, opened.run)
+        ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+        ghost = ghost.iloc[frames.spaced(len(ghost), GHOST_POINTS, log=False)]
+        found.append(Course(name, rows, ghost, events(neuron, span), color, int(opened.layers[layer].get("latent_dim", 1))))
+    return found
+
+
+def events(neuron: Pinned, span: tuple[int, int]) -> pd.DataFrame:
+    """Interventions on the neuron, or on its whole layer, or on the whole run."""
+    table = reading.events(neuron.opened.stamp, neuron.opened.run)
+    here = (table["layer"].isna() | (table["layer"] == neuron.pin.layer)) & (
+        table["neuron"].isna() | (table["neuron"] == neuron.pin.neuron)
+    )
+    return table[here.fillna(False).to_numpy(bool) & table["step"].between(*span).to_numpy(bool)]
+
+
+def reduced(shown: Sequence[Course], runs: Sequence[Pinned]) -> int:
+    """How many recorded steps one drawn point stands for, at most; 1 is exact."""
+    widths = [1]
+    for course, neuron in zip(shown, runs, strict=True):
+        recorded = np.asarray(neuron.opened.run.steps)
+        if len(course.rows) and "mean_min" in course.rows:
+            inside = np.count_nonzero((recorded >= course.steps[0]) & (recorded <= recorded[-1]))
+            widths.append(max(round(inside / len(course.rows)), 1))
+    return max(widths)
+
+
+def now(neuron: Pinned, step: int) -> tuple[int, pd.Series | None]:
+    """The recorded step at or before the cursor, and the neuron's row there; None if its layer was not recorded then."""
+    at = reading.recorded_step(neuron.opened.run.steps, step)
+    table = reading.at(neuron.opened.stamp, neuron.opened.run, at)
+    rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
+    return at, None if rows.empty else rows.iloc[0]
+
+
+def whole(neuron: Pinned) -> pd.DataFrame:
+    """What the story of a neuron needs: its variance at every recorded step."""
+    opened = neuron.opened
+    names = tuple(name for name in ("variance", "prior_variance", "phi") if name in opened.run.statistics)
+    span = (int(opened.run.steps[0]), int(opened.run.steps[-1]))
+    return reading.courses(opened.stamp, opened.run, neuron.pin.layer, (neuron.pin.neuron,), names, span, None)
+
+
+def moment(neuron: Pinned, step: int) -> Moment:
+    """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where they are stored."""
+    at, row = now(neuron, step)
+    value = partial(_number, row)
+    stored = probe_at(neuron.opened, step)
+    probe = None if stored is None else reading.probe_layer(neuron.opened.stamp, neuron.opened.run, stored, neuron.pin.layer)
+    mu, sigma = (None, None) if probe is None else (table[:, neuron.pin.neuron] for table in probe)
+    return Moment(at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored)
+
+
+def probe_at(opened: Opened, step: int) -> int | None:
+    """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never was."""
+    steps = reading.probe_steps(opened.stamp, opened.run)
+    return reading.recorded_step(steps, step) if len(steps) else None
+
+
+def _number(row: pd.Series | None, name: str) -> float:
+    return float("nan") if row is None or name not in row or pd.isna(row[name]) else float(row[name])
+
+
+def table(courses_: Sequence[Course], names: Sequence[str]) -> pd.DataFrame:
+    """The rows behind a figure, for taking away: neuron's name, step, the statistics drawn."""
+    parts = []
+    for course in courses_:
+        columns = [c for c in course.rows if c == "step" or any(c in (n, f"{n}_min", f"{n}_max") for n in names)]
+        parts.append(course.rows[columns].assign(name=course.name)[["name", *columns]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def comparable(opened: Opened) -> list[int]:
+    """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
+    stored = reading.probe_steps(opened.stamp, opened.run)
+    recorded = np.asarray(opened.run.steps)
+    steps = stored if len(stored) else recorded[frames.spaced_steps(recorded, COMPARED)]
+    return [int(step) for step in steps]
+
+
+def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> pd.DataFrame:
+    """The numbers behind the densities: one row a neuron and step, and one for each stored probe input."""
+    rows: list[dict[str, object]] = []
+    for group in groups:
+        for name, one in zip(names, group, strict=True):
+            rows.append({"name": name, "step": one.step, "mean": one.mean, "variance": one.variance, "spread": one.spread})
+            if one.mu is not None and one.sigma is not None:
+                at = {"name": name, "step": one.probe_step}
+                rows += [
+                    {**at, "input": i, "mu": float(m), "sigma": float(s)}
+                    for i, (m, s) in enumerate(zip(one.mu, one.sigma, strict=True))
+                ]
+    return pd.DataFrame(rows)
+
+
+def say_moments(before: Sequence[Moment], after: Sequence[Moment]) -> str:
+    """Which steps and inputs the densities are of."""
+    probe = next((moment for moment in after if moment.mu is not None), None)
+    ends = f"Steps {_steps(before)} and {_steps(after)}."
+    if probe is None or probe.mu is None:
+        return f"{ends} No posteriors of single inputs are stored: filled is the mean posterior, the line is the aggregate."
+    at = f"(stored at steps {_steps(before, True)} and {_steps(after, True)})"
+    return f"{ends} Filled: the exact average of {len(probe.mu)} probe inputs' posteriors {at}. Line: the aggregate's Gaussian."
+
+
+def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
+    steps = sorted({m.probe_step if probe else m.step for m in moments} - {None}, key=lambda step: step or 0)
+    return " / ".join(f"{step:,}" for step in steps)

@@ -1,0 +1,98 @@
+"""The selection tray: pinned neurons of any runs, in the sidebar of every page and in the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell import state, url
+from pages.shell.url import Pin
+
+PLOTTED = 8
+"""Neurons that figures draw side by side; more may be pinned."""
+
+LONGEST_RUN = 14  # characters of a run's name in the tray; a sidebar shows no more
+_KEY = "tray"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A pinned neuron with the run it is of."""
+
+    pin: Pin
+    opened: state.Opened
+
+    @property
+    def layer_name(self) -> str:
+        return self.opened.names[self.pin.layer]
+
+    @property
+    def name(self) -> str:
+        """`run:layer:neuron`, as people write it."""
+        return f"{self.pin.run}:{self.layer_name}:{self.pin.neuron}"
+
+    def short(self, shown: str) -> str:
+        """Without the run where that is the one shown, else with as much of its name as tells it apart."""
+        own = f"{self.layer_name}:{self.pin.neuron}"
+        run = self.pin.run
+        run = run if len(run) <= LONGEST_RUN else f"{run[: LONGEST_RUN // 2]}…{run[-LONGEST_RUN // 2 + 1 :]}"
+        return own if self.pin.run == shown else f"{run}:{own}"
+
+
+def resolve(pins: Sequence[Pin], opened: state.Opened) -> list[Pinned]:
+    """The pins that exist, with their runs, in order."""
+    runs: dict[str, state.Opened | None] = {opened.entry.name: opened}
+    found = []
+    for pin in pins:
+        if pin.run not in runs:
+            runs[pin.run] = state.another_run(pin.run)
+        run = runs[pin.run]
+        if run is not None and state.exists(run, pin.layer, pin.neuron):
+            found.append(Pinned(pin, run))
+    return found
+
+
+def show(opened: state.Opened) -> None:
+    """Draw the tray, if anything is pinned. Pins that name nothing are said and left out."""
+    pins = url.pins()
+    found = resolve(pins, opened)
+    if len(found) < len(pins) or url.unread_pins():
+        missing = [f"{pin.run}:{pin.layer}:{pin.neuron}" for pin in pins if pin not in [one.pin for one in found]]
+        names = url.plain(", ".join([*missing, *url.unread_pins()]))
+        st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
+    url.put_pins(one.pin for one in found)
+    if not found:
+        return
+    labels = {one.pin: one.short(opened.entry.name) for one in found}
+    st.session_state[_KEY] = list(labels)
+    with st.sidebar, st.container(gap="xsmall"):
+        st.multiselect(
+            "Pinned neurons", list(labels), key=_KEY, format_func=labels.__getitem__, on_change=_removed,
+            help="Named run:layer:neuron. × unpins one. They stay while you change pages and runs, and are in the link.",
+        )  # fmt: skip
+        if len(found) > PLOTTED:
+            st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
+        if st.session_state.get("_page") != "Neurons":
+            st.page_link("pages/neurons.py", label="Compare them", icon=":material/compare_arrows:")
+
+
+def _removed() -> None:
+    url.put_pins(st.session_state[_KEY])
+
+
+def pinned_rows(table: pd.DataFrame, run: str) -> list[int]:
+    """Places in a table with columns layer and neuron (of one run) of the neurons that are pinned."""
+    pins = set(url.pins())
+    keys = zip(table["layer"].astype(int), table["neuron"].astype(int), strict=True)
+    return [place for place, (layer, neuron) in enumerate(keys) if Pin(run, layer, neuron) in pins]
+
+
+def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
+    """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table stays."""
+    here = [Pin(run, int(layer), int(neuron)) for layer, neuron in zip(table["layer"], table["neuron"], strict=True)]
+    wanted = [here[place] for place in chosen]
+    kept = [pin for pin in url.pins() if pin not in here or pin in wanted]
+    url.put_pins([*kept, *(pin for pin in wanted if pin not in kept)])

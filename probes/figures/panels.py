@@ -1,0 +1,151 @@
+"""Small multiples: one panel a neuron, shared axes, the neuron's layer as a ghost behind it.
+
+What the figures of chosen neurons have in common. A figure gets `Course`s and draws each in its own panel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from probes.figures import style
+from probes.schema import STATISTICS
+
+COLUMNS = 4
+"""Panels in a row: more would leave a panel narrower than its ticks."""
+
+TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
+MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
+
+
+@dataclass(frozen=True)
+class Course:
+    """One neuron over steps.
+
+    `rows`: columns step and statistics as `Run.history` gives them for this neuron (with KIND_min and KIND_max where a point
+    stands for several recorded steps). `layer`: `Run.layer_summary()` of its layer alone, for the ghost; may be empty.
+    `events`: `Run.events()` that concern it. `color`: "#rrggbb".
+    """
+
+    name: str
+    rows: pd.DataFrame
+    layer: pd.DataFrame = field(default_factory=pd.DataFrame)
+    events: pd.DataFrame = field(default_factory=pd.DataFrame)
+    color: str = style.OKABE_ITO[0]
+    latent_dim: int = 1
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        return self.rows["step"].to_numpy()
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """A statistic over the steps; its neutral value, or NaN, where the run does not have it."""
+        return column(self.rows, name, STATISTICS[name].neutral if name in STATISTICS else None)
+
+    def median(self, name: str) -> NDArray[np.float64]:
+        """The layer's median of a statistic over the layer's steps; NaN where it was not recorded."""
+        return column(self.layer, f"{name}_p50", None)
+
+
+def column(frame: pd.DataFrame, name: str, absent: float | None) -> NDArray[np.float64]:
+    """A column as float64, `absent` (None: NaN) where there is none."""
+    if name in frame:
+        return frame[name].to_numpy(dtype=float, na_value=np.nan)
+    return np.full(len(frame), np.nan if absent is None else absent)
+
+
+class Panels:
+    """A grid of panels with shared axes, filled trace by trace."""
+
+    def __init__(self, names: Sequence[str], vertical: str, horizontal: str = "step") -> None:
+        self.count = len(names)
+        self.columns = max(min(self.count, COLUMNS), 1)
+        self.rows = max(math.ceil(self.count / self.columns), 1)
+        self.height = LEGEND + (TITLE + ROW) * self.rows
+        self.figure = make_subplots(
+            self.rows, self.columns, shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.022,
+            vertical_spacing=1.6 * TITLE / self.height if self.rows > 1 else 0, subplot_titles=[style.text(n) for n in names],
+        )  # fmt: skip
+        self.figure.update_yaxes(title_text=vertical, col=1)
+        self.figure.update_xaxes(title_text=horizontal, row=self.rows)
+        self._traces: list[dict[str, Any]] = []
+        self._named: set[str] = set()
+
+    def _axes(self, panel: int) -> dict[str, str]:
+        place = "" if panel == 0 else str(panel + 1)
+        return {"xaxis": f"x{place}", "yaxis": f"y{place}"}
+
+    def line(self, panel: int, x: Any, y: Any, name: str | None, color: str, width: float = 2, **more: Any) -> None:
+        """A line (a dot, where there is one point); `name` None: neither in the legend nor in the hover."""
+        settings = {
+            "mode": "lines" if len(x) > 1 else "markers",
+            "line": {"color": color, "width": width, **more.pop("line", {})},
+        }
+        self.trace(panel, x, y, name, **settings, marker={"color": color, "size": 7}, **more)
+
+    def band(self, panel: int, x: Any, low: Any, high: Any, name: str | None, color: str, **more: Any) -> None:
+        """The area between two lines; bars where there is one point."""
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        if len(x) == 1:
+            half = (np.asarray(high) - low) / 2
+            bar = {"type": "data", "array": np.asarray(half, np.float32), "color": color, "thickness": 3, "width": 0}
+            self.trace(
+                panel, x, low + half, name, mode="markers", marker={"size": 1, "color": color}, error_y=bar, hoverinfo="skip"
+            )
+            return
+        self.trace(panel, x, low, None, **edge)
+        self.trace(panel, x, high, name, fill="tonexty", fillcolor=color, **edge, **more)
+
+    def trace(self, panel: int, x: Any, y: Any, name: str | None, **settings: Any) -> None:
+        """Any scatter trace; each name is once in the legend, which switches it in all panels."""
+        first = name is not None and name not in self._named
+        if name is None:
+            settings = {"hoverinfo": "skip", **settings}
+        else:
+            self._named.add(name)
+        self._traces.append(
+            {
+                "type": "scatter", "x": np.asarray(x), "y": np.asarray(y, np.float32), "name": name, "showlegend": first,
+                "legendgroup": name, **self._axes(panel), **settings,
+            }
+        )  # fmt: skip
+
+    def events(self, panel: int, course: Course, at: float) -> None:
+        """What the control did to this neuron, as ticks on a line `at` the axis' low end."""
+        marks = course.events
+        if len(marks) > MOST_MARKERS:
+            marks = marks.iloc[np.unique(np.linspace(0, len(marks) - 1, MOST_MARKERS).round().astype(int))]
+        for kind, part in marks.groupby("kind", sort=True):
+            what = [f"{kind} {value:.3g}" for value in part["value"].to_numpy(dtype=float, na_value=np.nan)]
+            self.trace(
+                panel, part["step"].to_numpy(), np.full(len(part), at), "intervention", mode="markers",
+                marker={"symbol": "triangle-up", "size": 8, "color": style.CURSOR}, text=[style.text(t) for t in what],
+                hovertemplate="%{text}<extra></extra>",
+            )  # fmt: skip
+
+    def finish(self, alt: str, step: int | None = None, axis: style.StepAxis | None = "linear") -> go.Figure:
+        """The figure. `axis` None: the horizontal axis is not the steps."""
+        figure = go.Figure({"data": self._traces, "layout": self.figure.layout}, skip_invalid=False)
+        if axis is not None:
+            style.scale_steps(figure, axis)
+            if step is not None:
+                for panel in range(self.count):
+                    axes = self._axes(panel)
+                    figure.add_shape(
+                        type="line", x0=step, x1=step, y0=0, y1=1, xref=axes["xaxis"], yref=f"{axes['yaxis']} domain",
+                        line={"color": style.CURSOR, "width": 1.5, "dash": "dot"},
+                    )  # fmt: skip
+        style.finish(figure, self.height, alt)
+        return figure.update_layout(margin_t=TITLE + 28, hoverlabel={"font": {"size": 11}})
+
+
+GHOST = "rgba(128, 140, 152, 0.75)"
+GHOST_FILL = "rgba(128, 140, 152, 0.13)"

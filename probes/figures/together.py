@@ -1,0 +1,63 @@
+"""One statistic of chosen neurons in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from probes.figures import style
+from probes.figures.panels import MOST_MARKERS, Course
+from probes.schema import STATISTICS
+
+HEIGHT = 300  # pixels
+
+
+def together(
+    courses: Sequence[Course], statistic: str, *, step: int | None = None, axis: style.StepAxis = "linear", scale: str = "linear"
+) -> go.Figure:
+    """One line a neuron, in its colour; triangles on it are interventions. Neurons without the statistic are left out.
+
+    Raises KeyError for a statistic that is not in the registry. `scale="log"` holds only where all values are positive.
+    """
+    entry = STATISTICS[statistic]
+    figure = go.Figure()
+    least = np.inf
+    for course in courses:
+        values = 1 - course.values("variance") if statistic == "contraction" else course.values(statistic)
+        if not np.isfinite(values).any():
+            continue
+        least = min(least, float(np.nanmin(values)))
+        figure.add_trace(
+            go.Scatter(
+                x=course.steps, y=values.astype(np.float32), name=style.text(course.name),
+                mode="lines" if len(values) > 1 else "markers", line={"color": course.color, "width": 2},
+                hovertemplate=f"%{{y:.4g}} {entry.unit}",
+            )
+        )  # fmt: skip
+        if len(course.events) and len(values):
+            _interventions(figure, course, values)
+    figure.update_xaxes(title_text="step")
+    figure.update_yaxes(title_text=entry.title)
+    if scale == "log" and 0 < least < np.inf:
+        figure.update_yaxes(type="log", exponentformat="power")
+    style.scale_steps(figure, axis)
+    style.mark_step(figure, step)
+    return style.finish(figure, HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
+
+
+def _interventions(figure: go.Figure, course: Course, values: np.ndarray) -> None:
+    """Triangles on the line, at the recorded step before each act."""
+    events = course.events.drop_duplicates(["step", "kind"])
+    if len(events) > MOST_MARKERS:
+        events = events.iloc[np.unique(np.linspace(0, len(events) - 1, MOST_MARKERS).round().astype(int))]
+    place = np.clip(np.searchsorted(course.steps, events["step"].to_numpy(), side="right") - 1, 0, None)
+    figure.add_trace(
+        go.Scatter(
+            x=events["step"].to_numpy(), y=values[place].astype(np.float32), mode="markers", name="intervention",
+            legendgroup="intervention", showlegend=not any(trace.name == "intervention" for trace in figure.data),
+            marker={"symbol": "triangle-up", "size": 9, "color": course.color, "line": {"width": 1, "color": style.CURSOR}},
+            text=[style.text(kind) for kind in events["kind"]], hovertemplate="%{text}<extra></extra>",
+        )
+    )  # fmt: skip
