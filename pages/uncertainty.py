@@ -131,12 +131,12 @@ if len(taken):
     twin_parts = forecasts.calibrated(stamp, twin_table).parts if twin_table is not None and len(twin_table) else None
     numbers(found.parts)
     single_forecasts()
-    wide, narrow, last = st.columns([2, 1.1, 1.3], gap="small")
+    wide, narrow, last = st.columns([1.7, 1, 1.2], gap="small")
     with wide:
         figure = variance_parts(found.parts, twin=twin_parts, step=at, axis=axis)
-        card("Where the variance comes from", "probe batch; error above both parts: overconfident", figure, "parts", found.parts)
+        card("Parts of the variance", "and the squared error", figure, "parts", found.parts)
     with narrow:
-        card("PIT", f"step {at:,}; flat is calibrated", pit_histogram(found.pit, at), "pit", found.pit)
+        card("PIT", f"step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
     with last:
         card("PIT over steps", "white is calibrated", pit_over_steps(found.pit, at), "pit_steps", found.pit)
 else:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from probes.figures import style
 
 LARGEST = 2.0  # density at which the colour is full: twice as often as a calibrated forecast's
-TICKS = 8
+TICKS = 5
 
 
 def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figure:
@@ -32,7 +32,7 @@ def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figur
         )
     )  # fmt: skip
     shown = np.unique(np.linspace(0, len(steps) - 1, min(TICKS, len(steps))).round().astype(int))
-    figure.update_xaxes(title_text="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False)
+    figure.update_xaxes(title_text="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0)
     figure.update_yaxes(title_text="PIT: F(y)", range=[0, 1], showgrid=False)
     if step in steps:
         place = steps.index(step)

@@ -1,0 +1,146 @@
+"""What do neurons remember, along the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell import components, downloads, memory, reading, state, url
+from probes.diagnostics import half_life
+from probes.figures import layer_bands, style
+from probes.figures.caterpillar import MOST, caterpillar
+from probes.figures.floor_gap import floor_gap
+from probes.figures.half_lives import half_life_histogram
+
+BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
+PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
+STEPS = 300  # columns of a layer's history of every neuron
+ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
+FAULT_COLUMNS = ("layer", "neuron", "fault", "phi", "persistence", "persistence_low", "persistence_high")
+
+state.guard()
+opened = state.pick_run()
+step = state.cursor(opened)
+words = "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the next."
+state.header("Persistence", opened, words, step)
+state.needs_distributions(opened)
+if "persistence" not in opened.run.statistics:
+    st.info(
+        "Persistence was not recorded in this run. It needs an order in the data: batches that hold each example with its "
+        "predecessor of the same series. Rows of a table have none. In your own loop give `watch` or `Moments.update` the "
+        "predecessors' means and series ids."
+    )
+    st.stop()
+with st.sidebar:
+    buttons = len(opened.names) <= BUTTONS
+    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if buttons else (st.selectbox, {})
+    layer_name = url.choice(widget, "Layer", opened.names, "layer", opened.names[0], what="layer", **settings)
+    sources = memory.sources(opened)
+    source = str(st.selectbox("Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"))
+    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    state.link_to_reference()
+layer = opened.names.index(layer_name)
+rows = memory.measured(opened, source, step)
+mine = rows[rows["layer"] == layer]
+stride, known = memory.stride_of(opened)
+autoregressive = memory.is_autoregressive(rows)
+input_slope = memory.input_slope(rows)
+
+
+def card(title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame]) -> None:
+    """A figure in its frame, with what it shows in words and its data to take away."""
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{title}** · {caption}", width="stretch")
+            downloads.beside(figure, frame, f"{opened.entry.name} {key}")
+        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
+def go_to_neuron() -> None:
+    """A row of the table was chosen: that neuron is looked at on the other pages too."""
+    picked = st.session_state["faults"]["selection"]["rows"]
+    if picked:
+        row = faulty.iloc[picked[0]]
+        url.put("neurons", f"{int(row['layer'])}.{int(row['neuron'])}")
+
+
+if rows["persistence"].notna().sum() == 0:
+    st.info(
+        f"No slope is defined on the {source}: the means do not move yet, or there are fewer pairs than series + 2. "
+        "Choose a later step."
+    )
+else:
+    components.cards(memory.cards(opened, rows, stride), key="memory_cards")
+with st.container(border=True):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f"**Every neuron of {url.plain(layer_name)}** · slope with its 95 % interval, {source}", width="stretch")
+        choices = [label for label in ORDERS if autoregressive or ORDERS[label] != "prior"]
+        order = st.segmented_control(
+            "Sort by", choices, default=choices[1] if autoregressive else choices[0], required=True, key="memory_order",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        menu = st.container(width="content")
+    figure = caterpillar(mine, order=ORDERS[str(order)], reference=input_slope)
+    with menu:
+        downloads.beside(figure, mine, f"{opened.entry.name} caterpillar")
+    notes = ["Interval: Student's t of the slope, means taken out of each series."]
+    if len(mine) > MOST:
+        notes.append(f"{MOST} of {len(mine):,} neurons, at evenly spaced ranks.")
+    if np.isnan(input_slope):
+        notes.append("The input's own slope is not in this log: overlapping windows alone give a high one.")
+    if not set(rows) >= memory.INTERVAL:
+        notes.append("Its intervals were not recorded.")
+    st.caption(" ".join(notes))
+    st.plotly_chart(figure, key="caterpillar", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+summary = reading.summary(opened.stamp, opened.run)
+shown = list(range(len(opened.names)))
+if len(shown) > PANELS:
+    shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
+bands = layer_bands(summary, "persistence", opened.names, step=step, axis=axis, shown=shown)
+has_floor = autoregressive and "phi" in opened.run.statistics
+left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
+with left:
+    values = memory.half_lives(mine, stride)
+    outside = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
+    caption = f"of {url.plain(layer_name)}{'' if known else ', stride taken as 1: it is not in the config'}"
+    caption += f"; {outside[0]} without end, {outside[1]} undefined or 0" if any(outside) else ""
+    marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
+    figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
+    frame = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
+    card("Half-life", caption, figure, "half_lives", frame)
+if has_floor:
+    with right:
+        kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS)
+        phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS)
+        dims = opened.layers[layer]["latent_dim"]
+        figure = floor_gap(edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=step, axis=axis)
+        table = lambda: opened.run.history(layer, statistics=["kl", "phi"])  # noqa: E731 - read when it is asked for
+        card("KL above its floor", f"{url.plain(layer_name)}; 0 is what the prior costs anyway", figure, "floor_gap", table)
+with st.container() if has_floor else right:
+    card("Persistence over steps", "median and bands over each layer's neurons", bands, "memory_bands", summary)
+
+with st.container(border=True):
+    if autoregressive and set(rows) >= memory.INTERVAL:
+        faulty = rows.loc[rows["fault"] != "", list(FAULT_COLUMNS)].reset_index(drop=True)
+        st.markdown(f"**Stuck and jittery** · {len(faulty)} of {len(rows):,} neurons")
+        st.caption(
+            "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over more; jittery: less."
+        )
+        if len(faulty):
+            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
+            st.dataframe(
+                named.round(3), hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280
+            )
+    else:
+        st.markdown("**Stuck and jittery**")
+        st.caption(
+            "These are judged against a prior that expects persistence, with the slope's interval; this run has no such prior."
+        )
+    st.caption(
+        "Autocorrelation needs a probe batch of consecutive positions; the probe inputs of a run are spread evenly over the "
+        "validation split, so the log holds none."
+    )
