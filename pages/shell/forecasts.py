@@ -70,9 +70,13 @@ def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
 
 
 def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
-    """At most `count` of the recorded steps, evenly spaced among those up to the cursor's, first and cursor's with them."""
+    """At most `count` recorded steps up to the cursor: the first, and the rest evenly spaced over the later half.
+
+    Probe steps are log-spaced, so that most of them lie before anything is learnt.
+    """
     before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
-    return [before[place] for place in np.unique(np.linspace(0, len(before) - 1, count).round().astype(int))]
+    late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
+    return [before[place] for place in np.unique([0, *late])]
 
 
 def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:
