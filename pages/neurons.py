@@ -14,10 +14,9 @@ from probes.figures.energy import energy
 from probes.figures.fans import fans
 from probes.figures.kl_parts import kl_parts
 from probes.figures.memory import memory
+from probes.figures.panels import across
 from probes.figures.together import together
 from probes.schema import REGIMES, STATISTICS
-
-ACROSS = 4  # stories in a row, as panels of the figures
 
 state.guard()
 opened = state.pick_run()
@@ -46,9 +45,10 @@ names = portraits.labels(shown)
 
 def stories() -> None:
     """One box a neuron: its regime, the rule with its values, when it contracted."""
-    for row in range(0, len(shown), ACROSS):
-        columns = st.columns(min(ACROSS, len(shown)), gap="small")
-        for column, place in zip(columns, range(row, min(row + ACROSS, len(shown))), strict=False):
+    in_row = across(len(shown))
+    for row in range(0, len(shown), in_row):
+        columns = st.columns(in_row, gap="small")
+        for column, place in zip(columns, range(row, min(row + in_row, len(shown))), strict=False):
             with column, st.container(border=True, gap="xsmall", height="stretch"):
                 story(place)
 
@@ -56,25 +56,23 @@ def stories() -> None:
 def story(place: int) -> None:
     neuron, color = shown[place], courses[place].color
     at, values = portraits.now(neuron, step)
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.html(
-            f'<span style="display:inline-block;width:12px;height:12px;border-radius:3px;background:{color}"></span>',
-            width="content",
-        )
-        st.markdown(f"**{url.plain(names[place])}**", width="stretch")
-        label = "Unpin" if neuron.pin in url.pins() else "Pin"
-        icon = ":material/close:" if label == "Unpin" else ":material/keep:"
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
+        swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
+        st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
+        st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
+        pin = neuron.pin in url.pins()
         st.button(
-            "", icon=icon, key=f"toggle_{place}", type="tertiary", help=f"{label} {neuron.name}",
-            on_click=url.toggle_pin, args=(neuron.pin.layer, neuron.pin.neuron, neuron.pin.run),
+            "", icon=":material/close:" if pin else ":material/keep:", key=f"toggle_{place}", type="tertiary",
+            help=f"{'Unpin' if pin else 'Pin'} {neuron.name}", on_click=url.toggle_pin, args=(*neuron.pin[1:], neuron.pin.run),
         )  # fmt: skip
+    st.caption(f"{url.plain(neuron.run_name)} · step {at:,}")
     if values is None:
         st.caption(f"Its layer was not recorded at step {at:,}.")
         return
     regime = REGIMES[int(values["regime"])]
-    words = portrait.story(values, portraits.whole(neuron), latent_dim=courses[place].latent_dim)
-    behind = f" At step {at:,}, the last before the cursor." if at != step else ""
-    st.markdown(f":small[{url.plain(words)}{url.plain(behind)}]")
+    rule = portrait.rule(values, courses[place].latent_dim)
+    history = portrait.contracted(portraits.whole(neuron))
+    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(rule)}. {url.plain(history)}]")
     if regime.code:
         st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
 

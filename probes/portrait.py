@@ -14,12 +14,10 @@ from probes.neuron_query import derived
 NEAREST = 8  # neighbours of a neuron that are listed
 
 
-def story(row: Mapping[str, Any] | pd.Series, rows: pd.DataFrame, latent_dim: int = 1) -> str:
-    """The regime of a neuron at one step by the rule that fires, with its values; then when it contracted.
-
-    row: one step's statistics. rows: columns step and variance (and prior_variance, phi where there are) of the whole run.
-    """
-    return f"{regimes.explain(row, latent_dim=latent_dim)}. {contracted(rows)}"
+def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
+    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005, ..."."""
+    text = regimes.explain(row, latent_dim=latent_dim)
+    return text[text.index(":") :]
 
 
 def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> str:
@@ -32,8 +30,8 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
         return f"Its contraction ends at {values[-1]:.2g}, below {threshold:g}: it has not left its prior for good."
     if start == steps[0]:
         return f"Its contraction was above {threshold:g} from the first recorded step on and ends at {values[-1]:.2g}."
-    later = f", half of the way was done by step {half:,.0f}" if np.isfinite(half) else ""
-    return f"It left its prior for good at step {start:,.0f} (contraction ≥ {threshold:g}){later}; it ends at {values[-1]:.2g}."
+    later = f", was half-way by step {half:,.0f}" if np.isfinite(half) else ""
+    return f"It left its prior for good at step {start:,.0f} (contraction ≥ {threshold:g}){later} and ends at {values[-1]:.2g}."
 
 
 def neighbours(

@@ -34,12 +34,21 @@ class Pinned:
         """`run:layer:neuron`, as people write it."""
         return f"{self.pin.run}:{self.layer_name}:{self.pin.neuron}"
 
+    @property
+    def run_name(self) -> str:
+        """The run's name without its folder, with its middle left out if it is long."""
+        run = self.pin.run.rpartition("/")[2]
+        return run if len(run) <= LONGEST_RUN else f"{run[: LONGEST_RUN // 2]}…{run[-LONGEST_RUN // 2 + 1 :]}"
+
     def short(self, shown: str) -> str:
         """Without the run where that is the one shown, else with as much of its name as tells it apart."""
         own = f"{self.layer_name}:{self.pin.neuron}"
-        run = self.pin.run
-        run = run if len(run) <= LONGEST_RUN else f"{run[: LONGEST_RUN // 2]}…{run[-LONGEST_RUN // 2 + 1 :]}"
-        return own if self.pin.run == shown else f"{run}:{own}"
+        return own if self.pin.run == shown else f"{self.run_name}:{own}"
+
+    def chip(self, shown: str) -> str:
+        """What the tray shows, the run last: a narrow chip cuts what comes last."""
+        own = f"{self.layer_name}:{self.pin.neuron}"
+        return own if self.pin.run == shown else f"{own} · {self.run_name}"
 
 
 def resolve(pins: Sequence[Pin], opened: state.Opened) -> list[Pinned]:
@@ -66,7 +75,7 @@ def show(opened: state.Opened) -> None:
     url.put_pins(one.pin for one in found)
     if not found:
         return
-    labels = {one.pin: one.short(opened.entry.name) for one in found}
+    labels = {one.pin: one.chip(opened.entry.name) for one in found}
     st.session_state[_KEY] = list(labels)
     with st.sidebar, st.container(gap="xsmall"):
         st.multiselect(

@@ -14,6 +14,7 @@ from probes.figures.panels import Panels
 
 POINTS = 241  # of a curve
 REACH = 3.5  # sds that the axis shows of the prior, and at least of each distribution
+TALLEST = 6.0  # times the prior's peak: taller ones are cut, or a single narrow neuron would flatten all others
 WIDEST = 8.0  # prior sds: beyond, a neuron far off would flatten all others
 BEFORE = "#7F7F7F"
 
@@ -38,27 +39,31 @@ def densities(names: Sequence[str], before: Sequence[Moment], after: Sequence[Mo
     """One panel a neuron: its distribution at two steps (grey, then in its colour), the prior dashed.
 
     Filled: the exact average of the posteriors of the probe inputs where those are stored, else the Gaussian mean posterior
-    Normal(E[μ], E[σ²]). Line: the aggregate's Gaussian, Normal(E[μ], E[σ²] + Var[μ]). Both against z in prior sds.
+    Normal(E[μ], E[σ²]). Line: the aggregate's Gaussian, Normal(E[μ], E[σ²] + Var[μ]). Both against z in prior sds; peaks
+    higher than TALLEST times the prior's are cut.
     """
     panels = Panels(names, "density (1 / prior sd)", "z (prior sd)")
     reach = _reach([*before, *after])
     z = np.linspace(-reach, reach, POINTS)
+    top = float(normal(0, 0, 1))
     for panel, (first, last, color) in enumerate(zip(before, after, colors, strict=True)):
         panels.line(panel, z, normal(z, 0, 1), "prior", style.CURSOR, 1.5, line={"dash": "dash"}, hoverinfo="skip")
         for moment, shade, when in ((first, BEFORE, "earlier"), (last, color, "at the cursor")):
             if not (np.isfinite(moment.variance) and moment.variance > 0):
                 continue
-            kind = "posteriors of the probe inputs, averaged" if moment.mu is not None else "mean posterior"
+            area = filled(z, moment)
+            top = max(top, float(np.nanmax(area)))
             panels.trace(
-                panel, z, filled(z, moment), f"{when}: {kind}", mode="lines", line={"width": 1, "color": shade}, fill="tozeroy",
+                panel, z, area, when, mode="lines", line={"width": 1, "color": shade}, fill="tozeroy",
                 fillcolor=style.translucent(shade, 0.35), hovertemplate="%{y:.3f}",
             )  # fmt: skip
             if np.isfinite(moment.spread):
                 curve = normal(z, moment.mean, np.sqrt(moment.variance + moment.spread))
-                panels.line(panel, z, curve, f"{when}: aggregate", shade, 2, hovertemplate="%{y:.3f}")
+                panels.line(panel, z, curve, f"{when}, aggregate", shade, 2, hovertemplate="%{y:.3f}")
     alt = f"Densities at steps {before[0].step} and {after[0].step} of {', '.join(names)}" if names else "No neuron"
     figure = panels.finish(alt, axis=None)
-    return figure.update_yaxes(rangemode="tozero").update_xaxes(range=[-reach, reach])
+    highest = min(top, TALLEST * float(normal(0, 0, 1)))
+    return figure.update_yaxes(range=[0, 1.08 * highest]).update_xaxes(range=[-reach, reach])
 
 
 def filled(z: ArrayLike, moment: Moment) -> NDArray[np.float64]:

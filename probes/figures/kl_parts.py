@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import GHOST, Course, Panels
+from probes.figures.panels import GHOST, Course, Panels, column
 from probes.schema import STATISTICS
 
 COLORS = {"information": "#009E73", "mismatch": "#E69F00", "past": "#CC79A7"}
@@ -36,8 +36,8 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: style.
                 panel, steps, values, STATISTICS[name].label.lower(), stackgroup=f"parts{panel}",
                 hovertemplate="%{y:.4f}", **settings,
             )  # fmt: skip
-        if "kl_min" in course.rows:
-            low, high = course.rows["kl_min"].to_numpy(float), course.rows["kl_max"].to_numpy(float)
+        low, high = column(course.rows, "kl_min", None), column(course.rows, "kl_max", None)
+        if (high > low).any():
             panels.band(panel, steps, low, high, "KL, least to most", "rgba(128, 140, 152, 0.30)")
         panels.line(panel, steps, kl, "KL", KL_LINE, 1.75, hovertemplate="%{y:.4f}")
         if len(course.layer):

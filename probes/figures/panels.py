@@ -19,10 +19,11 @@ from plotly.subplots import make_subplots
 from probes.figures import style
 from probes.schema import STATISTICS
 
-COLUMNS = 4
-"""Panels in a row: more would leave a panel narrower than its ticks."""
+ONE_ROW = 5
+"""Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
+TICKS = 4  # steps written under a panel, so that those of neighbours do not touch
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 
 
@@ -55,6 +56,11 @@ class Course:
         return column(self.layer, f"{name}_p50", None)
 
 
+def across(count: int) -> int:
+    """Panels in a row, at least 1: all of them in one row, else in two."""
+    return max(count if count <= ONE_ROW else math.ceil(count / 2), 1)
+
+
 def column(frame: pd.DataFrame, name: str, absent: float | None) -> NDArray[np.float64]:
     """A column as float64, `absent` (None: NaN) where there is none."""
     if name in frame:
@@ -67,7 +73,7 @@ class Panels:
 
     def __init__(self, names: Sequence[str], vertical: str, horizontal: str = "step") -> None:
         self.count = len(names)
-        self.columns = max(min(self.count, COLUMNS), 1)
+        self.columns = across(self.count)
         self.rows = max(math.ceil(self.count / self.columns), 1)
         self.height = LEGEND + (TITLE + ROW) * self.rows
         self.figure = make_subplots(
@@ -136,6 +142,7 @@ class Panels:
         figure = go.Figure({"data": self._traces, "layout": self.figure.layout}, skip_invalid=False)
         if axis is not None:
             style.scale_steps(figure, axis)
+            figure.update_xaxes(tickformat="~s", **({} if axis == "log" else {"nticks": TICKS}))
             if step is not None:
                 for panel in range(self.count):
                     axes = self._axes(panel)
@@ -148,4 +155,4 @@ class Panels:
 
 
 GHOST = "rgba(128, 140, 152, 0.75)"
-GHOST_FILL = "rgba(128, 140, 152, 0.13)"
+GHOST_FILL = "rgba(128, 140, 152, 0.20)"
