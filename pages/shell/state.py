@@ -20,6 +20,7 @@ PAGES = (
     ("layers", "Layers", "stacks"),
     ("neurons", "Neurons", "scatter_plot"),
     ("uncertainty", "Uncertainty", "blur_on"),
+    ("persistence", "Persistence", "timeline"),
     ("reference", "Reference", "menu_book"),
 )
 """File stem, title and icon of each page, in the order of the navigation."""
