@@ -24,8 +24,8 @@ def floor_gap(
 ) -> go.Figure:
     """Median and bands over neurons of kl - K 1/2 ln(1 + phi^2), nats.
 
-    kl, phi (N, T), edges (T + 1,): as `Run.matrix` gives them. Where a column is the mean of several steps and phi is learned, the
-    floor is that of the mean phi.
+    kl, phi (N, T), edges (T + 1,): as `Run.matrix` gives them. Where a column is the mean of several steps and phi is learned,
+    the floor is that of the mean phi.
     """
     gap = kl_above_floor(kl, phi, latent_dim)
     steps = np.asarray(edges)[:-1]
