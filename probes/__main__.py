@@ -1,4 +1,4 @@
-"""Command line: `python -m probes ls FOLDER | show RUN [--json] | check RUN | compact RUN`.
+"""Command line: `python -m probes ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN`.
 
 Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from probes import manifest
+from probes import export, manifest
 from probes.check import check
 from probes.folding import LOCAL
 from probes.maintenance import compact
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("--json", action="store_true", help="one JSON value on stdout")
     commands.add_parser("check", help="verify every row of a run").add_argument("run")
     commands.add_parser("compact", help="fold small files, write what a killed run left out").add_argument("run")
+    export.add_command(commands)
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
     try:
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _show(options.run, options.json, console)
         if options.command == "check":
             return _check(options.run, console)
+        if options.command == "export":
+            return export.run_command(options)
         return _compact(options.run, console)
     except (RunError, OSError) as error:
         print(error, file=sys.stderr)
