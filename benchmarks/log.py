@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from probes import Recorder, Run, catalog
-from probes.moments import moments
+from probes.moments import Moments, derive, moments
 from probes.schema import BLOCK_STEPS, KEYS
 from probes.writer import Writer
 
@@ -80,7 +80,7 @@ def layer_dicts(count: int = LAYERS) -> list[dict[str, Any]]:
 
 
 class Gathering:
-    """What a trainer does: statistics stay tensors for some steps, then move and are recorded as one block."""
+    """What a trainer does: sums of some steps stay tensors, then become statistics and are recorded as one block."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -91,15 +91,14 @@ class Gathering:
         half = BATCH // 2
         for layer, (mu, sigma, ln, kl) in enumerate(posteriors):
             mu, sigma, ln = mu.detach()[..., None], sigma.detach()[..., None], ln.detach()[..., None]
-            found = moments(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:])
-            self.kept[layer].append({name: found[name] for name in STATISTICS})
+            self.kept[layer].append(Moments().update(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:]).sums())
         self.steps.append(step)
 
     def flush(self) -> None:
         for layer, kept in enumerate(self.kept):
             if kept:
-                block = {name: torch.stack([row[name] for row in kept]).numpy() for name in STATISTICS}
-                self.recorder.record_block(self.steps, layer, block)
+                found = derive({name: torch.stack([row[name] for row in kept]) for name in kept[0]})
+                self.recorder.record_block(self.steps, layer, {name: found[name].numpy() for name in STATISTICS})
         self.steps, self.kept = [], [[] for _ in range(LAYERS)]
 
 

@@ -4,24 +4,30 @@
 products and sums over rows only: a variance is taken around the batch's own mean and pooled by Chan, Golub & LeVeque
 (1983), since E[x²] − E[x]² is noise at a mean of 1e3 and a spread of 1e-3. (`torch.var` over rows costs 15 times as much.)
 
+A training loop keeps `Moments.sums()` of each step and derives the statistics of a block of steps at once, by `derive`: the
+thirty small operations on vectors (N,) that this takes cost a step more than the passes over two of its matrices (B, N).
+
 For every neuron kl = information + mismatch + past. The three parts are computed from r = (μ − m)/s and v = σ²/s² per latent
 dimension and summed; `kl` from the KL of each input as the network computed it. That they agree checks both.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from probes.persistence import Pairs
+from probes.persistence import Pairs, base_of, row_sum, slopes
 
 ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
-BASE_ROWS = 16  # rows that a variance is taken around the mean of; the rounding error grows at most B / 16 times by it
 LARGEST = torch.finfo(torch.float32).max
+PER_DIMENSION = {"mu", "mu_square", "variance", "log_v", "r", "r_square", "v", "clamp_share", "prior_variance", "past"}
+"""Sums that there is one of for each neuron and dimension; the others are one a neuron."""
 
 
 def moments(
@@ -91,10 +97,13 @@ class Moments:
             phi = phi.detach().float()
             if prior_mu is None:
                 prior_mu, prior_sigma = phi[:, None] * previous_mu, ((1 - phi) * (1 + phi)).sqrt()[:, None]
+        self._shape = mu.shape[1:]
         with torch.autocast(mu.device.type, enabled=False):  # its matrix products would round sums to 16 bits
             rows = _Rows(mu.shape, mask, mu.device)
             posterior = _Posterior(rows, mu, sigma, log_sigma)
-            sums = posterior.sums(self.sigma_limits)
+            halves = mask is None and pair_mask is None and previous_mu is not None and _is_second_half(previous_mu, mu)
+            centred = self._centred_by_halves(posterior.mu, series) if halves else posterior.centred(posterior.mu)
+            sums = posterior.sums(centred, self.sigma_limits)
             if prior_mu is not None or prior_sigma is not None:
                 posterior.whiten(sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma)
             past: Tensor | None = None
@@ -104,9 +113,8 @@ class Moments:
                 sums.means |= {"past": rows.mean(past), "phi": phi}
                 floor = 0.5 * mu.shape[2] * torch.log1p(phi * phi)
             posterior.add_kl(sums, kl, past, floor)
-        self._shape = mu.shape[1:]
         self._pool(sums)
-        if previous_mu is not None:
+        if previous_mu is not None and not halves:
             self._pairs = self._pairs or Pairs(self.n_series)
             count = len(previous_mu)
             pair_mask = mask[:count] if pair_mask is None and mask is not None else pair_mask
@@ -123,41 +131,34 @@ class Moments:
         return self
 
     def result(self) -> dict[str, Tensor]:
-        """Statistics (N,) of all rows so far, float32; what each is stands in `schema.STATISTICS`.
+        """Statistics (N,) of all rows so far: `derive(self.sums())`. Raises ValueError before the first update."""
+        return derive(self.sums())
 
-        Always: mean, variance, kl, information, spread, mismatch, mu2, active_share, non_finite; with a prior given
-        whitened_mean and prior_variance; with phi also phi and past; with limits clamp_share; with pairs persistence,
-        persistence_low, persistence_high, innovation. Raises ValueError before the first update.
+    def sums(self) -> dict[str, Tensor]:
+        """All that the statistics depend on, name -> (N, K), (N,) or (); stacked over steps they are what `derive` takes.
+
+        Raises ValueError before the first update.
         """
         if self._sums is None:
             raise ValueError("no batch yet: update first")
-        sums, means = self._sums, self._sums.means
-
-        def over(value: Tensor) -> Tensor:
-            return value.reshape(self._shape)
-
-        r = sums.r or sums.mu
-        total = means.get("v", means["variance"]) + r.square
-        log_total = total.log()
-        result = {
-            "mean": over(sums.mu.mean).mean(1),
-            "variance": over(means["variance"]).mean(1),
-            "kl": means["kl"],
-            "information": over(0.5 * (log_total - means["log_v"])).sum(1),
-            "spread": over(sums.mu.square).mean(1),
-            "mismatch": over(0.5 * (r.mean * r.mean + (total - 1) - log_total)).sum(1),
-            "mu2": over(sums.mu.square + sums.mu.mean**2).mean(1),
-            "active_share": means["active_share"],
-            "non_finite": sums.non_finite,
-        }
-        if "clamp_share" in means:
-            result["clamp_share"] = over(means["clamp_share"]).mean(1)
+        sums = self._sums
+        found = {"mu": sums.mu.mean, "mu_square": sums.mu.square, **sums.means}
         if sums.r is not None:
-            result["whitened_mean"] = over(sums.r.mean).mean(1)
-            result["prior_variance"] = over(means["prior_variance"]).mean(1)
-        if "past" in means:
-            result |= {"phi": means["phi"], "past": over(means["past"]).sum(1)}
-        return result | (self._pairs.result() if self._pairs is not None else {})
+            found |= {"r": sums.r.mean, "r_square": sums.r.square}
+        for name in PER_DIMENSION & found.keys():
+            found[name] = found[name].reshape(self._shape)
+        found["non_finite"] = sums.non_finite
+        return found | (self._pairs.sums() if self._pairs is not None else {})
+
+    def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
+        """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half of the passes."""
+        base = base_of(mu)
+        rows = mu - base
+        origins, predecessors = rows.chunk(2)
+        self._pairs = self._pairs or Pairs(self.n_series)
+        total, squares = self._pairs.add(self._shape, (base, origins), (base, predecessors), series, None)
+        rest = total / len(mu)
+        return _Centred(base, rest, squares / len(mu) - rest * rest)
 
     def _pool(self, part: _Sums) -> None:
         if self._sums is None:
@@ -167,6 +168,36 @@ class Moments:
         if odd:
             raise ValueError(f"updates with and without {', '.join(odd)} cannot be pooled: give every update the same arguments")
         self._sums = self._sums.pooled(part)
+
+
+def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Statistics name -> (..., N) float32 from `Moments.sums()`, one step's or each stacked over steps: (T, N, K), (T, N), (T,).
+
+    What each is stands in `schema.STATISTICS`. Always: mean, variance, kl, information, spread, mismatch, mu2, active_share,
+    non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and past; with limits clamp_share; with
+    pairs persistence, persistence_low, persistence_high, innovation.
+    """
+    r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
+    total = sums.get("v", sums["variance"]) + r_square
+    log_total = total.log()
+    result = {
+        "mean": sums["mu"].mean(-1),
+        "variance": sums["variance"].mean(-1),
+        "kl": sums["kl"],
+        "information": (0.5 * (log_total - sums["log_v"])).sum(-1),
+        "spread": sums["mu_square"].mean(-1),
+        "mismatch": (0.5 * (r * r + (total - 1) - log_total)).sum(-1),
+        "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1),
+        "active_share": sums["active_share"],
+        "non_finite": sums["non_finite"],
+    }
+    if "clamp_share" in sums:
+        result["clamp_share"] = sums["clamp_share"].mean(-1)
+    if "r" in sums:
+        result |= {"whitened_mean": sums["r"].mean(-1), "prior_variance": sums["prior_variance"].mean(-1)}
+    if "past" in sums:
+        result |= {"phi": sums["phi"], "past": sums["past"].sum(-1)}
+    return result | (slopes(sums) if "pairs" in sums else {})
 
 
 @dataclass
@@ -218,18 +249,19 @@ class _Rows:
     def __init__(self, shape: torch.Size, mask: Tensor | None, device: torch.device) -> None:
         self.shape = shape
         self.mask = mask
-        count = shape[0] if mask is None else mask.sum().float()
-        self.count = torch.as_tensor(count, dtype=torch.float32, device=device)
-        self.ones = torch.ones(shape[0], device=device) if mask is None else mask.float()
-        self.share = self.ones / self.count.clamp_min(1)
+        self.ones = torch.ones(1, shape[0], device=device) if mask is None else mask.float()[None]
+        self.count = torch.full((), float(shape[0]), device=device) if mask is None else self.ones.sum()
+        self.divisor = max(1, shape[0]) if mask is None else self.count.clamp_min(1)
+        self.share = self.ones / self.divisor
 
     def matrix(self, value: Tensor | float, like: Tensor, filler: float) -> Tensor:
         """`value` on the device of `like`, with `filler` in masked rows."""
         value = torch.as_tensor(value, device=like.device).detach()
-        try:
-            value = value.expand(self.shape)
-        except RuntimeError as error:
-            raise ValueError(f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}") from error
+        if value.shape != self.shape:
+            try:
+                value = value.expand(self.shape)
+            except RuntimeError as error:
+                raise ValueError(f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}") from error
         if value.stride(0) == 0:
             return value[0].reshape(1, -1).float()
         return self.filled(value.reshape(len(value), -1).float(), filler)
@@ -238,7 +270,7 @@ class _Rows:
         return value if self.mask is None else torch.where(self.mask[:, None], value, filler)
 
     def mean(self, value: Tensor) -> Tensor:
-        return value[0] if len(value) == 1 else self.share @ value
+        return value[0] if len(value) == 1 else row_sum(self.share, value)
 
 
 class _Posterior:
@@ -259,7 +291,7 @@ class _Posterior:
 
     def centred(self, value: Tensor) -> _Centred:
         """Mean and variance over rows, taken around the mean of a few of them."""
-        base = value[:BASE_ROWS].mean(0)
+        base = base_of(value)
         centred = value - base
         rest = self.rows.mean(centred)
         return _Centred(base, rest, self.mean_square(centred) - rest * rest)
@@ -269,15 +301,15 @@ class _Posterior:
         if len(value) == 1:
             return compare(value[0], limit, out=torch.empty_like(value[0])) * self.rows.count
         out = self.scratch if value.shape == self.scratch.shape else torch.empty_like(value)
-        return self.rows.ones @ compare(value, limit, out=out)
+        return row_sum(self.rows.ones, compare(value, limit, out=out))
 
-    def sums(self, limits: tuple[float, float] | None) -> _Sums:
+    def sums(self, mu: _Centred, limits: tuple[float, float] | None) -> _Sums:
         means = {"variance": self.mean_square(self.sigma), "log_v": 2 * self.rows.mean(self.log_sigma)}
         count = self.rows.count
         if limits is not None:
             low, high = limits[0] * (1 + LIMIT_TOLERANCE), limits[1] * (1 - LIMIT_TOLERANCE)
-            means["clamp_share"] = self.count_of(_outside, self.sigma, (low, high)) / count.clamp_min(1)
-        return _Sums(count, self.centred(self.mu), means, torch.zeros_like(count))
+            means["clamp_share"] = self.count_of(_outside, self.sigma, (low, high)) / self.rows.divisor
+        return _Sums(count, mu, means, torch.zeros_like(means["variance"][: self.rows.shape[1]]))
 
     def whiten(self, sums: _Sums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
         """Add the moments of r and v; a prior that all inputs share needs no pass over the rows."""
@@ -308,9 +340,10 @@ class _Posterior:
         elif kl.shape != self.rows.shape[:2]:
             raise ValueError(f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is {tuple(self.rows.shape[:2])}")
         kl = self.rows.filled(kl.detach().float(), 0.0)
-        sums.means["kl"] = self.rows.mean(kl)
-        sums.means["active_share"] = self.count_of(torch.gt, kl, floor + ACTIVE_KL) / sums.count.clamp_min(1)
-        sums.non_finite = sums.count - self.count_of(torch.le, kl, LARGEST)
+        mean = sums.means["kl"] = self.rows.mean(kl)
+        sums.means["active_share"] = self.count_of(torch.gt, kl, floor + ACTIVE_KL) / self.rows.divisor
+        if kl.device.type != "cpu" or not math.isfinite(mean.sum().item()):  # elsewhere asking would make the device wait
+            sums.non_finite = sums.count - self.count_of(torch.le, kl, LARGEST)
 
     def analytic_kl(self, past: Tensor | None) -> Tensor:
         """KL of each input, (B, N), nats, summed over dimensions."""
@@ -320,6 +353,13 @@ class _Posterior:
             sigma, log_sigma = sigma / self.prior_sigma, log_sigma - self.prior_sigma.log()
         kl = 0.5 * (r * r + (sigma * sigma - 1)) - log_sigma
         return (kl if past is None else kl + past).reshape(self.rows.shape).sum(2)
+
+
+def _is_second_half(previous: Tensor, mu: Tensor) -> bool:
+    """Whether `previous` is the second half of the rows of `mu`: the same memory, not a copy."""
+    half = mu[len(mu) // 2 :]
+    same = previous.shape == half.shape and previous.stride() == half.stride() and previous.dtype == half.dtype
+    return same and 2 * len(half) == len(mu) and previous.data_ptr() == half.data_ptr()
 
 
 def _outside(value: Tensor, limits: tuple[float, float], out: Tensor) -> Tensor:

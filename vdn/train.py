@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from probes import Recorder, Run
+from probes.moments import derive
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
 from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores
@@ -61,7 +62,7 @@ class Watcher:
         self.probed = geometric_steps(config.probe_times, trainer.steps) if config.probe_inputs else set()
         self.probe_batch = self._probe_batch(config.probe_inputs)
         self._steps: list[int] = []
-        self._statistics: list[list[dict[str, Tensor]]] = []  # one list of layers a recorded step
+        self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []  # a list of layers each recorded step
         self._scalars: list[tuple[int, int, dict[str, Tensor]]] = []
         self._living: float | None = None
         self.loss = self.rate = float("nan")
@@ -91,14 +92,15 @@ class Watcher:
             if len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
 
-    def _observe(self, layer: int, done: Step) -> dict[str, Tensor]:
+    def _observe(self, layer: int, done: Step) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Sums that the statistics are derived from, and columns that are statistics already."""
         pool = new_pool(self.trainer.task)
         posterior = done.output.posteriors[layer]
         observe(pool, posterior, done.batch)
-        statistics = pool.result() | done.columns[layer]
+        further = dict(done.columns[layer])
         if done.output.explained:
-            statistics["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
-        return statistics
+            further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
+        return pool.sums(), further
 
     def flush(self) -> None:
         """Moves what is buffered to the log."""
@@ -113,7 +115,8 @@ class Watcher:
             shares = []
             for layer in range(len(self._statistics[0])):
                 rows = [statistics[layer] for statistics in self._statistics]
-                block = {name: torch.stack([row[name] for row in rows]).float().cpu().numpy() for name in rows[0]}
+                found = derive(stacked([sums for sums, _ in rows])) | stacked([further for _, further in rows])
+                block = {name: values.float().cpu().numpy() for name, values in found.items()}
                 self.recorder.record_block(self._steps, layer, block)
                 shares.append(living_share({name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim))
             self._living = sum(shares) / len(shares)
@@ -139,6 +142,11 @@ class Watcher:
             self.recorder.probe(step, layer, mu=mu.cpu().numpy(), sigma=sigma.cpu().numpy())
         if output.scale is not None:
             self.recorder.predictions(step, prediction_frame(output, batch.y))
+
+
+def stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """T dictionaries of tensors as one: name -> (T, ...)."""
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from probes import schema
-from probes.moments import Moments, moments
+from probes.moments import Moments, derive, moments
 
 LIMITS = (0.15, 1.0)
 
@@ -122,6 +122,40 @@ def test_exact_at_a_large_mean_and_a_small_spread():
     for result in (moments(mu, torch.full_like(mu, 0.5)), pool.result()):
         torch.testing.assert_close(result["spread"], expected, rtol=1e-4, atol=0)
         torch.testing.assert_close(result["mean"], mu.double().mean(0)[:, 0].float(), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_series", [1, 5])
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_a_batch_of_origins_and_their_predecessors_is_centred_once(dimensions, n_series):
+    given = batch(inputs=120, dimensions=dimensions)
+    mu = given["mu"] * 1e-2 + 10 * torch.randn(7, dimensions)
+    series = torch.arange(60) % n_series
+    shared = moments(mu, given["sigma"], previous_mu=mu[60:], series=series, n_series=n_series)
+    copied = moments(mu, given["sigma"], previous_mu=mu[60:].clone(), series=series, n_series=n_series)
+    assert shared.keys() == copied.keys()
+    for name, value in shared.items():
+        torch.testing.assert_close(value, copied[name], rtol=1e-3, atol=1e-4, msg=name)
+    flat = mu.double().reshape(120, -1)
+    torch.testing.assert_close(shared["spread"], flat.var(0, correction=0).reshape(7, -1).mean(1).float(), rtol=1e-4, atol=0)
+    levels = torch.nn.functional.one_hot(series).double()
+    y, x = (part - levels @ torch.linalg.lstsq(levels, part).solution for part in flat.split(60))
+    xy, xx = ((x * other).sum(0).reshape(7, -1).sum(1) for other in (y, x))
+    torch.testing.assert_close(shared["persistence"], (xy / xx).float(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_a_block_of_steps_is_derived_as_each_step_alone(dimensions):
+    pools = []
+    for seed in range(4):
+        given = batch(dimensions=dimensions, autoregressive=True, seed=seed)
+        pools.append(Moments(2, LIMITS).update(**given, series=torch.arange(96) % 2))
+    kept = [pool.sums() for pool in pools]
+    block = derive({name: torch.stack([sums[name] for sums in kept]) for name in kept[0]})
+    for step, pool in enumerate(pools):
+        alone = pool.result()
+        assert alone.keys() == block.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(block[name][step], value, rtol=1e-6, atol=1e-7, msg=name)
 
 
 def test_masked_rows_leave_no_trace():
