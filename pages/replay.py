@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
-from pages.shell import components, state, url, views
+from pages.shell import components, reading, replays, state, url
+from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
@@ -21,30 +21,86 @@ state.header(
     "narrow and bright is certain.",
 )
 state.needs_distributions(opened)
-shown = list(range(len(opened.names)))
-pins = state.pinned(opened)
+NONE = "no other run"
+
+
+def spaced(opened: state.Opened, columns: int) -> list[int]:
+    """Layers that are shown of a run that has more than fit side by side."""
+    return frames.spaced(len(opened.names), columns, log=False).tolist()
+
+
+def beside() -> state.Opened | None:
+    """The second run, if one is asked for and it has something to show."""
+    if url.get("vs") == opened.entry.name:
+        url.put("vs", None)
+    names = [NONE, *(name for name in reading.entries() if name != opened.entry.name)]
+    name = url.choice(st.selectbox, "Beside it", names, "vs", NONE, what="the second run")
+    other = None if name == NONE else state.another_run(name)
+    if name != NONE and (other is None or not state.has_distributions(other)):
+        st.warning(f"{url.plain(name)} cannot be shown beside it: it cannot be read or holds no distributions.")
+        return None
+    return other
+
+
+def one_input(count: int) -> int | None:
+    """Which probe input's posteriors are shown; None: the batch's moments."""
+    asked = url.get("input")
+    if asked is not None and not (asked.isdecimal() and int(asked) < count):
+        url.unknown("probe input", asked, "the mean over the batch")
+        url.put("input", None)
+    st.session_state["one_input"] = url.get("input") is not None
+    missing = "The log holds no posteriors of single inputs for all that is shown." if count == 0 else None
+    st.toggle(
+        "One probe input", key="one_input", disabled=count == 0, on_change=toggle_input,
+        help=missing or "Its exact posterior instead of the mean over the batch, at the steps at which it was stored.",
+    )  # fmt: skip
+    if url.get("input") is None:
+        return None
+    st.session_state["input_number"] = int(str(url.get("input")))
+
+    def changed() -> None:
+        url.put("input", st.session_state["input_number"])
+
+    return int(st.number_input(f"Input, 0 to {count - 1}", 0, count - 1, key="input_number", on_change=changed))
+
+
+def toggle_input() -> None:
+    """Switch between the batch and its first probe input."""
+    url.put("input", 0 if st.session_state["one_input"] else None)
+
 
 with st.sidebar:
     ridges = st.select_slider("Neurons per layer", RIDGES, value=32, key="ridges", persist_state="session")
     order = st.segmented_control(
-        "Order by", list(views.ORDERS), default="spread", required=True, key="order", persist_state="session"
+        "Order by", list(replays.ORDERS), default="spread", required=True, key="order", persist_state="session"
     )
-    if len(shown) > COLUMNS:
-        spaced = np.unique(np.linspace(0, len(shown) - 1, COLUMNS).round().astype(int)).tolist()
-        picked = st.multiselect("Layers", shown, default=spaced, format_func=lambda i: opened.names[i], key="replay_layers")
-        shown = sorted(picked) or spaced
-    if pins:
-        st.caption("Pinned: " + ", ".join(f"{url.plain(opened.names[layer])} n{neuron}" for layer, neuron in pins))
-        st.button("Unpin all", on_click=url.put, args=("pin", None))
+    other = beside()
+    columns = COLUMNS // 2 if other else COLUMNS
+    shown = spaced(opened, columns)
+    if len(shown) < len(opened.names):
+        everything = list(range(len(opened.names)))
+        picked = st.multiselect("Layers", everything, default=shown, format_func=lambda i: opened.names[i], key="replay_layers")
+        shown = sorted(picked) or shown
+    both = [(opened, shown), *([(other, spaced(other, columns))] if other else [])]
+    probe_input = one_input(replays.probe_inputs([replays.Side(one, layers, ()) for one, layers in both]))
     st.caption("Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. Click a ridge to pin it.")
     state.link_to_reference()
+
+
+last = max(int(one.run.steps[-1]) for one, _ in both)
 
 
 def moved() -> None:
     """The cursor rests: remember its step; the last step is the default and stays out of the URL."""
     step = int(st.session_state["replay"]["cursor"])
-    url.put("step", None if step == int(opened.run.steps[-1]) else step)
+    url.put("step", None if step == last else step)
     st.session_state[REPORTED] = url.get("step")
+
+
+def cursor() -> int | None:
+    """The cursor, which may lie beyond the end of one of two runs."""
+    own = state.cursor(opened)
+    return min(int(str(url.get("step"))), last) if other and url.get("step") else own
 
 
 def opening_step() -> int | None:
@@ -53,7 +109,7 @@ def opening_step() -> int | None:
     It stays what it was while the canvas itself moves the cursor, so that the same payload is not sent again.
     """
     if state.entered() or url.get("step") != st.session_state.get(REPORTED):
-        st.session_state[OPENED_AT] = state.cursor(opened) if url.get("step") else None
+        st.session_state[OPENED_AT] = cursor() if url.get("step") else None
         st.session_state[REPORTED] = url.get("step")
     return st.session_state[OPENED_AT]
 
@@ -61,13 +117,24 @@ def opening_step() -> int | None:
 def clicked() -> None:
     """A ridge was clicked: pin or unpin it."""
     pick = st.session_state["replay"]["pick"]
-    url.toggle_pin(int(pick["layer"]), int(pick["neuron"]))
+    url.toggle_pin(int(pick["layer"]), int(pick["neuron"]), str(pick["run"]))
 
 
 opens_at = opening_step()
-# Long runs are drawn from means of steps while they play; at rest the exact step is sent.
-exact = state.cursor(opened) if url.get("step") and len(opened.run.steps) > RAW_STEPS else opens_at
-payload = views.replay_payload(opened, shown, int(ridges), str(order), pins, opens_at, exact)
-components.replay(payload, "replay", moved, clicked)
+
+
+def exact(one: state.Opened) -> int | None:
+    """Long runs are drawn from means of steps while they play; at rest the exact step is sent."""
+    at = cursor() if url.get("step") and len(one.run.steps) > RAW_STEPS else opens_at
+    return None if at is None else reading.recorded_step(one.run.steps, at)
+
+
+sides = [replays.Side(one, layers, state.pinned(one), exact(one)) for one, layers in both]
+components.replay(replays.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked)
+if other:
+    st.caption(
+        f"Left {url.plain(opened.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's step; a run that has "
+        "ended stays as it was. A number names another neuron in each run."
+    )
 if opened.run.status == "crashed":
     st.caption(f"This run stopped without saying so. All that it had written is shown, up to step {int(opened.run.steps[-1]):,}.")

@@ -132,6 +132,19 @@ def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndar
     return posteriors.table(rows, layer) if len(rows) and (rows["layer"] == layer).any() else None
 
 
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading the probe batch …")
+def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """One probe input through the run: layer -> the steps at which it was stored, mu and sigma (steps, neurons)."""
+    parts = [rows[rows["input"] == number] for rows in (_run.probe(int(step)) for step in _run.probe_steps())]
+    rows = pd.concat(parts).sort_values(["layer", "step", "neuron"])
+    found = {}
+    for layer, part in rows.groupby("layer"):
+        steps = part["step"].unique()
+        mu, sigma = (part[name].to_numpy(np.float32).reshape(len(steps), -1) for name in ("mu", "sigma"))
+        found[int(layer)] = (steps, mu, sigma)
+    return found
+
+
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """The last predictions of the probe batch: their targets tell whether two runs were probed with the same inputs."""

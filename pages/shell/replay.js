@@ -4,6 +4,7 @@
 const SD_WIDE = 1.05, SD_NARROW = 0.1 // ends of the colour scale, prior sds: the limits of exploded and deterministic
 const PEAK_ROWS = 5 // a ridge is at most this many rows high
 const LANE = 98 // pixels above the ridges: titles and the typical neuron
+const HEADING = 26 // pixels above that for the runs' names, where there are two
 const AXIS = 34 // pixels below them
 const NARROW = 200 // columns narrower than this write on more lines, and less
 const LABELS = 44 // pixels left of a column, for the neurons' names
@@ -20,6 +21,8 @@ class Replay {
     this.strip = new Strip(find("strip"), this)
     this.tip = find("tip")
     this.note = find("note")
+    this.filled = find("filled")
+    this.outlined = find("outlined")
     this.stripTitle = find("striptitle")
     this.colorbar = find("colorbar")
     this.barLabel = find("barlabel")
@@ -75,7 +78,11 @@ class Replay {
     }
     this.barLabel.textContent = `sd ${SD_WIDE} to ${SD_NARROW}, log scale`
     this.note.textContent = `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`
-    this.stripTitle.textContent = "Information per layer, mean over its neurons (nats)"
+    const { input, layers } = this.header
+    this.filled.textContent = input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`
+    this.outlined.hidden = input !== null
+    const second = layers.find((layer) => layer.side === 1)
+    this.stripTitle.textContent = "Information per layer, mean over its neurons (nats)" + (second ? ` · dashed: ${second.run}` : "")
   }
 
   layout() {
@@ -83,13 +90,14 @@ class Replay {
     const width = this.root.querySelector(".replay").clientWidth
     if (!width) return
     const columns = this.header.layers.length
+    this.top = this.header.layers.some((layer) => layer.side === 1) ? HEADING : 0
     const rows = Math.max(...this.header.layers.map((layer) => layer.neurons.length), 1)
     this.width = Math.max(width, columns * MIN_COLUMN)
     this.columnWidth = this.width / columns
     const top = this.canvas.getBoundingClientRect().top + window.scrollY
-    const room = window.innerHeight - Math.min(top, 330) - LANE - AXIS - STRIP_HEIGHT - 62
+    const room = window.innerHeight - Math.min(top, 330) - this.top - LANE - AXIS - STRIP_HEIGHT - 62
     this.pitch = Math.min(Math.max(room / (rows + 1.5), 9), rows < 5 ? 64 : 26)
-    this.height = Math.round(LANE + (rows + 1.5) * this.pitch + AXIS)
+    this.height = Math.round(this.top + LANE + (rows + 1.5) * this.pitch + AXIS)
     this.strip.width = width
     this.range = this.horizontalRange()
     this.transport.show(this.transport.position)
@@ -158,7 +166,11 @@ class Replay {
   draw() {
     if (!this.theme || !this.width) return
     const context = fitCanvas(this.canvas, this.width, this.height)
+    if (this.top) this.drawRuns(context)
+    context.save()
+    context.translate(0, this.top)
     this.header.layers.forEach((layer, column) => this.drawColumn(context, layer, column))
+    context.restore()
     this.strip.draw()
     this.draws += 1
     this.canvas.dataset.draws = String(this.draws)
@@ -168,14 +180,37 @@ class Replay {
 
   describe() {
     const parts = this.header.layers.map((layer, i) =>
-      `${layer.name}: median sd ${formatNumber(Math.sqrt(this.value(`median.${i}`, 0, 1)))}`)
+      `${this.top ? `${layer.run}, ` : ""}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value(`median.${i}`, 0, 1)))}`)
     return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${parts.join("; ")}.`
+  }
+
+  // Two runs: each one's name over its columns, a line between them, and where one has ended.
+  drawRuns(context) {
+    const { theme } = this
+    const { layers } = this.header
+    for (const side of [0, 1]) {
+      const first = layers.findIndex((layer) => layer.side === side)
+      const count = layers.filter((layer) => layer.side === side).length
+      const left = first * this.columnWidth, width = count * this.columnWidth
+      const { run, last } = layers[first]
+      context.textAlign = "left"
+      context.font = `600 14px ${theme.font}`
+      context.fillStyle = theme.accent
+      context.fillText(run, left + LABELS, 14, width - LABELS - 130)
+      const taken = Math.min(context.measureText(run).width, width - LABELS - 130)
+      context.font = `12px ${theme.font}`
+      context.fillStyle = theme.muted
+      if (this.transport.step > last) context.fillText(`ended at step ${formatStep(last)}`, left + LABELS + taken + 10, 14)
+      context.fillStyle = theme.faint
+      context.fillRect(left + LABELS, 20, width - LABELS - 6, 1)
+      if (side) context.fillRect(left + 4, 0, 1, this.height)
+    }
   }
 
   drawColumn(context, layer, column) {
     const { theme } = this
     const left = this.x(column, -this.range), right = this.x(column, this.range)
-    const bottom = this.height - AXIS, rows = layer.neurons.length
+    const bottom = this.height - this.top - AXIS, rows = layer.neurons.length
     context.textBaseline = "alphabetic"
     this.drawTitle(context, layer, column, left, right)
     this.drawAxis(context, column, left, right, bottom)
@@ -327,14 +362,15 @@ class Replay {
     const box = this.canvas.getBoundingClientRect()
     const column = Math.floor((event.clientX - box.left) / this.columnWidth)
     const layer = this.header.layers[column]
-    const row = Math.ceil((event.clientY - box.top - LANE) / this.pitch - 2)
+    const row = Math.ceil((event.clientY - box.top - this.top - LANE) / this.pitch - 2)
     if (!layer || row < 0 || row >= layer.neurons.length) return this.unhover()
     this.over = { column, row }
     const rows = layer.neurons.length
     const [mean, variance, spread] = ["mean", "variance", "spread"].map((name) => this.value(`${name}.${column}`, row, rows))
     const pinned = layer.pinned.includes(layer.neurons[row])
-    this.tip.textContent = `${layer.name} · neuron ${layer.neurons[row]}\nmean ${formatNumber(mean)}, sd ${formatNumber(Math.sqrt(variance))}` +
-      ` prior sds\naggregate sd ${formatNumber(Math.sqrt(variance + spread))}\n${pinned ? "click to unpin" : "click to pin"}`
+    const what = this.header.input === null ? `aggregate sd ${formatNumber(Math.sqrt(variance + spread))}` : `probe input ${this.header.input}`
+    this.tip.textContent = `${this.top ? `${layer.run} · ` : ""}${layer.name} · neuron ${layer.neurons[row]}\n` +
+      `mean ${formatNumber(mean)}, sd ${formatNumber(Math.sqrt(variance))} prior sds\n${what}\n${pinned ? "click to unpin" : "click to pin"}`
     this.tip.hidden = false
     const host = this.root.querySelector(".replay").getBoundingClientRect()
     const x = event.clientX - host.left, y = event.clientY - host.top
@@ -353,7 +389,7 @@ class Replay {
     if (!this.over) return
     const layer = this.header.layers[this.over.column]
     this.tip.hidden = true
-    this.trigger("pick", { layer: layer.index, neuron: layer.neurons[this.over.row] })
+    this.trigger("pick", { run: layer.run, layer: layer.index, neuron: layer.neurons[this.over.row] })
   }
 
   close() {

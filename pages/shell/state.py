@@ -21,6 +21,7 @@ PAGES = (
     ("neurons", "Neurons", "scatter_plot"),
     ("uncertainty", "Uncertainty", "blur_on"),
     ("persistence", "Persistence", "timeline"),
+    ("probes", "Probes", "experiment"),
     ("reference", "Reference", "menu_book"),
 )
 """File stem, title and icon of each page, in the order of the navigation."""
@@ -111,7 +112,7 @@ def _picker(entries: dict[str, reading.Entry]) -> reading.Entry:
 def _forget_run() -> None:
     """What names parts of one run means nothing in another; pinned neurons name their run and stay."""
     url.put_pins(url.pins())
-    for key in ("step", "layer", "neurons", "from", "to"):
+    for key in ("step", "layer", "neurons", "from", "to", "input"):
         url.put(key, None)
 
 

@@ -63,6 +63,7 @@ class Strip {
       const values = this.replay.arrays[`information.${index}`]
       context.strokeStyle = OKABE_ITO[layer.index % OKABE_ITO.length]
       context.lineWidth = 1.75
+      context.setLineDash(layer.side ? [4, 3] : [])
       context.beginPath()
       let open = false
       values.forEach((value, i) => {
@@ -73,8 +74,9 @@ class Strip {
       })
       context.stroke()
       const last = values[values.length - 1]
-      if (Number.isFinite(last)) ends.push({ y: Math.max(y(last), 10), name: layer.name, color: context.strokeStyle })
+      if (Number.isFinite(last) && !layer.side) ends.push({ y: Math.max(y(last), 10), name: layer.name, color: context.strokeStyle })
     })
+    context.setLineDash([])
     ends.sort((a, b) => a.y - b.y)
     ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })
     const over = ends.length ? Math.max(0, ends[ends.length - 1].y - (STRIP_HEIGHT - 26)) : 0

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
-KEYS = ("run", "vs", "layer", "neurons", "step", "from", "to", "statistic", "axis", "scale", "pin")
+KEYS = ("run", "vs", "layer", "neurons", "step", "from", "to", "statistic", "axis", "scale", "pin", "input")
 
 _KEPT = "_url"
 

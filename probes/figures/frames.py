@@ -110,6 +110,36 @@ def _read(
     return Frames(steps=steps[keep].astype(np.int64), width=inside[keep].astype(np.int64), **out)
 
 
+def probe_frames(steps: NDArray[np.int64], mu: NDArray[Any], sigma: NDArray[Any]) -> Frames:
+    """Frames of one probe input: its exact posteriors, mu and sigma (F, R), at the steps (F,) at which they were stored.
+
+    A single input has no spread: it is NaN.
+    """
+    mean, variance = mu.astype(np.float32), (sigma**2).astype(np.float32)
+    return Frames(steps, mean, variance, np.full_like(mean, np.nan), np.ones(len(steps), np.int64))
+
+
+def timeline(tracks: Sequence[NDArray[np.int64]], frames: int, kept: Sequence[int] = ()) -> NDArray[np.int64]:
+    """One line of steps for tracks (F_i,) that were recorded at different steps: all of them if they are few, else log-spaced.
+
+    The first and last step of every track stay, and those of `kept` that are among the steps.
+    """
+    steps = np.unique(np.concatenate(tracks))
+    if len(steps) > max(len(track) for track in tracks):
+        ends = [step for track in tracks for step in (track[0], track[-1])]
+        steps = np.union1d(steps[spaced_steps(steps, frames)], [*ends, *np.intersect1d(steps, np.array(kept, np.int64))])
+    return steps
+
+
+def aligned(found: Frames, steps: NDArray[np.int64]) -> Frames:
+    """The frame that holds at each of `steps`: the last at or before it, NaN before the first."""
+    place = np.searchsorted(found.steps, steps, side="right") - 1
+    early = place < 0
+    place = np.maximum(place, 0)
+    shown = {name: np.where(early[:, None], np.float32("nan"), getattr(found, name)[place]) for name in _SHOWN}
+    return Frames(steps=steps, width=found.width[place], **shown)
+
+
 @dataclass(frozen=True)
 class Image:
     """A heatmap as bytes: 0 is "not recorded", 1 to 255 run from `low` to `high` on a linear or log scale."""

@@ -1,0 +1,142 @@
+"""From runs to what the replay draws: ridges of one run or of two beside each other, under one cursor. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pages.shell import reading, views
+from pages.shell.components import pack
+from pages.shell.state import Opened
+from probes.figures import frames
+
+EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
+
+ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
+"""How ridges can be ordered -> the statistic at the run's last step."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run of the replay: which layers of it are shown, which neurons (layer, neuron) are pinned."""
+
+    opened: Opened
+    layers: Sequence[int]
+    pins: Sequence[tuple[int, int]]
+    exact: int | None = None
+    """A step that is among the frames as recorded, where others may be means of several steps."""
+
+
+def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None) -> bytes:
+    """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames.
+
+    `cursor` is where it opens (None: at the start, playing). `probe_input`: that input's exact posteriors instead of the
+    batch's moments, at the steps at which they were stored.
+    """
+    chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
+    if not chosen:
+        raise ValueError("a replay needs at least one layer")
+    tracks = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
+    steps = frames.timeline([track.steps for track in tracks], views.FRAMES, [s.exact for s in sides if s.exact is not None])
+    arrays: dict[str, np.ndarray] = {}
+    layers = []
+    for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
+        shown = frames.aligned(track, steps)
+        arrays |= {f"{name}.{place}": getattr(shown, name) for name in ("mean", "variance", "spread")}
+        arrays |= {f"{name}.{place}": values for name, values in _series(side.opened, layer, steps, probe_input).items()}
+        layers.append(
+            {
+                "name": side.opened.names[layer], "index": layer, "neurons": neurons, "run": side.opened.entry.name,
+                "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
+                "count": side.opened.layers[layer]["neurons"], "last": int(side.opened.run.steps[-1]),
+            }
+        )  # fmt: skip
+    header = {
+        "view": "\n".join(side.opened.entry.name for side in sides),
+        "layers": layers,
+        "steps": steps.tolist(),
+        "width": frames.aligned(tracks[0], steps).width.tolist(),
+        "cursor": None if cursor is None else reading.recorded_step(steps, cursor),
+        "autoplay": True,
+        "input": probe_input,
+        "events": event_ticks(sides[0].opened),
+    }
+    return pack(header, arrays)
+
+
+def probe_inputs(sides: Sequence[Side]) -> int:
+    """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
+    counts = []
+    for side in sides:
+        steps = reading.probe_steps(side.opened.stamp, side.opened.run)
+        tables = [_probe(side.opened, int(steps[-1]), layer) for layer in side.layers] if len(steps) else [None]
+        counts += [0 if table is None else len(table[0]) for table in tables]
+    return min(counts, default=0)
+
+
+def _probe(opened: Opened, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
+    return reading.probe_layer(opened.stamp, opened.run, step, layer)
+
+
+def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
+    opened = side.opened
+    last = reading.at(opened.stamp, opened.run, int(opened.run.steps[-1]))
+    return _ordered(last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order)
+
+
+def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
+    run, stamp = side.opened.run, side.opened.stamp
+    if probe_input is None:
+        return reading.replay_frames(stamp, run, layer, tuple(neurons), views.FRAMES, side.exact)
+    steps, mu, sigma = reading.probe_input(stamp, run, probe_input)[layer]
+    return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
+
+
+def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | None) -> dict[str, np.ndarray]:
+    """What is written over a layer's ridges and in the strip, at the recorded step at or before each frame."""
+    recorded = np.asarray(opened.run.steps)
+    at = np.searchsorted(recorded, steps, side="right") - 1
+    outside = (at < 0) | (steps > recorded[-1])
+    at = np.maximum(at, 0)
+    found = {
+        "information": np.where(outside, np.nan, views.per_layer(opened, "information_mean")[layer][at]),
+        "median": views.per_layer(opened, "variance_p50")[layer][at],
+        "contraction": (1 - views.per_layer(opened, "variance_mean"))[layer][at],
+        "living": views.living_share(opened)[layer][at],
+    }
+    if probe_input is not None:
+        when, _, sigma = reading.probe_input(opened.stamp, opened.run, probe_input)[layer]
+        variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
+        found |= {"median": np.median(variance, axis=1)[stored], "contraction": 1 - variance.mean(axis=1)[stored]}
+    return found
+
+
+def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
+    ids = now["neuron"].to_numpy()
+
+    def column(name: str) -> np.ndarray:
+        return now[name].to_numpy(dtype=float, na_value=np.nan) if name in now else np.zeros(len(now))
+
+    chosen = frames.choose_neurons(column("spread"), ridges, pinned)
+    key = ORDERS[order]
+    if key is None:
+        chosen = np.sort(chosen)
+    elif key != "spread":
+        descending = -1 if key == "kl" else 1
+        chosen = chosen[np.argsort(descending * column(key)[chosen], kind="stable")]
+    return [int(ids[place]) for place in chosen]
+
+
+def event_ticks(opened: Opened) -> list[dict[str, Any]]:
+    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
+    alerts = np.unique(reading.alerts(opened.stamp, opened.run)["step"].to_numpy(np.int64))
+    events = np.unique(opened.run.events()["step"].to_numpy(np.int64))
+    return [
+        {"step": int(step), "alert": alert}
+        for alert, steps in ((False, events), (True, alerts))
+        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
+    ]
