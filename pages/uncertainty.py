@@ -114,7 +114,7 @@ def single_forecasts() -> None:
             help="At first the calmest, the middle and the most uncertain one of the last step", bind="query-params",
         )  # fmt: skip
         steps = right.multiselect(
-            "Steps", taken.tolist(), [], key="forecast_steps", max_selections=STEPS, format_func=lambda s: f"{s:,}",
+            "Steps", taken.tolist(), [], key="forecast_steps", max_selections=STEPS,
             placeholder="from the first step to the cursor", bind="query-params",
         )  # fmt: skip
         steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)

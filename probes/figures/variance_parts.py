@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
@@ -20,13 +19,13 @@ LINES = (
 def variance_parts(
     parts: pd.DataFrame, *, twin: pd.DataFrame | None = None, step: int | None = None, axis: style.StepAxis = "linear"
 ) -> go.Figure:
-    """Left: latent and observation part of the variance and the squared error, log scale; right: the latent part's share.
+    """Latent and observation part of the variance and the squared error, on a log scale.
 
     `parts`: step, latent, observation (means over the probe batch, target²), error (mean squared error of the mean) and
     error_error (its standard error over inputs; the whisker is 95 %). Error above the sum of the parts: overconfident.
     `twin`: the same of a deterministic twin, its observation part and error in grey.
     """
-    figure = make_subplots(1, 2, column_widths=[0.66, 0.34], horizontal_spacing=0.11)
+    figure = go.Figure()
     steps = parts["step"].to_numpy()
     mode = "lines+markers"
     for column, label, color in LINES:
@@ -41,26 +40,16 @@ def variance_parts(
             go.Scatter(
                 x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode, marker={"size": 5},
                 line={"color": color, "width": 1.8}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>", **whisker,
-            ),
-            1, 1,
+            )
         )  # fmt: skip
     for column, label, dash in (("observation", "twin, observation", "solid"), ("error", "twin, error", "dash")):
         if twin is not None and len(twin):
             line = {"color": style.OKABE_ITO[7], "width": 1.4, "dash": dash}
             at, values = twin["step"].to_numpy(), twin[column].to_numpy(np.float32)
             hover = f"{label} %{{y:.3g}}<extra></extra>"
-            figure.add_trace(go.Scatter(x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover), 1, 1)
-    share = (parts["latent"] / (parts["latent"] + parts["observation"])).to_numpy(np.float32)
-    figure.add_trace(
-        go.Scatter(
-            x=steps, y=share, mode=mode, marker={"size": 5}, line={"color": LINES[1][2], "width": 1.8}, showlegend=False,
-            hovertemplate="latent part %{y:.1%} of the variance<extra></extra>",
-        ),
-        1, 2,
-    )  # fmt: skip
-    figure.update_yaxes(title_text="target²", type="log", dtick=1, col=1)
-    figure.update_yaxes(title_text="latent share of the variance", tickformat=".0%", rangemode="tozero", col=2)
+            figure.add_trace(go.Scatter(x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover))
+    figure.update_yaxes(title_text="mean over forecasts (target²)", type="log", dtick=1)
     figure.update_xaxes(title_text="step")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step)
-    return style.finish(figure, 300, "Latent and observation part of the predictive variance and squared error over steps")
+    return style.finish(figure, 280, "Latent and observation part of the predictive variance and squared error over steps")

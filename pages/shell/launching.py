@@ -1,0 +1,187 @@
+"""Experiments as processes of their own: `python -m vdn probe RUN NAME`, started, watched and cancelled from a page.
+
+The server never imports torch. Commands are lists of arguments, never a shell's line; the run's path comes from a scan of the
+folders of runs, everything else is a number or one of the names below. One experiment runs at a time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import streamlit as st
+
+from pages.shell import options
+from probes.experiments import store
+
+CANCELLED = 130  # exit status of an experiment that was asked to stop
+CHECKPOINT = Path("checkpoints", "last.pt")
+LINE = 300  # characters of what a process last said that are shown
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number that an experiment takes: its flag, what it is called, where it starts, its largest value."""
+
+    flag: str
+    label: str
+    value: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What can be started: its title, the question it answers, its settings."""
+
+    title: str
+    question: str
+    settings: tuple[Setting, ...]
+
+
+WINDOWS, DRAWS = "windows", "draws"
+EXPERIMENTS: dict[str, Experiment] = {
+    "ablation": Experiment(
+        "Ablation",
+        "What does the network lose when one neuron is silenced, and would KL, information or regime have told?",
+        (Setting(WINDOWS, "Windows", 2000, 20_000), Setting(DRAWS, "Draws", 2, 64)),
+    ),
+    "traversal": Experiment(
+        "Traversal",
+        "What does a neuron say? It is walked over its prior while all else stays, and the prediction is watched.",
+        (Setting(WINDOWS, "Windows", 4, 64), Setting(DRAWS, "Draws", 64, 512), Setting("each", "Neurons a layer", 2, 64)),
+    ),
+    "shift": Experiment(
+        "Shift",
+        "Does the network notice damaged inputs, and which of its uncertainties tells it?",
+        (Setting(WINDOWS, "Windows", 1000, 20_000), Setting(DRAWS, "Draws", 8, 64)),
+    ),
+    "risk-coverage": Experiment(
+        "Risk-coverage",
+        "How much better does it get when it may decline the inputs that it is least sure of?",
+        (Setting(WINDOWS, "Windows", 2000, 20_000), Setting(DRAWS, "Draws", 16, 256)),
+    ),
+    "rollout": Experiment(
+        "Rollout",
+        "What happens when it continues a series on its own, each prediction fed back?",
+        (
+            Setting(WINDOWS, "Windows", 4, 64),
+            Setting("length", "Positions t", 168, 2000),
+            Setting("trajectories", "Trajectories", 32, 512),
+        ),
+    ),
+}
+
+
+@dataclass
+class Child:
+    """A process that this server has started."""
+
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an experiment stands, for the page: "running", "ended" or "none"; `ours` if this server can cancel it."""
+
+    state: str
+    share: float
+    message: str
+    ours: bool
+
+
+class Children:
+    """The processes of this server by (run, experiment); shared by all sessions."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[tuple[str, str], Child] = {}
+
+    def running(self) -> list[tuple[str, str]]:
+        """(run, experiment) of what has not ended."""
+        with self._lock:
+            return [key for key, child in self._found.items() if child.process.poll() is None]
+
+    def start(self, run: Path, name: str, arguments: Sequence[str]) -> bool:
+        """Start a command for an experiment; False if one is running already."""
+        with self._lock:
+            if any(child.process.poll() is None for child in self._found.values()):
+                return False
+            said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(
+                list(arguments), cwd=options.ROOT, stdin=quiet, stdout=quiet, stderr=said, start_new_session=True
+            )
+            self._found[str(run), name] = Child(process, said)
+            return True
+
+    def cancel(self, run: Path, name: str) -> None:
+        """Ask an experiment of this server to stop; it does at its next sign of progress."""
+        with self._lock:
+            child = self._found.get((str(run), name))
+            if child is not None and child.process.poll() is None:
+                child.process.terminate()
+
+    def standing(self, run: Path, name: str) -> Standing:
+        """How an experiment stands: by its process if it is this server's, else by what it notes beside its result."""
+        noted = store.progress_of(run, name)
+        with self._lock:
+            child = self._found.get((str(run), name))
+        if child is None:
+            if noted is not None and noted.status == "running":
+                return Standing("running", noted.share, f"started elsewhere, process {noted.pid}", False)
+            words = "" if noted is None or noted.status in ("finished", "cancelled") else f"{noted.status}: {noted.message}"
+            return Standing("none", 0.0, words, False)
+        status = child.process.poll()
+        if status is None:
+            mine = noted is not None and noted.pid == child.process.pid
+            return Standing("running", noted.share if noted is not None and mine else 0.0, "" if mine else "starting", True)
+        if status == 0:
+            return Standing("ended", 1.0, "", True)
+        if status in (CANCELLED, -15):  # SIGTERM before it listened
+            return Standing("ended", 0.0, "Cancelled; nothing was stored.", True)
+        return Standing("ended", 0.0, f"It ended with status {status}: {_last_line(child.said)}", True)
+
+
+@st.cache_resource(show_spinner=False)
+def children() -> Children:
+    """The one register of this server."""
+    return Children()
+
+
+def command(
+    run: Path, experiment: str, settings: Mapping[str, int], split: str, neurons: Sequence[tuple[int, int]] = ()
+) -> list[str]:
+    """The command line of an experiment. Raises KeyError for one that is not there.
+
+    neurons: (layer, neuron) to walk in a traversal instead of the most informative ones.
+    """
+    known = EXPERIMENTS[experiment]
+    arguments = [sys.executable, "-m", "vdn", "probe", str(run), experiment, "--split", split]
+    for setting in known.settings:
+        if not (setting.flag == "each" and neurons):
+            arguments += [f"--{setting.flag}", str(int(settings[setting.flag]))]
+    if experiment == "traversal" and neurons:
+        arguments += ["--neurons", *(f"{layer}:{neuron}" for layer, neuron in neurons)]
+    return arguments
+
+
+def can_start(run: Path, config: Mapping[str, Any]) -> str:
+    """Why no experiment can be started on a run; empty if one can."""
+    if "data" not in config:
+        return "This run was not made by `python -m vdn train`: experiment on it from your own code, with `probes.experiments`."
+    if not (run / CHECKPOINT).is_file():
+        return "This run keeps no checkpoint, so its network is gone: train with `--checkpoint model` to experiment on it."
+    return ""
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:LINE] if lines else "it said nothing"
