@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import alert_list, downloads, reading, url
+from pages.shell import alert_list, downloads, reading, ticks, url
 from pages.shell.state import Opened
 from probes import diagnostics
 from probes.figures.frames import RAW_STEPS
@@ -68,12 +68,12 @@ def kinds_of_move(moves: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     )
 
 
-def show(table: pd.DataFrame) -> int | None:
+def show(table: pd.DataFrame, run: str) -> int | None:
     """The table of kinds of move; returns the place of the ticked row."""
     column = st.column_config
     event = st.dataframe(
         table[["where", "left", "entered", "moves", "neurons", "first", "half", "last"]],
-        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key="moves_table", on_select="rerun",
+        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key=ticks.key_of("moves_table", [run]), on_select="rerun",
         height="content" if len(table) <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT,
         selection_mode="single-row", alt="Moves between regimes with their neurons and steps",
         column_config={
@@ -87,8 +87,8 @@ def show(table: pd.DataFrame) -> int | None:
             "last": column.NumberColumn("last step", width=76, format="localized", help="Step of the last such move"),
         },
     )  # fmt: skip
-    rows = event["selection"]["rows"]
-    return int(rows[0]) if rows and rows[0] < len(table) else None
+    rows = [row for row in ticks.ticked(event) if row < len(table)]
+    return rows[0] if rows else None
 
 
 def panel(opened: Opened, step: int, axis: str) -> None:
@@ -116,7 +116,7 @@ def panel(opened: Opened, step: int, axis: str) -> None:
         st.caption(" ".join(notes))
     st.plotly_chart(figure, key="moves", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
     table = kinds_of_move(found, opened.names)
-    ticked = show(table)
+    ticked = show(table, opened.entry.name)
     if ticked is None:
         st.caption("Tick a row to see which neurons, and to go to its step.")
     else:

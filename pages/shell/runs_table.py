@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import reading, url
+from pages.shell import reading, ticks, url
 from probes import notes, run_filter, run_groups
 
 LIVING = ("living_share",)
@@ -66,8 +66,8 @@ def show_runs(table: pd.DataFrame) -> list[str]:
     empty = {name for name in ("tags", "to twin") if not table[name].map(_said).any()}
     event = st.dataframe(
         table[[name for name in order if name not in empty]],
-        hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, key="run_table", placeholder="–",
-        on_select="rerun", selection_mode="multi-row",
+        hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, placeholder="–",
+        key=ticks.key_of("run_table", table["run"]), on_select="rerun", selection_mode="multi-row",
         alt="Runs with status, tags, scores and sparklines of negative log likelihood, rate and living share",
         column_config={
             "run": column.TextColumn("run", width=134),
@@ -87,7 +87,7 @@ def show_runs(table: pd.DataFrame) -> list[str]:
             "living over steps": column.LineChartColumn("living", width=54, y_min=0, y_max=1, help="Living share over steps"),
         },
     )  # fmt: skip
-    return [str(table.iloc[row]["run"]) for row in event["selection"]["rows"]]
+    return [str(table.iloc[row]["run"]) for row in ticks.ticked(event)]
 
 
 def _said(value: Any) -> bool:
@@ -122,8 +122,8 @@ def show_groups(table: pd.DataFrame) -> list[int]:
     """The table of groups; returns the places of those that are ticked."""
     column = st.column_config
     event = st.dataframe(
-        table, hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, key="group_table",
-        placeholder="–", on_select="rerun", selection_mode="multi-row",
+        table, hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, placeholder="–",
+        key=ticks.key_of("group_table", table["group"]), on_select="rerun", selection_mode="multi-row",
         alt="Groups of runs that differ by their seed alone, with median and range of their last scores",
         column_config={
             "group": column.TextColumn("settings that differ between groups", width=340),
@@ -135,4 +135,4 @@ def show_groups(table: pd.DataFrame) -> list[int]:
             "living range": column.TextColumn("lowest to highest", width=116),
         },
     )  # fmt: skip
-    return list(event["selection"]["rows"])
+    return ticks.ticked(event)

@@ -13,6 +13,7 @@ import pytest
 from planted import write_run
 from streamlit.testing.v1 import AppTest
 
+from pages.shell import ticks
 from probes import Recorder, Run, notes
 from probes.manifest import group_of
 
@@ -44,6 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tick(app: AppTest, key: str, *rows: int) -> AppTest:
     """Tick rows of a table, as a click in the browser does."""
+    named = app.dataframe[0].value["run"] if key == "run_table" else ["planted"]
+    key = ticks.key_of(key, named)
     app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
     app.run()
     assert not app.exception, [error.value for error in app.exception]
@@ -102,6 +105,13 @@ def test_two_runs_are_compared_by_what_differs(open_page: Open, folder: Path) ->
     assert "2 are the same" in words(app)
     tick(app, "run_table", place(app, "beta0.01-0"), place(app, "broken"))
     assert "cannot be read: broken" in words(app)
+
+
+def test_a_tick_does_not_pass_to_another_run(open_page: Open, folder: Path) -> None:
+    app = tick(open_page("runs", folder), "run_table", 0)
+    assert "Open **" in words(app)
+    app.text_input(key="find").set_value("beta0.5-1").run()
+    assert "Open **" not in words(app)
 
 
 def test_an_unreadable_run_tells_its_whole_reason(open_page: Open, folder: Path) -> None:
