@@ -6,7 +6,8 @@ In numpy, since the dashboard asks for them. mu and sigma are (B, N): inputs, ne
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,30 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
         raise ValueError(f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons")
     mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
     return mu, sigma
+
+
+class Inputs(NamedTuple):
+    """Rows of a probe batch by what they are for; `input` counts from 0 in each."""
+
+    spread: pd.DataFrame
+    sequence: pd.DataFrame
+
+
+def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
+    """The probe batch's rows (`Run.probe`) as inputs spread over the data and a sequence of consecutive t.
+
+    config: `Run.config`, where `probe_sequence` says how many of the inputs, the last, are the sequence; a run without it has
+    none. What is about the inputs as a whole (mutual information, neighbours) takes `spread`: neighbours in t say nearly the
+    same; what is about t (autocorrelation, effective sample size) takes `sequence`, in whose mu and sigma (`table`) rows follow
+    each other in t. Raises ValueError when the batch holds fewer inputs than the sequence.
+    """
+    length = int(config.get("probe_sequence") or 0)
+    inputs = int(probe["input"].max()) + 1 if len(probe) else 0
+    if len(probe) and inputs < length:
+        raise ValueError(f"probe batch of {inputs} inputs, of which probe_sequence = {length} cannot be the last")
+    first = inputs - length
+    later = probe["input"] >= first
+    return Inputs(probe[~later], probe[later].assign(input=probe.loc[later, "input"] - first))
 
 
 class MutualInformation(NamedTuple):

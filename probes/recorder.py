@@ -24,7 +24,7 @@ from probes.blocks import CODEC
 from probes.maintenance import reopen
 from probes.manifest import FINAL_STATUSES, Lock, RunError
 from probes.schedule import Schedule
-from probes.schema import STATISTICS
+from probes.schema import FORCES, STATISTICS
 from probes.writer import Chunk, Writer
 
 __all__ = ["Recorder", "RecorderError", "Settings"]
@@ -207,6 +207,25 @@ class Recorder:
             np.ascontiguousarray(deviation.T).ravel(),
         ]
         self._background.add_rows("probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"]))
+
+    def forces(self, step: int, layer: int | str, term: str, **forces: Any) -> None:
+        """How one term of the loss ("nll", "kl", ...) pulls at every neuron: each of `schema.FORCES` (N,)."""
+        index = self._layer(layer)
+        name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
+        if set(forces) != set(FORCES):
+            raise ValueError(f"forces of layer {name!r}: {sorted(forces)} given, {list(FORCES)} are needed")
+        values = {key: np.array(forces[key], np.float32) for key in FORCES}
+        wrong = [f"{key} {array.shape}" for key, array in values.items() if array.shape != (neurons,)]
+        if wrong:
+            raise ValueError(f"forces of layer {name!r}: {', '.join(wrong)} must be ({neurons},)")
+        keys = [
+            np.full(neurons, int(step)),
+            np.full(neurons, index, np.int16),
+            np.arange(neurons, dtype=np.int32),
+            np.full(neurons, term),
+        ]
+        arrays = [pa.array(array) for array in (*keys, *values.values())]
+        self._background.add_rows("forces", pa.Table.from_arrays(arrays, schema=rows.SCHEMAS["forces"]))
 
     def evaluation(self, step: int, split: str, layer: int | str, **statistics: Any) -> None:
         """Statistics pooled over a whole split: name=array (N,) or (N, K), as in `record`."""

@@ -1,4 +1,4 @@
-"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, evaluation, predictions."""
+"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation, predictions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyarrow import fs as pafs
 from probes.blocks import CODEC, column_rank, round_mantissa
 from probes.manifest import RunError
 from probes.parts import Part, list_parts, write_atomic
+from probes.schema import FORCES
 
 SCHEMAS: dict[str, pa.Schema] = {
     "scalars": pa.schema(
@@ -45,6 +46,15 @@ SCHEMAS: dict[str, pa.Schema] = {
             pa.field("input", pa.int32(), nullable=False),
             pa.field("mu", pa.float32(), nullable=False),
             pa.field("sigma", pa.float32(), nullable=False),
+        ]
+    ),
+    "forces": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+            pa.field("term", pa.string(), nullable=False),
+            *(pa.field(name, pa.float32(), nullable=False) for name in FORCES),
         ]
     ),
     "evaluation": pa.schema(

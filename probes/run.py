@@ -243,6 +243,14 @@ class Run:
         return _frozen(np.unique(self._tables["probe"].read(["step"])["step"].to_numpy()))
 
     @_reading
+    def forces(self, step: int | None = None) -> pd.DataFrame:
+        """How the terms of the loss pull at each neuron, at one step of the probe batch or at all of them.
+
+        Columns step, layer, neuron, term (of `schema.FORCE_TERMS`), then those of `schema.FORCES`.
+        """
+        return self._rows("forces") if step is None else self._rows_at("forces", step)
+
+    @_reading
     def evaluation(self) -> pd.DataFrame:
         """Statistics pooled over whole splits: step, split, layer, neuron, statistics."""
         return self._rows("evaluation")

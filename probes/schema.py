@@ -33,6 +33,7 @@ COSTS: dict[str, str] = {
 class Statistic:
     """What a per-neuron number is, said once.
 
+    `stored` says that it is a column of `neurons/`; the others are derived, or have a table of their own (`FORCES`).
     `over_dimensions` is how K latent dimensions become one number a neuron; `neutral` is what an absent column means
     (None: absent means not measured); `nullable` says that a NaN means undefined or not taken, never broken; `good` is the
     direction of "good", where there is one.
@@ -345,6 +346,59 @@ _ALL = [
         neutral=1.0,
     ),
     Statistic(
+        "force_mu",
+        "Force on the mean",
+        "‖∂ℓ/∂μ‖",
+        "nats per prior sd",
+        "sqrt E_b[ Σ_k (∂ℓ/∂μ_ik(x_b))² ] for a term ℓ of the loss, of one input",
+        "How strongly a term of the loss acts on the neuron's mean, input by input.",
+        "P",
+        "gradient of each term of the loss, in nats per predicted number",
+        caveat="A norm over inputs, mostly the noise of single targets: that of the NLL is 7 to 90 times the KL's where both "
+        "balance. Who wins is read from the pulls.",
+        stored=False,
+        log=True,
+    ),
+    Statistic(
+        "force_sigma",
+        "Force on the width",
+        "‖∂ℓ/∂ln σ‖",
+        "nats per e-fold",
+        "sqrt E_b[ Σ_k (∂ℓ/∂ln σ_ik(x_b))² ] for a term ℓ of the loss, of one input",
+        "How strongly a term of the loss acts on the neuron's width, input by input.",
+        "P",
+        "gradient of each term of the loss, in nats per predicted number",
+        caveat="As for the mean. Where sigma does not depend on the input, the norm of the gradient on that one value.",
+        stored=False,
+        log=True,
+    ),
+    Statistic(
+        "pull_mu",
+        "Pull on the mean's movement",
+        "−∂ℓ/∂ln g",
+        "nats per e-fold",
+        "− Σ_b Σ_k ∂ℓ/∂μ_ik(x_b) (μ_ik(x_b) − E_b[μ_ik]), g the gain of the mean's movement",
+        "Above 0 the term wants the mean to move more with the input, below 0 less.",
+        "P",
+        "gradient of each term of the loss, in nats per predicted number",
+        caveat="Of the few hundred probe inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        stored=False,
+        colors="diverging",
+    ),
+    Statistic(
+        "pull_sigma",
+        "Pull on the width",
+        "−∂ℓ/∂ln σ",
+        "nats per e-fold",
+        "− Σ_b Σ_k ∂ℓ/∂ln σ_ik(x_b)",
+        "Above 0 the term widens the neuron's posteriors, below 0 it narrows them.",
+        "P",
+        "gradient of each term of the loss, in nats per predicted number",
+        caveat="Of the few hundred probe inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        stored=False,
+        colors="diverging",
+    ),
+    Statistic(
         "contraction",
         "Contraction",
         "c",
@@ -411,6 +465,19 @@ _ALL = [
 ]
 
 STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _ALL}
+
+FORCES = ("force_mu", "force_sigma", "pull_mu", "pull_sigma")
+"""Statistics of `forces/`, one row a term of the loss."""
+
+FORCE_TERMS: dict[str, str] = {
+    "nll": "the prediction's negative log likelihood",
+    "kl": "every KL, weighted by its beta: also those of deeper layers",
+    "band": "penalty on the energy outside its band",
+    "ar": "penalty on the means' change along the data",
+    "decoder": "the local decoders' log likelihood",
+    "total": "the whole loss: what is left when the others cancel",
+}
+"""Terms whose forces `vdn` records, in this order; another trainer may name its own."""
 
 REQUIRED = ("mean", "variance", "kl", "information", "spread")
 """Statistics that every recorded step of a distributional layer has: a NaN in them is never "not taken"."""

@@ -101,7 +101,7 @@ class OneLine(argparse.ArgumentParser):
 
 
 class Display:
-    """A progress bar with step, loss, rate, living share and time left."""
+    """A progress bar with step, loss, rate, living share and time left; below it, once training has ended, one of the test."""
 
     def __init__(self, console: Console) -> None:
         self.bar = Bar(
@@ -113,6 +113,7 @@ class Display:
             console=console,
         )
         self.task = self.bar.add_task("training", note="")
+        self.test = self.bar.add_task("testing", note="examples", visible=False, start=False)
 
     def __enter__(self) -> Display:
         return self
@@ -123,6 +124,10 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         self.bar.start()  # not before there is something to show: an error is one line
+        if progress.to_test:
+            self.bar.start_task(self.test)
+            self.bar.update(self.test, completed=progress.tested, total=progress.to_test, visible=True)
+            return
         living = "" if progress.living_share is None else f"  living {progress.living_share:.0%}"
         note = f"loss {progress.loss:.3f}  rate {progress.rate:.0f} nats{living}"
         self.bar.update(self.task, completed=progress.step, total=progress.steps, note=note)

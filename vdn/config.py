@@ -123,7 +123,8 @@ class Config:
     precision: str = _choice("full", "numbers in the log", "full", "10bit")
     validate_every: int = _number(250, "steps between validations", 1)
     checkpoint: str = _choice("full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model")
-    probe_inputs: int = _number(64, "inputs of the fixed probe batch", 0)
+    probe_inputs: int = _number(256, "inputs of the fixed probe batch, spread over the validation split", 0)
+    probe_sequence: int = _number(256, "inputs of it that follow each other in t, of one series", 0)
     probe_times: int = _number(24, "probe batches kept over a run, at geometric steps", 0)
     test_draws: int = _number(64, "draws of the final test (S)", 1)
 

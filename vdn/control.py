@@ -171,8 +171,8 @@ class BetaThermostat:
     kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln beta += rate err; beta is clipped to
     [beta_min, beta_max] and then to within a factor of 4 of its mean, so that no neuron is priced out of its layer.
 
-    c_min, c_max: numbers or (N,). Under an autoregressive prior do not feed the KL itself: at phi 0.95 its floor alone exceeds 0.30
-    and beta would climb for ever. `vdn.controller.context_paid` is what training feeds.
+    c_min, c_max: numbers or (N,). Under an autoregressive prior do not feed the KL itself: at phi 0.95 its floor alone exceeds
+    0.30 and beta would climb for ever. `vdn.controller.context_paid` is what training feeds.
     """
 
     NEIGHBOURHOOD = 4.0

@@ -110,26 +110,34 @@ class Controller:
         """KL weight of each layer: (N,) or a number."""
         return [law.beta for law in self.thermostats] if self.thermostats else [self.beta] * len(self.layers)
 
-    def penalty(self, output: Output, done: int, loss: Tensor) -> Tensor | None:
-        """Band and published AR penalty, weighted and ramped, as a mean over layers; None where there is none.
+    def penalties(self, output: Output, done: int) -> dict[str, Tensor]:
+        """Band ("band") and published AR penalty ("ar") of a batch, weighted and ramped, each a mean over layers.
 
-        done: optimiser steps done; loss: the rest of the loss, of which the AR penalty is a share.
+        done: optimiser steps done. Those that are off, or whose ramp has not begun, are left out.
         """
         config = self.config
         factor = ramp(done, config.ramp_warmup, config.ramp_length)
+        found: dict[str, Tensor] = {}
         if not self.layers or factor == 0:
-            return None
-        total: Tensor | None = None
+            return found
         if config.lam_band > 0:
             band = torch.stack([band_penalty(mean_square(p.mu), self.low, self.high) for p in output.posteriors]).mean()
-            total = config.lam_band * factor * band
+            found["band"] = config.lam_band * factor * band
         if config.lam_ar > 0:
             halves = [p.mu.tensor_split(2) for p in output.posteriors]
             change = torch.stack([ar_penalty(now, before, config.ar_phi, self.ar_sigma) for now, before in halves]).mean()
-            weighted = self.ar.lam * factor * change
-            self._ar_share = (weighted / (weighted + loss.abs())).detach()
-            total = weighted if total is None else total + weighted
-        return total
+            found["ar"] = self.ar.lam * factor * change
+        return found
+
+    def penalty(self, output: Output, done: int, loss: Tensor) -> Tensor | None:
+        """The sum of `penalties`, None where there are none; takes note of the AR penalty's share, which `act` steers.
+
+        loss: the rest of the loss.
+        """
+        found = self.penalties(output, done)
+        if "ar" in found:
+            self._ar_share = (found["ar"] / (found["ar"] + loss.abs())).detach()
+        return torch.stack(list(found.values())).sum() if found else None
 
     @torch.no_grad()
     def act(self, output: Output, done: int) -> list[Intervention]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from vdn.trainer import load_run
 
 COVERAGE_LEVELS = (50, 80, 95)  # per cent
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
+Report = Callable[[int, int], None]
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
 
 
@@ -41,12 +42,20 @@ def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> It
 
 @torch.no_grad()
 def scores(
-    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, limit: int | None = None, crps: bool = True
+    network: VariationalNetwork,
+    task: Task,
+    split: Split,
+    draws: int,
+    seed: int,
+    limit: int | None = None,
+    crps: bool = True,
+    report: Report | None = None,
 ) -> dict[str, Any]:
     """Scores of `network` on a split with `draws` draws an example, averaged over all examples and outputs.
 
     mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit; coverage
     {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint, nll_marginal (equal), ece.
+    limit: that many examples, evenly spread; report(examples done, examples in all) is called as they are done.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -66,6 +75,8 @@ def scores(
         for name, value in part.items():
             sums[name] += value * len(index)
         seen += len(index)
+        if report is not None:
+            report(seen, task.count(split) if limit is None else min(limit, task.count(split)))
     network.train(was_training)
     result = {name: value / seen for name, value in sums.items()}
     if confident:
@@ -223,13 +234,14 @@ def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, see
 
 
 def network_scores(
-    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int
+    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, report: Report | None = None
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     """All scores of a network on a split, with its rate (nats an example) and the living share of each layer.
 
     A twin has neither: both are None. Beside them the pooled statistics, as `pooled_statistics` returns them.
+    report: see `scores`.
     """
-    result = scores(network, task, split, draws, seed)
+    result = scores(network, task, split, draws, seed, report=report)
     pooled = pooled_statistics(network, task, split, seed)
     latent_dim = network.neuron_layers[0].latent_dim
     result["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None

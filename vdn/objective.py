@@ -39,22 +39,35 @@ def class_nll(logits: Tensor, target: Tensor) -> Tensor:
     return torch.log(torch.tensor(float(logits.shape[0]))) - torch.logsumexp(log_p, 0)
 
 
+def parts(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> dict[str, Tensor]:
+    """What `objective` sums, by the names of `probes.schema.FORCE_TERMS`, each () in nats per predicted number.
+
+    "nll"; "kl", weighted, where there are posteriors; "decoder", where there are local decoders.
+    """
+    outputs = predicted_numbers(output, target)
+    found = {"nll": distortion(output, target) / outputs}
+    if output.posteriors:
+        weighted = [(p.kl.mean(0) * beta).sum() for p, beta in zip(output.posteriors, betas, strict=True)]
+        found["kl"] = torch.stack(weighted).sum() / outputs
+    if output.explained:
+        found["decoder"] = -lam_rec * torch.stack([explained.mean(0).sum() for explained in output.explained]).sum() / outputs
+    return found
+
+
+def predicted_numbers(output: Output, target: Tensor) -> int:
+    """H, by which the loss is divided: numbers predicted an example, 1 for classes."""
+    return target.shape[-1] if output.scale is not None else 1
+
+
 def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> Loss:
     """Distortion plus weighted rate for targets (B, H) or classes (B,), less what the local decoders explain.
 
     betas: one (N,) or a number a layer; lam_rec: weight of E log p(target_i | z_i), where there are decoders. The penalties
     of `vdn.controller` come on top.
     """
-    outputs = target.shape[-1] if output.scale is not None else 1
-    nll = distortion(output, target)
-    means = [posterior.kl.mean(0) for posterior in output.posteriors]  # (N,) a layer
-    weighted, rate = torch.zeros_like(nll), torch.zeros_like(nll)
-    for kl, beta in zip(means, betas, strict=bool(means)):
-        weighted = weighted + (kl * beta).sum()
-        rate = rate + kl.detach().sum()
-    for explained in output.explained:
-        weighted = weighted - lam_rec * explained.mean(0).sum()
-    return Loss((nll + weighted) / outputs, nll.detach(), rate)
+    found = parts(output, target, betas, lam_rec)
+    rate = sum((posterior.kl.detach().mean(0).sum() for posterior in output.posteriors), found["nll"].new_zeros(()))
+    return Loss(torch.stack(list(found.values())).sum(), found["nll"].detach() * predicted_numbers(output, target), rate)
 
 
 def ramp(steps_done: int, warmup: int, length: int) -> float:

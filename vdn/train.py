@@ -13,17 +13,15 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from probes import Recorder, Run
 from probes.moments import derive
 from vdn.config import Config, ConfigError, from_dict
-from vdn.data import Batch, load
+from vdn.data import load
 from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores
-from vdn.network import Output
-from vdn.scores import pit
+from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
 
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8  # enough to see the trend; the test takes every example and S = 64
@@ -33,13 +31,21 @@ BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move i
 
 @dataclasses.dataclass
 class Progress:
-    """What a progress display shows: optimiser steps done and in all, loss and rate (nats), living share or None."""
+    """What a progress display shows: optimiser steps done and in all, loss and rate (nats), living share or None.
+
+    tested, to_test: examples of the final test done and in all; 0 while training.
+    """
 
     step: int
     steps: int
     loss: float
     rate: float
     living_share: float | None
+    tested: int = 0
+    to_test: int = 0
+
+
+Report = Callable[[Progress], None]
 
 
 def geometric_steps(count: int, steps: int) -> set[int]:
@@ -59,24 +65,18 @@ class Watcher:
         config = trainer.config
         self.trainer, self.recorder = trainer, recorder
         self.recorded = geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1}
-        self.probed = geometric_steps(config.probe_times, trainer.steps) if config.probe_inputs else set()
-        self.probe_batch = self._probe_batch(config.probe_inputs)
+        self.probed = geometric_steps(config.probe_times, trainer.steps) if config.probe_inputs + config.probe_sequence else set()
+        self.probe_batch = ProbeBatch(trainer, recorder)
         self._steps: list[int] = []
         self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []  # a list of layers each recorded step
         self._scalars: list[tuple[int, int, dict[str, Tensor]]] = []
         self._living: float | None = None
         self.loss = self.rate = float("nan")
 
-    def _probe_batch(self, inputs: int) -> Batch:
-        """The same examples all through a run: the validation split's, evenly spread."""
-        task = self.trainer.task
-        count = task.count("validation")
-        return task.batch("validation", torch.arange(min(inputs, count), device=self.trainer.device) * count // max(1, inputs))
-
     def before(self, step: int) -> None:
-        """Before optimiser step `step`: the posteriors of the probe batch, where they are due."""
+        """Before optimiser step `step`: what is seen of the probe batch, where it is due."""
         if step in self.probed:
-            self._probe(step)
+            self.probe_batch.record(step)
 
     def after(self, step: int, done: Step) -> None:
         """After optimiser step `step`: what the control laws did, and the statistics of what was computed before the update."""
@@ -126,43 +126,10 @@ class Watcher:
         """Share of living neurons at the last recorded step that reached the log; None for a twin."""
         return self._living
 
-    @torch.no_grad()
-    def _probe(self, step: int) -> None:
-        """Posteriors and forecasts of the probe batch; its noise has a generator of its own, so that training is not touched."""
-        network, batch, config = self.trainer.network, self.probe_batch, self.trainer.config
-        generator = torch.Generator(self.trainer.device).manual_seed(config.seed)
-        noise = network.draw_noise(len(batch.x), VALIDATION_DRAWS, generator)
-        output = network(batch.x, VALIDATION_DRAWS, noise=noise)
-        for layer, posterior in enumerate(output.posteriors):
-            neurons = network.neuron_layers[layer]
-            draws = 1 if layer == 0 else VALIDATION_DRAWS
-            # Beyond the first layer an input has a posterior for each draw of what lies below: the log keeps the first draw's.
-            mu = neurons.pool(posterior.mu)[::draws]
-            sigma = neurons.pool_sd(posterior.sigma).expand(len(posterior.mu), -1)[::draws]
-            self.recorder.probe(step, layer, mu=mu.cpu().numpy(), sigma=sigma.cpu().numpy())
-        if output.scale is not None:
-            self.recorder.predictions(step, prediction_frame(output, batch.y))
-
 
 def stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """T dictionaries of tensors as one: name -> (T, ...)."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:
-    """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance, pit."""
-    assert output.scale is not None
-    inputs, horizon = torch.meshgrid(torch.arange(y.shape[0]), torch.arange(y.shape[1]), indexing="ij")
-    columns = {
-        "input": inputs,
-        "horizon": horizon,
-        "y": y,
-        "mean": output.mean.mean(0),
-        "latent_variance": output.mean.var(0, correction=0),
-        "observation_variance": output.scale.square().mean(0),
-        "pit": pit(y, output.mean, output.scale),
-    }
-    return pd.DataFrame({name: values.flatten().cpu().numpy() for name, values in columns.items()})
 
 
 class Interrupt:
@@ -208,11 +175,18 @@ def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
     return folder
 
 
-def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Callable[[Progress], None] | None = None) -> str:
-    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and checkpoint up to date."""
+def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None) -> tuple[str, Progress]:
+    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and checkpoint up to date.
+
+    Beside it the last state of things, as `report` was told it.
+    """
     config = trainer.config
     watcher = Watcher(trainer, recorder)
     shown = 0.0
+
+    def progress() -> Progress:
+        return Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share())
+
     with interruptible() as interrupt:
         while trainer.done < trainer.steps and not interrupt.requested:
             step = trainer.done
@@ -225,7 +199,7 @@ def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Callable[[Progr
                 save_checkpoint(trainer, run)
             if report is not None and time.monotonic() - shown > PROGRESS_SECONDS:
                 watcher.flush()
-                report(Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share()))
+                report(progress())
                 shown = time.monotonic()
         watcher.flush()
         if trainer.done == trainer.steps:
@@ -233,8 +207,8 @@ def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Callable[[Progr
         recorder.flush()
         save_checkpoint(trainer, run)
         if report is not None:
-            report(Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share()))
-    return "finished" if trainer.done == trainer.steps else "interrupted"
+            report(progress())
+    return ("finished" if trainer.done == trainer.steps else "interrupted"), progress()
 
 
 def validate(trainer: Trainer, recorder: Recorder) -> None:
@@ -259,7 +233,7 @@ def layer_list(config: Config) -> list[dict[str, Any]]:
     return [{"name": f"layer {index + 1}", **layer} for index in range(config.layers)]
 
 
-def train(config: Config, run: Path, report: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+def train(config: Config, run: Path, report: Report | None = None) -> dict[str, Any]:
     """Trains a run from its resolved configuration into the folder `run` and tests it; returns status and scores.
 
     Raises ConfigError or DataError before anything is written.
@@ -267,12 +241,13 @@ def train(config: Config, run: Path, report: Callable[[Progress], None] | None =
     if config.threads:
         torch.set_num_threads(config.threads)
     task = load(config)
+    config = fit_probe_batch(config, task)
     trainer = Trainer(config, task)
     with Recorder(run, layer_list(config), config=dataclasses.asdict(config), precision=config.precision) as recorder:
-        return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))
+        return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
-def resume(run: Path, report: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
     """Continues a run from its checkpoint as if it had not stopped; what the log holds beyond it is set aside.
 
     Returns what `train` returns. Raises ConfigError when the run has no full checkpoint or is finished.
@@ -286,18 +261,26 @@ def resume(run: Path, report: Callable[[Progress], None] | None = None) -> dict[
     if Run(run).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
     with Recorder.resume(run, trainer.done - 1) as recorder:
-        return conclude(trainer, recorder, run, fit(trainer, recorder, run, report))
+        return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
-def conclude(trainer: Trainer, recorder: Recorder, run: Path, status: str) -> dict[str, Any]:
+def conclude(
+    trainer: Trainer, recorder: Recorder, run: Path, status: str, last: Progress, report: Report | None = None
+) -> dict[str, Any]:
     """Tests a finished training and closes the log; an interrupted one is only closed.
 
+    last: how training ended, of which the test's progress is a copy.
     Returns {"status"} and, of a finished one, what `vdn.evaluate.evaluate` returns for it.
     """
     summary: dict[str, Any] = {"status": status}
     if status == "finished":
         config, step = trainer.config, trainer.done - 1
-        summary["model"], pooled = network_scores(trainer.network, trainer.task, "test", config.test_draws, config.seed)
+
+        def tested(done: int, count: int) -> None:
+            if report is not None:
+                report(dataclasses.replace(last, tested=done, to_test=count))
+
+        summary["model"], pooled = network_scores(trainer.network, trainer.task, "test", config.test_draws, config.seed, tested)
         for layer, statistics in enumerate(pooled):
             recorder.evaluation(step, "test", layer, **statistics)
         twin = None if config.twin else find_twin(run, config)

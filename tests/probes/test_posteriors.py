@@ -183,3 +183,27 @@ def test_two_probe_batches_are_the_same_only_with_the_same_targets():
     assert posteriors.same_inputs(frame, frame.iloc[::-1])
     assert not posteriors.same_inputs(frame, frame.assign(y=[0.1, 0.2, 0.4]))
     assert not posteriors.same_inputs(frame, frame.iloc[:2])
+
+
+def test_inputs_are_split_into_spread_ones_and_a_sequence():
+    """Three spread inputs, then a first-order autoregression of 400 positions, whose memory is found again."""
+    draw = np.random.default_rng(0)
+    series = np.zeros(400)
+    for t in range(1, 400):
+        series[t] = 0.8 * series[t - 1] + draw.normal()
+    mu = np.concatenate([draw.normal(size=3), series])[:, None] * [1.0, -2.0]
+    probe = pd.DataFrame(
+        {"step": 5, "layer": 0, "neuron": np.repeat([0, 1], 403), "input": np.tile(np.arange(403), 2), "mu": mu.T.ravel()}
+    ).assign(sigma=0.5)
+    parts = posteriors.split_inputs(probe, {"probe_inputs": 3, "probe_sequence": 400})
+    assert sorted(parts.spread["input"].unique()) == [0, 1, 2]
+    np.testing.assert_array_equal(posteriors.table(parts.spread, 0)[0], mu[:3])
+    sequence, _ = posteriors.table(parts.sequence, 0)
+    np.testing.assert_array_equal(sequence, mu[3:])
+    assert posteriors.autocorrelation(sequence, 1)[:, 1] == pytest.approx(0.8, abs=0.08)
+    alone = posteriors.split_inputs(probe, {"probe_sequence": 0})
+    assert len(alone.spread) == len(posteriors.split_inputs(probe, {}).spread) == len(probe)
+    assert alone.sequence.empty
+    assert posteriors.split_inputs(probe.iloc[:0], {"probe_sequence": 4}).sequence.empty
+    with pytest.raises(ValueError, match="403 inputs"):
+        posteriors.split_inputs(probe, {"probe_sequence": 404})

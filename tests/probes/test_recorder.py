@@ -19,6 +19,7 @@ import probes
 from probes import parts
 from probes.blocks import round_mantissa
 from probes.recorder import Recorder, RecorderError
+from probes.schema import FORCES
 
 LAYER = [{"name": "only", "neurons": 3}]
 
@@ -180,6 +181,8 @@ def test_ten_bit_run_is_within_the_bound_and_smaller(tmp_path):
         (lambda r: r.record(6.5, 0, mean=[1, 2, 3]), ["integers"]),
         (lambda r: r.event(6, "poke", 0, 3), ["3 neurons"]),
         (lambda r: r.probe(6, 0, np.ones((4, 2)), np.ones((4, 2))), [r"\(inputs, 3\)"]),
+        (lambda r: r.forces(6, 0, "kl", force_mu=np.ones(3)), ["force_mu", "force_sigma", "are needed"]),
+        (lambda r: r.forces(6, 0, "kl", **{name: np.ones(2) for name in FORCES}), [r"force_mu \(2,\)", r"\(3,\)"]),
     ],
 )
 def test_a_bad_call_is_one_clear_error_and_loses_nothing(tmp_path, call, words):
@@ -360,6 +363,8 @@ def test_plain_rows(tmp_path):
         recorder.event(4, "warm-up ends")
         mu = np.arange(8, dtype=np.float32).reshape(4, 2)
         recorder.probe(3, "a", mu, mu + 1)
+        for step, term in ((3, "nll"), (3, "kl"), (4, "nll")):
+            recorder.forces(step, "b", term, **{name: np.arange(3) + step for name in FORCES})
         recorder.evaluation(3, "test", 1, kl=np.ones((3, 2)), mean=np.arange(3))
         recorder.predictions(3, pd.DataFrame({"input": [0, 1], "horizon": [1, 1], "y": [0.1, 0.2]}))
     run = probes.Run(tmp_path / "run")
@@ -374,6 +379,10 @@ def test_plain_rows(tmp_path):
     posterior = run.probe(3)
     assert posterior.query("neuron == 1 and input == 2")[["mu", "sigma"]].to_numpy().tolist() == [[5.0, 6.0]]
     assert run.probe_steps().tolist() == [3]
+    forces = run.forces(3)
+    assert forces[["layer", "neuron", "term"]].values.tolist() == [[1, n, term] for term in ("nll", "kl") for n in range(3)]
+    assert forces["pull_sigma"].tolist() == [3, 4, 5, 3, 4, 5]
+    assert len(run.forces()) == 9
     assert run.evaluation()["kl"].tolist() == [2, 2, 2]
     assert run.predictions()["y"].tolist() == [0.1, 0.2]
     assert run.manifest["scores"]["train/nll"] == {"step": 0, "value": None}

@@ -17,7 +17,7 @@ def test_every_statistic_says_what_it_is(statistic):
     assert statistic.meaning.endswith(".")
     assert not statistic.caveat or statistic.caveat.endswith(".")
     assert statistic.cost in schema.COSTS
-    assert statistic.stored == (statistic.cost != "D")
+    assert statistic.stored == (statistic.cost == "S")
     assert re.fullmatch("[a-z][a-z0-9_]*", statistic.name)
     assert statistic.title == (f"{statistic.label} ({statistic.unit})" if statistic.unit else statistic.label)
 
@@ -26,6 +26,7 @@ def test_names_and_labels_are_used_once():
     assert len({s.label for s in schema.STATISTICS.values()}) == len(schema.STATISTICS)
     assert not set(schema.STATISTICS) & (set(schema.KEYS) | {"regime"})
     assert set(schema.REQUIRED) <= set(schema.STATISTICS)
+    assert set(schema.FORCES) <= {name for name, statistic in schema.STATISTICS.items() if statistic.cost == "P"}
 
 
 def test_information_and_kl_are_sums_in_nats():

@@ -1,0 +1,118 @@
+"""The fixed probe batch of a run: inputs spread over the validation split, then one sequence of consecutive t of one series.
+
+Its inputs are numbered in this order, and the run's configuration says how many there are of each
+(`probe_inputs`, `probe_sequence`): `probes.posteriors.split_inputs` tells them apart again. Forecasts and forces are of the
+spread inputs alone: neighbours in t say nearly the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from probes import Recorder
+from vdn.config import Config
+from vdn.data import ForecastTask, Task
+from vdn.forces import forces
+from vdn.network import Output
+from vdn.objective import parts
+from vdn.scores import pit
+from vdn.trainer import Trainer
+
+PROBE_DRAWS = 8  # of the forecasts, an input
+
+
+def fit_probe_batch(config: Config, task: Task) -> Config:
+    """`config` with no more probe inputs than the validation split has, and a sequence only where there are series."""
+    consecutive = 0
+    if isinstance(task, ForecastTask):
+        first, last = task.origins("validation")
+        consecutive = last - first
+    return dataclasses.replace(
+        config,
+        probe_inputs=min(config.probe_inputs, task.count("validation")),
+        probe_sequence=min(config.probe_sequence, consecutive),
+    )
+
+
+class ProbeBatch:
+    """The probe batch of one training and what is recorded of it; training is not touched.
+
+    trainer: whose `config` is fitted (`fit_probe_batch`); recorder: of its run.
+    """
+
+    def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
+        config, task, device = trainer.config, trainer.task, trainer.device
+        self.trainer, self.recorder = trainer, recorder
+        number = torch.arange(config.probe_inputs, device=device)
+        examples = number * task.count("validation") // max(1, config.probe_inputs)
+        self.spread = task.batch("validation", examples)
+        self.paired = task.batch("validation", examples, task.pairs)  # as a training batch is made
+        self.sequence = task.batch("validation", torch.arange(config.probe_sequence, device=device))  # of the first series
+
+    def record(self, step: int) -> None:
+        """Posteriors, forecasts and forces before optimiser step `step`; noise comes from a generator of its own."""
+        generator = torch.Generator(self.trainer.device).manual_seed(self.trainer.config.seed)
+        posteriors: list[list[tuple[Tensor, Tensor]]] = []
+        if len(self.spread.x):
+            output = self._forward(self.spread.x, PROBE_DRAWS, generator)
+            posteriors.append(self._posteriors(output, PROBE_DRAWS))
+            if output.scale is not None:
+                self.recorder.predictions(step, prediction_frame(output, self.spread.y))
+            if output.posteriors:
+                self._forces(step, generator)
+        if len(self.sequence.x):
+            posteriors.append(self._posteriors(self._forward(self.sequence.x, 1, generator), 1))
+        for layer, pieces in enumerate(zip(*posteriors, strict=True)):
+            mu, sigma = (torch.cat(values).cpu().numpy() for values in zip(*pieces, strict=True))
+            self.recorder.probe(step, layer, mu=mu, sigma=sigma)
+
+    @torch.no_grad()
+    def _forward(self, x: Tensor, draws: int, generator: torch.Generator) -> Output:
+        network = self.trainer.network
+        return network(x, draws, noise=network.draw_noise(len(x), draws, generator))
+
+    def _posteriors(self, output: Output, draws: int) -> list[tuple[Tensor, Tensor]]:
+        """Mean and sd of the pooled variable, each (B, N), a layer.
+
+        Beyond the first layer an input has a posterior for each draw of what lies below: the log keeps the first draw's.
+        """
+        found = []
+        for layer, (neurons, posterior) in enumerate(zip(self.trainer.network.neuron_layers, output.posteriors, strict=False)):
+            every = 1 if layer == 0 else draws
+            sigma = neurons.pool_sd(posterior.sigma).expand(len(posterior.mu), -1)
+            found.append((neurons.pool(posterior.mu)[::every], sigma[::every]))
+        return found
+
+    def _forces(self, step: int, generator: torch.Generator) -> None:
+        """What each term of the training loss does to the neurons, on the spread inputs and their predecessors."""
+        trainer, batch = self.trainer, self.paired
+        config, network = trainer.config, trainer.network
+        noise = network.draw_noise(len(batch.x), config.draws, generator)
+        output = network(batch.x, config.draws, trainer.task.pairs, noise)
+        terms = parts(output, batch.y, trainer.controller.betas(), config.lam_rec)
+        if config.local_decoder == "watch":
+            del terms["decoder"]  # it moves the decoders alone
+        terms |= trainer.controller.penalties(output, trainer.done)
+        for layer, by_term in enumerate(forces(output, terms)):
+            for term, values in by_term.items():
+                self.recorder.forces(step, layer, term, **{name: value.cpu().numpy() for name, value in values.items()})
+
+
+def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:
+    """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance, pit."""
+    assert output.scale is not None
+    inputs, horizon = torch.meshgrid(torch.arange(y.shape[0]), torch.arange(y.shape[1]), indexing="ij")
+    columns = {
+        "input": inputs,
+        "horizon": horizon,
+        "y": y,
+        "mean": output.mean.mean(0),
+        "latent_variance": output.mean.var(0, correction=0),
+        "observation_variance": output.scale.square().mean(0),
+        "pit": pit(y, output.mean, output.scale),
+    }
+    return pd.DataFrame({name: values.flatten().cpu().numpy() for name, values in columns.items()})
