@@ -1,0 +1,191 @@
+"""Figures of chosen neurons draw what is in the rows; words about them are the rules' own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from probed import write_probed
+from scipy import stats
+
+from probes import Run, diagnostics, portrait, posteriors
+from probes.figures.densities import Moment, densities, filled
+from probes.figures.energy import energy
+from probes.figures.fans import fans
+from probes.figures.frames import Frames, aligned, probe_frames, timeline
+from probes.figures.kl_parts import kl_parts, parts
+from probes.figures.memory import memory
+from probes.figures.panels import Course, across
+from probes.figures.together import together
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(write_probed(tmp_path_factory.mktemp("chosen") / "run", name="<b>first</b>"))
+
+
+@pytest.fixture(scope="module")
+def courses(run: Run) -> list[Course]:
+    summary, events = run.layer_summary(), run.events()
+    return [
+        Course(
+            f"{run.layers[layer]['name']}:{neuron}", run.history(layer, [neuron]), summary[summary["layer"] == layer],
+            events[(events["layer"] == layer) & (events["neuron"].isna() | (events["neuron"] == neuron)).fillna(False)], color,
+        )
+        for layer, neuron, color in ((0, 2, "#0072B2"), (1, 4, "#E69F00"))
+    ]  # fmt: skip
+
+
+def traces(figure, name: str) -> list:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def test_fans_are_mean_and_sd(courses: list[Course]) -> None:
+    figure = fans(courses, step=7)
+    rows = courses[1].rows
+    mean, sd = rows["mean"].to_numpy(), np.sqrt(rows["variance"].to_numpy())
+    np.testing.assert_allclose(traces(figure, "mean")[1].y, mean, rtol=1e-6)
+    top = traces(figure, "posterior sd")[1]
+    np.testing.assert_allclose(top.y, mean + sd, rtol=1e-5)
+    wide = traces(figure, "aggregate sd")[1]
+    np.testing.assert_allclose(wide.y, mean + np.sqrt(rows["variance"] + rows["spread"]), rtol=1e-5)
+    assert (top.xaxis, top.yaxis) == ("x2", "y2")
+    assert [trace.showlegend for trace in traces(figure, "mean")] == [True, False]
+    assert [shape.x0 for shape in figure.layout.shapes] == [7, 7]
+
+
+def test_the_ghost_is_the_layers_median(run: Run, courses: list[Course]) -> None:
+    rows = run.history(1, statistics=["kl"]).set_index(["step", "neuron"])["kl"].unstack()
+    drawn = traces(kl_parts(courses), "layer median of KL")[1].y
+    np.testing.assert_allclose(drawn, rows.median(axis=1), rtol=1e-5)
+
+
+def test_the_parts_of_the_kl_add_up(courses: list[Course]) -> None:
+    for course in courses:
+        np.testing.assert_allclose(sum(parts(course).values()), course.values("kl"), rtol=1e-5)
+    figure = kl_parts(courses)
+    stacked = [trace for trace in figure.data if trace.stackgroup == "parts0"]
+    assert [trace.name for trace in stacked] == ["information", "mismatch", "past"]
+    np.testing.assert_allclose(sum(trace.y for trace in stacked), traces(figure, "KL")[0].y, rtol=1e-5)
+
+
+def test_a_mismatch_that_was_not_recorded_is_what_remains(courses: list[Course]) -> None:
+    rows = courses[0].rows
+    found = parts(Course("n", rows.drop(columns="mismatch")))
+    np.testing.assert_allclose(found["mismatch"], rows["mismatch"], atol=1e-6)
+    assert parts(Course("n", rows.drop(columns="information"))) == {}
+
+
+def test_energy_has_its_band_and_interventions(courses: list[Course]) -> None:
+    figure = energy(courses)
+    assert traces(figure, "band")[0].y.tolist() == pytest.approx([0.5] * 40)
+    marks = traces(figure, "intervention")
+    assert [list(mark.x) for mark in marks] == [[5], [6]]
+    assert marks[0].text[0] == "homeostat 1.1"
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_memory_shows_interval_prior_and_input(courses: list[Course]) -> None:
+    figure = memory(courses)
+    rows = courses[0].rows
+    np.testing.assert_allclose(traces(figure, "measured")[0].y, rows["persistence"])
+    np.testing.assert_allclose(traces(figure, "95 % interval")[0].y, rows["persistence_high"])
+    np.testing.assert_allclose(traces(figure, "prior's φ")[0].y, 0.3)
+    np.testing.assert_allclose(traces(figure, "the input's own")[0].y, 0.7)
+
+
+def test_together_has_one_line_a_neuron(courses: list[Course]) -> None:
+    figure = together(courses, "contraction")
+    assert [trace.name for trace in figure.data if trace.mode == "lines"] == ["&lt;b&gt;first&lt;/b&gt;:2", "second:4"]
+    np.testing.assert_allclose(figure.data[0].y, 1 - courses[0].rows["variance"], atol=1e-6)
+    assert together(courses, "beta", scale="log").layout.yaxis.type == "log"
+    with pytest.raises(KeyError, match="kL"):
+        together(courses, "kL")
+
+
+@pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
+def test_panels_have_names_titles_and_a_text(courses: list[Course], draw) -> None:
+    figure = draw(courses, axis="log")
+    assert figure.layout.annotations[0].text == "&lt;b&gt;first&lt;/b&gt;:2"
+    assert figure.layout.xaxis.title.text == "step"
+    assert figure.layout.yaxis.title.text
+    assert figure.layout.xaxis2.type == "log"
+    assert "second:4" in figure.layout.meta["alt"]
+
+
+@pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
+def test_one_step_and_missing_statistics_are_drawn(courses: list[Course], draw) -> None:
+    rows = courses[0].rows
+    for part in (rows.iloc[:1], rows[["step", "mean", "variance"]]):
+        assert draw([Course("n", part)]).layout.annotations[0].text == "n"
+
+
+def test_eight_panels_stand_in_two_rows() -> None:
+    assert [across(count) for count in (0, 1, 5, 6, 7, 8)] == [1, 1, 5, 3, 4, 4]
+
+
+def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
+    mu, sigma = posteriors.table(run.probe(10), 0)
+    row = run.at(10, 0).iloc[2]
+    moment = Moment(10, row["mean"], row["variance"], row["spread"], mu[:, 2], sigma[:, 2], 10)
+    start = Moment(1, 0.0, 1.0, 0.0)
+    figure = densities(["n"], [start], [moment], ["#0072B2"])
+    z = figure.data[0].x
+    mixture = np.mean([stats.norm.pdf(z, m, s) for m, s in zip(mu[:, 2], sigma[:, 2], strict=True)], axis=0)
+    np.testing.assert_allclose(traces(figure, "at the cursor")[0].y, mixture, atol=1e-6)
+    wide = stats.norm.pdf(z, row["mean"], np.sqrt(row["variance"] + row["spread"]))
+    np.testing.assert_allclose(traces(figure, "at the cursor, aggregate")[0].y, wide, atol=1e-6)
+    np.testing.assert_allclose(filled(z, start), stats.norm.pdf(z), atol=1e-12)
+    assert np.trapezoid(traces(figure, "at the cursor")[0].y, z) == pytest.approx(1, abs=0.01)
+
+
+def test_a_broken_moment_is_left_out() -> None:
+    broken = Moment(3, np.nan, np.nan, np.nan)
+    figure = densities(["n"], [Moment(1, 0, 1, 0)], [broken], ["#0072B2"])
+    assert [trace.name for trace in figure.data] == ["prior", "earlier", "earlier, aggregate"]
+
+
+def test_contracted_says_when() -> None:
+    variance = np.array([1, 0.99, 0.96, 0.94, 0.97, 0.5, 0.4])
+    rows = pd.DataFrame({"step": [0, 1, 2, 4, 8, 16, 32], "variance": variance})
+    assert diagnostics.onset(rows["step"], 1 - variance, 0.05) == 16
+    assert "for good at step 16" in portrait.contracted(rows)
+    assert "half-way by step 16" in portrait.contracted(rows)
+    assert "has not left its prior" in portrait.contracted(rows.iloc[:5])
+    assert "One step" in portrait.contracted(rows.iloc[:1])
+    assert "from the first recorded step on" in portrait.contracted(rows.iloc[5:])
+
+
+def test_the_rule_is_that_of_the_regime() -> None:
+    row = {"mean": 0.0, "variance": 1.0, "information": 0.001, "spread": 0.0, "kl": 0.0, "layer": 3}
+    assert portrait.rule(row).startswith(": information 0.001 < 0.005")
+
+
+def test_neighbours_over_layers() -> None:
+    random = np.random.default_rng(0)
+    mu = random.standard_normal((40, 4))
+    other = np.column_stack([random.standard_normal((40, 2)), -2 * mu[:, 1]])
+    found = portrait.neighbours(mu, 1, {0: mu, 1: other}, own_layer=0, count=3)
+    assert found.iloc[0].tolist() == [1, 2, pytest.approx(-1)]
+    assert not ((found["layer"] == 0) & (found["neuron"] == 1)).any()
+    assert len(found) == 3
+    assert portrait.partners(mu, other, [1])["partner"].tolist() == [2]
+
+
+def test_frames_of_two_tracks_share_a_line() -> None:
+    first, second = np.array([0, 10, 20]), np.arange(5, 400)
+    steps = timeline([first, second], 20, kept=[33, 1000])
+    assert {0, 20, 5, 399, 33} <= set(steps.tolist())
+    assert 1000 not in steps
+    assert len(steps) < 30
+    assert timeline([first, first], 2).tolist() == [0, 10, 20]
+    values = np.arange(3, dtype=np.float32)[:, None]
+    held = aligned(Frames(first, values, values, values, np.array([1, 2, 3])), np.array([-1, 0, 15, 99]))
+    np.testing.assert_array_equal(held.mean[:, 0], [np.nan, 0, 1, 2])
+    assert held.width.tolist() == [1, 1, 2, 3]
+
+
+def test_frames_of_one_input_have_no_spread() -> None:
+    found = probe_frames(np.array([0, 5]), np.ones((2, 3)), np.full((2, 3), 0.5))
+    assert (found.variance == 0.25).all()
+    assert np.isnan(found.spread).all()
