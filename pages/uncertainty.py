@@ -109,16 +109,14 @@ def single_forecasts() -> None:
             )
             menu = st.container(width="content")
         left, right = st.columns(2)
-        inputs = left.multiselect(
-            "Probe inputs", known, forecasts.typical_inputs(table, INPUTS), key="inputs", max_selections=INPUTS,
-            help="At first the calmest, the middle and the most uncertain one of the last step", bind="query-params",
-        )  # fmt: skip
-        steps = right.multiselect(
-            "Steps", taken.tolist(), [], key="forecast_steps", max_selections=STEPS,
-            placeholder="from the first step to the cursor", bind="query-params",
+        words = "At first the calmest, the middle and the most uncertain one of the last step"
+        inputs = forecasts.several(
+            left, "Probe inputs", known, "inputs", forecasts.typical_inputs(table, INPUTS), INPUTS, help=words
+        )
+        steps = forecasts.several(
+            right, "Steps", taken.tolist(), "steps", [], STEPS, placeholder="from the first step to the cursor"
         )  # fmt: skip
         steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)
-        inputs = inputs or forecasts.typical_inputs(table, INPUTS)
         figure = forecast_bands(table, inputs, steps, twin=twin_table, unit="scaled")
         with menu:
             shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]

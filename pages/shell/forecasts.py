@@ -1,4 +1,4 @@
-"""Forecasts of a run's probe batch, cached; the deterministic twin beside it. No widgets here."""
+"""Forecasts of a run's probe batch, cached; the deterministic twin beside it; which inputs and steps are looked at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import reading
+from pages.shell import reading, url
 from pages.shell.state import Opened
 from probes import calibration
 from probes.experiments.estimates import clustered_mean
@@ -77,6 +77,27 @@ def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
     before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
     late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
     return [before[place] for place in np.unique([0, *late])]
+
+
+def several(
+    place: Any, label: str, options: Sequence[int], key: str, default: list[int], most: int, **settings: Any
+) -> list[int]:
+    """A choice of at most `most` numbers that lives in the URL under `key`, comma-separated; the default stays out of it."""
+    asked = [item for item in (url.get(key) or "").split(",") if item]
+    kept = [int(item) for item in asked if item.isdecimal() and int(item) in options][:most]
+    if len(kept) < len(asked):
+        instead = ", ".join(map(str, kept or default)) or "the default"
+        url.unknown(label.lower(), ", ".join(asked), instead)
+        url.put(key, ",".join(map(str, kept)) or None)
+    name = f"choose_{key}"
+    st.session_state[name] = kept or default
+
+    def changed() -> None:
+        chosen = st.session_state[name]
+        url.put(key, None if chosen in ([], default) else ",".join(map(str, chosen)))
+
+    place.multiselect(label, options, key=name, max_selections=most, on_change=changed, **settings)
+    return kept or default
 
 
 def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,95 @@
+"""The page Persistence, on neurons whose slopes are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forecasting import SERIES_STRIDE, write_forecasting
+from planted import write_run
+from streamlit.testing.v1 import AppTest
+
+from probes import Run
+from probes.diagnostics import half_life
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("persistence")
+    write_forecasting(folder / "ar", phi=0.7)
+    write_forecasting(folder / "plain")
+    return folder
+
+
+def cards(app: AppTest) -> dict[str, Any]:
+    element = next(e for e in app.get("bidi_component") if e.proto.component_name == "neurons_cards")
+    return {card["label"]: card for card in json.loads(element.proto.json)["cards"]}
+
+
+def layouts(app: AppTest) -> str:
+    return "\n".join(json.dumps(json.loads(c.proto.spec)["layout"], ensure_ascii=False) for c in app.get("plotly_chart"))
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(str(e.value) for kind in (app.markdown, app.caption, app.info) for e in kind)
+
+
+def test_planted_faults_are_found_and_lead_to_their_neuron(open_page: Open, folder: Path) -> None:
+    app = open_page("persistence", folder, run="ar")
+    found = cards(app)
+    assert found["Stuck"]["value"] == "2"  # neuron 0 of both layers
+    assert found["Jittery"]["value"] == "2"
+    table = app.dataframe[0].value
+    assert table["neuron"].tolist() == [0, 1, 0, 1]
+    assert table["fault"].tolist() == ["stuck", "jittery"] * 2
+    assert "KL above its floor (nats)" in layouts(app)
+
+
+def test_the_half_life_is_in_positions_of_the_data(open_page: Open, folder: Path) -> None:
+    rows = Run(folder / "plain").at(60)
+    expected = float(half_life(rows["persistence"].median(), SERIES_STRIDE))
+    assert float(cards(open_page("persistence", folder, run="plain"))["Half-life"]["value"]) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_prior_that_does_not_look_back_has_no_faults(open_page: Open, folder: Path) -> None:
+    app = open_page("persistence", folder, run="plain")
+    assert not app.dataframe
+    assert "Stuck" not in cards(app)
+    assert "no such prior" in said(app)
+
+
+def test_a_run_without_persistence_says_why(open_page: Open, tmp_path: Path) -> None:
+    write_run(tmp_path / "rows", steps=10, neurons=4, drop=("persistence",))
+    app = open_page("persistence", tmp_path)
+    assert "needs an order in the data" in app.info[0].value
+    assert not app.get("plotly_chart")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"steps": 1},
+        {"layers": 1, "neurons": 1},
+        {"layers": 16, "neurons": 3},
+        {"neurons": 700, "steps": 4},
+        {"names": ["<b>", "$x$", "[a](b)"]},
+    ],
+    ids=lambda shape: "-".join(shape),
+)
+def test_any_shape_of_run(open_page: Open, tmp_path: Path, shape: dict[str, Any]) -> None:
+    write_run(tmp_path / "odd", **{"neurons": 6, "steps": 20, **shape})
+    app = open_page("persistence", tmp_path)
+    assert not app.error
+    assert "stride" in said(app)  # these runs do not say it
+    assert ("of 700 neurons" in said(app)) == (shape.get("neurons") == 700)
+    for chart in app.get("plotly_chart"):
+        assert chart.proto.alt
+
+
+def test_links_to_what_is_not_there_say_so(open_page: Open, folder: Path) -> None:
+    assert "layer 9" in open_page("persistence", folder, run="ar", layer="layer 9").warning[0].value.replace("\\", "")

@@ -1,0 +1,129 @@
+"""The page Uncertainty, on forecasts that are known to be calibrated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from forecasting import INPUTS, STEPS, forecasts, write_forecasting
+from planted import write_run
+from streamlit.testing.v1 import AppTest
+
+from probes import Recorder
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run and its deterministic twin."""
+    folder = tmp_path_factory.mktemp("uncertainty")
+    write_forecasting(folder / "run")
+    write_forecasting(folder / "twin", twin=True)
+    return folder
+
+
+def figures(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def figure(app: AppTest, axis_title: str) -> dict[str, Any]:
+    """The figure with an axis of this title."""
+    found = [f for f in figures(app) if any(axis_title in str(a.get("title")) for k, a in f["layout"].items() if "axis" in k)]
+    assert len(found) == 1
+    return found[0]
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(str(e.value) for kind in (app.markdown, app.caption, app.info, app.warning) for e in kind)
+
+
+def test_everything_is_there_with_titles_and_alternatives(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="run")
+    assert not app.warning
+    for chart in app.get("plotly_chart"):
+        assert chart.proto.alt
+    for title in ("t ahead", "target²", "PIT", "coverage", "posterior sd (prior sd)"):
+        assert any(title in json.dumps(f["layout"], ensure_ascii=False) for f in figures(app)), title
+
+
+def test_forecasts_are_those_of_the_chosen_inputs_and_steps(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="run", inputs="7,2", steps="4,60")
+    drawn = figure(app, "t ahead")
+    assert [a["text"] for a in drawn["layout"]["annotations"]] == ["step 4", "step 60"]
+    means = [trace for trace in drawn["data"] if trace.get("name") == "mean"]
+    assert len(means) == 4
+    table = forecasts(4, 0.25)
+    expected = table[table["input"] == 7]["mean"]
+    np.testing.assert_allclose(_values(means[0]["y"]), expected, rtol=1e-5)
+
+
+def _values(y: Any) -> np.ndarray:
+    import base64
+
+    return np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.asarray(y)
+
+
+def test_the_first_choice_runs_from_calm_to_uncertain(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="run")
+    chosen = app.multiselect(key="choose_inputs").value
+    assert chosen == [0, 6, INPUTS - 1]  # the widths grow with the input's number
+    app.multiselect(key="choose_inputs").set_value([3]).run()
+    assert app.query_params["inputs"] in ("3", ["3"])
+
+
+def test_the_twin_stands_beside_the_run_until_it_is_switched_off(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="run")
+    assert any(trace.get("name") == "twin, mean" for trace in figure(app, "t ahead")["data"])
+    table = app.dataframe[0].value
+    assert table.index.tolist() == ["this run", "twin", "last value"]
+    assert table["CRPS"].tolist() == [0.4, 0.4, 0.7]
+    app.sidebar.toggle(key="beside").set_value(False).run()
+    assert not any("twin" in str(trace.get("name")) for f in figures(app) for trace in f["data"])
+
+
+def test_a_twin_shows_its_forecasts_and_says_that_it_has_no_neurons(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="twin")
+    assert "holds no distributions" in app.info[-1].value
+    assert any("t ahead" in json.dumps(f["layout"], ensure_ascii=False) for f in figures(app))
+
+
+def test_a_link_to_inputs_that_are_not_there_says_so(open_page: Open, folder: Path) -> None:
+    app = open_page("uncertainty", folder, run="run", inputs="7,999,x", steps="5")
+    assert len(app.warning) == 2
+    assert app.multiselect(key="choose_inputs").value == [7]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"steps": 1},
+        {"layers": 1, "neurons": 1},
+        {"layers": 16, "neurons": 3},
+        {"broken_at": 3},
+        {"names": ["<b>", "$x$", "[a](b)"]},
+    ],
+    ids=lambda shape: "-".join(shape),
+)
+def test_a_run_without_forecasts_shows_its_neurons_and_says_why(open_page: Open, tmp_path: Path, shape: dict[str, Any]) -> None:
+    write_run(tmp_path / "odd", **{"neurons": 6, "steps": 20, **shape})
+    app = open_page("uncertainty", tmp_path)
+    assert "probe batch" in app.info[0].value
+    assert any("entropy (nats)" in json.dumps(f["layout"], ensure_ascii=False) for f in figures(app))
+
+
+def test_a_run_of_scores_alone(open_page: Open, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "scores", [{"name": "layer 1", "neurons": 4}]) as recorder:
+        recorder.scalar(3, "accuracy", 0.5, split="validation")
+    app = open_page("uncertainty", tmp_path)
+    assert len(figures(app)) == 1
+    assert "no distributions" in said(app)
+
+
+def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:
+    drawn = figure(open_page("uncertainty", folder, run="run", step="20"), "t ahead")
+    assert [a["text"] for a in drawn["layout"]["annotations"]] == [f"step {s}" for s in STEPS if s <= 20]
