@@ -14,6 +14,8 @@ OPEN = ("overview", "replay", "layers")
 BESIDE = ("replay", "neurons", "uncertainty")
 """Pages that show one run, and those that show a second one beside it."""
 
+_SAID = "_notes_said"  # session: how saving went, said once
+
 
 def one(entry: reading.Entry, tags: list[str]) -> None:
     """A single run. `tags` are those in use, to choose from."""
@@ -47,24 +49,30 @@ def _open_in(entries: list[reading.Entry]) -> None:
 def edit(entry: reading.Entry, tags: list[str]) -> None:
     """Tags and notes of a run, saved beside its log."""
     kept = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
+    keys = f"tags of {entry.name}", f"note of {entry.name}"
     with st.form(f"notes of {entry.name}", border=False):
-        new_tags = st.multiselect(
+        st.multiselect(
             "Tags", sorted({*tags, *kept.tags}), default=list(kept.tags), accept_new_options=True, placeholder="Type a tag",
-            max_selections=notes.TAGS,
+            max_selections=notes.TAGS, key=keys[0],
         )  # fmt: skip
-        new_text = st.text_area(
-            "Notes", kept.text, height=94, max_chars=notes.NOTE_CHARACTERS, placeholder="What was tried, and seen"
+        st.text_area(
+            "Notes", kept.text, height=94, max_chars=notes.NOTE_CHARACTERS, placeholder="What was tried, and seen", key=keys[1]
         )
-        saved = st.form_submit_button("Save")
-    if not saved:
-        return
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.form_submit_button("Save", on_click=_save, args=(entry, *keys))
+            said = st.session_state.pop(_SAID, None)
+            if said:
+                st.markdown(said, width="content")
+
+
+def _save(entry: reading.Entry, tags: str, text: str) -> None:
+    """Write what the form holds, before the page reads the notes again."""
     try:
-        notes.write(entry.path, new_tags, new_text)
+        notes.write(entry.path, st.session_state[tags], st.session_state[text])
     except (notes.RunError, OSError) as error:
-        st.error(f"Not saved: {url.plain(error)}.")
-        return
-    st.toast(f"Saved tags and notes of {url.plain(entry.name)}.")
-    st.rerun()
+        st.session_state[_SAID] = f":red[Not saved: {url.plain(error)}.]"
+    else:
+        st.session_state[_SAID] = ":green[:material/check: Saved]"
 
 
 def _settings(entry: reading.Entry) -> None:

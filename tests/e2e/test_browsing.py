@@ -52,7 +52,7 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.keyboard.press("Enter")
     page.get_by_label("Notes").fill("<script>alert(1)</script>")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved tags and notes").wait_for()
+    page.get_by_text("Saved").wait_for()
     assert json.loads((folder / "seed1" / "notes.json").read_text()) == {"tags": ["keep"], "notes": "<script>alert(1)</script>"}
 
     tick(page, 1)
@@ -60,8 +60,9 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.get_by_label("Find runs", exact=True).fill("seed=1")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("find=seed"))
+    expect(page.get_by_text("What differs")).to_be_hidden(timeout=WAIT_MS)
     tick(page, 0)
-    page.get_by_role("main").get_by_role("link", name="Overview").click()
+    page.get_by_test_id("stPageLink").get_by_text("Overview").click()
     page.wait_for_url(re.compile(r"/overview\?.*run=seed1"))
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", "60", timeout=WAIT_MS)
     page.get_by_text("Transitions").wait_for()

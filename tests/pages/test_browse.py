@@ -144,7 +144,8 @@ def test_notes_that_cannot_be_written_say_so(open_page: Open, tmp_path: Path, mo
 
     monkeypatch.setattr(notes, "write_atomic", full)
     app.button[0].click().run()
-    assert "No space left" in app.error[0].value
+    assert "Not saved" in words(app)
+    assert "No space left" in words(app)
     assert not (tmp_path / "mine" / "notes.json").exists()
 
 
