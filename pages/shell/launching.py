@@ -6,6 +6,7 @@ folders of runs, everything else is a number or one of the names below. One expe
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,52 +102,62 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[tuple[str, str], Child] = {}
+        self._running: dict[tuple[str, str], Child] = {}
+        self._ended: dict[tuple[str, str], tuple[int, Standing]] = {}
 
     def running(self) -> list[tuple[str, str]]:
         """(run, experiment) of what has not ended."""
         with self._lock:
-            return [key for key, child in self._found.items() if child.process.poll() is None]
+            self._settle()
+            return list(self._running)
 
     def start(self, run: Path, name: str, arguments: Sequence[str]) -> bool:
         """Start a command for an experiment; False if one is running already."""
         with self._lock:
-            if any(child.process.poll() is None for child in self._found.values()):
+            self._settle()
+            if self._running:
                 return False
-            said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+            said = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
             quiet = subprocess.DEVNULL
             process = subprocess.Popen(
                 list(arguments), cwd=options.ROOT, stdin=quiet, stdout=quiet, stderr=said, start_new_session=True
             )
-            self._found[str(run), name] = Child(process, said)
+            self._running[str(run), name] = Child(process, said)
             return True
 
     def cancel(self, run: Path, name: str) -> None:
         """Ask an experiment of this server to stop; it does at its next sign of progress."""
         with self._lock:
-            child = self._found.get((str(run), name))
-            if child is not None and child.process.poll() is None:
+            self._settle()
+            child = self._running.get((str(run), name))
+            if child is not None:
                 child.process.terminate()
 
     def standing(self, run: Path, name: str) -> Standing:
         """How an experiment stands: by its process if it is this server's, else by what it notes beside its result."""
         noted = store.progress_of(run, name)
         with self._lock:
-            child = self._found.get((str(run), name))
-        if child is None:
-            if noted is not None and noted.status == "running":
-                return Standing("running", noted.share, f"started elsewhere, process {noted.pid}", False)
-            words = "" if noted is None or noted.status in ("finished", "cancelled") else f"{noted.status}: {noted.message}"
-            return Standing("none", 0.0, words, False)
-        status = child.process.poll()
-        if status is None:
+            self._settle()
+            child, ended = self._running.get((str(run), name)), self._ended.get((str(run), name))
+        if child is not None:
             mine = noted is not None and noted.pid == child.process.pid
             return Standing("running", noted.share if noted is not None and mine else 0.0, "" if mine else "starting", True)
-        if status == 0:
-            return Standing("ended", 1.0, "", True)
-        if status in (CANCELLED, -15):  # SIGTERM before it listened
-            return Standing("ended", 0.0, "Cancelled; nothing was stored.", True)
-        return Standing("ended", 0.0, f"It ended with status {status}: {_last_line(child.said)}", True)
+        if ended is not None and (noted is None or noted.status != "running" or noted.pid == ended[0]):
+            return ended[1]  # one that was killed could not take back that it runs
+        if noted is not None and noted.status == "running":
+            return Standing("running", noted.share, f"started elsewhere, process {noted.pid}", False)
+        words = "" if noted is None or noted.status in ("finished", "cancelled") else f"{noted.status}: {noted.message}"
+        return Standing("none", 0.0, words, False)
+
+    def _settle(self) -> None:
+        """Take note of what has ended, and of what it said last."""
+        for key, child in list(self._running.items()):
+            status = child.process.poll()
+            if status is not None:
+                del self._running[key]
+                with child.said:
+                    standing = Standing("ended", float(status == 0), _verdict(status, child.said), True)
+                self._ended[key] = child.process.pid, standing
 
 
 @st.cache_resource(show_spinner=False)
@@ -181,7 +192,12 @@ def can_start(run: Path, config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _last_line(said: IO[bytes]) -> str:
+def _verdict(status: int, said: IO[bytes]) -> str:
+    """What an exit status means; nothing if all went well."""
+    if status == 0:
+        return ""
+    if status in (CANCELLED, -signal.SIGTERM):  # the latter: before it listened
+        return "Cancelled; nothing was stored."
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:LINE] if lines else "it said nothing"
+    return f"It ended with status {status}: {lines[-1][:LINE] if lines else 'it said nothing'}"
