@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from pages.shell import components, reading, state, url, views
+from pages.shell import components, downloads, reading, state, url, views
 from probes.figures import depth_profile, frames, layer_bands
+from probes.figures.layer_bands import quantiles
 from probes.schema import STATISTICS
 
 HEAT_COLUMNS = 800  # of the image: about one a pixel
@@ -37,9 +41,11 @@ layer = opened.names.index(layer_name)
 summary = reading.summary(opened.stamp, opened.run)
 
 with st.container(border=True):
-    st.markdown("**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons")
     present = [name for name in DEPTH if name in offered]
     figure = depth_profile(summary, present, opened.names, step)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons", width="stretch")
+        downloads.beside(figure, summary[summary["step"] == step], f"{opened.entry.name} depth")
     st.plotly_chart(figure, key="depth", width="stretch", alt=figure.layout.meta["alt"], config={"displayModeBar": False})
 
 with st.container(border=True):
@@ -47,10 +53,12 @@ with st.container(border=True):
     if len(shown) > PANELS:
         shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
     left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
-    with st.container(gap="xsmall"):
-        st.markdown(f"**{entry.label} over steps** · median and bands over each layer's neurons")
-        st.caption(f"{entry.meaning} {entry.caveat}{left_out}")
     figure = layer_bands(summary, statistic, opened.names, step=step, axis=axis, scale=scale, shown=shown)
+    with st.container(gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{entry.label} over steps** · median and bands over each layer's neurons", width="stretch")
+            downloads.beside(figure, partial(quantiles, summary, statistic), f"{opened.entry.name} {statistic} over steps")
+        st.caption(f"{entry.meaning} {entry.caveat}{left_out}")
     st.plotly_chart(figure, key="bands", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
@@ -65,6 +73,11 @@ def order_of(values: np.ndarray) -> np.ndarray:
         name, sign = ("kl", 1) if sort.startswith("KL") else ("regime", -1)
         key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
     return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
+
+
+def as_rows(values: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
+    """The map to take away: one row a neuron, one column a step (the first of those that a column stands for)."""
+    return pd.DataFrame(values, columns=[f"step {edge}" for edge in edges[:-1]]).rename_axis("neuron").reset_index()
 
 
 def selected() -> None:
@@ -82,7 +95,12 @@ def exact(neuron: int) -> None:
     if len(row):
         value = float(row[source].iloc[0])
         value = 1 - value if statistic == "contraction" else value
-        st.markdown(f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{views.number(value, 5)}** {entry.unit}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            said = f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{views.number(value, 5)}** {entry.unit}"
+            st.markdown(said, width="content")
+            label = "Unpin it" if (layer, neuron) in state.pinned(opened) else "Pin it"
+            st.button(label, icon=":material/keep:", key="pin_chosen", on_click=url.toggle_pin, args=(layer, neuron))
+            st.page_link("pages/neurons.py", label="Look closer", icon=":material/scatter_plot:")
 
 
 with st.container(border=True):
@@ -92,7 +110,9 @@ with st.container(border=True):
     together = len(opened.run.steps) / values.shape[1]
     reduced = f" A column is the mean of about {together:.0f} recorded steps." if together > 1 else ""
     with st.container(gap="xsmall"):
-        st.markdown(f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron", width="stretch")
+            downloads.beside(None, partial(as_rows, values, edges), f"{opened.entry.name} {statistic} of {layer_name}")
         st.caption(f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{reduced} Click for the exact number.")
     neuron = state.chosen_neuron(opened)
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []

@@ -7,16 +7,15 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.shell import downloads, kin, portraits, search, state, tray, url
-from probes import portrait
+from pages.shell import downloads, kin, portraits, search, state, stories, tray, url
 from probes.figures.densities import densities
 from probes.figures.energy import energy
 from probes.figures.fans import fans
+from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts
 from probes.figures.memory import memory
-from probes.figures.panels import across
 from probes.figures.together import together
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import FORCES, STATISTICS
 
 state.guard()
 opened = state.pick_run()
@@ -43,40 +42,6 @@ courses = portraits.courses(shown, span)
 names = portraits.labels(shown)
 
 
-def stories() -> None:
-    """One box a neuron: its regime, the rule with its values, when it contracted."""
-    in_row = across(len(shown))
-    for row in range(0, len(shown), in_row):
-        columns = st.columns(in_row, gap="small")
-        for column, place in zip(columns, range(row, min(row + in_row, len(shown))), strict=False):
-            with column, st.container(border=True, gap="xsmall", height="stretch"):
-                story(place)
-
-
-def story(place: int) -> None:
-    neuron, color = shown[place], courses[place].color
-    at, values = portraits.now(neuron, step)
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
-        swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
-        st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
-        st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
-        pin = neuron.pin in url.pins()
-        st.button(
-            "", icon=":material/close:" if pin else ":material/keep:", key=f"toggle_{place}", type="tertiary",
-            help=f"{'Unpin' if pin else 'Pin'} {neuron.name}", on_click=url.toggle_pin, args=(*neuron.pin[1:], neuron.pin.run),
-        )  # fmt: skip
-    st.caption(f"{url.plain(neuron.run_name)} · step {at:,}")
-    if values is None:
-        st.caption(f"Its layer was not recorded at step {at:,}.")
-        return
-    regime = REGIMES[int(values["regime"])]
-    rule = portrait.rule(values, courses[place].latent_dim)
-    history = portrait.contracted(portraits.whole(neuron))
-    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(rule)}. {url.plain(history)}]")
-    if regime.code:
-        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
-
-
 def card(title: str, figure, key: str, statistics: tuple[str, ...]) -> None:
     """A figure in its frame, with its data to take away."""
     with st.container(border=True):
@@ -86,7 +51,7 @@ def card(title: str, figure, key: str, statistics: tuple[str, ...]) -> None:
         st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
-stories()
+stories.show(shown, step)
 if len({neuron.pin.run for neuron in shown}) > 1:
     st.caption(
         "These are neurons of several runs. A number names another neuron in each run: 17 of one seed is not 17 of another. "
@@ -123,6 +88,22 @@ with st.container(border=True):
     st.caption(portraits.say_moments(before, after))
     st.plotly_chart(figure, key="densities", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
+
+def forces_card() -> None:
+    """Who pulls, at the last stored probe step up to the cursor; only where a run has it."""
+    pulled = portraits.forces(shown, step)
+    if pulled.empty:
+        return
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown("**Who pulls** · force of each term of the loss on the neuron", width="stretch")
+            entry = st.selectbox("Force", FORCES, format_func=lambda name: STATISTICS[name].label, key="force", width=260)
+            figure = force_balance(pulled, names, str(entry))
+            downloads.beside(figure, pulled, "neurons forces")
+        st.caption(f"{STATISTICS[str(entry)].meaning} {STATISTICS[str(entry)].caveat} Stored at {portraits.force_steps(pulled)}.")
+        st.plotly_chart(figure, key="forces", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+
+
 with st.container(border=True):
     offered = [name for name in STATISTICS if name in has and np.isfinite(courses[0].values(name)).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -135,4 +116,5 @@ with st.container(border=True):
         downloads.beside(figure, partial(portraits.table, courses, (statistic,)), f"neurons {statistic}")
     st.plotly_chart(figure, key="together", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
+forces_card()
 kin.section(shown, step)

@@ -15,6 +15,7 @@ from pages.shell.url import Pin
 from probes.figures import frames, style
 from probes.figures.densities import Moment
 from probes.figures.panels import Course
+from probes.schema import FORCES
 
 POINTS = 150  # of a course, at least: a long run is drawn from the coarsest level of the log that gives so many
 GHOST_POINTS = 400  # of a layer's median; more would not be seen behind a course
@@ -43,9 +44,10 @@ def preview(opened: Opened, step: int) -> list[Pinned]:
 
 
 def labels(shown: Sequence[Pinned]) -> list[str]:
-    """Names for panels: without the run where all are of one."""
+    """Names for panels, all different: without the run where all are of one."""
     one = len({neuron.pin.run for neuron in shown}) == 1
-    return [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
 
 
 def colors(count: int) -> list[str]:
@@ -65,7 +67,7 @@ def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
         summary = reading.summary(opened.stamp, opened.run)
         ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
         ghost = ghost.iloc[frames.spaced(len(ghost), GHOST_POINTS, log=False)]
-        found.append(Course(name, rows, ghost, events(neuron, span), color, int(opened.layers[layer].get("latent_dim", 1))))
+        found.append(Course(name, rows, ghost, events(neuron, span), color, neuron.latent_dim))
     return found
 
 
@@ -170,3 +172,23 @@ def say_moments(before: Sequence[Moment], after: Sequence[Moment]) -> str:
 def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
     steps = sorted({m.probe_step if probe else m.step for m in moments} - {None}, key=lambda step: step or 0)
     return " / ".join(f"{step:,}" for step in steps)
+
+
+def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
+    """Forces on the shown neurons at the last stored step up to the cursor (else the first): name, step, term, forces.
+
+    Empty if no run stores them.
+    """
+    parts = []
+    for neuron, name in zip(shown, labels(shown), strict=True):
+        table = reading.forces(neuron.opened.stamp, neuron.opened.run)
+        rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
+        if len(rows):
+            at = reading.recorded_step(np.unique(rows["step"].to_numpy()), step)
+            parts.append(rows[rows["step"] == at].assign(name=name)[["name", "step", "term", *FORCES]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def force_steps(pulled: pd.DataFrame) -> str:
+    """The steps that forces are shown of, in words."""
+    return f"step {' / '.join(f'{step:,}' for step in sorted(pulled['step'].unique()))}"

@@ -120,6 +120,12 @@ def events(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def forces(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """How the terms of the loss pull at every neuron, at all stored steps; empty if the run has none."""
+    return _run.forces()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def probe_steps(stamp: Stamp, _run: Any) -> np.ndarray:
     """The steps at which the posteriors of the probe batch were stored; empty if the run has none."""
     return _run.probe_steps()

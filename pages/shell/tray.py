@@ -14,7 +14,7 @@ from pages.shell.url import Pin
 PLOTTED = 8
 """Neurons that figures draw side by side; more may be pinned."""
 
-LONGEST_RUN = 14  # characters of a run's name in the tray; a sidebar shows no more
+LONGEST_RUN = 18  # characters of a run's name in the tray and over panels; they show no more
 _KEY = "tray"
 
 
@@ -35,9 +35,13 @@ class Pinned:
         return f"{self.pin.run}:{self.layer_name}:{self.pin.neuron}"
 
     @property
+    def latent_dim(self) -> int:
+        return int(self.opened.layers[self.pin.layer].get("latent_dim", 1))
+
+    @property
     def run_name(self) -> str:
-        """The run's name without its folder, with its middle left out if it is long."""
-        run = self.pin.run.rpartition("/")[2]
+        """The run's name, with its middle left out if it is long."""
+        run = self.pin.run
         return run if len(run) <= LONGEST_RUN else f"{run[: LONGEST_RUN // 2]}…{run[-LONGEST_RUN // 2 + 1 :]}"
 
     def short(self, shown: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from probes import Recorder
 from probes.diagnostics import information, mismatch
+from probes.schema import FORCES
 
 INPUTS, NEURONS, STEPS = 12, 5, 40
 PROBED = (1, 10, 40)
@@ -32,6 +33,10 @@ def write_probed(folder: Path, *, seed: int = 0, steps: int = STEPS, inputs_seed
             recorder.record_block(time, layer, _statistics(sigma, gain, mix))
             for step in (step for step in PROBED if step <= steps):
                 recorder.probe(step, layer, gain[step - 1] * mix, np.broadcast_to(sigma[step - 1], mix.shape))
+        for layer, step in ((layer, step) for layer in range(2) for step in PROBED if step <= steps):
+            for place, term in enumerate(("nll", "kl", "band", "total")):
+                strength = np.zeros(NEURONS) if term == "band" else np.arange(NEURONS) + place + step
+                recorder.forces(step, layer, term, **dict.fromkeys(FORCES, strength))
         recorder.event(5, "homeostat", layer=0, neuron=2, value=1.1, text="louder")
         recorder.event(6, "projection", layer=1, neuron=None, value=0.9, text="whole layer")
         frame = pd.DataFrame({"input": np.arange(INPUTS), "horizon": 0, "y": common, "mean": 0.0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> N
 def test_every_figure_says_what_it_is_and_has_units(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2")
     wanted = ["z (prior sd)", "KL (nats)", "Mean energy (prior sd²)", "Persistence φ̂", "density (1 / prior sd)", "KL weight"]
+    wanted.append("Force on the mean (nats per prior sd)")
     assert [figure["layout"]["yaxis"]["title"]["text"] for figure in figures(app)] == wanted
     for chart, figure in zip(app.get("plotly_chart"), figures(app), strict=True):
         assert figure["layout"]["xaxis"]["title"]["text"]
@@ -146,6 +148,14 @@ def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
     assert app.sidebar.slider(key="choose_span").value == (10, 20)
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
     assert len(app.warning) == 2
+
+
+def test_forces_are_those_of_the_last_stored_step(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", pin="one:0:3,two:1:1", step="25")
+    bars = {trace["name"]: trace for trace in figures(app)[-1]["data"]}
+    assert list(bars) == ["nll", "kl", "total"]
+    assert [float(y) for y in np.frombuffer(base64.b64decode(bars["kl"]["y"]["bdata"]), np.float32)] == [14.0, 12.0]
+    assert "Stored at step 10." in texts(app)
 
 
 def test_neighbours_follow_the_same_feature(open_page: Open, two: Path) -> None:

@@ -12,6 +12,7 @@ from probes import Run, diagnostics, portrait, posteriors
 from probes.figures.densities import Moment, densities, filled
 from probes.figures.energy import energy
 from probes.figures.fans import fans
+from probes.figures.force_balance import force_balance
 from probes.figures.frames import Frames, aligned, probe_frames, timeline
 from probes.figures.kl_parts import kl_parts, parts
 from probes.figures.memory import memory
@@ -137,6 +138,15 @@ def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
     np.testing.assert_allclose(traces(figure, "at the cursor, aggregate")[0].y, wide, atol=1e-6)
     np.testing.assert_allclose(filled(z, start), stats.norm.pdf(z), atol=1e-12)
     assert np.trapezoid(traces(figure, "at the cursor")[0].y, z) == pytest.approx(1, abs=0.01)
+
+
+def test_forces_stand_in_the_order_of_the_terms() -> None:
+    rows = pd.DataFrame(
+        {"name": ["a", "b"] * 3, "term": ["total"] * 2 + ["own"] * 2 + ["nll"] * 2, "pull_mu": [1, 2, 3, 4, 5, -6.0]}
+    )
+    figure = force_balance(rows, ["b", "a"], "pull_mu")
+    assert [bar.name for bar in figure.data] == ["nll", "total", "own"]
+    assert figure.data[0].y.tolist() == [-6, 5]
 
 
 def test_a_broken_moment_is_left_out() -> None:
