@@ -69,6 +69,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
 
+ROUNDED = ("probe", "forces")
+"""Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as they are."""
+
 LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
 """Keys of `layers/`; the summaries stand beside them."""
 

@@ -146,6 +146,8 @@ class Writer:
     def _write_rows(self, name: str, table: pa.Table) -> None:
         first = self._next_rows.get(name, 0)
         part = Part(first, first + table.num_rows - 1)
+        if self._precision == "10bit" and name in rows.ROUNDED:
+            table = rows.rounded(table)
         rows.write_rows(self.folder / name / part.name, table, self._precision)
         self._next_rows[name] = part.last + 1
         self._shelf(name).add(part, table.num_rows)

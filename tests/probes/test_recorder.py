@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
 
 import probes
-from probes import parts
+from probes import folding, parts
 from probes.blocks import round_mantissa
 from probes.recorder import Recorder, RecorderError
 from probes.schema import FORCES
@@ -68,6 +68,22 @@ def test_blocks_have_the_layout_of_the_format(tmp_path):
         assert column.compression == "LZ4"
     table = pq.read_table(full).to_pandas()
     assert table[["layer", "neuron", "step"]].equals(table[["layer", "neuron", "step"]].sort_values(["layer", "neuron", "step"]))
+
+
+def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path, monkeypatch):
+    for name, kept in (("kept", folding.KEPT_BYTES), ("not", 0)):
+        monkeypatch.setattr(folding, "KEPT_BYTES", kept)
+        truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
+        rng = np.random.default_rng(0)
+        with Recorder(tmp_path / name, truth.layers, flush_steps=1000) as recorder:
+            for start in range(0, 540, 9):  # 28 parts a block: 16 of them are folded early
+                fill(recorder, truth, list(range(start, start + 9)), rng)
+                recorder.flush()
+        assert_same(probes.Run(tmp_path / name), truth)
+    files = sorted(path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").glob("[nlp]*/**/*.parquet"))
+    assert len(files) == 3 + 1 + 2 * 1
+    for file in files:
+        assert (tmp_path / "kept" / file).read_bytes() == (tmp_path / "not" / file).read_bytes(), file
 
 
 def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
@@ -386,6 +402,18 @@ def test_plain_rows(tmp_path):
     assert run.evaluation()["kl"].tolist() == [2, 2, 2]
     assert run.predictions()["y"].tolist() == [0.1, 0.2]
     assert run.manifest["scores"]["train/nll"] == {"step": 0, "value": None}
+
+
+def test_many_numbers_are_rounded_with_ten_bits_and_targets_are_not(tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2}], precision="10bit") as recorder:
+        recorder.probe(0, "a", numbers, np.abs(numbers))
+        recorder.predictions(0, pd.DataFrame({"input": np.arange(5), "y": numbers[:, 0]}))
+    run = probes.Run(tmp_path / "run")
+    kept = run.probe(0)["mu"].to_numpy().reshape(2, 5).T
+    np.testing.assert_array_equal(kept, round_mantissa(numbers))
+    assert not np.array_equal(kept, numbers)
+    np.testing.assert_array_equal(run.predictions()["y"], numbers[:, 0])
 
 
 def test_resume_sets_aside_what_lies_after_its_step(tmp_path):
