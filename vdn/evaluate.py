@@ -185,8 +185,12 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
 
 def new_pool(task: Task) -> Moments:
     """An empty pool of one layer's statistics for batches of `task`."""
-    n_series = task.values.shape[0] if isinstance(task, ForecastTask) else 1
-    return Moments(n_series=n_series, sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+    return Moments(n_series=series_of(task), sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+
+
+def series_of(task: Task) -> int:
+    """How many series the examples of `task` come from; rows count as one."""
+    return task.values.shape[0] if isinstance(task, ForecastTask) else 1
 
 
 def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from probes import Recorder, Run
 from probes.moments import derive
+from probes.persistence import Pairs
 from vdn.config import Config, ConfigError, from_dict
-from vdn.data import load
-from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores
+from vdn.data import Batch, load
+from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores, series_of
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
 
@@ -88,16 +89,26 @@ class Watcher:
         self._scalars.append((step, self.trainer.order.epoch(step), done.scalars))
         if done.output.posteriors:
             self._steps.append(step)
-            self._statistics.append([self._observe(layer, done) for layer in range(len(done.output.posteriors))])
+            shared = self._of_input(done.batch)
+            self._statistics.append([self._observe(layer, done, shared) for layer in range(len(done.output.posteriors))])
             if len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
 
-    def _observe(self, layer: int, done: Step) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _of_input(self, batch: Batch) -> dict[str, Tensor]:
+        """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no predecessors."""
+        if batch.series is None:
+            return {}
+        half = len(batch.x) // 2
+        now, before = batch.x[:half, None], batch.x[half:, None]  # (P, 1, F): slopes are pooled over the last dimension
+        slope = Pairs(series_of(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
+        return {"input_persistence": slope.expand(self.trainer.config.neurons)}
+
+    def _observe(self, layer: int, done: Step, shared: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Sums that the statistics are derived from, and columns that are statistics already."""
         pool = new_pool(self.trainer.task)
         posterior = done.output.posteriors[layer]
         observe(pool, posterior, done.batch)
-        further = dict(done.columns[layer])
+        further = dict(done.columns[layer]) | shared
         if done.output.explained:
             further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
         return pool.sums(), further

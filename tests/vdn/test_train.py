@@ -137,6 +137,22 @@ def test_control_laws_leave_their_marks(tmp_path, small):
     np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"] + neurons["past"], atol=1e-4)
 
 
+def test_the_input_has_a_slope_of_its_own_beside_the_neurons(tmp_path, small):
+    """Windows at t on windows at t - stride, each series' own mean removed feature by feature, in numpy."""
+    settings = resolve(from_dict({**small, "steps": 1}))
+    trainer = Trainer(settings, load(settings))
+    batch = trainer.task.batch("train", trainer.order.examples(0), True)
+    now, before = (half.double() for half in batch.x.chunk(2))
+    xy = xx = 0.0
+    for series in batch.series.unique():
+        mine = batch.series == series
+        x, y = (value[mine] - value[mine].mean(0) for value in (before, now))
+        xy, xx = xy + (x * y).sum().item(), xx + (x * x).sum().item()
+    run(tmp_path / "run", {**small, "steps": 1})
+    recorded = rows(tmp_path / "run", "neurons")["input_persistence"]
+    np.testing.assert_allclose(recorded, xy / xx, rtol=1e-4)
+
+
 def test_chosen_steps_are_recorded(tmp_path, small):
     run(tmp_path / "run", {**small, "record_every": 10, "record_start": 5})
     assert list(probes.Run(tmp_path / "run").steps) == sorted(geometric_steps(5, 24) | {0, 10, 20, 23})
