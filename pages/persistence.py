@@ -106,8 +106,8 @@ left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
     values = memory.half_lives(mine, stride)
     outside = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
-    caption = f"of {url.plain(layer_name)}{'' if known else ', stride taken as 1: it is not in the config'}"
-    caption += f"; {outside[0]} without end, {outside[1]} undefined or 0" if any(outside) else ""
+    caption = f"of {url.plain(layer_name)}{'' if known else '; no stride in the config: 1'}"
+    caption += f"; {outside[0]} endless, {outside[1]} undefined or 0" if any(outside) else ""
     marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
     figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
     frame = mine[["layer", "neuron", "persistence"]].assign(half_life=values)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import components, downloads, forecasts, reading, state, url, views
+from pages.shell import components, downloads, forecasts, reading, state, url
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
@@ -58,47 +58,6 @@ def card(title: str, caption: str, figure, key: str, frame: pd.DataFrame | Calla
         st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
-def numbers(parts: pd.DataFrame) -> None:
-    """The probe batch at the cursor, each number with its course so far."""
-    now = parts[parts["step"] == at].iloc[0]
-    variance = parts["latent"] + parts["observation"]
-    ratio = parts["error"] / variance
-    series = (
-        ("Predictive sd", parts["sd"], "", "mean of probe batch", "Root of the sum of both parts of the variance"),
-        (
-            "Latent share",
-            100 * parts["latent"] / variance,
-            "%",
-            "of the variance",
-            "From drawing neurons; the rest is observation",
-        ),
-        ("Error / variance", ratio, "", "1 is calibrated", "Squared error over predictive variance: above 1 is overconfident"),
-    )
-    place = parts.index.get_loc(now.name)
-    items = [
-        {"label": label, "value": views.number(values.iloc[place]), "unit": unit, "note": note, "help": words,
-         "spark": views.spark(values.to_numpy(float))}
-        for label, values, unit, note, words in series
-    ]  # fmt: skip
-    components.cards([*items, *score_items()], key="uncertainty_cards")
-
-
-def score_items() -> list[dict]:
-    """Coverage of the validation split at the cursor."""
-    items = []
-    for level in (50, 80, 95):
-        part = validation[(validation["name"] == f"coverage_{level}")].sort_values("step")
-        so_far = part.loc[part["step"] <= step, "value"]
-        if len(so_far):
-            value = 100 * part["value"].to_numpy(float)
-            note = "of the validation split"
-            items.append(
-                {"label": f"In the {level} % band", "value": views.number(100 * so_far.iloc[-1]), "unit": "%", "note": note,
-                 "help": "Share of what came that lay in the central band", "spark": views.spark(value)}
-            )  # fmt: skip
-    return items
-
-
 def single_forecasts() -> None:
     """Three windows at up to four steps."""
     known = np.unique(table["input"].to_numpy(np.int64)).tolist()
@@ -127,7 +86,7 @@ def single_forecasts() -> None:
 if len(taken):
     found = forecasts.calibrated(opened.stamp, table)
     twin_parts = forecasts.calibrated(stamp, twin_table).parts if twin_table is not None and len(twin_table) else None
-    numbers(found.parts)
+    components.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts()
     wide, narrow, last = st.columns([1.7, 1, 1.2], gap="small")
     with wide:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import reading, url
+from pages.shell import reading, url, views
 from pages.shell.state import Opened
 from probes import calibration
 from probes.experiments.estimates import clustered_mean
+from probes.figures.predictive_scores import COVERAGE
 from probes.run_groups import twin_of
 
 RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
@@ -77,6 +78,37 @@ def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
     before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
     late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
     return [before[place] for place in np.unique([0, *late])]
+
+
+def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:
+    """The probe batch at its step `at`, then coverage of the validation split at `step`, each with its course."""
+    variance = parts["latent"] + parts["observation"]
+    numbers = (
+        ("Predictive sd", parts["sd"], "", "mean of probe batch", "Root of the sum of both parts of the variance"),
+        (
+            "Latent share",
+            100 * parts["latent"] / variance,
+            "%",
+            "of the variance",
+            "From drawing neurons; the rest: observation",
+        ),
+        ("Error / variance", parts["error"] / variance, "", "1 is calibrated", "Squared error; above 1 is overconfident"),
+    )
+    place = int(np.flatnonzero(parts["step"] == at)[0])
+    items = [_card(label, values.to_numpy(float), place, unit, note, words) for label, values, unit, note, words in numbers]
+    for level in COVERAGE:
+        part = validation[validation["name"] == f"coverage_{level}"].sort_values("step")
+        seen = int((part["step"] <= step).sum())
+        if seen:
+            words = "Share of what came that lay in the central band"
+            values = 100 * part["value"].to_numpy(float)
+            items.append(_card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", words))
+    return items
+
+
+def _card(label: str, values: np.ndarray, place: int, unit: str, note: str, words: str) -> dict[str, Any]:
+    shown = {"label": label, "value": views.number(values[place]), "unit": unit, "note": note, "help": words}
+    return {**shown, "spark": views.spark(values)}
 
 
 def several(

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from probes.figures import style
 
-COVERAGE = {50: style.OKABE_ITO[4], 80: style.OKABE_ITO[0], 95: style.OKABE_ITO[3]}
+COVERAGE = {50: style.OKABE_ITO[4], 80: style.OKABE_ITO[2], 95: style.OKABE_ITO[3]}
 """Levels in per cent -> line colour."""
 PANELS = (
     ("NLL (nats per prediction)", ("nll_joint", "nll")),
@@ -40,7 +40,7 @@ def predictive_scores(
     Empty panels are left out; of nothing the figure is empty.
     """
     panels = drawn_scores(scalars)
-    figure = make_subplots(1, max(len(panels), 1), horizontal_spacing=0.07)
+    figure = make_subplots(1, max(len(panels), 1), horizontal_spacing=0.09)
     for column, (title, names) in enumerate(panels, start=1):
         for name in names:
             level = int(name.removeprefix("coverage_")) if title == "coverage" else None

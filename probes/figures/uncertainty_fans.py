@@ -31,10 +31,10 @@ def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
     table = quantiles(summary, "variance")
     variance = table[list(_QUANTILES)].astype(float)
     variance = variance.where(variance > 0)
-    keys = table[["step", "layer"]]
+    names = ["step", "layer", *_QUANTILES]
     return {
-        "sd": pd.concat([keys, np.sqrt(variance)], axis=1),
-        "entropy": pd.concat([keys, PRIOR_ENTROPY + 0.5 * np.log(variance)], axis=1),
+        "sd": table.assign(**np.sqrt(variance))[names],
+        "entropy": table.assign(**(PRIOR_ENTROPY + 0.5 * np.log(variance)))[names],
     }
 
 
