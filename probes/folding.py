@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,12 +15,15 @@ from probes.blocks import Slab, buckets, column_rank, concatenate, neuron_groups
 from probes.grid import GridFile
 from probes.parts import Part
 from probes.rows import join, write_rows
-from probes.schema import BLOCK_STEPS, PYRAMID
+from probes.schema import BLOCK_STEPS, PYRAMID, ROW_GROUP_NEURONS
 
 FAN_IN = 16
 """So many parts of one size are folded early: a slow run's tail stays below 2 x 16 files, a row is rewritten at most thrice."""
 FULL_ROWS = 65_536
 """Recorded steps (`layers/`) or rows that a full file of a plain table covers: its rows are few and read together."""
+
+KEPT_BYTES = 64 * 2**20
+"""So much of the block that is filling stays in memory, so that folding it reads nothing; of a larger one nothing does."""
 
 LOCAL = pafs.LocalFileSystem()
 
@@ -32,6 +37,46 @@ def pyramid_name(width: int) -> str:
     return f"pyramid/{width}"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The layers of a part, in memory: read like its `GridFile`."""
+
+    slabs: list[Slab]
+
+    @property
+    def layers(self) -> list[int]:
+        return [slab.layer for slab in self.slabs]
+
+    @property
+    def columns(self) -> list[str]:
+        return sorted({name for slab in self.slabs for name in slab.columns}, key=column_rank)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(column.nbytes for slab in self.slabs for column in slab.columns.values())
+
+    def may_lack(self, column: str) -> bool:
+        return any(column not in slab.columns or column in slab.present for slab in self.slabs)
+
+    def slab(self, layer: int, group: int) -> Slab:
+        """The neurons of a row group."""
+        (whole,) = (slab for slab in self.slabs if slab.layer == layer)
+        rows = slice(group * ROW_GROUP_NEURONS, (group + 1) * ROW_GROUP_NEURONS)
+        return Slab(layer, whole.steps, {name: column[rows] for name, column in whole.columns.items()}, whole.present)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A file of a shelf, the steps (rows) it holds, and what is kept of it."""
+
+    part: Part
+    size: int
+    kept: Kept | None = None
+
+
 class Shelf:
     """The files that this writer has added to one folder and that are not yet part of a full file."""
 
@@ -41,12 +86,12 @@ class Shelf:
         self.full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
         self._precision = precision
         self._widths = widths
-        self._tail: list[tuple[Part, int]] = []
+        self._tail: list[_Piece] = []
         self._garbage: list[Path] = []
 
-    def add(self, part: Part, size: int) -> None:
-        """Note a file just written, of `size` steps (rows)."""
-        self._tail.append((part, size))
+    def add(self, part: Part, size: int, slabs: list[Slab] | None = None) -> None:
+        """Note a file just written, of `size` steps (rows); its slabs, where given, are kept while there is room."""
+        self._append(_Piece(part, size, None if slabs is None else Kept(slabs)))
 
     @property
     def empty(self) -> bool:
@@ -54,7 +99,7 @@ class Shelf:
 
     def fold(self) -> None:
         """Fold what is due: all when it makes a full file, else the newest 16 of one size."""
-        number = due([size for _, size in self._tail], self.full)
+        number = due([piece.size for piece in self._tail], self.full)
         if number:
             self._fold(number, None)
 
@@ -62,14 +107,23 @@ class Shelf:
         """Fold what is there (at least one file) into the file returned; `visit` sees every (first neuron, slab)."""
         return self._fold(len(self._tail), visit)
 
+    def _append(self, piece: _Piece) -> None:
+        self._tail.append(piece)
+        if sum(piece.kept.nbytes for piece in self._tail if piece.kept) > KEPT_BYTES:
+            self._tail = [_Piece(piece.part, piece.size) for piece in self._tail]
+
     def _fold(self, number: int, visit: Callable[[int, Slab], None] | None) -> Part:
         group = self._tail[-number:]
-        parts = [part for part, _ in group]
-        folded = fold_parts(self.folder, parts, self._precision, self._widths, visit)
+        parts = [piece.part for piece in group]
+        kept = {piece.part: piece.kept for piece in group if piece.kept}
+        folded = fold_parts(self.folder, parts, self._precision, self._widths, visit, kept)
         self._garbage += [self.folder / part.name for part in parts if part != folded]
-        self._tail[-number:] = [(folded, sum(size for _, size in group))]
-        if sum(size for _, size in self._tail) >= self.full:
+        del self._tail[-number:]
+        size = sum(piece.size for piece in group)
+        if size + sum(piece.size for piece in self._tail) >= self.full:
             self._tail.clear()
+        else:
+            self._append(_Piece(folded, size, _joined(list(kept.values())) if len(kept) == len(parts) else None))
         return folded
 
     def take_garbage(self) -> list[Path]:
@@ -92,18 +146,23 @@ def due(sizes: list[int], full: int) -> int:
 
 
 def fold_parts(
-    folder: Path, parts: list[Part], precision: str, widths: list[int], visit: Callable[[int, Slab], None] | None = None
+    folder: Path,
+    parts: list[Part],
+    precision: str,
+    widths: list[int],
+    visit: Callable[[int, Slab], None] | None = None,
+    kept: Mapping[Part, Kept] = MappingProxyType({}),
 ) -> Part:
     """Write consecutive parts as one and return it; the old files are left for the caller to delete.
 
-    `visit` sees each (first neuron, slab) that passes. One part alone is not rewritten.
+    `visit` sees each (first neuron, slab) that passes. One part alone is not rewritten. What is in `kept` is not read.
     """
     folded = Part(parts[0].first, parts[-1].last)
     if not is_grid(folder.name if folder.name == "neurons" else f"{folder.parent.name}/{folder.name}"):
         if len(parts) > 1:
             write_rows(folder / folded.name, join([pq.ParquetFile(folder / part.name).read() for part in parts]), precision)
         return folded
-    files = [GridFile(LOCAL, str(folder / part.name), widths) for part in parts]
+    files = [kept[part] if part in kept else GridFile(LOCAL, str(folder / part.name), widths) for part in parts]
     try:
         passing = _merged(files, widths, visit)
         if len(files) > 1:
@@ -119,7 +178,15 @@ def fold_parts(
     return folded
 
 
-def _merged(files: list[GridFile], widths: list[int], visit: Callable[[int, Slab], None] | None) -> Iterator[tuple[int, Slab]]:
+def _joined(pieces: list[Kept]) -> Kept:
+    """Consecutive parts as one."""
+    layers = sorted({layer for piece in pieces for layer in piece.layers})
+    return Kept([concatenate([slab for piece in pieces for slab in piece.slabs if slab.layer == layer]) for layer in layers])
+
+
+def _merged(
+    files: Sequence[GridFile | Kept], widths: list[int], visit: Callable[[int, Slab], None] | None
+) -> Iterator[tuple[int, Slab]]:
     """(first neuron, slab) of every row group of every layer, the files' steps one after the other."""
     for layer in sorted({layer for file in files for layer in file.layers}):
         for group, (start, _) in enumerate(neuron_groups(widths[layer])):

@@ -75,12 +75,14 @@ ROUNDED = ("probe", "forces")
 LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
 """Keys of `layers/`; the summaries stand beside them."""
 
-ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256)
+ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 
 
 def join(tables: list[pa.Table]) -> pa.Table:
     """Tables one below the other; a column that one lacks is null there."""
-    return pa.concat_tables(tables, promote_options="default")
+    table = pa.concat_tables(tables, promote_options="default")
+    fields = [f.with_nullable(f.nullable or c.null_count > 0) for f, c in zip(table.schema, table.columns, strict=True)]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
@@ -95,6 +97,7 @@ def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Tabl
 def write_rows(path: Path, table: pa.Table, precision: str) -> None:
     """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and maximum on `step`."""
     codec, level = CODEC[precision]
+    rows = max(1, table.num_rows) if path.parent.name == "layers" else ROW_GROUP_ROWS  # summaries are read whole
     single = [field.name for field in table.schema if field.type == pa.float32()]
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
@@ -102,7 +105,7 @@ def write_rows(path: Path, table: pa.Table, precision: str) -> None:
         pq.write_table(
             table.combine_chunks(),
             temporary,
-            row_group_size=ROW_GROUP_ROWS,
+            row_group_size=rows,
             compression=codec,
             compression_level=level,
             use_dictionary=keys,

@@ -220,7 +220,7 @@ class Run:
     @_reading
     def layer_summary(self) -> pd.DataFrame:
         """Rows (step, layer): KIND_mean, KIND_p05 .. KIND_p95 of every statistic over neurons, counts regime_0 .. regime_9."""
-        return self._summary().to_pandas()
+        return self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
 
     @_reading
     def scalars(self) -> pd.DataFrame:

@@ -65,4 +65,6 @@ def summarise(slabs: list[Slab]) -> pa.Table:
     for regime in REGIMES:
         counts = np.concatenate([(slab.columns[REGIME] == regime.code).sum(axis=0) for slab in slabs])[order]
         arrays[f"regime_{regime.code}"] = pa.array(counts.astype(np.int32))
-    return pa.table(arrays)
+    # What is never null is read a third faster when the schema says so.
+    fields = [pa.field(name, array.type, nullable=array.null_count > 0) for name, array in arrays.items()]
+    return pa.table(arrays, schema=pa.schema(fields))

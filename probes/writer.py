@@ -126,8 +126,7 @@ class Writer:
 
     def _write_neurons(self, part: Part, size: int, slabs: list[Slab]) -> None:
         write_layers(self.folder / "neurons" / part.name, slabs, self._precision)
-        shelf = self._shelf("neurons")
-        shelf.add(part, size)
+        self._shelf("neurons").add(part, size, slabs)
         known = self.state["statistics"]
         names = {name for slab in slabs for name in slab.columns if name != REGIME}
         self.state["statistics"] = sorted(names.union(known), key=column_rank)
