@@ -28,15 +28,15 @@ def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
 
     Long runs and wide networks are looked at less often; a move is then dated by the first look that sees it.
     """
-    total = sum(layer["neurons"] for layer in _run.layers)
+    recorded, total = _run.steps, sum(layer["neurons"] for layer in _run.layers)
     columns = int(np.clip(reading.CELLS_AT_ONCE // max(total, 1), 2, RAW_STEPS))
     parts, apart = [], 1
     for layer in range(len(_run.layers)):
         values, edges = _run.matrix(layer, "regime", max_columns=columns)
         if values.shape[1] < 2:
             continue
-        steps = np.array([reading.recorded_step(_run.steps, int(edge) - 1) for edge in edges[1:]])
-        apart = max(apart, round(len(_run.steps) / values.shape[1]))
+        steps = np.array([reading.recorded_step(recorded, int(edge) - 1) for edge in edges[1:]])
+        apart = max(apart, round(len(recorded) / values.shape[1]))
         changed = values[:, 1:] != values[:, :-1]
         beside = np.zeros(values.shape, bool)  # a change is two cells: the last before it and the first after it
         beside[:, 1:] |= changed

@@ -126,13 +126,13 @@ def show_groups(table: pd.DataFrame) -> list[int]:
         key=ticks.key_of("group_table", table["group"]), on_select="rerun", selection_mode="multi-row",
         alt="Groups of runs that differ by their seed alone, with median and range of their last scores",
         column_config={
-            "group": column.TextColumn("settings that differ between groups", width=340),
-            "runs": column.NumberColumn("runs", width=54),
-            "seeds": column.TextColumn("seeds", width=110),
+            "group": column.TextColumn("settings that differ", width=262),
+            "runs": column.NumberColumn("runs", width=48),
+            "seeds": column.TextColumn("seeds", width=80),
             "NLL": column.NumberColumn("NLL (nats)", format="%.3f", width=84, help="Median of the last scores"),
-            "NLL range": column.TextColumn("lowest to highest", width=116),
-            "living": column.ProgressColumn("living (%)", format="%.0f %%", min_value=0, max_value=100, width=110),
-            "living range": column.TextColumn("lowest to highest", width=116),
+            "NLL range": column.TextColumn("lowest to highest", width=108),
+            "living": column.ProgressColumn("living (%)", format="%.0f %%", min_value=0, max_value=100, width=92),
+            "living range": column.TextColumn("lowest to highest", width=108),
         },
     )  # fmt: skip
     return ticks.ticked(event)

@@ -16,7 +16,7 @@ from probes.run_groups import common_curve
 Curves = Mapping[str, Sequence[NDArray[np.float64]]]
 """Label of a group -> its runs' curves, each (P, 2) of step and value, as `probes.run_groups.curve` gives them."""
 
-LEGEND_ROW, LEGEND_COLUMNS, PANEL = 21, 2, 250  # pixels; labels beside each other; pixels
+LEGEND_ROW, LEGEND_CHARACTERS, PANEL = 21, 110, 250  # pixels; characters that a row of the legend takes; pixels
 
 
 def seed_bands(panels: Mapping[str, Curves], *, axis: style.StepAxis = "linear", shares: Sequence[str] = ()) -> go.Figure:
@@ -39,7 +39,8 @@ def seed_bands(panels: Mapping[str, Curves], *, axis: style.StepAxis = "linear",
             figure.update_yaxes(range=[0, 1], tickformat=".0%", col=column)
     figure.update_xaxes(title_text="step")
     style.scale_steps(figure, axis)
-    rows = math.ceil(len(named) / LEGEND_COLUMNS)
+    per_row = max(LEGEND_CHARACTERS // (max(map(len, named), default=0) + 14), 1)  # its line and the count of runs are 14 more
+    rows = math.ceil(len(named) / per_row)
     alt = f"{', '.join(panels)} over steps: median and range over the seeds of {len(named)} groups of runs"
     style.finish(figure, PANEL + LEGEND_ROW * rows + 60, alt)
     below = {
@@ -47,8 +48,6 @@ def seed_bands(panels: Mapping[str, Curves], *, axis: style.StepAxis = "linear",
         "yanchor": "bottom",
         "x": 0,
         "xanchor": "left",
-        "entrywidthmode": "fraction",
-        "entrywidth": 1 / LEGEND_COLUMNS,
     }
     return figure.update_layout(legend=below, margin={"t": 14, "b": 56 + LEGEND_ROW * rows})
 
