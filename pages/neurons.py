@@ -58,7 +58,7 @@ if len({neuron.pin.run for neuron in shown}) > 1:
         "“Who moves alike” below finds partners where runs share a probe batch."
     )
 together_now = portraits.reduced(courses, shown)
-note = f" · a point is the mean of {together_now} recorded steps" if together_now > 1 else ""
+note = f" · late points are means of {together_now} recorded steps" if together_now > 1 else ""
 has = {name for course in courses for name in course.rows.columns}
 card(
     f"**Distribution over steps** · mean ± sd, against the layer's median{note}",
@@ -105,7 +105,7 @@ def forces_card() -> None:
 
 
 with st.container(border=True):
-    offered = [name for name in STATISTICS if name in has and np.isfinite(courses[0].values(name)).any()]
+    offered = [name for name in STATISTICS if any(np.isfinite(course.values(name)).any() for course in courses)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown("**Together** · one line a neuron, interventions as triangles", width="stretch")
         default = "beta" if "beta" in offered else "information" if "information" in offered else offered[0]

@@ -14,11 +14,13 @@ from pages.shell.tray import PLOTTED, Pinned
 from pages.shell.url import Pin
 from probes.figures import frames, style
 from probes.figures.densities import Moment
-from probes.figures.panels import Course
+from probes.figures.panels import Course, column
 from probes.schema import FORCES
 
 POINTS = 150  # of a course, at least: a long run is drawn from the coarsest level of the log that gives so many
-GHOST_POINTS = 400  # of a layer's median; more would not be seen behind a course
+EXACT = 2400  # recorded steps up to which a course is drawn as recorded: as many points as the coarser levels give at most
+EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
+GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a course
 COMPARED = 40  # steps that are offered for comparison
 PREVIEWED = 4  # neurons that are shown while nothing is pinned
 
@@ -62,13 +64,26 @@ def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
         opened, layer = neuron.opened, neuron.pin.layer
         names = tuple(statistic for statistic in DRAWN if statistic in opened.run.statistics)
         together = tuple(sorted({n.pin.neuron for n in shown if n.pin[:2] == neuron.pin[:2]}))
-        rows = reading.courses(opened.stamp, opened.run, layer, together, names, span, POINTS)
+        rows = _rows(opened, layer, together, names, span)
         rows = rows[rows["neuron"] == neuron.pin.neuron]
         summary = reading.summary(opened.stamp, opened.run)
         ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-        ghost = ghost.iloc[frames.spaced(len(ghost), GHOST_POINTS, log=False)]
+        both = [frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)]
+        ghost = ghost.iloc[np.union1d(*both)]
         found.append(Course(name, rows, ghost, events(neuron, span), color, neuron.latent_dim))
     return found
+
+
+def _rows(opened: Opened, layer: int, neurons: tuple[int, ...], names: tuple[str, ...], span: tuple[int, int]) -> pd.DataFrame:
+    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid."""
+    recorded = np.asarray(opened.run.steps)
+    recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
+    read = partial(reading.courses, opened.stamp, opened.run, layer, neurons, names)
+    if len(recorded) <= EXACT:
+        return read(span, None)
+    border = int(recorded[EXACT_FIRST - 1])
+    late = read((border + 1, span[1]), POINTS)
+    return pd.concat([read((span[0], border), None), late[late["step"] > border]], ignore_index=True)
 
 
 def events(neuron: Pinned, span: tuple[int, int]) -> pd.DataFrame:
@@ -84,10 +99,10 @@ def reduced(shown: Sequence[Course], runs: Sequence[Pinned]) -> int:
     """How many recorded steps one drawn point stands for, at most; 1 is exact."""
     widths = [1]
     for course, neuron in zip(shown, runs, strict=True):
-        recorded = np.asarray(neuron.opened.run.steps)
-        if len(course.rows) and "mean_min" in course.rows:
-            inside = np.count_nonzero((recorded >= course.steps[0]) & (recorded <= recorded[-1]))
-            widths.append(max(round(inside / len(course.rows)), 1))
+        late = course.rows["step"].to_numpy()[np.isfinite(column(course.rows, "variance_min", None))]
+        if len(late) > 1:
+            recorded = np.asarray(neuron.opened.run.steps)
+            widths.append(round(np.count_nonzero((recorded >= late[0]) & (recorded < late[-1])) / (len(late) - 1)))
     return max(widths)
 
 

@@ -61,9 +61,8 @@ def densities(names: Sequence[str], before: Sequence[Moment], after: Sequence[Mo
                 curve = normal(z, moment.mean, np.sqrt(moment.variance + moment.spread))
                 panels.line(panel, z, curve, f"{when}, aggregate", shade, 2, hovertemplate="%{y:.3f}")
     alt = f"Densities at steps {before[0].step} and {after[0].step} of {', '.join(names)}" if names else "No neuron"
-    figure = panels.finish(alt, axis=None)
     highest = min(top, TALLEST * float(normal(0, 0, 1)))
-    return figure.update_yaxes(range=[0, 1.08 * highest]).update_xaxes(range=[-reach, reach])
+    return panels.finish(alt, axis=None, horizontal={"range": [-reach, reach]}, vertical={"range": [0, 1.08 * highest]})
 
 
 def filled(z: ArrayLike, moment: Moment) -> NDArray[np.float64]:

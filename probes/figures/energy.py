@@ -31,8 +31,8 @@ def energy(courses: Sequence[Course], *, step: int | None = None, axis: style.St
         panels.line(panel, steps, mu2, "mean energy", course.color, hovertemplate="%{y:.4g}")
         if len(course.events):
             panels.events(panel, course, _lowest(mu2, low))
-    figure = panels.finish(f"Mean energy over steps of {', '.join(course.name for course in courses)}", step, axis)
-    return figure.update_yaxes(type="log", exponentformat="power")
+    alt = f"Mean energy over steps of {', '.join(course.name for course in courses)}"
+    return panels.finish(alt, step, axis, vertical={"type": "log", "exponentformat": "power"})
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ def fans(courses: Sequence[Course], *, step: int | None = None, axis: style.Step
         hover = "%{y:.3f} ± %{customdata[0]:.3f} (aggregate ± %{customdata[1]:.3f})<extra>mean ± sd</extra>"
         both = np.stack([sd, aggregate], axis=1).astype(np.float32)
         panels.line(panel, steps, mean, "mean", course.color, customdata=both, hovertemplate=hover)
+        if not len(steps):
+            continue
         ends = [steps[0], steps[-1]] if len(steps) > 1 else [steps[0] - 1, steps[0] + 1]
         for level in (-1, 1):
             panels.line(panel, ends, [level, level], "prior sd", style.AXIS, 1.25, line={"dash": "dash"}, hoverinfo="skip")

@@ -45,8 +45,8 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: style.
                 panel, course.layer["step"].to_numpy(), course.median("kl"), "layer median of KL", GHOST, 1.5,
                 line={"dash": "dot"}, hovertemplate="%{y:.4f}",
             )  # fmt: skip
-    figure = panels.finish(f"KL and its parts over steps of {', '.join(course.name for course in courses)}", step, axis)
-    return figure.update_yaxes(rangemode="tozero")
+    alt = f"KL and its parts over steps of {', '.join(course.name for course in courses)}"
+    return panels.finish(alt, step, axis, vertical={"rangemode": "tozero"})
 
 
 def parts(course: Course) -> dict[str, np.ndarray]:

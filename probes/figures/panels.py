@@ -6,7 +6,7 @@ What the figures of chosen neurons have in common. A figure gets `Course`s and d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from probes.figures import style
 from probes.schema import STATISTICS
@@ -23,6 +22,7 @@ ONE_ROW = 5
 """Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
+GAP, BETWEEN_ROWS = 0.022, 54  # between panels of a row, share of the width; between rows, pixels
 TICKS = 4  # steps written under a panel, so that those of neighbours do not touch
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 
@@ -72,16 +72,11 @@ class Panels:
     """A grid of panels with shared axes, filled trace by trace."""
 
     def __init__(self, names: Sequence[str], vertical: str, horizontal: str = "step") -> None:
-        self.count = len(names)
-        self.columns = across(self.count)
-        self.rows = max(math.ceil(self.count / self.columns), 1)
+        self.names = names
+        self.columns = across(len(names))
+        self.rows = max(math.ceil(len(names) / self.columns), 1)
         self.height = LEGEND + (TITLE + ROW) * self.rows
-        self.figure = make_subplots(
-            self.rows, self.columns, shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.022,
-            vertical_spacing=1.6 * TITLE / self.height if self.rows > 1 else 0, subplot_titles=[style.text(n) for n in names],
-        )  # fmt: skip
-        self.figure.update_yaxes(title_text=vertical, col=1)
-        self.figure.update_xaxes(title_text=horizontal, row=self.rows)
+        self._titles = (horizontal, vertical)
         self._traces: list[dict[str, Any]] = []
         self._named: set[str] = set()
 
@@ -137,21 +132,59 @@ class Panels:
                 hovertemplate="%{text}<extra></extra>",
             )  # fmt: skip
 
-    def finish(self, alt: str, step: int | None = None, axis: style.StepAxis | None = "linear") -> go.Figure:
-        """The figure. `axis` None: the horizontal axis is not the steps."""
-        figure = go.Figure({"data": self._traces, "layout": self.figure.layout}, skip_invalid=False)
+    def finish(
+        self,
+        alt: str,
+        step: int | None = None,
+        axis: style.StepAxis | None = "linear",
+        horizontal: Mapping[str, Any] | None = None,
+        vertical: Mapping[str, Any] | None = None,
+    ) -> go.Figure:
+        """The figure, with further settings of all horizontal and vertical axes.
+
+        `axis` None: the horizontal axis is not the steps. The layout is written out and validated once: building it by updates
+        takes three times as long.
+        """
+        steps: dict[str, Any] = {}
         if axis is not None:
-            style.scale_steps(figure, axis)
-            figure.update_xaxes(tickformat="~s", **({} if axis == "log" else {"nticks": TICKS}))
-            if step is not None:
-                for panel in range(self.count):
-                    axes = self._axes(panel)
-                    figure.add_shape(
-                        type="line", x0=step, x1=step, y0=0, y1=1, xref=axes["xaxis"], yref=f"{axes['yaxis']} domain",
-                        line={"color": style.CURSOR, "width": 1.5, "dash": "dot"},
-                    )  # fmt: skip
-        style.finish(figure, self.height, alt)
-        return figure.update_layout(margin_t=TITLE + 28, hoverlabel={"font": {"size": 11}})
+            steps = {"type": axis, "tickformat": "~s"} | (style.LOG_STEPS if axis == "log" else {"nticks": TICKS})
+        layout = style.layout(self.height, alt)
+        layout["margin"]["t"] = TITLE + 28
+        layout["annotations"] = []
+        layout["shapes"] = []
+        for panel, name in enumerate(self.names):
+            axes = self._axes(panel)
+            x, y = f"xaxis{axes['xaxis'][1:]}", f"yaxis{axes['yaxis'][1:]}"
+            wide, high = self._domain(panel)
+            below, first = panel // self.columns == self.rows - 1, panel % self.columns == 0
+            layout[x] = style.HORIZONTAL | steps | {"domain": wide, "anchor": axes["yaxis"], **(horizontal or {})}
+            layout[y] = style.VERTICAL | {"domain": high, "anchor": axes["xaxis"], **(vertical or {})}
+            layout[x] |= {"title": {"text": self._titles[0], "font": {"size": 12}}} if below else {}
+            layout[x] |= {"matches": "x"} if panel else {}
+            layout[x] |= {"showticklabels": below}
+            layout[y] |= {"title": {"text": self._titles[1], "font": {"size": 12}}} if first else {}
+            layout[y] |= {"matches": "y"} if panel else {}
+            layout[y] |= {"showticklabels": first}
+            layout["annotations"].append(
+                {
+                    "text": style.text(name), "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(wide) / 2,
+                    "y": high[1], "xanchor": "center", "yanchor": "bottom", "font": {"size": 13},
+                }
+            )  # fmt: skip
+            if axis is not None and step is not None:
+                line = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
+                ends = {"x0": step, "x1": step, "y0": 0, "y1": 1, "xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain"}
+                layout["shapes"].append({"type": "line", "line": line, **ends})
+        return go.Figure({"data": self._traces, "layout": layout})
+
+    def _domain(self, panel: int) -> tuple[list[float], list[float]]:
+        """Where a panel stands, in shares of the plotting area: [left, right], [bottom, top]."""
+        row, place = divmod(panel, self.columns)
+        width = (1 - GAP * (self.columns - 1)) / self.columns
+        gap = BETWEEN_ROWS / self.height if self.rows > 1 else 0.0
+        height = (1 - gap * (self.rows - 1)) / self.rows
+        left, top = place * (width + GAP), 1 - row * (height + gap)
+        return [left, left + width], [top - height, top]
 
 
 GHOST = "rgba(128, 140, 152, 0.75)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -33,16 +33,23 @@ def text(value: object) -> str:
     return escape(str(value))
 
 
-def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
-    """Spacing, grid, hover and a text alternative (`layout.meta["alt"]`), the same for all figures."""
-    figure.update_layout(
-        height=height,
-        margin={"l": 58, "r": 14, "t": 52, "b": 40},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hovermode="x unified",
-        font={"size": 12},
-        legend={
+_SMALL = {"title": {"font": {"size": 12}}, "tickfont": {"size": 11}}
+HORIZONTAL: dict[str, Any] = {"gridcolor": GRID, "linecolor": AXIS, "zeroline": False, "showline": True, **_SMALL}
+VERTICAL: dict[str, Any] = {"gridcolor": GRID, "linecolor": AXIS, "zeroline": False, **_SMALL}
+LOG_STEPS: dict[str, Any] = {"dtick": 1, "minor": {"ticks": "outside", "ticklen": 3}}
+"""Settings of axes, for figures that write their layout out."""
+
+
+def layout(height: int, alt: str) -> dict[str, Any]:
+    """Spacing, hover and a text alternative (`layout.meta["alt"]`), the same for all figures."""
+    return {
+        "height": height,
+        "margin": {"l": 58, "r": 14, "t": 52, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "x unified",
+        "font": {"size": 12},
+        "legend": {
             "orientation": "h",
             "yref": "container",
             "y": 1,
@@ -51,12 +58,15 @@ def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
             "xanchor": "right",
             "font": {"size": 12},
         },
-        meta={"alt": alt},
-    )
-    figure.update_xaxes(
-        gridcolor=GRID, linecolor=AXIS, zeroline=False, showline=True, title_font={"size": 12}, tickfont={"size": 11}
-    )
-    figure.update_yaxes(gridcolor=GRID, linecolor=AXIS, zeroline=False, title_font={"size": 12}, tickfont={"size": 11})
+        "meta": {"alt": alt},
+    }
+
+
+def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
+    """The layout, axes and sizes that all figures share, on a figure that is otherwise complete."""
+    figure.update_layout(layout(height, alt))
+    figure.update_xaxes(HORIZONTAL)
+    figure.update_yaxes(VERTICAL)
     figure.update_annotations(font={"size": 13})
     return figure
 
@@ -72,5 +82,5 @@ def scale_steps(figure: go.Figure, axis: StepAxis) -> go.Figure:
     """Linear or log step axis; a log axis starts at the first positive step."""
     figure.update_xaxes(type=axis)
     if axis == "log":
-        figure.update_xaxes(dtick=1, minor={"ticks": "outside", "ticklen": 3})
+        figure.update_xaxes(LOG_STEPS)
     return figure

@@ -146,6 +146,11 @@ def test_the_clicked_neuron_stands_beside_the_pinned(open_page: Open, two: Path)
 def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "10", "to": "20"})
     assert app.sidebar.slider(key="choose_span").value == (10, 20)
+    line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")
+    steps = np.frombuffer(base64.b64decode(line["x"]["bdata"]), line["x"]["dtype"])
+    assert steps.tolist() == list(range(10, 21))
+    late = open_page("neurons", two, run="one", pin="two:0:1,one:0:1", **{"from": "35"})
+    assert titles(figures(late)[0]) == ["two:first:1", "one:first:1"]
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
     assert len(app.warning) == 2
 
@@ -213,7 +218,12 @@ def test_a_crashed_run_and_a_twin(open_page: Open, tmp_path: Path) -> None:
 
 def test_a_long_run_says_what_a_point_stands_for(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "long", layers=1, neurons=3, steps=4000)
-    assert "mean of 16 recorded steps" in texts(open_page("neurons", tmp_path, pin="0.1"))
+    app = open_page("neurons", tmp_path, pin="0.1")
+    assert "means of 16 recorded steps" in texts(app)
+    line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")
+    steps = np.frombuffer(base64.b64decode(line["x"]["bdata"]), line["x"]["dtype"])
+    assert steps[:256].tolist() == list(range(1, 257))
+    assert np.unique(np.diff(steps[256:])).tolist() == [16]
 
 
 def test_two_runs_share_one_cursor(open_page: Open, two: Path) -> None:
