@@ -15,6 +15,8 @@ from probes.figures import style
 LEVELS = (0.95, 0.8, 0.5)  # outermost first, so that inner bands lie on top
 ALPHAS = (0.14, 0.2, 0.32)
 COLOR, TRUTH, TWIN = style.OKABE_ITO[0], style.OKABE_ITO[5], style.OKABE_ITO[7]
+GAP = 0.08  # between two steps, as a share of the horizon
+TICKS = 3  # a step has
 
 
 def central_band(mean: np.ndarray, variance: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -36,24 +38,29 @@ def forecast_bands(
     `predictions` (and `twin`, drawn in grey: its mean and 95 % band) are `Run.predictions()` of one step or several: step,
     input, horizon, y, mean, latent_variance, observation_variance. The bands are those of the Gaussian with the mixture's mean
     and variance. A twin without the step is drawn at its nearest earlier one, else at its first.
+
+    Steps share a row's axes, one beside the other: a dozen of plotly's own panels take half a second to build.
     """
-    figure = make_subplots(
-        max(len(inputs), 1), max(len(steps), 1), shared_xaxes="all", shared_yaxes="rows", horizontal_spacing=0.012,
-        vertical_spacing=0.035, column_titles=[f"step {step:,}" for step in steps],
-    )  # fmt: skip
-    legend: set[str] = set()
+    rows = max(len(inputs), 1)
+    figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.035)
+    horizon = int(predictions["horizon"].max()) + 1 if len(predictions) else 1
+    starts = np.arange(len(steps)) * horizon * (1 + GAP)
     for row, chosen in enumerate(inputs, start=1):
-        for column, step in enumerate(steps, start=1):
-            part = _forecast(predictions, chosen, step)
-            if twin is not None and len(twin):
-                recorded = np.unique(twin["step"].to_numpy())
-                nearest = recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)]
-                _twin(figure, _forecast(twin, chosen, int(nearest)), row, column, legend)
-            _model(figure, part, row, column, legend)
-        figure.update_yaxes(title_text=f"input {chosen} ({unit})", row=row, col=1)
-    figure.update_xaxes(title_text="t ahead", row=len(inputs))
+        _model(figure, [_forecast(predictions, chosen, step) for step in steps], starts, row)
+        if twin is not None and len(twin):
+            recorded = np.unique(twin["step"].to_numpy())
+            nearest = [int(recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)]) for step in steps]
+            _twin(figure, [_forecast(twin, chosen, step) for step in nearest], starts, row)
+        figure.update_yaxes(title_text=f"input {chosen} ({unit})", row=row)
+    ticks = np.unique(np.linspace(1, horizon, TICKS + 1).round().astype(int))[1:]
+    places = (starts[:, None] + ticks).ravel()
+    figure.update_xaxes(tickvals=places, ticktext=[str(tick) for tick in ticks] * len(steps), showgrid=False)
+    figure.update_xaxes(title_text="t ahead", row=rows)
+    for start, step in zip(starts, steps, strict=True):
+        place = {"x": start + (horizon + 1) / 2, "y": 1, "xref": "x", "yref": "paper", "yanchor": "bottom", "showarrow": False}
+        figure.add_annotation(text=f"step {step:,}", **place)
     alt = f"Forecasts of {len(inputs)} probe inputs at {len(steps)} steps: mean, bands of 50, 80 and 95 percent, and the truth"
-    return style.finish(figure, 96 + 148 * max(len(inputs), 1), alt)
+    return style.finish(figure, 96 + 148 * rows, alt).update_layout(hovermode="closest")
 
 
 def _forecast(predictions: pd.DataFrame, chosen: int, step: int) -> pd.DataFrame:
@@ -61,50 +68,57 @@ def _forecast(predictions: pd.DataFrame, chosen: int, step: int) -> pd.DataFrame
     return part.assign(t=part["horizon"] + 1, variance=part["latent_variance"] + part["observation_variance"])
 
 
-def _band(figure: go.Figure, part: pd.DataFrame, level: float, place: tuple[int, int], **style_: object) -> None:
-    low, high = central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), level)
-    edge = {"x": part["t"].to_numpy(), "mode": "lines", "hoverinfo": "skip", "legendgroup": style_["name"]}
-    line = style_.pop("line", {"width": 0})
-    figure.add_trace(go.Scatter(y=low.astype(np.float32), line=line, showlegend=False, **edge), *place)
-    figure.add_trace(go.Scatter(y=high.astype(np.float32), line=line, **edge, **style_), *place)
+def _joined(parts: Sequence[pd.DataFrame], column: str, starts: np.ndarray | None = None) -> np.ndarray:
+    """A column of the parts one after the other with a gap, NaN, between two; `starts` are added, one a part."""
+    added = np.zeros(len(parts)) if starts is None else starts
+    gapped = [item for part, start in zip(parts, added, strict=True) for item in (part[column].to_numpy(float) + start, [np.nan])]
+    return np.concatenate(gapped[:-1]) if gapped else np.zeros(0)
 
 
-def _model(figure: go.Figure, part: pd.DataFrame, row: int, column: int, legend: set[str]) -> None:
-    for level, alpha in zip(LEVELS, ALPHAS, strict=True):
-        name = f"{level:.0%} band"
-        fill = {"fill": "tonexty", "fillcolor": style.translucent(COLOR, alpha)}
-        _band(figure, part, level, (row, column), name=name, showlegend=_first(legend, name), **fill)
-    mode = "lines" if len(part) > 1 else "markers"
-    sd = np.sqrt(part["variance"].to_numpy())
-    hovers = ("mean %{y:.3g}, sd %{customdata:.3g}<extra></extra>", "came %{y:.3g}<extra></extra>")
-    lines = (("mean", "mean", COLOR, 1.8), ("what came", "y", TRUTH, 1.4))
-    for (name, values, color, width), hover in zip(lines, hovers, strict=True):
-        figure.add_trace(
-            go.Scatter(
-                x=part["t"].to_numpy(), y=part[values].to_numpy(np.float32), mode=mode, name=name, legendgroup=name,
-                showlegend=_first(legend, name), line={"color": color, "width": width}, customdata=sd.astype(np.float32),
-                hovertemplate=hover,
-            ),
-            row, column,
-        )  # fmt: skip
-
-
-def _twin(figure: go.Figure, part: pd.DataFrame, row: int, column: int, legend: set[str]) -> None:
-    line = {"color": TWIN, "width": 1, "dash": "dot"}
-    _band(figure, part, LEVELS[0], (row, column), name="twin, 95 %", showlegend=_first(legend, "twin, 95 %"), line=line)
-    name = "twin, mean"
+def _line(
+    figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int,
+    column: str, name: str, hover: str, **line: object,
+) -> None:  # fmt: skip
+    details = np.column_stack([_joined(parts, "step"), _joined(parts, "t"), np.sqrt(_joined(parts, "variance"))])
     figure.add_trace(
         go.Scatter(
-            x=part["t"].to_numpy(), y=part["mean"].to_numpy(np.float32), mode="lines", name=name, legendgroup=name,
-            showlegend=_first(legend, name), line={"color": TWIN, "width": 1.6},
-            hovertemplate="twin %{y:.3g}<extra></extra>",
+            x=_joined(parts, "t", starts), y=_joined(parts, column).astype(np.float32),
+            mode="lines" if any(len(part) > 1 for part in parts) else "markers", name=name, legendgroup=name, showlegend=row == 1,
+            line=line, customdata=details.astype(np.float32),
+            hovertemplate=f"step %{{customdata[0]:,}}, t ahead %{{customdata[1]}}: {hover}<extra></extra>",
         ),
-        row, column,
+        row, 1,
     )  # fmt: skip
 
 
-def _first(legend: set[str], name: str) -> bool:
-    """Whether a name is new to the legend (it then is not)."""
-    new = name not in legend
-    legend.add(name)
-    return new
+def _model(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
+    around = [np.concatenate([part["t"], part["t"][::-1]]) + start for part, start in zip(parts, starts, strict=True)]
+    for level, alpha in zip(LEVELS, ALPHAS, strict=True):
+        edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), level) for part in parts]
+        outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
+        name = f"{level:.0%} band"
+        x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
+        figure.add_trace(
+            go.Scatter(
+                x=np.concatenate(x), y=np.concatenate(y).astype(np.float32), fill="toself", mode="lines", line={"width": 0},
+                fillcolor=style.translucent(COLOR, alpha), name=name, legendgroup=name, showlegend=row == 1, hoverinfo="skip",
+            ),
+            row, 1,
+        )  # fmt: skip
+    _line(figure, parts, starts, row, "mean", "mean", "mean %{y:.3g}, sd %{customdata[2]:.3g}", color=COLOR, width=1.8)
+    _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", color=TRUTH, width=1.4)
+
+
+def _twin(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
+    edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), LEVELS[0]) for part in parts]
+    both = [part.assign(low=low, high=high) for part, (low, high) in zip(parts, edges, strict=True)]
+    x, ends = _joined(parts, "t", starts), [_joined(both, side) for side in ("low", "high")]
+    name = "twin, 95 %"
+    figure.add_trace(
+        go.Scatter(
+            x=np.concatenate([x, [np.nan], x]), y=np.concatenate([ends[0], [np.nan], ends[1]]).astype(np.float32), mode="lines",
+            name=name, legendgroup=name, showlegend=row == 1, line={"color": TWIN, "width": 1, "dash": "dot"}, hoverinfo="skip",
+        ),
+        row, 1,
+    )  # fmt: skip
+    _line(figure, parts, starts, row, "mean", "twin, mean", "twin %{y:.3g}, sd %{customdata[2]:.3g}", color=TWIN, width=1.6)

@@ -31,11 +31,11 @@ def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
     table = quantiles(summary, "variance")
     variance = table[list(_QUANTILES)].astype(float)
     variance = variance.where(variance > 0)
-    names = ["step", "layer", *_QUANTILES]
-    return {
-        "sd": table.assign(**np.sqrt(variance))[names],
-        "entropy": table.assign(**(PRIOR_ENTROPY + 0.5 * np.log(variance)))[names],
-    }
+    sd, entropy = table[["step", "layer"]].copy(), table[["step", "layer"]].copy()
+    for name in _QUANTILES:
+        sd[name] = np.sqrt(variance[name])
+        entropy[name] = PRIOR_ENTROPY + 0.5 * np.log(variance[name])
+    return {"sd": sd, "entropy": entropy}
 
 
 def uncertainty_fans(
@@ -56,15 +56,21 @@ def uncertainty_fans(
         subplot_titles=[style.text(layers[i]) for i in shown],
     )  # fmt: skip
     tables = uncertainty_quantiles(summary)
+    line = {"color": style.AXIS, "width": 1.2, "dash": "dash"}
+    shapes = []
     for row, (quantity, title, prior, unit) in enumerate(ROWS, start=1):
         table = tables[quantity]
         for column, layer in enumerate(shown, start=1):
             part = table[table["layer"] == layer]
             _fan(figure, part, style.layer_color(layer), row, column, unit)
-            figure.add_hline(y=prior, line={"color": style.AXIS, "width": 1.2, "dash": "dash"}, row=row, col=column)
+            axis_number = (row - 1) * len(shown) + column
+            x, y = (f"{side}{axis_number if axis_number > 1 else ''}" for side in "xy")
+            shapes.append(
+                {"type": "line", "x0": 0, "x1": 1, "y0": prior, "y1": prior, "xref": f"{x} domain", "yref": y, "line": line}
+            )
         figure.update_yaxes(title_text=title, row=row, col=1)
+    figure.update_layout(shapes=shapes)  # at once: one by one they cost a tenth of a second
     # A line that is nowhere drawn: shapes have no entry in the legend.
-    line = {"color": style.AXIS, "width": 1.2, "dash": "dash"}
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="prior"), 1, 1)
     figure.update_yaxes(rangemode="tozero", row=1)
     figure.update_xaxes(title_text="step", row=2)
@@ -77,10 +83,16 @@ def uncertainty_fans(
 def _fan(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, unit: str) -> None:
     steps, legend = part["step"].to_numpy(), row == 1 and column == 1
     for low, high, alpha, name in _BANDS:
-        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
-        figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)
-        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
-        figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, showlegend=legend, **edge, **fill), row, column)
+        taken = part[part[low].notna()]  # an outline with a hole is none
+        x, ends = taken["step"].to_numpy(), [taken[edge].to_numpy(np.float32) for edge in (low, high)]
+        figure.add_trace(
+            go.Scatter(
+                x=np.concatenate([x, x[::-1]]), y=np.concatenate([ends[0], ends[1][::-1]]), fill="toself", mode="lines",
+                line={"width": 0}, fillcolor=style.translucent(color, alpha), name=name, legendgroup=name, showlegend=legend,
+                hoverinfo="skip",
+            ),
+            row, column,
+        )  # fmt: skip
     figure.add_trace(
         go.Scatter(
             x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,

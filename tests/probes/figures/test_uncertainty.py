@@ -39,12 +39,21 @@ def test_a_point_has_no_entropy_to_draw() -> None:
     assert found["entropy"]["p50"].isna().all()
 
 
+def test_the_outlines_of_a_fan_are_its_quantiles_without_the_steps_not_taken() -> None:
+    variance = np.random.default_rng(0).uniform(0.01, 2, (4, 100))
+    table_ = summary(variance)
+    table_.loc[1, [name for name in table_ if name.startswith("variance")]] = np.nan
+    outline = uncertainty_fans(table_, ["one"]).data[0]
+    assert list(outline.x) == [0, 2, 3, 3, 2, 0]
+    np.testing.assert_allclose(outline.y[:3], np.sqrt(np.percentile(variance, 5, axis=1))[[0, 2, 3]], rtol=1e-5)
+
+
 def test_fans_have_two_rows_and_the_prior() -> None:
     figure = uncertainty_fans(summary(np.ones((3, 5))), ["<i>one</i>"], step=2)
     assert figure.layout.yaxis.title.text == "posterior sd (prior sd)"
     assert figure.layout.yaxis2.title.text == "entropy (nats)"
     assert "&lt;i&gt;" in figure.layout.annotations[0].text
-    lines = [shape.y0 for shape in figure.layout.shapes if shape.y0 == shape.y1]
+    lines = [shape.y0 for shape in figure.layout.shapes if shape.xref.endswith("domain")]
     assert lines == [1.0, pytest.approx(stats.norm().entropy())]
 
 
@@ -67,18 +76,24 @@ def test_bands_are_quantiles_of_the_gaussian_with_both_variances(table: pd.DataF
     figure = forecast_bands(table, [3], [10])
     part = table[(table["input"] == 3) & (table["step"] == 10)]
     top = next(trace for trace in figure.data if trace.name == "95% band")
-    np.testing.assert_allclose(top.y, part["mean"] + 0.5 * stats.norm.ppf(0.975), rtol=1e-5)
-    assert list(top.x) == [1, 2, 3]
+    assert list(top.x[:6]) == [1, 2, 3, 3, 2, 1]
+    half = 0.5 * stats.norm.ppf(0.975)
+    np.testing.assert_allclose(top.y[:6], np.concatenate([part["mean"] - half, (part["mean"] + half)[::-1]]), rtol=1e-5)
 
 
-def test_each_name_is_in_the_legend_once_and_each_panel_has_its_input(table: pd.DataFrame) -> None:
+def test_steps_stand_side_by_side_and_each_row_has_its_input(table: pd.DataFrame) -> None:
     figure = forecast_bands(table, [0, 4], [0, 10, 100], twin=table[table["step"] < 100])
-    named = [trace.name for trace in figure.data if trace.showlegend is not False]
+    named = [trace.name for trace in figure.data if trace.showlegend]
     assert sorted(named) == sorted(set(named))
-    assert sum(trace.name == "twin, mean" for trace in figure.data) == 6
-    assert figure.layout.yaxis.title.text.startswith("input 0")
-    last = [trace for trace in figure.data if trace.name == "twin, mean"][-1]
-    np.testing.assert_allclose(last.y, table[(table["step"] == 10) & (table["input"] == 4)]["mean"], rtol=1e-5)
+    assert figure.layout.yaxis2.title.text == "input 4 (scaled)"
+    mean = [trace for trace in figure.data if trace.name == "mean"][1]
+    expected = [*table[(table["step"] == 10) & (table["input"] == 4)]["mean"]]
+    np.testing.assert_allclose(mean.y[4:7], expected, rtol=1e-5)
+    assert np.isnan(mean.y[[3, 7]]).all()  # gaps
+    assert (np.diff(mean.x[np.isfinite(mean.x)]) > 0).all()
+    twin = [trace for trace in figure.data if trace.name == "twin, mean"][1]
+    np.testing.assert_allclose(twin.y[8:], expected, rtol=1e-5)  # it has no step 100: its last before
+    assert [item.text for item in figure.layout.annotations] == ["step 0", "step 10", "step 100"]
 
 
 def test_scores_have_a_panel_each_and_nominal_coverage() -> None:
