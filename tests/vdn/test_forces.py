@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import probes
+from probes import posteriors
 from probes.schema import FORCE_TERMS, FORCES
 from vdn.config import from_dict, resolve
 from vdn.data import load
@@ -142,10 +143,10 @@ def test_a_run_holds_forces_and_both_kinds_of_probe_inputs(tmp_path, small):
     assert len(first) == 2 * 8 * 4
     pulls = first.pivot_table(index=["layer", "neuron"], columns="term", values="pull_mu")
     np.testing.assert_allclose(pulls["total"], pulls["nll"] + pulls["kl"] + pulls["band"], rtol=1e-4, atol=1e-9)
-    inputs = probes.posteriors.split_inputs(run.probe(0), run.config)
+    inputs = posteriors.split_inputs(run.probe(0), run.config)
     task = load(config)
     trainer = Trainer(config, task)
-    sequence, _ = probes.posteriors.table(inputs.sequence, 0)
+    sequence, _ = posteriors.table(inputs.sequence, 0)
     expected = trainer.network(task.batch("validation", torch.arange(7)).x).posteriors[0].mu[..., 0]
     np.testing.assert_allclose(sequence, expected.detach(), rtol=1e-4, atol=1e-6)
     series, origin = task.locate("validation", torch.arange(7))
