@@ -28,7 +28,9 @@ def beside(figure: go.Figure | None, frame: Data, name: str) -> None:
     ]
     if figure is not None:
         files.append(("Figure, HTML", "html", "text/html", lambda: as_html(figure)))
-    with st.popover("", icon=":material/download:", type="tertiary", width="content", help=f"Download {name}", key=f"get_{stem}"):
+    with st.popover(
+        "Download", icon=":material/download:", type="tertiary", width="content", help=f"Download {name}", key=f"get_{stem}"
+    ):
         for label, suffix, mime, make in files:
             st.download_button(
                 label, make, f"{stem}.{suffix}", mime, key=f"get_{stem}_{suffix}", on_click="ignore", type="tertiary",

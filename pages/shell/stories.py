@@ -29,10 +29,10 @@ def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
         swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
         st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
         st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
-        pin = neuron.pin in url.pins()
+        label = "Unpin" if neuron.pin in url.pins() else "Pin"
         st.button(
-            "", icon=":material/close:" if pin else ":material/keep:", key=f"toggle_{place}", type="tertiary",
-            help=f"{'Unpin' if pin else 'Pin'} {neuron.name}", on_click=url.toggle_pin, args=(*neuron.pin[1:], neuron.pin.run),
+            label, key=f"toggle_{place}", type="tertiary", help=f"{label} {neuron.name}", on_click=url.toggle_pin,
+            args=(*neuron.pin[1:], neuron.pin.run),
         )  # fmt: skip
     st.caption(f"{url.plain(neuron.run_name)} · step {at:,}")
     if values is None:
