@@ -52,7 +52,7 @@ def forecast_bands(
             nearest = [int(recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)]) for step in steps]
             _twin(figure, [_forecast(twin, chosen, step) for step in nearest], starts, row)
         figure.update_yaxes(title_text=f"input {chosen} ({unit})", row=row)
-    ticks = np.unique(np.linspace(1, horizon, TICKS + 1).round().astype(int))[1:]
+    ticks = np.unique(np.linspace(0, horizon, TICKS + 1).round().astype(int))[1:]
     places = (starts[:, None] + ticks).ravel()
     figure.update_xaxes(tickvals=places, ticktext=[str(tick) for tick in ticks] * len(steps), showgrid=False)
     figure.update_xaxes(title_text="t ahead", row=rows)
