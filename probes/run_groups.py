@@ -41,16 +41,23 @@ def curve(row: Row, names: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(kept, float).reshape(-1, 2)
 
 
+TWIN_KEYS = (
+    *("data", "columns", "window", "horizon", "split", "split_rows"),
+    *("layers", "neurons", "latent_dim", "pool", "encoder", "normalise", "read_first", "seed"),
+)
+"""Settings that a run and its deterministic twin have in common; the twin's learning rate and steps may be tuned apart, and
+what it does not read (beta, sigma, prior, control) may be anything."""
+
+
 def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
-    """The newest run whose config is the row's with `twin` true; None for a twin, or where there is none."""
+    """The newest run with `twin` true and the row's settings in `TWIN_KEYS`; None for a twin, or where there is none."""
     config = row.get("config") or {}
     if not config or config.get("twin"):
         return None
-    wanted = {key: value for key, value in config.items() if key != "twin"}
     found = [
         other
         for other in rows
-        if (own := other.get("config") or {}).get("twin") and {k: v for k, v in own.items() if k != "twin"} == wanted
+        if (own := other.get("config") or {}).get("twin") and all(own.get(key) == config.get(key) for key in TWIN_KEYS)
     ]
     return max(found, key=lambda other: str(other.get("created") or ""), default=None)
 

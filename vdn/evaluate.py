@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from probes import catalog
 from probes.moments import Moments
 from probes.regimes import classify
+from probes.run_groups import twin_of
 from probes.schema import LIVING_REGIMES
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task
@@ -253,30 +255,12 @@ def network_scores(
     return result, pooled
 
 
-TWIN_KEYS = (
-    *("data", "columns", "window", "horizon", "split", "split_rows"),
-    *("layers", "neurons", "latent_dim", "pool", "encoder", "normalise", "read_first", "seed"),
-)
-"""What a run and its twin have in common; learning rate and steps may be tuned apart."""
-
-
 def find_twin(run: Path, config: Config) -> Path | None:
-    """The newest finished run beside `run` that trained its deterministic twin, or None."""
-    wanted = {name: getattr(config, name) for name in TWIN_KEYS}
-    found: list[tuple[str, Path]] = []
-    for manifest in run.resolve().parent.glob("*/run.json"):
-        try:
-            content = json.loads(manifest.read_text("utf-8"))
-        except (OSError, ValueError):
-            continue  # another run that is broken: the log's own check reports it
-        theirs = content.get("config", {}) if isinstance(content, dict) else {}
-        if (
-            theirs.get("twin") is True
-            and content.get("status") == "finished"
-            and all(theirs.get(k) == v for k, v in wanted.items())
-        ):
-            found.append((str(content.get("created", "")), manifest.parent))
-    return max(found)[1] if found else None
+    """The newest finished run beside `run` that trained its deterministic twin (`probes.run_groups.twin_of`), or None."""
+    rows = catalog(run.resolve().parent).to_dict("records")
+    finished = [{str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"]
+    twin = twin_of({"config": dataclasses.asdict(config)}, finished)
+    return Path(twin["path"]) if twin else None
 
 
 def evaluate(run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None) -> dict[str, Any]:

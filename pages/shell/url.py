@@ -12,7 +12,23 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
-KEYS = ("run", "vs", "layer", "neurons", "step", "from", "to", "statistic", "axis", "scale", "pin", "input")
+KEYS = (
+    "run",
+    "vs",
+    "layer",
+    "neurons",
+    "step",
+    "from",
+    "to",
+    "statistic",
+    "axis",
+    "scale",
+    "pin",
+    "input",
+    "experiment",
+    "inputs",
+    "steps",
+)
 
 _KEPT = "_url"
 

@@ -16,12 +16,12 @@ def row(name, config, nll=None, split="validation", group=None, created="", poin
 
 
 def test_the_twin_is_the_newest_with_the_same_settings():
-    own = row("own", {"beta": 1, "twin": False}, 0.5)
+    own = row("own", {"beta": 1, "layers": 3, "twin": False}, 0.5)
     rows = [
         own,
-        row("old", {"beta": 1, "twin": True}, 0.9, created="2026-01"),
-        row("new", {"beta": 1, "twin": True}, 0.7, created="2026-02"),
-        row("other", {"beta": 2, "twin": True}, 0.1, created="2026-03"),
+        row("old", {"beta": 1, "layers": 3, "twin": True}, 0.9, created="2026-01"),
+        row("new", {"beta": 9, "layers": 3, "lr": 0.1, "twin": True}, 0.7, created="2026-02"),  # reads no beta
+        row("other", {"beta": 1, "layers": 2, "twin": True}, 0.1, created="2026-03"),
     ]
     assert run_groups.twin_of(own, rows)["name"] == "new"
     assert np.isclose(run_groups.twin_delta(own, rows, NLL), -0.2)
