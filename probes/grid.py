@@ -209,7 +209,8 @@ class Level:
                 chosen = np.flatnonzero(groups == group)
                 rows = neurons[chosen] % ROW_GROUP_NEURONS
                 for name in columns:
-                    values[name][chosen, start:stop] = filled(slab, name)[rows, cut]
+                    known = name in slab.columns
+                    values[name][chosen, start:stop] = filled(slab, name)[rows, cut] if known else np.nan
                     present[name][start:stop] = presence(slab, name)[cut]
             start = stop
         return Slab(layer, steps, values, {name: mask for name, mask in present.items() if not mask.all()})

@@ -183,6 +183,19 @@ def record_blocks(recorder, truth, steps, rng):
             recorder.record_block(piece, layer, {name: np.stack([row[name] for row in drawn]) for name in drawn[0]})
 
 
+def test_a_statistic_that_a_later_part_lacks(tmp_path):
+    """Asked for alone, of a file that does not have it: NaN at its steps."""
+    truth, rng = Truth([{"name": "only", "neurons": 3}]), np.random.default_rng(0)
+    with Recorder(tmp_path / "run", truth.layers) as recorder:
+        fill(recorder, truth, [0], rng)
+    with Recorder.resume(tmp_path / "run", 0) as recorder:
+        fill(recorder, truth, list(range(1, 400)), rng, sometimes_every=1000)
+    run = probes.Run(tmp_path / "run")
+    np.testing.assert_array_equal(run.matrix(0, "mu2")[0], truth.array(0, "mu2"))
+    np.testing.assert_array_equal(run.history(0, 1, ["mu2"])["mu2"], truth.array(0, "mu2")[1])
+    assert run.at(399, statistics=["mu2"])["mu2"].isna().all()
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     widths=st.lists(st.tuples(st.integers(1, 70), st.sampled_from([1, 1, 3])), min_size=1, max_size=3),
