@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 FORMAT_MAJOR = 1
-FORMAT_MINOR = 0
+FORMAT_MINOR = 1
 FORMAT_VERSION = f"{FORMAT_MAJOR}.{FORMAT_MINOR}"
 
 KEYS: dict[str, str] = {"step": "int64", "layer": "int16", "neuron": "int32"}
@@ -381,7 +381,7 @@ _ALL = [
         "Above 0 the term wants the mean to move more with the input, below 0 less.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="Of the few hundred probe inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        caveat="Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
         stored=False,
         colors="diverging",
     ),
@@ -394,7 +394,7 @@ _ALL = [
         "Above 0 the term widens the neuron's posteriors, below 0 it narrows them.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="Of the few hundred probe inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        caveat="Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
         stored=False,
         colors="diverging",
     ),

@@ -1,6 +1,6 @@
 """Makes the sample runs: small real trainings on the embedded data that the dashboard opens on a fresh machine.
 
-python sample_runs/make.py [NAME ...]   replaces sample_runs/healthy, collapsed and persistent, the same numbers each time
+python sample_runs/make.py [NAME ...]   replaces sample_runs/NAME, all of them without names, the same numbers each time
 """
 
 from __future__ import annotations
@@ -27,34 +27,47 @@ SMALL = {
     "sigma_init": 1.0,
     "mean_gain": 0.02,
     "local_decoder": "watch",
-    # Dense at first, when most happens, then every 50th step; mantissas of 10 bits halve the files.
-    "record_start": 90,
-    "record_every": 50,
+    # Dense at first, when most happens, then every 60th step; mantissas of 10 bits halve the files.
+    "record_start": 72,
+    "record_every": 60,
     "precision": "10bit",
     "checkpoint": "model",
-    "probe_inputs": 16,
-    "probe_times": 12,
+    "probe_inputs": 64,
+    "probe_sequence": 96,  # four days
+    "probe_times": 4,
     "validate_every": 100,
     "test_draws": 64,
     "threads": 1,
 }
+# One layer, ten groups of neurons, a set-point each; all else is equal.
+TUNED = {
+    "layers": 1,
+    "neurons": 200,
+    "beta": 0.005,
+    "steps": 3000,
+    "record_start": 60,
+    "record_every": 60,
+    "prior": "autoregressive",
+    "thermostat": True,
+}
+# In this order: the dashboard opens on the newest.
 RUNS = {
-    "healthy": {"beta": 0.005, "steps": 3000},
-    "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 20},  # too high for the deep layers: they die while the first lives
-    # One layer, ten groups of neurons: each is asked to remember more than the one before, all to tell as much.
-    "persistent": {
-        "layers": 1,
-        "neurons": 200,
-        "beta": 0.005,
-        "steps": 3000,
-        "record_start": 60,
-        "record_every": 60,
-        "prior": "autoregressive",
+    "informed": {  # each group is asked to tell more than the one before, all to remember as much
+        **TUNED,
+        "record_start": 30,
+        "record_every": 150,
+        "phi": "0.5",
+        "c_min": "0.05,0.10,0.15,0.20,0.25,0.30,0.35,0.40,0.45,0.50",
+        "c_max": "0.05,0.10,0.15,0.20,0.25,0.30,0.35,0.40,0.45,0.50",
+    },
+    "persistent": {  # each group is asked to remember more than the one before, all to tell as much
+        **TUNED,
         "phi": "0.0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
-        "thermostat": True,
         "c_min": "0.2",
         "c_max": "0.2",
     },
+    "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 24},  # too high for the deep layers: they die while the first lives
+    "healthy": {"beta": 0.005, "steps": 3000},
 }
 
 

@@ -1,8 +1,8 @@
 """The fixed probe batch of a run: inputs spread over the validation split, then one sequence of consecutive t of one series.
 
 Its inputs are numbered in this order, and the run's configuration says how many there are of each
-(`probe_inputs`, `probe_sequence`): `probes.posteriors.split_inputs` tells them apart again. Forecasts and forces are of the
-spread inputs alone: neighbours in t say nearly the same.
+(`probe_inputs`, `probe_sequence`): `probes.posteriors.split_inputs` tells them apart again. Forecasts are of the spread inputs
+alone, and forces of as many spread ones as their noise asks for: neighbours in t say nearly the same.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vdn.scores import pit
 from vdn.trainer import Trainer
 
 PROBE_DRAWS = 8  # of the forecasts, an input
+FORCE_INPUTS = 256  # with 64 the noise of the targets hides a balance that 256 show; nothing of them is stored
 
 
 def fit_probe_batch(config: Config, task: Task) -> Config:
@@ -47,10 +48,14 @@ class ProbeBatch:
     def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
         config, task, device = trainer.config, trainer.task, trainer.device
         self.trainer, self.recorder = trainer, recorder
-        number = torch.arange(config.probe_inputs, device=device)
-        examples = number * task.count("validation") // max(1, config.probe_inputs)
-        self.spread = task.batch("validation", examples)
-        self.paired = task.batch("validation", examples, task.pairs)  # as a training batch is made
+
+        def spread(count: int) -> Tensor:
+            """`count` examples of the validation split, evenly spaced."""
+            return torch.arange(count, device=device) * task.count("validation") // max(1, count)
+
+        self.spread = task.batch("validation", spread(config.probe_inputs))
+        force_inputs = min(FORCE_INPUTS, task.count("validation"))
+        self.paired = task.batch("validation", spread(force_inputs), task.pairs)  # as a training batch is made
         self.sequence = task.batch("validation", torch.arange(config.probe_sequence, device=device))  # of the first series
 
     def record(self, step: int) -> None:
@@ -62,13 +67,13 @@ class ProbeBatch:
             posteriors.append(self._posteriors(output, PROBE_DRAWS))
             if output.scale is not None:
                 self.recorder.predictions(step, prediction_frame(output, self.spread.y))
-            if output.posteriors:
-                self._forces(step, generator)
         if len(self.sequence.x):
             posteriors.append(self._posteriors(self._forward(self.sequence.x, 1, generator), 1))
         for layer, pieces in enumerate(zip(*posteriors, strict=True)):
             mu, sigma = (torch.cat(values).cpu().numpy() for values in zip(*pieces, strict=True))
             self.recorder.probe(step, layer, mu=mu, sigma=sigma)
+        if not self.trainer.config.twin:
+            self._forces(step, generator)
 
     @torch.no_grad()
     def _forward(self, x: Tensor, draws: int, generator: torch.Generator) -> Output:
@@ -88,7 +93,7 @@ class ProbeBatch:
         return found
 
     def _forces(self, step: int, generator: torch.Generator) -> None:
-        """What each term of the training loss does to the neurons, on the spread inputs and their predecessors."""
+        """What each term of the training loss does to the neurons, on spread inputs and their predecessors."""
         trainer, batch = self.trainer, self.paired
         config, network = trainer.config, trainer.network
         noise = network.draw_noise(len(batch.x), config.draws, generator)

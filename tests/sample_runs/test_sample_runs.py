@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import probes
-from probes import schema
+from probes import posteriors, schema
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
 RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))
@@ -45,6 +46,40 @@ def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
         state = torch.load(FOLDER / name / "checkpoints" / "last.pt", weights_only=True)
         assert state["model"]
     assert size < 3 * MEGABYTE
+
+
+def test_all_together_are_small():
+    sizes = {path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in RUNS}
+    assert set(sizes) == {"healthy", "collapsed", "persistent", "informed"}
+    assert max(sizes.values()) < 2 * MEGABYTE
+    assert sum(sizes.values()) < 7 * MEGABYTE
+
+
+def test_the_dashboard_opens_on_the_healthy_one():
+    created = {path.name: probes.Run(path).manifest["created"] for path in RUNS}
+    assert max(created, key=created.__getitem__) == "healthy"
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+def test_probe_batch_has_spread_inputs_and_a_sequence(path):
+    run = probes.Run(path)
+    parts = posteriors.split_inputs(run.probe(), run.config)
+    assert (parts.spread["input"].nunique(), parts.sequence["input"].nunique()) == (64, 96)
+    forces = run.forces()
+    assert set(forces["term"]) == {"nll", "kl", "total"}
+    assert sorted(forces["step"].unique()) == run.probe_steps().tolist()
+
+
+def test_where_the_first_layer_settled_the_terms_of_the_loss_pull_against_each_other():
+    """In `collapsed` beta is high: the likelihood wants movement and narrow posteriors, the KL the opposite, about as much."""
+    forces = probes.Run(FOLDER / "collapsed").forces()
+    last = forces[(forces["step"] == forces["step"].max()) & (forces["layer"] == 0)]
+    for name, sign in (("pull_mu", 1), ("pull_sigma", -1)):
+        pulls = last.pivot_table(index="neuron", columns="term", values=name)
+        assert np.sign(pulls["nll"].mean()) == sign
+        assert np.sign(pulls["kl"].mean()) == -sign
+        assert abs(pulls["total"].mean()) < 0.5 * pulls["kl"].abs().mean()
+        assert np.corrcoef(pulls["nll"], pulls["kl"])[0, 1] < -0.6
 
 
 def _living_at_the_end(path: Path) -> list[float]:

@@ -118,6 +118,24 @@ def test_persistence_follows_its_set_point_neuron_by_neuron():
     assert abs(trend.slope * np.ptp(frame["phi"]) / frame["information"].mean()) < 0.10
 
 
+def test_information_follows_its_set_point_and_persistence_little():
+    """The sample run `informed`: ten groups of neurons with ten informations to pay for, all under one phi; pooled over the test.
+
+    Persistence falls somewhat where neurons tell more of what is new: by a tenth of what the information changes by.
+    """
+    run = Path(__file__).parents[2] / "sample_runs" / "informed"
+    frame = pd.concat([pd.read_parquet(path) for path in (run / "evaluation").glob("*.parquet")]).sort_values("neuron")
+    asked = np.repeat(np.arange(1, 11) / 20, 20)
+    groups = frame.groupby(asked)["information"].mean()
+    np.testing.assert_allclose(groups, groups.index, rtol=0.2)
+    change = {
+        name: stats.linregress(asked, frame[name]).slope * np.ptp(asked) / frame[name].mean()
+        for name in ("information", "persistence")
+    }
+    assert change["information"] > 1.5
+    assert abs(change["persistence"]) < 0.15 * change["information"]
+
+
 def test_columns_are_those_of_the_update(small):
     one = trainer({**small, "thermostat": True, "control": "homeostasis"})
     before = [law.beta.clone() for law in one.controller.thermostats]

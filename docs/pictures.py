@@ -1,0 +1,145 @@
+"""Renders the pictures of the docs from the sample runs, in a headless Chromium: python docs/pictures.py [NAME ...]
+
+set_points.png   neurons that were each asked for a persistence, or for an information, and what they do
+replay.png       the dashboard's replay of the sample run `healthy`, past its middle
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, expect, sync_playwright
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(ROOT))  # so that it runs from a checkout without an installation
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+import find_browser  # noqa: E402
+
+import probes  # noqa: E402
+from probes.figures import style  # noqa: E402
+from probes.figures.set_points import set_points  # noqa: E402
+
+SAMPLES = ROOT / "sample_runs"
+WIDTH, HEIGHT = 1440, 900
+PANEL = (1000, 340)  # pixels of one row of the set-points
+SHARP = 2  # device pixels a pixel, for a figure of thin lines
+WAIT_MS = 60_000
+LOOK_MS = 50
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+]
+
+
+def draw_set_points(browser: Browser) -> None:
+    """Two rows: a run whose neurons have ten phi, and one whose neurons have ten informations to pay for."""
+    rows = []
+    for name, title, order in (
+        ("persistent", "persistence that the prior asks for, φ", ("persistence", "information")),
+        ("informed", "information that the thermostat asks for (nats)", ("information", "persistence")),
+    ):
+        run = probes.Run(SAMPLES / name)
+        table = run.evaluation()
+        setting = run.config["phi"] if name == "persistent" else run.config["c_min"]
+        groups = np.array([float(part) for part in setting.split(",")])
+        asked = groups[table["neuron"] * len(groups) // len(table)]  # neurons in order, in groups of one size
+        rows.append((set_points(asked, {each: table[each] for each in order}, title=title), PANEL[1]))
+    page = browser.new_context(viewport={"width": PANEL[0], "height": 2 * PANEL[1]}, device_scale_factor=SHARP).new_page()
+    with tempfile.TemporaryDirectory() as folder:
+        parts = []
+        for index, (figure, height) in enumerate(rows):
+            figure.update_layout(width=PANEL[0], height=height, font_color=style.OKABE_ITO[7], colorway=style.OKABE_ITO)
+            parts.append(figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"staticPlot": True}))
+        file = Path(folder) / "figure.html"
+        file.write_text(f"<meta charset=utf-8><body style='margin:0;background:white'>{''.join(parts)}</body>", "utf-8")
+        page.goto(file.as_uri())
+        expect(page.locator(".main-svg >> nth=0")).to_be_visible(timeout=WAIT_MS)
+        page.wait_for_function(f"document.querySelectorAll('.cartesianlayer').length === {len(rows)}")
+        page.screenshot(path=DOCS / "set_points.png")
+
+
+def draw_replay(browser: Browser) -> None:
+    """The dashboard as it opens on the run, once the replay is past its middle."""
+    middle = probes.Run(SAMPLES / "healthy").config["steps"] // 2
+    with dashboard() as address:
+        page = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark").new_page()
+        page.goto(f"{address}/?run=healthy")
+        canvas = page.locator("canvas[data-ridges]")
+        canvas.wait_for(timeout=WAIT_MS)
+        end = time.monotonic() + WAIT_MS / 1000
+        while int(canvas.get_attribute("data-step") or 0) <= middle:  # it lies in a shadow tree: locators alone see it
+            if time.monotonic() > end:
+                sys.exit(f"the replay has not come to step {middle}")
+            page.wait_for_timeout(LOOK_MS)
+        page.screenshot(path=DOCS / "replay.png")
+
+
+@contextmanager
+def dashboard() -> Iterator[str]:
+    """The dashboard on the sample runs, on a free port; its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([*command, "--", "--runs", str(SAMPLES)], cwd=ROOT, stdout=quiet, stderr=quiet)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _await(address, process)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + WAIT_MS / 1000
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.2)
+    sys.exit(f"the dashboard did not answer at {address}")
+
+
+PICTURES = {"set_points": draw_set_points, "replay": draw_replay}
+
+
+def main(names: list[str]) -> int:
+    """Draws the named pictures, all without names; 2 for a name that is none of them."""
+    unknown = [name for name in names if name not in PICTURES]
+    if unknown:
+        print(f"docs/pictures.py: no picture {unknown[0]!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        return 2
+    path = find_browser.find()
+    if path is None:
+        print("docs/pictures.py: no Chromium; `python tests/e2e/find_browser.py --install` gets one", file=sys.stderr)
+        return 1
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        for name in names or PICTURES:
+            PICTURES[name](browser)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
