@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample test check format lint types test-integrations bench bench-log bench-core soak clean
+.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -17,6 +17,9 @@ train: $(VENV)/.run  ## train only
 app: $(VENV)/.run  ## the dashboard on the runs that are there
 	mkdir -p $(RUNS)
 	$(BIN)/streamlit run app.py --server.port $(PORT) -- --runs $(RUNS) sample_runs
+
+pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the sample runs
+	$(BIN)/python docs/pictures.py
 
 sample: $(VENV)/.run  ## make the committed sample runs anew
 	$(BIN)/python sample_runs/make.py

@@ -139,7 +139,7 @@ class Background:
         while self._full() and (self._busy or self._failing or self._has_complete()):
             if self._failing or (self._busy and self.settings.when_full == "drop"):
                 return False
-            self.wake.wait()
+            self.wake.wait(HEARTBEAT_SECONDS)
             self._raise_error()
         return True
 
