@@ -140,7 +140,12 @@ with st.container(border=True):
         st.caption(
             "These are judged against a prior that expects persistence, with the slope's interval; this run has no such prior."
         )
+curves = memory.remembered(opened, mine, layer, step)
+if curves is None:
     st.caption(
-        "Autocorrelation needs a probe batch of consecutive positions; the probe inputs of a run are spread evenly over the "
-        "validation split, so the log holds none."
+        "Autocorrelation is drawn where the probe batch holds a sequence of consecutive positions; here none is stored yet."
     )
+else:
+    figure, frame, at = curves
+    caption = f"of posterior means over consecutive positions, at step {at:,}; shaded: no memory"
+    card("Autocorrelation", caption, figure, "autocorrelation", frame)

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell import reading, views
 from pages.shell.state import Opened
+from probes import posteriors
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
+from probes.figures.autocorrelation import autocorrelation
 from probes.schema import STATISTICS
 
 AT_CURSOR = "batch at the cursor"
 INTERVAL = {"persistence_low", "persistence_high"}
+CURVES = 5  # autocorrelations drawn: the least, the most and the quartiles of persistence
 
 
 @st.cache_resource(max_entries=reading.SLICES_KEPT, show_spinner=False)
@@ -97,3 +101,26 @@ def cards(opened: Opened, rows: pd.DataFrame, stride: int) -> list[dict[str, Any
 
 def _card(label: str, value: float, unit: str, note: str, words: str) -> dict[str, Any]:
     return {"label": label, "value": "∞" if np.isinf(value) else views.number(value), "unit": unit, "note": note, "help": words}
+
+
+def remembered(opened: Opened, rows: pd.DataFrame, layer: int, step: int) -> tuple[go.Figure, pd.DataFrame, int] | None:
+    """Autocorrelation of neurons over the probe sequence at the last stored step up to `step`: figure, its data, that step.
+
+    The neurons are those at evenly spaced ranks of persistence. None where no sequence is stored or none of them moves.
+    """
+    stored = reading.probe_steps(opened.stamp, opened.run)
+    at = int(stored[stored <= step].max(initial=-1))
+    mu = reading.probe_sequence(opened.stamp, opened.run, at, layer) if at >= 0 else None
+    slopes = rows.loc[rows["layer"] == layer, ["neuron", "persistence"]].dropna().sort_values("persistence")
+    if mu is None or not len(slopes):
+        return None
+    ranks = np.unique(np.linspace(0, len(slopes) - 1, CURVES).round().astype(int))
+    chosen = [int(neuron) for neuron in slopes["neuron"].iloc[ranks] if np.ptp(mu[:, int(neuron)]) > 0]
+    if not chosen:
+        return None
+    values = posteriors.autocorrelation(mu[:, chosen], len(mu) // 2)
+    sizes = posteriors.effective_sample_size(mu[:, chosen])
+    names = [f"n{neuron}" for neuron in chosen]
+    figure = autocorrelation(dict(zip(names, values, strict=True)), length=len(mu), sizes=dict(zip(names, sizes, strict=True)))
+    frame = pd.DataFrame(values.T, columns=names).rename_axis("lag").reset_index()
+    return figure, frame, at

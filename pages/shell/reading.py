@@ -133,9 +133,16 @@ def probe_steps(stamp: Stamp, _run: Any) -> np.ndarray:
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """mu and sigma, (inputs, neurons), of the probe batch at a stored step; None if the layer has none."""
-    rows = _run.probe(step)
+    """mu and sigma, (inputs, neurons), of the probe batch's spread inputs at a stored step; None if the layer has none."""
+    rows = posteriors.split_inputs(_run.probe(step), _run.config).spread
     return posteriors.table(rows, layer) if len(rows) and (rows["layer"] == layer).any() else None
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def probe_sequence(stamp: Stamp, _run: Any, step: int, layer: int) -> np.ndarray | None:
+    """mu (T, neurons) at consecutive positions of the data, at a stored step; None if the layer has none."""
+    rows = posteriors.split_inputs(_run.probe(step), _run.config).sequence
+    return posteriors.table(rows, layer)[0] if len(rows) and (rows["layer"] == layer).any() else None
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading the probe batch …")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from forecasting import SERIES_STRIDE, write_forecasting
 from planted import write_run
@@ -16,6 +18,7 @@ from probes import Run
 from probes.diagnostics import half_life
 
 Open = Callable[..., AppTest]
+SAMPLE_RUNS = Path(__file__).parents[2] / "sample_runs"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,19 @@ def test_the_half_life_is_in_positions_of_the_data(open_page: Open, folder: Path
     rows = Run(folder / "plain").at(60)
     expected = float(half_life(rows["persistence"].median(), SERIES_STRIDE))
     assert float(cards(open_page("persistence", folder, run="plain"))["Half-life"]["value"]) == pytest.approx(expected, rel=0.01)
+
+
+def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder: Path) -> None:
+    app = open_page("persistence", SAMPLE_RUNS, run="healthy")
+    figure = next(json.loads(c.proto.spec) for c in app.get("plotly_chart") if "lag (t)" in c.proto.spec)
+    run = Run(SAMPLE_RUNS / "healthy")
+    name = figure["data"][0]["name"].split()[0]
+    rows = run.probe(int(run.probe_steps()[-1])).query(f"layer == 0 and neuron == {name[1:]}").sort_values("input")
+    mu = rows["mu"].to_numpy(float)[-run.config["probe_sequence"] :]
+    mu = mu - mu.mean()
+    drawn = np.frombuffer(base64.b64decode(figure["data"][0]["y"]["bdata"]), figure["data"][0]["y"]["dtype"])
+    assert drawn[1] == pytest.approx((mu[1:] * mu[:-1]).sum() / (mu * mu).sum(), abs=1e-4)
+    assert "none is stored" in said(open_page("persistence", folder, run="plain"))
 
 
 def test_a_prior_that_does_not_look_back_has_no_faults(open_page: Open, folder: Path) -> None:

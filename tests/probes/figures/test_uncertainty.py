@@ -165,7 +165,8 @@ def test_half_lives_are_counted_in_log_bins() -> None:
     assert sum(figure.data[0].y) == 3
     for (low, high), count in zip(figure.data[0].customdata, figure.data[0].y, strict=True):
         assert count == sum(low <= value < high for value in values)
-    assert len(figure.layout.shapes) == 1
+    [line], [label] = figure.layout.shapes, figure.layout.annotations
+    assert (line.x0, label.x) == (50, np.log10(50))  # on a log axis lines stand in data, labels in decades
     assert not half_life_histogram([np.inf]).data
 
 
