@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
@@ -45,3 +46,8 @@ def test_only_its_own_names_are_answered(serve: Callable[..., str]) -> None:
         connection.request("GET", "/_stcore/stream", headers={"Host": host, "Origin": origin, **upgrade, **key})
         assert connection.getresponse().status == status, (host, origin)
         connection.close()
+
+
+def test_a_first_start_on_a_terminal_does_not_wait_for_an_address() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert settings["server"]["showEmailPrompt"] is False
