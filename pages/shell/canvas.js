@@ -16,11 +16,22 @@ function unpack(bytes) {
   let offset = 4 + length
   const arrays = {}
   for (const { name, dtype, size } of header.arrays) {
-    const Type = dtype === "uint8" ? Uint8Array : Float32Array
-    arrays[name] = new Type(buffer, offset, size)
+    const Type = { uint8: Uint8Array, float16: Uint16Array, float32: Float32Array }[dtype]
+    const raw = new Type(buffer, offset, size)
+    arrays[name] = dtype === "float16" ? fromHalf(raw) : raw
     offset += Math.ceil((size * Type.BYTES_PER_ELEMENT) / 4) * 4
   }
   return { header, arrays }
+}
+
+// IEEE binary16 -> float32: not every browser has Float16Array. A table of all 65,536 values costs less than the bits.
+function fromHalf(raw) {
+  const table = fromHalf.table || (fromHalf.table = Float32Array.from({ length: 65536 }, (_, bits) => {
+    const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023
+    if (exponent === 31) return fraction ? NaN : sign * Infinity
+    return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : sign * 2 ** -24 * fraction
+  }))
+  return Float32Array.from(raw, (bits) => table[bits])
 }
 
 function parseColor(text) {

@@ -1,7 +1,7 @@
 """The canvas components: html, css and js files beside this module, and the payload they read.
 
 A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four bytes,
-then the arrays that `header["arrays"]` lists, float32 or uint8, each padded to a multiple of four. Nothing of a run
+then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of four. Nothing of a run
 is ever put into html or js: names travel in the header and are drawn as text.
 """
 
@@ -19,10 +19,10 @@ _HERE = Path(__file__).parent
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """One message for a canvas component; arrays are sent as uint8 or else as float32, in C order."""
+    """One message for a canvas component; arrays are sent as uint8, float16 or else as float32, in C order."""
     parts, listed = [], []
     for name, values in arrays.items():
-        data = np.ascontiguousarray(values, dtype=np.uint8 if values.dtype == np.uint8 else np.float32)
+        data = np.ascontiguousarray(values, dtype=values.dtype if values.dtype in (np.uint8, np.float16) else np.float32)
         listed.append({"name": name, "dtype": str(data.dtype), "size": int(data.size)})
         raw = data.tobytes()
         parts.append(raw + b"\0" * (-len(raw) % 4))

@@ -1,4 +1,4 @@
-// Ridges of distributions per layer, replayed over steps. Reads raw float32 means, variances and spreads;
+// Ridges of distributions per layer, replayed over steps. Reads raw means, sds and aggregate sds;
 // every picture is computed here, so playing costs the server nothing.
 
 const SD_WIDE = 1.05, SD_NARROW = 0.1 // ends of the colour scale, prior sds: the limits of exploded and deterministic
@@ -107,9 +107,9 @@ class Replay {
   horizontalRange() {
     const reach = []
     this.header.layers.forEach((layer, index) => {
-      const mean = this.arrays[`mean.${index}`], variance = this.arrays[`variance.${index}`], spread = this.arrays[`spread.${index}`]
+      const mean = this.arrays[`mean.${index}`], sd = this.arrays[`sd.${index}`], total = this.arrays[`total.${index}`]
       for (let i = 0; i < mean.length; i += 3) {
-        const value = Math.abs(mean[i]) + 2 * Math.sqrt(variance[i] + (spread[i] || 0))
+        const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i])
         if (Number.isFinite(value)) reach.push(value)
       }
     })
@@ -123,6 +123,12 @@ class Replay {
     const low = Math.floor(at), high = Math.min(low + 1, last), part = at - low
     const a = array[low * rows + row], b = array[high * rows + row]
     return part === 0 ? a : a + (b - a) * part
+  }
+
+  // A ridge's mean, sd of its mean posterior, and sd of the aggregate.
+  moments(column, row) {
+    const rows = this.header.layers[column].neurons.length
+    return ["mean", "sd", "total"].map((name) => this.value(`${name}.${column}`, row, rows))
   }
 
   colorIndex(sd) {
@@ -303,20 +309,18 @@ class Replay {
   }
 
   drawRidge(context, layer, column, row) {
-    const rows = layer.neurons.length
-    const mean = this.value(`mean.${column}`, row, rows), variance = this.value(`variance.${column}`, row, rows)
-    const spread = this.value(`spread.${column}`, row, rows)
+    const [mean, sd, total] = this.moments(column, row)
     const y = this.baseline(row)
     const marked = layer.pinned.includes(layer.neurons[row])
     const hovered = this.over && this.over.column === column && this.over.row === row
-    if (!(variance > 0) || !Number.isFinite(mean)) {
+    if (!(sd > 0) || !Number.isFinite(mean)) {
       context.fillStyle = this.theme.muted
       context.font = `10px ${this.theme.font}`
       context.textAlign = "center"
       context.fillText("no distribution at this step", this.x(column, 0), y - 2)
       return
     }
-    const sd = Math.sqrt(variance), color = this.colorIndex(sd)
+    const color = this.colorIndex(sd)
     if (hovered || marked) this.dashedPrior(context, column, y, this.peak(1))
     if (this.bell(context, column, y, mean, sd, this.peak(sd), true)) {
       context.fillStyle = this.css[color]
@@ -325,13 +329,10 @@ class Replay {
       context.strokeStyle = rgba(this.theme.background, 0.75)
       context.stroke()
     }
-    if (spread >= 0) {
-      const total = Math.sqrt(variance + spread)
-      if (this.bell(context, column, y, mean, total, this.peak(total), false)) {
-        context.lineWidth = hovered || marked ? 2 : 1
-        context.strokeStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.lines[color]
-        context.stroke()
-      }
+    if (total > 0 && this.bell(context, column, y, mean, total, this.peak(total), false)) {
+      context.lineWidth = hovered || marked ? 2 : 1
+      context.strokeStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.lines[color]
+      context.stroke()
     }
     if (Math.abs(mean) > this.range) this.drawOutside(context, column, y, mean)
   }
@@ -365,12 +366,11 @@ class Replay {
     const row = Math.ceil((event.clientY - box.top - this.top - LANE) / this.pitch - 2)
     if (!layer || row < 0 || row >= layer.neurons.length) return this.unhover()
     this.over = { column, row }
-    const rows = layer.neurons.length
-    const [mean, variance, spread] = ["mean", "variance", "spread"].map((name) => this.value(`${name}.${column}`, row, rows))
+    const [mean, sd, total] = this.moments(column, row)
     const pinned = layer.pinned.includes(layer.neurons[row])
-    const what = this.header.input === null ? `aggregate sd ${formatNumber(Math.sqrt(variance + spread))}` : `probe input ${this.header.input}`
+    const what = this.header.input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${this.header.input}`
     this.tip.textContent = `${this.top ? `${layer.run} · ` : ""}${layer.name} · neuron ${layer.neurons[row]}\n` +
-      `mean ${formatNumber(mean)}, sd ${formatNumber(Math.sqrt(variance))} prior sds\n${what}\n${pinned ? "click to unpin" : "click to pin"}`
+      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds\n${what}\n${pinned ? "click to unpin" : "click to pin"}`
     this.tip.hidden = false
     const host = this.root.querySelector(".replay").getBoundingClientRect()
     const x = event.clientX - host.left, y = event.clientY - host.top

@@ -46,7 +46,7 @@ def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, 
     layers = []
     for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
         shown = frames.aligned(track, steps)
-        arrays |= {f"{name}.{place}": getattr(shown, name) for name in ("mean", "variance", "spread")}
+        arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
         arrays |= {f"{name}.{place}": values for name, values in _series(side.opened, layer, steps, probe_input).items()}
         layers.append(
             {
@@ -66,6 +66,20 @@ def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, 
         "events": event_ticks(sides[0].opened),
     }
     return pack(header, arrays)
+
+
+def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
+    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is not recorded."""
+    with np.errstate(invalid="ignore"):
+        sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
+    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
+    finite = values[np.isfinite(values)]
+    fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
+    return values.astype(np.float16) if fits else values
 
 
 def probe_inputs(sides: Sequence[Side]) -> int:

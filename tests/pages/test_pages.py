@@ -16,6 +16,8 @@ from streamlit.testing.v1 import AppTest
 from probes import Recorder
 
 Open = Callable[..., AppTest]
+HALF = 2**-11
+"""Relative error of a number in half precision, in which the replay's ridges are sent."""
 PAGES = ("runs", "overview", "replay", "layers", "reference")
 
 
@@ -68,10 +70,11 @@ def test_replay_sends_the_recorded_distributions(open_page: Open, run_folder: Pa
     assert header["steps"][-1] == 120
     for place, layer in enumerate(header["layers"]):
         rows = run.history(place, statistics=["mean", "variance", "spread"]).set_index(["step", "neuron"])
-        for name in ("mean", "variance", "spread"):
+        rows["sd"], rows["total"] = np.sqrt(rows["variance"]), np.sqrt(rows["variance"] + rows["spread"])
+        for name in ("mean", "sd", "total"):
             sent = arrays[f"{name}.{place}"].reshape(len(header["steps"]), len(layer["neurons"]))
             stored = rows[name].unstack().loc[header["steps"], layer["neurons"]]
-            np.testing.assert_array_equal(sent, stored)
+            np.testing.assert_allclose(sent, stored, rtol=HALF, atol=1e-6)
     summary = run.layer_summary()
     np.testing.assert_allclose(
         arrays["information.1"], summary.loc[summary["layer"] == 1].set_index("step").loc[header["steps"], "information_mean"]
@@ -175,7 +178,16 @@ def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(open_page: Open, tmp
         assert max(header["width"]) > 1
         assert header["steps"][-1] == 2600
         stored = Run(tmp_path / "long").at(1777, 0).set_index("neuron").loc[header["layers"][0]["neurons"], "variance"]
-        np.testing.assert_array_equal(arrays["variance.0"].reshape(-1, 3)[at], stored)
+        np.testing.assert_allclose(arrays["sd.0"].reshape(-1, 3)[at], np.sqrt(stored), rtol=HALF)
+
+
+def test_numbers_that_half_precision_cannot_hold_are_sent_in_full(open_page: Open, tmp_path: Path) -> None:
+    with Recorder(tmp_path / "loud", [{"name": "layer 1", "neurons": 2}]) as recorder:
+        recorder.record(1, 0, mean=[1e5, 0.5], variance=[0.25, 1.0])
+    _, arrays = unpack(open_page("replay", tmp_path), "replay")
+    assert set(arrays["mean.0"].tolist()) == {1e5, 0.5}
+    assert arrays["mean.0"].dtype == np.float32
+    assert arrays["sd.0"].dtype == np.float16
 
 
 def test_alerts_are_listed_and_go_to_their_step(open_page: Open, tmp_path: Path) -> None:
