@@ -27,8 +27,6 @@ step = state.cursor(opened)
 state.header(
     "Overview", opened, "Is this run healthy? What every neuron does at the cursor, and how the network came there.", step
 )
-if step is None:
-    live.follow(opened, lambda run: None)  # until there is something to show
 state.needs_steps(opened)
 
 
@@ -128,7 +126,7 @@ def distributions() -> None:
     interventions()
 
 
-live.follow(opened, cards)
+live.growing(opened, cards)
 if state.has_distributions(opened):
     distributions()
 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import reading, run_details, runs_table, state, url
+from pages.shell import live, reading, run_details, runs_table, state, url
 from probes import run_groups
 from probes.figures.seed_bands import seed_bands
 
@@ -29,6 +29,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )  # fmt: skip
     view = st.segmented_control("Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
 shown = runs_table.chosen(entries, text or "")
+live.follow_all({name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"})
 
 
 def each_run() -> None:

@@ -1,4 +1,4 @@
-"""Following a run that is being written: its cards grow with it, and the page is drawn anew when the pictures would change.
+"""Following a run that is being written: numbers grow with it, and the page is drawn anew when the pictures would change.
 
 One reader a run is kept for this, and asks for new files alone: what it has read is not read again. Once the run has
 ended nothing is asked any more.
@@ -6,12 +6,13 @@ ended nothing is asked any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
 
 import probes
+from pages.shell import reading
 from pages.shell.state import Opened
 
 EVERY = 5  # seconds: the recorder's own flush interval
@@ -29,25 +30,56 @@ def is_live(opened: Opened) -> bool:
     return bool(opened.run.status == "running")
 
 
-def follow(opened: Opened, draw: Callable[[Any], None]) -> None:
-    """Call `draw(run)` now and, while the run is live, every few seconds with what has been written since.
-
-    The whole page runs anew once the run has ended or grown by GROWTH.
-    """
+def follow(opened: Opened) -> None:
+    """Say how far a run is that is being written; the page runs anew once it has ended or grown by GROWTH."""
     if not is_live(opened):
-        draw(opened.run)
         return
     seen = len(opened.run.steps)
     ticks = [0]
 
     @st.fragment(run_every=EVERY)
     def tick() -> None:
-        run = _reader(str(opened.entry.path))
-        run.refresh()
+        run = _refreshed(opened)
         # Not in the page's own run: were its reader behind this one, the page would run anew without end.
         if ticks[0] and (run.status != "running" or len(run.steps) > GROWTH * seen):
             st.rerun()
         ticks[0] += 1
-        draw(run)
+        st.caption(f":material/sensors: Being written: step {int(run.steps[-1]):,}" if len(run.steps) else "Being written")
 
     tick()
+
+
+def growing(opened: Opened, draw: Callable[[Any], None]) -> None:
+    """Call `draw(run)` now and, while the run is live, every few seconds with what has been written since."""
+    if not is_live(opened):
+        draw(opened.run)
+        return
+
+    @st.fragment(run_every=EVERY)
+    def tick() -> None:
+        draw(_refreshed(opened))
+
+    tick()
+
+
+def follow_all(live: Mapping[str, Any]) -> None:
+    """Run the page anew when one of these runs, by name, has grown or ended. `live` holds what the page shows of each."""
+    if not live:
+        return
+    ticks = [0]
+
+    @st.fragment(run_every=EVERY)
+    def tick() -> None:
+        found = reading.entries()
+        now = {name: found[name].row["steps"] for name in live if name in found and found[name].row["status"] == "running"}
+        if ticks[0] and now != dict(live):
+            st.rerun()
+        ticks[0] += 1
+
+    tick()
+
+
+def _refreshed(opened: Opened) -> Any:
+    run = _reader(str(opened.entry.path))
+    run.refresh()
+    return run

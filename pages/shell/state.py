@@ -121,7 +121,7 @@ def pick_run() -> Opened:
 
     Ends the page with an explanation when there is no run, or it cannot be read.
     """
-    from pages.shell import tray
+    from pages.shell import live, tray
 
     entries = reading.entries()
     if not entries:
@@ -134,6 +134,8 @@ def pick_run() -> Opened:
         st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
         st.stop()
     opened = Opened(entry, run, stamp)
+    with st.sidebar:
+        live.follow(opened)
     tray.show(opened)
     return opened
 

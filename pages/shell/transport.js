@@ -26,8 +26,9 @@ class Transport {
     document.addEventListener("keydown", this.onKey)
   }
 
+  // The cursor keeps its step; at the end of a run that has grown it stays at the end.
   load(steps) {
-    const step = this.step
+    const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step
     this.steps = steps
     this.scrub.max = String(steps.length - 1)
     this.scrub.disabled = this.button.disabled = steps.length < 2
