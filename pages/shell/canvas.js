@@ -127,3 +127,26 @@ function framePosition(steps, step) {
   }
   return low + (step - steps[low]) / (steps[high] - steps[low])
 }
+
+const views = new WeakMap()
+
+// A component's entry point: one view an element, made at its first payload and kept while later ones are loaded into it.
+const mounted = (View) => ({ data, parentElement, setTriggerValue }) => {
+  if (!data || !data.byteLength) return undefined
+  if (!views.has(parentElement)) views.set(parentElement, new View(parentElement))
+  const view = views.get(parentElement)
+  view.load(data, setTriggerValue)
+  return () => {
+    view.close()
+    views.delete(parentElement)
+  }
+}
+
+const TIP = 210 // pixels: as wide as a tip gets
+
+// A tip beside the pointer, inside its host.
+function placeTip(tip, host, event) {
+  const box = host.getBoundingClientRect()
+  tip.style.left = `${Math.min(event.clientX - box.left + 14, box.width - TIP)}px`
+  tip.style.top = `${event.clientY - box.top + 16}px`
+}

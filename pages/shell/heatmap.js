@@ -2,7 +2,6 @@
 
 const LEFT = 62, RIGHT = 96, TOP = 8, BOTTOM = 42
 const HEIGHT = 420
-const views = new WeakMap()
 
 class Heatmap {
   constructor(root) {
@@ -149,9 +148,7 @@ class Heatmap {
     const steps = end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
     const value = code ? `${title} about ${formatNumber(this.value(code))} ${unit}` : `${title} not recorded`
     this.tip.textContent = `${layer} · neuron ${order[cell.row]}\n${steps}\n${value}\nclick for the exact number`
-    const host = this.root.querySelector(".heatmap").getBoundingClientRect()
-    this.tip.style.left = `${Math.min(event.clientX - host.left + 14, host.width - 210)}px`
-    this.tip.style.top = `${event.clientY - host.top + 16}px`
+    placeTip(this.tip, this.root.querySelector(".heatmap"), event)
   }
 
   close() {
@@ -159,17 +156,4 @@ class Heatmap {
   }
 }
 
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component
-  if (!data || !data.byteLength) return undefined
-  let view = views.get(parentElement)
-  if (!view) {
-    view = new Heatmap(parentElement)
-    views.set(parentElement, view)
-  }
-  view.load(data, setTriggerValue)
-  return () => {
-    view.close()
-    views.delete(parentElement)
-  }
-}
+export default mounted(Heatmap)

@@ -6,7 +6,6 @@ const NAME = 36 // height of a layer's name and living share
 const HEAD = 4
 const LARGEST = 18 // side of a tile, pixels
 const TALLEST = 150, ALL = 480 // height of a layer and of all, while tiles stay visible
-const views = new WeakMap()
 
 class Regimes {
   constructor(root) {
@@ -147,9 +146,7 @@ class Regimes {
     const regime = this.header.regimes[this.code(index, neuron)]
     this.tip.textContent = `${layer.name} · neuron ${neuron}\n${regime ? `${regime.name}: ${regime.reading}` : "not recorded"}\nclick to explain`
     this.tip.hidden = false
-    const host = this.root.querySelector(".regimes").getBoundingClientRect()
-    this.tip.style.left = `${Math.min(event.clientX - host.left + 14, host.width - 210)}px`
-    this.tip.style.top = `${event.clientY - host.top + 16}px`
+    placeTip(this.tip, this.root.querySelector(".regimes"), event)
     return undefined
   }
 
@@ -164,17 +161,4 @@ class Regimes {
   }
 }
 
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component
-  if (!data || !data.byteLength) return undefined
-  let view = views.get(parentElement)
-  if (!view) {
-    view = new Regimes(parentElement)
-    views.set(parentElement, view)
-  }
-  view.load(data, setTriggerValue)
-  return () => {
-    view.close()
-    views.delete(parentElement)
-  }
-}
+export default mounted(Regimes)

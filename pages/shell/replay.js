@@ -11,7 +11,6 @@ const LABELS = 44 // pixels left of a column, for the neurons' names
 const MIN_COLUMN = 138 // narrower columns scroll sideways
 const POINTS = 56 // points of one curve
 
-const views = new WeakMap()
 
 class Replay {
   constructor(root) {
@@ -372,10 +371,7 @@ class Replay {
     this.tip.textContent = `${this.top ? `${layer.run} · ` : ""}${layer.name} · neuron ${layer.neurons[row]}\n` +
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds\n${what}\n${pinned ? "click to unpin" : "click to pin"}`
     this.tip.hidden = false
-    const host = this.root.querySelector(".replay").getBoundingClientRect()
-    const x = event.clientX - host.left, y = event.clientY - host.top
-    this.tip.style.left = `${Math.min(x + 14, host.width - 200)}px`
-    this.tip.style.top = `${y + 16}px`
+    placeTip(this.tip, this.root.querySelector(".replay"), event)
     if (!this.transport.playing) this.draw()
   }
 
@@ -398,17 +394,4 @@ class Replay {
   }
 }
 
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component
-  if (!data || !data.byteLength) return undefined
-  let view = views.get(parentElement)
-  if (!view) {
-    view = new Replay(parentElement)
-    views.set(parentElement, view)
-  }
-  view.load(data, setTriggerValue)
-  return () => {
-    view.close()
-    views.delete(parentElement)
-  }
-}
+export default mounted(Replay)
