@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from pages.shell import components, reading, replays, state, url
+from pages.shell import components, downloads, reading, replays, state, url
 from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
 
@@ -131,6 +133,8 @@ def exact(one: state.Opened) -> int | None:
 
 sides = [replays.Side(one, layers, state.pinned(one), exact(one)) for one, layers in both]
 components.replay(replays.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked)
+with st.container(horizontal=True, horizontal_alignment="right"):
+    downloads.beside(None, partial(replays.table, sides, int(ridges), str(order), probe_input), "replay")
 if other:
     st.caption(
         f"Left {url.plain(opened.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's step; a run that has "

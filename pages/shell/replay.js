@@ -11,7 +11,6 @@ const LABELS = 44 // pixels left of a column, for the neurons' names
 const MIN_COLUMN = 138 // narrower columns scroll sideways
 const POINTS = 56 // points of one curve
 
-
 class Replay {
   constructor(root) {
     this.root = root
@@ -29,6 +28,7 @@ class Replay {
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
     this.canvas.onclick = (event) => { this.hover(event); this.pick() }
+    find("save").onclick = () => this.save()
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".replay"))
     this.draws = 0
@@ -386,6 +386,22 @@ class Replay {
     const layer = this.header.layers[this.over.column]
     this.tip.hidden = true
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron: layer.neurons[this.over.row] })
+  }
+
+  // The picture at the cursor as PNG, on the page's background: made here, nothing is asked of the server.
+  save() {
+    const strip = this.strip.canvas, picture = document.createElement("canvas")
+    picture.width = Math.max(this.canvas.width, strip.width)
+    picture.height = this.canvas.height + strip.height
+    const context = picture.getContext("2d")
+    context.fillStyle = rgba(this.theme.background, 1)
+    context.fillRect(0, 0, picture.width, picture.height)
+    context.drawImage(this.canvas, 0, 0)
+    context.drawImage(strip, 0, this.canvas.height)
+    const link = document.createElement("a")
+    link.download = `replay-step-${this.transport.step}.png`
+    link.href = picture.toDataURL("image/png")
+    link.click()
   }
 
   close() {

@@ -82,6 +82,27 @@ def _halved(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float16) if fits else values
 
 
+def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
+    """What the ridges are drawn from, one row a frame and neuron; `width`: recorded steps that a frame is the mean of."""
+    parts = []
+    for side in sides:
+        for layer in side.layers:
+            neurons = _neurons(side, layer, ridges, order)
+            track = _frames(side, layer, neurons, probe_input)
+            count = len(neurons)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "run": side.opened.entry.name, "layer": side.opened.names[layer],
+                        "neuron": np.tile(neurons, len(track.steps)), "step": np.repeat(track.steps, count),
+                        "width": np.repeat(track.width, count), "mean": track.mean.ravel(),
+                        "variance": track.variance.ravel(), "spread": track.spread.ravel(),
+                    }
+                )
+            )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
     counts = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from planted import write_run
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import downloads
+from pages.shell import downloads, reading, replays, state
+from probes import Run
 
 FRAME = pd.DataFrame({"step": [1, 2], "label": ["a,b", "<c>"], "kl": np.array([0.1, np.nan], np.float32)})
 
@@ -50,3 +53,14 @@ def test_nothing_is_made_before_it_is_asked_for() -> None:
     assert [button.label for button in app.get("download_button")] == [
         "Data, CSV", "Data, Parquet", "Figure, HTML", "Data, CSV", "Data, Parquet",
     ]  # fmt: skip
+
+
+def test_the_replays_rows_are_those_of_the_log(tmp_path: Path) -> None:
+    write_run(tmp_path / "one", layers=2, neurons=5, steps=30)
+    run = Run(tmp_path / "one")
+    opened = state.Opened(reading.Entry("one", tmp_path / "one", {}), run, (str(tmp_path / "one"), 0, 0))
+    found = replays.table([replays.Side(opened, (1,), ())], 8, "spread").set_index(["step", "neuron"]).sort_index()
+    stored = run.history(1, statistics=["mean", "variance", "spread"]).set_index(["step", "neuron"]).sort_index()
+    assert (found["width"] == 1).all()
+    pd.testing.assert_frame_equal(found[["mean", "variance", "spread"]], stored.loc[found.index, ["mean", "variance", "spread"]],
+                                  check_index_type=False, check_dtype=False)  # fmt: skip
