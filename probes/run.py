@@ -70,6 +70,7 @@ class Run:
         self._levels = Levels(self._filesystem, root, widths)
         self._tables = {name: Table(self._filesystem, f"{root}/{name}") for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
+        self._steps: np.ndarray | None = None
         self._list()
 
     def __repr__(self) -> str:
@@ -110,7 +111,9 @@ class Run:
     @_reading
     def steps(self) -> np.ndarray:
         """(T,) int64: every step at which some layer is recorded."""
-        return _frozen(np.unique(self._recorded_steps()[0]))
+        if self._steps is None:  # pages ask dozens of times; sorting 10,000 steps anew costs each time a millisecond
+            self._steps = _frozen(np.unique(self._recorded_steps()[0]))
+        return self._steps
 
     def refresh(self) -> bool:
         """Look for what has been written since: reads the manifest and lists folders, opens no file. True if there is more."""
@@ -272,7 +275,7 @@ class Run:
         for table in self._tables.values():
             table.refresh()
         self._levels.refresh()
-        self._recorded = None
+        self._recorded, self._steps = None, None
 
     def _rows(self, name: str) -> pd.DataFrame:
         return self._tables[name].read().to_pandas()
