@@ -76,6 +76,8 @@ def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
     Probe steps are log-spaced, so that most of them lie before anything is learnt.
     """
     before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
+    if len(before) <= count:
+        return before
     late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
     return [before[place] for place in np.unique([0, *late])]
 
