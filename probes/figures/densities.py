@@ -62,7 +62,7 @@ def densities(names: Sequence[str], before: Sequence[Moment], after: Sequence[Mo
                 panels.line(panel, z, curve, f"{when}, aggregate", shade, 2, hovertemplate="%{y:.3f}")
     alt = f"Densities at steps {before[0].step} and {after[0].step} of {', '.join(names)}" if names else "No neuron"
     highest = min(top, TALLEST * float(normal(0, 0, 1)))
-    return panels.finish(alt, axis=None, horizontal={"range": [-reach, reach]}, vertical={"range": [0, 1.08 * highest]})
+    return panels.finish(alt, horizontal={"range": [-reach, reach]}, vertical={"range": [0, 1.08 * highest]})
 
 
 def filled(z: ArrayLike, moment: Moment) -> NDArray[np.float64]:

@@ -43,10 +43,10 @@ def event_timeline(
         height = kinds.index(kind) + (0 if layer < 0 else _offset(layer, len(layers)))
         figure.add_trace(
             go.Scatter(
-                x=at[keep], y=np.full(len(keep), height, np.float32), name=name, legendgroup=name, mode="markers",
-                showlegend=layer not in known, customdata=count[keep],
+                x=style.along(axis, at[keep]), y=np.full(len(keep), height, np.float32), name=name, legendgroup=name,
+                mode="markers", showlegend=layer not in known, customdata=np.column_stack([at[keep], count[keep]]),
                 marker={"symbol": "line-ns", "size": 9, "line": {"width": 1.5, "color": style.layer_color(max(layer, 0))}},
-                hovertemplate=f"{style.text(kind)}, {name}<br>step %{{x}}, %{{customdata}} events<extra></extra>",
+                hovertemplate=f"{style.text(kind)}, {name}<br>step %{{customdata[0]}}, %{{customdata[1]}} events<extra></extra>",
             )
         )  # fmt: skip
         known.add(layer)
@@ -55,20 +55,21 @@ def event_timeline(
         first = alerts.groupby("step")["text"].first()
         figure.add_trace(
             go.Scatter(
-                x=first.index.to_numpy(np.int64), y=np.full(len(first), len(rows), np.float32), name="alert", mode="markers",
-                marker={"symbol": "triangle-up", "size": 10, "color": ALERT}, text=[style.text(text) for text in first],
-                hovertemplate="step %{x}: %{text}<extra></extra>",
+                x=style.along(axis, first.index.to_numpy(np.int64)), y=np.full(len(first), len(rows), np.float32), name="alert",
+                mode="markers", marker={"symbol": "triangle-up", "size": 10, "color": ALERT},
+                text=[style.text(text) for text in first], customdata=first.index.to_numpy(np.int64),
+                hovertemplate="step %{customdata}: %{text}<extra></extra>",
             )
         )  # fmt: skip
         rows.append("alert")
-    ends = np.log10(np.maximum(steps, 1)) if axis == "log" else np.asarray(steps, float)
+    ends = np.log10(np.maximum(steps, 1)) if axis == "log" else style.along(axis, np.asarray(steps, float))
     beyond = MARGIN * max(float(ends[1] - ends[0]), 1e-3)
-    figure.update_xaxes(title_text="step", range=[ends[0] - beyond, ends[1] + beyond])
+    figure.update_xaxes(title_text=style.steps_title(axis), range=[ends[0] - beyond, ends[1] + beyond])
     figure.update_yaxes(
         title_text="kind", tickvals=list(range(len(rows))), ticktext=rows, range=[-0.6, max(len(rows), 1) - 0.4], showgrid=False
     )
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     alt = f"Steps of {len(events)} interventions of {len(kinds)} kinds" + (" and of alerts" if len(rows) > len(kinds) else "")
     figure = style.finish(figure, 118 + ROW * max(len(rows), 1), alt).update_layout(hovermode="closest")
     return figure.update_layout(margin_l=110)

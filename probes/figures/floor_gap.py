@@ -28,7 +28,7 @@ def floor_gap(
     the floor is that of the mean phi.
     """
     gap = kl_above_floor(kl, phi, latent_dim)
-    steps = np.asarray(edges)[:-1]
+    steps = style.along(axis, np.asarray(edges)[:-1])
     seen = np.isfinite(gap).any(axis=0)
     gap, steps = gap[:, seen], steps[seen]
     figure = go.Figure()
@@ -43,8 +43,8 @@ def floor_gap(
     line = {"color": color, "width": 2}
     figure.add_trace(go.Scatter(x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover))
     figure.add_hline(y=0, line={"color": style.AXIS, "width": 1.2, "dash": "dash"})
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text=style.steps_title(axis))
     figure.update_yaxes(title_text="KL above its floor (nats)")
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     return style.finish(figure, 300, f"KL above its floor over steps: median and bands over {len(gap)} neurons")

@@ -8,14 +8,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import GHOST, Course, Panels, column
+from probes.figures.panels import GHOST, Course, Panels, StepScale, column
 from probes.schema import STATISTICS
 
 COLORS = {"information": "#009E73", "mismatch": "#E69F00", "past": "#CC79A7"}
 KL_LINE = "#0072B2"
 
 
-def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
+def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
     """One panel a neuron: information, mismatch and past stacked (nats), the KL as a line over them.
 
     The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Grey dots: the layer's
@@ -24,7 +24,7 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: style.
     panels = Panels([course.name for course in courses], STATISTICS["kl"].title)
     with_past = any((course.values("past") > 0).any() for course in courses)
     for panel, course in enumerate(courses):
-        steps, kl = course.steps, course.values("kl")
+        steps, kl = course.x, course.values("kl")
         for name, values in parts(course).items():
             if name == "past" and not with_past:
                 continue
@@ -42,11 +42,11 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: style.
         panels.line(panel, steps, kl, "KL", KL_LINE, 1.75, hovertemplate="%{y:.4f}")
         if len(course.layer):
             panels.line(
-                panel, course.layer["step"].to_numpy(), course.median("kl"), "layer median of KL", GHOST, 1.5,
+                panel, course.layer_x, course.median("kl"), "layer median of KL", GHOST, 1.5,
                 line={"dash": "dot"}, hovertemplate="%{y:.4f}",
             )  # fmt: skip
     alt = f"KL and its parts over steps of {', '.join(course.name for course in courses)}"
-    return panels.finish(alt, step, axis, vertical={"rangemode": "tozero"})
+    return panels.over_steps(alt, courses, step, axis, vertical={"rangemode": "tozero"})
 
 
 def parts(course: Course) -> dict[str, np.ndarray]:

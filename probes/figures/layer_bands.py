@@ -62,19 +62,21 @@ def layer_bands(
     )  # fmt: skip
     for place, layer in enumerate(shown):
         part = table[table["layer"] == layer]
-        _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit)
+        _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit, axis)
     figure.update_yaxes(title_text=entry.title, col=1)
-    figure.update_xaxes(title_text="step", row=rows)
+    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
     if scale == "log" and not (table[list(_QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     alt = f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)} layers"
     return style.finish(figure, 88 + 190 * rows, alt)
 
 
-def _band(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str) -> None:
-    steps = part["step"].to_numpy()
+def _band(
+    figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
+) -> None:
+    steps = style.along(axis, part["step"])
     for low, high, alpha, name in (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half")):
         edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
         figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)

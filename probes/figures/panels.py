@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from probes.figures import style
+from probes.figures.clock import Clock
 from probes.schema import STATISTICS
 
 ONE_ROW = 5
@@ -33,7 +34,8 @@ class Course:
 
     `rows`: columns step and statistics as `Run.history` gives them for this neuron (with KIND_min and KIND_max where a point
     stands for several recorded steps). `layer`: `Run.layer_summary()` of its layer alone, for the ghost; may be empty.
-    `events`: `Run.events()` that concern it. `color`: "#rrggbb".
+    `events`: `Run.events()` that concern it. `color`: "#rrggbb". `clock`: lays out this neuron's steps, by its own run; None: as
+    steps.
     """
 
     name: str
@@ -42,10 +44,25 @@ class Course:
     events: pd.DataFrame = field(default_factory=pd.DataFrame)
     color: str = style.OKABE_ITO[0]
     latent_dim: int = 1
+    clock: Clock | None = None
 
     @property
     def steps(self) -> NDArray[np.int64]:
         return self.rows["step"].to_numpy()
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """Where its steps lie on the horizontal axis."""
+        return self.along(self.steps)
+
+    @property
+    def layer_x(self) -> NDArray[Any]:
+        """Where its layer's steps lie."""
+        return self.along(self.layer["step"])
+
+    def along(self, steps: ArrayLike) -> NDArray[Any]:
+        """Where any steps of its run lie."""
+        return style.along(self.clock or "linear", steps)
 
     def values(self, name: str) -> NDArray[np.float64]:
         """A statistic over the steps; its neutral value, or NaN, where the run does not have it."""
@@ -54,6 +71,14 @@ class Course:
     def median(self, name: str) -> NDArray[np.float64]:
         """The layer's median of a statistic over the layer's steps; NaN where it was not recorded."""
         return column(self.layer, f"{name}_p50", None)
+
+
+StepScale = Literal["linear", "log"]
+
+
+def axis_of(courses: Sequence[Course], axis: StepScale) -> style.StepAxis:
+    """The axis that several courses share: that of their clocks, which have one title, else the steps."""
+    return next((course.clock for course in courses if course.clock is not None), axis)
 
 
 def across(count: int) -> int:
@@ -127,37 +152,50 @@ class Panels:
         for kind, part in marks.groupby("kind", sort=True):
             what = [f"{kind} {value:.3g}" for value in part["value"].to_numpy(dtype=float, na_value=np.nan)]
             self.trace(
-                panel, part["step"].to_numpy(), np.full(len(part), at), "intervention", mode="markers",
+                panel, course.along(part["step"]), np.full(len(part), at), "intervention", mode="markers",
                 marker={"symbol": "triangle-up", "size": 8, "color": style.CURSOR}, text=[style.text(t) for t in what],
                 hovertemplate="%{text}<extra></extra>",
             )  # fmt: skip
 
+    def over_steps(
+        self, alt: str, courses: Sequence[Course], step: int | None, axis: StepScale, vertical: Mapping[str, Any] | None = None
+    ) -> go.Figure:
+        """The figure of one course a panel, each with a mark at the cursor's step."""
+        shared = axis_of(courses, axis)
+        self._titles = (style.steps_title(shared), self._titles[1])
+        settings: dict[str, Any] = {"type": "log", **style.LOG_STEPS} if shared == "log" else {"type": "linear", "nticks": TICKS}
+        settings |= {} if isinstance(shared, Clock) else {"tickformat": "~s"}
+        figure = self.finish(alt, settings, vertical)
+        if step is not None:
+            line = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
+            marks = []
+            for panel, course in enumerate(courses):
+                axes, x = self._axes(panel), course.along(step).item()
+                ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain"}
+                marks.append({"type": "line", "line": line, **ends})
+            figure.layout.shapes = marks
+        return figure
+
     def finish(
         self,
         alt: str,
-        step: int | None = None,
-        axis: style.StepAxis | None = "linear",
         horizontal: Mapping[str, Any] | None = None,
         vertical: Mapping[str, Any] | None = None,
     ) -> go.Figure:
         """The figure, with further settings of all horizontal and vertical axes.
 
-        `axis` None: the horizontal axis is not the steps. The layout is written out and validated once: building it by updates
+        The layout is written out and validated once: building it by updates
         takes three times as long.
         """
-        steps: dict[str, Any] = {}
-        if axis is not None:
-            steps = {"type": axis, "tickformat": "~s"} | (style.LOG_STEPS if axis == "log" else {"nticks": TICKS})
         layout = style.layout(self.height, alt)
         layout["margin"]["t"] = TITLE + 28
         layout["annotations"] = []
-        layout["shapes"] = []
         for panel, name in enumerate(self.names):
             axes = self._axes(panel)
             x, y = f"xaxis{axes['xaxis'][1:]}", f"yaxis{axes['yaxis'][1:]}"
             wide, high = self._domain(panel)
             below, first = panel // self.columns == self.rows - 1, panel % self.columns == 0
-            layout[x] = style.HORIZONTAL | steps | {"domain": wide, "anchor": axes["yaxis"], **(horizontal or {})}
+            layout[x] = style.HORIZONTAL | {"domain": wide, "anchor": axes["yaxis"], **(horizontal or {})}
             layout[y] = style.VERTICAL | {"domain": high, "anchor": axes["xaxis"], **(vertical or {})}
             layout[x] |= {"title": {"text": self._titles[0], "font": {"size": 12}}} if below else {}
             layout[x] |= {"matches": "x"} if panel else {}
@@ -171,10 +209,6 @@ class Panels:
                     "y": high[1], "xanchor": "center", "yanchor": "bottom", "font": {"size": 13},
                 }
             )  # fmt: skip
-            if axis is not None and step is not None:
-                line = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
-                ends = {"x0": step, "x1": step, "y0": 0, "y1": 1, "xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain"}
-                layout["shapes"].append({"type": "line", "line": line, **ends})
         return go.Figure({"data": self._traces, "layout": layout})
 
     def _domain(self, panel: int) -> tuple[list[float], list[float]]:

@@ -46,13 +46,14 @@ def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis
         error = {"array": 1.96 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
         figure.add_trace(
             go.Scatter(
-                x=rows["step"].to_numpy(), y=rows["coverage"].to_numpy(np.float32), name=f"{float(str(level)):.0%} interval",
+                x=style.along(axis, rows["step"]), y=rows["coverage"].to_numpy(np.float32),
+                name=f"{float(str(level)):.0%} interval",
                 mode="lines+markers", line={"color": color, "width": 1.75}, marker={"size": 5}, error_y=error,
             )
         )  # fmt: skip
         figure.add_hline(y=float(str(level)), line={"color": color, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text=style.steps_title(axis))
     figure.update_yaxes(title_text="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     return style.finish(figure, 280, "Coverage of central predictive intervals over steps, with their levels dotted")

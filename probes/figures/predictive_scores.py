@@ -33,11 +33,16 @@ def drawn_scores(scalars: pd.DataFrame) -> list[tuple[str, list[str]]]:
 
 
 def predictive_scores(
-    scalars: pd.DataFrame, *, twin: pd.DataFrame | None = None, step: int | None = None, axis: style.StepAxis = "linear"
+    scalars: pd.DataFrame,
+    *,
+    twin: pd.DataFrame | None = None,
+    step: int | None = None,
+    axis: style.StepAxis = "linear",
+    twin_axis: style.StepAxis | None = None,
 ) -> go.Figure:
     """One panel a score: lines of `scalars` (step, name, value of one split), grey those of `twin`; nominal coverage dotted.
 
-    Empty panels are left out; of nothing the figure is empty.
+    The twin lies along `twin_axis` (default: along `axis`). Empty panels are left out; of nothing the figure is empty.
     """
     panels = drawn_scores(scalars)
     figure = make_subplots(1, max(len(panels), 1), horizontal_spacing=0.09)
@@ -47,22 +52,30 @@ def predictive_scores(
             color = COVERAGE[level] if level is not None else style.OKABE_ITO[0]
             label = f"{level} %" if level is not None else "this run"
             if twin is not None:
-                _line(figure, twin, name, column, TWIN, "twin", column == 1, "dash")
-            _line(figure, scalars, name, column, color, label, level is not None or column == 1, "solid")
+                _line(figure, twin, name, column, TWIN, "twin", column == 1, "dash", twin_axis or axis)
+            _line(figure, scalars, name, column, color, label, level is not None or column == 1, "solid", axis)
             if level is not None:
                 line = {"color": color, "width": 1, "dash": "dot"}
                 figure.add_hline(y=level / 100, line=line, row=1, col=column)
         figure.update_yaxes(title_text=title, col=column)
         if title in ("coverage", "accuracy"):
             figure.update_yaxes(tickformat=".0%", col=column)
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text=style.steps_title(axis))
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     return style.finish(figure, 270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one")
 
 
 def _line(
-    figure: go.Figure, scalars: pd.DataFrame, name: str, column: int, color: str, label: str, legend: bool, dash: str
+    figure: go.Figure,
+    scalars: pd.DataFrame,
+    name: str,
+    column: int,
+    color: str,
+    label: str,
+    legend: bool,
+    dash: str,
+    axis: style.StepAxis,
 ) -> None:
     part = scalars[scalars["name"] == name].sort_values("step")
     if part.empty:
@@ -70,7 +83,7 @@ def _line(
     seen = any(trace.name == label for trace in figure.data)
     figure.add_trace(
         go.Scatter(
-            x=part["step"].to_numpy(), y=part["value"].to_numpy(np.float32), name=label, legendgroup=label,
+            x=style.along(axis, part["step"]), y=part["value"].to_numpy(np.float32), name=label, legendgroup=label,
             showlegend=legend and not seen, mode="lines" if len(part) > 1 else "markers",
             line={"color": color, "width": 1.8, "dash": dash}, hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>",
         ),

@@ -41,7 +41,7 @@ def regime_counts(
             regime = names[code]
             count = part[f"regime_{code}"].to_numpy(float)
             shared = {
-                "x": part["step"].to_numpy(), "y": (count / total).astype(np.float32), "name": regime.name,
+                "x": style.along(axis, part["step"]), "y": (count / total).astype(np.float32), "name": regime.name,
                 "legendgroup": regime.name, "showlegend": layer == 0,
                 "customdata": count.astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
             }  # fmt: skip
@@ -54,8 +54,8 @@ def regime_counts(
     figure.update_layout(barmode="stack")
     figure.update_yaxes(title_text="share of neurons", col=1)
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    figure.update_xaxes(title_text="step", row=rows)
+    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     alt = f"Share of neurons in each regime over steps, one panel for each of {len(layers)} layers"
     return style.finish(figure, 88 + 190 * rows, alt)

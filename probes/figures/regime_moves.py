@@ -20,7 +20,7 @@ PANEL = 150  # pixels
 
 
 def bin_edges(first: int, last: int, axis: style.StepAxis) -> NDArray[np.float64]:
-    """Edges of at most BINS bins of whole steps over first .. last, as wide on the axis as each other."""
+    """Edges of at most BINS bins of whole steps over first .. last, as wide as each other (in steps, or in log steps)."""
     start = max(first, 1) if axis == "log" else first
     space = np.geomspace if axis == "log" else np.linspace
     return np.unique(np.r_[first, np.round(space(start, last + 1, BINS + 1)), last + 1])
@@ -41,7 +41,8 @@ def regime_moves(
     layers to draw (default all). Moves between two other regimes are not drawn.
     """
     edges = bin_edges(*steps, axis)
-    centres, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    ends = style.along(axis, edges)
+    centres, widths = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     alive_before, alive_after = (transitions[end].isin(LIVING_REGIMES) for end in ("before", "after"))
     came, lost = transitions[~alive_before & alive_after], transitions[alive_before & ~alive_after]
     shown = list(range(len(layers))) if shown is None else list(shown)
@@ -70,9 +71,9 @@ def regime_moves(
     figure.update_layout(barmode="relative", bargap=0)
     figure.update_yaxes(title_text="neurons", col=1)
     figure.update_yaxes(tickformat=",d", zeroline=True)
-    figure.update_xaxes(title_text="step", row=rows)
+    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     alt = f"Neurons that came alive and that were lost over steps, one panel for each of {len(shown)} layers"
     style.finish(figure, 96 + PANEL * rows, alt).update_layout(hovermode="closest")
     return figure.update_yaxes(zeroline=True, zerolinecolor=style.AXIS)

@@ -54,11 +54,11 @@ def risk_coverage_over_steps(curves: pd.DataFrame, *, step: int | None = None, a
     areas = curves.groupby(["step", "uncertainty"])["risk"].mean().rename("value").reset_index()
     figure = go.Figure()
     for color, (name, rows) in zip(style.OKABE_ITO, areas.groupby("uncertainty", sort=True), strict=False):
-        x, y = rows["step"].to_numpy(), rows["value"].to_numpy(np.float32)
+        x, y = style.along(axis, rows["step"]), rows["value"].to_numpy(np.float32)
         mode = "lines+markers" if len(rows) < 2 else "lines"
         figure.add_trace(go.Scatter(x=x, y=y, name=style.text(name), mode=mode, line={"color": color, "width": 2}))
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text=style.steps_title(axis))
     figure.update_yaxes(title_text="AURC of the squared error (target²)")
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     return style.finish(figure, 280, "Area under the risk-coverage curve of the probe batch over steps")

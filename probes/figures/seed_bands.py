@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,7 +20,9 @@ Curves = Mapping[str, Sequence[NDArray[np.float64]]]
 LEGEND_ROW, LEGEND_CHARACTERS, PANEL = 21, 110, 250  # pixels; characters that a row of the legend takes; pixels
 
 
-def seed_bands(panels: Mapping[str, Curves], *, axis: style.StepAxis = "linear", shares: Sequence[str] = ()) -> go.Figure:
+def seed_bands(
+    panels: Mapping[str, Curves], *, axis: Literal["linear", "log"] = "linear", shares: Sequence[str] = ()
+) -> go.Figure:
     """One panel a quantity, one colour a group: median (line), smallest to largest (band).
 
     panels: title of the vertical axis with its unit -> curves. Panels named in `shares` run from 0 to 100 %. A group of

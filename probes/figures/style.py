@@ -5,7 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from probes.figures.clock import Clock
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A000", "#7F7F7F")
 """Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow darkened)."""
@@ -13,8 +17,10 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "
 GRID = "rgba(128, 140, 152, 0.22)"
 AXIS = "rgba(128, 140, 152, 0.55)"
 CURSOR = "rgba(128, 140, 152, 0.95)"
+RAW = 0.3  # opacity of what lies behind its smoothed line
 
-StepAxis = Literal["linear", "log"]
+StepAxis = Literal["linear", "log"] | Clock
+"""A horizontal axis for what happens over steps: the steps themselves, or what a run's clock shows at them."""
 
 
 def layer_color(layer: int) -> str:
@@ -71,16 +77,34 @@ def finish(figure: go.Figure, height: int, alt: str) -> go.Figure:
     return figure
 
 
-def mark_step(figure: go.Figure, step: int | None) -> go.Figure:
+def along(axis: StepAxis, steps: ArrayLike) -> NDArray[Any]:
+    """Where steps lie on the horizontal axis; on a log axis too they are given as they are."""
+    return axis.at(steps) if isinstance(axis, Clock) else np.asarray(steps)
+
+
+def steps_title(axis: StepAxis) -> str:
+    """Title of the horizontal axis, with its unit."""
+    return axis.title if isinstance(axis, Clock) else "step"
+
+
+def mark_step(figure: go.Figure, step: int | None, axis: StepAxis = "linear") -> go.Figure:
     """A dotted line through all panels at the cursor's step."""
     if step is not None:
-        figure.add_vline(x=step, line={"color": CURSOR, "width": 1.5, "dash": "dot"})
+        figure.add_vline(x=along(axis, step).item(), line={"color": CURSOR, "width": 1.5, "dash": "dot"})
     return figure
 
 
+def raw_behind(x: NDArray[Any], values: NDArray[Any], mode: str, color: str) -> go.Scatter:
+    """What was recorded, faint, for behind its smoothed line."""
+    return go.Scatter(
+        x=x, y=values.astype(np.float32), mode=mode, line={"width": 1, "color": color}, opacity=RAW, marker={"color": color},
+        showlegend=False, hoverinfo="skip",
+    )  # fmt: skip
+
+
 def scale_steps(figure: go.Figure, axis: StepAxis) -> go.Figure:
-    """Linear or log step axis; a log axis starts at the first positive step."""
-    figure.update_xaxes(type=axis)
+    """Linear or log step axis, or a clock's; a log axis starts at the first positive step."""
+    figure.update_xaxes(type="log" if axis == "log" else "linear")
     if axis == "log":
         figure.update_xaxes(LOG_STEPS)
     return figure

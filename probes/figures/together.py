@@ -8,18 +8,26 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import MOST_MARKERS, Course
+from probes.figures.panels import MOST_MARKERS, Course, StepScale, axis_of
+from probes.figures.smoothing import smooth
 from probes.schema import STATISTICS
 
 HEIGHT = 300  # pixels
 
 
 def together(
-    courses: Sequence[Course], statistic: str, *, step: int | None = None, axis: style.StepAxis = "linear", scale: str = "linear"
+    courses: Sequence[Course],
+    statistic: str,
+    *,
+    step: int | None = None,
+    axis: StepScale = "linear",
+    scale: str = "linear",
+    half_life: float | None = None,
 ) -> go.Figure:
     """One line a neuron, in its colour; triangles on it are interventions. Neurons without the statistic are left out.
 
     Raises KeyError for a statistic that is not in the registry. `scale="log"` holds only where all values are positive.
+    `half_life` (steps): lines are causal exponential moving averages, with the values faint behind them.
     """
     entry = STATISTICS[statistic]
     figure = go.Figure()
@@ -29,21 +37,27 @@ def together(
         if not np.isfinite(values).any():
             continue
         least = min(least, float(np.nanmin(values)))
+        mode = "lines" if len(values) > 1 else "markers"
+        if half_life is not None:
+            figure.add_trace(style.raw_behind(course.x, values, mode, course.color))
+            values = smooth(course.steps, values, half_life)
         figure.add_trace(
             go.Scatter(
-                x=course.steps, y=values.astype(np.float32), name=style.text(course.name),
-                mode="lines" if len(values) > 1 else "markers", line={"color": course.color, "width": 2},
+                x=course.x, y=values.astype(np.float32), name=style.text(course.name),
+                mode=mode, line={"color": course.color, "width": 2},
                 hovertemplate=f"%{{y:.4g}} {entry.unit}",
             )
         )  # fmt: skip
         if len(course.events) and len(values):
             _interventions(figure, course, values)
-    figure.update_xaxes(title_text="step")
+    shared = axis_of(courses, axis)
+    figure.update_xaxes(title_text=style.steps_title(shared))
     figure.update_yaxes(title_text=entry.title)
     if scale == "log" and 0 < least < np.inf:
         figure.update_yaxes(type="log", exponentformat="power")
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.scale_steps(figure, shared)
+    for clock in dict.fromkeys(course.clock for course in courses):
+        style.mark_step(figure, step, clock or axis)
     return style.finish(figure, HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
 
 
@@ -55,7 +69,7 @@ def _interventions(figure: go.Figure, course: Course, values: np.ndarray) -> Non
     place = np.clip(np.searchsorted(course.steps, events["step"].to_numpy(), side="right") - 1, 0, None)
     figure.add_trace(
         go.Scatter(
-            x=events["step"].to_numpy(), y=values[place].astype(np.float32), mode="markers", name="intervention",
+            x=course.along(events["step"]), y=values[place].astype(np.float32), mode="markers", name="intervention",
             legendgroup="intervention", showlegend=not any(trace.name == "intervention" for trace in figure.data),
             marker={"symbol": "triangle-up", "size": 9, "color": course.color, "line": {"width": 1, "color": style.CURSOR}},
             text=[style.text(kind) for kind in events["kind"]], hovertemplate="%{text}<extra></extra>",

@@ -62,7 +62,7 @@ def uncertainty_fans(
         table = tables[quantity]
         for column, layer in enumerate(shown, start=1):
             part = table[table["layer"] == layer]
-            _fan(figure, part, style.layer_color(layer), row, column, unit)
+            _fan(figure, part, style.layer_color(layer), row, column, unit, axis)
             axis_number = (row - 1) * len(shown) + column
             x, y = (f"{side}{axis_number if axis_number > 1 else ''}" for side in "xy")
             shapes.append(
@@ -73,18 +73,18 @@ def uncertainty_fans(
     # A line that is nowhere drawn: shapes have no entry in the legend.
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="prior"), 1, 1)
     figure.update_yaxes(rangemode="tozero", row=1)
-    figure.update_xaxes(title_text="step", row=2)
+    figure.update_xaxes(title_text=style.steps_title(axis), row=2)
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     alt = f"Posterior standard deviation and entropy over steps for {len(shown)} layers: median and bands over neurons"
     return style.finish(figure, 440, alt)
 
 
-def _fan(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, unit: str) -> None:
-    steps, legend = part["step"].to_numpy(), row == 1 and column == 1
+def _fan(figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis) -> None:
+    steps, legend = style.along(axis, part["step"]), row == 1 and column == 1
     for low, high, alpha, name in _BANDS:
         taken = part[part[low].notna()]  # an outline with a hole is none
-        x, ends = taken["step"].to_numpy(), [taken[edge].to_numpy(np.float32) for edge in (low, high)]
+        x, ends = style.along(axis, taken["step"]), [taken[edge].to_numpy(np.float32) for edge in (low, high)]
         figure.add_trace(
             go.Scatter(
                 x=np.concatenate([x, x[::-1]]), y=np.concatenate([ends[0], ends[1][::-1]]), fill="toself", mode="lines",

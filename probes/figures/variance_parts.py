@@ -17,16 +17,22 @@ LINES = (
 
 
 def variance_parts(
-    parts: pd.DataFrame, *, twin: pd.DataFrame | None = None, step: int | None = None, axis: style.StepAxis = "linear"
+    parts: pd.DataFrame,
+    *,
+    twin: pd.DataFrame | None = None,
+    step: int | None = None,
+    axis: style.StepAxis = "linear",
+    twin_axis: style.StepAxis | None = None,
 ) -> go.Figure:
     """Latent and observation part of the variance and the squared error, on a log scale.
 
     `parts`: step, latent, observation (means over the probe batch, target²), error (mean squared error of the mean) and
     error_error (its standard error over inputs; the whisker is 95 %). Error above the sum of the parts: overconfident.
-    `twin`: the same of a deterministic twin, its observation part and error in grey.
+    `twin`: the same of a deterministic twin, its observation part and error in grey, along `twin_axis`
+    (default: along `axis`).
     """
     figure = go.Figure()
-    steps = parts["step"].to_numpy()
+    steps = style.along(axis, parts["step"])
     mode = "lines+markers"
     for column, label, color in LINES:
         values = parts[column].to_numpy(np.float32)
@@ -45,11 +51,11 @@ def variance_parts(
     for column, label, dash in (("observation", "twin, observation", "solid"), ("error", "twin, error", "dash")):
         if twin is not None and len(twin):
             line = {"color": style.OKABE_ITO[7], "width": 1.4, "dash": dash}
-            at, values = twin["step"].to_numpy(), twin[column].to_numpy(np.float32)
+            at, values = style.along(twin_axis or axis, twin["step"]), twin[column].to_numpy(np.float32)
             hover = f"{label} %{{y:.3g}}<extra></extra>"
             figure.add_trace(go.Scatter(x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover))
     figure.update_yaxes(title_text="mean over forecasts (target²)", type="log", dtick=1)
-    figure.update_xaxes(title_text="step")
+    figure.update_xaxes(title_text=style.steps_title(axis))
     style.scale_steps(figure, axis)
-    style.mark_step(figure, step)
+    style.mark_step(figure, step, axis)
     return style.finish(figure, 280, "Latent and observation part of the predictive variance and squared error over steps")

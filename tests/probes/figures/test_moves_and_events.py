@@ -49,7 +49,7 @@ def test_events_are_marks_in_the_row_of_their_kind():
     figure = event_timeline(events.astype({"layer": "Int16"}), ["one", "two"], (0, 10), alerts=alerts)
     marks = {trace.name: trace for trace in figure.data}
     assert marks["one"].x.tolist() == [5]
-    assert marks["one"].customdata.tolist() == [2]
+    assert marks["one"].customdata.tolist() == [[5, 2]]
     assert marks["two"].x.tolist() == [9]
     assert marks["the run"].x.tolist() == [7]
     assert marks["alert"].text == ("&lt;script&gt;",)

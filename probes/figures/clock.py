@@ -1,0 +1,68 @@
+"""Steps told in epochs or in training time: a run's own mapping, from what its scalars say of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+Measure = Literal["epoch", "time"]
+
+UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
+"""From how many seconds on a unit is used, the seconds it has, its name."""
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no truth value; a clock is itself alone
+class Clock:
+    """Where a run's steps lie on another horizontal axis. Read a Clock off a run by `clocks`.
+
+    `title` names the axis with its unit; at `steps` (P,), ascending, it shows `values` (P,), ascending; P is at least 2.
+    """
+
+    title: str
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def at(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Positions of steps: linear between what was recorded, at the run's mean pace after it, the first value before it."""
+        asked = np.asarray(steps, dtype=float)
+        pace = (self.values[-1] - self.values[0]) / (self.steps[-1] - self.steps[0])
+        beyond = np.maximum(asked - self.steps[-1], 0)
+        return np.interp(asked, self.steps, self.values) + pace * beyond
+
+    def step_of(self, values: ArrayLike) -> NDArray[np.float64]:
+        """The steps at positions, not rounded: the inverse of `at`, from the first recorded step on."""
+        asked = np.asarray(values, dtype=float)
+        pace = (self.values[-1] - self.values[0]) / (self.steps[-1] - self.steps[0])
+        beyond = np.maximum(asked - self.values[-1], 0)
+        return np.interp(asked, self.values, self.steps) + beyond / pace
+
+
+def clocks(scalars: Sequence[pd.DataFrame], measure: Measure) -> list[Clock | None]:
+    """A clock for each of several runs, all in one unit; None for a run that does not say where its steps lie.
+
+    `scalars` are `Run.scalars()`: columns step, epoch (null where none was given) and time (seconds of recording since the
+    run's start, continued over resumes: not the wall clock). Epochs given as whole numbers are taken to begin at the first
+    step that has them. A run needs two different values.
+    """
+    found = [_knots(table, measure) for table in scalars]
+    if measure == "epoch":
+        factor, title = 1.0, "epoch"
+    else:
+        longest = max((float(values[-1]) for _, values in found if len(values)), default=0.0)
+        factor, unit = next((seconds, name) for least, seconds, name in UNITS if longest >= least)
+        title = f"training time ({unit})"
+    return [Clock(title, steps, values / factor) if len(steps) > 1 else None for steps, values in found]
+
+
+def _knots(scalars: pd.DataFrame, measure: Measure) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The steps at which the measure rises, and its values there."""
+    said = scalars.loc[np.isfinite(scalars[measure].to_numpy(dtype=float, na_value=np.nan)), ["step", measure]]
+    said = said.groupby("step", sort=True)[measure].min()
+    values = said.to_numpy(dtype=float)
+    rising = np.flatnonzero(np.diff(np.maximum.accumulate(values), prepend=-np.inf) > 0)
+    return said.index.to_numpy(dtype=np.int64)[rising], values[rising]
