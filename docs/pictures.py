@@ -1,11 +1,12 @@
 """Renders the pictures of the docs from the sample runs, in a headless Chromium: python docs/pictures.py [NAME ...]
 
 set_points.png   neurons that were each asked for a persistence, or for an information, and what they do
-replay.png       the dashboard's replay of the sample run `healthy`, past its middle
+replay.webp      the dashboard's replay of the sample run `healthy`, moving
 """
 
 from __future__ import annotations
 
+import io
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
@@ -37,7 +39,10 @@ WIDTH, HEIGHT = 1440, 900
 PANEL = (1000, 340)  # pixels of one row of the set-points
 SHARP = 2  # device pixels a pixel, for a figure of thin lines
 WAIT_MS = 60_000
-LOOK_MS = 50
+SETTLE_MS = 60  # until a frame is drawn
+CLIP = {"x": 340, "y": 64, "width": 1060, "height": 812}  # the page without its frame
+FRAMES, FRAME_MS, REST_MS = 60, 110, 2500
+QUALITY = 55  # of the moving picture: text stays clear, the file about a megabyte
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -76,19 +81,24 @@ def draw_set_points(browser: Browser) -> None:
 
 
 def draw_replay(browser: Browser) -> None:
-    """The dashboard as it opens on the run, once the replay is past its middle."""
-    middle = probes.Run(SAMPLES / "healthy").config["steps"] // 2
+    """The dashboard as it opens on the run, from the first step to the last, and a rest there."""
     with dashboard() as address:
-        page = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark").new_page()
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark", reduced_motion="reduce")
+        page = context.new_page()
         page.goto(f"{address}/?run=healthy")
-        canvas = page.locator("canvas[data-ridges]")
-        canvas.wait_for(timeout=WAIT_MS)
-        end = time.monotonic() + WAIT_MS / 1000
-        while int(canvas.get_attribute("data-step") or 0) <= middle:  # it lies in a shadow tree: locators alone see it
-            if time.monotonic() > end:
-                sys.exit(f"the replay has not come to step {middle}")
-            page.wait_for_timeout(LOOK_MS)
-        page.screenshot(path=DOCS / "replay.png")
+        scrub = page.locator("input[data-scrub]")
+        scrub.wait_for(timeout=WAIT_MS)
+        last = int(scrub.get_attribute("max") or 0)
+        frames = []
+        for position in np.linspace(0, last, FRAMES).round().astype(int).tolist():
+            scrub.evaluate("(range, to) => { range.value = to; range.dispatchEvent(new Event('input')) }", position)
+            page.wait_for_timeout(SETTLE_MS)
+            frame = Image.open(io.BytesIO(page.screenshot(clip=CLIP))).convert("RGB")
+            frames.append(frame.resize((CLIP["width"] * 3 // 4, CLIP["height"] * 3 // 4), Image.Resampling.LANCZOS))
+        durations = [FRAME_MS] * (FRAMES - 1) + [REST_MS]
+        frames[0].save(
+            DOCS / "replay.webp", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=QUALITY, method=4
+        )
 
 
 @contextmanager
