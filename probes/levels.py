@@ -59,10 +59,10 @@ class Levels:
                 return width
         return 1
 
-    def width_of_at_most(self, layer: int, recorded: np.ndarray, columns: int) -> int:
-        """Steps a bucket of the finest level that gives at most `columns` columns, else of the coarsest."""
+    def width_of_at_most(self, layer: int, recorded: np.ndarray, first: int, last: int, columns: int) -> int:
+        """Steps a bucket of the finest level that gives at most `columns` columns between two steps, else of the coarsest."""
         for width in (1, *PYRAMID):
-            if self._count(width, layer, recorded, *EVERYTHING) <= columns:
+            if self._count(width, layer, recorded, first, last) <= columns:
                 return width
         return PYRAMID[-1]
 

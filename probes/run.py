@@ -185,11 +185,13 @@ class Run:
         statistic: str,
         max_columns: int = 1000,
         reduce: Literal["mean", "min", "max"] = "mean",
+        steps: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the last exclusive.
 
         Exact while the recorded steps fit, else the finest pyramid level that gives at most `max_columns`, the
         coarsest merged further if none does. `regime` is that of a column's last step. NaN where a statistic is absent.
+        steps: (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
         """
         index = self.layer_index(layer)
         (name,) = self._statistics([statistic])
@@ -197,15 +199,17 @@ class Run:
             raise RunError(f'reduce is {reduce!r}; it must be "mean", "min" or "max"')
         if max_columns < 1:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
+        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
-        width = self._levels.width_of_at_most(index, recorded, max_columns)
+        width = self._levels.width_of_at_most(index, recorded, first, last, max_columns)
         column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
-        slab = self._levels.read(width, index, self._neurons(index, None), [column], *EVERYTHING)
+        slab = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
         values, starts = slab.columns[column], slab.steps
         if starts.size > max_columns:
             how = "last" if name == REGIME else reduce
-            values, starts = merge(values, starts, -(-starts.size // max_columns), how, self._taken(index, name))
-        end = recorded[-1:] + 1
+            taken = self._taken(index, name)
+            values, starts = merge(values, starts, -(-starts.size // max_columns), how, taken[taken <= last])
+        end = recorded[recorded <= last][-1:] + 1
         return _frozen(np.ascontiguousarray(values)), _frozen(np.concatenate([starts, end]))
 
     def regimes(self, step: int | None = None) -> pd.DataFrame:

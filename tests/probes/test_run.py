@@ -105,6 +105,22 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
     np.testing.assert_allclose(values, reduce_at(raw, starts, how), rtol=1e-6)
 
 
+def test_matrix_of_some_steps_has_their_columns_at_the_finest_level_that_fits(long_run):
+    run, truth = long_run
+    steps, raw = np.array(truth.steps(0)), truth.array(0, "mean")
+    first, last = steps[300], steps[700]
+    values, edges = run.matrix(0, "mean", max_columns=401, steps=(first, last))
+    np.testing.assert_array_equal(values, raw[:, 300:701])
+    np.testing.assert_array_equal(edges, np.append(steps[300:701], last + 1))
+    whole, all_edges = run.matrix(0, "mean", max_columns=100)
+    values, edges = run.matrix(0, "mean", max_columns=40, steps=(first, last))
+    kept = np.flatnonzero((all_edges[1:] > first) & (all_edges[:-1] <= last))
+    np.testing.assert_array_equal(values, whole[:, kept])
+    np.testing.assert_array_equal(edges, np.append(all_edges[kept], last + 1))
+    values, edges = run.matrix(0, "mean", steps=(steps[-1] + 1, steps[-1] + 9))
+    assert values.shape == (70, 0)
+
+
 def test_matrix_of_regimes_and_of_nonsense(long_run):
     run, _ = long_run
     values, edges = run.matrix("wide", "regime", max_columns=100)
