@@ -142,6 +142,21 @@ const mounted = (View) => ({ data, parentElement, setTriggerValue }) => {
   }
 }
 
+// A mark on a canvas moved by keys while it has the focus: `moves` is key -> function, Enter picks, Escape takes it away.
+// What `say` returns is put where screen readers announce it. Other keys go on to the transport.
+function byKeys(canvas, live, { moves, say, pick, leave }) {
+  canvas.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    const action = { ...moves, Enter: pick, Escape: leave }[event.key]
+    if (!action) return
+    event.preventDefault()
+    event.stopPropagation()
+    action()
+    live.textContent = say()
+  }
+  canvas.onblur = leave
+}
+
 const TIP = 210 // pixels: as wide as a tip gets
 
 // A tip beside the pointer, inside its host.

@@ -2,6 +2,7 @@
 
 const LEFT = 62, RIGHT = 96, TOP = 8, BOTTOM = 42
 const HEIGHT = 420
+const ROWS = 10 // that a page key moves
 
 class Heatmap {
   constructor(root) {
@@ -10,10 +11,17 @@ class Heatmap {
     this.tip = root.querySelector("[data-tip]")
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => { this.tip.hidden = true }
-    this.canvas.onclick = (event) => {
-      const cell = this.cell(event)
-      if (cell) this.trigger("pick", { neuron: this.header.order[cell.row], step: Math.round(this.header.edges[cell.column]) })
-    }
+    this.canvas.onclick = (event) => this.pick(this.cell(event))
+    byKeys(this.canvas, root.querySelector("[data-say]"), {
+      moves: {
+        ArrowLeft: () => this.move(0, -1), ArrowRight: () => this.move(0, 1), ArrowUp: () => this.move(-1, 0), ArrowDown: () => this.move(1, 0),
+        PageUp: () => this.move(-ROWS, 0), PageDown: () => this.move(ROWS, 0),
+        Home: () => this.move(0, -this.header.columns), End: () => this.move(0, this.header.columns),
+      },
+      say: () => (this.marked ? this.tell(this.marked) : ""),
+      pick: () => this.pick(this.marked),
+      leave: () => this.leave(),
+    })
     this.resize = new ResizeObserver(() => this.draw())
     this.resize.observe(root.querySelector(".heatmap"))
   }
@@ -23,6 +31,7 @@ class Heatmap {
     if (bytes !== this.bytes) {
       this.bytes = bytes
       const { header, arrays } = unpack(bytes)
+      if (this.header && this.header.label !== header.label) this.marked = null
       this.header = header
       this.cells = arrays.cells
     }
@@ -88,7 +97,51 @@ class Heatmap {
       context.lineTo(x, TOP + this.size.height)
       context.stroke()
     }
-    this.canvas.setAttribute("aria-label", this.header.label)
+    if (this.marked) this.drawMark(context)
+    this.canvas.setAttribute("aria-label", `${this.header.label}. Arrow keys choose a cell, Enter takes its neuron and step.`)
+  }
+
+  // What the keys have chosen: its row and column, in two colours, so that one shows on any cell.
+  drawMark(context) {
+    const { x, y } = this.place(this.marked)
+    for (const [width, colour] of [[3, rgba(this.theme.background, 1)], [1, rgba(this.theme.text, 1)]]) {
+      context.lineWidth = width
+      context.strokeStyle = colour
+      context.strokeRect(LEFT, y - 3, this.size.width, 6)
+      context.strokeRect(x - 3, TOP, 6, this.size.height)
+    }
+  }
+
+  place({ row, column }) {
+    const { rows, columns } = this.header
+    return { x: LEFT + ((column + 0.5) / columns) * this.size.width, y: TOP + ((row + 0.5) / rows) * this.size.height }
+  }
+
+  // By keys: the first move marks the chosen neuron at the cursor, else the first row.
+  move(rows, columns) {
+    const { order, edges, cursor, chosen } = this.header
+    if (this.marked) {
+      const within = (value, count) => Math.min(Math.max(value, 0), count - 1)
+      this.marked = { row: within(this.marked.row + rows, this.header.rows), column: within(this.marked.column + columns, this.header.columns) }
+    } else {
+      const column = cursor === null ? this.header.columns - 1 : Math.floor(framePosition(edges, cursor))
+      this.marked = { row: Math.max(order.indexOf(chosen[0]), 0), column: Math.min(column, this.header.columns - 1) }
+    }
+    this.draw()
+    const box = this.canvas.getBoundingClientRect(), { x, y } = this.place(this.marked)
+    this.tip.textContent = `${this.tell(this.marked)}\nEnter for the exact number`
+    this.tip.hidden = false
+    placeTip(this.tip, this.root.querySelector(".heatmap"), { clientX: box.left + x, clientY: box.top + y })
+  }
+
+  pick(cell) {
+    if (cell) this.trigger("pick", { neuron: this.header.order[cell.row], step: Math.round(this.header.edges[cell.column]) })
+  }
+
+  leave() {
+    this.marked = null
+    this.tip.hidden = true
+    this.draw()
   }
 
   stepX(step) {
@@ -142,13 +195,17 @@ class Heatmap {
     const cell = this.cell(event)
     this.tip.hidden = !cell
     if (!cell) return
+    this.tip.textContent = `${this.tell(cell)}\nclick for the exact number`
+    placeTip(this.tip, this.root.querySelector(".heatmap"), event)
+  }
+
+  tell(cell) {
     const { edges, order, columns, title, unit, layer } = this.header
     const code = this.cells[cell.row * columns + cell.column]
     const first = edges[cell.column], end = edges[cell.column + 1] - 1
     const steps = end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
     const value = code ? `${title} about ${formatNumber(this.value(code))} ${unit}` : `${title} not recorded`
-    this.tip.textContent = `${layer} · neuron ${order[cell.row]}\n${steps}\n${value}\nclick for the exact number`
-    placeTip(this.tip, this.root.querySelector(".heatmap"), event)
+    return `${layer} · neuron ${order[cell.row]}\n${steps}\n${value}`
   }
 
   close() {

@@ -17,10 +17,17 @@ class Regimes {
     this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
-    this.canvas.onclick = (event) => {
-      this.hover(event)
-      if (this.over) this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
-    }
+    this.canvas.onclick = (event) => { this.hover(event); this.pick() }
+    byKeys(this.canvas, find("say"), {
+      moves: {
+        ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1),
+        ArrowUp: () => this.move(-this.perRow), ArrowDown: () => this.move(this.perRow),
+        PageUp: () => this.moveLayer(-1), PageDown: () => this.moveLayer(1),
+      },
+      say: () => (this.over ? this.tell() : ""),
+      pick: () => this.pick(),
+      leave: () => this.unhover(),
+    })
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".regimes"))
   }
@@ -114,6 +121,12 @@ class Regimes {
           context.lineWidth = 2
           context.strokeRect(x - 1, y - 1, this.tile + 1, this.tile + 1)
         }
+        if (this.isMarked(index, neuron)) {
+          context.globalAlpha = 1
+          context.strokeStyle = theme.accent
+          context.lineWidth = 2
+          context.strokeRect(x - 2, y - 2, this.tile + 3, this.tile + 3)
+        }
       }
       context.globalAlpha = 1
       context.fillStyle = theme.muted
@@ -126,7 +139,8 @@ class Regimes {
     })
     this.canvas.dataset.step = String(this.transport.step)
     this.canvas.setAttribute("aria-label", `Regime of every neuron at step ${formatStep(this.transport.step)}: ` +
-      header.regimes.map((r, i) => [r.name, totals[i]]).filter(([, n]) => n).map(([name, n]) => `${n} ${name}`).join(", "))
+      header.regimes.map((r, i) => [r.name, totals[i]]).filter(([, n]) => n).map(([name, n]) => `${n} ${name}`).join(", ") +
+      `, in ${header.layers.length} ${header.layers.length === 1 ? "layer" : "layers"}. Arrow keys choose a tile, page keys a layer, Enter explains it.`)
   }
 
   selected(layer, neuron) {
@@ -143,16 +157,57 @@ class Regimes {
     const neuron = layer ? Math.floor((y - this.tops[index]) / this.tile) * this.perRow + column : -1
     if (!layer || x < 0 || column >= this.perRow || neuron >= layer.count) return this.unhover()
     this.over = { layer: index, neuron }
-    const regime = this.header.regimes[this.code(index, neuron)]
-    this.tip.textContent = `${layer.name} · neuron ${neuron}\n${regime ? `${regime.name}: ${regime.reading}` : "not recorded"}\nclick to explain`
+    this.tip.textContent = `${this.tell()}\nclick to explain`
     this.tip.hidden = false
     placeTip(this.tip, this.root.querySelector(".regimes"), event)
     return undefined
   }
 
+  tell() {
+    const { layer, neuron } = this.over
+    const regime = this.header.regimes[this.code(layer, neuron)]
+    return `${this.header.layers[layer].name} · neuron ${neuron}\n${regime ? `${regime.name}: ${regime.reading}` : "not recorded"}`
+  }
+
+  isMarked(layer, neuron) {
+    return this.keyed && this.over && this.over.layer === layer && this.over.neuron === neuron
+  }
+
+  // By keys: the first move finds the chosen tile, or the first one.
+  move(by) {
+    const start = this.header.chosen || { layer: this.header.layers[0].index, neuron: 0 }
+    const from = this.over || { layer: this.header.layers.findIndex((layer) => layer.index === start.layer), neuron: start.neuron }
+    const { count } = this.header.layers[from.layer]
+    this.mark(from.layer, this.over ? Math.min(Math.max(from.neuron + by, 0), count - 1) : from.neuron)
+  }
+
+  moveLayer(by) {
+    const layer = Math.min(Math.max((this.over ? this.over.layer : 0) + by, 0), this.header.layers.length - 1)
+    this.mark(layer, this.over ? Math.min(this.over.neuron, this.header.layers[layer].count - 1) : 0)
+  }
+
+  mark(layer, neuron) {
+    this.over = { layer, neuron }
+    this.keyed = true
+    this.draw()
+    const box = this.canvas.getBoundingClientRect()
+    const clientX = box.left + LABEL + ((neuron % this.perRow) + 1) * this.tile
+    const clientY = box.top + this.tops[layer] + (Math.floor(neuron / this.perRow) + 1) * this.tile
+    this.tip.textContent = `${this.tell()}\nEnter explains it`
+    this.tip.hidden = false
+    placeTip(this.tip, this.root.querySelector(".regimes"), { clientX, clientY })
+  }
+
+  pick() {
+    if (this.over) this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
+  }
+
   unhover() {
     this.over = null
     this.tip.hidden = true
+    if (!this.keyed) return
+    this.keyed = false
+    this.draw()
   }
 
   close() {

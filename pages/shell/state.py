@@ -11,6 +11,7 @@ import streamlit as st
 from pages.shell import reading, url
 
 ICON = Path(__file__).with_name("icon.svg")
+_STYLE = Path(__file__).with_name("frame.css")
 DEFAULT_PAGE = "replay"
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
 PAGES = (
@@ -44,6 +45,7 @@ def run_page(page: Any) -> None:
     st.session_state[_PAGE] = page.title
     try:
         url.sync()
+        st.html(_STYLE)
         page.run()
     finally:
         st.session_state[_ROUTED] = False
