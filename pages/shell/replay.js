@@ -28,6 +28,14 @@ class Replay {
     this.canvas.onpointermove = (event) => this.hover(event)
     this.canvas.onpointerleave = () => this.unhover()
     this.canvas.onclick = (event) => { this.hover(event); this.pick() }
+    byKeys(this.canvas, find("say"), {
+      moves: {
+        ArrowUp: () => this.move(0, -1), ArrowDown: () => this.move(0, 1), PageUp: () => this.move(-1, 0), PageDown: () => this.move(1, 0),
+      },
+      say: () => (this.over ? this.tell() : ""),
+      pick: () => this.pick(),
+      leave: () => this.unhover(),
+    })
     find("save").onclick = () => this.save()
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".replay"))
@@ -186,7 +194,8 @@ class Replay {
   describe() {
     const parts = this.header.layers.map((layer, i) =>
       `${this.top ? `${layer.run}, ` : ""}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value(`median.${i}`, 0, 1)))}`)
-    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${parts.join("; ")}.`
+    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${parts.join("; ")}. ` +
+      "Space plays, left and right move the step, up and down choose a neuron, page keys a layer, Enter pins it."
   }
 
   // Two runs: each one's name over its columns, a line between them, and where one has ended.
@@ -365,14 +374,36 @@ class Replay {
     const row = Math.ceil((event.clientY - box.top - this.top - LANE) / this.pitch - 2)
     if (!layer || row < 0 || row >= layer.neurons.length) return this.unhover()
     this.over = { column, row }
+    this.point(event)
+  }
+
+  // What lies under the pointer, or under the mark that keys move: said beside it.
+  point(place) {
+    this.tip.textContent = this.tell()
+    this.tip.hidden = false
+    placeTip(this.tip, this.root.querySelector(".replay"), place)
+    if (!this.transport.playing) this.draw()
+  }
+
+  tell() {
+    const { column, row } = this.over
+    const layer = this.header.layers[column]
     const [mean, sd, total] = this.moments(column, row)
     const pinned = layer.pinned.includes(layer.neurons[row])
     const what = this.header.input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${this.header.input}`
-    this.tip.textContent = `${this.top ? `${layer.run} · ` : ""}${layer.name} · neuron ${layer.neurons[row]}\n` +
-      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds\n${what}\n${pinned ? "click to unpin" : "click to pin"}`
-    this.tip.hidden = false
-    placeTip(this.tip, this.root.querySelector(".replay"), event)
-    if (!this.transport.playing) this.draw()
+    return `${this.top ? `${layer.run} · ` : ""}${layer.name} · neuron ${layer.neurons[row]}\n` +
+      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds\n${what}\nclick or Enter to ${pinned ? "unpin" : "pin"}`
+  }
+
+  // By keys: the first move marks the first ridge.
+  move(columns, rows) {
+    const { layers } = this.header
+    const within = (value, count) => Math.min(Math.max(value, 0), count - 1)
+    const from = this.over || { column: 0, row: 0 }
+    const column = within(from.column + (this.over ? columns : 0), layers.length)
+    this.over = { column, row: within(from.row + (this.over ? rows : 0), layers[column].neurons.length) }
+    const box = this.canvas.getBoundingClientRect()
+    this.point({ clientX: box.left + this.x(column, 0), clientY: box.top + this.top + this.baseline(this.over.row) })
   }
 
   unhover() {

@@ -47,6 +47,7 @@ class Strip {
     context.fillText("step", this.width - 34, STRIP_HEIGHT - 8)
     this.drawSeries(context, y)
     this.drawEvents(context, top, bottom)
+    this.canvas.setAttribute("aria-label", this.describe())
     const at = this.x(this.replay.transport.position)
     context.strokeStyle = theme.accent
     context.lineWidth = 2
@@ -54,6 +55,14 @@ class Strip {
     context.moveTo(at, top - 6)
     context.lineTo(at, bottom)
     context.stroke()
+  }
+
+  describe() {
+    const { header, transport } = this.replay
+    const now = header.layers.map((layer, i) => `${layer.name} ${formatNumber(this.replay.value(`information.${i}`, 0, 1))}`)
+    const alerts = header.events.filter((event) => event.alert).length
+    return `Information of each layer over steps, in nats. At step ${formatStep(transport.step)}: ${now.join(", ")}. ` +
+      `Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`
   }
 
   drawSeries(context, y) {
