@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from probes.parts import write_atomic
 from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
+from probes.seal import sealed
 
 REGIME = "regime"
 SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
@@ -180,7 +180,7 @@ def write_slabs(path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str],
     statistics = [name for name in names if name != REGIME]
 
     def write(temporary: Path) -> None:
-        with pq.ParquetWriter(
+        with sealed(
             temporary,
             schema,
             compression=codec,

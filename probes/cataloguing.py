@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from probes import manifest
-from probes.manifest import RunError
+from probes.notes import NAME, Notes, read
+from probes.opening import LOCAL, RunError
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
-    "living_share", "scores", "sparklines", "config", "tags", "notes", "dropped", "error",
+    "living_share", "scores", "sparklines", "config", "tags", "notes", "notes_error", "dropped", "error",
 )  # fmt: skip
-NOTES = "notes.json"
 
 
 def catalog(folder: str | Path) -> pd.DataFrame:
@@ -25,7 +24,8 @@ def catalog(folder: str | Path) -> pd.DataFrame:
 
     Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
     living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step, value],
-    ...]}), config, tags, notes, dropped, error. Raises RunError when the folder is not there.
+    ...]}), config, tags, notes, notes_error (why notes.json cannot be read), dropped, error. A link counts as a run where it
+    leads to one of the same folder. Raises RunError when the folder is not there.
     """
     root = Path(folder)
     try:
@@ -33,12 +33,15 @@ def catalog(folder: str | Path) -> pd.DataFrame:
             names = sorted(entry.path for entry in entries if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"{root} is not a folder: name one that holds runs, or make a run first") from error
+    except OSError as error:
+        raise RunError(f"{root} cannot be listed: {error}") from error
     rows = []
     for path in names:
         stamp = _stamp(f"{path}/{manifest.FILE}")
         if stamp is None:
             continue
-        row = dict(_row(path, stamp, _stamp(f"{path}/{NOTES}")))
+        leads_out = os.path.islink(path) and Path(path).resolve().parent != root.resolve()
+        row = dict(_leaving(path) if leads_out else _row(path, stamp, _stamp(f"{path}/{NAME}")))
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         rows.append(row)
     rows.sort(key=lambda row: row["created"] or "", reverse=True)
@@ -46,12 +49,19 @@ def catalog(folder: str | Path) -> pd.DataFrame:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """(modified, size) of a file, None when it is not there: what decides whether it is read again."""
+    """(modified, size) of a file or link, None when it is not there: what decides whether it is read again."""
     try:
-        info = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+        info = os.lstat(path)
+    except OSError:
         return None
     return info.st_mtime_ns, info.st_size
+
+
+def _leaving(path: str) -> dict[str, Any]:
+    """The row of a link to somewhere else: a folder of runs shows what is in it."""
+    target = Path(path).resolve().parent
+    error = f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or copy the run"
+    return dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name, "error": error}
 
 
 @lru_cache(maxsize=8192)
@@ -59,10 +69,14 @@ def _row(path: str, stamp: tuple[int, int], notes_stamp: tuple[int, int] | None)
     """The row of a run as its manifest of that stamp has it."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name}
     try:
-        data = manifest.parse(Path(path, manifest.FILE).read_bytes(), path)
-        notes = json.loads(Path(path, NOTES).read_bytes()) if notes_stamp else {}
-    except (OSError, ValueError) as error:
+        data = manifest.read(LOCAL, path)
+    except RunError as error:
         return row | {"error": str(error)}
+    try:
+        notes = read(path) if notes_stamp else Notes()
+        trouble = None
+    except RunError as error:  # the run itself is none the worse
+        notes, trouble = Notes(), str(error)
     steps = data.get("steps") or {}
     return row | {
         "name": data.get("name", row["name"]),
@@ -77,8 +91,9 @@ def _row(path: str, stamp: tuple[int, int], notes_stamp: tuple[int, int] | None)
         "scores": data.get("scores") or {},
         "sparklines": data.get("sparklines") or {},
         "config": data.get("config") or {},
-        "tags": notes.get("tags") or [] if isinstance(notes, dict) else [],
-        "notes": notes.get("notes") or "" if isinstance(notes, dict) else "",
+        "tags": list(notes.tags),
+        "notes": notes.text,
+        "notes_error": trouble,
         "dropped": data.get("dropped") or {},
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
     }

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from probes import manifest, rows
+from probes import manifest, opening, rows
 from probes.blocks import KEPT_MANTISSA_BITS, REGIME, Slab, buckets_at, filled, neuron_groups
 from probes.folding import LOCAL, pyramid_name, stack_neurons
-from probes.grid import GridFile
-from probes.manifest import RunError
+from probes.grid import GridFile, schema_fault
+from probes.opening import RunError
 from probes.parts import TEMPORARY, Part, list_parts, uncovered
 from probes.schema import KEYS, PYRAMID, REGIMES, STATISTICS
 from probes.summaries import summarise
@@ -47,14 +46,23 @@ def check(path: str | Path) -> list[Finding]:
         state = manifest.read(LOCAL, str(root))
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
-    findings = [*_strays(root, state), *_neurons(root, state)]
+    widths = [layer["neurons"] for layer in state["layers"]]
+    findings = [*_told(_strays(root, state)), *_told(_neurons(root, state))]
     if not any(finding.level == "error" for finding in findings):
-        findings += _layers(root, state)
+        findings += _told(_layers(root, state))
         for width in PYRAMID:
-            findings += _pyramid(root, state, width)
+            findings += _told(_pyramid(root, state, width))
     for name in rows.SCHEMAS:
-        findings += _rows(root, name)
+        findings += _told(_rows(root, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
+
+
+def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file without a layout."""
+    try:
+        yield from findings
+    except RunError as error:
+        yield Finding("error", "log", str(error))
 
 
 def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
@@ -84,12 +92,12 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     for part in parts:
         where = f"neurons/{part.name}"
         try:
-            frame = pq.ParquetFile(root / "neurons" / part.name).read()
-        except (pa.ArrowException, OSError) as error:
-            yield Finding("error", where, f"cannot be read: {error}")
+            frame = _whole_grid(root / "neurons" / part.name)
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", where, str(error))
             broken = True
             continue
-        fault = _schema_fault(frame.schema) or _key_fault(frame, widths, part)
+        fault = _key_fault(frame, widths, part)
         if fault:
             yield Finding("error", where, fault)
             broken = True
@@ -112,17 +120,13 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}")
 
 
-def _schema_fault(schema: pa.Schema) -> str | None:
-    types = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32(), REGIME: pa.int8()}
-    for name, kind in types.items():
-        if name not in schema.names:
-            return f"lacks the column {name!r}"
-        if schema.field(name).type != kind:
-            return f"column {name!r} is {schema.field(name).type}, not {kind}"
-    for field in schema:
-        if field.name not in types and field.type != pa.float32():
-            return f"column {field.name!r} is {field.type}, not float"
-    return None
+def _whole_grid(path: Path) -> pa.Table:
+    """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
+    with opening.open_parquet(str(path)) as file:
+        fault = schema_fault(file.schema_arrow)
+        if fault:
+            raise RunError(f"{path}: {fault}")
+        return opening.read(file, str(path), range(file.num_row_groups), limit=opening.WHOLE_BYTES)
 
 
 def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:
@@ -180,9 +184,9 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     tables = []
     for part in list_parts(LOCAL, str(root / "layers"))[0]:
         try:
-            tables.append(pq.ParquetFile(root / "layers" / part.name).read().to_pandas())
-        except (pa.ArrowException, OSError) as error:
-            yield Finding("error", f"layers/{part.name}", f"cannot be read: {error}")
+            tables.append(rows.read_whole(root / "layers" / part.name).to_pandas())
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", f"layers/{part.name}", str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
     keys = ["step", "layer"]
     if stored.duplicated(keys).any():
@@ -241,7 +245,7 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
 
 
-def _rows(root: Path, name: str) -> Iterator[Finding]:
+def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
     """Plain rows: each file readable, as many rows as its name says, no number left out."""
     expected = 0
     for part in list_parts(LOCAL, str(root / name))[0]:
@@ -252,15 +256,13 @@ def _rows(root: Path, name: str) -> Iterator[Finding]:
             )
         expected = part.last + 1
         try:
-            table = pq.ParquetFile(root / name / part.name).read()
-        except (pa.ArrowException, OSError) as error:
-            yield Finding("error", where, f"cannot be read: {error}")
+            table = rows.read_whole(root / name / part.name)
+            rows.check_keys(table, name, where, widths)
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", where, str(error))
             continue
         if table.num_rows != part.span:
             yield Finding("error", where, f"holds {table.num_rows} rows, its name promises {part.span}")
-        lacking = [field.name for field in rows.SCHEMAS[name] if field.name not in table.column_names]
-        if lacking:
-            yield Finding("error", where, f"lacks the columns {lacking}")
 
 
 def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Part, list[Slab]]]:

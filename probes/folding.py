@@ -8,13 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import pyarrow.parquet as pq
-from pyarrow import fs as pafs
 
 from probes.blocks import Slab, buckets, column_rank, concatenate, neuron_groups, write_layers, write_slabs
 from probes.grid import GridFile
+from probes.opening import LOCAL
 from probes.parts import Part
-from probes.rows import join, write_rows
+from probes.rows import join, read_whole, write_rows
 from probes.schema import BLOCK_STEPS, PYRAMID, ROW_GROUP_NEURONS
 
 FAN_IN = 16
@@ -24,8 +23,6 @@ FULL_ROWS = 65_536
 
 KEPT_BYTES = 64 * 2**20
 """So much of the block that is filling stays in memory, so that folding it reads nothing; of a larger one nothing does."""
-
-LOCAL = pafs.LocalFileSystem()
 
 
 def is_grid(name: str) -> bool:
@@ -160,7 +157,7 @@ def fold_parts(
     folded = Part(parts[0].first, parts[-1].last)
     if not is_grid(folder.name if folder.name == "neurons" else f"{folder.parent.name}/{folder.name}"):
         if len(parts) > 1:
-            write_rows(folder / folded.name, join([pq.ParquetFile(folder / part.name).read() for part in parts]), precision)
+            write_rows(folder / folded.name, join([read_whole(folder / part.name) for part in parts]), precision)
         return folded
     files = [kept[part] if part in kept else GridFile(LOCAL, str(folder / part.name), widths) for part in parts]
     try:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
+from probes import opening
 from probes.blocks import REGIME, Slab, filled, neuron_groups, presence
-from probes.manifest import RunError
-from probes.parts import Part, list_parts
-from probes.schema import KEYS, ROW_GROUP_NEURONS
+from probes.opening import RunError
+from probes.parts import Part, counted_parts, parse
+from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
 
 MAX_OPEN = 128
 """Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1 ms."""
@@ -42,25 +42,16 @@ class GridFile:
         self.path = path
         self.widths = widths
         self._filesystem = filesystem
-        self._metadata: pq.FileMetaData | None = None
-        self._file = self._open()
-        self._metadata = self._file.metadata
+        self._part = parse(path.rsplit("/", 1)[-1])
+        self._file = opening.open_parquet(path, filesystem)
+        fault = schema_fault(self._file.schema_arrow)
+        if fault:
+            raise RunError(f"{path}: {fault}: this is not a file of a run; remove it")
         names = self._file.schema_arrow.names
-        if any(key not in names for key in KEYS):
-            raise RunError(f"{path} lacks the key columns {list(KEYS)}; it has {names}")
         self._column = {name: index for index, name in enumerate(names)}
         self.columns = [name for name in names if name not in KEYS]
         self._places = self._find_places()
         self._steps: dict[int, np.ndarray] = {}
-
-    def _open(self) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self.path, filesystem=self._filesystem, metadata=self._metadata)
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            message = f"{self.path} is not a readable Parquet file ({error}); `python -m probes check` names what is wrong"
-            raise RunError(message) from error
 
     def close(self) -> None:
         """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
@@ -85,11 +76,13 @@ class GridFile:
         if layer not in self._steps:
             place = self._places[layer]
             column = self._read(place.row_group, ["step"]).column(0)
+            if column.null_count:
+                raise RunError(f"{self.path}: steps of layer {layer} have gaps; {opening.REMEDY}")
             steps = column.slice(0, place.steps).to_numpy()
             if (np.diff(steps) <= 0).any():
-                raise RunError(
-                    f"{self.path}: steps of layer {layer} do not increase; `python -m probes check` names what is wrong"
-                )
+                raise RunError(f"{self.path}: steps of layer {layer} do not increase; {opening.REMEDY}")
+            if self._part and not self._part.first <= steps[0] <= steps[-1] <= self._part.last:
+                raise RunError(f"{self.path} holds steps {steps[0]} to {steps[-1]}, its name promises others; {opening.REMEDY}")
             steps.flags.writeable = False
             self._steps[layer] = steps
         return self._steps[layer]
@@ -102,6 +95,8 @@ class GridFile:
         values, present = {}, {}
         for name, column in zip(wanted, table.itercolumns(), strict=True):
             flat = column.to_numpy()
+            if name == REGIME and column.null_count:
+                raise RunError(f"{self.path}: rows of layer {layer} without a regime; {opening.REMEDY}")
             values[name] = flat.reshape(-1, steps.size)
             if column.null_count:
                 present[name] = column.is_valid().to_numpy()[: steps.size]
@@ -111,45 +106,61 @@ class GridFile:
 
     def _read(self, row_group: int, columns: list[str]) -> pa.Table:
         if self._file.closed:
-            self._file = self._open()
+            self._file = opening.reopen(self.path, self._filesystem, self._file.metadata)
         indices = [self._column[name] for name in columns]
         try:
             return self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(
-                f"{self.path}, row group {row_group}: {error}; `python -m probes check` names what is wrong"
-            ) from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise RunError(f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}") from error
 
     def _find_places(self) -> dict[int, _Place]:
-        """Walk the row groups layer by layer, checking each layer's first against its statistics and its widths."""
+        """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no row is read."""
         metadata = self._file.metadata
-        layer_column, neuron_column = self._column["layer"], self._column["neuron"]
         places: dict[int, _Place] = {}
         group = 0
         while group < metadata.num_row_groups:
-            first = metadata.row_group(group)
-            layer_range, neuron_range = first.column(layer_column).statistics, first.column(neuron_column).statistics
-            if layer_range is None or neuron_range is None or layer_range.min != layer_range.max:
-                raise RunError(f"{self.path}, row group {group}: no single layer by its statistics; this is not a file of a run")
-            layer = layer_range.min
-            if layer in places or not 0 <= layer < len(self.widths):
-                raise RunError(f"{self.path}, row group {group}: layer {layer} is doubled or not in the manifest")
-            width = self.widths[layer]
-            steps, rest = divmod(first.num_rows, min(ROW_GROUP_NEURONS, width))
-            groups = list(neuron_groups(width))
-            last_neurons = groups[-1][1] - groups[-1][0]
+            layer, last_layer = self._range(group, "layer")
+            if layer != last_layer or layer in places or not 0 <= layer < len(self.widths):
+                text = f"row group {group}: layer {layer} is doubled or not in the manifest"
+                raise RunError(f"{self.path}, {text}; {opening.REMEDY}")
+            groups = list(neuron_groups(self.widths[layer]))
+            steps = metadata.row_group(group).num_rows // (groups[0][1] - groups[0][0])
+            if not 1 <= steps <= BLOCK_STEPS:
+                raise RunError(f"{self.path}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS}; {opening.REMEDY}")
             last = group + len(groups) - 1
+            expected = [(stop - start) * steps for start, stop in groups]
             if (
-                rest
-                or neuron_range.min != 0
-                or last >= metadata.num_row_groups
-                or metadata.row_group(last).num_rows != last_neurons * steps
-                or metadata.row_group(last).column(neuron_column).statistics.max != width - 1
+                last >= metadata.num_row_groups
+                or [metadata.row_group(index).num_rows for index in range(group, last + 1)] != expected
+                or self._range(group, "neuron")[0] != 0
+                or self._range(last, "neuron")[1] != self.widths[layer] - 1
             ):
-                raise RunError(f"{self.path}: layer {layer} does not hold {width} neurons at each of its steps")
+                text = f"layer {layer} does not hold {self.widths[layer]} neurons at each of its steps"
+                raise RunError(f"{self.path}: {text}; {opening.REMEDY}")
             places[layer] = _Place(group, steps)
             group = last + 1
         return places
+
+    def _range(self, group: int, key: str) -> tuple[int, int]:
+        """Least and largest value of a key in a row group, by its statistics."""
+        found = self._file.metadata.row_group(group).column(self._column[key]).statistics
+        if found is None or not found.has_min_max:
+            raise RunError(f"{self.path}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}")
+        return found.min, found.max
+
+
+def schema_fault(schema: pa.Schema) -> str | None:
+    """What is wrong with the columns of a file of `neurons/` or `pyramid/`; None if nothing is."""
+    types = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32(), REGIME: pa.int8()}
+    for name, kind in types.items():
+        if name not in schema.names:
+            return f"column {name!r} is missing"
+        if schema.field(name).type != kind:
+            return f"column {name!r} is {schema.field(name).type}, not {kind}"
+    for field in schema:
+        if field.name not in types and field.type != pa.float32():
+            return f"column {field.name!r} is {field.type}, not float"
+    return None
 
 
 class Level:
@@ -163,7 +174,7 @@ class Level:
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.parts = list_parts(self._filesystem, self._folder)[0]
+        self.parts = counted_parts(self._filesystem, self._folder)
         for part in self._files.keys() - set(self.parts):
             self._files.pop(part).close()
             self._open.pop(part, None)

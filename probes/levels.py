@@ -12,6 +12,7 @@ from pyarrow import fs as pafs
 from probes.blocks import REGIME, Slab, buckets, filled
 from probes.folding import pyramid_name
 from probes.grid import Level
+from probes.opening import refuse_link
 from probes.parts import Part, uncovered
 from probes.schema import PYRAMID
 
@@ -23,11 +24,13 @@ class Levels:
     """Raw rows (`raw`) and pyramid of the run in the folder `root`; widths: neurons of each layer."""
 
     def __init__(self, filesystem: pafs.FileSystem, root: str, widths: list[int]) -> None:
+        self._filesystem, self._pyramid = filesystem, f"{root}/pyramid"
         self.raw = Level(filesystem, f"{root}/neurons", widths)
         self._levels = {width: Level(filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID}
 
     def refresh(self) -> None:
         """List all folders anew, what is derived before the truth: what it lacks is then found in `neurons/`."""
+        refuse_link(self._pyramid, self._filesystem)
         for level in (*self._levels.values(), self.raw):
             level.refresh()
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from probes import manifest, rows
+from probes import manifest, opening, rows
 from probes.blocks import Slab, column_rank, neuron_groups, write_slabs
 from probes.folding import FULL_ROWS, LOCAL, PyramidBuilder, fold_parts, is_grid, pyramid_name, stack_neurons
 from probes.grid import GridFile
@@ -65,7 +64,7 @@ def compact(folder: Path, state: dict[str, Any]) -> None:
     state |= {"scores": {}, "sparklines": {}, "living_share": [None] * len(widths)}
     for name, note in (("layers", manifest.note_layers), ("scalars", manifest.note_scalars)):
         for part in _parts(folder / name):
-            note(state, pq.ParquetFile(folder / name / part.name).read())
+            note(state, rows.read_whole(folder / name / part.name))
     manifest.write(folder, state)
 
 
@@ -91,7 +90,7 @@ def _set_aside(folder: Path, name: str, step: int, aside: Path, state: dict[str,
     for part in _parts(folder / name):
         path = folder / name / part.name
         if name in rows.SCHEMAS:
-            steps = pq.ParquetFile(path).read(columns=["step"])["step"].to_numpy()
+            steps = rows.read_whole(path)["step"].to_numpy()
             first, last = int(steps.min()), int(steps.max())
         else:
             first, last = part.first, part.last
@@ -109,7 +108,7 @@ def _keep_until(path: Path, part: Part, step: int, state: dict[str, Any]) -> Non
     """Write the rows of a file up to `step` as a file of their own beside it."""
     precision = state["precision"]
     if path.parent.name != "neurons":
-        table = pq.ParquetFile(path).read()
+        table = rows.read_whole(path)
         table = table.filter(pc.less_equal(table["step"], step))
         by_row = path.parent.name in rows.SCHEMAS
         last = part.first + table.num_rows - 1 if by_row else pc.max(table["step"]).as_py()
@@ -193,7 +192,8 @@ def _fold_all(folder: Path, name: str, state: dict[str, Any]) -> None:
 def _size(path: Path, name: str, widths: list[int]) -> int:
     """Recorded steps (buckets) of a grid file, rows of another."""
     if not is_grid(name):
-        return int(pq.read_metadata(path).num_rows)
+        with opening.open_parquet(str(path)) as file:
+            return int(file.metadata.num_rows)
     file = GridFile(LOCAL, str(path), widths)
     try:
         return int(_all_steps(file).size)

@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs as pafs
 
+from probes import manifest_fields
+from probes.opening import RunError, parse_json, read_json
 from probes.parts import write_atomic
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
 
@@ -31,10 +33,6 @@ SPARKLINES = 12
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
 FINAL_STATUSES = ("finished", "interrupted", "crashed")
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
-
-
-class RunError(ValueError):
-    """A run that cannot be read or written as asked; the message names the run and the remedy."""
 
 
 def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -128,10 +126,10 @@ def _write_text(path: Path, text: str) -> None:
 
 def parse(text: str | bytes, where: str) -> dict[str, Any]:
     """Manifest from its text. Raises RunError for what is not a manifest or of a newer major format."""
-    try:
-        manifest = json.loads(text)
-    except ValueError as error:
-        raise RunError(f"{where}/{FILE} is not readable as JSON: {error}") from error
+    return _checked(parse_json(text, f"{where}/{FILE}"), where)
+
+
+def _checked(manifest: Any, where: str) -> dict[str, Any]:
     version = manifest.get("format") if isinstance(manifest, dict) else None
     major = version.split(".")[0] if isinstance(version, str) else ""
     if not major.isdecimal():
@@ -140,21 +138,20 @@ def parse(text: str | bytes, where: str) -> dict[str, Any]:
         raise RunError(f"{where} has format {version}, this reader knows {FORMAT_VERSION}: update the package to open it")
     try:
         manifest["layers"] = check_layers(manifest.get("layers") or [])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise RunError(f"{where}/{FILE}: {error}") from error
+    fault = manifest_fields.fault(manifest)
+    if fault:
+        raise RunError(f"{where}/{FILE}: {fault}; restore it from a copy, or correct it by hand")
     return manifest
 
 
 def read(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
     """The manifest of a folder. Raises RunError when there is none or it cannot be read."""
     try:
-        with filesystem.open_input_file(f"{folder}/{FILE}") as file:
-            text = file.read()
+        return _checked(read_json(f"{folder}/{FILE}", filesystem), folder)
     except FileNotFoundError as error:
         raise RunError(f"{folder} holds no run: there is no {FILE} in it") from error
-    except OSError as error:
-        raise RunError(f"{folder}/{FILE} cannot be read: {error}") from error
-    return parse(text, folder)
 
 
 def status(manifest: dict[str, Any]) -> str:

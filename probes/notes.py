@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probes.manifest import FILE, RunError
+from probes.manifest import FILE
+from probes.opening import RunError, read_json
 from probes.parts import write_atomic
 
 NAME = "notes.json"
@@ -33,14 +34,11 @@ def parse(tags: Any, text: Any) -> Notes:
 
 
 def read(folder: str | Path) -> Notes:
-    """The notes of a run's folder, empty ones if it has none. Raises RunError for a file that is not JSON."""
-    path = Path(folder, NAME)
+    """The notes of a run's folder, empty ones if it has none. Raises RunError for a file that cannot be read as JSON."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(str(Path(folder, NAME)))
     except FileNotFoundError:
         return Notes()
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; repair it, or remove it to begin anew") from error
     return parse(content.get("tags"), content.get("notes")) if isinstance(content, dict) else Notes()
 
 

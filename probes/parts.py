@@ -15,7 +15,11 @@ from typing import NamedTuple
 
 from pyarrow import fs as pafs
 
-_NAME = re.compile(r"(\d{12,19})-(\d{12,19})\.parquet")
+from probes.opening import RunError, refuse_link
+
+_NAME = re.compile(r"([0-9]{12,19})-([0-9]{12,19})\.parquet")
+LARGEST = 2**53
+"""Largest step or row number: beyond it a browser's numbers, which are float64, would no longer tell two apart."""
 TEMPORARY = ".tmp-"
 """Prefix of a file that is being written; readers never list it, the next writer removes it."""
 
@@ -38,7 +42,8 @@ class Part(NamedTuple):
 def parse(name: str) -> Part | None:
     """The part that a file name means, None for any other file."""
     match = _NAME.fullmatch(name)
-    return Part(int(match[1]), int(match[2])) if match else None
+    part = Part(int(match[1]), int(match[2])) if match else None
+    return part if part and part.name == name and part.first <= part.last <= LARGEST else None
 
 
 def visible(names: Iterable[str]) -> tuple[list[Part], list[Part]]:
@@ -69,9 +74,25 @@ def uncovered(part: Part, others: Iterable[Part]) -> list[tuple[int, int]]:
 
 
 def list_parts(filesystem: pafs.FileSystem, folder: str) -> tuple[list[Part], list[Part]]:
-    """`visible` over a folder of any file system; a folder that is not there holds nothing."""
-    infos = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    """`visible` over a folder of any file system; a folder that is not there holds nothing.
+
+    Raises RunError for a folder that cannot be listed or is a link.
+    """
+    refuse_link(folder, filesystem)
+    try:
+        infos = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    except OSError as error:
+        raise RunError(f"{folder} cannot be listed: {error}") from error
     return visible(info.base_name for info in infos)
+
+
+def counted_parts(filesystem: pafs.FileSystem, folder: str) -> list[Part]:
+    """The parts that count, for a reader: in order, none overlapping. Raises RunError as `list_parts`, and where two overlap."""
+    parts = list_parts(filesystem, folder)[0]
+    for before, after in zip(parts, parts[1:], strict=False):
+        if after.first <= before.last:
+            raise RunError(f"{folder}: {before.name} and {after.name} overlap, so that rows are doubled: remove one of them")
+    return parts
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
+from probes import opening
 from probes.blocks import CODEC, column_rank, round_mantissa
-from probes.manifest import RunError
-from probes.parts import Part, list_parts, write_atomic
-from probes.schema import FORCES
+from probes.opening import RunError
+from probes.parts import LARGEST, Part, counted_parts, write_atomic
+from probes.schema import FORCES, REGIMES
+from probes.seal import sealed
 
 SCHEMAS: dict[str, pa.Schema] = {
     "scalars": pa.schema(
@@ -72,8 +74,17 @@ SCHEMAS: dict[str, pa.Schema] = {
 ROUNDED = ("probe", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as they are."""
 
+LAYER_COLUMNS = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("layer", pa.int16(), nullable=False),
+        *(pa.field(f"regime_{regime.code}", pa.int32(), nullable=False) for regime in REGIMES),
+    ]
+)
+"""Columns of `layers/` that are always there; the summaries stand beside them."""
+
 LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
-"""Keys of `layers/`; the summaries stand beside them."""
+"""What an empty `layers/` is read as."""
 
 ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 
@@ -102,17 +113,17 @@ def write_rows(path: Path, table: pa.Table, precision: str) -> None:
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
     def write(temporary: Path) -> None:
-        pq.write_table(
-            table.combine_chunks(),
+        with sealed(
             temporary,
-            row_group_size=rows,
+            table.schema,
             compression=codec,
             compression_level=level,
             use_dictionary=keys,
             column_encoding=dict.fromkeys(single, "BYTE_STREAM_SPLIT"),
             write_statistics=["step"],
             store_schema=False,
-        )
+        ) as writer:
+            writer.write_table(table.combine_chunks(), row_group_size=rows)
 
     write_atomic(path, write)
 
@@ -134,34 +145,87 @@ def order_columns(table: pa.Table) -> pa.Table:
     return table.select([*keys, *rest])
 
 
-class Table:
-    """Reader of one folder of plain rows; what a file holds is read once and kept."""
+def read_whole(path: Path) -> pa.Table:
+    """All rows of a file. Raises RunError for one that is damaged or not of the log."""
+    with opening.open_parquet(str(path)) as file:
+        check_columns(opening.schema_of(file), path.parent.name, str(path))
+        return opening.read(file, str(path), range(file.num_row_groups), limit=opening.WHOLE_BYTES)
 
-    def __init__(self, filesystem: pafs.FileSystem, folder: str) -> None:
-        self._filesystem, self._folder = filesystem, folder
+
+def check_columns(schema: pa.Schema, name: str, path: str) -> None:
+    """Raises RunError where a file of the folder `name` lacks a column that is always there, or has one of another type."""
+    for field in _schema(name):
+        if field.name not in schema.names:
+            raise RunError(f"{path} lacks the column `{field.name}`: this is not a file of `{name}/`; remove it")
+        if schema.field(field.name).type != field.type:
+            text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
+            raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
+    for field in schema:
+        numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
+        if field.name not in _schema(name).names and not numbers(field.type):
+            raise RunError(f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind))
+
+
+def _schema(name: str) -> pa.Schema:
+    return SCHEMAS.get(name, LAYER_COLUMNS)
+
+
+def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> None:
+    """Raises RunError where a key is null, or is no step, layer or neuron of the run. widths: neurons of each layer."""
+    for field in _schema(name):
+        if field.name in table.column_names and not field.nullable and table[field.name].null_count:
+            raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {opening.REMEDY}")
+    if not table.num_rows:
+        return
+    limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
+    for key, (least, most) in limits.items():
+        if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
+            low, high = pc.min_max(table[key]).as_py().values()
+            if low is not None and not least <= low <= high <= most:
+                wrong = low if low < least else high
+                raise RunError(f"{path} names {key} {wrong}, which the run does not have; {opening.REMEDY}")
+    if {"layer", "neuron"} <= set(table.column_names):
+        there = table.select(["layer", "neuron"]).drop_null()
+        neurons = there["neuron"].to_numpy()
+        if ((neurons < 0) | (neurons >= np.asarray(widths)[there["layer"].to_numpy()])).any():
+            raise RunError(f"{path} names a neuron that its layer does not have; {opening.REMEDY}")
+
+
+class Table:
+    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each layer of the run."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: Sequence[int]) -> None:
+        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+        self._name = folder.rsplit("/", 1)[-1]
         self.parts: list[Part] = []
         self._kept: dict[tuple[Part, tuple[str, ...] | None], pa.Table] = {}
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.parts = list_parts(self._filesystem, self._folder)[0]
+        self.parts = counted_parts(self._filesystem, self._folder)
         known = set(self.parts)
         self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
         """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a broken file."""
-        name = self._folder.rsplit("/", 1)[-1]
         tables = [self._part(part, columns) if step is None else self._at(part, step) for part in self.parts]
         if not tables:
-            schema = SCHEMAS.get(name, LAYER_KEYS)
+            schema = SCHEMAS.get(self._name, LAYER_KEYS)
             return schema.empty_table().select(columns or schema.names)
-        return join(tables)
+        try:
+            return join(tables)
+        except pa.ArrowException as error:
+            raise RunError(f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}") from error
 
     def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
         key = part, None if columns is None else tuple(columns)
         if key not in self._kept:
             with self._open(part) as file:
-                self._kept[key] = self._read(file, range(file.num_row_groups), columns)
+                self._kept[key] = self._read(file, part, range(file.num_row_groups), columns)
         return self._kept[key]
 
     def _at(self, part: Part, step: int) -> pa.Table:
@@ -172,24 +236,17 @@ class Table:
                 for group in range(metadata.num_row_groups)
                 if (found := metadata.row_group(group).column(0).statistics) is None or found.min <= step <= found.max
             ]
-            table = self._read(file, groups, None)
+            table = self._read(file, part, groups, None)
         return table.filter(pc.equal(table["step"], step))
 
     def _open(self, part: Part) -> pq.ParquetFile:
         path = f"{self._folder}/{part.name}"
-        try:
-            file = pq.ParquetFile(path, filesystem=self._filesystem)
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            message = f"{path} is not a readable Parquet file ({error}); `python -m probes check` names what is wrong"
-            raise RunError(message) from error
-        if "step" not in file.schema_arrow.names:
-            raise RunError(f"{path} has no column `step`: this is not a file of a run")
+        file = opening.open_parquet(path, self._filesystem)
+        check_columns(opening.schema_of(file), self._name, path)
         return file
 
-    def _read(self, file: pq.ParquetFile, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
-        try:
-            return file.read_row_groups(list(groups), columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{self._folder}: {error}; `python -m probes check` names what is wrong") from error
+    def _read(self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
+        path = f"{self._folder}/{part.name}"
+        table = opening.read(file, path, groups, columns)
+        check_keys(table, self._name, path, self._widths)
+        return table

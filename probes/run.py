@@ -47,7 +47,10 @@ def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate
                     return method(self, *args, **kwargs)
                 except FileNotFoundError:
                     self.refresh()
-            return method(self, *args, **kwargs)
+            try:
+                return method(self, *args, **kwargs)
+            except FileNotFoundError as error:
+                raise RunError(f"{self.path}: a file that its folder lists cannot be opened: {error}") from error
 
     return wrapper
 
@@ -68,7 +71,7 @@ class Run:
         self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
         widths = [layer["neurons"] for layer in self.layers]
         self._levels = Levels(self._filesystem, root, widths)
-        self._tables = {name: Table(self._filesystem, f"{root}/{name}") for name in ("layers", *SCHEMAS)}
+        self._tables = {name: Table(self._filesystem, f"{root}/{name}", widths) for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._list()

@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from probes import manifest
-from probes.manifest import RunError
+from probes import manifest, opening
+from probes.opening import RunError
 from probes.parts import write_atomic
+from probes.seal import sealed
 
 FOLDER = "experiments"
 SETTINGS, PROGRESS = "settings.json", "progress.json"
@@ -52,9 +52,13 @@ class Result:
 
 def folder_of(run: str | Path, name: str) -> Path:
     """RUN/experiments/NAME. Raises ValueError for a name that is not letters, digits, `-` and `_`."""
-    if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
+    if not _is_name(name):
         raise ValueError(f"an experiment's name is made of letters, digits, - and _, this is {name!r}")
     return Path(run) / FOLDER / name
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and all(letter.isalnum() or letter in "-_" for letter in name)
 
 
 def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> Path:
@@ -66,7 +70,8 @@ def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: 
         content = pa.Table.from_pandas(frame, preserve_index=False)
 
         def write(path: Path, content: pa.Table = content) -> None:
-            pq.write_table(content, path, compression="zstd")
+            with sealed(path, content.schema, compression="zstd") as writer:
+                writer.write_table(content)
 
         write_atomic(folder / f"{table}.parquet", write)
     for stale in folder.glob("*.parquet"):
@@ -80,11 +85,11 @@ def load(run: str | Path, name: str) -> Result:
     """A stored result. Raises RunError when there is none, it is not whole, or a file of it cannot be read."""
     folder = folder_of(run, name)
     try:
-        settings = json.loads((folder / SETTINGS).read_text("utf-8"))
+        settings = opening.read_json(str(folder / SETTINGS))
         tables = {str(table): _read_table(folder, str(table)) for table in settings["tables"]}
     except FileNotFoundError as error:
         raise RunError(f"{run} holds no finished experiment {name!r}: run `python -m vdn probe {run} {name}`") from error
-    except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} cannot be read ({error}); run the experiment again") from error
     return Result(name, settings, tables)
 
@@ -92,13 +97,15 @@ def load(run: str | Path, name: str) -> Result:
 def _read_table(folder: Path, name: str) -> pd.DataFrame:
     if Path(name).name != name:
         raise ValueError(f"{name!r} is no table of this folder")
-    with pq.ParquetFile(folder / f"{name}.parquet") as file:
-        return file.read().to_pandas()
+    path = str(folder / f"{name}.parquet")
+    with opening.open_parquet(path) as file:
+        return opening.read(file, path, range(file.num_row_groups)).to_pandas()
 
 
 def stored(run: str | Path) -> list[str]:
     """Names of the finished experiments of a run."""
-    return sorted(path.parent.name for path in Path(run).glob(f"{FOLDER}/*/{SETTINGS}"))
+    names = (path.parent.name for path in Path(run).glob(f"{FOLDER}/*/{SETTINGS}"))
+    return sorted(name for name in names if _is_name(name))
 
 
 @dataclass(frozen=True)
@@ -119,12 +126,12 @@ class Status:
 def progress_of(run: str | Path, name: str) -> Status | None:
     """How the last start of an experiment stands; None when there was none or its note cannot be read."""
     try:
-        noted = json.loads((folder_of(run, name) / PROGRESS).read_text("utf-8"))
+        noted = opening.read_json(str(folder_of(run, name) / PROGRESS))
         status = str(noted["status"])
         if status == "running" and time.time() - float(noted["time"]) > SILENT_SECONDS:
             status = "lost"
         return Status(status, int(noted["done"]), int(noted["total"]), str(noted["message"]), int(noted["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

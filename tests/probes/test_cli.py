@@ -87,7 +87,7 @@ def manifest_with(run, **changes):
 
 
 FAULTS = {
-    "truncated file": (truncated, "cannot be read"),
+    "truncated file": (truncated, "no footer"),
     "flipped bytes": (flipped, "neurons/000000000256"),
     "missing file": (lambda run: block(run).unlink(), "a file is missing"),
     "doubled rows": (lambda run: rewrite(block(run), lambda t: pa.concat_tables([t, t.slice(5, 1)])), "is doubled"),

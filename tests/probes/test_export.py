@@ -67,7 +67,7 @@ def test_the_report_asks_no_host_and_forbids_itself_to(run):
 def test_every_string_of_the_log_is_escaped(tmp_path):
     path = write(tmp_path / "run", layers=(EVIL, "two"))
     content = json.loads((path / "run.json").read_text())
-    content |= {"name": EVIL, "created": EVIL, "packages": {EVIL: EVIL}}
+    content |= {"name": EVIL, "packages": {EVIL: EVIL}}
     (path / "run.json").write_text(json.dumps(content))
     notes.write(path, ["<b>&tag"], EVIL)
     text = page(path)

@@ -34,7 +34,7 @@ def test_what_is_no_text_is_left_out(run, content):
 
 def test_notes_that_are_no_json_say_so(run):
     (run / notes.NAME).write_text("{")
-    with pytest.raises(RunError, match=r"notes\.json cannot be read"):
+    with pytest.raises(RunError, match=r"notes\.json is not readable as JSON"):
         notes.read(run)
 
 

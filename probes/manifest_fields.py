@@ -1,0 +1,99 @@
+"""What each field of run.json may be. One of another shape is told before anything relies on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+NEURONS = 2**24
+"""Most neurons of a run: readers make arrays of a layer's width before they look into its files."""
+STATUSES = ("running", "finished", "interrupted", "crashed")
+PRECISIONS = ("full", "10bit")
+
+Check = Callable[[Any], bool]
+
+
+def fault(manifest: dict[str, Any]) -> str | None:
+    """The first field that is not what the format says, in words; None if all are. `layers` are checked ones."""
+    for name, (check, words) in FIELDS.items():
+        if name in manifest and not check(manifest[name]):
+            return f"`{name}` is {_shown(manifest[name])}, it must be {words}"
+    for layer in manifest["layers"]:
+        if not isinstance(layer["name"], str) or not layer["name"]:
+            return f"a layer's name is {_shown(layer['name'])}, it must be text"
+    neurons = sum(layer["neurons"] for layer in manifest["layers"])
+    if neurons > NEURONS:
+        return f"the layers have {neurons:,} neurons, a run has at most {NEURONS:,}"
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(check(item) for item in value)
+
+
+def _dict_of(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(check(item) for item in value.values())
+
+
+def _date(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).year >= 1970
+    except ValueError:
+        return False
+
+
+def _steps(value: Any) -> bool:
+    return isinstance(value, dict) and all(_or_null(_whole)(value.get(key)) for key in ("count", "first", "last"))
+
+
+def _score(value: Any) -> bool:
+    return isinstance(value, dict) and _whole(value.get("step")) and _or_null(_number)(value.get("value", ""))
+
+
+def _point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _number(value[0]) and _or_null(_number)(value[1])
+
+
+FIELDS: dict[str, tuple[Check, str]] = {
+    "name": (_text, "text"),
+    "created": (_or_null(_date), "a date and time (ISO 8601)"),
+    "status": (lambda value: value in STATUSES, f"one of {', '.join(STATUSES)}"),
+    "heartbeat": (_or_null(_number), "a number of seconds"),
+    "elapsed": (_or_null(_number), "a number of seconds"),
+    "segments": (_list_of(lambda item: isinstance(item, dict)), "a list of objects"),
+    "statistics": (_or_null(_list_of(_text)), "a list of names"),
+    "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+    "config": (_or_null(lambda value: isinstance(value, dict)), "an object"),
+    "seed": (lambda value: not isinstance(value, list | dict), "a number or text"),
+    "group": (_or_null(_text), "text"),
+    "packages": (_or_null(_dict_of(_text)), "an object of versions"),
+    "dropped": (_or_null(_dict_of(_whole)), "an object of counts"),
+    "steps": (_or_null(_steps), "an object with count, first and last"),
+    "scores": (_or_null(_dict_of(_score)), "an object of {step, value}"),
+    "living_share": (_or_null(_list_of(_or_null(_number))), "a list of shares"),
+    "sparklines": (_or_null(_dict_of(_list_of(_point))), "an object of lists of [step, value]"),
+}
+"""Check and words of each field. A field may be absent: readers then have a neutral value for it."""
