@@ -1,8 +1,7 @@
 """A module's output -> (mu, sigma, prior): how distributions are found in a foreign network, and how they are then read.
 
 `ADAPTERS` are tried in order on what a module put out; each is a small function (module, output) -> [(name, Slot, prior, why)].
-What two of them find in the same tensors is one posterior: the one higher up is kept, it needs fewer assumptions. A `Reading`
-is one posterior found: declarative, so that it can be said, stored and written by hand (`parse_parts`).
+What two of them find in the same tensors is one posterior: the one higher up is kept. A `Reading` is one posterior found.
 
 Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with two or more
 dimensions S: a channel is a neuron and its positions are its latent dimensions, so that KL and information are summed over
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from probes.naming import FORMS, PRIOR_WORD, find_pairs, not_latent, returned_names, speaks, words
+from probes.naming import FORMS, PRIOR_WORD, describe, find_pairs, not_latent, returned_names, speaks, words
 
 Key = str | int | None
 Layout = Literal["rows", "channels", "neurons", "weights"]
@@ -74,7 +73,7 @@ class Slot:
     halves: bool = False
 
     def tensors(self, output: Any) -> tuple[Tensor, Tensor]:
-        """Mean and scale as they stand, detached. Raises NotReadable for what is no pair of tensors, or no Gaussian."""
+        """Mean and scale as they stand. Raises NotReadable for what is no pair of tensors, or no Gaussian."""
         mean = pick(output, self.mean)
         if self.form == DISTRIBUTION:
             mean, scale = _gaussian(mean)
@@ -84,17 +83,16 @@ class Slot:
             scale = pick(output, self.scale)
         if not (_is_number(mean) and _is_number(scale)):
             raise NotReadable(f"{self} is {describe(mean)} and {describe(scale)}, not two tensors of numbers")
-        return mean.detach(), scale.detach()
+        return mean, scale
 
-    def values(self, output: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-        """mu, sigma and, where the scale was a logarithm, ln sigma."""
-        mean, scale = self.tensors(output)
+    def sigmas(self, scale: Tensor) -> tuple[Tensor, Tensor | None]:
+        """sigma and, where the scale is a logarithm, ln sigma."""
         if self.form in ("log_sigma", "log_var"):
             log_sigma = scale.float() if self.form == "log_sigma" else 0.5 * scale.float()
-            return mean, log_sigma.exp(), log_sigma
+            return log_sigma.exp(), log_sigma
         if self.form == "var":
-            return mean, scale.float().sqrt(), None
-        return mean, F.softplus(scale.float()) if self.form == "rho" else scale, None
+            return scale.float().sqrt(), None
+        return F.softplus(scale.float()) if self.form == "rho" else scale, None
 
     def __str__(self) -> str:
         if self.form == DISTRIBUTION:
@@ -164,7 +162,7 @@ class Reading:
 
     def computed(self, output: Any) -> tuple[Tensor, ...]:
         """The mean and, unless it is a parameter, which may serve several posteriors, the scale: what makes it this posterior."""
-        mean, scale = self.slot.tensors(output)
+        mean, scale = (value.detach() for value in self.slot.tensors(output))
         fixed = self.origin == "layers" and isinstance(pick(output, self.slot.scale), nn.Parameter)
         return (mean,) if fixed else (mean, scale)
 
@@ -175,12 +173,18 @@ class Reading:
             return "neurons"
         return "channels" if mean.dim() > 3 else "rows"
 
-    def read(self, output: Any) -> Observed:
-        """The posterior of one output. Raises NotReadable, or what indexing raises, when the output has changed its kind."""
-        mu, sigma, log_sigma = self.slot.values(output)
+    def take(self, output: Any) -> tuple[Tensor, ...]:
+        """Mean and scale, a prior's too, as they are now. Raises NotReadable, or what indexing raises, for other outputs."""
+        taken = self.slot.tensors(output) + (self.prior.tensors(output) if isinstance(self.prior, Slot) else ())
+        return tuple(map(_kept, taken))
+
+    def observed(self, taken: tuple[Tensor, ...]) -> Observed:
+        """The posterior of what was taken, then or later. Raises RuntimeError where shapes do not agree."""
+        mu, scale, *given = taken
+        sigma, log_sigma = self.slot.sigmas(scale)
         prior_mu = prior_sigma = None
         if isinstance(self.prior, Slot):
-            prior_mu, prior_sigma, _ = self.prior.values(output)
+            prior_mu, prior_sigma = given[0], self.prior.sigmas(given[1])[0]
         elif self.prior is not None:  # one constant prior: in its units, so that 0 and 1 mean the prior everywhere
             m, s = self.prior
             mu, sigma = (mu - m) / s, sigma / s
@@ -212,6 +216,12 @@ class Reading:
         }
 
 
+def _kept(value: Tensor) -> Tensor:
+    """A tensor without its graph; a parameter, or a view of one, is copied, since the optimiser changes it in place."""
+    whole = value if value._base is None else value._base
+    return value.detach().clone() if whole.is_leaf else value.detach()
+
+
 def _rows(value: Tensor, layout: Layout) -> Tensor:
     """A tensor as (B, N, K); see the module's text. Views: what is broadcast stays so."""
     if layout == "weights":
@@ -221,15 +231,6 @@ def _rows(value: Tensor, layout: Layout) -> Tensor:
     if layout == "rows":
         return value.reshape(-1, value.shape[-1], 1)
     return value[..., None] if value.dim() == 2 else value.flatten(2)
-
-
-def describe(value: Any) -> str:
-    """A value in a few words: its type, and a tensor's shape."""
-    if isinstance(value, Tensor):
-        return f"Tensor {tuple(value.shape)}"
-    if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
-        return f"{type(value).__name__} of {', '.join(describe(item) for item in value[:6])}"
-    return type(value).__name__
 
 
 def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,15 +21,17 @@ from probes.adapters import (
     Observed,
     Reading,
     Slot,
-    describe,
     fields,
     find_in_output,
     sibling_layers,
     weight_posteriors,
 )
 from probes.by_hand import GRAMMAR, PartError, Spec, parse_parts
+from probes.naming import describe
 from probes.taps import COMPILED, CompiledError, PairTap, Sites, is_compiled, is_pyro, tap_output, tap_sites
 
+Observe = Callable[[], Observed]
+"""A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""
 CHANGED = (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError)
 """What reading an output raises when a module suddenly returns something else."""
 LISTED = 30  # modules that the error for "nothing found" lists
@@ -53,7 +56,7 @@ class Candidate:
 
 
 class Finder:
-    """Taps a model and hands each posterior it computes in training mode to `receive(name, observed)`, or why not.
+    """Taps a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why not.
 
     Before `settle` everything is a candidate and kept; `settle` decides and returns the candidates that are layers, in the order
     of the forward pass. Raises CompiledError for compiled modules, PartError for parts named by hand that are not there.
@@ -62,7 +65,7 @@ class Finder:
     def __init__(
         self,
         model: nn.Module,
-        receive: Callable[[str, Observed | Exception], None],
+        receive: Callable[[str, Observe | Exception], None],
         parts: Mapping[str, Spec] | None,
         skip: Sequence[str],
         priors: Mapping[str, tuple[float, float]],
@@ -105,7 +108,7 @@ class Finder:
             reading = Reading(name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED, layout="neurons")
             self._candidates.setdefault((name, RANK_OBSERVED), Candidate(reading, observed[:2])).observed.append(observed)
         elif name in self._layers:
-            self._receive(name, observed)
+            self._receive(name, given(observed))
         return self._layers is None or name in self._layers
 
     def settle(self) -> list[Candidate]:
@@ -217,11 +220,12 @@ class Finder:
         if self._layers is None:
             self._take_candidate(reading, value)
         elif _is_layer(reading, self._layers):
+            layer = self._layers[reading.name]
             try:
-                observed: Observed | Exception = self._layers[reading.name].read(value)
+                observe: Observe | Exception = partial(layer.observed, layer.take(value))
             except CHANGED as error:
-                observed = NotReadable(f"{reading.source} no longer returns what it did: {error}")
-            self._receive(reading.name, observed)
+                observe = NotReadable(f"{reading.source} no longer returns what it did: {error}")
+            self._receive(reading.name, observe)
 
     def _take_candidate(self, reading: Reading, value: Any) -> None:
         key = reading.name, reading.rank
@@ -239,7 +243,7 @@ class Finder:
                 candidate.reading = replace(settled, layout="channels")  # (B, C, T) that a convolution has put out before
             self._candidates[key] = candidate
         candidate = self._candidates[key]
-        candidate.observed.append(candidate.reading.read(value))
+        candidate.observed.append(candidate.reading.observed(candidate.reading.take(value)))
 
     def _nothing_found(self) -> str:
         lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
@@ -255,6 +259,11 @@ class Finder:
                 "Or call probes.observe(name, mu, sigma) in the forward pass.",
             ]
         )
+
+
+def given(observed: Observed) -> Observe:
+    """What was read already."""
+    return lambda: observed
 
 
 def _is_layer(reading: Reading, layers: Mapping[str, Reading]) -> bool:

@@ -1,6 +1,6 @@
 """What people call the two halves of a posterior: names of layers, fields and variables -> mean, or a form of its scale.
 
-Nothing here touches a tensor. A name is cut into words (`fc_logVar2` -> fc, log, var, 2); words that say what it is are
+Nothing here looks at a tensor's values. A name is cut into words (`fc_logVar2` -> fc, log, var, 2); words that say what it is are
 its role, the rest is its stem. A mean and a scale belong together when their stems are equal: fc_mu and fc_var.
 """
 
@@ -13,6 +13,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
+
+from torch import Tensor
 
 FORMS: dict[str, str] = {
     "sigma": "σ",
@@ -144,3 +146,12 @@ def _called(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else None
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: its type, and a tensor's shape."""
+    if isinstance(value, Tensor):
+        return f"Tensor {tuple(value.shape)}"
+    if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
+        return f"{type(value).__name__} of {', '.join(describe(item) for item in value[:6])}"
+    return type(value).__name__

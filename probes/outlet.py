@@ -13,28 +13,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from probes.manifest import RunError
+from probes.moments import derive
 from probes.recorder import Recorder, RecorderError
 
-BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
+BUFFERED_STEPS = 64  # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
+BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], Any]
-Statistics = dict[str, dict[str, Tensor]]  # layer -> statistic -> (N,)
+Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sums()`
 
 
 @dataclass
 class Outlet:
-    """Takes rows (step, statistics of each layer) and scalars; moves them to a `Recorder` that it opens."""
+    """Takes rows (step, sums of each layer) and scalars; moves them, as statistics, to a `Recorder` that it opens."""
 
     folder: Path
     strict: bool = False
     mirror: Mirror | None = None
     recorder: Recorder | None = None
-    _rows: list[tuple[int, Statistics]] = field(default_factory=list)
+    _rows: list[tuple[int, Sums]] = field(default_factory=list)
+    _limit: int = BUFFERED_STEPS
     _scalars: list[tuple[int, str, Tensor | float, str, float | None]] = field(default_factory=list)
     _lost: int = 0
     _warned: bool = False
@@ -61,16 +65,19 @@ class Outlet:
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
 
-    def add(self, step: int, row: Statistics) -> None:
-        """The statistics of a step."""
+    def add(self, step: int, row: Sums) -> None:
+        """The sums of a step."""
         if self.recorder is None:
             self._lost += 1
             return
         if self._rows and _columns(row) != _columns(self._rows[-1][1]):
             self.flush()  # a block has the same statistics at all its steps
+        if row and not self._rows:
+            size = sum(value.nbytes for sums in row.values() for value in sums.values())
+            self._limit = min(BUFFERED_STEPS, int(BUFFERED_BYTES // size) + 1)
         if row:
             self._rows.append((step, row))
-        if len(self._rows) >= BUFFERED_STEPS or time.monotonic() - self._flushed > BUFFERED_SECONDS:
+        if len(self._rows) >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
             self.flush()
 
     def scalar(self, step: int, name: str, value: Tensor | float, split: str, epoch: float | None) -> None:
@@ -124,17 +131,15 @@ class Outlet:
         self.close("interrupted")
 
 
-def _columns(row: Statistics) -> dict[str, tuple[str, ...]]:
-    return {layer: tuple(statistics) for layer, statistics in row.items()}
+def _columns(row: Sums) -> dict[str, tuple[str, ...]]:
+    return {layer: tuple(sums) for layer, sums in row.items()}
 
 
-def _blocks(rows: list[tuple[int, Statistics]]) -> dict[str, tuple[list[int], dict[str, Any]]]:
-    """Layer -> steps and statistics (T, N): one copy from the device for each layer."""
+def _blocks(rows: list[tuple[int, Sums]]) -> dict[str, tuple[list[int], dict[str, np.ndarray]]]:
+    """Layer -> steps and statistics, name -> (T, N), derived on the device for all steps at once."""
     steps = [step for step, _ in rows]
     blocks = {}
-    for layer, statistics in rows[0][1].items() if rows else ():
-        wide = statistics["mean"].shape  # non_finite is one number for all neurons until it is written
-        stacked = torch.stack([torch.stack([value.expand(wide) for value in row[layer].values()]) for _, row in rows])
-        values = stacked.cpu().numpy()  # (T, statistics, N)
-        blocks[layer] = steps, {name: values[:, index] for index, name in enumerate(statistics)}
+    for layer, first in rows[0][1].items() if rows else ():
+        found = derive({name: torch.stack([row[layer][name] for _, row in rows]) for name in first})
+        blocks[layer] = steps, {name: values.cpu().numpy() for name, values in found.items()}
     return blocks

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from probes import manifest
 from probes.adapters import Observed
 from probes.by_hand import Spec
-from probes.finding import Finder
+from probes.finding import CHANGED, Finder, Observe, given
 from probes.manifest import RunError
 from probes.moments import Moments
 from probes.observing import RECEIVERS
@@ -84,8 +84,8 @@ class Recording:
         self._calls, self._step = 0, -1 if resume is None else resume
         self._widths: dict[str, int] = {}  # neurons of each layer
         self._pools: dict[str, Moments] = {}
-        self._held: list[tuple[str, Observed]] = []  # of a step that is not due: kept as they are, in case it is the last
-        self._last: tuple[int, list[tuple[str, Observed]]] | None = None  # the last step and its own, if it was not due
+        self._held: list[tuple[str, Observe]] = []  # of a step that is not due: not read, kept in case it is the last
+        self._last: tuple[int, list[tuple[str, Observe]]] | None = None  # the last step and its own, if it was not due
         if not _is_first_rank():
             return
         if resume is None and (self.folder / manifest.FILE).exists():
@@ -146,8 +146,8 @@ class Recording:
         self._detach()
         if self._last is not None:
             step, held = self._last
-            for name, observed in held:
-                self._pool(name, observed)
+            for name, observe in held:
+                self._pool(name, observe)
             self._add(step)
         self._outlet.close(status)
 
@@ -169,31 +169,30 @@ class Recording:
             error = RuntimeError(f"observe({name!r}) came after the first step, when the layers of a run are fixed")
             self._outlet.failed(error, 1)
 
-    def _receive(self, name: str, observed: Observed | Exception) -> None:
+    def _receive(self, name: str, observe: Observe | Exception) -> None:
         """From the hooks, once the layers are settled."""
-        if isinstance(observed, Exception):
-            self._outlet.failed(observed, 1)
+        if isinstance(observe, Exception):
+            self._outlet.failed(observe, 1)
         elif self._due():
-            self._pool(name, observed)
+            self._pool(name, observe)
         else:
-            self._held.append((name, observed))
+            self._held.append((name, observe))
 
-    def _pool(self, name: str, observed: Observed) -> None:
-        mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
-        width = self._widths[name]
-        if mu.shape[1] != width:
-            self._outlet.failed(ValueError(f"layer {name!r} has {width} neurons, a batch is {tuple(mu.shape)}"), 1)
-            return
-        pool = self._pools.setdefault(name, Moments())
+    def _pool(self, name: str, observe: Observe) -> None:
         try:
+            mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observe()
+            if mu.shape[1] != self._widths[name]:
+                raise ValueError(f"it has {self._widths[name]} neurons, a batch is {tuple(mu.shape)}")
+            pool = self._pools.get(name) or Moments()
             pool.update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask)
-        except (ValueError, RuntimeError) as error:  # a batch of another shape than the step's first
-            self._outlet.failed(ValueError(f"layer {name!r}, batch {tuple(mu.shape)}: {error}"), 1)
+            self._pools[name] = pool
+        except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
+            self._outlet.failed(ValueError(f"layer {name!r}: {error}"), 1)
 
     def _add(self, step: int) -> None:
-        row = {name: pool.result() for name, pool in self._pools.items()}
+        sums = {name: pool.sums() for name, pool in self._pools.items()}
         self._pools = {}
-        self._outlet.add(step, row)
+        self._outlet.add(step, sums)
 
     def _settle(self) -> None:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
@@ -223,7 +222,7 @@ class Recording:
         self._widths = {candidate.reading.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
         for candidate in chosen:
             for observed in candidate.observed:
-                self._receive(candidate.reading.name, observed)
+                self._receive(candidate.reading.name, given(observed))
 
     def _detach(self) -> None:
         if self._finder is not None:

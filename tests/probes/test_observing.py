@@ -101,6 +101,20 @@ def test_bad_shapes_are_one_clear_error(tmp_path):
     observe("z", torch.zeros(2, 4), torch.ones(3))  # nobody listens: nothing is done
 
 
+def test_predecessors_of_another_shape_lose_that_batch_and_not_the_training(tmp_path):
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False) as recording:
+        mu = torch.randn(BATCH, NEURONS)
+        observe("z", mu, torch.ones(NEURONS))
+        recording.step(0)
+        with pytest.warns(RuntimeWarning, match=r"layer 'z': pairs need two tensors"):
+            observe("z", mu, torch.ones(NEURONS), previous=mu[:, :2])
+        recording.step(1)
+        observe("z", mu, torch.ones(NEURONS))
+        recording.step(2)
+    assert recording.lost == 1
+    assert Run(tmp_path / "run").steps.tolist() == [0, 2]
+
+
 def test_the_same_posterior_from_observe_and_from_a_hook_is_one_layer(tmp_path):
     class Both(networks.Encoder):
         def forward(self, x):

@@ -16,8 +16,9 @@ from networks import BATCH, INPUTS, NEURONS, expected
 from test_adapters import assert_statistics
 from torch import nn
 
-from probes import background, parts, watching
+from probes import background, outlet, parts, watching
 from probes.manifest import RunError
+from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run
 from probes.watching import watch
@@ -115,6 +116,59 @@ def test_every_keeps_the_first_and_the_last_step(tmp_path):
     assert some.steps.tolist() == [0, 50, 100, 110]
     for step in some.steps:
         np.testing.assert_array_equal(some.at(step).drop(columns="regime"), all_steps.at(step).drop(columns="regime"))
+
+
+def test_statistics_of_a_block_are_those_of_its_steps_one_by_one(tmp_path):
+    model = nn.ModuleDict({"a": networks.ReturnsMuLogVar(), "b": networks.ReturnsMapping(), "c": networks.ConvolutionalEncoder()})
+    x, images = torch.randn(70, BATCH, INPUTS), torch.randn(70, 2, 2, 5, 5)
+    truth = []
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(70):
+            (mu, raw), other, (c_mu, c_raw) = model["a"](x[step]), model["b"](x[step]), model["c"](images[step])
+            prior = other["prior_mean"], other["prior_std"]
+            posteriors = (mu, (raw / 2).exp()), (other["z_mean"], other["z_log_std"].exp(), *prior), (c_mu, (c_raw / 2).exp())
+            truth.append([moments(*(value.reshape(*value.shape[:2], -1) for value in given)) for given in posteriors])
+            recording.step(step)
+    run = Run(tmp_path / "run")
+    for step in (0, 63, 64, 69):
+        for layer, statistics in enumerate(truth[step]):
+            frame = run.at(step, layer)
+            stored = {name: values for name, values in statistics.items() if name in frame}
+            assert stored.keys() >= {"kl", "information", "spread", "active_share"}
+            for name, values in stored.items():
+                np.testing.assert_allclose(frame[name], values, rtol=1e-6, atol=1e-7, err_msg=f"{name} of layer {layer}")
+
+
+def test_what_is_held_for_later_is_little(tmp_path, monkeypatch):
+    """A channel's sums are one a position: they become statistics before they fill the memory."""
+    model, images = networks.ConvolutionalEncoder(), torch.randn(2, 2, 40, 40)
+    blocks = []
+    monkeypatch.setattr(outlet, "BUFFERED_BYTES", 1e6)
+    monkeypatch.setattr(outlet, "BUFFERED_SECONDS", 1e9)
+    record = outlet.Recorder.record_block
+    monkeypatch.setattr(outlet.Recorder, "record_block", lambda *given: blocks.append(len(given[1])) or record(*given))
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(64):
+            model(images)
+            recording.step(step)
+    bytes_a_step = 7 * 3 * 1600 * 4  # sums, channels, positions, float32; the rest is one number a channel
+    assert max(blocks) * bytes_a_step < 2e6
+    assert sum(blocks) == 64
+
+
+def test_the_last_step_of_parameters_is_what_they_were_then(tmp_path):
+    """They change in place: what is held in case the step is the last must be a copy."""
+    model = networks.BayesianLinear()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    with watch(model, tmp_path / "run", every=10) as recording:
+        for step in range(3):
+            before = model.weight_mu.detach().clone()
+            optimiser.zero_grad()
+            model(torch.ones(2, INPUTS)).sum().backward()
+            optimiser.step()
+            recording.step(step)
+    assert not torch.equal(before, model.weight_mu)
+    np.testing.assert_allclose(Run(tmp_path / "run").at(2)["mean"], before.mean(1) / 0.1, rtol=1e-5)  # in units of its prior
 
 
 def test_steps_count_over_the_whole_training(tmp_path):
