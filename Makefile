@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core soak clean
+.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core bench-ui soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -50,13 +50,16 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: bench-log bench-core  ## all that is measured, as tables in docs/benchmarks.md
+bench: bench-log bench-core bench-ui  ## all that is measured, as tables in docs/benchmarks.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
 
 bench-core: $(VENV)/.dev  ## the training core: scores against the twin, cost of a step; ETTH names a folder with ETTh1.csv and ETTh2.csv
 	$(BIN)/python -m benchmarks.core $(if $(ETTH),--etth $(ETTH))
+
+bench-ui: $(VENV)/.dev $(VENV)/.browser  ## the dashboard: pictures, server time, memory; ONLY names a part (changes, live ...), which is printed alone
+	$(BIN)/python -m benchmarks.ui $(if $(ONLY),--only $(ONLY),--write)
 
 clean:
 	rm -rf $(VENV) .venv-integrations build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
