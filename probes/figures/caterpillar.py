@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from probes.diagnostics import temporal_fault
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 MOST = 300
 """Neurons drawn; a layer of more is shown by those at evenly spaced ranks."""
@@ -48,13 +49,14 @@ def caterpillar(rows: pd.DataFrame, *, order: str = "persistence", most: int = M
     """
     table = sorted_neurons(rows, order, most)
     table["rank"] = np.arange(1, len(table) + 1)
-    figure = go.Figure()
+    figure = Sketch()
     has_phi = "phi" in table and bool((table["phi"] != 0).any())
     if has_phi:
         bar = {"symbol": "line-ew", "size": 7, "line": {"color": PRIOR, "width": 2}}
         figure.add_trace(
-            go.Scatter(
-                x=table["rank"], y=table["phi"].to_numpy(np.float32), mode="markers", marker=bar, name="prior's φ",
+            dict(
+                type="scatter",
+                x=table["rank"].to_numpy(), y=table["phi"].to_numpy(np.float32), mode="markers", marker=bar, name="prior's φ",
                 hovertemplate="prior's φ %{y:.2f}<extra></extra>",
             )
         )  # fmt: skip
@@ -71,20 +73,23 @@ def caterpillar(rows: pd.DataFrame, *, order: str = "persistence", most: int = M
             bars = {"array": high - value, "arrayminus": value - low, "symmetric": False}
             ends = {"error_y": {"type": "data", **bars, "width": 0, "thickness": 1, "color": style.translucent(color, 0.55)}}
         figure.add_trace(
-            go.Scatter(
-                x=part["rank"], y=value, mode="markers", name=name, marker={"color": color, "size": size},
+            dict(
+                type="scatter",
+                x=part["rank"].to_numpy(), y=value, mode="markers", name=name, marker={"color": color, "size": size},
                 customdata=part["neuron"].to_numpy(), hovertemplate="neuron %{customdata}: φ̂ %{y:.3f}<extra></extra>", **ends,
             )
         )  # fmt: skip
     if reference is not None and np.isfinite(reference):
-        figure.add_hline(y=reference, line={"color": INPUT, "width": 1.5, "dash": "dash"}, annotation_text="the input's own")
-    figure.add_hline(y=0, line={"color": style.AXIS, "width": 1})
+        figure.add_hline(reference, {"color": INPUT, "width": 1.5, "dash": "dash"})
+        right = {"x": 1, "xref": "x domain", "xanchor": "right", "yanchor": "bottom", "showarrow": False}
+        figure.add_annotation(text="the input's own", y=reference, yref="y", **right)
+    figure.add_hline(0, {"color": style.AXIS, "width": 1})
     ends_ = [name for name in ("persistence", "persistence_low", "persistence_high", "phi") if name in table]
     if len(table):
         lowest, highest = float(np.nanmin(table[ends_])), float(np.nanmax(table[ends_]))
         figure.update_yaxes(range=[max(min(lowest, 0), -REACH) - 0.04, min(max(highest, reference or 0), REACH) + 0.04])
     names = {"persistence": "neurons by φ̂", "prior": "neurons by the prior's φ, then φ̂", "index": "neurons by index"}
-    figure.update_xaxes(title_text=names[order], showgrid=False)
-    figure.update_yaxes(title_text="persistence φ̂, 95 % interval")
+    figure.update_xaxes(title=names[order], showgrid=False)
+    figure.update_yaxes(title="persistence φ̂, 95 % interval")
     alt = f"Measured persistence of {len(table)} neurons with 95 percent intervals, sorted, against the prior's"
-    return style.finish(figure, 360, alt).update_layout(hovermode="closest")
+    return figure.finish(360, alt, hovermode="closest")

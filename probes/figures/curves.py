@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 from probes.figures.smoothing import smooth
 
 
@@ -26,7 +27,7 @@ def scalar_curves(
     `title` names the vertical axis and its unit. `half_life` (steps): lines are causal exponential moving averages, with what
     was recorded faint behind them.
     """
-    figure = go.Figure()
+    figure = Sketch()
     chosen = scalars[scalars["name"].isin(names)]
     for place, ((split, name), part) in enumerate(chosen.groupby(["split", "name"], sort=True)):
         color = style.OKABE_ITO[place % len(style.OKABE_ITO)]
@@ -37,13 +38,13 @@ def scalar_curves(
             figure.add_trace(style.raw_behind(x, values, mode, color))
             values = smooth(part["step"], values, half_life)
         figure.add_trace(
-            go.Scatter(
-                x=x, y=values.astype(np.float32), name=style.text(f"{split} {name}"), mode=mode,
+            dict(
+                type="scatter", x=x, y=values.astype(np.float32), name=style.text(f"{split} {name}"), mode=mode,
                 line={"width": 1.75, "color": color},
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text=style.steps_title(axis))
-    figure.update_yaxes(title_text=title)
+    figure.update_xaxes(title=style.steps_title(axis))
+    figure.update_yaxes(title=title)
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return style.finish(figure, 280, f"{title} over steps: {', '.join(names)}")
+    return figure.finish(280, f"{title} over steps: {', '.join(names)}")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.figures import style
 from probes.figures.layer_bands import quantiles
+from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, STATISTICS
 
 TICKS = 8  # layers with a number under them
@@ -23,39 +23,41 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
     `summary` is `Run.layer_summary()`. Raises KeyError for a statistic that is not in the registry.
     """
     now = summary[summary["step"] == step]
-    figure = make_subplots(1, len(statistics) + 1, horizontal_spacing=0.1)
+    figure = Sketch(1, len(statistics) + 1, horizontal_spacing=0.1)
     colors = [style.layer_color(i) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
         _panel(figure, part, colors, column)
-        figure.update_yaxes(title_text=STATISTICS[name].title, rangemode="tozero", col=column)
+        figure.update_yaxes(title=STATISTICS[name].title, rangemode="tozero", col=column)
     living = _living(now, len(layers))
     figure.add_trace(
-        go.Bar(x=np.arange(len(layers)), y=living, marker={"color": colors}, hovertemplate="%{y:.0%} living<extra></extra>"),
+        dict(
+            type="bar", x=np.arange(len(layers)), y=living, marker={"color": colors},
+            hovertemplate="%{y:.0%} living<extra></extra>",
+        ),
         1, len(statistics) + 1,
     )  # fmt: skip
-    figure.update_yaxes(title_text="living share", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
+    figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
     named = len(layers) <= NAMED
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
-    figure.update_xaxes(title_text="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)
+    figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)
     figure.update_xaxes(range=[-0.6, len(layers) - 0.4])
     alt = f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step {step}"
-    return style.finish(figure, 262, alt).update_layout(hovermode="closest", margin_t=12, showlegend=False)
+    return figure.finish(262, alt, hovermode="closest", margin={"t": 12}, showlegend=False)
 
 
-def _panel(figure: go.Figure, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
+def _panel(figure: Sketch, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
     for layer, color in enumerate(colors):
         row = part.loc[layer]
         for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8 if len(colors) <= TICKS else 4)):
             ends = np.array([row[low], row[high]], np.float32)
             line = {"color": color, "width": width}
-            figure.add_trace(
-                go.Scatter(x=[layer, layer], y=ends, mode="lines", hoverinfo="skip", line=line, opacity=0.55), 1, column
-            )
+            bar = dict(type="scatter", x=[layer, layer], y=ends, mode="lines", hoverinfo="skip", line=line, opacity=0.55)
+            figure.add_trace(bar, 1, column)
     figure.add_trace(
-        go.Scatter(
-            x=np.arange(len(colors)), y=part["p50"].to_numpy(np.float32), mode="lines+markers",
+        dict(
+            type="scatter", x=np.arange(len(colors)), y=part["p50"].to_numpy(np.float32), mode="lines+markers",
             line={"color": style.AXIS, "width": 1, "dash": "dot"},
             marker={"color": list(colors), "size": 9 if len(colors) <= TICKS else 6, "line": {"width": 1, "color": "white"}},
             customdata=part[["p05", "p95"]].to_numpy(np.float32),

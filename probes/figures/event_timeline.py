@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from probes.figures import style
 from probes.figures.frames import spaced
+from probes.figures.sketch import Sketch
 
 MARKS = 800  # a kind and layer: more would be one solid bar
 ALERT = "#D55E00"
@@ -31,7 +32,7 @@ def event_timeline(
 
     `steps` are the run's first and last. `alerts` is `Run.alerts()`: their own row, one mark a step.
     """
-    figure = go.Figure()
+    figure = Sketch()
     kinds = sorted(events["kind"].unique(), reverse=True)
     known: set[int] = set()
     place = events["layer"].astype("Int64").fillna(-1).astype(int)
@@ -42,7 +43,8 @@ def event_timeline(
         name = "the run" if layer < 0 else style.text(layers[layer])
         height = kinds.index(kind) + (0 if layer < 0 else _offset(layer, len(layers)))
         figure.add_trace(
-            go.Scatter(
+            dict(
+                type="scatter",
                 x=style.along(axis, at[keep]), y=np.full(len(keep), height, np.float32), name=name, legendgroup=name,
                 mode="markers", showlegend=layer not in known, customdata=np.column_stack([at[keep], count[keep]]),
                 marker={"symbol": "line-ns", "size": 9, "line": {"width": 1.5, "color": style.layer_color(max(layer, 0))}},
@@ -54,7 +56,8 @@ def event_timeline(
     if alerts is not None and len(alerts):
         first = alerts.groupby("step")["text"].first()
         figure.add_trace(
-            go.Scatter(
+            dict(
+                type="scatter",
                 x=style.along(axis, first.index.to_numpy(np.int64)), y=np.full(len(first), len(rows), np.float32), name="alert",
                 mode="markers", marker={"symbol": "triangle-up", "size": 10, "color": ALERT},
                 text=[style.text(text) for text in first], customdata=first.index.to_numpy(np.int64),
@@ -64,15 +67,14 @@ def event_timeline(
         rows.append("alert")
     ends = np.log10(np.maximum(steps, 1)) if axis == "log" else style.along(axis, np.asarray(steps, float))
     beyond = MARGIN * max(float(ends[1] - ends[0]), 1e-3)
-    figure.update_xaxes(title_text=style.steps_title(axis), range=[ends[0] - beyond, ends[1] + beyond])
+    figure.update_xaxes(title=style.steps_title(axis), range=[ends[0] - beyond, ends[1] + beyond])
     figure.update_yaxes(
-        title_text="kind", tickvals=list(range(len(rows))), ticktext=rows, range=[-0.6, max(len(rows), 1) - 0.4], showgrid=False
+        title="kind", tickvals=list(range(len(rows))), ticktext=rows, range=[-0.6, max(len(rows), 1) - 0.4], showgrid=False
     )
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
     alt = f"Steps of {len(events)} interventions of {len(kinds)} kinds" + (" and of alerts" if len(rows) > len(kinds) else "")
-    figure = style.finish(figure, 118 + ROW * max(len(rows), 1), alt).update_layout(hovermode="closest")
-    return figure.update_layout(margin_l=110)
+    return figure.finish(118 + ROW * max(len(rows), 1), alt, hovermode="closest", margin={"l": 110})
 
 
 def _offset(layer: int, layers: int) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from probes.diagnostics import kl_above_floor
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 BANDS = ((5, 95, 0.16, "middle 90 %"), (25, 75, 0.30, "middle half"))
 
@@ -31,20 +32,21 @@ def floor_gap(
     steps = style.along(axis, np.asarray(edges)[:-1])
     seen = np.isfinite(gap).any(axis=0)
     gap, steps = gap[:, seen], steps[seen]
-    figure = go.Figure()
+    figure = Sketch()
     for low, high, alpha, name in BANDS:
         ends = np.nanpercentile(gap, (low, high), axis=0).astype(np.float32) if gap.size else np.zeros((2, 0))
-        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(y=ends[0], showlegend=False, **edge))
-        figure.add_trace(go.Scatter(y=ends[1], name=name, fill="tonexty", fillcolor=style.translucent(color, alpha), **edge))
+        edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        figure.add_trace({**edge, "y": ends[0], "showlegend": False})
+        fill = {"name": name, "fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
+        figure.add_trace({**edge, **fill, "y": ends[1]})
     median = np.nanmedian(gap, axis=0).astype(np.float32) if gap.size else np.zeros(0)
     mode = "lines" if len(steps) > 1 else "markers"
     hover = "median %{y:.4g} nats<extra></extra>"
     line = {"color": color, "width": 2}
-    figure.add_trace(go.Scatter(x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover))
-    figure.add_hline(y=0, line={"color": style.AXIS, "width": 1.2, "dash": "dash"})
-    figure.update_xaxes(title_text=style.steps_title(axis))
-    figure.update_yaxes(title_text="KL above its floor (nats)")
+    figure.add_trace(dict(type="scatter", x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover))
+    figure.add_hline(0, {"color": style.AXIS, "width": 1.2, "dash": "dash"})
+    figure.update_xaxes(title=style.steps_title(axis))
+    figure.update_yaxes(title="KL above its floor (nats)")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return style.finish(figure, 300, f"KL above its floor over steps: median and bands over {len(gap)} neurons")
+    return figure.finish(300, f"KL above its floor over steps: median and bands over {len(gap)} neurons")

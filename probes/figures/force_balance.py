@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 from probes.schema import FORCE_TERMS, STATISTICS
 
 HEIGHT = 300  # pixels
@@ -21,7 +22,7 @@ def force_balance(forces: pd.DataFrame, names: Sequence[str], statistic: str) ->
     shown neuron are left out. Raises KeyError for a statistic that is not in the registry.
     """
     entry = STATISTICS[statistic]
-    figure = go.Figure()
+    figure = Sketch()
     known = list(FORCE_TERMS)
     terms = sorted(forces["term"].unique(), key=lambda term: (known.index(term) if term in known else len(known), term))
     for place, term in enumerate(terms):
@@ -30,11 +31,11 @@ def force_balance(forces: pd.DataFrame, names: Sequence[str], statistic: str) ->
             continue
         color = "#7F7F7F" if term == "total" else style.OKABE_ITO[place % (len(style.OKABE_ITO) - 1)]
         figure.add_trace(
-            go.Bar(
-                x=[style.text(name) for name in names], y=values.astype(np.float32), name=style.text(term),
+            dict(
+                type="bar", x=[style.text(name) for name in names], y=values.astype(np.float32), name=style.text(term),
                 marker={"color": color}, hovertemplate=f"%{{y:.4g}} {entry.unit}",
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text="neuron", type="category")
-    figure.update_yaxes(title_text=entry.title, zeroline=True, zerolinecolor=style.AXIS)
-    return style.finish(figure, HEIGHT, f"{entry.title} of each term of the loss on {', '.join(names)}")
+    figure.update_xaxes(title="neuron", type="category")
+    figure.update_yaxes(title=entry.title, zeroline=True, zerolinecolor=style.AXIS)
+    return figure.finish(HEIGHT, f"{entry.title} of each term of the loss on {', '.join(names)}")

@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 LEVELS = (0.95, 0.8, 0.5)  # outermost first, so that inner bands lie on top
 ALPHAS = (0.14, 0.2, 0.32)
@@ -42,7 +42,7 @@ def forecast_bands(
     Steps share a row's axes, one beside the other: a dozen of plotly's own panels take half a second to build.
     """
     rows = max(len(inputs), 1)
-    figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.035)
+    figure = Sketch(rows, 1, shared_xaxes="all", vertical_spacing=0.035)
     horizon = int(predictions["horizon"].max()) + 1 if len(predictions) else 1
     starts = np.arange(len(steps)) * horizon * (1 + GAP)
     for row, chosen in enumerate(inputs, start=1):
@@ -51,16 +51,16 @@ def forecast_bands(
             recorded = np.unique(twin["step"].to_numpy())
             nearest = [int(recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)]) for step in steps]
             _twin(figure, [_forecast(twin, chosen, step) for step in nearest], starts, row)
-        figure.update_yaxes(title_text=f"input {chosen} ({unit})", row=row)
+        figure.update_yaxes(title=f"input {chosen} ({unit})", row=row)
     ticks = np.unique(np.linspace(0, horizon, TICKS + 1).round().astype(int))[1:]
     places = (starts[:, None] + ticks).ravel()
     figure.update_xaxes(tickvals=places, ticktext=[str(tick) for tick in ticks] * len(steps), showgrid=False)
-    figure.update_xaxes(title_text="t ahead", row=rows)
+    figure.update_xaxes(title="t ahead", row=rows)
     for start, step in zip(starts, steps, strict=True):
         place = {"x": start + (horizon + 1) / 2, "y": 1, "xref": "x", "yref": "paper", "yanchor": "bottom", "showarrow": False}
         figure.add_annotation(text=f"step {step:,}", **place)
     alt = f"Forecasts of {len(inputs)} probe inputs at {len(steps)} steps: mean, bands of 50, 80 and 95 percent, and the truth"
-    return style.finish(figure, 96 + 148 * rows, alt).update_layout(hovermode="closest")
+    return figure.finish(96 + 148 * rows, alt, hovermode="closest")
 
 
 def _forecast(predictions: pd.DataFrame, chosen: int, step: int) -> pd.DataFrame:
@@ -76,13 +76,13 @@ def _joined(parts: Sequence[pd.DataFrame], column: str, starts: np.ndarray | Non
 
 
 def _line(
-    figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int,
+    figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int,
     column: str, name: str, hover: str, **line: object,
 ) -> None:  # fmt: skip
     details = np.column_stack([_joined(parts, "step"), _joined(parts, "t"), np.sqrt(_joined(parts, "variance"))])
     figure.add_trace(
-        go.Scatter(
-            x=_joined(parts, "t", starts), y=_joined(parts, column).astype(np.float32),
+        dict(
+            type="scatter", x=_joined(parts, "t", starts), y=_joined(parts, column).astype(np.float32),
             mode="lines" if any(len(part) > 1 for part in parts) else "markers", name=name, legendgroup=name, showlegend=row == 1,
             line=line, customdata=details.astype(np.float32),
             hovertemplate=f"step %{{customdata[0]:,}}, t ahead %{{customdata[1]}}: {hover}<extra></extra>",
@@ -91,7 +91,7 @@ def _line(
     )  # fmt: skip
 
 
-def _model(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
+def _model(figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
     around = [np.concatenate([part["t"], part["t"][::-1]]) + start for part, start in zip(parts, starts, strict=True)]
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
         edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), level) for part in parts]
@@ -99,7 +99,8 @@ def _model(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray,
         name = f"{level:.0%} band"
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
         figure.add_trace(
-            go.Scatter(
+            dict(
+                type="scatter",
                 x=np.concatenate(x), y=np.concatenate(y).astype(np.float32), fill="toself", mode="lines", line={"width": 0},
                 fillcolor=style.translucent(COLOR, alpha), name=name, legendgroup=name, showlegend=row == 1, hoverinfo="skip",
             ),
@@ -109,13 +110,14 @@ def _model(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray,
     _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", color=TRUTH, width=1.4)
 
 
-def _twin(figure: go.Figure, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
+def _twin(figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
     edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), LEVELS[0]) for part in parts]
     both = [part.assign(low=low, high=high) for part, (low, high) in zip(parts, edges, strict=True)]
     x, ends = _joined(parts, "t", starts), [_joined(both, side) for side in ("low", "high")]
     name = "twin, 95 %"
     figure.add_trace(
-        go.Scatter(
+        dict(
+            type="scatter",
             x=np.concatenate([x, [np.nan], x]), y=np.concatenate([ends[0], [np.nan], ends[1]]).astype(np.float32), mode="lines",
             name=name, legendgroup=name, showlegend=row == 1, line={"color": TWIN, "width": 1, "dash": "dot"}, hoverinfo="skip",
         ),

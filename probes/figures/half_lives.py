@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 PER_DECADE = 8  # bars
 
@@ -22,7 +23,7 @@ def half_life_histogram(
     """
     values = np.asarray(half_lives, float)
     kept = np.log10(values[np.isfinite(values) & (values > 0)])
-    figure = go.Figure()
+    figure = Sketch()
     if len(kept):
         first, last = np.floor(kept.min() * PER_DECADE), np.floor(kept.max() * PER_DECADE) + 1
         edges = np.arange(first, last + 1) / PER_DECADE
@@ -30,7 +31,8 @@ def half_life_histogram(
         low, high = 10 ** edges[:-1], 10 ** edges[1:]
         hover = "%{customdata[0]:.3g} to %{customdata[1]:.3g} t: %{y}<extra></extra>"
         figure.add_trace(
-            go.Bar(
+            dict(
+                type="bar",
                 x=np.sqrt(low * high), y=counts, width=0.94 * (high - low), marker={"color": style.translucent(color, 0.75)},
                 customdata=np.column_stack([low, high]), hovertemplate=hover,
             )
@@ -38,13 +40,13 @@ def half_life_histogram(
     for label, mark in (marks or {}).items():
         if np.isfinite(mark) and mark > 0:
             line = {"color": style.CURSOR, "width": 1.5, "dash": "dash"}
-            figure.add_vline(x=mark, line=line)
+            figure.add_vline(mark, line)
             # On a log axis a line's place is in data, an annotation's in decades: one call for both would stretch the axis.
             figure.add_annotation(
-                x=np.log10(mark), y=1, yref="y domain", yanchor="bottom", showarrow=False, text=style.text(label)
+                x=np.log10(mark), y=1, xref="x", yref="y domain", yanchor="bottom", showarrow=False, text=style.text(label)
             )
     ticks = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
-    figure.update_xaxes(title_text="half-life (t)", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_yaxes(title_text="neurons")
+    figure.update_xaxes(title="half-life (t)", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    figure.update_yaxes(title="neurons")
     alt = f"Histogram of the half-lives of {len(kept)} neurons in positions t of the data, log axis"
-    return style.finish(figure, 300, alt).update_layout(showlegend=False, hovermode="closest", margin_t=22)
+    return figure.finish(300, alt, showlegend=False, hovermode="closest", margin={"t": 22})

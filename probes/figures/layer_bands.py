@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 from probes.schema import STATISTICS
 
 COLUMNS = 4
@@ -56,36 +56,36 @@ def layer_bands(
     shown = list(range(len(layers))) if shown is None else list(shown)
     columns = max(min(len(shown), COLUMNS), 1)
     rows = max(math.ceil(len(shown) / columns), 1)
-    figure = make_subplots(
-        rows, columns, shared_yaxes="all", shared_xaxes="all",
-        horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows), subplot_titles=[style.text(layers[i]) for i in shown],
+    figure = Sketch(
+        rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all", titles=[style.text(layers[i]) for i in shown],
+        horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
     )  # fmt: skip
     for place, layer in enumerate(shown):
         part = table[table["layer"] == layer]
         _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit, axis)
-    figure.update_yaxes(title_text=entry.title, col=1)
-    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
+    figure.update_yaxes(title=entry.title, col=1)
+    figure.update_xaxes(title=style.steps_title(axis), row=rows)
     if scale == "log" and not (table[list(_QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
     alt = f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)} layers"
-    return style.finish(figure, 88 + 190 * rows, alt)
+    return figure.finish(88 + 190 * rows, alt)
 
 
 def _band(
-    figure: go.Figure, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
+    figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
 ) -> None:
     steps = style.along(axis, part["step"])
     for low, high, alpha, name in (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half")):
-        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
-        figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge), row, column)
-        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
-        figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, showlegend=legend, **edge, **fill), row, column)
+        edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+        figure.add_trace({**edge, "y": part[low].to_numpy(np.float32), "showlegend": False}, row, column)
+        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha), "name": name, "showlegend": legend}
+        figure.add_trace({**edge, **fill, "y": part[high].to_numpy(np.float32)}, row, column)
     hover = f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
     figure.add_trace(
-        go.Scatter(
-            x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
+        dict(
+            type="scatter", x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
             mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
             customdata=part[["p05", "p95"]].to_numpy(np.float32),
             hovertemplate=hover,

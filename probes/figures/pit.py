@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 
 def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
@@ -18,22 +19,21 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
     if part.empty:
         raise ValueError(f"step {step} has no PIT; the steps are {sorted(histogram['step'].unique().tolist())}")
     left, right = part["left"].to_numpy(), part["right"].to_numpy()
-    figure = go.Figure()
+    figure = Sketch()
     bars = {"color": style.translucent(style.OKABE_ITO[0], 0.65), "line": {"width": 0}}
     figure.add_trace(
-        go.Bar(
-            x=(left + right) / 2, y=part["density"].to_numpy(np.float32), width=0.96 * (right - left), marker=bars,
+        dict(
+            type="bar", x=(left + right) / 2, y=part["density"].to_numpy(np.float32), width=0.96 * (right - left), marker=bars,
             customdata=np.column_stack([left, right]), name="density",
             hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:.2f}<extra></extra>",
         )
     )  # fmt: skip
-    band = {"y0": float(part["low"].iloc[0]), "y1": float(part["high"].iloc[0]), "line_width": 0, "fillcolor": style.GRID}
-    figure.add_hrect(**band)
-    figure.add_hline(y=1, line={"color": style.CURSOR, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text="PIT: F(y)", range=[0, 1])
-    figure.update_yaxes(title_text="density (1 when calibrated)", rangemode="tozero")
+    figure.add_hrect(float(part["low"].iloc[0]), float(part["high"].iloc[0]), line={"width": 0}, fillcolor=style.GRID)
+    figure.add_hline(1, {"color": style.CURSOR, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="PIT: F(y)", range=[0, 1])
+    figure.update_yaxes(title="density (1 when calibrated)", rangemode="tozero")
     alt = f"Histogram of the probability integral transform at step {step} with the 95 % band of a calibrated forecast"
-    return style.finish(figure, 280, alt).update_layout(showlegend=False, hovermode="closest", margin_t=16)
+    return figure.finish(280, alt, showlegend=False, hovermode="closest", margin={"t": 16})
 
 
 def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
@@ -41,19 +41,19 @@ def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis
 
     coverage: as `probes.calibration.coverage_over_steps` gives it.
     """
-    figure = go.Figure()
+    figure = Sketch()
     for color, (level, rows) in zip(style.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
         error = {"array": 1.96 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
         figure.add_trace(
-            go.Scatter(
-                x=style.along(axis, rows["step"]), y=rows["coverage"].to_numpy(np.float32),
+            dict(
+                type="scatter", x=style.along(axis, rows["step"]), y=rows["coverage"].to_numpy(np.float32),
                 name=f"{float(str(level)):.0%} interval",
                 mode="lines+markers", line={"color": color, "width": 1.75}, marker={"size": 5}, error_y=error,
             )
         )  # fmt: skip
-        figure.add_hline(y=float(str(level)), line={"color": color, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title_text=style.steps_title(axis))
-    figure.update_yaxes(title_text="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
+        figure.add_hline(float(str(level)), {"color": color, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title=style.steps_title(axis))
+    figure.update_yaxes(title="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return style.finish(figure, 280, "Coverage of central predictive intervals over steps, with their levels dotted")
+    return figure.finish(280, "Coverage of central predictive intervals over steps, with their levels dotted")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 LARGEST = 2.0  # density at which the colour is full: twice as often as a calibrated forecast's
 TICKS = 5
+COLORS = get_colorscale("RdBu_r")
 
 
 def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figure:
@@ -22,20 +25,21 @@ def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figur
     steps = [int(value) for value in table.columns]
     centres = histogram.drop_duplicates("bin").sort_values("bin")
     middle = ((centres["left"] + centres["right"]) / 2).to_numpy(np.float32)
-    figure = go.Figure(
-        go.Heatmap(
-            x=np.arange(len(steps)), y=middle, z=table.to_numpy(np.float32), zmin=0, zmax=LARGEST, zmid=1,
-            colorscale="RdBu_r", xgap=1, ygap=1,
+    figure = Sketch()
+    figure.add_trace(
+        dict(
+            type="heatmap", x=np.arange(len(steps)), y=middle, z=table.to_numpy(np.float32), zmin=0, zmax=LARGEST, zmid=1,
+            colorscale=COLORS, xgap=1, ygap=1,
             customdata=np.broadcast_to(np.array(steps), table.shape),
             hovertemplate="step %{customdata:,}, PIT about %{y:.2f}: density %{z:.2f}<extra></extra>",
             colorbar={"title": {"text": "density"}, "thickness": 10, "tickvals": [0, 1, 2], "ticktext": ["0", "1", "≥ 2"]},
         )
     )  # fmt: skip
     shown = np.unique(np.linspace(0, len(steps) - 1, min(TICKS, len(steps))).round().astype(int))
-    figure.update_xaxes(title_text="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0)
-    figure.update_yaxes(title_text="PIT: F(y)", range=[0, 1], showgrid=False)
+    figure.update_xaxes(title="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0)
+    figure.update_yaxes(title="PIT: F(y)", range=[0, 1], showgrid=False)
     if step in steps:
         place = steps.index(step)
-        figure.add_vrect(x0=place - 0.5, x1=place + 0.5, line={"color": style.CURSOR, "width": 2}, fillcolor="rgba(0,0,0,0)")
+        figure.add_vrect(place - 0.5, place + 0.5, line={"color": style.CURSOR, "width": 2}, fillcolor="rgba(0,0,0,0)")
     alt = f"Density of the probability integral transform at {len(steps)} steps; 1 is calibrated"
-    return style.finish(figure, 280, alt).update_layout(hovermode="closest", margin_t=16)
+    return figure.finish(280, alt, hovermode="closest", margin={"t": 16})

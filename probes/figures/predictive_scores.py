@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 COVERAGE = {50: style.OKABE_ITO[4], 80: style.OKABE_ITO[2], 95: style.OKABE_ITO[3]}
 """Levels in per cent -> line colour."""
@@ -45,7 +45,7 @@ def predictive_scores(
     The twin lies along `twin_axis` (default: along `axis`). Empty panels are left out; of nothing the figure is empty.
     """
     panels = drawn_scores(scalars)
-    figure = make_subplots(1, max(len(panels), 1), horizontal_spacing=0.09)
+    figure = Sketch(1, max(len(panels), 1), horizontal_spacing=0.09)
     for column, (title, names) in enumerate(panels, start=1):
         for name in names:
             level = int(name.removeprefix("coverage_")) if title == "coverage" else None
@@ -56,18 +56,18 @@ def predictive_scores(
             _line(figure, scalars, name, column, color, label, level is not None or column == 1, "solid", axis)
             if level is not None:
                 line = {"color": color, "width": 1, "dash": "dot"}
-                figure.add_hline(y=level / 100, line=line, row=1, col=column)
-        figure.update_yaxes(title_text=title, col=column)
+                figure.add_hline(level / 100, line, col=column)
+        figure.update_yaxes(title=title, col=column)
         if title in ("coverage", "accuracy"):
             figure.update_yaxes(tickformat=".0%", col=column)
-    figure.update_xaxes(title_text=style.steps_title(axis))
+    figure.update_xaxes(title=style.steps_title(axis))
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return style.finish(figure, 270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one")
+    return figure.finish(270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one")
 
 
 def _line(
-    figure: go.Figure,
+    figure: Sketch,
     scalars: pd.DataFrame,
     name: str,
     column: int,
@@ -80,9 +80,10 @@ def _line(
     part = scalars[scalars["name"] == name].sort_values("step")
     if part.empty:
         return
-    seen = any(trace.name == label for trace in figure.data)
+    seen = any(trace["name"] == label for trace in figure.data)
     figure.add_trace(
-        go.Scatter(
+        dict(
+            type="scatter",
             x=style.along(axis, part["step"]), y=part["value"].to_numpy(np.float32), name=label, legendgroup=label,
             showlegend=legend and not seen, mode="lines" if len(part) > 1 else "markers",
             line={"color": color, "width": 1.8, "dash": dash}, hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>",

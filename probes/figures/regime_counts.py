@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 from probes.schema import REGIMES
 
 COLUMNS = 4
@@ -30,9 +30,9 @@ def regime_counts(
     present = [code for code in STACK if f"regime_{code}" in summary and summary[f"regime_{code}"].sum() > 0]
     columns = max(min(len(layers), COLUMNS), 1)
     rows = max(math.ceil(len(layers) / columns), 1)
-    figure = make_subplots(
-        rows, columns, shared_yaxes="all", shared_xaxes="all", horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
-        subplot_titles=[style.text(name) for name in layers],
+    figure = Sketch(
+        rows, columns, panels=len(layers), shared_yaxes="all", shared_xaxes="all", titles=[style.text(name) for name in layers],
+        horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
     )  # fmt: skip
     for layer in range(len(layers)):
         part = summary[summary["layer"] == layer]
@@ -47,15 +47,14 @@ def regime_counts(
             }  # fmt: skip
             if len(part) > 1:
                 area = {"line": {"width": 0.5, "color": regime.color}, "fillcolor": style.translucent(regime.color, 0.85)}
-                trace = go.Scatter(stackgroup=f"layer{layer}", mode="lines", **area, **shared)
+                trace = dict(type="scatter", stackgroup=f"layer{layer}", mode="lines", **area, **shared)
             else:
-                trace = go.Bar(marker={"color": regime.color}, width=0.5, **shared)
+                trace = dict(type="bar", marker={"color": regime.color}, width=0.5, **shared)
             figure.add_trace(trace, layer // columns + 1, layer % columns + 1)
-    figure.update_layout(barmode="stack")
-    figure.update_yaxes(title_text="share of neurons", col=1)
+    figure.update_yaxes(title="share of neurons", col=1)
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
+    figure.update_xaxes(title=style.steps_title(axis), row=rows)
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
     alt = f"Share of neurons in each regime over steps, one panel for each of {len(layers)} layers"
-    return style.finish(figure, 88 + 190 * rows, alt)
+    return figure.finish(88 + 190 * rows, alt, barmode="stack")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from probes.figures import style
+from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, REGIMES
 
 COLUMNS = 4
@@ -48,9 +48,9 @@ def regime_moves(
     shown = list(range(len(layers))) if shown is None else list(shown)
     columns = max(min(len(shown), COLUMNS), 1)
     rows = max(math.ceil(len(shown) / columns), 1)
-    figure = make_subplots(
-        rows, columns, shared_xaxes="all", shared_yaxes="all", horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.5 / rows),
-        subplot_titles=[style.text(layers[i]) for i in shown],
+    figure = Sketch(
+        rows, columns, panels=len(shown), shared_xaxes="all", shared_yaxes="all", titles=[style.text(layers[i]) for i in shown],
+        horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.5 / rows),
     )  # fmt: skip
     living = REGIMES[0]
     kinds = [("came alive", came, 1, living.color)]
@@ -62,18 +62,17 @@ def regime_moves(
     for place, layer in enumerate(shown):
         for name, moves, sign, color in kinds:
             count, _ = np.histogram(moves.loc[moves["layer"] == layer, "step"], edges)
-            bars = go.Bar(
+            bars = dict(
+                type="bar",
                 x=centres, y=(sign * count).astype(np.float32), width=widths, name=name, legendgroup=name, showlegend=place == 0,
                 marker={"color": color, "line": {"width": 0}}, customdata=np.column_stack([edges[:-1], edges[1:] - 1, count]),
                 hovertemplate="%{customdata[2]:.0f} " + name + when,
             )  # fmt: skip
             figure.add_trace(bars, place // columns + 1, place % columns + 1)
-    figure.update_layout(barmode="relative", bargap=0)
-    figure.update_yaxes(title_text="neurons", col=1)
-    figure.update_yaxes(tickformat=",d", zeroline=True)
-    figure.update_xaxes(title_text=style.steps_title(axis), row=rows)
+    figure.update_yaxes(title="neurons", col=1)
+    figure.update_yaxes(tickformat=",d", zeroline=True, zerolinecolor=style.AXIS)
+    figure.update_xaxes(title=style.steps_title(axis), row=rows)
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
     alt = f"Neurons that came alive and that were lost over steps, one panel for each of {len(shown)} layers"
-    style.finish(figure, 96 + PANEL * rows, alt).update_layout(hovermode="closest")
-    return figure.update_yaxes(zeroline=True, zerolinecolor=style.AXIS)
+    return figure.finish(96 + PANEL * rows, alt, hovermode="closest", barmode="relative", bargap=0)

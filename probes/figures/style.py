@@ -94,9 +94,10 @@ def mark_step(figure: go.Figure, step: int | None, axis: StepAxis = "linear") ->
     return figure
 
 
-def raw_behind(x: NDArray[Any], values: NDArray[Any], mode: str, color: str) -> go.Scatter:
+def raw_behind(x: NDArray[Any], values: NDArray[Any], mode: str, color: str) -> dict[str, Any]:
     """What was recorded, faint, for behind its smoothed line."""
-    return go.Scatter(
+    return dict(
+        type="scatter",
         x=x, y=values.astype(np.float32), mode=mode, line={"width": 1, "color": color}, opacity=RAW, marker={"color": color},
         showlegend=False, hoverinfo="skip",
     )  # fmt: skip

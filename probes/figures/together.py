@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from probes.figures import style
 from probes.figures.panels import MOST_MARKERS, Course, StepScale, axis_of
+from probes.figures.sketch import Sketch
 from probes.figures.smoothing import smooth
 from probes.schema import STATISTICS
 
@@ -30,7 +31,7 @@ def together(
     `half_life` (steps): lines are causal exponential moving averages, with the values faint behind them.
     """
     entry = STATISTICS[statistic]
-    figure = go.Figure()
+    figure = Sketch()
     least = np.inf
     for course in courses:
         values = 1 - course.values("variance") if statistic == "contraction" else course.values(statistic)
@@ -42,8 +43,8 @@ def together(
             figure.add_trace(style.raw_behind(course.x, values, mode, course.color))
             values = smooth(course.steps, values, half_life)
         figure.add_trace(
-            go.Scatter(
-                x=course.x, y=values.astype(np.float32), name=style.text(course.name),
+            dict(
+                type="scatter", x=course.x, y=values.astype(np.float32), name=style.text(course.name),
                 mode=mode, line={"color": course.color, "width": 2},
                 hovertemplate=f"%{{y:.4g}} {entry.unit}",
             )
@@ -51,26 +52,27 @@ def together(
         if len(course.events) and len(values):
             _interventions(figure, course, values)
     shared = axis_of(courses, axis)
-    figure.update_xaxes(title_text=style.steps_title(shared))
-    figure.update_yaxes(title_text=entry.title)
+    figure.update_xaxes(title=style.steps_title(shared))
+    figure.update_yaxes(title=entry.title)
     if scale == "log" and 0 < least < np.inf:
         figure.update_yaxes(type="log", exponentformat="power")
     style.scale_steps(figure, shared)
     for clock in dict.fromkeys(course.clock for course in courses):
         style.mark_step(figure, step, clock or axis)
-    return style.finish(figure, HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
+    return figure.finish(HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
 
 
-def _interventions(figure: go.Figure, course: Course, values: np.ndarray) -> None:
+def _interventions(figure: Sketch, course: Course, values: np.ndarray) -> None:
     """Triangles on the line, at the recorded step before each act."""
     events = course.events.drop_duplicates(["step", "kind"])
     if len(events) > MOST_MARKERS:
         events = events.iloc[np.unique(np.linspace(0, len(events) - 1, MOST_MARKERS).round().astype(int))]
     place = np.clip(np.searchsorted(course.steps, events["step"].to_numpy(), side="right") - 1, 0, None)
     figure.add_trace(
-        go.Scatter(
+        dict(
+            type="scatter",
             x=course.along(events["step"]), y=values[place].astype(np.float32), mode="markers", name="intervention",
-            legendgroup="intervention", showlegend=not any(trace.name == "intervention" for trace in figure.data),
+            legendgroup="intervention", showlegend=not any(trace.get("name") == "intervention" for trace in figure.data),
             marker={"symbol": "triangle-up", "size": 9, "color": course.color, "line": {"width": 1, "color": style.CURSOR}},
             text=[style.text(kind) for kind in events["kind"]], hovertemplate="%{text}<extra></extra>",
         )

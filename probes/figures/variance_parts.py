@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
+from probes.figures.sketch import Sketch
 
 LINES = (
     ("observation", "observation part", style.OKABE_ITO[0]),
@@ -31,7 +32,7 @@ def variance_parts(
     `twin`: the same of a deterministic twin, its observation part and error in grey, along `twin_axis`
     (default: along `axis`).
     """
-    figure = go.Figure()
+    figure = Sketch()
     steps = style.along(axis, parts["step"])
     mode = "lines+markers"
     for column, label, color in LINES:
@@ -43,8 +44,8 @@ def variance_parts(
             ends = {"type": "data", "symmetric": False, "array": spread, "arrayminus": low}
             whisker = {"error_y": {**ends, "width": 0, "thickness": 1}}
         figure.add_trace(
-            go.Scatter(
-                x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode, marker={"size": 5},
+            dict(
+                type="scatter", x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode, marker={"size": 5},
                 line={"color": color, "width": 1.8}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>", **whisker,
             )
         )  # fmt: skip
@@ -53,9 +54,9 @@ def variance_parts(
             line = {"color": style.OKABE_ITO[7], "width": 1.4, "dash": dash}
             at, values = style.along(twin_axis or axis, twin["step"]), twin[column].to_numpy(np.float32)
             hover = f"{label} %{{y:.3g}}<extra></extra>"
-            figure.add_trace(go.Scatter(x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover))
-    figure.update_yaxes(title_text="mean over forecasts (target²)", type="log", dtick=1)
-    figure.update_xaxes(title_text=style.steps_title(axis))
+            figure.add_trace(dict(type="scatter", x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover))
+    figure.update_yaxes(title="mean over forecasts (target²)", type="log", dtick=1)
+    figure.update_xaxes(title=style.steps_title(axis))
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return style.finish(figure, 280, "Latent and observation part of the predictive variance and squared error over steps")
+    return figure.finish(280, "Latent and observation part of the predictive variance and squared error over steps")

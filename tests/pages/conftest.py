@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from checked_figures import checked_figures  # noqa: E402
 from planted import write_run  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
+
+__all__ = ["checked_figures"]
 
 TIMEOUT = 60  # seconds: the first run imports plotly and pyarrow
 
