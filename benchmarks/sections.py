@@ -1,0 +1,38 @@
+"""Parts of docs/benchmarks.md that a benchmark writes itself: what stands between its two comments is replaced."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
+
+
+def versions(*packages: str) -> str:
+    """Python's version and those of the installed packages, for the line under a heading."""
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
+    )
+
+
+def write(name: str, heading: str, body: str, path: Path = DOCUMENT) -> None:
+    """Put `body` between `<!-- name -->` and `<!-- /name -->`; without them heading and comments are added at the end.
+
+    Raises ValueError where only one of the two comments is there.
+    """
+    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
+    text = path.read_text("utf-8")
+    if first not in text and last not in text:
+        text = f"{text.rstrip()}\n\n## {heading}\n\n{first}\n{last}\n"
+    before, found, rest = text.partition(first)
+    _, ended, after = rest.partition(last)
+    if not (found and ended):
+        raise ValueError(f"{path} has only one of {first} and {last}: restore the other around the part that is measured")
+    path.write_text(f"{before}{first}\n{body.strip()}\n{last}{after}", "utf-8")
