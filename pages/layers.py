@@ -120,7 +120,8 @@ with st.container(border=True):
         "rows": values.shape[0], "columns": values.shape[1], "order": order.tolist(), "edges": edges.tolist(),
         "colors": entry.colors, "low": image.low, "high": image.high, "log": image.log, "title": entry.label, "unit": entry.unit,
         "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name, "chosen": chosen, "cursor": step,
-        "label": f"{entry.title} of {values.shape[0]} neurons of {layer_name} over steps",
+        "label": f"{entry.title} of {values.shape[0]} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
+        f"sorted by {sort}; colours from {views.number(image.low)} to {views.number(image.high)}",
     }  # fmt: skip
     components.heatmap(components.pack(header, {"cells": image.cells}), "heat", selected)
     if chosen:

@@ -133,8 +133,9 @@ with st.container(border=True):
         if len(faulty):
             named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
             st.dataframe(
-                named.round(3), hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280
-            )
+                named.round(3), hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
+                alt="Stuck and jittery neurons with the prior's persistence and the measured one; a ticked row is looked at",
+            )  # fmt: skip
     else:
         st.markdown("**Stuck and jittery**")
         st.caption(

@@ -85,7 +85,10 @@ with st.sidebar:
         shown = sorted(picked) or shown
     both = [(opened, shown), *([(other, spaced(other, columns))] if other else [])]
     probe_input = one_input(replays.probe_inputs([replays.Side(one, layers, ()) for one, layers in both]))
-    st.caption("Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. Click a ridge to pin it.")
+    st.caption(
+        "Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. A click "
+        "pins a ridge; so do ↑ ↓ and Enter once the picture has the focus."
+    )
     state.link_to_reference()
 
 

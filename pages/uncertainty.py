@@ -123,4 +123,5 @@ if len(tested) and columns:
         st.markdown(
             "**Scores of the test split** · at the end, beside naive forecasts; “in 80 %” is the share in that central band"
         )
-        st.dataframe(tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4), width="stretch")
+        shown_scores = tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4)
+        st.dataframe(shown_scores, width="stretch", alt="Scores of the test split, one row a forecast: ours and naive ones")

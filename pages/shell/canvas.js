@@ -50,13 +50,15 @@ function readTheme(root) {
   const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback
   const text = parseColor(get("--st-text-color", "#222"))
   const background = parseColor(get("--st-background-color", "#fff"))
+  const dark = background[0] + background[1] + background[2] < 384
   return {
     text, background,
     accent: get("--st-primary-color", "#0b6b9c"),
     muted: rgba(text, 0.66),
     faint: rgba(text, 0.13),
+    pinned: dark ? OKABE_ITO[1] : "#8f5c00", // the orange of pinned ridges as text: 2.2 : 1 on white
     font: get("--st-font", "sans-serif"),
-    dark: background[0] + background[1] + background[2] < 384,
+    dark,
   }
 }
 

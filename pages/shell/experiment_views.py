@@ -132,7 +132,8 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
     card("**Error of the inputs that are kept** · lower is better; in brackets 95 % intervals", figure, "risk_coverage", curves)
     part = areas[areas["error"] == error].drop(columns="error").round(4)
     labels = {"value": "AURC", "gain": "gain over output variance", "mean": "dropped at random"}
-    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch")
+    words = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
+    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=words)
 
 
 def show_rollout(result: store.Result, layers: list[str]) -> None:

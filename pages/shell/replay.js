@@ -362,7 +362,7 @@ class Replay {
       const hovered = this.over && this.over.column === column && this.over.row === row
       if (row % every && !marked && !hovered) return
       context.font = `${marked || hovered ? 600 : 400} ${size}px ${this.theme.font}`
-      context.fillStyle = marked ? "#E69F00" : hovered ? this.theme.accent : this.theme.muted
+      context.fillStyle = marked ? this.theme.pinned : hovered ? this.theme.accent : this.theme.muted
       context.fillText(`n${neuron}`, left - 6, this.baseline(row) + 1)
     })
   }
