@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core bench-ui soak clean
+.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core bench-ui bench-loggers bench-scale soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -50,7 +50,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: bench-log bench-core bench-ui  ## all that is measured, as tables in docs/benchmarks.md
+bench: bench-log bench-core bench-ui bench-loggers bench-scale  ## all that is measured, as tables in docs/benchmarks.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -61,8 +61,20 @@ bench-core: $(VENV)/.dev  ## the training core: scores against the twin, cost of
 bench-ui: $(VENV)/.dev $(VENV)/.browser  ## the dashboard: pictures, server time, memory; ONLY names a part (changes, live ...), which is printed alone
 	$(BIN)/python -m benchmarks.ui $(if $(ONLY),--only $(ONLY),--write)
 
+bench-loggers: .venv-bench/.made  ## the run log beside TensorBoard, W&B offline, Aim and Trackio, in an environment of their own
+	.venv-bench/bin/python -m benchmarks.loggers --write
+
+bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 neurons, 1 to 1,000 runs
+	$(BIN)/python -m benchmarks.scale --write
+
+.venv-bench/.made: requirements-bench.txt requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-integrations build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
