@@ -77,7 +77,8 @@ class Run:
         self._list()
 
     def __repr__(self) -> str:
-        return f"Run({self.path!r}: {self.status}, {len(self.layers)} layers, {self.steps.size} steps)"
+        count = (self.manifest.get("steps") or {}).get("count") or 0  # opens no file, which might be damaged
+        return f"Run({self.path!r}: {self.status}, {len(self.layers)} layers, {count} steps)"
 
     # ---- what the run is
 
