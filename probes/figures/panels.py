@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from probes.figures import sketch, style
+from probes.figures import drawn, style
 from probes.figures.clock import Clock
 from probes.schema import STATISTICS
 
@@ -186,7 +186,8 @@ class Panels:
         """
         layout = style.layout(self.height, alt)
         layout["margin"]["t"] = TITLE + 28
-        layout |= {"annotations": [], "shapes": self._marks}
+        layout["annotations"] = []
+        layout |= {"shapes": self._marks} if self._marks else {}
         for panel, name in enumerate(self.names):
             axes = self._axes(panel)
             x, y = f"xaxis{axes['xaxis'][1:]}", f"yaxis{axes['yaxis'][1:]}"
@@ -206,7 +207,7 @@ class Panels:
                     "y": high[1], "xanchor": "center", "yanchor": "bottom", "font": {"size": 13},
                 }
             )  # fmt: skip
-        return sketch.build(self._traces, layout)
+        return drawn.build(self._traces, layout)
 
     def _domain(self, panel: int) -> tuple[list[float], list[float]]:
         """Where a panel stands, in shares of the plotting area: [left, right], [bottom, top]."""

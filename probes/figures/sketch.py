@@ -1,8 +1,7 @@
 """A figure under construction: plotly's own verbs on plain dictionaries, handed to plotly once, when it is complete.
 
 Building a `go.Figure` by `make_subplots`, `add_trace` and updates checks every property several times: 60 ms for three
-panels of bands where this takes 4. Plotly's check of the finished figure is switched off here and on in the tests,
-where every figure that is built is checked.
+panels of bands where this takes 4.
 """
 
 from __future__ import annotations
@@ -12,18 +11,10 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from probes.figures import style
+from probes.figures import drawn, style
 
 Shared = Literal["all", "rows"] | None
 TEXT_SIZE = 13  # pixels: names over panels, words at lines
-
-
-def build(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
-    """The figure of traces and a layout that are written out; changes made to it later are checked by plotly as usual."""
-    figure = go.Figure(data=list(data), layout=layout, _validate=False)
-    for part in (figure, figure.layout, *figure.data):
-        part._validate = True
-    return figure
 
 
 class Sketch:
@@ -47,7 +38,7 @@ class Sketch:
         vertical_spacing: float = 0.0,
     ) -> None:
         self.data: list[dict[str, Any]] = []
-        self._layout: dict[str, Any] = {"annotations": [], "shapes": []}
+        self._layout: dict[str, list[dict[str, Any]]] = {"annotations": [], "shapes": []}
         self._cells = [divmod(place, columns) for place in range(rows * columns if panels is None else panels)]
         self._axes: dict[str, list[dict[str, Any]]] = {"x": [], "y": []}
         width = (1 - horizontal_spacing * (columns - 1)) / columns
@@ -128,12 +119,12 @@ class Sketch:
 
     def finish(self, height: int, alt: str, **layout: Any) -> go.Figure:
         """The finished figure, with its text alternative and further settings of its layout."""
-        settings = {**style.layout(height, alt), **self._layout}
+        settings = style.layout(height, alt) | {name: items for name, items in self._layout.items() if items}
         merge(settings, layout)
         settings |= {
             f"{side}axis{place + 1 if place else ''}": axis for side in "xy" for place, axis in enumerate(self._axes[side])
         }
-        return build(self.data, settings)
+        return drawn.build(self.data, settings)
 
 
 def merge(into: dict[str, Any], settings: Mapping[str, Any]) -> None:

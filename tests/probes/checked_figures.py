@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from plotly.io.json import to_json_plotly
 
-from probes.figures import sketch
+from probes.figures import drawn
 
 
 @pytest.fixture(autouse=True, scope="session")
 def checked_figures() -> Iterator[None]:
-    """A property that plotly does not know, or a value that it does not take, is an error."""
-    built = sketch.build
+    """A property that plotly does not know, or a value that it does not take, is an error; so is what plotly tells otherwise."""
+    built = drawn.build
 
     def build(data: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
-        go.Figure(data=data, layout=layout)
-        return built(data, layout)
+        expected = go.Figure(data=data, layout=layout)
+        figure = built(data, layout)
+        ours, plotlys = (json.loads(to_json_plotly(one.to_dict())) for one in (figure, expected))
+        assert ours == plotlys
+        return figure
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketch, "build", build)
+        patch.setattr(drawn, "build", build)
         yield

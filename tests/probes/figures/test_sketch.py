@@ -57,7 +57,7 @@ def test_it_is_what_plotly_builds(rows, columns, ours, theirs) -> None:
     found, expected = drawn(rows, columns, **ours).to_dict(), plotlys(rows, columns, **theirs).to_dict()
     assert found["data"] == expected["data"]
     for name in ("annotations", "shapes"):
-        assert found["layout"].pop(name) == list(expected["layout"].pop(name, []))
+        assert found["layout"].pop(name, []) == list(expected["layout"].pop(name, []))
     linked = []
     for layout in (found["layout"], expected["layout"]):
         axes = {name: axis for name, axis in layout.items() if "axis" in name}
