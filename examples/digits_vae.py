@@ -1,6 +1,6 @@
 """A plain VAE on scikit-learn's digits, watched in one line. Needs scikit-learn.
 
-    python examples/digits_vae.py [FOLDER] [STEPS]
+    python -m examples.digits_vae [FOLDER] [STEPS]
 
 Then `streamlit run app.py -- --runs runs` shows it: 16 latent neurons of which the model keeps as many as it can use.
 """
@@ -32,10 +32,16 @@ class VAE(nn.Module):
         return self.decoder(z), mu, logvar
 
 
-def main(folder="runs/digits-vae", steps=1500):
-    torch.manual_seed(0)
+def digits():
+    """Images for training (1500, 64) and for validation (297, 64), pixels from 0 to 1."""
     x = torch.tensor(load_digits().data / 16, dtype=torch.float32)
-    train, validation = x[:1500], x[1500:]
+    return x[:1500], x[1500:]
+
+
+def train(folder, steps):
+    """A trained VAE, and the run of its training in `folder`."""
+    torch.manual_seed(0)
+    images, validation = digits()
     model = VAE()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
 
@@ -47,7 +53,7 @@ def main(folder="runs/digits-vae", steps=1500):
 
     with probes.watch(model, folder, every=5, config={"data": "digits", "seed": 0}, precision="10bit") as recording:
         for step in range(steps):
-            loss, distortion, rate = losses(train[torch.randint(len(train), (128,))])
+            loss, distortion, rate = losses(images[torch.randint(len(images), (128,))])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -57,6 +63,11 @@ def main(folder="runs/digits-vae", steps=1500):
                 with torch.no_grad():
                     recording.scalar(step, "loss", losses(validation)[0], split="validation")
                 model.train()
+    return model
+
+
+def main(folder="runs/digits-vae", steps=1500):
+    train(folder, steps)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A Lightning module, watched by a callback: a variational information bottleneck on scikit-learn's digits. Needs lightning.
 
-python examples/lightning_bottleneck.py [FOLDER] [STEPS]
+python -m examples.lightning_bottleneck [FOLDER] [STEPS]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Two Pyro guides, watched: an amortised one (a VAE on digits) and an automatic one (a Bayesian regression). Needs pyro-ppl.
 
-    python examples/pyro_guides.py [FOLDER] [STEPS]
+    python -m examples.pyro_guides [FOLDER] [STEPS]
 
 The first records to FOLDER-vae, the second to FOLDER-regression.
 """
@@ -59,7 +59,7 @@ def vae(folder, steps):
 
 
 def regression(x, y=None):
-    weight = pyro.sample("weight", dist.Normal(x.new_zeros(x.shape[1]), 10.0).to_event(1))
+    weight = pyro.sample("weight", dist.Normal(x.new_zeros(x.shape[1]), 0.5).to_event(1))
     noise = pyro.sample("noise", dist.HalfNormal(10.0))
     with pyro.plate("rows", len(x)):
         pyro.sample("y", dist.Normal(x @ weight, noise), obs=y)
@@ -68,10 +68,10 @@ def regression(x, y=None):
 def bayesian_regression(folder, steps):
     data = load_diabetes()
     x, y = torch.tensor(data.data, dtype=torch.float32) * 21, torch.tensor(data.target, dtype=torch.float32) / 77
-    guide = AutoNormal(regression)
+    guide = AutoNormal(regression, init_scale=0.5)  # begins as wide as the prior, so that contraction is seen from its start
     guide(x, y - y.mean())  # an automatic guide makes its parameters at its first call
     svi = SVI(regression, guide, Adam({"lr": 1e-2}), Trace_ELBO())
-    priors = {"weight*": (0.0, 10.0)}  # what the model says of the weights; the guide does not know it
+    priors = {"weight*": (0.0, 0.5)}  # what the model says of the weights; the guide does not know it
     skip = ["noise*"]  # not Gaussian under the model
     with probes.watch(guide, folder, every=5, priors=priors, skip=skip, precision="10bit") as recording:
         for step in range(steps):

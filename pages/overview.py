@@ -134,7 +134,8 @@ else:
 curves = opened.run.scalars()
 curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
-    figure = scalar_curves(curves, OBJECTIVE, title="nats per prediction", step=step, axis=axis)
+    unit = "as the training loop logs it" if "watch" in opened.run.config else "nats per prediction"
+    figure = scalar_curves(curves, OBJECTIVE, title=unit, step=step, axis=axis)
     figure_card(
         "**Objective** · loss in training, negative log likelihood in training and validation",
         figure,

@@ -13,7 +13,7 @@ from probes.experiments import store
 
 SPLITS = ("test", "validation", "train")
 EVERY = 1.0  # seconds between two looks at a running experiment
-NAMED = {"windows": "windows", "draws": "draws", "trajectories": "trajectories", "length": "positions", "seed": "seed"}
+NAMED = {"windows": "windows", "inputs": "inputs", "draws": "draws", "trajectories": "trajectories", "length": "positions"}
 
 state.guard()
 opened = state.pick_run()
@@ -83,7 +83,7 @@ def watch() -> None:
 
 def ran_with(settings: dict[str, Any]) -> str:
     """What a stored result was made with, in words."""
-    parts = [f"{settings[key]:,} {word}" for key, word in NAMED.items() if isinstance(settings.get(key), int) and key != "seed"]
+    parts = [f"{settings[key]:,} {word}" for key, word in NAMED.items() if isinstance(settings.get(key), int)]
     when = pd.to_datetime(settings.get("finished"), utc=True, errors="coerce")
     parts += [f"{url.plain(settings['split'])} split"] if "split" in settings else []
     parts += [f"seed {settings['seed']}"] if isinstance(settings.get("seed"), int) else []
@@ -105,8 +105,8 @@ with st.container(border=True):
         st.warning(url.plain(standing.message))
 if name not in stored:
     if standing.state != "running":
-        st.info("Nothing is stored of this experiment yet: start it here, or with "
-                f"`python -m vdn probe RUN {name.replace('`', '')}`. Results stay with the run.")  # fmt: skip
+        here = f": start it here, or with `python -m vdn probe RUN {name.replace('`', '')}`. Results stay with the run."
+        st.info(f"Nothing is stored of this experiment yet{'.' if launching.can_start(path, opened.run.config) else here}")
     st.stop()
 try:
     result = experiment_views.load(path, name)

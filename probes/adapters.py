@@ -111,7 +111,8 @@ class Reading:
 
     name: the layer's name in the log. source: module whose output is read; two paths joined by " & " for a pair of layers.
     origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites" that a Pyro guide
-    sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
+    sampled, or what "observe" handed over. rank: position in the order of trust, 0 first. of: what the posterior is of; "weights"
+    and "shared variables" are the same for every input.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Reading:
     layout: Layout | None = None
     function: Callable[..., Any] | None = None
     by_hand: bool = False
+    of: Literal["activations", "weights", "shared variables"] = "activations"
 
     def settle(self, output: Any) -> Reading:
         """The reading with what only values tell: the layout, and the form where the values refute the name.
@@ -209,7 +211,7 @@ class Reading:
             "name": self.name,
             "source": self.source or "(the model itself)",
             "read": self._how(),
-            "of": "weights" if self.origin == "parameters" else "activations",
+            "of": self.of,
             "prior": f"the network's own: {prior}" if isinstance(prior, Slot) else prior,
             "layout": self.layout or "rows",
             "why": self.why,
@@ -339,9 +341,8 @@ def weight_posteriors(model: nn.Module) -> list[Reading]:
             if assumed or own[mean].shape != own[scale].shape or not_latent(join(path, mean)):
                 continue
             why = f"parameters {mean} and {scale}: a posterior of WEIGHTS, the same for every input"
-            name = f"{join(path, mean)} (weights)"
-            prior = _own_prior(module)
-            found.append(Reading(name, path, "parameters", Slot(mean, scale, form), why, RANK_NAMED, prior))
+            slot, prior = Slot(mean, scale, form), _own_prior(module)
+            found.append(Reading(f"{join(path, mean)} (weights)", path, "parameters", slot, why, RANK_NAMED, prior, of="weights"))
     return found
 
 

@@ -93,7 +93,8 @@ def _weights(name: str, sides: list[str], slot: Slot) -> Reading:
         raise PartError(f"parts: the parameters {sides} belong to two modules; observe them with probes.observe")
     mean, scale = (sides[key].rpartition(".")[2] for key in (slot.mean, slot.scale) if isinstance(key, int))
     parameters = Slot(mean, scale, slot.form)
-    return Reading(f"{name} (weights)", owners.pop(), "parameters", parameters, "named by hand", RANK_OBSERVED, by_hand=True)
+    name, path, why = f"{name} (weights)", owners.pop(), "named by hand"
+    return Reading(name, path, "parameters", parameters, why, RANK_OBSERVED, by_hand=True, of="weights")
 
 
 def _key(text: str) -> Key:

@@ -210,7 +210,7 @@ class Finder:
         for site in sites:
             if not self._skipped(site):
                 reading = Reading(site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION)
-                self._take(reading, self.model, sites)
+                self._take(replace(reading, of="shared variables") if site in sites.shared else reading, self.model, sites)
 
     def _take(self, reading: Reading, module: nn.Module, output: Any) -> None:
         """Read one posterior and hand it on."""

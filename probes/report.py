@@ -69,7 +69,8 @@ def report(run: Run) -> str:
     curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
     if len(curves):
         thinned = pd.concat([thin(part, STEPS) for _, part in curves.groupby(["split", "name"])])
-        figures["objective"] = scalar_curves(thinned, OBJECTIVE, title="nats per prediction")
+        unit = "as the training loop logs it" if "watch" in run.config else "nats per prediction"
+        figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
         sections.append(
             _section("Objective", "Loss in training, negative log likelihood in training and validation", ["objective"])
         )

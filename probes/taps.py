@@ -87,9 +87,13 @@ class PairTap:
 
 
 class Sites(dict[str, Distribution]):
-    """What a Pyro guide sampled: site -> distribution, Gaussians as (rows, neurons); `observed` names data's sites."""
+    """What a Pyro guide sampled: site -> distribution, Gaussians as (rows, neurons).
+
+    observed: names of data's sites. shared: of those without a batch, which are the same for every input.
+    """
 
     observed: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def is_pyro(module: nn.Module) -> bool:
@@ -112,6 +116,8 @@ def tap_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
                 self.sites.observed += (message["name"],)
             elif isinstance(message["fn"], Distribution) and type(message["fn"]).__name__ != "Delta":
                 self.sites[message["name"]] = flat(message["fn"])
+                if not message["fn"].batch_shape:
+                    self.sites.shared += (message["name"],)
 
     collectors: list[Collector] = []
 

@@ -82,6 +82,10 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
         outputs = sorted(curves["output"].unique().tolist())
         output = st.selectbox("Output", outputs, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110)
     targets = result.tables.get("targets")
+    match result.settings.get("image"):
+        case [int(height), int(width)]:
+            figure = traversal.traversal_images(curves, layer, neuron, index, (height, width))
+            card("**The prediction as an image, at seven values of the neuron**", figure, "traversal_images", curves)
     left, right = st.columns(2, gap="small")
     with left:
         figure = traversal.traversal_curves(curves, layer, neuron, index, targets=targets, output="output (t ahead, or class)")

@@ -185,8 +185,11 @@ def command(
 
 def can_start(run: Path, config: Mapping[str, Any]) -> str:
     """Why no experiment can be started on a run; empty if one can."""
-    if "data" not in config:
-        return "This run was not made by `python -m vdn train`: experiment on it from your own code, with `probes.experiments`."
+    if "data" not in config or "watch" in config:
+        return (
+            "This run was not made by `python -m vdn train`: experiment on it from your own code, with `probes.experiments`, "
+            "as `examples/digits_experiments.py` does. What is stored with the run is shown here."
+        )
     if not (run / CHECKPOINT).is_file():
         return "This run keeps no checkpoint, so its network is gone: train with `--checkpoint model` to experiment on it."
     return ""

@@ -13,6 +13,7 @@ from pages.shell import reading, url
 ICON = Path(__file__).with_name("icon.svg")
 _STYLE = Path(__file__).with_name("frame.css")
 DEFAULT_PAGE = "replay"
+LAYERS_NAMED = 3  # in a caption; more would not fit a line
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
 PAGES = (
     ("runs", "Runs", "folder_open"),
@@ -165,6 +166,10 @@ def no_runs() -> None:
     st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
 
 
+SHARED = {"weights": "posteriors over weights, not activations", "shared variables": "posteriors of variables, not activations"}
+"""What a watched layer may be of instead of activations, in words."""
+
+
 def header(title: str, opened: Opened, caption: str, step: int | None = None) -> None:
     """Page title with the run's name and state, and one line that says what is seen."""
     word, colour, icon = STATUS.get(opened.run.status, (opened.run.status, "gray", "help"))
@@ -174,9 +179,18 @@ def header(title: str, opened: Opened, caption: str, step: int | None = None) ->
     beta = opened.run.config.get("beta")
     if isinstance(beta, int | float):
         badges.append(f":blue-badge[β = {beta:g}]")
+    shared = {kind: [str(layer["name"]) for layer in opened.layers if layer.get("of") == kind] for kind in SHARED}
+    badges += [f":violet-badge[{kind}]" for kind, names in shared.items() if names]
     with st.container(gap="xsmall"):
         st.markdown(f"## {title} · {url.plain(opened.entry.name)} {' '.join(badges)}")
         st.caption(caption)
+        for kind, names in shared.items():
+            if names:
+                listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (" and others" if len(names) > LAYERS_NAMED else "")
+                st.caption(
+                    f"{listed}: {SHARED[kind]}. They are the same for every input, so that spread and information are 0 and "
+                    "“frozen” is how they should end: look at contraction and KL."
+                )
 
 
 def cursor(opened: Opened) -> int | None:

@@ -1,0 +1,97 @@
+"""Runs of networks that are not ours: what they are of is said on every page, and what they lack is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from torch import nn
+
+import probes
+from probes.experiments import store
+
+Open = Callable[..., AppTest]
+PAGES = ("runs", "overview", "replay", "layers", "neurons", "uncertainty", "persistence", "probes")
+WEIGHTS = "posteriors over weights, not activations"
+
+
+class BayesianLinear(nn.Linear):
+    """A Gaussian on each weight."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.weight_mu = nn.Parameter(torch.randn(4, 3))
+        self.weight_log_sigma = nn.Parameter(torch.randn(4, 3) - 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (self.weight_mu + self.weight_log_sigma.exp() * torch.randn(4, 3)).T
+
+
+class VAE(nn.Module):
+    """Two sibling layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc_mu, self.fc_logvar = nn.Linear(3, 4), nn.Linear(3, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mu, logvar = self.fc_mu(x), self.fc_logvar(x)
+        return mu, logvar
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("foreign")
+    torch.manual_seed(0)
+    for name, model in {"weights": BayesianLinear(), "vae": VAE()}.items():
+        with probes.watch(model, runs / name, config={"data": "theirs"}) as recording:
+            for step in range(5):
+                model(torch.randn(16, 3))
+                recording.step(step, loss=1.0 / (step + 1))
+    return runs
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("run", ["weights", "vae"])
+def test_every_page_opens(open_page: Open, folder: Path, page: str, run: str) -> None:
+    app = open_page(page, folder, run=run)
+    assert not app.error
+    said = [caption.value for caption in app.caption if WEIGHTS in caption.value]
+    assert len(said) == int(run == "weights" and page != "runs")
+    assert any("-badge[weights]" in text.value for text in app.markdown) == bool(said)
+
+
+def test_the_unit_of_a_foreign_loss_is_not_made_up(open_page: Open, folder: Path) -> None:
+    charts = open_page("overview", folder, run="vae").get("plotly_chart")
+    assert any("as the training loop logs it" in chart.proto.spec for chart in charts)
+    assert not any("nats per prediction" in chart.proto.spec for chart in charts)
+
+
+def test_what_is_not_there_says_how_it_would_be(open_page: Open, folder: Path) -> None:
+    assert "Persistence was not recorded" in open_page("persistence", folder, run="vae").info[0].value
+    assert "Recorder.predictions" in open_page("uncertainty", folder, run="vae").info[0].value
+    app = open_page("probes", folder, run="vae", experiment="shift")
+    assert any("examples/digits_experiments.py" in caption.value for caption in app.caption)
+    assert app.info[0].value == "Nothing is stored of this experiment yet."
+
+
+def walked(outputs: int) -> dict[str, pd.DataFrame]:
+    """A traversal of neuron 1 on two inputs."""
+    keys = {"layer": [0], "neuron": [1], "input": [0, 1], "value": [-1.0, 0.0, 1.0], "output": range(outputs)}
+    curves = pd.MultiIndex.from_product(keys.values(), names=keys).to_frame(index=False)
+    own = pd.DataFrame({"layer": 0, "neuron": 1, "input": [0, 1], "mu": 0.1, "sigma": 0.5})
+    return {"curves": curves.assign(mean=curves["value"] * curves["output"], sd=0.1), "posteriors": own}
+
+
+@pytest.mark.parametrize(("image", "figures"), [([2, 3], 3), ("2 x 3", 2), (None, 2)])
+def test_a_walked_prediction_is_an_image_where_it_is_one(open_page: Open, folder: Path, image: object, figures: int) -> None:
+    settings = {"experiment": "traversal", "inputs": 2} | ({} if image is None else {"image": image})
+    store.save(folder / "vae", "traversal", walked(6), settings)
+    app = open_page("probes", folder, run="vae", experiment="traversal")
+    assert not app.error
+    assert len(app.get("plotly_chart")) == figures
+    assert any("2 inputs" in caption.value for caption in app.caption)
