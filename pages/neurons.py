@@ -113,7 +113,7 @@ with st.container(border=True):
             st.selectbox, "Statistic", offered, "statistic", default, format_func=lambda n: STATISTICS[n].label, width=220
         )
         figure = together(courses, statistic, step=step, axis=axis, scale="log" if STATISTICS[statistic].log else "linear")
-        downloads.beside(figure, partial(portraits.table, courses, (statistic,)), f"neurons {statistic}")
+        downloads.beside(figure, partial(portraits.table, courses, (statistic,)), f"neurons together {statistic}")
     st.plotly_chart(figure, key="together", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 forces_card()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from pages.shell import reading
 from pages.shell.state import Opened
 from pages.shell.tray import PLOTTED, Pinned
 from pages.shell.url import Pin
+from probes import portrait
 from probes.figures import frames, style
 from probes.figures.densities import Moment
 from probes.figures.panels import Course, column
@@ -22,6 +25,7 @@ EXACT = 2400  # recorded steps up to which a course is drawn as recorded: as man
 EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
 GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a course
 COMPARED = 40  # steps that are offered for comparison
+NEURONS_KEPT = 64  # neurons whose courses stay in memory: a few hundred kilobytes each, of a few sessions
 PREVIEWED = 4  # neurons that are shown while nothing is pinned
 
 DRAWN = (
@@ -61,37 +65,44 @@ def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
     """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to it."""
     found = []
     for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
-        opened, layer = neuron.opened, neuron.pin.layer
-        names = tuple(statistic for statistic in DRAWN if statistic in opened.run.statistics)
-        together = tuple(sorted({n.pin.neuron for n in shown if n.pin[:2] == neuron.pin[:2]}))
-        rows = _rows(opened, layer, together, names, span)
-        rows = rows[rows["neuron"] == neuron.pin.neuron]
-        summary = reading.summary(opened.stamp, opened.run)
-        ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-        both = [frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)]
-        ghost = ghost.iloc[np.union1d(*both)]
-        found.append(Course(name, rows, ghost, events(neuron, span), color, neuron.latent_dim))
+        opened, layer, number = neuron.opened, neuron.pin.layer, neuron.pin.neuron
+        rows = _rows(opened.stamp, opened.run, layer, number, span)
+        ghost = _ghost(opened.stamp, opened.run, layer, span)
+        acts = _events(opened.stamp, opened.run, layer, number, span)
+        found.append(Course(name, rows, ghost, acts, color, neuron.latent_dim))
     return found
 
 
-def _rows(opened: Opened, layer: int, neurons: tuple[int, ...], names: tuple[str, ...], span: tuple[int, int]) -> pd.DataFrame:
-    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid."""
-    recorded = np.asarray(opened.run.steps)
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _rows(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid.
+
+    Neurons are kept one by one, so that another one beside them is all that is read.
+    """
+    names = [statistic for statistic in DRAWN if statistic in _run.statistics]
+    recorded = np.asarray(_run.steps)
     recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
-    read = partial(reading.courses, opened.stamp, opened.run, layer, neurons, names)
+    read = partial(_run.history, layer, neuron, names)
     if len(recorded) <= EXACT:
-        return read(span, None)
+        return read(span)
     border = int(recorded[EXACT_FIRST - 1])
     late = read((border + 1, span[1]), POINTS)
-    return pd.concat([read((span[0], border), None), late[late["step"] > border]], ignore_index=True)
+    return pd.concat([read((span[0], border)), late[late["step"] > border]], ignore_index=True)
 
 
-def events(neuron: Pinned, span: tuple[int, int]) -> pd.DataFrame:
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _ghost(stamp: reading.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+    """The layer's summary at as many steps as are seen behind a course, on either axis."""
+    summary = reading.summary(stamp, _run)
+    ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+    return ghost.iloc[np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))]
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _events(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Interventions on the neuron, or on its whole layer, or on the whole run."""
-    table = reading.events(neuron.opened.stamp, neuron.opened.run)
-    here = (table["layer"].isna() | (table["layer"] == neuron.pin.layer)) & (
-        table["neuron"].isna() | (table["neuron"] == neuron.pin.neuron)
-    )
+    table = reading.events(stamp, _run)
+    here = (table["layer"].isna() | (table["layer"] == layer)) & (table["neuron"].isna() | (table["neuron"] == neuron))
     return table[here.fillna(False).to_numpy(bool) & table["step"].between(*span).to_numpy(bool)]
 
 
@@ -110,16 +121,19 @@ def now(neuron: Pinned, step: int) -> tuple[int, pd.Series | None]:
     """The recorded step at or before the cursor, and the neuron's row there; None if its layer was not recorded then."""
     at = reading.recorded_step(neuron.opened.run.steps, step)
     table = reading.at(neuron.opened.stamp, neuron.opened.run, at)
-    rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
-    return at, None if rows.empty else rows.iloc[0]
+    rows = np.flatnonzero((table["layer"].to_numpy() == neuron.pin.layer) & (table["neuron"].to_numpy() == neuron.pin.neuron))
+    return at, table.iloc[rows[0]] if rows.size else None
 
 
-def whole(neuron: Pinned) -> pd.DataFrame:
-    """What the story of a neuron needs: its variance at every recorded step."""
-    opened = neuron.opened
-    names = tuple(name for name in ("variance", "prior_variance", "phi") if name in opened.run.statistics)
-    span = (int(opened.run.steps[0]), int(opened.run.steps[-1]))
-    return reading.courses(opened.stamp, opened.run, neuron.pin.layer, (neuron.pin.neuron,), names, span, None)
+def contracted(neuron: Pinned) -> str:
+    """When the neuron left its prior, in words."""
+    return _contracted(neuron.opened.stamp, neuron.opened.run, neuron.pin.layer, neuron.pin.neuron)
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _contracted(stamp: reading.Stamp, _run: Any, layer: int, neuron: int) -> str:
+    names = [name for name in ("variance", "prior_variance", "phi") if name in _run.statistics]
+    return portrait.contracted(_run.history(layer, neuron, names))
 
 
 def moment(neuron: Pinned, step: int) -> Moment:

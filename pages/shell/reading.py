@@ -100,20 +100,6 @@ def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...],
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def courses(
-    stamp: Stamp,
-    _run: Any,
-    layer: int,
-    neurons: tuple[int, ...],
-    names: tuple[str, ...] | None,
-    span: tuple[int, int],
-    points: int | None,
-) -> pd.DataFrame:
-    """Chosen neurons of a layer over steps; with `points` from the coarsest level of the log that still gives so many."""
-    return _run.history(layer, neurons, statistics=names, steps=span, max_points=points)
-
-
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def events(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """What the control did, in order of arrival."""
     return _run.events()

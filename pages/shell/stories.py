@@ -40,7 +40,7 @@ def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
         return
     regime = REGIMES[int(values["regime"])]
     rule = portrait.rule(values, neuron.latent_dim)
-    history = portrait.contracted(portraits.whole(neuron))
+    history = portraits.contracted(neuron)
     st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(rule)}. {url.plain(history)}]")
     if regime.code:
         todo = "" if regime.code in LIVING_REGIMES else f" What to do: {regime.advice}."

@@ -54,6 +54,30 @@ def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> N
     assert app.sidebar.multiselect(key="tray").options == ["first:2", "second:4 · two", "second:0"]
 
 
+@pytest.mark.parametrize("statistic", ["kl", "persistence", "variance"])
+def test_together_draws_what_other_cards_draw_too(open_page: Open, two: Path, statistic: str) -> None:
+    app = open_page("neurons", two, run="one", pin="one:0:2", statistic=statistic)
+    rows = Run(two / "one").history(0, 2, [statistic])[statistic].to_numpy()
+    drawn = next(trace for trace in figures(app)[5]["data"] if trace["name"] == "first:2")
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(drawn["y"]["bdata"]), np.float32), rows)
+
+
+def test_another_neuron_is_all_that_is_read(open_page: Open, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("neurons", two, run="one", pin="one:0:2,one:0:3")
+    asked: list[tuple[int, int]] = []
+    history = Run.history
+
+    def counted(self: Run, layer: int, neurons: int, *args: Any, **settings: Any) -> Any:
+        asked.append((layer, neurons))
+        return history(self, layer, neurons, *args, **settings)
+
+    monkeypatch.setattr(Run, "history", counted)
+    app.query_params["pin"] = "one:0:2,one:0:4"
+    app.run()
+    assert not app.exception
+    assert set(asked) == {(0, 4)}
+
+
 def test_every_figure_says_what_it_is_and_has_units(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2")
     wanted = ["z (prior sd)", "KL (nats)", "Mean energy (prior sd²)", "Persistence φ̂", "density (1 / prior sd)", "KL weight"]
