@@ -21,8 +21,8 @@ app: $(VENV)/.run  ## the dashboard on the runs that are there
 pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the sample runs
 	$(BIN)/python docs/pictures.py
 
-sample: $(VENV)/.run  ## make the committed sample runs anew
-	$(BIN)/python sample_runs/make.py
+sample: .venv-integrations/.made  ## make the committed sample runs anew, the examples' with the libraries that they watch
+	.venv-integrations/bin/python sample_runs/make.py
 
 test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
 	$(BIN)/pytest

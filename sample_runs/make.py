@@ -1,10 +1,13 @@
-"""Makes the sample runs: small real trainings on the embedded data that the dashboard opens on a fresh machine.
+"""Makes the sample runs, small real trainings that the dashboard opens on a fresh machine: watched examples and our own networks.
 
 python sample_runs/make.py [NAME ...]   replaces sample_runs/NAME, all of them without names, the same numbers each time
+
+The examples need other people's libraries: `make sample` runs this where they are.
 """
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -50,7 +53,9 @@ TUNED = {
     "prior": "autoregressive",
     "thermostat": True,
 }
-# In this order: the dashboard opens on the newest.
+# Modules of examples/ by the names, or how the names begin, of the runs that their `main` writes.
+EXAMPLES = {"pyro": "pyro_guides", "lightning-bottleneck": "lightning_bottleneck", "digits-vae": "digits_experiments"}
+# In this order, after the examples: the dashboard opens on the newest.
 RUNS = {
     "informed": {  # each group is asked to tell more than the one before, all to remember as much
         **TUNED,
@@ -72,18 +77,23 @@ RUNS = {
 
 
 def make(name: str) -> None:
-    """Trains one sample run anew."""
-    folder = HERE / name
-    shutil.rmtree(folder, ignore_errors=True)
-    summary = train(resolve(from_dict({**SMALL, **RUNS[name]}, Config())), folder)
-    shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    print(f"{name}: test mse {summary['model']['mse']:.4f}, living {shares}, {size / 1e6:.2f} MB")
+    """Trains one sample run anew, or those of one example."""
+    for folder in HERE.glob(f"{name}*"):
+        shutil.rmtree(folder)
+    if name in EXAMPLES:
+        torch.set_num_threads(1)
+        importlib.import_module(f"examples.{EXAMPLES[name]}").main(str(HERE / name))
+    else:
+        summary = train(resolve(from_dict({**SMALL, **RUNS[name]}, Config())), HERE / name)
+        shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
+        print(f"{name}: test mse {summary['model']['mse']:.4f}, living {shares}")
+    for folder in sorted(HERE.glob(f"{name}*")):
+        print(f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
-    for chosen in sys.argv[1:] or RUNS:
-        if chosen not in RUNS:
-            sys.exit(f"no sample run {chosen!r}; there are {', '.join(RUNS)}")
+    for chosen in sys.argv[1:] or [*EXAMPLES, *RUNS]:
+        if chosen not in EXAMPLES | RUNS:
+            sys.exit(f"no sample run {chosen!r}; there are {', '.join([*EXAMPLES, *RUNS])}")
         make(chosen)
