@@ -21,7 +21,7 @@ from probes.folding import LOCAL, pyramid_name, stack_neurons
 from probes.grid import GridFile, schema_fault
 from probes.opening import RunError
 from probes.parts import TEMPORARY, Part, list_parts, uncovered
-from probes.schema import KEYS, PYRAMID, REGIMES, STATISTICS
+from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
 from probes.summaries import summarise
 
 IDENTITY_TOLERANCE = 1e-4
@@ -92,7 +92,7 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     for part in parts:
         where = f"neurons/{part.name}"
         try:
-            frame = _whole_grid(root / "neurons" / part.name)
+            frame = _whole_grid(root / "neurons" / part.name, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
@@ -120,13 +120,18 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}")
 
 
-def _whole_grid(path: Path) -> pa.Table:
+def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
     """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
     with opening.open_parquet(str(path)) as file:
         fault = schema_fault(file.schema_arrow)
         if fault:
             raise RunError(f"{path}: {fault}")
-        return opening.read(file, str(path), range(file.num_row_groups), limit=opening.WHOLE_BYTES)
+        most = 2 * sum(widths) * BLOCK_STEPS  # as many again, so that doubled rows can be named
+        if file.metadata.num_rows > most:
+            text = f"holds {file.metadata.num_rows:,} rows, a full file of this run has {most // 2:,}"
+            raise RunError(f"{path} {text}; {opening.REMEDY}")
+        limit = most * opening.row_bytes(file)
+        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
 
 
 def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:

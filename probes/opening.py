@@ -25,8 +25,8 @@ FOOTER_BYTES = 8 * 2**20
 """Longest footer that is parsed; in memory it is ten times as long. 100,000 neurons with 20 statistics and extremes: 7 MB."""
 DECODED_BYTES = 256 * 2**20
 """Most that one reading of one file may unpack to: with its copy as a frame the process stays below 1 GB."""
-WHOLE_BYTES = 2**30
-"""The same where a whole file is checked or rewritten, by a process of its own."""
+WHOLE_BYTES = 512 * 2**20
+"""The same where rows are checked or rewritten and no frame is made of them."""
 JSON_BYTES = 8 * 2**20
 JSON_DEPTH = 64
 INTEGER_DIGITS = 20
@@ -47,7 +47,10 @@ def read_json(path: str, filesystem: pafs.FileSystem = LOCAL) -> Any:
 def parse_json(text: str | bytes, path: str) -> Any:
     """Value of the JSON text of the file `path`. Raises RunError for what is no JSON, too deep, or has numbers beyond 64 bits."""
     try:
-        value = json.loads(text, parse_int=_integer)
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(plain, parse_int=_integer)
+        if "\\ud" in plain.lower():  # half of a surrogate pair is no character: it could be neither shown nor written again
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise RunError(f"{path} is not readable as JSON: it is nested too deeply; {REMEDY}") from error
     except ValueError as error:
@@ -188,9 +191,16 @@ def read(
     return table.replace_schema_metadata(kept or None)
 
 
+def row_bytes(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> int:
+    """Bytes that a row takes in memory; of a text its place in the dictionary."""
+    schema = schema_of(file)
+    kinds = [schema.field(name).type for name in (schema.names if columns is None else columns)]
+    return sum(4 if _is_text(kind) else -(-kind.bit_width // 8) for kind in kinds)
+
+
 def _check_size(file: pq.ParquetFile, path: str, groups: list[int], names: list[str], limit: int) -> None:
-    metadata, schema = file.metadata, schema_of(file)
-    width = sum(schema.field(name).type.bit_width / 8 if not _is_text(schema.field(name).type) else 4 for name in names)
+    metadata = file.metadata
+    width = row_bytes(file, names)
     rows = 0
     for group in groups:
         row_group = metadata.row_group(group)

@@ -1,0 +1,299 @@
+"""Files that are small on disk and huge in memory, and paths that lead elsewhere: one clear error, in bounded memory, at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bases
+import damage
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from probes import Recorder, Run, catalog, notes
+from probes.check import check
+from probes.experiments import store
+from probes.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
+from probes.parts import LARGEST
+
+MEGABYTES = 1024
+ROW_GROUPS = 100_000
+PLACES = 60
+ROWS = 20_000_000  # of one constant: some 10 KB
+
+
+def scalars(run: Path) -> Path:
+    (path,) = (run / "scalars").iterdir()
+    return path
+
+
+def grid(run: Path) -> Path:
+    return sorted((run / "neurons").iterdir())[0]
+
+
+def many_row_groups(run: Path) -> None:
+    """A hundred thousand row groups of one row: 5 MB of footer for each column."""
+    path = scalars(run)
+    schema = pa.schema([field for field in pq.read_schema(path).remove_metadata() if field.name in ("step", "value")])
+    path.unlink()
+    table = pa.table({"step": np.zeros(1, np.int64), "value": np.zeros(1)}, schema=schema)
+    with pq.ParquetWriter(path, schema, store_schema=False, compression="none", write_statistics=False) as writer:
+        for _ in range(ROW_GROUPS):
+            writer.write_table(table)
+
+
+def constants(run: Path) -> None:
+    """A file of 10 KB that unpacks to 800 MB."""
+    path = scalars(run)
+    schema = pq.read_schema(path).remove_metadata()
+    path.unlink()
+    piece = ROWS // 20
+    columns = []
+    for field in schema:
+        value = pa.array(["x"] if pa.types.is_string(field.type) else [1], field.type)
+        columns.append(pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), piece), value))
+    batch = pa.table(dict(zip(schema.names, columns, strict=True)))
+    with pq.ParquetWriter(path, batch.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(pa.concat_tables([batch] * 20), row_group_size=ROWS)
+
+
+def long_text(run: Path) -> None:
+    """One text of a megabyte in ten thousand rows, once in the file."""
+    path = scalars(run)
+    table = pq.ParquetFile(path).read().slice(0, 1)
+    text = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), 10_000), pa.array(["x" * 2**20]))
+    table = pa.concat_tables([table] * 10_000).set_column(table.column_names.index("name"), "name", text)
+    path.unlink()
+    pq.write_table(table, path, store_schema=False)
+
+
+def sparse_manifest(run: Path) -> None:
+    """A manifest of 300 MB."""
+    damage.replace(run / "run.json", b"[")
+    os.truncate(run / "run.json", 300 * 2**20)
+
+
+def wide_layers(run: Path) -> None:
+    """A layer of two billion neurons that no file holds."""
+    content = json.loads((run / "run.json").read_bytes())
+    content["layers"][0]["neurons"] = 2**31
+    damage.replace(run / "run.json", json.dumps(content).encode())
+
+
+def endless(run: Path) -> None:
+    """A manifest that is a link to an endless device."""
+    (run / "run.json").unlink()
+    (run / "run.json").symlink_to("/dev/zero")
+
+
+BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "row groups": (many_row_groups, f"its footer has .* at most {FOOTER_BYTES / 2**20:.0f} MB"),
+    "constants": (constants, f"20,000,000 rows .* at most {DECODED_BYTES / 2**20:.0f} MB"),
+    "text": (long_text, "texts of 10,000 MB"),
+    "manifest": (sparse_manifest, f"300 MB, a file of its kind has at most {JSON_BYTES / 2**20:.0f} MB"),
+    "layers": (wide_layers, "2,147,483,714 neurons|2,147,483,651 neurons"),
+    "device": (endless, "is a link"),
+}
+ASK = """
+import json, resource, sys
+sys.path[:0] = sys.argv[2:]
+import answers
+from pathlib import Path
+from typing import Any
+found = answers.ask(Path(sys.argv[1]), thorough=True)
+print(json.dumps([found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_bomb_is_refused_in_bounded_memory(run: Path, kind: str) -> None:
+    plant, words = BOMBS[kind]
+    plant(run)
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", ASK, str(run), str(here), str(here.parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found, peak = json.loads(done.stdout)
+    assert peak < MEGABYTES
+    refused = found["open"] if found["open"].startswith("RunError") else found["scalars"]
+    assert refused.startswith("RunError")
+    with pytest.raises(RunError, match=words):
+        Run(run).scalars()
+    assert found["check"] != "[]"
+
+
+def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None:
+    """Just within the limit, every column of it read and made a frame."""
+    path = scalars(run)
+    table = pq.ParquetFile(path).read()
+    width = 8 * 4 + 4 * 2
+    rows = DECODED_BYTES // width
+    repeated = pa.concat_tables([table.replace_schema_metadata(None)] * (rows // table.num_rows)).combine_chunks()
+    path.unlink()
+    pq.write_table(repeated, path, store_schema=False, compression="zstd")
+    code = "import sys, resource, probes; print(len(probes.Run(sys.argv[1]).scalars()));"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
+    count, peak = done.stdout.split()
+    assert int(count) == repeated.num_rows
+    assert float(peak) < MEGABYTES
+
+
+# ---- paths that lead elsewhere
+
+
+@pytest.fixture
+def secret(tmp_path: Path, sound: Path) -> Path:
+    """A run outside of the folder of runs."""
+    bases.link_copy(sound, tmp_path / "elsewhere" / "secret")
+    return tmp_path / "elsewhere" / "secret"
+
+
+def test_a_run_that_is_a_link_out_of_its_folder_is_not_followed(run: Path, secret: Path) -> None:
+    (run.parent / "innocent").symlink_to(secret)
+    rows = catalog(run.parent).set_index("path")
+    assert rows.loc[str(run), "error"] is None
+    error = rows.loc[str(run.parent / "innocent"), "error"]
+    assert "is a link that leaves its folder of runs" in error
+    assert str(secret.parent) in error
+
+
+def test_a_link_to_a_run_beside_it_is_a_run(run: Path) -> None:
+    (run.parent / "latest").symlink_to(run.name)
+    assert list(catalog(run.parent)["error"]) == [None, None]
+
+
+@pytest.mark.parametrize("name", ["run.json", "notes.json", "neurons", "pyramid", "experiments/ablation/settings.json"])
+def test_a_link_inside_a_run_is_not_followed(run: Path, secret: Path, name: str) -> None:
+    path = run / name
+    path.rename(run / "moved")
+    path.symlink_to(secret / name)
+    readers: dict[str, Callable[[], object]] = {
+        "notes.json": lambda: notes.read(run),
+        "experiments/ablation/settings.json": lambda: store.load(run, "ablation"),
+    }
+    with pytest.raises(RunError, match="is a link"):
+        readers.get(name, lambda: Run(run))()
+
+
+def test_a_parquet_file_that_is_a_link_is_not_followed(run: Path, secret: Path) -> None:
+    path = grid(run)
+    path.unlink()
+    path.symlink_to(secret / "neurons" / path.name)
+    with pytest.raises(RunError, match="is a link"):
+        _ = Run(run).history(0)
+    assert any("is a link" in finding.what for finding in check(run))
+
+
+def test_a_pipe_is_not_waited_for(run: Path) -> None:
+    path = grid(run)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="is not a file"):
+        _ = Run(run).history(0)
+
+
+def test_notes_written_through_a_link_replace_the_link(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (run / "notes.json").unlink()
+    (run / "notes.json").symlink_to(tmp_path / "precious")
+    notes.write(run, ["tag"], "text")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert notes.read(run).tags == ("tag",)
+
+
+# ---- names of files decide what counts
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{0:012d}-{LARGEST + 1:012d}.parquet",  # beyond what a browser's numbers tell apart
+        "0000000000000-0000000000299.parquet",  # the same numbers, written otherwise
+        "٠٠٠٠٠٠٠٠٠٠٠٠-٠٠٠٠٠٠٠٠٠٢٩٩.parquet",
+        f"{299:012d}-{0:012d}.parquet",
+    ],
+)
+def test_a_file_with_a_name_that_is_not_ours_is_no_file_of_the_log(run: Path, name: str) -> None:
+    expected = Run(run).layer_summary()
+    (run / "neurons" / name).write_bytes(b"whatever")
+    assert Run(run).layer_summary().equals(expected)
+    assert any(finding.where == f"neurons/{name}" for finding in check(run))
+
+
+def test_files_that_overlap_are_named(run: Path) -> None:
+    first = grid(run)
+    os.link(first, first.with_name(f"{100:012d}-{280:012d}.parquet"))
+    with pytest.raises(RunError, match=r"000000000000-000000000255\.parquet and 000000000100-000000000280\.parquet overlap"):
+        Run(run)
+
+
+def test_a_file_under_another_s_name_is_told(run: Path) -> None:
+    second = sorted((run / "neurons").iterdir())[1]
+    second.rename(second.with_name(f"{300:012d}-{343:012d}.parquet"))
+    with pytest.raises(RunError, match="its name promises others"):
+        Run(run).history(0)
+
+
+# ---- checksums
+
+
+@pytest.mark.parametrize("folder", ["neurons", "pyramid/16", "layers", "scalars", "probe"])
+def test_every_flipped_bit_of_a_page_or_a_footer_is_told_or_harmless(run: Path, folder: str) -> None:
+    """A bit in each of many places, from the first page to the last byte."""
+    path = sorted((run / folder).iterdir())[0]
+    data = path.read_bytes()
+    questions = {"neurons": "history", "pyramid/16": "buckets", "layers": "layer_summary"}
+    ask: dict[str, Callable[[Run], Any]] = {
+        "history": lambda run: run.history(0),
+        "buckets": lambda run: run.history(0, max_points=10),
+    }
+    read = ask.get(questions.get(folder, folder), lambda run: getattr(run, questions.get(folder, folder))())
+    expected = read(Run(run))
+    told = []
+    for place in np.linspace(4, len(data) - 1, PLACES).astype(int):
+        changed = bytearray(data)
+        changed[place] ^= 0x10
+        damage.replace(path, bytes(changed))
+        answer = _answer(lambda: read(Run(run)))
+        if isinstance(answer, RunError):
+            told.append(str(answer))
+        else:
+            assert answer.equals(expected)
+    assert all(path.name in text for text in told)
+    assert len(told) > PLACES / 2
+    damage.replace(path, data)
+
+
+def _answer(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except RunError as error:
+        return error
+
+
+def test_a_file_that_another_program_wrote_anew_is_read(tmp_path: Path) -> None:
+    """It took the checksum along, which is no longer its own."""
+    with Recorder(tmp_path / "run", [{"name": "one", "neurons": 2}]) as recorder:
+        for step in range(3):
+            recorder.record(step, 0, mean=[0, 1], kl=[1, 2])
+            recorder.scalar(step, "loss", step)
+    expected = Run(tmp_path / "run").scalars()
+    path = scalars(tmp_path / "run")
+    pq.write_table(pq.read_table(path), path)
+    assert Run(tmp_path / "run").scalars().equals(expected)
+
+
+def test_a_file_without_checksums_is_read(run: Path) -> None:
+    expected = Run(run).scalars()
+    path = scalars(run)
+    table = pq.ParquetFile(path).read().replace_schema_metadata(None)
+    path.unlink()
+    pq.write_table(table, path, store_schema=False)
+    assert Run(run).scalars().equals(expected)
