@@ -60,6 +60,8 @@ def _ls(folder: str, console: Console) -> int:
         living = " ".join("-" if share is None else f"{share:.2f}" for share in row["living_share"])
         scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))  # held-out scores first
         scores = "  ".join(f"{key} {_number(score['value'])}" for key, score in scored[:4])
+        if row["notes_error"]:
+            print(row["notes_error"], file=sys.stderr)
         table.add_row(row["name"], row["status"], *(str(row[key]) for key in ("steps", "layers", "neurons")), living, scores)
     console.print(table)
     return 0

@@ -30,6 +30,8 @@ def one(entry: reading.Entry, tags: list[str]) -> None:
     _open_in([entry])
     left, right = st.columns([3, 2], gap="medium")
     with left:
+        if entry.row["notes_error"]:
+            st.warning(f"Its tags and notes cannot be read, and saving writes them anew: {url.plain(entry.row['notes_error'])}.")
         edit(entry, tags)
     with right:
         _settings(entry)

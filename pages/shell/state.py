@@ -48,6 +48,8 @@ def run_page(page: Any) -> None:
         url.sync()
         st.html(_STYLE)
         page.run()
+    except reading.RunError as error:  # a damaged file is met when a card asks for it
+        st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")
     finally:
         st.session_state[_ROUTED] = False
 
