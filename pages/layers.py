@@ -11,6 +11,7 @@ import streamlit as st
 from pages.shell import components, downloads, reading, state, url, views
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
+from probes.figures.thinning import said
 from probes.schema import STATISTICS
 
 HEAT_COLUMNS = 800  # of the image: about one a pixel
@@ -53,10 +54,12 @@ with st.container(border=True):
     if len(shown) > PANELS:
         shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
     left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
-    figure = layer_bands(summary, statistic, opened.names, step=step, axis=axis, scale=scale, shown=shown)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
+    figure = layer_bands(drawn, statistic, opened.names, step=step, axis=axis, scale=scale, shown=shown)
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{entry.label} over steps** · median and bands over each layer's neurons", width="stretch")
+            words = f"median and bands over each layer's neurons{said(together)}"
+            st.markdown(f"**{entry.label} over steps** · {words}", width="stretch")
             downloads.beside(figure, partial(quantiles, summary, statistic), f"{opened.entry.name} {statistic} over steps")
         st.caption(f"{entry.meaning} {entry.caveat}{left_out}")
     st.plotly_chart(figure, key="bands", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})

@@ -12,6 +12,7 @@ from pages.shell import alert_list, components, downloads, live, moves, reading,
 from probes import regimes
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
+from probes.figures.thinning import said
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
@@ -117,10 +118,15 @@ def distributions() -> None:
         st.container(border=True, height=ALERTS_HEIGHT if len(reading.alerts(opened.stamp, opened.run)) > 2 else "content"),
     ):
         alert_list.show(opened)
-    summary = reading.summary(opened.stamp, opened.run)
-    figure = regime_counts(summary, opened.names, step=step, axis=axis)
-    regimes_only = summary.filter(regex=r"^(step|layer|regime_\d)$")
-    figure_card("**Regimes over steps** · share of each layer's neurons", figure, "regime counts", lambda: regimes_only)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
+    figure = regime_counts(drawn, opened.names, step=step, axis=axis)
+    title = f"**Regimes over steps** · share of each layer's neurons{said(together, bands=False)}"
+    figure_card(
+        title,
+        figure,
+        "regime counts",
+        lambda: reading.summary(opened.stamp, opened.run).filter(regex=r"^(step|layer|regime_\d)$"),
+    )
     with st.container(border=True):
         moves.panel(opened, step, axis)
     interventions()

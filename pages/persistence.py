@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from probes.figures import layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
 from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
+from probes.figures.thinning import said
 
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
@@ -96,11 +98,11 @@ with st.container(border=True):
     st.caption(" ".join(notes))
     st.plotly_chart(figure, key="caterpillar", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
-summary = reading.summary(opened.stamp, opened.run)
+drawn, together = reading.drawn_summary(opened.stamp, opened.run)
 shown = list(range(len(opened.names)))
 if len(shown) > PANELS:
     shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
-bands = layer_bands(summary, "persistence", opened.names, step=step, axis=axis, shown=shown)
+bands = layer_bands(drawn, "persistence", opened.names, step=step, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in opened.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
@@ -121,7 +123,8 @@ if has_floor:
         table = lambda: opened.run.history(layer, statistics=["kl", "phi"])  # noqa: E731 - read when it is asked for
         card("KL above its floor", f"{url.plain(layer_name)}; 0 is what the prior costs anyway", figure, "floor_gap", table)
 with st.container() if has_floor else right:
-    card("Persistence over steps", "median and bands over each layer's neurons", bands, "memory_bands", summary)
+    words = f"median and bands over each layer's neurons{said(together)}"
+    card("Persistence over steps", words, bands, "memory_bands", partial(reading.summary, opened.stamp, opened.run))
 
 with st.container(border=True):
     if autoregressive and set(rows) >= memory.INTERVAL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
 from probes.figures.predictive_scores import drawn_scores, predictive_scores
+from probes.figures.thinning import said
 from probes.figures.uncertainty_fans import uncertainty_fans
 from probes.figures.variance_parts import variance_parts
 
@@ -109,10 +111,10 @@ if state.has_distributions(opened):
     if len(shown) > FANS:
         shown = np.unique(np.linspace(0, len(shown) - 1, FANS).round().astype(int)).tolist()
     left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
-    summary = reading.summary(opened.stamp, opened.run)
-    figure = uncertainty_fans(summary, opened.names, step=step, axis=axis, shown=shown)
-    words = f"root of E[σ²] and the entropy of a Gaussian that wide, over each layer's neurons{left_out}"
-    card("Posterior sd and entropy", words, figure, "fans", summary)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
+    figure = uncertainty_fans(drawn, opened.names, step=step, axis=axis, shown=shown)
+    words = f"root of E[σ²] and the entropy of a Gaussian that wide, over each layer's neurons{left_out}{said(together)}"
+    card("Posterior sd and entropy", words, figure, "fans", partial(reading.summary, opened.stamp, opened.run))
 else:
     state.say_no_distributions()
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})

@@ -18,6 +18,7 @@ import probes
 from pages.shell import options
 from probes import posteriors
 from probes.figures import frames
+from probes.figures.thinning import thinned
 from probes.manifest import RunError
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
@@ -79,6 +80,12 @@ def _open(stamp: Stamp) -> Any:
 def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """Quantiles and regime counts per layer and step."""
     return _run.layer_summary()
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def drawn_summary(stamp: Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
+    """The summary with as many rows as figures over steps can show, and how many recorded steps one stands for at most."""
+    return thinned(summary(stamp, _run))
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)

@@ -43,7 +43,7 @@ def regime_counts(
             shared = {
                 "x": style.along(axis, part["step"]), "y": (count / total).astype(np.float32), "name": regime.name,
                 "legendgroup": regime.name, "showlegend": layer == 0,
-                "customdata": count.astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
+                "customdata": count.round().astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
             }  # fmt: skip
             if len(part) > 1:
                 area = {"line": {"width": 0.5, "color": regime.color}, "fillcolor": style.translucent(regime.color, 0.85)}

@@ -1,0 +1,63 @@
+"""Layer summaries with as many rows as a panel can show, without losing what sticks out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+MOST = 1000
+"""Rows a layer: more than a panel has pixels."""
+AS_RECORDED = 256
+"""The first steps stay as they are: most of the change is there, and a log axis shows them wide."""
+
+
+def thinned(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]:
+    """A `Run.layer_summary()` of at most `most` rows a layer, and how many recorded steps a row stands for at most (1: all).
+
+    The first AS_RECORDED rows and the last stay as they are. Between them those of several steps become one: of the low quantiles
+    (p05, p25) the least, of the high ones (p75, p95) the largest, of medians, means and regime counts the mean. `step` is the
+    first of them. `most` must be above AS_RECORDED + 1.
+    """
+    parts, widest = [], 1
+    for _, part in summary.groupby("layer", sort=True):
+        if len(part) > most:
+            together = -(-(len(part) - AS_RECORDED - 1) // (most - AS_RECORDED - 1))
+            parts.append(_reduced(part, together))
+            widest = max(widest, together)
+        else:
+            parts.append(part)
+    if widest == 1:
+        return summary, 1
+    return pd.concat(parts, ignore_index=True).sort_values(["step", "layer"], kind="stable", ignore_index=True), widest
+
+
+def said(together: int, bands: bool = True) -> str:
+    """What the end of a caption says of it; empty where nothing was reduced."""
+    if together == 1:
+        return ""
+    return f"; late points are means of {together} recorded steps" + (", bands at their widest" if bands else "")
+
+
+def _reduced(part: pd.DataFrame, together: int) -> pd.DataFrame:
+    last = len(part) - 1
+    starts = np.r_[np.arange(AS_RECORDED), np.arange(AS_RECORDED, last, together), last]
+    columns: dict[str, NDArray[np.generic]] = {}
+    for name in part.columns:
+        values = part[name].to_numpy()
+        if name in ("step", "layer"):
+            columns[name] = values[starts]
+        elif name.endswith(("_p05", "_p25")):
+            columns[name] = np.fmin.reduceat(values, starts)
+        elif name.endswith(("_p75", "_p95")):
+            columns[name] = np.fmax.reduceat(values, starts)
+        else:
+            columns[name] = _means(values.astype(np.float64), starts).astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def _means(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of the finite values from each start to the next; NaN where there is none."""
+    finite = np.isfinite(values)
+    total, count = np.add.reduceat(np.where(finite, values, 0), starts), np.add.reduceat(finite.astype(np.int64), starts)
+    return np.divide(total, count, out=np.full(len(starts), np.nan), where=count > 0)
