@@ -7,9 +7,9 @@ computes the same seven statistics of every neuron (probes.moments) and hands th
 process of its own that has written a small log before, in three parts:
 
 - train: groups of one logged step and bare steps beside it. CPU of the call is the training thread's inside the logging call,
-  over the median bare step; CPU beside it is all else that the process and its children took, closing included.
-- write: the statistics of 128 real training steps are logged without training between them, for the bytes; what the
-  log weighs before its first step is not counted.
+  over the median bare step.
+- write: the statistics of 128 real training steps are logged without training between them. CPU beside the calls is all
+  else that the process and its children took, closing included; what the log weighs before its first step is not counted.
 - read: a fresh process reads all that the log has of the first layer, once, files cached by the system, imports done.
 """
 
@@ -39,8 +39,8 @@ from benchmarks.logger_kinds import KINDS, SOME, Logging, Statistics
 from probes.moments import moments
 
 WARMUP = 1  # group that is not counted
-PAIRS, TENS, HISTORY = 20, 4, 128  # pairs of bare and logged steps; groups of ten steps; steps for reading
-TIMEOUT_S = 180
+PAIRS, TENS, HISTORY = 16, 3, 128  # pairs of bare and logged steps; groups of ten steps; steps for reading
+TIMEOUT_S = 300
 WIDTH = LAYERS * NEURONS * len(STATISTICS)
 HALF = BATCH // 2
 
@@ -56,9 +56,10 @@ number is taken.
 COST = """
 **Cost.** 4 layers x 1,024 neurons, batch 256. A bare step takes {bare:.0f} ms of CPU; the seven statistics, which every row
 computes and which the columns of CPU leave out, take {computing} % of that (less where steps are derived in blocks, see Run
-log). CPU is in % of a bare step: inside the call in the training thread (median), and all that runs beside it (mean, closing
-included). Wall: a logged step with its statistics over the bare one beside it, median of pairs. What runs in the background
-slows that bare step down too, so that its CPU says more than the wall.
+log). CPU is in % of a bare step: inside the call in the training thread (median), and all that runs beside it (mean over the
+steps of the next table, logged in a row, closing included; a tenth of it for every 10th step). Wall: a logged step with its
+statistics over the bare one beside it, median of pairs. What runs in the background slows that bare step down too, so that its
+CPU says more than the wall.
 """
 KEEPING = """
 **Keeping and reading.** The statistics of {steps} real training steps, {width:,} numbers a step; fewer steps where the
@@ -99,12 +100,13 @@ def tree_cpu() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime + sum(one.user + one.system for one in alive)
 
 
-def once(kind: type[Logging], folder: Path) -> None:
-    """A small log in a folder beside: imports, services and caches that a process sets up once are in no number."""
-    small = kind(folder.with_name("small"))
+def once(kind: type[Logging], folder: Path) -> Logging:
+    """A small log: imports, services and caches that a process sets up once are in no number."""
+    small = kind(folder)
     width = NEURONS if kind.neurons is None else SOME  # 28,672 scalars take some loggers seconds
     small.log(0, [dict.fromkeys(STATISTICS, np.ones(width, np.float32))] * LAYERS)
     small.close()
+    return small
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
@@ -116,10 +118,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
 
 def train(kind: type[Logging], folder: Path, every: int, groups: int) -> dict[str, float]:
     """Groups of one logged step and its bare neighbours: one of them when every step is logged, else the other every - 1."""
-    once(kind, folder)
+    once(kind, folder.with_name("trained-before"))
     training, log = Training(), kind(folder)
     bare, computing, logging, ratios = [], [], [], []
-    beside = -tree_cpu()  # CPU of everything but the logging calls is taken off below
     step = 0
     for group in range(-WARMUP, groups):
         found = [timed(training.step) for _ in range(max(1, every - 1))]
@@ -127,23 +128,19 @@ def train(kind: type[Logging], folder: Path, every: int, groups: int) -> dict[st
         computed = timed(training.statistics)
         logged = timed(lambda step=step, values=computed[2]: log.log(step, values))
         step += every
-        beside -= sum(one[0] for one in (*found, stepped, computed, logged))
         if group >= 0:
             wall = statistics.median(one[1] for one in found)
             bare.append(statistics.median(one[0] for one in found))
             computing.append(computed[0])
             logging.append(logged[0])
             ratios.append((stepped[1] + computed[1] + logged[1] + (every - 1) * wall) / (every * wall))
-    _, closing, _ = timed(log.close)
-    beside += tree_cpu()
+    log.close()
     middle = statistics.median(bare)
     return {
         "bare_ms": 1e3 * middle,
         "computing": statistics.median(computing) / middle / every,
         "logging": statistics.median(logging) / middle / every,
-        "beside": beside / (groups + WARMUP) / middle / every,
         "wall": statistics.median(ratios),
-        "closing_s": closing,
     }
 
 
@@ -164,21 +161,26 @@ def size(folder: Path) -> int:
 
 
 def write(kind: type[Logging], folder: Path, history: Path) -> dict[str, float]:
-    """Log the history; bytes a step."""
-    kept = np.load(history, mmap_mode="r")[: kind.steps]
+    """Log the history: bytes, and CPU ms beside the calls, a step."""
+    once(kind, folder.with_name("written-before"))
+    kept = np.load(history)[: kind.steps]
     log = kind(folder)
-    opened = size(folder.parent)
+    opened, beside = size(folder.parent), -tree_cpu()
     for step, layers in enumerate(kept):
-        log.log(step, [dict(zip(STATISTICS, np.array(layer), strict=True)) for layer in layers])
+        values = [dict(zip(STATISTICS, layer, strict=True)) for layer in layers]
+        beside -= timed(lambda step=step, values=values: log.log(step, values))[0]
     log.close()
-    found = {"bytes": (size(folder.parent) - opened) / len(kept), "steps": len(kept)}
+    beside += tree_cpu()
+    found = {"bytes": (size(folder.parent) - opened) / len(kept), "beside_ms": 1e3 * beside / len(kept), "steps": len(kept)}
     log.settle()
     return found
 
 
 def read(kind: type[Logging], folder: Path) -> dict[str, float]:
     """Read the first layer's history: milliseconds of CPU, and how many numbers there are."""
-    once(kind, folder)
+    other = folder.with_name("read-before")
+    once(kind, other).settle()
+    kind.read(other)
     began = time.process_time()
     numbers = sum(values.size for values in kind.read(folder))
     return {"read_ms": 1e3 * (time.process_time() - began), "numbers": numbers}
@@ -218,7 +220,7 @@ def measure(name: str, root: Path, quick: bool) -> dict[str, dict[str, Any]]:
     """All parts of one kind."""
     kind = KINDS[name]
     found: dict[str, dict[str, Any]] = {}
-    if name != "ProbesSummary":  # the same log
+    if not kind.same_log:
         groups = min(kind.groups or PAIRS, 2 if quick else PAIRS)
         found["every"] = isolated("train", kind=name, folder=root / name / "1" / "run", every=1, groups=groups)
         if kind.neurons is None:
@@ -238,17 +240,17 @@ def percent(value: float) -> str:
 
 
 def cost_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[str]:
-    every, tenth = found["every"], found.get("tenth", {})
+    every, tenth, written = found["every"], found.get("tenth", {}), found.get("write", {})
     cells = [kind.logger, kind.what]
     if "failed" in every:
         return [*cells, f"did not run ({every['failed']})", *[""] * 5]
-    own, beside = every["logging"], every["beside"]
-    cells += [f"{every['bare_ms'] * own:.1f}", percent(own), percent(beside), f"{every['wall']:.2f}"]
+    beside = percent(written["beside_ms"] / every["bare_ms"]) if "beside_ms" in written else "-"
+    cells += [f"{every['bare_ms'] * every['logging']:.1f}", percent(every["logging"]), beside, f"{every['wall']:.2f}"]
     if not tenth:
         return [*cells, "-", "-"]
     if "failed" in tenth:
         return [*cells, f"did not run ({tenth['failed']})", ""]
-    return [*cells, percent(tenth["logging"] + tenth["beside"]), f"{tenth['wall']:.2f}"]
+    return [*cells, f"{100 * tenth['logging']:.2f}", f"{tenth['wall']:.2f}"]
 
 
 def keeping_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[str]:
@@ -258,7 +260,10 @@ def keeping_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[s
         return [*cells, f"did not run ({written.get('failed') or back['failed']})", *[""] * 3, kind.cannot]
     steps = written["steps"]
     numbers = LAYERS * back["numbers"] / steps
-    cells += [f"{written['bytes'] / 1e3:.1f}", f"{numbers:,.0f}", f"{written['bytes'] / numbers:.1f}"]
+    if kind.same_log:
+        cells += ["(the same)", f"{numbers:,.0f}", "-"]
+    else:
+        cells += [f"{written['bytes'] / 1e3:.1f}", f"{numbers:,.0f}", f"{written['bytes'] / numbers:.1f}"]
     return [*cells, f"{back['read_ms']:.0f} / {steps}", kind.cannot]
 
 
@@ -278,7 +283,7 @@ def body(results: dict[str, dict[str, dict[str, Any]]]) -> str:
                 "call, %",
                 "beside it, %",
                 "wall ratio",
-                "every 10th step: CPU, %",
+                "every 10th step: call, %",
                 "wall ratio",
             ],
             [cost_row(KINDS[name], found) for name, found in results.items() if "every" in found],
@@ -309,7 +314,9 @@ def main() -> None:
         parser.error(f"no way of logging {unknown[0]!r}; there are {', '.join(KINDS)}")
     root = Path(tempfile.mkdtemp(prefix="benchmark-loggers-", dir=options.folder))
     try:
-        isolated("history", folder=root, steps=HISTORY // 8 if options.quick else HISTORY)
+        made = isolated("history", folder=root, steps=HISTORY // 8 if options.quick else HISTORY)
+        if "failed" in made:
+            sys.exit(f"benchmarks.loggers: the training that all loggers are given did not run ({made['failed']})")
         results = {}
         for name in names:
             began = time.perf_counter()
