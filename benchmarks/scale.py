@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import statistics
 import sys
@@ -33,13 +34,15 @@ LENGTHS, WIDTH = (1_000, 10_000, 100_000), 1_024  # steps, all with this many ne
 WIDTHS, LENGTH = (100, 1_000, 10_000, 100_000), 1_000  # neurons, all with this many steps
 RUNS = (1, 10, 100, 1_000)
 QUICK = 10  # times shorter, and the last of each line left out
-DRIFT = 1e-4  # a step, so that blocks of the same noise are not the same numbers
+WOBBLE = 1e-3  # of the mean over steps, so that blocks of the same noise are not the same numbers
 WARM_CALLS = 7
 
 INTRODUCTION = """
-`make bench-scale`; {versions}. One layer, the seven basic statistics, recorded as fast as the recorder takes them; CPU
-milliseconds. Writing: the thread that records + the writer beside it, a step. Bytes: the whole folder, summaries and pyramid
-too. Reading: first on a run just opened; then the median of later calls.
+`make bench-scale`; {versions}.
+
+One layer, the seven basic statistics, recorded as fast as the recorder takes them; CPU milliseconds. Writing: the thread that
+records + the writer beside it, a step. Bytes: the whole folder, summaries and pyramid too. Reading: first on a run just opened;
+then the median of later calls.
 """
 
 
@@ -54,7 +57,7 @@ def write(path: Path, steps: int, neurons: int) -> dict[str, float]:
     with Recorder(path, [{"name": "layer", "neurons": neurons}]) as recorder:
         for step in range(steps):
             began = time.thread_time()
-            values = {name: block_values[step % block] + DRIFT * step for name, block_values in noise.items()}
+            values = {name: block_values[step % block] + WOBBLE * math.sin(step) for name, block_values in noise.items()}
             prepared = time.thread_time()
             recorder.record(step, 0, **values)
             preparing += prepared - began
