@@ -1,6 +1,6 @@
 """A module's output -> (mu, sigma, prior): how distributions are found in a foreign network, and how they are then read.
 
-`ADAPTERS` are tried in order on what a module put out; each is a small function (module, output) -> [(name, Slot, prior, why)].
+`ADAPTERS` are tried on what a module put out; each is a small function (module, output) -> [(name, Slot, prior, why)].
 What two of them find in the same tensors is one posterior: the one higher up is kept. A `Reading` is one posterior found.
 
 Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with two or more
@@ -292,11 +292,14 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     return [("", Slot(pair[0], pair[1], form), None, why + ("is positive throughout" if positive else "takes negative values"))]
 
 
-ADAPTERS: tuple[Callable[[nn.Module, Any], list[Found]], ...] = (distributions, named_pairs, unnamed_pair)
-"""In order of trust. Between the last two stand the pairs of sibling layers, which are known before anything runs."""
-
 RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
-_RANKS = (RANK_DISTRIBUTION, RANK_NAMED, RANK_GUESS)
+"""In order of trust. Pairs of sibling layers are known before anything runs."""
+
+ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
+    (RANK_DISTRIBUTION, distributions),
+    (RANK_NAMED, named_pairs),
+    (RANK_GUESS, unnamed_pair),
+)
 
 
 def find_in_output(path: str, module: nn.Module, output: Any) -> list[Reading]:
@@ -305,7 +308,7 @@ def find_in_output(path: str, module: nn.Module, output: Any) -> list[Reading]:
         return []
     return [
         Reading((join(path, suffix) if suffix else path) or type(module).__name__, path, "output", slot, why, rank, prior)
-        for rank, adapter in zip(_RANKS, ADAPTERS, strict=True)
+        for rank, adapter in ADAPTERS
         for suffix, slot, prior, why in adapter(module, output)
     ]
 
@@ -351,9 +354,10 @@ def _own_prior(module: nn.Module) -> tuple[float, float] | None:
     numbers = {
         name: float(value) for name, value in vars(module).items() if isinstance(value, Real) and PRIOR_WORD in words(name)
     }
-    for mean, scale, form, _ in find_pairs(numbers):
-        m, s = numbers[mean], numbers[scale]
-        return m, {"log_sigma": math.exp(s), "log_var": math.exp(s / 2)}.get(form, s)
+    for mean, scale, form, assumed in find_pairs(numbers):
+        plain = "var" if assumed and form == "log_var" else form  # outside a network's outputs a variance is one
+        sigma, _ = Slot(form=plain).sigmas(torch.tensor(numbers[scale], dtype=torch.float64))
+        return numbers[mean], sigma.item()
     return None
 
 

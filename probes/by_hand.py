@@ -6,7 +6,7 @@
     "distribution", "distribution=q"       a torch distribution, or the field that holds it
     a function (module, output)            returns (mu, sigma), (mu, sigma, prior_mu, prior_sigma) or a distribution
 
-A scale is written sigma, log_sigma, var, log_var or rho. A key is a module's path with wildcards (`encoder.*.head`), or two paths
+A scale is written as one of `naming.FORMS`. A key is a module's path with wildcards (`encoder.*.head`), or two paths
 of layers or parameters joined by " & ": {"encoder.a & encoder.b": "mu, sigma"}.
 """
 

@@ -123,9 +123,9 @@ class ConvolutionalEncoder(nn.Module):
 class BayesianLinear(nn.Module):
     """A layer as torchbnn has it: a Gaussian on each weight, its prior in plain numbers."""
 
-    def __init__(self, prior_mu=0.0, prior_sigma=0.1):
+    def __init__(self, **prior):
         super().__init__()
-        self.prior_mu, self.prior_sigma = prior_mu, prior_sigma
+        vars(self).update(prior or {"prior_mu": 0.0, "prior_sigma": 0.1})
         self.weight_mu = nn.Parameter(0.1 * torch.randn(NEURONS, INPUTS))
         self.weight_log_sigma = nn.Parameter(torch.randn(NEURONS, INPUTS) - 3)
         self.bias_mu = nn.Parameter(torch.zeros(NEURONS))

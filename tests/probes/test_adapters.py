@@ -1,5 +1,7 @@
 """What is found in a foreign network, how it is read, and what is left alone; the numbers by torch.distributions."""
 
+import math
+
 import networks
 import numpy as np
 import pytest
@@ -209,7 +211,7 @@ def test_positions_of_a_sequence_are_rows(tmp_path):
 
 
 def test_posteriors_of_weights_are_labelled_and_in_units_of_their_prior(tmp_path):
-    model = nn.Sequential(networks.BayesianLinear(0.05, 0.1))
+    model = nn.Sequential(networks.BayesianLinear(prior_mu=0.05, prior_sigma=0.1))
     run, found = record(model, tmp_path / "run")
     assert [(part["name"], part["of"]) for part in found] == [("0.weight_mu (weights)", "weights")]
     assert "whitened" in found[0]["prior"]
@@ -221,6 +223,20 @@ def test_posteriors_of_weights_are_labelled_and_in_units_of_their_prior(tmp_path
     np.testing.assert_allclose(frame["kl"], kl, rtol=1e-5)
     np.testing.assert_allclose(frame["mean"], ((layer.weight_mu.detach() - 0.05) / 0.1).mean(1), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(frame["spread"], 0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("prior", "sd"),
+    [
+        ({"prior_mean": 0.05, "prior_variance": 0.25}, 0.5),
+        ({"prior_mu": 0.05, "prior_log_var": -2.0}, math.exp(-1)),
+        ({"prior_mu": 0.05, "prior_rho": -1.0}, math.log1p(math.exp(-1))),
+    ],
+)
+def test_a_prior_in_plain_numbers_is_read_by_its_name(tmp_path, prior, sd):
+    model = nn.Sequential(networks.BayesianLinear(**prior))
+    run, _ = record(model, tmp_path / "run")
+    np.testing.assert_allclose(run.at(0)["mean"], ((model[0].weight_mu.detach() - 0.05) / sd).mean(1), rtol=1e-4, atol=1e-6)
 
 
 def test_priors_by_name(tmp_path):
