@@ -14,7 +14,7 @@ from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
 from probes.schema import STATISTICS
 
-HEAT_COLUMNS = 800  # of the image: about one a pixel
+HEAT_COLUMNS = 1000  # of the image: about one a pixel
 DEPTH = ("kl", "information", "contraction")
 PANELS = 12  # of the bands; deeper networks show evenly spaced layers
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list

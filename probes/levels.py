@@ -18,6 +18,8 @@ from probes.schema import PYRAMID
 
 EVERYTHING = (0, np.iinfo(np.int64).max - 1)
 """The range of all steps."""
+FINER_CELLS = 4_000_000
+"""Cells that are read to fill an image better: 30 ms."""
 
 
 class Levels:
@@ -62,11 +64,19 @@ class Levels:
                 return width
         return 1
 
-    def width_of_at_most(self, layer: int, recorded: np.ndarray, first: int, last: int, columns: int) -> int:
-        """Steps a bucket of the finest level that gives at most `columns` columns between two steps, else of the coarsest."""
+    def width_for(self, layer: int, recorded: np.ndarray, first: int, last: int, columns: int, neurons: int) -> int:
+        """Steps a bucket of the level that an image of `columns` columns between two steps is made from.
+
+        The finest that fits, the coarsest if none does; the next finer one where the fitting one would leave more than
+        half of the columns unused, and the finer cells of so many neurons are quickly read.
+        """
+        finer = None
         for width in (1, *PYRAMID):
-            if self._count(width, layer, recorded, first, last) <= columns:
-                return width
+            count = self._count(width, layer, recorded, first, last)
+            if count <= columns:
+                wasteful = 2 * count <= columns
+                return finer[0] if finer and wasteful and finer[1] * neurons <= FINER_CELLS else width
+            finer = (width, count)
         return PYRAMID[-1]
 
     def read(self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:

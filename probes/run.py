@@ -193,8 +193,9 @@ class Run:
     ) -> tuple[np.ndarray, np.ndarray]:
         """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the last exclusive.
 
-        Exact while the recorded steps fit, else the finest pyramid level that gives at most `max_columns`, the
-        coarsest merged further if none does. `regime` is that of a column's last step. NaN where a statistic is absent.
+        Exact while the recorded steps fit. Else from the finest level of the pyramid that gives at most `max_columns`, or
+        from the next finer one, merged, where that fills the image better and is quickly read. `regime` is that of a
+        column's last step. NaN where a statistic is absent.
         steps: (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
         """
         index = self.layer_index(layer)
@@ -205,7 +206,7 @@ class Run:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
         first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
-        width = self._levels.width_of_at_most(index, recorded, first, last, max_columns)
+        width = self._levels.width_for(index, recorded, first, last, max_columns, self.layers[index]["neurons"])
         column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
         slab = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
         values, starts = slab.columns[column], slab.steps

@@ -93,9 +93,14 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
     np.testing.assert_array_equal(values, raw)
     np.testing.assert_array_equal(edges, np.append(steps, end))
 
-    for columns, width in ((1099, 16), (5, 256)):
+    # 71 buckets of 16 steps fill an image of 100 columns well, and one of 1,099 so badly that raw steps are merged instead.
+    for columns, starts in (
+        (1099, np.arange(0, 1100, 2)),
+        (100, bucket_starts(16)),
+        (40, bucket_starts(16)[::2]),
+        (5, bucket_starts(256)),
+    ):
         values, edges = run.matrix(0, statistic, max_columns=columns, reduce=reduce)
-        starts = bucket_starts(width)
         np.testing.assert_array_equal(edges, np.append(steps[starts], end))
         np.testing.assert_allclose(values, reduce_at(raw, starts, how), rtol=1e-6)
 
@@ -103,6 +108,13 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
     starts = bucket_starts(256)[::3]
     np.testing.assert_array_equal(edges, np.append(steps[starts], end))
     np.testing.assert_allclose(values, reduce_at(raw, starts, how), rtol=1e-6)
+
+
+def test_an_image_is_not_filled_better_at_any_price(long_run, monkeypatch):
+    run, truth = long_run
+    monkeypatch.setattr("probes.levels.FINER_CELLS", 1100 * 70 - 1)
+    _, edges = run.matrix(0, "mean", max_columns=1099)
+    np.testing.assert_array_equal(edges[:-1], np.array(truth.steps(0))[bucket_starts(16)])
 
 
 def test_matrix_of_some_steps_has_their_columns_at_the_finest_level_that_fits(long_run):
