@@ -101,9 +101,9 @@ def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int, exact: int | None) -> frames.Frames:
+def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int) -> frames.Frames:
     """Frames of one layer's neurons."""
-    return frames.replay_frames(_run, layer, neurons, count, exact)
+    return frames.replay_frames(_run, layer, neurons, count)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)

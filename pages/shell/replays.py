@@ -126,7 +126,11 @@ def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
     run, stamp = side.opened.run, side.opened.stamp
     if probe_input is None:
-        return reading.replay_frames(stamp, run, layer, tuple(neurons), views.FRAMES, side.exact)
+        found = reading.replay_frames(stamp, run, layer, tuple(neurons), views.FRAMES)
+        if side.exact is None or side.exact in found.steps[found.width == 1]:
+            return found
+        rows = reading.at(stamp, run, side.exact)
+        return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
     steps, mu, sigma = reading.probe_input(stamp, run, probe_input)[layer]
     return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from probes.schema import STATISTICS
@@ -64,15 +65,15 @@ class Frames:
 _SHOWN = ("mean", "variance", "spread")
 
 
-def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int, exact: int | None = None) -> Frames:
+def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
-    The first step, the last and `exact` are among the frames as they were recorded, where others may be means of
-    several steps. Runs of up to RAW_STEPS recorded steps are exact throughout.
+    The first step and the last are among the frames as they were recorded, where others may be means of several steps.
+    Runs of up to RAW_STEPS recorded steps are exact throughout.
     """
     recorded = np.asarray(run.steps)
     wanted = spaced_steps(recorded, frames)
-    single = sorted({0, len(recorded) - 1} | ({int(np.searchsorted(recorded, exact))} if exact is not None else set()))
+    single = sorted({0, len(recorded) - 1})
     if len(recorded) <= RAW_STEPS:
         return _read(run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded)
     parts = [_read(run, layer, neurons, recorded[[i]], None, recorded[i : i + 1]) for i in single]
@@ -86,6 +87,18 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int, exa
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *_SHOWN, "width")}
     _, first = np.unique(joined["steps"], return_index=True)
     return Frames(**{name: values[first] for name, values in joined.items()})
+
+
+def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[int]) -> Frames:
+    """The frames, and among them `step` as it was recorded: `rows` are the layer's at that step, with `neuron` and statistics."""
+    shown = rows.set_index("neuron").reindex(neurons)
+    place = int(np.searchsorted(found.steps, step))
+    stay = found.steps != step
+    out = {}
+    for name in _SHOWN:
+        values = shown[name].to_numpy(np.float32, na_value=np.nan) if name in shown else np.full(len(neurons), np.nan, np.float32)
+        out[name] = np.insert(getattr(found, name)[stay], place, values, axis=0)
+    return Frames(steps=np.insert(found.steps[stay], place, step), width=np.insert(found.width[stay], place, 1), **out)
 
 
 def _read(

@@ -33,7 +33,7 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "regime matrix": lambda run: run.matrix(0, "regime", 40),
     "at": lambda run: run.at(int(run.steps[-1])) if len(run.steps) else None,
     "derived": lambda run: neuron_query.derived(run.regimes().merge(run.at(int(run.steps[-1])))) if len(run.steps) else None,
-    "frames": lambda run: frames.replay_frames(run, len(run.layers) - 1, (0,), POINTS, None).steps,
+    "frames": lambda run: frames.replay_frames(run, len(run.layers) - 1, (0,), POINTS).steps,
     "regimes": lambda run: run.regimes(),
     "summary": lambda run: run.layer_summary(),
     "curves": lambda run: network_curves(run.layer_summary(), [layer["neurons"] for layer in run.layers]),

@@ -131,7 +131,11 @@ def test_neurons_are_chosen_at_quantiles_of_spread_with_the_pinned() -> None:
 
 def test_frames_of_a_long_run_are_means_but_for_the_exact_ones(tmp_path: Path) -> None:
     run = Run(write_run(tmp_path / "long", layers=1, neurons=4, steps=3000))
-    found = frames.replay_frames(run, 0, [3, 1], 60, exact=2345)
+    plain = frames.replay_frames(run, 0, [3, 1], 60)
+    found = frames.with_step(plain, 2345, run.at(2345, 0), [3, 1])
+    assert np.setdiff1d(found.steps, plain.steps).tolist() == [2345]
+    again = int(plain.steps[10])  # a mean of several steps, then that step
+    assert len(frames.with_step(plain, again, run.at(again, 0), [3, 1]).steps) == len(plain.steps)
     rows = run.history(0, [1, 3], ["variance"]).set_index(["step", "neuron"])["variance"].unstack()
     assert {1, 2345, 3000} <= set(found.steps.tolist())
     for step, width, variance in zip(found.steps, found.width, found.variance, strict=True):
