@@ -13,6 +13,7 @@ from probes import regimes
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
 from probes.figures.thinning import said
+from probes.network_curves import network_curves
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
@@ -45,8 +46,10 @@ def cards(run: Any) -> None:
     at = step if url.get("step") or not len(run.steps) else int(run.steps[-1])
     items = summary_cards.score_cards(run.scalars(), at)
     if state.has_distributions(opened):
-        summary = run.layer_summary() if live.is_live(opened) else reading.summary(opened.stamp, opened.run)
-        items += summary_cards.layer_cards(summary, [layer["neurons"] for layer in opened.layers], at)
+        widths = [layer["neurons"] for layer in opened.layers]
+        followed = live.is_live(opened)
+        curves = network_curves(run.layer_summary(), widths) if followed else reading.curves(opened.stamp, opened.run)
+        items += summary_cards.layer_cards(curves, at)
     components.cards(items, key="overview_cards")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,12 @@ def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
     return diagnostics.transitions(pd.concat(parts, ignore_index=True)), apart
 
 
-def kinds_of_move(moves: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+@st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
+def _kinds(stamp: reading.Stamp, _moves: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    return kinds_of_move(_moves, names)
+
+
+def kinds_of_move(moves: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """One row a layer, regime left and regime entered: how many moves by how many neurons, first, middle and last step."""
     grouped = moves.groupby(["layer", "before", "after"])
     table = grouped.agg(
@@ -115,7 +121,7 @@ def panel(opened: Opened, step: int, axis: str) -> None:
             downloads.beside(figure, found, "transitions")
         st.caption(" ".join(notes))
     st.plotly_chart(figure, key="moves", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
-    table = kinds_of_move(found, opened.names)
+    table = _kinds(opened.stamp, found, tuple(opened.names))
     ticked = show(table, opened.entry.name)
     if ticked is None:
         st.caption("Tick a row to see which neurons, and to go to its step.")

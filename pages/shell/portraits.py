@@ -120,9 +120,14 @@ def reduced(shown: Sequence[Course], runs: Sequence[Pinned]) -> int:
 def now(neuron: Pinned, step: int) -> tuple[int, pd.Series | None]:
     """The recorded step at or before the cursor, and the neuron's row there; None if its layer was not recorded then."""
     at = reading.recorded_step(neuron.opened.run.steps, step)
-    table = reading.at(neuron.opened.stamp, neuron.opened.run, at)
-    rows = np.flatnonzero((table["layer"].to_numpy() == neuron.pin.layer) & (table["neuron"].to_numpy() == neuron.pin.neuron))
-    return at, table.iloc[rows[0]] if rows.size else None
+    return at, _row(neuron.opened.stamp, neuron.opened.run, neuron.pin.layer, neuron.pin.neuron, at)
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _row(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """One row alone: the step's other neurons would take as long as all figures of the page."""
+    rows = _run.history(layer, neuron, steps=(step, step))
+    return None if rows.empty else rows.iloc[0]
 
 
 def contracted(neuron: Pinned) -> str:

@@ -20,6 +20,7 @@ from probes import posteriors
 from probes.figures import frames
 from probes.figures.thinning import thinned
 from probes.manifest import RunError
+from probes.network_curves import network_curves
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 
@@ -86,6 +87,12 @@ def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
 def drawn_summary(stamp: Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
     """The summary with as many rows as figures over steps can show, and how many recorded steps one stands for at most."""
     return thinned(summary(stamp, _run))
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def curves(stamp: Stamp, _run: Any) -> pd.DataFrame:
+    """Living share, rate, information and contraction of the whole network over steps."""
+    return network_curves(summary(stamp, _run), [layer["neurons"] for layer in _run.layers])
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)

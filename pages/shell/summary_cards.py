@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from pages.shell import views
-from probes.network_curves import network_curves
 from probes.schema import STATISTICS
 
 SCORES = (("NLL", ("nll_joint", "nll"), "nats", "validation"), ("CRPS", ("crps",), "", "validation, scaled"))
@@ -30,9 +29,8 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     return cards
 
 
-def layer_cards(summary: pd.DataFrame, widths: list[int], step: int) -> list[dict[str, Any]]:
-    """Living share, rate, information and contraction of the whole network. `summary` is `Run.layer_summary()`."""
-    curves = network_curves(summary, widths)
+def layer_cards(curves: pd.DataFrame, step: int) -> list[dict[str, Any]]:
+    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves` gives them."""
     place = max(int(np.searchsorted(curves.index, step, side="right")) - 1, 0)
 
     def card(label: str, name: str, unit: str, note: str, factor: float = 1, **more: Any) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def layer_cards(summary: pd.DataFrame, widths: list[int], step: int) -> list[dic
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),
     ):
-        if f"{source}_mean" in summary:
+        if curves[name].notna().any():
             cards.append(card(label, name, STATISTICS[source].unit, note, help=STATISTICS[source].caveat))
     return [*cards, card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning)]
 
