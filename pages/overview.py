@@ -55,13 +55,19 @@ def cards(run: Any) -> None:
 
 def moved() -> None:
     """The map's cursor rests."""
-    at = int(st.session_state["regime_map"]["cursor"])
+    rest(int(st.session_state["regime_map"]["cursor"]))
+
+
+def rest(at: int) -> None:
+    """Remember the cursor's step; the last one is the default and stays out of the URL."""
     url.put("step", None if at == int(opened.run.steps[-1]) else at)
 
 
 def picked() -> None:
     """A tile was clicked: that neuron is explained, here and on the other pages."""
     pick = st.session_state["regime_map"]["pick"]
+    if pick.get("step") is not None:
+        rest(int(pick["step"]))
     url.put("neurons", f"{int(pick['layer'])}.{int(pick['neuron'])}")
 
 

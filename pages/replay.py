@@ -96,8 +96,12 @@ last = max(int(one.run.steps[-1]) for one, _ in both)
 
 
 def moved() -> None:
-    """The cursor rests: remember its step; the last step is the default and stays out of the URL."""
-    step = int(st.session_state["replay"]["cursor"])
+    """The cursor rests."""
+    rest(int(st.session_state["replay"]["cursor"]))
+
+
+def rest(step: int) -> None:
+    """Remember the cursor's step; the last one is the default and stays out of the URL."""
     url.put("step", None if step == last else step)
     st.session_state[REPORTED] = url.get("step")
 
@@ -120,8 +124,10 @@ def opening_step() -> int | None:
 
 
 def clicked() -> None:
-    """A ridge was clicked: pin or unpin it."""
+    """A ridge was clicked: pin or unpin it. The step where the cursor rests comes with it."""
     pick = st.session_state["replay"]["pick"]
+    if pick.get("step") is not None:
+        rest(int(pick["step"]))
     url.toggle_pin(int(pick["layer"]), int(pick["neuron"]), str(pick["run"]))
 
 

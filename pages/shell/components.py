@@ -60,7 +60,10 @@ def cards(items: list[dict[str, Any]], key: str) -> None:
 
 
 def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Callable[[], None]) -> Any:
-    """Ridges over steps; triggers `cursor` (a step, once it rests) and `pick` ({layer, neuron})."""
+    """Ridges over steps; triggers `cursor` (a step, once it rests) and `pick` ({run, layer, neuron, step}).
+
+    A pick carries the step, null while playing: a cursor's message right beside it could replace it.
+    """
     return _replay(data=payload, key=key, on_cursor_change=on_cursor, on_pick_change=on_pick)
 
 

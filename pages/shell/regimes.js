@@ -199,7 +199,9 @@ class Regimes {
   }
 
   pick() {
-    if (this.over) this.trigger("pick", { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron })
+    if (!this.over) return
+    const { layer, neuron } = this.over
+    this.trigger("pick", { layer: this.header.layers[layer].index, neuron, step: this.transport.claim() })
   }
 
   unhover() {

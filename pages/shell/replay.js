@@ -416,7 +416,7 @@ class Replay {
     if (!this.over) return
     const layer = this.header.layers[this.over.column]
     this.tip.hidden = true
-    this.trigger("pick", { run: layer.run, layer: layer.index, neuron: layer.neurons[this.over.row] })
+    this.trigger("pick", { run: layer.run, layer: layer.index, neuron: layer.neurons[this.over.row], step: this.transport.claim() })
   }
 
   // The picture at the cursor as PNG, on the page's background: made here, nothing is asked of the server.
