@@ -7,6 +7,7 @@ on those modules alone. Statistics are taken in the forward pass, on the device;
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,8 @@ from probes.outlet import Mirror, Outlet
 from probes.recorder import Recorder, RecorderError
 
 logger = logging.getLogger("probes.watch")
+
+RANK = "RANK"  # where torchrun and its like put a process's number
 
 
 def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) -> Recording:
@@ -51,7 +54,7 @@ class Recording:
     (`lost`). resume: the last step to keep of a run that is there already. precision, name: as for `probes.Recorder`.
 
     `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a distributed job rank 0 alone
-    records, its own share of each batch; elsewhere the object does nothing.
+    records, its own share of each batch; elsewhere the object does nothing. Of a DistributedDataParallel its module is watched.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class Recording:
         precision: Literal["full", "10bit"] = "full",
         name: str | None = None,
     ) -> None:
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            model = model.module
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
         if every < 1:
@@ -86,7 +91,8 @@ class Recording:
         self._pools: dict[str, Moments] = {}
         self._held: list[tuple[str, Observe]] = []  # of a step that is not due: not read, kept in case it is the last
         self._last: tuple[int, list[tuple[str, Observe]]] | None = None  # the last step and its own, if it was not due
-        if not _is_first_rank():
+        if (rank := _rank()) > 0:
+            logger.info("rank %d does not record: rank 0 does", rank)
             return
         if resume is None and (self.folder / manifest.FILE).exists():
             raise RunError(f"{folder} holds a run already: name another folder, or continue it with resume=<last step to keep>")
@@ -235,6 +241,10 @@ class Recording:
             raise RecorderError(f"the watch of {self.folder} is closed")
 
 
-def _is_first_rank() -> bool:
+def _rank() -> int:
+    """This process's number in a distributed job; the launcher's word for it where the job has not begun to talk yet."""
     distributed = torch.distributed
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank()
+    rank = os.environ.get(RANK, "")
+    return int(rank) if rank.isdecimal() else 0

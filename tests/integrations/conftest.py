@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-NEEDED = ("lightning", "pyro", "pythae", "torchbnn", "transformers")
+NEEDED = ("lightning", "pyro", "pythae", "torchbnn", "transformers", "wandb")
 PRESENT = [name for name in NEEDED if find_spec(name) is not None]
 
 # An ordinary environment does not collect them; a half-made one does, and the import that fails names what is missing.

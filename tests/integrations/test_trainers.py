@@ -101,25 +101,51 @@ class Model(nn.Module):
         return {"loss": self.inner.loss(x)}
 
 
-def test_hugging_face_trainer(tmp_path):
+def hugging_face(folder, **options):
+    """A real Trainer on 40 rows, two batches of 8 a step: 3 steps an epoch."""
     arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"),
+        output_dir=str(folder / "out"),
         per_device_train_batch_size=8,
         gradient_accumulation_steps=2,
-        num_train_epochs=2,
         logging_steps=1,
         eval_strategy="epoch",
-        save_strategy="no",
         report_to=[],
         use_cpu=True,
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        **{"save_strategy": "no", "num_train_epochs": 2, **options},
     )
-    watcher = HuggingFaceWatch(tmp_path / "run")
-    Trainer(Model(), arguments, train_dataset=Rows(), eval_dataset=Rows(), callbacks=[watcher]).train()
+    torch.manual_seed(0)
+    watcher = HuggingFaceWatch(folder / "run")
+    return Trainer(Model(), arguments, train_dataset=Rows(), eval_dataset=Rows(), callbacks=[watcher])
+
+
+def test_hugging_face_trainer(tmp_path):
+    hugging_face(tmp_path).train()
     run = Run(tmp_path / "run")
     assert (run.status, run.steps.tolist()) == ("finished", list(range(6)))
     assert [layer["name"] for layer in run.layers] == ["inner.fc_mu"]
     scalars = run.scalars()
     assert {"loss", "learning_rate"} <= set(scalars[scalars["split"] == "train"]["name"])
     assert "eval_runtime" in set(scalars[scalars["split"] == "validation"]["name"])
+
+
+def test_hugging_face_training_is_what_it_was_without_the_callback(tmp_path):
+    weights = []
+    for name in ("bare", "watched"):
+        trainer = hugging_face(tmp_path / name)
+        if name == "bare":
+            trainer.remove_callback(HuggingFaceWatch)
+        trainer.train()
+        weights.append([parameter.detach().clone() for parameter in trainer.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    assert [path.name for path in tmp_path.glob("*/run")] == ["run"]
+
+
+def test_hugging_face_continues_the_run_of_a_checkpoint(tmp_path):
+    hugging_face(tmp_path, save_strategy="epoch", num_train_epochs=1).train()
+    again = hugging_face(tmp_path)
+    again.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-3"))
+    run = Run(tmp_path / "run")
+    assert (run.status, run.steps.tolist()) == ("finished", list(range(6)))
+    assert [segment["resumed_from"] for segment in run.manifest["segments"]] == [None, 2]

@@ -357,6 +357,18 @@ def test_other_ranks_do_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+def test_other_ranks_are_told_by_their_launcher_before_they_talk(tmp_path, monkeypatch):
+    monkeypatch.setenv(watching.RANK, "1")
+    model = fresh()
+    with watch(model, tmp_path / "run") as recording:
+        train(model, 2, recording)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv(watching.RANK, "0")
+    with watch(model, tmp_path / "run") as recording:
+        train(model, 2, recording)
+    assert Run(tmp_path / "run").steps.tolist() == [0, 1]
+
+
 class FailingDisk:
     """os.replace, as the log calls it, on a disk that is full or not there."""
 

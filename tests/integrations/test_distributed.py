@@ -1,0 +1,101 @@
+"""Two real processes under gloo: rank 0 records, rank 1 writes nothing, and training is what it was."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from probes.run import Run
+
+ROOT = Path(__file__).parents[2]
+WAIT = 240  # seconds, on a busy machine
+SCRIPT = """
+import sys
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+import probes
+
+how, folder = sys.argv[1:]
+
+class VAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc_mu, self.fc_logvar, self.decoder = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(4, 6)
+
+    def forward(self, x):
+        mu, logvar = self.fc_mu(x), self.fc_logvar(x)
+        return self.decoder(mu + (logvar / 2).exp() * torch.randn_like(mu)), mu, logvar
+
+def watched(model):
+    return None if how == "bare" else probes.watch(model, f"{folder}/run")
+
+torch.manual_seed(0)
+model = VAE()
+recording = watched(model) if how == "early" else None  # before the processes know of each other
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+network = DistributedDataParallel(model)
+recording = recording or watched(model if how == "inside" else network)
+optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+torch.manual_seed(1 + rank)
+inputs = torch.randn(5, 8, 6)
+for step, x in enumerate(inputs):
+    reconstruction, mu, logvar = network(x)
+    loss = (reconstruction - x).square().mean() + (mu**2 + logvar.exp() - logvar).mean()
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    if recording is not None:
+        recording.step(step, loss=loss)
+if recording is not None:
+    recording.close()
+torch.save({"weights": model.state_dict(), "inputs": inputs}, f"{folder}/rank{rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+
+
+def run_both(how, folder):
+    """Both ranks to their end; what each has saved."""
+    folder.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    common["PYTHONPATH"] = str(ROOT)
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, how, str(folder)], env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in (0, 1)
+    ]
+    errors = [process.communicate(timeout=WAIT)[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], errors
+    return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return run_both("bare", tmp_path_factory.mktemp("ranks") / "bare")
+
+
+@pytest.mark.parametrize("how", ["inside", "wrapped", "early"])
+def test_rank_0_records_and_rank_1_writes_nothing(tmp_path, bare, how):
+    """The model inside, the wrapper itself, or the model before the processes have met."""
+    saved = run_both(how, tmp_path / how)
+    for before, after in zip(bare, saved, strict=True):
+        assert all(torch.equal(before["weights"][name], value) for name, value in after["weights"].items())
+    assert sorted(path.name for path in (tmp_path / how).iterdir()) == ["rank0.pt", "rank1.pt", "run"]
+    run = Run(tmp_path / how / "run")
+    assert (run.status, run.steps.tolist()) == ("finished", [0, 1, 2, 3, 4])
+    assert [layer["source"] for layer in run.layers] == ["fc_mu & fc_logvar"]  # no "module." of the wrapper's
+
+    torch.manual_seed(0)
+    first = torch.nn.Linear(6, 4)  # as the first layer of both ranks began
+    truth = first(saved[0]["inputs"][0]).detach()
+    np.testing.assert_allclose(run.at(0)["mean"], truth.mean(0), rtol=1e-5)  # of rank 0's share alone
