@@ -9,10 +9,18 @@ import torch
 
 import probes
 from probes import posteriors, schema
+from probes.check import check
+from probes.experiments import store
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
 RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))
 OURS = [FOLDER / name for name in ("informed", "persistent", "collapsed", "healthy")]  # as sample_runs/make.py trains them
+WATCHED = {  # as examples/ write them: how each layer was found
+    "digits-vae": {"VAE": ("mu=1, log_var=2", "activations")},
+    "lightning-bottleneck": {"encoder": ("distribution", "activations")},
+    "pyro-vae": {"z": ("distribution=z", "activations")},
+    "pyro-regression": {"weight_unconstrained": ("distribution=weight_unconstrained", "shared variables")},
+}
 MEGABYTE = 1e6
 
 
@@ -22,11 +30,44 @@ def test_format_is_current(path):
     assert version == schema.FORMAT_VERSION, f"{path.name} is of format {version}: make it anew with `make sample`"
 
 
+def test_these_are_all():
+    assert {path.name for path in RUNS} == {path.name for path in OURS} | set(WATCHED)
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
-def test_statistics_are_of_the_registry_and_the_start_is_the_prior(path):
+def test_each_is_whole_and_finished(path):
     run = probes.Run(path)
     assert set(run.statistics) <= set(schema.STATISTICS)
     assert run.status == "finished"
+    assert check(path) == []
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_a_watched_run_says_how_its_layers_were_found_and_ends_apart_from_the_prior(name):
+    run = probes.Run(FOLDER / name)
+    parts = run.config["watch"]["parts"]
+    assert {part["name"]: (part["read"], part["of"]) for part in parts} == WATCHED[name]
+    assert all(part["why"] for part in parts)
+    first, last = (run.at(int(step)) for step in run.steps[[0, -1]])
+    assert last["kl"].sum() > 3 > first["kl"].sum()
+    assert "loss" in set(run.scalars()["name"])
+
+
+@pytest.mark.parametrize("name", ["digits-vae", "pyro-regression"])
+def test_a_watched_run_starts_at_its_prior(name):
+    run = probes.Run(FOLDER / name)
+    assert run.at(int(run.steps[0]))["variance"].to_numpy() == pytest.approx(1, abs=0.05)
+
+
+def test_experiments_on_a_watched_network_are_stored_with_it():
+    path = FOLDER / "digits-vae"
+    assert store.stored(path) == ["ablation", "traversal"]
+    assert store.load(path, "traversal").settings["image"] == [8, 8]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_the_start_is_the_prior(path):
+    run = probes.Run(path)
     first = run.at(int(run.steps[0]))
     assert first["variance"].to_numpy() == pytest.approx(1, abs=0.1)  # of the stationary prior
     assert first["spread"].max() < 0.01
@@ -50,9 +91,10 @@ def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
 
 
 def test_all_together_are_small():
-    sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in OURS]
-    assert max(sizes) < 2 * MEGABYTE
-    assert sum(sizes) < 7 * MEGABYTE
+    sizes = {path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in RUNS}
+    assert max(sizes.values()) < 2 * MEGABYTE
+    assert sum(sizes[name] for name in WATCHED) < 1 * MEGABYTE
+    assert sum(sizes.values()) < 8 * MEGABYTE
 
 
 def test_the_dashboard_opens_on_the_healthy_one():
