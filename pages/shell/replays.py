@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from pages.shell import reading, views
 from pages.shell.components import pack
 from pages.shell.state import Opened
 from probes.figures import frames
+from probes.schema import LIVING_REGIMES, REGIMES
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
@@ -141,17 +143,36 @@ def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | No
     at = np.searchsorted(recorded, steps, side="right") - 1
     outside = (at < 0) | (steps > recorded[-1])
     at = np.maximum(at, 0)
-    found = {
-        "information": np.where(outside, np.nan, views.per_layer(opened, "information_mean")[layer][at]),
-        "median": views.per_layer(opened, "variance_p50")[layer][at],
-        "contraction": (1 - views.per_layer(opened, "variance_mean"))[layer][at],
-        "living": views.living_share(opened)[layer][at],
-    }
+    found = {name: values[layer][at] for name, values in _layer_series(opened.stamp, opened).items()}
+    found["information"] = np.where(outside, np.nan, found["information"])
     if probe_input is not None:
         when, _, sigma = reading.probe_input(opened.stamp, opened.run, probe_input)[layer]
         variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
         found |= {"median": np.median(variance, axis=1)[stored], "contraction": 1 - variance.mean(axis=1)[stored]}
     return found
+
+
+@st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
+def _layer_series(stamp: reading.Stamp, _opened: Opened) -> dict[str, np.ndarray]:
+    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed neurons."""
+    table = reading.summary(stamp, _opened.run)
+    steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
+    place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
+
+    def column(name: str) -> np.ndarray:
+        out = np.full((layers, len(steps)), np.nan)
+        if name in table:
+            out[place] = table[name].to_numpy(dtype=float, na_value=np.nan)
+        return out
+
+    counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
+    total, living = (np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES))
+    return {
+        "information": column("information_mean"),
+        "median": column("variance_p50"),
+        "contraction": 1 - column("variance_mean"),
+        "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
+    }
 
 
 def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
@@ -173,7 +194,7 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
 def event_ticks(opened: Opened) -> list[dict[str, Any]]:
     """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
     alerts = np.unique(reading.alerts(opened.stamp, opened.run)["step"].to_numpy(np.int64))
-    events = np.unique(opened.run.events()["step"].to_numpy(np.int64))
+    events = np.unique(reading.events(opened.stamp, opened.run)["step"].to_numpy(np.int64))
     return [
         {"step": int(step), "alert": alert}
         for alert, steps in ((False, events), (True, alerts))

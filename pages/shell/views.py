@@ -15,26 +15,6 @@ REGIME_BYTES = 400_000  # of the regime map: frames are thinned for wide network
 SPARK_POINTS = 60
 
 
-def per_layer(opened: Opened, column: str) -> np.ndarray:
-    """(L, T) of a column of the layer summary, NaN where it was not recorded."""
-    table = reading.summary(opened.stamp, opened.run)
-    steps, layers = np.asarray(opened.run.steps), len(opened.layers)
-    out = np.full((layers, len(steps)), np.nan)
-    if column in table:
-        out[table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())] = table[column].to_numpy(
-            dtype=float, na_value=np.nan
-        )
-    return out
-
-
-def living_share(opened: Opened) -> np.ndarray:
-    """(L, T) share of each layer's neurons that are living or mixed."""
-    counts = {regime.code: per_layer(opened, f"regime_{regime.code}") for regime in REGIMES}
-    total = np.nansum(list(counts.values()), axis=0)
-    living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
-    return np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0)
-
-
 def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None) -> bytes:
     """What the regime map draws: every neuron's regime, one byte a frame."""
     run = opened.run
