@@ -13,6 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.shell import url
+
 Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
@@ -29,8 +31,9 @@ def beside(figure: go.Figure | None, frame: Data, name: str) -> None:
     if figure is not None:
         files.append(("Figure, HTML", "html", "text/html", lambda: as_html(figure)))
     with st.popover(
-        "Download", icon=":material/download:", type="tertiary", width="content", help=f"Download {name}", key=f"get_{stem}"
-    ):
+        "Download", icon=":material/download:", type="tertiary", width="content", help=f"Download {url.plain(name)}",
+        key=f"get_{stem}",
+    ):  # fmt: skip
         for label, suffix, mime, make in files:
             st.download_button(
                 label, make, f"{stem}.{suffix}", mime, key=f"get_{stem}_{suffix}", on_click="ignore", type="tertiary",

@@ -39,7 +39,8 @@ def card(title: str, figure: go.Figure, key: str, frame: pd.DataFrame) -> None:
 
 
 def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] = str) -> str:
-    return str(st.segmented_control(label, choices, default=choices[0], required=True, key=key, format_func=names))
+    shown = lambda value: url.plain(names(value))  # noqa: E731 - a label, of which Streamlit reads markdown
+    return str(st.segmented_control(label, choices, default=choices[0], required=True, key=key, format_func=shown))
 
 
 def show_ablation(result: store.Result, layers: list[str]) -> None:

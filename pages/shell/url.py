@@ -6,6 +6,7 @@ Values that name nothing are reported once and fall back; nothing from the URL i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -171,6 +172,10 @@ def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-.!|~$:&"})
 
 
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+_JOINER = "\u2060"  # no width, no break: an address that it stands in is not made a link of, escaped or not
+
+
 def plain(value: object) -> str:
     """Text of a run (its name, a layer's, a note) as markdown that shows it literally, on one line."""
-    return " ".join(str(value).split()).translate(_MARKDOWN)
+    return _LINK.sub(_JOINER, " ".join(str(value).split())).translate(_MARKDOWN)
