@@ -12,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 from torch import nn
 
 import probes
+from pages.shell import state
 from probes.experiments import store
 
 Open = Callable[..., AppTest]
-PAGES = ("runs", "overview", "replay", "layers", "neurons", "uncertainty", "persistence", "probes")
+PAGES = [name for name, _, _ in state.PAGES if name != "reference"]  # which shows no run
 WEIGHTS = "posteriors over weights, not activations"
 
 

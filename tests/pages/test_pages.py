@@ -13,12 +13,13 @@ import pytest
 from planted import write_run
 from streamlit.testing.v1 import AppTest
 
+from pages.shell import state
 from probes import Recorder
 
 Open = Callable[..., AppTest]
 HALF = 2**-11
 """Relative error of a number in half precision, in which the replay's ridges are sent."""
-PAGES = ("runs", "overview", "replay", "layers", "reference")
+PAGES = [name for name, _, _ in state.PAGES]
 
 
 def texts(app: AppTest) -> str:
