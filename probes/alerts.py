@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from probes.schema import LIVING_REGIMES, REGIMES
@@ -124,7 +125,10 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]
     total = np.maximum(counts.sum(1), 1)
     share = counts[:, list(LIVING_REGIMES)].sum(1) / total
     start = 0
-    for i in range(len(steps)):
+    # A window cut short by the last alert holds no more than the whole one, so that others need no look.
+    before = np.concatenate([np.full(limits.window, -np.inf), share])
+    highest = sliding_window_view(before, limits.window + 1).max(axis=1)
+    for i in np.flatnonzero(highest - share >= limits.lost_share - ROUNDING).tolist():
         first = max(start, i - limits.window)
         best = first + int(np.argmax(share[first : i + 1]))
         lost = share[best] - share[i]
@@ -161,14 +165,18 @@ def _jumps(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
     if "kl_mean" not in layer:
         return
     steps, kl = layer["step"].to_numpy(), layer["kl_mean"].to_numpy(float)
+    if len(steps) <= limits.kl_window:
+        return
+    usual = np.full(len(steps), np.nan)  # of the records before, where they are enough
+    usual[limits.kl_window :] = np.median(sliding_window_view(kl[:-1], limits.kl_window), axis=1)
+    low, high = np.minimum(usual, kl), np.maximum(usual, kl)
+    jumped = (high - low > limits.kl_least) & (high >= limits.kl_factor * np.maximum(low, 0))
     quiet = 0
-    for i in range(limits.kl_window, len(steps)):
-        usual = float(np.median(kl[i - limits.kl_window : i]))
-        low, high = min(usual, kl[i]), max(usual, kl[i])
-        if i < quiet or not high - low > limits.kl_least or high < limits.kl_factor * max(low, 0):
+    for i in np.flatnonzero(jumped).tolist():
+        if i < quiet:
             continue
-        text = f"mean KL went from {usual:.3g} to {kl[i]:.3g} nats within {limits.kl_window} records"
-        up = kl[i] > usual
+        text = f"mean KL went from {usual[i]:.3g} to {kl[i]:.3g} nats within {limits.kl_window} records"
+        up = kl[i] > usual[i]
         advice = "look at the step before: lower the learning rate, clip gradients" if up else "beta may be too high: lower it"
         yield Alert(int(steps[i]), index, "jump in KL", int(_counts(layer.iloc[[i]]).sum()), text, advice)
         quiet = i + limits.window

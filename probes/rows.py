@@ -221,6 +221,18 @@ class Table:
         except pa.ArrowException as error:
             raise RunError(f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}") from error
 
+    def steps(self) -> np.ndarray:
+        """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave it open."""
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *(self._steps(part) for part in self.parts)]))
+
+    def _steps(self, part: Part) -> np.ndarray:
+        with self._open(part) as file:
+            limits = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+            single = [found.min for found in limits if found is not None and found.min == found.max]
+            open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
+            read = self._read(file, part, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
+        return np.concatenate([np.array(single, np.int64), read])
+
     def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
         key = part, None if columns is None else tuple(columns)
         if key not in self._kept:

@@ -252,7 +252,7 @@ class Run:
     @_reading
     def probe_steps(self) -> np.ndarray:
         """(T,) int64: the steps at which the probe batch was recorded."""
-        return _frozen(np.unique(self._tables["probe"].read(["step"])["step"].to_numpy()))
+        return _frozen(self._tables["probe"].steps())
 
     @_reading
     def forces(self, step: int | None = None) -> pd.DataFrame:

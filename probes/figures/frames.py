@@ -91,7 +91,7 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> 
 
 def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[int]) -> Frames:
     """The frames, and among them `step` as it was recorded: `rows` are the layer's at that step, with `neuron` and statistics."""
-    shown = rows.set_index("neuron").reindex(neurons)
+    shown = rows.set_index("neuron").reindex(list(neurons))
     place = int(np.searchsorted(found.steps, step))
     stay = found.steps != step
     out = {}
