@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import components, downloads, reading, state, url, views
+from pages.shell import axes, components, downloads, reading, state, url, views
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
@@ -34,12 +34,13 @@ with st.sidebar:
     widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if buttons else (st.selectbox, {})
     layer_name = url.choice(widget, "Layer of the map", opened.names, "layer", opened.names[0], what="layer", **settings)
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
-    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    view = axes.choose([opened])
     scale = url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True)
     state.link_to_reference()
 entry = STATISTICS[statistic]
 layer = opened.names.index(layer_name)
 summary = reading.summary(opened.stamp, opened.run)
+axis = view.axis(opened)
 
 with st.container(border=True):
     present = [name for name in DEPTH if name in offered]
@@ -54,15 +55,17 @@ with st.container(border=True):
     if len(shown) > PANELS:
         shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
     left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
-    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
-    figure = layer_bands(drawn, statistic, opened.names, step=step, axis=axis, scale=scale, shown=shown)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
+    figure = layer_bands(drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown)
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             words = f"median and bands over each layer's neurons{said(together)}"
             st.markdown(f"**{entry.label} over steps** · {words}", width="stretch")
             downloads.beside(figure, partial(quantiles, summary, statistic), f"{opened.entry.name} {statistic} over steps")
-        st.caption(f"{entry.meaning} {entry.caveat}{left_out}")
-    st.plotly_chart(figure, key="bands", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        bent = scale == "log" and figure.layout.yaxis.type != "log"
+        linear = " Not all values are positive, so that the axis stays linear." if bent else ""
+        st.caption(f"{entry.meaning} {entry.caveat}{left_out}{linear}")
+    axes.chart(figure, "bands", view, [axis])
 
 
 def order_of(values: np.ndarray) -> np.ndarray:
@@ -72,7 +75,7 @@ def order_of(values: np.ndarray) -> np.ndarray:
     if sort.startswith("this"):
         key = values[:, -1]
     else:
-        now = reading.at(opened.stamp, opened.run, int(opened.run.steps[-1]))
+        now = reading.at(opened.stamp, opened.run, reading.recorded_step(opened.run.steps, view.last))
         name, sign = ("kl", 1) if sort.startswith("KL") else ("regime", -1)
         key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
     return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
@@ -107,10 +110,11 @@ def exact(neuron: int) -> None:
 
 
 with st.container(border=True):
-    values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS)
+    values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS, view.span)
     order = order_of(values)
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)
-    together = len(opened.run.steps) / values.shape[1]
+    recorded = np.searchsorted(opened.run.steps, [view.first, view.last + 1])
+    together = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     reduced = f" A column is the mean of about {together:.0f} recorded steps." if together > 1 else ""
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from pages.shell import downloads, kin, portraits, search, state, stories, tray, url
+from pages.shell import axes, downloads, kin, portraits, search, state, stories, tray, url
+from probes.figures.clock import Clock
 from probes.figures.densities import densities
 from probes.figures.energy import energy
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts
 from probes.figures.memory import memory
-from probes.figures.together import together
+from probes.figures.together import all_positive, together
 from probes.schema import FORCES, STATISTICS
 
 state.guard()
@@ -32,23 +35,25 @@ search.find(opened, step, show_all=not pinned)
 if not shown:
     shown = portraits.preview(opened, step)
     st.caption("Nothing is pinned yet: these are the most informative neurons. Tick rows above, or click ridges in Replay.")
-last = max(int(neuron.opened.run.steps[-1]) for neuron in shown)
-first = min(int(neuron.opened.run.steps[0]) for neuron in shown)
 with st.sidebar:
-    span = url.span(first, last)
-    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    view = axes.choose([neuron.opened for neuron in shown])
     state.link_to_reference()
-courses = portraits.courses(shown, span)
+along = [view.axis(neuron.opened) for neuron in shown]
+courses = [
+    replace(course, clock=axis if isinstance(axis, Clock) else None)
+    for course, axis in zip(portraits.courses(shown, view.span), along, strict=True)
+]
+settings = {"step": view.mark(step), "axis": view.scale}
 names = portraits.labels(shown)
 
 
-def card(title: str, figure, key: str, statistics: tuple[str, ...]) -> None:
+def card(title: str, figure, key: str, statistics: Sequence[str]) -> None:
     """A figure in its frame, with its data to take away."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(title, width="stretch")
             downloads.beside(figure, partial(portraits.table, courses, statistics), f"neurons {key}")
-        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        axes.chart(figure, key, view, along)
 
 
 stories.show(shown, step)
@@ -62,18 +67,18 @@ note = f" · late points are means of {together_now} recorded steps" if together
 has = {name for course in courses for name in course.rows.columns}
 card(
     f"**Distribution over steps** · mean ± sd, against the layer's median{note}",
-    fans(courses, step=step, axis=axis),
+    fans(courses, **settings),
     "fans",
     ("mean", "variance", "spread"),
 )
 if "kl" in has:
     parts = ("kl", "information", "mismatch", "past")
-    card(f"**What it pays** · KL = information + mismatch (+ past){note}", kl_parts(courses, step=step, axis=axis), "kl", parts)
+    card(f"**What it pays** · KL = information + mismatch (+ past){note}", kl_parts(courses, **settings), "kl", parts)
 if "mu2" in has:
-    figure = energy(courses, step=step, axis=axis)
+    figure = energy(courses, **settings)
     card(f"**How loud it is** · mean energy, its band, interventions{note}", figure, "energy", ("mu2", "band_low", "band_high"))
 if "persistence" in has:
-    figure = memory(courses, step=step, axis=axis)
+    figure = memory(courses, **settings)
     title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
     card(title, figure, "persistence", ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence"))
 
@@ -106,15 +111,21 @@ def forces_card() -> None:
 
 with st.container(border=True):
     offered = [name for name in STATISTICS if any(np.isfinite(course.values(name)).any() for course in courses)]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Together** · one line a neuron, interventions as triangles", width="stretch")
+        menu = st.container(width="content")
+    with st.container(horizontal=True):
         default = "beta" if "beta" in offered else "information" if "information" in offered else offered[0]
         statistic = url.choice(
             st.selectbox, "Statistic", offered, "statistic", default, format_func=lambda n: STATISTICS[n].label, width=220
         )
-        figure = together(courses, statistic, step=step, axis=axis, scale="log" if STATISTICS[statistic].log else "linear")
+        positive = all_positive(courses, statistic)
+        usual = "log" if STATISTICS[statistic].log and positive else "linear"
+        scale = axes.value_scale(usual, positive)
+        figure = together(courses, statistic, scale=scale, half_life=axes.smoothing(), **settings)
+    with menu:
         downloads.beside(figure, partial(portraits.table, courses, (statistic,)), f"neurons together {statistic}")
-    st.plotly_chart(figure, key="together", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+    axes.chart(figure, "together", view, along[:1])
 
 forces_card()
 kin.section(shown, step)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.shell import alert_list, components, downloads, live, moves, reading, state, summary_cards, url, views
+from pages.shell import alert_list, axes, components, downloads, live, moves, reading, state, summary_cards, url, views
 from probes import regimes
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
@@ -22,23 +22,24 @@ OBJECTIVE = ("loss", "nll", "nll_joint")
 
 state.guard()
 opened = state.pick_run()
-with st.sidebar:
-    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
-    state.link_to_reference()
 step = state.cursor(opened)
 state.header(
     "Overview", opened, "Is this run healthy? What every neuron does at the cursor, and how the network came there.", step
 )
 state.needs_steps(opened)
+with st.sidebar:
+    view = axes.choose([opened])
+    state.link_to_reference()
+axis, mark = view.axis(opened), view.mark(step)
 
 
 def figure_card(title: str, figure, key: str, rows: Callable[[], pd.DataFrame]) -> None:
     """A figure in its frame, with its data to take away."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(title)
+            st.markdown(title, width="stretch")
             downloads.beside(figure, rows, key)
-        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        axes.chart(figure, key, view, [axis])
 
 
 def cards(run: Any) -> None:
@@ -95,7 +96,12 @@ def explanation(neuron: tuple[int, int] | None) -> None:
 
 def interventions() -> None:
     """What the control laws did, beside what went wrong."""
-    events, alerts = opened.run.events(), reading.alerts(opened.stamp, opened.run)
+    events, alerts = view.cut(opened.run.events()), view.cut(reading.alerts(opened.stamp, opened.run))
+    if events.empty and view.span != view.ends:
+        with st.container(border=True):
+            st.markdown("**Interventions**")
+            st.caption(f"None between steps {view.first:,} and {view.last:,}.")
+        return
     if events.empty:
         with st.container(border=True):
             st.markdown("**Interventions**")
@@ -103,9 +109,7 @@ def interventions() -> None:
                 "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was one recorded."
             )
         return
-    figure = event_timeline(
-        events, opened.names, (int(opened.run.steps[0]), int(opened.run.steps[-1])), alerts=alerts, step=step, axis=axis
-    )
+    figure = event_timeline(events, opened.names, view.span, alerts=alerts, step=mark, axis=axis)
     figure_card(
         f"**Interventions** · {len(events):,} recorded, coloured by layer",
         figure,
@@ -127,8 +131,8 @@ def distributions() -> None:
         st.container(border=True, height=ALERTS_HEIGHT if len(reading.alerts(opened.stamp, opened.run)) > 2 else "content"),
     ):
         alert_list.show(opened)
-    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
-    figure = regime_counts(drawn, opened.names, step=step, axis=axis)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
+    figure = regime_counts(drawn, opened.names, step=mark, axis=axis)
     title = f"**Regimes over steps** · share of each layer's neurons{said(together, bands=False)}"
     figure_card(
         title,
@@ -137,7 +141,7 @@ def distributions() -> None:
         lambda: reading.summary(opened.stamp, opened.run).filter(regex=r"^(step|layer|regime_\d)$"),
     )
     with st.container(border=True):
-        moves.panel(opened, step, axis)
+        moves.panel(opened, step, view)
     interventions()
 
 
@@ -149,11 +153,11 @@ else:
 curves = opened.run.scalars()
 curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
-    unit = "as the training loop logs it" if "watch" in opened.run.config else "nats per prediction"
-    figure = scalar_curves(curves, OBJECTIVE, title=unit, step=step, axis=axis)
-    figure_card(
-        "**Objective** · loss in training, negative log likelihood in training and validation",
-        figure,
-        "objective",
-        lambda: curves,
-    )
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown("**Objective** · loss in training, negative log likelihood in training and validation", width="stretch")
+            half_life = axes.smoothing()
+            unit = "as the training loop logs it" if "watch" in opened.run.config else "nats per prediction"
+            figure = scalar_curves(view.cut(curves), OBJECTIVE, title=unit, step=mark, axis=axis, half_life=half_life)
+            downloads.beside(figure, curves, "objective")
+        axes.chart(figure, "objective", view, [axis])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import components, downloads, memory, reading, state, url
+from pages.shell import axes, components, downloads, memory, reading, state, url
 from probes.diagnostics import half_life
 from probes.figures import layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
@@ -42,8 +42,9 @@ with st.sidebar:
     layer_name = url.choice(widget, "Layer", opened.names, "layer", opened.names[0], what="layer", **settings)
     sources = memory.sources(opened)
     source = str(st.selectbox("Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"))
-    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
+    view = axes.choose([opened])
     state.link_to_reference()
+axis, mark = view.axis(opened), view.mark(step)
 layer = opened.names.index(layer_name)
 rows = memory.measured(opened, source, step)
 mine = rows[rows["layer"] == layer]
@@ -52,13 +53,18 @@ autoregressive = memory.is_autoregressive(rows)
 input_slope = memory.input_slope(rows)
 
 
-def card(title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame]) -> None:
+def card(
+    title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame], over_steps: bool = False
+) -> None:
     """A figure in its frame, with what it shows in words and its data to take away."""
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{title}** · {caption}", width="stretch")
             downloads.beside(figure, frame, f"{opened.entry.name} {key}")
-        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        if over_steps:
+            axes.chart(figure, key, view, [axis])
+        else:
+            st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
 def go_to_neuron() -> None:
@@ -98,11 +104,11 @@ with st.container(border=True):
     st.caption(" ".join(notes))
     st.plotly_chart(figure, key="caterpillar", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
-drawn, together = reading.drawn_summary(opened.stamp, opened.run)
+drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
 shown = list(range(len(opened.names)))
 if len(shown) > PANELS:
     shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
-bands = layer_bands(drawn, "persistence", opened.names, step=step, axis=axis, shown=shown)
+bands = layer_bands(drawn, "persistence", opened.names, step=mark, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in opened.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
@@ -116,15 +122,15 @@ with left:
     card("Half-life", caption, figure, "half_lives", frame)
 if has_floor:
     with right:
-        kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS)
-        phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS)
+        kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS, view.span)
+        phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS, view.span)
         dims = opened.layers[layer]["latent_dim"]
-        figure = floor_gap(edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=step, axis=axis)
+        figure = floor_gap(edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=mark, axis=axis)
         table = lambda: opened.run.history(layer, statistics=["kl", "phi"])  # noqa: E731 - read when it is asked for
-        card("KL above its floor", f"{url.plain(layer_name)}; 0 is what the prior costs anyway", figure, "floor_gap", table)
+        card("KL above its floor", f"{url.plain(layer_name)}; 0 is what the prior costs anyway", figure, "floor_gap", table, True)
 with st.container() if has_floor else right:
     words = f"median and bands over each layer's neurons{said(together)}"
-    card("Persistence over steps", words, bands, "memory_bands", partial(reading.summary, opened.stamp, opened.run))
+    card("Persistence over steps", words, bands, "memory_bands", partial(reading.summary, opened.stamp, opened.run), True)
 
 with st.container(border=True):
     if autoregressive and set(rows) >= memory.INTERVAL:

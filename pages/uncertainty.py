@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import components, downloads, forecasts, reading, state, url
+from pages.shell import axes, components, downloads, forecasts, reading, state, url
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
@@ -33,31 +33,41 @@ state.header("Uncertainty", opened, "How does uncertainty evolve while the netwo
 state.needs_steps(opened)
 twin_entry = forecasts.find_twin(opened)
 with st.sidebar:
-    axis = url.choice(st.segmented_control, "Step axis", ("linear", "log"), "axis", "linear", required=True)
     if twin_entry is not None and not st.toggle("Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"):
         twin_entry = None
-    state.link_to_reference()
 table = forecasts.predictions(opened.stamp, opened.run)
 taken = np.unique(table["step"].to_numpy(np.int64))
 at = reading.recorded_step(taken, step) if len(taken) else step
-twin, twin_table, twin_scalars = None, None, None
+twin, twin_table, twin_scalars, twin_axis = None, None, None, None
+beside_it: list[state.Opened] = []
 if twin_entry is not None:
     try:
         twin, stamp = reading.open_run(twin_entry.path)
         twin_table, twin_scalars = forecasts.predictions(stamp, twin, tuple(taken.tolist())), twin.scalars()
+        beside_it = [state.Opened(twin_entry, twin, stamp)]
     except reading.RunError as error:
         st.warning(f"The twin cannot be read: {url.plain(error)}.")
+with st.sidebar:
+    view = axes.choose([opened, *beside_it])
+    state.link_to_reference()
+axis, mark = view.axis(opened), view.mark(step)
+twin_axis = view.axis(beside_it[0]) if beside_it else None
 scalars = opened.run.scalars()
 validation = scalars[scalars["split"] == "validation"]
 
 
-def card(title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame]) -> None:
+def card(
+    title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame], over_steps: bool = True
+) -> None:
     """A figure in its frame, with what it shows in words and its data to take away."""
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{title}** · {caption}", width="stretch")
             downloads.beside(figure, frame, f"{opened.entry.name} {key}")
-        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        if over_steps:
+            axes.chart(figure, key, view, [axis])
+        else:
+            st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
 def single_forecasts() -> None:
@@ -87,23 +97,24 @@ def single_forecasts() -> None:
 
 if len(taken):
     found = forecasts.calibrated(opened.stamp, table)
-    twin_parts = forecasts.calibrated(stamp, twin_table).parts if twin_table is not None and len(twin_table) else None
+    twin_parts = view.cut(forecasts.calibrated(stamp, twin_table).parts) if twin_table is not None and len(twin_table) else None
     components.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts()
     wide, narrow, last = st.columns([1.7, 1, 1.2], gap="small")
     with wide:
-        figure = variance_parts(found.parts, twin=twin_parts, step=at, axis=axis)
+        figure = variance_parts(view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis)
         card("Parts of the variance", "and the squared error", figure, "parts", found.parts)
     with narrow:
-        card("PIT", f"step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
+        card("PIT", f"step {at:,}", pit_histogram(found.pit, at), "pit", found.pit, over_steps=False)
     with last:
-        card("PIT over steps", "white is calibrated", pit_over_steps(found.pit, at), "pit_steps", found.pit)
+        figure = pit_over_steps(view.cut(found.pit), at)
+        card("PIT over steps", "white is calibrated", figure, "pit_steps", found.pit, over_steps=False)
 else:
     st.info("No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and numbers to predict "
             "(`--probe-inputs` above 0), your own loop with `Recorder.predictions`.")  # fmt: skip
 if drawn_scores(validation):
-    beside = None if twin_scalars is None else twin_scalars[twin_scalars["split"] == "validation"]
-    figure = predictive_scores(validation, twin=beside, step=step, axis=axis)
+    beside = None if twin_scalars is None else view.cut(twin_scalars[twin_scalars["split"] == "validation"])
+    figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
     words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
     card("Scores of the validation split", words, figure, "scores", validation)
 if state.has_distributions(opened):
@@ -111,8 +122,8 @@ if state.has_distributions(opened):
     if len(shown) > FANS:
         shown = np.unique(np.linspace(0, len(shown) - 1, FANS).round().astype(int)).tolist()
     left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
-    drawn, together = reading.drawn_summary(opened.stamp, opened.run)
-    figure = uncertainty_fans(drawn, opened.names, step=step, axis=axis, shown=shown)
+    drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
+    figure = uncertainty_fans(drawn, opened.names, step=mark, axis=axis, shown=shown)
     words = f"root of E[σ²] and the entropy of a Gaussian that wide, over each layer's neurons{left_out}{said(together)}"
     card("Posterior sd and entropy", words, figure, "fans", partial(reading.summary, opened.stamp, opened.run))
 else:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import alert_list, downloads, reading, ticks, url
+from pages.shell import alert_list, axes, downloads, reading, ticks, url
 from pages.shell.state import Opened
 from probes import diagnostics
 from probes.figures.frames import RAW_STEPS
@@ -51,7 +51,7 @@ def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
 
 
 @st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
-def _kinds(stamp: reading.Stamp, _moves: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+def _kinds(stamp: reading.Stamp, _moves: pd.DataFrame, names: tuple[str, ...], span: tuple[int, int]) -> pd.DataFrame:
     return kinds_of_move(_moves, names)
 
 
@@ -74,12 +74,12 @@ def kinds_of_move(moves: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def show(table: pd.DataFrame, run: str) -> int | None:
-    """The table of kinds of move; returns the place of the ticked row."""
+def show(table: pd.DataFrame, run: str, span: tuple[int, int]) -> int | None:
+    """The table of kinds of move of a run within a range of steps; returns the place of the ticked row."""
     column = st.column_config
     event = st.dataframe(
         table[["where", "left", "entered", "moves", "neurons", "first", "half", "last"]],
-        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key=ticks.key_of("moves_table", [run]), on_select="rerun",
+        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key=ticks.key_of("moves_table", [run, *map(str, span)]), on_select="rerun",
         height="content" if len(table) <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT,
         selection_mode="single-row", alt="Moves between regimes with their neurons and steps",
         column_config={
@@ -97,14 +97,16 @@ def show(table: pd.DataFrame, run: str) -> int | None:
     return rows[0] if rows else None
 
 
-def panel(opened: Opened, step: int, axis: str) -> None:
-    """Figure and table of the run's transitions; a ticked row names its neurons and offers its step."""
+def panel(opened: Opened, step: int, view: axes.View) -> None:
+    """Figure and table of the transitions within the range that is shown; a ticked row names its neurons and offers its step."""
     found, apart = transitions(opened.stamp, opened.run)
+    found = view.cut(found)
     title = "**Transitions** · neurons that came alive (up) and that were lost (down), by where they went"
     if found.empty:
         several = len(opened.run.steps) > 1
+        within = f" between steps {view.first:,} and {view.last:,}" if view.span != view.ends else ""
         st.markdown(title)
-        st.caption("No neuron has changed its regime." if several else "One step is recorded: nothing can change yet.")
+        st.caption(f"No neuron has changed its regime{within}." if several else "One step is recorded: nothing can change yet.")
         return
     shown = list(range(len(opened.names)))
     notes = [f"{len(found):,} moves."]
@@ -113,16 +115,16 @@ def panel(opened: Opened, step: int, axis: str) -> None:
         notes.append(f"{PANELS} of {len(opened.names)} layers are drawn; the table has all.")
     if apart > 1:
         notes.append(f"Looked at every {apart} recorded steps or so: what goes and returns in between is not seen.")
-    span = int(opened.run.steps[0]), int(opened.run.steps[-1])
-    figure = regime_moves(found, opened.names, span, step=step, axis=axis, shown=shown)
+    axis = view.axis(opened)
+    figure = regime_moves(found, opened.names, view.span, step=view.mark(step), axis=axis, shown=shown)
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(title, width="content")
+            st.markdown(title, width="stretch")
             downloads.beside(figure, found, "transitions")
         st.caption(" ".join(notes))
-    st.plotly_chart(figure, key="moves", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
-    table = _kinds(opened.stamp, found, tuple(opened.names))
-    ticked = show(table, opened.entry.name)
+    axes.chart(figure, "moves", view, [axis])
+    table = _kinds(opened.stamp, found, tuple(opened.names), view.span)
+    ticked = show(table, opened.entry.name, view.span)
     if ticked is None:
         st.caption("Tick a row to see which neurons, and to go to its step.")
     else:

@@ -84,9 +84,10 @@ def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def drawn_summary(stamp: Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
-    """The summary with as many rows as figures over steps can show, and how many recorded steps one stands for at most."""
-    return thinned(summary(stamp, _run))
+def drawn_summary(stamp: Stamp, _run: Any, span: tuple[int, int]) -> tuple[pd.DataFrame, int]:
+    """The summary within `span`, with as many rows as figures can show, and how many recorded steps one stands for at most."""
+    rows = summary(stamp, _run)
+    return thinned(rows[rows["step"].between(*span)])
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
@@ -165,12 +166,14 @@ def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron of the layer …")
-def matrix(stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """(neurons, columns) values of a statistic and the steps at the columns' edges."""
+def matrix(
+    stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int, span: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(neurons, columns) values of a statistic, within `span` if it is given, and the steps at the columns' edges."""
     if statistic == "contraction":
-        values, edges = _run.matrix(layer, "variance", max_columns=columns)
+        values, edges = _run.matrix(layer, "variance", max_columns=columns, steps=span)
         return 1 - values, edges
-    return _run.matrix(layer, statistic, max_columns=columns)
+    return _run.matrix(layer, statistic, max_columns=columns, steps=span)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron's regime …")

@@ -29,6 +29,7 @@ KEYS = (
     "experiment",
     "inputs",
     "steps",
+    "smooth",
 )
 
 _KEPT = "_url"
@@ -99,28 +100,44 @@ def choice(
 
 
 def span(first: int, last: int) -> tuple[int, int]:
-    """A slider for the range of steps that figures show, `from` and `to` in the URL; all of them by default."""
+    """A slider for the range of steps that figures show, `from` and `to` in the URL; all of them by default.
+
+    A range that reaches beyond `first` or `last` is cut and not forgotten: it may be one of a longer run beside this one.
+    """
     found = []
     for key, default in (("from", first), ("to", last)):
         value = get(key)
-        if value is not None and not (value.isdecimal() and first <= int(value) <= last):
+        if value is not None and not value.isdecimal():
             unknown(f"{key} step", value, f"{default:,}")
             put(key, None)
             value = None
         found.append(int(value) if value is not None else default)
+    asked = f"{found[0]:,} to {found[1]:,}"
+    found = [min(max(step, first), last) for step in found]
     if first == last:
         return first, last
     if found[0] >= found[1]:
+        unknown("steps", asked, f"{first:,} to {last:,}")
+        put_span(first, last, (first, last))
         found = [first, last]
     st.session_state["choose_span"] = (found[0], found[1])
 
     def changed() -> None:
-        low, high = st.session_state["choose_span"]
-        put("from", None if low == first else low)
-        put("to", None if high == last else high)
+        put_span(*st.session_state["choose_span"], (first, last))
 
-    low, high = st.slider("Steps shown", first, last, key="choose_span", on_change=changed)
+    low, high = st.slider(
+        "Steps shown", first, last, key="choose_span", on_change=changed, help="Or drag over a figure that has steps."
+    )
+    if (low, high) != (first, last):
+        st.button("Show all steps", key="show_all_steps", icon=":material/unfold_more:", type="tertiary", on_click=put_span,
+                  args=(first, last, (first, last)))  # fmt: skip
     return int(low), int(high)
+
+
+def put_span(low: int, high: int, ends: tuple[int, int]) -> None:
+    """Show the steps from `low` to `high`, of all from `ends[0]` to `ends[1]`; the ends stay out of the URL."""
+    put("from", None if low == ends[0] else low)
+    put("to", None if high == ends[1] else high)
 
 
 class Pin(NamedTuple):

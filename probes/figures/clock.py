@@ -14,6 +14,7 @@ Measure = Literal["epoch", "time"]
 
 UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
 """From how many seconds on a unit is used, the seconds it has, its name."""
+MOMENTS = 200  # of a run: what is written within one of them counts as written at once
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value; a clock is itself alone
@@ -60,9 +61,21 @@ def clocks(scalars: Sequence[pd.DataFrame], measure: Measure) -> list[Clock | No
 
 
 def _knots(scalars: pd.DataFrame, measure: Measure) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The steps at which the measure rises, and its values there."""
+    """Steps and values between which a clock is linear, both ascending.
+
+    A step was there when it or a later one was first written: a number that is logged late is not when its step was. Of steps
+    that were written at once only the last had just been made; recording had begun at 0.
+    """
     said = scalars.loc[np.isfinite(scalars[measure].to_numpy(dtype=float, na_value=np.nan)), ["step", measure]]
     said = said.groupby("step", sort=True)[measure].min()
-    values = said.to_numpy(dtype=float)
-    rising = np.flatnonzero(np.diff(np.maximum.accumulate(values), prepend=-np.inf) > 0)
-    return said.index.to_numpy(dtype=np.int64)[rising], values[rising]
+    values = np.minimum.accumulate(said.to_numpy(dtype=float)[::-1])[::-1]
+    steps = said.index.to_numpy(dtype=np.int64)
+    if measure == "epoch":
+        rising = np.flatnonzero(np.diff(values, prepend=-np.inf) > 0)
+        return steps[rising], values[rising]
+    moment = MOMENTS * values // (values.max(initial=0.0) or 1.0)
+    moment = np.minimum(moment, MOMENTS - 1)  # the very last is no moment of its own
+    last = np.flatnonzero(np.diff(moment, append=np.inf) > 0)
+    if len(last) and last[0] > 0 and values[last[0]] > 0:
+        return np.r_[steps[0], steps[last]], np.r_[0.0, values[last]]
+    return steps[last], values[last]

@@ -60,6 +60,11 @@ class Course:
         """Where its layer's steps lie."""
         return self.along(self.layer["step"])
 
+    def mark(self, step: int) -> float:
+        """Where the cursor stands: at the neuron's last step if its run was over by then and has a clock of its own."""
+        ended = self.clock is not None and len(self.steps) and self.steps[-1] < step
+        return float(self.along(self.steps[-1] if ended else step))
+
     def along(self, steps: ArrayLike) -> NDArray[Any]:
         """Where any steps of its run lie."""
         return style.along(self.clock or "linear", steps)
@@ -167,11 +172,10 @@ class Panels:
         settings: dict[str, Any] = {"type": "log", **style.LOG_STEPS} if shared == "log" else {"type": "linear", "nticks": TICKS}
         settings |= {} if isinstance(shared, Clock) else {"tickformat": "~s"}
         if step is not None:
-            line = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
             for panel, course in enumerate(courses):
-                axes, x = self._axes(panel), course.along(step).item()
+                axes, x = self._axes(panel), course.mark(step)
                 ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain"}
-                self._marks.append({"type": "line", "line": line, **ends})
+                self._marks.append({"type": "line", "line": style.CURSOR_LINE, **ends})
         return self.finish(alt, settings, vertical)
 
     def finish(

@@ -17,6 +17,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "
 GRID = "rgba(128, 140, 152, 0.22)"
 AXIS = "rgba(128, 140, 152, 0.55)"
 CURSOR = "rgba(128, 140, 152, 0.95)"
+CURSOR_LINE = {"color": CURSOR, "width": 1.5, "dash": "dot"}
 RAW = 0.3  # opacity of what lies behind its smoothed line
 
 StepAxis = Literal["linear", "log"] | Clock
@@ -90,7 +91,7 @@ def steps_title(axis: StepAxis) -> str:
 def mark_step(figure: go.Figure, step: int | None, axis: StepAxis = "linear") -> go.Figure:
     """A dotted line through all panels at the cursor's step."""
     if step is not None:
-        figure.add_vline(x=along(axis, step).item(), line={"color": CURSOR, "width": 1.5, "dash": "dot"})
+        figure.add_vline(x=along(axis, step).item(), line=CURSOR_LINE)
     return figure
 
 

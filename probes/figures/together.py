@@ -32,12 +32,10 @@ def together(
     """
     entry = STATISTICS[statistic]
     figure = Sketch()
-    least = np.inf
     for course in courses:
-        values = 1 - course.values("variance") if statistic == "contraction" else course.values(statistic)
+        values = _values(course, statistic)
         if not np.isfinite(values).any():
             continue
-        least = min(least, float(np.nanmin(values)))
         mode = "lines" if len(values) > 1 else "markers"
         if half_life is not None:
             figure.add_trace(style.raw_behind(course.x, values, mode, course.color))
@@ -54,12 +52,23 @@ def together(
     shared = axis_of(courses, axis)
     figure.update_xaxes(title=style.steps_title(shared))
     figure.update_yaxes(title=entry.title)
-    if scale == "log" and 0 < least < np.inf:
+    if scale == "log" and all_positive(courses, statistic):
         figure.update_yaxes(type="log", exponentformat="power")
     style.scale_steps(figure, shared)
-    for clock in dict.fromkeys(course.clock for course in courses):
-        style.mark_step(figure, step, clock or axis)
+    for mark in dict.fromkeys(course.mark(step) for course in courses) if step is not None else ():
+        figure.add_vline(mark, style.CURSOR_LINE)
     return figure.finish(HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
+
+
+def all_positive(courses: Sequence[Course], statistic: str) -> bool:
+    """Whether there are values of a statistic and all of them are positive, so that they have a place on a log axis."""
+    values = np.concatenate([_values(course, statistic) for course in courses])
+    values = values[np.isfinite(values)]
+    return bool(values.size and (values > 0).all())
+
+
+def _values(course: Course, statistic: str) -> np.ndarray:
+    return 1 - course.values("variance") if statistic == "contraction" else course.values(statistic)
 
 
 def _interventions(figure: Sketch, course: Course, values: np.ndarray) -> None:

@@ -176,7 +176,12 @@ def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
     late = open_page("neurons", two, run="one", pin="two:0:1,one:0:1", **{"from": "35"})
     assert titles(figures(late)[0]) == ["two:first:1", "one:first:1"]
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
-    assert len(app.warning) == 2
+    assert len(app.warning) == 1
+    assert app.sidebar.slider(key="choose_span").value == (1, 40)
+    assert query(app, "to") == "9999"
+    app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "20", "to": "10"})
+    assert "Shown instead: 1 to 40" in app.warning[0].value
+    assert "from" not in app.query_params
 
 
 def test_forces_are_those_of_the_last_stored_step(open_page: Open, two: Path) -> None:

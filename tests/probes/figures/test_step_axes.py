@@ -47,6 +47,23 @@ def test_time_is_linear_between_steps_goes_on_at_the_mean_pace_and_can_be_undone
     np.testing.assert_allclose(clock.step_of(clock.at(asked)), asked)
 
 
+def test_a_number_that_is_logged_late_does_not_move_its_step() -> None:
+    (clock,) = clocks([scalars([0, 10, 20, 30, 10], [None] * 5, [0.0, 1.0, 2.0, 3.0, 9.0])], "time")
+    (late,) = clocks([scalars([10, 20, 30, 0], [None] * 4, [1.0, 2.0, 3.0, 9.0])], "time")
+    assert clock is not None
+    assert late is not None
+    np.testing.assert_allclose(clock.at([0, 10, 20, 30]), [0, 1, 2, 3])
+    np.testing.assert_allclose(late.at([0, 10, 20, 30]), [0, 1, 2, 3])
+
+
+def test_steps_that_were_written_at_once_were_made_one_after_the_other() -> None:
+    steps = list(range(300))
+    (clock,) = clocks([scalars(steps, [None] * 300, [(1 + step // 30) * 2.0 + 1e-5 * step for step in steps])], "time")
+    assert clock is not None
+    np.testing.assert_allclose(clock.at([0, 29, 59, 44, 299]), [0, 2, 4, 3, 20], atol=0.01)
+    assert (np.diff(clock.at(np.arange(300))) > 0.05).all()
+
+
 def test_runs_share_a_unit_and_each_has_its_own_pace() -> None:
     table = scalars([0, 100], [None, None], [0.0, 60.0]), scalars([0, 100], [None, None], [0.0, 36_000.0])
     fast, slow = clocks(table, "time")
@@ -56,7 +73,7 @@ def test_runs_share_a_unit_and_each_has_its_own_pace() -> None:
     assert (fast.at(100).item(), slow.at(50).item()) == (pytest.approx(1 / 60), 5)
 
 
-@pytest.mark.parametrize("table", [scalars([], [], []), scalars([3], [1.0], [1.0]), scalars([3, 4], [None, 1.0], [2.0, 2.0])])
+@pytest.mark.parametrize("table", [scalars([], [], []), scalars([3], [1.0], [1.0]), scalars([3, 4], [None, 1.0], [0.0, 0.0])])
 def test_a_run_that_does_not_say_has_no_clock(table: pd.DataFrame) -> None:
     assert clocks([table], "epoch") == [None]
     assert clocks([table], "time") == [None]
