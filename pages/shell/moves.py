@@ -79,7 +79,8 @@ def show(table: pd.DataFrame, run: str, span: tuple[int, int]) -> int | None:
     column = st.column_config
     event = st.dataframe(
         table[["where", "left", "entered", "moves", "neurons", "first", "half", "last"]],
-        hide_index=True, width="stretch", row_height=ROW_HEIGHT, key=ticks.key_of("moves_table", [run, *map(str, span)]), on_select="rerun",
+        hide_index=True, width="stretch", row_height=ROW_HEIGHT, on_select="rerun",
+        key=ticks.key_of("moves_table", [run, *map(str, span)]),
         height="content" if len(table) <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT,
         selection_mode="single-row", alt="Moves between regimes with their neurons and steps",
         column_config={

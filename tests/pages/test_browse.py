@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tick(app: AppTest, key: str, *rows: int) -> AppTest:
     """Tick rows of a table, as a click in the browser does."""
-    named = app.dataframe[0].value["run"] if key == "run_table" else ["planted"]
+    named = app.dataframe[0].value["run"] if key == "run_table" else ["planted", "1", "120"]
     key = ticks.key_of(key, named)
     app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
     app.run()
