@@ -140,6 +140,14 @@ def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndar
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+def probe_inputs(stamp: Stamp, _run: Any) -> dict[int, int]:
+    """How many spread inputs of the probe batch are stored of each layer, at the last step that has any."""
+    steps = probe_steps(stamp, _run)
+    rows = posteriors.split_inputs(_run.probe(int(steps[-1])), _run.config).spread if len(steps) else pd.DataFrame()
+    return rows.groupby("layer")["input"].nunique().to_dict() if len(rows) else {}
+
+
+@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def probe_sequence(stamp: Stamp, _run: Any, step: int, layer: int) -> np.ndarray | None:
     """mu (T, neurons) at consecutive positions of the data, at a stored step; None if the layer has none."""
     rows = posteriors.split_inputs(_run.probe(step), _run.config).sequence

@@ -107,16 +107,8 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
 
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
-    counts = []
-    for side in sides:
-        steps = reading.probe_steps(side.opened.stamp, side.opened.run)
-        tables = [_probe(side.opened, int(steps[-1]), layer) for layer in side.layers] if len(steps) else [None]
-        counts += [0 if table is None else len(table[0]) for table in tables]
-    return min(counts, default=0)
-
-
-def _probe(opened: Opened, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
-    return reading.probe_layer(opened.stamp, opened.run, step, layer)
+    counts = [reading.probe_inputs(side.opened.stamp, side.opened.run) for side in sides]
+    return min((found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers), default=0)
 
 
 def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
