@@ -81,7 +81,9 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
         layer, neuron = st.selectbox("Neuron", walked, format_func=label, key="traversal_neuron")
         index = st.selectbox("Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110)
         outputs = sorted(curves["output"].unique().tolist())
-        output = st.selectbox("Output", outputs, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110)
+        # Of an image the pixel that moves most: its corner never does.
+        first = outputs.index(most_moved(curves, layer, neuron)) if "image" in result.settings else 0
+        output = st.selectbox("Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110)
     targets = result.tables.get("targets")
     match result.settings.get("image"):
         case [int(height), int(width)]:
@@ -101,6 +103,12 @@ def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:
     by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
     strength = (by.max() - by.min()).groupby(["layer", "neuron"]).mean()
     return {(int(layer), int(neuron)): float(value) for (layer, neuron), value in strength.items()}
+
+
+def most_moved(curves: pd.DataFrame, layer: int, neuron: int) -> int:
+    """The output that a walked neuron moves most, over all inputs."""
+    part = curves[(curves["layer"] == layer) & (curves["neuron"] == neuron)].groupby("output")["mean"]
+    return int((part.max() - part.min()).idxmax())
 
 
 def show_shift(result: store.Result, layers: list[str]) -> None:

@@ -14,7 +14,7 @@ from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, STATISTICS
 
 TICKS = 8  # layers with a number under them
-NAMED = 4  # deeper networks have their layers numbered instead: names would overlap
+NAMED, LETTERS = 4, 28  # deeper networks, or longer names in all, have their layers numbered instead: names would overlap
 
 
 def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int) -> go.Figure:
@@ -38,7 +38,7 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
         1, len(statistics) + 1,
     )  # fmt: skip
     figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
-    named = len(layers) <= NAMED
+    named = len(layers) <= NAMED and sum(map(len, layers)) <= LETTERS
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)

@@ -96,3 +96,4 @@ def test_a_walked_prediction_is_an_image_where_it_is_one(open_page: Open, folder
     assert not app.error
     assert len(app.get("plotly_chart")) == figures
     assert any("2 inputs" in caption.value for caption in app.caption)
+    assert app.selectbox(key="traversal_output").value == (0 if image is None else 5)  # the last moves most
