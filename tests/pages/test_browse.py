@@ -68,7 +68,7 @@ def test_the_table_has_what_the_manifests_say(open_page: Open, folder: Path) -> 
     scores = Run(folder / "beta0.01-0").scalars().query("name == 'nll'")["value"]
     assert np.isclose(table.loc["beta0.01-0", "NLL"], scores.iloc[-1])
     assert np.isclose(table.loc["beta0.01-0", "to twin"], scores.iloc[-1] - 2)
-    assert table.index[table["to twin"].notna()].tolist() == ["beta0.01-0", "beta0.5-0"]  # of its seed; a twin reads no beta
+    assert set(table.index[table["to twin"].notna()]) == {"beta0.01-0", "beta0.5-0"}  # of its seed; a twin reads no beta
     rate = Run(folder / "beta0.5-1").layer_summary().groupby("step")["kl_mean"].sum() * 6
     np.testing.assert_allclose(table.loc["beta0.5-1", "rate over steps"][-1], rate.iloc[-1], rtol=1e-5)
     assert "tags" not in table
