@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-core bench-ui bench-loggers bench-scale soak clean
+.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -50,10 +50,13 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-bench: bench-log bench-core bench-ui bench-loggers bench-scale  ## all that is measured, as tables in docs/benchmarks.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale  ## all that is measured, as tables in docs/benchmarks.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
+
+bench-watch: $(VENV)/.dev  ## what probes.watch costs somebody else's training loop
+	$(BIN)/python -m benchmarks.watch --write
 
 bench-core: $(VENV)/.dev  ## the training core: scores against the twin, cost of a step; ETTH names a folder with ETTh1.csv and ETTh2.csv
 	$(BIN)/python -m benchmarks.core $(if $(ETTH),--etth $(ETTH))
