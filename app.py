@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shell import options, state
+from pages.shell import options, state, warm
 from pages.shell.own_names import OwnNames
 
 HERE = Path(__file__).resolve().parent
@@ -37,4 +37,5 @@ if __name__ == "__main__":
     main()
 elif Path(sys.argv[0]).resolve() == HERE / "app.py":
     options.check(sys.argv[1:])
+    warm.up()
     app = st.App(Path(__file__), middleware=[Middleware(OwnNames)])
