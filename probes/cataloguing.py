@@ -15,7 +15,7 @@ from probes.opening import LOCAL, RunError
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
-    "living_share", "scores", "sparklines", "config", "tags", "notes", "notes_error", "dropped", "error",
+    "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "notes_error", "dropped", "error",
 )  # fmt: skip
 
 
@@ -24,8 +24,8 @@ def catalog(folder: str | Path) -> pd.DataFrame:
 
     Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
     living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step, value],
-    ...]}), config, tags, notes, notes_error (why notes.json cannot be read), dropped, error. A link counts as a run where it
-    leads to one of the same folder. Raises RunError when the folder is not there.
+    ...]}), config, tags, notes, sets ({name: [neuron, ...]}), notes_error (why notes.json cannot be read), dropped, error. A link
+    counts as a run where it leads to one of the same folder. Raises RunError when the folder is not there.
     """
     root = Path(folder)
     try:
@@ -93,6 +93,7 @@ def _row(path: str, stamp: tuple[int, int], notes_stamp: tuple[int, int] | None)
         "config": data.get("config") or {},
         "tags": list(notes.tags),
         "notes": notes.text,
+        "sets": notes.sets,
         "notes_error": trouble,
         "dropped": data.get("dropped") or {},
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from pages.shell import state, url
+from pages.shell import pin_sets, state, url
 from pages.shell.url import Pin
 
 PLOTTED = 8
@@ -78,6 +78,7 @@ def show(opened: state.Opened) -> None:
         st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
     url.put_pins(one.pin for one in found)
     if not found:
+        pin_sets.show(opened)
         return
     labels = {one.pin: one.chip(opened.entry.name) for one in found}
     st.session_state[_KEY] = list(labels)
@@ -90,6 +91,7 @@ def show(opened: state.Opened) -> None:
             st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
         if st.session_state.get("_page") != "Neurons":
             st.page_link("pages/neurons.py", label="Compare them", icon=":material/compare_arrows:")
+    pin_sets.show(opened)
 
 
 def _removed() -> None:

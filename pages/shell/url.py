@@ -153,22 +153,24 @@ def pins() -> list[Pin]:
 
     In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that is shown.
     """
-    return list(dict.fromkeys(pin for pin in map(_pin, _pin_items()) if pin))
+    found = (read_pin(item, get("run") or "") for item in _pin_items())
+    return list(dict.fromkeys(pin for pin in found if pin))
 
 
 def unread_pins() -> list[str]:
     """What `pin` holds that names no neuron in either form."""
-    return [item for item in _pin_items() if not _pin(item)]
+    return [item for item in _pin_items() if not read_pin(item, get("run") or "")]
 
 
 def _pin_items() -> list[str]:
     return [item for item in (get("pin") or "").split(",") if item]
 
 
-def _pin(item: str) -> Pin | None:
+def read_pin(item: str, run: str) -> Pin | None:
+    """A neuron as the URL and a run's notes write it; one without a run is of `run`. None if it names none."""
     parts = item.split(":")
     if len(parts) == 1:
-        parts = [quote(get("run") or ""), *item.split(".")]
+        parts = [quote(run), *item.split(".")]
     if len(parts) != 3 or not parts[0] or not (parts[1].isdecimal() and parts[2].isdecimal()):
         return None
     return Pin(unquote(parts[0]), int(parts[1]), int(parts[2]))
@@ -176,7 +178,12 @@ def _pin(item: str) -> Pin | None:
 
 def put_pins(kept: Iterable[Pin]) -> None:
     """Pin exactly these."""
-    put("pin", ",".join(f"{quote(pin.run, safe='')}:{pin.layer}:{pin.neuron}" for pin in kept) or None)
+    put("pin", ",".join(map(write_pin, kept)) or None)
+
+
+def write_pin(pin: Pin) -> str:
+    """A neuron with its run, as `read_pin` reads it."""
+    return f"{quote(pin.run, safe='')}:{pin.layer}:{pin.neuron}"
 
 
 def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:
