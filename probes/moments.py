@@ -352,8 +352,9 @@ class _Posterior:
             r = (r - self.prior_mu) / self.prior_sigma
             sigma, log_sigma = sigma / self.prior_sigma, log_sigma - self.prior_sigma.log()
         # (σ² − 1)/2 − ln σ + r²/2: in this order least is lost near the prior, and three passes over the rows make it.
-        kl = torch.addcmul(sigma.new_full((), -0.5), sigma, sigma, value=0.5) - log_sigma
-        kl = torch.addcmul(kl, r, r, value=0.5)
+        kl = torch.addcmul(sigma.new_full((), -0.5), sigma, sigma, value=0.5)
+        kl = kl.sub_(log_sigma) if kl.shape == log_sigma.shape else kl - log_sigma
+        kl = torch.addcmul(kl, r, r, value=0.5, out=kl if kl.shape == r.shape else None)
         if past is not None:
             kl = kl + past
         return kl if self.rows.shape[2] == 1 else kl.reshape(self.rows.shape).sum(2)
