@@ -42,7 +42,7 @@ twin, twin_table, twin_scalars, twin_axis = None, None, None, None
 beside_it: list[state.Opened] = []
 if twin_entry is not None:
     try:
-        twin, stamp = reading.open_run(twin_entry.path)
+        twin, stamp = reading.open_run(twin_entry)
         twin_table, twin_scalars = forecasts.predictions(stamp, twin, tuple(taken.tolist())), twin.scalars()
         beside_it = [state.Opened(twin_entry, twin, stamp)]
     except reading.RunError as error:

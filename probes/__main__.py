@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return export.run_command(options)
         return _compact(options.run, console)
     except (RunError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(_shown(error), file=sys.stderr)
         return 2
 
 
@@ -55,14 +55,16 @@ def _ls(folder: str, console: Console) -> int:
     table = Table("run", "status", "steps", "layers", "neurons", "living share", "scores", box=None)
     for row in catalog(folder).to_dict("records"):
         if row["error"]:
-            table.add_row(row["name"], row["status"], row["error"])
+            table.add_row(_shown(row["name"]), row["status"], _shown(row["error"]))
             continue
         living = " ".join("-" if share is None else f"{share:.2f}" for share in row["living_share"])
         scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))  # held-out scores first
-        scores = "  ".join(f"{key} {_number(score['value'])}" for key, score in scored[:4])
+        scores = "  ".join(f"{_shown(key)} {_number(score['value'])}" for key, score in scored[:4])
         if row["notes_error"]:
-            print(row["notes_error"], file=sys.stderr)
-        table.add_row(row["name"], row["status"], *(str(row[key]) for key in ("steps", "layers", "neurons")), living, scores)
+            print(_shown(row["notes_error"]), file=sys.stderr)
+        table.add_row(
+            _shown(row["name"]), row["status"], *(str(row[key]) for key in ("steps", "layers", "neurons")), living, scores
+        )
     console.print(table)
     return 0
 
@@ -75,13 +77,15 @@ def _show(path: str, as_json: bool, console: Console) -> int:
     if as_json:
         print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
         return 0
-    console.print(f"{run.name}: {run.status}, {steps.size} recorded steps" + (f", the last is {steps[-1]}" if steps.size else ""))
+    console.print(
+        f"{_shown(run.name)}: {run.status}, {steps.size} recorded steps" + (f", the last is {steps[-1]}" if steps.size else "")
+    )
     heads = ("layer", "neurons", "living share", "rate (nats)", "information (nats)", "contraction", "half-life (t)", "regimes")
     table = Table(*heads, box=None)
     for row in layers:
         numbers = [_number(row[key]) for key in ("living_share", "rate", "information", "contraction", "half_life")]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
-        table.add_row(row["layer"], str(row["neurons"]), *numbers, regimes)
+        table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes)
     console.print(table)
     return 0
 
@@ -91,9 +95,10 @@ def _check(path: str, console: Console) -> int:
         raise RunError(f"{path} is not a folder: name the folder of a run")
     findings = check(path)
     for finding in findings:
-        console.print(f"{finding.level}: {finding.where}: {finding.what}", soft_wrap=True)
+        console.print(_shown(f"{finding.level}: {finding.where}: {finding.what}"), soft_wrap=True)
     errors = sum(finding.level == "error" for finding in findings)
-    console.print(f"{path}: {errors} errors, {len(findings) - errors} notes" if findings else f"{path}: all is as it should be")
+    said = f"{errors} errors, {len(findings) - errors} notes" if findings else "all is as it should be"
+    console.print(f"{_shown(path)}: {said}")
     return 1 if errors else 0
 
 
@@ -108,8 +113,13 @@ def _compact(path: str, console: Console) -> int:
         compact(folder, state)
     finally:
         lock.release()
-    console.print(f"{path}: {before} files before, {sum(1 for _ in folder.rglob('*.parquet'))} now")
+    console.print(f"{_shown(path)}: {before} files before, {sum(1 for _ in folder.rglob('*.parquet'))} now")
     return 0
+
+
+def _shown(text: object) -> str:
+    """A text of a log for a terminal, which would obey control codes in it: they are written as escapes."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def _number(value: float | None) -> str:

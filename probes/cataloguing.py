@@ -11,7 +11,7 @@ import pandas as pd
 
 from probes import manifest
 from probes.notes import NAME, Notes, read
-from probes.opening import LOCAL, RunError
+from probes.opening import LOCAL, RunError, as_text
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
@@ -41,7 +41,7 @@ def catalog(folder: str | Path) -> pd.DataFrame:
         if stamp is None:
             continue
         leads_out = os.path.islink(path) and Path(path).resolve().parent != root.resolve()
-        row = dict(_leaving(path) if leads_out else _row(path, stamp, _stamp(f"{path}/{NAME}")))
+        row = dict(_refused(path) if leads_out or as_text(path) != path else _row(path, stamp, _stamp(f"{path}/{NAME}")))
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         rows.append(row)
     rows.sort(key=lambda row: row["created"] or "", reverse=True)
@@ -57,11 +57,15 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return info.st_mtime_ns, info.st_size
 
 
-def _leaving(path: str) -> dict[str, Any]:
-    """The row of a link to somewhere else: a folder of runs shows what is in it."""
-    target = Path(path).resolve().parent
-    error = f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or copy the run"
-    return dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name, "error": error}
+def _refused(path: str) -> dict[str, Any]:
+    """The row of a folder that is not looked into: a link to somewhere else, or a name that no other program would take."""
+    shown = as_text(path)
+    if shown != path:
+        error = f"{shown} has a name that is not UTF-8: rename it"
+    else:
+        target = Path(path).resolve().parent
+        error = f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or copy the run"
+    return dict.fromkeys(COLUMNS) | {"path": shown, "name": Path(shown).name, "error": error}
 
 
 @lru_cache(maxsize=8192)

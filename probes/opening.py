@@ -97,8 +97,15 @@ def _plain_file(path: str, filesystem: pafs.FileSystem) -> pa.NativeFile:
         return filesystem.open_input_file(path)
     except FileNotFoundError:
         raise
+    except UnicodeError as error:
+        raise RunError(f"{as_text(path)} cannot be read: the path is not UTF-8; rename it") from error
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def as_text(path: str) -> str:
+    """A path as text that can be shown: bytes that are no UTF-8 as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def refuse_link(folder: str, filesystem: pafs.FileSystem) -> None:

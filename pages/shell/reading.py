@@ -62,13 +62,15 @@ def entries() -> dict[str, Entry]:
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
 
 
-def open_run(path: Path) -> tuple[Any, Stamp]:
-    """A reader of the run as it stands now. Raises RunError if it cannot be read."""
+def open_run(entry: Entry) -> tuple[Any, Stamp]:
+    """A reader of the run as it stands now. Raises RunError if it cannot be read, or the catalog would not look into it."""
+    if entry.row["error"]:
+        raise RunError(entry.row["error"])
     try:
-        stat = (path / "run.json").stat()
+        stat = (entry.path / "run.json").stat()
     except OSError as error:
-        raise RunError(f"{path.name}: {error.strerror}") from error
-    stamp = (str(path), stat.st_size, stat.st_mtime_ns)
+        raise RunError(f"{entry.path.name}: {error.strerror}") from error
+    stamp = (str(entry.path), stat.st_size, stat.st_mtime_ns)
     return _open(stamp), stamp
 
 

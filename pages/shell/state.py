@@ -134,7 +134,7 @@ def pick_run() -> Opened:
         st.stop()
     entry = _picker(entries)
     try:
-        run, stamp = reading.open_run(entry.path)
+        run, stamp = reading.open_run(entry)
     except reading.RunError as error:
         st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
         st.stop()
@@ -151,7 +151,7 @@ def another_run(name: str) -> Opened | None:
     if entry is None:
         return None
     try:
-        run, stamp = reading.open_run(entry.path)
+        run, stamp = reading.open_run(entry)
     except reading.RunError:
         return None
     return Opened(entry, run, stamp)

@@ -79,7 +79,7 @@ def ask(path: Path, only: Collection[str] | None = None, thorough: bool = False)
         return value
 
     question("notes", lambda: notes.read(path))
-    for name in {*store.stored(path), "ablation"}:
+    for name in {*store.stored(path), "study"}:
         question(f"experiment {name}", lambda name=name: store.load(path, name))
         question(f"progress {name}", lambda name=name: store.progress_of(path, name))
     run = question("open", lambda: probes.Run(path))

@@ -52,7 +52,7 @@ def write_small(folder: Path) -> Path:
         frame = pd.DataFrame({"input": np.arange(INPUTS), "horizon": 0, "y": random.normal(size=INPUTS), "mean": 0.0})
         recorder.predictions(STEPS - 1, frame)
     table = pd.DataFrame({"layer": [0, 1], "neuron": [0, 1], "effect": [0.1, 0.2], "score": ["nll", "crps"]})
-    store.save(folder, "ablation", {"effects": table}, {"experiment": "ablation", "windows": 3})
+    store.save(folder, "study", {"effects": table}, {"experiment": "of one's own", "windows": 3})
     notes.write(folder, ["keep"], "a sound run")
     return folder
 

@@ -262,16 +262,14 @@ def change_name(r: Random, run: Path) -> None:
         target = path.with_name(r.choice(names))
         shutil.copy(path, target) if style == "copy" else path.rename(target)
         return
-    if style == "folder link":
-        folder = r.choice([path.parent, run / "neurons", run / "pyramid"])
-        if folder != run:
-            shutil.rmtree(folder)
-            folder.symlink_to(r.choice(("/etc", "/proc/self", "..", "/nowhere")))
-            return
-    if style == "file":
-        folder = r.choice([run / "neurons", run / "pyramid", run / "experiments"])
+    folders = [folder for folder in (run / "neurons", run / "pyramid", run / "experiments", path.parent) if folder.is_dir()]
+    if style in ("folder link", "file"):
+        folder = r.choice([folder for folder in folders if folder != run])
         shutil.rmtree(folder)
-        folder.write_text("not a folder")
+        if style == "file":
+            folder.write_text("not a folder")
+        else:
+            folder.symlink_to(r.choice(("/etc", "/proc/self", "..", "/nowhere")))
         return
     content = path.read_bytes()
     path.unlink()

@@ -158,6 +158,7 @@ class Fuzz:
 
     def _fail(self, seed: int, kind: str, what: str) -> None:
         self.failures.append({"seed": seed, "kind": kind, "what": what})
+        sys.stderr.write(f" {kind}: {what}\n")
 
     def report(self, seconds: float) -> dict[str, Any]:
         return {

@@ -169,14 +169,14 @@ def test_a_link_to_a_run_beside_it_is_a_run(run: Path) -> None:
     assert list(catalog(run.parent)["error"]) == [None, None]
 
 
-@pytest.mark.parametrize("name", ["run.json", "notes.json", "neurons", "pyramid", "experiments/ablation/settings.json"])
+@pytest.mark.parametrize("name", ["run.json", "notes.json", "neurons", "pyramid", "experiments/study/settings.json"])
 def test_a_link_inside_a_run_is_not_followed(run: Path, secret: Path, name: str) -> None:
     path = run / name
     path.rename(run / "moved")
     path.symlink_to(secret / name)
     readers: dict[str, Callable[[], object]] = {
         "notes.json": lambda: notes.read(run),
-        "experiments/ablation/settings.json": lambda: store.load(run, "ablation"),
+        "experiments/study/settings.json": lambda: store.load(run, "study"),
     }
     with pytest.raises(RunError, match="is a link"):
         readers.get(name, lambda: Run(run))()
