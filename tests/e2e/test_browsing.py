@@ -8,35 +8,91 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from driving import HEAD, WAIT_MS, cell, drawn, keep, query, replay, table, tick
 from planted import write_run
 from playwright.sync_api import Browser, Page, expect
 
 from probes.export import export
+from probes.manifest import group_of
 
 pytestmark = pytest.mark.browser
 
-WAIT_MS = 60_000
-HEADER, ROW = 35, 36  # pixels of the table: canvas cells have no element of their own
-
-
-def tick(page: Page, row: int) -> None:
-    """Tick a row of the page's first table."""
-    box = page.get_by_test_id("stDataFrame").first.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 17, box["y"] + HEADER + ROW * row + ROW / 2)
+HEIGHT = 36  # pixels of a row of the table of runs
+LIVING = 90  # pixels from its right edge to the menu in the head of the living share
+BROKEN = 45  # the step at which a neuron of the second seed is no number any more
+SECONDS_TO_SEE = 10  # what is wrong with a run is seen at a glance
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two seeds, of which the second loses its deeper layers, and a run that cannot be read."""
-    for seed in range(2):
-        write_run(tmp_path / f"seed{seed}", neurons=8, steps=60, seed=seed, dead_from=None if seed == 0 else 1)
-        manifest = tmp_path / f"seed{seed}" / "run.json"
+    """Two seeds, of which the second loses its deeper layers, a run with another beta, and one that cannot be read."""
+    for day, name, seed, beta in ((1, "strong", 0, 0.5), (2, "seed0", 0, 0.02), (3, "seed1", 1, 0.02)):
+        failing = name == "seed1"
+        write_run(
+            tmp_path / name,
+            neurons=8,
+            steps=60,
+            seed=seed,
+            dead_from=1 if failing else None,
+            broken_at=BROKEN if failing else None,
+        )
+        manifest, config = tmp_path / name / "run.json", {"beta": beta, "seed": seed}
         content = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**content, "created": f"2026-01-0{seed + 1}T00:00:00+00:00"}))
+        content |= {"created": f"2026-01-0{day}T00:00:00+00:00", "config": config, "group": group_of(config)}
+        manifest.write_text(json.dumps(content))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
     return tmp_path
+
+
+def most_living_first(page: Page) -> None:
+    """Sort the table of runs by the living share, by the menu of its column's head."""
+    box = table(page).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] - LIVING, box["y"] + HEAD / 2)
+    page.get_by_text("Share of neurons that are living or mixed").wait_for()
+    page.mouse.click(box["x"] + box["width"] - LIVING, box["y"] + HEAD / 2)
+    page.get_by_text("Sort descending").click()
+
+
+def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
+    serve: Callable[..., str], page: Page, folder: Path
+) -> None:
+    page.goto(serve(folder))
+    expect(page.get_by_role("heading", name=re.compile("Replay · seed1"))).to_be_visible(timeout=WAIT_MS)
+    canvas = replay(page)
+    page.get_by_role("button", name="Pause").wait_for()
+    before = canvas.get_attribute("data-step")
+    expect(canvas).not_to_have_attribute("data-step", str(before), timeout=WAIT_MS)
+    keep(page, "1-latest-run-plays")
+
+    page.get_by_role("link", name="Runs").click()
+    drawn(page)
+    expect(table(page).get_by_test_id("glide-cell-1-0")).to_have_text("seed1", timeout=WAIT_MS)
+    most_living_first(page)
+    expect(table(page).get_by_test_id("glide-cell-1-0")).not_to_have_text("seed1", timeout=WAIT_MS)
+    readable = [cell(page, 0, row) for row in range(4)]
+    assert readable.index("seed1") > max(readable.index("seed0"), readable.index("strong")), "most living first"
+    keep(page, "1-sorted-by-living-share")
+
+    page.get_by_role("radio", name="seeds together").click()
+    page.locator(".js-plotly-plot").first.wait_for()
+    groups = [[cell(page, column, row) for column in (1, 2)] for row in range(2)]
+    assert sorted(groups) == [["1", "0"], ["2", "0, 1"]]
+    keep(page, "1-seeds-together")
+
+    page.goto(f"{page.url.split('/runs')[0]}/overview?run=seed1")
+    alert = page.get_by_role("button", name=re.compile(rf"layer 1 · step {BROKEN}"))
+    alert.wait_for(timeout=SECONDS_TO_SEE * 1000)
+    box = alert.bounding_box()
+    assert box
+    assert box["y"] < 800, "seen without scrolling"
+    page.get_by_text("1 neurons became non-finite").first.wait_for()
+    alert.click()
+    page.wait_for_url(re.compile(rf"step={BROKEN}\b"))
+    expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
+    expect(page.locator("canvas[data-map]")).to_have_attribute("aria-label", re.compile("1 non-finite"))
+    keep(page, "1-alert-opened")
 
 
 def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, folder: Path) -> None:
@@ -47,7 +103,7 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     scroller = page.get_by_test_id("stDataFrame").first.locator(".dvn-scroller")
     assert scroller.evaluate("element => element.scrollWidth <= element.clientWidth"), "the table scrolls sideways at 1280 x 800"
 
-    tick(page, 0)
+    tick(page, 0, height=HEIGHT)
     page.get_by_role("combobox", name="Tags").fill("keep")
     page.keyboard.press("Enter")
     page.get_by_label("Notes").fill("<script>alert(1)</script>")
@@ -55,15 +111,18 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.get_by_text("Saved").wait_for()
     assert json.loads((folder / "seed1" / "notes.json").read_text()) == {"tags": ["keep"], "notes": "<script>alert(1)</script>"}
 
-    tick(page, 1)
+    tick(page, 2, height=HEIGHT)
     page.get_by_text("What differs").wait_for()
+    page.get_by_text("2 of their settings").wait_for()
+    keep(page, "1-what-differs")
     page.get_by_label("Find runs", exact=True).fill("seed=1")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("find=seed"))
     expect(page.get_by_text("What differs")).to_be_hidden(timeout=WAIT_MS)
-    tick(page, 0)
+    tick(page, 0, height=HEIGHT)
     page.get_by_test_id("stPageLink").get_by_text("Overview").click()
     page.wait_for_url(re.compile(r"/overview\?.*run=seed1"))
+    assert "step" not in query(page)
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", "60", timeout=WAIT_MS)
     page.get_by_text("Transitions").wait_for()
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, tick
 from playwright.sync_api import Page, expect
 from probed import write_probed
-from test_replay import picture, query, replay
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
-ROW, HEAD, TICK = 35, 36, 15  # pixels of Streamlit's table: a row, the head, where a row's box is
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +21,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_probed(folder / "one")
     write_probed(folder / "two", seed=1)
     return folder
-
-
-def tick(page: Page, row: int) -> None:
-    """Tick a row of the first table."""
-    table = page.get_by_test_id("stDataFrame").first
-    table.scroll_into_view_if_needed()
-    table.click(position={"x": TICK, "y": HEAD + ROW * row + ROW / 2})
 
 
 def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(serve: Callable[..., str], page: Page, two: Path) -> None:
@@ -91,3 +82,70 @@ def test_one_probe_input_in_a_new_browser_shows_the_same_picture(serve: Callable
     assert canvas.get_attribute("data-step") == "10"
     assert picture(canvas) == single
     context.close()
+
+
+def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(serve: Callable[..., str], page: Page, two: Path) -> None:
+    """Found by the map, the table and the search; one figure each for what is asked of them."""
+    page.goto(f"{serve(two)}/layers?run=one&step=39")
+    image = page.locator("canvas[data-image][aria-label]")
+    image.wait_for()
+    drawn(page)
+    image.click(position={"x": 300, "y": 30})
+    page.get_by_role("button", name="Pin it").click()
+    page.wait_for_url(re.compile(r"pin=one(:|%3A)0(:|%3A)\d"))
+    keep(page, "3-pinned-on-the-map")
+    page.get_by_role("link", name="Neurons", exact=True).click()
+    for run, text, rows in (("one", "layer:2 sort:-kl", (0, 1)), ("two", "layer:1 information>0 sort:-information", (0, 1))):
+        page.get_by_role("combobox", name="Run", exact=True).click()
+        page.get_by_role("option", name=run, exact=True).click()
+        page.wait_for_url(re.compile(f"run={run}"))
+        search = page.get_by_role("textbox", name="Find neurons")
+        search.fill(text)
+        search.press("Enter")
+        page.get_by_text(re.compile(r"5 of 10 neurons")).wait_for()
+        for row in rows:
+            drawn(page)
+            before = len(query(page)["pin"][0].split(","))
+            tick(page, row)
+            page.wait_for_url(lambda url, before=before: url.replace("%2C", ",").count(",") >= before)
+    pins = [item.split(":") for item in query(page)["pin"][0].split(",")]
+    assert len(pins) == 5
+    assert {run for run, *_ in pins} == {"one", "two"}
+    assert {layer for _, layer, _ in pins} == {"0", "1"}
+    drawn(page)
+
+    expected = {
+        "Posterior mean and standard deviations": ("z (prior sd)", ["mean"]),
+        "KL and its parts": ("KL (nats)", ["information", "mismatch"]),
+        "Mean energy": ("prior sd²", ["band"]),
+        "Persistence over steps": ("persistence", ["φ"]),
+        "Densities at steps": ("z (prior sd)", ["prior"]),
+    }
+    for alt, (unit, parts) in expected.items():
+        figure = panels(page, alt)
+        figure.wait_for()
+        said = figure.evaluate(SAID)
+        assert unit.lower() in said["titles"].lower(), (alt, said)
+        assert said["shared"], f"{alt}: the panels' vertical axes differ"
+        assert len([text for text in said["panels"] if ":" in text]) == 5, (alt, said)
+        for part in parts:
+            assert part in said["names"].lower(), (alt, said)
+    keep(page, "3-five-neurons")
+    together = panels(page, "KL weight").first
+    together.wait_for()
+    assert any("triangle" in str(symbol) for symbol in together.evaluate(SAID)["symbols"]), "interventions are triangles"
+    together.scroll_into_view_if_needed()
+    keep(page, "3-together")
+
+
+SAID = """plot => {
+  const axes = Object.entries(plot._fullLayout).filter(([name]) => /^[xy]axis[0-9]*$/.test(name))
+  const upright = axes.filter(([name]) => name[0] === 'y').map(([, axis]) => axis.range.map((v) => v.toFixed(6)).join())
+  return {
+    titles: axes.map(([, axis]) => axis.title?.text || '').join(' | '),
+    shared: new Set(upright).size === 1,
+    panels: (plot._fullLayout.annotations || []).map((note) => note.text),
+    names: plot._fullData.map((trace) => trace.name || '').join(' | '),
+    symbols: plot._fullData.map((trace) => trace.marker?.symbol),
+  }
+}"""

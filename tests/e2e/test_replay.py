@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlparse
+from pathlib import Path
 
 import pytest
+from driving import WAIT_MS, keep, picture, query, replay
+from planted import write_run
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
+
+PLAYED_MS = 600  # of the run, at a speed
 
 
-def replay(page: Page) -> Locator:
-    """The replay's canvas, drawn at least once."""
-    canvas = page.locator("canvas[data-ridges]")
-    expect(canvas).to_have_attribute("data-draws", re.compile("[1-9]"), timeout=WAIT_MS)
-    return canvas
+def medians(canvas: Locator) -> list[float]:
+    """The median sd of each layer, as the canvas says it."""
+    return [float(number) for number in re.findall(r"median sd (\d+(?:\.\d+)?)", str(canvas.get_attribute("aria-label")))]
 
 
-def picture(canvas: Locator) -> str:
-    """A hash of what the canvas shows."""
-    return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
-
-
-def query(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlparse(page.url).query)
+def frames_a_second(page: Page, speed: str) -> float:
+    """How fast the cursor moves from the beginning, in frames."""
+    page.get_by_label("Cursor over the run's steps").fill("0")
+    page.get_by_label("Speed of the replay").select_option(speed)
+    page.get_by_role("button", name="Play", exact=True).click()
+    rate = page.get_by_label("Cursor over the run's steps").evaluate(
+        """async (scrub, wait) => {
+          const at = () => (parseFloat(scrub.style.getPropertyValue("--done")) / 100) * Number(scrub.max)
+          const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+          await frame()
+          const [from, began] = [at(), performance.now()]
+          let now = began
+          while (now - began < wait && at() < Number(scrub.max)) { await frame(); now = performance.now() }
+          return (at() - from) / ((now - began) / 1000)
+        }""",
+        PLAYED_MS,
+    )
+    pause = page.get_by_role("button", name="Pause")
+    if pause.count():
+        pause.click()
+    return float(rate)
 
 
 def test_a_deep_link_opens_on_its_step_and_plays_from_there(serve: Callable[..., str], page: Page) -> None:
@@ -80,3 +94,71 @@ def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], pag
     tiles.click(position={"x": 105, "y": 10})
     page.wait_for_url(re.compile(r"neurons=0\.0"))
     page.get_by_text("layer 1 · neuron 0", exact=False).first.wait_for()
+
+
+def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[..., str], page: Page) -> None:
+    page.goto(f"{serve()}/?run=planted&step=1")
+    canvas = replay(page)
+    first = medians(canvas)
+    assert len(first) == 3
+    assert min(first) > 0.75, "all three layers begin near their prior of sd 1"
+    keep(page, "2-first-step")
+    scrub = page.get_by_label("Cursor over the run's steps")
+    scrub.fill(str(scrub.get_attribute("max")))
+    expect(canvas).to_have_attribute("data-step", "150", timeout=WAIT_MS)
+    last = medians(canvas)
+    assert all(after < 0.85 * before for before, after in zip(first, last, strict=True))
+
+    strip = page.locator("canvas[data-strip]").bounding_box()
+    assert strip
+    page.mouse.move(strip["x"] + strip["width"] - 80, strip["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(strip["x"] + strip["width"] / 2, strip["y"] + 40, steps=5)
+    page.mouse.up()
+    page.wait_for_url(re.compile("step="))
+    middle = int(str(canvas.get_attribute("data-step")))
+    assert 1 < middle < 150
+    canvas.focus()
+    for key, expected in (("ArrowRight", middle + 1), ("ArrowLeft", middle), ("Shift+ArrowRight", middle + 10), ("Home", 1)):
+        page.keyboard.press(key)
+        expect(canvas).to_have_attribute("data-step", str(expected), timeout=WAIT_MS)
+    page.keyboard.press("[")
+    assert page.get_by_label("Speed of the replay").input_value() == "0.5"
+    slow, fast = frames_a_second(page, "0.25"), frames_a_second(page, "8")
+    assert 16 < fast / slow < 64, f"speed 8 shows {fast:.1f} frames a second, speed 0.25 {slow:.1f}: a ratio of 32"
+
+
+def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(serve: Callable[..., str], page: Page, tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path / f"seed{seed}", neurons=12, steps=80, seed=seed)
+    page.goto(f"{serve(tmp_path)}/?run=seed0&step=40")
+    canvas = replay(page)
+    alone = picture(canvas)
+    page.get_by_role("combobox", name="Beside it").click()
+    page.get_by_role("option", name="seed1").click()
+    page.wait_for_url(re.compile("vs=seed1"))
+    page.get_by_text("Left seed0, right seed1").wait_for()
+    assert len(medians(canvas)) == 6
+    assert "seed1, layer 3" in str(canvas.get_attribute("aria-label"))
+    canvas.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile(r"step=39\b"))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("pin=seed0"))
+    page.get_by_role("link", name="Compare them").wait_for()
+    keep(page, "2-two-runs")
+    canvas.evaluate("canvas => canvas.blur()")
+    page.mouse.move(5, 5)
+    shown, address = picture(canvas), page.url
+    assert shown != alone
+
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+    other = context.new_page()
+    other.goto(address)
+    again = replay(other)
+    expect(again).to_have_attribute("data-step", "39", timeout=WAIT_MS)
+    assert picture(again) == shown
+    context.close()

@@ -1,0 +1,71 @@
+"""What several browser tests do: wait until a page is drawn, keep a picture of it, work Streamlit's tables."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+from playwright.sync_api import Locator, Page, expect
+
+WAIT_MS = 60_000  # generous: two busy cores
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "screenshots"  # git-ignored
+HEAD, TICK = 35, 17  # pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is
+
+_DRAWN = """() => {
+  const app = document.querySelector('[data-testid=stApp]')
+  if (!app || app.dataset.testScriptState !== 'notRunning' || !document.querySelector('h2')) return false
+  const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
+  return charts.every((chart) => chart.querySelector('.main-svg')) && !document.querySelector('[data-stale=true]')
+}"""
+
+
+def drawn(page: Page) -> None:
+    """Wait until the server has run the page and its figures are drawn."""
+    page.wait_for_function(_DRAWN, timeout=WAIT_MS)
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of what is seen."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def replay(page: Page) -> Locator:
+    """The replay's canvas, drawn at least once."""
+    canvas = page.locator("canvas[data-ridges]")
+    expect(canvas).to_have_attribute("data-draws", re.compile("[1-9]"), timeout=WAIT_MS)
+    return canvas
+
+
+def picture(canvas: Locator) -> str:
+    """A hash of what the canvas shows."""
+    return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlparse(page.url).query)
+
+
+def table(page: Page, place: int = 0) -> Locator:
+    """A table of the page."""
+    return page.get_by_test_id("stDataFrame").nth(place)
+
+
+def tick(page: Page, row: int, *, height: int = 35, place: int = 0) -> None:
+    """Tick a row; `height` is that of a row in pixels."""
+    found = table(page, place)
+    found.scroll_into_view_if_needed()
+    found.click(position={"x": TICK, "y": HEAD + height * (row + 0.5)})
+
+
+def cell(page: Page, column: int, row: int, place: int = 0) -> str:
+    """The text of a cell, from the table that screen readers get; columns count from 0 beside the ticks."""
+    return table(page, place).get_by_test_id(f"glide-cell-{column + 1}-{row}").inner_text()
+
+
+def panels(page: Page, title: str) -> Locator:
+    """The figure whose text alternative contains this."""
+    return page.locator(f'[data-testid=stPlotlyChart][aria-label*="{title}"] .js-plotly-plot')
