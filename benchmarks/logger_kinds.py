@@ -296,11 +296,9 @@ class AimScalars(Aim):
 
     @classmethod
     def read(cls, folder: Path) -> list[np.ndarray]:
-        from aim.storage.context import Context
-
         run = cls.open(folder)
-        names = (f"{name}/{neuron}" for name in FIRST for neuron in range(cls.neurons or 0))
-        return [run.get_metric(name, Context({})).values.sparse_numpy()[1] for name in names]
+        sequences = [(name, context) for name, context, _ in run.iter_metrics_info() if name.startswith("layer1/")]
+        return [run.get_metric(name, context).values.sparse_numpy()[1] for name, context in sequences]
 
 
 class AimEveryScalar(AimScalars):
