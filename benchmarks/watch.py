@@ -3,8 +3,8 @@
 python -m benchmarks.watch [--quick] [--write]
 
 Two copies of a plain VAE (a body, `fc_mu`, `fc_logvar`, a decoder; Adam) train side by side on one thread, a step each in turns,
-one of them watched. What is compared is CPU time of the training thread, in groups of steps, so that what moves to the log now and
-then counts with its share; medians over groups. `--write` puts the table into docs/benchmarks.md, section "Watching".
+one of them watched. What is compared is CPU time of the training thread, in groups of steps, so that what moves to the log now
+and then counts with its share; medians over groups. `--write` puts the table into docs/benchmarks.md, section "Watching".
 """
 
 from __future__ import annotations
