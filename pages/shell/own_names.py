@@ -1,8 +1,8 @@
 """What every answer of the server is bound to: it is given under the server's own names, and sends the browser nowhere else.
 
 Streamlit itself refuses foreign names where a session begins (its web socket); here the same names hold for every request. The
-headers make a browser enforce what the pages promise: it asks no other host, runs no script that is not a file of the server, and
-shows the dashboard inside no other page.
+headers make a browser enforce what the pages promise: it asks no other host, runs no script that stands in a page instead of in a
+file of the server, and shows the dashboard inside no other page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def _inline_scripts() -> list[str]:
 POLICY = "; ".join(
     (
         "default-src 'self' data: blob:",
-        " ".join(["script-src 'self' blob:", *_inline_scripts()]),  # the canvas components' own files come as blobs
+        # The canvas components' files come as blobs; plotly's WebGL traces compile functions. No script in a page's text runs.
+        " ".join(["script-src 'self' blob: 'unsafe-eval'", *_inline_scripts()]),
         "style-src 'self' 'unsafe-inline'",
         "connect-src 'self' data: blob: ws://localhost:* ws://127.0.0.1:*",  # not every browser counts a web socket as 'self'
         "base-uri 'self'",
