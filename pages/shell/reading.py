@@ -16,7 +16,7 @@ import streamlit as st
 
 import probes
 from pages.shell import options
-from probes import posteriors
+from probes import cataloguing, posteriors
 from probes.figures import frames
 from probes.figures.thinning import thinned
 from probes.manifest import RunError
@@ -55,7 +55,7 @@ def entries() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for folder in options.run_folders():
         if folder.is_dir():
-            for row in probes.catalog(folder).to_dict("records"):
+            for row in cataloguing.rows(folder):
                 path = Path(str(row["path"]))
                 name = path.name if path.name not in found else f"{folder.name}/{path.name}"
                 found[name] = Entry(name, path, row)

@@ -6,6 +6,7 @@ import pytest
 from log_truth import simple_run
 
 import probes
+from probes import cataloguing
 
 
 def test_rows_from_manifests_alone(tmp_path):
@@ -74,3 +75,12 @@ def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(probes.RunError, match="is not a folder"):
         probes.catalog(tmp_path / "nowhere")
     assert probes.catalog(tmp_path).empty
+
+
+def test_rows_are_those_of_the_frame(tmp_path):
+    simple_run(tmp_path / "good", steps=2)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text("{")
+    rows = cataloguing.rows(tmp_path)
+    assert [list(row) for row in rows] == [list(cataloguing.COLUMNS)] * 2
+    assert rows == probes.catalog(tmp_path).to_dict("records")
