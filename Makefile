@@ -36,8 +36,10 @@ test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Huggin
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check -r requirements-integrations.txt
 	touch $@
 
-soak: $(VENV)/.dev  ## what takes longer than a test should: a writer killed at 200 random moments
+soak: $(VENV)/.dev $(VENV)/.browser  ## what takes longer than a test should: 200 kills, two hours live at speed, 20,000 hostile runs
 	CRASH_MOMENTS=200 $(BIN)/pytest tests/probes/test_crash.py
+	$(BIN)/python tests/hostile/soak.py
+	HOSTILE_INPUTS=20000 $(BIN)/pytest tests/hostile/test_fuzz.py
 
 check: format lint types test  ## what CI runs
 

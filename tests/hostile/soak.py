@@ -1,0 +1,241 @@
+"""Hours in minutes: a run that is written for two hours, at speed, while a browser uses every page 500 times.
+
+`python tests/hostile/soak.py` starts the dashboard on a folder with a sample run and a live one: its recorder flushes 1,440
+parts (two hours of one every 5 s) and folds them meanwhile, and is closed at the end. A browser goes from page to page and works
+whatever can be worked there. Prints one JSON object: the server's memory on the way, what server and browser complained of. Exit
+status 1 for any complaint, or memory that grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "e2e")]
+
+import find_browser  # noqa: E402
+import numpy as np  # noqa: E402
+from playwright.sync_api import Error, Locator, Page, sync_playwright  # noqa: E402
+
+from pages.shell.state import PAGES  # noqa: E402
+from probes import Recorder, Run  # noqa: E402
+from probes.check import check  # noqa: E402
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+]
+LAYERS = [{"name": f"layer {depth}", "neurons": 96} for depth in range(3)]
+STEPS_A_PART = 3
+WORKED = "button, [role=radio], [role=slider], [role=tab], [role=switch], [role=option], summary, canvas, .js-plotly-plot"
+LEFT_ALONE = re.compile(
+    r"save|^run|cancel|download|menu|deploy|fullscreen|print|record|clear cache|sidebar|delete|remove", re.IGNORECASE
+)
+ON_A_PAGE = 5  # interactions before the next page
+WAIT_MS = 30_000
+SAMPLES = 20  # of memory; caches fill in the first half
+GROWTH = 1.10  # of memory after that, at most
+SERVER_TROUBLE = re.compile(r"Traceback|Error|Exception|error:|Uncaught", re.IGNORECASE)
+DRAWN = (
+    "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' && !!document.querySelector('h2')"
+)
+
+
+class Writer(threading.Thread):
+    """Records a run part by part; `seconds` between two of them."""
+
+    def __init__(self, folder: Path, parts: int, seconds: float) -> None:
+        super().__init__()
+        self.folder, self.parts, self.seconds = folder, parts, seconds
+        self.written = 0
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        r = np.random.default_rng(0)
+        base = np.abs(r.normal(size=(3, LAYERS[0]["neurons"]))) + 0.1
+        with Recorder(self.folder, LAYERS, config={"beta": 0.02, "seed": 0}, flush_seconds=3600) as recorder:
+            for part in range(self.parts):
+                for step in range(part * STEPS_A_PART, (part + 1) * STEPS_A_PART):
+                    shrunk = np.exp(-step / 1000) * base
+                    for layer in range(len(LAYERS)):
+                        recorder.record(
+                            step, layer, mean=shrunk[0], variance=0.1 + shrunk[1], spread=shrunk[2], information=base[0],
+                            mismatch=base[1], kl=base[0] + base[1],
+                        )  # fmt: skip
+                    recorder.scalar(step, "loss", float(np.exp(-step / 1000)))
+                if part % 20 == 0:
+                    recorder.event(step, "projection", layer=0, value=1.0, text="soak")
+                recorder.flush()
+                self.written += 1
+                self.stop.wait(self.seconds)
+
+
+class Server:
+    """The dashboard as a process of its own, its log in a file."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+        self.address = f"http://127.0.0.1:{port}"
+        self.log = log
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen([*command, "--", "--runs", str(folder)], cwd=ROOT, stdout=file, stderr=file)
+        while self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5).close()
+                return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.2)
+        raise SystemExit(f"the server ended: {log.read_text()}")
+
+    def memory_mb(self) -> float:
+        """Resident memory of the server now."""
+        found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
+
+    def troubles(self) -> list[str]:
+        return [line for line in self.log.read_text("utf-8", "replace").splitlines() if SERVER_TROUBLE.search(line)]
+
+
+class User:
+    """Goes from page to page and works what is there, by a seed."""
+
+    def __init__(self, page: Page, address: str, seed: int) -> None:
+        self.page, self.address, self.random = page, address, random.Random(seed)
+        self.troubles: list[str] = []
+        self.kinds: Counter[str] = Counter()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.troubles.append(f"{page.url}: {error}"))
+
+    def _note(self, message: Any) -> None:
+        # Streamlit asks for its health under a page's own path first, and is told that there is none.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            self.troubles.append(f"{self.page.url}: {message.text}")
+
+    def settle(self) -> None:
+        self.page.wait_for_function(DRAWN)
+        self.page.wait_for_timeout(100)
+        broken = self.page.get_by_test_id("stException")
+        if broken.count():
+            self.troubles.append(f"{self.page.url}: {broken.first.inner_text()[:300]}")
+
+    def open(self, run: str) -> None:
+        self.page.goto(f"{self.address}/?run={run}")
+        self.settle()
+
+    def go(self) -> None:
+        """To another page by the navigation."""
+        title = self.random.choice([title for _, title, _ in PAGES])
+        self.page.get_by_test_id("stTopNavLink").filter(has_text=re.compile(rf"{title}$")).first.click()
+        self.kinds[f"page {title}"] += 1
+        self.settle()
+
+    def work(self) -> None:
+        """One of the things that can be worked on this page."""
+        found = [item for item in self.page.get_by_test_id("stMain").locator(WORKED).all() if item.is_visible()]
+        if not found:
+            return
+        item = self.random.choice(found)
+        name = (item.get_attribute("aria-label") or item.inner_text() or "").strip()
+        if LEFT_ALONE.search(name) or item.is_disabled():
+            return
+        kind = item.get_attribute("role") or item.evaluate("item => item.tagName.toLowerCase()")
+        self._act(item, kind)
+        self.kinds[str(kind)] += 1
+        self.settle()
+
+    def _act(self, item: Locator, kind: str) -> None:
+        if kind == "slider":
+            item.focus()
+            self.page.keyboard.press(self.random.choice(("ArrowRight", "ArrowLeft", "PageUp", "PageDown")))
+            return
+        box = item.bounding_box()
+        if box is None:
+            return
+        item.scroll_into_view_if_needed()
+        place = {"x": box["width"] * self.random.uniform(0.1, 0.9), "y": box["height"] * self.random.uniform(0.1, 0.9)}
+        item.click(position=place, force=True, timeout=5000)
+        self.page.keyboard.press(self.random.choice(("ArrowRight", "Escape", "Escape")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--interactions", type=int, default=500)
+    parser.add_argument("--parts", type=int, default=1440)
+    parser.add_argument("--seconds", type=float, default=0.1, help="between two parts")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    shutil.copytree(ROOT / "sample_runs" / "healthy", folder / "runs" / "healthy")
+    writer = Writer(folder / "runs" / "live", options.parts, options.seconds)
+    writer.start()
+    server = Server(folder / "runs", folder / "server.log")
+    memory: dict[int, float] = {}
+    begin = time.monotonic()
+    missed = 0
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=find_browser.find(), args=FLAGS)
+            user = User(browser.new_page(viewport={"width": 1280, "height": 800}), server.address, options.seed)
+            user.open("live")
+            done = 0
+            while done < options.interactions:
+                try:
+                    user.go() if done % ON_A_PAGE == 0 else user.work()
+                except Error as error:  # what was to be clicked has gone with the page that it was on
+                    missed += 1
+                    sys.stderr.write(f" missed: {str(error).splitlines()[0]}\n")
+                done += 1
+                if done % max(options.interactions // SAMPLES, 1) == 0:
+                    memory[done] = round(server.memory_mb(), 1)
+                    sys.stderr.write(f" {done} interactions, {writer.written} parts, {memory[done]} MB\n")
+            writer.seconds = 0.0
+            writer.join()
+            user.open("live")
+            memory[done + 1] = round(server.memory_mb(), 1)
+            browser.close()
+        findings = check(folder / "runs" / "live")
+        run = Run(folder / "runs" / "live")
+        settled = list(memory.values())[len(memory) // 2 :]
+        report = {
+            "interactions": done, "missed": missed, "parts": writer.written, "steps": int(run.steps.size),
+            "files": sum(1 for _ in (folder / "runs" / "live" / "neurons").iterdir()), "memory_mb": memory,
+            "growth": round(settled[-1] / settled[0], 3), "kinds": dict(user.kinds.most_common()),
+            "browser": sorted(set(user.troubles))[:20], "server": server.troubles()[:20],
+            "check": [str(finding) for finding in findings], "seconds": round(time.monotonic() - begin),
+        }  # fmt: skip
+    finally:
+        writer.stop.set()
+        writer.parts = 0
+        server.process.terminate()
+        server.process.wait()
+    shutil.rmtree(folder)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    sound = run.steps.size == options.parts * STEPS_A_PART and report["growth"] <= GROWTH and missed < options.interactions / 10
+    return 0 if sound and not (report["browser"] or report["server"] or report["check"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
