@@ -15,6 +15,7 @@ from probes.figures.thinning import said
 from probes.schema import STATISTICS
 
 HEAT_COLUMNS = 1000  # of the image: about one a pixel
+HEAT_ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
 DEPTH = ("kl", "information", "contraction")
 PANELS = 12  # of the bands; deeper networks show evenly spaced layers
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
@@ -111,23 +112,29 @@ def exact(neuron: int) -> None:
 
 with st.container(border=True):
     values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS, view.span)
+    neuron = state.chosen_neuron(opened)
+    chosen = [neuron[1]] if neuron and neuron[0] == layer else []
     order = order_of(values)
+    ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
+    ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, chosen)))
+    order = order[ranks]
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)
     recorded = np.searchsorted(opened.run.steps, [view.first, view.last + 1])
     together = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     reduced = f" A column is the mean of about {together:.0f} recorded steps." if together > 1 else ""
+    if len(order) < len(values):
+        reduced += f" {len(order):,} of {len(values):,} neurons are drawn, at evenly spaced ranks; the download has all."
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron", width="stretch")
             downloads.beside(None, partial(as_rows, values, edges), f"{opened.entry.name} {statistic} of {layer_name}")
         st.caption(f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{reduced} Click for the exact number.")
-    neuron = state.chosen_neuron(opened)
-    chosen = [neuron[1]] if neuron and neuron[0] == layer else []
     header = {
-        "rows": values.shape[0], "columns": values.shape[1], "order": order.tolist(), "edges": edges.tolist(),
+        "rows": len(order), "columns": values.shape[1], "order": order.tolist(), "edges": edges.tolist(),
+        "ticks": (order if sort == "index" else ranks + 1).tolist(),
         "colors": entry.colors, "low": image.low, "high": image.high, "log": image.log, "title": entry.label, "unit": entry.unit,
         "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name, "chosen": chosen, "cursor": step,
-        "label": f"{entry.title} of {values.shape[0]} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
+        "label": f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
         f"sorted by {sort}; colours from {views.number(image.low)} to {views.number(image.high)}",
     }  # fmt: skip
     components.heatmap(components.pack(header, {"cells": image.cells}), "heat", selected)

@@ -125,6 +125,12 @@ def distributions() -> None:
     with wide, st.container(border=True):
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
         components.regimes(views.regimes_payload(opened, chosen, step if url.get("step") else None), "regime_map", moved, picked)
+        held, recorded = (
+            len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1]),
+            len(opened.run.steps),
+        )
+        if held < recorded:
+            st.caption(f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start.")
         explanation(chosen)
     with (
         narrow,

@@ -162,7 +162,7 @@ class Heatmap {
     context.textAlign = "right"
     for (let i = 0; i <= 4 && rows > 1; i++) {
       const row = Math.round(((rows - 1) * i) / 4)
-      context.fillText(formatStep(row + 1), LEFT - 12, TOP + ((row + 0.5) / rows) * this.size.height + 4)
+      context.fillText(formatStep(this.header.ticks[row]), LEFT - 12, TOP + ((row + 0.5) / rows) * this.size.height + 4)
     }
     context.save()
     context.translate(11, TOP + this.size.height / 2)

@@ -15,12 +15,16 @@ REGIME_BYTES = 400_000  # of the regime map: frames are thinned for wide network
 SPARK_POINTS = 60
 
 
+def regimes_held(opened: Opened) -> int:
+    """How many recorded steps the regime map holds: fewer the wider the network."""
+    total = sum(layer["neurons"] for layer in opened.layers)
+    return int(np.clip(REGIME_BYTES // max(total, 1), 1, FRAMES))
+
+
 def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None) -> bytes:
     """What the regime map draws: every neuron's regime, one byte a frame."""
     run = opened.run
-    total = sum(layer["neurons"] for layer in opened.layers)
-    count = int(np.clip(REGIME_BYTES // max(total, 1), 1, FRAMES))
-    codes, steps = reading.regime_frames(opened.stamp, run, count)
+    codes, steps = reading.regime_frames(opened.stamp, run, regimes_held(opened))
     header = {
         "view": opened.entry.name,
         "layers": [

@@ -14,7 +14,7 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import state
-from probes import Recorder
+from probes import Recorder, Run
 
 Open = Callable[..., AppTest]
 HALF = 2**-11
@@ -62,7 +62,6 @@ def test_every_page_opens_on_its_own_file(open_page: Open, page: str) -> None:
 
 
 def test_replay_sends_the_recorded_distributions(open_page: Open, run_folder: Path) -> None:
-    from probes import Run
 
     header, arrays = unpack(open_page("replay"), "replay")
     run = Run(run_folder / "planted")
@@ -93,7 +92,6 @@ def test_the_cursor_is_the_recorded_step_before(open_page: Open) -> None:
 
 
 def test_overview_explains_the_chosen_neuron(open_page: Open, run_folder: Path) -> None:
-    from probes import Run
     from probes.schema import REGIMES
 
     app = open_page("overview", neurons="1.5", step="60")
@@ -102,7 +100,6 @@ def test_overview_explains_the_chosen_neuron(open_page: Open, run_folder: Path) 
 
 
 def test_overview_sends_every_regime(open_page: Open, run_folder: Path) -> None:
-    from probes import Run
 
     header, arrays = unpack(open_page("overview"), "regimes")
     stored = Run(run_folder / "planted").history(2, statistics=["regime"]).set_index(["step", "neuron"])["regime"].unstack()
@@ -110,7 +107,6 @@ def test_overview_sends_every_regime(open_page: Open, run_folder: Path) -> None:
 
 
 def test_layers_map_is_sorted_and_exact_when_asked(open_page: Open, run_folder: Path) -> None:
-    from probes import Run
 
     app = open_page("layers", layer="layer 2", statistic="kl", neurons="1.3", step="50")
     header, arrays = unpack(app, "heatmap")
@@ -168,7 +164,6 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, page: str, shape: dic
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers"])
 def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(open_page: Open, tmp_path: Path, page: str) -> None:
-    from probes import Run
 
     write_run(tmp_path / "long", layers=1, neurons=3, steps=2600)
     app = open_page(page, tmp_path, step="1777")
@@ -192,7 +187,6 @@ def test_numbers_that_half_precision_cannot_hold_are_sent_in_full(open_page: Ope
 
 
 def test_alerts_are_listed_and_go_to_their_step(open_page: Open, tmp_path: Path) -> None:
-    from probes import Run
 
     write_run(tmp_path / "broken", broken_at=60, steps=100)
     alerts = Run(tmp_path / "broken").alerts()
@@ -270,6 +264,30 @@ def test_reference_names_every_statistic_and_regime(open_page: Open) -> None:
     app.text_input(key="reference_search").set_value("Burda").run()
     assert "`spread`" in texts(app)
     assert "`beta`" not in texts(app)
+
+
+def test_the_map_of_a_wide_layer_is_thinned_and_says_so(open_page: Open, tmp_path: Path) -> None:
+    write_run(tmp_path / "wide", layers=1, neurons=3000, steps=3)
+    app = open_page("layers", tmp_path, neurons="0.7")
+    header, arrays = unpack(app, "heatmap")
+    assert "1,025 of 3,000 neurons are drawn" in texts(app)
+    assert header["rows"] * header["columns"] == arrays["cells"].size == 1025 * 3
+    assert 7 in header["order"]
+    assert header["ticks"][0] == 1
+    assert header["ticks"][-1] == 3000
+    ends = Run(tmp_path / "wide").at(3)["information"].to_numpy()[header["order"]]
+    assert (np.diff(ends) <= 0).all()
+    narrow = unpack(open_page("layers"), "heatmap")[0]
+    assert narrow["ticks"] == list(range(1, 25))
+
+
+def test_the_regime_map_says_when_it_holds_fewer_steps(open_page: Open, tmp_path: Path) -> None:
+    write_run(tmp_path / "wide", layers=1, neurons=50_000, steps=20, drop=("kl",))
+    app = open_page("overview", tmp_path)
+    steps = unpack(app, "regimes")[0]["steps"]
+    assert f"The map holds {len(steps)} of 20 recorded steps" in texts(app)
+    assert len(steps) * 50_000 < 500_000
+    assert "The map holds" not in texts(open_page("overview"))
 
 
 def test_names_of_a_run_are_shown_literally(open_page: Open, tmp_path: Path) -> None:
