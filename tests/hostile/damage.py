@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +243,9 @@ def _change(r: Random, content: Any) -> None:
         if action < 0.15:
             del content[key]
         elif action < 0.25 and isinstance(content, dict):
-            content[r.choice(NASTY_TEXT)] = r.choice(NASTY)
+            content[r.choice(NASTY_TEXT)] = deepcopy(r.choice(NASTY))
         else:
-            content[key] = r.choice(NASTY)
+            content[key] = deepcopy(r.choice(NASTY))
         return
 
 
