@@ -25,7 +25,7 @@ import probes
 from benchmarks import sections
 
 GROUP = 50  # pairs of steps; a run moves to its log once in 64 recorded steps or once a second
-GROUPS = 12
+GROUPS = 8
 GOAL = 3.0  # per cent of a bare step where there are MANY neurons: what our own trainer pays
 MANY = 1000
 METHOD = """
@@ -110,7 +110,7 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a third of the groups")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the groups")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -118,7 +118,7 @@ def main() -> None:
     for name, (sizes, batch) in CASES.items():
         for every in (1, 10):
             with tempfile.TemporaryDirectory(prefix="benchmark-watch-") as folder:
-                bare, shares = overhead(sizes, batch, every, GROUPS // 3 if options.quick else GROUPS, Path(folder) / "run")
+                bare, shares = overhead(sizes, batch, every, GROUPS // 4 if options.quick else GROUPS, Path(folder) / "run")
             low, middle, high = statistics.quantiles(shares, n=4)
             goal = f"<= {GOAL:g} %" if sizes[2] >= MANY and every == 1 else "-"
             often = "every step" if every == 1 else f"every {every}th step"
