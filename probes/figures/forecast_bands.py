@@ -17,6 +17,7 @@ ALPHAS = (0.14, 0.2, 0.32)
 COLOR, TRUTH, TWIN = style.OKABE_ITO[0], style.OKABE_ITO[5], style.OKABE_ITO[7]
 GAP = 0.08  # between two steps, as a share of the horizon
 TICKS = 3  # a step has
+Forecast = dict[str, np.ndarray]
 
 
 def central_band(mean: np.ndarray, variance: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -45,12 +46,12 @@ def forecast_bands(
     figure = Sketch(rows, 1, shared_xaxes="all", vertical_spacing=0.035)
     horizon = int(predictions["horizon"].max()) + 1 if len(predictions) else 1
     starts = np.arange(len(steps)) * horizon * (1 + GAP)
+    drawn = _forecasts(predictions, inputs, steps)
+    twins = _forecasts(twin, inputs, _at_or_before(twin, steps)) if twin is not None and len(twin) else []
     for row, chosen in enumerate(inputs, start=1):
-        _model(figure, [_forecast(predictions, chosen, step) for step in steps], starts, row)
-        if twin is not None and len(twin):
-            recorded = np.unique(twin["step"].to_numpy())
-            nearest = [int(recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)]) for step in steps]
-            _twin(figure, [_forecast(twin, chosen, step) for step in nearest], starts, row)
+        _model(figure, drawn[row - 1], starts, row)
+        if twins:
+            _twin(figure, twins[row - 1], starts, row)
         figure.update_yaxes(title=f"input {chosen} ({unit})", row=row)
     ticks = np.unique(np.linspace(0, horizon, TICKS + 1).round().astype(int))[1:]
     places = (starts[:, None] + ticks).ravel()
@@ -63,38 +64,52 @@ def forecast_bands(
     return figure.finish(96 + 148 * rows, alt, hovermode="closest")
 
 
-def _forecast(predictions: pd.DataFrame, chosen: int, step: int) -> pd.DataFrame:
-    part = predictions[(predictions["input"] == chosen) & (predictions["step"] == step)].sort_values("horizon")
-    return part.assign(t=part["horizon"] + 1, variance=part["latent_variance"] + part["observation_variance"])
+def _at_or_before(predictions: pd.DataFrame, steps: Sequence[int]) -> list[int]:
+    """For each step the last that was taken at or before it, else the first."""
+    taken = np.unique(predictions["step"].to_numpy())
+    return [int(taken[max(int(np.searchsorted(taken, step, side="right")) - 1, 0)]) for step in steps]
 
 
-def _joined(parts: Sequence[pd.DataFrame], column: str, starts: np.ndarray | None = None) -> np.ndarray:
+def _forecasts(predictions: pd.DataFrame, inputs: Sequence[int], steps: Sequence[int]) -> list[list[Forecast]]:
+    """The forecasts of each input (rows) at each step: step, t ahead, y, mean and variance (H,), in order of t."""
+    near = predictions[predictions["input"].isin(inputs) & predictions["step"].isin(steps)].sort_values("horizon", kind="stable")
+    columns = {name: near[name].to_numpy() for name in ("input", "step", "y", "mean")}
+    columns |= {"t": near["horizon"].to_numpy() + 1}
+    columns |= {"variance": near["latent_variance"].to_numpy() + near["observation_variance"].to_numpy()}
+    rows = []
+    for chosen in inputs:
+        here = [(columns["input"] == chosen) & (columns["step"] == step) for step in steps]
+        rows.append([{name: values[mask] for name, values in columns.items()} for mask in here])
+    return rows
+
+
+def _joined(parts: Sequence[Forecast], column: str, starts: np.ndarray | None = None) -> np.ndarray:
     """A column of the parts one after the other with a gap, NaN, between two; `starts` are added, one a part."""
     added = np.zeros(len(parts)) if starts is None else starts
-    gapped = [item for part, start in zip(parts, added, strict=True) for item in (part[column].to_numpy(float) + start, [np.nan])]
+    gapped = [item for part, start in zip(parts, added, strict=True) for item in (part[column] + start, [np.nan])]
     return np.concatenate(gapped[:-1]) if gapped else np.zeros(0)
 
 
 def _line(
-    figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int,
+    figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int,
     column: str, name: str, hover: str, **line: object,
 ) -> None:  # fmt: skip
     details = np.column_stack([_joined(parts, "step"), _joined(parts, "t"), np.sqrt(_joined(parts, "variance"))])
     figure.add_trace(
         dict(
             type="scatter", x=_joined(parts, "t", starts), y=_joined(parts, column).astype(np.float32),
-            mode="lines" if any(len(part) > 1 for part in parts) else "markers", name=name, legendgroup=name, showlegend=row == 1,
-            line=line, customdata=details.astype(np.float32),
+            mode="lines" if any(len(part["t"]) > 1 for part in parts) else "markers", name=name, legendgroup=name,
+            showlegend=row == 1, line=line, customdata=details.astype(np.float32),
             hovertemplate=f"step %{{customdata[0]:,}}, t ahead %{{customdata[1]}}: {hover}<extra></extra>",
         ),
         row, 1,
     )  # fmt: skip
 
 
-def _model(figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
+def _model(figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
     around = [np.concatenate([part["t"], part["t"][::-1]]) + start for part, start in zip(parts, starts, strict=True)]
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
-        edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), level) for part in parts]
+        edges = [central_band(part["mean"], part["variance"], level) for part in parts]
         outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
         name = f"{level:.0%} band"
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
@@ -110,9 +125,9 @@ def _model(figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, ro
     _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", color=TRUTH, width=1.4)
 
 
-def _twin(figure: Sketch, parts: Sequence[pd.DataFrame], starts: np.ndarray, row: int) -> None:
-    edges = [central_band(part["mean"].to_numpy(), part["variance"].to_numpy(), LEVELS[0]) for part in parts]
-    both = [part.assign(low=low, high=high) for part, (low, high) in zip(parts, edges, strict=True)]
+def _twin(figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
+    edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in parts]
+    both = [{"low": low, "high": high} for low, high in edges]
     x, ends = _joined(parts, "t", starts), [_joined(both, side) for side in ("low", "high")]
     name = "twin, 95 %"
     figure.add_trace(

@@ -27,13 +27,11 @@ def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
     source = "variance" if statistic == "contraction" else statistic
     if f"{source}_p50" not in summary.columns:
         return pd.DataFrame(columns=["step", "layer", "mean", *_QUANTILES])
-    out = summary[["step", "layer"]].copy()
-    for name in ("mean", *_QUANTILES):
-        out[name] = summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan)
+    found = {name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan) for name in ("mean", *_QUANTILES)}
     if statistic == "contraction":
-        mirrored = {name: 1 - out[other] for name, other in zip(_QUANTILES, reversed(_QUANTILES), strict=True)}
-        out = out.assign(mean=1 - out["mean"], **mirrored)
-    return out
+        others = ("mean", *reversed(_QUANTILES))
+        found = {name: 1 - found[other] for name, other in zip(("mean", *_QUANTILES), others, strict=True)}
+    return pd.DataFrame({"step": summary["step"].to_numpy(), "layer": summary["layer"].to_numpy(), **found}, summary.index)
 
 
 def layer_bands(
@@ -58,7 +56,7 @@ def layer_bands(
     rows = max(math.ceil(len(shown) / columns), 1)
     figure = Sketch(
         rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all", titles=[style.text(layers[i]) for i in shown],
-        horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
+        horizontal_spacing=0.03, vertical_spacing=min(0.14, 0.5 / rows),
     )  # fmt: skip
     for place, layer in enumerate(shown):
         part = table[table["layer"] == layer]
@@ -77,17 +75,18 @@ def _band(
     figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
 ) -> None:
     steps = style.along(axis, part["step"])
+    values = {name: part[name].to_numpy(np.float32) for name in _QUANTILES}
     for low, high, alpha, name in (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half")):
         edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
-        figure.add_trace({**edge, "y": part[low].to_numpy(np.float32), "showlegend": False}, row, column)
+        figure.add_trace({**edge, "y": values[low], "showlegend": False}, row, column)
         fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha), "name": name, "showlegend": legend}
-        figure.add_trace({**edge, **fill, "y": part[high].to_numpy(np.float32)}, row, column)
+        figure.add_trace({**edge, **fill, "y": values[high]}, row, column)
     hover = f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
     figure.add_trace(
         dict(
-            type="scatter", x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
+            type="scatter", x=steps, y=values["p50"], name="median", legendgroup="median", showlegend=legend,
             mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
-            customdata=part[["p05", "p95"]].to_numpy(np.float32),
+            customdata=np.column_stack([values["p05"], values["p95"]]),
             hovertemplate=hover,
         ),
         row, column,

@@ -36,12 +36,13 @@ def regime_counts(
     )  # fmt: skip
     for layer in range(len(layers)):
         part = summary[summary["layer"] == layer]
-        total = part[[f"regime_{code}" for code in present]].sum(axis=1).clip(lower=1).to_numpy(float)
-        for code in present:
+        counts = {code: part[f"regime_{code}"].to_numpy(float) for code in present}
+        total = np.maximum(np.sum(list(counts.values()), axis=0), 1)
+        steps = style.along(axis, part["step"])
+        for code, count in counts.items():
             regime = names[code]
-            count = part[f"regime_{code}"].to_numpy(float)
             shared = {
-                "x": style.along(axis, part["step"]), "y": (count / total).astype(np.float32), "name": regime.name,
+                "x": steps, "y": (count / total).astype(np.float32), "name": regime.name,
                 "legendgroup": regime.name, "showlegend": layer == 0,
                 "customdata": count.round().astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
             }  # fmt: skip

@@ -29,13 +29,12 @@ def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
     entropy is that of the mean posterior: at least the average of the inputs' own (the logarithm is concave).
     """
     table = quantiles(summary, "variance")
-    variance = table[list(_QUANTILES)].astype(float)
-    variance = variance.where(variance > 0)
-    sd, entropy = table[["step", "layer"]].copy(), table[["step", "layer"]].copy()
-    for name in _QUANTILES:
-        sd[name] = np.sqrt(variance[name])
-        entropy[name] = PRIOR_ENTROPY + 0.5 * np.log(variance[name])
-    return {"sd": sd, "entropy": entropy}
+    keys = {name: table[name].to_numpy() for name in ("step", "layer")}
+    variance = {name: table[name].to_numpy(float) for name in _QUANTILES}
+    variance = {name: np.where(values > 0, values, np.nan) for name, values in variance.items()}
+    sd = {name: np.sqrt(values) for name, values in variance.items()}
+    entropy = {name: PRIOR_ENTROPY + 0.5 * np.log(values) for name, values in variance.items()}
+    return {"sd": pd.DataFrame(keys | sd, table.index), "entropy": pd.DataFrame(keys | entropy, table.index)}
 
 
 def uncertainty_fans(
@@ -76,9 +75,10 @@ def uncertainty_fans(
 
 def _fan(figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis) -> None:
     steps, legend = style.along(axis, part["step"]), row == 1 and column == 1
+    values = {name: part[name].to_numpy(np.float32) for name in _QUANTILES}
     for low, high, alpha, name in _BANDS:
-        taken = part[part[low].notna()]  # an outline with a hole is none
-        x, ends = style.along(axis, taken["step"]), [taken[edge].to_numpy(np.float32) for edge in (low, high)]
+        taken = np.isfinite(values[low])  # an outline with a hole is none
+        x, ends = steps[taken], [values[edge][taken] for edge in (low, high)]
         figure.add_trace(
             dict(
                 type="scatter",
@@ -90,9 +90,9 @@ def _fan(figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, 
         )  # fmt: skip
     figure.add_trace(
         dict(
-            type="scatter", x=steps, y=part["p50"].to_numpy(np.float32), name="median", legendgroup="median", showlegend=legend,
+            type="scatter", x=steps, y=values["p50"], name="median", legendgroup="median", showlegend=legend,
             mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
-            customdata=part[["p05", "p95"]].to_numpy(np.float32),
+            customdata=np.column_stack([values["p05"], values["p95"]]),
             hovertemplate=f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>",
         ),
         row, column,
