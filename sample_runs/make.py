@@ -16,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout without an installation
 
+from vdn import __main__ as vdn
 from vdn.config import Config, from_dict, resolve
 from vdn.train import train
 
@@ -75,6 +76,9 @@ RUNS = {
     "healthy": {"beta": 0.005, "steps": 3000},
 }
 
+# What is stored with a run, so that the page Probes has something to show before anybody waits for it.
+EXPERIMENTS = {"healthy": ("ablation", "traversal", "shift", "risk-coverage", "rollout")}
+
 
 def make(name: str) -> None:
     """Trains one sample run anew, or those of one example."""
@@ -87,6 +91,8 @@ def make(name: str) -> None:
         summary = train(resolve(from_dict({**SMALL, **RUNS[name]}, Config())), HERE / name)
         shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
         print(f"{name}: test mse {summary['model']['mse']:.4f}, living {shares}")
+        for experiment in EXPERIMENTS.get(name, ()):
+            vdn.main(["probe", str(HERE / name), experiment])
     for folder in sorted(HERE.glob(f"{name}*")):
         print(f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.2f} MB")
 

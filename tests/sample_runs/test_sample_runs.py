@@ -80,21 +80,29 @@ def test_the_two_that_a_newcomer_compares():
     assert max(shares["collapsed"][1:]) <= 0.1  # ... and the deep ones died
 
 
+def _size(path, experiments=True):
+    """Bytes of a run's files, with or without those of its experiments."""
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files if experiments or "experiments" not in file.relative_to(path).parts)
+
+
 def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
     size = 0
     for name in ("healthy", "collapsed"):
-        files = [file for file in (FOLDER / name).rglob("*") if file.is_file()]
-        size += sum(file.stat().st_size for file in files)
+        size += _size(FOLDER / name, experiments=False)
         state = torch.load(FOLDER / name / "checkpoints" / "last.pt", weights_only=True)
         assert state["model"]
     assert size < 3 * MEGABYTE
 
 
 def test_all_together_are_small():
-    sizes = {path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in RUNS}
-    assert max(sizes.values()) < 2 * MEGABYTE
-    assert sum(sizes[name] for name in WATCHED) < 1 * MEGABYTE
-    assert sum(sizes.values()) < 8 * MEGABYTE
+    assert max(_size(path, experiments=False) for path in RUNS) < 2 * MEGABYTE
+    assert sum(_size(FOLDER / name) for name in WATCHED) < 1 * MEGABYTE
+    assert sum(_size(path) for path in RUNS) < 9 * MEGABYTE
+
+
+def test_every_experiment_can_be_seen_before_one_is_run():
+    assert store.stored(FOLDER / "healthy") == ["ablation", "risk-coverage", "rollout", "shift", "traversal"]
 
 
 def test_the_dashboard_opens_on_the_healthy_one():
