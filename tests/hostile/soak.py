@@ -52,8 +52,9 @@ LEFT_ALONE = re.compile(
 )
 ON_A_PAGE = 5  # interactions before the next page
 WAIT_MS = 30_000
-SAMPLES = 20  # of memory; caches fill in the first half
-GROWTH = 1.10  # of memory after that, at most
+SAMPLES = 20  # of memory
+GROWTH = 1.10  # of memory once nothing is written any more, at most; before that it may follow the run's size
+LARGEST_MB = 1024
 SERVER_TROUBLE = re.compile(r"Traceback|Error|Exception|error:|Uncaught", re.IGNORECASE)
 DRAWN = (
     "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' && !!document.querySelector('h2')"
@@ -194,7 +195,7 @@ def main() -> int:
     server = Server(folder / "runs", folder / "server.log")
     memory: dict[int, float] = {}
     begin = time.monotonic()
-    missed = 0
+    missed = after = 0
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_browser.find(), args=FLAGS)
@@ -206,19 +207,21 @@ def main() -> int:
                     user.go() if done % ON_A_PAGE == 0 else user.work()
                 except Error as error:  # what was to be clicked has gone with the page that it was on
                     missed += 1
-                    sys.stderr.write(f" missed: {str(error).splitlines()[0]}\n")
+                    sys.stderr.write(f" missed on {user.page.url}: {str(error).splitlines()[0]}\n")
                 done += 1
                 if done % max(options.interactions // SAMPLES, 1) == 0:
                     memory[done] = round(server.memory_mb(), 1)
+                    after += not writer.is_alive()
                     sys.stderr.write(f" {done} interactions, {writer.written} parts, {memory[done]} MB\n")
             writer.seconds = 0.0
             writer.join()
             user.open("live")
             memory[done + 1] = round(server.memory_mb(), 1)
+            after += 1
             browser.close()
         findings = check(folder / "runs" / "live")
         run = Run(folder / "runs" / "live")
-        settled = list(memory.values())[len(memory) // 2 :]
+        settled = list(memory.values())[len(memory) - after :]
         report = {
             "interactions": done, "missed": missed, "parts": writer.written, "steps": int(run.steps.size),
             "files": sum(1 for _ in (folder / "runs" / "live" / "neurons").iterdir()), "memory_mb": memory,
@@ -233,7 +236,12 @@ def main() -> int:
         server.process.wait()
     shutil.rmtree(folder)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
-    sound = run.steps.size == options.parts * STEPS_A_PART and report["growth"] <= GROWTH and missed < options.interactions / 10
+    sound = (
+        run.steps.size == options.parts * STEPS_A_PART
+        and report["growth"] <= GROWTH
+        and max(memory.values()) < LARGEST_MB
+        and missed < options.interactions / 10
+    )
     return 0 if sound and not (report["browser"] or report["server"] or report["check"]) else 1
 
 
