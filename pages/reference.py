@@ -34,17 +34,14 @@ def regime_table() -> None:
     """The regimes with their colours."""
     table = pd.DataFrame(
         {
-            "": ["■"] * len(regimes), "code": [r.code for r in regimes], "regime": [r.name for r in regimes],
-            "rule": [r.rule for r in regimes], "reading": [r.reading for r in regimes], "what to do": [r.advice for r in regimes],
+            "code": [r.code for r in regimes], "": ["■"] * len(regimes), "regime": [url.plain(r.name) for r in regimes],
+            "rule": [url.plain(r.rule) for r in regimes], "reading": [url.plain(r.reading) for r in regimes],
+            "what to do": [url.plain(r.advice) for r in regimes],
         }
     )  # fmt: skip
-    colored = table.style.apply(lambda _: [f"color: {r.color}" for r in regimes], subset=[""])
-    width = st.column_config.TextColumn
-    st.dataframe(
-        colored, hide_index=True, width="stretch", height="content", key="regime_table",
-        alt="Regimes of a neuron: rule, reading, what to do",
-        column_config={"": width(width=36), "code": st.column_config.NumberColumn(width=54), "regime": width(width=120)},
-    )  # fmt: skip
+    edge = "-webkit-text-stroke: 0.5px rgba(128, 140, 152, 0.9)"  # black is seen in the dark theme, yellow in the light one
+    colored = table.style.apply(lambda _: [f"color: {r.color}; {edge}" for r in regimes], subset=[""])
+    st.table(colored, hide_index=True, border="horizontal", alt="Regimes of a neuron: rule, reading, what to do")
 
 
 def statistic_entry(statistic: Statistic) -> None:

@@ -100,7 +100,7 @@ if len(taken):
     twin_parts = view.cut(forecasts.calibrated(stamp, twin_table).parts) if twin_table is not None and len(twin_table) else None
     components.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts()
-    wide, narrow, last = st.columns([1.7, 1, 1.2], gap="small")
+    wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
     with wide:
         figure = variance_parts(view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis)
         card("Parts of the variance", "and the squared error", figure, "parts", found.parts)

@@ -5,6 +5,7 @@ const GAP = 12 // between layers
 const NAME = 36 // height of a layer's name and living share
 const HEAD = 4
 const LARGEST = 18 // side of a tile, pixels
+const NEAR = 90 // sum of the differences of red, green and blue below which two colours are taken for one
 const TALLEST = 150, ALL = 480 // height of a layer and of all, while tiles stay visible
 
 class Regimes {
@@ -75,7 +76,7 @@ class Regimes {
     const tallest = Math.min(TALLEST, Math.max(ALL / this.header.layers.length, NAME))
     this.perRow = 8
     const tile = () => Math.min(room / this.perRow, LARGEST)
-    while (this.perRow < most && (room / this.perRow > LARGEST || (Math.ceil(most / this.perRow) * tile() > tallest && tile() > 2))) this.perRow *= 2
+    while (this.perRow < most && (room / this.perRow > 1.5 * LARGEST || (Math.ceil(most / this.perRow) * tile() > tallest && tile() > 2))) this.perRow *= 2
     this.tile = tile()
     let y = HEAD
     this.tops = this.header.layers.map((layer) => {
@@ -85,6 +86,12 @@ class Regimes {
     })
     this.height = Math.max(y, 40)
     this.transport.show(this.transport.position)
+  }
+
+  // Regimes whose colour is all but that of the page get an outline: black tiles in the dark theme.
+  faint() {
+    const far = (color) => color.reduce((sum, value, i) => sum + Math.abs(value - this.theme.background[i]), 0)
+    return this.header.regimes.map((regime) => far(parseColor(regime.color)) < NEAR)
   }
 
   code(layer, neuron) {
@@ -98,6 +105,7 @@ class Regimes {
     const context = fitCanvas(this.canvas, this.width, this.height)
     const totals = header.regimes.map(() => 0)
     const inset = this.tile > 5 ? 1 : 0
+    const faint = this.faint()
     header.layers.forEach((layer, index) => {
       context.fillStyle = rgba(theme.text, 1)
       context.font = `600 13px ${theme.font}`
@@ -115,6 +123,11 @@ class Regimes {
         context.fillStyle = regime.color
         context.globalAlpha = this.selected(layer.index, neuron) ? 1 : 0.88
         context.fillRect(x, y, this.tile - inset, this.tile - inset)
+        if (faint[code] && inset) {
+          context.strokeStyle = theme.muted
+          context.lineWidth = 1
+          context.strokeRect(x + 0.5, y + 0.5, this.tile - 2, this.tile - 2)
+        }
         if (this.selected(layer.index, neuron)) {
           context.globalAlpha = 1
           context.strokeStyle = rgba(theme.text, 1)

@@ -1,6 +1,7 @@
 // The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor. Drag to scrub.
 
 const STRIP_HEIGHT = 92
+const LINE = 12 // pixels between the names at its right
 
 class Strip {
   constructor(canvas, replay) {
@@ -87,15 +88,16 @@ class Strip {
     })
     context.setLineDash([])
     ends.sort((a, b) => a.y - b.y)
-    ends.forEach((end, i) => { if (i && end.y - ends[i - 1].y < 12) end.y = ends[i - 1].y + 12 })
-    const over = ends.length ? Math.max(0, ends[ends.length - 1].y - (STRIP_HEIGHT - 26)) : 0
+    // Names apart from each other: pushed down from the first on, then up from the last as far as there is room.
+    ends.forEach((end, i) => { if (i) end.y = Math.max(end.y, ends[i - 1].y + LINE) })
+    ends.reduceRight((below, end) => (end.y = Math.min(end.y, below - LINE)), STRIP_HEIGHT - 26 + LINE)
     context.font = `600 11px ${theme.font}`
     context.textAlign = "left"
     for (const end of ends) {
       context.fillStyle = end.color
-      context.fillRect(this.width - 59, end.y - over - 4, 8, 3)
+      context.fillRect(this.width - 59, end.y - 4, 8, 3)
       context.fillStyle = theme.muted
-      context.fillText(end.name, this.width - 48, end.y - over + 1, 46)
+      context.fillText(end.name, this.width - 48, end.y + 1, 46)
     }
   }
 

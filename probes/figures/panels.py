@@ -23,7 +23,7 @@ ONE_ROW = 5
 """Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
-GAP, BETWEEN_ROWS = 0.022, 54  # between panels of a row, share of the width; between rows, pixels
+GAP, BETWEEN_ROWS = 0.03, 54  # between panels of a row, share of the width; between rows, pixels
 TICKS = 4  # steps written under a panel, so that those of neighbours do not touch
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 

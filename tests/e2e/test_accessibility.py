@@ -24,7 +24,7 @@ PAGES = {
     "uncertainty?run=healthy": ".js-plotly-plot",
     "persistence?run=persistent": ".js-plotly-plot",
     "probes?run=healthy": "[data-testid=stBaseButton-primary]",
-    "reference": "[data-testid=stDataFrame] canvas",
+    "reference": "[data-testid=stTable]",
 }
 """Address of each page -> what is there once it is drawn."""
 SETTLE_MS, POLL_MS = 15_000, 500
