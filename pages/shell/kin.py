@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.shell import downloads, portraits, reading, state, tray, url
 from probes import portrait, posteriors
 
+NEIGHBOURS_KEPT = 64  # tables of a few rows
 MATCHED = 600  # neurons a layer up to which the matching takes about a second
 
 
@@ -53,13 +55,13 @@ def _nearest(neuron: tray.Pinned, other: state.Opened, step: int) -> None:
     own, layer, number = neuron.opened, neuron.pin.layer, neuron.pin.neuron
     at, there = (portraits.probe_at(run, step) for run in (own, other))
     mine = None if at is None else reading.probe_layer(own.stamp, own.run, at, layer)
-    if mine is None or there is None:
+    if mine is None or at is None or there is None:
         st.info("This layer has no stored probe batch.")
         return
     tables = {i: reading.probe_layer(other.stamp, other.run, there, i) for i in range(len(other.layers))}
     means = {i: probe[0] for i, probe in tables.items() if probe is not None}
     same = own.entry.name == other.entry.name
-    found = portrait.neighbours(mine[0], number, means, layer if same else None)
+    found = _neighbours((own.stamp, at), (other.stamp, there), layer, number, mine[0], means, same)
     if not same and layer in means and max(mine[0].shape[1], means[layer].shape[1]) <= MATCHED:
         partner = portrait.partners(mine[0], means[layer], [number]).assign(layer=layer).rename(columns={"neuron": "of"})
         if len(partner):
@@ -81,6 +83,14 @@ def _nearest(neuron: tray.Pinned, other: state.Opened, step: int) -> None:
             width="stretch",
         )
         downloads.beside(None, found, f"alike {neuron.name}")
+
+
+@st.cache_resource(max_entries=NEIGHBOURS_KEPT, show_spinner=False)
+def _neighbours(
+    own: tuple[reading.Stamp, int], other: tuple[reading.Stamp, int], layer: int, number: int,
+    _mu: np.ndarray, _others: Mapping[int, np.ndarray], same: bool,
+) -> pd.DataFrame:  # fmt: skip
+    return portrait.neighbours(_mu, number, _others, layer if same else None)
 
 
 def _table(found: pd.DataFrame, other: state.Opened) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,24 +66,26 @@ def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
     """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to it."""
     found = []
     for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
-        opened, layer, number = neuron.opened, neuron.pin.layer, neuron.pin.neuron
-        rows = _rows(opened.stamp, opened.run, layer, number, span)
-        ghost = _ghost(opened.stamp, opened.run, layer, span)
-        acts = _events(opened.stamp, opened.run, layer, number, span)
-        found.append(Course(name, rows, ghost, acts, color, neuron.latent_dim))
+        opened = neuron.opened
+        parts = _course(opened.stamp, opened.run, neuron.pin.layer, neuron.pin.neuron, span)
+        found.append(Course(name, *parts, color, neuron.latent_dim))
     return found
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _rows(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
-    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid.
+def _course(
+    stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is all that is read."""
+    return _rows(_run, layer, neuron, span), _ghost(stamp, _run, layer, span), _events(stamp, _run, layer, neuron, span)
 
-    Neurons are kept one by one, so that another one beside them is all that is read.
-    """
-    names = [statistic for statistic in DRAWN if statistic in _run.statistics]
-    recorded = np.asarray(_run.steps)
+
+def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid."""
+    names = [statistic for statistic in DRAWN if statistic in run.statistics]
+    recorded = np.asarray(run.steps)
     recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
-    read = partial(_run.history, layer, neuron, names)
+    read = partial(run.history, layer, neuron, names)
     if len(recorded) <= EXACT:
         return read(span)
     border = int(recorded[EXACT_FIRST - 1])
@@ -98,7 +101,6 @@ def _ghost(stamp: reading.Stamp, _run: Any, layer: int, span: tuple[int, int]) -
     return ghost.iloc[np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))]
 
 
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
 def _events(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Interventions on the neuron, or on its whole layer, or on the whole run."""
     table = reading.events(stamp, _run)
@@ -117,22 +119,28 @@ def reduced(shown: Sequence[Course], runs: Sequence[Pinned]) -> int:
     return max(widths)
 
 
-def now(neuron: Pinned, step: int) -> tuple[int, pd.Series | None]:
-    """The recorded step at or before the cursor, and the neuron's row there; None if its layer was not recorded then."""
-    at = reading.recorded_step(neuron.opened.run.steps, step)
-    return at, _row(neuron.opened.stamp, neuron.opened.run, neuron.pin.layer, neuron.pin.neuron, at)
+@dataclass(frozen=True)
+class Story:
+    """What a neuron's box says: the recorded step, its regime there (None: its layer was not recorded), why, since when."""
+
+    step: int
+    regime: int | None
+    rule: str
+    history: str
+
+
+def story(neuron: Pinned, step: int) -> Story:
+    """The neuron in words at the recorded step at or before the cursor."""
+    opened, (_, layer, number) = neuron.opened, neuron.pin
+    return _story(opened.stamp, opened.run, layer, number, reading.recorded_step(opened.run.steps, step), neuron.latent_dim)
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _row(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
-    """One row alone: the step's other neurons would take as long as all figures of the page."""
-    rows = _run.history(layer, neuron, steps=(step, step))
-    return None if rows.empty else rows.iloc[0]
-
-
-def contracted(neuron: Pinned) -> str:
-    """When the neuron left its prior, in words."""
-    return _contracted(neuron.opened.stamp, neuron.opened.run, neuron.pin.layer, neuron.pin.neuron)
+def _story(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
+    row = _row(_run, layer, neuron, step)
+    if row is None:
+        return Story(step, None, "", "")
+    return Story(step, int(row["regime"]), portrait.rule(row, latent_dim), _contracted(stamp, _run, layer, neuron))
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
@@ -141,19 +149,35 @@ def _contracted(stamp: reading.Stamp, _run: Any, layer: int, neuron: int) -> str
     return portrait.contracted(_run.history(layer, neuron, names))
 
 
+def _row(run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """One row alone: the step's other neurons would take as long as all figures of the page."""
+    rows = run.history(layer, neuron, steps=(step, step))
+    return None if rows.empty else rows.iloc[0]
+
+
 def moment(neuron: Pinned, step: int) -> Moment:
     """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where they are stored."""
-    at, row = now(neuron, step)
-    value = partial(_number, row)
-    stored = probe_at(neuron.opened, step)
-    probe = None if stored is None else reading.probe_layer(neuron.opened.stamp, neuron.opened.run, stored, neuron.pin.layer)
-    mu, sigma = (None, None) if probe is None else (table[:, neuron.pin.neuron] for table in probe)
+    opened, (_, layer, number) = neuron.opened, neuron.pin
+    return _moment(opened.stamp, opened.run, layer, number, step)
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _moment(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) -> Moment:
+    at = reading.recorded_step(_run.steps, step)
+    value = partial(_number, _row(_run, layer, neuron, at))
+    stored = _probe_at(stamp, _run, step)
+    probe = None if stored is None else reading.probe_layer(stamp, _run, stored, layer)
+    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
     return Moment(at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored)
 
 
 def probe_at(opened: Opened, step: int) -> int | None:
     """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never was."""
-    steps = reading.probe_steps(opened.stamp, opened.run)
+    return _probe_at(opened.stamp, opened.run, step)
+
+
+def _probe_at(stamp: reading.Stamp, run: Any, step: int) -> int | None:
+    steps = reading.probe_steps(stamp, run)
     return reading.recorded_step(steps, step) if len(steps) else None
 
 

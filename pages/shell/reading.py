@@ -29,7 +29,9 @@ Stamp = tuple[str, int, int]
 
 RUNS_KEPT = 8  # open readers; each keeps its files and footers open
 SLICES_KEPT = 64  # cached arrays and frames, of at most about a megabyte each
+WHOLES_KEPT = 16  # and of some megabytes: of all steps or all neurons. A live run makes new ones with every part it writes
 CELLS_AT_ONCE = 20_000_000  # regimes read in one go; a tenth of a second
+PROBES_KEPT = 4  # stored steps of a probe batch, some megabytes each
 SINGLE_STEPS = 24  # frames of the regime map that are read one by one
 
 
@@ -79,7 +81,7 @@ def _open(stamp: Stamp) -> Any:
     return probes.Run(stamp[0])
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """Quantiles and regime counts per layer and step."""
     return _run.layer_summary()
@@ -104,7 +106,7 @@ def alerts(stamp: Stamp, _run: Any) -> pd.DataFrame:
     return _run.alerts()
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
     """Every neuron of every layer at one step."""
     return _run.at(step)
@@ -122,7 +124,7 @@ def events(stamp: Stamp, _run: Any) -> pd.DataFrame:
     return _run.events()
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def forces(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """How the terms of the loss pull at every neuron, at all stored steps; empty if the run has none."""
     return _run.forces()
@@ -134,10 +136,16 @@ def probe_steps(stamp: Stamp, _run: Any) -> np.ndarray:
     return _run.probe_steps()
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=PROBES_KEPT, show_spinner=False)
+def _probe(stamp: Stamp, _run: Any, step: int) -> posteriors.Inputs:
+    """The probe batch at a stored step, all layers: read once, since a step's rows lie together."""
+    return posteriors.split_inputs(_run.probe(step), _run.config)
+
+
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
     """mu and sigma, (inputs, neurons), of the probe batch's spread inputs at a stored step; None if the layer has none."""
-    rows = posteriors.split_inputs(_run.probe(step), _run.config).spread
+    rows = _probe(stamp, _run, step).spread
     return posteriors.table(rows, layer) if len(rows) and (rows["layer"] == layer).any() else None
 
 
@@ -149,14 +157,14 @@ def probe_inputs(stamp: Stamp, _run: Any) -> dict[int, int]:
     return rows.groupby("layer")["input"].nunique().to_dict() if len(rows) else {}
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def probe_sequence(stamp: Stamp, _run: Any, step: int, layer: int) -> np.ndarray | None:
     """mu (T, neurons) at consecutive positions of the data, at a stored step; None if the layer has none."""
-    rows = posteriors.split_inputs(_run.probe(step), _run.config).sequence
+    rows = _probe(stamp, _run, step).sequence
     return posteriors.table(rows, layer)[0] if len(rows) and (rows["layer"] == layer).any() else None
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading the probe batch …")
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading the probe batch …")
 def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """One probe input through the run: layer -> the steps at which it was stored, mu and sigma (steps, neurons)."""
     parts = [rows[rows["input"] == number] for rows in (_run.probe(int(step)) for step in _run.probe_steps())]
@@ -169,13 +177,13 @@ def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndar
     return found
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
     """The last predictions of the probe batch: their targets tell whether two runs were probed with the same inputs."""
     return _run.predictions()
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron of the layer …")
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading every neuron of the layer …")
 def matrix(
     stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int, span: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +194,7 @@ def matrix(
     return _run.matrix(layer, statistic, max_columns=columns, steps=span)
 
 
-@st.cache_resource(max_entries=SLICES_KEPT, show_spinner="Reading every neuron's regime …")
+@st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading every neuron's regime …")
 def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames' steps.
 

@@ -8,7 +8,6 @@ import streamlit as st
 
 from pages.shell import portraits, url
 from pages.shell.tray import Pinned
-from probes import portrait
 from probes.figures.panels import across
 from probes.schema import LIVING_REGIMES, REGIMES
 
@@ -24,7 +23,7 @@ def show(shown: Sequence[Pinned], step: int) -> None:
 
 
 def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
-    at, values = portraits.now(neuron, step)
+    told = portraits.story(neuron, step)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
         st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
@@ -34,14 +33,12 @@ def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
             label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}", on_click=url.toggle_pin,
             args=(*neuron.pin[1:], neuron.pin.run),
         )  # fmt: skip
-    st.caption(f"{url.plain(neuron.run_name)} · step {at:,}")
-    if values is None:
-        st.caption(f"Its layer was not recorded at step {at:,}.")
+    st.caption(f"{url.plain(neuron.run_name)} · step {told.step:,}")
+    if told.regime is None:
+        st.caption(f"Its layer was not recorded at step {told.step:,}.")
         return
-    regime = REGIMES[int(values["regime"])]
-    rule = portrait.rule(values, neuron.latent_dim)
-    history = portraits.contracted(neuron)
-    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(rule)}. {url.plain(history)}]")
+    regime = REGIMES[told.regime]
+    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(told.rule)}. {url.plain(told.history)}]")
     if regime.code:
         todo = "" if regime.code in LIVING_REGIMES else f" What to do: {regime.advice}."
         st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}.{todo}")
