@@ -59,7 +59,7 @@ def write_small(folder: Path) -> Path:
 
 def write_real(folder: Path) -> Path:
     """The sample run `healthy`, its files written anew so that all have checksums."""
-    shutil.copytree(REAL, folder, ignore=shutil.ignore_patterns("checkpoints", ".lock"))
+    shutil.copytree(REAL, folder, ignore=shutil.ignore_patterns("checkpoints", "experiments", ".lock"))
     state = manifest.read(LOCAL, str(folder))
     widths = [layer["neurons"] for layer in state["layers"]]
     for path in sorted(folder.rglob("*.parquet")):
