@@ -124,7 +124,7 @@ if state.has_distributions(opened):
     left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
     drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
     figure = uncertainty_fans(drawn, opened.names, step=mark, axis=axis, shown=shown)
-    words = f"root of E[σ²] and the entropy of a Gaussian that wide, over each layer's neurons{left_out}{said(together)}"
+    words = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(together)}"
     card("Posterior sd and entropy", words, figure, "fans", partial(reading.summary, opened.stamp, opened.run))
 else:
     state.say_no_distributions()

@@ -36,7 +36,8 @@ def said(together: int, bands: bool = True) -> str:
     """What the end of a caption says of it; empty where nothing was reduced."""
     if together == 1:
         return ""
-    return f"; late points are means of {together} recorded steps" + (", bands at their widest" if bands else "")
+    stand = f"stand for {together} recorded steps, bands at their widest" if bands else f"are means of {together} recorded steps"
+    return f"; late points {stand}"
 
 
 def _reduced(part: pd.DataFrame, together: int) -> pd.DataFrame:
