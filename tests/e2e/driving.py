@@ -18,7 +18,8 @@ _DRAWN = """() => {
   const app = document.querySelector('[data-testid=stApp]')
   if (!app || app.dataset.testScriptState !== 'notRunning' || !document.querySelector('h2')) return false
   const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
-  return charts.every((chart) => chart.querySelector('.main-svg')) && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
+  const waiting = document.querySelector('[data-stale=true], [data-testid=stSkeleton]')
+  return !waiting && charts.every((chart) => chart.querySelector('.main-svg'))
 }"""
 
 
