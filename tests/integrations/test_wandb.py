@@ -34,6 +34,7 @@ def test_the_mirror_in_an_offline_run(tmp_path, monkeypatch):
             x = torch.randn(8, 3)
             model["mu"](x), model["log_var"](x)
             recording.step(step, loss=torch.tensor(0.5 * step))
+    wandb.teardown()  # its service writes the file, and may still be at it when the run has finished
     logged = rows(tmp_path)
     losses = [(row["probes/step"], row["train/loss"]) for row in logged if "train/loss" in row]
     assert losses == [(0, 0.0), (1, 0.5), (2, 1.0)]
