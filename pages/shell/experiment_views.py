@@ -53,7 +53,7 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         statistic = _pick("Against", offered, "ablation_statistic", lambda name: STATISTICS[name].label)
     left, right = st.columns(2, gap="small")
     with left:
-        title = "**Who is needed?** · above 0: the network is"
+        title = "**Who is needed?** · above 0: worse without it"
         card(title, ablation.ablation_effects(effects, score, mode, layers), "ablation_effects", effects)
     with right:
         figure = ablation.ablation_prediction(effects, neurons, statistic, score, mode, layers)

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.browser
 
 SAMPLES = ROOT / "sample_runs"
 PAGES = {
-    "?run=collapsed&pin=collapsed:0:3&step=500": "canvas[data-ridges]",
+    "?run=collapsed&pin=collapsed:0:3&step=500": "canvas[data-ridges][data-step]",
     "runs": "[data-testid=stDataFrame] canvas",
-    "overview?run=collapsed&neurons=0.3": "canvas[data-map][aria-label]",
-    "layers?run=collapsed&neurons=0.3": "canvas[data-image][aria-label]",
+    "overview?run=collapsed&neurons=0.3": "canvas[data-map][data-step]",
+    "layers?run=collapsed&neurons=0.3": "canvas[data-image][aria-label*=Arrow]",
     "neurons?run=collapsed&pin=collapsed:0:3,healthy:1:5": ".js-plotly-plot",
     "uncertainty?run=healthy": ".js-plotly-plot",
     "persistence?run=persistent": ".js-plotly-plot",
-    "probes?run=healthy": "[data-testid=stBaseButton-primary]",
+    "probes?run=healthy": ".js-plotly-plot",
     "reference": "[data-testid=stTable]",
 }
 """Address of each page -> what is there once it is drawn."""

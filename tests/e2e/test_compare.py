@@ -87,7 +87,7 @@ def test_one_probe_input_in_a_new_browser_shows_the_same_picture(serve: Callable
 def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(serve: Callable[..., str], page: Page, two: Path) -> None:
     """Found by the map, the table and the search; one figure each for what is asked of them."""
     page.goto(f"{serve(two)}/layers?run=one&step=39")
-    image = page.locator("canvas[data-image][aria-label]")
+    image = page.locator("canvas[data-image][aria-label*=Arrow]")
     image.wait_for()
     drawn(page)
     image.click(position={"x": 300, "y": 30})
