@@ -34,7 +34,8 @@ pinned = bool(url.pins())
 search.find(opened, step, show_all=not pinned)
 if not shown:
     shown = portraits.preview(opened, step)
-    st.caption("Nothing is pinned yet: these are the most informative neurons. Tick rows above, or click ridges in Replay.")
+    most = "informative" if {"information", "spread", "kl"} & set(opened.run.statistics) else "contracted"
+    st.caption(f"Nothing is pinned yet: these are the most {most} neurons. Tick rows above, or click ridges in Replay.")
 with st.sidebar:
     view = axes.choose([neuron.opened for neuron in shown])
     state.link_to_reference()

@@ -24,13 +24,14 @@ NETCDF_NEEDS = ("xarray", "h5netcdf", "h5py")
 
 
 def to_csv(run: Run, target: Path) -> list[Path]:
-    """Write a run as CSV; returns the files. Numbers round-trip; what is not finite reads nan or inf.
+    """Write a run as CSV; returns the files. Numbers round-trip. What is not finite reads nan or inf; what was not taken is
+    empty.
 
     A target that ends in .csv becomes one file, every neuron at every recorded step, sorted (step, layer, neuron). Any other is
     a folder: neurons.csv, layers.csv, scalars.csv, events.csv, alerts.csv and layer_names.csv.
     """
     if target.suffix.lower() == ".csv":
-        return [_write_csv(target, _neurons(run))]
+        return [_write_csv(target, _neuron_tables(run))]
     alerts = run.alerts()
     alerts["neurons"] = [" ".join(map(str, neurons)) for neurons in alerts["neurons"]]
     names = pd.DataFrame(run.layers).rename_axis("layer").reset_index()[["layer", "name", "neurons", "latent_dim", "prior"]]
@@ -41,8 +42,32 @@ def to_csv(run: Run, target: Path) -> list[Path]:
         "alerts": alerts,
         "layer_names": names,
     }
-    files = [_write_csv(target / f"{name}.csv", iter([frame])) for name, frame in small.items()]
-    return [*files, _write_csv(target / "neurons.csv", _neurons(run))]
+    files = [_write_csv(target / f"{name}.csv", iter([_small_table(frame)])) for name, frame in small.items()]
+    return [*files, _write_csv(target / "neurons.csv", _neuron_tables(run))]
+
+
+def _small_table(frame: pd.DataFrame) -> pa.Table:
+    """A table of plain rows: NaN is what is absent, but for a value that was logged."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    if "value" not in frame or "split" not in frame:
+        return table
+    values = pa.array(frame["value"].to_numpy(), from_pandas=False)
+    return table.set_column(table.column_names.index("value"), "value", values)
+
+
+def _neuron_tables(run: Run) -> Iterator[pa.Table]:
+    """As `_neurons`, with nulls where a statistic was not taken at a step, and NaN where it was and is not a number."""
+    layers = range(len(run.layers))
+    taken = {name: [run.taken(layer, name) for layer in layers] for name in run.statistics}
+    for rows in _neurons(run):
+        absent = {name: np.zeros(len(rows), bool) for name in taken}
+        for layer in layers:
+            mine = (rows["layer"] == layer).to_numpy(bool)
+            steps = rows["step"].to_numpy()[mine]
+            for name, where in taken.items():
+                absent[name][mine] = ~np.isin(steps, where[layer])
+        masks = {name: absent.get(name) for name in map(str, rows)}
+        yield pa.table({name: pa.array(rows[name].to_numpy(), mask=mask, from_pandas=False) for name, mask in masks.items()})
 
 
 def _neurons(run: Run) -> Iterator[pd.DataFrame]:
@@ -59,13 +84,13 @@ def _neurons(run: Run) -> Iterator[pd.DataFrame]:
         yield rows.sort_values(["step", "layer", "neuron"], kind="stable", ignore_index=True)
 
 
-def _write_csv(path: Path, frames: Iterator[pd.DataFrame]) -> Path:
+def _write_csv(path: Path, tables: Iterator[pa.Table]) -> Path:
     def write(temporary: Path) -> None:
-        first = pa.Table.from_pandas(next(frames), preserve_index=False)
+        first = next(tables)
         with pacsv.CSVWriter(temporary, first.schema) as writer:
             writer.write_table(first)
-            for frame in frames:
-                writer.write_table(pa.Table.from_pandas(frame, schema=first.schema, preserve_index=False))
+            for table in tables:
+                writer.write_table(table)
 
     write_atomic(path, write)
     return path

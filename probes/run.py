@@ -227,6 +227,12 @@ class Run:
             step = int(self.steps[-1])
         return self.at(step, statistics=[REGIME])
 
+    @_reading
+    def taken(self, layer: int | str, statistic: str) -> np.ndarray:
+        """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was not."""
+        (name,) = self._statistics([statistic])
+        return _frozen(np.array(self._taken(self.layer_index(layer), name)))
+
     # ---- layers and plain rows
 
     @_reading

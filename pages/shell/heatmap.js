@@ -177,7 +177,7 @@ class Heatmap {
     }
     context.fillStyle = theme.muted
     context.textAlign = "left"
-    for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+    for (const part of height < 5 * 14 ? [0, 1] : [0, 0.25, 0.5, 0.75, 1]) {
       context.fillText(formatNumber(this.value(1 + 254 * part)), x + 18, TOP + height * (1 - part) + (part === 1 ? 9 : part === 0 ? 0 : 4))
     }
     context.fillText(this.header.unit, x - 4, TOP + height + 18, RIGHT - 12)

@@ -38,14 +38,18 @@ DRAWN = (
 
 
 def preview(opened: Opened, step: int) -> list[Pinned]:
-    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth."""
+    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
+
+    Where information was not recorded, that of most spread or KL; where these are not either, the most contracted.
+    """
     now = reading.at(opened.stamp, opened.run, step)
     key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
     found = []
     for layer in frames.spaced(len(opened.layers), PREVIEWED, log=False):
         part = now[now["layer"] == layer]
         if len(part):
-            best = int(np.argmax(np.nan_to_num(part[key].to_numpy(dtype=float, na_value=np.nan), nan=-np.inf)))
+            values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
+            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
             found.append(Pinned(Pin(opened.entry.name, int(layer), int(part["neuron"].iloc[best])), opened))
     return found
 

@@ -252,7 +252,6 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
         "NLL over steps": _points(row, NAMES_OF_NLL),
         "living": 100 * float(np.mean(shares)) if shares else None,
         "living over steps": _points(row, ("living_share",)),
-        "note": str(row.get("error") or row.get("notes") or ""),
     }
 
 

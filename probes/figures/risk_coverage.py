@@ -10,6 +10,8 @@ from probes.figures import style
 from probes.figures.ablation import score_label
 
 ORACLE = "oracle"
+FEW = 0.05  # share of inputs kept below which a mean is one of chance; curves may leave the picture there
+MARGIN = 0.08  # of the vertical axis, beyond its ends
 
 
 def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.Figure:
@@ -29,6 +31,10 @@ def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.F
     mean = float(area["mean"].iloc[0])
     figure.add_hline(y=mean, line={"color": style.AXIS, "width": 1, "dash": "dash"}, annotation_text="dropped at random")
     figure.update_xaxes(title_text="coverage (share of inputs kept)", range=[0, 1], tickformat=".0%")
+    told = part.loc[part["coverage"] >= FEW, "risk"].dropna()
+    if len(told):
+        beyond = MARGIN * max(told.max() - told.min(), abs(told.max()) * MARGIN)
+        figure.update_yaxes(range=[told.min() - beyond, told.max() + beyond])
     figure.update_yaxes(title_text=f"risk: mean {score_label(error)} of those kept")
     alt = f"Mean {score_label(error)} against coverage for {len(names)} orders of dropping inputs"
     return style.finish(figure, 360, alt)

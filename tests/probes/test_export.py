@@ -120,6 +120,22 @@ def test_one_csv_has_every_row(run, tmp_path):
     pd.testing.assert_frame_equal(read, expected.reset_index(drop=True))
 
 
+def test_a_csv_tells_what_was_not_taken_from_what_is_no_number(tmp_path):
+    with Recorder(tmp_path / "gaps", [{"name": "one", "neurons": 2}]) as recorder:
+        for step in range(3):
+            often = {"mean": np.array([0.0, np.nan]), "variance": np.array([1.0, np.inf])}
+            recorder.record(step, 0, **often, **({"persistence": np.array([0.5, np.nan])} if step != 1 else {}))
+            recorder.scalar(step, "loss", float("nan"))
+    file = next(path for path in export(tmp_path / "gaps", csv=tmp_path / "out") if path.stem == "neurons")
+    read = pd.read_csv(file, dtype=str, keep_default_na=False)
+    assert read["persistence"].tolist() == ["0.5", "nan", "", "", "0.5", "nan"]
+    assert read["mean"].tolist() == ["0", "nan"] * 3
+    assert read["variance"].tolist() == ["1", "inf"] * 3
+    scalars = pd.read_csv(tmp_path / "out" / "scalars.csv", dtype=str, keep_default_na=False)
+    assert scalars["value"].tolist() == ["nan"] * 3
+    assert scalars["epoch"].tolist() == [""] * 3
+
+
 def test_blocks_of_a_csv_join_without_a_seam(run, tmp_path, monkeypatch):
     monkeypatch.setattr("probes.export_tables.ROWS_AT_ONCE", 20)
     blocks, whole = tmp_path / "blocks.csv", tmp_path / "whole.csv"
