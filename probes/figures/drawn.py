@@ -23,13 +23,13 @@ _PLAIN = ("geojson", "layer", "layers", "range")
 
 def build(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
     """The figure of traces and a layout that are written out; changes made to it later are checked by plotly as usual."""
-    figure = Drawn(data=list(data), layout=layout, _validate=False)
+    figure = Figure(data=list(data), layout=layout, _validate=False)
     for part in (figure, figure.layout, *figure.data):
         part._validate = True
     return figure
 
 
-class Drawn(go.Figure):
+class Figure(go.Figure):
     """Plotly's figure, told as dictionaries in a sixth of the time: its own way asks of every scalar whether it is an array."""
 
     def to_dict(self) -> dict[str, Any]:
