@@ -48,6 +48,16 @@ def _nothing() -> None:
     """A component's result names a trigger only if a callback is given for it."""
 
 
+def _while_there(key: str, callback: Callable[[], None]) -> Callable[[], None]:
+    """The callback, unless what it was to read has gone: a trigger may arrive when its page has just been left."""
+
+    def call() -> None:
+        if key in st.session_state:
+            callback()
+
+    return call
+
+
 _cards = _component("cards")
 _replay = _component("replay", "strip", transport=True)
 _regimes = _component("regimes", transport=True)
@@ -64,14 +74,14 @@ def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Cal
 
     A pick carries the step, null while playing: a cursor's message right beside it could replace it.
     """
-    return _replay(data=payload, key=key, on_cursor_change=on_cursor, on_pick_change=on_pick)
+    return _replay(data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick))
 
 
 def regimes(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Callable[[], None]) -> Any:
     """Layer x neuron tiles coloured by regime, over steps; triggers as `replay`."""
-    return _regimes(data=payload, key=key, on_cursor_change=on_cursor, on_pick_change=on_pick)
+    return _regimes(data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick))
 
 
 def heatmap(payload: bytes, key: str, on_pick: Callable[[], None] = _nothing) -> Any:
     """Neuron x step image; triggers `pick` ({neuron, step})."""
-    return _heatmap(data=payload, key=key, on_pick_change=on_pick)
+    return _heatmap(data=payload, key=key, on_pick_change=_while_there(key, on_pick))

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 import probes
-from probes import neuron_query, notes, portrait, posteriors
-from probes.check import check
+from probes.analysis import neuron_query, portrait, posteriors
+from probes.analysis.network_curves import network_curves
+from probes.analysis.overview import layer_rows
 from probes.experiments import store
 from probes.figures import frames
-from probes.network_curves import network_curves
-from probes.opening import RunError
-from probes.overview import layer_rows
+from probes.log import notes
+from probes.log.check import check
+from probes.log.opening import RunError
 
 REFUSED = "RunError: "
 POINTS = 8

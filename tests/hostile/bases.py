@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probes import manifest, notes
-from probes.blocks import write_slabs
 from probes.experiments import store
-from probes.folding import LOCAL, is_grid
-from probes.grid import GridFile
-from probes.parts import parse
+from probes.log import manifest, notes
+from probes.log.blocks import write_slabs
+from probes.log.folding import LOCAL, is_grid
+from probes.log.grid import GridFile
+from probes.log.parts import parse
+from probes.log.rows import read_whole, write_rows
 from probes.recorder import Recorder
-from probes.rows import read_whole, write_rows
 from probes.schema import FORCES, PYRAMID, ROW_GROUP_NEURONS
 
 REAL = Path(__file__).resolve().parents[2] / "sample_runs" / "healthy"

@@ -34,7 +34,7 @@ from playwright.sync_api import Error, Locator, Page, sync_playwright  # noqa: E
 
 from pages.shell.state import PAGES  # noqa: E402
 from probes import Recorder, Run  # noqa: E402
-from probes.check import check  # noqa: E402
+from probes.log.check import check  # noqa: E402
 
 FLAGS = [
     "--no-sandbox",
@@ -234,7 +234,6 @@ def main() -> int:
         writer.parts = 0
         server.process.terminate()
         server.process.wait()
-    shutil.rmtree(folder)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     sound = (
         run.steps.size == options.parts * STEPS_A_PART
@@ -242,7 +241,11 @@ def main() -> int:
         and max(memory.values()) < LARGEST_MB
         and missed < options.interactions / 10
     )
-    return 0 if sound and not (report["browser"] or report["server"] or report["check"]) else 1
+    if not sound or report["browser"] or report["server"] or report["check"]:
+        sys.stderr.write(f"the run and the server's log are kept in {folder}\n")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

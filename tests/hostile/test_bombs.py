@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from probes import Recorder, Run, catalog, notes
-from probes.check import check
+from probes import Recorder, Run, catalog
 from probes.experiments import store
-from probes.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
-from probes.parts import LARGEST
+from probes.log import notes
+from probes.log.check import check
+from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
+from probes.log.parts import LARGEST
 
 MEGABYTES = 1024
 ROW_GROUPS = 100_000

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pages.shell import reading, runs_table
-from probes import catalog, manifest, notes, run_filter, run_groups
-from probes.cataloguing import COLUMNS
-from probes.manifest_fields import FIELDS
-from probes.opening import RunError
+from probes import catalog
+from probes.analysis import run_filter, run_groups
+from probes.log import manifest, notes
+from probes.log.cataloguing import COLUMNS
+from probes.log.manifest_fields import FIELDS
+from probes.log.opening import RunError
 
 INPUTS = int(os.environ.get("HOSTILE_INPUTS", "500"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0"))

@@ -102,5 +102,5 @@ def test_the_catalog_of_fifty_runs_is_read_once(folder: Path, monkeypatch: pytes
     """What has not changed is not parsed again."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(folder)])
     reading.entries()
-    monkeypatch.setattr("probes.manifest.read", lambda *arguments: pytest.fail("a manifest was read again"))
+    monkeypatch.setattr("probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again"))
     assert len(reading.entries()) == RUNS

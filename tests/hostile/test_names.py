@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shell import reading
 from probes import Recorder, Run, catalog
 from probes.__main__ import main
-from probes.opening import RunError
+from probes.log.opening import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60  # seconds: the first run imports plotly and pyarrow
