@@ -74,12 +74,16 @@ def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Cal
 
     A pick carries the step, null while playing: a cursor's message right beside it could replace it.
     """
-    return _replay(data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick))
+    return _replay(
+        data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick)
+    )
 
 
 def regimes(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Callable[[], None]) -> Any:
     """Layer x neuron tiles coloured by regime, over steps; triggers as `replay`."""
-    return _regimes(data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick))
+    return _regimes(
+        data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick)
+    )
 
 
 def heatmap(payload: bytes, key: str, on_pick: Callable[[], None] = _nothing) -> Any:
