@@ -29,9 +29,9 @@ import torch
 from torch import nn
 
 from probes import Recorder, Run, catalog
+from probes.log.writer import Writer
 from probes.moments import Moments, derive, moments
 from probes.schema import BLOCK_STEPS, KEYS
-from probes.writer import Writer
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 SECTION = "## Run log"

@@ -54,7 +54,9 @@ class VAE(nn.Module):
 class Loop:
     """A training loop, bare or watched."""
 
-    def __init__(self, sizes: tuple[int, int, int], batch: int, recording: probes.watching.Recording | None, model: VAE) -> None:
+    def __init__(
+        self, sizes: tuple[int, int, int], batch: int, recording: probes.watching.attaching.Recording | None, model: VAE
+    ) -> None:
         self.model, self.recording = model, recording
         self.optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
         self.x = torch.rand(batch, sizes[0])

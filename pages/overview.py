@@ -10,10 +10,10 @@ import streamlit as st
 
 from pages.shell import alert_list, axes, components, downloads, live, moves, reading, state, summary_cards, url, views
 from probes import regimes
+from probes.analysis.network_curves import network_curves
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
 from probes.figures.thinning import said
-from probes.network_curves import network_curves
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")

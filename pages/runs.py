@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shell import live, reading, run_details, runs_table, state, url
-from probes import run_groups
+from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
 VIEWS = ("each run", "seeds together")

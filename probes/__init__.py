@@ -9,11 +9,11 @@ _HOMES = {
     "Recorder": "probes.recorder",
     "Run": "probes.run",
     "catalog": "probes.run",
-    "RunError": "probes.manifest",
+    "RunError": "probes.log.manifest",
     "RecorderError": "probes.recorder",
-    "watch": "probes.watching",
-    "observe": "probes.observing",
-    "WatchError": "probes.finding",
+    "watch": "probes.watching.attaching",
+    "observe": "probes.watching.observing",
+    "WatchError": "probes.watching.finding",
 }
 __all__ = list(_HOMES)
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from probes import export, manifest
-from probes.check import check
-from probes.folding import LOCAL
-from probes.maintenance import compact
-from probes.manifest import Lock, RunError
-from probes.overview import layer_rows
+from probes import export
+from probes.analysis.overview import layer_rows
+from probes.log import manifest
+from probes.log.check import check
+from probes.log.folding import LOCAL
+from probes.log.maintenance import compact
+from probes.log.manifest import Lock, RunError
 from probes.run import Run, catalog
 
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from probes.naming import FORMS, PRIOR_WORD, describe, find_pairs, not_latent, returned_names, speaks, words
+from probes.watching.naming import FORMS, PRIOR_WORD, describe, find_pairs, not_latent, returned_names, speaks, words
 
 Key = str | int | None
 Layout = Literal["rows", "channels", "neurons", "weights"]

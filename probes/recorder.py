@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from probes import manifest, rows
-from probes.background import Background, RecorderError, Settings
-from probes.blocks import CODEC
-from probes.maintenance import reopen
-from probes.manifest import FINAL_STATUSES, Lock, RunError
-from probes.schedule import Schedule
+from probes.log import manifest, rows
+from probes.log.background import Background, RecorderError, Settings
+from probes.log.blocks import CODEC
+from probes.log.maintenance import reopen
+from probes.log.manifest import FINAL_STATUSES, Lock, RunError
+from probes.log.schedule import Schedule
+from probes.log.writer import Chunk, Writer
 from probes.schema import FORCES, STATISTICS
-from probes.writer import Chunk, Writer
 
 __all__ = ["Recorder", "RecorderError", "Settings"]
 

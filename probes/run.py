@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
-from probes import manifest
-from probes.blocks import REGIME, Slab, column_rank
-from probes.cataloguing import catalog
-from probes.levels import EVERYTHING, Levels, kinds, merge
-from probes.manifest import RunError
-from probes.rows import SCHEMAS, Table, join
+from probes.log import manifest
+from probes.log.blocks import REGIME, Slab, column_rank
+from probes.log.cataloguing import catalog
+from probes.log.levels import EVERYTHING, Levels, kinds, merge
+from probes.log.manifest import RunError
+from probes.log.rows import SCHEMAS, Table, join
+from probes.log.summaries import summarise
 from probes.schema import KEYS
-from probes.summaries import summarise
 
 __all__ = ["Run", "RunError", "catalog"]
 

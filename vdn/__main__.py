@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes.manifest import RunError
+from probes.log.manifest import RunError
 from vdn import probe
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from probes import catalog
+from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
-from probes.run_groups import twin_of
 from probes.schema import LIVING_REGIMES
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task
@@ -256,7 +256,7 @@ def network_scores(
 
 
 def find_twin(run: Path, config: Config) -> Path | None:
-    """The newest finished run beside `run` that trained its deterministic twin (`probes.run_groups.twin_of`), or None."""
+    """The newest finished run beside `run` that trained its twin (`probes.analysis.run_groups.twin_of`), or None."""
     rows = catalog(run.resolve().parent).to_dict("records")
     finished = [{str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"]
     twin = twin_of({"config": dataclasses.asdict(config)}, finished)

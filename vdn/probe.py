@@ -29,7 +29,7 @@ from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
-from probes.manifest import RunError
+from probes.log.manifest import RunError
 from vdn.config import ConfigError
 from vdn.data import SPLITS, DataError, ForecastTask, Split, Task
 from vdn.evaluate import chunks, pooled_statistics

@@ -1,8 +1,8 @@
 """The fixed probe batch of a run: inputs spread over the validation split, then one sequence of consecutive t of one series.
 
 Its inputs are numbered in this order, and the run's configuration says how many there are of each
-(`probe_inputs`, `probe_sequence`): `probes.posteriors.split_inputs` tells them apart again. Forecasts are of the spread inputs
-alone, and forces of as many spread ones as their noise asks for: neighbours in t say nearly the same.
+(`probe_inputs`, `probe_sequence`): `probes.analysis.posteriors.split_inputs` tells them apart again. Forecasts are of the spread
+inputs alone, and forces of as many spread ones as their noise asks for: neighbours in t say nearly the same.
 """
 
 from __future__ import annotations

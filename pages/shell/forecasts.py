@@ -12,10 +12,10 @@ import streamlit as st
 
 from pages.shell import reading, url, views
 from pages.shell.state import Opened
-from probes import calibration
+from probes.analysis import calibration
+from probes.analysis.run_groups import twin_of
 from probes.experiments.estimates import clustered_mean
 from probes.figures.predictive_scores import COVERAGE
-from probes.run_groups import twin_of
 
 RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
 NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observation_variance", "pit"}
@@ -23,7 +23,7 @@ NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observati
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the probe batch's forecasts are worth at every step they were taken, from `probes.calibration`."""
+    """What the probe batch's forecasts are worth at every step they were taken, from `probes.analysis.calibration`."""
 
     pit: pd.DataFrame
     parts: pd.DataFrame

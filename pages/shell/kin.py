@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell import downloads, portraits, reading, state, tray, url
-from probes import portrait, posteriors
+from probes.analysis import portrait, posteriors
 
 NEIGHBOURS_KEPT = 64  # tables of a few rows
 MATCHED = 600  # neurons a layer up to which the matching takes about a second

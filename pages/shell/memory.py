@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.shell import reading, views
 from pages.shell.state import Opened
-from probes import posteriors
+from probes.analysis import posteriors
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
 from probes.schema import STATISTICS

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shell import reading, url
 from pages.shell.state import Opened
-from probes import notes
+from probes.log import notes
 
 _NAME, _SAID = "pin_set_name", "_pin_set_said"
 

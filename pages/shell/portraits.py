@@ -15,7 +15,7 @@ from pages.shell import reading
 from pages.shell.state import Opened
 from pages.shell.tray import PLOTTED, Pinned
 from pages.shell.url import Pin
-from probes import portrait
+from probes.analysis import portrait
 from probes.figures import frames, style
 from probes.figures.densities import Moment
 from probes.figures.panels import Course, column

@@ -16,11 +16,12 @@ import streamlit as st
 
 import probes
 from pages.shell import options
-from probes import cataloguing, posteriors
+from probes.analysis import posteriors
+from probes.analysis.network_curves import network_curves
 from probes.figures import frames
 from probes.figures.thinning import thinned
-from probes.manifest import RunError
-from probes.network_curves import network_curves
+from probes.log import cataloguing
+from probes.log.manifest import RunError
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 

@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell import reading, state, url
-from probes import notes, run_groups
+from probes.analysis import run_groups
+from probes.log import notes
 
 OPEN = ("overview", "replay", "layers")
 BESIDE = ("replay", "neurons", "uncertainty")

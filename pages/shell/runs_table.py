@@ -10,7 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell import reading, ticks, url
-from probes import notes, run_filter, run_groups
+from probes.analysis import run_filter, run_groups
+from probes.log import notes
 
 LIVING = ("living_share",)
 RATE = ("rate", "train/rate")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.shell import downloads, reading, tray, url
 from pages.shell.state import Opened
-from probes.neuron_query import QueryError, derived, parse
+from probes.analysis.neuron_query import QueryError, derived, parse
 from probes.schema import REGIMES, STATISTICS
 
 EXAMPLE = "layer:2 regime:dead kl>0.3 sort:-kl"

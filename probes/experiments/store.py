@@ -19,10 +19,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from probes import manifest, opening
-from probes.opening import RunError
-from probes.parts import write_atomic
-from probes.seal import sealed
+from probes.log import manifest, opening
+from probes.log.opening import RunError
+from probes.log.parts import write_atomic
+from probes.log.seal import sealed
 
 FOLDER = "experiments"
 SETTINGS, PROGRESS = "settings.json", "progress.json"

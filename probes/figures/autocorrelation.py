@@ -21,8 +21,8 @@ def autocorrelation(
 ) -> go.Figure:
     """Autocorrelation against lag, one line a neuron; shaded, where 95 % of a sequence without memory would lie.
 
-    curves: label -> values from lag 0 on, as `probes.posteriors.autocorrelation` gives them; length: positions of the sequence;
-    phi: label -> the prior's persistence a position, drawn dotted as phi^lag; sizes: label -> effective sample size.
+    curves: label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them; length: positions of the
+    sequence; phi: label -> the prior's persistence a position, drawn dotted as phi^lag; sizes: label -> effective sample size.
     """
     figure = Sketch()
     for place, (label, values) in enumerate(curves.items()):

@@ -13,7 +13,7 @@ from probes.figures.sketch import Sketch
 def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
     """Density of the PIT at one step; shaded, where that of a calibrated forecast lies in 95 % of probe batches.
 
-    histogram: as `probes.calibration.pit_histogram` gives it. Raises ValueError for a step that it does not have.
+    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Raises ValueError for a step that it does not have.
     """
     part = histogram[histogram["step"] == step].sort_values("bin")
     if part.empty:
@@ -39,7 +39,7 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
 def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
     """Share of targets inside each central interval over steps with 95 % intervals; dotted, the level itself.
 
-    coverage: as `probes.calibration.coverage_over_steps` gives it.
+    coverage: as `probes.analysis.calibration.coverage_over_steps` gives it.
     """
     figure = Sketch()
     for color, (level, rows) in zip(style.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):

@@ -18,8 +18,8 @@ COLORS = get_colorscale("RdBu_r")
 def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figure:
     """Density of the PIT over steps: white is calibrated (1), red too often, blue too seldom.
 
-    histogram: as `probes.calibration.pit_histogram` gives it. Steps are evenly spaced as they were taken, so that the axis is
-    log where they are. `step`, one of them, is marked.
+    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Steps are evenly spaced as they were taken, so that the
+    axis is log where they are. `step`, one of them, is marked.
     """
     table = histogram.pivot(index="bin", columns="step", values="density").sort_index()
     steps = [int(value) for value in table.columns]

@@ -55,7 +55,8 @@ def _line(figure: go.Figure, curves: pd.DataFrame, areas: pd.DataFrame, name: st
 def risk_coverage_over_steps(curves: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
     """AURC of the probe batch's squared error over steps, one line an uncertainty.
 
-    curves: as `probes.calibration.risk_coverage_over_steps` gives them. One probe batch is few inputs: read the trend alone.
+    curves: as `probes.analysis.calibration.risk_coverage_over_steps` gives them. One probe batch is few inputs: read the
+    trend alone.
     """
     areas = curves.groupby(["step", "uncertainty"])["risk"].mean().rename("value").reset_index()
     figure = go.Figure()

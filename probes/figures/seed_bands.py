@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from probes.analysis.run_groups import common_curve
 from probes.figures import style
-from probes.run_groups import common_curve
 
 Curves = Mapping[str, Sequence[NDArray[np.float64]]]
-"""Label of a group -> its runs' curves, each (P, 2) of step and value, as `probes.run_groups.curve` gives them."""
+"""Label of a group -> its runs' curves, each (P, 2) of step and value, as `probes.analysis.run_groups.curve` gives them."""
 
 LEGEND_ROW, LEGEND_CHARACTERS, PANEL = 21, 110, 250  # pixels; characters that a row of the legend takes; pixels
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import TrainerCallback  # type: ignore[import-not-found]
 
-from probes import manifest
-from probes.watching import Recording, watch
+from probes.log import manifest
+from probes.watching.attaching import Recording, watch
 
 
 class Watch(TrainerCallback):

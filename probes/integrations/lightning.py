@@ -8,8 +8,8 @@ from typing import Any
 import lightning  # type: ignore[import-not-found]
 from torch import Tensor
 
-from probes import manifest
-from probes.watching import Recording, watch
+from probes.log import manifest
+from probes.watching.attaching import Recording, watch
 
 VALIDATION = "val"  # how names of validation's numbers begin
 

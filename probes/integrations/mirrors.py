@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.outlet import Mirror
+from probes.watching.outlet import Mirror
 
 
 def wandb_mirror(run: Any) -> Mirror:

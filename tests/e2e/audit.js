@@ -2,7 +2,7 @@
 (() => {
   const READABLE = 4.5, LARGE = 3 // WCAG 2.2 AA: contrast of text, and of large text and of icons
   const SMALL = 64 // pixels: a slider's thumb, whose number stands above it
-  const SAMPLES = ["■", "–"] // in tables: a sample of a regime's colour beside its name, and the mark of a missing number
+  const SAMPLES = ["■", "–"] // a sample of a regime's colour, outlined and beside its name; the mark of a missing number
 
   const parent = (e) => e.parentElement || (e.getRootNode() instanceof ShadowRoot ? e.getRootNode().host : null)
   const lineage = (e) => { const all = []; for (let n = e; n; n = parent(n)) all.push(n); return all }
@@ -94,7 +94,7 @@
       }
       for (const node of e.childNodes) {
         const text = node.nodeType === Node.TEXT_NODE ? node.textContent.trim() : ""
-        if (!text || ["STYLE", "SCRIPT", "OPTION"].includes(e.tagName)) continue
+        if (!text || SAMPLES.includes(text) || ["STYLE", "SCRIPT", "OPTION"].includes(e.tagName)) continue
         const color = parse(drawing ? style.fill : style.color)
         color[3] *= opacity(e) * (drawing ? Number(style.fillOpacity) : 1)
         const back = behind(drawing ? e.ownerSVGElement.parentElement : e, e.getBoundingClientRect())

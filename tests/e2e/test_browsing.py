@@ -13,7 +13,7 @@ from planted import write_run
 from playwright.sync_api import Browser, Page, expect
 
 from probes.export import export
-from probes.manifest import group_of
+from probes.log.manifest import group_of
 
 pytestmark = pytest.mark.browser
 

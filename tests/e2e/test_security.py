@@ -22,9 +22,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from pages.shell.own_names import HEADERS
 from pages.shell.state import PAGES
-from probes import notes
 from probes.experiments import store
 from probes.export import export
+from probes.log import notes
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_MS = 60_000

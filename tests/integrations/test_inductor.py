@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from probes.observing import observe
 from probes.run import Run
-from probes.watching import watch
+from probes.watching.attaching import watch
+from probes.watching.observing import observe
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler itself
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from probes.run import Run
-from probes.watching import watch
+from probes.watching.attaching import watch
 
 
 @pytest.mark.parametrize(("kind", "config"), [(VAE, VAEConfig), (BetaVAE, BetaVAEConfig)])

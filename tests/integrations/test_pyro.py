@@ -11,9 +11,9 @@ from pyro.nn import PyroModule
 from pyro.optim import Adam
 from torch import nn
 
-from probes.finding import WatchError
 from probes.run import Run
-from probes.watching import watch
+from probes.watching.attaching import watch
+from probes.watching.finding import WatchError
 
 X = torch.linspace(-1, 1, 40)[:, None] * torch.tensor([1.0, -0.5, 2.0])
 Y = X @ torch.tensor([1.0, 2.0, -1.0])

@@ -11,7 +11,7 @@ from wandb.proto import wandb_internal_pb2
 from benchmarks.logger_kinds import framed_records
 from probes.integrations.mirrors import wandb_mirror
 from probes.run import Run
-from probes.watching import watch
+from probes.watching.attaching import watch
 
 
 def rows(folder):

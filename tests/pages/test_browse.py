@@ -14,8 +14,9 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import ticks
-from probes import Recorder, Run, notes
-from probes.manifest import group_of
+from probes import Recorder, Run
+from probes.log import notes
+from probes.log.manifest import group_of
 
 Open = Callable[..., AppTest]
 

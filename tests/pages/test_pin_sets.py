@@ -10,7 +10,7 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 from test_pages import query, texts
 
-from probes import notes
+from probes.log import notes
 
 Open = Callable[..., AppTest]
 

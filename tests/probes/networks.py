@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-import probes.observing
+import probes.watching.observing
 
 INPUTS, NEURONS, BATCH = 6, 4, 16
 
@@ -107,7 +107,7 @@ class Observing(Encoder):
     def forward(self, x):
         mu, raw = self.raw(x)
         sigma = (raw / 2).exp()
-        probes.observing.observe("latent", mu, sigma)
+        probes.watching.observing.observe("latent", mu, sigma)
         return mu + sigma
 
 

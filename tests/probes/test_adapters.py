@@ -11,11 +11,11 @@ from networks import BATCH, INPUTS, NEURONS, expected
 from torch import nn
 from torch.distributions import Independent, LogNormal, Normal
 
-from probes.by_hand import PartError, parse_spec
-from probes.finding import WatchError
-from probes.naming import find_pairs, not_latent, returned_names
 from probes.run import Run
-from probes.watching import watch
+from probes.watching.attaching import watch
+from probes.watching.by_hand import PartError, parse_spec
+from probes.watching.finding import WatchError
+from probes.watching.naming import find_pairs, not_latent, returned_names
 
 
 def record(model, path, x=None, **options):

@@ -6,7 +6,7 @@ import pytest
 from log_truth import simple_run
 
 import probes
-from probes import cataloguing
+from probes.log import cataloguing
 
 
 def test_rows_from_manifests_alone(tmp_path):

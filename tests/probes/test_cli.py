@@ -12,8 +12,8 @@ from log_truth import Truth, assert_same, draw, simple_run
 import probes
 from probes import regimes
 from probes.__main__ import main
-from probes.check import check
 from probes.diagnostics import half_life
+from probes.log.check import check
 from probes.recorder import Recorder
 
 LAYERS = [{"name": "first", "neurons": 66}, {"name": "second", "neurons": 3}]

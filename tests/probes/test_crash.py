@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import probes
-from probes.check import check
+from probes.log.check import check
 from probes.recorder import Recorder
 
 MOMENTS = int(os.environ.get("CRASH_MOMENTS", "20"))  # a soak sets more

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
 
 import probes
-from probes import folding, parts
-from probes.blocks import round_mantissa
+from probes.log import folding, parts
+from probes.log.blocks import round_mantissa
 from probes.recorder import Recorder, RecorderError
 from probes.schema import FORCES
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill
 
 import probes
-from probes import parts
-from probes.check import check
+from probes.log import parts
+from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
 
 LAYERS = [{"name": "wide", "neurons": 130}, {"name": "narrow", "neurons": 3}]

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import probes
-from probes import posteriors, schema
-from probes.check import check
+from probes import schema
+from probes.analysis import posteriors
 from probes.experiments import store
+from probes.log.check import check
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
 RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import probes
-from probes import posteriors
+from probes.analysis import posteriors
 from probes.schema import FORCE_TERMS, FORCES
 from vdn.config import from_dict, resolve
 from vdn.data import load

@@ -8,7 +8,8 @@ import pytest
 from probed import write_probed
 from scipy import stats
 
-from probes import Run, diagnostics, portrait, posteriors
+from probes import Run, diagnostics
+from probes.analysis import portrait, posteriors
 from probes.figures.densities import Moment, densities, filled
 from probes.figures.energy import energy
 from probes.figures.fans import fans

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from probes.calibration import pit_histogram
+from probes.analysis.calibration import pit_histogram
 from probes.figures.caterpillar import caterpillar, sorted_neurons
 from probes.figures.floor_gap import floor_gap
 from probes.figures.forecast_bands import central_band, forecast_bands

@@ -1,0 +1,60 @@
+"""`python -m probes export RUN`: one HTML report, CSV, netCDF."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from probes.log.manifest import RunError
+from probes.run import Run
+
+
+def add_command(commands: Any) -> None:
+    """Add `export` to the subparsers of the command line."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "export", help="one HTML report of a run, or its numbers for other tools"
+    )
+    parser.add_argument("run")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="one self-contained page: overview, replay, layers, neurons, alerts"
+    )
+    parser.add_argument(
+        "--csv", metavar="FOLDER_OR_FILE", type=Path, help="FILE.csv: every neuron at every step; a folder: all tables"
+    )
+    parser.add_argument("--netcdf", metavar="FILE", type=Path, help="statistics over (step, neuron), for xarray")
+
+
+def export(path: str | Path, html: Path | None = None, csv: Path | None = None, netcdf: Path | None = None) -> list[Path]:
+    """Write what was asked for, each file whole or not at all; returns the files.
+
+    Raises RunError when nothing was asked for, the run cannot be read, or a target lies inside the run's folder.
+    """
+    if not (html or csv or netcdf):
+        raise RunError("nothing to export: name --html FILE, --csv FOLDER_OR_FILE or --netcdf FILE")
+    run = Run(path)
+    for target in (html, csv, netcdf):
+        if target and Path(path).resolve() in (target.resolve(), *target.resolve().parents):
+            raise RunError(f"{target} lies inside the run's folder, which holds the log alone: name a place elsewhere")
+    from probes.export import report  # plotly is loaded for this command alone
+    from probes.export import tables as export_tables
+
+    files: list[Path] = []
+    writers: tuple[tuple[Path | None, Callable[[Run, Path], Path | list[Path]]], ...] = (
+        (html, report.write),
+        (csv, export_tables.to_csv),
+        (netcdf, export_tables.to_netcdf),
+    )
+    for target, write in writers:
+        if target:
+            written = write(run, target)
+            files += written if isinstance(written, list) else [written]
+    return files
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """The command line's `export`: names each file with its size."""
+    for file in export(options.run, options.html, options.csv, options.netcdf):
+        print(f"{file}  {file.stat().st_size / 1e6:.2f} MB")
+    return 0

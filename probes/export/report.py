@@ -1,0 +1,275 @@
+"""A run as one HTML file that opens from disk and asks no host: overview, replay, layers, top neurons, alerts.
+
+Texts of the log are escaped where they become HTML (`html.escape`), JSON (`<`, `>` and `&` as escapes) or plotly's own text
+(`figures.style.text`). The page forbids itself every request by its content security policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+from probes.analysis.network_curves import network_curves
+from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
+from probes.log import notes
+from probes.log.manifest import RunError
+from probes.log.parts import write_atomic
+from probes.run import Run
+from probes.schema import REGIMES, STATISTICS
+
+_ASSETS = Path(__file__).with_name("assets")
+
+STEPS = 240  # of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
+LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
+REPLAY_LAYERS, RIDGES, FRAMES = 6, 24, 110
+TOP = 16  # neurons in the table
+TOP_POINTS = 60  # of a neuron's curve
+SPARK_POINTS = 60
+ALERTS = 60
+BANDS = ("information", "kl", "contraction")
+COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
+OBJECTIVE = ("loss", "nll", "nll_joint")
+NO_NEURONS = "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and variances."
+SCORES = (("NLL", ("nll_joint", "nll"), "nats"), ("CRPS", ("crps",), ""))
+
+
+def write(run: Run, target: Path) -> Path:
+    """Write the report of a run to `target`, whole or not at all."""
+    text = report(run)
+    write_atomic(target, lambda temporary: _write_text(temporary, text))
+    return target
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def report(run: Run) -> str:
+    """The page as text."""
+    neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
+    summary, scalars = run.layer_summary(), run.scalars()
+    figures: dict[str, go.Figure] = {}
+    sections = [_alerts(run)]
+    if neurons:
+        figures |= _figures(run, thin(summary, STEPS))
+        sections += [_replay(), _depth(run), _top(run)]
+    else:
+        sections.append(f"<section><h2>Neurons</h2><p>{NO_NEURONS}</p></section>")
+    curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
+    if len(curves):
+        thinned = pd.concat([thin(part, STEPS) for _, part in curves.groupby(["split", "name"])])
+        unit = "as the training loop logs it" if "watch" in run.config else "nats per prediction"
+        figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
+        sections.append(
+            _section("Objective", "Loss in training, negative log likelihood in training and validation", ["objective"])
+        )
+    sections.append(_settings(run))
+    parts = {
+        "title": escape(run.name),
+        "head": _head(run),
+        "cards": _cards(run, summary, scalars, neurons),
+        "sections": "\n".join(sections),
+        "css": _asset("report.css"),
+        "figures": "{" + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items()) + "}",
+        "replay": _safe(json.dumps(_replay_data(run) if neurons else None, allow_nan=False)),
+        "plotly": get_plotlyjs() if figures else "",
+        "script": _asset("replay.js") + _asset("report.js"),
+    }
+    return re.sub(r"<!--part:(\w+)-->", lambda match: parts[match[1]], _asset("report.html"))
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+def _safe(text: str) -> str:
+    """JSON that no parser can leave a script element by."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def thin(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Rows at about `count` of a frame's steps, half of them evenly and half log-spaced; first and last included."""
+    steps = np.unique(frame["step"])
+    if len(steps) <= count:
+        return frame
+    keep = np.union1d(frames.spaced(len(steps), count // 2, log=False), frames.spaced_steps(steps, count // 2))
+    return frame[frame["step"].isin(steps[keep])]
+
+
+def _spaced_layers(count: int, most: int) -> list[int]:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
+def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
+    names = [str(layer["name"]) for layer in run.layers]
+    shown = _spaced_layers(len(names), LAYERS)
+    few = summary[summary["layer"].isin(shown)]
+    few = few.assign(layer=few["layer"].map({layer: place for place, layer in enumerate(shown)}))
+    present = [name for name in ("kl", "information", "contraction") if name == "contraction" or name in run.statistics]
+    figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
+    figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
+    for name in BANDS:
+        if name in present:
+            figures[name] = layer_bands(summary, name, names, shown=shown)
+    return figures
+
+
+def _head(run: Run) -> str:
+    steps = run.steps
+    recorded = f"{len(steps):,} recorded steps, {int(steps[0]):,} to {int(steps[-1]):,}" if len(steps) else "no recorded step"
+    widths = [layer["neurons"] for layer in run.layers]
+    said = [
+        run.status,
+        recorded,
+        f"{len(widths)} layers, {sum(widths):,} neurons",
+        f"begun {run.manifest.get('created') or 'unknown'}",
+    ]
+    try:
+        kept = notes.read(run.path)
+    except RunError as error:
+        kept = notes.Notes(text=str(error))
+    tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in kept.tags)
+    text = f'<p class="notes">{escape(kept.text)}</p>' if kept.text else ""
+    return f"<h1>{escape(run.name)} {tags}</h1><p class='about'>{escape(' · '.join(said))}</p>{text}"
+
+
+def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool) -> str:
+    cards = []
+    validation = scalars[scalars["split"] == "validation"]
+    for label, names, unit in SCORES:
+        name = next((name for name in names if (validation["name"] == name).any()), None)
+        if name is not None:
+            cards.append((label, validation.loc[validation["name"] == name, "value"].to_numpy(float), unit, "validation"))
+    if neurons:
+        curves = network_curves(summary, [layer["neurons"] for layer in run.layers])
+        cards.append(("Living neurons", 100 * curves["living_share"].to_numpy(), "%", "living or mixed"))
+        cards.append(("Rate", curves["rate"].to_numpy(), "nats", "per example"))
+        cards.append(("Information", curves["information"].to_numpy(), "nats", "all neurons"))
+        cards.append(("Contraction", curves["contraction"].to_numpy(), "", "0 prior, 1 point"))
+    made = [
+        f'<div class="card"><div class="label">{label}</div><div><b>{number(series[-1])}</b> <small>{unit}</small></div>'
+        f'<div class="note">{note}</div>{sparkline(series)}</div>'
+        for label, series, unit, note in cards
+        if np.isfinite(series).any()
+    ]
+    return f'<div class="cards">{"".join(made)}</div>' if made else ""
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart; a dash for what is not finite."""
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def sparkline(series: np.ndarray, label: str = "") -> str:
+    """An SVG line of the finite values of a series."""
+    kept = np.asarray(series, float)[frames.spaced(len(series), SPARK_POINTS, log=False)]
+    finite = np.isfinite(kept)
+    if finite.sum() < 2:
+        return ""
+    low, high = kept[finite].min(), kept[finite].max()
+    y = 22 - 20 * (kept - low) / (high - low if high > low else 1)
+    x = 100 * np.arange(len(kept)) / (len(kept) - 1)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
+    hidden = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+    return f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" {hidden}><polyline points="{points}"/></svg>'
+
+
+def _alerts(run: Run) -> str:
+    alerts = run.alerts()
+    if alerts.empty:
+        return "<section><h2>Alerts</h2><p>Nothing to report.</p></section>"
+    items = []
+    for alert in alerts.head(ALERTS).to_dict("records"):
+        where = "the run" if pd.isna(alert["layer"]) else str(run.layers[int(alert["layer"])]["name"])
+        items.append(
+            f"<li><b>{escape(where)} · step {alert['step']:,}</b> {escape(alert['text'])}"
+            f'<br><span class="note">What to do: {escape(alert["advice"])}.</span></li>'
+        )
+    more = f"<p class='note'>{len(alerts) - ALERTS} later ones are left out.</p>" if len(alerts) > ALERTS else ""
+    return f"<section><h2>Alerts · {len(alerts)}</h2><ol>{''.join(items)}</ol>{more}</section>"
+
+
+def _section(title: str, caption: str, figures: Sequence[str]) -> str:
+    places = "".join(f'<div class="figure" data-figure="{name}"></div>' for name in figures)
+    return f"<section><h2>{title}</h2><p class='note'>{caption}</p>{places}</section>"
+
+
+def _replay() -> str:
+    return f"<section><h2>Replay</h2>{_asset('replay.html')}</section>"
+
+
+def _depth(run: Run) -> str:
+    spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
+    thinned = f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
+    bands = [name for name in BANDS if name == "contraction" or name in run.statistics]
+    first = _section("Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", ["regimes"])
+    second = _section("Layers", "Where in depth information is held, at the last step.", ["depth"])
+    titles = [
+        _section(STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", [name]) for name in bands
+    ]
+    return "\n".join([first, second, *titles])
+
+
+def _top(run: Run) -> str:
+    by = next((name for name in ("information", "kl", "spread") if name in run.statistics), "variance")
+    last = run.at(int(run.steps[-1]))
+    top = last.sort_values(by, ascending=by == "variance").head(TOP)
+    columns = [name for name in COLUMNS if name in last.columns]
+    heads = "".join(f'<th title="{escape(STATISTICS[name].meaning)}">{escape(STATISTICS[name].title)}</th>' for name in columns)
+    regimes = {regime.code: regime.name for regime in REGIMES}
+    rows = []
+    for row in top.to_dict("records"):
+        layer, neuron = int(row["layer"]), int(row["neuron"])
+        series = run.history(layer, neuron, [by], max_points=TOP_POINTS)[by].to_numpy(float, na_value=np.nan)
+        cells = "".join(f"<td>{number(float(row[name]))}</td>" for name in columns)
+        name = escape(str(run.layers[layer]["name"]))
+        regime = regimes.get(int(row["regime"]), "–")
+        rows.append(f"<tr><th>{name} · {neuron}</th><td>{regime}</td>{cells}<td>{sparkline(series)}</td></tr>")
+    label = STATISTICS[by].label.lower()
+    order = "narrowest posteriors" if by == "variance" else f"most {label}"
+    caption = f"The {len(top)} with the {order} at the last step; the line is their {label} over steps."
+    head = f"<thead><tr><th>neuron</th><th>regime</th>{heads}<th>{label}</th></tr></thead>"
+    table = f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    return f"<section><h2>Top neurons</h2><p class='note'>{caption}</p>{table}</section>"
+
+
+def _settings(run: Run) -> str:
+    packages = run.manifest.get("packages") or {}
+    pairs = [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
+    rows = "".join(f"<tr><th>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>" for key, value in pairs)
+    return f"<section><details><summary>Settings and versions</summary><table class='plain'>{rows}</table></details></section>"
+
+
+def _replay_data(run: Run) -> dict[str, Any]:
+    """Frames of the shown layers' ridges as base64 of little-endian float32, (frame, ridge)."""
+    last = run.at(int(run.steps[-1]))
+    moving: dict[int, tuple[list[int], frames.Frames]] = {}
+    for layer in _spaced_layers(len(run.layers), REPLAY_LAYERS):
+        now = last[last["layer"] == layer]
+        if len(now):
+            spread = now["spread"].to_numpy(float, na_value=np.nan) if "spread" in now else np.zeros(len(now))
+            ridges = [int(neuron) for neuron in frames.choose_neurons(spread, RIDGES)]
+            moving[layer] = ridges, frames.replay_frames(run, layer, ridges, FRAMES)
+    steps = np.unique(np.concatenate([found.steps for _, found in moving.values()]))
+    layers = []
+    for layer, (ridges, found) in moving.items():
+        entry: dict[str, Any] = {"name": str(run.layers[layer]["name"]), "neurons": ridges, "count": run.layers[layer]["neurons"]}
+        at = np.clip(np.searchsorted(found.steps, steps, side="right") - 1, 0, None)  # layers may be recorded at different steps
+        for name in ("mean", "variance", "spread"):
+            values = np.ascontiguousarray(getattr(found, name)[at], dtype="<f4")
+            entry[name] = base64.b64encode(values.tobytes()).decode()
+        layers.append(entry)
+    return {"layers": layers, "steps": steps.tolist()}

@@ -1,0 +1,1 @@
+"""The log on the disk: its files, how they are written, folded, checked and opened. `Recorder` and `Run` stand before it."""

@@ -1,0 +1,209 @@
+"""Rows (layer, neuron, step): slabs in memory, row groups of 64 neurons on disk, buckets of the pyramid.
+
+A `Slab` holds one layer at T recorded steps, neuron-major as on disk, so that a row group is a contiguous
+slice and no row is ever sorted. Statistics are float32, byte-stream-split and compressed; only the keys and
+`regime` have a dictionary, only the keys carry minimum and maximum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from probes.log.parts import write_atomic
+from probes.log.seal import sealed
+from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
+
+REGIME = "regime"
+SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
+KEPT_MANTISSA_BITS = 10  # precision="10bit": half a unit in the last kept place is a relative 2^-11
+CODEC = {"full": ("lz4", None), "10bit": ("zstd", 1)}
+_ORDER = {name: rank for rank, name in enumerate(STATISTICS)}
+_KEY_TYPES = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32()}
+
+
+@dataclass(frozen=True)
+class Slab:
+    """One layer at some recorded steps.
+
+    steps (T,) int64, increasing. columns: name -> (N, T), float32 (`regime`: int8). present: name -> (T,)
+    bool for the statistics that some of the steps do not have; what is absent there is null on disk.
+    """
+
+    layer: int
+    steps: np.ndarray
+    columns: dict[str, np.ndarray]
+    present: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def neurons(self) -> int:
+        return next(iter(self.columns.values())).shape[0]
+
+    def between(self, first: int, last: int) -> Slab:
+        """The slab of the steps first .. last, inclusive."""
+        cut = slice(*np.searchsorted(self.steps, [first, last + 1]))
+        columns = {n: c[:, cut] for n, c in self.columns.items()}
+        return Slab(self.layer, self.steps[cut], columns, {n: p[cut] for n, p in self.present.items()})
+
+
+def column_rank(name: str) -> tuple[int, str]:
+    """Sort key of a column: registry order, `regime` before everything."""
+    base = name.removesuffix("_min").removesuffix("_max") if name not in _ORDER else name
+    return (-1 if name == REGIME else _ORDER.get(base, len(_ORDER)), name)
+
+
+def concatenate(slabs: list[Slab]) -> Slab:
+    """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its steps."""
+    if len(slabs) == 1:
+        return slabs[0]
+    neurons = slabs[0].neurons
+    names = sorted({name for slab in slabs for name in slab.columns}, key=column_rank)
+    columns, present = {}, {}
+    for name in names:
+        columns[name] = np.concatenate(
+            [slab.columns.get(name, np.zeros((neurons, slab.steps.size), np.float32)) for slab in slabs], axis=1
+        )
+        if any(name not in slab.columns or name in slab.present for slab in slabs):
+            present[name] = np.concatenate([presence(slab, name) for slab in slabs])
+    return Slab(slabs[0].layer, np.concatenate([slab.steps for slab in slabs]), columns, present)
+
+
+def presence(slab: Slab, name: str) -> np.ndarray:
+    """(T,) bool: the steps at which a statistic was taken."""
+    if name not in slab.columns:
+        return np.zeros(slab.steps.size, bool)
+    return slab.present.get(name, np.ones(slab.steps.size, bool))
+
+
+def filled(slab: Slab, name: str) -> np.ndarray:
+    """A column as (N, T) with NaN where the statistic was not taken."""
+    if name not in slab.columns:
+        return np.full((slab.neurons, slab.steps.size), np.nan, np.float32)
+    if name not in slab.present:
+        return slab.columns[name]
+    return np.where(slab.present[name], slab.columns[name], np.float32(np.nan))
+
+
+def round_mantissa(values: np.ndarray) -> np.ndarray:
+    """float32 rounded to 10 mantissa bits: relative error at most 2^-11.
+
+    Zero, NaN, infinities and subnormal numbers, and what would round up to infinity, stay as they are.
+    """
+    dropped = np.finfo(np.float32).nmant - KEPT_MANTISSA_BITS
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    exponent = bits & np.uint32(0x7F800000)
+    even = (bits >> np.uint32(dropped)) & np.uint32(1)  # round half to even
+    rounded = (bits + np.uint32((1 << (dropped - 1)) - 1) + even) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    normal = (exponent != 0) & (exponent != 0x7F800000) & (rounded & np.uint32(0x7F800000) != 0x7F800000)
+    return np.where(normal, rounded, bits).view(np.float32)
+
+
+def buckets(slab: Slab, width: int) -> Slab:
+    """Every `width` recorded steps as one: KIND (mean, summed in float64), KIND_min, KIND_max; the last may be shorter.
+
+    `step` is the first step of the bucket, `regime` that of its last step. What is absent is left out of the
+    mean; a bucket in which it is always absent has none. NaN spreads: a broken neuron stays visible.
+    """
+    return buckets_at(slab, np.arange(0, slab.steps.size, width))
+
+
+def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
+    """`buckets` that begin at the given positions of `slab.steps`."""
+    sizes = np.diff(np.append(starts, slab.steps.size))
+    columns: dict[str, np.ndarray] = {}
+    present: dict[str, np.ndarray] = {}
+    for name, values in slab.columns.items():
+        if name == REGIME:
+            columns[name] = values[:, starts + sizes - 1]
+            continue
+        low = high = total = values
+        count = sizes
+        if name in slab.present:
+            mask = slab.present[name]
+            total = np.where(mask, values, np.float32(0))
+            low, high = np.where(mask, values, np.float32(np.inf)), np.where(mask, values, np.float32(-np.inf))
+            count = np.add.reduceat(mask.astype(np.int64), starts)
+            if not count.all():
+                present.update({kind: count > 0 for kind in (name, f"{name}_min", f"{name}_max")})
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums = _reduce(np.add, total, starts, sizes, np.float64)
+            columns[name] = (sums / np.maximum(count, 1)).astype(np.float32)
+            columns[f"{name}_min"] = _reduce(np.minimum, low, starts, sizes, np.float32)
+            columns[f"{name}_max"] = _reduce(np.maximum, high, starts, sizes, np.float32)
+    return Slab(slab.layer, slab.steps[starts], columns, present)
+
+
+def _reduce(function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, dtype: type) -> np.ndarray:
+    """(N, T) -> (N, B): the values of each bucket as one. Short buckets of one size are reduced across neurons, twice as fast."""
+    if sizes[0] <= SHORT_BUCKET and (sizes == sizes[0]).all():
+        by_bucket = np.ascontiguousarray(values.T).reshape(sizes.size, sizes[0], -1)
+        return np.ascontiguousarray(function.reduce(by_bucket, axis=1, dtype=dtype).T)
+    return function.reduceat(values, starts, axis=1, dtype=dtype)
+
+
+def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
+    fields = [pa.field(key, _KEY_TYPES[key], nullable=False) for key in KEYS]
+    for name in names:
+        fields.append(pa.field(name, pa.int8() if name == REGIME else pa.float32(), nullable=name in nullable))
+    return pa.schema(fields)
+
+
+def _table(slab: Slab, first_neuron: int, schema: pa.Schema) -> pa.Table:
+    """Rows of a slab whose first neuron has the number `first_neuron`, sorted (neuron, step)."""
+    neurons, steps = slab.neurons, slab.steps.size
+    numbers = np.arange(first_neuron, first_neuron + neurons, dtype=np.int32)
+    arrays = [
+        pa.array(np.tile(slab.steps, neurons)),
+        pa.array(np.full(neurons * steps, slab.layer, np.int16)),
+        pa.array(np.repeat(numbers, steps)),
+    ]
+    for column in schema.names[len(KEYS) :]:
+        if column not in slab.columns:
+            arrays.append(pa.nulls(neurons * steps, schema.field(column).type))
+            continue
+        absent = np.tile(~slab.present[column], neurons) if column in slab.present else None
+        arrays.append(pa.array(np.ascontiguousarray(slab.columns[column]).ravel(), mask=absent))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def write_slabs(path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str], nullable: set[str], precision: str) -> None:
+    """Write (first neuron, slab) pairs in the order (layer, neuron) as one file, 64 neurons a row group.
+
+    Every slab but a layer's last must hold a multiple of 64 neurons. The file appears whole or not at all.
+    """
+    codec, level = CODEC[precision]
+    schema = _schema(names, nullable)
+    statistics = [name for name in names if name != REGIME]
+
+    def write(temporary: Path) -> None:
+        with sealed(
+            temporary,
+            schema,
+            compression=codec,
+            compression_level=level,
+            use_dictionary=[*KEYS, *(name for name in names if name == REGIME)],
+            column_encoding=dict.fromkeys(statistics, "BYTE_STREAM_SPLIT"),
+            write_statistics=list(KEYS),
+            store_schema=False,
+        ) as writer:
+            for first_neuron, slab in slabs:
+                writer.write_table(_table(slab, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * slab.steps.size)
+
+    write_atomic(path, write)
+
+
+def write_layers(path: Path, slabs: list[Slab], precision: str) -> None:
+    """Write whole layers, in order, as one file."""
+    names = sorted({name for slab in slabs for name in slab.columns}, key=column_rank)
+    nullable = {name for name in names if any(name not in slab.columns or name in slab.present for slab in slabs)}
+    write_slabs(path, ((0, slab) for slab in slabs), names, nullable, precision)
+
+
+def neuron_groups(neurons: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the row groups of a layer."""
+    for start in range(0, neurons, ROW_GROUP_NEURONS):
+        yield start, min(start + ROW_GROUP_NEURONS, neurons)

@@ -1,0 +1,290 @@
+"""Is a run's log what its format promises? Every row, every name, every derived number, against each other.
+
+Reads everything once, slowly and without trust: nothing here relies on the layout that readers rely on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from probes.log import manifest, opening, rows
+from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, Slab, buckets_at, filled, neuron_groups
+from probes.log.folding import LOCAL, pyramid_name, stack_neurons
+from probes.log.grid import GridFile, schema_fault
+from probes.log.opening import RunError
+from probes.log.parts import TEMPORARY, Part, list_parts, uncovered
+from probes.log.summaries import summarise
+from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
+
+IDENTITY_TOLERANCE = 1e-4
+"""Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums over a batch."""
+DERIVED_TOLERANCE = 1e-5
+"""Allowed relative error of stored means and quantiles against those computed anew."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be. level: "error" (rows wrong or missing) or "note" (harmless, `compact` tidies)."""
+
+    level: str
+    where: str
+    what: str
+
+
+def check(path: str | Path) -> list[Finding]:
+    """All findings about a run, errors first; an empty list means that everything is as the format says."""
+    root = Path(path)
+    try:
+        state = manifest.read(LOCAL, str(root))
+    except RunError as error:
+        return [Finding("error", manifest.FILE, str(error))]
+    widths = [layer["neurons"] for layer in state["layers"]]
+    findings = [*_told(_strays(root, state)), *_told(_neurons(root, state))]
+    if not any(finding.level == "error" for finding in findings):
+        findings += _told(_layers(root, state))
+        for width in PYRAMID:
+            findings += _told(_pyramid(root, state, width))
+    for name in rows.SCHEMAS:
+        findings += _told(_rows(root, name, widths))
+    return sorted(findings, key=lambda finding: finding.level)
+
+
+def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file without a layout."""
+    try:
+        yield from findings
+    except RunError as error:
+        yield Finding("error", "log", str(error))
+
+
+def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+    """Files that nothing reads: left half written, folded and not deleted, or not ours."""
+    live = manifest.status(state) == "running"
+    for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
+        counted, covered = list_parts(LOCAL, str(root / name))
+        ours = {part.name for part in (*counted, *covered)}
+        if covered and not live:
+            yield Finding("note", name, f"{len(covered)} files were folded and not deleted; `compact` removes them")
+        for file in os.listdir(root / name) if (root / name).is_dir() else []:
+            if file.startswith(TEMPORARY):
+                if not live:
+                    yield Finding("note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it")
+            elif file not in ours:
+                yield Finding("note", f"{name}/{file}", "is not a file of the log and is never read")
+        for before, after in zip(counted, counted[1:], strict=False):
+            if after.first <= before.last:
+                yield Finding("error", f"{name}/{after.name}", f"overlaps {before.name}: rows are doubled")
+
+
+def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+    """Keys, widths, types, the identity of the KL in every row, and the manifest's account of it."""
+    widths = [layer["neurons"] for layer in state["layers"]]
+    parts = list_parts(LOCAL, str(root / "neurons"))[0]
+    count, known, broken = 0, set(), False
+    for part in parts:
+        where = f"neurons/{part.name}"
+        try:
+            frame = _whole_grid(root / "neurons" / part.name, widths)
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", where, str(error))
+            broken = True
+            continue
+        fault = _key_fault(frame, widths, part)
+        if fault:
+            yield Finding("error", where, fault)
+            broken = True
+            continue
+        count += np.unique(frame["step"].to_numpy()).size
+        known |= {name for name in frame.column_names if name in STATISTICS}
+        yield from _values(where, frame, state)
+    if broken:
+        return
+    live, said = manifest.status(state) == "running", state.get("steps") or {}
+    ends = {"count": count, "first": parts[0].first if parts else None, "last": parts[-1].last if parts else None}
+    if said != ends and not live:
+        level = "note" if state.get("status") == "running" and said.get("count", 0) < count else "error"
+        text = f"says steps {said}, the files hold {ends}"
+        yield Finding(
+            level, manifest.FILE, f"{text}; `compact` brings it up to date" if level == "note" else f"{text}: a file is missing"
+        )
+    if known != set(state.get("statistics") or []) and not live:
+        level = "note" if state.get("status") == "running" else "error"
+        yield Finding(level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}")
+
+
+def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
+    """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
+    with opening.open_parquet(str(path)) as file:
+        fault = schema_fault(file.schema_arrow)
+        if fault:
+            raise RunError(f"{path}: {fault}")
+        most = 2 * sum(widths) * BLOCK_STEPS  # as many again, so that doubled rows can be named
+        if file.metadata.num_rows > most:
+            text = f"holds {file.metadata.num_rows:,} rows, a full file of this run has {most // 2:,}"
+            raise RunError(f"{path} {text}; {opening.REMEDY}")
+        limit = most * opening.row_bytes(file)
+        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
+
+
+def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:
+    """What is wrong with the rows' keys: doubled, not sorted (layer, neuron, step), a gap, not the range of the name."""
+    step, layer, neuron = (table[key].to_numpy() for key in KEYS)
+    if not step.size:
+        return "holds no rows"
+    if (step.min(), step.max()) != (part.first, part.last):
+        return f"holds steps {step.min()} to {step.max()}, its name promises {part.first} to {part.last}"
+    if layer.min() < 0 or layer.max() >= len(widths):
+        return f"holds layer {layer.max()}, the manifest has {len(widths)} layers"
+    keys = pd.MultiIndex.from_arrays([layer, neuron, step])
+    if keys.has_duplicates:
+        doubled = int(np.argmax(keys.duplicated()))
+        return f"row (layer {layer[doubled]}, neuron {neuron[doubled]}, step {step[doubled]}) is doubled"
+    if not keys.is_monotonic_increasing:
+        return "rows are not sorted (layer, neuron, step)"
+    for index in np.unique(layer):
+        mine = layer == index
+        steps = np.unique(step[mine])
+        expected_neurons = np.repeat(np.arange(widths[index]), steps.size)
+        if neuron[mine].max() != widths[index] - 1:
+            return f"layer {index} has {neuron[mine].max() + 1} neurons, the manifest says {widths[index]}"
+        if mine.sum() != expected_neurons.size or (neuron[mine] != expected_neurons).any():
+            return f"layer {index} has a gap: not every neuron is there at every step"
+    return None
+
+
+def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
+    codes = table[REGIME].to_numpy()
+    if codes.min() < 0 or codes.max() >= len(REGIMES):
+        yield Finding("error", where, f"regime {codes.min() if codes.min() < 0 else codes.max()} does not exist")
+    if not {"kl", "information", "mismatch"} <= set(table.column_names):
+        return
+    terms = [np.asarray(table[name], np.float64) for name in ("information", "mismatch")]
+    if "past" in table.column_names:
+        terms.append(np.nan_to_num(np.asarray(table["past"], np.float64)))
+    kl = np.asarray(table["kl"], np.float64)
+    tolerance = IDENTITY_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(kl - sum(terms))
+        wrong = error > tolerance * (np.abs(kl) + sum(np.abs(term) for term in terms)) + IDENTITY_TOLERANCE
+    if wrong.any():
+        at = int(np.argmax(np.where(wrong, error, 0)))
+        row = {key: int(table[key][at].as_py()) for key in KEYS}
+        yield Finding(
+            "error",
+            where,
+            f"kl = information + mismatch + past is broken in {wrong.sum()} rows, worst by {error[at]:.3g} nats at {row}",
+        )
+
+
+def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+    """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
+    tables = []
+    for part in list_parts(LOCAL, str(root / "layers"))[0]:
+        try:
+            tables.append(rows.read_whole(root / "layers" / part.name).to_pandas())
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", f"layers/{part.name}", str(error))
+    stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
+    keys = ["step", "layer"]
+    if stored.duplicated(keys).any():
+        yield Finding("error", "layers", "a row (step, layer) is doubled")
+        return
+    stored = stored.set_index(keys)
+    missing = 0
+    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    for file, slabs in _files(root, "neurons", state):
+        expected = summarise(slabs).to_pandas().set_index(keys)
+        found = expected.index.isin(stored.index)
+        missing += int((~found).sum())
+        expected = expected[found]
+        for name in expected.columns:
+            if name not in stored.columns:
+                yield Finding("error", "layers", f"lacks the column {name}")
+                return
+            if not _close(expected[name], stored.loc[expected.index, name], tolerance):
+                yield Finding("error", "layers", f"{name} differs from the rows of neurons/{file.name}")
+    if missing and manifest.status(state) != "running":
+        yield Finding("note", "layers", f"{missing} rows are not there yet and are computed on reading; `compact` writes them")
+
+
+def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]:
+    """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the rows."""
+    name = pyramid_name(width)
+    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    stored: dict[int, list[Slab]] = {}
+    try:
+        for _, slabs in _files(root, name, state):
+            for slab in slabs:
+                stored.setdefault(slab.layer, []).append(slab)
+    except RunError as error:
+        yield Finding("error", name, str(error))
+        return
+    parts = list_parts(LOCAL, str(root / name))[0]
+    missing = 0
+    for file, slabs in _files(root, "neurons", state):
+        gaps = uncovered(file, parts)
+        lacking = any(slab.between(first, last).steps.size > 0 for first, last in gaps for slab in slabs)
+        missing += lacking
+        for slab in () if lacking else slabs:
+            steps = np.concatenate([piece.steps for piece in stored.get(slab.layer, [])] or [np.empty(0, np.int64)])
+            inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
+            starts = np.searchsorted(slab.steps, steps[inside])
+            ends = np.append(starts[1:], slab.steps.size)
+            if not starts.size or starts[0] or (ends - starts).max() > width or (slab.steps[starts] != steps[inside]).any():
+                yield Finding("error", name, f"layer {slab.layer}: the buckets of neurons/{file.name} are not those of its steps")
+                continue
+            expected = buckets_at(slab, starts)
+            for kind, values in expected.columns.items():
+                found = np.concatenate([filled(piece, kind) for piece in stored[slab.layer]], axis=1)[:, inside]
+                if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
+                    yield Finding("error", name, f"{kind} of layer {slab.layer} differs from the rows of neurons/{file.name}")
+    if missing and manifest.status(state) != "running":
+        yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
+
+
+def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
+    """Plain rows: each file readable, as many rows as its name says, no number left out."""
+    expected = 0
+    for part in list_parts(LOCAL, str(root / name))[0]:
+        where = f"{name}/{part.name}"
+        if part.first != expected:
+            yield Finding(
+                "error", where, f"begins at row {part.first}, the file before ends at {expected - 1}: a file is missing"
+            )
+        expected = part.last + 1
+        try:
+            table = rows.read_whole(root / name / part.name)
+            rows.check_keys(table, name, where, widths)
+        except (RunError, FileNotFoundError) as error:
+            yield Finding("error", where, str(error))
+            continue
+        if table.num_rows != part.span:
+            yield Finding("error", where, f"holds {table.num_rows} rows, its name promises {part.span}")
+
+
+def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Part, list[Slab]]]:
+    """Each file of a grid folder with its layers as slabs."""
+    widths = [layer["neurons"] for layer in state["layers"]]
+    for part in list_parts(LOCAL, str(root / name))[0]:
+        file = GridFile(LOCAL, str(root / name / part.name), widths)
+        try:
+            yield part, [_whole(file, index) for index in file.layers]
+        finally:
+            file.close()
+
+
+def _whole(file: GridFile, layer: int) -> Slab:
+    return stack_neurons([file.slab(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))])
+
+
+def _close(expected: Any, found: Any, tolerance: float) -> bool:
+    left, right = np.asarray(expected, np.float64), np.asarray(found, np.float64)
+    return bool(np.allclose(left, right, rtol=tolerance, atol=tolerance * 1e-2, equal_nan=True))

@@ -1,0 +1,227 @@
+"""Reading files of rows (layer, neuron, step) without reading their keys.
+
+Rows are sorted and complete, 64 neurons a row group, layer after layer: a file's footer and the run's widths
+say which row group holds which neurons, and only one `step` column a layer is ever read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs as pafs
+
+from probes.log import opening
+from probes.log.blocks import REGIME, Slab, filled, neuron_groups, presence
+from probes.log.opening import RunError
+from probes.log.parts import Part, counted_parts, parse
+from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
+
+MAX_OPEN = 128
+"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1 ms."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a layer lies in a file: its first row group and its number of steps."""
+
+    row_group: int
+    steps: int
+
+
+class GridFile:
+    """One file of `neurons/` or of a level of `pyramid/`. The footer is parsed once, step columns are kept.
+
+    widths: neurons of each layer of the run. Raises RunError when the file is not what its place promises.
+    """
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str, widths: list[int]) -> None:
+        self.path = path
+        self.widths = widths
+        self._filesystem = filesystem
+        self._part = parse(path.rsplit("/", 1)[-1])
+        self._file = opening.open_parquet(path, filesystem)
+        fault = schema_fault(self._file.schema_arrow)
+        if fault:
+            raise RunError(f"{path}: {fault}: this is not a file of a run; remove it")
+        names = self._file.schema_arrow.names
+        self._column = {name: index for index, name in enumerate(names)}
+        self.columns = [name for name in names if name not in KEYS]
+        self._places = self._find_places()
+        self._steps: dict[int, np.ndarray] = {}
+
+    def close(self) -> None:
+        """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
+        self._file.close()
+
+    @property
+    def layers(self) -> list[int]:
+        return list(self._places)
+
+    def count(self, layer: int) -> int:
+        """Steps that the file holds of a layer."""
+        return self._places[layer].steps if layer in self._places else 0
+
+    def may_lack(self, column: str) -> bool:
+        """Whether the column is absent at some or all of the file's steps."""
+        return column not in self._column or self._file.schema_arrow.field(column).nullable
+
+    def steps(self, layer: int) -> np.ndarray:
+        """(T,) int64, the steps of a layer; empty when the layer is not in the file."""
+        if layer not in self._places:
+            return np.empty(0, np.int64)
+        if layer not in self._steps:
+            place = self._places[layer]
+            column = self._read(place.row_group, ["step"]).column(0)
+            if column.null_count:
+                raise RunError(f"{self.path}: steps of layer {layer} have gaps; {opening.REMEDY}")
+            steps = column.slice(0, place.steps).to_numpy()
+            if (np.diff(steps) <= 0).any():
+                raise RunError(f"{self.path}: steps of layer {layer} do not increase; {opening.REMEDY}")
+            if self._part and not self._part.first <= steps[0] <= steps[-1] <= self._part.last:
+                raise RunError(f"{self.path} holds steps {steps[0]} to {steps[-1]}, its name promises others; {opening.REMEDY}")
+            steps.flags.writeable = False
+            self._steps[layer] = steps
+        return self._steps[layer]
+
+    def slab(self, layer: int, group: int, columns: Iterable[str] | None = None) -> Slab:
+        """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the file has."""
+        wanted = self.columns if columns is None else [name for name in columns if name in self._column]
+        steps = self.steps(layer)
+        table = self._read(self._places[layer].row_group + group, wanted)
+        values, present = {}, {}
+        for name, column in zip(wanted, table.itercolumns(), strict=True):
+            flat = column.to_numpy()
+            if name == REGIME and column.null_count:
+                raise RunError(f"{self.path}: rows of layer {layer} without a regime; {opening.REMEDY}")
+            values[name] = flat.reshape(-1, steps.size)
+            if column.null_count:
+                present[name] = column.is_valid().to_numpy()[: steps.size]
+                if flat.dtype != np.float32:
+                    values[name] = values[name].astype(np.float32)
+        return Slab(layer, steps, values, present)
+
+    def _read(self, row_group: int, columns: list[str]) -> pa.Table:
+        if self._file.closed:
+            self._file = opening.reopen(self.path, self._filesystem, self._file.metadata)
+        indices = [self._column[name] for name in columns]
+        try:
+            return self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise RunError(f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}") from error
+
+    def _find_places(self) -> dict[int, _Place]:
+        """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no row is read."""
+        metadata = self._file.metadata
+        places: dict[int, _Place] = {}
+        group = 0
+        while group < metadata.num_row_groups:
+            layer, last_layer = self._range(group, "layer")
+            if layer != last_layer or layer in places or not 0 <= layer < len(self.widths):
+                text = f"row group {group}: layer {layer} is doubled or not in the manifest"
+                raise RunError(f"{self.path}, {text}; {opening.REMEDY}")
+            groups = list(neuron_groups(self.widths[layer]))
+            steps = metadata.row_group(group).num_rows // (groups[0][1] - groups[0][0])
+            if not 1 <= steps <= BLOCK_STEPS:
+                raise RunError(f"{self.path}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS}; {opening.REMEDY}")
+            last = group + len(groups) - 1
+            expected = [(stop - start) * steps for start, stop in groups]
+            if (
+                last >= metadata.num_row_groups
+                or [metadata.row_group(index).num_rows for index in range(group, last + 1)] != expected
+                or self._range(group, "neuron")[0] != 0
+                or self._range(last, "neuron")[1] != self.widths[layer] - 1
+            ):
+                text = f"layer {layer} does not hold {self.widths[layer]} neurons at each of its steps"
+                raise RunError(f"{self.path}: {text}; {opening.REMEDY}")
+            places[layer] = _Place(group, steps)
+            group = last + 1
+        return places
+
+    def _range(self, group: int, key: str) -> tuple[int, int]:
+        """Least and largest value of a key in a row group, by its statistics."""
+        found = self._file.metadata.row_group(group).column(self._column[key]).statistics
+        if found is None or not found.has_min_max:
+            raise RunError(f"{self.path}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}")
+        return found.min, found.max
+
+
+def schema_fault(schema: pa.Schema) -> str | None:
+    """What is wrong with the columns of a file of `neurons/` or `pyramid/`; None if nothing is."""
+    types = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32(), REGIME: pa.int8()}
+    for name, kind in types.items():
+        if name not in schema.names:
+            return f"column {name!r} is missing"
+        if schema.field(name).type != kind:
+            return f"column {name!r} is {schema.field(name).type}, not {kind}"
+    for field in schema:
+        if field.name not in types and field.type != pa.float32():
+            return f"column {field.name!r} is {field.type}, not float"
+    return None
+
+
+class Level:
+    """The files of `neurons/` or of one level of the pyramid, opened when first read; at most `MAX_OPEN` stay open."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: list[int]) -> None:
+        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+        self.parts: list[Part] = []
+        self._files: dict[Part, GridFile] = {}
+        self._open: OrderedDict[Part, None] = OrderedDict()
+
+    def refresh(self) -> None:
+        """List the folder anew; files that are known already are not touched."""
+        self.parts = counted_parts(self._filesystem, self._folder)
+        for part in self._files.keys() - set(self.parts):
+            self._files.pop(part).close()
+            self._open.pop(part, None)
+
+    def file(self, part: Part) -> GridFile:
+        if part not in self._files:
+            self._files[part] = GridFile(self._filesystem, f"{self._folder}/{part.name}", self._widths)
+        self._open[part] = None
+        self._open.move_to_end(part)
+        if len(self._open) > MAX_OPEN:
+            oldest, _ = self._open.popitem(last=False)
+            self._files[oldest].close()
+        return self._files[part]
+
+    def overlapping(self, first: int, last: int) -> list[Part]:
+        return [part for part in self.parts if part.first <= last and part.last >= first]
+
+    def count(self, layer: int) -> int:
+        """Recorded steps (buckets) of a layer, from the footers."""
+        return sum(self.file(part).count(layer) for part in self.parts)
+
+    def steps(self, layer: int, first: int, last: int) -> np.ndarray:
+        """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
+        pieces = [self.file(part).steps(layer) for part in self.overlapping(first, last)]
+        steps = np.concatenate([np.empty(0, np.int64), *pieces])
+        return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
+
+    def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
+        """Chosen neurons, columns and steps first .. last as a slab; where a statistic is absent it is NaN and not present."""
+        steps = self.steps(layer, first, last)
+        values = {name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32) for name in columns}
+        present = {name: np.ones(steps.size, bool) for name in columns}
+        groups = neurons // ROW_GROUP_NEURONS
+        start = 0
+        for part in self.overlapping(first, last):
+            file = self.file(part)
+            cut = slice(*np.searchsorted(file.steps(layer), [first, last + 1]))
+            stop = start + cut.stop - cut.start
+            if stop == start:
+                continue
+            for group in np.unique(groups):
+                slab = file.slab(layer, int(group), columns)
+                chosen = np.flatnonzero(groups == group)
+                rows = neurons[chosen] % ROW_GROUP_NEURONS
+                for name in columns:
+                    known = name in slab.columns
+                    values[name][chosen, start:stop] = filled(slab, name)[rows, cut] if known else np.nan
+                    present[name][start:stop] = presence(slab, name)[cut]
+            start = stop
+        return Slab(layer, steps, values, {name: mask for name, mask in present.items() if not mask.all()})

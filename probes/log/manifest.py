@@ -1,0 +1,239 @@
+"""run.json: what a run is, how it stands, and the catalog's row about it. Rewritten whole by each flush."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+import weakref
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs as pafs
+
+from probes.log import manifest_fields
+from probes.log.opening import RunError, parse_json, read_json
+from probes.log.parts import write_atomic
+from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
+
+FILE = "run.json"
+LOCK = ".lock"
+HEARTBEAT_SECONDS = 30.0
+"""A run that says `running` and has given no sign for so long has crashed."""
+SPARKLINE_POINTS = 32
+SPARKLINES = 12
+"""Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
+FINAL_STATUSES = ("finished", "interrupted", "crashed")
+_PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
+
+
+def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The layers as the manifest holds them: `name`, `neurons`, `latent_dim` (1), `prior` ("standard"), any further keys.
+
+    Raises ValueError for no layers, a missing or doubled name, a width or latent dimension below 1.
+    """
+    if not layers:
+        raise ValueError("a run needs at least one layer: layers=[{'name': 'layer1', 'neurons': 64}]")
+    checked = []
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, dict) or "name" not in layer or "neurons" not in layer:
+            raise ValueError(f"layer {index} is {layer!r}; it must be a dict with 'name' and 'neurons'")
+        full: dict[str, Any] = {"latent_dim": 1, "prior": "standard"} | layer
+        for key in ("neurons", "latent_dim"):
+            if int(full[key]) != full[key] or full[key] < 1:
+                raise ValueError(f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1")
+            full[key] = int(full[key])
+        checked.append(full)
+    names = [layer["name"] for layer in checked]
+    if len(set(names)) < len(names):
+        raise ValueError(f"layer names must differ, got {names}")
+    return checked
+
+
+def plain(value: Any) -> Any:
+    """A value as strict JSON has it: non-finite numbers are null, numpy scalars and arrays plain, anything else its text."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def group_of(config: dict[str, Any]) -> str:
+    """Runs that differ by their seed alone share this: a short hash of the config without `seed`."""
+    rest = {key: value for key, value in plain(config).items() if key != "seed"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precision: str) -> dict[str, Any]:
+    """The manifest of a run that starts now."""
+    versions = {"python": sys.version.split()[0]}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "format": FORMAT_VERSION,
+        "name": name,
+        "created": now(),
+        "status": "running",
+        "heartbeat": time.time(),
+        "segments": [],
+        "layers": layers,
+        "statistics": [],
+        "precision": precision,
+        "config": plain(config),
+        "seed": plain(config).get("seed"),
+        "group": group_of(config),
+        "packages": versions,
+        "dropped": {"steps": 0, "rows": 0},
+        "steps": {"count": 0, "first": None, "last": None},
+        "elapsed": 0.0,
+        "scores": {},
+        "living_share": [None] * len(layers),
+        "sparklines": {},
+    }
+
+
+def write(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write run.json by rename, with a fresh heartbeat."""
+    manifest["heartbeat"] = time.time()
+    lines = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}" for k, v in plain(manifest).items()]
+    text = "{" + ",\n ".join(lines) + "}\n"
+    write_atomic(folder / FILE, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def parse(text: str | bytes, where: str) -> dict[str, Any]:
+    """Manifest from its text. Raises RunError for what is not a manifest or of a newer major format."""
+    return _checked(parse_json(text, f"{where}/{FILE}"), where)
+
+
+def _checked(manifest: Any, where: str) -> dict[str, Any]:
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    major = version.split(".")[0] if isinstance(version, str) else ""
+    if not major.isdecimal():
+        raise RunError(f"{where}/{FILE} names no format version: this is not the manifest of a run")
+    if int(major) > FORMAT_MAJOR:
+        raise RunError(f"{where} has format {version}, this reader knows {FORMAT_VERSION}: update the package to open it")
+    try:
+        manifest["layers"] = check_layers(manifest.get("layers") or [])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RunError(f"{where}/{FILE}: {error}") from error
+    fault = manifest_fields.fault(manifest)
+    if fault:
+        raise RunError(f"{where}/{FILE}: {fault}; restore it from a copy, or correct it by hand")
+    return manifest
+
+
+def read(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
+    """The manifest of a folder. Raises RunError when there is none or it cannot be read."""
+    try:
+        return _checked(read_json(f"{folder}/{FILE}", filesystem), folder)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} holds no run: there is no {FILE} in it") from error
+
+
+def status(manifest: dict[str, Any]) -> str:
+    """`running`, `finished`, `interrupted` or `crashed` (says running, but its heartbeat is old)."""
+    said = str(manifest.get("status", "crashed"))
+    if said != "running":
+        return said
+    age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))  # a clock set back must not make it immortal
+    return "running" if age < HEARTBEAT_SECONDS else "crashed"
+
+
+def add_point(series: list[list[float]], step: float, value: float) -> None:
+    """Append to a sparkline: the first and newest point stay, between them at most 32 about evenly spaced in step."""
+    if len(series) > 1 and series[-1][0] - series[-2][0] < (step - series[0][0]) / SPARKLINE_POINTS:
+        series[-1] = [step, value]
+        return
+    series.append([step, value])
+    if len(series) > SPARKLINE_POINTS:
+        series[:-1] = series[:-1:2]
+
+
+def note_layers(manifest: dict[str, Any], table: pa.Table) -> None:
+    """Update the catalog's row from new rows of `layers/`: living share of each layer, rate and living share over steps."""
+    widths = np.array([layer["neurons"] for layer in manifest["layers"]])
+    layers, steps = table["layer"].to_numpy(), table["step"].to_numpy()
+    living = sum(table[f"regime_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
+    for layer, share in zip(layers, living, strict=True):  # in order of step: the last one stays
+        manifest["living_share"][layer] = round(float(share), 4)
+    starts = np.flatnonzero(np.diff(steps, prepend=-1))
+    counts = np.diff(np.append(starts, steps.size))
+    series = {"living_share": np.add.reduceat(living, starts) / counts}
+    if "kl_mean" in table.column_names:
+        rate = table["kl_mean"].to_numpy().astype(np.float64) * widths[layers]
+        series["rate"] = np.add.reduceat(rate, starts)
+    for name, values in series.items():
+        for step, value in zip(steps[starts], values, strict=True):
+            add_point(manifest["sparklines"].setdefault(name, []), int(step), float(value))
+
+
+def note_scalars(manifest: dict[str, Any], table: pa.Table) -> None:
+    """Update the last scores and the sparklines from new rows of `scalars/`."""
+    manifest["elapsed"] = float(table["time"][-1].as_py())
+    for row in table.select(["step", "split", "name", "value"]).to_pylist():
+        key = f"{row['split']}/{row['name']}"
+        manifest["scores"][key] = {"step": row["step"], "value": row["value"]}
+        if key in manifest["sparklines"] or len(manifest["sparklines"]) < SPARKLINES:
+            add_point(manifest["sparklines"].setdefault(key, []), row["step"], row["value"])
+
+
+class Lock:
+    """One writer a run: an advisory lock that the kernel drops with the process, so that a crash leaves it open.
+
+    Raises RunError when another writer holds it. A forked child (a data loader's worker) lets go of its copy,
+    or it would keep a dead writer's lock.
+    """
+
+    _held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+    def __init__(self, folder: Path) -> None:
+        self._file: TextIO | None = open(folder / LOCK, "a", encoding="utf-8")  # noqa: SIM115 - held open by design
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RunError(f"{folder} is being written by another recorder: one writer a run") from error
+        Lock._held.add(self)
+
+    def release(self) -> None:
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @classmethod
+    def forget_all(cls) -> None:
+        """Close this process's copies without unlocking: for a child just forked."""
+        for lock in list(cls._held):
+            lock._forget()
+
+
+os.register_at_fork(after_in_child=Lock.forget_all)

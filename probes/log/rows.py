@@ -1,0 +1,264 @@
+"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+from probes.log import opening
+from probes.log.blocks import CODEC, column_rank, round_mantissa
+from probes.log.opening import RunError
+from probes.log.parts import LARGEST, Part, counted_parts, write_atomic
+from probes.log.seal import sealed
+from probes.schema import FORCES, REGIMES
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "scalars": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("epoch", pa.float64()),
+            pa.field("time", pa.float64(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("value", pa.float64(), nullable=False),
+        ]
+    ),
+    "events": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16()),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("neuron", pa.int32()),
+            pa.field("value", pa.float64()),
+            pa.field("text", pa.string(), nullable=False),
+        ]
+    ),
+    "probe": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+            pa.field("input", pa.int32(), nullable=False),
+            pa.field("mu", pa.float32(), nullable=False),
+            pa.field("sigma", pa.float32(), nullable=False),
+        ]
+    ),
+    "forces": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+            pa.field("term", pa.string(), nullable=False),
+            *(pa.field(name, pa.float32(), nullable=False) for name in FORCES),
+        ]
+    ),
+    "evaluation": pa.schema(
+        [
+            pa.field("step", pa.int64(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("layer", pa.int16(), nullable=False),
+            pa.field("neuron", pa.int32(), nullable=False),
+        ]
+    ),
+    "predictions": pa.schema([pa.field("step", pa.int64(), nullable=False)]),
+}
+"""Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
+
+ROUNDED = ("probe", "forces")
+"""Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as they are."""
+
+LAYER_COLUMNS = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("layer", pa.int16(), nullable=False),
+        *(pa.field(f"regime_{regime.code}", pa.int32(), nullable=False) for regime in REGIMES),
+    ]
+)
+"""Columns of `layers/` that are always there; the summaries stand beside them."""
+
+LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
+"""What an empty `layers/` is read as."""
+
+ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
+
+
+def join(tables: list[pa.Table]) -> pa.Table:
+    """Tables one below the other; a column that one lacks is null there."""
+    table = pa.concat_tables(tables, promote_options="default")
+    fields = [f.with_nullable(f.nullable or c.null_count > 0) for f, c in zip(table.schema, table.columns, strict=True)]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
+    """Tables, or rows as tuples in the order of the schema, as one table of the folder `name`."""
+    schema = SCHEMAS[name]
+    if all(isinstance(piece, pa.Table) for piece in pieces):
+        return order_columns(join(pieces)) if name == "evaluation" else join(pieces)
+    columns = zip(*(row for piece in pieces for row in piece), strict=True)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def write_rows(path: Path, table: pa.Table, precision: str) -> None:
+    """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and maximum on `step`."""
+    codec, level = CODEC[precision]
+    rows = max(1, table.num_rows) if path.parent.name == "layers" else ROW_GROUP_ROWS  # summaries are read whole
+    single = [field.name for field in table.schema if field.type == pa.float32()]
+    keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+
+    def write(temporary: Path) -> None:
+        with sealed(
+            temporary,
+            table.schema,
+            compression=codec,
+            compression_level=level,
+            use_dictionary=keys,
+            column_encoding=dict.fromkeys(single, "BYTE_STREAM_SPLIT"),
+            write_statistics=["step"],
+            store_schema=False,
+        ) as writer:
+            writer.write_table(table.combine_chunks(), row_group_size=rows)
+
+    write_atomic(path, write)
+
+
+def rounded(table: pa.Table) -> pa.Table:
+    """The table with its float32 columns rounded to 10 mantissa bits."""
+    for index, field in enumerate(table.schema):
+        if field.type == pa.float32():
+            column = table.column(index).combine_chunks()
+            absent = np.asarray(column.is_null()) if column.null_count else None
+            table = table.set_column(index, field, pa.array(round_mantissa(column.to_numpy(zero_copy_only=False)), mask=absent))
+    return table
+
+
+def order_columns(table: pa.Table) -> pa.Table:
+    """Keys first as they are, then the statistics in the registry's order."""
+    keys = [name for name in table.column_names if name in ("step", "split", "layer", "neuron")]
+    rest = sorted((name for name in table.column_names if name not in keys), key=column_rank)
+    return table.select([*keys, *rest])
+
+
+def read_whole(path: Path) -> pa.Table:
+    """All rows of a file. Raises RunError for one that is damaged or not of the log."""
+    with opening.open_parquet(str(path)) as file:
+        check_columns(opening.schema_of(file), path.parent.name, str(path))
+        return opening.read(file, str(path), range(file.num_row_groups), limit=opening.WHOLE_BYTES)
+
+
+def check_columns(schema: pa.Schema, name: str, path: str) -> None:
+    """Raises RunError where a file of the folder `name` lacks a column that is always there, or has one of another type."""
+    for field in _schema(name):
+        if field.name not in schema.names:
+            raise RunError(f"{path} lacks the column `{field.name}`: this is not a file of `{name}/`; remove it")
+        if schema.field(field.name).type != field.type:
+            text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
+            raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
+    for field in schema:
+        numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
+        if field.name not in _schema(name).names and not numbers(field.type):
+            raise RunError(f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind))
+
+
+def _schema(name: str) -> pa.Schema:
+    return SCHEMAS.get(name, LAYER_COLUMNS)
+
+
+def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> None:
+    """Raises RunError where a key is null, or is no step, layer or neuron of the run. widths: neurons of each layer."""
+    for field in _schema(name):
+        if field.name in table.column_names and not field.nullable and table[field.name].null_count:
+            raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {opening.REMEDY}")
+    if not table.num_rows:
+        return
+    limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
+    for key, (least, most) in limits.items():
+        if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
+            low, high = pc.min_max(table[key]).as_py().values()
+            if low is not None and not least <= low <= high <= most:
+                wrong = low if low < least else high
+                raise RunError(f"{path} names {key} {wrong}, which the run does not have; {opening.REMEDY}")
+    if {"layer", "neuron"} <= set(table.column_names):
+        there = table.select(["layer", "neuron"]).drop_null()
+        neurons = there["neuron"].to_numpy()
+        if ((neurons < 0) | (neurons >= np.asarray(widths)[there["layer"].to_numpy()])).any():
+            raise RunError(f"{path} names a neuron that its layer does not have; {opening.REMEDY}")
+
+
+class Table:
+    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each layer of the run."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: Sequence[int]) -> None:
+        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+        self._name = folder.rsplit("/", 1)[-1]
+        self.parts: list[Part] = []
+        self._kept: dict[tuple[Part, tuple[str, ...] | None], pa.Table] = {}
+
+    def refresh(self) -> None:
+        """List the folder anew; files that are known already are not touched."""
+        self.parts = counted_parts(self._filesystem, self._folder)
+        known = set(self.parts)
+        self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
+
+    def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
+        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a broken file."""
+        tables = [self._part(part, columns) if step is None else self._at(part, step) for part in self.parts]
+        if not tables:
+            schema = SCHEMAS.get(self._name, LAYER_KEYS)
+            return schema.empty_table().select(columns or schema.names)
+        try:
+            return join(tables)
+        except pa.ArrowException as error:
+            raise RunError(f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}") from error
+
+    def steps(self) -> np.ndarray:
+        """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave it open."""
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *(self._steps(part) for part in self.parts)]))
+
+    def _steps(self, part: Part) -> np.ndarray:
+        with self._open(part) as file:
+            limits = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+            single = [found.min for found in limits if found is not None and found.min == found.max]
+            open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
+            read = self._read(file, part, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
+        return np.concatenate([np.array(single, np.int64), read])
+
+    def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
+        key = part, None if columns is None else tuple(columns)
+        if key not in self._kept:
+            with self._open(part) as file:
+                self._kept[key] = self._read(file, part, range(file.num_row_groups), columns)
+        return self._kept[key]
+
+    def _at(self, part: Part, step: int) -> pa.Table:
+        with self._open(part) as file:
+            metadata = file.metadata
+            groups = [
+                group
+                for group in range(metadata.num_row_groups)
+                if (found := metadata.row_group(group).column(0).statistics) is None or found.min <= step <= found.max
+            ]
+            table = self._read(file, part, groups, None)
+        return table.filter(pc.equal(table["step"], step))
+
+    def _open(self, part: Part) -> pq.ParquetFile:
+        path = f"{self._folder}/{part.name}"
+        file = opening.open_parquet(path, self._filesystem)
+        check_columns(opening.schema_of(file), self._name, path)
+        return file
+
+    def _read(self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
+        path = f"{self._folder}/{part.name}"
+        table = opening.read(file, path, groups, columns)
+        check_keys(table, self._name, path, self._widths)
+        return table

@@ -1,0 +1,250 @@
+"""`watch(model, folder)`: record anybody's variational network without changing it.
+
+Until the first `step` every module's output is looked at; what holds a posterior is then settled, said and stored, and hooks stay
+on those modules alone. Statistics are taken in the forward pass, on the device; a batch of steps at a time moves to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from probes.adapters import Observed
+from probes.log import manifest
+from probes.log.manifest import RunError
+from probes.moments import Moments
+from probes.recorder import Recorder, RecorderError
+from probes.watching.by_hand import Spec
+from probes.watching.finding import CHANGED, Finder, Observe, given
+from probes.watching.observing import RECEIVERS
+from probes.watching.outlet import Mirror, Outlet
+
+logger = logging.getLogger("probes.watch")
+
+RANK = "RANK"  # where torchrun and its like put a process's number
+
+
+def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) -> Recording:
+    """Record the posteriors of `model` into a new run at `folder`; call `.step(step, loss=loss)` once an optimiser step.
+
+    model: in training mode; forwards while `model.training` is False are not recorded. folder: made if missing.
+    every: every so many calls of `step` are recorded, and the first and the last one. options: see `Recording`.
+
+    Raises RunError when the folder holds a run, CompiledError for a compiled model, PartError for parts that are not there;
+    the first `step` raises WatchError when no posterior was found. Use it as a context manager, or call `close`.
+    """
+    return Recording(model, folder, every, **options)
+
+
+class Recording:
+    """An open watch; made by `probes.watch`.
+
+    parts: what to read and how, by hand (`probes.watching.by_hand`); nothing else is looked for. skip: patterns of module paths,
+    and of a Pyro guide's sites, to leave alone. priors: {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1);
+    statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe` hands over.
+    config: stored with the run. mirror: function (name, value, step) that gets every scalar and each layer's KL too, such as
+    `SummaryWriter.add_scalar`. strict: a disk that fails raises in the training loop; False warns once, goes on and counts
+    (`lost`). resume: the last step to keep of a run that is there already. precision, name: as for `probes.Recorder`.
+
+    `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a distributed job rank 0 alone
+    records, its own share of each batch; elsewhere the object does nothing. Of a DistributedDataParallel its module is watched.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        folder: str | Path,
+        every: int = 1,
+        *,
+        parts: Mapping[str, Spec] | None = None,
+        skip: Sequence[str] = (),
+        priors: Mapping[str, tuple[float, float]] | None = None,
+        hooks: bool = True,
+        config: Mapping[str, Any] | None = None,
+        mirror: Mirror | None = None,
+        strict: bool = False,
+        resume: int | None = None,
+        precision: Literal["full", "10bit"] = "full",
+        name: str | None = None,
+    ) -> None:
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            model = model.module
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
+        if every < 1:
+            raise ValueError(f"every is {every}; it must be at least 1")
+        self.model, self.folder, self.every = model, Path(folder), every
+        self.found: list[dict[str, str]] = []
+        self._config, self._resume, self._options = dict(config or {}), resume, {"precision": precision, "name": name}
+        self._outlet = Outlet(self.folder, strict, mirror)
+        self._finder: Finder | None = None
+        self._settled = self._closed = False
+        self._calls, self._step = 0, -1 if resume is None else resume
+        self._widths: dict[str, int] = {}  # neurons of each layer
+        self._pools: dict[str, Moments] = {}
+        self._held: list[tuple[str, Observe]] = []  # of a step that is not due: not read, kept in case it is the last
+        self._last: tuple[int, list[tuple[str, Observe]]] | None = None  # the last step and its own, if it was not due
+        if (rank := _rank()) > 0:
+            logger.info("rank %d does not record: rank 0 does", rank)
+            return
+        if resume is None and (self.folder / manifest.FILE).exists():
+            raise RunError(f"{folder} holds a run already: name another folder, or continue it with resume=<last step to keep>")
+        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks)
+        RECEIVERS.append(self._observe)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """The run's recorder, from the first step on."""
+        return self._outlet.recorder
+
+    @property
+    def lost(self) -> int:
+        """Steps, and batches, that were not recorded because writing or reading failed."""
+        return self._outlet.lost
+
+    def step(self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: Tensor | float) -> None:
+        """End of optimiser step `step`: what was seen since the last call is its statistics, pooled over forwards.
+
+        step: counts over the whole training, not within an epoch. scalars: numbers of the step, such as loss=loss; tensors of
+        one element are read later, so that the device is not waited for.
+
+        Raises ValueError for a step that does not increase, WatchError at the first call when no posterior was found.
+        """
+        if self._finder is None:
+            return
+        self._check_open()
+        if step <= self._step:
+            raise ValueError(f"step {step} does not increase: the step before it is {self._step}. Count over the whole training")
+        if not self._settled:
+            self._settle()
+        self._finder.reset()
+        for name, value in scalars.items():
+            self.scalar(step, name, value, split, epoch)
+        if self._due():
+            self._last = None
+            self._add(step)
+        else:
+            self._last = step, self._held
+        self._held, self._step, self._calls = [], step, self._calls + 1
+
+    def scalar(self, step: int, name: str, value: Tensor | float, split: str = "train", epoch: float | None = None) -> None:
+        """One number at a step, such as a validation loss (split="validation")."""
+        if self._finder is not None:
+            self._check_open()
+            self._outlet.scalar(step, name, value, split, epoch)
+
+    def flush(self) -> None:
+        """Hand what is buffered to the recorder; its writer stores it within 5 s."""
+        self._outlet.flush()
+
+    def close(self, status: str = "finished") -> None:
+        """Remove our hooks, write what is left, close the run ("finished", "interrupted", "crashed")."""
+        if self._closed or self._finder is None:
+            return
+        self._closed = True
+        self._detach()
+        if self._last is not None:
+            step, held = self._last
+            for name, observe in held:
+                self._pool(name, observe)
+            self._add(step)
+        self._outlet.close(status)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.close("interrupted" if issubclass(kind, (KeyboardInterrupt, SystemExit)) else "crashed")
+
+    def _due(self) -> bool:
+        return self._calls % self.every == 0
+
+    def _observe(self, name: str, observed: Observed) -> None:
+        """From `probes.observe`."""
+        if self._finder is not None and not self._finder.observe(name, observed):
+            error = RuntimeError(f"observe({name!r}) came after the first step, when the layers of a run are fixed")
+            self._outlet.failed(error, 1)
+
+    def _receive(self, name: str, observe: Observe | Exception) -> None:
+        """From the hooks, once the layers are settled."""
+        if isinstance(observe, Exception):
+            self._outlet.failed(observe, 1)
+        elif self._due():
+            self._pool(name, observe)
+        else:
+            self._held.append((name, observe))
+
+    def _pool(self, name: str, observe: Observe) -> None:
+        try:
+            mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observe()
+            if mu.shape[1] != self._widths[name]:
+                raise ValueError(f"it has {self._widths[name]} neurons, a batch is {tuple(mu.shape)}")
+            pool = self._pools.get(name) or Moments()
+            pool.update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask)
+            self._pools[name] = pool
+        except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
+            self._outlet.failed(ValueError(f"layer {name!r}: {error}"), 1)
+
+    def _add(self, step: int) -> None:
+        sums = {name: pool.sums() for name, pool in self._pools.items()}
+        self._pools = {}
+        self._outlet.add(step, sums)
+
+    def _settle(self) -> None:
+        """Decide what is a layer, say so, open the run, take what the first step has shown."""
+        assert self._finder is not None  # the caller looked
+        try:
+            chosen = self._finder.settle()
+        except RuntimeError:
+            self._detach()
+            raise
+        self._settled = True
+        self.found = [candidate.reading.describe() for candidate in chosen]
+        layers = []
+        for candidate, said in zip(chosen, self.found, strict=True):
+            _, neurons, latent_dim = candidate.observed[0].mu.shape
+            standard = candidate.reading.prior is None and candidate.observed[0].prior_mu is None
+            layers.append({**said, "neurons": neurons, "latent_dim": latent_dim, "prior": "standard" if standard else "given"})
+            level = logging.WARNING if "ASSUMED" in said["why"] else logging.INFO
+            text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
+            logger.log(level, text, said["name"], neurons, latent_dim, said["source"], said["read"], said["prior"], said["why"])
+        config = {"watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found}, **self._config}
+        try:
+            self._outlet.open(layers, config, self._resume, **self._options)
+        except (RuntimeError, ValueError, OSError):
+            self._closed = True
+            self._detach()
+            raise
+        self._widths = {candidate.reading.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
+        for candidate in chosen:
+            for observed in candidate.observed:
+                self._receive(candidate.reading.name, given(observed))
+
+    def _detach(self) -> None:
+        if self._finder is not None:
+            self._finder.detach()
+        if self._observe in RECEIVERS:
+            RECEIVERS.remove(self._observe)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RecorderError(f"the watch of {self.folder} is closed")
+
+
+def _rank() -> int:
+    """This process's number in a distributed job; the launcher's word for it where the job has not begun to talk yet."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank()
+    rank = os.environ.get(RANK, "")
+    return int(rank) if rank.isdecimal() else 0

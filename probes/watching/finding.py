@@ -1,0 +1,278 @@
+"""Which modules of a foreign network hold posteriors: hooks on all of them until the first step, then on those alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from probes.adapters import (
+    RANK_DISTRIBUTION,
+    RANK_GUESS,
+    RANK_OBSERVED,
+    NotReadable,
+    Observed,
+    Reading,
+    Slot,
+    fields,
+    find_in_output,
+    sibling_layers,
+    weight_posteriors,
+)
+from probes.watching.by_hand import GRAMMAR, PartError, Spec, parse_parts
+from probes.watching.naming import describe
+from probes.watching.taps import COMPILED, CompiledError, PairTap, Sites, is_compiled, is_pyro, tap_output, tap_sites
+
+Observe = Callable[[], Observed]
+"""A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""
+CHANGED = (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError)
+"""What reading an output raises when a module suddenly returns something else."""
+LISTED = 30  # modules that the error for "nothing found" lists
+
+
+class WatchError(RuntimeError):
+    """A model that cannot be watched as asked; the message says what was looked at and what to do."""
+
+
+@dataclass
+class Candidate:
+    """A posterior found before the first step; `tensors`, its first ones, are kept so that their addresses stay theirs."""
+
+    reading: Reading
+    tensors: tuple[Tensor, ...]
+    observed: list[Observed] = dataclass_field(default_factory=list)
+
+    def same_as(self, other: Candidate) -> bool:
+        """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve several)."""
+        addresses = {tensor.data_ptr() for tensor in self.tensors}
+        return any(tensor.data_ptr() in addresses for tensor in other.tensors)
+
+
+class Finder:
+    """Taps a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why not.
+
+    Before `settle` everything is a candidate and kept; `settle` decides and returns the candidates that are layers, in the order
+    of the forward pass. Raises CompiledError for compiled modules, PartError for parts named by hand that are not there.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        receive: Callable[[str, Observe | Exception], None],
+        parts: Mapping[str, Spec] | None,
+        skip: Sequence[str],
+        priors: Mapping[str, tuple[float, float]],
+        hooks: bool,
+    ) -> None:
+        self.model = model
+        self._receive, self._skip, self._priors = receive, tuple(skip), priors
+        self._search = hooks and parts is None
+        self._taps: dict[str, list[RemovableHandle]] = {}  # by source, as all below
+        self._pairs: list[PairTap] = []
+        self._sources: dict[str, list[Reading]] = {}
+        self._looked: dict[str, str] = {}
+        self._candidates: dict[tuple[str, int], Candidate] = {}  # by name and rank
+        self._layers: dict[str, Reading] | None = None  # None until settled
+        self._evaluations = 0
+        if hooks:
+            try:
+                self._attach(parts)
+            except BaseException:
+                self.detach()
+                raise
+
+    def reset(self) -> None:
+        """Forget half a pair that a forward pass left behind when it broke off."""
+        for pair in self._pairs:
+            pair.reset()
+
+    def detach(self) -> None:
+        """Remove our hooks, and no others."""
+        for handles in self._taps.values():
+            for handle in handles:
+                handle.remove()
+        self._taps.clear()
+
+    def observe(self, name: str, observed: Observed) -> bool:
+        """A posterior that `probes.observe` handed over; False when its name came too late to be a layer."""
+        if not self._listens():
+            return True
+        if self._layers is None:
+            reading = Reading(name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED, layout="neurons")
+            self._candidates.setdefault((name, RANK_OBSERVED), Candidate(reading, observed[:2])).observed.append(observed)
+        elif name in self._layers:
+            self._receive(name, given(observed))
+        return self._layers is None or name in self._layers
+
+    def settle(self) -> list[Candidate]:
+        """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are none."""
+        candidates = list(self._candidates.values())
+        chosen: list[Candidate] = []
+        for candidate in sorted(candidates, key=lambda candidate: candidate.reading.rank):  # stable: first seen first
+            if candidate.reading.rank == RANK_GUESS and chosen and chosen[0].reading.rank < RANK_GUESS:
+                break
+            if not any(candidate.same_as(other) for other in chosen):
+                chosen.append(candidate)
+        names = [candidate.reading.name for candidate in chosen]
+        if not chosen or len(set(names)) < len(names):
+            self.detach()
+            raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
+        chosen.sort(key=candidates.index)
+        self._layers = {candidate.reading.name: candidate.reading for candidate in chosen}
+        self._candidates = {}
+        self._drop_other_hooks()
+        return chosen
+
+    # ---- attaching
+
+    def _attach(self, parts: Mapping[str, Spec] | None) -> None:
+        if parts is not None:
+            readings = parse_parts(self.model, parts)
+            sources = [reading.source for reading in readings]
+        else:
+            readings = [r for r in sibling_layers(self.model) + weight_posteriors(self.model) if not self._skipped(r.source)]
+            modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
+            sources = modules + [reading.source for reading in readings]
+        self._refuse_compiled(sources)
+        for reading in readings:
+            self._sources.setdefault(reading.source, []).append(reading)
+        for source in dict.fromkeys(sources):
+            self._tap(source)
+
+    def _tap(self, source: str) -> None:
+        if " & " in source:
+            pair = PairTap(self.model, source, lambda outputs: self._arrived(source, self.model, outputs))
+            self._pairs.append(pair)
+            self._taps[source] = pair.handles
+            return
+        module = self.model.get_submodule(source)
+        if isinstance(module, torch.jit.ScriptModule):
+            self._looked[source] = "scripted: its inside cannot be watched"
+            return
+        self._taps[source] = tap_output(module, lambda output: self._arrived(source, module, output))
+        topmost = not any(is_pyro(self.model.get_submodule(parent)) for parent in _parents(source))
+        if self._search and topmost and is_pyro(module):
+            self._taps[source] += tap_sites(module, lambda sites: self._sampled(source, sites))
+
+    def _refuse_compiled(self, sources: Iterable[str]) -> None:
+        compiled = {path: module for path, module in self.model.named_modules() if is_compiled(module)}
+        for source in sources:
+            for path in source.split(" & "):
+                for above in (*_parents(path), path):
+                    if above in compiled:
+                        what = repr(above) if above else f"the model ({type(compiled[above]).__name__})"
+                        raise CompiledError(COMPILED.format(what=what))
+
+    def _skipped(self, source: str) -> bool:
+        return any(fnmatchcase(path, pattern) for path in source.split(" & ") for pattern in self._skip)
+
+    def _drop_other_hooks(self) -> None:
+        layers = self._layers or {}
+        self._sources = {
+            source: kept for source, readings in self._sources.items() if (kept := [r for r in readings if _is_layer(r, layers)])
+        }
+        sampled = {reading.source for reading in layers.values() if reading.origin == "sites"}
+        for source in [source for source in self._taps if source not in self._sources and source not in sampled]:
+            for handle in self._taps.pop(source):
+                handle.remove()
+
+    # ---- what the hooks bring
+
+    def _listens(self) -> bool:
+        if not self.model.training:
+            self._evaluations += 1
+        return self.model.training
+
+    def _arrived(self, source: str, module: nn.Module, output: Any) -> None:
+        if not self._listens():
+            return
+        if self._search and self._layers is None and " & " not in source and source not in self._looked:
+            named = [name for name in fields(module, output).values() if name is not None]
+            called = f", called {', '.join(named)}" if named else ""
+            self._looked[source] = f"{type(module).__name__} returned {describe(output)}{called}"
+            self._sources.setdefault(source, []).extend(find_in_output(source, module, output))
+        for reading in self._sources.get(source, ()):
+            self._take(reading, module, output)
+
+    def _sampled(self, source: str, sites: Sites) -> None:
+        if not self._listens():
+            return
+        if sites.observed:
+            self._looked[source] = f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
+            return
+        for site in sites:
+            if not self._skipped(site):
+                reading = Reading(site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION)
+                self._take(replace(reading, of="shared variables") if site in sites.shared else reading, self.model, sites)
+
+    def _take(self, reading: Reading, module: nn.Module, output: Any) -> None:
+        """Read one posterior and hand it on."""
+        value = module if reading.origin == "parameters" else output
+        if reading.function is not None:
+            value = reading.function(module, output)
+        if self._layers is None:
+            self._take_candidate(reading, value)
+        elif _is_layer(reading, self._layers):
+            layer = self._layers[reading.name]
+            try:
+                observe: Observe | Exception = partial(layer.observed, layer.take(value))
+            except CHANGED as error:
+                observe = NotReadable(f"{reading.source} no longer returns what it did: {error}")
+            self._receive(reading.name, observe)
+
+    def _take_candidate(self, reading: Reading, value: Any) -> None:
+        key = reading.name, reading.rank
+        if key not in self._candidates:
+            try:
+                prior = next((prior for name, prior in self._priors.items() if fnmatchcase(reading.name, name)), reading.prior)
+                settled = replace(reading, prior=prior).settle(value)
+            except NotReadable as error:
+                if reading.by_hand:
+                    raise PartError(f"parts: {reading.source!r} cannot be read as {reading.slot}: {error}") from error
+                self._looked[f"{reading.source or '(the model itself)'} as {reading.slot}"] = str(error)
+                return
+            candidate = Candidate(settled, settled.computed(value))
+            if any(other.reading.layout == "channels" and other.same_as(candidate) for other in self._candidates.values()):
+                candidate.reading = replace(settled, layout="channels")  # (B, C, T) that a convolution has put out before
+            self._candidates[key] = candidate
+        candidate = self._candidates[key]
+        candidate.observed.append(candidate.reading.observed(candidate.reading.take(value)))
+
+    def _nothing_found(self) -> str:
+        lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
+        more = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+        if not lines:
+            lines = [f"  no module ran in training mode; calls in eval mode, which are not recorded: {self._evaluations}"]
+        return "\n".join(
+            [
+                f"no posterior was found in {type(self.model).__name__} before the first step. Looked at:",
+                *lines[:LISTED],
+                *more,
+                f"Name it by hand: parts={{path pattern: {GRAMMAR}}}; for a pair of layers the pattern is 'path & path'.",
+                "Or call probes.observe(name, mu, sigma) in the forward pass.",
+            ]
+        )
+
+
+def given(observed: Observed) -> Observe:
+    """What was read already."""
+    return lambda: observed
+
+
+def _is_layer(reading: Reading, layers: Mapping[str, Reading]) -> bool:
+    """Whether an unsettled reading is the one that a layer was made from."""
+    layer = layers.get(reading.name)
+    return layer is not None and (layer.source, layer.rank) == (reading.source, reading.rank)
+
+
+def _parents(path: str) -> list[str]:
+    """Paths above a path, the model ("") first."""
+    parts = path.split(".") if path else []
+    return [".".join(parts[:size]) for size in range(len(parts))]

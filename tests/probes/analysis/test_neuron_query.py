@@ -1,0 +1,99 @@
+"""Finding neurons by a query, against pandas on the same rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from probes import diagnostics
+from probes.analysis.neuron_query import Query, QueryError, derived, parse
+
+LAYERS = ["layer 1", "layer 2", "Read out"]
+KNOWN = ["kl", "variance", "contraction"]
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    size = 60
+    rows = {
+        "layer": np.repeat([0, 1, 2], 20), "neuron": np.tile(np.arange(20), 3), "regime": random.integers(0, 10, size),
+        "kl": random.gamma(1, 0.3, size), "variance": random.uniform(0.1, 1.2, size),
+    }  # fmt: skip
+    return derived(pd.DataFrame(rows))
+
+
+def test_all_terms_hold_and_rows_are_sorted(frame: pd.DataFrame) -> None:
+    found = parse("layer:1,2 kl>0.3 sort:-kl", LAYERS, KNOWN).select(frame)
+    expected = frame[(frame["layer"] < 2) & (frame["kl"] > 0.3)].sort_values("kl", ascending=False)
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "mask"),
+    [
+        ("", lambda f: f["kl"] > -1),
+        ("layer:2-3", lambda f: f["layer"] >= 1),
+        ('layer:"read out"', lambda f: f["layer"] == 2),
+        ('layer:"layer 2",3', lambda f: f["layer"] >= 1),
+        ("LAYER:1 layer:1-2", lambda f: f["layer"] == 0),
+        ("neuron:3,10-12", lambda f: f["neuron"].isin([3, 10, 11, 12])),
+        ("regime:dead,Frozen", lambda f: f["regime"].isin([4, 6])),
+        ("regime:over-energetic", lambda f: f["regime"] == 8),
+        ("KL>=0.1 kl<2e-1", lambda f: (f["kl"] >= 0.1) & (f["kl"] < 0.2)),
+        ("contraction<=0.5", lambda f: 1 - f["variance"] <= 0.5),
+    ],
+)
+def test_terms(frame: pd.DataFrame, text: str, mask) -> None:
+    pd.testing.assert_frame_equal(parse(text, LAYERS, KNOWN).select(frame), frame[mask(frame)])
+
+
+def test_ties_are_broken_by_the_next_order(frame: pd.DataFrame) -> None:
+    found = parse("sort:regime,-neuron", LAYERS, KNOWN).select(frame)
+    expected = frame.sort_values(["regime", "neuron"], ascending=[True, False], kind="stable")
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_missing_number_matches_nothing_and_sorts_last(frame: pd.DataFrame) -> None:
+    frame.loc[0, "kl"] = np.nan
+    for sign in "<>=":
+        assert 0 not in parse(f"kl{sign}0.1", LAYERS, KNOWN).select(frame).index
+    assert parse("sort:-kl", LAYERS, KNOWN).select(frame).index[-1] == 0
+
+
+def test_contraction_is_against_the_stationary_marginal() -> None:
+    rows = pd.DataFrame({"variance": [0.5, 0.5], "prior_variance": [2.0, 0.5], "phi": [0.0, 0.7]})
+    assert derived(rows)["contraction"].tolist() == [diagnostics.contraction(0.5, 2.0), diagnostics.contraction(0.5)]
+    assert "contraction" not in derived(rows[["phi"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("layer:9", "layers 1 to 3"),
+        ("layer:0", "layers 1 to 3"),
+        ("layer:redout", "did you mean read out"),
+        ("regime:ded", "did you mean dead"),
+        ("klt>1", "did you mean kl"),
+        ("kl>abc", "“abc” is no number"),
+        ("kl>", "is no number"),
+        ("neuron:5-2", "smaller number first"),
+        ("neuron:x", "no range like 20-40"),
+        ("neuron:1 neuron:2", "twice"),
+        ("regim:dead", "did you mean regime"),
+        ("dead", "is no term"),
+        ("layer:", "names nothing"),
+        ("layer:1,", "names nothing"),
+        ("sort:-weight", "“weight” is unknown"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_a_remedy(text: str, says: str) -> None:
+    with pytest.raises(QueryError, match=says) as error:
+        parse(f"kl>0 {text}", LAYERS, KNOWN)
+    assert text.split()[-1] in str(error.value)
+
+
+def test_an_empty_query_asks_for_everything() -> None:
+    assert parse("  ", LAYERS, KNOWN) == Query()

@@ -1,0 +1,209 @@
+"""Probe-batch statistics against closed forms, quadrature, scipy's assignment and simulated autoregressions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import integrate, optimize
+
+from probes.analysis import posteriors
+
+
+def channel(information, inputs, neurons, seed=0):
+    """Neurons whose means are standard normal over inputs, with the noise that gives them `information` nats."""
+    draw = np.random.default_rng(seed)
+    mu = draw.normal(size=(inputs, neurons))
+    return mu, np.full_like(mu, np.sqrt(1 / np.expm1(2 * information)))
+
+
+def test_mutual_information_of_few_inputs_is_the_integral_over_their_mixture():
+    mu, sigma = np.array([[0.3], [-1.0], [2.0]]), np.array([[0.5], [0.2], [1.5]])
+
+    def density(z):
+        return np.exp(-0.5 * ((z - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+
+    def integrand(z):
+        each = density(z)
+        return (each * np.log(np.maximum(each, 1e-300) / each.mean(0))).mean()
+
+    exact = integrate.quad(integrand, -8, 8, limit=400)[0]
+    found = posteriors.mutual_information(mu, sigma, draws=100_000)
+    assert found.value[0] == pytest.approx(exact, abs=2e-3)
+    assert found.value[0] <= np.log(3)
+
+
+@pytest.mark.parametrize("information", [0.0005, 0.05, 0.5, 2.0])
+def test_mutual_information_and_its_error_on_gaussian_channels(information):
+    found = posteriors.mutual_information(*channel(information, 256, 400))
+    error = found.standard_error.mean()
+    assert abs(found.value.mean() - information) < max(0.8 * error, 5e-5)  # the bias of 256 inputs stays below the error
+    assert error == pytest.approx(found.value.std(), rel=0.12)
+    assert not found.at_least.any()
+
+
+def test_mutual_information_beyond_half_of_the_logarithm_of_the_inputs_is_a_lower_bound():
+    found = posteriors.mutual_information(*channel(4.5, 256, 50))
+    assert found.at_least.all()
+    assert (found.value < np.log(256)).all()
+    assert found.value.mean() < 4.5
+
+
+def test_a_collapsed_and_an_offset_neuron_tell_nothing_and_a_broken_one_is_nan():
+    mu = np.tile([0.0, 3.0, np.nan], (64, 1))
+    found = posteriors.mutual_information(mu, np.ones_like(mu))
+    np.testing.assert_allclose(found.value[:2], 0, atol=1e-6)
+    assert np.isnan(found.value[2])
+    assert not found.at_least.any()
+    with pytest.raises(ValueError, match="positive"):
+        posteriors.mutual_information(mu, 0 * mu)
+    with pytest.raises(ValueError, match="alike"):
+        posteriors.mutual_information(mu, np.ones((64, 2)))
+
+
+def test_mutual_information_stays_finite_from_the_narrowest_to_the_widest_posterior():
+    mu, sigma = np.zeros((64, 1)), np.where(np.arange(64) % 2, 1e-4, 10.0)[:, None]
+    assert 0.5 < posteriors.mutual_information(mu, sigma).value[0] < np.log(2)
+
+
+def autoregression(phi, length, neurons, seed=0):
+    draw = np.random.default_rng(seed)
+    series = np.empty((length, neurons))
+    series[0] = draw.normal(size=neurons)
+    for t in range(1, length):
+        series[t] = phi * series[t - 1] + np.sqrt(1 - phi**2) * draw.normal(size=neurons)
+    return series
+
+
+def test_autocorrelation_by_hand_and_of_an_autoregression():
+    series = autoregression(0.8, 50, 3)
+    centred = series - series.mean(0)
+    expected = [
+        [(centred[: 50 - lag, n] * centred[lag:, n]).sum() / (centred[:, n] ** 2).sum() for lag in range(7)] for n in range(3)
+    ]
+    np.testing.assert_allclose(posteriors.autocorrelation(series, 6), expected, atol=1e-12)
+    long = posteriors.autocorrelation(autoregression(0.8, 4096, 64), 5).mean(0)
+    np.testing.assert_allclose(long, 0.8 ** np.arange(6), atol=0.02)
+    assert np.isnan(posteriors.autocorrelation(np.ones((20, 1)))).all()
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_effective_sample_size_of_an_autoregression(phi):
+    size = posteriors.effective_sample_size(autoregression(phi, 4096, 100))
+    assert np.median(size) == pytest.approx(4096 * (1 - phi) / (1 + phi), rel=0.08)
+
+
+def test_effective_sample_size_of_an_alternating_series_is_large_and_limited_and_of_a_constant_undefined():
+    assert posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).min() > 1024
+    assert posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).max() <= 1024 * np.log10(1024) + 1e-9
+    assert np.isnan(posteriors.effective_sample_size(np.ones((10, 2)))).all()
+    with pytest.raises(ValueError, match="at least 4"):
+        posteriors.effective_sample_size(np.ones((3, 2)))
+
+
+def test_update_speed_against_torch():
+    draw = np.random.default_rng(0)
+    mu, before = draw.normal(size=(2, 30, 4))
+    sigma, earlier = np.exp(draw.normal(size=(2, 30, 4)))
+    kl, moved = posteriors.update_speed(mu, sigma, before, earlier)
+    q, p = (torch.distributions.Normal(torch.tensor(m), torch.tensor(s)) for m, s in ((mu, sigma), (before, earlier)))
+    np.testing.assert_allclose(kl, torch.distributions.kl_divergence(q, p).mean(0))
+    quantiles = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(20_000) + 0.5) / 20_000).double().numpy()
+    coupled = ((mu[..., None] + sigma[..., None] * quantiles) - (before[..., None] + earlier[..., None] * quantiles)) ** 2
+    np.testing.assert_allclose(moved, coupled.mean((0, 2)), rtol=1e-3)
+
+
+def rows(step, layer, mu, sigma):
+    inputs, neurons = np.indices(mu.shape)
+    columns = {"step": step, "layer": layer, "neuron": neurons.ravel(), "input": inputs.ravel()}
+    return pd.DataFrame({**columns, "mu": mu.ravel(), "sigma": sigma.ravel()})
+
+
+def test_drift_goes_from_one_recorded_step_to_the_next_in_every_layer():
+    draw = np.random.default_rng(1)
+    mu = draw.normal(size=(3, 2, 8, 5))
+    probes = {
+        step: pd.concat([rows(step, layer, mu[i, layer], np.ones((8, 5))) for layer in (0, 1)]).sample(frac=1, random_state=0)
+        for i, step in enumerate((0, 10, 30))
+    }
+    frame = posteriors.drift(probes)
+    assert len(frame) == 2 * 2 * 5
+    last = frame[(frame["step"] == 30) & (frame["layer"] == 1)]
+    assert (last["previous"] == 10).all()
+    np.testing.assert_allclose(last["wasserstein2"], ((mu[2, 1] - mu[1, 1]) ** 2).mean(0))
+    np.testing.assert_allclose(last["update_kl"], last["wasserstein2"] / 2)
+    assert posteriors.drift({0: probes[0]}).empty
+
+
+def test_table_refuses_rows_that_are_not_one_step_and_complete():
+    frame = rows(0, 0, np.zeros((3, 2)), np.ones((3, 2)))
+    with pytest.raises(ValueError, match="several steps"):
+        posteriors.table(pd.concat([frame, frame.assign(step=1)]), 0)
+    with pytest.raises(ValueError, match="5 probe rows for 3 inputs and 2 neurons"):
+        posteriors.table(frame.iloc[1:], 0)
+
+
+def test_nearest_neurons_are_those_that_move_alike_whatever_their_sign():
+    draw = np.random.default_rng(2)
+    mu = draw.normal(size=(200, 6))
+    mu[:, 3] = 5 - 2 * mu[:, 0] + 0.1 * draw.normal(size=200)
+    mu[:, 5] = 1.0
+    near = posteriors.nearest(mu, 0, count=10)
+    assert near["neuron"].iloc[0] == 3
+    assert near["correlation"].iloc[0] == pytest.approx(np.corrcoef(mu[:, 0], mu[:, 3])[0, 1])
+    assert set(near["neuron"]) == {1, 2, 3, 4}
+    with pytest.raises(ValueError, match="200 and on 100 inputs"):
+        posteriors.correlation(mu, mu[:100])
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (5, 9), (40, 41), (1, 1)])
+def test_assignment_costs_what_scipys_does(shape):
+    cost = np.random.default_rng(3).normal(size=shape)
+    mine = posteriors.assignment(cost)
+    assert len(set(mine)) == shape[0]
+    reference = optimize.linear_sum_assignment(cost)
+    assert cost[np.arange(shape[0]), mine].sum() == pytest.approx(cost[reference].sum())
+
+
+@pytest.mark.parametrize("neurons", [(7, 7), (7, 4), (4, 7)])
+def test_matching_finds_a_permutation_again(neurons):
+    draw = np.random.default_rng(4)
+    mu = draw.normal(size=(100, 7))
+    order = draw.permutation(7)
+    first, second = mu[:, : neurons[0]], (mu[:, order] * np.where(np.arange(7) % 2, -1, 1))[:, : neurons[1]]
+    found = posteriors.match(first, second)
+    assert len(found) == min(neurons)
+    true = {int(n): i for i, n in enumerate(order[: neurons[1]]) if n < neurons[0]}
+    pairs = dict(zip(found["neuron"], found["partner"], strict=True))
+    assert all(pairs[n] == i for n, i in true.items())
+    np.testing.assert_allclose(found.set_index("neuron")["correlation"].abs()[list(true)], 1)
+
+
+def test_two_probe_batches_are_the_same_only_with_the_same_targets():
+    frame = pd.DataFrame({"input": [0, 0, 1], "horizon": [0, 1, 0], "y": [0.1, 0.2, 0.3]})
+    assert posteriors.same_inputs(frame, frame.iloc[::-1])
+    assert not posteriors.same_inputs(frame, frame.assign(y=[0.1, 0.2, 0.4]))
+    assert not posteriors.same_inputs(frame, frame.iloc[:2])
+
+
+def test_inputs_are_split_into_spread_ones_and_a_sequence():
+    """Three spread inputs, then a first-order autoregression of 400 positions, whose memory is found again."""
+    draw = np.random.default_rng(0)
+    series = np.zeros(400)
+    for t in range(1, 400):
+        series[t] = 0.8 * series[t - 1] + draw.normal()
+    mu = np.concatenate([draw.normal(size=3), series])[:, None] * [1.0, -2.0]
+    probe = pd.DataFrame(
+        {"step": 5, "layer": 0, "neuron": np.repeat([0, 1], 403), "input": np.tile(np.arange(403), 2), "mu": mu.T.ravel()}
+    ).assign(sigma=0.5)
+    parts = posteriors.split_inputs(probe, {"probe_inputs": 3, "probe_sequence": 400})
+    assert sorted(parts.spread["input"].unique()) == [0, 1, 2]
+    np.testing.assert_array_equal(posteriors.table(parts.spread, 0)[0], mu[:3])
+    sequence, _ = posteriors.table(parts.sequence, 0)
+    np.testing.assert_array_equal(sequence, mu[3:])
+    assert posteriors.autocorrelation(sequence, 1)[:, 1] == pytest.approx(0.8, abs=0.08)
+    alone = posteriors.split_inputs(probe, {"probe_sequence": 0})
+    assert len(alone.spread) == len(posteriors.split_inputs(probe, {}).spread) == len(probe)
+    assert alone.sequence.empty
+    assert posteriors.split_inputs(probe.iloc[:0], {"probe_sequence": 4}).sequence.empty
+    with pytest.raises(ValueError, match="403 inputs"):
+        posteriors.split_inputs(probe, {"probe_sequence": 404})

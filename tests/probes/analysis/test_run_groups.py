@@ -1,0 +1,77 @@
+"""Twins, seeds and differences of runs, on rows written by hand."""
+
+import numpy as np
+
+from probes.analysis import run_groups
+
+NLL = ("validation/nll", "test/nll")
+
+
+def row(name, config, nll=None, split="validation", group=None, created="", points=()):
+    scores = {} if nll is None else {f"{split}/nll": {"step": 1, "value": nll}}
+    return {
+        "name": name, "config": config, "scores": scores, "group": group, "created": created,
+        "sparklines": {"validation/nll": [list(point) for point in points]},
+    }  # fmt: skip
+
+
+def test_the_twin_is_the_newest_with_the_same_settings():
+    own = row("own", {"beta": 1, "layers": 3, "twin": False}, 0.5)
+    rows = [
+        own,
+        row("old", {"beta": 1, "layers": 3, "twin": True}, 0.9, created="2026-01"),
+        row("new", {"beta": 9, "layers": 3, "lr": 0.1, "twin": True}, 0.7, created="2026-02"),  # reads no beta
+        row("other", {"beta": 1, "layers": 2, "twin": True}, 0.1, created="2026-03"),
+    ]
+    assert run_groups.twin_of(own, rows)["name"] == "new"
+    assert np.isclose(run_groups.twin_delta(own, rows, NLL), -0.2)
+    assert run_groups.twin_of(rows[1], rows) is None
+    assert run_groups.twin_of(row("bare", {}), rows) is None
+
+
+def test_a_delta_compares_the_same_score():
+    own, twin = row("own", {"twin": False}, 0.5), row("twin", {"twin": True}, 0.7, split="test")
+    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+    own["scores"]["test/nll"] = {"step": 1, "value": 0.6}
+    assert np.isclose(run_groups.twin_delta(own, [own, twin], NLL), -0.1)
+    twin["scores"]["test/nll"]["value"] = None  # a score that was not finite
+    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+
+
+def test_differences_are_those_settings_alone():
+    table = run_groups.differences({"a": {"x": 1, "y": 2, "z": None}, "b": {"x": 1, "y": 2.5, "w": True}, "c": {"x": 1, "y": 2}})
+    assert table.index.tolist() == ["y", "z", "w"]
+    assert table.loc["y"].tolist() == ["2", "2.5", "2"]
+    assert table.loc["z"].tolist() == ["None", "–", "–"]
+    assert run_groups.differences({"a": {"x": True}, "b": {"x": 1}}).loc["x"].tolist() == ["True", "1"]
+
+
+def test_groups_are_of_seeds_and_called_by_what_differs():
+    rows = [
+        row(f"{beta}-{seed}", {"data": "nyc", "beta": beta, "seed": seed}, group=str(beta)) for beta in (1, 2) for seed in (0, 1)
+    ]
+    rows += [row("third", {"data": "nyc", "beta": 2, "seed": 3}, group="2"), row("bare", {}, group="0")]
+    groups = run_groups.seed_groups(rows)
+    assert {key: len(group) for key, group in groups.items()} == {"2": 3, "1": 2}
+    assert run_groups.group_labels(groups) == {"2": "beta=2", "1": "beta=1"}
+    assert run_groups.group_labels({"1": groups["1"]}) == {"1": "data=nyc"}
+
+
+def test_labels_of_different_groups_differ():
+    configs = [{letter: value for letter in "abcd"} | {"d": 5} for value in (1, 2)] + [{"a": 1, "b": 1, "c": 1, "d": 6}]
+    labels = run_groups.group_labels({str(i): [row("", config)] for i, config in enumerate(configs)})
+    assert len(set(labels.values())) == 3
+
+
+def test_a_common_curve_interpolates_and_does_not_reach_beyond_a_run():
+    curves = [np.array([[0.0, 0.0], [10.0, 10.0]]), np.array([[5.0, 1.0]]), np.zeros((0, 2))]
+    steps, values = run_groups.common_curve(curves)
+    assert steps.tolist() == [0, 5, 10]
+    np.testing.assert_array_equal(values, [[0, 5, 10], [np.nan, 1, np.nan]])
+    assert run_groups.common_curve([])[0].size == 0
+
+
+def test_a_curve_leaves_out_what_is_no_number():
+    found = run_groups.curve(row("", {}, points=[(0, 1.0), (1, None), (2, 3.0)]), NLL)
+    np.testing.assert_array_equal(found, [[0, 1], [2, 3]])
+    assert run_groups.curve(row("", {}), ("nothing",)).shape == (0, 2)
