@@ -141,7 +141,7 @@ def story(neuron: Pinned, step: int) -> Story:
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
 def _story(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
-    row = _row(_run, layer, neuron, step)
+    row = _row(stamp, _run, layer, neuron, step)
     if row is None:
         return Story(step, None, "", "")
     return Story(step, int(row["regime"]), portrait.rule(row, latent_dim), _contracted(stamp, _run, layer, neuron))
@@ -153,9 +153,10 @@ def _contracted(stamp: reading.Stamp, _run: Any, layer: int, neuron: int) -> str
     return portrait.contracted(_run.history(layer, neuron, names))
 
 
-def _row(run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _row(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
     """One row alone: the step's other neurons would take as long as all figures of the page."""
-    rows = run.history(layer, neuron, steps=(step, step))
+    rows = _run.history(layer, neuron, steps=(step, step))
     return None if rows.empty else rows.iloc[0]
 
 
@@ -168,7 +169,7 @@ def moment(neuron: Pinned, step: int) -> Moment:
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
 def _moment(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) -> Moment:
     at = reading.recorded_step(_run.steps, step)
-    value = partial(_number, _row(_run, layer, neuron, at))
+    value = partial(_number, _row(stamp, _run, layer, neuron, at))
     stored = _probe_at(stamp, _run, step)
     probe = None if stored is None else reading.probe_layer(stamp, _run, stored, layer)
     mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
