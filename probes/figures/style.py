@@ -65,6 +65,8 @@ def layout(height: int, alt: str) -> dict[str, Any]:
             "xanchor": "right",
             "font": {"size": 12},
         },
+        # Upright it leaves the legend free, which stands where plotly puts its buttons.
+        "modebar": {"orientation": "v", "bgcolor": "rgba(0, 0, 0, 0)", "color": AXIS, "activecolor": CURSOR},
         "meta": {"alt": alt},
     }
 

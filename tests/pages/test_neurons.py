@@ -44,6 +44,16 @@ def test_nothing_pinned_shows_informative_neurons_and_the_whole_table(open_page:
     assert not app.warning
 
 
+def test_without_information_the_most_contracted_are_shown(open_page: Open, tmp_path: Path) -> None:
+    drop = ("information", "spread", "kl", "mismatch", "persistence", "active_share")
+    write_run(tmp_path / "few", layers=2, steps=30, drop=drop)
+    app = open_page("neurons", tmp_path)
+    now = Run(tmp_path / "few").at(30)
+    best = now.loc[now.groupby("layer")["variance"].idxmin(), "neuron"].tolist()
+    assert titles(figures(app)[0]) == [f"layer 1:{best[0]}", f"layer 2:{best[1]}"]
+    assert "most contracted" in texts(app)
+
+
 def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2,two:1:4,one:1:0")
     names = ["one:first:2", "two:second:4", "one:second:0"]

@@ -156,6 +156,10 @@ def test_risk_curves_say_their_area_and_the_chance_line_is_the_mean_error():
     assert figure.data[0].name == "internal KL: AURC 0.505 (0.2 to 0.6)"
     assert figure.data[1].line.dash == "dot"
     assert figure.layout.shapes[0].y0 == 0.9
+    chance = curves.assign(risk=np.where(curves["coverage"] < 0.04, 1000.0, curves["risk"]))
+    low, high = risk_coverage.risk_coverage(chance, pd.DataFrame(columns), "crps").layout.yaxis.range
+    assert low < 0.025
+    assert 1 < high < 1.2
     with pytest.raises(ValueError, match="there are crps"):
         risk_coverage.risk_coverage(curves, pd.DataFrame(columns), "mse")
     steps = pd.concat(curves.drop(columns="error").assign(step=step) for step in (1, 10))
