@@ -20,6 +20,8 @@ from probes.log.opening import RunError
 from probes.log.parts import Part, counted_parts, parse
 from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
 
+COLUMN_BYTES = 32 * 2**20
+"""Most that the pages of a column of a row group unpack to: lz4's limit for the 64 KB that 64 x 256 numbers take, twice."""
 MAX_OPEN = 128
 """Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1 ms."""
 
@@ -52,6 +54,7 @@ class GridFile:
         self.columns = [name for name in names if name not in KEYS]
         self._places = self._find_places()
         self._steps: dict[int, np.ndarray] = {}
+        self._looked_at: set[tuple[int, int]] = set()  # (row group, column) whose pages are known to be no larger than they may
 
     def close(self) -> None:
         """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
@@ -108,6 +111,10 @@ class GridFile:
         if self._file.closed:
             self._file = opening.reopen(self.path, self._filesystem, self._file.metadata)
         indices = [self._column[name] for name in columns]
+        fresh = [(row_group, index) for index in indices if (row_group, index) not in self._looked_at]
+        if fresh:
+            opening.check_pages(self.path, self._file.metadata, fresh, len(fresh) * COLUMN_BYTES, self._filesystem)
+            self._looked_at.update(fresh)
         try:
             return self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
-from probes.log import seal
+from probes.log import page_headers, seal
 
 LOCAL = pafs.LocalFileSystem()
 FOOTER_BYTES = 8 * 2**20
@@ -176,7 +176,12 @@ def _footer(file: pa.NativeFile, path: str) -> bytes:
 
 
 def read(
-    file: pq.ParquetFile, path: str, groups: Iterable[int], columns: Sequence[str] | None = None, limit: int = DECODED_BYTES
+    file: pq.ParquetFile,
+    path: str,
+    groups: Iterable[int],
+    columns: Sequence[str] | None = None,
+    limit: int = DECODED_BYTES,
+    filesystem: pafs.FileSystem = LOCAL,
 ) -> pa.Table:
     """Columns (all by default) of row groups as a table, texts as strings.
 
@@ -184,6 +189,8 @@ def read(
     """
     names = file.schema_arrow.names if columns is None else list(columns)
     _check_size(file, path, groups := list(groups), names, limit)
+    places = [schema_of(file).names.index(name) for name in names]
+    check_pages(path, file.metadata, [(group, place) for group in groups for place in places], limit, filesystem)
     try:
         table = file.read_row_groups(groups, columns=names, use_threads=False)
         for index, name in enumerate(table.column_names):
@@ -217,6 +224,27 @@ def _check_size(file: pq.ParquetFile, path: str, groups: list[int], names: list[
     if rows * width > limit:
         text = f"{rows:,} rows of {width:.0f} bytes would take {_mb(rows * width)}, at most {_mb(limit)} are read"
         raise RunError(f"{path} unpacks to too much: {text}; ask for fewer columns or steps, or remove it")
+
+
+def check_pages(
+    path: str, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, int]], limit: int, filesystem: pafs.FileSystem
+) -> None:
+    """Raises RunError where the pages of (row group, column) unpack to more than `limit` bytes, whatever the footer says.
+
+    Headers are looked at only where the codec could do that with so few bytes.
+    """
+    found = [page_headers.chunk(metadata, *place) for place in chunks]
+    if sum(chunk.most for chunk in found) <= limit:
+        return
+    total = 0
+    with _plain_file(path, filesystem) as file:
+        for chunk in found:
+            try:
+                total += page_headers.unpacked(file, chunk)
+            except ValueError as error:
+                raise RunError(f"{path} is damaged: {error}; {REMEDY}") from error
+            if total > limit:
+                raise RunError(f"{path} unpacks to too much: pages of more than {_mb(limit)}; {REMEDY}")
 
 
 def _texts(column: pa.ChunkedArray, path: str, limit: int) -> pa.ChunkedArray:

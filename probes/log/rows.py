@@ -259,6 +259,6 @@ class Table:
 
     def _read(self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
         path = f"{self._folder}/{part.name}"
-        table = opening.read(file, path, groups, columns)
+        table = opening.read(file, path, groups, columns, filesystem=self._filesystem)
         check_keys(table, self._name, path, self._widths)
         return table

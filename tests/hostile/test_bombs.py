@@ -19,7 +19,7 @@ import pytest
 
 from probes import Recorder, Run, catalog
 from probes.experiments import store
-from probes.log import notes
+from probes.log import notes, page_headers
 from probes.log.check import check
 from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
 from probes.log.parts import LARGEST
@@ -75,6 +75,35 @@ def long_text(run: Path) -> None:
     pq.write_table(table, path, store_schema=False)
 
 
+def lying_page(run: Path) -> None:
+    """A page that says it unpacks to 2 GB, in a file whose footer is that of 50,000 rows."""
+    path = scalars(run)
+    table = pq.ParquetFile(path).read().slice(0, 1).replace_schema_metadata(None)
+    rows = 50_000
+    values = pa.array(np.random.default_rng(0).normal(size=rows))
+    table = pa.concat_tables([table] * rows).set_column(table.column_names.index("value"), table.schema.field("value"), values)
+    path.unlink()
+    pq.write_table(table, path, compression="zstd", store_schema=False, use_dictionary=False)
+    place = page_headers.chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
+    encodings = b"\x15\x00\x15\x00\x15\x06\x15\x06\x00"
+    whole = bytearray(path.read_bytes())
+    header = (
+        b"\x15\x00\x15"
+        + varint(2 * (2**31 - 1))
+        + b"\x15"
+        + varint(2 * (place.end - place.begin))
+        + b"\x2c"
+        + encodings
+        + b"\x00"
+    )
+    whole[place.begin : place.begin + len(header)] = header
+    damage.replace(path, bytes(whole))
+
+
+def varint(number: int) -> bytes:
+    return bytes([number & 127 | 128]) + varint(number >> 7) if number > 127 else bytes([number])
+
+
 def sparse_manifest(run: Path) -> None:
     """A manifest of 300 MB."""
     damage.replace(run / "run.json", b"[")
@@ -97,6 +126,7 @@ def endless(run: Path) -> None:
 BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "row groups": (many_row_groups, f"its footer has .* at most {FOOTER_BYTES / 2**20:.0f} MB"),
     "constants": (constants, f"20,000,000 rows .* at most {DECODED_BYTES / 2**20:.0f} MB"),
+    "page": (lying_page, f"pages of more than {DECODED_BYTES / 2**20:.0f} MB"),
     "text": (long_text, "texts of 10,000 MB"),
     "manifest": (sparse_manifest, f"300 MB, a file of its kind has at most {JSON_BYTES / 2**20:.0f} MB"),
     "layers": (wide_layers, "2,147,483,714 neurons|2,147,483,651 neurons"),
@@ -144,6 +174,25 @@ def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None
     count, peak = done.stdout.split()
     assert int(count) == repeated.num_rows
     assert float(peak) < MEGABYTES
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4", "none", "snappy"])
+def test_pages_are_counted_as_the_footer_counts_them(tmp_path: Path, codec: str) -> None:
+    """Where both are true: sizes without and with headers differ by the headers alone."""
+    path = tmp_path / "some.parquet"
+    texts = [f"text {number % 50}" * 30 for number in range(40_000)]
+    table = pa.table({"number": np.random.default_rng(0).normal(size=40_000), "text": texts, "constant": [1] * 40_000})
+    pq.write_table(table, path, compression=codec, row_group_size=15_000, data_page_size=20_000)
+    metadata = pq.read_metadata(path)
+    with pa.OSFile(str(path)) as file:
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                place = page_headers.chunk(metadata, group, index)
+                sizes = list(page_headers._pages(file, place))
+                headers = column.total_compressed_size - sum(packed for _, packed in sizes)
+                assert page_headers.unpacked(file, place) == column.total_uncompressed_size - headers
+                assert page_headers.unpacked(file, place) <= place.most
 
 
 # ---- paths that lead elsewhere
