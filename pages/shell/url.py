@@ -120,13 +120,15 @@ def span(first: int, last: int) -> tuple[int, int]:
         unknown("steps", asked, f"{first:,} to {last:,}")
         put_span(first, last, (first, last))
         found = [first, last]
-    st.session_state["choose_span"] = (found[0], found[1])
+    # A widget for each extent: of a run that grows, a browser that has not seen the new end yet would else choose the old one.
+    name = f"choose_span_{first}_{last}"
+    st.session_state[name] = (found[0], found[1])
 
     def changed() -> None:
-        put_span(*st.session_state["choose_span"], (first, last))
+        put_span(*st.session_state[name], (first, last))
 
     low, high = st.slider(
-        "Steps shown", first, last, key="choose_span", on_change=changed, help="Or drag over a figure that has steps."
+        "Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps."
     )
     if (low, high) != (first, last):
         st.button("Show all steps", key="show_all_steps", icon=":material/unfold_more:", type="tertiary", on_click=put_span,

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 WAIT_MS = 60_000  # generous: two busy cores
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"  # git-ignored
+SETTLE_TRIES = 30  # twice a second
 HEAD, TICK = 35, 17  # pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is
 
 _DRAWN = """() => {
@@ -44,6 +45,15 @@ def replay(page: Page) -> Locator:
 def picture(canvas: Locator) -> str:
     """A hash of what the canvas shows."""
     return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
+
+
+def same_picture(canvas: Locator, shown: str) -> bool:
+    """Whether the canvas comes to show this picture: what is above it may still be drawn, and moves its size."""
+    for _ in range(SETTLE_TRIES):
+        if picture(canvas) == shown:
+            return True
+        canvas.page.wait_for_timeout(500)
+    return False
 
 
 def query(page: Page) -> dict[str, list[str]]:

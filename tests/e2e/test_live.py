@@ -105,6 +105,7 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
     for name, opened in pages.items():
         expect(opened.get_by_role("heading", name=re.compile("crashed"))).to_be_visible(timeout=WAIT_MS)
         assert opened.evaluate("window.sameDocument"), "without a reload"
+        assert "to=" not in opened.url, "the range of steps follows the run"
         if name == "replay":
             expect(opened.locator("[data-readout]")).to_have_text(re.compile(rf"/ {last:,}$"), timeout=WAIT_MS)
         keep(opened, f"5-{name}-crashed")

@@ -82,16 +82,16 @@ def test_a_run_without_epochs_says_so(open_page: Open, folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_range_is_kept_over_pages_and_cuts_all_figures(open_page: Open, folder: Path, page: str) -> None:
     app = open_page(page, folder, run="epochs", **{"from": "30", "to": "50"})
-    assert app.sidebar.slider(key="choose_span").value == (30, 50)
+    assert app.sidebar.slider(key="choose_span_1_120").value == (30, 50)
     for figure in over_steps(app, "step"):
         drawn = [numbers(trace["x"]) for trace in figure["data"] if trace.get("x") is not None]
         assert all(x.min() >= 29.5 and x.max() <= 51 for x in drawn if x.size)
         assert not [shape for shape in figure["layout"].get("shapes", ()) if shape["x0"] == 120]
     app.switch_page("pages/layers.py").run()
-    assert app.sidebar.slider(key="choose_span").value == (30, 50)
+    assert app.sidebar.slider(key="choose_span_1_120").value == (30, 50)
     assert unpack(app, "heatmap")[0]["edges"] == list(range(30, 52))
     app.sidebar.button(key="show_all_steps").click().run()
-    assert app.sidebar.slider(key="choose_span").value == (1, 120)
+    assert app.sidebar.slider(key="choose_span_1_120").value == (1, 120)
     assert "from" not in app.query_params
     assert "to" not in app.query_params
 

@@ -179,7 +179,7 @@ def test_the_clicked_neuron_stands_beside_the_pinned(open_page: Open, two: Path)
 
 def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "10", "to": "20"})
-    assert app.sidebar.slider(key="choose_span").value == (10, 20)
+    assert app.sidebar.slider(key="choose_span_1_40").value == (10, 20)
     line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")
     steps = np.frombuffer(base64.b64decode(line["x"]["bdata"]), line["x"]["dtype"])
     assert steps.tolist() == list(range(10, 21))
@@ -187,7 +187,7 @@ def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
     assert titles(figures(late)[0]) == ["two:first:1", "one:first:1"]
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
     assert len(app.warning) == 1
-    assert app.sidebar.slider(key="choose_span").value == (1, 40)
+    assert app.sidebar.slider(key="choose_span_1_40").value == (1, 40)
     assert query(app, "to") == "9999"
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "20", "to": "10"})
     assert "Shown instead: 1 to 40" in app.warning[0].value
