@@ -127,9 +127,7 @@ def span(first: int, last: int) -> tuple[int, int]:
     def changed() -> None:
         put_span(*st.session_state[name], (first, last))
 
-    low, high = st.slider(
-        "Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps."
-    )
+    low, high = st.slider("Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps.")
     if (low, high) != (first, last):
         st.button("Show all steps", key="show_all_steps", icon=":material/unfold_more:", type="tertiary", on_click=put_span,
                   args=(first, last, (first, last)))  # fmt: skip
