@@ -170,7 +170,8 @@ def _jumps(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
     usual = np.full(len(steps), np.nan)  # of the records before, where they are enough
     usual[limits.kl_window :] = np.median(sliding_window_view(kl[:-1], limits.kl_window), axis=1)
     low, high = np.minimum(usual, kl), np.maximum(usual, kl)
-    jumped = (high - low > limits.kl_least) & (high >= limits.kl_factor * np.maximum(low, 0))
+    with np.errstate(invalid="ignore"):  # an infinite KL is no jump from an infinite one
+        jumped = (high - low > limits.kl_least) & (high >= limits.kl_factor * np.maximum(low, 0))
     quiet = 0
     for i in np.flatnonzero(jumped).tolist():
         if i < quiet:

@@ -30,6 +30,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import answers  # noqa: E402
 import bases  # noqa: E402
 import damage  # noqa: E402
+import peak  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 import probes  # noqa: E402
@@ -164,7 +165,7 @@ class Fuzz:
         return {
             "inputs": sum(self.kinds.values()), "kinds": dict(self.kinds.most_common()), "failures": self.failures[:20],
             "failed": len(self.failures), "answers_right": self.right, "answers_refused": self.refused,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "seconds": round(seconds, 1),
+            "peak_mb": peak.megabytes(), "seconds": round(seconds, 1),
             "cpu_seconds": round(time.process_time(), 1),
             "slowest": {"seconds": round(self.slowest[0], 2), "seed": self.slowest[1]},
         }  # fmt: skip

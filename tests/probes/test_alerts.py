@@ -118,6 +118,14 @@ def test_a_jump_in_kl(write):
     assert listed(write(drift, name="drift")) == []
 
 
+def test_an_infinite_kl_in_a_hostile_summary_is_one_jump():
+    steps = np.arange(200)
+    layer = pd.DataFrame(
+        {"step": steps, "kl_mean": np.where(steps < 100, 1.0, np.inf)} | {f"regime_{i}": 0 * steps for i in range(10)}
+    )
+    assert [alert.step for alert in alerts._jumps(0, layer, alerts.Limits())] == [100]
+
+
 def test_a_beta_at_its_limit(write):
     def limit(columns):
         columns["beta"] = matrix(0.02)
