@@ -15,6 +15,7 @@ from probes.run import Run
 ROOT = Path(__file__).parents[2]
 WAIT = 240  # seconds, on a busy machine
 SCRIPT = """
+import os
 import sys
 import torch
 from torch import nn
@@ -57,6 +58,7 @@ if recording is not None:
     recording.close()
 torch.save({"weights": model.state_dict(), "inputs": inputs}, f"{folder}/rank{rank}.pt")
 torch.distributed.destroy_process_group()
+os._exit(0)  # gloo's threads outlive the group where a wrapper did, and may abort an interpreter that winds down (pytorch issue 190489)
 """
 
 
