@@ -58,7 +58,7 @@ if recording is not None:
     recording.close()
 torch.save({"weights": model.state_dict(), "inputs": inputs}, f"{folder}/rank{rank}.pt")
 torch.distributed.destroy_process_group()
-os._exit(0)  # gloo's threads outlive the group where a wrapper did, and may abort an interpreter that winds down (pytorch issue 190489)
+os._exit(0)  # the wrapper keeps gloo's threads, which may abort an interpreter that winds down (pytorch issue 190489)
 """
 
 
