@@ -56,7 +56,7 @@ def cards(run: Any) -> None:
         widths = [layer["neurons"] for layer in opened.layers]
         followed = live.is_live(opened)
         curves = network_curves(run.layer_summary(), widths) if followed else reading.curves(opened.stamp, opened.run)
-        items += summary_cards.layer_cards(curves, at)
+        items += summary_cards.layer_cards(curves, at, state.is_shared(opened))
     components.cards(items, key="overview_cards")
 
 

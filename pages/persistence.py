@@ -19,7 +19,11 @@ BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
 STEPS = 300  # columns of a layer's history of every neuron
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
-FAULT_COLUMNS = ("layer", "neuron", "fault", "phi", "persistence", "persistence_low", "persistence_high")
+FAULT_COLUMNS = {
+    "layer": "layer", "neuron": "neuron", "fault": "fault", "phi": "prior's φ", "persistence": "φ̂",
+    "persistence_low": "95 % from", "persistence_high": "to",
+}  # fmt: skip
+"""Columns of the table of faults -> their heads."""
 
 page_frame.guard()
 opened = page_frame.pick_run()
@@ -125,9 +129,9 @@ with st.container(border=True):
             "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over more; jittery: less."
         )
         if len(faulty):
-            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
+            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]]).round(3).rename(columns=FAULT_COLUMNS)
             st.dataframe(
-                named.round(3), hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
+                named, hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
                 alt="Stuck and jittery neurons with the prior's persistence and the measured one; a ticked row is looked at",
             )  # fmt: skip
     else:

@@ -27,9 +27,6 @@ STATUS = {
 }
 """A run's status -> word, badge colour, icon."""
 
-SHARED = {"weights": "posteriors over weights, not activations", "shared variables": "posteriors of variables, not activations"}
-"""What a watched layer may be of instead of activations, in words."""
-
 
 def main() -> None:
     """Draw what all pages share and run the page that was asked for."""
@@ -139,7 +136,7 @@ def header(title: str, opened: Opened, caption: str, step: int | None = None) ->
     beta = opened.run.config.get("beta")
     if isinstance(beta, int | float):
         badges.append(f":blue-badge[β = {beta:g}]")
-    shared = {kind: [str(layer["name"]) for layer in opened.layers if layer.get("of") == kind] for kind in SHARED}
+    shared = {kind: [str(layer["name"]) for layer in opened.layers if layer.get("of") == kind] for kind in state.SHARED}
     badges += [f":violet-badge[{kind}]" for kind, names in shared.items() if names]
     with st.container(gap="xsmall"):
         st.markdown(f"## {title} · {url.plain(opened.entry.name)} {' '.join(badges)}")
@@ -148,8 +145,8 @@ def header(title: str, opened: Opened, caption: str, step: int | None = None) ->
             if names:
                 listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (" and others" if len(names) > LAYERS_NAMED else "")
                 st.caption(
-                    f"{listed}: {SHARED[kind]}. They are the same for every input, so that spread and information are 0 and "
-                    "“frozen” is how they should end: look at contraction and KL."
+                    f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and information are 0 "
+                    "and “frozen” is how they should end: look at contraction and KL."
                 )
 
 

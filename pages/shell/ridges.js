@@ -9,9 +9,10 @@ const HEADING = 26 // pixels above that for the runs' names, where there are two
 const AXIS = 34 // pixels below them
 const NARROW = 200 // columns narrower than this write on more lines, and less
 const LABELS = 44 // pixels left of a column, for the neurons' names
-const ENDED = 130 // pixels right of a run's name, for where it ended
 const MIN_COLUMN = 138 // narrower columns scroll sideways
 const FEWEST = 24, POINTS = 56, APART = 3 // points of one curve; pixels between two of them, as far as that
+
+const endedAt = (step) => `ended at step ${formatStep(step)}`
 
 class Ridges {
   constructor(canvas, replay) {
@@ -176,11 +177,14 @@ class Ridges {
 
   // Two runs: each one's name over its columns, a line between them.
   drawRuns(context) {
-    for (const { side, run, left, width } of this.sides()) {
+    const { steps } = this.header
+    for (const { side, run, last, left, width } of this.sides()) {
       context.textAlign = "left"
+      context.font = `12px ${this.theme.font}`
+      const ends = last < steps[steps.length - 1] ? context.measureText(endedAt(last)).width + 10 : 0
       context.font = `600 14px ${this.theme.font}`
       context.fillStyle = this.theme.accent
-      context.fillText(fitText(context, run, width - LABELS - ENDED), left + LABELS, 14)
+      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, 14)
       context.fillStyle = this.theme.faint
       context.fillRect(left + LABELS, 20, width - LABELS - 6, 1)
       if (side) context.fillRect(left + 4, 0, 1, this.height)
@@ -193,7 +197,7 @@ class Ridges {
     context.font = `12px ${this.theme.font}`
     context.fillStyle = this.theme.muted
     for (const { last, left, width } of this.sides()) {
-      if (this.replay.transport.step > last) context.fillText(`ended at step ${formatStep(last)}`, left + width - 8, 14)
+      if (this.replay.transport.step > last) context.fillText(endedAt(last), left + width - 8, 14)
     }
   }
 

@@ -22,6 +22,9 @@ PAGES = (
 )
 """File stem, title and icon of each page, in the order of the navigation."""
 
+SHARED = {"weights": "posteriors over weights, not activations", "shared variables": "posteriors of variables, not activations"}
+"""What a watched layer may be of instead of activations, in words."""
+
 _PAGE, _ENTERED = "_page", "_entered"  # session: the title of the page that is shown, whether it was another before
 
 
@@ -111,6 +114,11 @@ def pinned(opened: Opened) -> list[tuple[int, int]]:
 def exists(opened: Opened, layer: int, neuron: int) -> bool:
     """Whether the run has this neuron."""
     return layer < len(opened.layers) and neuron < opened.layers[layer]["neurons"]
+
+
+def is_shared(opened: Opened) -> bool:
+    """Whether all distributions are the same for every input: of weights or of variables, not of activations."""
+    return all(layer.get("of") in SHARED for layer in opened.layers)
 
 
 def has_distributions(opened: Opened) -> bool:
