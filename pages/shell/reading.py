@@ -108,9 +108,9 @@ def alerts(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def at(stamp: Stamp, _run: Any, step: int) -> pd.DataFrame:
-    """Every neuron of every layer at one step."""
-    return _run.at(step)
+def at(stamp: Stamp, _run: Any, step: int, statistics: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Every neuron of every layer at one step, with these statistics (default: all)."""
+    return _run.at(step, statistics=statistics)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)

@@ -123,7 +123,7 @@ def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None)
         found = reading.replay_frames(stamp, run, layer, tuple(neurons), views.FRAMES)
         if side.exact is None or side.exact in found.steps[found.width == 1]:
             return found
-        rows = reading.at(stamp, run, side.exact)
+        rows = reading.at(stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics))
         return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
     steps, mu, sigma = reading.probe_input(stamp, run, probe_input)[layer]
     return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])

@@ -62,7 +62,7 @@ class Frames:
     width: NDArray[np.int64]
 
 
-_SHOWN = ("mean", "variance", "spread")
+SHOWN = ("mean", "variance", "spread")
 
 
 def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
@@ -84,7 +84,7 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> 
         if inside.size:
             parts.append(_read(run, layer, neurons, recorded[inside], int(inside.size), recorded[low:high]))
         low = high
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *_SHOWN, "width")}
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *SHOWN, "width")}
     _, first = np.unique(joined["steps"], return_index=True)
     return Frames(**{name: values[first] for name, values in joined.items()})
 
@@ -95,7 +95,7 @@ def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[in
     place = int(np.searchsorted(found.steps, step))
     stay = found.steps != step
     out = {}
-    for name in _SHOWN:
+    for name in SHOWN:
         values = shown[name].to_numpy(np.float32, na_value=np.nan) if name in shown else np.full(len(neurons), np.nan, np.float32)
         out[name] = np.insert(getattr(found, name)[stay], place, values, axis=0)
     return Frames(steps=np.insert(found.steps[stay], place, step), width=np.insert(found.width[stay], place, 1), **out)
@@ -105,7 +105,7 @@ def _read(
     run: Any, layer: int, neurons: Sequence[int], wanted: NDArray[Any], max_points: int | None, recorded: NDArray[Any]
 ) -> Frames:
     """Read the recorded range once and keep the rows nearest below each wanted step."""
-    names = [name for name in _SHOWN if name in run.statistics]
+    names = [name for name in SHOWN if name in run.statistics]
     span = (int(recorded[0]), int(recorded[-1]))
     frame = run.history(layer, sorted(neurons), statistics=names, steps=span, max_points=max_points)
     steps = np.unique(frame["step"].to_numpy())
@@ -114,7 +114,7 @@ def _read(
     rows, columns = np.searchsorted(steps, frame["step"].to_numpy()), frame["neuron"].map(place).to_numpy()
     order = [place[neuron] for neuron in neurons]
     out = {}
-    for name in _SHOWN:
+    for name in SHOWN:
         table = np.full((len(steps), len(place)), np.nan, np.float32)
         if name in names:
             table[rows, columns] = frame[name].to_numpy(dtype=np.float32, na_value=np.nan)
@@ -149,7 +149,7 @@ def aligned(found: Frames, steps: NDArray[np.int64]) -> Frames:
     place = np.searchsorted(found.steps, steps, side="right") - 1
     early = place < 0
     place = np.maximum(place, 0)
-    shown = {name: np.where(early[:, None], np.float32("nan"), getattr(found, name)[place]) for name in _SHOWN}
+    shown = {name: np.where(early[:, None], np.float32("nan"), getattr(found, name)[place]) for name in SHOWN}
     return Frames(steps=steps, width=found.width[place], **shown)
 
 
