@@ -170,7 +170,7 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
     if "past" in table.column_names:
         terms.append(np.nan_to_num(np.asarray(table["past"], np.float64)))
     kl = np.asarray(table["kl"], np.float64)
-    tolerance = IDENTITY_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    tolerance = IDENTITY_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     with np.errstate(invalid="ignore"):
         error = np.abs(kl - sum(terms))
         wrong = error > tolerance * (np.abs(kl) + sum(np.abs(term) for term in terms)) + IDENTITY_TOLERANCE
@@ -199,7 +199,7 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         return
     stored = stored.set_index(keys)
     missing = 0
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     for file, slabs in _files(root, "neurons", state):
         expected = summarise(slabs).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
@@ -218,7 +218,7 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
 def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]:
     """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the rows."""
     name = pyramid_name(width)
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state["precision"] == "10bit" else 0)
+    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     stored: dict[int, list[Slab]] = {}
     try:
         for _, slabs in _files(root, name, state):

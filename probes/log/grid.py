@@ -116,9 +116,11 @@ class GridFile:
             opening.check_pages(self.path, self._file.metadata, fresh, len(fresh) * COLUMN_BYTES, self._filesystem)
             self._looked_at.update(fresh)
         try:
-            return self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
+            table = self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise RunError(f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}") from error
+        opening.count_rows(self.path, table, self._file.metadata, [row_group])
+        return table
 
     def _find_places(self) -> dict[int, _Place]:
         """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no row is read."""

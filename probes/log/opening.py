@@ -132,6 +132,8 @@ def open_parquet(path: str, filesystem: pafs.FileSystem = LOCAL) -> pq.ParquetFi
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, _brief(error)) from error
+    if seal.torn(metadata.metadata or {}):
+        raise _unreadable(path, "damaged: the checksum of its footer is not one")
     if len(set(schema.names)) < len(schema.names) or metadata.num_columns != len(schema.names):
         raise RunError(f"{path} has doubled or nested columns: this is not a file of a run")
     return reopen(path, filesystem, metadata)
@@ -201,8 +203,19 @@ def read(
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({_brief(error)}); {REMEDY}") from error
+    count_rows(path, table, file.metadata, groups)
     kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != seal.KEY.encode()}
     return table.replace_schema_metadata(kept or None)
+
+
+def count_rows(path: str, table: pa.Table, metadata: pq.FileMetaData, groups: Iterable[int]) -> None:
+    """Raises RunError where row groups gave another number of rows than the footer says.
+
+    Arrow takes a page whose header does not say of what kind it is for one without values.
+    """
+    rows = sum(metadata.row_group(group).num_rows for group in groups)
+    if table.num_columns and table.num_rows != rows:
+        raise RunError(f"{path} is damaged: its pages hold {table.num_rows:,} of {rows:,} rows; {REMEDY}")
 
 
 def row_bytes(file: pq.ParquetFile, columns: Sequence[str] | None = None) -> int:

@@ -8,8 +8,9 @@ read as it is, and so is one of another size: a tool that has written it anew to
 from __future__ import annotations
 
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ KEY = "footer_crc32"
 TAIL = 8  # bytes at a file's end: the footer's length, little-endian, and the magic
 MAGIC = b"PAR1"
 _EMPTY = b"0" * 24
+_BEGINNING = b"footer_"
+_FORM = re.compile(rb"[0-9a-f]{24}")
 _MARK = bytes([0x18, len(KEY)]) + KEY.encode() + bytes([0x18, len(_EMPTY)])  # key and value in Thrift's compact protocol
 
 
@@ -49,6 +52,16 @@ def broken(footer: bytes, size: int) -> bool:
     found = footer[at : at + len(_EMPTY)]
     expected = _value(footer[:at] + _EMPTY + footer[at + len(_EMPTY) :], size)
     return found != expected and found[8:] == expected[8:]
+
+
+def torn(entries: Mapping[bytes, bytes]) -> bool:
+    """Whether the seal itself is damaged: its key, or how it begins, without a value of its form, or such a value elsewhere.
+
+    entries: the keys and values of the footer's metadata.
+    """
+    formed = {key: bool(_FORM.fullmatch(value)) for key, value in entries.items()}
+    like = [key for key in entries if formed[key] or key.startswith(_BEGINNING)]
+    return not all(key == KEY.encode() and formed[key] for key in like)
 
 
 def _value(footer: bytes, size: int) -> bytes:
