@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vdn.config import Config
+from vdn.config import ROW_TASKS, Config
 
 NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
 Split = Literal["train", "validation", "test"]
@@ -226,15 +226,15 @@ class RowTask:
 Task = ForecastTask | RowTask
 
 
-def row_task(name: Literal["digits", "diabetes"], split: str, seed: int = SHUFFLE_SEED) -> RowTask:
-    """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once by `seed`.
+def row_task(name: str, split: str) -> RowTask:
+    """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once.
 
     Raises DataError for a split that cannot be.
     """
     from sklearn.datasets import load_diabetes, load_digits
 
     x, y = (load_digits if name == "digits" else load_diabetes)(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(x))
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(x))
     x, y = x[order].astype(np.float64), y[order]
     ends = split_rows(len(x), split)
     sd = x[: ends[0]].std(0)
@@ -249,8 +249,8 @@ def row_task(name: Literal["digits", "diabetes"], split: str, seed: int = SHUFFL
 
 def load(config: Config) -> Task:
     """The task of a resolved configuration. Raises DataError, naming what cannot be used."""
-    if config.data in ("digits", "diabetes"):
-        return row_task("digits" if config.data == "digits" else "diabetes", config.split)
+    if config.data in ROW_TASKS:
+        return row_task(config.data, config.split)
     assert config.window is not None
     assert config.horizon is not None
     path = NYC if config.data == "nyc" else Path(config.data.removeprefix("csv:")).expanduser()
