@@ -18,13 +18,13 @@ from probes.log.manifest import RunError
 from vdn import probe
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
+from vdn.probe import INTERRUPTED
 
 if TYPE_CHECKING:
     from vdn.train import Progress
 
 USAGE_ERROR = 2
 WIDE = 200  # columns of a table that goes to a file
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -88,7 +88,7 @@ class Controller:
             config.band_target,
             config.band_low,
             config.band_high,
-            "homogeneous" if config.band_mode == "homogeneous" else "heterogeneous",
+            config.band_mode,  # type: ignore[arg-type]  # Config holds it to the choices
             config.band_spread,
         )
         self.low, self.high = low.to(device), high.to(device)
