@@ -18,7 +18,7 @@ from probes.log.manifest import RunError
 from vdn import probe
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
-from vdn.probe import INTERRUPTED
+from vdn.probe import INTERRUPTED, positive
 
 if TYPE_CHECKING:
     from vdn.train import Progress
@@ -76,13 +76,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
     evaluate.add_argument("--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]")
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
-    evaluate.add_argument("--draws", type=int, help="draws an example [as the run was tested]")
+    evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
         "--grid", nargs="*", default=[], metavar="NAME=VALUE,...", help="settings to vary, for example beta=0.01,0.02"
     )
     sweep.add_argument("--seeds", default="0,1,2", help="seeds of every grid point [0,1,2]")
-    sweep.add_argument("--jobs", type=int, default=1, help="processes at once [1]")
+    sweep.add_argument("--jobs", type=positive, default=1, help="processes at once [1]")
     sweep.add_argument("--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]")
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
     add_settings(sweep)
