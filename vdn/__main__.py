@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
@@ -153,6 +154,18 @@ def score_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
+    """A row a grid point, from `vdn.sweep.summarise`: mean, sd and paired difference of each named score."""
+    table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
+    for row in rows:
+        cells = []
+        for name in names:
+            (mean, sd), difference = row[name], row[f"difference_{name}"]
+            cells += [f"{mean:.4f}", f"{sd:.4f}", "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference)]
+        table.add_row(row["point"], str(row["n"]), *cells)
+    return table
+
+
 def wide_console() -> Console:
     """The terminal, or lines long enough for a table where the output goes elsewhere."""
     console = Console()
@@ -226,18 +239,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     ordered = {job: results[job] for job in jobs if job in results}
     if ordered:
         names = [name for name in ("mse", "nll_joint", "crps", "accuracy", "rate") if name in next(iter(ordered.values()))]
-        table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
-        for row in summarise(ordered, names):
-            cells = []
-            for name in names:
-                difference = row[f"difference_{name}"]
-                cells += [
-                    f"{row[name][0]:.4f}",
-                    f"{row[name][1]:.4f}",
-                    "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference),
-                ]
-            table.add_row(row["point"], str(row["n"]), *cells)
-        wide_console().print(table)
+        wide_console().print(sweep_table(summarise(ordered, names), names))
     return 1 if failed else 0
 
 
