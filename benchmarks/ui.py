@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
+from find_browser import chromium
+
 from benchmarks import ui_changes, ui_pictures
-from benchmarks.ui_browser import chromium
 from benchmarks.ui_table import Row, table, write
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
