@@ -161,6 +161,38 @@ def sweep_point(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in ("rate", "nll_joint", "mse", "living_share")}
 
 
+def compared(results: Results, sets: dict[str, dict[str, Any]], seeds: list[int]) -> list[str]:
+    """Scores on the test split of each data set, name -> settings."""
+    rows: list[list[str]] = []
+    for name, data in sets.items():
+        naive = results.get({"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test"))
+        rows += score_rows(name, compare(results, data, seeds), naive)
+    head = ["", "MSE", "CRPS", "joint NLL", "marginal NLL", "80 % coverage", "living"]
+    said = "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer of any seed."
+    return [said, sections.table(head, rows)]
+
+
+def timed() -> list[str]:
+    """What a step costs."""
+    rows = [[name, f"{ms:.1f}", f"{ratio:.2f}"] for name, (ms, ratio) in step_times().items()]
+    said = "A training step, batch 256, three layers of 256, S = 1, without statistics; interleaved medians."
+    return [said, sections.table(["sigma", "ms", "to the twin"], rows)]
+
+
+def swept(results: Results, name: str, data: dict[str, Any], seed: int) -> list[str]:
+    """Rate against distortion on the data set called `name`."""
+    rows = []
+    for read in (True, False):
+        for beta in SWEEP_BETAS:
+            settings = {**data, "beta": beta, "read_first": read, "steps": SWEEP_STEPS, "seed": seed}
+            point = results.get({"sweep": settings}, lambda settings=settings: sweep_point(settings))
+            living = " / ".join(f"{share:.2f}" for share in point["living_share"])
+            rows.append([f"{beta:g}", "yes" if read else "no", f"{point['rate']:.1f}", f"{point['nll_joint']:.4f}", living])
+    head = ["beta", "head reads layer 1", "rate, nats", "NLL, nats a number", "living share of layers 1 / 2 / 3"]
+    said = f"Rate and distortion over beta, {name}, validation split, {SWEEP_STEPS} steps, seed {seed}."
+    return [said, sections.table(head, rows)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.core", description="Measures the training core.")
     parser.add_argument("--etth", type=Path, help="folder with ETTh1.csv and ETTh2.csv")
@@ -169,47 +201,26 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmark-core.jsonl"), help="kept measurements")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    ran_on = sections.measured_on("torch")
     torch.set_num_threads(arguments.threads)
     results, parts = Results(arguments.results), arguments.parts.split(",")
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    names = {"NYC 168 → 24": {"data": "nyc"}}
+    sets: dict[str, dict[str, Any]] = {"NYC 168 → 24": {"data": "nyc"}}
     if arguments.etth is not None:
         for name in ("ETTh1", "ETTh2"):
-            names[f"{name} 336 → 96"] = {"data": f"csv:{arguments.etth / name}.csv", "split_rows": ETT_ROWS}
-    ran_on = sections.measured_on("torch")
+            sets[f"{name} 336 → 96"] = {"data": f"csv:{arguments.etth / name}.csv", "split_rows": ETT_ROWS}
     body = [f"`python -m benchmarks.core`; {ran_on}, {arguments.threads} thread(s), seeds {arguments.seeds}."]
     if "scores" in parts:
-        rows: list[list[str]] = []
-        for name, data in names.items():
-            naive = results.get({"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test"))
-            rows += score_rows(name, compare(results, data, seeds), naive)
-        body.append(
-            "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer of any seed."
-        )
-        body.append(sections.table(["", "MSE", "CRPS", "joint NLL", "marginal NLL", "80 % coverage", "living"], rows))
+        body += compared(results, sets, seeds)
     if "steps" in parts:
-        measured = step_times()
-        rows = [[name, f"{ms:.1f}", f"{ratio:.2f}"] for name, (ms, ratio) in measured.items()]
-        body.append("A training step, batch 256, three layers of 256, S = 1, without statistics; interleaved medians.")
-        body.append(sections.table(["sigma", "ms", "to the twin"], rows))
+        body += timed()
     if "sweep" in parts:
-        name, data = list(names.items())[1 if arguments.etth is not None else 0]
-        rows = []
-        for read in (True, False):
-            for beta in SWEEP_BETAS:
-                settings = {**data, "beta": beta, "read_first": read, "steps": SWEEP_STEPS, "seed": seeds[0]}
-                point = results.get({"sweep": settings}, lambda settings=settings: sweep_point(settings))
-                living = " / ".join(f"{share:.2f}" for share in point["living_share"])
-                rows.append([f"{beta:g}", "yes" if read else "no", f"{point['rate']:.1f}", f"{point['nll_joint']:.4f}", living])
-        body.append(f"Rate and distortion over beta, {name}, validation split, {SWEEP_STEPS} steps, seed {seeds[0]}.")
-        body.append(
-            sections.table(
-                ["beta", "head reads layer 1", "rate, nats", "NLL, nats a number", "living share of layers 1 / 2 / 3"], rows
-            )
-        )
+        name = list(sets)[1 if arguments.etth is not None else 0]
+        body += swept(results, name, sets[name], seeds[0])
     text = "\n\n".join(body)
     print(text)
-    sections.write("core", "Training core", text)
+    if set(parts) == {"scores", "steps", "sweep"}:
+        sections.write("core", "Training core", text)
 
 
 if __name__ == "__main__":
