@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from benchmarks import sections
 from vdn.config import Config, from_dict, resolve
 from vdn.data import Task, load
 from vdn.evaluate import baselines, network_scores, scores
@@ -28,8 +30,6 @@ from vdn.objective import objective
 from vdn.sweep import paired_interval
 from vdn.trainer import Trainer
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-SECTION = "## Training core"
 VALIDATION_DRAWS, VALIDATION_EXAMPLES = 16, 4096
 TEST_DRAWS = 64
 ETT_ROWS = "8640,2880,2880"
@@ -119,7 +119,7 @@ def score_rows(name: str, found: dict[str, Any], naive: dict[str, Any]) -> list[
     cells = []
     for score in ("mse", "crps"):
         ratio = [model[score] / twin[score] for model, twin in zip(found["model"], found["twin"], strict=True)]
-        middle, half = paired_interval(torch.tensor(ratio).numpy()) if len(ratio) > 1 else (ratio[0], float("nan"))
+        middle, half = paired_interval(np.array(ratio)) if len(ratio) > 1 else (ratio[0], float("nan"))
         cells.append(f"{middle:.3f} ± {half:.3f}")
     gaps = [model["nll_joint"] - twin["nll_joint"] for model, twin in zip(found["model"], found["twin"], strict=True)]
     rows.append([f"{name} model / twin (NLL: difference)", *cells, f"{statistics.mean(gaps):+.3f}", "", "", ""])
@@ -138,16 +138,16 @@ def step_times(rounds: int = 60, warmup: int = 5) -> dict[str, tuple[float, floa
         "per_neuron": VariationalNetwork(168, 24, sigma="per_neuron"),
         "input": VariationalNetwork(168, 24, sigma="input"),
     }
-    optimizers = {name: torch.optim.AdamW(network.parameters(), fused=True) for name, network in networks.items()}
+    optimisers = {name: torch.optim.AdamW(network.parameters(), fused=True) for name, network in networks.items()}
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(rounds + warmup):
         for name, network in networks.items():
             began = time.perf_counter()
             output = network(x, pairs=True)
             loss = objective(output, y, [0.01] * len(output.posteriors)).total
-            optimizers[name].zero_grad()
+            optimisers[name].zero_grad()
             loss.backward()
-            optimizers[name].step()
+            optimisers[name].step()
             times[name].append(1e3 * (time.perf_counter() - began))
     kept = {name: values[warmup:] for name, values in times.items()}
     ratios = {name: statistics.median(a / b for a, b in zip(values, kept["twin"], strict=True)) for name, values in kept.items()}
@@ -161,18 +161,36 @@ def sweep_point(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in ("rate", "nll_joint", "mse", "living_share")}
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def compared(results: Results, sets: dict[str, dict[str, Any]], seeds: list[int]) -> list[str]:
+    """Scores on the test split of each data set, name -> settings."""
+    rows: list[list[str]] = []
+    for name, data in sets.items():
+        naive = results.get({"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test"))
+        rows += score_rows(name, compare(results, data, seeds), naive)
+    head = ["", "MSE", "CRPS", "joint NLL", "marginal NLL", "80 % coverage", "living"]
+    said = "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer of any seed."
+    return [said, sections.table(head, rows)]
 
 
-def write_section(body: str, path: Path = DOCUMENT, heading: str = SECTION) -> None:
-    """Puts `body` under its heading in a Markdown file, in place of what stood there."""
-    text = path.read_text("utf-8") if path.exists() else "# Benchmarks\n"
-    before, found, after = text.partition(heading + "\n")
-    rest = after[after.index("\n## ") + 1 :] if found and "\n## " in after else ""
-    path.write_text(f"{before.rstrip()}\n\n{heading}\n\n{body.strip()}\n" + (f"\n{rest}" if rest else ""), "utf-8")
+def timed() -> list[str]:
+    """What a step costs."""
+    rows = [[name, f"{ms:.1f}", f"{ratio:.2f}"] for name, (ms, ratio) in step_times().items()]
+    said = "A training step, batch 256, three layers of 256, S = 1, without statistics; interleaved medians."
+    return [said, sections.table(["sigma", "ms", "to the twin"], rows)]
+
+
+def swept(results: Results, name: str, data: dict[str, Any], seed: int) -> list[str]:
+    """Rate against distortion on the data set called `name`."""
+    rows = []
+    for read in (True, False):
+        for beta in SWEEP_BETAS:
+            settings = {**data, "beta": beta, "read_first": read, "steps": SWEEP_STEPS, "seed": seed}
+            point = results.get({"sweep": settings}, lambda settings=settings: sweep_point(settings))
+            living = " / ".join(f"{share:.2f}" for share in point["living_share"])
+            rows.append([f"{beta:g}", "yes" if read else "no", f"{point['rate']:.1f}", f"{point['nll_joint']:.4f}", living])
+    head = ["beta", "head reads layer 1", "rate, nats", "NLL, nats a number", "living share of layers 1 / 2 / 3"]
+    said = f"Rate and distortion over beta, {name}, validation split, {SWEEP_STEPS} steps, seed {seed}."
+    return [said, sections.table(head, rows)]
 
 
 def main() -> None:
@@ -183,44 +201,26 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmark-core.jsonl"), help="kept measurements")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    ran_on = sections.measured_on("torch")
     torch.set_num_threads(arguments.threads)
     results, parts = Results(arguments.results), arguments.parts.split(",")
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    names = {"NYC 168 → 24": {"data": "nyc"}}
+    sets: dict[str, dict[str, Any]] = {"NYC 168 → 24": {"data": "nyc"}}
     if arguments.etth is not None:
         for name in ("ETTh1", "ETTh2"):
-            names[f"{name} 336 → 96"] = {"data": f"csv:{arguments.etth / name}.csv", "split_rows": ETT_ROWS}
-    body = [f"`python -m benchmarks.core`, torch {torch.__version__}, {arguments.threads} thread(s), seeds {arguments.seeds}."]
+            sets[f"{name} 336 → 96"] = {"data": f"csv:{arguments.etth / name}.csv", "split_rows": ETT_ROWS}
+    body = [f"`python -m benchmarks.core`; {ran_on}, {arguments.threads} thread(s), seeds {arguments.seeds}."]
     if "scores" in parts:
-        rows: list[list[str]] = []
-        for name, data in names.items():
-            naive = results.get({"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test"))
-            rows += score_rows(name, compare(results, data, seeds), naive)
-        body.append(
-            "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer of any seed."
-        )
-        body.append(table(["", "MSE", "CRPS", "joint NLL", "marginal NLL", "80 % coverage", "living"], rows))
+        body += compared(results, sets, seeds)
     if "steps" in parts:
-        measured = step_times()
-        rows = [[name, f"{ms:.1f}", f"{ratio:.2f}"] for name, (ms, ratio) in measured.items()]
-        body.append("A training step, batch 256, three layers of 256, S = 1, without statistics; interleaved medians.")
-        body.append(table(["sigma", "ms", "to the twin"], rows))
+        body += timed()
     if "sweep" in parts:
-        name, data = list(names.items())[1 if arguments.etth is not None else 0]
-        rows = []
-        for read in (True, False):
-            for beta in SWEEP_BETAS:
-                settings = {**data, "beta": beta, "read_first": read, "steps": SWEEP_STEPS, "seed": seeds[0]}
-                point = results.get({"sweep": settings}, lambda settings=settings: sweep_point(settings))
-                living = " / ".join(f"{share:.2f}" for share in point["living_share"])
-                rows.append([f"{beta:g}", "yes" if read else "no", f"{point['rate']:.1f}", f"{point['nll_joint']:.4f}", living])
-        body.append(f"Rate and distortion over beta, {name}, validation split, {SWEEP_STEPS} steps, seed {seeds[0]}.")
-        body.append(
-            table(["beta", "head reads layer 1", "rate, nats", "NLL, nats a number", "living share of layers 1 / 2 / 3"], rows)
-        )
+        name = list(sets)[1 if arguments.etth is not None else 0]
+        body += swept(results, name, sets[name], seeds[0])
     text = "\n\n".join(body)
     print(text)
-    write_section(text)
+    if set(parts) == {"scores", "steps", "sweep"}:
+        sections.write("core", "Training core", text)
 
 
 if __name__ == "__main__":

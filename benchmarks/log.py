@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import re
 import shutil
 import statistics
 import sys
@@ -28,13 +26,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
+from benchmarks import sections
 from probes import Recorder, Run, catalog
 from probes.log.writer import Writer
 from probes.moments import Moments, derive, moments
 from probes.schema import BLOCK_STEPS, KEYS
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-SECTION = "## Run log"
 LAYERS, NEURONS, INPUTS, BATCH = 4, 1024, 256, 256
 STATISTICS = ("mean", "variance", "kl", "information", "spread", "persistence", "innovation")
 PART_STEPS = 38  # what 5 s of a 130 ms step record
@@ -316,27 +313,13 @@ def catalog_of_many(folder: Path, runs: int) -> list[Row]:
     return [(f"catalog of {runs} runs: read before; first time", f"{warm:.0f} ms; {first:.0f} ms", "<= 200 ms")]
 
 
-def document(rows: list[Row], versions: str) -> str:
-    lines = [SECTION, "", f"`python -m benchmarks.log`; {versions}. CPU milliseconds, medians.", ""]
-    lines += ["| measure | found | goal |", "|---|---|---|"]
-    lines += [f"| {name} | {found} | {goal} |" for name, found, goal in rows]
-    return "\n".join(lines) + "\n"
-
-
-def write_section(text: str) -> None:
-    """Put the section into docs/benchmarks.md in place of the old one."""
-    old = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else "# Benchmarks\n\nWhat was measured, with which command.\n"
-    pattern = re.compile(rf"^{re.escape(SECTION)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-    new = pattern.sub(lambda _: text + "\n", old) if pattern.search(old) else f"{old.rstrip()}\n\n{text}"
-    DOCUMENT.write_text(new.rstrip() + "\n", "utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where the measured runs are written (default: a temporary folder)")
     parser.add_argument("--parts", default="overhead,bytes,reading,long,catalog", help="catalog needs reading")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, nothing written to docs/")
     options = parser.parse_args()
+    ran_on = sections.measured_on("torch", "pyarrow")
     folder = Path(tempfile.mkdtemp(prefix="benchmark-log-", dir=options.folder))
     scale = 10 if options.quick else 1
     rows: list[Row] = []
@@ -355,11 +338,11 @@ def main() -> None:
                 print("| " + " | ".join(row) + " |", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(folder)
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
-    text = document(rows, versions)
+    text = f"`python -m benchmarks.log`; {ran_on}, one thread. CPU milliseconds, medians.\n\n"
+    text += sections.table(("measure", "found", "goal"), rows)
     print(text)
     if not options.quick and set(options.parts.split(",")) == set(measures):
-        write_section(text)
+        sections.write("log", "Run log", text)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ Statistics = list[dict[str, np.ndarray]]
 
 SOME = 16  # neurons a layer that are logged as scalars where somebody chose "some": 64 charts for each statistic
 NAMES = [f"layer{layer + 1}/{name}" for layer in range(LAYERS) for name in STATISTICS]
+SCALARS_OF_SOME, SCALARS_OF_ALL = f"scalars of {LAYERS * SOME} neurons", "scalars of every neuron"
+UNNAMED, UNCHOSEN = "which neuron is where (as TensorBoard)", "the neurons that were not chosen beforehand"
 FIRST = [name for name in NAMES if name.startswith("layer1/")]
 
 
@@ -158,8 +160,8 @@ class TensorBoardTensors(TensorBoard):
 
 
 class TensorBoardScalars(TensorBoard):
-    what = f"scalars of {LAYERS * SOME} neurons"
-    cannot = "the neurons that were not chosen beforehand; anything across neurons: each is a chart of its own"
+    what = SCALARS_OF_SOME
+    cannot = f"{UNCHOSEN}; anything across neurons: each is a chart of its own"
     neurons = SOME
     kept = "scalars"
 
@@ -173,7 +175,7 @@ class TensorBoardScalars(TensorBoard):
 
 
 class TensorBoardEveryScalar(TensorBoardScalars):
-    what = "scalars of every neuron"
+    what = SCALARS_OF_ALL
     cannot = "anything across neurons: 28,672 charts"
     neurons, groups, steps = NEURONS, 3, 8
 
@@ -181,7 +183,7 @@ class TensorBoardEveryScalar(TensorBoardScalars):
 class WandB(Logging):
     logger = "W&B offline"
     what = "28 histograms, 64 bins (the default)"
-    cannot = "which neuron is where (as TensorBoard); in a browser only after upload or with a server; offline in the terminal"
+    cannot = f"{UNNAMED}; in a browser only after upload or with a server; offline in the terminal"
 
     def __init__(self, folder: Path) -> None:
         import wandb
@@ -231,8 +233,8 @@ def framed_records(data: bytes) -> Iterator[bytes]:
 
 
 class WandBScalars(WandB):
-    what = f"scalars of {LAYERS * SOME} neurons"
-    cannot = "the neurons that were not chosen beforehand; anything across neurons but overlaid lines"
+    what = SCALARS_OF_SOME
+    cannot = f"{UNCHOSEN}; anything across neurons but overlaid lines"
     neurons = SOME
 
     def log(self, step: int, statistics: Statistics) -> None:
@@ -240,7 +242,7 @@ class WandBScalars(WandB):
 
 
 class WandBEveryScalar(WandBScalars):
-    what = "scalars of every neuron"
+    what = SCALARS_OF_ALL
     cannot = "anything across neurons but overlaid lines; 28,672 metrics, where its documentation advises 10,000 a project"
     neurons, groups, steps = NEURONS, 8, 16
 
@@ -248,7 +250,7 @@ class WandBEveryScalar(WandBScalars):
 class Aim(Logging):
     logger = "Aim"
     what = "28 distributions, 64 bins (the default)"
-    cannot = "which neuron is where (as TensorBoard)"
+    cannot = UNNAMED
 
     def __init__(self, folder: Path) -> None:
         import aim
@@ -286,8 +288,8 @@ class Aim(Logging):
 
 
 class AimScalars(Aim):
-    what = f"scalars of {LAYERS * SOME} neurons"
-    cannot = "the neurons that were not chosen beforehand; anything across neurons but overlaid lines and their band"
+    what = SCALARS_OF_SOME
+    cannot = f"{UNCHOSEN}; anything across neurons but overlaid lines and their band"
     neurons = SOME
 
     def log(self, step: int, statistics: Statistics) -> None:
@@ -302,7 +304,7 @@ class AimScalars(Aim):
 
 
 class AimEveryScalar(AimScalars):
-    what = "scalars of every neuron"
+    what = SCALARS_OF_ALL
     cannot = "anything across neurons but overlaid lines and their band: 28,672 sequences"
     neurons, groups, steps = NEURONS, 2, 2
 
@@ -310,7 +312,7 @@ class AimEveryScalar(AimScalars):
 class Trackio(Logging):
     logger = "Trackio"
     what = "28 histograms, 64 bins (the default)"
-    cannot = "which neuron is where (as TensorBoard)"
+    cannot = UNNAMED
 
     def __init__(self, folder: Path) -> None:
         self.place(folder)
@@ -344,8 +346,8 @@ class Trackio(Logging):
 
 
 class TrackioScalars(Trackio):
-    what = f"scalars of {LAYERS * SOME} neurons"
-    cannot = "the neurons that were not chosen beforehand; anything across neurons but overlaid lines"
+    what = SCALARS_OF_SOME
+    cannot = f"{UNCHOSEN}; anything across neurons but overlaid lines"
     neurons = SOME
 
     def log(self, step: int, statistics: Statistics) -> None:
@@ -357,7 +359,7 @@ class TrackioScalars(Trackio):
 
 
 class TrackioEveryScalar(TrackioScalars):
-    what = "scalars of every neuron"
+    what = SCALARS_OF_ALL
     cannot = "anything across neurons but lines: 28,672 of them"
     neurons, groups, steps = NEURONS, 8, 16
 

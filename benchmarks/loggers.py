@@ -45,7 +45,7 @@ WIDTH = LAYERS * NEURONS * len(STATISTICS)
 HALF = BATCH // 2
 
 INTRODUCTION = """
-`make bench-loggers`; {packages}; one thread for torch.
+`make bench-loggers`; {ran_on}; one thread for torch.
 
 These tools were made for something else (experiments of every kind, for teams, with media, servers and sweeps) and do it
 well; the question here is only what happens when the distribution of every neuron is to be kept. System metrics, terminal
@@ -268,13 +268,12 @@ def keeping_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[s
     return [*cells, f"{back['read_ms']:.0f} / {steps}", kind.cannot]
 
 
-def body(results: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """The section's text."""
+def body(results: dict[str, dict[str, dict[str, Any]]], ran_on: str) -> str:
+    """The section's text; ran_on: from `sections.measured_on`."""
     bare = [found["every"]["bare_ms"] for found in results.values() if "bare_ms" in found.get("every", {})]
     computing = [found["every"]["computing"] for found in results.values() if "computing" in found.get("every", {})]
-    packages = sections.versions("torch", "numpy", "pyarrow", "tensorboard", "wandb", "aim", "trackio")
     parts = [
-        INTRODUCTION.format(packages=packages),
+        INTRODUCTION.format(ran_on=ran_on),
         COST.format(bare=statistics.median(bare), computing=percent(statistics.median(computing))),
         sections.table(
             [
@@ -313,6 +312,7 @@ def main() -> None:
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         parser.error(f"no way of logging {unknown[0]!r}; there are {', '.join(KINDS)}")
+    ran_on = sections.measured_on("torch", "numpy", "pyarrow", "tensorboard", "wandb", "aim", "trackio")
     root = Path(tempfile.mkdtemp(prefix="benchmark-loggers-", dir=options.folder))
     try:
         made = isolated("history", folder=root, steps=HISTORY // 8 if options.quick else HISTORY)
@@ -326,7 +326,7 @@ def main() -> None:
             shutil.rmtree(root / name, ignore_errors=True)  # "no logging" leaves nothing
     finally:
         shutil.rmtree(root)
-    text = body(results)
+    text = body(results, ran_on)
     print(text)
     if options.write:
         sections.write("loggers", "Beside other loggers", text)

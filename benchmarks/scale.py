@@ -38,7 +38,7 @@ WOBBLE = 1e-3  # of the mean over steps, so that blocks of the same noise are no
 WARM_CALLS = 7
 
 INTRODUCTION = """
-`make bench-scale`; {versions}.
+`make bench-scale`; {ran_on}.
 
 One layer, the seven basic statistics, recorded as fast as the recorder takes them; CPU milliseconds. Writing: the thread that
 records + the writer beside it, a step. Bytes: the whole folder, summaries and pyramid too. Reading: first on a run just opened;
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, the last of each line left out")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args()
+    ran_on = sections.measured_on("numpy", "pyarrow", "pandas")
     shorter, leave = (QUICK, -1) if options.quick else (1, None)
     lines = [(steps // shorter, WIDTH) for steps in LENGTHS[:leave]] + [(LENGTH // shorter, width) for width in WIDTHS[:leave]]
     folder = Path(tempfile.mkdtemp(prefix="benchmark-scale-", dir=options.folder))
@@ -140,7 +141,7 @@ def main() -> None:
     head += ["a statistic of every neuron, at most 1,000 columns", "layer summary"]
     text = "\n\n".join(
         [
-            INTRODUCTION.format(versions=sections.versions("numpy", "pyarrow", "pandas")).strip(),
+            INTRODUCTION.format(ran_on=ran_on).strip(),
             sections.table(head, rows),
             "The catalog of a folder, CPU milliseconds:",
             sections.table(["runs", "first time", "again"], catalogs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,11 +16,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
-def versions(*packages: str) -> str:
-    """Python's version and those of the installed packages, for the line under a heading."""
-    return ", ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
-    )
+def measured_on(*packages: str) -> str:
+    """Versions of Python and of installed packages, cores, and the machine's load now: for the line under a heading.
+
+    Called before anything is measured, so that the load is that of others.
+    """
+    found = [f"Python {platform.python_version()}", *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
+    return ", ".join([*found, f"{os.cpu_count()} cores", f"load {os.getloadavg()[0]:.1f} before"])
 
 
 def write(name: str, heading: str, body: str, path: Path = DOCUMENT) -> None:

@@ -11,16 +11,14 @@ otherwise, on a machine that does nothing else. --write puts the table into docs
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 
-from benchmarks import ui_changes, ui_pictures
-from benchmarks.ui_browser import chromium
-from benchmarks.ui_table import Row, table, write
+from find_browser import chromium
+
+from benchmarks import sections, ui_changes, ui_pictures
+from benchmarks.ui_table import Row, table
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "replay": ui_pictures.replay,
@@ -34,14 +32,9 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 
 def described() -> str:
     """The command and what it ran on."""
+    ran_on = sections.measured_on("streamlit", "plotly", "pandas", "pyarrow", "numpy")
     with chromium() as browser:
-        chrome = browser.version
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("streamlit", "plotly", "pandas", "pyarrow", "numpy"))
-    load = os.getloadavg()[0]
-    return (
-        f"`python -m benchmarks.ui`; Python {platform.python_version()}, {libraries}, Chromium {chrome}, "
-        f"{os.cpu_count()} cores, load {load:.1f} before."
-    )
+        return f"`python -m benchmarks.ui`; Chromium {browser.version}, {ran_on}."
 
 
 def main() -> int:
@@ -65,7 +58,7 @@ def main() -> int:
     text = f"{text}\n\n{table(rows)}"
     print(text)
     if options.write:
-        write(text)
+        sections.write("ui", "Dashboard", text)
     return 0
 
 

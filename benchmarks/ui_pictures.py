@@ -8,14 +8,16 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from find_browser import chromium
 from playwright.sync_api import Locator, Page
 
-from benchmarks.ui_browser import Traffic, chromium, opened
+from benchmarks.ui_browser import Traffic, opened
 from benchmarks.ui_client import Client
 from benchmarks.ui_runs import THREE, WIDE, made, recorder_of, write_steps
 from benchmarks.ui_server import Server
 from benchmarks.ui_table import Row
 from benchmarks.ui_watch import Accesses
+from pages.shell.state import DEFAULT_PAGE, PAGES
 
 FIRST_PICTURES = 5
 PLAYED_SECONDS = 6  # of the ten that a run plays
@@ -25,8 +27,7 @@ IDLE_SECONDS = 60
 PLAYED_OUT_SECONDS = 15  # the replay has then played to its end and said so
 FOLLOWED_SECONDS = 15
 LIVE_PAGES = ("overview", "", "layers", "neurons")
-PAGES = {"Overview": "overview", "Replay": "", "Layers": "layers", "Neurons": "neurons", "Uncertainty": "uncertainty",
-         "Persistence": "persistence"}  # fmt: skip
+NOT_OF_A_RUN = ("runs", "reference")  # pages
 SAID = "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+ at step/.test(text)) || ''"
 """What the page Layers says of the cell that was clicked last."""
 
@@ -88,8 +89,10 @@ def heatmap() -> list[Row]:
     """Bytes of the map of 1,024 neurons x 1,000 steps and of every page of that run; a click on the map."""
     with Server(made(WIDE)) as server:
         sizes = {}
-        for title, path in PAGES.items():
-            with Client(server, path, run=WIDE.name) as client:
+        for path, title, _ in PAGES:
+            if path in NOT_OF_A_RUN:
+                continue
+            with Client(server, "" if path == DEFAULT_PAGE else path, run=WIDE.name) as client:
                 sizes[title] = client.open().size / 1e6
         with chromium() as browser, opened(browser) as (page, traffic):
             page.goto(f"{server.address}/layers?run={WIDE.name}")

@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a quarter of the groups")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
+    ran_on = sections.measured_on("torch", "pandas", "pyarrow")
     torch.set_num_threads(1)
     rows = []
     for name, (sizes, batch) in CASES.items():
@@ -128,7 +129,7 @@ def main() -> None:
             rows.append((name, often, f"{bare:.2f}", added, f"{10 * middle * bare:.0f}", goal))
             print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     head = ("model", "recorded", "bare step, CPU ms", "added (quartiles)", "added, µs", "goal")
-    command = f"`python -m benchmarks.watch --write`, {sections.versions('torch', 'pandas', 'pyarrow')}, one thread."
+    command = f"`python -m benchmarks.watch --write`; {ran_on}, one thread."
     text = f"{command} {' '.join(METHOD.split())}\n\n{sections.table(head, rows)}"
     print(text)
     if options.write:

@@ -7,28 +7,21 @@ replay.webp      the dashboard's replay of the sample run `healthy`, moving
 from __future__ import annotations
 
 import io
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))  # so that it runs from a checkout without an installation
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-import find_browser  # noqa: E402
+from find_browser import WAIT_MS, chromium  # noqa: E402
+from serving import Server  # noqa: E402
 
 import probes  # noqa: E402
 from probes.figures import style  # noqa: E402
@@ -38,19 +31,10 @@ SAMPLES = ROOT / "sample_runs"
 WIDTH, HEIGHT = 1440, 900
 PANEL = (1000, 340)  # pixels of one row of the set-points
 SHARP = 2  # device pixels a pixel, for a figure of thin lines
-WAIT_MS = 60_000
 SETTLE_MS = 60  # until a frame is drawn
 CLIP = {"x": 340, "y": 64, "width": 1060, "height": 812}  # the page without its frame
 FRAMES, FRAME_MS, REST_MS = 60, 110, 2500
 QUALITY = 55  # of the moving picture: text stays clear, the file about a megabyte
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
 
 
 def draw_set_points(browser: Browser) -> None:
@@ -82,10 +66,10 @@ def draw_set_points(browser: Browser) -> None:
 
 def draw_replay(browser: Browser) -> None:
     """The dashboard as it opens on the run, from the first step to the last, and a rest there."""
-    with dashboard() as address:
+    with Server(SAMPLES) as server:
         context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark", reduced_motion="reduce")
         page = context.new_page()
-        page.goto(f"{address}/?run=healthy")
+        page.goto(f"{server.address}/?run=healthy")
         scrub = page.locator("input[data-scrub]")
         scrub.wait_for(timeout=WAIT_MS)
         last = int(scrub.get_attribute("max") or 0)
@@ -101,35 +85,6 @@ def draw_replay(browser: Browser) -> None:
         )
 
 
-@contextmanager
-def dashboard() -> Iterator[str]:
-    """The dashboard on the sample runs, on a free port; its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen([*command, "--", "--runs", str(SAMPLES)], cwd=ROOT, stdout=quiet, stderr=quiet)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _await(address, process)
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def _await(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + WAIT_MS / 1000
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    sys.exit(f"the dashboard did not answer at {address}")
-
-
 PICTURES = {"set_points": draw_set_points, "replay": draw_replay}
 
 
@@ -139,15 +94,9 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"docs/pictures.py: no picture {unknown[0]!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
         return 2
-    path = find_browser.find()
-    if path is None:
-        print("docs/pictures.py: no Chromium; `python tests/e2e/find_browser.py --install` gets one", file=sys.stderr)
-        return 1
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as browser:
         for name in names or PICTURES:
             PICTURES[name](browser)
-        browser.close()
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
 
@@ -18,13 +19,13 @@ from probes.log.manifest import RunError
 from vdn import probe
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
+from vdn.probe import INTERRUPTED, positive
 
 if TYPE_CHECKING:
     from vdn.train import Progress
 
 USAGE_ERROR = 2
 WIDE = 200  # columns of a table that goes to a file
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -76,13 +77,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
     evaluate.add_argument("--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]")
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
-    evaluate.add_argument("--draws", type=int, help="draws an example [as the run was tested]")
+    evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
         "--grid", nargs="*", default=[], metavar="NAME=VALUE,...", help="settings to vary, for example beta=0.01,0.02"
     )
     sweep.add_argument("--seeds", default="0,1,2", help="seeds of every grid point [0,1,2]")
-    sweep.add_argument("--jobs", type=int, default=1, help="processes at once [1]")
+    sweep.add_argument("--jobs", type=positive, default=1, help="processes at once [1]")
     sweep.add_argument("--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]")
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
     add_settings(sweep)
@@ -150,6 +151,18 @@ def score_table(result: dict[str, Any]) -> Table:
         cells.append("" if rate is None else f"{rate:.1f}")
         cells.append("" if living is None else " ".join(f"{share:.0%}" for share in living))
         table.add_row(who.replace("_", " "), *cells)
+    return table
+
+
+def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
+    """A row a grid point, from `vdn.sweep.summarise`: mean, sd and paired difference of each named score."""
+    table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
+    for row in rows:
+        cells = []
+        for name in names:
+            (mean, sd), difference = row[name], row[f"difference_{name}"]
+            cells += [f"{mean:.4f}", f"{sd:.4f}", "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference)]
+        table.add_row(row["point"], str(row["n"]), *cells)
     return table
 
 
@@ -226,18 +239,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     ordered = {job: results[job] for job in jobs if job in results}
     if ordered:
         names = [name for name in ("mse", "nll_joint", "crps", "accuracy", "rate") if name in next(iter(ordered.values()))]
-        table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
-        for row in summarise(ordered, names):
-            cells = []
-            for name in names:
-                difference = row[f"difference_{name}"]
-                cells += [
-                    f"{row[name][0]:.4f}",
-                    f"{row[name][1]:.4f}",
-                    "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference),
-                ]
-            table.add_row(row["point"], str(row["n"]), *cells)
-        wide_console().print(table)
+        wide_console().print(sweep_table(summarise(ordered, names), names))
     return 1 if failed else 0
 
 

@@ -45,9 +45,6 @@ def group_values(text: str) -> list[float]:
         raise ConfigError(f"numbers with commas between are needed, this is {text!r}") from error
 
 
-DECODER_USES = ("off", "watch", "train")
-
-
 @dataclass(frozen=True)
 class Config:
     """See the fields' docs; ConfigError for a value outside its range."""
@@ -78,7 +75,7 @@ class Config:
     )
     read_first: bool = _switch(True, "the head also reads the first layer's sample linearly")
     local_decoder: str = _choice(
-        "off", "each neuron decodes its layer's input from its own z, to be seen or to learn", *DECODER_USES
+        "off", "each neuron decodes its layer's input from its own z, to be seen or to learn", "off", "watch", "train"
     )
     twin: bool = _switch(False, "train the deterministic twin instead: sigma 0, no KL")
     # objective and optimiser
@@ -158,7 +155,6 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"window": 64, "horizon": 10, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1500},
     "diabetes": {"window": 10, "horizon": 1, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1000},
 }
-
 
 ROW_TASKS = ("digits", "diabetes")
 

@@ -228,10 +228,8 @@ class BetaThermostat:
 
 
 @torch.no_grad()
-def guard_sigma(
-    layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02, prior_sd: float = 1.0
-) -> Tensor:
-    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up to the prior's sd.
+def guard_sigma(layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02) -> Tensor:
+    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up to the prior's sd, 1.
 
     dead: (N,) bool. In place; returns the change of ln sigma (N,), the mean over dimensions (of the bias for sigma "input").
     A shared sigma is limited and never pushed: one dead neuron must not widen all.
@@ -240,8 +238,7 @@ def guard_sigma(
     before = table.clone()
     if table.numel() > 1:
         rows = table.view(layer.neurons, layer.latent_dim)
-        ceiling = torch.maximum(rows, torch.full_like(rows, math.log(prior_sd)))  # never pulled down by the push
-        pushed = torch.minimum(rows + push, ceiling)
+        pushed = torch.minimum(rows + push, rows.clamp_min(0))  # ln 1; what is above is not pulled down
         rows.copy_(torch.where(dead[:, None], pushed, rows))
     table.clamp_(math.log(low), math.log(high))
     change = (table - before).reshape(-1)

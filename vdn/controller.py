@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vdn.config import Config, group_values
+from vdn.config import Config, ConfigError, group_values
 from vdn.control import (
     ArShareController,
     BetaThermostat,
@@ -75,26 +75,29 @@ def silent(posterior: Posterior) -> Tensor:
 class Controller:
     """All control of one training: betas, penalties, interventions, their state.
 
-    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing.
+    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing. Raises ConfigError for
+    limits of a law in the wrong order.
     """
 
     def __init__(self, config: Config, network: VariationalNetwork, beta: float) -> None:
         self.config, self.network, self.beta = config, network, beta
         self.layers = [] if config.twin else network.neuron_layers
         device = network.neuron_layers[0].mean.weight.device
-        n = config.neurons
-        low, high = mu2_band(
-            n,
-            config.band_target,
-            config.band_low,
-            config.band_high,
-            "homogeneous" if config.band_mode == "homogeneous" else "heterogeneous",
-            config.band_spread,
-        )
+        try:
+            low, high = mu2_band(
+                config.neurons,
+                config.band_target,
+                config.band_low,
+                config.band_high,
+                config.band_mode,  # type: ignore[arg-type]  # Config holds it to the choices
+                config.band_spread,
+            )
+            self.thermostats = [self._thermostat(device) for _ in self.layers] if config.thermostat else []
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self.low, self.high = low.to(device), high.to(device)
         self.banded = config.control != "off" or config.lam_band > 0
         self.homeostats = [Homeostat(self.low, self.high) for _ in self.layers] if config.control == "homeostasis" else []
-        self.thermostats = [self._thermostat(device) for _ in self.layers] if config.thermostat else []
         self.ar = ArShareController(config.lam_ar)
         self.ar_sigma = ar_sigma_from_band(low, high)
         self._ar_share: Tensor | None = None

@@ -6,6 +6,7 @@ named by its origin t, the position of the first target. Splits follow time and 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vdn.config import Config
+from vdn.config import ROW_TASKS, Config
 
 NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
 Split = Literal["train", "validation", "test"]
@@ -71,7 +72,7 @@ def read_table(path: Path, columns: str = "") -> tuple[np.ndarray, list[str]]:
     return values, [str(name) for name in numeric.columns]
 
 
-def split_rows(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
+def split_ends(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
     """Ends of the training, validation and test rows, from shares ("0.7,0.1,0.2") or from counts ("8640,2880,2880").
 
     Raises DataError when they are not three positive numbers or exceed the rows.
@@ -81,7 +82,7 @@ def split_rows(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
         parts = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise DataError(f"a split is three numbers with commas between, this is {text!r}") from error
-    if len(parts) != 3 or min(parts) <= 0:
+    if len(parts) != 3 or not all(0 < part < math.inf for part in parts):
         raise DataError(f"a split is three positive numbers, this is {text!r}")
     if counts:
         ends = np.cumsum([int(part) for part in parts])
@@ -173,14 +174,14 @@ def forecast_task(
     counts: str = "",
     columns: str = "",
 ) -> ForecastTask:
-    """Series of a CSV as a forecasting task; see `read_table`, `split_rows` and `ForecastTask`. Raises DataError."""
+    """Series of a CSV as a forecasting task; see `read_table`, `split_ends` and `ForecastTask`. Raises DataError."""
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride), ("season", season)):
         if value < 1:
             raise DataError(f"{name} must be at least 1, this is {value}")
     if season > window:
         raise DataError(f"the season of {season} rows does not fit into a window of {window}")
     values, names = read_table(path, columns)
-    ends = split_rows(len(values), split, counts)
+    ends = split_ends(len(values), split, counts)
     train = values[: ends[0]]
     mean, sd = train.mean(0), train.std(0)
     flat = [name for name, s in zip(names, sd, strict=True) if s < MIN_TRAIN_SD]
@@ -226,17 +227,19 @@ class RowTask:
 Task = ForecastTask | RowTask
 
 
-def row_task(name: Literal["digits", "diabetes"], split: str, seed: int = SHUFFLE_SEED) -> RowTask:
-    """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once by `seed`.
+def row_task(name: str, split: str, counts: str = "") -> RowTask:
+    """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once.
 
-    Raises DataError for a split that cannot be.
+    split, counts: see `split_ends`. Raises DataError for a split that cannot be or leaves a part without rows.
     """
     from sklearn.datasets import load_diabetes, load_digits
 
     x, y = (load_digits if name == "digits" else load_diabetes)(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(x))
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(x))
     x, y = x[order].astype(np.float64), y[order]
-    ends = split_rows(len(x), split)
+    ends = split_ends(len(x), split, counts)
+    if min(np.diff((0, *ends))) < 1:
+        raise DataError(f"the split {counts or split} of {len(x)} rows leaves a part without any")
     sd = x[: ends[0]].std(0)
     scaled = (x - x[: ends[0]].mean(0)) / np.where(sd < MIN_TRAIN_SD, 1, sd)  # blank corners of the images stay 0
     inputs = torch.from_numpy(scaled.astype(np.float32))
@@ -249,8 +252,8 @@ def row_task(name: Literal["digits", "diabetes"], split: str, seed: int = SHUFFL
 
 def load(config: Config) -> Task:
     """The task of a resolved configuration. Raises DataError, naming what cannot be used."""
-    if config.data in ("digits", "diabetes"):
-        return row_task("digits" if config.data == "digits" else "diabetes", config.split)
+    if config.data in ROW_TASKS:
+        return row_task(config.data, config.split, config.split_rows)
     assert config.window is not None
     assert config.horizon is not None
     path = NYC if config.data == "nyc" else Path(config.data.removeprefix("csv:")).expanduser()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 ENCODERS = ("linear", "mlp", "trend_seasonal")
+TREND_WIDTH = 25  # of the moving average, as in DLinear (Zeng et al. 2023); odd, so that it is centred
 
 
 class LinearEncoder(nn.Module):
@@ -34,20 +35,17 @@ class MlpEncoder(nn.Module):
 class TrendSeasonalEncoder(nn.Module):
     """A window (B, inputs) split into its moving average and the rest, each with a linear map of its own; their sum.
 
-    kernel: width of the moving average (25 as in DLinear, Zeng et al. 2023); the window's ends are repeated.
+    The window's ends are repeated for the moving average.
     """
 
-    def __init__(self, inputs: int, width: int, kernel: int = 25) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise ValueError(f"the moving average needs an odd kernel, this is {kernel}")
-        self.kernel = kernel
         self.trend, self.seasonal = nn.Linear(inputs, width), nn.Linear(inputs, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        reach = self.kernel // 2
+        reach = TREND_WIDTH // 2
         padded = torch.cat([x[:, :1].expand(-1, reach), x, x[:, -1:].expand(-1, reach)], 1)
-        trend = F.avg_pool1d(padded[:, None], self.kernel, 1)[:, 0]
+        trend = F.avg_pool1d(padded[:, None], TREND_WIDTH, 1)[:, 0]
         return self.trend(trend) + self.seasonal(x - trend)
 
 

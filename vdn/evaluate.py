@@ -30,8 +30,9 @@ from vdn.trainer import load_run
 
 COVERAGE_LEVELS = (50, 80, 95)  # per cent
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
-Report = Callable[[int, int], None]
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
+Counted = Callable[[int, int], None]
+"""Is told how many examples are done, and of how many."""
 
 
 def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
@@ -51,13 +52,13 @@ def scores(
     seed: int,
     limit: int | None = None,
     crps: bool = True,
-    report: Report | None = None,
+    report: Counted | None = None,
 ) -> dict[str, Any]:
     """Scores of `network` on a split with `draws` draws an example, averaged over all examples and outputs.
 
     mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit; coverage
     {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint, nll_marginal (equal), ece.
-    limit: that many examples, evenly spread; report(examples done, examples in all) is called as they are done.
+    limit: that many examples, evenly spread; report: is called as they are done.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -70,9 +71,9 @@ def scores(
         batch = task.batch(split, index.to(device))
         output = network(batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
         part = (
-            _class_sums(output, batch, confident)
+            _class_scores(output, batch, confident)
             if output.scale is None
-            else _number_sums(output.mean, output.scale, batch.y, crps)
+            else _number_scores(output.mean, output.scale, batch.y, crps)
         )
         for name, value in part.items():
             sums[name] += value * len(index)
@@ -86,7 +87,7 @@ def scores(
     return _nest(result)
 
 
-def _number_sums(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[str, float]:
+def _number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[str, float]:
     centre = mean.mean(0)
     values = {
         "mse": (y - centre).square().mean(),
@@ -101,7 +102,7 @@ def _number_sums(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[str
     return {name: value.item() for name, value in values.items()}
 
 
-def _class_sums(output: Output, batch: Batch, confident: list[Tensor]) -> dict[str, float]:
+def _class_scores(output: Output, batch: Batch, confident: list[Tensor]) -> dict[str, float]:
     probability = F.softmax(output.mean, -1).mean(0)
     confidence, choice = probability.max(-1)
     right = (choice == batch.y).to(confidence.dtype)
@@ -110,11 +111,11 @@ def _class_sums(output: Output, batch: Batch, confident: list[Tensor]) -> dict[s
     return {"accuracy": right.mean().item(), "nll_joint": nll, "nll_marginal": nll}
 
 
-def calibration_error(pairs: Tensor, bins: int = CALIBRATION_BINS) -> float:
+def calibration_error(pairs: Tensor) -> float:
     """Expected calibration error from (2, n): confidence and whether right; mean |accuracy - confidence| over equal bins."""
     confidence, right = pairs
-    which = (confidence * bins).long().clamp_max(bins - 1)
-    gap = torch.zeros(bins, dtype=confidence.dtype, device=confidence.device).index_add_(0, which, right - confidence)
+    which = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
+    gap = torch.zeros(CALIBRATION_BINS, dtype=confidence.dtype, device=confidence.device).index_add_(0, which, right - confidence)
     return (gap.abs().sum() / confidence.numel()).item()
 
 
@@ -187,10 +188,10 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
 
 def new_pool(task: Task) -> Moments:
     """An empty pool of one layer's statistics for batches of `task`."""
-    return Moments(n_series=series_of(task), sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+    return Moments(n_series=series_count(task), sigma_limits=(SIGMA_MIN, SIGMA_MAX))
 
 
-def series_of(task: Task) -> int:
+def series_count(task: Task) -> int:
     """How many series the examples of `task` come from; rows count as one."""
     return task.values.shape[0] if isinstance(task, ForecastTask) else 1
 
@@ -207,14 +208,14 @@ def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:
     half = len(mu) // 2
     series = batch.series.repeat_interleave(half // len(batch.series))  # rows of draws: b S + s
     if posterior.phi is not None:
-        spread = sigma.expand_as(mu)
+        sigma = sigma.expand_as(mu)
         pool.update(
             mu[:half],
-            spread[:half],
+            sigma[:half],
             kl=posterior.kl[:half].detach(),
             phi=posterior.phi.detach(),
             previous_mu=mu[half:],
-            previous_sigma=spread[half:],
+            previous_sigma=sigma[half:],
             series=series,
         )
     else:
@@ -240,7 +241,7 @@ def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, see
 
 
 def network_scores(
-    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, report: Report | None = None
+    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, report: Counted | None = None
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     """All scores of a network on a split, with its rate (nats an example) and the living share of each layer.
 

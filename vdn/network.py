@@ -21,7 +21,7 @@ WINDOW_SD_FLOOR = 0.05  # in training sds: below it a flat window's noise would 
 SCALE_FLOOR = 0.01  # of the observation scale, in the window's units: a density must not become a spike
 
 Normalisation = Literal["window", "none"]
-Task = Literal["forecast", "regression", "classification"]
+TaskKind = Literal["forecast", "regression", "classification"]
 DecoderUse = Literal["off", "watch", "train"]
 Edit = Callable[[int, Tensor], Tensor]
 """(layer, z (S, B, N, K)) -> z: replaces a layer's draws, as ablations, traversals and the no-bypass test do."""
@@ -71,7 +71,7 @@ class VariationalNetwork(nn.Module):
         learn_phi: bool = False,
         encoder: str = "linear",
         normalise: Normalisation = "window",
-        task: Task = "forecast",
+        task: TaskKind = "forecast",
         read_first: bool = True,
         local_decoder: DecoderUse = "off",
     ) -> None:
@@ -128,7 +128,7 @@ class VariationalNetwork(nn.Module):
         noise: as `draw_noise` returns it, drawn from torch's global stream without it; edit: replaces draws.
         """
         batch = x.shape[0]
-        x, centre, spread = self.window(x)
+        x, window_mean, window_sd = self.window(x)
         noise = self.draw_noise(batch, n_samples) if noise is None else noise
         context: Literal["pairs"] | None = "pairs" if pairs else None
         posteriors: list[Posterior] = []
@@ -136,7 +136,7 @@ class VariationalNetwork(nn.Module):
         h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
-            eps = noise[0] if index == 0 else _rows(noise[index])[None]  # above, each (example, draw) is a row of its own
+            eps = noise[0] if index == 0 else rows_of(noise[index])[None]  # above, each (example, draw) is a row of its own
             posterior = layer(h, len(eps), context, eps)
             posteriors.append(posterior)
             if self.decoders:
@@ -145,35 +145,37 @@ class VariationalNetwork(nn.Module):
                 explained.append(self.decoders[index](h, *watched))
             activation = posterior.activation
             if edit is not None:
-                draws = posterior.z if index == 0 else _draws(posterior.z[0], n_samples)
+                draws = posterior.z if index == 0 else draws_of(posterior.z[0], n_samples)
                 edited = edit(index, draws)
-                activation = layer.pool(edited if index == 0 else _rows(edited)[None])
+                activation = layer.pool(edited if index == 0 else rows_of(edited)[None])
             if index == 0:
-                stream = first = _rows(activation)  # (B S, N)
+                stream = first = rows_of(activation)  # (B S, N)
             else:
                 stream = stream + activation[0]
             h = F.gelu(norm(stream))
-        mean, scale = self.predict(h, first, n_samples, centre, spread)
+        mean, scale = self.predict(h, first, n_samples, window_mean, window_sd)
         return Output(mean, scale, posteriors, explained)
 
     def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without normalisation)."""
         if self.normalise == "none":
             return x, x.new_zeros(()), x.new_ones(())
-        spread, centre = torch.std_mean(x, 1, correction=0, keepdim=True)
-        spread = spread.clamp_min(WINDOW_SD_FLOOR)
-        return (x - centre) / spread, centre, spread
+        sd, mean = torch.std_mean(x, 1, correction=0, keepdim=True)
+        sd = sd.clamp_min(WINDOW_SD_FLOOR)
+        return (x - mean) / sd, mean, sd
 
-    def predict(self, top: Tensor, first: Tensor, n_samples: int, centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor | None]:
+    def predict(
+        self, top: Tensor, first: Tensor, n_samples: int, window_mean: Tensor, window_sd: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both (B S, N)."""
         exact = self.head.weight.dtype  # as in the neurons: autocast shortens products alone
         out = self.head(top).to(exact)
         linear = self.read(first).to(exact) if self.read is not None else 0
         if self.task == "classification":
-            return _draws(out + linear, n_samples), None
+            return draws_of(out + linear, n_samples), None
         mean, raw = out.split(self.outputs, -1)
         scale = F.softplus(raw) + SCALE_FLOOR
-        return centre + spread * _draws(mean + linear, n_samples), spread * _draws(scale, n_samples)
+        return window_mean + window_sd * draws_of(mean + linear, n_samples), window_sd * draws_of(scale, n_samples)
 
 
 class DeterministicTwin(VariationalNetwork):
@@ -195,7 +197,7 @@ class DeterministicTwin(VariationalNetwork):
         edit: Edit | None = None,
     ) -> Output:
         """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no posterior."""
-        x, centre, spread = self.window(x)
+        x, window_mean, window_sd = self.window(x)
         h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
@@ -203,15 +205,15 @@ class DeterministicTwin(VariationalNetwork):
             stream = activation if index == 0 else stream + activation
             first = activation if index == 0 else first
             h = F.gelu(norm(stream))
-        mean, scale = self.predict(h, first, 1, centre, spread)
+        mean, scale = self.predict(h, first, 1, window_mean, window_sd)
         return Output(mean, scale, [], [])
 
 
-def _rows(draws: Tensor) -> Tensor:
+def rows_of(draws: Tensor) -> Tensor:
     """(S, B, ...) -> (B S, ...), row = b S + s: halves of the rows are then halves of the batch, as pairs need."""
     return draws.transpose(0, 1).flatten(0, 1)
 
 
-def _draws(rows: Tensor, n_samples: int) -> Tensor:
-    """(B S, ...) -> (S, B, ...): undoes `_rows`."""
+def draws_of(rows: Tensor, n_samples: int) -> Tensor:
+    """(B S, ...) -> (S, B, ...): undoes `rows_of`."""
     return rows.unflatten(0, (-1, n_samples)).transpose(0, 1)

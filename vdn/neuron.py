@@ -138,14 +138,14 @@ class LocalDecoder(nn.Module):
     s_i learned. E_q log p is exact because the mean is linear in z; no draw is needed.
     """
 
-    def __init__(self, layer: VariationalNeurons, dimensions: int = 16, generator: torch.Generator | None = None) -> None:
+    def __init__(self, layer: VariationalNeurons, dimensions: int = 16) -> None:
         super().__init__()
         self.dimensions = min(dimensions, layer.in_features)
-        basis, _ = torch.linalg.qr(torch.randn(layer.in_features, self.dimensions, generator=generator))
+        basis, _ = torch.linalg.qr(torch.randn(layer.in_features, self.dimensions))
         self.projection: Tensor
         self.register_buffer("projection", basis.T.contiguous())
         scale = 1 / math.sqrt(layer.latent_dim * self.dimensions)
-        self.weight = nn.Parameter(scale * torch.randn(layer.neurons, layer.latent_dim, self.dimensions, generator=generator))
+        self.weight = nn.Parameter(scale * torch.randn(layer.neurons, layer.latent_dim, self.dimensions))
         self.bias = nn.Parameter(torch.zeros(layer.neurons, self.dimensions))
         self.log_scale = nn.Parameter(torch.zeros(layer.neurons))
 

@@ -7,6 +7,7 @@ with beta = 1 the plain negative evidence bound of an information bottleneck; q(
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def distortion(output: Output, target: Tensor) -> Tensor:
 def class_nll(logits: Tensor, target: Tensor) -> Tensor:
     """-ln of the mean over draws of the class probability, (B,), for logits (S, B, C) and classes (B,)."""
     log_p = F.log_softmax(logits, -1).gather(-1, target.expand(logits.shape[0], -1)[..., None])[..., 0]
-    return torch.log(torch.tensor(float(logits.shape[0]))) - torch.logsumexp(log_p, 0)
+    return math.log(logits.shape[0]) - torch.logsumexp(log_p, 0)
 
 
 def parts(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> dict[str, Tensor]:
@@ -44,13 +45,13 @@ def parts(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_r
 
     "nll"; "kl", weighted, where there are posteriors; "decoder", where there are local decoders.
     """
-    outputs = predicted_numbers(output, target)
-    found = {"nll": distortion(output, target) / outputs}
+    numbers = predicted_numbers(output, target)
+    found = {"nll": distortion(output, target) / numbers}
     if output.posteriors:
         weighted = [(p.kl.mean(0) * beta).sum() for p, beta in zip(output.posteriors, betas, strict=True)]
-        found["kl"] = torch.stack(weighted).sum() / outputs
+        found["kl"] = torch.stack(weighted).sum() / numbers
     if output.explained:
-        found["decoder"] = -lam_rec * torch.stack([explained.mean(0).sum() for explained in output.explained]).sum() / outputs
+        found["decoder"] = -lam_rec * torch.stack([explained.mean(0).sum() for explained in output.explained]).sum() / numbers
     return found
 
 

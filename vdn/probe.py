@@ -101,6 +101,10 @@ class Bench:
         self.seed: int = arguments.seed
         self.examples = Examples(self.task, self.split, arguments.windows)
 
+    def scored(self, draws: int) -> tuple[NetworkSubject, Tensor, Tensor, dict[str, Score], int, int]:
+        """What experiments on scores begin with: subject, x, y, scores, draws, seed."""
+        return self.subject, self.examples.x, self.examples.y, self.scores, draws, self.seed
+
     def statistics(self) -> pd.DataFrame:
         """Every neuron's statistics over the split and its regime: layer, neuron, regime, statistics."""
         frames = []
@@ -111,18 +115,8 @@ class Bench:
 
 
 def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
-    examples = bench.examples
-    effects = ablate(
-        bench.subject,
-        examples.x,
-        examples.y,
-        bench.scores,
-        arguments.draws,
-        bench.seed,
-        groups=examples.groups,
-        workers=arguments.workers,
-        progress=progress,
-    )
+    groups = bench.examples.groups
+    effects = ablate(*bench.scored(arguments.draws), groups=groups, workers=arguments.workers, progress=progress)
     neurons = bench.statistics()
     return {
         "effects": effects,
@@ -152,25 +146,12 @@ def _targets(y: Tensor) -> pd.DataFrame:
 
 
 def run_shift(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
-    examples = bench.examples
-    return dose_response(
-        bench.subject,
-        examples.x,
-        examples.y,
-        bench.scores,
-        arguments.draws,
-        bench.seed,
-        groups=examples.groups,
-        progress=progress,
-    )
+    return dose_response(*bench.scored(arguments.draws), groups=bench.examples.groups, progress=progress)
 
 
 def run_risk_coverage(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
-    examples = bench.examples
-    errors, uncertainties = measure(
-        bench.subject, examples.x, examples.y, bench.scores, arguments.draws, bench.seed, progress=progress
-    )
-    return risk_coverage(errors, uncertainties, examples.groups)
+    errors, uncertainties = measure(*bench.scored(arguments.draws), progress=progress)
+    return risk_coverage(errors, uncertainties, bench.examples.groups)
 
 
 def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 Reduction = Literal["mean", "none"]
-HALF_LN_TAU = 0.5 * math.log(2 * math.pi)
+HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
 CHUNK_ELEMENTS = 1 << 21  # elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
 
 
@@ -31,13 +31,13 @@ def _cdf(x: Tensor) -> Tensor:
 def gaussian_nll(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
     """-ln Normal(y; mean, scale^2), nats per element."""
     u = (y - mean) / scale
-    return _reduce(0.5 * u * u + torch.log(scale) + HALF_LN_TAU, reduction)
+    return _reduce(0.5 * u * u + torch.log(scale) + HALF_LN_2PI, reduction)
 
 
 def gaussian_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
     """CRPS of Normal(mean, scale^2): scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/scale."""
     u = (y - mean) / scale
-    density = torch.exp(-0.5 * u * u - HALF_LN_TAU)
+    density = torch.exp(-0.5 * u * u - HALF_LN_2PI)
     return _reduce(scale * (u * (2 * _cdf(u) - 1) + 2 * density - 1 / math.sqrt(math.pi)), reduction)
 
 
@@ -63,11 +63,11 @@ def mixture_nll(
     "marginal": -ln[(1/S) sum_s p_sh], without reduction (B, H).
     """
     log_p = -gaussian_nll(y, mean, scale, "none")  # (S, B, H)
-    draws = math.log(log_p.shape[0])
+    ln_draws = math.log(log_p.shape[0])
     if kind == "joint":
-        return _reduce((draws - torch.logsumexp(log_p.sum(-1), 0)) / y.shape[-1], reduction)
+        return _reduce((ln_draws - torch.logsumexp(log_p.sum(-1), 0)) / y.shape[-1], reduction)
     if kind == "marginal":
-        return _reduce(draws - torch.logsumexp(log_p, 0), reduction)
+        return _reduce(ln_draws - torch.logsumexp(log_p, 0), reduction)
     raise ValueError(f'kind must be "joint" or "marginal", this is {kind!r}')
 
 

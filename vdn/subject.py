@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probes.experiments.subject import Forecast, Layer, Response
 from vdn.config import ConfigError
-from vdn.network import DeterministicTwin, VariationalNetwork
+from vdn.network import DeterministicTwin, VariationalNetwork, draws_of, rows_of
 
 
 class _Context(NamedTuple):
@@ -19,8 +19,8 @@ class _Context(NamedTuple):
     streams: list[Tensor]
     activations: list[Tensor]
     noise: list[Tensor]
-    centre: Tensor
-    spread: Tensor
+    window_mean: Tensor
+    window_sd: Tensor
 
 
 class NetworkSubject:
@@ -42,13 +42,13 @@ class NetworkSubject:
         generator = torch.Generator(x.device).manual_seed(seed)
         noise = self.network.draw_noise(len(x), draws, generator)
         output = self.network(x, draws, noise=noise)
-        z = [output.posteriors[0].z, *(_draws(posterior.z[0], draws) for posterior in output.posteriors[1:])]
-        activations = [_rows(layer.pool(each)) for layer, each in zip(self.network.neuron_layers, z, strict=True)]
+        z = [output.posteriors[0].z, *(draws_of(posterior.z[0], draws) for posterior in output.posteriors[1:])]
+        activations = [rows_of(layer.pool(each)) for layer, each in zip(self.network.neuron_layers, z, strict=True)]
         streams = [activations[0]]
         for activation in activations[1:]:
             streams.append(streams[-1] + activation)
-        _, centre, spread = self.network.window(x)
-        context = _Context(streams, activations, [_rows(part) for part in noise], centre, spread)
+        _, window_mean, window_sd = self.network.window(x)
+        context = _Context(streams, activations, [rows_of(part) for part in noise], window_mean, window_sd)
         mu = [posterior.mu for posterior in output.posteriors]
         sigma = [posterior.sigma.expand_as(posterior.mu) for posterior in output.posteriors]
         kl = [posterior.kl for posterior in output.posteriors]
@@ -73,16 +73,6 @@ class NetworkSubject:
                 z = torch.addcmul(mu.view(each), sigma, context.noise[index + 1])
                 stream = stream + above.pool(z)
         # Without a window's own units they are scalars; else each variation has the same.
-        centre, spread = (part.repeat(many, 1) if part.dim() else part for part in (context.centre, context.spread))
-        mean, scale = network.predict(h, first.flatten(0, 1), draws, centre, spread)
-        return Forecast(mean.unflatten(1, (many, -1)), None if scale is None else scale.unflatten(1, (many, -1)))
-
-
-def _rows(draws: Tensor) -> Tensor:
-    """(S, B, ...) -> (B S, ...), row = b S + s."""
-    return draws.transpose(0, 1).flatten(0, 1)
-
-
-def _draws(rows: Tensor, n_samples: int) -> Tensor:
-    """(B S, ...) -> (S, B, ...)."""
-    return rows.unflatten(0, (-1, n_samples)).transpose(0, 1)
+        mean, sd = (part.repeat(many, 1) if part.dim() else part for part in (context.window_mean, context.window_sd))
+        predicted, scale = network.predict(h, first.flatten(0, 1), draws, mean, sd)
+        return Forecast(predicted.unflatten(1, (many, -1)), None if scale is None else scale.unflatten(1, (many, -1)))

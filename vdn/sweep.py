@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from vdn.config import ConfigError
 
@@ -43,7 +43,7 @@ class Job:
 def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
     """Jobs of a sweep: every combination of `grid` ("beta=0.01,0.02" each) with every seed ("0,1,2").
 
-    Raises ConfigError for words that are neither, and for a folder that is there already.
+    Raises ConfigError for words that are neither, for a folder that is there already, and for two runs of one name.
     """
     axes: list[list[tuple[str, str]]] = []
     for word in grid:
@@ -55,13 +55,15 @@ def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise ConfigError(f"--seeds takes whole numbers with commas between, this is {seeds!r}") from error
-    jobs = []
+    jobs: list[Job] = []
     for point in itertools.product(*axes):
         label = "-".join(f"{name}{value}" for name, value in point) or "default"
         for seed in numbers:
             folder = runs / "".join(c if c.isalnum() or c in "-_.=" else "_" for c in f"{label}-seed{seed}")
             if folder.exists():
                 raise ConfigError(f"{folder} is there already; give the sweep a new --runs folder")
+            if any(job.folder == folder for job in jobs):
+                raise ConfigError(f"two runs of the sweep would be {folder.name}; give every value and seed once")
             jobs.append(Job(point, seed, folder))
     return jobs
 

@@ -21,7 +21,7 @@ from probes.moments import derive
 from probes.persistence import Pairs
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
-from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores, series_of
+from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores, series_count
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
 
@@ -100,7 +100,7 @@ class Watcher:
             return {}
         half = len(batch.x) // 2
         now, before = batch.x[:half, None], batch.x[half:, None]  # (P, 1, F): slopes are pooled over the last dimension
-        slope = Pairs(series_of(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
+        slope = Pairs(series_count(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
         return {"input_persistence": slope.expand(self.trainer.config.neurons)}
 
     def _observe(self, layer: int, done: Step, shared: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -20,7 +20,7 @@ from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
 from vdn.data import Batch, Task, load
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
-from vdn.objective import objective
+from vdn.objective import objective, predicted_numbers
 
 CHECKPOINT = Path("checkpoints") / "last.pt"
 
@@ -113,7 +113,7 @@ class Trainer:
         self.config, self.device = config, make_device(config.device)
         self.task = task.to(self.device)
         self.network = make_network(config, task).to(self.device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimiser = torch.optim.AdamW(
             (p for p in self.network.parameters() if p.requires_grad), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
@@ -137,16 +137,20 @@ class Trainer:
         loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
         penalty = self.controller.penalty(output, self.done, loss.total.detach())
         total = loss.total if penalty is None else loss.total + penalty
-        self.optimizer.zero_grad()
+        self.optimiser.zero_grad()
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)  # decoders that only watch change nothing
         rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
-        for group in self.optimizer.param_groups:
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        self.optimiser.step()
         self.done += 1
-        numbers = self.task.outputs if output.scale is not None else 1
-        scalars = {"loss": total.detach(), "nll": loss.distortion / numbers, "rate": loss.rate, "gradient_norm": norm}
+        scalars = {
+            "loss": total.detach(),
+            "nll": loss.distortion / predicted_numbers(output, batch.y),
+            "rate": loss.rate,
+            "gradient_norm": norm,
+        }
         if penalty is not None:
             scalars["penalty"] = penalty.detach()
         return Step(batch, output, scalars, self.controller.columns(), self.controller.act(output, self.done))
@@ -160,7 +164,7 @@ class Trainer:
         }
         if self.config.checkpoint == "full":
             state |= {
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": self.optimiser.state_dict(),
                 "noise": self.noise.get_state(),
                 "controller": self.controller.state(),
             }
@@ -171,7 +175,7 @@ class Trainer:
         if "optimizer" not in state:
             raise ConfigError('this run kept "model" checkpoints, which cannot be resumed; train with --checkpoint full')
         self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimiser.load_state_dict(state["optimizer"])
         self.noise.set_state(state["noise"])
         self.controller.restore(state["controller"])
         self.done = state["step"]

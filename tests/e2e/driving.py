@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+from find_browser import WAIT_MS
 from playwright.sync_api import Locator, Page, expect
+from serving import ROOT
 
-WAIT_MS = 60_000  # generous: two busy cores
-ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "screenshots"  # git-ignored
 SETTLE_TRIES = 30  # twice a second
 HEAD, TICK = 35, 17  # pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is

@@ -1,4 +1,4 @@
-"""A Chromium for the browser tests: on PATH, else Debian's package (apt and root), else Playwright's own build.
+"""The Chromium that is driven by tests and others: on PATH, else Debian's package (apt and root), else Playwright's own build.
 
 `python tests/e2e/find_browser.py` prints the path of the one that is there; `--install` gets one if there is none.
 Exit status 1, with the reason on stderr, when there is none.
@@ -11,9 +11,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+]
+WAIT_MS = 60_000  # for what a page should come to show; generous: two busy cores
 
 
 def find() -> Path | None:
@@ -31,6 +46,20 @@ def _playwrights_own() -> Path | None:
     with sync_playwright() as playwright:
         path = Path(playwright.chromium.executable_path)
     return path if path.exists() else None
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, without a window. Raises RuntimeError if there is none."""
+    from playwright.sync_api import sync_playwright
+
+    path = find()
+    if path is None:
+        raise RuntimeError("no Chromium: run `python tests/e2e/find_browser.py --install`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def install() -> Path | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
-ROOT = Path(__file__).resolve().parents[2]
+from serving import ROOT
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,6 @@ import json
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from driving import ROOT, WAIT_MS
 from playwright.sync_api import Browser, Page, expect
+from serving import Server
 
 from pages.shell.own_names import HEADERS
 from pages.shell.state import PAGES
@@ -26,8 +26,6 @@ from probes.experiments import store
 from probes.export import export
 from probes.log import notes
 
-ROOT = Path(__file__).resolve().parents[2]
-WAIT_MS = 60_000
 SETTLED_MS = 300  # plotly lays a figure out once more when it is seen, and complains of a hover meanwhile
 MEGABYTE = 2**20
 FOREIGN = ("attacker.example", "127.0.0.1.attacker.example", "localhost@attacker.example", "[::1]", "")
@@ -195,15 +193,15 @@ def ablation() -> dict[str, pd.DataFrame]:
     return {"effects": effects, "neurons": neurons, "predictors": ranks.assign(neurons=2), "reliability": reliability}
 
 
-DRAWN = """() => {
+RUN = """() => {
   const app = document.querySelector('[data-testid=stApp]')
   return app && app.dataset.testScriptState === 'notRunning' && document.querySelector('h2')
 }"""
 
 
-def drawn(page: Page) -> None:
-    """Wait until the server has run the page."""
-    page.wait_for_function(DRAWN, timeout=WAIT_MS)
+def settled(page: Page) -> None:
+    """Wait until the server has run the page, whatever figures it has."""
+    page.wait_for_function(RUN, timeout=WAIT_MS)
     page.wait_for_timeout(SETTLED_MS)
 
 
@@ -231,7 +229,7 @@ def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(serve: Callable[
             f"{address}/{'' if path == 'replay' else path}?run={name}&pin={quote(name, safe='')}:0:1,{quote(name, safe='')}:1:0"
         )
         page.locator("h2", has_text=title).first.wait_for()
-        drawn(page)
+        settled(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         for place in page.locator("canvas, .js-plotly-plot").all()[:6]:
             box = place.bounding_box()
@@ -252,7 +250,7 @@ def test_hostile_values_in_the_address_are_shown_as_text(serve: Callable[..., st
     keys = ("vs", "layer", "neurons", "step", "from", "to", "statistic", "axis", "scale", "pin", "input", "experiment", "find")
     for path in ("overview", "layers", "neurons", "probes", "runs"):
         page.goto(f"{address}/{path}?run=sound&" + "&".join(f"{key}={bad}" for key in keys))
-        drawn(page)
+        settled(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         assert page.evaluate(INJECTED) == [], path
     page.goto(f"{address}/overview?run=..%2F..%2F..%2Fetc")
@@ -281,24 +279,10 @@ def test_an_error_shows_its_kind_and_no_more(page: Page, tmp_path: Path) -> None
     """With the dashboard's settings, which a script elsewhere has too when it is started from here."""
     script = tmp_path / "failing.py"
     script.write_text('import streamlit as st\nst.markdown("## Here")\nraise KeyError("a secret of the server")\n')
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(WAIT_MS // 200):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except ConnectionRefusedError:
-                page.wait_for_timeout(200)
-        page.goto(f"http://127.0.0.1:{port}")
+    with Server(tmp_path, script=script) as server:
+        page.goto(server.address)
         error = page.get_by_test_id("stException")
         error.wait_for()
         assert "KeyError" in error.inner_text()
         assert "secret" not in page.content()
         assert "failing.py" not in page.content()
-    finally:
-        process.terminate()
-        process.wait()

@@ -13,37 +13,26 @@ import json
 import random
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "e2e")]
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS.parent), str(TESTS / "e2e")]
 
-import find_browser  # noqa: E402
 import numpy as np  # noqa: E402
-from playwright.sync_api import Error, Locator, Page, sync_playwright  # noqa: E402
+from find_browser import chromium  # noqa: E402
+from playwright.sync_api import Error, Locator, Page  # noqa: E402
+from serving import ROOT, Server  # noqa: E402
 
 from pages.shell.state import PAGES  # noqa: E402
 from probes import Recorder, Run  # noqa: E402
 from probes.log.check import check  # noqa: E402
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
 LAYERS = [{"name": f"layer {depth}", "neurons": 96} for depth in range(3)]
 STEPS_A_PART = 3
 WORKED = "button, [role=radio], [role=slider], [role=tab], [role=switch], [role=option], summary, canvas, .js-plotly-plot"
@@ -90,33 +79,9 @@ class Writer(threading.Thread):
                 self.stop.wait(self.seconds)
 
 
-class Server:
-    """The dashboard as a process of its own, its log in a file."""
-
-    def __init__(self, folder: Path, log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
-        self.address = f"http://127.0.0.1:{port}"
-        self.log = log
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen([*command, "--", "--runs", str(folder)], cwd=ROOT, stdout=file, stderr=file)
-        while self.process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5).close()
-                return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.2)
-        raise SystemExit(f"the server ended: {log.read_text()}")
-
-    def memory_mb(self) -> float:
-        """Resident memory of the server now."""
-        found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
-        return int(found[1]) / 1024 if found else 0.0
-
-    def troubles(self) -> list[str]:
-        return [line for line in self.log.read_text("utf-8", "replace").splitlines() if SERVER_TROUBLE.search(line)]
+def troubles(log: Path) -> list[str]:
+    """Lines of the server's log that tell of something wrong."""
+    return [line for line in log.read_text("utf-8", "replace").splitlines() if SERVER_TROUBLE.search(line)]
 
 
 class User:
@@ -192,13 +157,14 @@ def main() -> int:
     shutil.copytree(ROOT / "sample_runs" / "healthy", folder / "runs" / "healthy")
     writer = Writer(folder / "runs" / "live", options.parts, options.seconds)
     writer.start()
-    server = Server(folder / "runs", folder / "server.log")
+    log = folder / "server.log"
+    with log.open("wb") as file:
+        server = Server(folder / "runs", file)
     memory: dict[int, float] = {}
     begin = time.monotonic()
     missed = after = 0
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=find_browser.find(), args=FLAGS)
+        with chromium() as browser:
             user = User(browser.new_page(viewport={"width": 1280, "height": 800}), server.address, options.seed)
             user.open("live")
             done = 0
@@ -210,15 +176,14 @@ def main() -> int:
                     sys.stderr.write(f" missed on {user.page.url}: {str(error).splitlines()[0]}\n")
                 done += 1
                 if done % max(options.interactions // SAMPLES, 1) == 0:
-                    memory[done] = round(server.memory_mb(), 1)
+                    memory[done] = round(server.memory(), 1)
                     after += not writer.is_alive()
                     sys.stderr.write(f" {done} interactions, {writer.written} parts, {memory[done]} MB\n")
             writer.seconds = 0.0
             writer.join()
             user.open("live")
-            memory[done + 1] = round(server.memory_mb(), 1)
+            memory[done + 1] = round(server.memory(), 1)
             after += 1
-            browser.close()
         findings = check(folder / "runs" / "live")
         run = Run(folder / "runs" / "live")
         settled = list(memory.values())[len(memory) - after :]
@@ -226,14 +191,13 @@ def main() -> int:
             "interactions": done, "missed": missed, "parts": writer.written, "steps": int(run.steps.size),
             "files": sum(1 for _ in (folder / "runs" / "live" / "neurons").iterdir()), "memory_mb": memory,
             "growth": round(settled[-1] / settled[0], 3), "kinds": dict(user.kinds.most_common()),
-            "browser": sorted(set(user.troubles))[:20], "server": server.troubles()[:20],
+            "browser": sorted(set(user.troubles))[:20], "server": troubles(log)[:20],
             "check": [str(finding) for finding in findings], "seconds": round(time.monotonic() - begin),
         }  # fmt: skip
     finally:
         writer.stop.set()
         writer.parts = 0
-        server.process.terminate()
-        server.process.wait()
+        server.stop()
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     sound = (
         run.steps.size == options.parts * STEPS_A_PART

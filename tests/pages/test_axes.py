@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import pytest
 from forecasting import write_forecasting
 from planted import write_run
 from probed import write_probed
+from shown import figures, numbers, query, texts, unpack
 from streamlit.testing.v1 import AppTest
-from test_pages import figures, query, texts, unpack
 
 from probes import Recorder, Run
 
@@ -33,13 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for epoch in range(1, 6):
             recorder.scalar(epoch * PER_EPOCH, "lr", 0.1, epoch=epoch)
     return folder
-
-
-def numbers(values: Any) -> np.ndarray:
-    """An array as plotly sends it."""
-    if isinstance(values, dict):
-        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).astype(float)
-    return np.array([value for value in values if value is not None], float)
 
 
 def over_steps(app: AppTest, title: str) -> list[dict[str, Any]]:

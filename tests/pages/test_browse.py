@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from planted import write_run
+from shown import component, figures, query, texts
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import ticks
@@ -54,11 +55,6 @@ def tick(app: AppTest, key: str, *rows: int) -> AppTest:
     return app
 
 
-def words(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error)
-    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
-
-
 def place(app: AppTest, name: str) -> int:
     return app.dataframe[0].value["run"].tolist().index(name)
 
@@ -92,7 +88,7 @@ def test_seeds_are_taken_together(open_page: Open, folder: Path) -> None:
     assert table["runs"].tolist() == [2, 2]
     living = [Run(folder / f"beta0.5-{seed}").regimes()["regime"].isin([0, 9]).mean() for seed in range(2)]
     assert np.isclose(table.loc["beta=0.5", "living"], 100 * np.median(living), atol=0.01)
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    figure = figures(app)[0]
     assert {trace["name"] for trace in figure["data"] if trace.get("showlegend")} == {"beta=0.01 · 2 runs", "beta=0.5 · 2 runs"}
 
 
@@ -103,16 +99,16 @@ def test_two_runs_are_compared_by_what_differs(open_page: Open, folder: Path) ->
     table = app.dataframe[1].value
     assert table.index.tolist() == ["beta", "seed"]
     assert set(table.loc["beta"]) == {"0.01", "0.5"}
-    assert "2 are the same" in words(app)
+    assert "2 are the same" in texts(app)
     tick(app, "run_table", place(app, "beta0.01-0"), place(app, "broken"))
-    assert "cannot be read: broken" in words(app)
+    assert "cannot be read: broken" in texts(app)
 
 
 def test_a_tick_does_not_pass_to_another_run(open_page: Open, folder: Path) -> None:
     app = tick(open_page("runs", folder), "run_table", 0)
-    assert "Open **" in words(app)
+    assert "Open **" in texts(app)
     app.text_input(key="find").set_value("beta0.5-1").run()
-    assert "Open **" not in words(app)
+    assert "Open **" not in texts(app)
 
 
 def test_an_unreadable_run_tells_its_whole_reason(open_page: Open, folder: Path) -> None:
@@ -145,8 +141,8 @@ def test_notes_that_cannot_be_written_say_so(open_page: Open, tmp_path: Path, mo
 
     monkeypatch.setattr(notes, "write_atomic", full)
     app.button[0].click().run()
-    assert "Not saved" in words(app)
-    assert "No space left" in words(app)
+    assert "Not saved" in texts(app)
+    assert "No space left" in texts(app)
     assert not (tmp_path / "mine" / "notes.json").exists()
 
 
@@ -157,17 +153,17 @@ def test_transitions_are_those_of_the_rows(open_page: Open, run_folder: Path) ->
     rows = [run.history(layer, statistics=["regime"]) for layer in range(3)]
     expected = sum(len(transitions(frame)) for frame in rows)
     app = open_page("overview")
-    assert f"{expected:,} moves." in words(app)
+    assert f"{expected:,} moves." in texts(app)
     table = next(frame.value for frame in app.dataframe if "moves" in frame.value)
     assert table["moves"].sum() == expected
     tick(app, "moves_table", 0)
     app.button(key="go_to_move").click().run()
-    assert app.query_params["step"] in (str(table.iloc[0]["half"]), [str(table.iloc[0]["half"])])
+    assert query(app, "step") == str(table.iloc[0]["half"])
 
 
 def test_a_single_step_has_no_transition(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "one", neurons=3, steps=1)
-    assert "nothing can change yet" in words(open_page("overview", tmp_path))
+    assert "nothing can change yet" in texts(open_page("overview", tmp_path))
 
 
 def test_cards_follow_a_run_that_is_being_written(open_page: Open, tmp_path: Path) -> None:
@@ -179,20 +175,17 @@ def test_cards_follow_a_run_that_is_being_written(open_page: Open, tmp_path: Pat
         recorder.record(step, 0, **values)
         recorder.scalar(step, "nll", 10.0 - step, split="validation")
 
-    def card() -> str:
-        return next(e for e in app.get("bidi_component") if e.proto.component_name == "neurons_cards").proto.json
-
     for step in range(5):
         train(step)
     recorder.flush()
     app = open_page("overview", tmp_path)
-    assert "live" in words(app)
-    assert '"value": "6"' in card()
+    assert "live" in texts(app)
+    assert '"value": "6"' in component(app, "cards").json
     manifest = json.loads((tmp_path / "live" / "run.json").read_text())
     recorder.close()
     assert manifest["status"] == "running"
     app.run()
-    assert "finished" in words(app)
+    assert "finished" in texts(app)
 
 
 def test_a_run_without_a_step_yet_is_waited_for(open_page: Open, tmp_path: Path) -> None:
@@ -202,4 +195,4 @@ def test_a_run_without_a_step_yet_is_waited_for(open_page: Open, tmp_path: Path)
             file.unlink()
     content = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**content, "status": "running", "heartbeat": time.time()}))
-    assert "Nothing is written" in words(open_page("overview", tmp_path))
+    assert "Nothing is written" in texts(open_page("overview", tmp_path))

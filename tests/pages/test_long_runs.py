@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from planted import write_run
+from shown import figures, texts
 from streamlit.testing.v1 import AppTest
-from test_pages import figures, texts
 
 STEPS = 1300
 

@@ -11,46 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from planted import write_run
+from shown import HALF, figures, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import state
 from probes import Recorder, Run
 
 Open = Callable[..., AppTest]
-HALF = 2**-11
-"""Relative error of a number in half precision, in which the replay's ridges are sent."""
 PAGES = [name for name, _, _ in state.PAGES]
-
-
-def texts(app: AppTest) -> str:
-    """All that a page says in words."""
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
-
-
-def unpack(app: AppTest, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of a canvas component's payload, read as the browser does."""
-    elements = [e for e in app.get("bidi_component") if e.proto.component_name == f"neurons_{key}"]
-    assert len(elements) == 1
-    raw = elements[0].proto.bytes
-    length = int.from_bytes(raw[:4], "little")
-    header, offset, arrays = json.loads(raw[4 : 4 + length]), 4 + length, {}
-    for item in header["arrays"]:
-        dtype = np.dtype(item["dtype"])
-        arrays[item["name"]] = np.frombuffer(raw, dtype, item["size"], offset)
-        offset += -(-item["size"] * dtype.itemsize // 4) * 4
-    assert offset == len(raw)
-    return header, arrays
-
-
-def query(app: AppTest, key: str) -> str:
-    """A query key's value; AppTest gives a list or a string, depending on who set it."""
-    value = app.query_params[key]
-    return value if isinstance(value, str) else value[-1]
-
-
-def figures(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -62,7 +30,6 @@ def test_every_page_opens_on_its_own_file(open_page: Open, page: str) -> None:
 
 
 def test_replay_sends_the_recorded_distributions(open_page: Open, run_folder: Path) -> None:
-
     header, arrays = unpack(open_page("replay"), "replay")
     run = Run(run_folder / "planted")
     assert [layer["name"] for layer in header["layers"]] == ["layer 1", "layer 2", "layer 3"]
@@ -96,18 +63,16 @@ def test_overview_explains_the_chosen_neuron(open_page: Open, run_folder: Path) 
 
     app = open_page("overview", neurons="1.5", step="60")
     code = Run(run_folder / "planted").regimes(60).query("layer == 1 and neuron == 5")["regime"].iloc[0]
-    assert f"layer 2 · neuron 5** at step 60 is {REGIMES[code].name}" in texts(app).replace("\\", "")
+    assert f"layer 2 · neuron 5** at step 60 is {REGIMES[code].name}" in texts(app)
 
 
 def test_overview_sends_every_regime(open_page: Open, run_folder: Path) -> None:
-
     header, arrays = unpack(open_page("overview"), "regimes")
     stored = Run(run_folder / "planted").history(2, statistics=["regime"]).set_index(["step", "neuron"])["regime"].unstack()
     np.testing.assert_array_equal(arrays["regime.2"].reshape(len(header["steps"]), 24), stored.loc[header["steps"]])
 
 
 def test_layers_map_is_sorted_and_exact_when_asked(open_page: Open, run_folder: Path) -> None:
-
     app = open_page("layers", layer="layer 2", statistic="kl", neurons="1.3", step="50")
     header, arrays = unpack(app, "heatmap")
     cells = arrays["cells"].reshape(header["rows"], header["columns"])
@@ -164,7 +129,6 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, page: str, shape: dic
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers"])
 def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(open_page: Open, tmp_path: Path, page: str) -> None:
-
     write_run(tmp_path / "long", layers=1, neurons=3, steps=2600)
     app = open_page(page, tmp_path, step="1777")
     if page == "replay":
@@ -187,12 +151,11 @@ def test_numbers_that_half_precision_cannot_hold_are_sent_in_full(open_page: Ope
 
 
 def test_alerts_are_listed_and_go_to_their_step(open_page: Open, tmp_path: Path) -> None:
-
     write_run(tmp_path / "broken", broken_at=60, steps=100)
     alerts = Run(tmp_path / "broken").alerts()
     assert 60 in alerts["step"].tolist()
     app = open_page("overview", tmp_path, step="7")
-    assert alerts.iloc[0]["advice"] in texts(app).replace("\\", "")
+    assert alerts.iloc[0]["advice"] in texts(app)
     app.button(key="alert_0").click().run()
     assert query(app, "step") == str(alerts.iloc[0]["step"])
     header, _ = unpack(open_page("replay", tmp_path), "replay")

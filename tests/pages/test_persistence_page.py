@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from forecasting import SERIES_STRIDE, write_forecasting
 from planted import write_run
+from shown import cards, figures, numbers, texts
 from streamlit.testing.v1 import AppTest
 
 from probes import Run
@@ -29,17 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def cards(app: AppTest) -> dict[str, Any]:
-    element = next(e for e in app.get("bidi_component") if e.proto.component_name == "neurons_cards")
-    return {card["label"]: card for card in json.loads(element.proto.json)["cards"]}
-
-
 def layouts(app: AppTest) -> str:
-    return "\n".join(json.dumps(json.loads(c.proto.spec)["layout"], ensure_ascii=False) for c in app.get("plotly_chart"))
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (app.markdown, app.caption, app.info) for e in kind)
+    return "\n".join(json.dumps(figure["layout"], ensure_ascii=False) for figure in figures(app))
 
 
 def test_planted_faults_are_found_and_lead_to_their_neuron(open_page: Open, folder: Path) -> None:
@@ -61,22 +51,22 @@ def test_the_half_life_is_in_positions_of_the_data(open_page: Open, folder: Path
 
 def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder: Path) -> None:
     app = open_page("persistence", SAMPLE_RUNS, run="healthy")
-    figure = next(json.loads(c.proto.spec) for c in app.get("plotly_chart") if "lag (t)" in c.proto.spec)
+    figure = next(figure for figure in figures(app) if "lag (t)" in str(figure["layout"]))
     run = Run(SAMPLE_RUNS / "healthy")
     name = figure["data"][0]["name"].split()[0]
     rows = run.probe(int(run.probe_steps()[-1])).query(f"layer == 0 and neuron == {name[1:]}").sort_values("input")
     mu = rows["mu"].to_numpy(float)[-run.config["probe_sequence"] :]
     mu = mu - mu.mean()
-    drawn = np.frombuffer(base64.b64decode(figure["data"][0]["y"]["bdata"]), figure["data"][0]["y"]["dtype"])
+    drawn = numbers(figure["data"][0]["y"])
     assert drawn[1] == pytest.approx((mu[1:] * mu[:-1]).sum() / (mu * mu).sum(), abs=1e-4)
-    assert "none is stored" in said(open_page("persistence", folder, run="plain"))
+    assert "none is stored" in texts(open_page("persistence", folder, run="plain"))
 
 
 def test_a_prior_that_does_not_look_back_has_no_faults(open_page: Open, folder: Path) -> None:
     app = open_page("persistence", folder, run="plain")
     assert not app.dataframe
     assert "Stuck" not in cards(app)
-    assert "no such prior" in said(app)
+    assert "no such prior" in texts(app)
 
 
 def test_a_run_without_persistence_says_why(open_page: Open, tmp_path: Path) -> None:
@@ -101,8 +91,8 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, shape: dict[str, Any]
     write_run(tmp_path / "odd", **{"neurons": 6, "steps": 20, **shape})
     app = open_page("persistence", tmp_path)
     assert not app.error
-    assert "stride" in said(app)  # these runs do not say it
-    assert ("of 700 neurons" in said(app)) == (shape.get("neurons") == 700)
+    assert "stride" in texts(app)  # these runs do not say it
+    assert ("of 700 neurons" in texts(app)) == (shape.get("neurons") == 700)
     for chart in app.get("plotly_chart"):
         assert chart.proto.alt
 

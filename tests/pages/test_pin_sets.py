@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from planted import write_run
+from shown import query, texts
 from streamlit.testing.v1 import AppTest
-from test_pages import query, texts
 
 from probes.log import notes
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_saved_says_why(open_page: Open, folder: Path, monkeypatc
     monkeypatch.setattr(notes, "write_sets", refuse)
     save(app, "dead")
     assert "Not written" in texts(app)
-    assert "read-only folder" in texts(app).replace("\\", "")
+    assert "read-only folder" in texts(app)
     assert not notes.read(folder / "one").sets
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from forecasting import HORIZON, INPUTS, STEPS, forecasts, write_forecasting
 from planted import write_run
+from shown import figures, numbers, texts
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import forecasts as shell_forecasts
@@ -28,19 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def figures(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
-
-
 def figure(app: AppTest, axis_title: str) -> dict[str, Any]:
     """The figure with an axis of this title."""
     found = [f for f in figures(app) if any(axis_title in str(a.get("title")) for k, a in f["layout"].items() if "axis" in k)]
     assert len(found) == 1
     return found[0]
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (app.markdown, app.caption, app.info, app.warning) for e in kind)
 
 
 def test_everything_is_there_with_titles_and_alternatives(open_page: Open, folder: Path) -> None:
@@ -60,13 +53,7 @@ def test_forecasts_are_those_of_the_chosen_inputs_and_steps(open_page: Open, fol
     assert len(means) == 2
     table = forecasts(4, 0.25)
     expected = table[table["input"] == 7]["mean"]
-    np.testing.assert_allclose(_values(means[0]["y"])[:HORIZON], expected, rtol=1e-5)
-
-
-def _values(y: Any) -> np.ndarray:
-    import base64
-
-    return np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.asarray(y)
+    np.testing.assert_allclose(numbers(means[0]["y"])[:HORIZON], expected, rtol=1e-5)
 
 
 def test_the_first_choice_runs_from_calm_to_uncertain(open_page: Open, folder: Path) -> None:
@@ -122,7 +109,7 @@ def test_a_run_of_scores_alone(open_page: Open, tmp_path: Path) -> None:
         recorder.scalar(3, "accuracy", 0.5, split="validation")
     app = open_page("uncertainty", tmp_path)
     assert len(figures(app)) == 1
-    assert "no distributions" in said(app)
+    assert "no distributions" in texts(app)
 
 
 def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:

@@ -29,6 +29,9 @@ def words(settings):
         (["--config", "/absent.toml"], "cannot be read"),
         (["--layer", "2"], "unrecognized arguments: --layer 2"),
         (["--out", "{full}"], "is not empty"),
+        (["--split", "nan,0.1,0.2"], "three positive numbers"),
+        (["--band-low", "2", "--band-high", "1"], "a band needs"),
+        (["--thermostat", "--c-min", "0.5"], "c_min must not exceed c_max"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, capsys, extra, message):
@@ -98,6 +101,14 @@ def test_rows_of_tables(tmp_path, capsys, data):
     result = json.loads(capsys.readouterr().out)
     assert ("accuracy" in result["model"]) == (data == "digits")
     assert ("crps" in result["model"]) == (data == "diabetes")
+
+
+@pytest.mark.parametrize("words", [["evaluate", "run", "--draws", "0"], ["sweep", "--jobs", "0"]])
+def test_counts_begin_at_one(capsys, words):
+    with pytest.raises(SystemExit) as leave:
+        main(words)
+    assert leave.value.code == 2
+    assert "must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["resume", "evaluate"])

@@ -1,10 +1,8 @@
-"""Configuration: ranges, TOML, the data sets' own values, lists of groups."""
+"""Configuration: ranges, TOML, the data sets' own values."""
 
 import pytest
-import torch
 
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
-from vdn.controller import spread_groups
 
 
 def test_data_sets_have_their_own_values():
@@ -57,9 +55,3 @@ def test_toml(tmp_path):
         from_toml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         from_toml(tmp_path / "absent.toml")
-
-
-def test_groups_are_as_equal_as_can_be():
-    torch.testing.assert_close(spread_groups("0.1,0.3", 4), torch.tensor([0.1, 0.1, 0.3, 0.3]))
-    assert spread_groups("1,2,3", 8).tolist() == [1, 1, 1, 2, 2, 2, 3, 3]
-    assert spread_groups("0.5", 3).tolist() == [0.5] * 3

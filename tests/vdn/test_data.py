@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vdn.config import Config, resolve
-from vdn.data import SPLITS, DataError, ForecastTask, forecast_task, load, read_table, row_task, split_rows
+from vdn.data import SPLITS, DataError, ForecastTask, forecast_task, load, read_table, row_task, split_ends
 from vdn.evaluate import baselines
 
 
@@ -57,7 +57,7 @@ def test_no_target_of_one_split_lies_in_another():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(60, 300), st.integers(1, 12), st.integers(1, 6), st.integers(1, 9))
 def test_every_origin_is_counted_once(rows, window, horizon, stride):
-    ends = split_rows(rows, "0.6,0.2,0.2")
+    ends = split_ends(rows, "0.6,0.2,0.2")
     try:
         task = ForecastTask(torch.zeros(2, rows), ["a", "b"], ends, window, horizon, stride, 1)
     except DataError:
@@ -84,12 +84,15 @@ def test_scaling_sees_the_training_rows_alone(csv):
     np.testing.assert_allclose(task.values[0].numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
+NO_NUMBERS = (("nan,0.1,0.2", ""), ("0.7,inf,0.2", ""), ("", "inf,1,1"))
+
+
 def test_splits():
-    assert split_rows(100, "0.7,0.1,0.2") == (70, 80, 100)
-    assert split_rows(17420, "", "8640,2880,2880") == (8640, 11520, 14400)
-    for split, counts in (("0.7,0.3", ""), ("0.7,0.2,0.2", ""), ("a,b,c", ""), ("0.5,0,0.5", ""), ("", "80,20,20")):
+    assert split_ends(100, "0.7,0.1,0.2") == (70, 80, 100)
+    assert split_ends(17420, "", "8640,2880,2880") == (8640, 11520, 14400)
+    for split, counts in (("0.7,0.3", ""), ("0.7,0.2,0.2", ""), ("a,b,c", ""), ("0.5,0,0.5", ""), ("", "80,20,20"), *NO_NUMBERS):
         with pytest.raises(DataError, match="split"):
-            split_rows(100, split, counts)
+            split_ends(100, split, counts)
 
 
 @pytest.mark.parametrize(
@@ -147,5 +150,9 @@ def test_rows():
     assert digits.x.isfinite().all()
     assert set(baselines(digits, "test")) == {"class_shares"}
     assert baselines(diabetes, "test")["training_mean"]["mse"] == pytest.approx(1, abs=0.4)
+    counted = load(resolve(Config(data="diabetes", split_rows="200,100,50")))
+    assert [counted.count(split) for split in SPLITS] == [200, 100, 50]
+    with pytest.raises(DataError, match="without any"):
+        row_task("diabetes", "0.0001,0.5,0.4999")
     with pytest.raises(ValueError, match="predecessors"):
         digits.batch("train", torch.arange(2), pairs=True)

@@ -102,16 +102,16 @@ def test_window_normalisation_follows_level_and_scale():
 def test_ten_steps_in_float64_repeat_bit_for_bit():
     def train():
         net = network(prior="autoregressive", phi=0.7, learn_phi=True, local_decoder="train")
-        optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
+        optimiser = torch.optim.AdamW(net.parameters(), 1e-2)
         generator = torch.Generator().manual_seed(5)
         x, y = (torch.randn(8, n, generator=generator).double() for n in (12, 4))
         losses = []
         for _ in range(10):
             output = net(x, 2, pairs=True, noise=net.draw_noise(8, 2, generator))
             loss = objective(output, y, [0.1] * 3, 0.01).total
-            optimizer.zero_grad()
+            optimiser.zero_grad()
             loss.backward()
-            optimizer.step()
+            optimiser.step()
             losses.append(loss.item())
         return losses, net.state_dict()
 

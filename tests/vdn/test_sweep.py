@@ -22,7 +22,14 @@ def test_plan_is_every_combination(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("grid", "seeds", "message"), [(["beta"], "0", "--grid"), (["beta="], "0", "--grid"), ([], "a", "--seeds")]
+    ("grid", "seeds", "message"),
+    [
+        (["beta"], "0", "--grid"),
+        (["beta="], "0", "--grid"),
+        ([], "a", "--seeds"),
+        ([], "0,0", "two runs"),
+        (["beta=1,1"], "0", "two runs"),
+    ],
 )
 def test_bad_plans(tmp_path, grid, seeds, message):
     with pytest.raises(ConfigError, match=message):

@@ -168,10 +168,14 @@ def test_geometric_steps():
     assert gaps[-1] == gaps.max()
 
 
-def test_no_folder_is_left_by_bad_data(tmp_path, small):
-    with pytest.raises(ValueError, match="no such file"):
-        run(tmp_path / "run", {**small, "data": "csv:/absent.csv"})
-    assert not (tmp_path / "run").exists()
+def test_the_test_reports_its_progress(tmp_path, small):
+    seen = []
+    run(tmp_path / "run", {**small, "test_draws": 256, "steps": 2}, seen.append)
+    testing = [(progress.tested, progress.to_test) for progress in seen if progress.to_test]
+    count = load(resolve(from_dict(small))).count("test")
+    assert len(testing) > 3
+    assert testing == sorted(testing)
+    assert testing[-1] == (count, count)
 
 
 def test_order_takes_every_example_once_an_epoch_whatever_came_before(small):
