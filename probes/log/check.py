@@ -189,7 +189,7 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     tables = []
     for part in list_parts(LOCAL, str(root / "layers"))[0]:
         try:
-            tables.append(rows.read_whole(root / "layers" / part.name).to_pandas())
+            tables.append(rows.read_whole(root / "layers" / part.name, opening.DECODED_BYTES).to_pandas())
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", f"layers/{part.name}", str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
@@ -261,13 +261,15 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
             )
         expected = part.last + 1
         try:
-            table = rows.read_whole(root / name / part.name)
-            rows.check_keys(table, name, where, widths)
+            count = 0
+            for table in rows.read_pieces(root / name / part.name):
+                rows.check_keys(table, name, where, widths)
+                count += table.num_rows
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             continue
-        if table.num_rows != part.span:
-            yield Finding("error", where, f"holds {table.num_rows} rows, its name promises {part.span}")
+        if count != part.span:
+            yield Finding("error", where, f"holds {count} rows, its name promises {part.span}")
 
 
 def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Part, list[Slab]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ LAYER_COLUMNS = pa.schema(
 LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
 """What an empty `layers/` is read as."""
 
+PIECE_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
 ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 
 
@@ -145,11 +146,27 @@ def order_columns(table: pa.Table) -> pa.Table:
     return table.select([*keys, *rest])
 
 
-def read_whole(path: Path) -> pa.Table:
+def read_whole(path: Path, limit: int = opening.WHOLE_BYTES) -> pa.Table:
     """All rows of a file. Raises RunError for one that is damaged or not of the log."""
     with opening.open_parquet(str(path)) as file:
         check_columns(opening.schema_of(file), path.parent.name, str(path))
-        return opening.read(file, str(path), range(file.num_row_groups), limit=opening.WHOLE_BYTES)
+        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
+
+
+def read_pieces(path: Path) -> Iterator[pa.Table]:
+    """All rows of a file of any size, a few row groups at a time. Raises as `read_whole`."""
+    with opening.open_parquet(str(path)) as file:
+        check_columns(opening.schema_of(file), path.parent.name, str(path))
+        rows = 0
+        groups: list[int] = []
+        for group in range(file.num_row_groups):
+            size = file.metadata.row_group(group).num_rows
+            if groups and rows + size > PIECE_ROWS:
+                yield opening.read(file, str(path), groups)
+                rows, groups = 0, []
+            rows, groups = rows + size, [*groups, group]
+        if groups:
+            yield opening.read(file, str(path), groups)
 
 
 def check_columns(schema: pa.Schema, name: str, path: str) -> None:
