@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,10 @@ COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
     "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "notes_error", "dropped", "error",
 )  # fmt: skip
+
+FOLDERS_KEPT = 16  # whose rows are kept between two looks: a server has a few
+_kept: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
+"""Folder -> path of a run -> the stamps of its files and its row: only what was there at the last look."""
 
 
 def catalog(folder: str | Path) -> pd.DataFrame:
@@ -40,15 +43,25 @@ def rows(folder: str | Path) -> list[dict[str, Any]]:
         raise RunError(f"{root} is not a folder: name one that holds runs, or make a run first") from error
     except OSError as error:
         raise RunError(f"{root} cannot be listed: {error}") from error
-    found = []
+    before, now, found = _kept.get(str(root), {}), {}, []
     for path in names:
         stamp = _stamp(f"{path}/{manifest.FILE}")
         if stamp is None:
             continue
+        stamps = stamp, _stamp(f"{path}/{NAME}")
         leads_out = os.path.islink(path) and Path(path).resolve().parent != root.resolve()
-        row = dict(_refused(path) if leads_out or as_text(path) != path else _row(path, stamp, _stamp(f"{path}/{NAME}")))
+        if leads_out or as_text(path) != path:
+            row = _refused(path)
+        else:
+            known = before.get(path)
+            now[path] = known if known and known[0] == stamps else (stamps, _row(path, with_notes=stamps[1] is not None))
+            row = dict(now[path][1])
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         found.append(row)
+    _kept.pop(str(root), None)  # to the end: the folders looked at last are kept
+    _kept[str(root)] = now
+    for folder_of_runs in list(_kept)[:-FOLDERS_KEPT]:
+        _kept.pop(folder_of_runs, None)
     return sorted(found, key=lambda row: row["created"] or "", reverse=True)
 
 
@@ -72,16 +85,15 @@ def _refused(path: str) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS) | {"path": shown, "name": Path(shown).name, "error": error}
 
 
-@lru_cache(maxsize=8192)
-def _row(path: str, stamp: tuple[int, int], notes_stamp: tuple[int, int] | None) -> dict[str, Any]:
-    """The row of a run as its manifest of that stamp has it."""
+def _row(path: str, with_notes: bool) -> dict[str, Any]:
+    """The row of a run as its manifest has it."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name}
     try:
         data = manifest.read(LOCAL, path)
     except RunError as error:
         return row | {"error": str(error)}
     try:
-        notes = read(path) if notes_stamp else Notes()
+        notes = read(path) if with_notes else Notes()
         trouble = None
     except RunError as error:  # the run itself is none the worse
         notes, trouble = Notes(), str(error)

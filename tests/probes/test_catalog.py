@@ -1,6 +1,8 @@
 """The catalog: what manifests say, nothing else opened."""
 
 import json
+import os
+import shutil
 
 import pytest
 from log_truth import simple_run
@@ -84,3 +86,26 @@ def test_rows_are_those_of_the_frame(tmp_path):
     rows = cataloguing.rows(tmp_path)
     assert [list(row) for row in rows] == [list(cataloguing.COLUMNS)] * 2
     assert rows == probes.catalog(tmp_path).to_dict("records")
+
+
+def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
+    """A run that is written for hours, and runs that come and go, leave nothing behind in a server's memory."""
+    read = []
+    row = cataloguing._row
+    monkeypatch.setattr(cataloguing, "_row", lambda path, with_notes: read.append(path) or row(path, with_notes))
+    for name in ("one", "two"):
+        simple_run(tmp_path / name, steps=2)
+    cataloguing.rows(tmp_path)
+    assert len(read) == 2
+    cataloguing.rows(tmp_path)
+    assert len(read) == 2
+    os.utime(tmp_path / "one" / "run.json", (1, 1))
+    cataloguing.rows(tmp_path)
+    assert read[2:] == [str(tmp_path / "one")]
+    shutil.rmtree(tmp_path / "two")
+    cataloguing.rows(tmp_path)
+    assert set(cataloguing._kept[str(tmp_path)]) == {str(tmp_path / "one")}
+    for place in range(cataloguing.FOLDERS_KEPT):
+        (tmp_path / "others" / str(place)).mkdir(parents=True)
+        cataloguing.rows(tmp_path / "others" / str(place))
+    assert str(tmp_path) not in cataloguing._kept
