@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import axes, components, downloads, figures, page_frame, reading, state, url, views
+from pages.shell import axes, components, downloads, figures, page_frame, reading, state, told, url, views
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
@@ -78,11 +78,17 @@ def as_rows(values: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(values, columns=[f"step {edge}" for edge in edges[:-1]]).rename_axis("neuron").reset_index()
 
 
+def looked_at() -> tuple[str | None, ...]:
+    """What the map shows besides the image: the cursor and the chosen neuron, of a layer of the run."""
+    return url.get("run"), layer_name, url.get("step"), url.get("neurons")
+
+
 def selected() -> None:
     """A cell was clicked: its neuron and step become the cursor of all pages."""
     pick = st.session_state["heat"]["pick"]
     url.put("neurons", f"{layer}.{int(pick['neuron'])}")
     url.put("step", reading.recorded_step(opened.run.steps, int(pick["step"])))
+    told.report("heat", looked_at())
 
 
 def exact(neuron: int) -> None:
@@ -105,9 +111,10 @@ with st.container(border=True):
     values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS, view.span)
     neuron = state.chosen_neuron(opened)
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []
+    marked, cursor = told.tell("heat", looked_at(), (chosen, step))
     order = order_of(values)
     ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
-    ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, chosen)))
+    ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, marked)))
     order = order[ranks]
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)
     recorded = np.searchsorted(opened.run.steps, [view.first, view.last + 1])
@@ -124,7 +131,8 @@ with st.container(border=True):
         "rows": len(order), "columns": values.shape[1], "order": order.tolist(), "edges": edges.tolist(),
         "ticks": (order if sort == "index" else ranks + 1).tolist(),
         "colors": entry.colors, "low": image.low, "high": image.high, "log": image.log, "title": entry.label, "unit": entry.unit,
-        "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name, "chosen": chosen, "cursor": step,
+        "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name,
+        "chosen": marked, "cursor": cursor,
         "label": f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
         f"sorted by {sort}; colours from {views.number(image.low)} to {views.number(image.high)}",
     }  # fmt: skip

@@ -20,6 +20,7 @@ from pages.shell import (
     reading,
     state,
     summary_cards,
+    told,
     url,
     views,
 )
@@ -65,9 +66,15 @@ def moved() -> None:
     rest(int(st.session_state["regime_map"]["cursor"]))
 
 
+def looked_at() -> tuple[str | None, ...]:
+    """What the map shows besides the regimes: the cursor and the chosen neuron, of the run."""
+    return url.get("run"), url.get("step"), url.get("neurons")
+
+
 def rest(at: int) -> None:
     """Remember the cursor's step; the last one is the default and stays out of the URL."""
     url.put("step", None if at == int(opened.run.steps[-1]) else at)
+    told.report("regime_map", looked_at())
 
 
 def picked() -> None:
@@ -76,6 +83,7 @@ def picked() -> None:
     if pick.get("step") is not None:
         rest(int(pick["step"]))
     url.put("neurons", f"{int(pick['layer'])}.{int(pick['neuron'])}")
+    told.report("regime_map", looked_at())
 
 
 def explanation(neuron: tuple[int, int] | None) -> None:
@@ -125,7 +133,8 @@ def distributions() -> None:
     wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
-        components.regimes(views.regimes_payload(opened, chosen, step if url.get("step") else None), "regime_map", moved, picked)
+        cursor, marked = told.tell("regime_map", looked_at(), (step if url.get("step") else None, chosen))
+        components.regimes(views.regimes_payload(opened, marked, cursor), "regime_map", moved, picked)
         held = len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1])
         recorded = len(opened.run.steps)
         if held < recorded:

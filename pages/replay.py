@@ -6,13 +6,12 @@ from functools import partial
 
 import streamlit as st
 
-from pages.shell import components, downloads, page_frame, reading, replays, state, url
+from pages.shell import components, downloads, page_frame, reading, replays, state, told, url
 from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RIDGES = (8, 16, 32, 64)
-REPORTED, OPENED_AT = "_replay_reported", "_replay_opened_at"  # session: the canvas's own last step; where it opened
 
 page_frame.guard()
 opened = page_frame.pick_run()
@@ -103,7 +102,7 @@ def moved() -> None:
 def rest(step: int) -> None:
     """Remember the cursor's step; the last one is the default and stays out of the URL."""
     url.put("step", None if step == last else step)
-    st.session_state[REPORTED] = url.get("step")
+    told.report("replay", url.get("step"))
 
 
 def cursor() -> int | None:
@@ -113,14 +112,8 @@ def cursor() -> int | None:
 
 
 def opening_step() -> int | None:
-    """Where the canvas opens: the URL's step, None to play from the start.
-
-    It stays what it was while the canvas itself moves the cursor, so that the same payload is not sent again.
-    """
-    if state.entered() or url.get("step") != st.session_state.get(REPORTED):
-        st.session_state[OPENED_AT] = cursor() if url.get("step") else None
-        st.session_state[REPORTED] = url.get("step")
-    return st.session_state[OPENED_AT]
+    """Where the canvas opens: the URL's step, None to play from the start."""
+    return told.tell("replay", url.get("step"), cursor() if url.get("step") else None)
 
 
 def clicked() -> None:

@@ -24,6 +24,8 @@ class Heatmap {
       this.bytes = bytes
       const { header, arrays } = unpack(bytes)
       if (this.header && this.header.label !== header.label) this.over = null
+      const told = JSON.stringify([header.layer, header.cursor, header.chosen])
+      if (told !== this.told) Object.assign(this, { told, cursor: header.cursor, chosen: header.chosen }) // else it knows better
       this.header = header
       this.cells = arrays.cells
     }
@@ -69,7 +71,7 @@ class Heatmap {
     context.fillStyle = theme.muted
     context.strokeStyle = theme.accent
     this.axes(context, edges, columns, rows)
-    for (const neuron of this.header.chosen) {
+    for (const neuron of this.chosen) {
       const row = order.indexOf(neuron)
       if (row < 0) continue
       const y = TOP + ((row + 0.5) / rows) * this.size.height
@@ -80,8 +82,8 @@ class Heatmap {
       context.lineTo(LEFT - 9, y + 4)
       context.fill()
     }
-    if (this.header.cursor !== null) {
-      const x = this.stepX(this.header.cursor)
+    if (this.cursor !== null) {
+      const x = this.stepX(this.cursor)
       context.lineWidth = 2
       context.strokeStyle = theme.accent
       context.beginPath()
@@ -111,7 +113,8 @@ class Heatmap {
 
   // By keys: the first move marks the chosen neuron at the cursor, else the first row.
   move(rows, columns) {
-    const { order, edges, cursor, chosen } = this.header
+    const { cursor, chosen } = this
+    const { order, edges } = this.header
     if (this.over) {
       const within = (value, count) => Math.min(Math.max(value, 0), count - 1)
       this.over = { row: within(this.over.row + rows, this.header.rows), column: within(this.over.column + columns, this.header.columns) }
@@ -129,7 +132,10 @@ class Heatmap {
 
   pick() {
     if (!this.over) return
-    this.trigger("pick", { neuron: this.header.order[this.over.row], step: Math.round(this.header.edges[this.over.column]) })
+    this.chosen = [this.header.order[this.over.row]]
+    this.cursor = Math.round(this.header.edges[this.over.column])
+    this.draw()
+    this.trigger("pick", { neuron: this.chosen[0], step: this.cursor })
   }
 
   unhover() {

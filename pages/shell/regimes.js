@@ -30,6 +30,8 @@ class Regimes {
     if (bytes !== this.bytes) {
       const { header, arrays } = unpack(bytes)
       const another = !this.header || this.header.view !== header.view || this.header.cursor !== header.cursor
+      const told = JSON.stringify([header.view, header.cursor, header.chosen])
+      if (told !== this.told) Object.assign(this, { told, chosen: header.chosen }) // else it knows better
       this.bytes = bytes
       this.header = header
       this.arrays = arrays
@@ -149,7 +151,7 @@ class Regimes {
   }
 
   selected(layer, neuron) {
-    const { chosen } = this.header
+    const { chosen } = this
     return chosen !== null && chosen.layer === layer && chosen.neuron === neuron
   }
 
@@ -180,7 +182,7 @@ class Regimes {
 
   // By keys: the first move finds the chosen tile, or the first one.
   move(by) {
-    const start = this.header.chosen || { layer: this.header.layers[0].index, neuron: 0 }
+    const start = this.chosen || { layer: this.header.layers[0].index, neuron: 0 }
     const from = this.over || { layer: this.header.layers.findIndex((layer) => layer.index === start.layer), neuron: start.neuron }
     const { count } = this.header.layers[from.layer]
     this.mark(from.layer, this.over ? Math.min(Math.max(from.neuron + by, 0), count - 1) : from.neuron)
@@ -205,8 +207,9 @@ class Regimes {
 
   pick() {
     if (!this.over) return
-    const { layer, neuron } = this.over
-    this.trigger("pick", { layer: this.header.layers[layer].index, neuron, step: this.transport.claim() })
+    this.chosen = { layer: this.header.layers[this.over.layer].index, neuron: this.over.neuron }
+    this.draw()
+    this.trigger("pick", { ...this.chosen, step: this.transport.claim() })
   }
 
   unhover() {
