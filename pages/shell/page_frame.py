@@ -13,7 +13,6 @@ from pages.shell.state import Opened
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "page_frame.css"
-DEFAULT_PAGE = "replay"
 LAYERS_NAMED = 3  # in a caption; more would not fit a line
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
 
@@ -33,7 +32,7 @@ def main() -> None:
     st.set_page_config(page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR)
     st.logo(ICON, size="large")
     pages = [
-        st.Page(_HERE.parent / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == DEFAULT_PAGE)
+        st.Page(_HERE.parent / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == state.DEFAULT_PAGE)
         for name, title, icon in state.PAGES
     ]
     run_page(st.navigation(pages, position="top"))

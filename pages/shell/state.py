@@ -21,6 +21,7 @@ PAGES = (
     ("reference", "Reference", "menu_book"),
 )
 """File stem, title and icon of each page, in the order of the navigation."""
+DEFAULT_PAGE = "replay"
 
 SHARED = {"weights": "posteriors over weights, not activations", "shared variables": "posteriors of variables, not activations"}
 """What a watched layer may be of instead of activations, in words."""
