@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import axes, components, downloads, reading, state, url, views
+from pages.shell import axes, components, downloads, figures, page_frame, reading, state, url, views
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
@@ -21,11 +21,11 @@ PANELS = 12  # of the bands; deeper networks show evenly spaced layers
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "index")
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 step = state.cursor(opened)
-state.header("Layers", opened, "Where in depth is information held? Layer beside layer, from the input to the head.", step)
-state.needs_distributions(opened)
+page_frame.header("Layers", opened, "Where in depth is information held? Layer beside layer, from the input to the head.", step)
+page_frame.needs_distributions(opened)
 offered = [*(name for name in STATISTICS if name in opened.run.statistics), "contraction"]
 first = "information" if "information" in offered else offered[0]
 with st.sidebar:
@@ -37,36 +37,27 @@ with st.sidebar:
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
     view = axes.choose([opened])
     scale = url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True)
-    state.link_to_reference()
+    page_frame.link_to_reference()
 entry = STATISTICS[statistic]
 layer = opened.names.index(layer_name)
 summary = reading.summary(opened.stamp, opened.run)
 axis = view.axis(opened)
 
-with st.container(border=True):
-    present = [name for name in DEPTH if name in offered]
-    figure = depth_profile(summary, present, opened.names, step)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons", width="stretch")
-        downloads.beside(figure, summary[summary["step"] == step], f"{opened.entry.name} depth")
-    st.plotly_chart(figure, key="depth", width="stretch", alt=figure.layout.meta["alt"], config={"displayModeBar": False})
+figure = depth_profile(summary, [name for name in DEPTH if name in offered], opened.names, step)
+title = "**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons"
+figures.card(title, figure, "depth", summary[summary["step"] == step], of=opened.entry.name)
 
-with st.container(border=True):
-    shown = list(range(len(opened.names)))
-    if len(shown) > PANELS:
-        shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
-    left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
-    drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
-    figure = layer_bands(drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown)
-    with st.container(gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            words = f"median and bands over each layer's neurons{said(together)}"
-            st.markdown(f"**{entry.label} over steps** · {words}", width="stretch")
-            downloads.beside(figure, partial(quantiles, summary, statistic), f"{opened.entry.name} {statistic} over steps")
-        bent = scale == "log" and figure.layout.yaxis.type != "log"
-        linear = " Not all values are positive, so that the axis stays linear." if bent else ""
-        st.caption(f"{entry.meaning} {entry.caveat}{left_out}{linear}")
-    axes.chart(figure, "bands", view, [axis])
+shown = frames.spaced(len(opened.names), PANELS, log=False).tolist()
+left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
+drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
+figure = layer_bands(drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown)
+bent = scale == "log" and figure.layout.yaxis.type != "log"
+linear = " Not all values are positive, so that the axis stays linear." if bent else ""
+figures.card(
+    f"**{entry.label} over steps** · median and bands over each layer's neurons{said(together)}",
+    figure, "bands", partial(quantiles, summary, statistic), of=f"{opened.entry.name} {statistic}",
+    note=f"{entry.meaning} {entry.caveat}{left_out}{linear}", draw=partial(axes.chart, view=view, axes=[axis]),
+)  # fmt: skip
 
 
 def order_of(values: np.ndarray) -> np.ndarray:

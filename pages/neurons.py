@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.shell import axes, downloads, kin, portraits, search, state, stories, tray, url
+from pages.shell import axes, downloads, figures, kin, page_frame, portraits, search, state, stories, tray, url
 from probes.figures.clock import Clock
 from probes.figures.densities import densities
 from probes.figures.energy import energy
@@ -20,11 +20,13 @@ from probes.figures.memory import memory
 from probes.figures.together import all_positive, together
 from probes.schema import FORCES, STATISTICS
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 step = state.cursor(opened)
-state.header("Neurons", opened, "Chosen neurons side by side: where they lie, what they pay, what they remember, and why.", step)
-state.needs_distributions(opened)
+page_frame.header(
+    "Neurons", opened, "Chosen neurons side by side: where they lie, what they pay, what they remember, and why.", step
+)
+page_frame.needs_distributions(opened)
 shown = [neuron for neuron in tray.resolve(url.pins(), opened) if state.has_distributions(neuron.opened)][: tray.PLOTTED]
 chosen = state.chosen_neuron(opened)
 if chosen and len(shown) < tray.PLOTTED:
@@ -38,7 +40,7 @@ if not shown:
     st.caption(f"Nothing is pinned yet: these are the most {most} neurons. Tick rows above, or click ridges in Replay.")
 with st.sidebar:
     view = axes.choose([neuron.opened for neuron in shown])
-    state.link_to_reference()
+    page_frame.link_to_reference()
 along = [view.axis(neuron.opened) for neuron in shown]
 courses = [
     replace(course, clock=axis if isinstance(axis, Clock) else None)
@@ -49,12 +51,9 @@ names = portraits.labels(shown)
 
 
 def card(title: str, figure, key: str, statistics: Sequence[str]) -> None:
-    """A figure in its frame, with its data to take away."""
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(title, width="stretch")
-            downloads.beside(figure, partial(portraits.table, courses, statistics), f"neurons {key}")
-        axes.chart(figure, key, view, along)
+    """A figure of the shown neurons over steps, with the rows of `statistics` to take away."""
+    rows = partial(portraits.table, courses, statistics)
+    figures.card(title, figure, key, rows, of="neurons", draw=partial(axes.chart, view=view, axes=along))
 
 
 stories.show(shown, step)
@@ -66,12 +65,8 @@ if len({neuron.pin.run for neuron in shown}) > 1:
 together_now = portraits.reduced(courses, shown)
 note = f" · late points are means of {together_now} recorded steps" if together_now > 1 else ""
 has = {name for course in courses for name in course.rows.columns}
-card(
-    f"**Distribution over steps** · mean ± sd, against the layer's median{note}",
-    fans(courses, **settings),
-    "fans",
-    ("mean", "variance", "spread"),
-)
+title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
+card(title, fans(courses, **settings), "fans", ("mean", "variance", "spread"))
 if "kl" in has:
     parts = ("kl", "information", "mismatch", "past")
     card(f"**What it pays** · KL = information + mismatch (+ past){note}", kl_parts(courses, **settings), "kl", parts)
@@ -92,7 +87,7 @@ with st.container(border=True):
         figure = densities(names, before, after, [course.color for course in courses])
         downloads.beside(figure, partial(portraits.moments_table, names, [before, after]), "neurons densities")
     st.caption(portraits.say_moments(before, after))
-    st.plotly_chart(figure, key="densities", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+    figures.show(figure, "densities")
 
 
 def forces_card() -> None:
@@ -107,7 +102,7 @@ def forces_card() -> None:
             figure = force_balance(pulled, names, str(entry))
             downloads.beside(figure, pulled, "neurons forces")
         st.caption(f"{STATISTICS[str(entry)].meaning} {STATISTICS[str(entry)].caveat} Stored at {portraits.force_steps(pulled)}.")
-        st.plotly_chart(figure, key="forces", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        figures.show(figure, "forces")
 
 
 with st.container(border=True):

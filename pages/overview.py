@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.shell import alert_list, axes, components, downloads, live, moves, reading, state, summary_cards, url, views
+from pages.shell import (
+    alert_list,
+    axes,
+    components,
+    downloads,
+    figures,
+    live,
+    moves,
+    page_frame,
+    reading,
+    state,
+    summary_cards,
+    url,
+    views,
+)
 from probes import regimes
 from probes.analysis.network_curves import network_curves
 from probes.figures import regime_counts, scalar_curves
@@ -20,26 +34,18 @@ EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
 ALERTS_HEIGHT = 420  # pixels: about as high as the map beside them
 OBJECTIVE = ("loss", "nll", "nll_joint")
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 step = state.cursor(opened)
-state.header(
+page_frame.header(
     "Overview", opened, "Is this run healthy? What every neuron does at the cursor, and how the network came there.", step
 )
-state.needs_steps(opened)
+page_frame.needs_steps(opened)
 with st.sidebar:
     view = axes.choose([opened])
-    state.link_to_reference()
+    page_frame.link_to_reference()
 axis, mark = view.axis(opened), view.mark(step)
-
-
-def figure_card(title: str, figure, key: str, rows: Callable[[], pd.DataFrame]) -> None:
-    """A figure in its frame, with its data to take away."""
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(title, width="stretch")
-            downloads.beside(figure, rows, key)
-        axes.chart(figure, key, view, [axis])
+over_steps = partial(axes.chart, view=view, axes=[axis])
 
 
 def cards(run: Any) -> None:
@@ -50,7 +56,7 @@ def cards(run: Any) -> None:
         widths = [layer["neurons"] for layer in opened.layers]
         followed = live.is_live(opened)
         curves = network_curves(run.layer_summary(), widths) if followed else reading.curves(opened.stamp, opened.run)
-        items += summary_cards.layer_cards(curves, at)
+        items += summary_cards.layer_cards(curves, at, state.is_shared(opened))
     components.cards(items, key="overview_cards")
 
 
@@ -97,25 +103,20 @@ def explanation(neuron: tuple[int, int] | None) -> None:
 def interventions() -> None:
     """What the control laws did, beside what went wrong."""
     events, alerts = view.cut(opened.run.events()), view.cut(reading.alerts(opened.stamp, opened.run))
-    if events.empty and view.span != view.ends:
-        with st.container(border=True):
-            st.markdown("**Interventions**")
-            st.caption(f"None between steps {view.first:,} and {view.last:,}.")
-        return
     if events.empty:
+        none = "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was one recorded."
         with st.container(border=True):
             st.markdown("**Interventions**")
-            st.caption(
-                "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was one recorded."
-            )
+            st.caption(none if view.span == view.ends else f"None between steps {view.first:,} and {view.last:,}.")
         return
     figure = event_timeline(events, opened.names, view.span, alerts=alerts, step=mark, axis=axis)
-    figure_card(
-        f"**Interventions** · {len(events):,} recorded, coloured by layer",
-        figure,
-        "interventions",
-        lambda: events,
-    )
+    title = f"**Interventions** · {len(events):,} recorded, coloured by layer"
+    figures.card(title, figure, "interventions", events, draw=over_steps)
+
+
+def regime_rows() -> pd.DataFrame:
+    """How many neurons of each layer are in each regime, at every recorded step."""
+    return reading.summary(opened.stamp, opened.run).filter(regex=r"^(step|layer|regime_\d)$")
 
 
 def distributions() -> None:
@@ -125,27 +126,18 @@ def distributions() -> None:
     with wide, st.container(border=True):
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
         components.regimes(views.regimes_payload(opened, chosen, step if url.get("step") else None), "regime_map", moved, picked)
-        held, recorded = (
-            len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1]),
-            len(opened.run.steps),
-        )
+        held = len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1])
+        recorded = len(opened.run.steps)
         if held < recorded:
             st.caption(f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start.")
         explanation(chosen)
-    with (
-        narrow,
-        st.container(border=True, height=ALERTS_HEIGHT if len(reading.alerts(opened.stamp, opened.run)) > 2 else "content"),
-    ):
+    many = len(reading.alerts(opened.stamp, opened.run)) > 2
+    with narrow, st.container(border=True, height=ALERTS_HEIGHT if many else "content"):
         alert_list.show(opened)
     drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
     figure = regime_counts(drawn, opened.names, step=mark, axis=axis)
     title = f"**Regimes over steps** · share of each layer's neurons{said(together, bands=False)}"
-    figure_card(
-        title,
-        figure,
-        "regime counts",
-        lambda: reading.summary(opened.stamp, opened.run).filter(regex=r"^(step|layer|regime_\d)$"),
-    )
+    figures.card(title, figure, "regime counts", regime_rows, draw=over_steps)
     with st.container(border=True):
         moves.panel(opened, step, view)
     interventions()
@@ -155,7 +147,7 @@ live.growing(opened, cards)
 if state.has_distributions(opened):
     distributions()
 else:
-    state.say_no_distributions()
+    page_frame.say_no_distributions()
 curves = opened.run.scalars()
 curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
@@ -166,4 +158,4 @@ if curves["name"].isin(OBJECTIVE).any():
             unit = "as the training loop logs it" if "watch" in opened.run.config else "nats per prediction"
             figure = scalar_curves(view.cut(curves), OBJECTIVE, title=unit, step=mark, axis=axis, half_life=half_life)
             downloads.beside(figure, curves, "objective")
-        axes.chart(figure, "objective", view, [axis])
+        over_steps(figure, "objective")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from pages.shell import axes, components, downloads, memory, reading, state, url
+from pages.shell import axes, components, downloads, figures, memory, page_frame, reading, state, url
 from probes.diagnostics import half_life
-from probes.figures import layer_bands, style
+from probes.figures import frames, layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
 from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
@@ -21,14 +19,18 @@ BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
 STEPS = 300  # columns of a layer's history of every neuron
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
-FAULT_COLUMNS = ("layer", "neuron", "fault", "phi", "persistence", "persistence_low", "persistence_high")
+FAULT_COLUMNS = {
+    "layer": "layer", "neuron": "neuron", "fault": "fault", "phi": "prior's φ", "persistence": "φ̂",
+    "persistence_low": "95 % from", "persistence_high": "to",
+}  # fmt: skip
+"""Columns of the table of faults -> their heads."""
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 step = state.cursor(opened)
 words = "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the next."
-state.header("Persistence", opened, words, step)
-state.needs_distributions(opened)
+page_frame.header("Persistence", opened, words, step)
+page_frame.needs_distributions(opened)
 if "persistence" not in opened.run.statistics:
     st.info(
         "Persistence was not recorded in this run. It needs an order in the data: batches that hold each example with its "
@@ -43,28 +45,15 @@ with st.sidebar:
     sources = memory.sources(opened)
     source = str(st.selectbox("Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"))
     view = axes.choose([opened])
-    state.link_to_reference()
+    page_frame.link_to_reference()
 axis, mark = view.axis(opened), view.mark(step)
+over_steps = partial(axes.chart, view=view, axes=[axis])
 layer = opened.names.index(layer_name)
 rows = memory.measured(opened, source, step)
 mine = rows[rows["layer"] == layer]
 stride, known = memory.stride_of(opened)
 autoregressive = memory.is_autoregressive(rows)
 input_slope = memory.input_slope(rows)
-
-
-def card(
-    title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame], over_steps: bool = False
-) -> None:
-    """A figure in its frame, with what it shows in words and its data to take away."""
-    with st.container(border=True):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{title}** · {caption}", width="stretch")
-            downloads.beside(figure, frame, f"{opened.entry.name} {key}")
-        if over_steps:
-            axes.chart(figure, key, view, [axis])
-        else:
-            st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
 def go_to_neuron() -> None:
@@ -102,12 +91,10 @@ with st.container(border=True):
     if not set(rows) >= memory.INTERVAL:
         notes.append("Its intervals were not recorded.")
     st.caption(" ".join(notes))
-    st.plotly_chart(figure, key="caterpillar", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+    figures.show(figure, "caterpillar")
 
 drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
-shown = list(range(len(opened.names)))
-if len(shown) > PANELS:
-    shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
+shown = frames.spaced(len(opened.names), PANELS, log=False).tolist()
 bands = layer_bands(drawn, "persistence", opened.names, step=mark, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in opened.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
@@ -118,19 +105,21 @@ with left:
     caption += f"; {outside[0]} endless, {outside[1]} undefined or 0" if any(outside) else ""
     marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
     figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
-    frame = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
-    card("Half-life", caption, figure, "half_lives", frame)
+    rows_drawn = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
+    figures.card(f"**Half-life** · {caption}", figure, "half_lives", rows_drawn, of=opened.entry.name)
 if has_floor:
     with right:
         kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS, view.span)
         phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS, view.span)
         dims = opened.layers[layer]["latent_dim"]
         figure = floor_gap(edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=mark, axis=axis)
-        table = lambda: opened.run.history(layer, statistics=["kl", "phi"])  # noqa: E731 - read when it is asked for
-        card("KL above its floor", f"{url.plain(layer_name)}; 0 is what the prior costs anyway", figure, "floor_gap", table, True)
+        title = f"**KL above its floor** · {url.plain(layer_name)}; 0 is what the prior costs anyway"
+        history = partial(opened.run.history, layer, statistics=["kl", "phi"])
+        figures.card(title, figure, "floor_gap", history, of=opened.entry.name, draw=over_steps)
 with st.container() if has_floor else right:
-    words = f"median and bands over each layer's neurons{said(together)}"
-    card("Persistence over steps", words, bands, "memory_bands", partial(reading.summary, opened.stamp, opened.run), True)
+    title = f"**Persistence over steps** · median and bands over each layer's neurons{said(together)}"
+    summary = partial(reading.summary, opened.stamp, opened.run)
+    figures.card(title, bands, "memory_bands", summary, of=opened.entry.name, draw=over_steps)
 
 with st.container(border=True):
     if autoregressive and set(rows) >= memory.INTERVAL:
@@ -140,9 +129,9 @@ with st.container(border=True):
             "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over more; jittery: less."
         )
         if len(faulty):
-            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
+            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]]).round(3).rename(columns=FAULT_COLUMNS)
             st.dataframe(
-                named.round(3), hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
+                named, hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
                 alt="Stuck and jittery neurons with the prior's persistence and the measured one; a ticked row is looked at",
             )  # fmt: skip
     else:
@@ -156,6 +145,6 @@ if curves is None:
         "Autocorrelation is drawn where the probe batch holds a sequence of consecutive positions; here none is stored yet."
     )
 else:
-    figure, frame, at = curves
-    caption = f"of posterior means over consecutive positions, at step {at:,}; shaded: no memory"
-    card("Autocorrelation", caption, figure, "autocorrelation", frame)
+    figure, correlations, at = curves
+    title = f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}; shaded: no memory"
+    figures.card(title, figure, "autocorrelation", correlations, of=opened.entry.name)

@@ -8,20 +8,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.shell import experiment_views, launching, reading, state, url
+from pages.shell import experiment_views, launching, page_frame, reading, state, url
 from probes.experiments import store
 
 SPLITS = ("test", "validation", "train")
 EVERY = 1.0  # seconds between two looks at a running experiment
 NAMED = {"windows": "windows", "inputs": "inputs", "draws": "draws", "trajectories": "trajectories", "length": "positions"}
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 words = "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch what changes."
-state.header("Probes", opened, words)
-state.needs_distributions(opened)
+page_frame.header("Probes", opened, words)
+page_frame.needs_distributions(opened)
 with st.sidebar:
-    state.link_to_reference()
+    page_frame.link_to_reference()
 path: Path = opened.entry.path
 children = launching.children()
 stored = store.stored(path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.shell import state, url
+from pages.shell import page_frame, url
 from probes.schema import COSTS, REGIMES, STATISTICS, Statistic
 
-state.guard()
-state.sidebar()
+page_frame.guard()
+page_frame.sidebar()
 with st.container(gap="xsmall"):
     st.markdown("## Reference")
     st.caption("What every number means: generated from the registry that computes, labels and colours it.")

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from pages.shell import components, downloads, reading, replays, state, url
+from pages.shell import components, downloads, page_frame, reading, replays, state, url
 from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
 
@@ -14,15 +14,15 @@ COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges bec
 RIDGES = (8, 16, 32, 64)
 REPORTED, OPENED_AT = "_replay_reported", "_replay_opened_at"  # session: the canvas's own last step; where it opened
 
-state.guard()
-opened = state.pick_run()
-state.header(
+page_frame.guard()
+opened = page_frame.pick_run()
+page_frame.header(
     "Replay",
     opened,
     "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
     "narrow and bright is certain.",
 )
-state.needs_distributions(opened)
+page_frame.needs_distributions(opened)
 NONE = "no other run"
 
 
@@ -89,7 +89,7 @@ with st.sidebar:
         "Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. A click "
         "pins a ridge; so do ↑ ↓ and Enter once the picture has the focus."
     )
-    state.link_to_reference()
+    page_frame.link_to_reference()
 
 
 last = max(int(one.run.steps[-1]) for one, _ in both)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import live, reading, run_details, runs_table, state, url
+from pages.shell import figures, live, page_frame, reading, run_details, runs_table, url
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
 VIEWS = ("each run", "seeds together")
 GROUPS = 8  # drawn at once: as many as there are line colours
 
-state.guard()
-state.sidebar()
+page_frame.guard()
+page_frame.sidebar()
 entries = reading.entries()
 with st.container(gap="xsmall"):
     st.markdown("## Runs")
     st.caption("Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them.")
 if not entries:
-    state.no_runs()
+    page_frame.no_runs()
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -69,7 +69,7 @@ def seeds_together() -> None:
         left_out = f" {len(labels)} of {len(groups)} groups are drawn; tick rows to choose." if len(groups) > len(labels) else ""
         st.markdown("**Over steps** · median (line) and all runs of a group (band)")
         st.caption(f"From the points that each run keeps for its sparklines: at most 32 a curve.{left_out}")
-        st.plotly_chart(figure, key="seeds", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        figures.show(figure, "seeds")
 
 
 if not shown:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from pages.shell import axes, components, downloads, forecasts, reading, state, url
+from pages.shell import axes, components, downloads, figures, forecasts, page_frame, reading, state, url
+from probes.figures import frames
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
@@ -26,11 +25,11 @@ TESTED = {
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 
-state.guard()
-opened = state.pick_run()
+page_frame.guard()
+opened = page_frame.pick_run()
 step = state.cursor(opened)
-state.header("Uncertainty", opened, "How does uncertainty evolve while the network learns, and can it be trusted?", step)
-state.needs_steps(opened)
+page_frame.header("Uncertainty", opened, "How does uncertainty evolve while the network learns, and can it be trusted?", step)
+page_frame.needs_steps(opened)
 twin_entry = forecasts.find_twin(opened)
 with st.sidebar:
     if twin_entry is not None and not st.toggle("Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"):
@@ -49,25 +48,13 @@ if twin_entry is not None:
         st.warning(f"The twin cannot be read: {url.plain(error)}.")
 with st.sidebar:
     view = axes.choose([opened, *beside_it])
-    state.link_to_reference()
+    page_frame.link_to_reference()
 axis, mark = view.axis(opened), view.mark(step)
+over_steps = partial(axes.chart, view=view, axes=[axis])
+card = partial(figures.card, of=opened.entry.name)
 twin_axis = view.axis(beside_it[0]) if beside_it else None
 scalars = opened.run.scalars()
 validation = scalars[scalars["split"] == "validation"]
-
-
-def card(
-    title: str, caption: str, figure, key: str, frame: pd.DataFrame | Callable[[], pd.DataFrame], over_steps: bool = True
-) -> None:
-    """A figure in its frame, with what it shows in words and its data to take away."""
-    with st.container(border=True):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{title}** · {caption}", width="stretch")
-            downloads.beside(figure, frame, f"{opened.entry.name} {key}")
-        if over_steps:
-            axes.chart(figure, key, view, [axis])
-        else:
-            st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
 def single_forecasts() -> None:
@@ -92,7 +79,7 @@ def single_forecasts() -> None:
         with menu:
             shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]
             downloads.beside(figure, shown, f"{opened.entry.name} forecasts")
-        st.plotly_chart(figure, key="forecasts", width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
+        figures.show(figure, "forecasts")
 
 
 if len(taken):
@@ -103,12 +90,12 @@ if len(taken):
     wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
     with wide:
         figure = variance_parts(view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis)
-        card("Parts of the variance", "and the squared error", figure, "parts", found.parts)
+        card("**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps)
     with narrow:
-        card("PIT", f"step {at:,}", pit_histogram(found.pit, at), "pit", found.pit, over_steps=False)
+        card(f"**PIT** · step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
     with last:
         figure = pit_over_steps(view.cut(found.pit), at)
-        card("PIT over steps", "white is calibrated", figure, "pit_steps", found.pit, over_steps=False)
+        card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)
 else:
     st.info("No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and numbers to predict "
             "(`--probe-inputs` above 0), your own loop with `Recorder.predictions`.")  # fmt: skip
@@ -116,18 +103,17 @@ if drawn_scores(validation):
     beside = None if twin_scalars is None else view.cut(twin_scalars[twin_scalars["split"] == "validation"])
     figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
     words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
-    card("Scores of the validation split", words, figure, "scores", validation)
+    card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
 if state.has_distributions(opened):
-    shown = list(range(len(opened.names)))
-    if len(shown) > FANS:
-        shown = np.unique(np.linspace(0, len(shown) - 1, FANS).round().astype(int)).tolist()
+    shown = frames.spaced(len(opened.names), FANS, log=False).tolist()
     left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
     drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
     figure = uncertainty_fans(drawn, opened.names, step=mark, axis=axis, shown=shown)
     words = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(together)}"
-    card("Posterior sd and entropy", words, figure, "fans", partial(reading.summary, opened.stamp, opened.run))
+    summary = partial(reading.summary, opened.stamp, opened.run)
+    card(f"**Posterior sd and entropy** · {words}", figure, "fans", summary, draw=over_steps)
 else:
-    state.say_no_distributions()
+    page_frame.say_no_distributions()
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})
 tested = forecasts.final_scores(named)
 columns = [name for name in TESTED if name in tested]

@@ -16,7 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shell import reading, url
+from pages.shell import figures, reading, url
 from pages.shell.state import Opened
 from probes.figures.clock import Clock, Measure, clocks
 from probes.figures.panels import StepScale
@@ -106,10 +106,7 @@ def chart(figure: go.Figure, key: str, view: View, axes: Sequence[StepAxis]) -> 
     `axes`: those of its panels in order, or one for all panels.
     """
     figure.layout.selectdirection = "h"
-    st.plotly_chart(
-        figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False},
-        on_select=partial(brushed, key, view.ends, axes), selection_mode="box",
-    )  # fmt: skip
+    figures.show(figure, key, on_select=partial(brushed, key, view.ends, axes), selection_mode="box")
 
 
 def brushed(key: str, ends: tuple[int, int], axes: Sequence[StepAxis]) -> None:

@@ -89,6 +89,19 @@ function fitCanvas(canvas, width, height) {
   return context
 }
 
+// Text as long as fits a width: where it does not, its end gives way to an ellipsis.
+function fitText(context, text, width) {
+  if (context.measureText(text).width <= width) return text
+  const letters = Array.from(text)
+  let low = 0, high = letters.length
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (context.measureText(`${letters.slice(0, middle).join("")}…`).width <= width) low = middle
+    else high = middle
+  }
+  return `${letters.slice(0, low).join("")}…`
+}
+
 function formatNumber(value) {
   if (!Number.isFinite(value)) return "–"
   const size = Math.abs(value)
@@ -144,19 +157,24 @@ const mounted = (View) => ({ data, parentElement, setTriggerValue }) => {
   }
 }
 
-// A mark on a canvas moved by keys while it has the focus: `moves` is key -> function, Enter picks, Escape takes it away.
-// What `say` returns is put where screen readers announce it. Other keys go on to the transport.
-function byKeys(canvas, live, { moves, say, pick, leave }) {
+// What is drawn on a canvas can be picked: by pointer, and by a mark that keys move while the canvas has the focus.
+// `view` has hover(event), unhover(), pick(), tell() and `over`, what the pointer or the mark is on; `moves` is key -> function,
+// Enter picks, Escape takes the mark away. What the mark is on is said in `live`, where screen readers announce it. Other keys
+// go on to the transport.
+function pickable(canvas, live, view, moves) {
+  canvas.onpointermove = (event) => view.hover(event)
+  canvas.onpointerleave = () => view.unhover()
+  canvas.onclick = (event) => { view.hover(event); view.pick() }
   canvas.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    const action = { ...moves, Enter: pick, Escape: leave }[event.key]
+    const action = { ...moves, Enter: () => view.pick(), Escape: () => view.unhover() }[event.key]
     if (!action) return
     event.preventDefault()
     event.stopPropagation()
     action()
-    live.textContent = say()
+    live.textContent = view.over ? view.tell() : ""
   }
-  canvas.onblur = leave
+  canvas.onblur = () => view.unhover()
 }
 
 const TIP = 210 // pixels: as wide as a tip gets

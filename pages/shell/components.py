@@ -59,7 +59,7 @@ def _while_there(key: str, callback: Callable[[], None]) -> Callable[[], None]:
 
 
 _cards = _component("cards")
-_replay = _component("replay", "strip", transport=True)
+_replay = _component("replay", "ridges", "strip", transport=True)
 _regimes = _component("regimes", transport=True)
 _heatmap = _component("heatmap")
 

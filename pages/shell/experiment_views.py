@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shell import downloads, url
+from pages.shell import url
+from pages.shell.figures import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
 from probes.schema import STATISTICS
@@ -27,15 +27,6 @@ def load(run: Path, name: str) -> store.Result:
 @st.cache_resource(max_entries=RESULTS_KEPT, show_spinner="Reading the experiment …")
 def _load(run: str, name: str, modified: int, size: int) -> store.Result:
     return store.load(run, name)
-
-
-def card(title: str, figure: go.Figure, key: str, frame: pd.DataFrame) -> None:
-    """A figure in its frame with its data to take away."""
-    with st.container(border=True):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(title, width="stretch")
-            downloads.beside(figure, frame, key)
-        st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False})
 
 
 def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] = str) -> str:

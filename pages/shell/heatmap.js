@@ -9,18 +9,10 @@ class Heatmap {
     this.root = root
     this.canvas = root.querySelector("[data-image]")
     this.tip = root.querySelector("[data-tip]")
-    this.canvas.onpointermove = (event) => this.hover(event)
-    this.canvas.onpointerleave = () => { this.tip.hidden = true }
-    this.canvas.onclick = (event) => this.pick(this.cell(event))
-    byKeys(this.canvas, root.querySelector("[data-say]"), {
-      moves: {
-        ArrowLeft: () => this.move(0, -1), ArrowRight: () => this.move(0, 1), ArrowUp: () => this.move(-1, 0), ArrowDown: () => this.move(1, 0),
-        PageUp: () => this.move(-ROWS, 0), PageDown: () => this.move(ROWS, 0),
-        Home: () => this.move(0, -this.header.columns), End: () => this.move(0, this.header.columns),
-      },
-      say: () => (this.marked ? this.tell(this.marked) : ""),
-      pick: () => this.pick(this.marked),
-      leave: () => this.leave(),
+    pickable(this.canvas, root.querySelector("[data-say]"), this, {
+      ArrowLeft: () => this.move(0, -1), ArrowRight: () => this.move(0, 1), ArrowUp: () => this.move(-1, 0), ArrowDown: () => this.move(1, 0),
+      PageUp: () => this.move(-ROWS, 0), PageDown: () => this.move(ROWS, 0),
+      Home: () => this.move(0, -this.header.columns), End: () => this.move(0, this.header.columns),
     })
     this.resize = new ResizeObserver(() => this.draw())
     this.resize.observe(root.querySelector(".heatmap"))
@@ -31,7 +23,7 @@ class Heatmap {
     if (bytes !== this.bytes) {
       this.bytes = bytes
       const { header, arrays } = unpack(bytes)
-      if (this.header && this.header.label !== header.label) this.marked = null
+      if (this.header && this.header.label !== header.label) this.over = null
       this.header = header
       this.cells = arrays.cells
     }
@@ -97,13 +89,13 @@ class Heatmap {
       context.lineTo(x, TOP + this.size.height)
       context.stroke()
     }
-    if (this.marked) this.drawMark(context)
+    if (this.keyed && this.over) this.drawMark(context)
     this.canvas.setAttribute("aria-label", `${this.header.label}. Arrow keys choose a cell, Enter takes its neuron and step.`)
   }
 
   // What the keys have chosen: its row and column, in two colours, so that one shows on any cell.
   drawMark(context) {
-    const { x, y } = this.place(this.marked)
+    const { x, y } = this.place(this.over)
     for (const [width, colour] of [[3, rgba(this.theme.background, 1)], [1, rgba(this.theme.text, 1)]]) {
       context.lineWidth = width
       context.strokeStyle = colour
@@ -120,27 +112,35 @@ class Heatmap {
   // By keys: the first move marks the chosen neuron at the cursor, else the first row.
   move(rows, columns) {
     const { order, edges, cursor, chosen } = this.header
-    if (this.marked) {
+    if (this.over) {
       const within = (value, count) => Math.min(Math.max(value, 0), count - 1)
-      this.marked = { row: within(this.marked.row + rows, this.header.rows), column: within(this.marked.column + columns, this.header.columns) }
+      this.over = { row: within(this.over.row + rows, this.header.rows), column: within(this.over.column + columns, this.header.columns) }
     } else {
       const column = cursor === null ? this.header.columns - 1 : Math.floor(framePosition(edges, cursor))
-      this.marked = { row: Math.max(order.indexOf(chosen[0]), 0), column: Math.min(column, this.header.columns - 1) }
+      this.over = { row: Math.max(order.indexOf(chosen[0]), 0), column: Math.min(column, this.header.columns - 1) }
     }
+    this.keyed = true
     this.draw()
-    const box = this.canvas.getBoundingClientRect(), { x, y } = this.place(this.marked)
-    this.tip.textContent = `${this.tell(this.marked)}\nEnter for the exact number`
+    const box = this.canvas.getBoundingClientRect(), { x, y } = this.place(this.over)
+    this.tip.textContent = `${this.tell()}\nEnter for the exact number`
     this.tip.hidden = false
     placeTip(this.tip, this.root.querySelector(".heatmap"), { clientX: box.left + x, clientY: box.top + y })
   }
 
-  pick(cell) {
-    if (cell) this.trigger("pick", { neuron: this.header.order[cell.row], step: Math.round(this.header.edges[cell.column]) })
+  pick() {
+    if (!this.over) return
+    this.trigger("pick", { neuron: this.header.order[this.over.row], step: Math.round(this.header.edges[this.over.column]) })
   }
 
-  leave() {
-    this.marked = null
+  unhover() {
+    this.over = null
     this.tip.hidden = true
+    this.unmark()
+  }
+
+  unmark() {
+    if (!this.keyed) return
+    this.keyed = false
     this.draw()
   }
 
@@ -193,13 +193,17 @@ class Heatmap {
 
   hover(event) {
     const cell = this.cell(event)
-    this.tip.hidden = !cell
-    if (!cell) return
-    this.tip.textContent = `${this.tell(cell)}\nclick for the exact number`
+    if (!cell) return this.unhover()
+    this.over = cell
+    this.unmark()
+    this.tip.hidden = false
+    this.tip.textContent = `${this.tell()}\nclick for the exact number`
     placeTip(this.tip, this.root.querySelector(".heatmap"), event)
+    return undefined
   }
 
-  tell(cell) {
+  tell() {
+    const { over: cell } = this
     const { edges, order, columns, title, unit, layer } = this.header
     const code = this.cells[cell.row * columns + cell.column]
     const first = edges[cell.column], end = edges[cell.column + 1] - 1

@@ -16,18 +16,10 @@ class Regimes {
     this.tip = find("tip")
     this.legendRow = find("legend")
     this.transport = new Transport(root, () => this.draw(), (step) => this.trigger("cursor", step))
-    this.canvas.onpointermove = (event) => this.hover(event)
-    this.canvas.onpointerleave = () => this.unhover()
-    this.canvas.onclick = (event) => { this.hover(event); this.pick() }
-    byKeys(this.canvas, find("say"), {
-      moves: {
-        ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1),
-        ArrowUp: () => this.move(-this.perRow), ArrowDown: () => this.move(this.perRow),
-        PageUp: () => this.moveLayer(-1), PageDown: () => this.moveLayer(1),
-      },
-      say: () => (this.over ? this.tell() : ""),
-      pick: () => this.pick(),
-      leave: () => this.unhover(),
+    pickable(this.canvas, find("say"), this, {
+      ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1),
+      ArrowUp: () => this.move(-this.perRow), ArrowDown: () => this.move(this.perRow),
+      PageUp: () => this.moveLayer(-1), PageDown: () => this.moveLayer(1),
     })
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(root.querySelector(".regimes"))
@@ -111,7 +103,7 @@ class Regimes {
       context.font = `600 13px ${theme.font}`
       context.textBaseline = "top"
       context.textAlign = "left"
-      context.fillText(layer.name, 0, this.tops[index] + 1, LABEL - 10)
+      context.fillText(fitText(context, layer.name, LABEL - 10), 0, this.tops[index] + 1)
       let living = 0
       for (let neuron = 0; neuron < layer.count; neuron++) {
         const code = this.code(index, neuron)

@@ -1,12 +1,14 @@
 // The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor. Drag to scrub.
 
-const STRIP_HEIGHT = 92
+const STRIP_HEIGHT = 92, TOP_OF_STRIP = 8, BOTTOM_OF_STRIP = STRIP_HEIGHT - 24
+const NOTHING = 1e-6 // nats: less is rounding
 const LINE = 12 // pixels between the names at its right
 
 class Strip {
   constructor(canvas, replay) {
     this.canvas = canvas
     this.replay = replay
+    this.still = document.createElement("canvas") // all but the cursor, which alone moves
     this.width = 0
     let dragging = false
     canvas.onpointerdown = (event) => {
@@ -22,13 +24,31 @@ class Strip {
     return 46 + (position / Math.max(this.replay.header.steps.length - 1, 1)) * (this.width - 46 - 64)
   }
 
+  layout(width) {
+    this.width = width
+    this.drawStill()
+  }
+
   draw() {
-    const { theme, header } = this.replay
     const context = fitCanvas(this.canvas, this.width, STRIP_HEIGHT)
-    const top = 8, bottom = STRIP_HEIGHT - 24
+    context.drawImage(this.still, 0, 0, this.width, STRIP_HEIGHT)
+    const at = this.x(this.replay.transport.position)
+    context.strokeStyle = this.replay.theme.accent
+    context.lineWidth = 2
+    context.beginPath()
+    context.moveTo(at, TOP_OF_STRIP - 6)
+    context.lineTo(at, BOTTOM_OF_STRIP)
+    context.stroke()
+    this.canvas.setAttribute("aria-label", this.describe())
+  }
+
+  drawStill() {
+    const { theme, header } = this.replay
+    const context = fitCanvas(this.still, this.width, STRIP_HEIGHT)
+    const top = TOP_OF_STRIP, bottom = BOTTOM_OF_STRIP
     let high = 0
     header.layers.forEach((_, i) => this.replay.arrays[`information.${i}`].forEach((v) => { if (v > high) high = v }))
-    if (!(high > 0)) high = 1
+    if (high < NOTHING) high = 1
     const y = (value) => bottom - (Math.max(value, 0) / high) * (bottom - top)
     context.font = `11px ${theme.font}`
     context.fillStyle = theme.muted
@@ -48,14 +68,6 @@ class Strip {
     context.fillText("step", this.width - 34, STRIP_HEIGHT - 8)
     this.drawSeries(context, y)
     this.drawEvents(context, top, bottom)
-    this.canvas.setAttribute("aria-label", this.describe())
-    const at = this.x(this.replay.transport.position)
-    context.strokeStyle = theme.accent
-    context.lineWidth = 2
-    context.beginPath()
-    context.moveTo(at, top - 6)
-    context.lineTo(at, bottom)
-    context.stroke()
   }
 
   describe() {
@@ -97,7 +109,7 @@ class Strip {
       context.fillStyle = end.color
       context.fillRect(this.width - 59, end.y - 4, 8, 3)
       context.fillStyle = theme.muted
-      context.fillText(end.name, this.width - 48, end.y + 1, 46)
+      context.fillText(fitText(context, end.name, 48), this.width - 48, end.y + 1)
     }
   }
 

@@ -13,6 +13,7 @@ from probes.schema import STATISTICS
 SCORES = (("NLL", ("nll_joint", "nll"), "nats", "validation"), ("CRPS", ("crps",), "", "validation, scaled"))
 """Label, names that a score goes by in logs, unit, note."""
 HALF = 0.5  # a living share below it is shown as bad
+ROUNDING = 1e-6  # of the rate: information below it is what float32 leaves of a difference of two KLs
 DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
 
 
@@ -29,8 +30,12 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     return cards
 
 
-def layer_cards(curves: pd.DataFrame, step: int) -> list[dict[str, Any]]:
-    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves` gives them."""
+def layer_cards(curves: pd.DataFrame, step: int, shared: bool = False) -> list[dict[str, Any]]:
+    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves` gives them.
+
+    shared: all distributions are the same for every input (of weights, say), so that none is expected to live.
+    """
+    curves = curves.assign(information=curves["information"].mask(curves["information"].abs() <= ROUNDING * curves["rate"], 0))
     place = max(int(np.searchsorted(curves.index, step, side="right")) - 1, 0)
 
     def card(label: str, name: str, unit: str, note: str, factor: float = 1, **more: Any) -> dict[str, Any]:
@@ -38,7 +43,7 @@ def layer_cards(curves: pd.DataFrame, step: int) -> list[dict[str, Any]]:
         return {"label": label, "value": views.number(series[place]), "unit": unit, "note": note, "spark": _spark(series), **more}
 
     alive = curves["living_share"].iloc[place]
-    cards = [card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bool(alive < HALF))]
+    cards = [card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bool(alive < HALF) and not shared)]
     for name, source, label, note in (
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),

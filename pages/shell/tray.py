@@ -89,7 +89,7 @@ def show(opened: state.Opened) -> None:
         )  # fmt: skip
         if len(found) > PLOTTED:
             st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
-        if st.session_state.get("_page") != "Neurons":
+        if state.page_shown() != "Neurons":
             st.page_link("pages/neurons.py", label="Compare them", icon=":material/compare_arrows:")
     pin_sets.show(opened)
 

@@ -199,16 +199,20 @@ def bomb(r: Random, path: Path) -> None:
     """A constant in 20 million rows, or a long text in a million, with the columns of the file it replaces."""
     schema = pq.read_schema(path).remove_metadata()
     path.unlink()
-    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    texts = [field.name for field in schema if _is_text(field.type)]
     rows, long = (500_000, "x" * 10_000) if texts and r.random() < 0.5 else (LONG_ROWS, "x")
     columns = []
     for field in schema:
-        value = pa.array([long if pa.types.is_string(field.type) else 1], field.type)
+        value = pa.array([long if _is_text(field.type) else 1], field.type)
         columns.append(pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows // 20), value))
     plain = pa.schema([pa.field(field.name, column.type) for field, column in zip(schema, columns, strict=True)])
     batch = pa.Table.from_arrays(columns, schema=plain)
     with pq.ParquetWriter(path, plain, compression="zstd", store_schema=False) as writer:
         writer.write_table(pa.concat_tables([batch] * 20), row_group_size=rows)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 # ---- JSON

@@ -41,6 +41,7 @@ def test_hostile_runs_are_answered_rightly_or_with_one_clear_error() -> None:
     command = [sys.executable, str(FUZZ), "--inputs", str(INPUTS), "--seed", str(SEED)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert done.returncode in (0, 1), f"died with {done.returncode} at input {done.stderr[-2000:]}"
+    assert done.stdout, f"stopped by itself at input {done.stderr[-2000:]}"
     report = json.loads(done.stdout)
     assert report["failures"] == []
     assert report["inputs"] == INPUTS

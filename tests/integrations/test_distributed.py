@@ -1,4 +1,5 @@
-"""Two real processes under gloo: rank 0 records, rank 1 writes nothing, and training is what it was."""
+"""Two real processes under gloo, started by hand and by Lightning: rank 0 records, rank 1 writes nothing, and training is what
+it was."""
 
 import os
 import socket
@@ -61,6 +62,26 @@ torch.distributed.destroy_process_group()
 os._exit(0)  # the wrapper keeps gloo's threads, which may abort an interpreter that winds down (pytorch issue 190489)
 """
 
+LIGHTNING = """
+import os
+import sys
+import lightning
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from examples.lightning_bottleneck import Bottleneck
+from probes.integrations.lightning import Watch
+
+lightning.seed_everything(0, verbose=False)
+watch = [Watch(sys.argv[1] + "/run")] if sys.argv[2] == "watched" else []
+quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+trainer = lightning.Trainer(max_steps=5, accelerator="cpu", devices=2, strategy="ddp", callbacks=watch, **quiet)
+model = Bottleneck()
+trainer.fit(model, DataLoader(TensorDataset(torch.rand(256, 64), torch.arange(256) % 10), batch_size=16))
+torch.save(model.state_dict(), f"{sys.argv[1]}/{sys.argv[2]}{trainer.global_rank}.pt")
+trainer.strategy.barrier()  # both have saved
+os._exit(0)  # as above
+"""
+
 
 def run_both(how, folder):
     """Both ranks to their end; what each has saved."""
@@ -101,3 +122,18 @@ def test_rank_0_records_and_rank_1_writes_nothing(tmp_path, bare, how):
     first = torch.nn.Linear(6, 4)  # as the first layer of both ranks began
     truth = first(saved[0]["inputs"][0]).detach()
     np.testing.assert_allclose(run.at(0)["mean"], truth.mean(0), rtol=1e-5)  # of rank 0's share alone
+
+
+def test_lightning_records_on_rank_0_under_its_ddp_strategy(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(LIGHTNING)  # a file: Lightning starts the other rank with the same command
+    for how in ("bare", "watched"):
+        command = [sys.executable, str(script), str(tmp_path), how]
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=WAIT)
+        assert done.returncode == 0, done.stderr
+    for rank in (0, 1):
+        bare, watched = (torch.load(tmp_path / f"{how}{rank}.pt") for how in ("bare", "watched"))
+        assert all(torch.equal(bare[name], value) for name, value in watched.items())
+    run = Run(tmp_path / "run")
+    assert (run.status, run.steps.tolist()) == ("finished", [0, 1, 2, 3, 4])
+    assert [layer["source"] for layer in run.layers] == ["encoder"]
