@@ -16,7 +16,6 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from probes.adapters import Observed
 from probes.log import manifest
 from probes.log.opening import RunError
 from probes.moments import Moments
@@ -25,6 +24,7 @@ from probes.watching.by_hand import Spec
 from probes.watching.finding import CHANGED, Finder, Observe, given
 from probes.watching.observing import RECEIVERS
 from probes.watching.outlet import Mirror, Outlet
+from probes.watching.reading import Observed
 
 logger = logging.getLogger("probes.watch")
 
