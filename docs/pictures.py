@@ -43,14 +43,6 @@ SETTLE_MS = 60  # until a frame is drawn
 CLIP = {"x": 340, "y": 64, "width": 1060, "height": 812}  # the page without its frame
 FRAMES, FRAME_MS, REST_MS = 60, 110, 2500
 QUALITY = 55  # of the moving picture: text stays clear, the file about a megabyte
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
 
 
 def draw_set_points(browser: Browser) -> None:
@@ -144,7 +136,7 @@ def main(names: list[str]) -> int:
         print("docs/pictures.py: no Chromium; `python tests/e2e/find_browser.py --install` gets one", file=sys.stderr)
         return 1
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=find_browser.FLAGS)
         for name in names or PICTURES:
             PICTURES[name](browser)
         browser.close()

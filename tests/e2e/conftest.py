@@ -23,14 +23,6 @@ from planted import write_run
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 WAIT_MS = 60_000  # generous: two busy cores
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +33,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail("no Chromium, and CI is set: run `python tests/e2e/find_browser.py --install`")
         pytest.skip("no Chromium: run `python tests/e2e/find_browser.py --install`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=find_browser.FLAGS)
         yield browser
         browser.close()
 

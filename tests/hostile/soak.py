@@ -36,14 +36,6 @@ from pages.shell.state import PAGES  # noqa: E402
 from probes import Recorder, Run  # noqa: E402
 from probes.log.check import check  # noqa: E402
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
 LAYERS = [{"name": f"layer {depth}", "neurons": 96} for depth in range(3)]
 STEPS_A_PART = 3
 WORKED = "button, [role=radio], [role=slider], [role=tab], [role=switch], [role=option], summary, canvas, .js-plotly-plot"
@@ -198,7 +190,7 @@ def main() -> int:
     missed = after = 0
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=find_browser.find(), args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=find_browser.find(), args=find_browser.FLAGS)
             user = User(browser.new_page(viewport={"width": 1280, "height": 800}), server.address, options.seed)
             user.open("live")
             done = 0
