@@ -9,7 +9,7 @@ _HOMES = {
     "Recorder": "probes.recorder",
     "Run": "probes.run",
     "catalog": "probes.run",
-    "RunError": "probes.log.manifest",
+    "RunError": "probes.log.opening",
     "RecorderError": "probes.recorder",
     "watch": "probes.watching.attaching",
     "observe": "probes.watching.observing",

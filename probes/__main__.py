@@ -18,9 +18,9 @@ from probes import export
 from probes.analysis.overview import layer_rows
 from probes.log import manifest
 from probes.log.check import check
-from probes.log.folding import LOCAL
 from probes.log.maintenance import compact
-from probes.log.manifest import Lock, RunError
+from probes.log.manifest import Lock
+from probes.log.opening import LOCAL, RunError
 from probes.run import Run, catalog
 
 

@@ -7,9 +7,9 @@ ended, since a network that starts at its prior starts dead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from probes.schema import LIVING_REGIMES, REGIMES
-
-if TYPE_CHECKING:
-    from probes.run import Run
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -65,7 +62,18 @@ class Alert:
     since: int | None = field(default=None, repr=False)
 
 
-def alerts(run: Run, limits: Limits | None = None) -> pd.DataFrame:
+class Readable(Protocol):
+    """What the rules read of a run: `probes.Run` has it."""
+
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    def layer_summary(self) -> pd.DataFrame: ...
+    def scalars(self) -> pd.DataFrame: ...
+    def events(self) -> pd.DataFrame: ...
+    def at(self, step: int, layer: int | str | None, statistics: Sequence[str]) -> pd.DataFrame: ...
+
+
+def alerts(run: Readable, limits: Limits | None = None) -> pd.DataFrame:
     """Alerts of a run in order of step: step, layer (null: the run), kind, count, neurons (list of ids), text, advice.
 
     The neurons of a regime alert are those that made the move; other alerts concern whole layers and name none.
@@ -259,7 +267,7 @@ def _first_of_runs(flags: NDArray[np.bool_], length: int) -> list[int]:
     return np.flatnonzero(flags & (np.arange(len(flags)) - before == length)).tolist()
 
 
-def _neurons(run: Run, alert: Alert) -> list[int]:
+def _neurons(run: Readable, alert: Alert) -> list[int]:
     """Neurons that were fine at the alert's `since` and are in its trouble at its step."""
     assert alert.since is not None
     now = run.at(alert.step, alert.layer, ["regime"]).set_index("neuron")["regime"]

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from probes.persistence import Pairs, base_of, row_sum, slopes
+from probes.schema import ACTIVE_KL
 
-ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
 LARGEST = torch.finfo(torch.float32).max
 PER_DIMENSION = {"mu", "mu_square", "variance", "log_v", "r", "r_square", "v", "clamp_share", "prior_variance", "past"}

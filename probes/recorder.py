@@ -22,7 +22,8 @@ from probes.log import manifest, rows
 from probes.log.background import Background, RecorderError, Settings
 from probes.log.blocks import CODEC
 from probes.log.maintenance import reopen
-from probes.log.manifest import FINAL_STATUSES, Lock, RunError
+from probes.log.manifest import FINAL_STATUSES, Lock
+from probes.log.opening import RunError
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.schema import FORCES, STATISTICS
@@ -280,10 +281,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.close("interrupted" if issubclass(kind, (KeyboardInterrupt, SystemExit)) else "crashed")
+        self.close(manifest.final_status(kind))
 
     # ---- checks, all before anything changes
 

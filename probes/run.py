@@ -23,7 +23,7 @@ from probes.log import manifest
 from probes.log.blocks import REGIME, Slab, column_rank
 from probes.log.cataloguing import catalog
 from probes.log.levels import EVERYTHING, Levels, kinds, merge
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
 from probes.schema import KEYS

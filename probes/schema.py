@@ -20,6 +20,7 @@ KEYS: dict[str, str] = {"step": "int64", "layer": "int16", "neuron": "int32"}
 BLOCK_STEPS = 256  # recorded steps a full block file covers; with ROW_GROUP_NEURONS it serves both reading directions
 ROW_GROUP_NEURONS = 64
 PYRAMID = (16, 256)  # recorded steps a bucket, finest first
+ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
 
 Cost = Literal["S", "P", "D"]
 COSTS: dict[str, str] = {
@@ -236,7 +237,7 @@ _ALL = [
         "Active share",
         "a",
         "share of inputs",
-        "E_b[ KL_i(x_b) > floor + 0.01 ]",
+        f"E_b[ KL_i(x_b) > floor + {ACTIVE_KL} ]",
         "For which share of the inputs the neuron leaves its prior.",
         "S",
         "Bonheme & Grzes 2021, mixed variables",

@@ -26,14 +26,13 @@ from numpy.typing import NDArray
 
 from probes.diagnostics import kl_floor, student_quantile
 from probes.recorder import Recorder
-from probes.schema import BLOCK_STEPS, REGIMES
+from probes.schema import ACTIVE_KL, BLOCK_STEPS, REGIMES
 
 Array = NDArray[Any]
 
 RISE = 0.01  # share of the run in which a neuron goes from 12 % to 88 % of its way
 ONSETS = (0.1, 0.6)  # shares of the run between which neurons set out
 REST_SPREAD = 1e-4  # what little the mean of a neuron at rest moves
-ACTIVE_KL = 0.01  # as in `schema`: nats above the floor that make an input active
 REGIME_CODES = tuple(regime.code for regime in REGIMES)
 
 

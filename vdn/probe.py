@@ -23,6 +23,7 @@ from probes import regimes
 from probes.diagnostics import contraction
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
+from probes.experiments.kinds import EXPERIMENTS
 from probes.experiments.risk_coverage import measure, risk_coverage
 from probes.experiments.rollout import rollout, write_replay
 from probes.experiments.shift import dose_response
@@ -177,7 +178,7 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
     return tables | {"starts": pd.DataFrame(starts)}
 
 
-EXPERIMENTS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
+RUNNERS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
     "ablation": run_ablation,
     "traversal": run_traversal,
     "shift": run_shift,
@@ -192,28 +193,21 @@ def add_command(commands: Any) -> None:
     probe.add_argument("run", type=Path, help="folder of the run")
     kinds = probe.add_subparsers(dest="experiment", required=True)
 
-    def add(name: str, doc: str, windows: int, draws: int | None) -> argparse.ArgumentParser:
-        one = kinds.add_parser(name, help=doc)
-        one.add_argument("--windows", type=positive, default=windows, help=f"examples, evenly spread [{windows}]")
-        if draws is not None:
-            one.add_argument("--draws", type=positive, default=draws, help=f"draws an example [{draws}]")
+    parsers = {}
+    for name, experiment in EXPERIMENTS.items():
+        one = parsers[name] = kinds.add_parser(name, help=experiment.help)
+        for setting in experiment.settings:
+            words = f"{setting.help} [{setting.value}]"
+            one.add_argument(f"--{setting.flag}", type=positive, default=setting.value, help=words)
         one.add_argument("--split", choices=SPLITS, default="test", help="where they are from [test]")
         one.add_argument("--seed", type=int, default=0, help="seed of the noise [0]")
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
-        return one
-
     cores = os.cpu_count() or 1
-    ablation = add("ablation", "each neuron silenced: effect on the scores", 2000, 2)
-    ablation.add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
-    traversal = add("traversal", "neurons walked over their prior: effect on the prediction", 4, 64)
-    traversal.add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help="which, counted from 0")
-    traversal.add_argument("--each", type=positive, default=2, help="without --neurons: the most informative of a layer [2]")
-    add("shift", "damaged inputs: scores and statistics against the dose", 1000, 8)
-    add("risk-coverage", "error of the inputs kept as the uncertain are dropped", 2000, 16)
-    rolled = add("rollout", "the network continues a series on its own", 4, None)
-    rolled.add_argument("--length", type=positive, default=168, help="rows to continue [168]")
-    rolled.add_argument("--trajectories", type=positive, default=32, help="continuations of each window [32]")
-    rolled.add_argument("--feed", type=positive, default=1, help="predicted rows that are fed back at once [1]")
+    parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
+    which = "which, counted from 0"
+    parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
+    fed = "predicted rows that are fed back at once [1]"
+    parsers["rollout"].add_argument("--feed", type=positive, default=1, help=fed)
 
 
 def neuron(text: str) -> tuple[int, int]:
@@ -239,7 +233,7 @@ def run(arguments: argparse.Namespace) -> int:
     bench = Bench(arguments.run, arguments)
     try:
         with store.tracked(arguments.run, arguments.name, _show) as tracker:
-            tables = EXPERIMENTS[arguments.experiment](bench, arguments, tracker)
+            tables = RUNNERS[arguments.experiment](bench, arguments, tracker)
             settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "run", "name")}
             settings |= {"step": bench.step, "windows": len(bench.examples.x), "seconds": round(time.monotonic() - began, 2)}
             folder = store.save(arguments.run, arguments.name, tables, settings)

@@ -1,7 +1,7 @@
 """Experiments as processes of their own: `python -m vdn probe RUN NAME`, started, watched and cancelled from a page.
 
 The server never imports torch. Commands are lists of arguments, never a shell's line; the run's path comes from a scan of the
-folders of runs, everything else is a number or one of the names below. One experiment runs at a time.
+folders of runs, everything else is a number or one of the known names. One experiment runs at a time.
 """
 
 from __future__ import annotations
@@ -20,63 +20,11 @@ import streamlit as st
 
 from pages.shell import options
 from probes.experiments import store
+from probes.experiments.kinds import EXPERIMENTS, Experiment
 
 CANCELLED = 130  # exit status of an experiment that was asked to stop
 CHECKPOINT = Path("checkpoints", "last.pt")
 LINE = 300  # characters of what a process last said that are shown
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A number that an experiment takes: its flag, what it is called, where it starts, its largest value."""
-
-    flag: str
-    label: str
-    value: int
-    largest: int
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What can be started: its title, the question it answers, its settings."""
-
-    title: str
-    question: str
-    settings: tuple[Setting, ...]
-
-
-WINDOWS, DRAWS = "windows", "draws"
-EXPERIMENTS: dict[str, Experiment] = {
-    "ablation": Experiment(
-        "Ablation",
-        "What does the network lose when one neuron is silenced, and would KL, information or regime have told?",
-        (Setting(WINDOWS, "Windows", 2000, 20_000), Setting(DRAWS, "Draws", 2, 64)),
-    ),
-    "traversal": Experiment(
-        "Traversal",
-        "What does a neuron say? It is walked over its prior while all else stays, and the prediction is watched.",
-        (Setting(WINDOWS, "Windows", 4, 64), Setting(DRAWS, "Draws", 64, 512), Setting("each", "Neurons a layer", 2, 64)),
-    ),
-    "shift": Experiment(
-        "Shift",
-        "Does the network notice damaged inputs, and which of its uncertainties tells it?",
-        (Setting(WINDOWS, "Windows", 1000, 20_000), Setting(DRAWS, "Draws", 8, 64)),
-    ),
-    "risk-coverage": Experiment(
-        "Risk-coverage",
-        "How much better does it get when it may decline the inputs that it is least sure of?",
-        (Setting(WINDOWS, "Windows", 2000, 20_000), Setting(DRAWS, "Draws", 16, 256)),
-    ),
-    "rollout": Experiment(
-        "Rollout",
-        "What happens when it continues a series on its own, each prediction fed back?",
-        (
-            Setting(WINDOWS, "Windows", 4, 64),
-            Setting("length", "Positions t", 168, 2000),
-            Setting("trajectories", "Trajectories", 32, 512),
-        ),
-    ),
-}
 
 
 @dataclass
@@ -173,7 +121,7 @@ def command(
 
     neurons: (layer, neuron) to walk in a traversal instead of the most informative ones.
     """
-    known = EXPERIMENTS[experiment]
+    known: Experiment = EXPERIMENTS[experiment]
     arguments = [sys.executable, "-m", "vdn", "probe", str(run), experiment, "--split", split]
     for setting in known.settings:
         if not (setting.flag == "each" and neurons):

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from probes.log import manifest, opening
 from probes.log.opening import RunError
-from probes.log.parts import write_atomic
+from probes.log.parts import write_atomic, write_text
 from probes.log.seal import sealed
 
 FOLDER = "experiments"
@@ -190,9 +190,4 @@ def tracked(run: str | Path, name: str, shown: Progress = silent) -> Iterator[Tr
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    text = json.dumps(manifest.plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomic(path, write)
+    write_text(path, json.dumps(manifest.plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n")

@@ -23,8 +23,8 @@ from plotly.offline import get_plotlyjs
 from probes.analysis.network_curves import network_curves
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
-from probes.log.manifest import RunError
-from probes.log.parts import write_atomic
+from probes.log.opening import RunError
+from probes.log.parts import write_text
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS
 
@@ -46,13 +46,8 @@ SCORES = (("NLL", ("nll_joint", "nll"), "nats"), ("CRPS", ("crps",), ""))
 
 def write(run: Run, target: Path) -> Path:
     """Write the report of a run to `target`, whole or not at all."""
-    text = report(run)
-    write_atomic(target, lambda temporary: _write_text(temporary, text))
+    write_text(target, report(run))
     return target
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def report(run: Run) -> str:

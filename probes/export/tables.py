@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 from probes.log.parts import write_atomic
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.schema import REGIMES, STATISTICS
 
@@ -35,7 +36,7 @@ def _select(effects: pd.DataFrame, score: str, mode: str) -> pd.DataFrame:
 
 
 def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
-    """Neurons of each layer from the most to the least needed, with 1.96 standard errors. `effects` as `ablate` gives them.
+    """Neurons of each layer from the most to the least needed, with 95 % intervals. `effects` as `ablate` gives them.
 
     Raises ValueError for a score or mode that is not among them.
     """
@@ -48,7 +49,7 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
             go.Scatter(
                 x=np.arange(1, len(rows) + 1), y=rows["effect"].to_numpy(np.float32), name=style.text(name), mode="markers",
                 marker={"color": color, "size": 5}, customdata=rows["neuron"].to_numpy(),
-                error_y={"array": 1.96 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0},
+                error_y={"array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0},
                 hovertemplate="neuron %{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
             )
         )  # fmt: skip

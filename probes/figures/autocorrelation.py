@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.sketch import Sketch
 
@@ -36,7 +37,7 @@ def autocorrelation(
             line = {"color": color, "width": 1.25, "dash": "dot"}
             prior = np.power(float(phi[label]), lags).astype(np.float32)
             figure.add_trace(dict(type="scatter", x=lags, y=prior, name=f"{name}: prior", mode="lines", line=line))
-    half = 1.96 / np.sqrt(length)
+    half = NORMAL_95 / np.sqrt(length)
     figure.add_hrect(-half, half, line={"width": 0}, fillcolor=style.GRID)
     figure.update_xaxes(title="lag (t)")
     figure.update_yaxes(title="autocorrelation of the mean", range=[-1, 1.02])

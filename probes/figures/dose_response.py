@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.ablation import score_label
-from probes.figures.layer_bands import COLUMNS
 from probes.schema import STATISTICS
 
 UNCERTAINTY_UNITS = {
@@ -30,8 +30,7 @@ KIND_LABELS = {
 
 
 def _panels(kinds: Sequence[str]) -> tuple[go.Figure, int]:
-    columns = max(min(len(kinds), COLUMNS + 1), 1)
-    rows = -(-len(kinds) // columns)
+    rows, columns = style.grid(len(kinds), style.COLUMNS + 1)
     titles = [KIND_LABELS.get(kind, style.text(kind)) for kind in kinds]
     shared = {"shared_yaxes": "all", "shared_xaxes": "all", "horizontal_spacing": 0.02, "vertical_spacing": 0.14}
     return make_subplots(rows, columns, subplot_titles=titles, **shared), columns
@@ -49,8 +48,7 @@ def dose_response(responses: pd.DataFrame, quantities: Sequence[str]) -> go.Figu
     responses: the experiment's table. Bars: 95 % intervals of the change against the clean input, which is the same for all
     kinds. Raises ValueError for a quantity that was not measured.
     """
-    columns = max(min(len(quantities), COLUMNS), 1)
-    rows = -(-len(quantities) // columns)
+    rows, columns = style.grid(len(quantities))
     figure = make_subplots(rows, columns, shared_xaxes="all", horizontal_spacing=0.08, vertical_spacing=0.14)
     kinds = list(dict.fromkeys(responses["kind"]))
     for place, name in enumerate(quantities):
@@ -59,7 +57,7 @@ def dose_response(responses: pd.DataFrame, quantities: Sequence[str]) -> go.Figu
             raise ValueError(f"{name!r} was not measured; there are {', '.join(responses['quantity'].unique())}")
         for color, kind in zip(style.OKABE_ITO, kinds, strict=False):
             curve = part[part["kind"] == kind].sort_values("dose")
-            half = 1.96 * curve["change_error"].to_numpy(np.float32)
+            half = NORMAL_95 * curve["change_error"].to_numpy(np.float32)
             trace = go.Scatter(
                 x=curve["dose"].to_numpy(), y=curve["mean"].to_numpy(np.float32), name=KIND_LABELS.get(kind, style.text(kind)),
                 legendgroup=kind, showlegend=place == 0, mode="lines+markers", line={"color": color, "width": 1.75},

@@ -69,9 +69,12 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> 
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
     The first step and the last are among the frames as they were recorded, where others may be means of several steps.
-    Runs of up to RAW_STEPS recorded steps are exact throughout.
+    Runs of up to RAW_STEPS recorded steps are exact throughout; a run without any has no frames.
     """
     recorded = np.asarray(run.steps)
+    if not len(recorded):
+        nothing = np.zeros((0, len(neurons)), np.float32)
+        return Frames(np.zeros(0, np.int64), nothing, nothing, nothing, np.zeros(0, np.int64))
     wanted = spaced_steps(recorded, frames)
     single = sorted({0, len(recorded) - 1})
     if len(recorded) <= RAW_STEPS:

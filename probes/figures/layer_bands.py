@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +12,9 @@ from probes.figures import style
 from probes.figures.sketch import Sketch
 from probes.schema import STATISTICS
 
-COLUMNS = 4
-"""Panels in a row: more would leave a panel narrower than its ticks."""
-
-_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+BANDS = (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half"))
+"""Ends, opacity and name of the bands over neurons, the wide one first."""
 
 
 def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
@@ -26,11 +24,11 @@ def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
     """
     source = "variance" if statistic == "contraction" else statistic
     if f"{source}_p50" not in summary.columns:
-        return pd.DataFrame(columns=["step", "layer", "mean", *_QUANTILES])
-    found = {name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan) for name in ("mean", *_QUANTILES)}
+        return pd.DataFrame(columns=["step", "layer", "mean", *QUANTILES])
+    found = {name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan) for name in ("mean", *QUANTILES)}
     if statistic == "contraction":
-        others = ("mean", *reversed(_QUANTILES))
-        found = {name: 1 - found[other] for name, other in zip(("mean", *_QUANTILES), others, strict=True)}
+        others = ("mean", *reversed(QUANTILES))
+        found = {name: 1 - found[other] for name, other in zip(("mean", *QUANTILES), others, strict=True)}
     return pd.DataFrame({"step": summary["step"].to_numpy(), "layer": summary["layer"].to_numpy(), **found}, summary.index)
 
 
@@ -52,8 +50,7 @@ def layer_bands(
     entry = STATISTICS[statistic]
     table = quantiles(summary, statistic)
     shown = list(range(len(layers))) if shown is None else list(shown)
-    columns = max(min(len(shown), COLUMNS), 1)
-    rows = max(math.ceil(len(shown) / columns), 1)
+    rows, columns = style.grid(len(shown))
     figure = Sketch(
         rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all", titles=[style.text(layers[i]) for i in shown],
         horizontal_spacing=0.03, vertical_spacing=min(0.14, 0.5 / rows),
@@ -63,7 +60,7 @@ def layer_bands(
         _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit, axis)
     figure.update_yaxes(title=entry.title, col=1)
     figure.update_xaxes(title=style.steps_title(axis), row=rows)
-    if scale == "log" and not (table[list(_QUANTILES)] <= 0).any(axis=None):
+    if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
@@ -75,8 +72,8 @@ def _band(
     figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
 ) -> None:
     steps = style.along(axis, part["step"])
-    values = {name: part[name].to_numpy(np.float32) for name in _QUANTILES}
-    for low, high, alpha, name in (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half")):
+    values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
+    for low, high, alpha, name in BANDS:
         edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
         figure.add_trace({**edge, "y": values[low], "showlegend": False}, row, column)
         fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha), "name": name, "showlegend": legend}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.sketch import Sketch
 
@@ -43,7 +44,7 @@ def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis
     """
     figure = Sketch()
     for color, (level, rows) in zip(style.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
-        error = {"array": 1.96 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
+        error = {"array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
         figure.add_trace(
             dict(
                 type="scatter", x=style.along(axis, rows["step"]), y=rows["coverage"].to_numpy(np.float32),

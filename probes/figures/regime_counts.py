@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +11,6 @@ import plotly.graph_objects as go
 from probes.figures import style
 from probes.figures.sketch import Sketch
 from probes.schema import REGIMES
-
-COLUMNS = 4
 
 STACK = (0, 9, 7, 6, 5, 8, 3, 2, 4, 1)
 """Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis."""
@@ -28,8 +25,7 @@ def regime_counts(
     """
     names = {regime.code: regime for regime in REGIMES}
     present = [code for code in STACK if f"regime_{code}" in summary and summary[f"regime_{code}"].sum() > 0]
-    columns = max(min(len(layers), COLUMNS), 1)
-    rows = max(math.ceil(len(layers) / columns), 1)
+    rows, columns = style.grid(len(layers))
     figure = Sketch(
         rows, columns, panels=len(layers), shared_yaxes="all", shared_xaxes="all", titles=[style.text(name) for name in layers],
         horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,6 @@ from probes.figures import style
 from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, REGIMES
 
-COLUMNS = 4
 BINS = 48  # a run: bars stay wide enough to be hit with a cursor
 PANEL = 150  # pixels
 
@@ -46,8 +44,7 @@ def regime_moves(
     alive_before, alive_after = (transitions[end].isin(LIVING_REGIMES) for end in ("before", "after"))
     came, lost = transitions[~alive_before & alive_after], transitions[alive_before & ~alive_after]
     shown = list(range(len(layers))) if shown is None else list(shown)
-    columns = max(min(len(shown), COLUMNS), 1)
-    rows = max(math.ceil(len(shown) / columns), 1)
+    rows, columns = style.grid(len(shown))
     figure = Sketch(
         rows, columns, panels=len(shown), shared_xaxes="all", shared_yaxes="all", titles=[style.text(layers[i]) for i in shown],
         horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.5 / rows),

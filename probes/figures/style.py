@@ -24,6 +24,16 @@ StepAxis = Literal["linear", "log"] | Clock
 """A horizontal axis for what happens over steps: the steps themselves, or what a run's clock shows at them."""
 
 
+COLUMNS = 4
+"""Panels in a row: more would leave a panel narrower than its ticks."""
+
+
+def grid(panels: int, most: int = COLUMNS) -> tuple[int, int]:
+    """Rows and columns of a grid for so many panels, at least one of each."""
+    columns = max(min(panels, most), 1)
+    return max(-(-panels // columns), 1), columns
+
+
 def layer_color(layer: int) -> str:
     """Line colour of a layer by its index from 0."""
     return OKABE_ITO[layer % len(OKABE_ITO)]

@@ -10,16 +10,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.layer_bands import quantiles
+from probes.figures.layer_bands import BANDS, QUANTILES, quantiles
 from probes.figures.sketch import Sketch
 
 PRIOR_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Differential entropy of Normal(0, 1), nats."""
 ROWS = (("sd", "posterior sd (prior sd)", 1.0, ""), ("entropy", "entropy (nats)", PRIOR_ENTROPY, " nats"))
 """Quantity, axis title, the prior's value, unit of the hover."""
-
-_BANDS = (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half"))
-_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
 
 
 def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -30,7 +27,7 @@ def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """
     table = quantiles(summary, "variance")
     keys = {name: table[name].to_numpy() for name in ("step", "layer")}
-    variance = {name: table[name].to_numpy(float) for name in _QUANTILES}
+    variance = {name: table[name].to_numpy(float) for name in QUANTILES}
     variance = {name: np.where(values > 0, values, np.nan) for name, values in variance.items()}
     sd = {name: np.sqrt(values) for name, values in variance.items()}
     entropy = {name: PRIOR_ENTROPY + 0.5 * np.log(values) for name, values in variance.items()}
@@ -75,8 +72,8 @@ def uncertainty_fans(
 
 def _fan(figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis) -> None:
     steps, legend = style.along(axis, part["step"]), row == 1 and column == 1
-    values = {name: part[name].to_numpy(np.float32) for name in _QUANTILES}
-    for low, high, alpha, name in _BANDS:
+    values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
+    for low, high, alpha, name in BANDS:
         taken = np.isfinite(values[low])  # an outline with a hole is none
         x, ends = steps[taken], [values[edge][taken] for edge in (low, high)]
         figure.add_trace(

@@ -18,8 +18,8 @@ class Watch(lightning.Callback):
     """Records a run while `Trainer.fit` trains. folder, every, options: as for `probes.watch`.
 
     A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are the loss and what the module
-    logs; names that begin with val are of the split
-    validation. A fit that continues a checkpoint continues the run in `folder`. Validation runs in eval mode and is not recorded.
+    logs; names that begin with val are of the split validation. A fit that continues a checkpoint continues the run in `folder`.
+    Validation runs in eval mode and is not recorded.
     """
 
     def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
@@ -60,7 +60,7 @@ class Watch(lightning.Callback):
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """An end that was not meant."""
-        self._close("interrupted" if isinstance(exception, KeyboardInterrupt) else "crashed")
+        self._close(manifest.final_status(type(exception)))
 
     def _close(self, status: str) -> None:
         if self.recording is not None:

@@ -23,7 +23,7 @@ SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the o
 KEPT_MANTISSA_BITS = 10  # precision="10bit": half a unit in the last kept place is a relative 2^-11
 CODEC = {"full": ("lz4", None), "10bit": ("zstd", 1)}
 _ORDER = {name: rank for rank, name in enumerate(STATISTICS)}
-_KEY_TYPES = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32()}
+KEY_FIELDS = tuple(pa.field(key, pa.type_for_alias(kind), nullable=False) for key, kind in KEYS.items())
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,8 @@ def _reduce(function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: n
 
 
 def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
-    fields = [pa.field(key, _KEY_TYPES[key], nullable=False) for key in KEYS]
-    for name in names:
-        fields.append(pa.field(name, pa.int8() if name == REGIME else pa.float32(), nullable=name in nullable))
-    return pa.schema(fields)
+    kinds = ((name, pa.int8() if name == REGIME else pa.float32()) for name in names)
+    return pa.schema([*KEY_FIELDS, *(pa.field(name, kind, nullable=name in nullable) for name, kind in kinds)])
 
 
 def _table(slab: Slab, first_neuron: int, schema: pa.Schema) -> pa.Table:

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from probes.log import manifest, opening, rows
 from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, Slab, buckets_at, filled, neuron_groups
-from probes.log.folding import LOCAL, pyramid_name, stack_neurons
+from probes.log.folding import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
-from probes.log.opening import RunError
+from probes.log.opening import LOCAL, RunError
 from probes.log.parts import TEMPORARY, Part, list_parts, uncovered
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from probes.log import opening
-from probes.log.blocks import REGIME, Slab, filled, neuron_groups, presence
+from probes.log.blocks import KEY_FIELDS, REGIME, Slab, filled, neuron_groups, presence
 from probes.log.opening import RunError
 from probes.log.parts import Part, counted_parts, parse
 from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
@@ -160,7 +160,7 @@ class GridFile:
 
 def schema_fault(schema: pa.Schema) -> str | None:
     """What is wrong with the columns of a file of `neurons/` or `pyramid/`; None if nothing is."""
-    types = {"step": pa.int64(), "layer": pa.int16(), "neuron": pa.int32(), REGIME: pa.int8()}
+    types = {field.name: field.type for field in KEY_FIELDS} | {REGIME: pa.int8()}
     for name, kind in types.items():
         if name not in schema.names:
             return f"column {name!r} is missing"

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from probes.log import manifest, opening, rows
 from probes.log.blocks import Slab, column_rank, neuron_groups, write_slabs
-from probes.log.folding import FULL_ROWS, LOCAL, PyramidBuilder, fold_parts, is_grid, pyramid_name, stack_neurons
+from probes.log.folding import FULL_ROWS, PyramidBuilder, fold_parts, is_grid, pyramid_name, stack_neurons
 from probes.log.grid import GridFile
+from probes.log.opening import LOCAL
 from probes.log.parts import Part, list_parts, remove_temporaries, sync_folder, uncovered
 from probes.log.summaries import summarise
 from probes.log.writer import Writer

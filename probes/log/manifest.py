@@ -21,12 +21,12 @@ from pyarrow import fs as pafs
 
 from probes.log import manifest_fields
 from probes.log.opening import RunError, parse_json, read_json
-from probes.log.parts import write_atomic
+from probes.log.parts import write_text
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
 
 FILE = "run.json"
 LOCK = ".lock"
-HEARTBEAT_SECONDS = 30.0
+SILENT_SECONDS = 30.0
 """A run that says `running` and has given no sign for so long has crashed."""
 SPARKLINE_POINTS = 32
 SPARKLINES = 12
@@ -117,11 +117,7 @@ def write(folder: Path, manifest: dict[str, Any]) -> None:
     manifest["heartbeat"] = time.time()
     lines = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}" for k, v in plain(manifest).items()]
     text = "{" + ",\n ".join(lines) + "}\n"
-    write_atomic(folder / FILE, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text(folder / FILE, text)
 
 
 def parse(text: str | bytes, where: str) -> dict[str, Any]:
@@ -160,7 +156,14 @@ def status(manifest: dict[str, Any]) -> str:
     if said != "running":
         return said
     age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))  # a clock set back must not make it immortal
-    return "running" if age < HEARTBEAT_SECONDS else "crashed"
+    return "running" if age < SILENT_SECONDS else "crashed"
+
+
+def final_status(error: type[BaseException] | None) -> str:
+    """The status of a run whose writing ended by an exception of this type, or as meant."""
+    if error is None:
+        return "finished"
+    return "interrupted" if issubclass(error, (KeyboardInterrupt, SystemExit)) else "crashed"
 
 
 def add_point(series: list[list[float]], step: float, value: float) -> None:

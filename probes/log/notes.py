@@ -10,7 +10,7 @@ from typing import Any
 
 from probes.log.manifest import FILE
 from probes.log.opening import RunError, read_json
-from probes.log.parts import write_atomic
+from probes.log.parts import write_text
 
 NAME = "notes.json"
 TAG_CHARACTERS = 40
@@ -103,9 +103,5 @@ def _kept(folder: str | Path) -> Notes:
 def _write(folder: str | Path, notes: Notes) -> Notes:
     held: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | ({"sets": dict(notes.sets)} if notes.sets else {})
     content = json.dumps(held, ensure_ascii=False, indent=1) + "\n"
-    write_atomic(Path(folder, NAME), lambda temporary: _write_text(temporary, content))
+    write_text(Path(folder, NAME), content)
     return notes
-
-
-def _write_text(path: Path, content: str) -> None:
-    path.write_text(content, encoding="utf-8")

@@ -104,7 +104,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a temporary file beside `path`, make it durable, then rename it to `path`.
 
     Raises OSError (disk full, read-only, ...) with nothing left behind and `path` as it was.
@@ -123,6 +123,11 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_atomic` of a text, as UTF-8."""
+    write_atomic(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def remove_temporaries(folder: Path) -> None:

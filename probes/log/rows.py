@@ -13,77 +13,54 @@ import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
 from probes.log import opening
-from probes.log.blocks import CODEC, column_rank, round_mantissa
+from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.opening import RunError
 from probes.log.parts import LARGEST, Part, counted_parts, write_atomic
 from probes.log.seal import sealed
 from probes.schema import FORCES, REGIMES
 
+STEP, LAYER, NEURON = KEY_FIELDS
+
+
+def _column(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
 SCHEMAS: dict[str, pa.Schema] = {
     "scalars": pa.schema(
         [
-            pa.field("step", pa.int64(), nullable=False),
+            STEP,
             pa.field("epoch", pa.float64()),
-            pa.field("time", pa.float64(), nullable=False),
-            pa.field("split", pa.string(), nullable=False),
-            pa.field("name", pa.string(), nullable=False),
-            pa.field("value", pa.float64(), nullable=False),
+            _column("time", pa.float64()),
+            _column("split", pa.string()),
+            _column("name", pa.string()),
+            _column("value", pa.float64()),
         ]
     ),
     "events": pa.schema(
         [
-            pa.field("step", pa.int64(), nullable=False),
-            pa.field("layer", pa.int16()),
-            pa.field("kind", pa.string(), nullable=False),
-            pa.field("neuron", pa.int32()),
+            STEP,
+            LAYER.with_nullable(True),
+            _column("kind", pa.string()),
+            NEURON.with_nullable(True),
             pa.field("value", pa.float64()),
-            pa.field("text", pa.string(), nullable=False),
+            _column("text", pa.string()),
         ]
     ),
-    "probe": pa.schema(
-        [
-            pa.field("step", pa.int64(), nullable=False),
-            pa.field("layer", pa.int16(), nullable=False),
-            pa.field("neuron", pa.int32(), nullable=False),
-            pa.field("input", pa.int32(), nullable=False),
-            pa.field("mu", pa.float32(), nullable=False),
-            pa.field("sigma", pa.float32(), nullable=False),
-        ]
-    ),
-    "forces": pa.schema(
-        [
-            pa.field("step", pa.int64(), nullable=False),
-            pa.field("layer", pa.int16(), nullable=False),
-            pa.field("neuron", pa.int32(), nullable=False),
-            pa.field("term", pa.string(), nullable=False),
-            *(pa.field(name, pa.float32(), nullable=False) for name in FORCES),
-        ]
-    ),
-    "evaluation": pa.schema(
-        [
-            pa.field("step", pa.int64(), nullable=False),
-            pa.field("split", pa.string(), nullable=False),
-            pa.field("layer", pa.int16(), nullable=False),
-            pa.field("neuron", pa.int32(), nullable=False),
-        ]
-    ),
-    "predictions": pa.schema([pa.field("step", pa.int64(), nullable=False)]),
+    "probe": pa.schema([*KEY_FIELDS, _column("input", pa.int32()), *(_column(name, pa.float32()) for name in ("mu", "sigma"))]),
+    "forces": pa.schema([*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]),
+    "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
+    "predictions": pa.schema([STEP]),
 }
 """Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
 
 ROUNDED = ("probe", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as they are."""
 
-LAYER_COLUMNS = pa.schema(
-    [
-        pa.field("step", pa.int64(), nullable=False),
-        pa.field("layer", pa.int16(), nullable=False),
-        *(pa.field(f"regime_{regime.code}", pa.int32(), nullable=False) for regime in REGIMES),
-    ]
-)
+LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{regime.code}", pa.int32()) for regime in REGIMES)])
 """Columns of `layers/` that are always there; the summaries stand beside them."""
 
-LAYER_KEYS = pa.schema([pa.field("step", pa.int64(), nullable=False), pa.field("layer", pa.int16(), nullable=False)])
+LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
 PIECE_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables

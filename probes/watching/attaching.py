@@ -16,15 +16,15 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from probes.adapters import Observed
 from probes.log import manifest
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 from probes.moments import Moments
 from probes.recorder import Recorder, RecorderError
 from probes.watching.by_hand import Spec
 from probes.watching.finding import CHANGED, Finder, Observe, given
 from probes.watching.observing import RECEIVERS
 from probes.watching.outlet import Mirror, Outlet
+from probes.watching.reading import Observed
 
 logger = logging.getLogger("probes.watch")
 
@@ -161,10 +161,7 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.close("interrupted" if issubclass(kind, (KeyboardInterrupt, SystemExit)) else "crashed")
+        self.close(manifest.final_status(kind))
 
     def _due(self) -> bool:
         return self._calls % self.every == 0

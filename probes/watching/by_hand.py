@@ -19,8 +19,9 @@ from typing import Any
 
 from torch import nn
 
-from probes.adapters import DISTRIBUTION, RANK_OBSERVED, Key, Reading, Slot
+from probes.adapters import RANK_OBSERVED
 from probes.watching.naming import FORMS
+from probes.watching.reading import DISTRIBUTION, Key, Reading, Slot
 
 Spec = str | Callable[[nn.Module, Any], Any]
 GRAMMAR = (

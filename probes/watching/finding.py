@@ -17,10 +17,6 @@ from probes.adapters import (
     RANK_DISTRIBUTION,
     RANK_GUESS,
     RANK_OBSERVED,
-    NotReadable,
-    Observed,
-    Reading,
-    Slot,
     fields,
     find_in_output,
     sibling_layers,
@@ -28,6 +24,7 @@ from probes.adapters import (
 )
 from probes.watching.by_hand import GRAMMAR, PartError, Spec, parse_parts
 from probes.watching.naming import describe
+from probes.watching.reading import NotReadable, Observed, Reading, Slot
 from probes.watching.taps import COMPILED, CompiledError, PairTap, Sites, is_compiled, is_pyro, tap_output, tap_sites
 
 Observe = Callable[[], Observed]

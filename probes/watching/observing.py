@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from probes.adapters import Observed
+from probes.watching.reading import Observed, as_rows
 
 Receiver = Callable[[str, Observed], None]
 RECEIVERS: list[Receiver] = []
@@ -84,23 +84,18 @@ def _deliver(
     if mu is None or sigma is None or mu.dim() == 0:
         raise ValueError(f"observe({name!r}): mu is (N,), (B, N), (B, N, K) or (B, C, *S), got a single number")
     try:
-        others = [None if value is None else _rows(value.expand(mu.shape)) for value in (sigma, prior_mu, prior_sigma)]
+        others = [
+            None if value is None else as_rows(value.expand(mu.shape), "neurons") for value in (sigma, prior_mu, prior_sigma)
+        ]
     except RuntimeError as error:
         shapes = [tuple(value.shape) for value in (sigma, prior_mu, prior_sigma) if value is not None]
         raise ValueError(f"observe({name!r}): shapes {shapes} do not broadcast to mu's {tuple(mu.shape)}") from error
-    earlier = None if previous is None else _rows(previous)
+    earlier = None if previous is None else as_rows(previous, "neurons")
     assert others[0] is not None  # sigma is given
-    observed = Observed(_rows(mu), others[0], None, others[1], others[2], earlier, mask)
+    observed = Observed(as_rows(mu, "neurons"), others[0], None, others[1], others[2], earlier, mask)
     for receiver in tuple(RECEIVERS):
         receiver(name, observed)
 
 
 def _tensor(value: Tensor | float | None, like: Tensor) -> Tensor | None:
     return None if value is None else torch.as_tensor(value, dtype=like.dtype, device=like.device)
-
-
-def _rows(value: Tensor) -> Tensor:
-    """(N,), (B, N), (B, N, K) or (B, C, *S) as (B, N, K)."""
-    if value.dim() == 1:
-        return value[None, :, None]
-    return value[..., None] if value.dim() == 2 else value.flatten(2)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 from probes.moments import derive
 from probes.recorder import Recorder, RecorderError
 

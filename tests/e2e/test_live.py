@@ -18,7 +18,7 @@ from driving import ROOT, WAIT_MS, drawn, keep, panels, replay
 from playwright.sync_api import Page, expect
 
 from probes import Run
-from probes.log.manifest import HEARTBEAT_SECONDS
+from probes.log.manifest import SILENT_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -124,5 +124,5 @@ def age(folder: Path) -> None:
     """Let the time pass after which a writer without a sign of life counts as crashed: its last sign is made older."""
     manifest = folder / "run.json"
     content = json.loads(manifest.read_text())
-    content["heartbeat"] -= HEARTBEAT_SECONDS
+    content["heartbeat"] -= SILENT_SECONDS
     manifest.write_text(json.dumps(content))

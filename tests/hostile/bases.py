@@ -12,8 +12,9 @@ import pandas as pd
 from probes.experiments import store
 from probes.log import manifest, notes
 from probes.log.blocks import write_slabs
-from probes.log.folding import LOCAL, is_grid
+from probes.log.folding import is_grid
 from probes.log.grid import GridFile
+from probes.log.opening import LOCAL
 from probes.log.parts import parse
 from probes.log.rows import read_whole, write_rows
 from probes.recorder import Recorder

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "pages")]
+sys.path.insert(0, str(Path(__file__).parent))
 
-import bases  # noqa: E402
+import bases
 
 
 @pytest.fixture(scope="session")

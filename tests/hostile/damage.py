@@ -196,19 +196,23 @@ def write_like(r: Random, table: pa.Table, path: Path, groups: list[int]) -> Non
 
 
 def bomb(r: Random, path: Path) -> None:
-    """A constant in 20 million rows, or a long text in a million, with the columns of the file it replaces."""
+    """A constant in 20 million rows, or a long text in half a million."""
+    long = any(_is_text(field.type) for field in pq.read_schema(path)) and r.random() < 0.5
+    write_constants(path, *((500_000, "x" * 10_000) if long else (LONG_ROWS, "x")))
+
+
+def write_constants(path: Path, rows: int, text: str) -> None:
+    """In the file's place one with its columns, one value each in all rows: 1, or the text."""
     schema = pq.read_schema(path).remove_metadata()
     path.unlink()
-    texts = [field.name for field in schema if _is_text(field.type)]
-    rows, long = (500_000, "x" * 10_000) if texts and r.random() < 0.5 else (LONG_ROWS, "x")
-    columns = []
+    pieces = 20
+    columns = {}
     for field in schema:
-        value = pa.array([long if _is_text(field.type) else 1], field.type)
-        columns.append(pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows // 20), value))
-    plain = pa.schema([pa.field(field.name, column.type) for field, column in zip(schema, columns, strict=True)])
-    batch = pa.Table.from_arrays(columns, schema=plain)
-    with pq.ParquetWriter(path, plain, compression="zstd", store_schema=False) as writer:
-        writer.write_table(pa.concat_tables([batch] * 20), row_group_size=rows)
+        value = pa.array([text if _is_text(field.type) else 1], field.type)
+        columns[field.name] = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows // pieces), value)
+    batch = pa.table(columns)
+    with pq.ParquetWriter(path, batch.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(pa.concat_tables([batch] * pieces), row_group_size=rows)
 
 
 def _is_text(kind: pa.DataType) -> bool:

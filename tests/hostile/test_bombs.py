@@ -27,7 +27,6 @@ from probes.log.parts import LARGEST
 MEGABYTES = 1024
 ROW_GROUPS = 100_000
 PLACES = 60
-ROWS = 20_000_000  # of one constant: some 10 KB
 
 
 def scalars(run: Path) -> Path:
@@ -52,17 +51,7 @@ def many_row_groups(run: Path) -> None:
 
 def constants(run: Path) -> None:
     """A file of 10 KB that unpacks to 800 MB."""
-    path = scalars(run)
-    schema = pq.read_schema(path).remove_metadata()
-    path.unlink()
-    piece = ROWS // 20
-    columns = []
-    for field in schema:
-        value = pa.array(["x"] if pa.types.is_string(field.type) else [1], field.type)
-        columns.append(pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), piece), value))
-    batch = pa.table(dict(zip(schema.names, columns, strict=True)))
-    with pq.ParquetWriter(path, batch.schema, compression="zstd", store_schema=False) as writer:
-        writer.write_table(pa.concat_tables([batch] * 20), row_group_size=ROWS)
+    damage.write_constants(scalars(run), damage.LONG_ROWS, "x")
 
 
 def long_text(run: Path) -> None:
@@ -85,17 +74,10 @@ def lying_page(run: Path) -> None:
     path.unlink()
     pq.write_table(table, path, compression="zstd", store_schema=False, use_dictionary=False)
     place = page_headers.chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
-    encodings = b"\x15\x00\x15\x00\x15\x06\x15\x06\x00"
     whole = bytearray(path.read_bytes())
-    header = (
-        b"\x15\x00\x15"
-        + varint(2 * (2**31 - 1))
-        + b"\x15"
-        + varint(2 * (place.end - place.begin))
-        + b"\x2c"
-        + encodings
-        + b"\x00"
-    )
+    unpacked, packed = varint(2 * (2**31 - 1)), varint(2 * (place.end - place.begin))
+    encodings = b"\x15\x00\x15\x00\x15\x06\x15\x06\x00"
+    header = b"\x15\x00\x15" + unpacked + b"\x15" + packed + b"\x2c" + encodings + b"\x00"
     whole[place.begin : place.begin + len(header)] = header
     damage.replace(path, bytes(whole))
 
@@ -137,7 +119,6 @@ import json, sys
 sys.path[:0] = sys.argv[2:]
 import answers, peak
 from pathlib import Path
-from typing import Any
 found = answers.ask(Path(sys.argv[1]), thorough=True)
 print(json.dumps([found, peak.megabytes()]))
 """
@@ -300,12 +281,14 @@ def test_every_flipped_bit_of_a_page_or_a_footer_is_told_or_harmless(run: Path, 
     """A bit in each of many places, from the first page to the last byte."""
     path = sorted((run / folder).iterdir())[0]
     data = path.read_bytes()
-    questions = {"neurons": "history", "pyramid/16": "buckets", "layers": "layer_summary"}
     ask: dict[str, Callable[[Run], Any]] = {
-        "history": lambda run: run.history(0),
-        "buckets": lambda run: run.history(0, max_points=10),
+        "neurons": lambda run: run.history(0),
+        "pyramid/16": lambda run: run.history(0, max_points=10),
+        "layers": Run.layer_summary,
+        "scalars": Run.scalars,
+        "probe": Run.probe,
     }
-    read = ask.get(questions.get(folder, folder), lambda run: getattr(run, questions.get(folder, folder))())
+    read = ask[folder]
     expected = read(Run(run))
     told = []
     for place in np.linspace(4, len(data) - 1, PLACES).astype(int):

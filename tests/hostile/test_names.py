@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import bases
+import damage
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -36,10 +37,14 @@ def named(request: pytest.FixtureRequest, sound: Path, tmp_path: Path) -> Path:
     """A run whose folder has a hostile name, which its manifest repeats."""
     path = tmp_path / "runs" / NAMES[request.param]
     bases.link_copy(sound, path)
-    content = json.loads((path / "run.json").read_bytes()) | {"name": path.name}
-    (path / "run.json").unlink()
-    (path / "run.json").write_text(json.dumps(content))
+    rename(path, path.name)
     return path
+
+
+def rename(run: Path, name: str) -> None:
+    """Another name in a run's manifest."""
+    content = json.loads((run / "run.json").read_bytes()) | {"name": name}
+    damage.replace(run / "run.json", json.dumps(content).encode())
 
 
 def test_a_run_of_any_name_is_read_and_listed(named: Path) -> None:
@@ -53,8 +58,7 @@ def test_a_run_of_any_name_is_read_and_listed(named: Path) -> None:
 def test_the_command_line_prints_no_control_code(named: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["ls", str(named.parent)], ["show", str(named)], ["show", "--json", str(named)], ["check", str(named)]):
         assert main(arguments) == 0
-    (named / "run.json").unlink()
-    (named / "run.json").write_text("{")
+    damage.replace(named / "run.json", b"{")
     assert main(["ls", str(named.parent)]) == 0
     assert main(["check", str(named)]) == 1
     assert main(["show", str(named)]) == 2
@@ -101,9 +105,7 @@ def test_a_name_in_the_manifest_is_no_path(sound: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(tmp_path / "runs")])
     for name in ("one", "two"):
         bases.link_copy(sound, tmp_path / "runs" / name)
-        content = json.loads((tmp_path / "runs" / name / "run.json").read_bytes()) | {"name": "../two"}
-        (tmp_path / "runs" / name / "run.json").unlink()
-        (tmp_path / "runs" / name / "run.json").write_text(json.dumps(content))
+        rename(tmp_path / "runs" / name, "../two")
     entries = reading.entries()
     assert set(entries) == {"one", "two"}
     assert {entry.path.name for entry in entries.values()} == {"one", "two"}

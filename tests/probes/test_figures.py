@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "pages"))
 from planted import write_run
 
-from probes import Run
+from probes import Recorder, Run
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves, style
 from probes.schema import LIVING_REGIMES, STATISTICS
 
@@ -142,6 +142,13 @@ def test_frames_of_a_long_run_are_means_but_for_the_exact_ones(tmp_path: Path) -
         inside = rows.loc[step : step + width - 1, [3, 1]]
         np.testing.assert_allclose(variance, inside.mean(), rtol=1e-5)
     assert found.width.max() > 1
+
+
+def test_a_run_without_steps_has_no_frames(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "run", [{"name": "one", "neurons": 3}]):
+        pass
+    found = frames.replay_frames(Run(tmp_path / "run"), 0, [2, 0], 8)
+    assert (found.steps.shape, found.width.shape, found.variance.shape) == ((0,), (0,), (0, 2))
 
 
 def test_quantised_values_come_back_within_a_cell() -> None:

@@ -109,7 +109,7 @@ def test_a_cancelled_experiment_stores_nothing(series, monkeypatch, capsys):
     def stopped(*arguments, **settings):
         raise store.Cancelled
 
-    monkeypatch.setitem(probe.EXPERIMENTS, "shift", stopped)
+    monkeypatch.setitem(probe.RUNNERS, "shift", stopped)
     assert call(copy, "shift") == probe.INTERRUPTED
     assert "cancelled" in capsys.readouterr().err
     assert store.stored(copy) == []

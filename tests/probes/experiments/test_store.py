@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from probes.experiments import store
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 
 FRAME = pd.DataFrame({"layer": [0, 1], "effect": [0.5, float("nan")], "score": ["nll", "crps"]})
 

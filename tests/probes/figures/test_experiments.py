@@ -1,5 +1,7 @@
 """Figures of experiments and calibration: what is drawn, against the tables; every axis has a title."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from probes.figures import ablation, autocorrelation, dose_response, pit, risk_coverage, rollout, traversal
 from probes.schema import REGIMES, STATISTICS
 
+HALF = NormalDist().inv_cdf(0.975)  # of a 95 % interval, in standard errors
 LAYERS = ["first", "<b>second</b>"]
 
 
@@ -37,7 +40,7 @@ def test_effects_are_drawn_from_the_most_needed_on_with_their_intervals(effects)
     figure = titled(ablation.ablation_effects(effects, "nll", "mean", LAYERS))
     part = effects.query("layer == 1 and score == 'nll' and mode == 'mean'").sort_values("effect", ascending=False)
     np.testing.assert_allclose(figure.data[1].y, part["effect"], rtol=1e-6)
-    np.testing.assert_allclose(figure.data[1].error_y.array, 1.96 * part["standard_error"], rtol=1e-6)
+    np.testing.assert_allclose(figure.data[1].error_y.array, HALF * part["standard_error"], rtol=1e-6)
     np.testing.assert_array_equal(figure.data[1].customdata, part["neuron"])
     assert figure.layout.yaxis.title.text == "change of NLL (nats)"
     with pytest.raises(ValueError, match="there are crps, mean; crps, resampled"):
@@ -113,7 +116,7 @@ def test_doses_are_drawn_in_the_quantitys_unit():
     figure = titled(dose_response.dose_response(table, ["nll", "internal KL"]))
     assert [trace.name for trace in figure.data[:2]] == ["additive noise", "level shift"]
     np.testing.assert_allclose(figure.data[0].y, [1, 2, 4])
-    np.testing.assert_allclose(figure.data[0].error_y.array, 0.098)
+    np.testing.assert_allclose(figure.data[0].error_y.array, HALF * 0.05, rtol=1e-6)
     assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == ["NLL (nats)", "internal KL (nats)"]
     with pytest.raises(ValueError, match="'fog' was not measured"):
         dose_response.dose_response(table, ["fog"])
@@ -223,4 +226,4 @@ def test_autocorrelation_has_the_priors_decay_and_the_band_of_no_memory():
     assert len(figure.data) == 3
     np.testing.assert_allclose(figure.data[1].y, [1, 0.5, 0.25])
     assert figure.data[2].name == "b (ESS 81 of 100)"
-    assert figure.layout.shapes[0].y1 == pytest.approx(0.196)
+    assert figure.layout.shapes[0].y1 == pytest.approx(HALF / 10)

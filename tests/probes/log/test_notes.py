@@ -5,7 +5,8 @@ import json
 import pytest
 
 from probes.log import notes
-from probes.log.manifest import FILE, RunError
+from probes.log.manifest import FILE
+from probes.log.opening import RunError
 
 
 @pytest.fixture

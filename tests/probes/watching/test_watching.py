@@ -17,7 +17,7 @@ from test_adapters import assert_statistics
 from torch import nn
 
 from probes.log import background, parts
-from probes.log.manifest import RunError
+from probes.log.opening import RunError
 from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run

@@ -1,0 +1,80 @@
+"""The experiments that there are: their names, what they ask, the numbers they take and where those start.
+
+The one place for both who start them: the command line (`python -m vdn probe`) and the dashboard's page. No torch here: the
+dashboard's server loads none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number that an experiment takes, at most `largest` on the page, which calls it `label`; the command line says `help`."""
+
+    flag: str
+    label: str
+    help: str
+    value: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What can be started: its title, the question it answers, what it does in a line, its settings."""
+
+    title: str
+    question: str
+    help: str
+    settings: tuple[Setting, ...]
+
+
+def windows(value: int, largest: int = 20_000) -> Setting:
+    return Setting("windows", "Windows", "examples, evenly spread", value, largest)
+
+
+def draws(value: int, largest: int = 64) -> Setting:
+    return Setting("draws", "Draws", "draws an example", value, largest)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "ablation": Experiment(
+        "Ablation",
+        "What does the network lose when one neuron is silenced, and would KL, information or regime have told?",
+        "each neuron silenced: effect on the scores",
+        (windows(2000), draws(2)),
+    ),
+    "traversal": Experiment(
+        "Traversal",
+        "What does a neuron say? It is walked over its prior while all else stays, and the prediction is watched.",
+        "neurons walked over their prior: effect on the prediction",
+        (
+            windows(4, 64),
+            draws(64, 512),
+            Setting("each", "Neurons a layer", "without --neurons: the most informative of a layer", 2, 64),
+        ),
+    ),
+    "shift": Experiment(
+        "Shift",
+        "Does the network notice damaged inputs, and which of its uncertainties tells it?",
+        "damaged inputs: scores and statistics against the dose",
+        (windows(1000), draws(8)),
+    ),
+    "risk-coverage": Experiment(
+        "Risk-coverage",
+        "How much better does it get when it may decline the inputs that it is least sure of?",
+        "error of the inputs kept as the uncertain are dropped",
+        (windows(2000), draws(16, 256)),
+    ),
+    "rollout": Experiment(
+        "Rollout",
+        "What happens when it continues a series on its own, each prediction fed back?",
+        "the network continues a series on its own",
+        (
+            windows(4, 64),
+            Setting("length", "Positions t", "rows to continue", 168, 2000),
+            Setting("trajectories", "Trajectories", "continuations of each window", 32, 512),
+        ),
+    ),
+}
