@@ -313,8 +313,10 @@ class Run:
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
             all_steps, all_layers = np.concatenate(steps), np.concatenate(layers)
-            order = np.argsort(all_steps, kind="stable")
-            self._recorded = all_steps[order], all_layers[order]
+            if not (all_steps[1:] >= all_steps[:-1]).all():
+                order = np.argsort(all_steps, kind="stable")
+                all_steps, all_layers = all_steps[order], all_layers[order]
+            self._recorded = all_steps, all_layers
         return self._recorded
 
     def _layer_steps(self, layer: int) -> np.ndarray:

@@ -249,6 +249,9 @@ class Table:
         path = f"{self._folder}/{part.name}"
         file = opening.open_parquet(path, self._filesystem)
         check_columns(opening.schema_of(file), self._name, path)
+        most = part.span * (len(self._widths) if self._name == "layers" else 1)  # whose names count steps, all others' rows
+        if file.metadata.num_rows > most:
+            raise RunError(f"{path} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most; {opening.REMEDY}")
         return file
 
     def _read(self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None) -> pa.Table:

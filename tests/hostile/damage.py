@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from probes.log import parts
+
 Random = random.Random
 NASTY_TEXT = (
     "", "../../etc/passwd", "<script>alert(1)</script>", "a" * 300, "\n", "\x00", "\u202e", "🧠", "'\"; --", "NaN", "\ud800",
@@ -196,9 +198,16 @@ def write_like(r: Random, table: pa.Table, path: Path, groups: list[int]) -> Non
 
 
 def bomb(r: Random, path: Path) -> None:
-    """A constant in 20 million rows, or a long text in half a million."""
+    """A constant in 20 million rows, or a long text in half a million; half of them under a name that promises as many."""
     long = any(_is_text(field.type) for field in pq.read_schema(path)) and r.random() < 0.5
     write_constants(path, *((500_000, "x" * 10_000) if long else (LONG_ROWS, "x")))
+    if parts.parse(path.name) and r.random() < 0.5:
+        promise_rows(path)
+
+
+def promise_rows(path: Path) -> Path:
+    """The file under a name that promises the rows that it holds."""
+    return path.rename(path.with_name(parts.Part(0, pq.read_metadata(path).num_rows - 1).name))
 
 
 def write_constants(path: Path, rows: int, text: str) -> None:

@@ -51,7 +51,9 @@ def many_row_groups(run: Path) -> None:
 
 def constants(run: Path) -> None:
     """A file of 10 KB that unpacks to 800 MB."""
-    damage.write_constants(scalars(run), damage.LONG_ROWS, "x")
+    path = scalars(run)
+    damage.write_constants(path, damage.LONG_ROWS, "x")
+    damage.promise_rows(path)
 
 
 def long_text(run: Path) -> None:
@@ -62,6 +64,7 @@ def long_text(run: Path) -> None:
     table = pa.concat_tables([table] * 10_000).set_column(table.column_names.index("name"), "name", text)
     path.unlink()
     pq.write_table(table, path, store_schema=False)
+    damage.promise_rows(path)
 
 
 def lying_page(run: Path) -> None:
@@ -80,6 +83,7 @@ def lying_page(run: Path) -> None:
     header = b"\x15\x00\x15" + unpacked + b"\x15" + packed + b"\x2c" + encodings + b"\x00"
     whole[place.begin : place.begin + len(header)] = header
     damage.replace(path, bytes(whole))
+    damage.promise_rows(path)
 
 
 def varint(number: int) -> bytes:
@@ -105,9 +109,15 @@ def endless(run: Path) -> None:
     (run / "run.json").symlink_to("/dev/zero")
 
 
+def unpromised(run: Path) -> None:
+    """As many constants under a name that promises a few."""
+    damage.write_constants(scalars(run), damage.LONG_ROWS, "x")
+
+
 BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "row groups": (many_row_groups, f"its footer has .* at most {FOOTER_BYTES / 2**20:.0f} MB"),
     "constants": (constants, f"20,000,000 rows .* at most {DECODED_BYTES / 2**20:.0f} MB"),
+    "rows": (unpromised, f"holds {damage.LONG_ROWS:,} rows, its name promises .* at most"),
     "page": (lying_page, f"pages of more than {DECODED_BYTES / 2**20:.0f} MB"),
     "text": (long_text, "texts of 10,000 MB"),
     "manifest": (sparse_manifest, f"300 MB, a file of its kind has at most {JSON_BYTES / 2**20:.0f} MB"),
@@ -149,6 +159,7 @@ def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None
     repeated = pa.concat_tables([table.replace_schema_metadata(None)] * (rows // table.num_rows)).combine_chunks()
     path.unlink()
     pq.write_table(repeated, path, store_schema=False, compression="zstd")
+    damage.promise_rows(path)
     code = "import sys; sys.path.insert(0, sys.argv[2]); import peak, probes;"
     code += "print(len(probes.Run(sys.argv[1]).scalars())); print(peak.megabytes())"
     here = str(Path(__file__).parent)
