@@ -116,7 +116,8 @@ class Run:
     def steps(self) -> np.ndarray:
         """(T,) int64: every step at which some layer is recorded."""
         if self._steps is None:  # pages ask dozens of times; sorting 10,000 steps anew costs each time a millisecond
-            self._steps = _frozen(np.unique(self._recorded_steps()[0]))
+            recorded = self._recorded_steps()[0]
+            self._steps = _frozen(recorded[np.append(True, recorded[1:] != recorded[:-1])] if recorded.size else recorded)
         return self._steps
 
     def refresh(self) -> bool:
@@ -312,7 +313,7 @@ class Run:
                     found = self._levels.raw.steps(index, first, last)
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
-            all_steps, all_layers = np.concatenate(steps), np.concatenate(layers)
+            all_steps, all_layers = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (steps, layers))
             if not (all_steps[1:] >= all_steps[:-1]).all():
                 order = np.argsort(all_steps, kind="stable")
                 all_steps, all_layers = all_steps[order], all_layers[order]
