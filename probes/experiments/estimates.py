@@ -137,10 +137,9 @@ def bootstrap(
     count: int,
     groups: ArrayLike | None = None,
     repeats: int = 300,
-    seed: int = 0,
 ) -> Floats:
     """`statistic(indices)` of `repeats` resamples of whole groups of the `count` inputs: (repeats, ...)."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     ids = np.arange(count) if groups is None else np.asarray(groups)
     _, index = np.unique(ids, return_inverse=True)
     members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])

@@ -168,7 +168,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def sparkline(series: np.ndarray, label: str = "") -> str:
+def sparkline(series: np.ndarray) -> str:
     """An SVG line of the finite values of a series."""
     kept = np.asarray(series, float)[frames.spaced(len(series), SPARK_POINTS, log=False)]
     finite = np.isfinite(kept)
@@ -178,8 +178,7 @@ def sparkline(series: np.ndarray, label: str = "") -> str:
     y = 22 - 20 * (kept - low) / (high - low if high > low else 1)
     x = 100 * np.arange(len(kept)) / (len(kept) - 1)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
-    hidden = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
-    return f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" {hidden}><polyline points="{points}"/></svg>'
+    return f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="{points}"/></svg>'
 
 
 def _alerts(run: Run) -> str:

@@ -95,9 +95,9 @@ class Sketch:
         """A text, placed as plotly's annotations are."""
         self._layout["annotations"].append({"font": {"size": TEXT_SIZE}, **settings})
 
-    def add_vline(self, x: float, line: Mapping[str, Any], *, row: int | None = None, col: int | None = None) -> None:
-        """A line over the whole height of panels."""
-        self._spanning("y", {"type": "line", "x0": x, "x1": x, "line": line}, row, col)
+    def add_vline(self, x: float, line: Mapping[str, Any]) -> None:
+        """A line over the whole height of all panels."""
+        self._spanning("y", {"type": "line", "x0": x, "x1": x, "line": line}, None, None)
 
     def add_hline(self, y: float, line: Mapping[str, Any], *, row: int | None = None, col: int | None = None) -> None:
         """A line over the whole width of panels."""

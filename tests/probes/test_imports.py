@@ -8,7 +8,10 @@ import pytest
 import probes
 
 
-@pytest.mark.parametrize("modules", ["probes.run, probes.figures", "probes.recorder", "probes.__main__"])
+@pytest.mark.parametrize(
+    "modules",
+    ["probes.run, probes.figures", "probes.recorder", "probes.__main__", "probes.experiments.kinds, probes.experiments.store"],
+)
 def test_what_an_import_loads(modules):
     code = f"import sys, {modules}; print(sorted(m for m in sys.modules if m.split('.')[0] in ('torch', 'streamlit', 'vdn')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

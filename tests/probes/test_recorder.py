@@ -1,6 +1,5 @@
 """What goes in comes out, on any schedule; what is wrong is refused with one clear error and costs nothing."""
 
-import errno
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from failing_disk import FailingDisk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
@@ -281,22 +281,8 @@ def test_a_script_that_forgets_to_close_keeps_its_rows(tmp_path):
     assert (run.status, run.steps.tolist()) == ("interrupted", [0])
 
 
-class _Disk:
-    """A disk that fails on demand: what `parts.write_atomic` meets in os.replace."""
-
-    def __init__(self, monkeypatch):
-        self.full = False
-        self._replace = parts.os.replace
-        monkeypatch.setattr(parts.os, "replace", self)
-
-    def __call__(self, source, target):
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._replace(source, target)
-
-
 def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
-    disk = _Disk(monkeypatch)
+    disk = FailingDisk(monkeypatch)
     truth = Truth([{"name": "only", "neurons": 3}])
     rng = np.random.default_rng(4)
     recorder = Recorder(tmp_path / "run", truth.layers)
@@ -315,7 +301,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path,
 
 
 def test_without_strict_a_full_disk_warns_once_and_counts_what_is_lost(tmp_path, monkeypatch):
-    disk = _Disk(monkeypatch)
+    disk = FailingDisk(monkeypatch)
     recorder = Recorder(tmp_path / "run", LAYER, strict=False, flush_steps=10)
     disk.full = True
     with warnings.catch_warnings(record=True) as caught:

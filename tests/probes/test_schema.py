@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from probes import moments, schema
+from probes import schema
 from probes.regimes import Thresholds
 
 
@@ -50,4 +50,5 @@ def test_the_words_of_the_rules_hold_the_limits_of_the_rules():
 
 
 def test_the_threshold_of_an_active_input_is_the_formulas():
-    assert f"floor + {moments.ACTIVE_KL}" in schema.STATISTICS["active_share"].formula
+    assert schema.ACTIVE_KL == 0.01
+    assert "> floor + 0.01 " in schema.STATISTICS["active_share"].formula

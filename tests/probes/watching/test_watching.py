@@ -1,7 +1,6 @@
 """Watching changes nothing in what is watched, loses nothing silently, and never takes the training down."""
 
 import copy
-import errno
 import io
 import pickle
 import subprocess
@@ -12,11 +11,12 @@ import networks
 import numpy as np
 import pytest
 import torch
+from failing_disk import FailingDisk
 from networks import BATCH, INPUTS, NEURONS, expected
 from test_adapters import assert_statistics
 from torch import nn
 
-from probes.log import background, parts
+from probes.log import background
 from probes.log.opening import RunError
 from probes.moments import moments
 from probes.recorder import RecorderError
@@ -369,20 +369,6 @@ def test_other_ranks_are_told_by_their_launcher_before_they_talk(tmp_path, monke
     with watch(model, tmp_path / "run") as recording:
         train(model, 2, recording)
     assert Run(tmp_path / "run").steps.tolist() == [0, 1]
-
-
-class FailingDisk:
-    """os.replace, as the log calls it, on a disk that is full or not there."""
-
-    def __init__(self, monkeypatch):
-        self.full = False
-        self._replace = parts.os.replace
-        monkeypatch.setattr(parts.os, "replace", self)
-
-    def __call__(self, source, target):
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._replace(source, target)
 
 
 def steps_on(model, recording, first, last):
