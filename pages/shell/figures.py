@@ -32,7 +32,7 @@ def card(
     """
     with st.container(border=True):
         with st.container(gap="xsmall"):
-            with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
                 st.markdown(title, width="stretch")
                 downloads.beside(figure, rows, f"{of} {key}")
             if note:
