@@ -10,7 +10,7 @@ from probes.diagnostics import kl_above_floor
 from probes.figures import style
 from probes.figures.sketch import Sketch
 
-BANDS = ((5, 95, 0.16, "middle 90 %"), (25, 75, 0.30, "middle half"))
+BANDS = ((5, 95, style.OUTER_BAND, "middle 90 %"), (25, 75, style.INNER_BAND, "middle half"))
 
 
 def floor_gap(

@@ -13,7 +13,7 @@ from probes.figures.sketch import Sketch
 from probes.schema import STATISTICS
 
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
-BANDS = (("p05", "p95", 0.16, "middle 90 %"), ("p25", "p75", 0.30, "middle half"))
+BANDS = (("p05", "p95", style.OUTER_BAND, "middle 90 %"), ("p25", "p75", style.INNER_BAND, "middle half"))
 """Ends, opacity and name of the bands over neurons, the wide one first."""
 
 

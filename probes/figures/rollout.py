@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from probes.figures import style
 
-BANDS = (("q05", "q95", 0.16, "middle 90 %"), ("q25", "q75", 0.30, "middle half"))
+BANDS = (("q05", "q95", style.OUTER_BAND, "middle 90 %"), ("q25", "q75", style.INNER_BAND, "middle half"))
 
 
 def rollout_forecast(forecasts: pd.DataFrame, start: int, *, t: int | None = None, unit: str = "") -> go.Figure:

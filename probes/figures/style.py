@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from probes.figures.clock import Clock
 
+OUTER_BAND, INNER_BAND = 0.26, 0.42  # opacity of bands, the inner on the outer: less is not seen on a dark page
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A000", "#7F7F7F")
 """Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow darkened)."""
 
