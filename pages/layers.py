@@ -111,7 +111,7 @@ with st.container(border=True):
     values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS, view.span)
     neuron = state.chosen_neuron(opened)
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []
-    marked, cursor = told.tell("heat", looked_at(), (chosen, step))
+    count, (marked, cursor) = told.tell("heat", looked_at(), (chosen, step))
     order = order_of(values)
     ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, marked)))
@@ -132,7 +132,7 @@ with st.container(border=True):
         "ticks": (order if sort == "index" else ranks + 1).tolist(),
         "colors": entry.colors, "low": image.low, "high": image.high, "log": image.log, "title": entry.label, "unit": entry.unit,
         "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name,
-        "chosen": marked, "cursor": cursor,
+        "chosen": marked, "cursor": cursor, "told": count,
         "label": f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
         f"sorted by {sort}; colours from {views.number(image.low)} to {views.number(image.high)}",
     }  # fmt: skip

@@ -133,8 +133,8 @@ def distributions() -> None:
     wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
         st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
-        cursor, marked = told.tell("regime_map", looked_at(), (step if url.get("step") else None, chosen))
-        components.regimes(views.regimes_payload(opened, marked, cursor), "regime_map", moved, picked)
+        count, (cursor, marked) = told.tell("regime_map", looked_at(), (step if url.get("step") else None, chosen))
+        components.regimes(views.regimes_payload(opened, marked, cursor, count), "regime_map", moved, picked)
         held = len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1])
         recorded = len(opened.run.steps)
         if held < recorded:

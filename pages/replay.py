@@ -113,7 +113,8 @@ def cursor() -> int | None:
 
 def opening_step() -> int | None:
     """Where the canvas opens: the URL's step, None to play from the start."""
-    return told.tell("replay", url.get("step"), cursor() if url.get("step") else None)
+    _, step = told.tell("replay", url.get("step"), cursor() if url.get("step") else None)
+    return step
 
 
 def clicked() -> None:

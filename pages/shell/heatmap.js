@@ -24,8 +24,8 @@ class Heatmap {
       this.bytes = bytes
       const { header, arrays } = unpack(bytes)
       if (this.header && this.header.label !== header.label) this.over = null
-      const told = JSON.stringify([header.layer, header.cursor, header.chosen])
-      if (told !== this.told) Object.assign(this, { told, cursor: header.cursor, chosen: header.chosen }) // else it knows better
+      const { told, cursor, chosen } = header
+      if (told !== this.told) Object.assign(this, { told, cursor, chosen }) // else it knows better
       this.header = header
       this.cells = arrays.cells
     }

@@ -29,14 +29,15 @@ class Regimes {
     this.trigger = trigger
     if (bytes !== this.bytes) {
       const { header, arrays } = unpack(bytes)
-      const another = !this.header || this.header.view !== header.view || this.header.cursor !== header.cursor
-      const told = JSON.stringify([header.view, header.cursor, header.chosen])
-      if (told !== this.told) Object.assign(this, { told, chosen: header.chosen }) // else it knows better
+      const news = !this.header || this.header.told !== header.told // else it knows better
       this.bytes = bytes
       this.header = header
       this.arrays = arrays
       this.transport.load(header.steps)
-      if (another) this.transport.position = header.cursor === null ? header.steps.length - 1 : Math.round(framePosition(header.steps, header.cursor))
+      if (news) {
+        this.chosen = header.chosen
+        this.transport.position = header.cursor === null ? header.steps.length - 1 : Math.round(framePosition(header.steps, header.cursor))
+      }
       this.legend()
     }
     this.theme = readTheme(this.root.host || this.root)

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.shell import state
 
-_KNOWN, _TOLD = "_known_{}", "_told_{}"  # session: what the canvas knows, and what it was last told
+_KNOWN, _TOLD = "_known_{}", "_told_{}"  # session: what the canvas knows; how often it was told, and what the last time
 
 
 def report(canvas: str, now: Any) -> None:
@@ -20,9 +20,13 @@ def report(canvas: str, now: Any) -> None:
     st.session_state[_KNOWN.format(canvas)] = now
 
 
-def tell(canvas: str, now: Any, words: Any) -> Any:
-    """`words`, which say that it is so now; or, while the canvas knows, what it was told before."""
+def tell(canvas: str, now: Any, words: Any) -> tuple[int, Any]:
+    """`words`, which say that it is so now; or, while the canvas knows, what it was told before. With them how often it was told:
+    the same words may be told again after the canvas has moved on, and are then news.
+    """
     known, told = _KNOWN.format(canvas), _TOLD.format(canvas)
-    if state.entered() or told not in st.session_state or st.session_state.get(known) != now:
-        st.session_state[told], st.session_state[known] = words, now
-    return st.session_state[told]
+    count, before = st.session_state.get(told, (0, None))
+    if state.entered() or not count or st.session_state.get(known) != now:
+        count, before = count + 1, words
+        st.session_state[told], st.session_state[known] = (count, words), now
+    return count, before

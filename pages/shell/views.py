@@ -21,8 +21,8 @@ def regimes_held(opened: Opened) -> int:
     return int(np.clip(REGIME_BYTES // max(total, 1), 1, FRAMES))
 
 
-def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None) -> bytes:
-    """What the regime map draws: every neuron's regime, one byte a frame."""
+def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None, told: int) -> bytes:
+    """What the regime map draws: every neuron's regime, one byte a frame. `told`: how often it was told of cursor and choice."""
     run = opened.run
     codes, steps = reading.regime_frames(opened.stamp, run, regimes_held(opened))
     header = {
@@ -33,6 +33,7 @@ def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int 
         ],
         "steps": steps.tolist(),
         "cursor": cursor,
+        "told": told,
         "chosen": None if chosen is None else {"layer": chosen[0], "neuron": chosen[1]},
         "regimes": [
             {"name": r.name, "rule": r.rule, "reading": r.reading, "color": r.color, "living": r.code in LIVING_REGIMES}

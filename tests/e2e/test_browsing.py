@@ -93,6 +93,10 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
     expect(page.locator("canvas[data-map]")).to_have_attribute("aria-label", re.compile("1 non-finite"))
     keep(page, "1-alert-opened")
+    page.get_by_role("button", name="One frame back").click()  # the canvas moves itself, and is then told the same step again
+    page.wait_for_url(lambda url: f"step={BROKEN}" not in url)
+    alert.click()
+    expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
 
 
 def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, folder: Path) -> None:
