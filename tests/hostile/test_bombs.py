@@ -158,7 +158,7 @@ def test_a_bomb_is_refused_in_bounded_memory(run: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("folder", ["evaluation", "layers"])
 def test_a_table_below_the_limits_is_checked_and_read_in_bounded_memory(run: Path, folder: str) -> None:
-    """Twenty million rows of few columns, under a name that promises them: `check` reads pieces, steps are taken without copies."""
+    """Twenty million rows of few columns under a name that promises them: `check` reads pieces, steps are taken uncopied."""
     (path,) = (run / folder).iterdir()
     damage.write_constants(path, damage.LONG_ROWS, "x")
     damage.promise_rows(path)
