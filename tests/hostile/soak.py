@@ -1,15 +1,16 @@
 """Hours in minutes: a run that is written for two hours, at speed, while a browser uses every page 500 times.
 
 `python tests/hostile/soak.py` starts the dashboard on a folder with a sample run and a live one: its recorder flushes 1,440
-parts (two hours of one every 5 s) and folds them meanwhile, and is closed at the end. A browser goes from page to page and works
-whatever can be worked there. Prints one JSON object: the server's memory on the way, what server and browser complained of. Exit
-status 1 for any complaint, or memory that grows.
+parts (two hours of one every 5 s) and folds them meanwhile, and is closed when half of the time is over. A browser goes from page
+to page and works whatever can be worked there, as often after that as before. Prints one JSON object: the server's memory on the
+way, what server and browser complained of. Exit status 1 for any complaint, or memory that grows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import shutil
@@ -51,19 +52,20 @@ DRAWN = (
 
 
 class Writer(threading.Thread):
-    """Records a run part by part; `seconds` between two of them."""
+    """Records a run part by part, each when it is `allowed`."""
 
-    def __init__(self, folder: Path, parts: int, seconds: float) -> None:
+    def __init__(self, folder: Path, parts: int) -> None:
         super().__init__()
-        self.folder, self.parts, self.seconds = folder, parts, seconds
+        self.folder, self.parts = folder, parts
         self.written = 0
-        self.stop = threading.Event()
+        self.allowed = threading.Semaphore(0)
 
     def run(self) -> None:
         r = np.random.default_rng(0)
         base = np.abs(r.normal(size=(3, LAYERS[0]["neurons"]))) + 0.1
         with Recorder(self.folder, LAYERS, config={"beta": 0.02, "seed": 0}, flush_seconds=3600) as recorder:
             for part in range(self.parts):
+                self.allowed.acquire()
                 for step in range(part * STEPS_A_PART, (part + 1) * STEPS_A_PART):
                     shrunk = np.exp(-step / 1000) * base
                     for layer in range(len(LAYERS)):
@@ -76,7 +78,6 @@ class Writer(threading.Thread):
                     recorder.event(step, "projection", layer=0, value=1.0, text="soak")
                 recorder.flush()
                 self.written += 1
-                self.stop.wait(self.seconds)
 
 
 def troubles(log: Path) -> list[str]:
@@ -150,12 +151,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--interactions", type=int, default=500)
     parser.add_argument("--parts", type=int, default=1440)
-    parser.add_argument("--seconds", type=float, default=0.1, help="between two parts")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     shutil.copytree(ROOT / "sample_runs" / "healthy", folder / "runs" / "healthy")
-    writer = Writer(folder / "runs" / "live", options.parts, options.seconds)
+    writer = Writer(folder / "runs" / "live", options.parts)
+    at_once = math.ceil(
+        options.parts / max(options.interactions // 2, 1)
+    )  # all are written when half of the interactions are done
     writer.start()
     log = folder / "server.log"
     with log.open("wb") as file:
@@ -169,6 +172,9 @@ def main() -> int:
             user.open("live")
             done = 0
             while done < options.interactions:
+                writer.allowed.release(at_once)
+                if done == options.interactions // 2:
+                    writer.join()
                 try:
                     user.go() if done % ON_A_PAGE == 0 else user.work()
                 except Error as error:  # what was to be clicked has gone with the page that it was on
@@ -179,11 +185,6 @@ def main() -> int:
                     memory[done] = round(server.memory(), 1)
                     after += not writer.is_alive()
                     sys.stderr.write(f" {done} interactions, {writer.written} parts, {memory[done]} MB\n")
-            writer.seconds = 0.0
-            writer.join()
-            user.open("live")
-            memory[done + 1] = round(server.memory(), 1)
-            after += 1
         findings = check(folder / "runs" / "live")
         run = Run(folder / "runs" / "live")
         settled = list(memory.values())[len(memory) - after :]
@@ -195,8 +196,7 @@ def main() -> int:
             "check": [str(finding) for finding in findings], "seconds": round(time.monotonic() - begin),
         }  # fmt: skip
     finally:
-        writer.stop.set()
-        writer.parts = 0
+        writer.allowed.release(options.parts)
         server.stop()
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     sound = (
