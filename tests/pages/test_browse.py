@@ -139,7 +139,7 @@ def test_notes_that_cannot_be_written_say_so(open_page: Open, tmp_path: Path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(notes, "write_atomic", full)
+    monkeypatch.setattr(notes, "write_text", full)
     app.button[0].click().run()
     assert "Not saved" in texts(app)
     assert "No space left" in texts(app)
