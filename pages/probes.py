@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages.shell import experiment_views, launching, page_frame, reading, state, url
 from probes.experiments import store
+from probes.experiments.kinds import EXPERIMENTS, Experiment
 
 SPLITS = ("test", "validation", "train")
 EVERY = 1.0  # seconds between two looks at a running experiment
@@ -25,18 +26,18 @@ with st.sidebar:
 path: Path = opened.entry.path
 children = launching.children()
 stored = store.stored(path)
-others = [name for name in stored if name not in launching.EXPERIMENTS]
+others = [name for name in stored if name not in EXPERIMENTS]
 
 
 def title(name: str) -> str:
     """An experiment as the choice shows it, marked if its result is there."""
-    known = launching.EXPERIMENTS.get(name)
+    known = EXPERIMENTS.get(name)
     return f"{known.title if known else url.plain(name)}{' :material/check:' if name in stored else ''}"
 
 
-first = next((name for name in launching.EXPERIMENTS if name in stored), "ablation")
+first = next((name for name in EXPERIMENTS if name in stored), "ablation")
 name = url.choice(
-    st.segmented_control, "Experiment", [*launching.EXPERIMENTS, *others], "experiment", first, required=True, format_func=title,
+    st.segmented_control, "Experiment", [*EXPERIMENTS, *others], "experiment", first, required=True, format_func=title,
     label_visibility="collapsed",
 )  # fmt: skip
 
@@ -47,7 +48,7 @@ def start(settings: dict[str, int], split: str, neurons: list[tuple[int, int]]) 
         st.session_state["refused"] = "Another experiment is running on this server; one runs at a time."
 
 
-def form(experiment: launching.Experiment) -> None:
+def form(experiment: Experiment) -> None:
     """Settings and the button that starts."""
     reason = launching.can_start(path, opened.run.config)
     if reason:
@@ -94,7 +95,7 @@ def ran_with(settings: dict[str, Any]) -> str:
 
 standing = children.standing(path, name)
 with st.container(border=True):
-    experiment = launching.EXPERIMENTS.get(name)
+    experiment = EXPERIMENTS.get(name)
     if experiment is not None:
         st.markdown(f"**{experiment.title}** · {experiment.question}")
     if standing.state == "running":

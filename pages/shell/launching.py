@@ -20,7 +20,7 @@ import streamlit as st
 
 from pages.shell import options
 from probes.experiments import store
-from probes.experiments.kinds import EXPERIMENTS, Experiment
+from probes.experiments.kinds import EXPERIMENTS
 
 CANCELLED = 130  # exit status of an experiment that was asked to stop
 CHECKPOINT = Path("checkpoints", "last.pt")
@@ -121,7 +121,7 @@ def command(
 
     neurons: (layer, neuron) to walk in a traversal instead of the most informative ones.
     """
-    known: Experiment = EXPERIMENTS[experiment]
+    known = EXPERIMENTS[experiment]
     arguments = [sys.executable, "-m", "vdn", "probe", str(run), experiment, "--split", split]
     for setting in known.settings:
         if not (setting.flag == "each" and neurons):

@@ -134,16 +134,15 @@ def read_pieces(path: Path) -> Iterator[pa.Table]:
     """All rows of a file of any size, a few row groups at a time. Raises as `read_whole`."""
     with opening.open_parquet(str(path)) as file:
         check_columns(opening.schema_of(file), path.parent.name, str(path))
-        rows = 0
-        groups: list[int] = []
+        rows = first = 0  # of the piece that is being put together
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows
-            if groups and rows + size > PIECE_ROWS:
-                yield opening.read(file, str(path), groups)
-                rows, groups = 0, []
-            rows, groups = rows + size, [*groups, group]
-        if groups:
-            yield opening.read(file, str(path), groups)
+            if group > first and rows + size > PIECE_ROWS:
+                yield opening.read(file, str(path), range(first, group))
+                rows, first = 0, group
+            rows += size
+        if file.num_row_groups:
+            yield opening.read(file, str(path), range(first, file.num_row_groups))
 
 
 def check_columns(schema: pa.Schema, name: str, path: str) -> None:

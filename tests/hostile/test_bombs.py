@@ -19,7 +19,7 @@ import pytest
 
 from probes import Recorder, Run, catalog
 from probes.experiments import store
-from probes.log import notes, page_headers
+from probes.log import notes, page_headers, rows
 from probes.log.check import check
 from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
 from probes.log.parts import LARGEST
@@ -165,6 +165,19 @@ def test_a_table_below_the_limits_is_checked_and_read_in_bounded_memory(run: Pat
     found, peak = asked(run)
     assert peak < MEGABYTES
     assert found["check"] != "[]"
+
+
+def test_pieces_hold_all_rows_in_order_and_few_at_a_time(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = scalars(run)
+    table = pq.ParquetFile(path).read().replace_schema_metadata(None)
+    path.unlink()
+    pq.write_table(table, path, row_group_size=4, store_schema=False)
+    monkeypatch.setattr(rows, "PIECE_ROWS", 10)
+    pieces = list(rows.read_pieces(path))
+    assert {piece.num_rows for piece in pieces[:-1]} == {8}
+    assert pa.concat_tables(pieces)["value"].equals(table["value"])
+    monkeypatch.setattr(rows, "PIECE_ROWS", 1)  # a row group is never cut
+    assert max(piece.num_rows for piece in rows.read_pieces(path)) == 4
 
 
 def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None:

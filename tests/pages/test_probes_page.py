@@ -18,7 +18,7 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell import launching
-from probes.experiments import store
+from probes.experiments import kinds, store
 
 Open = Callable[..., AppTest]
 WAIT = 30  # seconds until a process has started or ended on a busy machine
@@ -149,7 +149,7 @@ def test_the_form_starts_where_the_command_does() -> None:
 
     parser = argparse.ArgumentParser()
     add_command(parser.add_subparsers())
-    for name, experiment in launching.EXPERIMENTS.items():
+    for name, experiment in kinds.EXPERIMENTS.items():
         defaults = vars(parser.parse_args(["probe", "RUN", name]))
         assert {setting.flag: setting.value for setting in experiment.settings}.items() <= defaults.items()
 

@@ -178,6 +178,12 @@ def test_the_test_reports_its_progress(tmp_path, small):
     assert testing[-1] == (count, count)
 
 
+def test_no_folder_is_left_by_bad_data(tmp_path, small):
+    with pytest.raises(ValueError, match="no such file"):
+        run(tmp_path / "run", {**small, "data": "csv:/absent.csv"})
+    assert not (tmp_path / "run").exists()
+
+
 def test_order_takes_every_example_once_an_epoch_whatever_came_before(small):
     task = load(resolve(from_dict(small)))
     order, other = Order(task, 32, seed=3), Order(task, 32, seed=3)
