@@ -18,7 +18,6 @@ HEAT_COLUMNS = 1000  # of the image: about one a pixel
 HEAT_ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
 DEPTH = ("kl", "information", "contraction")
 PANELS = 12  # of the bands; deeper networks show evenly spaced layers
-BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "index")
 
 page_frame.guard()
@@ -31,9 +30,7 @@ first = "information" if "information" in offered else offered[0]
 with st.sidebar:
     label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, three lines below
     statistic = url.choice(st.selectbox, "Statistic", offered, "statistic", first, format_func=label)
-    buttons = len(opened.names) <= BUTTONS
-    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if buttons else (st.selectbox, {})
-    layer_name = url.choice(widget, "Layer of the map", opened.names, "layer", opened.names[0], what="layer", **settings)
+    layer_name = page_frame.choose_layer(opened, "Layer of the map")
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
     view = axes.choose([opened])
     scale = url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True)

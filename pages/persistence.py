@@ -15,7 +15,6 @@ from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
 from probes.figures.thinning import said
 
-BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
 STEPS = 300  # columns of a layer's history of every neuron
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
@@ -39,9 +38,7 @@ if "persistence" not in opened.run.statistics:
     )
     st.stop()
 with st.sidebar:
-    buttons = len(opened.names) <= BUTTONS
-    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if buttons else (st.selectbox, {})
-    layer_name = url.choice(widget, "Layer", opened.names, "layer", opened.names[0], what="layer", **settings)
+    layer_name = page_frame.choose_layer(opened, "Layer")
     sources = memory.sources(opened)
     source = str(st.selectbox("Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"))
     view = axes.choose([opened])

@@ -14,6 +14,7 @@ _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "page_frame.css"
 LAYERS_NAMED = 3  # in a caption; more would not fit a line
+BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
 
 _ROUTED = "_routed"  # session: whether the page is run by the navigation
@@ -115,6 +116,13 @@ def pick_run() -> Opened:
         live.follow(opened)
     tray.show(opened)
     return opened
+
+
+def choose_layer(opened: Opened, label: str) -> str:
+    """A layer's name, chosen in the sidebar and kept in the URL."""
+    few = len(opened.names) <= BUTTONS
+    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if few else (st.selectbox, {})
+    return url.choice(widget, label, opened.names, "layer", opened.names[0], what="layer", **settings)
 
 
 def no_runs() -> None:
