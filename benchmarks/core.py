@@ -1,11 +1,13 @@
-"""Measures the training core: forecasts against the deterministic twin, cost of a step, rate against distortion.
+"""Measures the training core: forecasts against the deterministic twin, cost of a step, rate against
+distortion.
 
 python -m benchmarks.core [--etth FOLDER] [--seeds 0,1,2] [--parts scores,steps,sweep] [--results FILE]
 
-Scores: the variational network and its twin get the same number of trials, chosen by the joint NLL on the validation split with
-the first seed; the chosen ones run with every seed and are tested with S = 64. ETTh1.csv and ETTh2.csv (Zhou et al. 2021) are
-read from FOLDER where given. Every finished training is kept in FILE (JSON lines), so that a second call goes on where the
-first stopped. The tables go to docs/benchmarks.md, section "Training core".
+Scores: the variational network and its twin get the same number of trials, chosen by the joint NLL on the
+validation split with the first seed; the chosen ones run with every seed and are tested with S = 64.
+ETTh1.csv and ETTh2.csv (Zhou et al. 2021) are read from FOLDER where given. Every finished training is kept
+in FILE (JSON lines), so that a second call goes on where the first stopped. The tables go to
+docs/benchmarks.md, section "Training core".
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ ETT_ROWS = "8640,2880,2880"
 SWEEP_BETAS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SWEEP_STEPS = 1000
 
-# Three trials each. The twin overfits within an epoch or two, so that its trials are about when to stop and how fast to go.
+# Three trials each. The twin overfits within an epoch or two, so that its trials are about when to stop and
+# how fast to go.
 VARIATIONAL_TRIALS: list[dict[str, Any]] = [{"beta": 0.005}, {"beta": 0.01}, {"beta": 0.02}]
 TWIN_TRIALS: list[dict[str, Any]] = [
     {"twin": True, "steps": 500, "lr": 1e-3},
@@ -82,7 +85,9 @@ def trial(settings: dict[str, Any], test: bool) -> dict[str, Any]:
     validation = scores(network, task, "validation", draws, config.seed, VALIDATION_EXAMPLES, crps=False)
     result: dict[str, Any] = {"validation": validation["nll_joint"], "seconds": seconds}
     if test:
-        result["test"] = network_scores(network, task, "test", 1 if config.twin else TEST_DRAWS, config.seed)[0]
+        result["test"] = network_scores(network, task, "test", 1 if config.twin else TEST_DRAWS, config.seed)[
+            0
+        ]
     return result
 
 
@@ -93,11 +98,15 @@ def compare(results: Results, data: dict[str, Any], seeds: list[int]) -> dict[st
         tried = []
         for extra in trials:
             settings = {**data, **extra, "seed": seeds[0]}
-            nll = results.get({"trial": settings}, lambda settings=settings: trial(settings, test=False))["validation"]
+            nll = results.get({"trial": settings}, lambda settings=settings: trial(settings, test=False))[
+                "validation"
+            ]
             tried.append((nll, extra))
         best = min(tried, key=lambda pair: pair[0])[1]
         runs = [{**data, **best, "seed": seed} for seed in seeds]
-        found[who] = [results.get({"test": run}, lambda run=run: trial(run, test=True))["test"] for run in runs]
+        found[who] = [
+            results.get({"test": run}, lambda run=run: trial(run, test=True))["test"] for run in runs
+        ]
         found[f"{who} trial"] = " ".join(f"{name} {value}" for name, value in best.items() if name != "twin")
     return found
 
@@ -114,15 +123,27 @@ def score_rows(name: str, found: dict[str, Any], naive: dict[str, Any]) -> list[
         living = [min(run["living_share"]) for run in found[who]] if who == "model" else []
         cells = [mean(who, score) for score in ("mse", "crps", "nll_joint", "nll_marginal")]
         rows.append(
-            [f"{name} {who} ({found[f'{who} trial']})", *cells, f"{coverage:.3f}", f"{min(living):.3f}" if living else ""]
+            [
+                f"{name} {who} ({found[f'{who} trial']})",
+                *cells,
+                f"{coverage:.3f}",
+                f"{min(living):.3f}" if living else "",
+            ]
         )
     cells = []
     for score in ("mse", "crps"):
-        ratio = [model[score] / twin[score] for model, twin in zip(found["model"], found["twin"], strict=True)]
+        ratio = [
+            model[score] / twin[score] for model, twin in zip(found["model"], found["twin"], strict=True)
+        ]
         middle, half = paired_interval(np.array(ratio)) if len(ratio) > 1 else (ratio[0], float("nan"))
         cells.append(f"{middle:.3f} ± {half:.3f}")
-    gaps = [model["nll_joint"] - twin["nll_joint"] for model, twin in zip(found["model"], found["twin"], strict=True)]
-    rows.append([f"{name} model / twin (NLL: difference)", *cells, f"{statistics.mean(gaps):+.3f}", "", "", ""])
+    gaps = [
+        model["nll_joint"] - twin["nll_joint"]
+        for model, twin in zip(found["model"], found["twin"], strict=True)
+    ]
+    rows.append(
+        [f"{name} model / twin (NLL: difference)", *cells, f"{statistics.mean(gaps):+.3f}", "", "", ""]
+    )
     for who, one in naive.items():
         cells = [f"{one[score]:.4f}" for score in ("mse", "crps", "nll_joint", "nll_marginal")]
         rows.append([f"{name} {who.replace('_', ' ')}", *cells, f"{one['coverage']['80']:.3f}", ""])
@@ -130,7 +151,9 @@ def score_rows(name: str, found: dict[str, Any], naive: dict[str, Any]) -> list[
 
 
 def step_times(rounds: int = 60, warmup: int = 5) -> dict[str, tuple[float, float]]:
-    """Median milliseconds of a training step without statistics and median ratio to the twin's of the same round, interleaved."""
+    """Median milliseconds of a training step without statistics and median ratio to the twin's of the same
+    round, interleaved.
+    """
     torch.manual_seed(0)
     x, y = torch.randn(256, 168).cumsum(1), torch.randn(256, 24)
     networks = {
@@ -138,7 +161,9 @@ def step_times(rounds: int = 60, warmup: int = 5) -> dict[str, tuple[float, floa
         "per_neuron": VariationalNetwork(168, 24, sigma="per_neuron"),
         "input": VariationalNetwork(168, 24, sigma="input"),
     }
-    optimisers = {name: torch.optim.AdamW(network.parameters(), fused=True) for name, network in networks.items()}
+    optimisers = {
+        name: torch.optim.AdamW(network.parameters(), fused=True) for name, network in networks.items()
+    }
     times: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(rounds + warmup):
         for name, network in networks.items():
@@ -150,7 +175,10 @@ def step_times(rounds: int = 60, warmup: int = 5) -> dict[str, tuple[float, floa
             optimisers[name].step()
             times[name].append(1e3 * (time.perf_counter() - began))
     kept = {name: values[warmup:] for name, values in times.items()}
-    ratios = {name: statistics.median(a / b for a, b in zip(values, kept["twin"], strict=True)) for name, values in kept.items()}
+    ratios = {
+        name: statistics.median(a / b for a, b in zip(values, kept["twin"], strict=True))
+        for name, values in kept.items()
+    }
     return {name: (statistics.median(values), ratios[name]) for name, values in kept.items()}
 
 
@@ -165,10 +193,15 @@ def compared(results: Results, sets: dict[str, dict[str, Any]], seeds: list[int]
     """Scores on the test split of each data set, name -> settings."""
     rows: list[list[str]] = []
     for name, data in sets.items():
-        naive = results.get({"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test"))
+        naive = results.get(
+            {"naive": data}, lambda data=data: baselines(load(resolve(from_dict(data))), "test")
+        )
         rows += score_rows(name, compare(results, data, seeds), naive)
     head = ["", "MSE", "CRPS", "joint NLL", "marginal NLL", "80 % coverage", "living"]
-    said = "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer of any seed."
+    said = (
+        "Test split, S = 64, means over seeds; ratios paired by seed, 95 % intervals; living: the least layer"
+        " of any seed."
+    )
     return [said, sections.table(head, rows)]
 
 
@@ -187,18 +220,36 @@ def swept(results: Results, name: str, data: dict[str, Any], seed: int) -> list[
             settings = {**data, "beta": beta, "read_first": read, "steps": SWEEP_STEPS, "seed": seed}
             point = results.get({"sweep": settings}, lambda settings=settings: sweep_point(settings))
             living = " / ".join(f"{share:.2f}" for share in point["living_share"])
-            rows.append([f"{beta:g}", "yes" if read else "no", f"{point['rate']:.1f}", f"{point['nll_joint']:.4f}", living])
-    head = ["beta", "head reads layer 1", "rate, nats", "NLL, nats a number", "living share of layers 1 / 2 / 3"]
+            rows.append(
+                [
+                    f"{beta:g}",
+                    "yes" if read else "no",
+                    f"{point['rate']:.1f}",
+                    f"{point['nll_joint']:.4f}",
+                    living,
+                ]
+            )
+    head = [
+        "beta",
+        "head reads layer 1",
+        "rate, nats",
+        "NLL, nats a number",
+        "living share of layers 1 / 2 / 3",
+    ]
     said = f"Rate and distortion over beta, {name}, validation split, {SWEEP_STEPS} steps, seed {seed}."
     return [said, sections.table(head, rows)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.core", description="Measures the training core.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.core", description="Measures the training core."
+    )
     parser.add_argument("--etth", type=Path, help="folder with ETTh1.csv and ETTh2.csv")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--parts", default="scores,steps,sweep")
-    parser.add_argument("--results", type=Path, default=Path("benchmark-core.jsonl"), help="kept measurements")
+    parser.add_argument(
+        "--results", type=Path, default=Path("benchmark-core.jsonl"), help="kept measurements"
+    )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     ran_on = sections.measured_on("torch")

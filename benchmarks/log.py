@@ -1,11 +1,13 @@
-"""Measures the run log: what recording costs a training step, bytes a number, and the time to read a run back.
+"""Measures the run log: what recording costs a training step, bytes a number, and the time to read a run
+back.
 
 python -m benchmarks.log [--folder FOLDER] [--quick]
 
-The bare step: 4 layers x 1,024 neurons from 256 inputs, batch 256, AdamW, on one thread, so that the thread's CPU clock
-is the step's cost whatever else the machine does. Bare and recorded steps are interleaved in pairs; medians throughout. The
-runs that are read have 4 x 1,024 neurons and 10,240 steps, and one layer of 1,024 neurons and 100,096 steps, of numbers that
-drift with noise. The table goes to docs/benchmarks.md, section "Run log".
+The bare step: 4 layers x 1,024 neurons from 256 inputs, batch 256, AdamW, on one thread, so that the thread's
+CPU clock is the step's cost whatever else the machine does. Bare and recorded steps are interleaved in pairs;
+medians throughout. The runs that are read have 4 x 1,024 neurons and 10,240 steps, and one layer of 1,024
+neurons and 100,096 steps, of numbers that drift with noise. The table goes to docs/benchmarks.md, section
+"Run log".
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ def layer_dicts(count: int = LAYERS) -> list[dict[str, Any]]:
 
 
 class Gathering:
-    """What a trainer does: sums of some steps stay tensors, then become statistics and are recorded as one block."""
+    """What a trainer does: sums of some steps stay tensors, then become statistics and are recorded as one
+    block.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -88,14 +92,18 @@ class Gathering:
         half = BATCH // 2
         for layer, (mu, sigma, ln, kl) in enumerate(posteriors):
             mu, sigma, ln = mu.detach()[..., None], sigma.detach()[..., None], ln.detach()[..., None]
-            self.kept[layer].append(Moments().update(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:]).sums())
+            self.kept[layer].append(
+                Moments().update(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:]).sums()
+            )
         self.steps.append(step)
 
     def flush(self) -> None:
         for layer, kept in enumerate(self.kept):
             if kept:
                 found = derive({name: torch.stack([row[name] for row in kept]) for name in kept[0]})
-                self.recorder.record_block(self.steps, layer, {name: found[name].numpy() for name in STATISTICS})
+                self.recorder.record_block(
+                    self.steps, layer, {name: found[name].numpy() for name in STATISTICS}
+                )
         self.steps, self.kept = [], [[] for _ in range(LAYERS)]
 
 
@@ -135,13 +143,19 @@ def overhead(folder: Path, pairs: int, every: int) -> list[Row]:
     total = f"{100 * (taken / step + moved_share):.2f} % ({100 * taken / step:.2f} + {100 * moved_share:.2f})"
     return [
         (f"bare step, CPU, {name}", f"{1e3 * step:.0f} ms", "about 130 ms"),
-        (f"statistics + recording, CPU of the training thread, {name}", total, "<= 2.5 %" if every == 1 else "<= 0.3 %"),
+        (
+            f"statistics + recording, CPU of the training thread, {name}",
+            total,
+            "<= 2.5 %" if every == 1 else "<= 0.3 %",
+        ),
         (f"wall ratio, {name}, {pairs} pairs", f"{statistics.median(ratios):.3f}", "<= 1.03"),
     ]
 
 
 def bytes_a_number(folder: Path, steps: int) -> list[Row]:
-    """Bytes of the statistics of a real training of a narrow network (64 inputs, 256 neurons a layer) at every step."""
+    """Bytes of the statistics of a real training of a narrow network (64 inputs, 256 neurons a layer) at
+    every step.
+    """
     rows = []
     torch.manual_seed(0)
     first, second = nn.Linear(64, 256), nn.Linear(64, 256)
@@ -154,10 +168,17 @@ def bytes_a_number(folder: Path, steps: int) -> list[Row]:
         mu, ln = first(x), second(x) - 1
         sigma = ln.exp()
         kl = 0.5 * (mu * mu + sigma * sigma - 1) - ln
-        ((mu + sigma * torch.randn_like(mu) - x @ target).square().mean() + 0.01 * kl.sum(1).mean()).backward()
+        (
+            (mu + sigma * torch.randn_like(mu) - x @ target).square().mean() + 0.01 * kl.sum(1).mean()
+        ).backward()
         optimiser.step()
         optimiser.zero_grad()
-        found = moments(mu.detach()[..., None], sigma.detach()[..., None], kl=kl.detach(), previous_mu=mu.detach()[128:, :, None])
+        found = moments(
+            mu.detach()[..., None],
+            sigma.detach()[..., None],
+            kl=kl.detach(),
+            previous_mu=mu.detach()[128:, :, None],
+        )
         for recorder in recorders:
             recorder.record(step, 0, **{name: values.numpy() for name, values in found.items()})
     for recorder in recorders:
@@ -174,11 +195,23 @@ def bytes_a_number(folder: Path, steps: int) -> list[Row]:
         keys = sum(sizes.pop(name) for name in (*KEYS, "regime"))
         numbers = steps * 256 * len(sizes)
         seven = sum(sizes[name] for name in STATISTICS) / (steps * 256 * len(STATISTICS))
-        derived = sum(f.stat().st_size for name in ("pyramid", "layers") for f in (paths[precision] / name).rglob("*.parquet"))
+        derived = sum(
+            f.stat().st_size
+            for name in ("pyramid", "layers")
+            for f in (paths[precision] / name).rglob("*.parquet")
+        )
         found_sizes = f"{sum(sizes.values()) / numbers:.2f}; {seven:.2f}"
-        rows.append((f"bytes a number, {precision}: all {len(sizes)} statistics; the seven basic ones", found_sizes, goal))
+        rows.append(
+            (
+                f"bytes a number, {precision}: all {len(sizes)} statistics; the seven basic ones",
+                found_sizes,
+                goal,
+            )
+        )
         apart = f"{keys / numbers:.3f} + {derived / numbers:.2f}"
-        rows.append((f"keys and regime + pyramid and summaries, bytes a number, {precision}", apart, "counted apart"))
+        rows.append(
+            (f"keys and regime + pyramid and summaries, bytes a number, {precision}", apart, "counted apart")
+        )
     return rows
 
 
@@ -188,8 +221,12 @@ def drifting(rng: np.random.Generator, start: np.ndarray, steps: int) -> np.ndar
     return (walk + 0.02 * rng.standard_normal((steps, start.size), np.float32)).astype(np.float32)
 
 
-def make_run(path: Path, layers: int, steps: int, names: tuple[str, ...], tail: int = 0) -> tuple[Recorder, dict[str, float]]:
-    """Record `steps` steps as fast as the disk takes them, `tail` more in parts of 38; the recorder is still open."""
+def make_run(
+    path: Path, layers: int, steps: int, names: tuple[str, ...], tail: int = 0
+) -> tuple[Recorder, dict[str, float]]:
+    """Record `steps` steps as fast as the disk takes them, `tail` more in parts of 38; the recorder is still
+    open.
+    """
     rng = np.random.default_rng(0)
     base = np.abs(rng.normal(size=NEURONS)).astype(np.float32)
     work = timed_writer()
@@ -250,7 +287,9 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     peak = memory("VmHWM") - before
     total = sum(work.values())
     folding = work["_fold_block"] + work["_write_pyramid"] + work["_fold"]
-    parts = ", ".join(f"{name.strip('_').replace('_', ' ')} {1e3 * cost / (steps + 200):.2f}" for name, cost in work.items())
+    parts = ", ".join(
+        f"{name.strip('_').replace('_', ' ')} {1e3 * cost / (steps + 200):.2f}" for name, cost in work.items()
+    )
     names = list(STATISTICS)
     Run(path).at(0, 0)  # what Python and Arrow set up once is no part of reading
     live = Run(path)
@@ -261,7 +300,9 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     for index in range(5):
         at = [steps + 200 + index]
         for layer in range(LAYERS):
-            recorder.record_block(at, layer, {name: drifting(rng, np.zeros(NEURONS, np.float32), 1) for name in names})
+            recorder.record_block(
+                at, layer, {name: drifting(rng, np.zeros(NEURONS, np.float32), 1) for name in names}
+            )
         recorder.flush()
         found.append(once_ms(live.refresh))
     recorder.close()
@@ -274,17 +315,29 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     fans = median_ms(lambda _: run.layer_summary())
     return [
         ("folding and pyramid, CPU a step, background", f"{1e3 * folding / (steps + 200):.2f} ms", "<= 1 ms"),
-        (f"everything the background does, CPU a step ({parts})", f"{1e3 * total / (steps + 200):.2f} ms", "-"),
+        (
+            f"everything the background does, CPU a step ({parts})",
+            f"{1e3 * total / (steps + 200):.2f} ms",
+            "-",
+        ),
         ("peak memory while writing, over the start", f"{peak:.0f} MB", "<= 64 MB + one block (29 MB)"),
         (
             f"one neuron, {len(names)} statistics, {steps} steps: footers known; first time",
             f"{warm:.0f} ms; {cold:.0f} ms",
             "<= 35 ms",
         ),
-        ("the same while live: footers known; first time", f"{warm_live:.0f} ms; {cold_live:.0f} ms", "<= 60 ms"),
+        (
+            "the same while live: footers known; first time",
+            f"{warm_live:.0f} ms; {cold_live:.0f} ms",
+            "<= 60 ms",
+        ),
         ("all 4,096 neurons at one step", f"{one_step:.0f} ms", "<= 35 ms"),
         (f"matrix of a layer from {steps} steps, run just opened", f"{matrix:.0f} ms", "<= 40 ms"),
-        ("layer fans, all statistics, all steps: read before; run just opened", f"{fans:.0f} ms; {fans_cold:.0f} ms", "<= 10 ms"),
+        (
+            "layer fans, all statistics, all steps: read before; run just opened",
+            f"{fans:.0f} ms; {fans_cold:.0f} ms",
+            "<= 10 ms",
+        ),
         ("refresh of a live run", f"{statistics.median(found):.1f} ms", "<= 10 ms"),
     ]
 
@@ -296,10 +349,18 @@ def long_matrix(folder: Path, blocks: int) -> list[Row]:
     base = np.abs(rng.normal(size=NEURONS)).astype(np.float32)
     with Recorder(path, layer_dicts(1)) as recorder:
         for first in range(0, steps, BLOCK_STEPS):
-            recorder.record_block(np.arange(first, first + BLOCK_STEPS), 0, {"mean": drifting(rng, base, BLOCK_STEPS)})
+            recorder.record_block(
+                np.arange(first, first + BLOCK_STEPS), 0, {"mean": drifting(rng, base, BLOCK_STEPS)}
+            )
     found = median_ms(lambda _: Run(path).matrix(0, "mean"))
     values, _ = Run(path).matrix(0, "mean")
-    return [(f"matrix of a layer from {steps} steps, run just opened ({values.shape[1]} columns)", f"{found:.0f} ms", "<= 40 ms")]
+    return [
+        (
+            f"matrix of a layer from {steps} steps, run just opened ({values.shape[1]} columns)",
+            f"{found:.0f} ms",
+            "<= 40 ms",
+        )
+    ]
 
 
 def catalog_of_many(folder: Path, runs: int) -> list[Row]:
@@ -307,16 +368,26 @@ def catalog_of_many(folder: Path, runs: int) -> list[Row]:
     text = (folder / "wide" / "run.json").read_text("utf-8")
     for index in range(runs):
         (root / f"run{index:04d}").mkdir(parents=True)
-        (root / f"run{index:04d}" / "run.json").write_text(json.dumps(json.loads(text) | {"name": f"run{index:04d}"}), "utf-8")
+        (root / f"run{index:04d}" / "run.json").write_text(
+            json.dumps(json.loads(text) | {"name": f"run{index:04d}"}), "utf-8"
+        )
     first = once_ms(lambda: catalog(root))
     warm = median_ms(lambda _: catalog(root))
-    return [(f"catalog of {runs} runs: read before; first time", f"{warm:.0f} ms; {first:.0f} ms", "<= 200 ms")]
+    return [
+        (f"catalog of {runs} runs: read before; first time", f"{warm:.0f} ms; {first:.0f} ms", "<= 200 ms")
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where the measured runs are written (default: a temporary folder)")
-    parser.add_argument("--parts", default="overhead,bytes,reading,long,catalog", help="catalog needs reading")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the measured runs are written (default: a temporary folder)"
+    )
+    parser.add_argument(
+        "--parts", default="overhead,bytes,reading,long,catalog", help="catalog needs reading"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, nothing written to docs/")
     options = parser.parse_args()
     ran_on = sections.measured_on("torch", "pyarrow")

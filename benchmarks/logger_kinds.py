@@ -1,8 +1,10 @@
-"""Ways of logging the statistics of every neuron: one class a logger and way, written and read as its users would.
+"""Ways of logging the statistics of every neuron: one class a logger and way, written and read as its users
+would.
 
-A class opens its log in a folder, takes one step's statistics a call, and reads the first layer's history back. What a logger
-does besides (system metrics, terminal capture, Git state) is switched off where there is a setting, so that only what the
-statistics cost is measured; every other setting is the logger's default. Nothing here talks to a network.
+A class opens its log in a folder, takes one step's statistics a call, and reads the first layer's history
+back. What a logger does besides (system metrics, terminal capture, Git state) is switched off where there is
+a setting, so that only what the statistics cost is measured; every other setting is the logger's default.
+Nothing here talks to a network.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from benchmarks.log import LAYERS, NEURONS, STATISTICS, layer_dicts
 Statistics = list[dict[str, np.ndarray]]
 """One step: for each layer, statistic -> (N,) float32."""
 
-SOME = 16  # neurons a layer that are logged as scalars where somebody chose "some": 64 charts for each statistic
+# neurons a layer that are logged as scalars where somebody chose "some": 64 charts for each statistic
+SOME = 16
 NAMES = [f"layer{layer + 1}/{name}" for layer in range(LAYERS) for name in STATISTICS]
 SCALARS_OF_SOME, SCALARS_OF_ALL = f"scalars of {LAYERS * SOME} neurons", "scalars of every neuron"
 UNNAMED, UNCHOSEN = "which neuron is where (as TensorBoard)", "the neurons that were not chosen beforehand"
@@ -32,7 +35,9 @@ FIRST = [name for name in NAMES if name.startswith("layer1/")]
 
 
 class Logging:
-    """A way of logging. Subclasses say what is logged and what the log cannot show, and fill in the four methods."""
+    """A way of logging. Subclasses say what is logged and what the log cannot show, and fill in the four
+    methods.
+    """
 
     logger = "no logging"
     what = "nothing; the statistics are computed"
@@ -62,7 +67,11 @@ class Logging:
     def scalars(self, statistics: Statistics) -> dict[str, float]:
         """The chosen neurons of every layer as "layer/statistic/neuron" -> value."""
         rows = (values[: self.neurons].tolist() for found in statistics for values in found.values())
-        return {f"{name}/{index}": value for name, row in zip(NAMES, rows, strict=True) for index, value in enumerate(row)}
+        return {
+            f"{name}/{index}": value
+            for name, row in zip(NAMES, rows, strict=True)
+            for index, value in enumerate(row)
+        }
 
 
 def arrays(statistics: Statistics) -> Iterator[tuple[str, np.ndarray]]:
@@ -73,7 +82,9 @@ def arrays(statistics: Statistics) -> Iterator[tuple[str, np.ndarray]]:
 class Probes(Logging):
     logger = "probes"
     what = "every neuron, 7 statistics"
-    cannot = "distributions of activations beyond their moments; images, text, hardware; several users, a server"
+    cannot = (
+        "distributions of activations beyond their moments; images, text, hardware; several users, a server"
+    )
 
     def __init__(self, folder: Path) -> None:
         from probes import Recorder
@@ -112,7 +123,10 @@ class ProbesSummary(Probes):
 class TensorBoard(Logging):
     logger = "TensorBoard"
     what = "28 histograms (layer x statistic), default bins"
-    cannot = "which neuron is where: a histogram's neurons have no names, so none can be followed, found, or compared over steps"
+    cannot = (
+        "which neuron is where: a histogram's neurons have no names, so none can be followed, found, or"
+        " compared over steps"
+    )
     kept = "histograms"
 
     def __init__(self, folder: Path) -> None:
@@ -145,7 +159,10 @@ class TensorBoard(Logging):
 
 class TensorBoardTensors(TensorBoard):
     what = "28 tensors (add_tensor), every neuron"
-    cannot = "anything by itself: the data are complete, but no built-in page draws plain tensors; reading one parses all"
+    cannot = (
+        "anything by itself: the data are complete, but no built-in page draws plain tensors; reading one"
+        " parses all"
+    )
     kept = "tensors"
 
     def log(self, step: int, statistics: Statistics) -> None:
@@ -189,7 +206,9 @@ class WandB(Logging):
         import wandb
 
         self.wandb = wandb
-        settings = wandb.Settings(console="off", x_disable_stats=True, silent=True, disable_git=True, disable_code=True)
+        settings = wandb.Settings(
+            console="off", x_disable_stats=True, silent=True, disable_git=True, disable_code=True
+        )
         folder.mkdir(parents=True)
         self.run = wandb.init(project="benchmark", dir=str(folder), mode="offline", settings=settings)
 
@@ -201,7 +220,9 @@ class WandB(Logging):
 
     @classmethod
     def items(cls, folder: Path) -> Iterator[Any]:
-        """Values of the first layer. The package has no reader of a run that stayed offline; it has the records' classes."""
+        """Values of the first layer. The package has no reader of a run that stayed offline; it has the
+        records' classes.
+        """
         from wandb.proto import wandb_internal_pb2
 
         (path,) = folder.glob("wandb/offline-run-*/*.wandb")
@@ -217,7 +238,9 @@ class WandB(Logging):
 
 
 def framed_records(data: bytes) -> Iterator[bytes]:
-    """Records of a LevelDB log: blocks of 32 KiB, chunks of checksum, length, kind (whole, first, middle, last)."""
+    """Records of a LevelDB log: blocks of 32 KiB, chunks of checksum, length, kind (whole, first, middle,
+    last).
+    """
     block, header, at, record = 32768, 7, 7, b""  # the file itself begins with 7 bytes of its own
     while at < len(data):
         left = block - at % block
@@ -243,7 +266,10 @@ class WandBScalars(WandB):
 
 class WandBEveryScalar(WandBScalars):
     what = SCALARS_OF_ALL
-    cannot = "anything across neurons but overlaid lines; 28,672 metrics, where its documentation advises 10,000 a project"
+    cannot = (
+        "anything across neurons but overlaid lines; 28,672 metrics, where its documentation advises 10,000 a"
+        " project"
+    )
     neurons, groups, steps = NEURONS, 8, 16
 
 
@@ -267,8 +293,17 @@ class Aim(Logging):
         self.run.close()
 
     def settle(self) -> None:
-        """A finished run is readable once it is in the index, which Aim's server does while it runs, else this command."""
-        command = [str(Path(sys.executable).with_name("aim")), "storage", "--repo", str(self.repo), "reindex", "-y"]
+        """A finished run is readable once it is in the index, which Aim's server does while it runs, else
+        this command.
+        """
+        command = [
+            str(Path(sys.executable).with_name("aim")),
+            "storage",
+            "--repo",
+            str(self.repo),
+            "reindex",
+            "-y",
+        ]
         subprocess.run(command, check=True, capture_output=True)
 
     @classmethod
@@ -299,7 +334,9 @@ class AimScalars(Aim):
     @classmethod
     def read(cls, folder: Path) -> list[np.ndarray]:
         run = cls.open(folder)
-        sequences = [(name, context) for name, context, _ in run.iter_metrics_info() if name.startswith("layer1/")]
+        sequences = [
+            (name, context) for name, context, _ in run.iter_metrics_info() if name.startswith("layer1/")
+        ]
         return [run.get_metric(name, context).values.sparse_numpy()[1] for name, context in sequences]
 
 
@@ -327,7 +364,9 @@ class Trackio(Logging):
         os.environ["TRACKIO_DIR"] = str(folder.parent)
 
     def log(self, step: int, statistics: Statistics) -> None:
-        self.trackio.log({name: self.trackio.Histogram(values) for name, values in arrays(statistics)}, step=step)
+        self.trackio.log(
+            {name: self.trackio.Histogram(values) for name, values in arrays(statistics)}, step=step
+        )
 
     def close(self) -> None:
         self.trackio.finish()
@@ -355,7 +394,10 @@ class TrackioScalars(Trackio):
 
     @classmethod
     def read(cls, folder: Path) -> list[np.ndarray]:
-        return [np.array([value for name, value in row.items() if name.startswith("layer1/")]) for row in cls.rows(folder)]
+        return [
+            np.array([value for name, value in row.items() if name.startswith("layer1/")])
+            for row in cls.rows(folder)
+        ]
 
 
 class TrackioEveryScalar(TrackioScalars):

@@ -1,16 +1,20 @@
-"""Measures this project's log beside other loggers: what each costs a training step, what it keeps, and reading it back.
+"""Measures this project's log beside other loggers: what each costs a training step, what it keeps, and
+reading it back.
 
-python -m benchmarks.loggers [--write] [--quick] [--only NAME,NAME] (in the environment of `make bench-loggers`)
+python -m benchmarks.loggers [--write] [--quick] [--only NAME,NAME] (in the environment of `make
+bench-loggers`)
 
-The training loop is that of benchmarks.log: 4 layers x 1,024 neurons from 256 inputs, batch 256, AdamW, one thread. Every row
-computes the same seven statistics of every neuron (probes.moments) and hands them to one logger. Each measurement is a
-process of its own that has written a small log before, in three parts:
+The training loop is that of benchmarks.log: 4 layers x 1,024 neurons from 256 inputs, batch 256, AdamW, one
+thread. Every row computes the same seven statistics of every neuron (probes.moments) and hands them to one
+logger. Each measurement is a process of its own that has written a small log before, in three parts:
 
-- train: groups of one logged step and bare steps beside it. CPU of the call is the training thread's inside the logging call,
-  over the median bare step.
-- write: the statistics of 128 real training steps are logged without training between them. CPU beside the calls is all
-  else that the process and its children took, closing included; what the log weighs before its first step is not counted.
-- read: a fresh process reads all that the log has of the first layer, once, files cached by the system, imports done.
+- train: groups of one logged step and bare steps beside it. CPU of the call is the training thread's inside
+  the logging call, over the median bare step.
+- write: the statistics of 128 real training steps are logged without training between them. CPU beside the
+  calls is all else that the process and its children took, closing included; what the log weighs before its
+  first step is not counted.
+- read: a fresh process reads all that the log has of the first layer, once, files cached by the system,
+  imports done.
 """
 
 from __future__ import annotations
@@ -47,27 +51,34 @@ HALF = BATCH // 2
 INTRODUCTION = """
 `make bench-loggers`; {ran_on}; one thread for torch.
 
-These tools were made for something else (experiments of every kind, for teams, with media, servers and sweeps) and do it
-well; the question here is only what happens when the distribution of every neuron is to be kept. System metrics, terminal
-capture and Git state are switched off (`x_disable_stats`, `console`, `disable_git`, `system_tracking_interval=None`,
-`auto_log_cpu=False`), Weights & Biases is offline, all else is default. `python -m benchmarks.loggers --help` says how each
-number is taken.
+These tools were made for something else (experiments of every kind, for teams, with media, servers and
+sweeps) and do it well; the question here is only what happens when the distribution of every neuron is to be
+kept. System metrics, terminal capture and Git state are switched off (`x_disable_stats`, `console`,
+`disable_git`, `system_tracking_interval=None`, `auto_log_cpu=False`), Weights & Biases is offline, all else
+is default. `python -m benchmarks.loggers --help` says how each number is taken.
 """
 COST = """
-**Cost.** 4 layers x 1,024 neurons, batch 256. A bare step takes {bare:.0f} ms of CPU; the seven statistics, which every row
-computes and which the columns of CPU leave out, take {computing} % of that (less where steps are derived in blocks, see Run
-log). CPU is in % of a bare step: inside the call in the training thread (median), and all that runs beside it (mean over the
-steps of the next table, logged in a row, closing included; a tenth of it for every 10th step). Wall: a logged step with its
-statistics over the bare one beside it, median of pairs. What runs in the background slows that bare step down too, so that its
+**Cost.** 4 layers x 1,024 neurons, batch 256. A bare step takes {bare:.0f} ms of CPU; the seven statistics,
+which every row
+computes and which the columns of CPU leave out,
+take {computing} % of that (less where steps are derived in blocks, see Run
+log). CPU is in % of a bare step: inside the call in the training thread (median),
+and all that runs beside it (mean over the
+steps of the next table, logged in a row,
+closing included; a tenth of it for every 10th step). Wall: a logged step with its
+statistics over the bare one beside it,
+median of pairs. What runs in the background slows that bare step down too, so that its
 CPU says more than the wall.
 """
 KEEPING = """
-**Keeping and reading.** The statistics of {steps} real training steps, {width:,} numbers a step; fewer steps where the
-column says so. The numbers of a histogram are its counts and its limits; the bytes of probes hold its summaries and pyramid
-too. A log of few steps weighs more a step than a long one, Aim's most (64 neurons: 1,906 kB at 3 steps, 129 at 128). Reading:
-CPU of reading all that the log has of the first layer, by the logger's own functions (`EventAccumulator`; `aim.Run`, its index
-being made; `SQLiteStorage.get_logs`; `probes.Run.matrix` and `layer_summary`). W&B has no reader for a run that stayed offline:
-its records are decoded by its own classes.
+**Keeping and reading.** The statistics of {steps} real training steps,
+{width:,} numbers a step; fewer steps where the
+column says so. The numbers of a histogram are its counts and its limits; the bytes of probes hold its
+summaries and pyramid too. A log of few steps weighs more a step than a long one, Aim's most (64 neurons:
+1,906 kB at 3 steps, 129 at 128). Reading: CPU of reading all that the log has of the first layer, by the
+logger's own functions (`EventAccumulator`; `aim.Run`, its index being made; `SQLiteStorage.get_logs`;
+`probes.Run.matrix` and `layer_summary`). W&B has no reader for a run that stayed offline: its records are
+decoded by its own classes.
 """
 
 
@@ -118,7 +129,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 def train(kind: type[Logging], folder: Path, every: int, groups: int) -> dict[str, float]:
-    """Groups of one logged step and its bare neighbours: one of them when every step is logged, else the other every - 1."""
+    """Groups of one logged step and its bare neighbours: one of them when every step is logged, else the
+    other every - 1.
+    """
     once(kind, folder.with_name("trained-before"))
     training, log = Training(), kind(folder)
     bare, computing, logging, ratios = [], [], [], []
@@ -158,7 +171,9 @@ def make_history(folder: Path, steps: int) -> dict[str, float]:
 
 
 def size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir() and not path.is_symlink())
+    return sum(
+        path.lstat().st_size for path in folder.rglob("*") if not path.is_dir() and not path.is_symlink()
+    )
 
 
 def write(kind: type[Logging], folder: Path, history: Path) -> dict[str, float]:
@@ -172,7 +187,11 @@ def write(kind: type[Logging], folder: Path, history: Path) -> dict[str, float]:
         beside -= timed(lambda step=step, values=values: log.log(step, values))[0]
     log.close()
     beside += tree_cpu()
-    found = {"bytes": (size(folder.parent) - opened) / len(kept), "beside_ms": 1e3 * beside / len(kept), "steps": len(kept)}
+    found = {
+        "bytes": (size(folder.parent) - opened) / len(kept),
+        "beside_ms": 1e3 * beside / len(kept),
+        "steps": len(kept),
+    }
     log.settle()
     return found
 
@@ -189,7 +208,11 @@ def read(kind: type[Logging], folder: Path) -> dict[str, float]:
 
 def isolated(part: str, **arguments: Any) -> dict[str, Any]:
     """A part in a process of its own; {"failed": reason} where it does not end well."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "WANDB_ERROR_REPORTING": "false",
+    }
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         task = json.dumps({"part": part, "result": result.name, **arguments}, default=str)
@@ -199,7 +222,11 @@ def isolated(part: str, **arguments: Any) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             return {"failed": f"{part}: not done after {TIMEOUT_S} s"}
         if done.returncode:
-            return {"failed": f"{part}: {(done.stderr.strip() or 'status ' + str(done.returncode)).splitlines()[-1]}"}
+            return {
+                "failed": (
+                    f"{part}: {(done.stderr.strip() or 'status ' + str(done.returncode)).splitlines()[-1]}"
+                )
+            }
         return json.loads(result.read())
 
 
@@ -223,10 +250,14 @@ def measure(name: str, root: Path, quick: bool) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if not kind.same_log:
         groups = min(kind.groups or PAIRS, 2 if quick else PAIRS)
-        found["every"] = isolated("train", kind=name, folder=root / name / "1" / "run", every=1, groups=groups)
+        found["every"] = isolated(
+            "train", kind=name, folder=root / name / "1" / "run", every=1, groups=groups
+        )
         if kind.neurons is None:
             tens = 1 if quick else TENS
-            found["tenth"] = isolated("train", kind=name, folder=root / name / "10" / "run", every=10, groups=tens)
+            found["tenth"] = isolated(
+                "train", kind=name, folder=root / name / "10" / "run", every=10, groups=tens
+            )
     if name != "Logging":
         place = root / name / "kept" / "run"
         place.parent.mkdir(parents=True)
@@ -246,7 +277,12 @@ def cost_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[str]
     if "failed" in every:
         return [*cells, f"did not run ({every['failed']})", *[""] * 5]
     beside = percent(written["beside_ms"] / every["bare_ms"]) if "beside_ms" in written else "-"
-    cells += [f"{every['bare_ms'] * every['logging']:.1f}", percent(every["logging"]), beside, f"{every['wall']:.2f}"]
+    cells += [
+        f"{every['bare_ms'] * every['logging']:.1f}",
+        percent(every["logging"]),
+        beside,
+        f"{every['wall']:.2f}",
+    ]
     if not tenth:
         return [*cells, "-", "-"]
     if "failed" in tenth:
@@ -271,7 +307,9 @@ def keeping_row(kind: type[Logging], found: dict[str, dict[str, Any]]) -> list[s
 def body(results: dict[str, dict[str, dict[str, Any]]], ran_on: str) -> str:
     """The section's text; ran_on: from `sections.measured_on`."""
     bare = [found["every"]["bare_ms"] for found in results.values() if "bare_ms" in found.get("every", {})]
-    computing = [found["every"]["computing"] for found in results.values() if "computing" in found.get("every", {})]
+    computing = [
+        found["every"]["computing"] for found in results.values() if "computing" in found.get("every", {})
+    ]
     parts = [
         INTRODUCTION.format(ran_on=ran_on),
         COST.format(bare=statistics.median(bare), computing=percent(statistics.median(computing))),
@@ -290,7 +328,15 @@ def body(results: dict[str, dict[str, dict[str, Any]]], ran_on: str) -> str:
         ),
         KEEPING.format(steps=HISTORY, width=WIDTH),
         sections.table(
-            ["logger", "logged a step", "kB a step", "numbers a step", "bytes a number", "reading, ms / steps", "cannot show"],
+            [
+                "logger",
+                "logged a step",
+                "kB a step",
+                "numbers a step",
+                "bytes a number",
+                "reading, ms / steps",
+                "cannot show",
+            ],
             [keeping_row(KINDS[name], found) for name, found in results.items() if "write" in found],
         ),
     ]
@@ -298,8 +344,12 @@ def body(results: dict[str, dict[str, dict[str, Any]]], ran_on: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where the logs are written (default: a temporary folder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the logs are written (default: a temporary folder)"
+    )
     parser.add_argument("--only", default=",".join(KINDS), help="names of ways of logging, from %(default)s")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
@@ -317,12 +367,18 @@ def main() -> None:
     try:
         made = isolated("history", folder=root, steps=HISTORY // 8 if options.quick else HISTORY)
         if "failed" in made:
-            sys.exit(f"benchmarks.loggers: the training that all loggers are given did not run ({made['failed']})")
+            sys.exit(
+                f"benchmarks.loggers: the training that all loggers are given did not run ({made['failed']})"
+            )
         results = {}
         for name in names:
             began = time.perf_counter()
             results[name] = measure(name, root, options.quick)
-            print(f"{name} ({time.perf_counter() - began:.0f} s): {json.dumps(results[name])}", file=sys.stderr, flush=True)
+            print(
+                f"{name} ({time.perf_counter() - began:.0f} s): {json.dumps(results[name])}",
+                file=sys.stderr,
+                flush=True,
+            )
             shutil.rmtree(root / name, ignore_errors=True)  # "no logging" leaves nothing
     finally:
         shutil.rmtree(root)

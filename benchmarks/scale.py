@@ -2,11 +2,11 @@
 
 python -m benchmarks.scale [--write] [--quick] [--folder FOLDER]
 
-Runs of one layer with the seven basic statistics, recorded step by step as fast as the recorder takes them, so that it
-writes whenever 256 steps or 64 MB are full. The numbers drift with noise, as those of a training do. All times are CPU:
-writing is that of the thread that records and of the writer beside it, a step; reading is the first call on a run just opened
-(every footer still to be read) and the median of calls after it, files cached by the system. Bytes are of the whole folder,
-summaries and pyramid too.
+Runs of one layer with the seven basic statistics, recorded step by step as fast as the recorder takes them,
+so that it writes whenever 256 steps or 64 MB are full. The numbers drift with noise, as those of a training
+do. All times are CPU: writing is that of the thread that records and of the writer beside it, a step; reading
+is the first call on a run just opened (every footer still to be read) and the median of calls after it, files
+cached by the system. Bytes are of the whole folder, summaries and pyramid too.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ WARM_CALLS = 7
 INTRODUCTION = """
 `make bench-scale`; {ran_on}.
 
-One layer, the seven basic statistics, recorded as fast as the recorder takes them; CPU milliseconds. Writing: the thread that
-records + the writer beside it, a step. Bytes: the whole folder, summaries and pyramid too. Reading: first on a run just opened;
+One layer, the seven basic statistics,
+recorded as fast as the recorder takes them; CPU milliseconds. Writing: the thread that
+records + the writer beside it, a step. Bytes: the whole folder,
+summaries and pyramid too. Reading: first on a run just opened;
 then the median of later calls.
 """
 
@@ -57,7 +59,10 @@ def write(path: Path, steps: int, neurons: int) -> dict[str, float]:
     with Recorder(path, [{"name": "layer", "neurons": neurons}]) as recorder:
         for step in range(steps):
             began = time.thread_time()
-            values = {name: block_values[step % block] + WOBBLE * math.sin(step) for name, block_values in noise.items()}
+            values = {
+                name: block_values[step % block] + WOBBLE * math.sin(step)
+                for name, block_values in noise.items()
+            }
             prepared = time.thread_time()
             recorder.record(step, 0, **values)
             preparing += prepared - began
@@ -84,7 +89,9 @@ def read(path: Path, steps: int, neurons: int) -> dict[str, tuple[float, float]]
     names = list(STATISTICS)
     apart = steps // (WARM_CALLS + 1)
     return {
-        "neuron": first_and_later(path, lambda run, index: run.history(0, index * neurons // WARM_CALLS, names)),
+        "neuron": first_and_later(
+            path, lambda run, index: run.history(0, index * neurons // WARM_CALLS, names)
+        ),
         "step": first_and_later(path, lambda run, index: run.at(index * apart, statistics=names)),
         "matrix": first_and_later(path, lambda run, index: run.matrix(0, names[index])),
         "summary": first_and_later(path, lambda run, _: run.layer_summary()),
@@ -111,21 +118,31 @@ def catalog_row(folder: Path, runs: int) -> list[str]:
     root.mkdir()
     for index in range(runs):
         (root / f"run{index:04d}").mkdir()
-        (root / f"run{index:04d}" / "run.json").write_text(json.dumps(json.loads(text) | {"name": f"run{index:04d}"}), "utf-8")
+        (root / f"run{index:04d}" / "run.json").write_text(
+            json.dumps(json.loads(text) | {"name": f"run{index:04d}"}), "utf-8"
+        )
     first = once_ms(lambda: catalog(root))
     again = statistics.median(once_ms(lambda: catalog(root)) for _ in range(WARM_CALLS))
     return [f"{runs:,}", f"{first:.0f}", f"{again:.1f}"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where the runs are written, up to 4 GB (default: a temporary folder)")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the steps, the last of each line left out")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the runs are written, up to 4 GB (default: a temporary folder)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the steps, the last of each line left out"
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args()
     ran_on = sections.measured_on("numpy", "pyarrow", "pandas")
     shorter, leave = (QUICK, -1) if options.quick else (1, None)
-    lines = [(steps // shorter, WIDTH) for steps in LENGTHS[:leave]] + [(LENGTH // shorter, width) for width in WIDTHS[:leave]]
+    lines = [(steps // shorter, WIDTH) for steps in LENGTHS[:leave]] + [
+        (LENGTH // shorter, width) for width in WIDTHS[:leave]
+    ]
     folder = Path(tempfile.mkdtemp(prefix="benchmark-scale-", dir=options.folder))
     try:
         measure(folder, BLOCK_STEPS, WIDTH)  # what Python and Arrow set up once is no part of it
@@ -137,7 +154,15 @@ def main() -> None:
         catalogs = [catalog_row(folder, runs) for runs in RUNS[:leave]]
     finally:
         shutil.rmtree(folder)
-    head = ["steps", "neurons", "writing, ms a step", "bytes a number", "MB", "one neuron, every step", "every neuron, one step"]
+    head = [
+        "steps",
+        "neurons",
+        "writing, ms a step",
+        "bytes a number",
+        "MB",
+        "one neuron, every step",
+        "every neuron, one step",
+    ]
     head += ["a statistic of every neuron, at most 1,000 columns", "layer summary"]
     text = "\n\n".join(
         [

@@ -1,4 +1,6 @@
-"""Parts of docs/benchmarks.md that a benchmark writes itself: what stands between its two comments is replaced."""
+"""Parts of docs/benchmarks.md that a benchmark writes itself: what stands between its two comments is
+replaced.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def measured_on(*packages: str) -> str:
-    """Versions of Python and of installed packages, cores, and the machine's load now: for the line under a heading.
+    """Versions of Python and of installed packages, cores, and the machine's load now: for the line under a
+    heading.
 
     Called before anything is measured, so that the load is that of others.
     """
-    found = [f"Python {platform.python_version()}", *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
+    found = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {importlib.metadata.version(name)}" for name in packages),
+    ]
     return ", ".join([*found, f"{os.cpu_count()} cores", f"load {os.getloadavg()[0]:.1f} before"])
 
 
 def write(name: str, heading: str, body: str, path: Path = DOCUMENT) -> None:
-    """Put `body` between `<!-- name -->` and `<!-- /name -->`; without them heading and comments are added at the end.
+    """Put `body` between `<!-- name -->` and `<!-- /name -->`; without them heading and comments are added at
+    the end.
 
     Raises ValueError where only one of the two comments is there.
     """
@@ -37,5 +44,7 @@ def write(name: str, heading: str, body: str, path: Path = DOCUMENT) -> None:
     before, found, rest = text.partition(first)
     _, ended, after = rest.partition(last)
     if not (found and ended):
-        raise ValueError(f"{path} has only one of {first} and {last}: restore the other around the part that is measured")
+        raise ValueError(
+            f"{path} has only one of {first} and {last}: restore the other around the part that is measured"
+        )
     path.write_text(f"{before}{first}\n{body.strip()}\n{last}{after}", "utf-8")

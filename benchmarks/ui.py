@@ -1,11 +1,13 @@
-"""Measures the dashboard: pictures and drawing in a headless Chromium, the server's time, data, memory and idle traffic.
+"""Measures the dashboard: pictures and drawing in a headless Chromium, the server's time, data, memory and
+idle traffic.
 
 python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,live] [--write]
 
-A real server is started for every part. Its runs are planted ones (`ui_runs`), made by the first call and kept under build/:
-4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000 and 1 x 1,024 x 1,000. What needs a browser is measured in
-one; what is the server's own is measured without, by a client that speaks its protocol. Wall times, medians unless they say
-otherwise, on a machine that does nothing else. --write puts the table into docs/benchmarks.md, in place of the old one.
+A real server is started for every part. Its runs are planted ones (`ui_runs`), made by the first call and
+kept under build/: 4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000 and 1 x 1,024 x 1,000.
+What needs a browser is measured in one; what is the server's own is measured without, by a client that speaks
+its protocol. Wall times, medians unless they say otherwise, on a machine that does nothing else. --write puts
+the table into docs/benchmarks.md, in place of the old one.
 """
 
 from __future__ import annotations
@@ -38,9 +40,13 @@ def described() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--write", action="store_true", help="put the table of all parts into docs/benchmarks.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table of all parts into docs/benchmarks.md"
+    )
     options = parser.parse_args()
     parts = options.only.split(",")
     unknown = [part for part in parts if part not in PARTS]

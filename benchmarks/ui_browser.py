@@ -42,7 +42,9 @@ class Traffic:
         component = reply.delta.new_element.bidi_component
         if component.bytes:
             end = 4 + int.from_bytes(component.bytes[:4], "little")
-            self.payloads[component.component_name] = Payload(len(component.bytes), json.loads(component.bytes[4:end]))
+            self.payloads[component.component_name] = Payload(
+                len(component.bytes), json.loads(component.bytes[4:end])
+            )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""What the server spends on a long run: a change on each page, the first page of a fresh server, memory of five sessions.
+"""What the server spends on a long run: a change on each page, the first page of a fresh server, memory of
+five sessions.
 
-Measured with `ui_client`, which draws nothing: wall seconds from asking until the last message, beside the CPU seconds of the
-server's process, which hardly feel what else the machine does.
+Measured with `ui_client`, which draws nothing: wall seconds from asking until the last message, beside the
+CPU seconds of the server's process, which hardly feel what else the machine does.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from benchmarks.ui_table import Row
 
 CHANGES = 15  # of each kind; the first is not counted
 COLD_STARTS = 3  # fresh servers a page
-FILLING, INTERACTIONS = 200, 200  # until the caches, which keep 64 slices of a kind, are full; then those that must cost nothing
+# until the caches, which keep 64 slices of a kind, are full; then those that must cost nothing
+FILLING, INTERACTIONS = 200, 200
 EVERY = 50  # interactions between two looks at the memory
-FLAT = 0.05  # growth over the later interactions that still counts as flat: the allocator's ups and downs, no leak
+# growth over the later interactions that still counts as flat: the allocator's ups and downs, no leak
+FLAT = 0.05
 STATISTIC = "Information"  # what the page Layers shows first
 SEARCHED = "sort:-kl"  # a table of neurons from all layers
 
@@ -43,7 +46,9 @@ def statistic_of_layers(client: Client) -> Iterator[Answer]:
 
 
 def layer_of_layers(client: Client) -> Iterator[Answer]:
-    """Another layer; the statistic is changed in between, which is not counted, so that no map was looked at before."""
+    """Another layer; the statistic is changed in between, which is not counted, so that no map was looked at
+    before.
+    """
     layers = client.options("Layer of the map")
     turns = _turns(layers, layers[0])
     for statistic in _turns(client.options("Statistic"), STATISTIC):
@@ -113,7 +118,13 @@ CASES = (
     Case("Uncertainty, step", "uncertainty", step_of_uncertainty),
     Case("Persistence, layer", "persistence", layer_of_persistence),
 )
-SESSIONS = ("Overview, step", "Replay, step", "Layers, layer", "Neurons, 3 pinned, another one", "Uncertainty, step")
+SESSIONS = (
+    "Overview, step",
+    "Replay, step",
+    "Layers, layer",
+    "Neurons, 3 pinned, another one",
+    "Uncertainty, step",
+)
 
 
 def changes() -> list[Row]:
@@ -131,7 +142,9 @@ def changes() -> list[Row]:
 
 
 def _change_row(name: str, answers: list[Answer]) -> Row:
-    median, high = (float(np.quantile([1e3 * answer.seconds for answer in answers], share)) for share in (0.5, 0.95))
+    median, high = (
+        float(np.quantile([1e3 * answer.seconds for answer in answers], share)) for share in (0.5, 0.95)
+    )
     cpu = 1e3 * statistics.median(answer.cpu for answer in answers)
     size = statistics.median(answer.size for answer in answers) / 1e3
     found = f"median {median:.0f} ms, p95 {high:.0f} ms (CPU {cpu:.0f} ms, {size:,.0f} KB sent)"
@@ -149,7 +162,9 @@ def cold() -> list[Row]:
         seconds = statistics.median(answer.seconds for answer in answers)
         cpu = statistics.median(answer.cpu for answer in answers)
         found = f"{seconds:.2f} s (CPU {cpu:.2f} s)"
-        rows.append(Row(f"that run cold, {title}, first page of a fresh server", "<= 1.5 s", found, seconds <= 1.5))
+        rows.append(
+            Row(f"that run cold, {title}, first page of a fresh server", "<= 1.5 s", found, seconds <= 1.5)
+        )
     return rows
 
 
@@ -174,12 +189,20 @@ def memory() -> list[Row]:
     counts = " / ".join(str(EVERY * place) for place in range(len(found)))
     return [
         Row(
-            f"memory of the server, {len(SESSIONS)} sessions on that run, after {counts} interactions (started: {start:.0f} MB)",
-            "<= 800 MB", f"{course} MB", max(found) <= 800,
+            f"memory of the server, {len(SESSIONS)} sessions on that run, after {counts} interactions"
+            f" (started: {start:.0f} MB)",
+            "<= 800 MB",
+            f"{course} MB",
+            max(found) <= 800,
         ),
-        Row(f"– growth over the last {INTERACTIONS}, caches filled", "flat", f"{100 * growth:+.1f} %", growth <= FLAT),
+        Row(
+            f"– growth over the last {INTERACTIONS}, caches filled",
+            "flat",
+            f"{100 * growth:+.1f} %",
+            growth <= FLAT,
+        ),
         Row("– torch in the server", "never", "loaded" if torch else "not loaded", not torch),
-    ]  # fmt: skip
+    ]
 
 
 def _long() -> str:

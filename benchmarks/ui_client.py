@@ -1,8 +1,10 @@
 """A session of the dashboard without a browser: it speaks the server's own protocol and draws nothing.
 
-A browser that draws on the same two cores would be measured with the server. What a person can change is changed as the
-browser does it: the state of all widgets is sent, with the fragment that the changed one is in, or the query of the URL.
-Private to Streamlit is the protocol (`streamlit.proto`), so that a new version of it may ask for changes here.
+A browser that draws on the same two cores would be measured with the server. What a person can change is
+changed as the
+browser does it: the state of all widgets is sent, with the fragment that the changed one is in, or the query
+of the URL. Private to Streamlit is the protocol (`streamlit.proto`), so that a new version of it may ask for
+changes here.
 """
 
 from __future__ import annotations
@@ -22,14 +24,17 @@ from websockets.sync.client import connect
 from benchmarks.ui_server import Server
 
 ANSWER_SECONDS = 60
-REMEMBERED_RUNS = 2  # `global.maxCachedMessageAge`: the browser offers large messages of so many runs, which are not sent again
+# `global.maxCachedMessageAge`: the browser offers large messages of so many runs, which are not sent again
+REMEMBERED_RUNS = 2
 LABELLED = ("selectbox", "button_group", "text_input", "multiselect", "select_slider", "slider", "checkbox")
 """Kinds of widgets that are found by their label."""
 
 
 @dataclass
 class Answer:
-    """What one change cost: wall seconds until the last message, the server's CPU seconds, bytes of all messages."""
+    """What one change cost: wall seconds until the last message, the server's CPU seconds, bytes of all
+    messages.
+    """
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -69,7 +74,9 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._socket.close()
 
     def open(self) -> Answer:
@@ -77,7 +84,9 @@ class Client:
         return self._run()
 
     def go(self, **query: str | int) -> Answer:
-        """The same page with other values in the URL, as when the cursor or the pins came from another page."""
+        """The same page with other values in the URL, as when the cursor or the pins came from another
+        page.
+        """
         self.query |= {key: str(value) for key, value in query.items()}
         return self._run()
 
@@ -110,7 +119,11 @@ class Client:
 
     def trigger(self, component: str, event: str, value: Any) -> Answer:
         """What a canvas component sends: `pick` or `cursor`."""
-        found = [w for w in self._widgets.values() if w.kind == "bidi_component" and w.proto.component_name.endswith(component)]
+        found = [
+            w
+            for w in self._widgets.values()
+            if w.kind == "bidi_component" and w.proto.component_name.endswith(component)
+        ]
         if not found:
             raise ClientError(f"no component {component!r} on the page {self.page!r}")
         state = WidgetState(id=f"$$STREAMLIT_INTERNAL_KEY_{found[0].proto.id}__events")
@@ -140,7 +153,9 @@ class Client:
         asked.fragment_id = fragment
         asked.widget_states.widgets.extend(self._states.values())
         self._runs += 1
-        self._large = {key: kept for key, kept in self._large.items() if self._runs - kept[0] <= REMEMBERED_RUNS}
+        self._large = {
+            key: kept for key, kept in self._large.items() if self._runs - kept[0] <= REMEMBERED_RUNS
+        }
         asked.cached_message_hashes.extend(self._large)
         if not fragment:
             self._widgets = {}
@@ -151,7 +166,9 @@ class Client:
             try:
                 data = self._socket.recv(timeout=ANSWER_SECONDS)
             except TimeoutError as error:
-                raise ClientError(f"the page {self.page!r} did not finish within {ANSWER_SECONDS} s") from error
+                raise ClientError(
+                    f"the page {self.page!r} did not finish within {ANSWER_SECONDS} s"
+                ) from error
             answer.seconds = time.perf_counter() - began
             answer.size += len(data)
             reply = ForwardMsg.FromString(data)
@@ -164,7 +181,8 @@ class Client:
         kind = reply.WhichOneof("type")
         if kind == "ref_hash":
             reply = self._large[reply.ref_hash][1]
-            kind, answer = reply.WhichOneof("type"), Answer()  # it was not sent, so that its payload does not count
+            # it was not sent, so that its payload does not count
+            kind, answer = reply.WhichOneof("type"), Answer()
         if reply.metadata.cacheable:
             self._large[reply.hash] = (self._runs, reply)
         if kind == "script_finished":

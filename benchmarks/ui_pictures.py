@@ -1,4 +1,6 @@
-"""What a person waits for in a browser: the first picture, the drawing while it plays, a click on the map, a live page."""
+"""What a person waits for in a browser: the first picture, the drawing while it plays, a click on the map, a
+live page.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ PLAYED_OUT_SECONDS = 15  # the replay has then played to its end and said so
 FOLLOWED_SECONDS = 15
 LIVE_PAGES = ("overview", "", "layers", "neurons")
 NOT_OF_A_RUN = ("runs", "reference")  # pages
-SAID = "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+ at step/.test(text)) || ''"
+SAID = (
+    "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+ at"
+    " step/.test(text)) || ''"
+)
 """What the page Layers says of the cell that was clicked last."""
 
 
@@ -42,7 +47,14 @@ def replay() -> list[Row]:
         with opened(browser) as (page, traffic):
             _first_picture(page, server)
             picture = statistics.median(seconds[1:])
-            rows = [Row("Replay on a warm server, first picture, empty cache", "<= 2.5 s", f"{picture:.2f} s", picture <= 2.5)]
+            rows = [
+                Row(
+                    "Replay on a warm server, first picture, empty cache",
+                    "<= 2.5 s",
+                    f"{picture:.2f} s",
+                    picture <= 2.5,
+                )
+            ]
             return rows + _drawing(page, server, traffic)
 
 
@@ -70,7 +82,12 @@ def _drawing(page: Page, server: Server, traffic: Traffic) -> list[Row]:
     page.get_by_role("button", name="Play", exact=True).click()
     page.wait_for_timeout(SETTLED_MS)
     counted = "canvas => [Number(canvas.dataset.draws), performance.now()]"
-    before, messages, size, cpu = _canvas(page).evaluate(counted), traffic.messages, traffic.size, server.cpu()
+    before, messages, size, cpu = (
+        _canvas(page).evaluate(counted),
+        traffic.messages,
+        traffic.size,
+        server.cpu(),
+    )
     page.wait_for_timeout(1e3 * PLAYED_SECONDS)
     after, cpu = _canvas(page).evaluate(counted), server.cpu() - cpu
     messages, size = traffic.messages - messages, traffic.size - size
@@ -80,7 +97,8 @@ def _drawing(page: Page, server: Server, traffic: Traffic) -> list[Row]:
         Row(f"drawing while it plays, {shown}", ">= 50 draws/s", f"{rate:.0f} draws/s", rate >= 50),
         Row(
             f"– messages to and from the server in {PLAYED_SECONDS} s of it", "none",
-            f"{messages} ({size} bytes; CPU of the server {1e3 * cpu / PLAYED_SECONDS:.0f} ms/s)", messages == 0,
+            f"{messages} ({size} bytes; CPU of the server {1e3 * cpu / PLAYED_SECONDS:.0f} ms/s)",
+            messages == 0,
         ),
     ]  # fmt: skip
 
@@ -108,8 +126,18 @@ def heatmap() -> list[Row]:
     return [
         Row(f"map of {run}: its data", "<= 1.1 MB", f"{payload.size / 1e6:.2f} MB", payload.size <= 1.1e6),
         Row("– cells drawn", "one a step", cells, columns == WIDE.steps),
-        Row("– all messages of a page of that run", "<= 1.1 MB", f"{sizes[most]:.2f} MB at most ({most})", sizes[most] <= 1.1),
-        Row("– from a click to the exact number", "<= 0.5 s", f"{click:.2f} s (slowest {max(waited):.2f} s)", click <= 0.5),
+        Row(
+            "– all messages of a page of that run",
+            "<= 1.1 MB",
+            f"{sizes[most]:.2f} MB at most ({most})",
+            sizes[most] <= 1.1,
+        ),
+        Row(
+            "– from a click to the exact number",
+            "<= 0.5 s",
+            f"{click:.2f} s (slowest {max(waited):.2f} s)",
+            click <= 0.5,
+        ),
     ]
 
 
@@ -122,14 +150,18 @@ def _click(page: Page, image: Locator, place: int) -> float:
     share = (place + 1) / (CLICKS + 1)
     began = time.perf_counter()
     page.mouse.click(box["x"] + box["width"] * (0.1 + 0.7 * share), box["y"] + box["height"] * 0.8 * share)
-    page.wait_for_function(f"before => {{ const said = ({SAID})(); return said && said !== before }}", arg=before)
+    page.wait_for_function(
+        f"before => {{ const said = ({SAID})(); return said && said !== before }}", arg=before
+    )
     waited = time.perf_counter() - began
     page.wait_for_timeout(SETTLED_MS / 3)
     return waited
 
 
 def live() -> list[Row]:
-    """Pages of a run that is being written, while its recorder has nothing to write; then whether they follow it."""
+    """Pages of a run that is being written, while its recorder has nothing to write; then whether they follow
+    it.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-ui-") as name, ExitStack() as stack:
         path = Path(name) / "live"
         recorder = stack.enter_context(recorder_of(path, THREE))
@@ -151,17 +183,21 @@ def live() -> list[Row]:
         recorder.flush()
         before = [traffic.size for _, traffic in pages]
         pages[0][0].wait_for_timeout(1e3 * FOLLOWED_SECONDS)
-        grown = [traffic.size - size > IDLE_SECONDS * 1e3 for (_, traffic), size in zip(pages, before, strict=True)]
+        grown = [
+            traffic.size - size > IDLE_SECONDS * 1e3 for (_, traffic), size in zip(pages, before, strict=True)
+        ]
     old = [one for one in names if one.endswith(".parquet")]
     most = max(rates, key=lambda title: rates[title])
     return [
         Row(
-            f"live page, idle for {IDLE_SECONDS} s, messages both ways, busiest of {len(pages)} pages", "<= 1 KB/s",
+            f"live page, idle for {IDLE_SECONDS} s, messages both ways, busiest of {len(pages)} pages",
+            "<= 1 KB/s",
             f"{rates[most]:.0f} bytes/s ({most})", rates[most] <= 1e3,
         ),
         Row(
             "– Parquet files opened or read meanwhile", "none",
-            f"{len(old)} ({read / IDLE_SECONDS:.0f} bytes/s read, of {', '.join(sorted(names)) or 'none'})", not old,
+            f"{len(old)} ({read / IDLE_SECONDS:.0f} bytes/s read, of {', '.join(sorted(names)) or 'none'})",
+            not old,
         ),
         Row(
             f"– pages drawn anew within {FOLLOWED_SECONDS} s of a fifth more steps", "all",

@@ -1,7 +1,8 @@
-"""The runs that `benchmarks.ui` opens: planted neurons in the log's own format, made once and kept under build/.
+"""The runs that `benchmarks.ui` opens: planted neurons in the log's own format, made once and kept under
+build/.
 
-They hold what a run of `python -m vdn train` holds: every statistic at every step, losses, scores, interventions, and at 24
-steps the posteriors and forecasts of 64 probe inputs.
+They hold what a run of `python -m vdn train` holds: every statistic at every step, losses, scores,
+interventions, and at 24 steps the posteriors and forecasts of 64 probe inputs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from probes.synthetic import plant, statistics
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "benchmark-ui"
 VERSION = 1  # of what is written: another number makes the runs anew
-REGIMES = {0: 6, 4: 1, 5: 1, 6: 1, 9: 1}  # code -> weight: six of ten neurons live, the others are what collapse leaves behind
+# code -> weight: six of ten neurons live, the others are what collapse leaves behind
+REGIMES = {0: 6, 4: 1, 5: 1, 6: 1, 9: 1}
 INPUTS, HORIZON, PROBE_STEPS = 64, 24, 24  # as `python -m vdn train` stores them by default
 VALIDATIONS = 100  # scores of the validation split over a run
 EVENTS = 300  # interventions over a run
@@ -60,7 +62,9 @@ def write(path: Path, planned: Planned) -> None:
         for step in np.linspace(0, planned.steps - 1, EVENTS).astype(int):
             layer = int(draw.integers(len(planned.neurons)))
             neuron = int(draw.integers(planned.neurons[layer]))
-            recorder.event(int(step), "projection", layer=layer, neuron=neuron, value=1.2, text="into the band")
+            recorder.event(
+                int(step), "projection", layer=layer, neuron=neuron, value=1.2, text="into the band"
+            )
 
 
 def recorder_of(path: Path, planned: Planned) -> Recorder:
@@ -71,7 +75,9 @@ def recorder_of(path: Path, planned: Planned) -> Recorder:
 
 
 def write_steps(recorder: Recorder, planned: Planned, begin: int, end: int) -> None:
-    """Every neuron at the steps from `begin` until before `end`, the loss of each and the validation split's scores."""
+    """Every neuron at the steps from `begin` until before `end`, the loss of each and the validation split's
+    scores.
+    """
     truth = plant(planned.neurons, planned.steps, REGIMES)
     layers = [part.reset_index(drop=True) for _, part in truth.groupby("layer")]
     draw = np.random.default_rng(begin)

@@ -24,7 +24,9 @@ class Accesses:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK))
         for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-            self._checked(self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), IN_ACCESS | IN_OPEN))
+            self._checked(
+                self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), IN_ACCESS | IN_OPEN)
+            )
 
     @staticmethod
     def _checked(result: int) -> int:
@@ -36,11 +38,15 @@ class Accesses:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._descriptor)
 
     def names(self) -> set[str]:
-        """Names of the files that were opened or read since the last call; listing a folder is no reading of a file."""
+        """Names of the files that were opened or read since the last call; listing a folder is no reading of
+        a file.
+        """
         found: set[str] = set()
         while True:
             try:

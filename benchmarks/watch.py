@@ -2,9 +2,10 @@
 
 python -m benchmarks.watch [--quick] [--write]
 
-Two copies of a plain VAE (a body, `fc_mu`, `fc_logvar`, a decoder; Adam) train side by side on one thread, a step each in turns,
-one of them watched. What is compared is CPU time of the training thread, in groups of steps, so that what moves to the log now
-and then counts with its share; medians over groups. `--write` puts the table into docs/benchmarks.md, section "Watching".
+Two copies of a plain VAE (a body, `fc_mu`, `fc_logvar`, a decoder; Adam) train side by side on one thread, a
+step each in turns, one of them watched. What is compared is CPU time of the training thread, in groups of
+steps, so that what moves to the log now and then counts with its share; medians over groups. `--write` puts
+the table into docs/benchmarks.md, section "Watching".
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ GROUPS = 8
 GOAL = 3.0  # per cent of a bare step where there are MANY neurons: what our own trainer pays
 MANY = 1000
 METHOD = """
-Two copies of a plain VAE train side by side, a step each in turns, one of them watched; CPU time of the training thread in groups
+Two copies of a plain VAE train side by side, a step each in turns,
+one of them watched; CPU time of the training thread in groups
 of 50 pairs, which holds what moves to the log now and then; medians over groups.
 """
 
@@ -55,7 +57,11 @@ class Loop:
     """A training loop, bare or watched."""
 
     def __init__(
-        self, sizes: tuple[int, int, int], batch: int, recording: probes.watching.attaching.Recording | None, model: VAE
+        self,
+        sizes: tuple[int, int, int],
+        batch: int,
+        recording: probes.watching.attaching.Recording | None,
+        model: VAE,
     ) -> None:
         self.model, self.recording = model, recording
         self.optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -77,8 +83,12 @@ class Loop:
         return time.thread_time() - began
 
 
-def overhead(sizes: tuple[int, int, int], batch: int, every: int, groups: int, folder: Path) -> tuple[float, list[float]]:
-    """Bare CPU ms of a step (median), and of each group of pairs the share, per cent, that watching adds to it."""
+def overhead(
+    sizes: tuple[int, int, int], batch: int, every: int, groups: int, folder: Path
+) -> tuple[float, list[float]]:
+    """Bare CPU ms of a step (median), and of each group of pairs the share, per cent, that watching adds to
+    it.
+    """
     with ExitStack() as stack:
         loops = []
         for watched in (False, True):
@@ -111,7 +121,9 @@ CASES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="a quarter of the groups")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
@@ -121,7 +133,9 @@ def main() -> None:
     for name, (sizes, batch) in CASES.items():
         for every in (1, 10):
             with tempfile.TemporaryDirectory(prefix="benchmark-watch-") as folder:
-                bare, shares = overhead(sizes, batch, every, GROUPS // 4 if options.quick else GROUPS, Path(folder) / "run")
+                bare, shares = overhead(
+                    sizes, batch, every, GROUPS // 4 if options.quick else GROUPS, Path(folder) / "run"
+                )
             low, middle, high = statistics.quantiles(shares, n=4)
             goal = f"<= {GOAL:g} %" if sizes[2] >= MANY and every == 1 else "-"
             often = "every step" if every == 1 else f"every {every}th step"

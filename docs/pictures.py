@@ -1,4 +1,5 @@
-"""Renders the pictures of the docs from the sample runs, in a headless Chromium: python docs/pictures.py [NAME ...]
+"""Renders the pictures of the docs from the sample runs, in a headless Chromium: python docs/pictures.py
+[NAME ...]
 
 set_points.png   neurons that were each asked for a persistence, or for an information, and what they do
 replay.webp      the dashboard's replay of the sample run `healthy`, moving
@@ -50,14 +51,22 @@ def draw_set_points(browser: Browser) -> None:
         groups = np.array([float(part) for part in setting.split(",")])
         asked = groups[table["neuron"] * len(groups) // len(table)]  # neurons in order, in groups of one size
         rows.append((set_points(asked, {each: table[each] for each in order}, title=title), PANEL[1]))
-    page = browser.new_context(viewport={"width": PANEL[0], "height": 2 * PANEL[1]}, device_scale_factor=SHARP).new_page()
+    page = browser.new_context(
+        viewport={"width": PANEL[0], "height": 2 * PANEL[1]}, device_scale_factor=SHARP
+    ).new_page()
     with tempfile.TemporaryDirectory() as folder:
         parts = []
         for index, (figure, height) in enumerate(rows):
-            figure.update_layout(width=PANEL[0], height=height, font_color=style.OKABE_ITO[7], colorway=style.OKABE_ITO)
-            parts.append(figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"staticPlot": True}))
+            figure.update_layout(
+                width=PANEL[0], height=height, font_color=style.OKABE_ITO[7], colorway=style.OKABE_ITO
+            )
+            parts.append(
+                figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"staticPlot": True})
+            )
         file = Path(folder) / "figure.html"
-        file.write_text(f"<meta charset=utf-8><body style='margin:0;background:white'>{''.join(parts)}</body>", "utf-8")
+        file.write_text(
+            f"<meta charset=utf-8><body style='margin:0;background:white'>{''.join(parts)}</body>", "utf-8"
+        )
         page.goto(file.as_uri())
         expect(page.locator(".main-svg >> nth=0")).to_be_visible(timeout=WAIT_MS)
         page.wait_for_function(f"document.querySelectorAll('.cartesianlayer').length === {len(rows)}")
@@ -67,7 +76,9 @@ def draw_set_points(browser: Browser) -> None:
 def draw_replay(browser: Browser) -> None:
     """The dashboard as it opens on the run, from the first step to the last, and a rest there."""
     with Server(SAMPLES) as server:
-        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark", reduced_motion="reduce")
+        context = browser.new_context(
+            viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark", reduced_motion="reduce"
+        )
         page = context.new_page()
         page.goto(f"{server.address}/?run=healthy")
         scrub = page.locator("input[data-scrub]")
@@ -75,13 +86,23 @@ def draw_replay(browser: Browser) -> None:
         last = int(scrub.get_attribute("max") or 0)
         frames = []
         for position in np.linspace(0, last, FRAMES).round().astype(int).tolist():
-            scrub.evaluate("(range, to) => { range.value = to; range.dispatchEvent(new Event('input')) }", position)
+            scrub.evaluate(
+                "(range, to) => { range.value = to; range.dispatchEvent(new Event('input')) }", position
+            )
             page.wait_for_timeout(SETTLE_MS)
             frame = Image.open(io.BytesIO(page.screenshot(clip=CLIP))).convert("RGB")
-            frames.append(frame.resize((CLIP["width"] * 3 // 4, CLIP["height"] * 3 // 4), Image.Resampling.LANCZOS))
+            frames.append(
+                frame.resize((CLIP["width"] * 3 // 4, CLIP["height"] * 3 // 4), Image.Resampling.LANCZOS)
+            )
         durations = [FRAME_MS] * (FRAMES - 1) + [REST_MS]
         frames[0].save(
-            DOCS / "replay.webp", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=QUALITY, method=4
+            DOCS / "replay.webp",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
+            quality=QUALITY,
+            method=4,
         )
 
 
@@ -92,7 +113,9 @@ def main(names: list[str]) -> int:
     """Draws the named pictures, all without names; 2 for a name that is none of them."""
     unknown = [name for name in names if name not in PICTURES]
     if unknown:
-        print(f"docs/pictures.py: no picture {unknown[0]!r}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        print(
+            f"docs/pictures.py: no picture {unknown[0]!r}; there are {', '.join(PICTURES)}", file=sys.stderr
+        )
         return 2
     with chromium() as browser:
         for name in names or PICTURES:

@@ -1,9 +1,10 @@
-"""What do the neurons of a watched model do? Ablation and traversal of the VAE of `digits_vae.py`, stored with its run.
+"""What do the neurons of a watched model do? Ablation and traversal of the VAE of `digits_vae.py`, stored
+with its run.
 
     python -m examples.digits_experiments [FOLDER] [STEPS]
 
-Any network can be experimented on: all that `probes.experiments` asks for is a function of a batch, `respond` below. The
-dashboard's page Probes shows the results.
+Any network can be experimented on: all that `probes.experiments` asks for is a function of a batch, `respond`
+below. The dashboard's page Probes shows the results.
 """
 
 import sys
@@ -29,7 +30,9 @@ def as_subject(model):
 
     def respond(x, draws, seed, edit):
         """x (B, 64). With `edit`, the decoder gets other draws than the encoder made."""
-        noise = torch.randn((draws, len(x), model.fc_mu.out_features), generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(
+            (draws, len(x), model.fc_mu.out_features), generator=torch.Generator().manual_seed(seed)
+        )
         h = model.body(x)
         mu, logvar = model.fc_mu(h), model.fc_logvar(h)
         sigma = (logvar / 2).exp()
@@ -57,7 +60,9 @@ def statistics_of(subject, x):
     """Each neuron's statistics over x and its regime, as a frame: layer, neuron, regime, kl, ..."""
     response = subject.respond(x, 1, SEED)
     found = moments(response.mu[0], response.sigma[0])
-    frame = pd.DataFrame({"layer": 0, "neuron": range(found["kl"].numel())} | {name: v.numpy() for name, v in found.items()})
+    frame = pd.DataFrame(
+        {"layer": 0, "neuron": range(found["kl"].numel())} | {name: v.numpy() for name, v in found.items()}
+    )
     return frame.assign(regime=regimes.classify(frame), contraction=contraction(frame["variance"]))
 
 
@@ -77,8 +82,15 @@ def main(folder="runs/digits-vae", steps=1500):
     shown = images[:3]
     tables = traverse(subject, shown, walked, DRAWS, SEED, values=[0.5 * step for step in range(-6, 7)])
     index, output = torch.meshgrid(torch.arange(len(shown)), torch.arange(64), indexing="ij")
-    tables["targets"] = pd.DataFrame({"input": index.flatten(), "output": output.flatten(), "y": shown.flatten()})
-    store.save(folder, "traversal", tables, settings | {"experiment": "traversal", "inputs": len(shown), "image": [8, 8]})
+    tables["targets"] = pd.DataFrame(
+        {"input": index.flatten(), "output": output.flatten(), "y": shown.flatten()}
+    )
+    store.save(
+        folder,
+        "traversal",
+        tables,
+        settings | {"experiment": "traversal", "inputs": len(shown), "image": [8, 8]},
+    )
 
 
 if __name__ == "__main__":

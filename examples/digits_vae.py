@@ -2,7 +2,8 @@
 
     python -m examples.digits_vae [FOLDER] [STEPS]
 
-Then `streamlit run app.py -- --runs runs` shows it: 16 latent neurons of which the model keeps as many as it can use.
+Then `streamlit run app.py -- --runs runs` shows it: 16 latent neurons of which the model keeps as many as it
+can use.
 """
 
 import sys
@@ -20,7 +21,8 @@ class VAE(nn.Module):
         super().__init__()
         self.body = nn.Sequential(nn.Linear(pixels, hidden), nn.GELU())
         self.fc_mu, self.fc_logvar = nn.Linear(hidden, latent), nn.Linear(hidden, latent)
-        for layer in (self.fc_mu, self.fc_logvar):  # begin near the prior, so that contraction is seen from its start
+        # begin near the prior, so that contraction is seen from its start
+        for layer in (self.fc_mu, self.fc_logvar):
             nn.init.normal_(layer.weight, std=1e-3)
             nn.init.zeros_(layer.bias)
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.GELU(), nn.Linear(hidden, pixels))
@@ -51,7 +53,9 @@ def train(folder, steps):
         rate = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean()
         return distortion + rate, distortion, rate
 
-    with probes.watch(model, folder, every=5, config={"data": "digits", "seed": 0}, precision="10bit") as recording:
+    with probes.watch(
+        model, folder, every=5, config={"data": "digits", "seed": 0}, precision="10bit"
+    ) as recording:
         for step in range(steps):
             loss, distortion, rate = losses(images[torch.randint(len(images), (128,))])
             optimiser.zero_grad()

@@ -1,4 +1,5 @@
-"""A Lightning module, watched by a callback: a variational information bottleneck on scikit-learn's digits. Needs lightning.
+"""A Lightning module, watched by a callback: a variational information bottleneck on scikit-learn's digits.
+Needs lightning.
 
 python -m examples.lightning_bottleneck [FOLDER] [STEPS]
 """

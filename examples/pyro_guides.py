@@ -1,4 +1,5 @@
-"""Two Pyro guides, watched: an amortised one (a VAE on digits) and an automatic one (a Bayesian regression). Needs pyro-ppl.
+"""Two Pyro guides, watched: an amortised one (a VAE on digits) and an automatic one (a Bayesian regression).
+Needs pyro-ppl.
 
     python -m examples.pyro_guides [FOLDER] [STEPS]
 
@@ -44,7 +45,9 @@ class Model(PyroModule):
 
     def forward(self, x):
         with pyro.plate("examples", len(x)):
-            z = pyro.sample("z", dist.Normal(x.new_zeros(self.latent), 1.0).expand((len(x), self.latent)).to_event(1))
+            z = pyro.sample(
+                "z", dist.Normal(x.new_zeros(self.latent), 1.0).expand((len(x), self.latent)).to_event(1)
+            )
             pyro.sample("x", dist.Bernoulli(logits=self.decoder(z)).to_event(1), obs=x)
 
 
@@ -67,8 +70,12 @@ def regression(x, y=None):
 
 def bayesian_regression(folder, steps):
     data = load_diabetes()
-    x, y = torch.tensor(data.data, dtype=torch.float32) * 21, torch.tensor(data.target, dtype=torch.float32) / 77
-    guide = AutoNormal(regression, init_scale=0.5)  # begins as wide as the prior, so that contraction is seen from its start
+    x, y = (
+        torch.tensor(data.data, dtype=torch.float32) * 21,
+        torch.tensor(data.target, dtype=torch.float32) / 77,
+    )
+    # begins as wide as the prior, so that contraction is seen from its start
+    guide = AutoNormal(regression, init_scale=0.5)
     guide(x, y - y.mean())  # an automatic guide makes its parameters at its first call
     svi = SVI(regression, guide, Adam({"lr": 1e-2}), Trace_ELBO())
     priors = {"weight*": (0.0, 0.5)}  # what the model says of the weights; the guide does not know it

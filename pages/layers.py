@@ -23,7 +23,12 @@ SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "
 page_frame.guard()
 opened = page_frame.pick_run()
 step = state.cursor(opened)
-page_frame.header("Layers", opened, "Where in depth is information held? Layer beside layer, from the input to the head.", step)
+page_frame.header(
+    "Layers",
+    opened,
+    "Where in depth is information held? Layer beside layer, from the input to the head.",
+    step,
+)
 page_frame.needs_distributions(opened)
 offered = [*(name for name in STATISTICS if name in opened.run.statistics), "contraction"]
 first = "information" if "information" in offered else offered[0]
@@ -33,7 +38,9 @@ with st.sidebar:
     layer_name = page_frame.choose_layer(opened, "Layer of the map")
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
     view = axes.choose([opened])
-    scale = url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True)
+    scale = url.choice(
+        st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True
+    )
     page_frame.link_to_reference()
 entry = STATISTICS[statistic]
 layer = opened.names.index(layer_name)
@@ -47,13 +54,16 @@ figures.card(title, figure, "depth", summary[summary["step"] == step], of=opened
 shown = frames.spaced(len(opened.names), PANELS, log=False).tolist()
 left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
 drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
-figure = layer_bands(drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown)
+figure = layer_bands(
+    drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown
+)
 bent = scale == "log" and figure.layout.yaxis.type != "log"
 linear = " Not all values are positive, so that the axis stays linear." if bent else ""
 figures.card(
     f"**{entry.label} over steps** · median and bands over each layer's neurons{said(together)}",
     figure, "bands", partial(quantiles, summary, statistic), of=f"{opened.entry.name} {statistic}",
-    note=f"{entry.meaning} {entry.caveat}{left_out}{linear}", draw=partial(axes.chart, view=view, axes=[axis]),
+    note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
+    draw=partial(axes.chart, view=view, axes=[axis]),
 )  # fmt: skip
 
 
@@ -71,8 +81,14 @@ def order_of(values: np.ndarray) -> np.ndarray:
 
 
 def as_rows(values: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
-    """The map to take away: one row a neuron, one column a step (the first of those that a column stands for)."""
-    return pd.DataFrame(values, columns=[f"step {edge}" for edge in edges[:-1]]).rename_axis("neuron").reset_index()
+    """The map to take away: one row a neuron, one column a step (the first of those that a column stands
+    for).
+    """
+    return (
+        pd.DataFrame(values, columns=[f"step {edge}" for edge in edges[:-1]])
+        .rename_axis("neuron")
+        .reset_index()
+    )
 
 
 def looked_at() -> tuple[str | None, ...]:
@@ -97,10 +113,15 @@ def exact(neuron: int) -> None:
         value = float(row[source].iloc[0])
         value = 1 - value if statistic == "contraction" else value
         with st.container(horizontal=True, vertical_alignment="center"):
-            said = f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{views.number(value, 5)}** {entry.unit}"
+            said = (
+                f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{views.number(value, 5)}**"
+                f" {entry.unit}"
+            )
             st.markdown(said, width="content")
             label = "Unpin it" if (layer, neuron) in state.pinned(opened) else "Pin it"
-            st.button(label, icon=":material/keep:", key="pin_chosen", on_click=url.toggle_pin, args=(layer, neuron))
+            st.button(
+                label, icon=":material/keep:", key="pin_chosen", on_click=url.toggle_pin, args=(layer, neuron)
+            )
             st.page_link("pages/neurons.py", label="Look closer", icon=":material/scatter_plot:")
 
 
@@ -118,21 +139,46 @@ with st.container(border=True):
     together = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     reduced = f" A column is the mean of about {together:.0f} recorded steps." if together > 1 else ""
     if len(order) < len(values):
-        reduced += f" {len(order):,} of {len(values):,} neurons are drawn, at evenly spaced ranks; the download has all."
+        reduced += (
+            f" {len(order):,} of {len(values):,} neurons are drawn, at evenly spaced ranks; the download has"
+            " all."
+        )
     with st.container(gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron", width="stretch")
-            downloads.beside(None, partial(as_rows, values, edges), f"{opened.entry.name} {statistic} of {layer_name}")
-        st.caption(f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{reduced} Click for the exact number.")
+            st.markdown(
+                f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron",
+                width="stretch",
+            )
+            downloads.beside(
+                None, partial(as_rows, values, edges), f"{opened.entry.name} {statistic} of {layer_name}"
+            )
+        st.caption(
+            f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{reduced} Click for the exact"
+            " number."
+        )
     header = {
-        "rows": len(order), "columns": values.shape[1], "order": order.tolist(), "edges": edges.tolist(),
+        "rows": len(order),
+        "columns": values.shape[1],
+        "order": order.tolist(),
+        "edges": edges.tolist(),
         "ticks": (order if sort == "index" else ranks + 1).tolist(),
-        "colors": entry.colors, "low": image.low, "high": image.high, "log": image.log, "title": entry.label, "unit": entry.unit,
-        "rowTitle": "neuron" if sort == "index" else "rank of the neuron", "layer": layer_name,
-        "chosen": marked, "cursor": cursor, "told": count,
-        "label": f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to {edges[-1] - 1:,}, "
-        f"sorted by {sort}; colours from {views.number(image.low)} to {views.number(image.high)}",
-    }  # fmt: skip
+        "colors": entry.colors,
+        "low": image.low,
+        "high": image.high,
+        "log": image.log,
+        "title": entry.label,
+        "unit": entry.unit,
+        "rowTitle": "neuron" if sort == "index" else "rank of the neuron",
+        "layer": layer_name,
+        "chosen": marked,
+        "cursor": cursor,
+        "told": count,
+        "label": (
+            f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to"
+            f" {edges[-1] - 1:,}, sorted by {sort}; colours from {views.number(image.low)} to"
+            f" {views.number(image.high)}"
+        ),
+    }
     components.heatmap(components.pack(header, {"cells": image.cells}), "heat", selected)
     if chosen:
         exact(chosen[0])

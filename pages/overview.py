@@ -39,7 +39,10 @@ page_frame.guard()
 opened = page_frame.pick_run()
 step = state.cursor(opened)
 page_frame.header(
-    "Overview", opened, "Is this run healthy? What every neuron does at the cursor, and how the network came there.", step
+    "Overview",
+    opened,
+    "Is this run healthy? What every neuron does at the cursor, and how the network came there.",
+    step,
 )
 page_frame.needs_steps(opened)
 with st.sidebar:
@@ -56,7 +59,11 @@ def cards(run: Any) -> None:
     if state.has_distributions(opened):
         widths = [layer["neurons"] for layer in opened.layers]
         followed = live.is_live(opened)
-        curves = network_curves(run.layer_summary(), widths) if followed else reading.curves(opened.stamp, opened.run)
+        curves = (
+            network_curves(run.layer_summary(), widths)
+            if followed
+            else reading.curves(opened.stamp, opened.run)
+        )
         items += summary_cards.layer_cards(curves, at, state.is_shared(opened))
     components.cards(items, key="overview_cards")
 
@@ -89,7 +96,9 @@ def picked() -> None:
 def explanation(neuron: tuple[int, int] | None) -> None:
     """The chosen neuron's regime: rule, values, reading, advice."""
     if neuron is None:
-        st.caption("Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it.")
+        st.caption(
+            "Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it."
+        )
         return
     now = reading.at(opened.stamp, opened.run, step)
     rows = now[(now["layer"] == neuron[0]) & (now["neuron"] == neuron[1])]
@@ -100,10 +109,14 @@ def explanation(neuron: tuple[int, int] | None) -> None:
     row = rows.iloc[0]
     regime = next(r for r in REGIMES if r.code == int(row["regime"]))
     values = " · ".join(
-        f"{STATISTICS[s].label} **{views.number(float(row[s]), 3)}** {STATISTICS[s].unit}" for s in EXPLAINED if s in row.index
+        f"{STATISTICS[s].label} **{views.number(float(row[s]), 3)}** {STATISTICS[s].unit}"
+        for s in EXPLAINED
+        if s in row.index
     )
     with st.container(gap="xsmall"):
-        st.markdown(f"{name} is {url.plain(regimes.explain(row, latent_dim=opened.layers[neuron[0]]['latent_dim']))}.")
+        st.markdown(
+            f"{name} is {url.plain(regimes.explain(row, latent_dim=opened.layers[neuron[0]]['latent_dim']))}."
+        )
         st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
         st.caption(values)
 
@@ -112,10 +125,15 @@ def interventions() -> None:
     """What the control laws did, beside what went wrong."""
     events, alerts = view.cut(opened.run.events()), view.cut(reading.alerts(opened.stamp, opened.run))
     if events.empty:
-        none = "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was one recorded."
+        none = (
+            "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was"
+            " one recorded."
+        )
         with st.container(border=True):
             st.markdown("**Interventions**")
-            st.caption(none if view.span == view.ends else f"None between steps {view.first:,} and {view.last:,}.")
+            st.caption(
+                none if view.span == view.ends else f"None between steps {view.first:,} and {view.last:,}."
+            )
         return
     figure = event_timeline(events, opened.names, view.span, alerts=alerts, step=mark, axis=axis)
     title = f"**Interventions** · {len(events):,} recorded, coloured by layer"
@@ -132,13 +150,20 @@ def distributions() -> None:
     chosen = state.chosen_neuron(opened)
     wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
-        st.markdown("**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain")
-        count, (cursor, marked) = told.tell("regime_map", looked_at(), (step if url.get("step") else None, chosen))
+        st.markdown(
+            "**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to"
+            " explain"
+        )
+        count, (cursor, marked) = told.tell(
+            "regime_map", looked_at(), (step if url.get("step") else None, chosen)
+        )
         components.regimes(views.regimes_payload(opened, marked, cursor, count), "regime_map", moved, picked)
         held = len(reading.regime_frames(opened.stamp, opened.run, views.regimes_held(opened))[1])
         recorded = len(opened.run.steps)
         if held < recorded:
-            st.caption(f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start.")
+            st.caption(
+                f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start."
+            )
         explanation(chosen)
     many = len(reading.alerts(opened.stamp, opened.run)) > 2
     with narrow, st.container(border=True, height=ALERTS_HEIGHT if many else "content"):
@@ -162,9 +187,14 @@ curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown("**Objective** · loss in training, negative log likelihood in training and validation", width="stretch")
+            st.markdown(
+                "**Objective** · loss in training, negative log likelihood in training and validation",
+                width="stretch",
+            )
             half_life = axes.smoothing()
             unit = "as the training loop logs it" if "watch" in opened.run.config else "nats per prediction"
-            figure = scalar_curves(view.cut(curves), OBJECTIVE, title=unit, step=mark, axis=axis, half_life=half_life)
+            figure = scalar_curves(
+                view.cut(curves), OBJECTIVE, title=unit, step=mark, axis=axis, half_life=half_life
+            )
             downloads.beside(figure, curves, "objective")
         over_steps(figure, "objective")

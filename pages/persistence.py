@@ -27,20 +27,27 @@ FAULT_COLUMNS = {
 page_frame.guard()
 opened = page_frame.pick_run()
 step = state.cursor(opened)
-words = "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the next."
+words = (
+    "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the"
+    " next."
+)
 page_frame.header("Persistence", opened, words, step)
 page_frame.needs_distributions(opened)
 if "persistence" not in opened.run.statistics:
     st.info(
-        "Persistence was not recorded in this run. It needs an order in the data: batches that hold each example with its "
-        "predecessor of the same series. Rows of a table have none. In your own loop give `watch` or `Moments.update` the "
-        "predecessors' means and series ids."
+        "Persistence was not recorded in this run. It needs an order in the data: batches that hold each"
+        " example with its predecessor of the same series. Rows of a table have none. In your own loop give"
+        " `watch` or `Moments.update` the predecessors' means and series ids."
     )
     st.stop()
 with st.sidebar:
     layer_name = page_frame.choose_layer(opened, "Layer")
     sources = memory.sources(opened)
-    source = str(st.selectbox("Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"))
+    source = str(
+        st.selectbox(
+            "Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"
+        )
+    )
     view = axes.choose([opened])
     page_frame.link_to_reference()
 axis, mark = view.axis(opened), view.mark(step)
@@ -63,17 +70,21 @@ def go_to_neuron() -> None:
 
 if rows["persistence"].notna().sum() == 0:
     st.info(
-        f"No slope is defined on the {source}: the means do not move yet, or there are fewer pairs than series + 2. "
-        "Choose a later step."
+        f"No slope is defined on the {source}: the means do not move yet, or there are fewer pairs than"
+        " series + 2. Choose a later step."
     )
 else:
     components.cards(memory.cards(opened, rows, stride), key="memory_cards")
 with st.container(border=True):
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**Every neuron of {url.plain(layer_name)}** · slope with its 95 % interval, {source}", width="stretch")
+        st.markdown(
+            f"**Every neuron of {url.plain(layer_name)}** · slope with its 95 % interval, {source}",
+            width="stretch",
+        )
         choices = [label for label in ORDERS if autoregressive or ORDERS[label] != "prior"]
         order = st.segmented_control(
-            "Sort by", choices, default=choices[1] if autoregressive else choices[0], required=True, key="memory_order",
+            "Sort by", choices, default=choices[1] if autoregressive else choices[0], required=True,
+            key="memory_order",
             label_visibility="collapsed",
         )  # fmt: skip
         menu = st.container(width="content")
@@ -109,7 +120,9 @@ if has_floor:
         kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS, view.span)
         phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS, view.span)
         dims = opened.layers[layer]["latent_dim"]
-        figure = floor_gap(edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=mark, axis=axis)
+        figure = floor_gap(
+            edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=mark, axis=axis
+        )
         title = f"**KL above its floor** · {url.plain(layer_name)}; 0 is what the prior costs anyway"
         history = partial(opened.run.history, layer, statistics=["kl", "phi"])
         figures.card(title, figure, "floor_gap", history, of=opened.entry.name, draw=over_steps)
@@ -123,25 +136,43 @@ with st.container(border=True):
         faulty = rows.loc[rows["fault"] != "", list(FAULT_COLUMNS)].reset_index(drop=True)
         st.markdown(f"**Stuck and jittery** · {len(faulty)} of {len(rows):,} neurons")
         st.caption(
-            "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over more; jittery: less."
+            "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over"
+            " more; jittery: less."
         )
         if len(faulty):
-            named = faulty.assign(layer=[opened.names[i] for i in faulty["layer"]]).round(3).rename(columns=FAULT_COLUMNS)
+            named = (
+                faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
+                .round(3)
+                .rename(columns=FAULT_COLUMNS)
+            )
             st.dataframe(
-                named, hide_index=True, key="faults", on_select=go_to_neuron, selection_mode="single-row", height=280,
-                alt="Stuck and jittery neurons with the prior's persistence and the measured one; a ticked row is looked at",
-            )  # fmt: skip
+                named,
+                hide_index=True,
+                key="faults",
+                on_select=go_to_neuron,
+                selection_mode="single-row",
+                height=280,
+                alt=(
+                    "Stuck and jittery neurons with the prior's persistence and the measured one; a ticked"
+                    " row is looked at"
+                ),
+            )
     else:
         st.markdown("**Stuck and jittery**")
         st.caption(
-            "These are judged against a prior that expects persistence, with the slope's interval; this run has no such prior."
+            "These are judged against a prior that expects persistence, with the slope's interval; this run"
+            " has no such prior."
         )
 curves = memory.remembered(opened, mine, layer, step)
 if curves is None:
     st.caption(
-        "Autocorrelation is drawn where the probe batch holds a sequence of consecutive positions; here none is stored yet."
+        "Autocorrelation is drawn where the probe batch holds a sequence of consecutive positions; here none"
+        " is stored yet."
     )
 else:
     figure, correlations, at = curves
-    title = f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}; shaded: no memory"
+    title = (
+        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}; shaded: no"
+        " memory"
+    )
     figures.card(title, figure, "autocorrelation", correlations, of=opened.entry.name)

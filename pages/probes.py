@@ -14,11 +14,20 @@ from probes.experiments.kinds import EXPERIMENTS, Experiment
 
 SPLITS = ("test", "validation", "train")
 EVERY = 1.0  # seconds between two looks at a running experiment
-NAMED = {"windows": "windows", "inputs": "inputs", "draws": "draws", "trajectories": "trajectories", "length": "positions"}
+NAMED = {
+    "windows": "windows",
+    "inputs": "inputs",
+    "draws": "draws",
+    "trajectories": "trajectories",
+    "length": "positions",
+}
 
 page_frame.guard()
 opened = page_frame.pick_run()
-words = "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch what changes."
+words = (
+    "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch"
+    " what changes."
+)
 page_frame.header("Probes", opened, words)
 page_frame.needs_distributions(opened)
 with st.sidebar:
@@ -37,7 +46,8 @@ def title(name: str) -> str:
 
 first = next((name for name in EXPERIMENTS if name in stored), "ablation")
 name = url.choice(
-    st.segmented_control, "Experiment", [*EXPERIMENTS, *others], "experiment", first, required=True, format_func=title,
+    st.segmented_control, "Experiment", [*EXPERIMENTS, *others], "experiment", first, required=True,
+    format_func=title,
     label_visibility="collapsed",
 )  # fmt: skip
 
@@ -57,15 +67,19 @@ def form(experiment: Experiment) -> None:
     pins = state.pinned(opened) if name == "traversal" else []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         settings = {
-            item.flag: int(st.number_input(item.label, 1, item.largest, item.value, key=f"{name}_{item.flag}", width=150))
+            item.flag: int(
+                st.number_input(item.label, 1, item.largest, item.value, key=f"{name}_{item.flag}", width=150)
+            )
             for item in experiment.settings
         }
         split = str(st.selectbox("Split", SPLITS, key=f"{name}_split", width=150))
         pinned = bool(pins) and st.toggle(f"The {len(pins)} pinned neurons", key="walk_pinned")
         again = name in stored
         st.button(
-            "Run again" if again else "Run", type="secondary" if again else "primary", icon=":material/play_arrow:", key="start",
-            on_click=start, args=(settings, split, pins if pinned else []), help="Replaces the stored result" if again else None,
+            "Run again" if again else "Run", type="secondary" if again else "primary",
+            icon=":material/play_arrow:", key="start",
+            on_click=start, args=(settings, split, pins if pinned else []),
+            help="Replaces the stored result" if again else None,
         )  # fmt: skip
     if st.session_state.pop("refused", None):
         st.warning("Another experiment is running on this server; one runs at a time.")
@@ -77,9 +91,14 @@ def watch() -> None:
     if now.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(min(now.share, 1.0), text=f"Running, {now.share:.0%}" + (f" · {now.message}" if now.message else ""))
+        st.progress(
+            min(now.share, 1.0),
+            text=f"Running, {now.share:.0%}" + (f" · {now.message}" if now.message else ""),
+        )
         if now.ours:
-            st.button("Cancel", key="cancel", icon=":material/stop:", on_click=children.cancel, args=(path, name))
+            st.button(
+                "Cancel", key="cancel", icon=":material/stop:", on_click=children.cancel, args=(path, name)
+            )
 
 
 def ran_with(settings: dict[str, Any]) -> str:
@@ -106,8 +125,14 @@ with st.container(border=True):
         st.warning(url.plain(standing.message))
 if name not in stored:
     if standing.state != "running":
-        here = f": start it here, or with `python -m vdn probe RUN {name.replace('`', '')}`. Results stay with the run."
-        st.info(f"Nothing is stored of this experiment yet{'.' if launching.can_start(path, opened.run.config) else here}")
+        here = (
+            f": start it here, or with `python -m vdn probe RUN {name.replace('`', '')}`. Results stay with"
+            " the run."
+        )
+        st.info(
+            "Nothing is stored of this experiment"
+            f" yet{'.' if launching.can_start(path, opened.run.config) else here}"
+        )
     st.stop()
 try:
     result = experiment_views.load(path, name)
@@ -117,9 +142,15 @@ except (reading.RunError, FileNotFoundError) as error:
 st.caption(ran_with(result.settings))
 view = experiment_views.VIEWS.get(str(result.settings.get("experiment", name)))
 if view is None:
-    st.info(f"There are no figures for this kind of experiment; its tables are in `experiments/{name}` of the run's folder.")
+    st.info(
+        f"There are no figures for this kind of experiment; its tables are in `experiments/{name}` of the"
+        " run's folder."
+    )
     st.stop()
 try:
     view(result, opened.names)
 except (KeyError, IndexError, ValueError) as error:
-    st.error(f"This result cannot be drawn ({url.plain(error)}): it is of another network or another version. Run it again.")
+    st.error(
+        f"This result cannot be drawn ({url.plain(error)}): it is of another network or another version. Run"
+        " it again."
+    )

@@ -14,7 +14,10 @@ with st.container(gap="xsmall"):
     st.markdown("## Reference")
     st.caption("What every number means: generated from the registry that computes, labels and colours it.")
 search = st.text_input(
-    "Find a statistic or a regime", placeholder="spread, nats, Burda, dead …", key="reference_search", width=420
+    "Find a statistic or a regime",
+    placeholder="spread, nats, Burda, dead …",
+    key="reference_search",
+    width=420,
 )
 search = search.strip().lower()
 
@@ -24,7 +27,11 @@ def matches(*texts: str) -> bool:
     return not search or any(search in text.lower() for text in texts)
 
 
-found = [s for s in STATISTICS.values() if matches(s.name, s.label, s.symbol, s.unit, s.meaning, s.formula, s.source, s.caveat)]
+found = [
+    s
+    for s in STATISTICS.values()
+    if matches(s.name, s.label, s.symbol, s.unit, s.meaning, s.formula, s.source, s.caveat)
+]
 regimes = [r for r in REGIMES if matches(r.name, r.rule, r.reading, r.advice)]
 if not found and not regimes:
     st.info("Nothing is called that. Clear the search to see all statistics and regimes.")
@@ -34,14 +41,18 @@ def regime_table() -> None:
     """The regimes with their colours."""
     table = pd.DataFrame(
         {
-            "code": [r.code for r in regimes], "": ["■"] * len(regimes), "regime": [url.plain(r.name) for r in regimes],
+            "code": [r.code for r in regimes], "": ["■"] * len(regimes),
+            "regime": [url.plain(r.name) for r in regimes],
             "rule": [url.plain(r.rule) for r in regimes], "reading": [url.plain(r.reading) for r in regimes],
             "what to do": [url.plain(r.advice) for r in regimes],
         }
     )  # fmt: skip
-    edge = "-webkit-text-stroke: 0.5px rgba(128, 140, 152, 0.9)"  # black is seen in the dark theme, yellow in the light one
+    # black is seen in the dark theme, yellow in the light one
+    edge = "-webkit-text-stroke: 0.5px rgba(128, 140, 152, 0.9)"
     colored = table.style.apply(lambda _: [f"color: {r.color}; {edge}" for r in regimes], subset=[""])
-    st.table(colored, hide_index=True, border="horizontal", alt="Regimes of a neuron: rule, reading, what to do")
+    st.table(
+        colored, hide_index=True, border="horizontal", alt="Regimes of a neuron: rule, reading, what to do"
+    )
 
 
 def statistic_entry(statistic: Statistic) -> None:
@@ -60,7 +71,9 @@ def statistic_entry(statistic: Statistic) -> None:
 if regimes:
     with st.container(gap="xsmall"):
         st.markdown("#### Regimes of a neuron")
-        st.caption("The first rule that fires decides. The thresholds are parameters of `probes.regimes.classify`.")
+        st.caption(
+            "The first rule that fires decides. The thresholds are parameters of `probes.regimes.classify`."
+        )
     regime_table()
 for letter, cost in COSTS.items():
     group = [statistic for statistic in found if statistic.cost == letter]

@@ -38,7 +38,9 @@ def beside() -> state.Opened | None:
     name = url.choice(st.selectbox, "Beside it", names, "vs", NONE, what="the second run")
     other = None if name == NONE else state.another_run(name)
     if name != NONE and (other is None or not state.has_distributions(other)):
-        st.warning(f"{url.plain(name)} cannot be shown beside it: it cannot be read or holds no distributions.")
+        st.warning(
+            f"{url.plain(name)} cannot be shown beside it: it cannot be read or holds no distributions."
+        )
         return None
     return other
 
@@ -52,9 +54,13 @@ def one_input(count: int) -> int | None:
     st.session_state["one_input"] = url.get("input") is not None
     missing = "The log holds no posteriors of single inputs for all that is shown." if count == 0 else None
     st.toggle(
-        "One probe input", key="one_input", disabled=count == 0, on_change=toggle_input,
-        help=missing or "Its exact posterior instead of the mean over the batch, at the steps at which it was stored.",
-    )  # fmt: skip
+        "One probe input",
+        key="one_input",
+        disabled=count == 0,
+        on_change=toggle_input,
+        help=missing
+        or "Its exact posterior instead of the mean over the batch, at the steps at which it was stored.",
+    )
     if url.get("input") is None:
         return None
     st.session_state["input_number"] = int(str(url.get("input")))
@@ -62,7 +68,9 @@ def one_input(count: int) -> int | None:
     def changed() -> None:
         url.put("input", st.session_state["input_number"])
 
-    return int(st.number_input(f"Input, 0 to {count - 1}", 0, count - 1, key="input_number", on_change=changed))
+    return int(
+        st.number_input(f"Input, 0 to {count - 1}", 0, count - 1, key="input_number", on_change=changed)
+    )
 
 
 def toggle_input() -> None:
@@ -73,14 +81,21 @@ def toggle_input() -> None:
 with st.sidebar:
     ridges = st.select_slider("Neurons per layer", RIDGES, value=32, key="ridges", persist_state="session")
     order = st.segmented_control(
-        "Order by", list(replays.ORDERS), default="spread", required=True, key="order", persist_state="session"
+        "Order by",
+        list(replays.ORDERS),
+        default="spread",
+        required=True,
+        key="order",
+        persist_state="session",
     )
     other = beside()
     columns = COLUMNS // 2 if other else COLUMNS
     shown = spaced(opened, columns)
     if len(shown) < len(opened.names):
         everything = list(range(len(opened.names)))
-        picked = st.multiselect("Layers", everything, default=shown, format_func=lambda i: opened.names[i], key="replay_layers")
+        picked = st.multiselect(
+            "Layers", everything, default=shown, format_func=lambda i: opened.names[i], key="replay_layers"
+        )
         shown = sorted(picked) or shown
     both = [(opened, shown), *([(other, spaced(other, columns))] if other else [])]
     probe_input = one_input(replays.probe_inputs([replays.Side(one, layers, ()) for one, layers in both]))
@@ -135,13 +150,18 @@ def exact(one: state.Opened) -> int | None:
 
 
 sides = [replays.Side(one, layers, state.pinned(one), exact(one)) for one, layers in both]
-components.replay(replays.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked)
+components.replay(
+    replays.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked
+)
 with st.container(horizontal=True, horizontal_alignment="right"):
     downloads.beside(None, partial(replays.table, sides, int(ridges), str(order), probe_input), "replay")
 if other:
     st.caption(
-        f"Left {url.plain(opened.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's step; a run that has "
-        "ended stays as it was. A number names another neuron in each run."
+        f"Left {url.plain(opened.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's"
+        " step; a run that has ended stays as it was. A number names another neuron in each run."
     )
 if opened.run.status == "crashed":
-    st.caption(f"This run stopped without saying so. All that it had written is shown, up to step {int(opened.run.steps[-1]):,}.")
+    st.caption(
+        "This run stopped without saying so. All that it had written is shown, up to step"
+        f" {int(opened.run.steps[-1]):,}."
+    )

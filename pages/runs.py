@@ -16,20 +16,33 @@ page_frame.sidebar()
 entries = reading.entries()
 with st.container(gap="xsmall"):
     st.markdown("## Runs")
-    st.caption("Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them.")
+    st.caption(
+        "Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them."
+    )
 if not entries:
     page_frame.no_runs()
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     text = st.text_input(
-        "Find runs", key="find", bind="query-params", width=440, placeholder="layers=3 beta<0.05 status:finished",
-        help="Words that the name, status, tags or notes contain, and conditions on settings: `layers=3 beta<0.05`. Also "
-        "`tag:`, `status:`, `nll<`, `living>` (per cent), `recorded>` (steps), `created>2026-11`. All have to hold.",
-    )  # fmt: skip
-    view = st.segmented_control("Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+        "Find runs",
+        key="find",
+        bind="query-params",
+        width=440,
+        placeholder="layers=3 beta<0.05 status:finished",
+        help=(
+            "Words that the name, status, tags or notes contain, and conditions on settings: `layers=3"
+            " beta<0.05`. Also `tag:`, `status:`, `nll<`, `living>` (per cent), `recorded>` (steps),"
+            " `created>2026-11`. All have to hold."
+        ),
+    )
+    view = st.segmented_control(
+        "Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params"
+    )
 shown = runs_table.chosen(entries, text or "")
-live.follow_all({name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"})
+live.follow_all(
+    {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
+)
 
 
 def each_run() -> None:
@@ -53,7 +66,8 @@ def seeds_together() -> None:
     groups = run_groups.seed_groups(runs_table.rows_of(shown).values())
     if not groups:
         st.info(
-            "None of these runs has settings, so that none is known to be another's seed. `Recorder(..., config=...)` keeps them."
+            "None of these runs has settings, so that none is known to be another's seed. `Recorder(...,"
+            " config=...)` keeps them."
         )
         return
     table = runs_table.groups_frame(groups)
@@ -66,7 +80,11 @@ def seeds_together() -> None:
     }
     figure = seed_bands(panels, shares=["living share"])
     with st.container(border=True):
-        left_out = f" {len(labels)} of {len(groups)} groups are drawn; tick rows to choose." if len(groups) > len(labels) else ""
+        left_out = (
+            f" {len(labels)} of {len(groups)} groups are drawn; tick rows to choose."
+            if len(groups) > len(labels)
+            else ""
+        )
         st.markdown("**Over steps** · median (line) and all runs of a group (band)")
         st.caption(f"From the points that each run keeps for its sparklines: at most 32 a curve.{left_out}")
         figures.show(figure, "seeds")

@@ -28,11 +28,18 @@ TESTED = {
 page_frame.guard()
 opened = page_frame.pick_run()
 step = state.cursor(opened)
-page_frame.header("Uncertainty", opened, "How does uncertainty evolve while the network learns, and can it be trusted?", step)
+page_frame.header(
+    "Uncertainty",
+    opened,
+    "How does uncertainty evolve while the network learns, and can it be trusted?",
+    step,
+)
 page_frame.needs_steps(opened)
 twin_entry = forecasts.find_twin(opened)
 with st.sidebar:
-    if twin_entry is not None and not st.toggle("Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"):
+    if twin_entry is not None and not st.toggle(
+        "Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"
+    ):
         twin_entry = None
 table = forecasts.predictions(opened.stamp, opened.run)
 taken = np.unique(table["step"].to_numpy(np.int64))
@@ -63,7 +70,8 @@ def single_forecasts() -> None:
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(
-                "**Single forecasts** · bands are those of a Gaussian with the mixture's mean and variance", width="stretch"
+                "**Single forecasts** · bands are those of a Gaussian with the mixture's mean and variance",
+                width="stretch",
             )
             menu = st.container(width="content")
         left, right = st.columns(2)
@@ -72,7 +80,8 @@ def single_forecasts() -> None:
             left, "Probe inputs", known, "inputs", forecasts.typical_inputs(table, INPUTS), INPUTS, help=words
         )
         steps = forecasts.several(
-            right, "Steps", taken.tolist(), "steps", [], STEPS, placeholder="from the first step to the cursor"
+            right, "Steps", taken.tolist(), "steps", [], STEPS,
+            placeholder="from the first step to the cursor"
         )  # fmt: skip
         steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)
         figure = forecast_bands(table, inputs, steps, twin=twin_table, unit="scaled")
@@ -84,21 +93,31 @@ def single_forecasts() -> None:
 
 if len(taken):
     found = forecasts.calibrated(opened.stamp, table)
-    twin_parts = view.cut(forecasts.calibrated(stamp, twin_table).parts) if twin_table is not None and len(twin_table) else None
+    twin_parts = (
+        view.cut(forecasts.calibrated(stamp, twin_table).parts)
+        if twin_table is not None and len(twin_table)
+        else None
+    )
     components.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts()
     wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
     with wide:
-        figure = variance_parts(view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis)
-        card("**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps)
+        figure = variance_parts(
+            view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis
+        )
+        card(
+            "**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps
+        )
     with narrow:
         card(f"**PIT** · step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
     with last:
         figure = pit_over_steps(view.cut(found.pit), at)
         card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)
 else:
-    st.info("No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and numbers to predict "
-            "(`--probe-inputs` above 0), your own loop with `Recorder.predictions`.")  # fmt: skip
+    st.info(
+        "No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and"
+        " numbers to predict (`--probe-inputs` above 0), your own loop with `Recorder.predictions`."
+    )
 if drawn_scores(validation):
     beside = None if twin_scalars is None else view.cut(twin_scalars[twin_scalars["split"] == "validation"])
     figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
@@ -120,7 +139,12 @@ columns = [name for name in TESTED if name in tested]
 if len(tested) and columns:
     with st.container(border=True):
         st.markdown(
-            "**Scores of the test split** · at the end, beside naive forecasts; “in 80 %” is the share in that central band"
+            "**Scores of the test split** · at the end, beside naive forecasts; “in 80 %” is the share in"
+            " that central band"
         )
         shown_scores = tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4)
-        st.dataframe(shown_scores, width="stretch", alt="Scores of the test split, one row a forecast: ours and naive ones")
+        st.dataframe(
+            shown_scores,
+            width="stretch",
+            alt="Scores of the test split, one row a forecast: ours and naive ones",
+        )

@@ -26,14 +26,18 @@ from probes.run import Run, catalog
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m probes", description="Look at run logs and put them in order.")
+    parser = argparse.ArgumentParser(
+        prog="python -m probes", description="Look at run logs and put them in order."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
     show = commands.add_parser("show", help="what each layer of a run is doing at its last step")
     show.add_argument("run")
     show.add_argument("--json", action="store_true", help="one JSON value on stdout")
     commands.add_parser("check", help="verify every row of a run").add_argument("run")
-    commands.add_parser("compact", help="fold small files, write what a killed run left out").add_argument("run")
+    commands.add_parser("compact", help="fold small files, write what a killed run left out").add_argument(
+        "run"
+    )
     export.add_command(commands)
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
@@ -59,12 +63,17 @@ def _ls(folder: str, console: Console) -> int:
             table.add_row(_shown(row["name"]), row["status"], _shown(row["error"]))
             continue
         living = " ".join("-" if share is None else f"{share:.2f}" for share in row["living_share"])
-        scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))  # held-out scores first
+        # held-out scores first
+        scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))
         scores = "  ".join(f"{_shown(key)} {_number(score['value'])}" for key, score in scored[:4])
         if row["notes_error"]:
             print(_shown(row["notes_error"]), file=sys.stderr)
         table.add_row(
-            _shown(row["name"]), row["status"], *(str(row[key]) for key in ("steps", "layers", "neurons")), living, scores
+            _shown(row["name"]),
+            row["status"],
+            *(str(row[key]) for key in ("steps", "layers", "neurons")),
+            living,
+            scores,
         )
     console.print(table)
     return 0
@@ -74,17 +83,34 @@ def _show(path: str, as_json: bool, console: Console) -> int:
     run = Run(path)
     layers = layer_rows(run)
     steps = run.steps
-    head = {"run": run.name, "status": run.status, "steps": int(steps.size), "last_step": int(steps[-1]) if steps.size else None}
+    head = {
+        "run": run.name,
+        "status": run.status,
+        "steps": int(steps.size),
+        "last_step": int(steps[-1]) if steps.size else None,
+    }
     if as_json:
         print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
         return 0
     console.print(
-        f"{_shown(run.name)}: {run.status}, {steps.size} recorded steps" + (f", the last is {steps[-1]}" if steps.size else "")
+        f"{_shown(run.name)}: {run.status}, {steps.size} recorded steps"
+        + (f", the last is {steps[-1]}" if steps.size else "")
     )
-    heads = ("layer", "neurons", "living share", "rate (nats)", "information (nats)", "contraction", "half-life (t)", "regimes")
+    heads = (
+        "layer",
+        "neurons",
+        "living share",
+        "rate (nats)",
+        "information (nats)",
+        "contraction",
+        "half-life (t)",
+        "regimes",
+    )
     table = Table(*heads, box=None)
     for row in layers:
-        numbers = [_number(row[key]) for key in ("living_share", "rate", "information", "contraction", "half_life")]
+        numbers = [
+            _number(row[key]) for key in ("living_share", "rate", "information", "contraction", "half_life")
+        ]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes)
     console.print(table)
@@ -120,7 +146,9 @@ def _compact(path: str, console: Console) -> int:
 
 def _shown(text: object) -> str:
     """A text of a log for a terminal, which would obey control codes in it: they are written as escapes."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text)
+    )
 
 
 def _number(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """Rules over time: what a person should look at, where, and what to do about it.
 
-Rules read the layers' summaries, the scalars and the events, never the neurons, and look back only: a run that is being
-written and its replay give the same alerts at the same steps. Regime alerts and jumps are silent until the warm-up has
-ended, since a network that starts at its prior starts dead.
+Rules read the layers' summaries, the scalars and the events, never the neurons, and look back only: a run
+that is being written and its replay give the same alerts at the same steps. Regime alerts and jumps are
+silent until the warm-up has ended, since a network that starts at its prior starts dead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ COLUMNS = {
     "advice": "str",
 }
 ACTING = ("homeostasis", "projection")  # kinds of events that push E[μ²] towards its band
-SCORES = ("nll_joint", "nll", "loss")  # the validation score that progress is judged by: the first of these that a run has
+# the validation score that progress is judged by: the first of these that a run has
+SCORES = ("nll_joint", "nll", "loss")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert. layer None: the whole run. count: neurons concerned, who are named when `since` says against which step."""
+    """One alert. layer None: the whole run. count: neurons concerned, who are named when `since` says against
+    which step.
+    """
 
     step: int
     layer: int | None
@@ -74,12 +77,17 @@ class Readable(Protocol):
 
 
 def alerts(run: Readable, limits: Limits | None = None) -> pd.DataFrame:
-    """Alerts of a run in order of step: step, layer (null: the run), kind, count, neurons (list of ids), text, advice.
+    """Alerts of a run in order of step: step, layer (null: the run), kind, count, neurons (list of ids),
+    text, advice.
 
-    The neurons of a regime alert are those that made the move; other alerts concern whole layers and name none.
+    The neurons of a regime alert are those that made the move; other alerts concern whole layers and name
+    none.
     """
     found = find(run.layer_summary(), run.scalars(), run.events(), warmup_of(run.config), limits)
-    rows = [(a.step, a.layer, a.kind, a.count, _neurons(run, a) if a.since is not None else [], a.text, a.advice) for a in found]
+    rows = [
+        (a.step, a.layer, a.kind, a.count, _neurons(run, a) if a.since is not None else [], a.text, a.advice)
+        for a in found
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -90,7 +98,9 @@ def find(
     warmup: int | None = None,
     limits: Limits | None = None,
 ) -> list[Alert]:
-    """Alerts from a run's frames (columns as in the log), in order of step. warmup: first step after it; None: unknown."""
+    """Alerts from a run's frames (columns as in the log), in order of step. warmup: first step after it;
+    None: unknown.
+    """
     limits = limits or Limits()
     found: list[Alert] = []
     for key, layer in summary.sort_values(["layer", "step"], kind="stable").groupby("layer"):
@@ -110,7 +120,9 @@ def find(
 
 
 def warmup_of(config: Mapping[str, Any]) -> int | None:
-    """First step after the warm-up that a config names: `warmup_steps`, or `warmup_share` of `steps`; None when it names none."""
+    """First step after the warm-up that a config names: `warmup_steps`, or `warmup_share` of `steps`; None
+    when it names none.
+    """
     if isinstance(config.get("warmup_steps"), int):
         return int(config["warmup_steps"])
     if "warmup_share" in config and config.get("steps"):
@@ -124,11 +136,21 @@ def _broken(index: int, layer: pd.DataFrame) -> Iterator[Alert]:
     before = np.concatenate([[0], counts[:-1]])
     for i in np.flatnonzero((counts > 0) & (before == 0)).tolist():
         text = f"{counts[i]} neurons became non-finite"
-        yield Alert(int(steps[i]), index, "non-finite", int(counts[i]), text, REGIMES[1].advice, int(steps[max(i - 1, 0)]))
+        yield Alert(
+            int(steps[i]),
+            index,
+            "non-finite",
+            int(counts[i]),
+            text,
+            REGIMES[1].advice,
+            int(steps[max(i - 1, 0)]),
+        )
 
 
 def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
-    """A share of the layer has left living since its best within the window (or since the last such alert)."""
+    """A share of the layer has left living since its best within the window (or since the last such
+    alert).
+    """
     steps, counts = layer["step"].to_numpy(), _counts(layer)
     total = np.maximum(counts.sum(1), 1)
     share = counts[:, list(LIVING_REGIMES)].sum(1) / total
@@ -146,10 +168,12 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]
         gain[list(LIVING_REGIMES)] = -1
         regime = REGIMES[int(np.argmax(gain))]
         text = (
-            f"{100 * lost:.0f} % of the layer left living since step {steps[best]} ({100 * share[best]:.0f} % to "
-            f"{100 * share[i]:.0f} %), most for {regime.name}: {regime.reading}"
+            f"{100 * lost:.0f} % of the layer left living since step {steps[best]} ({100 * share[best]:.0f} %"
+            f" to {100 * share[i]:.0f} %), most for {regime.name}: {regime.reading}"
         )
-        yield Alert(int(steps[i]), index, "left living", round(lost * total[i]), text, regime.advice, int(steps[best]))
+        yield Alert(
+            int(steps[i]), index, "left living", round(lost * total[i]), text, regime.advice, int(steps[best])
+        )
         start = i
 
 
@@ -163,9 +187,14 @@ def _lifeless(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert
         return
     last = counts[-1]
     regime = REGIMES[int(np.argmax(last))]
-    text = f"{100 * share[-1]:.0f} % of the layer lives after the warm-up; most of it is {regime.name}: {regime.reading}"
+    text = (
+        f"{100 * share[-1]:.0f} % of the layer lives after the warm-up; most of it is {regime.name}:"
+        f" {regime.reading}"
+    )
     step = int(layer["step"].iloc[limits.window - 1])
-    yield Alert(step, index, "not living", int(last.sum() - last[list(LIVING_REGIMES)].sum()), text, regime.advice)
+    yield Alert(
+        step, index, "not living", int(last.sum() - last[list(LIVING_REGIMES)].sum()), text, regime.advice
+    )
 
 
 def _jumps(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
@@ -186,13 +215,19 @@ def _jumps(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
             continue
         text = f"mean KL went from {usual[i]:.3g} to {kl[i]:.3g} nats within {limits.kl_window} records"
         up = kl[i] > usual[i]
-        advice = "look at the step before: lower the learning rate, clip gradients" if up else "beta may be too high: lower it"
+        advice = (
+            "look at the step before: lower the learning rate, clip gradients"
+            if up
+            else "beta may be too high: lower it"
+        )
         yield Alert(int(steps[i]), index, "jump in KL", int(_counts(layer.iloc[[i]]).sum()), text, advice)
         quiet = i + limits.window
 
 
 def _saturated(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
-    """A controlled beta sat at one of its limits for a whole window; a beta that never moved is no control."""
+    """A controlled beta sat at one of its limits for a whole window; a beta that never moved is no
+    control.
+    """
     if "beta_p50" not in layer:
         return
     steps, beta = layer["step"].to_numpy(), layer["beta_p50"].to_numpy(float)
@@ -200,13 +235,23 @@ def _saturated(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Aler
     for limit, end, advice in zip(
         limits.beta_range,
         ("lowest", "highest"),
-        ("the layer carries less than its target even so: homeostasis, or a lower target", "raise the target, or the limit"),
+        (
+            "the layer carries less than its target even so: homeostasis, or a lower target",
+            "raise the target, or the limit",
+        ),
         strict=True,
     ):
         at_limit = (np.abs(beta / limit - 1) <= limits.beta_tolerance) & moved
         for i in _first_of_runs(at_limit, limits.window):
             text = f"half of the betas have been at their {end} value, {limit:g}, for {limits.window} records"
-            yield Alert(int(steps[i]), index, "control saturated", int(_counts(layer.iloc[[i]]).sum() // 2), text, advice)
+            yield Alert(
+                int(steps[i]),
+                index,
+                "control saturated",
+                int(_counts(layer.iloc[[i]]).sum() // 2),
+                text,
+                advice,
+            )
 
 
 def _chasing(index: int, layer: pd.DataFrame, events: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
@@ -227,7 +272,14 @@ def _chasing(index: int, layer: pd.DataFrame, events: pd.DataFrame, limits: Limi
                 continue
             text = f"{count} interventions since step {since}, and the median E[μ²] is still {side} its band"
             advice = "the loss pulls the other way: move the band, or change the KL's weight"
-            yield Alert(int(steps[i]), index, "chases its band", int(_counts(layer.iloc[[i]]).sum() // 2), text, advice)
+            yield Alert(
+                int(steps[i]),
+                index,
+                "chases its band",
+                int(_counts(layer.iloc[[i]]).sum() // 2),
+                text,
+                advice,
+            )
 
 
 def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
@@ -238,7 +290,12 @@ def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
     if len(loss):
         step = int(loss["step"].min())
         yield Alert(
-            step, None, "non-finite loss", 0, "the loss is NaN or infinite", "stop; lower the learning rate, clip gradients"
+            step,
+            None,
+            "non-finite loss",
+            0,
+            "the loss is NaN or infinite",
+            "stop; lower the learning rate, clip gradients",
         )
     validation = scalars[scalars["split"] == "validation"]
     name = next((score for score in SCORES if (validation["name"] == score).any()), None)
@@ -253,7 +310,14 @@ def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
         waited += 1
         if waited == limits.patience:
             text = f"validation {name} has not been better than {best:.4g} for {waited} validations"
-            yield Alert(int(step), None, "no progress", 0, text, "stop, or lower the learning rate; keep the best checkpoint")
+            yield Alert(
+                int(step),
+                None,
+                "no progress",
+                0,
+                text,
+                "stop, or lower the learning rate; keep the best checkpoint",
+            )
 
 
 def _counts(layer: pd.DataFrame) -> NDArray[np.int64]:

@@ -1,7 +1,10 @@
-"""Recorded statistics -> derived quantities, in numpy: what the log need not hold because it follows from what it holds.
+"""Recorded statistics -> derived quantities, in numpy: what the log need not hold because it follows from
+what it holds.
 
-Arguments are arrays that broadcast, or numbers; results are float64 arrays (0-dimensional for numbers). A NaN in gives a NaN
-out. Information, KL and their parts are in nats. Whitened: r = (μ − m)/s and v = σ²/s² for a prior Normal(m, s²).
+Arguments are arrays that broadcast, or numbers; results are float64 arrays (0-dimensional for numbers). A NaN
+in gives a NaN
+out. Information, KL and their parts are in nats. Whitened: r = (μ − m)/s and v = σ²/s² for a prior Normal(m,
+s²).
 """
 
 from __future__ import annotations
@@ -24,18 +27,19 @@ NATS_PER_BIT = float(np.log(2))
 def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
     """Gaussian upper estimate of I(x; z) of one dimension: ½ (ln(E[v] + Var[r]) − E[ln v]), nats.
 
-    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. The aggregate posterior has variance
-    E[v] + Var[r]; no density of that variance has more entropy than the Gaussian, hence the bound (Cover & Thomas 2006, 8.6).
-    For K dimensions add the dimensions' values.
+    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. The aggregate posterior has
+    variance E[v] + Var[r]; no density of that variance has more entropy than the Gaussian, hence the bound
+    (Cover & Thomas 2006, 8.6). For K dimensions add the dimensions' values.
     """
     return 0.5 * (_log(_floats(variance) + _floats(spread)) - _floats(log_variance))
 
 
 def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
-    """KL of the aggregate posterior's Gaussian, Normal(E r, E[v] + Var r), from Normal(0, 1), one dimension, nats.
+    """KL of the aggregate posterior's Gaussian, Normal(E r, E[v] + Var r), from Normal(0, 1), one dimension,
+    nats.
 
-    mean E[r], variance E[v], spread Var[r], whitened by the prior. What is paid and tells nothing about the input
-    (Hoffman & Johnson 2016, ELBO surgery). kl = information + mismatch + past.
+    mean E[r], variance E[v], spread Var[r], whitened by the prior. What is paid and tells nothing about the
+    input (Hoffman & Johnson 2016, ELBO surgery). kl = information + mismatch + past.
     """
     total = _floats(variance) + _floats(spread)
     return 0.5 * (_floats(mean) ** 2 + total - 1 - _log(total))
@@ -44,13 +48,15 @@ def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
 def contraction(variance: ArrayLike, prior_variance: ArrayLike = 1.0) -> Floats:
     """1 − E[σ²] / prior variance: 0 is the prior, 1 a point, negative wider than the prior.
 
-    prior_variance is that of the stationary marginal, 1 also under an autoregressive prior (Schad, Betancourt & Vasishth 2019).
+    prior_variance is that of the stationary marginal, 1 also under an autoregressive prior (Schad, Betancourt
+    & Vasishth 2019).
     """
     return 1 - _floats(variance) / _floats(prior_variance)
 
 
 def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
-    """Positions of the data after which half of the mean is forgotten: stride · ln(1/2) / ln|phi|; units of t.
+    """Positions of the data after which half of the mean is forgotten: stride · ln(1/2) / ln|phi|; units of
+    t.
 
     phi is the slope over `stride` positions. Infinite where |phi| >= 1, 0 where phi is 0.
     """
@@ -63,7 +69,8 @@ def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
 def kl_floor(phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
     """Least KL under an autoregressive prior when both posteriors follow one law: K ½ ln(1 + phi²), nats.
 
-    It is reached at information 0 (Razavi et al. 2019 build on such a floor): KL near 0 cannot be the sign of collapse.
+    It is reached at information 0 (Razavi et al. 2019 build on such a floor): KL near 0 cannot be the sign of
+    collapse.
     """
     return 0.5 * _floats(latent_dim) * np.log1p(_floats(phi) ** 2)
 
@@ -79,12 +86,18 @@ def bits(nats: ArrayLike) -> Floats:
 
 
 def persistence_interval(
-    slope: ArrayLike, innovation: ArrayLike, squares: ArrayLike, pairs: int, series: int = 1, level: float = 0.95
+    slope: ArrayLike,
+    innovation: ArrayLike,
+    squares: ArrayLike,
+    pairs: int,
+    series: int = 1,
+    level: float = 0.95,
 ) -> tuple[Floats, Floats]:
     """Interval (low, high) of a slope of least squares: slope ± t · sqrt(innovation / squares).
 
-    innovation: residual variance with pairs − series − 1 degrees of freedom; squares: sum of squares of the predecessors' means
-    around their series' means. Student's t is exact for Gaussian pairs; NaN without a degree of freedom.
+    innovation: residual variance with pairs − series − 1 degrees of freedom; squares: sum of squares of the
+    predecessors' means around their series' means. Student's t is exact for Gaussian pairs; NaN without a
+    degree of freedom.
     """
     freedom = pairs - series - 1
     quantile = student_quantile(float(freedom), level) if freedom >= 1 else np.nan
@@ -93,10 +106,11 @@ def persistence_interval(
 
 
 def student_quantile(freedom: T, level: float = 0.95) -> T:
-    """Student's t of a two-sided interval, for degrees of freedom in a number, array or tensor (which stays on its device).
+    """Student's t of a two-sided interval, for degrees of freedom in a number, array or tensor (which stays
+    on its device).
 
-    The Cornish-Fisher series to the fourth order (Abramowitz & Stegun 26.7.5): at 0.95 the relative error is below 1 % from 3
-    degrees of freedom and below 1e-4 from 8.
+    The Cornish-Fisher series to the fourth order (Abramowitz & Stegun 26.7.5): at 0.95 the relative error is
+    below 1 % from 3 degrees of freedom and below 1e-4 from 8.
     """
     z = NormalDist().inv_cdf(0.5 + level / 2)
     terms = (
@@ -106,14 +120,18 @@ def student_quantile(freedom: T, level: float = 0.95) -> T:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     inverse: Any = 1 / cast(Any, freedom)
-    return cast(T, z + inverse * (terms[0] + inverse * (terms[1] + inverse * (terms[2] + inverse * terms[3]))))
+    return cast(
+        T, z + inverse * (terms[0] + inverse * (terms[1] + inverse * (terms[2] + inverse * terms[3])))
+    )
 
 
 def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: float = 0.2) -> NDArray[np.str_]:
-    """ "stuck", "jittery" or "": is the interval (low, high) of the measured slope wholly off the prior's phi?
+    """ "stuck", "jittery" or "": is the interval (low, high) of the measured slope wholly off the prior's
+    phi?
 
-    Off is more than `margin` in atanh. Stuck: the mean is carried over more than the prior expects; jittery: less. "" also where
-    phi is 0 (no autoregressive prior) or an end is NaN. Beside a neuron's regime, not instead of it.
+    Off is more than `margin` in atanh. Stuck: the mean is carried over more than the prior expects; jittery:
+    less. "" also where phi is 0 (no autoregressive prior) or an end is NaN. Beside a neuron's regime, not
+    instead of it.
     """
     prior = _floats(phi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,8 +144,8 @@ def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: floa
 def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool = True) -> Floats:
     """Step from which values stay at or beyond a threshold for good; NaN where the last value does not.
 
-    steps (T,) increasing; values (..., T); threshold broadcasts to (...). Beyond is `>=`, or `<=` with above=False. A NaN among
-    the values is not beyond. The result is a recorded step, (...).
+    steps (T,) increasing; values (..., T); threshold broadcasts to (...). Beyond is `>=`, or `<=` with
+    above=False. A NaN among the values is not beyond. The result is a recorded step, (...).
     """
     at, curve = _series(steps, values)
     limit = np.asarray(threshold, float)[..., None]
@@ -138,7 +156,8 @@ def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool
 
 
 def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
-    """Step from which a curve has done, for good, half of its way from its first to its last value; (...) for values (..., T).
+    """Step from which a curve has done, for good, half of its way from its first to its last value; (...) for
+    values (..., T).
 
     NaN for a curve that ends where it began.
     """
@@ -152,10 +171,12 @@ def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
 def transitions(frame: pd.DataFrame) -> pd.DataFrame:
     """Who went where, when: one row for each change of a neuron's regime, in order of step.
 
-    frame: columns step, layer, neuron, regime, any order of rows. Result: step (the first in the new regime), layer, neuron,
-    before, after (int8 codes).
+    frame: columns step, layer, neuron, regime, any order of rows. Result: step (the first in the new regime),
+    layer, neuron, before, after (int8 codes).
     """
-    ordered = frame[["step", "layer", "neuron", "regime"]].sort_values(["layer", "neuron", "step"], kind="stable")
+    ordered = frame[["step", "layer", "neuron", "regime"]].sort_values(
+        ["layer", "neuron", "step"], kind="stable"
+    )
     before = ordered["regime"].shift(fill_value=0)
     same = (ordered["layer"] == ordered["layer"].shift()) & (ordered["neuron"] == ordered["neuron"].shift())
     changed = ordered.assign(before=before.astype("int8"))[same & (before != ordered["regime"])]

@@ -1,14 +1,18 @@
 """One step's posterior -> statistics of every neuron, on the device, without a synchronisation.
 
-`moments(...)` serves one batch; `Moments` pools micro-batches, or a whole split, to the same numbers. Everything is float32,
-products and sums over rows only: a variance is taken around the batch's own mean and pooled by Chan, Golub & LeVeque
-(1983), since E[x²] − E[x]² is noise at a mean of 1e3 and a spread of 1e-3. (`torch.var` over rows costs 15 times as much.)
+`moments(...)` serves one batch; `Moments` pools micro-batches, or a whole split, to the same numbers.
+Everything is float32,
+products and sums over rows only: a variance is taken around the batch's own mean and pooled by Chan, Golub &
+LeVeque (1983), since E[x²] − E[x]² is noise at a mean of 1e3 and a spread of 1e-3. (`torch.var` over rows
+costs 15 times as much.)
 
-A training loop keeps `Moments.sums()` of each step and derives the statistics of a block of steps at once, by `derive`: the
-thirty small operations on vectors (N,) that this takes cost a step more than the passes over two of its matrices (B, N).
+A training loop keeps `Moments.sums()` of each step and derives the statistics of a block of steps at once, by
+`derive`: the thirty small operations on vectors (N,) that this takes cost a step more than the passes over
+two of its matrices (B, N).
 
-For every neuron kl = information + mismatch + past. The three parts are computed from r = (μ − m)/s and v = σ²/s² per latent
-dimension and summed; `kl` from the KL of each input as the network computed it. That they agree checks both.
+For every neuron kl = information + mismatch + past. The three parts are computed from r = (μ − m)/s and v =
+σ²/s² per latent dimension and summed; `kl` from the KL of each input as the network computed it. That they
+agree checks both.
 """
 
 from __future__ import annotations
@@ -26,7 +30,18 @@ from probes.schema import ACTIVE_KL
 
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
 LARGEST = torch.finfo(torch.float32).max
-PER_DIMENSION = {"mu", "mu_square", "variance", "log_v", "r", "r_square", "v", "clamp_share", "prior_variance", "past"}
+PER_DIMENSION = {
+    "mu",
+    "mu_square",
+    "variance",
+    "log_v",
+    "r",
+    "r_square",
+    "v",
+    "clamp_share",
+    "prior_variance",
+    "past",
+}
 """Sums that there is one of for each neuron and dimension; the others are one a neuron."""
 
 
@@ -40,15 +55,17 @@ def moments(
     sigma_limits: tuple[float, float] | None = None,
     **batch: Any,
 ) -> dict[str, Tensor]:
-    """Statistics of one batch, name -> (N,) on the tensors' device: `Moments(n_series, sigma_limits)` after one `update`."""
+    """Statistics of one batch, name -> (N,) on the tensors' device: `Moments(n_series, sigma_limits)` after
+    one `update`.
+    """
     return Moments(n_series, sigma_limits).update(mu, sigma, prior_mu, prior_sigma, **batch).result()
 
 
 class Moments:
     """Pooled statistics of N neurons with K latent dimensions: the same whatever the batching.
 
-    `n_series`: number of series that pairs come from (ids 0 .. n_series − 1). `sigma_limits`: (low, high) that the network
-    limits σ to; given, `clamp_share` is counted.
+    `n_series`: number of series that pairs come from (ids 0 .. n_series − 1). `sigma_limits`: (low, high)
+    that the network limits σ to; given, `clamp_share` is counted.
     """
 
     def __init__(self, n_series: int = 1, sigma_limits: tuple[float, float] | None = None) -> None:
@@ -77,23 +94,28 @@ class Moments:
     ) -> Moments:
         """Add the posteriors of B inputs; returns self.
 
-        mu (B, N, K); sigma, prior_mu, prior_sigma, log_sigma: broadcastable to it (what all inputs share costs nothing). No
-        prior is Normal(0, 1). kl (B, N): the KL of each input, nats, summed over K; absent, it is computed. log_sigma spares a
-        logarithm. σ > 0.
+        mu (B, N, K); sigma, prior_mu, prior_sigma, log_sigma: broadcastable to it (what all inputs share
+        costs nothing). No prior is Normal(0, 1). kl (B, N): the KL of each input, nats, summed over K;
+        absent, it is computed. log_sigma spares a logarithm. σ > 0.
 
-        Pairs: row p of mu, for p < P, has the predecessor previous_mu[p] (P, N, K), of series series[p]. A batch of origins
-        followed by their predecessors passes `previous_mu=mu[B // 2:]`. Autoregressive prior: phi (N,), and previous_mu and
-        previous_sigma of all B rows; the prior, where not given, is Normal(phi μ', 1 − phi²); kl includes `past`. Pass the
+        Pairs: row p of mu, for p < P, has the predecessor previous_mu[p] (P, N, K), of series series[p]. A
+        batch of origins followed by their predecessors passes `previous_mu=mu[B // 2:]`. Autoregressive
+        prior: phi (N,), and previous_mu and previous_sigma of all B rows; the prior, where not given, is
+        Normal(phi μ', 1 − phi²); kl includes `past`. Pass the
         origins alone as mu then: their predecessors stand under another prior.
 
-        mask (B,): False leaves a row out, whatever it holds. pair_mask (P,): the same for pairs (default mask[:P]). The
-        positions of a sequence are rows: flatten (B, T, N, K) first. Raises ValueError where shapes do not belong together.
+        mask (B,): False leaves a row out, whatever it holds. pair_mask (P,): the same for pairs (default
+        mask[:P]). The
+        positions of a sequence are rows: flatten (B, T, N, K) first. Raises ValueError where shapes do not
+        belong together.
         """
         if mu.dim() != 3:
             raise ValueError(f"mu is (B, N, K), got {tuple(mu.shape)}")
         if phi is not None:
             if previous_mu is None or previous_sigma is None or len(previous_mu) != len(mu):
-                raise ValueError("under an autoregressive prior (phi) every row of mu needs previous_mu and previous_sigma")
+                raise ValueError(
+                    "under an autoregressive prior (phi) every row of mu needs previous_mu and previous_sigma"
+                )
             phi = phi.detach().float()
             if prior_mu is None:
                 prior_mu, prior_sigma = phi[:, None] * previous_mu, ((1 - phi) * (1 + phi)).sqrt()[:, None]
@@ -101,11 +123,20 @@ class Moments:
         with torch.autocast(mu.device.type, enabled=False):  # its matrix products would round sums to 16 bits
             rows = _Rows(mu.shape, mask, mu.device)
             posterior = _Posterior(rows, mu, sigma, log_sigma)
-            halves = mask is None and pair_mask is None and previous_mu is not None and _is_second_half(previous_mu, mu)
-            centred = self._centred_by_halves(posterior.mu, series) if halves else posterior.centred(posterior.mu)
+            halves = (
+                mask is None
+                and pair_mask is None
+                and previous_mu is not None
+                and _is_second_half(previous_mu, mu)
+            )
+            centred = (
+                self._centred_by_halves(posterior.mu, series) if halves else posterior.centred(posterior.mu)
+            )
             sums = posterior.sums(centred, self.sigma_limits)
             if prior_mu is not None or prior_sigma is not None:
-                posterior.whiten(sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma)
+                posterior.whiten(
+                    sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma
+                )
             past: Tensor | None = None
             floor: Tensor | float = 0.0
             if phi is not None and previous_sigma is not None:
@@ -131,11 +162,14 @@ class Moments:
         return self
 
     def result(self) -> dict[str, Tensor]:
-        """Statistics (N,) of all rows so far: `derive(self.sums())`. Raises ValueError before the first update."""
+        """Statistics (N,) of all rows so far: `derive(self.sums())`. Raises ValueError before the first
+        update.
+        """
         return derive(self.sums())
 
     def sums(self) -> dict[str, Tensor]:
-        """All that the statistics depend on, name -> (N, K), (N,) or (); stacked over steps they are what `derive` takes.
+        """All that the statistics depend on, name -> (N, K), (N,) or (); stacked over steps they are what
+        `derive` takes.
 
         Raises ValueError before the first update.
         """
@@ -151,7 +185,9 @@ class Moments:
         return found | (self._pairs.sums() if self._pairs is not None else {})
 
     def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
-        """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half of the passes."""
+        """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
+        of the passes.
+        """
         base = base_of(mu)
         rows = mu - base
         origins, predecessors = rows.chunk(2)
@@ -166,16 +202,20 @@ class Moments:
             return
         odd = sorted(self._sums.means.keys() ^ part.means.keys())
         if odd:
-            raise ValueError(f"updates with and without {', '.join(odd)} cannot be pooled: give every update the same arguments")
+            raise ValueError(
+                f"updates with and without {', '.join(odd)} cannot be pooled: give every update the same"
+                " arguments"
+            )
         self._sums = self._sums.pooled(part)
 
 
 def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Statistics name -> (..., N) float32 from `Moments.sums()`, one step's or each stacked over steps: (T, N, K), (T, N), (T,).
+    """Statistics name -> (..., N) float32 from `Moments.sums()`, one step's or each stacked over steps: (T,
+    N, K), (T, N), (T,).
 
-    What each is stands in `schema.STATISTICS`. Always: mean, variance, kl, information, spread, mismatch, mu2, active_share,
-    non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and past; with limits clamp_share; with
-    pairs persistence, persistence_low, persistence_high, innovation.
+    What each is stands in `schema.STATISTICS`. Always: mean, variance, kl, information, spread, mismatch,
+    mu2, active_share, non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and
+    past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high, innovation.
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
     total = sums.get("v", sums["variance"]) + r_square
@@ -204,7 +244,8 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class _Centred:
     """Mean, as base + rest, and mean squared deviation, each (N K,).
 
-    Two numbers for the mean: between micro-batches means of 1e3 differ by less than the rounding of their sum.
+    Two numbers for the mean: between micro-batches means of 1e3 differ by less than the rounding of their
+    sum.
     """
 
     base: Tensor
@@ -223,7 +264,9 @@ class _Centred:
 
 @dataclass
 class _Sums:
-    """Sums over rows, as means by name, (N K,) or (N,); `mu` and, where whitened by a prior, `r` with their deviations."""
+    """Sums over rows, as means by name, (N K,) or (N,); `mu` and, where whitened by a prior, `r` with their
+    deviations.
+    """
 
     count: Tensor
     mu: _Centred
@@ -244,7 +287,9 @@ class _Sums:
 
 
 class _Rows:
-    """Tensors broadcastable to (B, N, K) as float32 matrices (B, N K), or (1, N K) where all rows are one; their means."""
+    """Tensors broadcastable to (B, N, K) as float32 matrices (B, N K), or (1, N K) where all rows are one;
+    their means.
+    """
 
     def __init__(self, shape: torch.Size, mask: Tensor | None, device: torch.device) -> None:
         self.shape = shape
@@ -261,7 +306,9 @@ class _Rows:
             try:
                 value = value.expand(self.shape)
             except RuntimeError as error:
-                raise ValueError(f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}") from error
+                raise ValueError(
+                    f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}"
+                ) from error
         if value.stride(0) == 0:
             return value[0].reshape(1, -1).float()
         return self.filled(value.reshape(len(value), -1).float(), filler)
@@ -287,7 +334,11 @@ class _Posterior:
         self.scratch = torch.empty_like(self.mu)  # one buffer for all products, so that it stays in the cache
 
     def mean_square(self, value: Tensor) -> Tensor:
-        return value[0] * value[0] if len(value) == 1 else self.rows.mean(torch.mul(value, value, out=self.scratch))
+        return (
+            value[0] * value[0]
+            if len(value) == 1
+            else self.rows.mean(torch.mul(value, value, out=self.scratch))
+        )
 
     def centred(self, value: Tensor) -> _Centred:
         """Mean and variance over rows, taken around the mean of a few of them."""
@@ -297,7 +348,9 @@ class _Posterior:
         return _Centred(base, rest, self.rows.mean(centred.mul_(centred)) - rest * rest)
 
     def count_of(self, compare: Any, value: Tensor, limit: Any) -> Tensor:
-        """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a boolean first."""
+        """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a
+        boolean first.
+        """
         if len(value) == 1:
             return compare(value[0], limit, out=torch.empty_like(value[0])) * self.rows.count
         out = self.scratch if value.shape == self.scratch.shape else torch.empty_like(value)
@@ -325,7 +378,9 @@ class _Posterior:
         means["prior_variance"] = self.mean_square(s)
 
     def past(self, phi: Tensor, previous_sigma: Tensor) -> Tensor:
-        """φ² σ'² / (2 s²) of each row and dimension: what the predecessor's own uncertainty adds to the KL."""
+        """φ² σ'² / (2 s²) of each row and dimension: what the predecessor's own uncertainty adds to the
+        KL.
+        """
         assert self.prior_sigma is not None  # `update` whitens under an autoregressive prior
         ratio = self.rows.matrix(previous_sigma, self.mu, 0.0) * self.by_dimension(phi) / self.prior_sigma
         return 0.5 * ratio * ratio
@@ -334,15 +389,20 @@ class _Posterior:
         return value[:, None].expand(self.rows.shape[1:]).reshape(-1)
 
     def add_kl(self, sums: _Sums, kl: Tensor | None, past: Tensor | None, floor: Tensor | float) -> None:
-        """Add the mean of the inputs' KL (B, N), the share of active inputs, and the count of non-finite ones."""
+        """Add the mean of the inputs' KL (B, N), the share of active inputs, and the count of non-finite
+        ones.
+        """
         if kl is None:
             kl = self.analytic_kl(past)
         elif kl.shape != self.rows.shape[:2]:
-            raise ValueError(f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is {tuple(self.rows.shape[:2])}")
+            raise ValueError(
+                f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is {tuple(self.rows.shape[:2])}"
+            )
         kl = self.rows.filled(kl.detach().float(), 0.0)
         mean = sums.means["kl"] = self.rows.mean(kl)
         sums.means["active_share"] = self.count_of(torch.gt, kl, floor + ACTIVE_KL) / self.rows.divisor
-        if kl.device.type != "cpu" or not math.isfinite(mean.sum().item()):  # elsewhere asking would make the device wait
+        # elsewhere asking would make the device wait
+        if kl.device.type != "cpu" or not math.isfinite(mean.sum().item()):
             sums.non_finite = sums.count - self.count_of(torch.le, kl, LARGEST)
 
     def analytic_kl(self, past: Tensor | None) -> Tensor:
@@ -351,7 +411,8 @@ class _Posterior:
         if self.prior_mu is not None and self.prior_sigma is not None:
             r = (r - self.prior_mu) / self.prior_sigma
             sigma, log_sigma = sigma / self.prior_sigma, log_sigma - self.prior_sigma.log()
-        # (σ² − 1)/2 − ln σ + r²/2: in this order least is lost near the prior, and three passes over the rows make it.
+        # (σ² − 1)/2 − ln σ + r²/2: in this order least is lost near the prior, and three passes over the rows
+        # make it.
         kl = torch.addcmul(sigma.new_full((), -0.5), sigma, sigma, value=0.5)
         kl = kl.sub_(log_sigma) if kl.shape == log_sigma.shape else kl - log_sigma
         kl = torch.addcmul(kl, r, r, value=0.5, out=kl if kl.shape == r.shape else None)
@@ -363,7 +424,9 @@ class _Posterior:
 def _is_second_half(previous: Tensor, mu: Tensor) -> bool:
     """Whether `previous` is the second half of the rows of `mu`: the same memory, not a copy."""
     half = mu[len(mu) // 2 :]
-    same = previous.shape == half.shape and previous.stride() == half.stride() and previous.dtype == half.dtype
+    same = (
+        previous.shape == half.shape and previous.stride() == half.stride() and previous.dtype == half.dtype
+    )
     return same and 2 * len(half) == len(mu) and previous.data_ptr() == half.data_ptr()
 
 

@@ -1,9 +1,10 @@
 """How much of a value is carried from one position of the data to the next: slopes over pairs, on the device.
 
-A pair is a value at position t and its predecessor at t − stride of the same series. The slope of the one on the
-other is taken within series (each series' own means removed), otherwise the level of a series would look like memory.
-The interval is the slope's own, of least squares with Student's t: exact for Gaussian pairs. Fisher's transformation
-belongs to the correlation, whose error at φ near 1 is smaller by sqrt(1 − φ²); put on the slope it covers 46 % at φ = 0.95.
+A pair is a value at position t and its predecessor at t − stride of the same series. The slope of the one on
+the other is taken within series (each series' own means removed), otherwise the level of a series would look
+like memory. The interval is the slope's own, of least squares with Student's t: exact for Gaussian pairs.
+Fisher's transformation belongs to the correlation, whose error at φ near 1 is smaller by sqrt(1 − φ²); put on
+the slope it covers 46 % at φ = 0.95.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from torch import Tensor
 
 from probes.diagnostics import student_quantile
 
-BASE_ROWS = 16  # rows that sums are taken around the mean of; the rounding error grows at most B / 16 times by it
-ROUNDING = 4 * torch.finfo(torch.float32).eps  # of a mean's size: movement below it is arithmetic, not the neuron's
+# rows that sums are taken around the mean of; the rounding error grows at most B / 16 times by it
+BASE_ROWS = 16
+# of a mean's size: movement below it is arithmetic, not the neuron's
+ROUNDING = 4 * torch.finfo(torch.float32).eps
 
 
 class Pairs:
     """Pooled sums of pairs (x, y), each (P, N, K): the same slopes however the pairs are cut into updates.
 
-    `n_series` is the number of series; ids run from 0. Sums are float32, taken around each update's own means and pooled by
-    Chan, Golub & LeVeque (1983), so that a mean of 1e3 does not swallow a spread of 1e-3. Nothing synchronises the device.
+    `n_series` is the number of series; ids run from 0. Sums are float32, taken around each update's own means
+    and pooled by Chan, Golub & LeVeque (1983), so that a mean of 1e3 does not swallow a spread of 1e-3.
+    Nothing synchronises the device.
     """
 
     def __init__(self, n_series: int = 1) -> None:
@@ -35,15 +39,19 @@ class Pairs:
         self._sums: _Sums | None = None
 
     @torch.no_grad()
-    def update(self, current: Tensor, previous: Tensor, series: Tensor | None = None, mask: Tensor | None = None) -> Pairs:
-        """Add pairs: `current`, `previous` (P, N, K), `series` (P,) int64 ids (None: one series), `mask` (P,) bool.
+    def update(
+        self, current: Tensor, previous: Tensor, series: Tensor | None = None, mask: Tensor | None = None
+    ) -> Pairs:
+        """Add pairs: `current`, `previous` (P, N, K), `series` (P,) int64 ids (None: one series), `mask` (P,)
+        bool.
 
-        False in the mask leaves a pair out. Raises ValueError where the shapes do not belong together, or ids are missing
-        though there are several series.
+        False in the mask leaves a pair out. Raises ValueError where the shapes do not belong together, or ids
+        are missing though there are several series.
         """
         if current.shape != previous.shape or current.dim() != 3:
             raise ValueError(
-                f"pairs need two tensors (P, N, K) of one shape, got {tuple(current.shape)} and {tuple(previous.shape)}"
+                f"pairs need two tensors (P, N, K) of one shape, got {tuple(current.shape)} and"
+                f" {tuple(previous.shape)}"
             )
         y, x = (value.detach().reshape(len(value), -1).float() for value in (current, previous))
         self.add(current.shape[1:], _without_base(y, mask), _without_base(x, mask), series, mask)
@@ -57,9 +65,11 @@ class Pairs:
         series: Tensor | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """`update` with values that are centred already, which it overwrites; returns their sum and sum of squares, (N K,).
+        """`update` with values that are centred already, which it overwrites; returns their sum and sum of
+        squares, (N K,).
 
-        shape: (N, K). current, previous: a base (N K,) near the mean and the rows (P, N K) without it, 0 where masked.
+        shape: (N, K). current, previous: a base (N K,) near the mean and the rows (P, N K) without it, 0
+        where masked.
         """
         (y_base, y), (x_base, x) = current, previous
         if series is None and self.n_series > 1:
@@ -68,7 +78,8 @@ class Pairs:
             raise ValueError(f"series ids have shape {tuple(series.shape)}, the pairs are {len(x)}")
         ones = x.new_ones(1, len(x)) if mask is None else mask.to(x)[None]
         if series is None or self.n_series == 1:
-            # Of one series the means are as near 0 as the base is to them: E[x²] − E[x]² loses no more than a factor P / 16.
+            # Of one series the means are as near 0 as the base is to them: E[x²] − E[x]² loses no more than a
+            # factor P / 16.
             count = ones.sum(1)
             products = torch.empty_like(x)
             x_sum, y_sum = row_sum(ones, x), row_sum(ones, y)
@@ -100,14 +111,24 @@ class Pairs:
         self._sums = part if self._sums is None else self._sums.pooled(part)
 
     def sums(self) -> dict[str, Tensor]:
-        """What the slopes depend on, name -> (N, K) or (); stacked over steps they are what `slopes` takes."""
+        """What the slopes depend on, name -> (N, K) or (); stacked over steps they are what `slopes`
+        takes.
+        """
         if self._sums is None:
             raise ValueError("no pairs yet: update first")
         sums = self._sums
-        found = {"xx": sums.xx, "xy": sums.xy, "yy": sums.yy, "level": (sums.x.base + sums.x.rest).abs().amax(0)}
+        found = {
+            "xx": sums.xx,
+            "xy": sums.xy,
+            "yy": sums.yy,
+            "level": (sums.x.base + sums.x.rest).abs().amax(0),
+        }
         pairs = sums.count.sum()
         groups = (sums.count > 0).sum()
-        return {name: value.reshape(sums.shape) for name, value in found.items()} | {"pairs": pairs, "groups": groups}
+        return {name: value.reshape(sums.shape) for name, value in found.items()} | {
+            "pairs": pairs,
+            "groups": groups,
+        }
 
     def result(self) -> dict[str, Tensor]:
         """`slopes(self.sums())`, each (N,). Raises ValueError before the first update."""
@@ -115,11 +136,13 @@ class Pairs:
 
 
 def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where undefined.
+    """`persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
+    undefined.
 
-    sums: `Pairs.sums()` of one step, or each stacked over steps: (T, N, K) and (T,). Undefined: a mean that does not move
-    (beyond the rounding of its own size), or fewer than one degree of freedom, pairs − series − 1. For K > 1 the slope is
-    pooled over dimensions (each weighs by its own movement), the innovation is the mean over dimensions, and the interval
+    sums: `Pairs.sums()` of one step, or each stacked over steps: (T, N, K) and (T,). Undefined: a mean that
+    does not move (beyond the rounding of its own size), or fewer than one degree of freedom, pairs − series −
+    1. For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
+    mean over dimensions, and the interval
     counts the pairs of one dimension: on the safe side where they are independent.
     """
     pairs, dimensions = sums["pairs"][..., None], sums["xx"].shape[-1]
@@ -141,7 +164,9 @@ def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass
 class _Level:
-    """Means of each series, base (N K,) + rest (S, N K): apart, since differences of large means drown in their rounding."""
+    """Means of each series, base (N K,) + rest (S, N K): apart, since differences of large means drown in
+    their rounding.
+    """
 
     base: Tensor
     rest: Tensor
@@ -152,7 +177,9 @@ class _Level:
 
 @dataclass
 class _Sums:
-    """Per series: counts (S,) and the levels of x and y; over all pairs: centred sums of squares and products (N K,)."""
+    """Per series: counts (S,) and the levels of x and y; over all pairs: centred sums of squares and products
+    (N K,).
+    """
 
     shape: torch.Size
     count: Tensor
@@ -205,7 +232,9 @@ def _take_levels(value: Tensor, count: Tensor, series: Tensor, mask: Tensor | No
 
     In two steps, since the base is gone: the rounding of a mean of 1e3 is more than a spread of 1e-3 bears.
     """
-    level = value.new_zeros(len(count), value.shape[1]).index_add_(0, series, value) / count.clamp_min(1)[:, None]
+    level = (
+        value.new_zeros(len(count), value.shape[1]).index_add_(0, series, value) / count.clamp_min(1)[:, None]
+    )
     value -= level.index_select(0, series)
     if mask is not None:
         value *= mask[:, None]

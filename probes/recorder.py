@@ -65,7 +65,8 @@ class Recorder:
         try:
             if (folder / manifest.FILE).exists():
                 raise RunError(
-                    f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name another folder"
+                    f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"
+                    " another folder"
                 )
             state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
             state["segments"].append({"started": manifest.now(), "resumed_from": None})
@@ -77,10 +78,12 @@ class Recorder:
 
     @classmethod
     def resume(cls, path: str | Path, step: int, **options: Any) -> Self:
-        """Continue the run at `path` after its checkpoint of `step`: that step is kept, what lies after it is set aside.
+        """Continue the run at `path` after its checkpoint of `step`: that step is kept, what lies after it is
+        set aside.
 
-        Rows after `step` move to `superseded/`; layers, config and precision are the run's own; options are fields of
-        `Settings`. Raises RunError when there is no run, another recorder writes it, or its format is newer.
+        Rows after `step` move to `superseded/`; layers, config and precision are the run's own; options are
+        fields of `Settings`. Raises RunError when there is no run, another recorder writes it, or its format
+        is newer.
         """
         settings = Settings(**options)
         schedule = Schedule(settings.every, settings.geometric)
@@ -118,7 +121,9 @@ class Recorder:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Steps and plain rows that were not kept, by choice (`when_full="drop"`) or because writing failed."""
+        """Steps and plain rows that were not kept, by choice (`when_full="drop"`) or because writing
+        failed.
+        """
         return dict(self._writer.state["dropped"])
 
     def due(self, step: int) -> bool:
@@ -126,25 +131,33 @@ class Recorder:
         return self._first in (None, step) or self._schedule.due(step)
 
     def record(self, step: int, layer: int | str, **statistics: Any) -> None:
-        """Statistics of every neuron of a layer at one step: name=array (N,), or (N, K) for K latent dimensions.
+        """Statistics of every neuron of a layer at one step: name=array (N,), or (N, K) for K latent
+        dimensions.
 
-        Arrays are copied as float32; (N, K) is reduced over K as the registry says (sums for kl and information,
-        means for the rest). Record all layers of a step before the next step. Raises ValueError for an unknown
-        layer or statistic, a wrong width, a step that does not increase; nothing is then recorded of the call.
+        Arrays are copied as float32; (N, K) is reduced over K as the registry says (sums for kl and
+        information, means for the rest). Record all layers of a step before the next step. Raises ValueError
+        for an unknown layer or statistic, a wrong width, a step that does not increase; nothing is then
+        recorded of the call.
         """
         single = {name: np.asarray(values)[None] for name, values in statistics.items()}
         self.record_block([step], layer, single)
 
-    def record_block(self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, Any]) -> None:
+    def record_block(
+        self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, Any]
+    ) -> None:
         """Statistics of a layer at T increasing steps at once: name -> (T, N) or (T, N, K). See `record`.
 
         All layers record a block before the next block begins; layers may differ in their steps within it.
         """
         index = self._layer(layer)
         numbers = self._steps(steps, index)
-        columns = {name: self._values(name, values, numbers.size, index) for name, values in statistics.items()}
+        columns = {
+            name: self._values(name, values, numbers.size, index) for name, values in statistics.items()
+        }
         if not columns:
-            raise ValueError(f"no statistic given for layer {self.layers[index]['name']!r} at step {numbers[0]}")
+            raise ValueError(
+                f"no statistic given for layer {self.layers[index]['name']!r} at step {numbers[0]}"
+            )
         chunk = Chunk(index, numbers, columns)
         with self._background.wake:
             self._background.check_open()
@@ -163,9 +176,18 @@ class Recorder:
             if min(self._last) == self._seen:
                 self._background.complete = self._seen
 
-    def scalar(self, step: int, name: str, value: float, split: str = "train", epoch: float | None = None) -> None:
+    def scalar(
+        self, step: int, name: str, value: float, split: str = "train", epoch: float | None = None
+    ) -> None:
         """One number of the whole run at a step, such as `("nll", split="validation")`."""
-        row = (int(step), None if epoch is None else float(epoch), time.monotonic() - self._began, split, name, float(value))
+        row = (
+            int(step),
+            None if epoch is None else float(epoch),
+            time.monotonic() - self._began,
+            split,
+            name,
+            float(value),
+        )
         self._background.add_rows("scalars", [row])
 
     def event(
@@ -177,18 +199,28 @@ class Recorder:
         value: float | Iterable[float] | None = None,
         text: str = "",
     ) -> None:
-        """Something that happened: an intervention, a phase. neuron None means the whole layer, layer None the whole run.
+        """Something that happened: an intervention, a phase. neuron None means the whole layer, layer None
+        the whole run.
 
         `neuron` may be several, `value` one number for all or one each.
         """
         index = None if layer is None else self._layer(layer)
         neurons = [None] if neuron is None else np.atleast_1d(np.asarray(neuron)).tolist()
-        values = [None] * len(neurons) if value is None else np.broadcast_to(np.asarray(value, float), len(neurons)).tolist()
-        if index is not None and any(n is not None and not 0 <= n < self.layers[index]["neurons"] for n in neurons):
+        values = (
+            [None] * len(neurons)
+            if value is None
+            else np.broadcast_to(np.asarray(value, float), len(neurons)).tolist()
+        )
+        if index is not None and any(
+            n is not None and not 0 <= n < self.layers[index]["neurons"] for n in neurons
+        ):
             raise ValueError(
-                f"event {kind!r}: layer {self.layers[index]['name']!r} has {self.layers[index]['neurons']} neurons, got {neurons}"
+                f"event {kind!r}: layer {self.layers[index]['name']!r} has {self.layers[index]['neurons']}"
+                f" neurons, got {neurons}"
             )
-        self._background.add_rows("events", [(int(step), index, kind, *pair, text) for pair in zip(neurons, values, strict=True)])
+        self._background.add_rows(
+            "events", [(int(step), index, kind, *pair, text) for pair in zip(neurons, values, strict=True)]
+        )
 
     def probe(self, step: int, layer: int | str, mu: Any, sigma: Any) -> None:
         """Posterior of every neuron for every input of the fixed probe batch: mu, sigma (inputs, N)."""
@@ -207,7 +239,9 @@ class Recorder:
             np.ascontiguousarray(mean.T).ravel(),
             np.ascontiguousarray(deviation.T).ravel(),
         ]
-        self._background.add_rows("probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"]))
+        self._background.add_rows(
+            "probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"])
+        )
 
     def forces(self, step: int, layer: int | str, term: str, **forces: Any) -> None:
         """How one term of the loss ("nll", "kl", ...) pulls at every neuron: each of `schema.FORCES` (N,)."""
@@ -232,7 +266,10 @@ class Recorder:
         """Statistics pooled over a whole split: name=array (N,) or (N, K), as in `record`."""
         index = self._layer(layer)
         neurons = self.layers[index]["neurons"]
-        values = {name: self._values(name, np.asarray(array)[None], 1, index)[0] for name, array in statistics.items()}
+        values = {
+            name: self._values(name, np.asarray(array)[None], 1, index)[0]
+            for name, array in statistics.items()
+        }
         keys = {
             "step": pa.array(np.full(neurons, int(step))),
             "split": pa.array([split] * neurons),
@@ -243,22 +280,30 @@ class Recorder:
         self._background.add_rows("evaluation", table)
 
     def predictions(self, step: int, frame: pd.DataFrame) -> None:
-        """Predictions of the probe batch at a step; the frame's columns (input, horizon, y, mean, ...) are stored as they are."""
+        """Predictions of the probe batch at a step; the frame's columns (input, horizon, y, mean, ...) are
+        stored as they are.
+        """
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         if "step" in table.column_names:
             raise ValueError("predictions: the frame has a column `step`; the step is the first argument")
-        table = table.add_column(0, rows.SCHEMAS["predictions"].field("step"), pa.array(np.full(table.num_rows, int(step))))
+        table = table.add_column(
+            0, rows.SCHEMAS["predictions"].field("step"), pa.array(np.full(table.num_rows, int(step)))
+        )
         self._background.add_rows("predictions", table)
 
     def flush(self) -> None:
-        """Return when everything recorded so far is on disk (call it before a checkpoint). Raises RecorderError."""
+        """Return when everything recorded so far is on disk (call it before a checkpoint). Raises
+        RecorderError.
+        """
         with self._background.wake:
             self._background.check_open()
             self._background.complete = self._seen
             self._background.flush()
 
     def close(self, status: str = "finished") -> None:
-        """Write what is left, fold the last block, set the status ("finished", "interrupted", "crashed"), release the run."""
+        """Write what is left, fold the last block, set the status ("finished", "interrupted", "crashed"),
+        release the run.
+        """
         if status not in FINAL_STATUSES:
             raise ValueError(f"status is {status!r}; it must be one of {FINAL_STATUSES}")
         if self._closed:
@@ -274,13 +319,17 @@ class Recorder:
             self._lock.release()
 
     def _close_at_exit(self) -> None:
-        """A script that ends without `close`: keep what was recorded and say that the run did not end as meant."""
+        """A script that ends without `close`: keep what was recorded and say that the run did not end as
+        meant.
+        """
         self.close("interrupted")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(manifest.final_status(kind))
 
     # ---- checks, all before anything changes
@@ -288,13 +337,17 @@ class Recorder:
     def _layer(self, layer: int | str) -> int:
         index = self._index.get(layer, -1) if isinstance(layer, str) else int(layer)
         if not 0 <= index < len(self.layers):
-            raise ValueError(f"unknown layer {layer!r}; the run has {list(self._index)} (or 0 to {len(self.layers) - 1})")
+            raise ValueError(
+                f"unknown layer {layer!r}; the run has {list(self._index)} (or 0 to {len(self.layers) - 1})"
+            )
         return index
 
     def _steps(self, steps: Sequence[int] | np.ndarray, index: int) -> np.ndarray:
         given = np.asarray(steps)
         if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
-            raise ValueError(f"steps must be a non-empty sequence of integers, got {given.dtype} of shape {given.shape}")
+            raise ValueError(
+                f"steps must be a non-empty sequence of integers, got {given.dtype} of shape {given.shape}"
+            )
         numbers = given.astype(np.int64)
         name = self.layers[index]["name"]
         if numbers[0] < 0:
@@ -302,9 +355,14 @@ class Recorder:
         before = np.concatenate([[self._last[index]], numbers[:-1]])
         if (numbers <= before).any():
             at = int(np.argmax(numbers <= before))
-            raise ValueError(f"step {numbers[at]} of layer {name!r} does not increase: the step before it is {before[at]}")
+            raise ValueError(
+                f"step {numbers[at]} of layer {name!r} does not increase: the step before it is {before[at]}"
+            )
         if numbers[0] <= self._background.complete:
-            late = f"step {numbers[0]} of layer {name!r} comes too late: step {self._background.complete} is complete"
+            late = (
+                f"step {numbers[0]} of layer {name!r} comes too late: step {self._background.complete} is"
+                " complete"
+            )
             raise ValueError(f"{late}; record all layers of a step before the next step")
         return numbers
 
@@ -320,12 +378,15 @@ class Recorder:
             with np.errstate(over="ignore"):
                 array = np.array(values, np.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{name} of layer {layer['name']!r} is not an array of numbers: {error}") from error
+            raise ValueError(
+                f"{name} of layer {layer['name']!r} is not an array of numbers: {error}"
+            ) from error
         wide = (count, layer["neurons"], layer["latent_dim"])
         if array.shape == wide:
             array = array.sum(axis=2) if statistic.over_dimensions == "sum" else array.mean(axis=2)
         if array.shape != wide[:2]:
             raise ValueError(
-                f"{name} of layer {layer['name']!r} has shape {array.shape[1:]}; it must be {wide[1:2]} or {wide[1:]}"
+                f"{name} of layer {layer['name']!r} has shape {array.shape[1:]}; it must be {wide[1:2]} or"
+                f" {wide[1:]}"
             )
         return array

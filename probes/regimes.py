@@ -1,16 +1,17 @@
 """Which regime a neuron is in: the first rule that fires, vectorised, with its reasons.
 
-The rules are written once, in `_rules`, as comparisons of named values with limits: `codes` and `classify` evaluate
-them on whole columns, `explain` on one row, and prints them. Names, readings and advice are in `schema.REGIMES`.
+The rules are written once, in `_rules`, as comparisons of named values with limits: `codes` and `classify`
+evaluate them on whole columns, `explain` on one row, and prints them. Names, readings and advice are in
+`schema.REGIMES`.
 
 What is missing and what is broken are two things:
 
 - A rule whose column is absent, or null in that row, does not fire.
 - In `schema.REQUIRED` columns (mean, variance, kl, information, spread) a NaN is non-finite, always.
-- In the other statistics a null is "not taken at this step". Columns that know nulls (Arrow and masked types, object
-  columns with None) tell it from a NaN, which is then non-finite; in plain float columns, where pandas writes a null as NaN, NaN
-  is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope of a mean that never moves) are
-  never non-finite for being NaN.
+- In the other statistics a null is "not taken at this step". Columns that know nulls (Arrow and masked types,
+  object columns with None) tell it from a NaN, which is then non-finite; in plain float columns, where pandas
+  writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
+  of a mean that never moves) are never non-finite for being NaN.
 - An infinite value is non-finite everywhere. So is a positive `non_finite` count.
 """
 
@@ -70,9 +71,9 @@ def codes(
 ) -> NDArray[np.int8]:
     """Regime codes of statistics held as arrays of one common shape: what a writer with arrays at hand calls.
 
-    `taken[name]` is a boolean array, False where the statistic was not taken; a name without an entry was taken
-    everywhere, so that its NaN is non-finite. `latent_dim` K (one number or an array of the same shape) scales the
-    floor of the KL under an autoregressive prior, since `kl` sums over K dimensions.
+    `taken[name]` is a boolean array, False where the statistic was not taken; a name without an entry was
+    taken everywhere, so that its NaN is non-finite. `latent_dim` K (one number or an array of the same shape)
+    scales the floor of the KL under an autoregressive prior, since `kl` sums over K dimensions.
     """
     held = {name: values for name, values in columns.items() if name in schema.STATISTICS}
     if not held:
@@ -93,37 +94,54 @@ def codes(
 
 
 def classify(
-    frame: pd.DataFrame, thresholds: Thresholds | None = None, latent_dim: int | Sequence[int] | Mapping[int, int] = 1
+    frame: pd.DataFrame,
+    thresholds: Thresholds | None = None,
+    latent_dim: int | Sequence[int] | Mapping[int, int] = 1,
 ) -> pd.Series:
     """Regime of each row: Series of int8 codes (`schema.REGIMES`) named "regime", with the frame's index.
 
-    `frame` has columns as in `neurons/` of a run log, any subset, in any float type. `latent_dim` is K of all rows, or
-    K by layer (a sequence or mapping indexed by the frame's `layer` column). Raises KeyError for a layer without K.
+    `frame` has columns as in `neurons/` of a run log, any subset, in any float type. `latent_dim` is K of all
+    rows, or K by layer (a sequence or mapping indexed by the frame's `layer` column). Raises KeyError for a
+    layer without K.
     """
     columns: dict[str, Array] = {}
     taken: dict[str, Array] = {}
     for name in frame.columns:
         if name in schema.STATISTICS:
             columns[name], taken[name] = _read(frame[name], required=name in schema.REQUIRED)
-    result = codes(columns, taken, thresholds, _dimensions(frame, latent_dim)) if columns else np.zeros(len(frame), np.int8)
+    result = (
+        codes(columns, taken, thresholds, _dimensions(frame, latent_dim))
+        if columns
+        else np.zeros(len(frame), np.int8)
+    )
     return pd.Series(result, index=frame.index, name="regime")
 
 
-def explain(row: Mapping[str, Any] | pd.Series, thresholds: Thresholds | None = None, latent_dim: int = 1) -> str:
+def explain(
+    row: Mapping[str, Any] | pd.Series, thresholds: Thresholds | None = None, latent_dim: int = 1
+) -> str:
     """The rule that made this row's regime, with its values: "dead: information 0.001 < 0.005, ...".
 
     `row` holds one neuron at one step (a mapping or Series of statistics; other keys are ignored).
     """
     row = dict(row)
     frame = pd.DataFrame({name: [value] for name, value in row.items() if name in schema.STATISTICS})
-    regime = schema.REGIMES[int(classify(frame, thresholds, latent_dim).iloc[0])] if len(frame) else schema.REGIMES[0]
+    regime = (
+        schema.REGIMES[int(classify(frame, thresholds, latent_dim).iloc[0])]
+        if len(frame)
+        else schema.REGIMES[0]
+    )
     return f"{regime.name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim)}"
 
 
-def _rules(values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array) -> Iterator[tuple[int, list[list[Check]]]]:
-    """Rules 2 to 9 in their order as (code, alternatives); a rule fires where all checks of an alternative hold.
+def _rules(
+    values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array
+) -> Iterator[tuple[int, list[list[Check]]]]:
+    """Rules 2 to 9 in their order as (code, alternatives); a rule fires where all checks of an alternative
+    hold.
 
-    `values` are arrays of one shape with NaN where a statistic is absent in a row; a missing name is absent everywhere.
+    `values` are arrays of one shape with NaN where a statistic is absent in a row; a missing name is absent
+    everywhere.
     """
     absent = np.full(np.shape(next(iter(values.values()))), np.nan)
 
@@ -135,7 +153,8 @@ def _rules(values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Ar
 
     phi = np.nan_to_num(get("phi"))
     autoregressive = phi != 0
-    # Contraction and energy are against the stationary marginal, which is Normal(0, 1) under an autoregressive prior.
+    # Contraction and energy are against the stationary marginal, which is Normal(0, 1) under an
+    # autoregressive prior.
     prior_variance = np.where(autoregressive, 1.0, _or(get("prior_variance"), 1.0))
     contraction = 1 - get("variance") / prior_variance
     energy = (get("variance") + get("spread") + get("mean") ** 2) / prior_variance
@@ -157,7 +176,13 @@ def _rules(values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Ar
     yield 5, [[silent, narrow]]
     yield 6, [[silent]]
     yield 7, [[Check("contraction", contraction, ">", limits.deterministic)]]
-    yield 8, [[Check("variance + spread + mean²", energy, ">", limits.energy)], [Check("mean energy", get("mu2"), ">", band)]]
+    yield (
+        8,
+        [
+            [Check("variance + spread + mean²", energy, ">", limits.energy)],
+            [Check("mean energy", get("mu2"), ">", band)],
+        ],
+    )
     yield 9, [[some, not_all]]
 
 
@@ -166,7 +191,8 @@ def _non_finite(columns: Mapping[str, Array], taken: Mapping[str, Array]) -> Arr
     broken = np.zeros(np.shape(next(iter(columns.values()))), bool)
     for name, values in columns.items():
         statistic = schema.STATISTICS[name]
-        if not statistic.stored:  # a derived value may be infinite and right: the half-life of a mean that never decays
+        # a derived value may be infinite and right: the half-life of a mean that never decays
+        if not statistic.stored:
             continue
         bad = np.isinf(values) if statistic.nullable else ~np.isfinite(values)
         broken |= bad if name not in taken else bad & taken[name]
@@ -182,14 +208,21 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
         bad = [name for name, (values, mask) in read.items() if _non_finite({name: values}, {name: mask})[0]]
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)
     if code == 0:
-        shown = [name for name in ("information", "variance", "active_share") if name in read and read[name][1][0]]
-        values = ", ".join(f"{schema.STATISTICS[name].label.lower()} {_number(read[name][0][0])}" for name in shown)
+        shown = [
+            name for name in ("information", "variance", "active_share") if name in read and read[name][1][0]
+        ]
+        values = ", ".join(
+            f"{schema.STATISTICS[name].label.lower()} {_number(read[name][0][0])}" for name in shown
+        )
         return f"no other rule fires ({values})" if values else "no other rule fires"
     columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
     for rule, alternatives in _rules(columns, limits, latent_dim):
         for checks in alternatives:
             if rule == code and all(bool(check.holds()[0]) for check in checks):
-                return ", ".join(f"{c.label} {_number(c.value[0])} {c.sign} {_number(np.ravel(c.limit)[0])}" for c in checks)
+                return ", ".join(
+                    f"{c.label} {_number(c.value[0])} {c.sign} {_number(np.ravel(c.limit)[0])}"
+                    for c in checks
+                )
     raise AssertionError(f"regime {code} has no rule that fires")
 
 
@@ -201,7 +234,9 @@ def _read(column: pd.Series, required: bool) -> tuple[Array, Array]:
     if isinstance(column.dtype, pd.ArrowDtype):
         import pyarrow as pa
 
-        arrow = pa.chunked_array(pa.array(column.array)) if len(column) else pa.chunked_array([], pa.float64())
+        arrow = (
+            pa.chunked_array(pa.array(column.array)) if len(column) else pa.chunked_array([], pa.float64())
+        )
         return np.asarray(arrow.to_numpy(zero_copy_only=False), float), ~np.asarray(arrow.is_null())
     values = column.to_numpy(dtype=float, na_value=np.nan)
     null = np.array([value is None or value is pd.NA for value in column], bool)

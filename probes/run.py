@@ -1,7 +1,7 @@
 """Run: sliced, incremental, downsampled reading of a run's folder; catalog: what a folder of runs holds.
 
-Reads only the files that a question needs. What is derived and not written yet is computed from `neurons/`, so that
-every answer covers every step.
+Reads only the files that a question needs. What is derived and not written yet is computed from `neurons/`,
+so that every answer covers every step.
 Frames are pandas with the keys as columns, sorted (step, layer, neuron); arrays are read-only numpy.
 """
 
@@ -37,7 +37,9 @@ _ATTEMPTS = 5
 
 
 def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate[Run, _P], _T]:
-    """One reader at a time (files are shared between threads), listing anew when a file has been folded away."""
+    """One reader at a time (files are shared between threads), listing anew when a file has been folded
+    away.
+    """
 
     @functools.wraps(method)
     def wrapper(self: Run, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -50,7 +52,9 @@ def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate
             try:
                 return method(self, *args, **kwargs)
             except FileNotFoundError as error:
-                raise RunError(f"{self.path}: a file that its folder lists cannot be opened: {error}") from error
+                raise RunError(
+                    f"{self.path}: a file that its folder lists cannot be opened: {error}"
+                ) from error
 
     return wrapper
 
@@ -58,7 +62,8 @@ def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate
 class Run:
     """One run's folder: a path, or a URI that `pyarrow.fs` knows.
 
-    Raises RunError when the folder holds no run, its manifest is broken or its format is newer than this reader.
+    Raises RunError when the folder holds no run, its manifest is broken or its format is newer than this
+    reader.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -71,7 +76,9 @@ class Run:
         self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
         widths = [layer["neurons"] for layer in self.layers]
         self._levels = Levels(self._filesystem, root, widths)
-        self._tables = {name: Table(self._filesystem, f"{root}/{name}", widths) for name in ("layers", *SCHEMAS)}
+        self._tables = {
+            name: Table(self._filesystem, f"{root}/{name}", widths) for name in ("layers", *SCHEMAS)
+        }
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._list()
@@ -115,13 +122,18 @@ class Run:
     @_reading
     def steps(self) -> np.ndarray:
         """(T,) int64: every step at which some layer is recorded."""
-        if self._steps is None:  # pages ask dozens of times; sorting 10,000 steps anew costs each time a millisecond
+        # pages ask dozens of times; sorting 10,000 steps anew costs each time a millisecond
+        if self._steps is None:
             recorded = self._recorded_steps()[0]
-            self._steps = _frozen(recorded[np.append(True, recorded[1:] != recorded[:-1])] if recorded.size else recorded)
+            self._steps = _frozen(
+                recorded[np.append(True, recorded[1:] != recorded[:-1])] if recorded.size else recorded
+            )
         return self._steps
 
     def refresh(self) -> bool:
-        """Look for what has been written since: reads the manifest and lists folders, opens no file. True if there is more."""
+        """Look for what has been written since: reads the manifest and lists folders, opens no file. True if
+        there is more.
+        """
         with self._lock:
             before = self._contents()
             self.manifest = manifest.read(self._filesystem, self.path)
@@ -129,7 +141,9 @@ class Run:
             return before != self._contents()
 
     def _contents(self) -> tuple[Any, ...]:
-        """What tells one state of the run from another: its files and status (a heartbeat alone is nothing new)."""
+        """What tells one state of the run from another: its files and status (a heartbeat alone is nothing
+        new).
+        """
         return self.status, self._levels.raw.parts, [table.parts for table in self._tables.values()]
 
     def layer_index(self, layer: int | str) -> int:
@@ -151,26 +165,33 @@ class Run:
         steps: tuple[int, int] | None = None,
         max_points: int | None = None,
     ) -> pd.DataFrame:
-        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all, and `regime`).
+        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all, and
+        `regime`).
 
         steps: (first, last), inclusive. max_points: take the coarsest pyramid level that still gives so many
-        steps, else the raw rows; every statistic then comes with KIND_min and KIND_max, and `step` is the first
-        of its bucket. Raises RunError for an unknown layer, neuron or statistic.
+        steps, else the raw rows; every statistic then comes with KIND_min and KIND_max, and `step` is the
+        first of its bucket. Raises RunError for an unknown layer, neuron or statistic.
         """
         index = self.layer_index(layer)
         chosen = self._neurons(index, neurons)
         names = self._statistics(statistics)
         first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         width = (
-            1 if max_points is None else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
+            1
+            if max_points is None
+            else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
         )
         columns = names if max_points is None else [kind for name in names for kind in kinds(name)]
         slab = self._levels.read(width, index, chosen, columns, first, last)
         return _frame(slab, chosen, columns)
 
     @_reading
-    def at(self, step: int, layer: int | str | None = None, statistics: Sequence[str] | None = None) -> pd.DataFrame:
-        """Every neuron of one layer (or of all) at a recorded step. Raises RunError for a step that is not recorded."""
+    def at(
+        self, step: int, layer: int | str | None = None, statistics: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Every neuron of one layer (or of all) at a recorded step. Raises RunError for a step that is not
+        recorded.
+        """
         names = self._statistics(statistics)
         layers = range(len(self.layers)) if layer is None else [self.layer_index(layer)]
         frames = []
@@ -192,11 +213,12 @@ class Run:
         reduce: Literal["mean", "min", "max"] = "mean",
         steps: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the last exclusive.
+        """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the
+        last exclusive.
 
-        Exact while the recorded steps fit. Else from the finest level of the pyramid that gives at most `max_columns`, or
-        from the next finer one, merged, where that fills the image better and is quickly read. `regime` is that of a
-        column's last step. NaN where a statistic is absent.
+        Exact while the recorded steps fit. Else from the finest level of the pyramid that gives at most
+        `max_columns`, or from the next finer one, merged, where that fills the image better and is quickly
+        read. `regime` is that of a column's last step. NaN where a statistic is absent.
         steps: (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
         """
         index = self.layer_index(layer)
@@ -207,7 +229,9 @@ class Run:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
         first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
-        width = self._levels.width_for(index, recorded, first, last, max_columns, self.layers[index]["neurons"])
+        width = self._levels.width_for(
+            index, recorded, first, last, max_columns, self.layers[index]["neurons"]
+        )
         column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
         slab = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
         values, starts = slab.columns[column], slab.steps
@@ -219,18 +243,25 @@ class Run:
         return _frozen(np.ascontiguousarray(values)), _frozen(np.concatenate([starts, end]))
 
     def regimes(self, step: int | None = None) -> pd.DataFrame:
-        """Regime code of every neuron at a recorded step, the last by default: step, layer, neuron, regime."""
+        """Regime code of every neuron at a recorded step, the last by default: step, layer, neuron,
+        regime.
+        """
         if step is None:
             if not self.steps.size:
                 return pd.DataFrame(
-                    {**{key: pd.Series(dtype=kind) for key, kind in KEYS.items()}, REGIME: pd.Series(dtype="int8")}
+                    {
+                        **{key: pd.Series(dtype=kind) for key, kind in KEYS.items()},
+                        REGIME: pd.Series(dtype="int8"),
+                    }
                 )
             step = int(self.steps[-1])
         return self.at(step, statistics=[REGIME])
 
     @_reading
     def taken(self, layer: int | str, statistic: str) -> np.ndarray:
-        """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was not."""
+        """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was
+        not.
+        """
         (name,) = self._statistics([statistic])
         return _frozen(np.array(self._taken(self.layer_index(layer), name)))
 
@@ -238,7 +269,9 @@ class Run:
 
     @_reading
     def layer_summary(self) -> pd.DataFrame:
-        """Rows (step, layer): KIND_mean, KIND_p05 .. KIND_p95 of every statistic over neurons, counts regime_0 .. regime_9."""
+        """Rows (step, layer): KIND_mean, KIND_p05 .. KIND_p95 of every statistic over neurons, counts
+        regime_0 .. regime_9.
+        """
         return self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
 
     @_reading
@@ -248,12 +281,16 @@ class Run:
 
     @_reading
     def events(self) -> pd.DataFrame:
-        """Columns step, layer (null: the run), kind, neuron (null: the whole layer), value, text, in order of arrival."""
+        """Columns step, layer (null: the run), kind, neuron (null: the whole layer), value, text, in order of
+        arrival.
+        """
         return self._rows("events").astype({"layer": "Int16", "neuron": "Int32"})
 
     @_reading
     def probe(self, step: int | None = None) -> pd.DataFrame:
-        """Posteriors of the probe batch at a step (the last by default): step, layer, neuron, input, mu, sigma."""
+        """Posteriors of the probe batch at a step (the last by default): step, layer, neuron, input, mu,
+        sigma.
+        """
         return self._rows_at("probe", step)
 
     @_reading
@@ -280,7 +317,9 @@ class Run:
         return self._rows_at("predictions", step)
 
     def alerts(self) -> pd.DataFrame:
-        """Alerts of the whole run, by the rules of `probes.alerts` (columns and limits are described there)."""
+        """Alerts of the whole run, by the rules of `probes.alerts` (columns and limits are described
+        there).
+        """
         from probes.alerts import alerts
 
         return alerts(self)
@@ -313,7 +352,9 @@ class Run:
                     found = self._levels.raw.steps(index, first, last)
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
-            all_steps, all_layers = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (steps, layers))
+            all_steps, all_layers = (
+                parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (steps, layers)
+            )
             if not (all_steps[1:] >= all_steps[:-1]).all():
                 order = np.argsort(all_steps, kind="stable")
                 all_steps, all_layers = all_steps[order], all_layers[order]
@@ -328,13 +369,18 @@ class Run:
         tables = [self._tables["layers"].read()]
         for first, last in self._levels.uncovered(self._tables["layers"].parts):
             names = self._statistics(None)
-            slabs = [self._levels.raw.read(i, self._neurons(i, None), names, first, last) for i in range(len(self.layers))]
+            slabs = [
+                self._levels.raw.read(i, self._neurons(i, None), names, first, last)
+                for i in range(len(self.layers))
+            ]
             slabs = [slab for slab in slabs if slab.steps.size]
             if slabs:
                 tables.append(summarise(slabs))
         if len(tables) == 1:
             return tables[0]
-        return join([table for table in tables if table.num_columns]).sort_by([("step", "ascending"), ("layer", "ascending")])
+        return join([table for table in tables if table.num_columns]).sort_by(
+            [("step", "ascending"), ("layer", "ascending")]
+        )
 
     def _neurons(self, layer: int, neurons: int | Sequence[int] | np.ndarray | None) -> np.ndarray:
         width = self.layers[layer]["neurons"]
@@ -342,7 +388,10 @@ class Run:
             return np.arange(width, dtype=np.int64)
         chosen = np.unique(np.atleast_1d(np.asarray(neurons, dtype=np.int64)))
         if chosen.size and not (chosen[0] >= 0 and chosen[-1] < width):
-            raise RunError(f"{self.path}: layer {self.layers[layer]['name']!r} has neurons 0 to {width - 1}, asked for {neurons}")
+            raise RunError(
+                f"{self.path}: layer {self.layers[layer]['name']!r} has neurons 0 to {width - 1}, asked for"
+                f" {neurons}"
+            )
         return chosen
 
     def _statistics(self, statistics: Sequence[str] | None) -> list[str]:

@@ -17,7 +17,8 @@ FORMAT_VERSION = f"{FORMAT_MAJOR}.{FORMAT_MINOR}"
 KEYS: dict[str, str] = {"step": "int64", "layer": "int16", "neuron": "int32"}
 """Key columns of `neurons/` and their dtypes; rows are unique by them."""
 
-BLOCK_STEPS = 256  # recorded steps a full block file covers; with ROW_GROUP_NEURONS it serves both reading directions
+# recorded steps a full block file covers; with ROW_GROUP_NEURONS it serves both reading directions
+BLOCK_STEPS = 256
 ROW_GROUP_NEURONS = 64
 PYRAMID = (16, 256)  # recorded steps a bucket, finest first
 ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
@@ -34,10 +35,10 @@ COSTS: dict[str, str] = {
 class Statistic:
     """What a per-neuron number is, said once.
 
-    `stored` says that it is a column of `neurons/`; the others are derived, or have a table of their own (`FORCES`).
-    `over_dimensions` is how K latent dimensions become one number a neuron; `neutral` is what an absent column means
-    (None: absent means not measured); `nullable` says that a NaN means undefined or not taken, never broken; `good` is the
-    direction of "good", where there is one.
+    `stored` says that it is a column of `neurons/`; the others are derived, or have a table of their own
+    (`FORCES`). `over_dimensions` is how K latent dimensions become one number a neuron; `neutral` is what an
+    absent column means (None: absent means not measured); `nullable` says that a NaN means undefined or not
+    taken, never broken; `good` is the direction of "good", where there is one.
     """
 
     name: str
@@ -97,7 +98,10 @@ _ALL = [
         "What the neuron pays for leaving its prior.",
         "S",
         "Kingma & Welling 2014",
-        caveat="Above 0 does not mean information: a mean of 2 with sd 1 for every input pays 2 nats and tells nothing.",
+        caveat=(
+            "Above 0 does not mean information: a mean of 2 with sd 1 for every input pays 2 nats and tells"
+            " nothing."
+        ),
         over_dimensions="sum",
         colors="Cividis",
     ),
@@ -110,8 +114,11 @@ _ALL = [
         "How much the neuron's distribution depends on its input.",
         "S",
         "maximum-entropy bound on I(x; z_i)",
-        caveat="A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high where it takes few values. "
-        "Under an autoregressive prior, of what is new. Rounding leaves about 1e-6 nats.",
+        caveat=(
+            "A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high where it"
+            " takes few values. Under an autoregressive prior, of what is new. Rounding leaves about 1e-6"
+            " nats."
+        ),
         over_dimensions="sum",
         colors="Cividis",
     ),
@@ -158,12 +165,15 @@ _ALL = [
         "Persistence",
         "φ̂",
         "",
-        "Σ(μ_t − μ̄)(μ_{t−stride} − μ̄') / Σ(μ_{t−stride} − μ̄')², means μ̄, μ̄' of each series, pooled over dimensions",
+        "Σ(μ_t − μ̄)(μ_{t−stride} − μ̄') / Σ(μ_{t−stride} − μ̄')², means μ̄, μ̄' of each series, pooled over"
+        " dimensions",
         "How much of the neuron's mean is carried from one position of the data to the next.",
         "S",
         "first-order autoregression",
-        caveat="Memory is what exceeds the input's own slope: overlapping windows alone give a high one. Undefined (NaN) for a "
-        "mean that does not move and for fewer pairs than series + 2.",
+        caveat=(
+            "Memory is what exceeds the input's own slope: overlapping windows alone give a high one."
+            " Undefined (NaN) for a mean that does not move and for fewer pairs than series + 2."
+        ),
         nullable=True,
         colors="diverging",
     ),
@@ -200,8 +210,10 @@ _ALL = [
         "Lower end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half of the inputs "
-        "take part).",
+        caveat=(
+            "Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half"
+            " of the inputs take part)."
+        ),
         nullable=True,
         colors="diverging",
     ),
@@ -214,8 +226,10 @@ _ALL = [
         "Upper end of the 95 % interval of the slope.",
         "S",
         "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat="Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half of the inputs "
-        "take part).",
+        caveat=(
+            "Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half"
+            " of the inputs take part)."
+        ),
         nullable=True,
         colors="diverging",
     ),
@@ -355,8 +369,10 @@ _ALL = [
         "How strongly a term of the loss acts on the neuron's mean, input by input.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="A norm over inputs, mostly the noise of single targets: that of the NLL is 7 to 90 times the KL's where both "
-        "balance. Who wins is read from the pulls.",
+        caveat=(
+            "A norm over inputs, mostly the noise of single targets: that of the NLL is 7 to 90 times the"
+            " KL's where both balance. Who wins is read from the pulls."
+        ),
         stored=False,
         log=True,
     ),
@@ -369,7 +385,10 @@ _ALL = [
         "How strongly a term of the loss acts on the neuron's width, input by input.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="As for the mean. Where sigma does not depend on the input, the norm of the gradient on that one value.",
+        caveat=(
+            "As for the mean. Where sigma does not depend on the input, the norm of the gradient on that one"
+            " value."
+        ),
         stored=False,
         log=True,
     ),
@@ -382,7 +401,10 @@ _ALL = [
         "Above 0 the term wants the mean to move more with the input, below 0 less.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        caveat=(
+            "Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are"
+            " weakly bound."
+        ),
         stored=False,
         colors="diverging",
     ),
@@ -395,7 +417,10 @@ _ALL = [
         "Above 0 the term widens the neuron's posteriors, below 0 it narrows them.",
         "P",
         "gradient of each term of the loss, in nats per predicted number",
-        caveat="Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are weakly bound.",
+        caveat=(
+            "Of a few hundred inputs and one draw: its noise is about the pull itself where neurons are"
+            " weakly bound."
+        ),
         stored=False,
         colors="diverging",
     ),
@@ -408,7 +433,10 @@ _ALL = [
         "How far the posterior has shrunk from the stationary prior: 0 is the prior, 1 is a point.",
         "D",
         "Schad, Betancourt & Vasishth 2019",
-        caveat="Negative when the posterior is wider than the prior. A contracted neuron can still tell nothing (frozen).",
+        caveat=(
+            "Negative when the posterior is wider than the prior. A contracted neuron can still tell nothing"
+            " (frozen)."
+        ),
         stored=False,
     ),
     Statistic(
@@ -433,7 +461,10 @@ _ALL = [
         "After how many positions of the data half of the mean is forgotten.",
         "D",
         "first-order autoregression",
-        caveat="In positions t of the data, never in steps of training. Near φ̂ = 1 its uncertainty is large: read the interval.",
+        caveat=(
+            "In positions t of the data, never in steps of training. Near φ̂ = 1 its uncertainty is large:"
+            " read the interval."
+        ),
         stored=False,
         log=True,
     ),
@@ -486,7 +517,9 @@ REQUIRED = ("mean", "variance", "kl", "information", "spread")
 
 @dataclass(frozen=True)
 class Regime:
-    """One regime of a neuron: its code in the log, the rule's words, how to read it, what to do, its colour."""
+    """One regime of a neuron: its code in the log, the rule's words, how to read it, what to do, its
+    colour.
+    """
 
     code: int
     name: str
@@ -498,7 +531,14 @@ class Regime:
 
 REGIMES: tuple[Regime, ...] = (
     Regime(0, "living", "otherwise", "healthy", "nothing to do", "#009E73"),
-    Regime(1, "non-finite", "any NaN or Inf", "broken", "stop; look at the step before, lower the learning rate", "#000000"),
+    Regime(
+        1,
+        "non-finite",
+        "any NaN or Inf",
+        "broken",
+        "stop; look at the step before, lower the learning rate",
+        "#000000",
+    ),
     Regime(
         2,
         "saturated",
@@ -507,7 +547,9 @@ REGIMES: tuple[Regime, ...] = (
         "widen the limits, choose another sigma_init",
         "#CC79A7",
     ),
-    Regime(3, "exploded", "contraction < -0.1", "wider than the prior", "raise beta, check the prior", "#D55E00"),
+    Regime(
+        3, "exploded", "contraction < -0.1", "wider than the prior", "raise beta, check the prior", "#D55E00"
+    ),
     Regime(
         4,
         "dead",
@@ -517,9 +559,30 @@ REGIMES: tuple[Regime, ...] = (
         "lower beta, use homeostasis",
         "#7F7F7F",
     ),
-    Regime(5, "offset", "information < 0.005, contraction < 0.05", "pays KL, tells nothing", "centre, lower beta", "#B8A000"),
-    Regime(6, "frozen", "information < 0.005", "certain whatever the input", 'use sigma "input", lower beta', "#56B4E9"),
-    Regime(7, "deterministic", "contraction > 0.99", "an ordinary scalar neuron", "raise beta, set a sigma floor", "#0072B2"),
+    Regime(
+        5,
+        "offset",
+        "information < 0.005, contraction < 0.05",
+        "pays KL, tells nothing",
+        "centre, lower beta",
+        "#B8A000",
+    ),
+    Regime(
+        6,
+        "frozen",
+        "information < 0.005",
+        "certain whatever the input",
+        'use sigma "input", lower beta',
+        "#56B4E9",
+    ),
+    Regime(
+        7,
+        "deterministic",
+        "contraction > 0.99",
+        "an ordinary scalar neuron",
+        "raise beta, set a sigma floor",
+        "#0072B2",
+    ),
     Regime(
         8,
         "over-energetic",
@@ -528,7 +591,14 @@ REGIMES: tuple[Regime, ...] = (
         "homeostasis, projection",
         "#E69F00",
     ),
-    Regime(9, "mixed", "active share between 0.1 and 0.9", "lives for some inputs", "nothing: look at which", "#66C2A5"),
+    Regime(
+        9,
+        "mixed",
+        "active share between 0.1 and 0.9",
+        "lives for some inputs",
+        "nothing: look at which",
+        "#66C2A5",
+    ),
 )
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""

@@ -1,17 +1,20 @@
-"""Runs with planted truth: neurons of known regime, onset, persistence and information, with the noise of a batch.
+"""Runs with planted truth: neurons of known regime, onset, persistence and information, with the noise of a
+batch.
 
     from probes.synthetic import plant, write
     truth = plant([256, 256, 256], steps=2000)
     write("runs/planted", truth, steps=2000)
 
-The world of a planted neuron: an input draws μ from Normal(mean, spread) and ln σ² from a Gaussian of sd `width` (E σ² is
-variance); under "mixed" only a share of the inputs does, the others stay at the prior. Every neuron starts at rest (where its
-KL is least) and goes to its planted state along a logistic curve whose middle is its onset.
+The world of a planted neuron: an input draws μ from Normal(mean, spread) and ln σ² from a Gaussian of sd
+`width` (E σ² is variance); under "mixed" only a share of the inputs does, the others stay at the prior. Every
+neuron starts at rest (where its KL is least) and goes to its planted state along a logistic curve whose
+middle is its onset.
 
-A step's statistics are drawn from the sampling law that a batch of such inputs gives them, instead of from a batch: sums of
-squares are chi-squared, slopes are least squares of Gaussian pairs, means and mean widths Gaussian. Each statistic has its own
-law (mean widths: to the central limit; the slope of a mixed neuron: as if all inputs took part), and kl is the sum of its
-parts; other dependence between statistics is not reproduced.
+A step's statistics are drawn from the sampling law that a batch of such inputs gives them, instead of from a
+batch: sums of squares are chi-squared, slopes are least squares of Gaussian pairs, means and mean widths
+Gaussian. Each statistic has its own law (mean widths: to the central limit; the slope of a mixed neuron: as
+if all inputs took part), and kl is the sum of its parts; other dependence between statistics is not
+reproduced.
 """
 
 from __future__ import annotations
@@ -43,11 +46,13 @@ def plant(
     prior_phi: float = 0.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Truth of a run: one row a neuron. Columns layer, neuron, regime (that it ends in), onset (step), phi (slope of its mean),
-    information (nats, at the end), and its world: mean, spread, variance, width, share, clamp_share, prior_phi.
+    """Truth of a run: one row a neuron. Columns layer, neuron, regime (that it ends in), onset (step), phi
+    (slope of its mean), information (nats, at the end), and its world: mean, spread, variance, width, share,
+    clamp_share, prior_phi.
 
-    neurons: how many in each layer. regimes: codes to draw from evenly, or code -> weight; all ten by default (all but mixed
-    under an autoregressive prior, whose phi is `prior_phi`). Raises ValueError for a code that is not a regime.
+    neurons: how many in each layer. regimes: codes to draw from evenly, or code -> weight; all ten by default
+    (all but mixed under an autoregressive prior, whose phi is `prior_phi`). Raises ValueError for a code that
+    is not a regime.
     """
     draw = np.random.default_rng(seed)
     if regimes is None:
@@ -56,7 +61,8 @@ def plant(
     unknown = sorted(set(weights) - set(REGIME_CODES))
     if unknown or (prior_phi and 9 in weights):
         raise ValueError(
-            f"cannot plant regimes {unknown or [9]}: codes are 0 to 9, without 9 (mixed) under an autoregressive prior"
+            f"cannot plant regimes {unknown or [9]}: codes are 0 to 9, without 9 (mixed) under an"
+            " autoregressive prior"
         )
     total = int(sum(neurons))
     chances = np.array(list(weights.values()), float)
@@ -85,10 +91,13 @@ def plant(
     spread = np.where(silent, REST_SPREAD * variance, where(7, 0.5, moving))
     mean = where(5, sign * between(0.6, 1.5) / (1 - abs(prior_phi)), sign * between(0.0, 0.03))
     mean = where(8, sign * between(2.3, 3.0), mean)
-    width = np.where(silent | (code == 3), 0.0, 0.2)  # where the width alone costs little, it would decide who is active
+    # where the width alone costs little, it would decide who is active
+    width = np.where(silent | (code == 3), 0.0, 0.2)
     share = where(9, between(0.3, 0.7), 1.0)
     information = 0.5 * np.log1p(spread * new / variance) + width**2 / 4
-    mixture = 0.5 * (np.log(share * (variance + spread) + 1 - share) - share * (np.log(variance) - width**2 / 2))
+    mixture = 0.5 * (
+        np.log(share * (variance + spread) + 1 - share) - share * (np.log(variance) - width**2 / 2)
+    )
     layer = np.repeat(np.arange(len(neurons)), neurons)
     return pd.DataFrame(
         {
@@ -110,7 +119,9 @@ def plant(
 
 
 def resting_variance(prior_phi: float) -> float:
-    """Variance of least KL for a posterior that tells nothing: 1, or (1 − φ²)/(1 + φ²) under an autoregressive prior."""
+    """Variance of least KL for a posterior that tells nothing: 1, or (1 − φ²)/(1 + φ²) under an
+    autoregressive prior.
+    """
     return (1 - prior_phi**2) / (1 + prior_phi**2)
 
 
@@ -127,12 +138,17 @@ def statistics(
     batch: int = 256,
     series: int = 7,
 ) -> dict[str, Array]:
-    """Statistics (T, N) float32 of the neurons of `truth` at the steps `at` (T,) of a run of `steps`, as a batch would give them.
+    """Statistics (T, N) float32 of the neurons of `truth` at the steps `at` (T,) of a run of `steps`, as a
+    batch would give them.
 
-    batch inputs: half of them origins, the others their predecessors, of `series` series. Under an autoregressive prior the
-    statistics are of the origins.
+    batch inputs: half of them origins, the others their predecessors, of `series` series. Under an
+    autoregressive prior the statistics are of the origins.
     """
-    world = {name: truth[name].to_numpy(np.float32) for name in truth.columns if name not in ("layer", "neuron", "regime")}
+    world = {
+        name: truth[name].to_numpy(np.float32)
+        for name in truth.columns
+        if name not in ("layer", "neuron", "regime")
+    }
     prior_phi = float(truth["prior_phi"].iloc[0])
     shape = (len(at), len(truth))
     inputs, pairs = (batch // 2, batch // 2) if prior_phi else (batch, batch // 2)
@@ -154,9 +170,14 @@ def statistics(
     some[:, mixed] = np.maximum(draw.binomial(inputs, world["share"][mixed], (len(at), len(mixed))), 2)
     part = some / inputs
 
-    # Means and sums of squares of the inputs in it; the others are at the prior, μ = 0 and σ = 1. Origins resemble their
-    # predecessors: the sum of such a pair has variance 1 + φ of the mean's, the difference 1 − φ.
-    alike = np.zeros(shape, np.float32) if prior_phi else np.where(world["share"] < 1, 0, np.broadcast_to(world["phi"], shape))
+    # Means and sums of squares of the inputs in it; the others are at the prior, μ = 0 and σ = 1. Origins
+    # resemble their predecessors: the sum of such a pair has variance 1 + φ of the mean's, the difference 1 −
+    # φ.
+    alike = (
+        np.zeros(shape, np.float32)
+        if prior_phi
+        else np.where(world["share"] < 1, 0, np.broadcast_to(world["phi"], shape))
+    )
     centre = done * world["mean"] + np.sqrt(tau2 * (1 + alike) / some) * normal()
     sums, differences = chi2(inputs / 2 - 1), chi2(inputs / 2)
     squares = tau2 * ((1 + alike) * sums + (1 - alike) * differences) / some
@@ -165,7 +186,9 @@ def statistics(
     log_v = np.log(sigma2) - width**2 / 2 + width / np.sqrt(some) * common
     relative = np.sqrt(np.expm1(width**2))  # sd of σ² over inputs, as a share of its mean
     agree = np.divide(width, relative, out=np.ones(shape, np.float32), where=relative > 0)
-    v = sigma2 * (1 + relative / np.sqrt(some) * (agree * common + np.sqrt(np.maximum(1 - agree**2, 0)) * own))
+    v = sigma2 * (
+        1 + relative / np.sqrt(some) * (agree * common + np.sqrt(np.maximum(1 - agree**2, 0)) * own)
+    )
     mean, variance, log_variance = part * centre, part * v + 1 - part, part * log_v
     spread = part * squares + part * (1 - part) * centre**2
 
@@ -176,13 +199,19 @@ def statistics(
         r_mean = done * world["mean"] * (1 - prior_phi) / np.sqrt(s2) + np.sqrt(news / inputs) * normal()
         r_spread = news * chi2(inputs - 1) / inputs
         past = prior_phi**2 * variance / (2 * s2)
-        columns |= {"phi": np.full(shape, prior_phi), "past": past, "whitened_mean": r_mean, "prior_variance": np.full(shape, s2)}
+        columns |= {
+            "phi": np.full(shape, prior_phi),
+            "past": past,
+            "whitened_mean": r_mean,
+            "prior_variance": np.full(shape, s2),
+        }
     else:
         r_mean, r_spread, past = mean, spread, np.zeros(1, np.float32)
     total = variance / s2 + r_spread
     information = 0.5 * (np.log(total) - log_variance + np.log(s2))
     mismatch = 0.5 * (r_mean**2 + total - 1 - np.log(total))
-    base = 0.5 * (sigma2 / s2 - 1 - np.log(sigma2 / s2)) + past - kl_floor(prior_phi)  # of an input with r = 0, above the floor
+    # of an input with r = 0, above the floor
+    base = 0.5 * (sigma2 / s2 - 1 - np.log(sigma2 / s2)) + past - kl_floor(prior_phi)
     columns |= {
         "kl": information + mismatch + past,
         "information": information,
@@ -209,11 +238,22 @@ def write(
     seed: int = 0,
     **options: Any,
 ) -> None:
-    """Write a run of planted neurons at steps 0, every, 2 every ... < steps; `options` go to `Recorder` (precision ...)."""
+    """Write a run of planted neurons at steps 0, every, 2 every ... < steps; `options` go to `Recorder`
+    (precision ...).
+    """
     layers = [part.reset_index(drop=True) for _, part in truth.groupby("layer", sort=True)]
     prior = "autoregressive" if truth["prior_phi"].iloc[0] else "standard"
-    described = [{"name": f"layer {i + 1}", "neurons": len(part), "prior": prior} for i, part in enumerate(layers)]
-    config = {"synthetic": True, "steps": steps, "batch": batch, "series": series, "every": every, "seed": seed}
+    described = [
+        {"name": f"layer {i + 1}", "neurons": len(part), "prior": prior} for i, part in enumerate(layers)
+    ]
+    config = {
+        "synthetic": True,
+        "steps": steps,
+        "batch": batch,
+        "series": series,
+        "every": every,
+        "seed": seed,
+    }
     draw = np.random.default_rng(seed)
     with Recorder(path, described, config, **options) as recorder:
         for at in _blocks(steps, every):
@@ -233,8 +273,12 @@ def _progress(at: Array, onset: Array, steps: int) -> Array:
     return (1 / (1 + np.exp(-np.clip((np.asarray(at)[:, None] - onset) / width, -50, 50)))).astype(np.float32)
 
 
-def _active_share(part: Array, base: Array, r_mean: Array, r_spread: Array, some: Array, draw: np.random.Generator) -> Array:
-    """Share of inputs whose KL, base + r²/2, is above its limit: all in the planted world where its width alone costs enough."""
+def _active_share(
+    part: Array, base: Array, r_mean: Array, r_spread: Array, some: Array, draw: np.random.Generator
+) -> Array:
+    """Share of inputs whose KL, base + r²/2, is above its limit: all in the planted world where its width
+    alone costs enough.
+    """
     limit, sd = np.sqrt(2 * np.maximum(ACTIVE_KL - base, 0)), np.sqrt(np.maximum(r_spread, 1e-12))
     chance = np.clip(_upper_tail((limit - r_mean) / sd) + _upper_tail((limit + r_mean) / sd), 0, 1)
     counts = np.array(np.broadcast_to(some, chance.shape))
@@ -253,7 +297,9 @@ def _upper_tail(z: Array) -> Array:
 
 
 def _slopes(phi: Array, tau2: Array, pairs: int, series: int, normal: Any, chi2: Any) -> dict[str, Array]:
-    """Least squares of Gaussian pairs within series: the slope given the sum of squares, and the residual variance."""
+    """Least squares of Gaussian pairs within series: the slope given the sum of squares, and the residual
+    variance.
+    """
     freedom = pairs - series - 1
     squares = chi2(pairs - series)
     noise = 1 - phi**2

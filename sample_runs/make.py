@@ -1,6 +1,8 @@
-"""Makes the sample runs, small real trainings that the dashboard opens on a fresh machine: watched examples and our own networks.
+"""Makes the sample runs, small real trainings that the dashboard opens on a fresh machine: watched examples
+and our own networks.
 
-python sample_runs/make.py [NAME ...]   replaces sample_runs/NAME, all of them without names, the same numbers each time
+python sample_runs/make.py [NAME ...]   replaces sample_runs/NAME, all of them without names, the same numbers
+each time
 
 The examples need other people's libraries: `make sample` runs this where they are.
 """
@@ -14,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from a checkout without an installation
+# so that it runs from a checkout without an installation
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from vdn import __main__ as vdn
 from vdn.config import Config, from_dict, resolve
@@ -55,7 +58,11 @@ TUNED = {
     "thermostat": True,
 }
 # Modules of examples/ by the names, or how the names begin, of the runs that their `main` writes.
-EXAMPLES = {"pyro": "pyro_guides", "lightning-bottleneck": "lightning_bottleneck", "digits-vae": "digits_experiments"}
+EXAMPLES = {
+    "pyro": "pyro_guides",
+    "lightning-bottleneck": "lightning_bottleneck",
+    "digits-vae": "digits_experiments",
+}
 # In this order, after the examples: the dashboard opens on the newest.
 RUNS = {
     "informed": {  # each group is asked to tell more than the one before, all to remember as much
@@ -72,7 +79,8 @@ RUNS = {
         "c_min": "0.2",
         "c_max": "0.2",
     },
-    "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 24},  # too high for the deep layers: they die while the first lives
+    # too high for the deep layers: they die while the first lives
+    "collapsed": {"beta": 0.1, "steps": 1200, "record_every": 24},
     "healthy": {"beta": 0.005, "steps": 3000},
 }
 
@@ -94,7 +102,10 @@ def make(name: str) -> None:
         for experiment in EXPERIMENTS.get(name, ()):
             vdn.main(["probe", str(HERE / name), experiment])
     for folder in sorted(HERE.glob(f"{name}*")):
-        print(f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.2f} MB")
+        print(
+            f"{folder.name}:"
+            f" {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.2f} MB"
+        )
 
 
 if __name__ == "__main__":

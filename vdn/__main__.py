@@ -1,4 +1,6 @@
-"""Command line: python -m vdn train [--data nyc] [--layers 3] ...; every setting of `vdn.config.Config` is a flag."""
+"""Command line: python -m vdn train [--data nyc] [--layers 3] ...; every setting of `vdn.config.Config` is a
+flag.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,25 @@ WIDE = 200  # columns of a table that goes to a file
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One flag for each field of `Config`, absent unless given, so that a file's values are not overridden by defaults."""
+    """One flag for each field of `Config`, absent unless given, so that a file's values are not overridden by
+    defaults.
+    """
     hints = get_type_hints(Config)
     for item in dataclasses.fields(Config):
         flag = "--" + item.name.replace("_", "-")
         kinds = [kind for kind in get_args(hints[item.name]) or (hints[item.name],) if kind is not type(None)]
         doc = item.metadata["doc"] + ("" if item.default in (None, "") else f" [{item.default}]")
         if kinds == [bool]:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=doc)
+            parser.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=doc
+            )
         else:
             parser.add_argument(
-                flag, type=kinds[0], default=argparse.SUPPRESS, help=doc.replace("%", "%%"), metavar=kinds[0].__name__.upper()
+                flag,
+                type=kinds[0],
+                default=argparse.SUPPRESS,
+                help=doc.replace("%", "%%"),
+                metavar=kinds[0].__name__.upper(),
             )
 
 
@@ -59,7 +69,9 @@ def flag_words(name: str, value: Any) -> list[str]:
 
 def settings(arguments: argparse.Namespace) -> Config:
     """The resolved configuration: the TOML file's values, over them the flags'."""
-    return resolve(from_dict(given(arguments), from_dict(from_toml(arguments.config)) if arguments.config else Config()))
+    return resolve(
+        from_dict(given(arguments), from_dict(from_toml(arguments.config)) if arguments.config else Config())
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,23 +80,36 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a network into a run folder")
     train.add_argument("--config", type=Path, help="TOML file of settings; flags override it")
     train.add_argument("--out", type=Path, help="the run's own folder, new or empty")
-    train.add_argument("--runs", type=Path, default=Path("runs"), help="folder in which a new name is made without --out [runs]")
+    train.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        help="folder in which a new name is made without --out [runs]",
+    )
     add_settings(train)
     resume = commands.add_parser("resume", help="continue a run that was stopped, bit for bit")
     resume.add_argument("run", type=Path, help="the run's folder")
     evaluate = commands.add_parser("evaluate", help="scores of a run, of its twin and of naive forecasts")
     evaluate.add_argument("run", type=Path, help="the run's folder")
     evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
-    evaluate.add_argument("--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]")
+    evaluate.add_argument(
+        "--twin-run", type=Path, help="run of the deterministic twin [the newest beside RUN]"
+    )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
     evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
-        "--grid", nargs="*", default=[], metavar="NAME=VALUE,...", help="settings to vary, for example beta=0.01,0.02"
+        "--grid",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="settings to vary, for example beta=0.01,0.02",
     )
     sweep.add_argument("--seeds", default="0,1,2", help="seeds of every grid point [0,1,2]")
     sweep.add_argument("--jobs", type=positive, default=1, help="processes at once [1]")
-    sweep.add_argument("--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]")
+    sweep.add_argument(
+        "--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]"
+    )
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
     add_settings(sweep)
     probe.add_command(commands)
@@ -92,7 +117,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 class OneLine(argparse.ArgumentParser):
-    """A parser that takes whole flags alone and whose errors are one line, without the usage of every flag."""
+    """A parser that takes whole flags alone and whose errors are one line, without the usage of every
+    flag.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
@@ -102,7 +129,9 @@ class OneLine(argparse.ArgumentParser):
 
 
 class Display:
-    """A progress bar with step, loss, rate, living share and time left; below it, once training has ended, one of the test."""
+    """A progress bar with step, loss, rate, living share and time left; below it, once training has ended,
+    one of the test.
+    """
 
     def __init__(self, console: Console) -> None:
         self.bar = Bar(
@@ -156,12 +185,18 @@ def score_table(result: dict[str, Any]) -> Table:
 
 def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
     """A row a grid point, from `vdn.sweep.summarise`: mean, sd and paired difference of each named score."""
-    table = Table("setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None)
+    table = Table(
+        "setting", "n", *(head for name in names for head in (name, "± sd", "difference (95 %)")), box=None
+    )
     for row in rows:
         cells = []
         for name in names:
             (mean, sd), difference = row[name], row[f"difference_{name}"]
-            cells += [f"{mean:.4f}", f"{sd:.4f}", "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference)]
+            cells += [
+                f"{mean:.4f}",
+                f"{sd:.4f}",
+                "" if difference is None else "{:+.4f} ± {:.4f}".format(*difference),
+            ]
         table.add_row(row["point"], str(row["n"]), *cells)
     return table
 
@@ -183,7 +218,8 @@ def finish(console: Console, folder: Path, summary: dict[str, Any]) -> int:
 
 def run_train(arguments: argparse.Namespace) -> int:
     config = settings(arguments)
-    from vdn.train import new_folder, train  # torch and the log take a second: not before the settings are known to be good
+    # torch and the log take a second: not before the settings are known to be good
+    from vdn.train import new_folder, train
 
     folder = new_folder(config, arguments.out, arguments.runs)
     console = Console()
@@ -223,7 +259,13 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     for job in jobs:  # a wrong grid is noticed before the first run
         settings(parser().parse_args(job.command(common)[3:]))
     console = Console(stderr=True)
-    bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console)
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
     task = bar.add_task("sweep", total=len(jobs))
     failed = []
 
@@ -238,12 +280,22 @@ def run_sweep(arguments: argparse.Namespace) -> int:
         print(f"python -m vdn sweep: {line}", file=sys.stderr)
     ordered = {job: results[job] for job in jobs if job in results}
     if ordered:
-        names = [name for name in ("mse", "nll_joint", "crps", "accuracy", "rate") if name in next(iter(ordered.values()))]
+        names = [
+            name
+            for name in ("mse", "nll_joint", "crps", "accuracy", "rate")
+            if name in next(iter(ordered.values()))
+        ]
         wide_console().print(sweep_table(summarise(ordered, names), names))
     return 1 if failed else 0
 
 
-COMMANDS = {"train": run_train, "resume": run_resume, "evaluate": run_evaluate, "sweep": run_sweep, "probe": probe.run}
+COMMANDS = {
+    "train": run_train,
+    "resume": run_resume,
+    "evaluate": run_evaluate,
+    "sweep": run_sweep,
+    "probe": probe.run,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """The resolved configuration of a run: every choice that makes it what it is, commented field by field.
 
-A field is a command-line flag (`sigma_init` is `--sigma-init`) and a key of a TOML file; the resolved whole is stored with
-the run. `None` stands for "the task's own", and `resolve` puts that in.
+A field is a command-line flag (`sigma_init` is `--sigma-init`) and a key of a TOML file; the resolved whole
+is stored with the run. `None` stands for "the task's own", and `resolve` puts that in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def _switch(default: bool, doc: str) -> Any:
 
 
 def _groups(default: str, doc: str, low: float, high: float) -> Any:
-    return field(default=default, metadata={"doc": doc + "; with commas: one a group of neurons", "groups": (low, high)})
+    return field(
+        default=default,
+        metadata={"doc": doc + "; with commas: one a group of neurons", "groups": (low, high)},
+    )
 
 
 def group_values(text: str) -> list[float]:
@@ -67,15 +70,23 @@ class Config:
     mean_gain: float = _number(0.1, "factor on the initial weights of mu: small starts at the prior", 0)
     pool: str = _choice("mean", "how a neuron's K draws become one number", "mean", "sum", "sum_sqrt")
     prior: str = _choice("standard", "prior of the neurons", "standard", "autoregressive")
-    phi: str = _groups("0.6", "persistence that an autoregressive prior expects (its start, if learned)", -0.999, 0.999)
+    phi: str = _groups(
+        "0.6", "persistence that an autoregressive prior expects (its start, if learned)", -0.999, 0.999
+    )
     learn_phi: bool = _switch(False, "learn phi, one a neuron")
-    encoder: str | None = _choice(None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal")
+    encoder: str | None = _choice(
+        None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal"
+    )
     normalise: str | None = _choice(
         None, "an example in units of its own mean and sd (series window, rows none)", "window", "none"
     )
     read_first: bool = _switch(True, "the head also reads the first layer's sample linearly")
     local_decoder: str = _choice(
-        "off", "each neuron decodes its layer's input from its own z, to be seen or to learn", "off", "watch", "train"
+        "off",
+        "each neuron decodes its layer's input from its own z, to be seen or to learn",
+        "off",
+        "watch",
+        "train",
     )
     twin: bool = _switch(False, "train the deterministic twin instead: sigma 0, no KL")
     # objective and optimiser
@@ -87,7 +98,9 @@ class Config:
     warmup_share: float = _number(0.1, "share of the steps in which the learning rate rises", 0, 1)
     weight_decay: float = _number(0.01, "weight decay of AdamW", 0)
     clip_grad: float = _number(1.0, "limit of the gradient's norm", 0)
-    lam_rec: float = _number(0.01, "weight of the local decoders' log likelihood where they train the neurons", 0)
+    lam_rec: float = _number(
+        0.01, "weight of the local decoders' log likelihood where they train the neurons", 0
+    )
     lam_band: float = _number(0.0, "weight of the penalty on E[mu^2] outside its band", 0)
     lam_ar: float = _number(0.0, "weight of the published penalty on the means' change", 0)
     ar_phi: float = _number(0.95, "persistence that this penalty asks for", -1, 1)
@@ -100,14 +113,20 @@ class Config:
     band_target: float = _number(0.3, "centre of the band of E[mu^2]", 1e-6)
     band_low: float = _number(0.8, "lower edge, as a factor of the centre", 0)
     band_high: float = _number(1.6, "upper edge, as a factor of the centre", 0)
-    band_mode: str = _choice("heterogeneous", "one centre for all neurons, or spread over them", "homogeneous", "heterogeneous")
+    band_mode: str = _choice(
+        "heterogeneous", "one centre for all neurons, or spread over them", "homogeneous", "heterogeneous"
+    )
     band_spread: float = _number(2.0, "largest and smallest centre are target times and through this", 0)
-    thermostat: bool = _switch(False, "give every neuron its own beta, which keeps its KL between c_min and c_max")
+    thermostat: bool = _switch(
+        False, "give every neuron its own beta, which keeps its KL between c_min and c_max"
+    )
     beta_min: float = _number(1e-4, "lowest beta of the thermostat", 1e-12)
     beta_max: float = _number(1.0, "highest beta of the thermostat", 1e-12)
     c_min: str = _groups("0.05", "KL below which the thermostat lowers beta, nats a latent dimension", 0, 1e6)
     c_max: str = _groups("0.30", "KL above which it raises beta", 0, 1e6)
-    sigma_guard: bool = _switch(False, "keep sigma in [0.15, 5]; sigma of neurons that tell nothing drifts to the prior's")
+    sigma_guard: bool = _switch(
+        False, "keep sigma in [0.15, 5]; sigma of neurons that tell nothing drifts to the prior's"
+    )
     # running
     seed: int = _number(0, "seed of initial weights, batches and noise", 0, 2**31)
     device: str = _text("cpu", "device to train on: cpu, cuda, cuda:0 ...")
@@ -119,7 +138,9 @@ class Config:
     record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
     precision: str = _choice("full", "numbers in the log", "full", "10bit")
     validate_every: int = _number(250, "steps between validations", 1)
-    checkpoint: str = _choice("full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model")
+    checkpoint: str = _choice(
+        "full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model"
+    )
     probe_inputs: int = _number(256, "inputs of the fixed probe batch, spread over the validation split", 0)
     probe_sequence: int = _number(256, "inputs of it that follow each other in t, of one series", 0)
     probe_times: int = _number(24, "probe batches kept over a run, at geometric steps", 0)
@@ -134,7 +155,8 @@ class Config:
                 object.__setattr__(self, item.name, value := float(value))
             if type(value) not in kinds:
                 raise ConfigError(
-                    f"{flag} takes {' or '.join(kind.__name__ for kind in kinds if kind is not type(None))}, not {value!r}"
+                    f"{flag} takes {' or '.join(kind.__name__ for kind in kinds if kind is not type(None))},"
+                    f" not {value!r}"
                 )
             if value is None:
                 continue
@@ -150,10 +172,38 @@ class Config:
 
 
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "nyc": {"window": 168, "horizon": 24, "encoder": "linear", "normalise": "window", "beta": 0.005, "steps": 2000},
-    "csv": {"window": 336, "horizon": 96, "encoder": "linear", "normalise": "window", "beta": 0.01, "steps": 2000},
-    "digits": {"window": 64, "horizon": 10, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1500},
-    "diabetes": {"window": 10, "horizon": 1, "encoder": "mlp", "normalise": "none", "beta": 1e-3, "steps": 1000},
+    "nyc": {
+        "window": 168,
+        "horizon": 24,
+        "encoder": "linear",
+        "normalise": "window",
+        "beta": 0.005,
+        "steps": 2000,
+    },
+    "csv": {
+        "window": 336,
+        "horizon": 96,
+        "encoder": "linear",
+        "normalise": "window",
+        "beta": 0.01,
+        "steps": 2000,
+    },
+    "digits": {
+        "window": 64,
+        "horizon": 10,
+        "encoder": "mlp",
+        "normalise": "none",
+        "beta": 1e-3,
+        "steps": 1500,
+    },
+    "diabetes": {
+        "window": 10,
+        "horizon": 1,
+        "encoder": "mlp",
+        "normalise": "none",
+        "beta": 1e-3,
+        "steps": 1000,
+    },
 }
 
 ROW_TASKS = ("digits", "diabetes")

@@ -1,8 +1,9 @@
-"""Control laws that keep neurons alive: bands of E[mu^2], projection, homeostasis, a thermostat for beta, a guard of sigma.
+"""Control laws that keep neurons alive: bands of E[mu^2], projection, homeostasis, a thermostat for beta, a
+guard of sigma.
 
-mu2_i = mean over batch and latent dimensions of mu^2, one definition everywhere. Laws are pure functions or small classes
-with tensors for state; what they do to a network is returned, so that it can be logged. Source: arXiv 2602.18250 and its
-notebook; departures and their reasons stand beside each law.
+mu2_i = mean over batch and latent dimensions of mu^2, one definition everywhere. Laws are pure functions or
+small classes with tensors for state; what they do to a network is returned, so that it can be logged. Source:
+arXiv 2602.18250 and its notebook; departures and their reasons stand beside each law.
 """
 
 from __future__ import annotations
@@ -27,15 +28,23 @@ def mean_square(mu: Tensor) -> Tensor:
 
 
 def mu2_band(
-    neurons: int, target: float, lo: float = 0.8, hi: float = 1.6, mode: BandMode = "homogeneous", spread: float = 8.0
+    neurons: int,
+    target: float,
+    lo: float = 0.8,
+    hi: float = 1.6,
+    mode: BandMode = "homogeneous",
+    spread: float = 8.0,
 ) -> tuple[Tensor, Tensor]:
     """Band (lo_i, hi_i) of mu2 for each neuron, each (N,): lo t_i and hi t_i.
 
-    "homogeneous": t_i = target; "heterogeneous": t_i = target exp(u_i), u equally spaced from -ln spread to +ln spread
-    (a spread below 1 counts as 1; a single neuron gets -ln spread). Raises ValueError for an empty or negative band.
+    "homogeneous": t_i = target; "heterogeneous": t_i = target exp(u_i), u equally spaced from -ln spread to
+    +ln spread (a spread below 1 counts as 1; a single neuron gets -ln spread). Raises ValueError for an empty
+    or negative band.
     """
     if target <= 0 or not 0 <= lo <= hi:
-        raise ValueError(f"a band needs target > 0 and 0 <= lo <= hi, these are target {target}, lo {lo}, hi {hi}")
+        raise ValueError(
+            f"a band needs target > 0 and 0 <= lo <= hi, these are target {target}, lo {lo}, hi {hi}"
+        )
     if mode == "homogeneous":
         centre = torch.full((neurons,), float(target))
     elif mode == "heterogeneous":
@@ -55,7 +64,8 @@ def band_penalty(
     weight_low: float = 1.0,
     weight_high: float = 1.0,
 ) -> Tensor:
-    """Mean over neurons of weight_low a^2 + weight_high b^2, a = relu(lo - mu2), b = relu(mu2 - hi); a scalar.
+    """Mean over neurons of weight_low a^2 + weight_high b^2, a = relu(lo - mu2), b = relu(mu2 - hi); a
+    scalar.
 
     "relative": a / max(lo, eps) and b / max(hi, eps). mu2, lo, hi: (N,).
     """
@@ -76,13 +86,18 @@ def rescale(layer: VariationalNeurons, scale: Tensor) -> None:
 
 
 @torch.no_grad()
-def project_to_band(layer: VariationalNeurons, mu2: Tensor, lo: Tensor, hi: Tensor, max_scale: float = 50.0) -> Tensor:
-    """Puts neurons outside their band onto its nearer edge: rows of W and b times sqrt(lo/mu2) or sqrt(hi/mu2).
+def project_to_band(
+    layer: VariationalNeurons, mu2: Tensor, lo: Tensor, hi: Tensor, max_scale: float = 50.0
+) -> Tensor:
+    """Puts neurons outside their band onto its nearer edge: rows of W and b times sqrt(lo/mu2) or
+    sqrt(hi/mu2).
 
     In place; returns the scale (N,), 1 for neurons inside. The scale stays in [1/max_scale, max_scale].
     """
     energy = mu2.clamp_min(MU2_FLOOR)
-    scale = torch.where(mu2 < lo, (lo / energy).sqrt(), torch.where(mu2 > hi, (hi / energy).sqrt(), torch.ones_like(mu2)))
+    scale = torch.where(
+        mu2 < lo, (lo / energy).sqrt(), torch.where(mu2 > hi, (hi / energy).sqrt(), torch.ones_like(mu2))
+    )
     scale = scale.clamp(1 / max_scale, max_scale)
     rescale(layer, scale)
     return scale
@@ -98,8 +113,8 @@ def homeostat_scale(
 ) -> Tensor:
     """Scale (N,) of a neuron's rows that moves mu2 a share eta of the way, in the logarithm, to its target.
 
-    clip((target/mu2)^(eta/2), 1/max_step, max_step), target lo below and hi above the band; inside it mu2 itself, sqrt(lo hi)
-    or (lo + hi)/2.
+    clip((target/mu2)^(eta/2), 1/max_step, max_step), target lo below and hi above the band; inside it mu2
+    itself, sqrt(lo hi) or (lo + hi)/2.
     """
     energy = mu2.clamp_min(MU2_FLOOR)
     centres = {"keep": energy, "geometric": (lo * hi).sqrt(), "arithmetic": (lo + hi) / 2}
@@ -115,10 +130,12 @@ def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
 
 
 class Homeostat:
-    """Slow regulation of mu2: a running mean of it, and every so often a gentle rescaling of the rows outside their band.
+    """Slow regulation of mu2: a running mean of it, and every so often a gentle rescaling of the rows outside
+    their band.
 
-    eta: share of the way (in ln mu2) an act goes; it grows with the share f of neurons outside, clip(eta (1 + 2 f), 0, eta_max).
-    After acting the running mean is multiplied by scale^2, as mu2 itself was: without it the law corrects twice and rings.
+    eta: share of the way (in ln mu2) an act goes; it grows with the share f of neurons outside, clip(eta (1 +
+    2 f), 0, eta_max). After acting the running mean is multiplied by scale^2, as mu2 itself was: without it
+    the law corrects twice and rings.
     """
 
     def __init__(
@@ -147,7 +164,9 @@ class Homeostat:
         return (self.mu2 < self.lo * (1 - INSIDE_TOLERANCE)) | (self.mu2 > self.hi * (1 + INSIDE_TOLERANCE))
 
     def act(self, layer: VariationalNeurons) -> Tensor:
-        """Rescales the layer's rows in place and returns the scale (N,); ones before the first observation."""
+        """Rescales the layer's rows in place and returns the scale (N,); ones before the first
+        observation.
+        """
         if self.mu2 is None:
             return torch.ones_like(self.lo)
         share = self.outside().to(self.mu2.dtype).mean()
@@ -167,11 +186,13 @@ class Homeostat:
 class BetaThermostat:
     """A KL weight of its own for every neuron that keeps its KL between c_min and c_max nats.
 
-    Running means (first copied) of KL_i and of alive_i, the batch's share with KL_i > alive_kl. err = kl - c_min below,
-    kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln beta += rate err; beta is clipped to
-    [beta_min, beta_max] and then to within a factor of 4 of its mean, so that no neuron is priced out of its layer.
+    Running means (first copied) of KL_i and of alive_i, the batch's share with KL_i > alive_kl. err = kl -
+    c_min below, kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln beta +=
+    rate err; beta is clipped to [beta_min, beta_max] and then to within a factor of 4 of its mean, so that no
+    neuron is priced out of its layer.
 
-    c_min, c_max: numbers or (N,). Under an autoregressive prior do not feed the KL itself: at phi 0.95 its floor alone exceeds
+    c_min, c_max: numbers or (N,). Under an autoregressive prior do not feed the KL itself: at phi 0.95 its
+    floor alone exceeds
     0.30 and beta would climb for ever. `vdn.controller.context_paid` is what training feeds.
     """
 
@@ -193,7 +214,9 @@ class BetaThermostat:
     ) -> None:
         if not 0 < beta_min <= beta_max:
             raise ValueError(f"beta needs 0 < beta_min <= beta_max, these are {beta_min} and {beta_max}")
-        self.c_min, self.c_max = (torch.as_tensor(c, dtype=torch.float32).expand(neurons).clone() for c in (c_min, c_max))
+        self.c_min, self.c_max = (
+            torch.as_tensor(c, dtype=torch.float32).expand(neurons).clone() for c in (c_min, c_max)
+        )
         if not bool((self.c_min <= self.c_max).all()):
             raise ValueError("c_min must not exceed c_max")
         self.beta_min, self.beta_max, self.ema, self.rate = beta_min, beta_max, ema, rate
@@ -228,10 +251,14 @@ class BetaThermostat:
 
 
 @torch.no_grad()
-def guard_sigma(layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02) -> Tensor:
-    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up to the prior's sd, 1.
+def guard_sigma(
+    layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02
+) -> Tensor:
+    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up
+    to the prior's sd, 1.
 
-    dead: (N,) bool. In place; returns the change of ln sigma (N,), the mean over dimensions (of the bias for sigma "input").
+    dead: (N,) bool. In place; returns the change of ln sigma (N,), the mean over dimensions (of the bias for
+    sigma "input").
     A shared sigma is limited and never pushed: one dead neuron must not widen all.
     """
     table: Tensor = layer.log_sigma.bias if isinstance(layer.log_sigma, nn.Linear) else layer.log_sigma
@@ -242,14 +269,19 @@ def guard_sigma(layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high
         rows.copy_(torch.where(dead[:, None], pushed, rows))
     table.clamp_(math.log(low), math.log(high))
     change = (table - before).reshape(-1)
-    return change.expand(layer.neurons) if change.numel() == 1 else change.view(layer.neurons, layer.latent_dim).mean(1)
+    return (
+        change.expand(layer.neurons)
+        if change.numel() == 1
+        else change.view(layer.neurons, layer.latent_dim).mean(1)
+    )
 
 
 class ArShareController:
     """Weight of the published AR penalty so that it makes up a set share of the loss.
 
-    lam <- lam exp(-rate (share - target)), clipped to [low, high]; where the share exceeds `cap` the factor is at most `damping`,
-    so that a penalty that has taken over is damped at least as hard. Nothing happens while AR is off (share None).
+    lam <- lam exp(-rate (share - target)), clipped to [low, high]; where the share exceeds `cap` the factor
+    is at most `damping`, so that a penalty that has taken over is damped at least as hard. Nothing happens
+    while AR is off (share None).
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The control laws at work on a network: which act when, on which layer, with what state, and what they did.
 
-The laws themselves are in `vdn.control`. Everything is on the network's device; acts happen every `control_every` steps,
-so that a step costs no synchronisation beyond them.
+The laws themselves are in `vdn.control`. Everything is on the network's device; acts happen every
+`control_every` steps, so that a step costs no synchronisation beyond them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ SILENT_INFORMATION = 0.005  # nats; below it a neuron tells nothing (the thresho
 
 
 class Intervention(NamedTuple):
-    """Something a law did: to which layer (None: the run), by which mechanism, to which neurons, how much (one number each)."""
+    """Something a law did: to which layer (None: the run), by which mechanism, to which neurons, how much
+    (one number each).
+    """
 
     layer: int | None
     mechanism: str
@@ -40,17 +42,22 @@ class Intervention(NamedTuple):
 
 
 def spread_groups(text: str, neurons: int) -> Tensor:
-    """(N,) table from numbers with commas: the neurons in order, in groups as equal as can be, one number a group."""
+    """(N,) table from numbers with commas: the neurons in order, in groups as equal as can be, one number a
+    group.
+    """
     values = torch.tensor(group_values(text))
     return values[torch.arange(neurons) * len(values) // neurons]
 
 
 def context_paid(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
-    """What a thermostat steers, (rows, N) nats per latent dimension: the KL, under an autoregressive prior KL - past - mismatch.
+    """What a thermostat steers, (rows, N) nats per latent dimension: the KL, under an autoregressive prior KL
+    - past - mismatch.
 
-    Its mean over the rows is then the batch's information (kl = information + mismatch + past). KL less its floor would make
-    information rise with phi, since the past of a contracted neuron costs less than the floor; KL - past alone would call a
-    dead neuron paid for, since its posterior is narrower than the stationary one. Rows: those that stand under the layer's prior.
+    Its mean over the rows is then the batch's information (kl = information + mismatch + past). KL less its
+    floor would make information rise with phi, since the past of a contracted neuron costs less than the
+    floor; KL - past alone would call a
+    dead neuron paid for, since its posterior is narrower than the stationary one. Rows: those that stand
+    under the layer's prior.
     """
     kl = posterior.kl.detach()
     if posterior.past is not None:
@@ -65,7 +72,9 @@ def context_paid(posterior: Posterior, layer: VariationalNeurons) -> Tensor:
 
 
 def silent(posterior: Posterior) -> Tensor:
-    """(N,) bool: neurons whose posteriors do not depend on the input (Gaussian estimate of the information, nats)."""
+    """(N,) bool: neurons whose posteriors do not depend on the input (Gaussian estimate of the information,
+    nats).
+    """
     mu, sigma = posterior.mu.detach(), posterior.sigma.detach().expand_as(posterior.mu)
     total = sigma.square().mean(0) + mu.var(0, correction=0)
     information = 0.5 * (total.log() - 2 * sigma.log().mean(0)).sum(-1)
@@ -75,8 +84,8 @@ def silent(posterior: Posterior) -> Tensor:
 class Controller:
     """All control of one training: betas, penalties, interventions, their state.
 
-    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing. Raises ConfigError for
-    limits of a law in the wrong order.
+    config: resolved; network: whose layers are controlled. Without any law chosen it costs nothing. Raises
+    ConfigError for limits of a law in the wrong order.
     """
 
     def __init__(self, config: Config, network: VariationalNetwork, beta: float) -> None:
@@ -97,14 +106,18 @@ class Controller:
             raise ConfigError(str(error)) from error
         self.low, self.high = low.to(device), high.to(device)
         self.banded = config.control != "off" or config.lam_band > 0
-        self.homeostats = [Homeostat(self.low, self.high) for _ in self.layers] if config.control == "homeostasis" else []
+        self.homeostats = (
+            [Homeostat(self.low, self.high) for _ in self.layers] if config.control == "homeostasis" else []
+        )
         self.ar = ArShareController(config.lam_ar)
         self.ar_sigma = ar_sigma_from_band(low, high)
         self._ar_share: Tensor | None = None
 
     def _thermostat(self, device: torch.device) -> BetaThermostat:
         config = self.config
-        c_min, c_max = (spread_groups(text, config.neurons).to(device) for text in (config.c_min, config.c_max))
+        c_min, c_max = (
+            spread_groups(text, config.neurons).to(device) for text in (config.c_min, config.c_max)
+        )
         law = BetaThermostat(config.neurons, self.beta, config.beta_min, config.beta_max, c_min, c_max)
         law.beta = law.beta.to(device)
         return law
@@ -114,7 +127,8 @@ class Controller:
         return [law.beta for law in self.thermostats] if self.thermostats else [self.beta] * len(self.layers)
 
     def penalties(self, output: Output, done: int) -> dict[str, Tensor]:
-        """Band ("band") and published AR penalty ("ar") of a batch, weighted and ramped, each a mean over layers.
+        """Band ("band") and published AR penalty ("ar") of a batch, weighted and ramped, each a mean over
+        layers.
 
         done: optimiser steps done. Those that are off, or whose ramp has not begun, are left out.
         """
@@ -124,16 +138,21 @@ class Controller:
         if not self.layers or factor == 0:
             return found
         if config.lam_band > 0:
-            band = torch.stack([band_penalty(mean_square(p.mu), self.low, self.high) for p in output.posteriors]).mean()
+            band = torch.stack(
+                [band_penalty(mean_square(p.mu), self.low, self.high) for p in output.posteriors]
+            ).mean()
             found["band"] = config.lam_band * factor * band
         if config.lam_ar > 0:
             halves = [p.mu.tensor_split(2) for p in output.posteriors]
-            change = torch.stack([ar_penalty(now, before, config.ar_phi, self.ar_sigma) for now, before in halves]).mean()
+            change = torch.stack(
+                [ar_penalty(now, before, config.ar_phi, self.ar_sigma) for now, before in halves]
+            ).mean()
             found["ar"] = self.ar.lam * factor * change
         return found
 
     def penalty(self, output: Output, done: int, loss: Tensor) -> Tensor | None:
-        """The sum of `penalties`, None where there are none; takes note of the AR penalty's share, which `act` steers.
+        """The sum of `penalties`, None where there are none; takes note of the AR penalty's share, which
+        `act` steers.
 
         loss: the rest of the loss.
         """
@@ -174,7 +193,9 @@ class Controller:
         return acts
 
     def columns(self) -> list[dict[str, Tensor]]:
-        """Statistics of the laws, a dictionary a layer: beta where it is regulated, the band where there is one, each (N,)."""
+        """Statistics of the laws, a dictionary a layer: beta where it is regulated, the band where there is
+        one, each (N,).
+        """
         columns: list[dict[str, Tensor]] = [{} for _ in self.layers]
         for column, law in zip(columns, self.thermostats, strict=bool(self.thermostats)):
             column["beta"] = law.beta

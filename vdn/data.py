@@ -1,7 +1,8 @@
 """Data sets as training tasks: windows of series that forecast what follows, and rows of tables.
 
-Forecasting is channel-independent: an example is one series' window of `window` values and the `horizon` values after it,
-named by its origin t, the position of the first target. Splits follow time and own their targets; windows may reach back.
+Forecasting is channel-independent: an example is one series' window of `window` values and the `horizon`
+values after it, named by its origin t, the position of the first target. Splits follow time and own their
+targets; windows may reach back.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class DataError(ValueError):
 class Batch(NamedTuple):
     """Examples x (B, inputs) with targets y, (B, H) numbers or (B,) classes.
 
-    series: (B/2,) series of each origin when the second half of the rows holds the predecessors of the first, else None.
+    series: (B/2,) series of each origin when the second half of the rows holds the predecessors of the first,
+    else None.
     """
 
     x: Tensor
@@ -43,8 +45,8 @@ class Batch(NamedTuple):
 def read_table(path: Path, columns: str = "") -> tuple[np.ndarray, list[str]]:
     """Numeric columns of a CSV as (rows, columns) float64 and their names; a column of times is left out.
 
-    columns: comma-separated names, all numeric columns without it. Raises DataError for a file that is missing, no CSV,
-    without numbers or with gaps.
+    columns: comma-separated names, all numeric columns without it. Raises DataError for a file that is
+    missing, no CSV, without numbers or with gaps.
     """
     if not path.is_file():
         raise DataError(f"no such file: {path}")
@@ -56,24 +58,37 @@ def read_table(path: Path, columns: str = "") -> tuple[np.ndarray, list[str]]:
         names = [name.strip() for name in columns.split(",")]
         missing = [name for name in names if name not in frame.columns]
         if missing:
-            raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}")
+            raise DataError(
+                f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
+            )
         frame = frame[names]
-    times = [name for name in frame.columns[:1] if str(name).lower() in ("date", "time", "datetime", "timestamp", "t")]
+    times = [
+        name
+        for name in frame.columns[:1]
+        if str(name).lower() in ("date", "time", "datetime", "timestamp", "t")
+    ]
     numeric = frame.drop(columns=times).select_dtypes("number")
     if numeric.empty:
-        raise DataError(f"{path} has no column of numbers; a series is a numeric column, a time column may stand beside it")
+        raise DataError(
+            f"{path} has no column of numbers; a series is a numeric column, a time column may stand"
+            " beside it"
+        )
     if columns and len(numeric.columns) < len(frame.columns):
         text = next(name for name in frame.columns if name not in numeric.columns)
         raise DataError(f"column {text!r} of {path} does not hold numbers")
     values = numeric.to_numpy(np.float64)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise DataError(f"column {numeric.columns[column]!r} of {path} has a gap at data row {row + 1}; fill or remove it first")
+        raise DataError(
+            f"column {numeric.columns[column]!r} of {path} has a gap at data row {row + 1}; fill or remove it"
+            " first"
+        )
     return values, [str(name) for name in numeric.columns]
 
 
 def split_ends(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
-    """Ends of the training, validation and test rows, from shares ("0.7,0.1,0.2") or from counts ("8640,2880,2880").
+    """Ends of the training, validation and test rows, from shares ("0.7,0.1,0.2") or from counts
+    ("8640,2880,2880").
 
     Raises DataError when they are not three positive numbers or exceed the rows.
     """
@@ -101,8 +116,8 @@ def split_ends(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
 class ForecastTask:
     """Windows of series, scaled by the training rows' mean and sd alone.
 
-    values (C, T) float32 scaled; ends: (train, validation, test) ends of rows; stride: how far back a predecessor's origin
-    lies, in rows; season: period of the seasonal baseline, in rows.
+    values (C, T) float32 scaled; ends: (train, validation, test) ends of rows; stride: how far back a
+    predecessor's origin lies, in rows; season: period of the seasonal baseline, in rows.
     """
 
     values: Tensor
@@ -120,8 +135,9 @@ class ForecastTask:
             first, last = self.origins(split)
             if last <= first:
                 raise DataError(
-                    f"the {split} split has no room for a window of {self.window} with a horizon of {self.horizon} "
-                    f"and a predecessor {self.stride} rows before; take smaller ones or more rows"
+                    f"the {split} split has no room for a window of {self.window} with a horizon of"
+                    f" {self.horizon} and a predecessor {self.stride} rows before; take smaller ones or more"
+                    " rows"
                 )
 
     @property
@@ -133,7 +149,9 @@ class ForecastTask:
         return self.horizon
 
     def origins(self, split: Split) -> tuple[int, int]:
-        """First origin and one past the last: every target lies in the split, in training the predecessor's too."""
+        """First origin and one past the last: every target lies in the split, in training the predecessor's
+        too.
+        """
         index = SPLITS.index(split)
         start = 0 if index == 0 else self.ends[index - 1]
         earliest = self.window + self.stride
@@ -161,7 +179,9 @@ class ForecastTask:
 
     def to(self, device: torch.device) -> ForecastTask:
         """The same task with its values on `device`."""
-        return ForecastTask(self.values.to(device), self.names, self.ends, self.window, self.horizon, self.stride, self.season)
+        return ForecastTask(
+            self.values.to(device), self.names, self.ends, self.window, self.horizon, self.stride, self.season
+        )
 
 
 def forecast_task(
@@ -174,7 +194,9 @@ def forecast_task(
     counts: str = "",
     columns: str = "",
 ) -> ForecastTask:
-    """Series of a CSV as a forecasting task; see `read_table`, `split_ends` and `ForecastTask`. Raises DataError."""
+    """Series of a CSV as a forecasting task; see `read_table`, `split_ends` and `ForecastTask`. Raises
+    DataError.
+    """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride), ("season", season)):
         if value < 1:
             raise DataError(f"{name} must be at least 1, this is {value}")
@@ -186,14 +208,18 @@ def forecast_task(
     mean, sd = train.mean(0), train.std(0)
     flat = [name for name, s in zip(names, sd, strict=True) if s < MIN_TRAIN_SD]
     if flat:
-        raise DataError(f"column {flat[0]!r} of {path} is constant in the training rows; leave it out with --columns")
+        raise DataError(
+            f"column {flat[0]!r} of {path} is constant in the training rows; leave it out with --columns"
+        )
     scaled = torch.from_numpy(((values - mean) / sd).T.astype(np.float32).copy())
     return ForecastTask(scaled, names, ends, window, horizon, stride, season)
 
 
 @dataclass
 class RowTask:
-    """Independent rows: inputs x (rows, D) scaled by the training rows, targets y (rows, 1) likewise or classes (rows,)."""
+    """Independent rows: inputs x (rows, D) scaled by the training rows, targets y (rows, 1) likewise or
+    classes (rows,).
+    """
 
     x: Tensor
     y: Tensor
@@ -230,7 +256,8 @@ Task = ForecastTask | RowTask
 def row_task(name: str, split: str, counts: str = "") -> RowTask:
     """scikit-learn's digits (8 x 8 images, 10 classes) or diabetes (10 features, one number), shuffled once.
 
-    split, counts: see `split_ends`. Raises DataError for a split that cannot be or leaves a part without rows.
+    split, counts: see `split_ends`. Raises DataError for a split that cannot be or leaves a part without
+    rows.
     """
     from sklearn.datasets import load_diabetes, load_digits
 
@@ -241,7 +268,8 @@ def row_task(name: str, split: str, counts: str = "") -> RowTask:
     if min(np.diff((0, *ends))) < 1:
         raise DataError(f"the split {counts or split} of {len(x)} rows leaves a part without any")
     sd = x[: ends[0]].std(0)
-    scaled = (x - x[: ends[0]].mean(0)) / np.where(sd < MIN_TRAIN_SD, 1, sd)  # blank corners of the images stay 0
+    # blank corners of the images stay 0
+    scaled = (x - x[: ends[0]].mean(0)) / np.where(sd < MIN_TRAIN_SD, 1, sd)
     inputs = torch.from_numpy(scaled.astype(np.float32))
     names = [f"x{i}" for i in range(x.shape[1])]
     if name == "digits":
@@ -258,5 +286,12 @@ def load(config: Config) -> Task:
     assert config.horizon is not None
     path = NYC if config.data == "nyc" else Path(config.data.removeprefix("csv:")).expanduser()
     return forecast_task(
-        path, config.window, config.horizon, config.stride, config.season, config.split, config.split_rows, config.columns
+        path,
+        config.window,
+        config.horizon,
+        config.stride,
+        config.season,
+        config.split,
+        config.split_rows,
+        config.columns,
     )

@@ -22,7 +22,9 @@ class LinearEncoder(nn.Module):
 
 
 class MlpEncoder(nn.Module):
-    """Two linear maps with a GELU between, (B, inputs) -> (B, width): for rows of a table and small images."""
+    """Two linear maps with a GELU between, (B, inputs) -> (B, width): for rows of a table and small
+    images.
+    """
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -33,7 +35,8 @@ class MlpEncoder(nn.Module):
 
 
 class TrendSeasonalEncoder(nn.Module):
-    """A window (B, inputs) split into its moving average and the rest, each with a linear map of its own; their sum.
+    """A window (B, inputs) split into its moving average and the rest, each with a linear map of its own;
+    their sum.
 
     The window's ends are repeated for the moving average.
     """

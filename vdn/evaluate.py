@@ -1,4 +1,6 @@
-"""Scores of a trained network, of its twin and of naive forecasts, and statistics pooled over a whole split."""
+"""Scores of a trained network, of its twin and of naive forecasts, and statistics pooled over a whole
+split.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,16 @@ Counted = Callable[[int, int], None]
 
 
 def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
-    """Example numbers of a split in chunks that fit into memory with `draws` draws each; `limit`: that many, evenly spread."""
+    """Example numbers of a split in chunks that fit into memory with `draws` draws each; `limit`: that many,
+    evenly spread.
+    """
     count = task.count(split)
     taken = count if limit is None else min(limit, count)
-    index = (torch.arange(taken, dtype=torch.float64) * (count / taken)).long() if taken < count else torch.arange(count)
+    index = (
+        (torch.arange(taken, dtype=torch.float64) * (count / taken)).long()
+        if taken < count
+        else torch.arange(count)
+    )
     yield from index.split(max(1, ROWS_AT_ONCE // draws))
 
 
@@ -56,8 +64,9 @@ def scores(
 ) -> dict[str, Any]:
     """Scores of `network` on a split with `draws` draws an example, averaged over all examples and outputs.
 
-    mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit; coverage
-    {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint, nll_marginal (equal), ece.
+    mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit;
+    coverage {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint,
+    nll_marginal (equal), ece.
     limit: that many examples, evenly spread; report: is called as they are done.
     """
     device = network.neuron_layers[0].mean.weight.device
@@ -112,10 +121,14 @@ def _class_scores(output: Output, batch: Batch, confident: list[Tensor]) -> dict
 
 
 def calibration_error(pairs: Tensor) -> float:
-    """Expected calibration error from (2, n): confidence and whether right; mean |accuracy - confidence| over equal bins."""
+    """Expected calibration error from (2, n): confidence and whether right; mean |accuracy - confidence| over
+    equal bins.
+    """
     confidence, right = pairs
     which = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
-    gap = torch.zeros(CALIBRATION_BINS, dtype=confidence.dtype, device=confidence.device).index_add_(0, which, right - confidence)
+    gap = torch.zeros(CALIBRATION_BINS, dtype=confidence.dtype, device=confidence.device).index_add_(
+        0, which, right - confidence
+    )
     return (gap.abs().sum() / confidence.numel()).item()
 
 
@@ -132,7 +145,8 @@ def _nest(flat: dict[str, float]) -> dict[str, Any]:
 
 
 def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
-    """Scores of naive forecasts: "last_value" and "seasonal_naive" for series, the training mean or class shares for rows.
+    """Scores of naive forecasts: "last_value" and "seasonal_naive" for series, the training mean or class
+    shares for rows.
 
     Each gets the Gaussian of its training residuals, one sd a horizon step, so that every score exists.
     """
@@ -172,7 +186,9 @@ def _single_scores(y: Tensor, mean: Tensor, scale: Tensor) -> dict[str, float]:
         "nll_marginal": nll,
         "crps": gaussian_crps(y, mean, scale).item(),
     }
-    return values | {f"coverage.{level}": coverage(y, mean, scale, level / 100).item() for level in COVERAGE_LEVELS}
+    return values | {
+        f"coverage.{level}": coverage(y, mean, scale, level / 100).item() for level in COVERAGE_LEVELS
+    }
 
 
 def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
@@ -181,7 +197,13 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
     if task.kind == "classification":
         share = torch.bincount(train, minlength=task.outputs).float() / len(train)
         nll = -math.fsum(share[y].clamp_min(torch.finfo(share.dtype).tiny).log().tolist()) / len(y)
-        return {"class_shares": {"accuracy": (y == share.argmax()).float().mean().item(), "nll_joint": nll, "nll_marginal": nll}}
+        return {
+            "class_shares": {
+                "accuracy": (y == share.argmax()).float().mean().item(),
+                "nll_joint": nll,
+                "nll_marginal": nll,
+            }
+        }
     mean, scale = train.mean(0), train.std(0, correction=0)
     return {"training_mean": _nest(_single_scores(y, mean.expand_as(y), scale))}
 
@@ -197,7 +219,8 @@ def series_count(task: Task) -> int:
 
 
 def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:
-    """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with them.
+    """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with
+    them.
 
     Under an autoregressive prior only rows with a past count: predecessors stand under another prior.
     """
@@ -219,11 +242,15 @@ def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:
             series=series,
         )
     else:
-        pool.update(mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma, previous_mu=mu[half:], series=series)
+        pool.update(
+            mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma, previous_mu=mu[half:], series=series
+        )
 
 
 @torch.no_grad()
-def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, seed: int) -> list[dict[str, np.ndarray]]:
+def pooled_statistics(
+    network: VariationalNetwork, task: Task, split: Split, seed: int
+) -> list[dict[str, np.ndarray]]:
     """Per-neuron statistics of each layer, pooled over every example of a split with its predecessor.
 
     One dictionary a layer, name -> (N,); none for a twin.
@@ -241,7 +268,12 @@ def pooled_statistics(network: VariationalNetwork, task: Task, split: Split, see
 
 
 def network_scores(
-    network: VariationalNetwork, task: Task, split: Split, draws: int, seed: int, report: Counted | None = None
+    network: VariationalNetwork,
+    task: Task,
+    split: Split,
+    draws: int,
+    seed: int,
+    report: Counted | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     """All scores of a network on a split, with its rate (nats an example) and the living share of each layer.
 
@@ -257,22 +289,32 @@ def network_scores(
 
 
 def find_twin(run: Path, config: Config) -> Path | None:
-    """The newest finished run beside `run` that trained its twin (`probes.analysis.run_groups.twin_of`), or None."""
+    """The newest finished run beside `run` that trained its twin (`probes.analysis.run_groups.twin_of`), or
+    None.
+    """
     rows = catalog(run.resolve().parent).to_dict("records")
-    finished = [{str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"]
+    finished = [
+        {str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"
+    ]
     twin = twin_of({"config": dataclasses.asdict(config)}, finished)
     return Path(twin["path"]) if twin else None
 
 
-def evaluate(run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None) -> dict[str, Any]:
-    """{"model": scores, "twin": scores or None, "baselines": {name: scores}} of a finished run, from its checkpoint.
+def evaluate(
+    run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None
+) -> dict[str, Any]:
+    """{"model": scores, "twin": scores or None, "baselines": {name: scores}} of a finished run, from its
+    checkpoint.
 
-    twin: run of the deterministic twin; without it the newest one beside `run`. draws: S, the run's own `test_draws` without it.
-    Raises ConfigError or DataError when the run or its data cannot be read.
+    twin: run of the deterministic twin; without it the newest one beside `run`. draws: S, the run's own
+    `test_draws` without it. Raises ConfigError or DataError when the run or its data cannot be read.
     """
     config, task, network = load_run(run)
     number = config.test_draws if draws is None else draws
-    result: dict[str, Any] = {"model": network_scores(network, task, split, number, config.seed)[0], "twin": None}
+    result: dict[str, Any] = {
+        "model": network_scores(network, task, split, number, config.seed)[0],
+        "twin": None,
+    }
     beside = twin or (None if config.twin else find_twin(run, config))
     if beside is not None:
         twin_config, twin_task, twin_network = load_run(beside)

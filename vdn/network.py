@@ -1,7 +1,8 @@
 """Networks of variational neurons: encoder, L layers of neurons, head, and no path around the neurons.
 
-Draw s of a layer feeds draw s of the next: nothing is averaged before the head. The residual stream starts after the first
-layer's sample, so that all that the head knows of the input, but for a window's own mean and sd, has been sampled.
+Draw s of a layer feeds draw s of the next: nothing is averaged before the head. The residual stream starts
+after the first layer's sample, so that all that the head knows of the input, but for a window's own mean and
+sd, has been sampled.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ Normalisation = Literal["window", "none"]
 TaskKind = Literal["forecast", "regression", "classification"]
 DecoderUse = Literal["off", "watch", "train"]
 Edit = Callable[[int, Tensor], Tensor]
-"""(layer, z (S, B, N, K)) -> z: replaces a layer's draws, as ablations, traversals and the no-bypass test do."""
+"""(layer, z (S, B, N, K)) -> z: replaces a layer's draws, as ablations, traversals and the no-bypass test do.
+"""
 
 
 class Output(NamedTuple):
     """What a network computed for a batch.
 
-    mean (S, B, H): predicted means, or logits for classification; scale (S, B, H): observation sds, None for classification;
-    posteriors: one a layer, none for the twin. Beyond the first layer each draw has a posterior of its own, since its input
-    was sampled: their batch is B S rows, row = b S + s. explained: with local decoders, E log p(target_i | z_i) of each layer,
-    nats, (B, N) or (B S, N).
+    mean (S, B, H): predicted means, or logits for classification; scale (S, B, H): observation sds, None for
+    classification;
+    posteriors: one a layer, none for the twin. Beyond the first layer each draw has a posterior of its own,
+    since its input
+    was sampled: their batch is B S rows, row = b S + s. explained: with local decoders, E log p(target_i |
+    z_i) of each layer, nats, (B, N) or (B S, N).
     """
 
     mean: Tensor
@@ -46,11 +50,14 @@ class VariationalNetwork(nn.Module):
     """Encoder -> `layers` layers of `neurons` variational neurons -> head.
 
     inputs: numbers an example; outputs: numbers predicted (H) or classes; task: what the head predicts;
-    latent_dim, sigma, pool, sigma_init: as in `VariationalNeurons`; prior: "standard" or "autoregressive" with phi, learn_phi;
-    normalise: "window" subtracts each example's own mean and divides by its sd, and undoes both in the prediction;
+    latent_dim, sigma, pool, sigma_init: as in `VariationalNeurons`; prior: "standard" or "autoregressive"
+    with phi, learn_phi;
+    normalise: "window" subtracts each example's own mean and divides by its sd, and undoes both in the
+    prediction;
     mean_gain: factor on the initial weights of mu, small values start the neurons at their prior;
-    read_first: whether the head also reads the first layer's sample linearly; local_decoder: whether each neuron explains a
-    projection of its layer's input (see `LocalDecoder`): "watch" leaves the neurons alone, "train" moves them too.
+    read_first: whether the head also reads the first layer's sample linearly; local_decoder: whether each
+    neuron explains a projection of its layer's input (see `LocalDecoder`): "watch" leaves the neurons alone,
+    "train" moves them too.
 
     Raises ValueError for a choice that does not exist.
     """
@@ -77,7 +84,9 @@ class VariationalNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if layers < 1 or neurons < 1:
-            raise ValueError(f"a network needs at least one layer and one neuron, these are {layers} and {neurons}")
+            raise ValueError(
+                f"a network needs at least one layer and one neuron, these are {layers} and {neurons}"
+            )
         if prior not in ("standard", "autoregressive"):
             raise ValueError(f'prior must be "standard" or "autoregressive", this is {prior!r}')
         if normalise not in ("window", "none"):
@@ -87,27 +96,37 @@ class VariationalNetwork(nn.Module):
         self.task, self.normalise, self.outputs, self.local_decoder = task, normalise, outputs, local_decoder
 
         def make_prior() -> Prior:
-            return AutoregressivePrior(neurons, phi, learn_phi) if prior == "autoregressive" else StandardNormalPrior()
+            return (
+                AutoregressivePrior(neurons, phi, learn_phi)
+                if prior == "autoregressive"
+                else StandardNormalPrior()
+            )
 
         self.encoder = make_encoder(encoder, inputs, neurons)
         self.layers = nn.ModuleList(
-            VariationalNeurons(neurons, neurons, latent_dim, sigma, pool, make_prior(), sigma_init) for _ in range(layers)
+            VariationalNeurons(neurons, neurons, latent_dim, sigma, pool, make_prior(), sigma_init)
+            for _ in range(layers)
         )
         with torch.no_grad():
             for layer in self.neuron_layers:
                 layer.mean.weight.mul_(mean_gain)
                 layer.mean.bias.zero_()
-        self.norms = nn.ModuleList(nn.LayerNorm(neurons) for _ in range(layers))  # before layers 2 .. L and before the head
+        # before layers 2 .. L and before the head
+        self.norms = nn.ModuleList(nn.LayerNorm(neurons) for _ in range(layers))
         self.head = nn.Linear(neurons, outputs if task == "classification" else 2 * outputs)
         self.read = nn.Linear(neurons, outputs, bias=False) if read_first else None
-        self.decoders = nn.ModuleList(LocalDecoder(layer) for layer in self.neuron_layers if local_decoder != "off")
+        self.decoders = nn.ModuleList(
+            LocalDecoder(layer) for layer in self.neuron_layers if local_decoder != "off"
+        )
 
     @property
     def neuron_layers(self) -> list[VariationalNeurons]:
         """The layers of neurons, typed."""
         return [layer for layer in self.layers if isinstance(layer, VariationalNeurons)]
 
-    def draw_noise(self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None) -> list[Tensor]:
+    def draw_noise(
+        self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
         """Standard normal noise for one forward pass, (S, B, N, K) a layer, from one stream."""
         layer = self.neuron_layers[0]
         shape = (len(self.layers), n_samples, batch, layer.neurons, layer.latent_dim)
@@ -136,7 +155,8 @@ class VariationalNetwork(nn.Module):
         h = self.encoder(x)
         stream = first = x.new_zeros(())
         for index, (layer, norm) in enumerate(zip(self.neuron_layers, self.norms, strict=True)):
-            eps = noise[0] if index == 0 else rows_of(noise[index])[None]  # above, each (example, draw) is a row of its own
+            # above, each (example, draw) is a row of its own
+            eps = noise[0] if index == 0 else rows_of(noise[index])[None]
             posterior = layer(h, len(eps), context, eps)
             posteriors.append(posterior)
             if self.decoders:
@@ -157,7 +177,9 @@ class VariationalNetwork(nn.Module):
         return Output(mean, scale, posteriors, explained)
 
     def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without normalisation)."""
+        """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without
+        normalisation).
+        """
         if self.normalise == "none":
             return x, x.new_zeros(()), x.new_ones(())
         sd, mean = torch.std_mean(x, 1, correction=0, keepdim=True)
@@ -167,7 +189,9 @@ class VariationalNetwork(nn.Module):
     def predict(
         self, top: Tensor, first: Tensor, n_samples: int, window_mean: Tensor, window_sd: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both (B S, N)."""
+        """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both
+        (B S, N).
+        """
         exact = self.head.weight.dtype  # as in the neurons: autocast shortens products alone
         out = self.head(top).to(exact)
         linear = self.read(first).to(exact) if self.read is not None else 0
@@ -175,11 +199,15 @@ class VariationalNetwork(nn.Module):
             return draws_of(out + linear, n_samples), None
         mean, raw = out.split(self.outputs, -1)
         scale = F.softplus(raw) + SCALE_FLOOR
-        return window_mean + window_sd * draws_of(mean + linear, n_samples), window_sd * draws_of(scale, n_samples)
+        return window_mean + window_sd * draws_of(mean + linear, n_samples), window_sd * draws_of(
+            scale, n_samples
+        )
 
 
 class DeterministicTwin(VariationalNetwork):
-    """The same modules with sigma = 0 and no KL: what the neurons' distributions cost or bring is measured against it."""
+    """The same modules with sigma = 0 and no KL: what the neurons' distributions cost or bring is measured
+    against it.
+    """
 
     def __init__(self, *args, **kwargs) -> None:  # the signature is VariationalNetwork's
         super().__init__(*args, **kwargs)
@@ -196,7 +224,9 @@ class DeterministicTwin(VariationalNetwork):
         noise: Sequence[Tensor] | None = None,
         edit: Edit | None = None,
     ) -> Output:
-        """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no posterior."""
+        """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no
+        posterior.
+        """
         x, window_mean, window_sd = self.window(x)
         h = self.encoder(x)
         stream = first = x.new_zeros(())
@@ -210,7 +240,9 @@ class DeterministicTwin(VariationalNetwork):
 
 
 def rows_of(draws: Tensor) -> Tensor:
-    """(S, B, ...) -> (B S, ...), row = b S + s: halves of the rows are then halves of the batch, as pairs need."""
+    """(S, B, ...) -> (B S, ...), row = b S + s: halves of the rows are then halves of the batch, as pairs
+    need.
+    """
     return draws.transpose(0, 1).flatten(0, 1)
 
 

@@ -1,7 +1,9 @@
-"""The variational distributional neuron: a unit that computes with a distribution and passes on a sample of it.
+"""The variational distributional neuron: a unit that computes with a distribution and passes on a sample of
+it.
 
-Every neuron holds, for each of its K latent dimensions, q(z | h) = Normal(mu(h), sigma(h)^2), a prior, and their exact
-KL. All is exposed as plain tensors; nothing here knows of logs or dashboards. Source: arXiv 2602.18250.
+Every neuron holds, for each of its K latent dimensions, q(z | h) = Normal(mu(h), sigma(h)^2), a prior, and
+their exact KL. All is exposed as plain tensors; nothing here knows of logs or dashboards. Source: arXiv
+2602.18250.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 
 from vdn.priors import Prior, PriorContext, StandardNormalPrior
 
-SIGMA_MIN, SIGMA_MAX = 1e-4, 10.0  # numerical limits of sigma, in prior sds; the share of values at them is recorded
+# numerical limits of sigma, in prior sds; the share of values at them is recorded
+SIGMA_MIN, SIGMA_MAX = 1e-4, 10.0
 LATENT_DIMS = (1, 2, 4, 8, 16)
 SigmaMode = Literal["shared", "per_neuron", "input"]
 Pooling = Literal["mean", "sum", "sum_sqrt"]
@@ -24,9 +27,10 @@ Pooling = Literal["mean", "sum", "sum_sqrt"]
 class Posterior(NamedTuple):
     """What a layer of variational neurons computed for one batch.
 
-    mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N) draws pooled;
-    kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, and phi (N,), the persistence that the
-    prior expects, both None where there is no past; log_sigma: natural log of sigma, as sigma was computed from it.
+    mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N)
+    draws pooled; kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, and phi
+    (N,), the persistence that the prior expects, both None where there is no past; log_sigma: natural log of
+    sigma, as sigma was computed from it.
     """
 
     mu: Tensor
@@ -92,11 +96,17 @@ class VariationalNeurons(nn.Module):
         shape = (h.shape[0], self.neurons, self.latent_dim)
         exact = self.mean.weight.dtype  # under autocast only the products are short: KL and sigma stay exact
         mu = self.mean(h).view(shape).to(exact)
-        raw = self.log_sigma(h).view(shape).to(exact) if isinstance(self.log_sigma, nn.Linear) else self.log_sigma
+        raw = (
+            self.log_sigma(h).view(shape).to(exact)
+            if isinstance(self.log_sigma, nn.Linear)
+            else self.log_sigma
+        )
         return mu, raw.clamp(math.log(SIGMA_MIN), math.log(SIGMA_MAX))
 
     def pool(self, z: Tensor) -> Tensor:
-        """Latent values (..., N, K) -> the neurons' activations (..., N). Linear, so it pools means as it pools draws."""
+        """Latent values (..., N, K) -> the neurons' activations (..., N). Linear, so it pools means as it
+        pools draws.
+        """
         return z.squeeze(-1) if self.latent_dim == 1 else z.sum(-1) * self.pool_factor
 
     def pool_sd(self, sigma: Tensor) -> Tensor:
@@ -113,8 +123,8 @@ class VariationalNeurons(nn.Module):
     ) -> Posterior:
         """Posterior, draws and local KL for inputs h (B, F).
 
-        n_samples: draws S a row; prior_context: the past (see `vdn.priors.PriorContext`); noise: standard normal
-        (S, B, N, K) to use instead of drawing it; generator: source of the draws, on h's device.
+        n_samples: draws S a row; prior_context: the past (see `vdn.priors.PriorContext`); noise: standard
+        normal (S, B, N, K) to use instead of drawing it; generator: source of the draws, on h's device.
         Raises ValueError when noise has another shape.
         """
         mu, log_sigma = self.parameters_of(h)
@@ -127,15 +137,24 @@ class VariationalNeurons(nn.Module):
         z = torch.addcmul(mu, sigma, noise)
         local = self.prior(mu, sigma, log_sigma, prior_context)
         return Posterior(
-            mu, sigma, local.prior_mu, local.prior_sigma, z, self.pool(z), local.kl, local.past, local.phi, log_sigma
+            mu,
+            sigma,
+            local.prior_mu,
+            local.prior_sigma,
+            z,
+            self.pool(z),
+            local.kl,
+            local.past,
+            local.phi,
+            log_sigma,
         )
 
 
 class LocalDecoder(nn.Module):
     """Each neuron explains, linearly and from its own z alone, a fixed projection of the layer's input.
 
-    targets: T = h P^T with P (D, F) random with orthonormal rows, fixed, h detached. p(T | z_i) = Normal(W_i z_i + b_i, s_i^2 I),
-    s_i learned. E_q log p is exact because the mean is linear in z; no draw is needed.
+    targets: T = h P^T with P (D, F) random with orthonormal rows, fixed, h detached. p(T | z_i) = Normal(W_i
+    z_i + b_i, s_i^2 I), s_i learned. E_q log p is exact because the mean is linear in z; no draw is needed.
     """
 
     def __init__(self, layer: VariationalNeurons, dimensions: int = 16) -> None:
@@ -150,14 +169,22 @@ class LocalDecoder(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(layer.neurons))
 
     def forward(self, h: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-        """E_q log p(target | z_i), nats, (B, N), for inputs h (B, F) and posteriors mu (B, N, K), sigma broadcastable."""
+        """E_q log p(target | z_i), nats, (B, N), for inputs h (B, F) and posteriors mu (B, N, K), sigma
+        broadcastable.
+        """
         target = F.linear(h.detach(), self.projection)  # (B, D)
         gram = torch.einsum("nkd,njd->nkj", self.weight, self.weight)
         # E |T - W z - b|^2 without a (B, N, D) array: every term is a product of small matrices.
-        cross = torch.einsum("bd,nkd->bnk", target, self.weight) - torch.einsum("nd,nkd->nk", self.bias, self.weight)
+        cross = torch.einsum("bd,nkd->bnk", target, self.weight) - torch.einsum(
+            "nd,nkd->nk", self.bias, self.weight
+        )
         own = torch.einsum("bnk,nkj->bnj", mu, gram) - 2 * cross
         width = (sigma * sigma * torch.diagonal(gram, dim1=-2, dim2=-1)).sum(-1)
-        fixed = target.square().sum(-1, keepdim=True) - 2 * F.linear(target, self.bias) + self.bias.square().sum(-1)
+        fixed = (
+            target.square().sum(-1, keepdim=True)
+            - 2 * F.linear(target, self.bias)
+            + self.bias.square().sum(-1)
+        )
         error = (own * mu).sum(-1) + width + fixed
         precision = torch.exp(-2 * self.log_scale)
         return -0.5 * error * precision - self.dimensions * (self.log_scale + 0.5 * math.log(2 * math.pi))

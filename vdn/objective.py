@@ -20,7 +20,9 @@ from vdn.scores import mixture_nll
 
 
 class Loss(NamedTuple):
-    """The loss and its parts: total in nats per predicted number; distortion (NLL) and rate (sum of KL) in nats per example."""
+    """The loss and its parts: total in nats per predicted number; distortion (NLL) and rate (sum of KL) in
+    nats per example.
+    """
 
     total: Tensor
     distortion: Tensor
@@ -28,7 +30,9 @@ class Loss(NamedTuple):
 
 
 def distortion(output: Output, target: Tensor) -> Tensor:
-    """NLL of the mixture over draws, nats per example, () : joint for numbers (target (B, H)), categorical for classes (B,)."""
+    """NLL of the mixture over draws, nats per example, () : joint for numbers (target (B, H)), categorical
+    for classes (B,).
+    """
     if output.scale is not None:
         return mixture_nll(target, output.mean, output.scale) * target.shape[-1]
     return class_nll(output.mean, target).mean()
@@ -40,8 +44,11 @@ def class_nll(logits: Tensor, target: Tensor) -> Tensor:
     return math.log(logits.shape[0]) - torch.logsumexp(log_p, 0)
 
 
-def parts(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> dict[str, Tensor]:
-    """What `objective` sums, by the names of `probes.schema.FORCE_TERMS`, each () in nats per predicted number.
+def parts(
+    output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0
+) -> dict[str, Tensor]:
+    """What `objective` sums, by the names of `probes.schema.FORCE_TERMS`, each () in nats per predicted
+    number.
 
     "nll"; "kl", weighted, where there are posteriors; "decoder", where there are local decoders.
     """
@@ -51,7 +58,11 @@ def parts(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_r
         weighted = [(p.kl.mean(0) * beta).sum() for p, beta in zip(output.posteriors, betas, strict=True)]
         found["kl"] = torch.stack(weighted).sum() / numbers
     if output.explained:
-        found["decoder"] = -lam_rec * torch.stack([explained.mean(0).sum() for explained in output.explained]).sum() / numbers
+        found["decoder"] = (
+            -lam_rec
+            * torch.stack([explained.mean(0).sum() for explained in output.explained]).sum()
+            / numbers
+        )
     return found
 
 
@@ -63,16 +74,24 @@ def predicted_numbers(output: Output, target: Tensor) -> int:
 def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> Loss:
     """Distortion plus weighted rate for targets (B, H) or classes (B,), less what the local decoders explain.
 
-    betas: one (N,) or a number a layer; lam_rec: weight of E log p(target_i | z_i), where there are decoders. The penalties
-    of `vdn.controller` come on top.
+    betas: one (N,) or a number a layer; lam_rec: weight of E log p(target_i | z_i), where there are decoders.
+    The penalties of `vdn.controller` come on top.
     """
     found = parts(output, target, betas, lam_rec)
-    rate = sum((posterior.kl.detach().mean(0).sum() for posterior in output.posteriors), found["nll"].new_zeros(()))
-    return Loss(torch.stack(list(found.values())).sum(), found["nll"].detach() * predicted_numbers(output, target), rate)
+    rate = sum(
+        (posterior.kl.detach().mean(0).sum() for posterior in output.posteriors), found["nll"].new_zeros(())
+    )
+    return Loss(
+        torch.stack(list(found.values())).sum(),
+        found["nll"].detach() * predicted_numbers(output, target),
+        rate,
+    )
 
 
 def ramp(steps_done: int, warmup: int, length: int) -> float:
-    """Multiplier of a term at g optimiser steps done: 0 while g < warmup, then linear to 1 over `length` steps (0: a step)."""
+    """Multiplier of a term at g optimiser steps done: 0 while g < warmup, then linear to 1 over `length`
+    steps (0: a step).
+    """
     if steps_done < warmup:
         return 0.0
     return 1.0 if length <= 0 else min(1.0, (steps_done - warmup) / length)

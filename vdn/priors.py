@@ -1,7 +1,8 @@
 """Priors of a neuron's latent variable and the local KL against them, in closed form and in nats.
 
-Both priors have the stationary marginal Normal(0, 1). The autoregressive one expects each neuron to carry a share
-phi of its previous value along the data; its local KL is an expectation over the predecessor's posterior.
+Both priors have the stationary marginal Normal(0, 1). The autoregressive one expects each neuron to carry a
+share phi of its previous value along the data; its local KL is an expectation over the predecessor's
+posterior.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import torch
 from torch import Tensor, nn
 
 PriorContext = tuple[Tensor, Tensor] | Literal["pairs"] | None
-"""What is known of the past: nothing; the predecessors' (mu', sigma'), each broadcastable to (B, N, K); or "pairs": the
-second half of the batch holds the predecessors of the first half, row by row."""
+"""What is known of the past: nothing; the predecessors' (mu', sigma'), each broadcastable to (B, N, K); or
+"pairs": the second half of the batch holds the predecessors of the first half, row by row."""
 
-PHI_LIMIT = 0.999  # |phi| = 1 is a random walk without a stationary law; its innovation variance is 0 and the KL infinite
+# |phi| = 1 is a random walk without a stationary law; its innovation variance is 0 and the KL infinite
+PHI_LIMIT = 0.999
 
 
 class LocalKL(NamedTuple):
     """KL of a layer's posteriors against their prior, with the prior itself.
 
     kl: (B, N) nats, summed over latent dimensions; prior_mu, prior_sigma: broadcastable to (B, N, K);
-    past: (B, N) nats, the part that the uncertainty of the predecessor costs; phi: (N,) persistence that the prior expects; both
-    None where there is no past.
+    past: (B, N) nats, the part that the uncertainty of the predecessor costs; phi: (N,) persistence that the
+    prior expects; both None where there is no past.
     """
 
     kl: Tensor
@@ -37,7 +39,8 @@ class LocalKL(NamedTuple):
 def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor) -> Tensor:
     """KL(Normal(mu, sigma^2) || Normal(prior_mu, prior_sigma^2)) in nats, element by element (broadcast).
 
-    1/2 (r^2 + v - ln v - 1) with r = (mu - m)/s and v = sigma^2/s^2 (Kingma & Welling 2014, appendix B, for m = 0, s = 1).
+    1/2 (r^2 + v - ln v - 1) with r = (mu - m)/s and v = sigma^2/s^2 (Kingma & Welling 2014, appendix B, for m
+    = 0, s = 1).
     """
     ratio = sigma / prior_sigma
     r = (mu - prior_mu) / prior_sigma
@@ -45,7 +48,9 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor
 
 
 def kl_floor(phi: Tensor) -> Tensor:
-    """Least KL per latent dimension under a persistent prior, both posteriors following one law: 1/2 ln(1 + phi^2), nats."""
+    """Least KL per latent dimension under a persistent prior, both posteriors following one law: 1/2 ln(1 +
+    phi^2), nats.
+    """
     return 0.5 * torch.log1p(phi * phi)
 
 
@@ -53,8 +58,11 @@ class StandardNormalPrior(nn.Module):
     """Normal(0, 1) for every latent dimension, whatever the past."""
 
     def forward(self, mu: Tensor, sigma: Tensor, log_sigma: Tensor, context: PriorContext = None) -> LocalKL:
-        """KL of Normal(mu, sigma^2), mu (B, N, K), sigma and its log broadcastable to it; `context` is ignored."""
-        # All that depends on sigma alone is one small table when sigma does not depend on the input: mu is touched once.
+        """KL of Normal(mu, sigma^2), mu (B, N, K), sigma and its log broadcastable to it; `context` is
+        ignored.
+        """
+        # All that depends on sigma alone is one small table when sigma does not depend on the input: mu is
+        # touched once.
         of_sigma = 0.5 * (sigma * sigma - 1) - log_sigma
         kl = torch.addcmul(of_sigma, mu, mu, value=0.5).sum(-1)
         return LocalKL(kl, mu.new_zeros(()), mu.new_ones(()))
@@ -63,8 +71,8 @@ class StandardNormalPrior(nn.Module):
 class AutoregressivePrior(nn.Module):
     """p(z | past) = Normal(phi_i z', 1 - phi_i^2) for neuron i, with z' from the predecessor's posterior.
 
-    `neurons`: N; `phi`: start value in (-1, 1), a number or a table (N,); `learned`: train it (through atanh).
-    The local KL is the expectation over q(z') = Normal(mu', sigma'^2):
+    `neurons`: N; `phi`: start value in (-1, 1), a number or a table (N,); `learned`: train it (through
+    atanh). The local KL is the expectation over q(z') = Normal(mu', sigma'^2):
     1/2 [ (sigma^2 + (mu - phi mu')^2 + phi^2 sigma'^2)/s^2 - 1 - ln(sigma^2/s^2) ], s^2 = 1 - phi^2.
     Rows without a past (the predecessors themselves) are under the stationary Normal(0, 1).
     Raises ValueError for a phi outside (-1, 1).
@@ -95,10 +103,15 @@ class AutoregressivePrior(nn.Module):
         if context == "pairs":
             half, odd = divmod(mu.shape[0], 2)
             if odd:
-                raise ValueError(f"a batch of pairs holds origins and their predecessors; {mu.shape[0]} rows cannot be halved")
+                raise ValueError(
+                    f"a batch of pairs holds origins and their predecessors; {mu.shape[0]} rows cannot be"
+                    " halved"
+                )
             before_mu, before_sigma = mu[half:], sigma.expand_as(mu)[half:]
             prior_mu = torch.cat([phi * before_mu, torch.zeros_like(before_mu)])
-            prior_variance = torch.cat([innovation.expand(half, -1, -1), torch.ones_like(innovation).expand(half, -1, -1)])
+            prior_variance = torch.cat(
+                [innovation.expand(half, -1, -1), torch.ones_like(innovation).expand(half, -1, -1)]
+            )
             past = phi**2 * before_sigma**2 / (2 * innovation)
             past = torch.cat([past, torch.zeros_like(past)])
         else:
@@ -106,7 +119,11 @@ class AutoregressivePrior(nn.Module):
             prior_mu, prior_variance = phi * before_mu, innovation
             past = (phi**2 * before_sigma**2 / (2 * innovation)).expand_as(mu)
         residual = mu - prior_mu
-        kl = 0.5 * ((residual * residual + sigma * sigma) / prior_variance - 1 + torch.log(prior_variance)) - log_sigma + past
+        kl = (
+            0.5 * ((residual * residual + sigma * sigma) / prior_variance - 1 + torch.log(prior_variance))
+            - log_sigma
+            + past
+        )
         return LocalKL(kl.sum(-1), prior_mu, prior_variance.sqrt(), past.sum(-1), phi[:, 0])
 
 
@@ -114,14 +131,19 @@ Prior = StandardNormalPrior | AutoregressivePrior
 
 
 def ar_penalty(current: Tensor, previous: Tensor, phi: float = 0.95, ar_sigma: float = 0.1) -> Tensor:
-    """The published penalty on the means' change: mean of (cur - phi prev)^2 / (2 ar_sigma^2); a scalar, not a KL.
+    """The published penalty on the means' change: mean of (cur - phi prev)^2 / (2 ar_sigma^2); a scalar, not
+    a KL.
 
     `current`, `previous`: any equal shapes. Source: arXiv 2602.18250.
     """
     return (current - phi * previous).square().mean() / (2 * ar_sigma**2)
 
 
-def ar_sigma_from_band(low: Tensor, high: Tensor, ar_k: float = 0.8, floor: float = 0.03, ceil: float = 1.0) -> float:
-    """Width of the published penalty, tied to the band of E[mu^2]: clip(ar_k sqrt(mean_i sqrt(lo_i hi_i)), floor, ceil)."""
+def ar_sigma_from_band(
+    low: Tensor, high: Tensor, ar_k: float = 0.8, floor: float = 0.03, ceil: float = 1.0
+) -> float:
+    """Width of the published penalty, tied to the band of E[mu^2]: clip(ar_k sqrt(mean_i sqrt(lo_i hi_i)),
+    floor, ceil).
+    """
     centre = torch.sqrt(torch.as_tensor(low) * torch.as_tensor(high)).mean().item()
     return min(max(ar_k * math.sqrt(centre), floor), ceil)

@@ -1,6 +1,8 @@
-"""python -m vdn probe RUN EXPERIMENT: active experiments on a run's checkpoint; results are stored with the run.
+"""python -m vdn probe RUN EXPERIMENT: active experiments on a run's checkpoint; results are stored with the
+run.
 
-Loads our own checkpoint and hands it to `probes.experiments`, which knows nothing of how the network is built.
+Loads our own checkpoint and hands it to `probes.experiments`, which knows nothing of how the network is
+built.
 """
 
 from __future__ import annotations
@@ -41,11 +43,14 @@ from vdn.trainer import load_checkpoint, load_run
 
 Tables = dict[str, pd.DataFrame]
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-BLOCK_HORIZONS = 2  # length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
+# length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
+BLOCK_HORIZONS = 2
 
 
 def scores_of(task: Task) -> dict[str, Score]:
-    """Scores of a task, one number an example, lower is better: nll (nats a predicted number), crps, mse; nll, brier, error."""
+    """Scores of a task, one number an example, lower is better: nll (nats a predicted number), crps, mse;
+    nll, brier, error.
+    """
     if task.kind == "classification":
         return {"nll": lambda mean, scale, y: class_nll(mean, y), "brier": _brier, "error": _error}
     return {"nll": _nll, "crps": _crps, "mse": _mse}
@@ -70,7 +75,9 @@ def _error(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
 
 
 def _brier(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
-    """Squared distance of the mean class probabilities (S, B, C) from the class that is right, (B,) (Brier 1950)."""
+    """Squared distance of the mean class probabilities (S, B, C) from the class that is right, (B,) (Brier
+    1950).
+    """
     share = logits.softmax(-1).mean(0)
     return (share - torch.nn.functional.one_hot(y, share.shape[-1])).square().sum(-1)
 
@@ -78,7 +85,8 @@ def _brier(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
 class Examples:
     """Evenly spread examples of a split: x, y, their numbers, and blocks of them that are independent.
 
-    Windows that overlap share targets and weather: those of one block of time, of whichever series, count as one for errors.
+    Windows that overlap share targets and weather: those of one block of time, of whichever series, count as
+    one for errors.
     """
 
     def __init__(self, task: Task, split: Split, count: int) -> None:
@@ -91,7 +99,9 @@ class Examples:
 
 
 class Bench:
-    """A run's checkpoint, ready for experiments: subject, task, scores and the settings that a result is stored with."""
+    """A run's checkpoint, ready for experiments: subject, task, scores and the settings that a result is
+    stored with.
+    """
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
         self.step = int(load_checkpoint(run)["step"])
@@ -109,15 +119,21 @@ class Bench:
     def statistics(self) -> pd.DataFrame:
         """Every neuron's statistics over the split and its regime: layer, neuron, regime, statistics."""
         frames = []
-        for layer, values in enumerate(pooled_statistics(self.subject.network, self.task, self.split, self.seed)):
+        for layer, values in enumerate(
+            pooled_statistics(self.subject.network, self.task, self.split, self.seed)
+        ):
             frame = pd.DataFrame({"layer": layer, "neuron": np.arange(len(values["kl"])), **values})
             frames.append(frame.assign(regime=regimes.classify(frame, latent_dim=self.config.latent_dim)))
-        return pd.concat(frames, ignore_index=True).assign(contraction=lambda frame: contraction(frame["variance"]))
+        return pd.concat(frames, ignore_index=True).assign(
+            contraction=lambda frame: contraction(frame["variance"])
+        )
 
 
 def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
     groups = bench.examples.groups
-    effects = ablate(*bench.scored(arguments.draws), groups=groups, workers=arguments.workers, progress=progress)
+    effects = ablate(
+        *bench.scored(arguments.draws), groups=groups, workers=arguments.workers, progress=progress
+    )
     neurons = bench.statistics()
     return {
         "effects": effects,
@@ -136,7 +152,12 @@ def run_traversal(bench: Bench, arguments: argparse.Namespace, progress: Progres
 
 def most_informative(statistics: pd.DataFrame, each: int) -> list[tuple[int, int]]:
     """(layer, neuron) of the `each` neurons with the largest information in every layer."""
-    top = statistics.sort_values("information", ascending=False).groupby("layer").head(each).sort_values(["layer", "neuron"])
+    top = (
+        statistics.sort_values("information", ascending=False)
+        .groupby("layer")
+        .head(each)
+        .sort_values(["layer", "neuron"])
+    )
     return [(int(layer), int(neuron)) for layer, neuron in zip(top["layer"], top["neuron"], strict=True)]
 
 
@@ -163,14 +184,28 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
     room = task.ends[SPLITS.index(bench.split)] - arguments.length
     kept = origin <= room
     if not bool(kept.any()):
-        raise ConfigError(f"no window of the {bench.split} split has {arguments.length} rows after it; take a smaller --length")
+        raise ConfigError(
+            f"no window of the {bench.split} split has {arguments.length} rows after it; take a smaller"
+            " --length"
+        )
     series, origin = series[kept], origin[kept]
     windows = bench.examples.x[kept]
     truth = task.values.unfold(1, arguments.length, 1)[series, origin]
     tables = rollout(
-        bench.subject, windows, arguments.length, arguments.trajectories, arguments.feed, bench.seed, truth, progress
+        bench.subject,
+        windows,
+        arguments.length,
+        arguments.trajectories,
+        arguments.feed,
+        bench.seed,
+        truth,
+        progress,
     )
-    starts = {"start": np.arange(len(series)), "series": [task.names[i] for i in series.tolist()], "origin": origin.numpy()}
+    starts = {
+        "start": np.arange(len(series)),
+        "series": [task.names[i] for i in series.tolist()],
+        "origin": origin.numpy(),
+    }
     replay = store.folder_of(arguments.run, arguments.name) / "replay"
     shutil.rmtree(replay, ignore_errors=True)
     layers = [{"name": name, "neurons": count, "latent_dim": k} for name, count, k in bench.subject.layers]
@@ -227,15 +262,25 @@ def positive(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the experiment and stores its tables and settings; exit status. Raises ConfigError, DataError or RunError."""
+    """Runs the experiment and stores its tables and settings; exit status. Raises ConfigError, DataError or
+    RunError.
+    """
     began = time.monotonic()
     torch.set_num_threads(1)  # small products: two threads on one of them wait for each other
     bench = Bench(arguments.run, arguments)
     try:
         with store.tracked(arguments.run, arguments.name, _show) as tracker:
             tables = RUNNERS[arguments.experiment](bench, arguments, tracker)
-            settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "run", "name")}
-            settings |= {"step": bench.step, "windows": len(bench.examples.x), "seconds": round(time.monotonic() - began, 2)}
+            settings = {
+                name: value
+                for name, value in vars(arguments).items()
+                if name not in ("command", "run", "name")
+            }
+            settings |= {
+                "step": bench.step,
+                "windows": len(bench.examples.x),
+                "seconds": round(time.monotonic() - began, 2),
+            }
             folder = store.save(arguments.run, arguments.name, tables, settings)
     except Cancelled:
         print(f"{arguments.experiment}: cancelled, nothing stored", file=sys.stderr)

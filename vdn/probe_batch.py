@@ -1,7 +1,9 @@
-"""The fixed probe batch of a run: inputs spread over the validation split, then one sequence of consecutive t of one series.
+"""The fixed probe batch of a run: inputs spread over the validation split, then one sequence of consecutive t
+of one series.
 
 Its inputs are numbered in this order, and the run's configuration says how many there are of each
-(`probe_inputs`, `probe_sequence`): `probes.analysis.posteriors.split_inputs` tells them apart again. Forecasts are of the spread
+(`probe_inputs`, `probe_sequence`): `probes.analysis.posteriors.split_inputs` tells them apart again.
+Forecasts are of the spread
 inputs alone, and forces of as many spread ones as their noise asks for: neighbours in t say nearly the same.
 """
 
@@ -23,11 +25,14 @@ from vdn.scores import pit
 from vdn.trainer import Trainer
 
 PROBE_DRAWS = 8  # of the forecasts, an input
-FORCE_INPUTS = 256  # with 64 the noise of the targets hides a balance that 256 show; nothing of them is stored
+# with 64 the noise of the targets hides a balance that 256 show; nothing of them is stored
+FORCE_INPUTS = 256
 
 
 def fit_probe_batch(config: Config, task: Task) -> Config:
-    """`config` with no more probe inputs than the validation split has, and a sequence only where there are series."""
+    """`config` with no more probe inputs than the validation split has, and a sequence only where there are
+    series.
+    """
     consecutive = 0
     if isinstance(task, ForecastTask):
         first, last = task.origins("validation")
@@ -55,11 +60,15 @@ class ProbeBatch:
 
         self.spread = task.batch("validation", spread(config.probe_inputs))
         force_inputs = min(FORCE_INPUTS, task.count("validation"))
-        self.paired = task.batch("validation", spread(force_inputs), task.pairs)  # as a training batch is made
-        self.sequence = task.batch("validation", torch.arange(config.probe_sequence, device=device))  # of the first series
+        # as a training batch is made
+        self.paired = task.batch("validation", spread(force_inputs), task.pairs)
+        # of the first series
+        self.sequence = task.batch("validation", torch.arange(config.probe_sequence, device=device))
 
     def record(self, step: int) -> None:
-        """Posteriors, forecasts and forces before optimiser step `step`; noise comes from a generator of its own."""
+        """Posteriors, forecasts and forces before optimiser step `step`; noise comes from a generator of its
+        own.
+        """
         generator = torch.Generator(self.trainer.device).manual_seed(self.trainer.config.seed)
         posteriors: list[list[tuple[Tensor, Tensor]]] = []
         if len(self.spread.x):
@@ -83,17 +92,22 @@ class ProbeBatch:
     def _posteriors(self, output: Output, draws: int) -> list[tuple[Tensor, Tensor]]:
         """Mean and sd of the pooled variable, each (B, N), a layer.
 
-        Beyond the first layer an input has a posterior for each draw of what lies below: the log keeps the first draw's.
+        Beyond the first layer an input has a posterior for each draw of what lies below: the log keeps the
+        first draw's.
         """
         found = []
-        for layer, (neurons, posterior) in enumerate(zip(self.trainer.network.neuron_layers, output.posteriors, strict=False)):
+        for layer, (neurons, posterior) in enumerate(
+            zip(self.trainer.network.neuron_layers, output.posteriors, strict=False)
+        ):
             every = 1 if layer == 0 else draws
             sigma = neurons.pool_sd(posterior.sigma).expand(len(posterior.mu), -1)
             found.append((neurons.pool(posterior.mu)[::every], sigma[::every]))
         return found
 
     def _forces(self, step: int, generator: torch.Generator) -> None:
-        """What each term of the training loss does to the neurons, on spread inputs and their predecessors."""
+        """What each term of the training loss does to the neurons, on spread inputs and their
+        predecessors.
+        """
         trainer, batch = self.trainer, self.paired
         config, network = trainer.config, trainer.network
         noise = network.draw_noise(len(batch.x), config.draws, generator)
@@ -104,11 +118,15 @@ class ProbeBatch:
         terms |= trainer.controller.penalties(output, trainer.done)
         for layer, by_term in enumerate(forces(output, terms)):
             for term, values in by_term.items():
-                self.recorder.forces(step, layer, term, **{name: value.cpu().numpy() for name, value in values.items()})
+                self.recorder.forces(
+                    step, layer, term, **{name: value.cpu().numpy() for name, value in values.items()}
+                )
 
 
 def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:
-    """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance, pit."""
+    """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance,
+    pit.
+    """
     assert output.scale is not None
     inputs, horizon = torch.meshgrid(torch.arange(y.shape[0]), torch.arange(y.shape[1]), indexing="ij")
     columns = {

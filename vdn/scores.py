@@ -1,7 +1,8 @@
 """Proper scores of Gaussian and Gaussian-mixture forecasts, in closed form.
 
-Shapes: y (B, H); a single forecast has mean and scale broadcastable to y, a mixture of S equally weighted draws has them
-(S, B, H). Scores average over all elements; `reduction="none"` keeps them. NLL in nats, CRPS and pinball in y's unit.
+Shapes: y (B, H); a single forecast has mean and scale broadcastable to y, a mixture of S equally weighted
+draws has them (S, B, H). Scores average over all elements; `reduction="none"` keeps them. NLL in nats, CRPS
+and pinball in y's unit.
 Sources: Gneiting & Raftery 2007; Grimit et al. 2006 for the CRPS of a mixture.
 """
 
@@ -15,7 +16,8 @@ from torch import Tensor
 
 Reduction = Literal["mean", "none"]
 HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
-CHUNK_ELEMENTS = 1 << 21  # elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
+# elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
+CHUNK_ELEMENTS = 1 << 21
 
 
 def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
@@ -35,13 +37,17 @@ def gaussian_nll(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = 
 
 
 def gaussian_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """CRPS of Normal(mean, scale^2): scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/scale."""
+    """CRPS of Normal(mean, scale^2): scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y -
+    mean)/scale.
+    """
     u = (y - mean) / scale
     density = torch.exp(-0.5 * u * u - HALF_LN_2PI)
     return _reduce(scale * (u * (2 * _cdf(u) - 1) + 2 * density - 1 / math.sqrt(math.pi)), reduction)
 
 
-def pinball(y: Tensor, mean: Tensor, scale: Tensor, taus: Tensor | list[float], reduction: Reduction = "mean") -> Tensor:
+def pinball(
+    y: Tensor, mean: Tensor, scale: Tensor, taus: Tensor | list[float], reduction: Reduction = "mean"
+) -> Tensor:
     """Quantile loss of Normal(mean, scale^2) at the levels `taus` (T,); without reduction (T, B, H).
 
     Raises ValueError for a level outside (0, 1).
@@ -55,7 +61,11 @@ def pinball(y: Tensor, mean: Tensor, scale: Tensor, taus: Tensor | list[float], 
 
 
 def mixture_nll(
-    y: Tensor, mean: Tensor, scale: Tensor, kind: Literal["joint", "marginal"] = "joint", reduction: Reduction = "mean"
+    y: Tensor,
+    mean: Tensor,
+    scale: Tensor,
+    kind: Literal["joint", "marginal"] = "joint",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """NLL of a mixture of S draws, mean and scale (S, B, H), in nats per predicted number.
 
@@ -74,18 +84,29 @@ def mixture_nll(
 def _absolute(d: Tensor, s: Tensor) -> Tensor:
     """A(d, s) = E|d + s e|, e standard normal: 2 s phi(d/s) + d (2 Phi(d/s) - 1)."""
     u = d / s
-    return torch.exp(-0.5 * u * u).mul_(s).mul_(math.sqrt(2 / math.pi)).addcmul_(d, torch.erf(u.mul_(math.sqrt(0.5))))
+    return (
+        torch.exp(-0.5 * u * u)
+        .mul_(s)
+        .mul_(math.sqrt(2 / math.pi))
+        .addcmul_(d, torch.erf(u.mul_(math.sqrt(0.5))))
+    )
 
 
 @torch.no_grad()
 def mixture_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Exact CRPS of the marginal mixtures, mean and scale (S, B, H); without reduction (B, H). A score: it has no gradient.
+    """Exact CRPS of the marginal mixtures, mean and scale (S, B, H); without reduction (B, H). A score: it
+    has no gradient.
 
-    mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)); the pairs are taken once each and in chunks.
+    mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)); the pairs are taken once
+    each and in chunks.
     """
     draws = mean.shape[0]
     shape = y.shape
-    flat_mean, flat_scale, flat_y = mean.reshape(draws, -1), scale.expand_as(mean).reshape(draws, -1), y.reshape(-1)
+    flat_mean, flat_scale, flat_y = (
+        mean.reshape(draws, -1),
+        scale.expand_as(mean).reshape(draws, -1),
+        y.reshape(-1),
+    )
     first, second = torch.triu_indices(draws, draws, 1, device=mean.device)
     parts = []
     size = max(1, CHUNK_ELEMENTS // max(1, draws * draws // 2))
@@ -100,7 +121,9 @@ def mixture_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = 
 
 
 def pit(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Probability integral transform F(y), (B, H), of a forecast or, for mean and scale (S, B, H), of the mixture."""
+    """Probability integral transform F(y), (B, H), of a forecast or, for mean and scale (S, B, H), of the
+    mixture.
+    """
     values = _cdf((y - mean) / scale)
     return values.mean(0) if values.dim() > y.dim() else values
 

@@ -1,4 +1,6 @@
-"""A trained network as the subject of `probes.experiments`: replacing a neuron recomputes only what lies above it."""
+"""A trained network as the subject of `probes.experiments`: replacing a neuron recomputes only what lies
+above it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from vdn.network import DeterministicTwin, VariationalNetwork, draws_of, rows_of
 
 
 class _Context(NamedTuple):
-    """What lies below each layer, rows b S + s: streams and activations (B S, N) and noise (B S, N, K), one a layer."""
+    """What lies below each layer, rows b S + s: streams and activations (B S, N) and noise (B S, N, K), one a
+    layer.
+    """
 
     streams: list[Tensor]
     activations: list[Tensor]
@@ -34,7 +38,8 @@ class NetworkSubject:
             raise ConfigError("this run is a deterministic twin: it has no distributions to experiment on")
         self.network = network.eval()
         self.layers = [
-            Layer(f"layer {index + 1}", layer.neurons, layer.latent_dim) for index, layer in enumerate(network.neuron_layers)
+            Layer(f"layer {index + 1}", layer.neurons, layer.latent_dim)
+            for index, layer in enumerate(network.neuron_layers)
         ]
 
     @torch.no_grad()
@@ -42,8 +47,13 @@ class NetworkSubject:
         generator = torch.Generator(x.device).manual_seed(seed)
         noise = self.network.draw_noise(len(x), draws, generator)
         output = self.network(x, draws, noise=noise)
-        z = [output.posteriors[0].z, *(draws_of(posterior.z[0], draws) for posterior in output.posteriors[1:])]
-        activations = [rows_of(layer.pool(each)) for layer, each in zip(self.network.neuron_layers, z, strict=True)]
+        z = [
+            output.posteriors[0].z,
+            *(draws_of(posterior.z[0], draws) for posterior in output.posteriors[1:]),
+        ]
+        activations = [
+            rows_of(layer.pool(each)) for layer, each in zip(self.network.neuron_layers, z, strict=True)
+        ]
         streams = [activations[0]]
         for activation in activations[1:]:
             streams.append(streams[-1] + activation)
@@ -73,6 +83,10 @@ class NetworkSubject:
                 z = torch.addcmul(mu.view(each), sigma, context.noise[index + 1])
                 stream = stream + above.pool(z)
         # Without a window's own units they are scalars; else each variation has the same.
-        mean, sd = (part.repeat(many, 1) if part.dim() else part for part in (context.window_mean, context.window_sd))
+        mean, sd = (
+            part.repeat(many, 1) if part.dim() else part for part in (context.window_mean, context.window_sd)
+        )
         predicted, scale = network.predict(h, first.flatten(0, 1), draws, mean, sd)
-        return Forecast(predicted.unflatten(1, (many, -1)), None if scale is None else scale.unflatten(1, (many, -1)))
+        return Forecast(
+            predicted.unflatten(1, (many, -1)), None if scale is None else scale.unflatten(1, (many, -1))
+        )

@@ -1,4 +1,6 @@
-"""A sweep: seeds x grid, one process a run, and a table of means, sds and paired intervals against the first grid point."""
+"""A sweep: seeds x grid, one process a run, and a table of means, sds and paired intervals against the first
+grid point.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +39,25 @@ class Job:
     def command(self, common: list[str]) -> list[str]:
         """The training's command line."""
         own = [word for name, value in self.point for word in (f"--{name.replace('_', '-')}", value)]
-        return [sys.executable, "-m", "vdn", "train", *common, *own, "--seed", str(self.seed), "--out", str(self.folder)]
+        return [
+            sys.executable,
+            "-m",
+            "vdn",
+            "train",
+            *common,
+            *own,
+            "--seed",
+            str(self.seed),
+            "--out",
+            str(self.folder),
+        ]
 
 
 def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
     """Jobs of a sweep: every combination of `grid` ("beta=0.01,0.02" each) with every seed ("0,1,2").
 
-    Raises ConfigError for words that are neither, for a folder that is there already, and for two runs of one name.
+    Raises ConfigError for words that are neither, for a folder that is there already, and for two runs of one
+    name.
     """
     axes: list[list[tuple[str, str]]] = []
     for word in grid:
@@ -63,13 +77,18 @@ def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
             if folder.exists():
                 raise ConfigError(f"{folder} is there already; give the sweep a new --runs folder")
             if any(job.folder == folder for job in jobs):
-                raise ConfigError(f"two runs of the sweep would be {folder.name}; give every value and seed once")
+                raise ConfigError(
+                    f"two runs of the sweep would be {folder.name}; give every value and seed once"
+                )
             jobs.append(Job(point, seed, folder))
     return jobs
 
 
-def run_jobs(jobs: list[Job], common: list[str], at_once: int, report: Callable[[Job, int], None]) -> Iterator[Job]:
-    """Runs the jobs, `at_once` processes at a time, and yields those that ended well; `report(job, exit status)` for each.
+def run_jobs(
+    jobs: list[Job], common: list[str], at_once: int, report: Callable[[Job, int], None]
+) -> Iterator[Job]:
+    """Runs the jobs, `at_once` processes at a time, and yields those that ended well; `report(job, exit
+    status)` for each.
 
     An interruption stops the processes that run (each closes its log) before it is raised.
     """
@@ -94,9 +113,11 @@ def run_jobs(jobs: list[Job], common: list[str], at_once: int, report: Callable[
 
 
 def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a grid point: n, mean and sd over seeds of each score, and the mean difference to the first point, paired by seed.
+    """One row a grid point: n, mean and sd over seeds of each score, and the mean difference to the first
+    point, paired by seed.
 
-    `difference_NAME` is (mean, half width of the 95 % t interval), None for the first point or fewer than two common seeds.
+    `difference_NAME` is (mean, half width of the 95 % t interval), None for the first point or fewer than two
+    common seeds.
     """
     points: dict[str, dict[int, dict[str, Any]]] = {}
     for job, scores in results.items():
@@ -111,7 +132,9 @@ def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[
             row[f"difference_{name}"] = None
             common = sorted(by_seed.keys() & first.keys()) if first is not None else []
             if first is not None and len(common) > 1:
-                row[f"difference_{name}"] = paired_interval(np.array([by_seed[s][name] - first[s][name] for s in common]))
+                row[f"difference_{name}"] = paired_interval(
+                    np.array([by_seed[s][name] - first[s][name] for s in common])
+                )
         rows.append(row)
         first = by_seed if first is None else first
     return rows
@@ -120,10 +143,16 @@ def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[
 def paired_interval(differences: np.ndarray) -> tuple[float, float]:
     """Mean of paired differences (n,), n >= 2, and half the width of its 95 % Student interval."""
     n = len(differences)
-    return float(differences.mean()), float(stats.t.ppf(PAIRED_LEVEL, n - 1)) * float(differences.std(ddof=1)) / math.sqrt(n)
+    return float(differences.mean()), float(stats.t.ppf(PAIRED_LEVEL, n - 1)) * float(
+        differences.std(ddof=1)
+    ) / math.sqrt(n)
 
 
 def test_scores(run: Path) -> dict[str, float]:
     """Scores of a finished run on the test split, from its manifest."""
     content = json.loads((run / "run.json").read_text("utf-8"))
-    return {name.removeprefix("test/"): entry["value"] for name, entry in content["scores"].items() if name.startswith("test/")}
+    return {
+        name.removeprefix("test/"): entry["value"]
+        for name, entry in content["scores"].items()
+        if name.startswith("test/")
+    }

@@ -1,4 +1,6 @@
-"""Training as a run: the loop, what it tells the log, validation, the final test, a clean end when asked to stop."""
+"""Training as a run: the loop, what it tells the log, validation, the final test, a clean end when asked to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,30 @@ from probes.moments import derive
 from probes.persistence import Pairs
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
-from vdn.evaluate import baselines, evaluate, find_twin, living_share, network_scores, new_pool, observe, scores, series_count
+from vdn.evaluate import (
+    baselines,
+    evaluate,
+    find_twin,
+    living_share,
+    network_scores,
+    new_pool,
+    observe,
+    scores,
+    series_count,
+)
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
 
-VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8  # enough to see the trend; the test takes every example and S = 64
+# enough to see the trend; the test takes every example and S = 64
+VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
 @dataclasses.dataclass
 class Progress:
-    """What a progress display shows: optimiser steps done and in all, loss and rate (nats), living share or None.
+    """What a progress display shows: optimiser steps done and in all, loss and rate (nats), living share or
+    None.
 
     tested, to_test: examples of the final test done and in all; 0 while training.
     """
@@ -50,7 +64,9 @@ Report = Callable[[Progress], None]
 
 
 def geometric_steps(count: int, steps: int) -> set[int]:
-    """About `count` step numbers from 0 to steps - 1, dense at first and ever wider apart, both ends among them."""
+    """About `count` step numbers from 0 to steps - 1, dense at first and ever wider apart, both ends among
+    them.
+    """
     if count < 1:
         return set()
     return {int(step) for step in np.rint(np.geomspace(1, steps, count)) - 1} | {0, steps - 1}
@@ -66,10 +82,15 @@ class Watcher:
         config = trainer.config
         self.trainer, self.recorder = trainer, recorder
         self.recorded = geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1}
-        self.probed = geometric_steps(config.probe_times, trainer.steps) if config.probe_inputs + config.probe_sequence else set()
+        self.probed = (
+            geometric_steps(config.probe_times, trainer.steps)
+            if config.probe_inputs + config.probe_sequence
+            else set()
+        )
         self.probe_batch = ProbeBatch(trainer, recorder)
         self._steps: list[int] = []
-        self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []  # a list of layers each recorded step
+        # a list of layers each recorded step
+        self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []
         self._scalars: list[tuple[int, int, dict[str, Tensor]]] = []
         self._living: float | None = None
         self.loss = self.rate = float("nan")
@@ -80,7 +101,9 @@ class Watcher:
             self.probe_batch.record(step)
 
     def after(self, step: int, done: Step) -> None:
-        """After optimiser step `step`: what the control laws did, and the statistics of what was computed before the update."""
+        """After optimiser step `step`: what the control laws did, and the statistics of what was computed
+        before the update.
+        """
         for act in done.interventions:
             neurons = None if act.neurons is None else act.neurons.cpu().numpy()
             self.recorder.event(step, act.mechanism, act.layer, neurons, act.amounts.cpu().numpy())
@@ -90,20 +113,29 @@ class Watcher:
         if done.output.posteriors:
             self._steps.append(step)
             shared = self._of_input(done.batch)
-            self._statistics.append([self._observe(layer, done, shared) for layer in range(len(done.output.posteriors))])
+            self._statistics.append(
+                [self._observe(layer, done, shared) for layer in range(len(done.output.posteriors))]
+            )
             if len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
 
     def _of_input(self, batch: Batch) -> dict[str, Tensor]:
-        """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no predecessors."""
+        """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no
+        predecessors.
+        """
         if batch.series is None:
             return {}
         half = len(batch.x) // 2
-        now, before = batch.x[:half, None], batch.x[half:, None]  # (P, 1, F): slopes are pooled over the last dimension
-        slope = Pairs(series_count(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
+        # (P, 1, F): slopes are pooled over the last dimension
+        now, before = batch.x[:half, None], batch.x[half:, None]
+        slope = (
+            Pairs(series_count(self.trainer.task)).update(now, before, batch.series).result()["persistence"]
+        )
         return {"input_persistence": slope.expand(self.trainer.config.neurons)}
 
-    def _observe(self, layer: int, done: Step, shared: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _observe(
+        self, layer: int, done: Step, shared: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Sums that the statistics are derived from, and columns that are statistics already."""
         pool = new_pool(self.trainer.task)
         posterior = done.output.posteriors[layer]
@@ -126,10 +158,16 @@ class Watcher:
             shares = []
             for layer in range(len(self._statistics[0])):
                 rows = [statistics[layer] for statistics in self._statistics]
-                found = derive(stacked([sums for sums, _ in rows])) | stacked([further for _, further in rows])
+                found = derive(stacked([sums for sums, _ in rows])) | stacked(
+                    [further for _, further in rows]
+                )
                 block = {name: values.float().cpu().numpy() for name, values in found.items()}
                 self.recorder.record_block(self._steps, layer, block)
-                shares.append(living_share({name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim))
+                shares.append(
+                    living_share(
+                        {name: values[-1] for name, values in block.items()}, self.trainer.config.latent_dim
+                    )
+                )
             self._living = sum(shares) / len(shares)
             self._steps, self._statistics = [], []
 
@@ -186,8 +224,11 @@ def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
     return folder
 
 
-def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None) -> tuple[str, Progress]:
-    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and checkpoint up to date.
+def fit(
+    trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None
+) -> tuple[str, Progress]:
+    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and
+    checkpoint up to date.
 
     Beside it the last state of things, as `report` was told it.
     """
@@ -224,14 +265,29 @@ def fit(trainer: Trainer, recorder: Recorder, run: Path, report: Report | None =
 
 def validate(trainer: Trainer, recorder: Recorder) -> None:
     """Scores of the present network on part of the validation split, as scalars of the log."""
-    result = scores(trainer.network, trainer.task, "validation", VALIDATION_DRAWS, trainer.config.seed, VALIDATION_EXAMPLES)
+    result = scores(
+        trainer.network,
+        trainer.task,
+        "validation",
+        VALIDATION_DRAWS,
+        trainer.config.seed,
+        VALIDATION_EXAMPLES,
+    )
     write_scores(recorder, trainer.done - 1, "validation", result)
 
 
 def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, Any]) -> None:
-    """Scores as scalars: coverage {"80": x} becomes coverage_80, the living share of layer 1 living_share_1; None is left out."""
+    """Scores as scalars: coverage {"80": x} becomes coverage_80, the living share of layer 1 living_share_1;
+    None is left out.
+    """
     for name, value in result.items():
-        parts = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else [("", value)]
+        parts = (
+            value.items()
+            if isinstance(value, dict)
+            else enumerate(value, 1)
+            if isinstance(value, list)
+            else [("", value)]
+        )
         for part, number in parts:
             if number is not None:
                 recorder.scalar(step, f"{name}_{part}" if part else name, number, split=split)
@@ -245,7 +301,8 @@ def layer_list(config: Config) -> list[dict[str, Any]]:
 
 
 def train(config: Config, run: Path, report: Report | None = None) -> dict[str, Any]:
-    """Trains a run from its resolved configuration into the folder `run` and tests it; returns status and scores.
+    """Trains a run from its resolved configuration into the folder `run` and tests it; returns status and
+    scores.
 
     Raises ConfigError or DataError before anything is written.
     """
@@ -254,12 +311,15 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     task = load(config)
     config = fit_probe_batch(config, task)
     trainer = Trainer(config, task)
-    with Recorder(run, layer_list(config), config=dataclasses.asdict(config), precision=config.precision) as recorder:
+    with Recorder(
+        run, layer_list(config), config=dataclasses.asdict(config), precision=config.precision
+    ) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
 def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
-    """Continues a run from its checkpoint as if it had not stopped; what the log holds beyond it is set aside.
+    """Continues a run from its checkpoint as if it had not stopped; what the log holds beyond it is set
+    aside.
 
     Returns what `train` returns. Raises ConfigError when the run has no full checkpoint or is finished.
     """
@@ -291,7 +351,9 @@ def conclude(
             if report is not None:
                 report(dataclasses.replace(last, tested=done, to_test=count))
 
-        summary["model"], pooled = network_scores(trainer.network, trainer.task, "test", config.test_draws, config.seed, tested)
+        summary["model"], pooled = network_scores(
+            trainer.network, trainer.task, "test", config.test_draws, config.seed, tested
+        )
         for layer, statistics in enumerate(pooled):
             recorder.evaluation(step, "test", layer, **statistics)
         twin = None if config.twin else find_twin(run, config)

@@ -1,7 +1,7 @@
 """What training is made of: the order of examples, one optimiser step, the checkpoint; nothing of logs.
 
-All that a step draws comes from the seed and the step's number or from generators whose state is in the checkpoint, so
-that a resumed run continues bit for bit.
+All that a step draws comes from the seed and the step's number or from generators whose state is in the
+checkpoint, so that a resumed run continues bit for bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ CHECKPOINT = Path("checkpoints") / "last.pt"
 
 
 class Order:
-    """Which examples a step takes: a new permutation every epoch, from the seed and the step's number alone."""
+    """Which examples a step takes: a new permutation every epoch, from the seed and the step's number
+    alone.
+    """
 
     def __init__(self, task: Task, batch: int, seed: int) -> None:
         self.count, self.seed = task.count("train"), seed
@@ -47,7 +49,9 @@ class Order:
 
 
 def one_cycle(step: int, steps: int, warmup_share: float) -> float:
-    """Factor on the learning rate at optimiser step `step`: linear rise, then half a cosine down to 0 (Smith & Topin 2018)."""
+    """Factor on the learning rate at optimiser step `step`: linear rise, then half a cosine down to 0 (Smith
+    & Topin 2018).
+    """
     rise = max(1, round(steps * warmup_share))
     if step < rise:
         return (step + 1) / rise
@@ -93,8 +97,8 @@ def make_device(name: str) -> torch.device:
 
 
 class Step(NamedTuple):
-    """What one optimiser step did: batch, output, scalars by name and the laws' columns (a dictionary a layer), all still on the
-    device and as they were for the update; then the interventions after it."""
+    """What one optimiser step did: batch, output, scalars by name and the laws' columns (a dictionary a
+    layer), all still on the device and as they were for the update; then the interventions after it."""
 
     batch: Batch
     output: Output
@@ -106,7 +110,8 @@ class Step(NamedTuple):
 class Trainer:
     """One training: network, optimiser, generators and the number of steps done.
 
-    config: resolved; task: from `vdn.data.load`. `step()` does one optimiser step; `state()` and `restore()` are the checkpoint.
+    config: resolved; task: from `vdn.data.load`. `step()` does one optimiser step; `state()` and `restore()`
+    are the checkpoint.
     """
 
     def __init__(self, config: Config, task: Task) -> None:
@@ -114,7 +119,10 @@ class Trainer:
         self.task = task.to(self.device)
         self.network = make_network(config, task).to(self.device)
         self.optimiser = torch.optim.AdamW(
-            (p for p in self.network.parameters() if p.requires_grad), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            (p for p in self.network.parameters() if p.requires_grad),
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self.order = Order(task, config.batch, config.seed)
@@ -139,7 +147,8 @@ class Trainer:
         total = loss.total if penalty is None else loss.total + penalty
         self.optimiser.zero_grad()
         total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)  # decoders that only watch change nothing
+        # decoders that only watch change nothing
+        norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)
         rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -173,7 +182,9 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up a checkpoint. ConfigError when it holds the weights alone."""
         if "optimizer" not in state:
-            raise ConfigError('this run kept "model" checkpoints, which cannot be resumed; train with --checkpoint full')
+            raise ConfigError(
+                'this run kept "model" checkpoints, which cannot be resumed; train with --checkpoint full'
+            )
         self.network.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimizer"])
         self.noise.set_state(state["noise"])
@@ -194,7 +205,9 @@ def save_checkpoint(trainer: Trainer, run: Path) -> None:
 
 
 def load_checkpoint(run: Path) -> dict[str, Any]:
-    """The state in RUN/checkpoints/last.pt, read without running code. ConfigError when there is none that can be read."""
+    """The state in RUN/checkpoints/last.pt, read without running code. ConfigError when there is none that
+    can be read.
+    """
     path = run / CHECKPOINT
     if not path.is_file():
         raise ConfigError(f"{run} has no checkpoint {CHECKPOINT}")

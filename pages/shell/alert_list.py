@@ -21,17 +21,24 @@ def show(opened: Opened) -> None:
     alerts = reading.alerts(opened.stamp, opened.run)
     st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
     if opened.run.status == "crashed":
-        st.markdown(f":red-badge[crashed] The run stopped without saying so, after step {int(opened.run.steps[-1]):,}.")
+        st.markdown(
+            ":red-badge[crashed] The run stopped without saying so, after step"
+            f" {int(opened.run.steps[-1]):,}."
+        )
     elif alerts.empty:
         st.caption("Nothing to report.")
     for place, alert in enumerate(alerts.head(LISTED).itertuples()):
         where = "the run" if pd.isna(alert.layer) else opened.names[int(alert.layer)]
         with st.container(gap=None):
             st.button(
-                f"{url.plain(where)} · step {alert.step:,}", key=f"alert_{place}", on_click=go_to, args=(opened, alert.step),
-                type="tertiary", help="Go to this step", icon=":material/arrow_forward:", icon_position="right",
+                f"{url.plain(where)} · step {alert.step:,}", key=f"alert_{place}", on_click=go_to,
+                args=(opened, alert.step),
+                type="tertiary", help="Go to this step", icon=":material/arrow_forward:",
+                icon_position="right",
             )  # fmt: skip
             st.markdown(f":small[{url.plain(alert.text)}]")
             st.caption(f"What to do: {url.plain(alert.advice)}.")
     if len(alerts) > LISTED:
-        st.caption(f"{len(alerts) - LISTED} later ones are ticks on Replay and marks among the interventions.")
+        st.caption(
+            f"{len(alerts) - LISTED} later ones are ticks on Replay and marks among the interventions."
+        )

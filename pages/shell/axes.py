@@ -1,4 +1,5 @@
-"""What all figures over steps share: the axis they lie on, the range of steps they show, how lines are smoothed.
+"""What all figures over steps share: the axis they lie on, the range of steps they show, how lines are
+smoothed.
 
 The range is set by a slider, or by dragging over any such figure; both write `from` and `to` in the URL.
 """
@@ -36,7 +37,9 @@ HALF_LIVES = ("3", "10", "30", "100", "300", "1000", "3000")
 
 @dataclass(frozen=True)
 class View:
-    """What was chosen: `kind` of AXES; the steps `first` to `last`, of all there are from `ends[0]` to `ends[1]`, inclusive."""
+    """What was chosen: `kind` of AXES; the steps `first` to `last`, of all there are from `ends[0]` to
+    `ends[1]`, inclusive.
+    """
 
     kind: str
     first: int
@@ -67,9 +70,11 @@ class View:
 
 
 def choose(runs: Sequence[Opened]) -> View:
-    """Slider and axis, to be called in the sidebar, for figures of these runs. The first is the one that is shown.
+    """Slider and axis, to be called in the sidebar, for figures of these runs. The first is the one that is
+    shown.
 
-    The range reaches out to recorded steps, so that it holds some. An axis is offered where all of the runs have it.
+    The range reaches out to recorded steps, so that it holds some. An axis is offered where all of the runs
+    have it.
     """
     opened = list({run.entry.name: run for run in runs}.values())
     recorded = np.unique(np.concatenate([_steps(run) for run in opened]))
@@ -77,16 +82,22 @@ def choose(runs: Sequence[Opened]) -> View:
     low, high = url.span(*ends)
     first = int(recorded[max(int(np.searchsorted(recorded, low, side="right")) - 1, 0)])
     last = int(recorded[min(int(np.searchsorted(recorded, high)), len(recorded) - 1)])
-    told = {measure: _clocks(tuple(run.stamp for run in opened), [run.run for run in opened], measure) for measure in MEASURES}
+    told = {
+        measure: _clocks(tuple(run.stamp for run in opened), [run.run for run in opened], measure)
+        for measure in MEASURES
+    }
     lacking = [measure for measure, found in told.items() if None in found]
     missing = [f"“{AXES[measure]}” is not offered: {MEASURES[measure]}." for measure in lacking]
     kind = url.choice(
-        st.segmented_control, "Horizontal axis", [name for name in AXES if name not in lacking], "axis", "linear",
+        st.segmented_control, "Horizontal axis", [name for name in AXES if name not in lacking], "axis",
+        "linear",
         format_func=AXES.__getitem__, required=True,
         help=" ".join(["Time is that of recording, from the run's start.", *missing]),
     )  # fmt: skip
     found = told.get(cast("Measure", kind), [None] * len(opened))
-    return View(kind, first, last, ends, {run.entry.name: clock for run, clock in zip(opened, found, strict=True)})
+    return View(
+        kind, first, last, ends, {run.entry.name: clock for run, clock in zip(opened, found, strict=True)}
+    )
 
 
 def _steps(opened: Opened) -> np.ndarray:
@@ -122,14 +133,24 @@ def brushed(key: str, ends: tuple[int, int], axes: Sequence[StepAxis]) -> None:
 
 
 def value_scale(usual: str, positive: bool) -> str:
-    """A control for the vertical axis, "linear" or "log"; what was chosen rests while not all values are positive."""
+    """A control for the vertical axis, "linear" or "log"; what was chosen rests while not all values are
+    positive.
+    """
     words = "Logarithmic where all values are positive"
     if not positive:
         st.segmented_control(
-            "Value axis", ("linear",), default="linear", required=True, disabled=True, key="no_scale", help=words
+            "Value axis",
+            ("linear",),
+            default="linear",
+            required=True,
+            disabled=True,
+            key="no_scale",
+            help=words,
         )
         return "linear"
-    return url.choice(st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=words)
+    return url.choice(
+        st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=words
+    )
 
 
 def smoothing() -> float | None:

@@ -1,7 +1,8 @@
 """The canvas components: html, css and js files beside this module, and the payload they read.
 
-A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four bytes,
-then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of four. Nothing of a run
+A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four
+bytes, then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of
+four. Nothing of a run
 is ever put into html or js: names travel in the header and are drawn as text.
 """
 
@@ -19,10 +20,14 @@ _HERE = Path(__file__).parent
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """One message for a canvas component; arrays are sent as uint8, float16 or else as float32, in C order."""
+    """One message for a canvas component; arrays are sent as uint8, float16 or else as float32, in C
+    order.
+    """
     parts, listed = [], []
     for name, values in arrays.items():
-        data = np.ascontiguousarray(values, dtype=values.dtype if values.dtype in (np.uint8, np.float16) else np.float32)
+        data = np.ascontiguousarray(
+            values, dtype=values.dtype if values.dtype in (np.uint8, np.float16) else np.float32
+        )
         listed.append({"name": name, "dtype": str(data.dtype), "size": int(data.size)})
         raw = data.tobytes()
         parts.append(raw + b"\0" * (-len(raw) % 4))
@@ -49,7 +54,9 @@ def _nothing() -> None:
 
 
 def _while_there(key: str, callback: Callable[[], None]) -> Callable[[], None]:
-    """The callback, unless what it was to read has gone: a trigger may arrive when its page has just been left."""
+    """The callback, unless what it was to read has gone: a trigger may arrive when its page has just been
+    left.
+    """
 
     def call() -> None:
         if key in st.session_state:
@@ -65,7 +72,9 @@ _heatmap = _component("heatmap")
 
 
 def cards(items: list[dict[str, Any]], key: str) -> None:
-    """A row of cards: `label`, `value`, and optionally `unit`, `note`, `help`, `spark` (numbers), `colour`."""
+    """A row of cards: `label`, `value`, and optionally `unit`, `note`, `help`, `spark` (numbers),
+    `colour`.
+    """
     _cards(data={"cards": items}, key=key)
 
 
@@ -75,14 +84,20 @@ def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Cal
     A pick carries the step, null while playing: a cursor's message right beside it could replace it.
     """
     return _replay(
-        data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick)
+        data=payload,
+        key=key,
+        on_cursor_change=_while_there(key, on_cursor),
+        on_pick_change=_while_there(key, on_pick),
     )
 
 
 def regimes(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Callable[[], None]) -> Any:
     """Layer x neuron tiles coloured by regime, over steps; triggers as `replay`."""
     return _regimes(
-        data=payload, key=key, on_cursor_change=_while_there(key, on_cursor), on_pick_change=_while_there(key, on_pick)
+        data=payload,
+        key=key,
+        on_cursor_change=_while_there(key, on_cursor),
+        on_pick_change=_while_there(key, on_pick),
     )
 
 

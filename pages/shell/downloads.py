@@ -19,9 +19,11 @@ Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
 def beside(figure: go.Figure | None, frame: Data, name: str) -> None:
-    """A small menu with the data of a figure and the figure. `name` names the files and must be unique on the page.
+    """A small menu with the data of a figure and the figure. `name` names the files and must be unique on the
+    page.
 
-    `frame` may be a function that reads the rows when they are asked for; `figure` is None for what a canvas draws.
+    `frame` may be a function that reads the rows when they are asked for; `figure` is None for what a canvas
+    draws.
     """
     stem = file_stem(name)
     files: list[tuple[str, str, str, Callable[[], bytes]]] = [
@@ -31,12 +33,14 @@ def beside(figure: go.Figure | None, frame: Data, name: str) -> None:
     if figure is not None:
         files.append(("Figure, HTML", "html", "text/html", lambda: as_html(figure)))
     with st.popover(
-        "Download", icon=":material/download:", type="tertiary", width="content", help=f"Download {url.plain(name)}",
+        "Download", icon=":material/download:", type="tertiary", width="content",
+        help=f"Download {url.plain(name)}",
         key=f"get_{stem}",
     ):  # fmt: skip
         for label, suffix, mime, make in files:
             st.download_button(
-                label, make, f"{stem}.{suffix}", mime, key=f"get_{stem}_{suffix}", on_click="ignore", type="tertiary",
+                label, make, f"{stem}.{suffix}", mime, key=f"get_{stem}_{suffix}", on_click="ignore",
+                type="tertiary",
                 icon=":material/download:",
             )  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""Stored experiments as figures: one function a kind, from the tables that the experiment has left with the run."""
+"""Stored experiments as figures: one function a kind, from the tables that the experiment has left with the
+run.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def _load(run: str, name: str, modified: int, size: int) -> store.Result:
 
 def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] = str) -> str:
     shown = lambda value: url.plain(names(value))  # noqa: E731 - a label, of which Streamlit reads markdown
-    return str(st.segmented_control(label, choices, default=choices[0], required=True, key=key, format_func=shown))
+    return str(
+        st.segmented_control(label, choices, default=choices[0], required=True, key=key, format_func=shown)
+    )
 
 
 def show_ablation(result: store.Result, layers: list[str]) -> None:
@@ -39,7 +43,12 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
     effects, neurons = result.tables["effects"], result.tables["neurons"]
     with st.container(horizontal=True):
         score = _pick("Score", list(dict.fromkeys(effects["score"])), "ablation_score", ablation.score_label)
-        mode = _pick("The neuron is", list(dict.fromkeys(effects["mode"])), "ablation_mode", lambda m: ablation.MODES.get(m, m))
+        mode = _pick(
+            "The neuron is",
+            list(dict.fromkeys(effects["mode"])),
+            "ablation_mode",
+            lambda m: ablation.MODES.get(m, m),
+        )
         offered = [name for name in ("kl", "information", "spread", "contraction") if name in neurons]
         statistic = _pick("Against", offered, "ablation_statistic", lambda name: STATISTICS[name].label)
     left, right = st.columns(2, gap="small")
@@ -48,13 +57,25 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         card(title, ablation.ablation_effects(effects, score, mode, layers), "ablation_effects", effects)
     with right:
         figure = ablation.ablation_prediction(effects, neurons, statistic, score, mode, layers)
-        card(f"**Would {STATISTICS[statistic].label} have told?** · one dot a neuron", figure, "ablation_prediction", neurons)
+        card(
+            f"**Would {STATISTICS[statistic].label} have told?** · one dot a neuron",
+            figure,
+            "ablation_prediction",
+            neurons,
+        )
     predictors, reliability = result.tables["predictors"], result.tables["reliability"]
     part = reliability[(reliability["score"] == score) & (reliability["mode"] == mode)].sort_values("layer")
     figure = ablation.ablation_predictors(predictors, score, mode, layers)
-    card("**Does a statistic rank neurons as their silence does?** · 95 % intervals", figure, "ablation_predictors", predictors)
+    card(
+        "**Does a statistic rank neurons as their silence does?** · 95 % intervals",
+        figure,
+        "ablation_predictors",
+        predictors,
+    )
     shares = ", ".join(
-        f"{url.plain(layers[int(row.layer)])} {row.reliability:.0%}" for row in part.itertuples() if row.layer >= 0
+        f"{url.plain(layers[int(row.layer)])} {row.reliability:.0%}"
+        for row in part.itertuples()
+        if row.layer >= 0
     )
     if shares:
         st.caption(f"Share of the effects' variance over neurons that is not their standard error: {shares}. "
@@ -70,19 +91,30 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
     with st.container(horizontal=True):
         label = lambda item: f"{layers[item[0]]} · neuron {item[1]} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
         layer, neuron = st.selectbox("Neuron", walked, format_func=label, key="traversal_neuron")
-        index = st.selectbox("Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110)
+        index = st.selectbox(
+            "Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110
+        )
         outputs = sorted(curves["output"].unique().tolist())
         # Of an image the pixel that moves most: its corner never does.
         first = outputs.index(most_moved(curves, layer, neuron)) if "image" in result.settings else 0
-        output = st.selectbox("Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110)
+        output = st.selectbox(
+            "Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110
+        )
     targets = result.tables.get("targets")
     match result.settings.get("image"):
         case [int(height), int(width)]:
             figure = traversal.traversal_images(curves, layer, neuron, index, (height, width))
-            card("**The prediction as an image, at seven values of the neuron**", figure, "traversal_images", curves)
+            card(
+                "**The prediction as an image, at seven values of the neuron**",
+                figure,
+                "traversal_images",
+                curves,
+            )
     left, right = st.columns(2, gap="small")
     with left:
-        figure = traversal.traversal_curves(curves, layer, neuron, index, targets=targets, output="output (t ahead, or class)")
+        figure = traversal.traversal_curves(
+            curves, layer, neuron, index, targets=targets, output="output (t ahead, or class)"
+        )
         card("**The prediction at seven values of the neuron**", figure, "traversal_curves", curves)
     with right:
         figure = traversal.traversal_response(curves, posteriors, layer, neuron, index, output=output)
@@ -90,7 +122,9 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
 
 
 def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:
-    """How far each walked neuron moves the prediction: mean over inputs and outputs of largest less smallest mean."""
+    """How far each walked neuron moves the prediction: mean over inputs and outputs of largest less smallest
+    mean.
+    """
     by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
     strength = (by.max() - by.min()).groupby(["layer", "neuron"]).mean()
     return {(int(layer), int(neuron)): float(value) for (layer, neuron), value in strength.items()}
@@ -115,10 +149,21 @@ def show_shift(result: store.Result, layers: list[str]) -> None:
         responses,
     )
     figure = dose_response.dose_detection(detection, unsure)
-    card("**Damaged or clean?** · 0.5 is chance, below it the quantity misleads", figure, "dose_detection", detection)
+    card(
+        "**Damaged or clean?** · 0.5 is chance, below it the quantity misleads",
+        figure,
+        "dose_detection",
+        detection,
+    )
     offered = [name for name in STATISTICS if name in neurons]
-    statistic = st.selectbox("Statistic", offered, format_func=lambda name: STATISTICS[name].label, key="dose_statistic",
-                             index=offered.index("kl") if "kl" in offered else 0, width=260)  # fmt: skip
+    statistic = st.selectbox(
+        "Statistic",
+        offered,
+        format_func=lambda name: STATISTICS[name].label,
+        key="dose_statistic",
+        index=offered.index("kl") if "kl" in offered else 0,
+        width=260,
+    )
     figure = dose_response.dose_neurons(neurons, statistic, layers)
     card(
         f"**{STATISTICS[statistic].label} of the neurons against the dose** · median and middle half",
@@ -133,11 +178,15 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
     curves, areas = result.tables["curves"], result.tables["areas"]
     error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
     figure = risk_coverage.risk_coverage(curves, areas, error)
-    words = f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs and more"
+    words = (
+        f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs"
+        " and more"
+    )
     card(f"**Error of the inputs that are kept** · {words}", figure, "risk_coverage", curves)
     part = areas[areas["error"] == error].drop(columns="error").round(4)
     labels = {
-        "value": "AURC", "low": "AURC from", "high": "AURC to", "gain": "gain over output variance", "gain_low": "gain from",
+        "value": "AURC", "low": "AURC from", "high": "AURC to", "gain": "gain over output variance",
+        "gain_low": "gain from",
         "gain_high": "gain to", "mean": "dropped at random",
     }  # fmt: skip
     words = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"

@@ -13,7 +13,14 @@ from pages.shell import downloads
 
 def show(figure: go.Figure, key: str, **settings: Any) -> None:
     """A figure as wide as there is room. Figures over steps are shown by `axes.chart`."""
-    st.plotly_chart(figure, key=key, width="stretch", alt=figure.layout.meta["alt"], config={"displaylogo": False}, **settings)
+    st.plotly_chart(
+        figure,
+        key=key,
+        width="stretch",
+        alt=figure.layout.meta["alt"],
+        config={"displaylogo": False},
+        **settings,
+    )
 
 
 def card(

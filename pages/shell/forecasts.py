@@ -1,4 +1,6 @@
-"""Forecasts of a run's probe batch, cached; the deterministic twin beside it; which inputs and steps are looked at."""
+"""Forecasts of a run's probe batch, cached; the deterministic twin beside it; which inputs and steps are
+looked at.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observati
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the probe batch's forecasts are worth at every step they were taken, from `probes.analysis.calibration`."""
+    """What the probe batch's forecasts are worth at every step they were taken, from
+    `probes.analysis.calibration`.
+    """
 
     pit: pd.DataFrame
     parts: pd.DataFrame
@@ -40,7 +44,9 @@ def predictions(stamp: reading.Stamp, _run: Any, steps: tuple[int, ...] = ()) ->
     tables = [table for table in tables if len(table) and set(table) >= NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(NEEDED))
-    return pd.concat(tables, ignore_index=True).drop_duplicates(["step", "input", "horizon"], ignore_index=True)
+    return pd.concat(tables, ignore_index=True).drop_duplicates(
+        ["step", "input", "horizon"], ignore_index=True
+    )
 
 
 @st.cache_resource(max_entries=RUNS_KEPT, show_spinner=False)
@@ -63,15 +69,20 @@ def find_twin(opened: Opened) -> reading.Entry | None:
 
 
 def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
-    """Inputs from the calmest to the most uncertain: evenly spaced in rank of the predictive variance at the last step."""
+    """Inputs from the calmest to the most uncertain: evenly spaced in rank of the predictive variance at the
+    last step.
+    """
     last = table[table["step"] == table["step"].max()]
-    variance = (last["latent_variance"] + last["observation_variance"]).groupby(last["input"]).mean().sort_values()
+    variance = (
+        (last["latent_variance"] + last["observation_variance"]).groupby(last["input"]).mean().sort_values()
+    )
     places = np.unique(np.linspace(0, len(variance) - 1, count).round().astype(int))
     return [int(variance.index[place]) for place in places]
 
 
 def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
-    """At most `count` recorded steps up to the cursor: the first, and the rest evenly spaced over the later half.
+    """At most `count` recorded steps up to the cursor: the first, and the rest evenly spaced over the later
+    half.
 
     Probe steps are log-spaced, so that most of them lie before anything is learnt.
     """
@@ -83,10 +94,18 @@ def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
 
 
 def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:
-    """The probe batch at its step `at`, then coverage of the validation split at `step`, each with its course."""
+    """The probe batch at its step `at`, then coverage of the validation split at `step`, each with its
+    course.
+    """
     variance = parts["latent"] + parts["observation"]
     numbers = (
-        ("Predictive sd", parts["sd"], "", "mean of probe batch", "Root of the sum of both parts of the variance"),
+        (
+            "Predictive sd",
+            parts["sd"],
+            "",
+            "mean of probe batch",
+            "Root of the sum of both parts of the variance",
+        ),
         (
             "Latent share",
             100 * parts["latent"] / variance,
@@ -94,17 +113,28 @@ def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> 
             "of the variance",
             "From drawing neurons; the rest: observation",
         ),
-        ("Error / variance", parts["error"] / variance, "", "1 is calibrated", "Squared error; above 1 is overconfident"),
+        (
+            "Error / variance",
+            parts["error"] / variance,
+            "",
+            "1 is calibrated",
+            "Squared error; above 1 is overconfident",
+        ),
     )
     place = int(np.flatnonzero(parts["step"] == at)[0])
-    items = [_card(label, values.to_numpy(float), place, unit, note, words) for label, values, unit, note, words in numbers]
+    items = [
+        _card(label, values.to_numpy(float), place, unit, note, words)
+        for label, values, unit, note, words in numbers
+    ]
     for level in COVERAGE:
         part = validation[validation["name"] == f"coverage_{level}"].sort_values("step")
         seen = int((part["step"] <= step).sum())
         if seen:
             words = "Share of what came that lay in the central band"
             values = 100 * part["value"].to_numpy(float)
-            items.append(_card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", words))
+            items.append(
+                _card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", words)
+            )
     return items
 
 
@@ -116,7 +146,9 @@ def _card(label: str, values: np.ndarray, place: int, unit: str, note: str, word
 def several(
     place: Any, label: str, options: Sequence[int], key: str, default: list[int], most: int, **settings: Any
 ) -> list[int]:
-    """A choice of at most `most` numbers that lives in the URL under `key`, comma-separated; the default stays out of it."""
+    """A choice of at most `most` numbers that lives in the URL under `key`, comma-separated; the default
+    stays out of it.
+    """
     asked = [item for item in (url.get(key) or "").split(",") if item]
     kept = [int(item) for item in asked if item.isdecimal() and int(item) in options][:most]
     if len(kept) < len(asked):
@@ -135,7 +167,8 @@ def several(
 
 
 def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Scores on the test split, one row a forecaster: the runs by name, then the naive forecasts of the first of them.
+    """Scores on the test split, one row a forecaster: the runs by name, then the naive forecasts of the first
+    of them.
 
     Columns are the scores' names; scores that nobody has are left out.
     """

@@ -18,17 +18,23 @@ MATCHED = 600  # neurons a layer up to which the matching takes about a second
 def section(shown: Sequence[tray.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
-        st.markdown("**Who moves alike** · correlation of posterior means over the probe inputs, same inputs for both")
+        st.markdown(
+            "**Who moves alike** · correlation of posterior means over the probe inputs, same inputs for both"
+        )
         probed = [one for one in shown if portraits.probe_at(one.opened, step) is not None]
         if not probed:
-            st.caption("No probe batch is stored in these runs, so that neurons cannot be compared input by input.")
+            st.caption(
+                "No probe batch is stored in these runs, so that neurons cannot be compared input by input."
+            )
             return
         left, right = st.columns(2)
         by_pin = {one.pin: one for one in probed}
         labels = dict(zip(by_pin, portraits.labels(probed), strict=True))
         neuron = by_pin[left.selectbox("Neuron", list(by_pin), format_func=labels.__getitem__, key="kin_of")]
         runs = list(dict.fromkeys([neuron.pin.run, *(one.pin.run for one in shown), *reading.entries()]))
-        where = right.selectbox("Look in", runs, key="kin_in", help="Another run must have been probed with the same inputs.")
+        where = right.selectbox(
+            "Look in", runs, key="kin_in", help="Another run must have been probed with the same inputs."
+        )
         other = neuron.opened if where == neuron.pin.run else state.another_run(where)
         problem = _cannot(neuron, other)
         if problem or other is None:
@@ -47,7 +53,9 @@ def _cannot(neuron: tray.Pinned, other: state.Opened | None) -> str | None:
     if other.entry.name != own.entry.name and not posteriors.same_inputs(
         reading.predictions(own.stamp, own.run), reading.predictions(other.stamp, other.run)
     ):
-        return "That run was probed with other inputs: correlation would compare answers to different questions."
+        return (
+            "That run was probed with other inputs: correlation would compare answers to different questions."
+        )
     return None
 
 
@@ -63,13 +71,17 @@ def _nearest(neuron: tray.Pinned, other: state.Opened, step: int) -> None:
     same = own.entry.name == other.entry.name
     found = _neighbours((own.stamp, at), (other.stamp, there), layer, number, mine[0], means, same)
     if not same and layer in means and max(mine[0].shape[1], means[layer].shape[1]) <= MATCHED:
-        partner = portrait.partners(mine[0], means[layer], [number]).assign(layer=layer).rename(columns={"neuron": "of"})
+        partner = (
+            portrait.partners(mine[0], means[layer], [number])
+            .assign(layer=layer)
+            .rename(columns={"neuron": "of"})
+        )
         if len(partner):
             name = f"{other.entry.name}:{other.names[layer]}:{int(partner['partner'].iloc[0])}"
             value = float(partner["correlation"].iloc[0])
             st.markdown(
-                f"Its partner, when every neuron of the layer gets one (Hungarian matching): **{url.plain(name)}**, "
-                f"correlation **{value:.2f}**".replace("-", "−")
+                "Its partner, when every neuron of the layer gets one (Hungarian matching):"
+                f" **{url.plain(name)}**, correlation **{value:.2f}**".replace("-", "−")
             )
     if found.empty:
         st.caption("This neuron's mean does not move with the input, so that none moves like it.")
@@ -102,13 +114,16 @@ def _table(found: pd.DataFrame, other: state.Opened) -> None:
         }
     )
     key = "kin_table"
-    st.session_state[key] = {"selection": {"rows": tray.pinned_rows(found, other.entry.name), "columns": [], "cells": []}}
+    st.session_state[key] = {
+        "selection": {"rows": tray.pinned_rows(found, other.entry.name), "columns": [], "cells": []}
+    }
 
     def picked() -> None:
         tray.pick_rows(found, other.entry.name, st.session_state[key]["selection"]["rows"])
 
     st.dataframe(
-        shown, hide_index=True, width="stretch", height="content", key=key, on_select=picked, selection_mode="multi-row",
+        shown, hide_index=True, width="stretch", height="content", key=key, on_select=picked,
+        selection_mode="multi-row",
         column_config={"correlation": st.column_config.NumberColumn("correlation of μ", format="%.3f")},
         alt="Neurons whose posterior means move most like the chosen one's; ticked rows are pinned",
     )  # fmt: skip

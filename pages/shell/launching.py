@@ -1,7 +1,9 @@
-"""Experiments as processes of their own: `python -m vdn probe RUN NAME`, started, watched and cancelled from a page.
+"""Experiments as processes of their own: `python -m vdn probe RUN NAME`, started, watched and cancelled from
+a page.
 
-The server never imports torch. Commands are lists of arguments, never a shell's line; the run's path comes from a scan of the
-folders of runs, everything else is a number or one of the known names. One experiment runs at a time.
+The server never imports torch. Commands are lists of arguments, never a shell's line; the run's path comes
+from a scan of the folders of runs, everything else is a number or one of the known names. One experiment runs
+at a time.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Child:
 
 @dataclass(frozen=True)
 class Standing:
-    """How an experiment stands, for the page: "running", "ended" or "none"; `ours` if this server can cancel it."""
+    """How an experiment stands, for the page: "running", "ended" or "none"; `ours` if this server can cancel
+    it.
+    """
 
     state: str
     share: float
@@ -68,7 +72,12 @@ class Children:
             said = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
             quiet = subprocess.DEVNULL
             process = subprocess.Popen(
-                list(arguments), cwd=options.ROOT, stdin=quiet, stdout=quiet, stderr=said, start_new_session=True
+                list(arguments),
+                cwd=options.ROOT,
+                stdin=quiet,
+                stdout=quiet,
+                stderr=said,
+                start_new_session=True,
             )
             self._running[str(run), name] = Child(process, said)
             return True
@@ -82,19 +91,30 @@ class Children:
                 child.process.terminate()
 
     def standing(self, run: Path, name: str) -> Standing:
-        """How an experiment stands: by its process if it is this server's, else by what it notes beside its result."""
+        """How an experiment stands: by its process if it is this server's, else by what it notes beside its
+        result.
+        """
         noted = store.progress_of(run, name)
         with self._lock:
             self._settle()
             child, ended = self._running.get((str(run), name)), self._ended.get((str(run), name))
         if child is not None:
             mine = noted is not None and noted.pid == child.process.pid
-            return Standing("running", noted.share if noted is not None and mine else 0.0, "" if mine else "starting", True)
+            return Standing(
+                "running",
+                noted.share if noted is not None and mine else 0.0,
+                "" if mine else "starting",
+                True,
+            )
         if ended is not None and (noted is None or noted.status != "running" or noted.pid == ended[0]):
             return ended[1]  # one that was killed could not take back that it runs
         if noted is not None and noted.status == "running":
             return Standing("running", noted.share, f"started elsewhere, process {noted.pid}", False)
-        words = "" if noted is None or noted.status in ("finished", "cancelled") else f"{noted.status}: {noted.message}"
+        words = (
+            ""
+            if noted is None or noted.status in ("finished", "cancelled")
+            else f"{noted.status}: {noted.message}"
+        )
         return Standing("none", 0.0, words, False)
 
     def _settle(self) -> None:
@@ -115,7 +135,11 @@ def children() -> Children:
 
 
 def command(
-    run: Path, experiment: str, settings: Mapping[str, int], split: str, neurons: Sequence[tuple[int, int]] = ()
+    run: Path,
+    experiment: str,
+    settings: Mapping[str, int],
+    split: str,
+    neurons: Sequence[tuple[int, int]] = (),
 ) -> list[str]:
     """The command line of an experiment. Raises KeyError for one that is not there.
 
@@ -135,11 +159,15 @@ def can_start(run: Path, config: Mapping[str, Any]) -> str:
     """Why no experiment can be started on a run; empty if one can."""
     if "data" not in config or "watch" in config:
         return (
-            "This run was not made by `python -m vdn train`: experiment on it from your own code, with `probes.experiments`, "
-            "as `examples/digits_experiments.py` does. What is stored with the run is shown here."
+            "This run was not made by `python -m vdn train`: experiment on it from your own code, with"
+            " `probes.experiments`, as `examples/digits_experiments.py` does. What is stored with the run is"
+            " shown here."
         )
     if not (run / CHECKPOINT).is_file():
-        return "This run keeps no checkpoint, so its network is gone: train with `--checkpoint model` to experiment on it."
+        return (
+            "This run keeps no checkpoint, so its network is gone: train with `--checkpoint model` to"
+            " experiment on it."
+        )
     return ""
 
 

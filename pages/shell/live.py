@@ -1,7 +1,8 @@
-"""Following a run that is being written: numbers grow with it, and the page is drawn anew when the pictures would change.
+"""Following a run that is being written: numbers grow with it, and the page is drawn anew when the pictures
+would change.
 
-One reader a run is kept for this, and asks for new files alone: what it has read is not read again. Once the run has
-ended nothing is asked any more.
+One reader a run is kept for this, and asks for new files alone: what it has read is not read again. Once the
+run has ended nothing is asked any more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pages.shell import reading
 from pages.shell.state import Opened
 
 EVERY = 5  # seconds: the recorder's own flush interval
-GROWTH = 1.1  # the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
+# the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
+GROWTH = 1.1
 FOLLOWED = 4  # runs with a reader; more than a person watches at once
 
 
@@ -44,7 +46,11 @@ def follow(opened: Opened) -> None:
         if ticks[0] and (run.status != "running" or len(run.steps) > GROWTH * seen):
             st.rerun()
         ticks[0] += 1
-        st.caption(f":material/sensors: Being written: step {int(run.steps[-1]):,}" if len(run.steps) else "Being written")
+        st.caption(
+            f":material/sensors: Being written: step {int(run.steps[-1]):,}"
+            if len(run.steps)
+            else "Being written"
+        )
 
     tick()
 
@@ -63,7 +69,9 @@ def growing(opened: Opened, draw: Callable[[Any], None]) -> None:
 
 
 def follow_all(live: Mapping[str, Any]) -> None:
-    """Run the page anew when one of these runs, by name, has grown or ended. `live` holds what the page shows of each."""
+    """Run the page anew when one of these runs, by name, has grown or ended. `live` holds what the page shows
+    of each.
+    """
     if not live:
         return
     ticks = [0]
@@ -71,7 +79,11 @@ def follow_all(live: Mapping[str, Any]) -> None:
     @st.fragment(run_every=EVERY)
     def tick() -> None:
         found = reading.entries()
-        now = {name: found[name].row["steps"] for name in live if name in found and found[name].row["status"] == "running"}
+        now = {
+            name: found[name].row["steps"]
+            for name in live
+            if name in found and found[name].row["status"] == "running"
+        }
         if ticks[0] and now != dict(live):
             st.rerun()
         ticks[0] += 1

@@ -1,4 +1,6 @@
-"""What neurons carry over along the data, ready for figures: rows of one measurement, faults, half-lives. No widgets here."""
+"""What neurons carry over along the data, ready for figures: rows of one measurement, faults, half-lives. No
+widgets here.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,15 @@ def sources(opened: Opened) -> list[str]:
 
 
 def _evaluated(table: pd.DataFrame) -> list[tuple[int, str]]:
-    return sorted({(int(step), str(split)) for step, split in zip(table["step"], table["split"], strict=True)})
+    return sorted(
+        {(int(step), str(split)) for step, split in zip(table["step"], table["split"], strict=True)}
+    )
 
 
 def measured(opened: Opened, source: str, step: int) -> pd.DataFrame:
-    """Every neuron's row of one measurement: layer, neuron, persistence and what else it has; `fault` added."""
+    """Every neuron's row of one measurement: layer, neuron, persistence and what else it has; `fault`
+    added.
+    """
     if source == AT_CURSOR:
         rows = reading.at(opened.stamp, opened.run, step)
     else:
@@ -47,7 +53,9 @@ def measured(opened: Opened, source: str, step: int) -> pd.DataFrame:
         at, split = _evaluated(table)[sources(opened).index(source) - 1]
         rows = table[(table["step"] == at) & (table["split"] == split)]
     if set(rows) >= INTERVAL | {"phi"}:
-        return rows.assign(fault=temporal_fault(rows["persistence_low"], rows["persistence_high"], rows["phi"]))
+        return rows.assign(
+            fault=temporal_fault(rows["persistence_low"], rows["persistence_high"], rows["phi"])
+        )
     return rows.assign(fault="")
 
 
@@ -75,38 +83,78 @@ def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:
 
 
 def cards(opened: Opened, rows: pd.DataFrame, stride: int) -> list[dict[str, Any]]:
-    """The whole network in numbers: how much is carried over, for how long, at what price, and who does not as expected."""
+    """The whole network in numbers: how much is carried over, for how long, at what price, and who does not
+    as expected.
+    """
     slope = rows["persistence"].to_numpy(float, na_value=np.nan)
     slope = slope[np.isfinite(slope)]
     low, middle, high = np.percentile(slope, (25, 50, 75)) if len(slope) else (np.nan,) * 3
     items = [
-        _card("Persistence φ̂", middle, "", f"half from {low:.2f} to {high:.2f}", STATISTICS["persistence"].caveat),
-        _card("Half-life", float(half_life(middle, stride)), "t", "of the median φ̂", STATISTICS["half_life"].caveat),
+        _card(
+            "Persistence φ̂",
+            middle,
+            "",
+            f"half from {low:.2f} to {high:.2f}",
+            STATISTICS["persistence"].caveat,
+        ),
+        _card(
+            "Half-life",
+            float(half_life(middle, stride)),
+            "t",
+            "of the median φ̂",
+            STATISTICS["half_life"].caveat,
+        ),
     ]
     if set(rows) >= INTERVAL:
         carried = 100 * float((rows["persistence_low"] > 0).mean())
-        items.append(_card("Carry over", carried, "%", "interval above 0", "Share of neurons whose 95 % interval lies above 0"))
+        items.append(
+            _card(
+                "Carry over",
+                carried,
+                "%",
+                "interval above 0",
+                "Share of neurons whose 95 % interval lies above 0",
+            )
+        )
     if is_autoregressive(rows):
         dims = np.array([layer["latent_dim"] for layer in opened.layers])[rows["layer"].to_numpy()]
         gap = kl_above_floor(rows["kl"], rows["phi"], dims)
         items.append(
-            _card("KL above floor", float(np.nanmedian(gap)), "nats", "median neuron", STATISTICS["kl_above_floor"].meaning)
+            _card(
+                "KL above floor",
+                float(np.nanmedian(gap)),
+                "nats",
+                "median neuron",
+                STATISTICS["kl_above_floor"].meaning,
+            )
         )
         for fault, words in (("stuck", "carries over more"), ("jittery", "carries over less")):
             count = int((rows["fault"] == fault).sum())
             text = "95 % interval wholly off the prior's φ, by more than 0.2 in atanh"
-            items.append({**_card(fault.capitalize(), count, "", f"{words}, of {len(rows)}", text), "bad": count > 0})
+            items.append(
+                {**_card(fault.capitalize(), count, "", f"{words}, of {len(rows)}", text), "bad": count > 0}
+            )
     return items
 
 
 def _card(label: str, value: float, unit: str, note: str, words: str) -> dict[str, Any]:
-    return {"label": label, "value": "∞" if np.isinf(value) else views.number(value), "unit": unit, "note": note, "help": words}
+    return {
+        "label": label,
+        "value": "∞" if np.isinf(value) else views.number(value),
+        "unit": unit,
+        "note": note,
+        "help": words,
+    }
 
 
-def remembered(opened: Opened, rows: pd.DataFrame, layer: int, step: int) -> tuple[go.Figure, pd.DataFrame, int] | None:
-    """Autocorrelation of neurons over the probe sequence at the last stored step up to `step`: figure, its data, that step.
+def remembered(
+    opened: Opened, rows: pd.DataFrame, layer: int, step: int
+) -> tuple[go.Figure, pd.DataFrame, int] | None:
+    """Autocorrelation of neurons over the probe sequence at the last stored step up to `step`: figure, its
+    data, that step.
 
-    The neurons are those at evenly spaced ranks of persistence. None where no sequence is stored or none of them moves.
+    The neurons are those at evenly spaced ranks of persistence. None where no sequence is stored or none of
+    them moves.
     """
     stored = reading.probe_steps(opened.stamp, opened.run)
     at = int(stored[stored <= step].max(initial=-1))
@@ -121,6 +169,8 @@ def remembered(opened: Opened, rows: pd.DataFrame, layer: int, step: int) -> tup
     values = posteriors.autocorrelation(mu[:, chosen], len(mu) // 2)
     sizes = posteriors.effective_sample_size(mu[:, chosen])
     names = [f"n{neuron}" for neuron in chosen]
-    figure = autocorrelation(dict(zip(names, values, strict=True)), length=len(mu), sizes=dict(zip(names, sizes, strict=True)))
+    figure = autocorrelation(
+        dict(zip(names, values, strict=True)), length=len(mu), sizes=dict(zip(names, sizes, strict=True))
+    )
     frame = pd.DataFrame(values.T, columns=names).rename_axis("lag").reset_index()
     return figure, frame, at

@@ -1,4 +1,6 @@
-"""Who went from one regime to another, and when: read once a run, for the figure and the table of Overview."""
+"""Who went from one regime to another, and when: read once a run, for the figure and the table of
+Overview.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ ROWS_HIGH, ROW_HEIGHT = 5, 32  # rows seen at once; pixels
 
 @st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner="Reading every neuron's regime …")
 def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
-    """`diagnostics.transitions` of the whole run, and how many recorded steps lie between two looks (1: every move is seen).
+    """`diagnostics.transitions` of the whole run, and how many recorded steps lie between two looks (1: every
+    move is seen).
 
     Long runs and wide networks are looked at less often; a move is then dated by the first look that sees it.
     """
@@ -39,24 +42,31 @@ def transitions(stamp: reading.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
         steps = np.array([reading.recorded_step(recorded, int(edge) - 1) for edge in edges[1:]])
         apart = max(apart, round(len(recorded) / values.shape[1]))
         changed = values[:, 1:] != values[:, :-1]
-        beside = np.zeros(values.shape, bool)  # a change is two cells: the last before it and the first after it
+        # a change is two cells: the last before it and the first after it
+        beside = np.zeros(values.shape, bool)
         beside[:, 1:] |= changed
         beside[:, :-1] |= changed
         neurons, places = np.nonzero(beside)
         regimes = values[neurons, places].astype(np.int8)
-        parts.append(pd.DataFrame({"step": steps[places], "layer": layer, "neuron": neurons, "regime": regimes}))
+        parts.append(
+            pd.DataFrame({"step": steps[places], "layer": layer, "neuron": neurons, "regime": regimes})
+        )
     if not parts:
         return pd.DataFrame(columns=["step", "layer", "neuron", "before", "after"]).astype("int64"), apart
     return diagnostics.transitions(pd.concat(parts, ignore_index=True)), apart
 
 
 @st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
-def _kinds(stamp: reading.Stamp, _moves: pd.DataFrame, names: tuple[str, ...], span: tuple[int, int]) -> pd.DataFrame:
+def _kinds(
+    stamp: reading.Stamp, _moves: pd.DataFrame, names: tuple[str, ...], span: tuple[int, int]
+) -> pd.DataFrame:
     return kinds_of_move(_moves, names)
 
 
 def kinds_of_move(moves: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """One row a layer, regime left and regime entered: how many moves by how many neurons, first, middle and last step."""
+    """One row a layer, regime left and regime entered: how many moves by how many neurons, first, middle and
+    last step.
+    """
     grouped = moves.groupby(["layer", "before", "after"])
     table = grouped.agg(
         moves=("step", "size"),
@@ -79,27 +89,39 @@ def show(table: pd.DataFrame, run: str, span: tuple[int, int]) -> int | None:
     column = st.column_config
     event = st.dataframe(
         table[["where", "left", "entered", "moves", "neurons", "first", "half", "last"]],
-        hide_index=True, width="stretch", row_height=ROW_HEIGHT, on_select="rerun",
+        hide_index=True,
+        width="stretch",
+        row_height=ROW_HEIGHT,
+        on_select="rerun",
         key=ticks.key_of("moves_table", [run, *map(str, span)]),
         height="content" if len(table) <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT,
-        selection_mode="single-row", alt="Moves between regimes with their neurons and steps",
+        selection_mode="single-row",
+        alt="Moves between regimes with their neurons and steps",
         column_config={
             "where": column.TextColumn("layer", width=130),
             "left": column.TextColumn("from", width=110),
             "entered": column.TextColumn("to", width=110),
             "moves": column.NumberColumn("moves", width=62),
             "neurons": column.NumberColumn("neurons", width=70, help="Different neurons that made this move"),
-            "first": column.NumberColumn("first step", width=76, format="localized", help="Step of the first such move"),
-            "half": column.NumberColumn("half by step", width=84, format="localized", help="Half of them were done by then"),
-            "last": column.NumberColumn("last step", width=76, format="localized", help="Step of the last such move"),
+            "first": column.NumberColumn(
+                "first step", width=76, format="localized", help="Step of the first such move"
+            ),
+            "half": column.NumberColumn(
+                "half by step", width=84, format="localized", help="Half of them were done by then"
+            ),
+            "last": column.NumberColumn(
+                "last step", width=76, format="localized", help="Step of the last such move"
+            ),
         },
-    )  # fmt: skip
+    )
     rows = [row for row in ticks.ticked(event) if row < len(table)]
     return rows[0] if rows else None
 
 
 def panel(opened: Opened, step: int, view: axes.View) -> None:
-    """Figure and table of the transitions within the range that is shown; a ticked row names its neurons and offers its step."""
+    """Figure and table of the transitions within the range that is shown; a ticked row names its neurons and
+    offers its step.
+    """
     found, apart = transitions(opened.stamp, opened.run)
     found = view.cut(found)
     title = "**Transitions** · neurons that came alive (up) and that were lost (down), by where they went"
@@ -107,7 +129,11 @@ def panel(opened: Opened, step: int, view: axes.View) -> None:
         several = len(opened.run.steps) > 1
         within = f" between steps {view.first:,} and {view.last:,}" if view.span != view.ends else ""
         st.markdown(title)
-        st.caption(f"No neuron has changed its regime{within}." if several else "One step is recorded: nothing can change yet.")
+        st.caption(
+            f"No neuron has changed its regime{within}."
+            if several
+            else "One step is recorded: nothing can change yet."
+        )
         return
     shown = list(range(len(opened.names)))
     notes = [f"{len(found):,} moves."]
@@ -115,7 +141,9 @@ def panel(opened: Opened, step: int, view: axes.View) -> None:
         shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
         notes.append(f"{PANELS} of {len(opened.names)} layers are drawn; the table has all.")
     if apart > 1:
-        notes.append(f"Looked at every {apart} recorded steps or so: what goes and returns in between is not seen.")
+        notes.append(
+            f"Looked at every {apart} recorded steps or so: what goes and returns in between is not seen."
+        )
     axis = view.axis(opened)
     figure = regime_moves(found, opened.names, view.span, step=view.mark(step), axis=axis, shown=shown)
     with st.container(gap="xsmall"):
@@ -134,11 +162,18 @@ def panel(opened: Opened, step: int, view: axes.View) -> None:
 
 def _told(opened: Opened, kind: pd.Series, found: pd.DataFrame) -> None:
     """The neurons of one kind of move."""
-    mine = found[(found["layer"] == kind["layer"]) & (found["before"] == kind["before"]) & (found["after"] == kind["after"])]
+    mine = found[
+        (found["layer"] == kind["layer"])
+        & (found["before"] == kind["before"])
+        & (found["after"] == kind["after"])
+    ]
     neurons = mine["neuron"].drop_duplicates().tolist()
     more = f" and {len(neurons) - NEURONS} more" if len(neurons) > NEURONS else ""
     half = int(kind["half"])
-    st.markdown(f":small[{url.plain(kind['where'])}, in order: neurons {', '.join(map(str, neurons[:NEURONS]))}{more}]")
+    st.markdown(
+        f":small[{url.plain(kind['where'])}, in order: neurons"
+        f" {', '.join(map(str, neurons[:NEURONS]))}{more}]"
+    )
     st.button(
         f"Go to step {half:,}",
         key="go_to_move",

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="streamlit run app.py --", allow_abbrev=False)
-    parser.add_argument("--runs", nargs="+", metavar="FOLDER", type=Path, help="folders of runs (default: runs sample_runs)")
+    parser.add_argument(
+        "--runs", nargs="+", metavar="FOLDER", type=Path, help="folders of runs (default: runs sample_runs)"
+    )
     return parser
 
 
@@ -29,5 +31,7 @@ def check(arguments: list[str]) -> None:
     """Refuse a wrong command line before the server starts: one line on stderr, exit status 2."""
     for folder in _parser().parse_args(arguments).runs or ():
         if not folder.is_dir():
-            sys.stderr.write(f"{folder} is not a folder of runs: name one that is there, or make a run with `make train`\n")
+            sys.stderr.write(
+                f"{folder} is not a folder of runs: name one that is there, or make a run with `make train`\n"
+            )
             raise SystemExit(2)

@@ -1,8 +1,10 @@
-"""What every answer of the server is bound to: it is given under the server's own names, and sends the browser nowhere else.
+"""What every answer of the server is bound to: it is given under the server's own names, and sends the
+browser nowhere else.
 
-Streamlit itself refuses foreign names where a session begins (its web socket); here the same names hold for every request. The
-headers make a browser enforce what the pages promise: it asks no other host, runs no script that stands in a page instead of in a
-file of the server, and shows the dashboard inside no other page.
+Streamlit itself refuses foreign names where a session begins (its web socket); here the same names hold for
+every request. The
+headers make a browser enforce what the pages promise: it asks no other host, runs no script that stands in a
+page instead of in a file of the server, and shows the dashboard inside no other page.
 """
 
 from __future__ import annotations
@@ -21,16 +23,20 @@ _INDEX = Path(st.__file__).with_name("static") / "index.html"
 def _inline_scripts() -> list[str]:
     """Hashes of the scripts inside Streamlit's own page, as a policy names them."""
     scripts = re.findall(r"<script>(.*?)</script>", _INDEX.read_text("utf-8"), re.DOTALL)
-    return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts]
+    return [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    ]
 
 
 POLICY = "; ".join(
     (
         "default-src 'self' data: blob:",
-        # The canvas components' files come as blobs; plotly's WebGL traces compile functions. No script in a page's text runs.
+        # The canvas components' files come as blobs; plotly's WebGL traces compile functions. No script in a
+        # page's text runs.
         " ".join(["script-src 'self' blob: 'unsafe-eval'", *_inline_scripts()]),
         "style-src 'self' 'unsafe-inline'",
-        "connect-src 'self' data: blob: ws://localhost:* ws://127.0.0.1:*",  # not every browser counts a web socket as 'self'
+        # not every browser counts a web socket as 'self'
+        "connect-src 'self' data: blob: ws://localhost:* ws://127.0.0.1:*",
         "base-uri 'self'",
         "form-action 'self'",
         "object-src 'none'",
@@ -45,7 +51,9 @@ HEADERS = {
 
 
 class OwnNames:
-    """ASGI middleware: refuses requests whose Host is none of `server.allowedHosts`, adds HEADERS to all other answers."""
+    """ASGI middleware: refuses requests whose Host is none of `server.allowedHosts`, adds HEADERS to all
+    other answers.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -55,13 +63,18 @@ class OwnNames:
             await self._app(scope, receive, send)
             return
         if _host(scope) not in st.get_option("server.allowedHosts"):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send(
+                {"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]}
+            )
             await send({"type": "http.response.body", "body": b"This server answers to its own names alone."})
             return
 
         async def with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.encode(), v.encode()) for k, v in HEADERS.items()),
+                ]
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -30,10 +30,17 @@ STATUS = {
 
 def main() -> None:
     """Draw what all pages share and run the page that was asked for."""
-    st.set_page_config(page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR)
+    st.set_page_config(
+        page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR
+    )
     st.logo(ICON, size="large")
     pages = [
-        st.Page(_HERE.parent / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == state.DEFAULT_PAGE)
+        st.Page(
+            _HERE.parent / f"{name}.py",
+            title=title,
+            icon=f":material/{icon}:",
+            default=name == state.DEFAULT_PAGE,
+        )
         for name, title, icon in state.PAGES
     ]
     run_page(st.navigation(pages, position="top"))
@@ -56,8 +63,8 @@ def run_page(page: Any) -> None:
 def guard() -> None:
     """First call of every page. A page that Streamlit ran on its own is handed over to the navigation.
 
-    Beside a folder called `pages`, a server that has not yet run app.py runs a page's file directly when its URL is
-    the first one asked for. Then the navigation takes over, and this run of the page ends.
+    Beside a folder called `pages`, a server that has not yet run app.py runs a page's file directly when its
+    URL is the first one asked for. Then the navigation takes over, and this run of the page ends.
     """
     if not st.session_state.get(_ROUTED):
         main()
@@ -76,7 +83,8 @@ def _picker(entries: dict[str, reading.Entry]) -> reading.Entry:
     if asked not in entries:
         if asked is not None:
             st.warning(
-                f"The link asks for the run “{url.plain(asked)}”, which is in no folder of runs. Shown: {url.plain(latest)}."
+                f"The link asks for the run “{url.plain(asked)}”, which is in no folder of runs. Shown:"
+                f" {url.plain(latest)}."
             )
             _forget_run()
         url.put("run", latest)
@@ -121,7 +129,9 @@ def pick_run() -> Opened:
 def choose_layer(opened: Opened, label: str) -> str:
     """A layer's name, chosen in the sidebar and kept in the URL."""
     few = len(opened.names) <= BUTTONS
-    widget, settings = (st.segmented_control, {"required": True, "format_func": url.plain}) if few else (st.selectbox, {})
+    widget, settings = (
+        (st.segmented_control, {"required": True, "format_func": url.plain}) if few else (st.selectbox, {})
+    )
     return url.choice(widget, label, opened.names, "layer", opened.names[0], what="layer", **settings)
 
 
@@ -129,7 +139,9 @@ def no_runs() -> None:
     """What to do when there is nothing to show."""
     st.subheader("No run yet")
     folders = ", ".join(f"`{str(folder).replace('`', '')}`" for folder in options.run_folders())
-    st.markdown(f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:")
+    st.markdown(
+        f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:"
+    )
     st.code("make train\npython -m vdn train --data nyc --neurons 256", language="bash")
     st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
 
@@ -143,25 +155,30 @@ def header(title: str, opened: Opened, caption: str, step: int | None = None) ->
     beta = opened.run.config.get("beta")
     if isinstance(beta, int | float):
         badges.append(f":blue-badge[β = {beta:g}]")
-    shared = {kind: [str(layer["name"]) for layer in opened.layers if layer.get("of") == kind] for kind in state.SHARED}
+    shared = {
+        kind: [str(layer["name"]) for layer in opened.layers if layer.get("of") == kind]
+        for kind in state.SHARED
+    }
     badges += [f":violet-badge[{kind}]" for kind, names in shared.items() if names]
     with st.container(gap="xsmall"):
         st.markdown(f"## {title} · {url.plain(opened.entry.name)} {' '.join(badges)}")
         st.caption(caption)
         for kind, names in shared.items():
             if names:
-                listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (" and others" if len(names) > LAYERS_NAMED else "")
+                listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (
+                    " and others" if len(names) > LAYERS_NAMED else ""
+                )
                 st.caption(
-                    f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and information are 0 "
-                    "and “frozen” is how they should end: look at contraction and KL."
+                    f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and"
+                    " information are 0 and “frozen” is how they should end: look at contraction and KL."
                 )
 
 
 def say_no_distributions() -> None:
     """Why there is nothing to see of neurons."""
     st.info(
-        "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and variances. "
-        "Its scores are on Overview and Runs; choose another run in the sidebar to see neurons."
+        "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
+        " variances. Its scores are on Overview and Runs; choose another run in the sidebar to see neurons."
     )
 
 
@@ -169,7 +186,11 @@ def needs_steps(opened: Opened) -> None:
     """Ends the page with the reason when nothing at all is recorded yet."""
     if state.cursor(opened) is None:
         running = opened.run.status == "running"
-        why = "The first steps appear within seconds: reload then." if running else "It ended before its first flush."
+        why = (
+            "The first steps appear within seconds: reload then."
+            if running
+            else "It ended before its first flush."
+        )
         st.info(f"Nothing is written in this run yet. {why}")
         st.stop()
 

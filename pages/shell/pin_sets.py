@@ -1,4 +1,6 @@
-"""Named sets of pinned neurons: saved in the notes of the run that is shown, offered on every page and for every run."""
+"""Named sets of pinned neurons: saved in the notes of the run that is shown, offered on every page and for
+every run.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,33 @@ _NAME, _SAID = "pin_set_name", "_pin_set_said"
 
 
 def show(opened: Opened) -> None:
-    """A menu in the sidebar: save what is pinned, pin a set instead, delete one. Absent while there is neither pin nor set."""
+    """A menu in the sidebar: save what is pinned, pin a set instead, delete one. Absent while there is
+    neither pin nor set.
+    """
     entries = reading.entries()
-    owners = sorted((entry for entry in entries.values() if entry.row["sets"]), key=lambda entry: entry.name != opened.entry.name)
+    owners = sorted(
+        (entry for entry in entries.values() if entry.row["sets"]),
+        key=lambda entry: entry.name != opened.entry.name,
+    )
     pinned = url.pins()
     if not pinned and not owners:
         return
-    with st.sidebar, st.popover("Sets of neurons", icon=":material/bookmarks:", type="tertiary", key="pin_sets"):
+    with (
+        st.sidebar,
+        st.popover("Sets of neurons", icon=":material/bookmarks:", type="tertiary", key="pin_sets"),
+    ):
         if pinned:
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                st.text_input("Save the pinned neurons as", key=_NAME, max_chars=notes.SET_CHARACTERS, placeholder="a name")
+                st.text_input(
+                    "Save the pinned neurons as",
+                    key=_NAME,
+                    max_chars=notes.SET_CHARACTERS,
+                    placeholder="a name",
+                )
                 st.button("Save", key="save_pin_set", on_click=_save, args=(opened.entry,))
-            st.caption(f"Kept in the notes of {url.plain(opened.entry.name)}; a name that it has is replaced.")
+            st.caption(
+                f"Kept in the notes of {url.plain(opened.entry.name)}; a name that it has is replaced."
+            )
         said = st.session_state.pop(_SAID, None)
         if said:
             st.markdown(said)
@@ -33,11 +50,13 @@ def show(opened: Opened) -> None:
                 key = f"pin_set:{owner.name}:{name}"
                 with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
                     st.button(
-                        f"{url.plain(name)} · {len(items)}", key=key, width="stretch", on_click=_recall, args=(owner.name, items),
+                        f"{url.plain(name)} · {len(items)}", key=key, width="stretch", on_click=_recall,
+                        args=(owner.name, items),
                         help="Pin these neurons instead of those that are pinned",
                     )  # fmt: skip
                     st.button(
-                        "", icon=":material/delete:", type="tertiary", key=f"delete {key}", on_click=_delete, args=(owner, name),
+                        "", icon=":material/delete:", type="tertiary", key=f"delete {key}", on_click=_delete,
+                        args=(owner, name),
                         help=f"Delete the set {url.plain(name)}",
                     )  # fmt: skip
 

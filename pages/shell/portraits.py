@@ -1,4 +1,6 @@
-"""From pinned neurons to what the page Neurons draws: courses over steps, moments for densities, rows for tables."""
+"""From pinned neurons to what the page Neurons draws: courses over steps, moments for densities, rows for
+tables.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ from probes.figures.densities import Moment
 from probes.figures.panels import Course, column
 from probes.schema import FORCES
 
-POINTS = 150  # of a course, at least: a long run is drawn from the coarsest level of the log that gives so many
-EXACT = 2400  # recorded steps up to which a course is drawn as recorded: as many points as the coarser levels give at most
+# of a course, at least: a long run is drawn from the coarsest level of the log that gives so many
+POINTS = 150
+# recorded steps up to which a course is drawn as recorded: as many points as the coarser levels give at most
+EXACT = 2400
 EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
 GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a course
 COMPARED = 40  # steps that are offered for comparison
@@ -30,8 +34,10 @@ NEURONS_KEPT = 64  # neurons whose courses stay in memory: a few hundred kilobyt
 PREVIEWED = 4  # neurons that are shown while nothing is pinned
 
 DRAWN = (
-    "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high", "beta", "persistence",
-    "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation", "active_share",
+    "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
+    "beta", "persistence",
+    "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation",
+    "active_share",
     "prior_variance",
 )  # fmt: skip
 """Statistics that the page reads of every shown neuron."""
@@ -40,7 +46,8 @@ DRAWN = (
 def preview(opened: Opened, step: int) -> list[Pinned]:
     """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
 
-    Where information was not recorded, that of most spread or KL; where these are not either, the most contracted.
+    Where information was not recorded, that of most spread or KL; where these are not either, the most
+    contracted.
     """
     now = reading.at(opened.stamp, opened.run, step)
     key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
@@ -67,7 +74,9 @@ def colors(count: int) -> list[str]:
 
 
 def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
-    """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to it."""
+    """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to
+    it.
+    """
     found = []
     for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
         opened = neuron.opened
@@ -80,12 +89,20 @@ def courses(shown: Sequence[Pinned], span: tuple[int, int]) -> list[Course]:
 def _course(
     stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is all that is read."""
-    return _rows(_run, layer, neuron, span), _ghost(stamp, _run, layer, span), _events(stamp, _run, layer, neuron, span)
+    """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is
+    all that is read.
+    """
+    return (
+        _rows(_run, layer, neuron, span),
+        _ghost(stamp, _run, layer, span),
+        _events(stamp, _run, layer, neuron, span),
+    )
 
 
 def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
-    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from the pyramid."""
+    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from
+    the pyramid.
+    """
     names = [statistic for statistic in DRAWN if statistic in run.statistics]
     recorded = np.asarray(run.steps)
     recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
@@ -102,13 +119,17 @@ def _ghost(stamp: reading.Stamp, _run: Any, layer: int, span: tuple[int, int]) -
     """The layer's summary at as many steps as are seen behind a course, on either axis."""
     summary = reading.summary(stamp, _run)
     ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-    return ghost.iloc[np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))]
+    return ghost.iloc[
+        np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))
+    ]
 
 
 def _events(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Interventions on the neuron, or on its whole layer, or on the whole run."""
     table = reading.events(stamp, _run)
-    here = (table["layer"].isna() | (table["layer"] == layer)) & (table["neuron"].isna() | (table["neuron"] == neuron))
+    here = (table["layer"].isna() | (table["layer"] == layer)) & (
+        table["neuron"].isna() | (table["neuron"] == neuron)
+    )
     return table[here.fillna(False).to_numpy(bool) & table["step"].between(*span).to_numpy(bool)]
 
 
@@ -119,13 +140,17 @@ def reduced(shown: Sequence[Course], runs: Sequence[Pinned]) -> int:
         late = course.rows["step"].to_numpy()[np.isfinite(column(course.rows, "variance_min", None))]
         if len(late) > 1:
             recorded = np.asarray(neuron.opened.run.steps)
-            widths.append(round(np.count_nonzero((recorded >= late[0]) & (recorded < late[-1])) / (len(late) - 1)))
+            widths.append(
+                round(np.count_nonzero((recorded >= late[0]) & (recorded < late[-1])) / (len(late) - 1))
+            )
     return max(widths)
 
 
 @dataclass(frozen=True)
 class Story:
-    """What a neuron's box says: the recorded step, its regime there (None: its layer was not recorded), why, since when."""
+    """What a neuron's box says: the recorded step, its regime there (None: its layer was not recorded), why,
+    since when.
+    """
 
     step: int
     regime: int | None
@@ -136,7 +161,14 @@ class Story:
 def story(neuron: Pinned, step: int) -> Story:
     """The neuron in words at the recorded step at or before the cursor."""
     opened, (_, layer, number) = neuron.opened, neuron.pin
-    return _story(opened.stamp, opened.run, layer, number, reading.recorded_step(opened.run.steps, step), neuron.latent_dim)
+    return _story(
+        opened.stamp,
+        opened.run,
+        layer,
+        number,
+        reading.recorded_step(opened.run.steps, step),
+        neuron.latent_dim,
+    )
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
@@ -144,7 +176,9 @@ def _story(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int, 
     row = _row(stamp, _run, layer, neuron, step)
     if row is None:
         return Story(step, None, "", "")
-    return Story(step, int(row["regime"]), portrait.rule(row, latent_dim), _contracted(stamp, _run, layer, neuron))
+    return Story(
+        step, int(row["regime"]), portrait.rule(row, latent_dim), _contracted(stamp, _run, layer, neuron)
+    )
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
@@ -161,7 +195,9 @@ def _row(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int) ->
 
 
 def moment(neuron: Pinned, step: int) -> Moment:
-    """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where they are stored."""
+    """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where
+    they are stored.
+    """
     opened, (_, layer, number) = neuron.opened, neuron.pin
     return _moment(opened.stamp, opened.run, layer, number, step)
 
@@ -173,11 +209,15 @@ def _moment(stamp: reading.Stamp, _run: Any, layer: int, neuron: int, step: int)
     stored = _probe_at(stamp, _run, step)
     probe = None if stored is None else reading.probe_layer(stamp, _run, stored, layer)
     mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
-    return Moment(at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored)
+    return Moment(
+        at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored
+    )
 
 
 def probe_at(opened: Opened, step: int) -> int | None:
-    """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never was."""
+    """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never
+    was.
+    """
     return _probe_at(opened.stamp, opened.run, step)
 
 
@@ -194,7 +234,9 @@ def table(courses_: Sequence[Course], names: Sequence[str]) -> pd.DataFrame:
     """The rows behind a figure, for taking away: neuron's name, step, the statistics drawn."""
     parts = []
     for course in courses_:
-        columns = [c for c in course.rows if c == "step" or any(c in (n, f"{n}_min", f"{n}_max") for n in names)]
+        columns = [
+            c for c in course.rows if c == "step" or any(c in (n, f"{n}_min", f"{n}_max") for n in names)
+        ]
         parts.append(course.rows[columns].assign(name=course.name)[["name", *columns]])
     return pd.concat(parts, ignore_index=True)
 
@@ -212,7 +254,15 @@ def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> p
     rows: list[dict[str, object]] = []
     for group in groups:
         for name, one in zip(names, group, strict=True):
-            rows.append({"name": name, "step": one.step, "mean": one.mean, "variance": one.variance, "spread": one.spread})
+            rows.append(
+                {
+                    "name": name,
+                    "step": one.step,
+                    "mean": one.mean,
+                    "variance": one.variance,
+                    "spread": one.spread,
+                }
+            )
             if one.mu is not None and one.sigma is not None:
                 at = {"name": name, "step": one.probe_step}
                 rows += [
@@ -227,9 +277,15 @@ def say_moments(before: Sequence[Moment], after: Sequence[Moment]) -> str:
     probe = next((moment for moment in after if moment.mu is not None), None)
     ends = f"Steps {_steps(before)} and {_steps(after)}."
     if probe is None or probe.mu is None:
-        return f"{ends} No posteriors of single inputs are stored: filled is the mean posterior, the line is the aggregate."
+        return (
+            f"{ends} No posteriors of single inputs are stored: filled is the mean posterior, the line is the"
+            " aggregate."
+        )
     at = f"(stored at steps {_steps(before, True)} and {_steps(after, True)})"
-    return f"{ends} Filled: the exact average of {len(probe.mu)} probe inputs' posteriors {at}. Line: the aggregate's Gaussian."
+    return (
+        f"{ends} Filled: the exact average of {len(probe.mu)} probe inputs' posteriors {at}. Line: the"
+        " aggregate's Gaussian."
+    )
 
 
 def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
@@ -238,7 +294,8 @@ def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
 
 
 def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
-    """Forces on the shown neurons at the last stored step up to the cursor (else the first): name, step, term, forces.
+    """Forces on the shown neurons at the last stored step up to the cursor (else the first): name, step,
+    term, forces.
 
     Empty if no run stores them.
     """

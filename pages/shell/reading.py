@@ -1,4 +1,5 @@
-"""Cached reading of runs. A run's files never change once written, so a cache keyed by the manifest's stamp is exact.
+"""Cached reading of runs. A run's files never change once written, so a cache keyed by the manifest's stamp
+is exact.
 
 Arrays and frames are shared between sessions, so they are only ever read.
 """
@@ -30,7 +31,8 @@ Stamp = tuple[str, int, int]
 
 RUNS_KEPT = 8  # open readers; each keeps its files and footers open
 SLICES_KEPT = 64  # cached arrays and frames, of at most about a megabyte each
-WHOLES_KEPT = 16  # and of some megabytes: of all steps or all neurons. A live run makes new ones with every part it writes
+# and of some megabytes: of all steps or all neurons. A live run makes new ones with every part it writes
+WHOLES_KEPT = 16
 CELLS_AT_ONCE = 20_000_000  # regimes read in one go; a tenth of a second
 PROBES_KEPT = 4  # stored steps of a probe batch, some megabytes each
 SINGLE_STEPS = 24  # frames of the regime map that are read one by one
@@ -38,7 +40,9 @@ SINGLE_STEPS = 24  # frames of the regime map that are read one by one
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of the catalog: `name` is its unique name in the dashboard, `row` what the catalog says of it."""
+    """One run of the catalog: `name` is its unique name in the dashboard, `row` what the catalog says of
+    it.
+    """
 
     name: str
     path: Path
@@ -53,7 +57,8 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """All runs in the folders of runs, latest first and unreadable ones last, by name.
 
-    A run is called by its folder; where two are called the same, those of later folders of runs carry that folder's name.
+    A run is called by its folder; where two are called the same, those of later folders of runs carry that
+    folder's name.
     """
     found: dict[str, Entry] = {}
     for folder in options.run_folders():
@@ -66,7 +71,9 @@ def entries() -> dict[str, Entry]:
 
 
 def open_run(entry: Entry) -> tuple[Any, Stamp]:
-    """A reader of the run as it stands now. Raises RunError if it cannot be read, or the catalog would not look into it."""
+    """A reader of the run as it stands now. Raises RunError if it cannot be read, or the catalog would not
+    look into it.
+    """
     if entry.row["error"]:
         raise RunError(entry.row["error"])
     try:
@@ -90,7 +97,9 @@ def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
 def drawn_summary(stamp: Stamp, _run: Any, span: tuple[int, int]) -> tuple[pd.DataFrame, int]:
-    """The summary within `span`, with as many rows as figures can show, and how many recorded steps one stands for at most."""
+    """The summary within `span`, with as many rows as figures can show, and how many recorded steps one
+    stands for at most.
+    """
     rows = summary(stamp, _run)
     return thinned(rows[rows["step"].between(*span)])
 
@@ -145,7 +154,9 @@ def _probe(stamp: Stamp, _run: Any, step: int) -> posteriors.Inputs:
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """mu and sigma, (inputs, neurons), of the probe batch's spread inputs at a stored step; None if the layer has none."""
+    """mu and sigma, (inputs, neurons), of the probe batch's spread inputs at a stored step; None if the layer
+    has none.
+    """
     rows = _probe(stamp, _run, step).spread
     return posteriors.table(rows, layer) if len(rows) and (rows["layer"] == layer).any() else None
 
@@ -154,7 +165,11 @@ def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndar
 def probe_inputs(stamp: Stamp, _run: Any) -> dict[int, int]:
     """How many spread inputs of the probe batch are stored of each layer, at the last step that has any."""
     steps = probe_steps(stamp, _run)
-    rows = posteriors.split_inputs(_run.probe(int(steps[-1])), _run.config).spread if len(steps) else pd.DataFrame()
+    rows = (
+        posteriors.split_inputs(_run.probe(int(steps[-1])), _run.config).spread
+        if len(steps)
+        else pd.DataFrame()
+    )
     return rows.groupby("layer")["input"].nunique().to_dict() if len(rows) else {}
 
 
@@ -167,7 +182,9 @@ def probe_sequence(stamp: Stamp, _run: Any, step: int, layer: int) -> np.ndarray
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading the probe batch …")
 def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """One probe input through the run: layer -> the steps at which it was stored, mu and sigma (steps, neurons)."""
+    """One probe input through the run: layer -> the steps at which it was stored, mu and sigma (steps,
+    neurons).
+    """
     parts = [rows[rows["input"] == number] for rows in (_run.probe(int(step)) for step in _run.probe_steps())]
     rows = pd.concat(parts).sort_values(["layer", "step", "neuron"])
     found = {}
@@ -180,7 +197,9 @@ def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndar
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
-    """The last predictions of the probe batch: their targets tell whether two runs were probed with the same inputs."""
+    """The last predictions of the probe batch: their targets tell whether two runs were probed with the same
+    inputs.
+    """
     return _run.predictions()
 
 
@@ -188,7 +207,9 @@ def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
 def matrix(
     stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int, span: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(neurons, columns) values of a statistic, within `span` if it is given, and the steps at the columns' edges."""
+    """(neurons, columns) values of a statistic, within `span` if it is given, and the steps at the columns'
+    edges.
+    """
     if statistic == "contraction":
         values, edges = _run.matrix(layer, "variance", max_columns=columns, steps=span)
         return 1 - values, edges
@@ -197,7 +218,8 @@ def matrix(
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading every neuron's regime …")
 def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames' steps.
+    """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames'
+    steps.
 
     At most `count` frames; fewer where a frame is so wide that reading many would take seconds.
     """
@@ -207,7 +229,8 @@ def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray]
         chosen = steps[frames.spaced_steps(steps, min(count, SINGLE_STEPS))]
         tables = [_run.regimes(int(step)) for step in chosen]
         return [
-            np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables]) for i in range(len(_run.layers))
+            np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables])
+            for i in range(len(_run.layers))
         ], chosen
     codes, chosen = [], steps
     for layer in range(len(_run.layers)):

@@ -1,4 +1,6 @@
-"""From runs to what the replay draws: ridges of one run or of two beside each other, under one cursor. No widgets here."""
+"""From runs to what the replay draws: ridges of one run or of two beside each other, under one cursor. No
+widgets here.
+"""
 
 from __future__ import annotations
 
@@ -33,26 +35,34 @@ class Side:
     """A step that is among the frames as recorded, where others may be means of several steps."""
 
 
-def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None) -> bytes:
+def payload(
+    sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None
+) -> bytes:
     """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames.
 
-    `cursor` is where it opens (None: at the start, playing). `probe_input`: that input's exact posteriors instead of the
-    batch's moments, at the steps at which they were stored.
+    `cursor` is where it opens (None: at the start, playing). `probe_input`: that input's exact posteriors
+    instead of the batch's moments, at the steps at which they were stored.
     """
     chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
     if not chosen:
         raise ValueError("a replay needs at least one layer")
     tracks = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
-    steps = frames.timeline([track.steps for track in tracks], views.FRAMES, [s.exact for s in sides if s.exact is not None])
+    steps = frames.timeline(
+        [track.steps for track in tracks], views.FRAMES, [s.exact for s in sides if s.exact is not None]
+    )
     arrays: dict[str, np.ndarray] = {}
     layers = []
     for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
         shown = frames.aligned(track, steps)
         arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
-        arrays |= {f"{name}.{place}": values for name, values in _series(side.opened, layer, steps, probe_input).items()}
+        arrays |= {
+            f"{name}.{place}": values
+            for name, values in _series(side.opened, layer, steps, probe_input).items()
+        }
         layers.append(
             {
-                "name": side.opened.names[layer], "index": layer, "neurons": neurons, "run": side.opened.entry.name,
+                "name": side.opened.names[layer], "index": layer, "neurons": neurons,
+                "run": side.opened.entry.name,
                 "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
                 "count": side.opened.layers[layer]["neurons"], "last": int(side.opened.run.steps[-1]),
             }
@@ -71,21 +81,27 @@ def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, 
 
 
 def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
-    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is not recorded."""
+    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is
+    not recorded.
+    """
     with np.errstate(invalid="ignore"):
         sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
     return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
+    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that
+    cannot hold them.
+    """
     finite = values[np.isfinite(values)]
     fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
     return values.astype(np.float16) if fits else values
 
 
 def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
-    """What the ridges are drawn from, one row a frame and neuron; `width`: recorded steps that a frame is the mean of."""
+    """What the ridges are drawn from, one row a frame and neuron; `width`: recorded steps that a frame is the
+    mean of.
+    """
     parts = []
     for side in sides:
         for layer in side.layers:
@@ -108,13 +124,18 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
     counts = [reading.probe_inputs(side.opened.stamp, side.opened.run) for side in sides]
-    return min((found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers), default=0)
+    return min(
+        (found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers),
+        default=0,
+    )
 
 
 def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
     opened = side.opened
     last = reading.at(opened.stamp, opened.run, int(opened.run.steps[-1]))
-    return _ordered(last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order)
+    return _ordered(
+        last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order
+    )
 
 
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
@@ -123,14 +144,18 @@ def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None)
         found = reading.replay_frames(stamp, run, layer, tuple(neurons), views.FRAMES)
         if side.exact is None or side.exact in found.steps[found.width == 1]:
             return found
-        rows = reading.at(stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics))
+        rows = reading.at(
+            stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics)
+        )
         return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
     steps, mu, sigma = reading.probe_input(stamp, run, probe_input)[layer]
     return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
 
 
 def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | None) -> dict[str, np.ndarray]:
-    """What is written over a layer's ridges and in the strip, at the recorded step at or before each frame."""
+    """What is written over a layer's ridges and in the strip, at the recorded step at or before each
+    frame.
+    """
     recorded = np.asarray(opened.run.steps)
     at = np.searchsorted(recorded, steps, side="right") - 1
     outside = (at < 0) | (steps > recorded[-1])
@@ -140,13 +165,18 @@ def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | No
     if probe_input is not None:
         when, _, sigma = reading.probe_input(opened.stamp, opened.run, probe_input)[layer]
         variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
-        found |= {"median": np.median(variance, axis=1)[stored], "contraction": 1 - variance.mean(axis=1)[stored]}
+        found |= {
+            "median": np.median(variance, axis=1)[stored],
+            "contraction": 1 - variance.mean(axis=1)[stored],
+        }
     return found
 
 
 @st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
 def _layer_series(stamp: reading.Stamp, _opened: Opened) -> dict[str, np.ndarray]:
-    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed neurons."""
+    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed
+    neurons.
+    """
     table = reading.summary(stamp, _opened.run)
     steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
     place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
@@ -158,7 +188,9 @@ def _layer_series(stamp: reading.Stamp, _opened: Opened) -> dict[str, np.ndarray
         return out
 
     counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
-    total, living = (np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES))
+    total, living = (
+        np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES)
+    )
     return {
         "information": column("information_mean"),
         "median": column("variance_p50"),

@@ -1,4 +1,6 @@
-"""Under the table of runs: open a run, edit its tags and notes, read its settings or why it cannot be read, compare several."""
+"""Under the table of runs: open a run, edit its tags and notes, read its settings or why it cannot be read,
+compare several.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def one(entry: reading.Entry, tags: list[str]) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if entry.row["notes_error"]:
-            st.warning(f"Its tags and notes cannot be read, and saving writes them anew: {url.plain(entry.row['notes_error'])}.")
+            st.warning(
+                "Its tags and notes cannot be read, and saving writes them anew:"
+                f" {url.plain(entry.row['notes_error'])}."
+            )
         edit(entry, tags)
     with right:
         _settings(entry)
@@ -46,7 +51,9 @@ def _open_in(entries: list[reading.Entry]) -> None:
         st.markdown(f"Open **{url.plain(first.name)}**{beside} in", width="content")
         for page, title, _ in state.PAGES:
             if page in (BESIDE if second else OPEN):
-                st.page_link(f"pages/{page}.py", label=title, query_params=query, icon=":material/arrow_forward:")
+                st.page_link(
+                    f"pages/{page}.py", label=title, query_params=query, icon=":material/arrow_forward:"
+                )
 
 
 def edit(entry: reading.Entry, tags: list[str]) -> None:
@@ -55,11 +62,17 @@ def edit(entry: reading.Entry, tags: list[str]) -> None:
     keys = f"tags of {entry.name}", f"note of {entry.name}"
     with st.form(f"notes of {entry.name}", border=False):
         st.multiselect(
-            "Tags", sorted({*tags, *kept.tags}), default=list(kept.tags), accept_new_options=True, placeholder="Type a tag",
+            "Tags", sorted({*tags, *kept.tags}), default=list(kept.tags), accept_new_options=True,
+            placeholder="Type a tag",
             max_selections=notes.TAGS, key=keys[0],
         )  # fmt: skip
         st.text_area(
-            "Notes", kept.text, height=94, max_chars=notes.NOTE_CHARACTERS, placeholder="What was tried, and seen", key=keys[1]
+            "Notes",
+            kept.text,
+            height=94,
+            max_chars=notes.NOTE_CHARACTERS,
+            placeholder="What was tried, and seen",
+            key=keys[1],
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button("Save", on_click=_save, args=(entry, *keys))
@@ -85,7 +98,9 @@ def _settings(entry: reading.Entry) -> None:
         st.caption("The run was recorded without any. `Recorder(path, layers, config={...})` keeps them.")
         return
     table = pd.DataFrame({"setting": list(config), "value": [str(value) for value in config.values()]})
-    st.dataframe(table, hide_index=True, width="stretch", height=214, key="settings", alt="Settings of the run")
+    st.dataframe(
+        table, hide_index=True, width="stretch", height=214, key="settings", alt="Settings of the run"
+    )
 
 
 def several(chosen: Mapping[str, reading.Entry]) -> None:
@@ -103,10 +118,18 @@ def several(chosen: Mapping[str, reading.Entry]) -> None:
         st.caption("Pages show two runs at once: the first two of those ticked.")
     table = run_groups.differences({entry.name: entry.row.get("config") or {} for entry in readable})
     if table.empty:
-        st.caption("Their settings are the same." if readable[0].row.get("config") else "They were recorded without settings.")
+        st.caption(
+            "Their settings are the same."
+            if readable[0].row.get("config")
+            else "They were recorded without settings."
+        )
         return
     same = len({key for entry in readable for key in entry.row.get("config") or {}}) - len(table)
     st.markdown(f"**What differs** · {len(table)} of their settings; {same} are the same")
     st.dataframe(
-        table, width="stretch", height="content" if len(table) < 12 else 420, key="differences", alt="Settings that differ"
+        table,
+        width="stretch",
+        height="content" if len(table) < 12 else 420,
+        key="differences",
+        alt="Settings that differ",
     )

@@ -16,7 +16,8 @@ from probes.log import notes
 LIVING = ("living_share",)
 RATE = ("rate", "train/rate")
 ROW_HEIGHT = 36  # pixels
-ROWS_HIGH = 9  # rows seen at once, so that what is said of a ticked one is in sight; more scroll inside the table
+# rows seen at once, so that what is said of a ticked one is in sight; more scroll inside the table
+ROWS_HIGH = 9
 
 
 def rows_of(entries: Mapping[str, reading.Entry]) -> dict[str, dict[str, Any]]:
@@ -25,7 +26,9 @@ def rows_of(entries: Mapping[str, reading.Entry]) -> dict[str, dict[str, Any]]:
 
 
 def chosen(entries: Mapping[str, reading.Entry], text: str) -> dict[str, reading.Entry]:
-    """Runs that a filter leaves, in their order. A filter that cannot be applied is reported, and leaves all."""
+    """Runs that a filter leaves, in their order. A filter that cannot be applied is reported, and leaves
+    all.
+    """
     try:
         terms = run_filter.parse(text)
         facts = {name: run_filter.facts(row, _nll(row)) for name, row in rows_of(entries).items()}
@@ -67,27 +70,52 @@ def show_runs(table: pd.DataFrame) -> list[str]:
     empty = {name for name in ("tags", "to twin") if not table[name].map(_said).any()}
     event = st.dataframe(
         table[[name for name in order if name not in empty]],
-        hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, placeholder="–",
-        key=ticks.key_of("run_table", table["run"]), on_select="rerun", selection_mode="multi-row",
+        hide_index=True,
+        width="stretch",
+        height=_height(len(table)),
+        row_height=ROW_HEIGHT,
+        placeholder="–",
+        key=ticks.key_of("run_table", table["run"]),
+        on_select="rerun",
+        selection_mode="multi-row",
         alt="Runs with status, tags, scores and sparklines of negative log likelihood, rate and living share",
         column_config={
             "run": column.TextColumn("run", width=134),
             "status": column.TextColumn("status", width=70),
             "tags": column.ListColumn("tags", width=78),
-            "created": column.DatetimeColumn("begun", format="D MMM", width=56, help="Day it began (UTC); sorts by the second"),
-            "network": column.TextColumn("network", width=62, help="layers × neurons; all neurons if layers differ"),
-            "steps": column.NumberColumn("steps", format="localized", width=50, help="recorded steps"),
-            "NLL": column.NumberColumn("NLL (nats)", format="%.3f", width=74, help="Last score: validation, else test"),
-            "NLL over steps": column.LineChartColumn("NLL", width=54, help="Negative log likelihood over steps"),
-            "to twin": column.NumberColumn(
-                "to twin", format="%+.3f", width=58,
-                help="NLL minus that of the run with the same settings but `twin` (deterministic), nats: below 0 is better",
+            "created": column.DatetimeColumn(
+                "begun", format="D MMM", width=56, help="Day it began (UTC); sorts by the second"
             ),
-            "rate over steps": column.LineChartColumn("rate", width=54, help="KL of all neurons over steps (nats per example)"),
-            "living": column.NumberColumn("living", format="%.0f %%", width=54, help="Share of neurons that are living or mixed"),
-            "living over steps": column.LineChartColumn("living", width=54, y_min=0, y_max=1, help="Living share over steps"),
+            "network": column.TextColumn(
+                "network", width=62, help="layers × neurons; all neurons if layers differ"
+            ),
+            "steps": column.NumberColumn("steps", format="localized", width=50, help="recorded steps"),
+            "NLL": column.NumberColumn(
+                "NLL (nats)", format="%.3f", width=74, help="Last score: validation, else test"
+            ),
+            "NLL over steps": column.LineChartColumn(
+                "NLL", width=54, help="Negative log likelihood over steps"
+            ),
+            "to twin": column.NumberColumn(
+                "to twin",
+                format="%+.3f",
+                width=58,
+                help=(
+                    "NLL minus that of the run with the same settings but `twin` (deterministic), nats: below"
+                    " 0 is better"
+                ),
+            ),
+            "rate over steps": column.LineChartColumn(
+                "rate", width=54, help="KL of all neurons over steps (nats per example)"
+            ),
+            "living": column.NumberColumn(
+                "living", format="%.0f %%", width=54, help="Share of neurons that are living or mixed"
+            ),
+            "living over steps": column.LineChartColumn(
+                "living", width=54, y_min=0, y_max=1, help="Living share over steps"
+            ),
         },
-    )  # fmt: skip
+    )
     return [str(table.iloc[row]["run"]) for row in ticks.ticked(event)]
 
 
@@ -106,9 +134,16 @@ def groups_frame(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFr
     for key, rows in groups.items():
         scores = [value for row in rows if (value := _nll(row)) is not None]
         living = [share for row in rows if (share := run_filter.facts(row)["living"]) is not None]
-        line = {"group": labels[key], "runs": len(rows), "seeds": ", ".join(sorted({str(row.get("seed")) for row in rows}))}
+        line = {
+            "group": labels[key],
+            "runs": len(rows),
+            "seeds": ", ".join(sorted({str(row.get("seed")) for row in rows})),
+        }
         for name, values in (("NLL", scores), ("living", living)):
-            line |= {name: float(np.median(values)) if values else None, f"{name} range": _range(values, name == "living")}
+            line |= {
+                name: float(np.median(values)) if values else None,
+                f"{name} range": _range(values, name == "living"),
+            }
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -123,17 +158,28 @@ def show_groups(table: pd.DataFrame) -> list[int]:
     """The table of groups; returns the places of those that are ticked."""
     column = st.column_config
     event = st.dataframe(
-        table, hide_index=True, width="stretch", height=_height(len(table)), row_height=ROW_HEIGHT, placeholder="–",
-        key=ticks.key_of("group_table", table["group"]), on_select="rerun", selection_mode="multi-row",
+        table,
+        hide_index=True,
+        width="stretch",
+        height=_height(len(table)),
+        row_height=ROW_HEIGHT,
+        placeholder="–",
+        key=ticks.key_of("group_table", table["group"]),
+        on_select="rerun",
+        selection_mode="multi-row",
         alt="Groups of runs that differ by their seed alone, with median and range of their last scores",
         column_config={
             "group": column.TextColumn("settings that differ", width=262),
             "runs": column.NumberColumn("runs", width=48),
             "seeds": column.TextColumn("seeds", width=80),
-            "NLL": column.NumberColumn("NLL (nats)", format="%.3f", width=84, help="Median of the last scores"),
+            "NLL": column.NumberColumn(
+                "NLL (nats)", format="%.3f", width=84, help="Median of the last scores"
+            ),
             "NLL range": column.TextColumn("lowest to highest", width=108),
-            "living": column.ProgressColumn("living (%)", format="%.0f %%", min_value=0, max_value=100, width=92),
+            "living": column.ProgressColumn(
+                "living (%)", format="%.0f %%", min_value=0, max_value=100, width=92
+            ),
             "living range": column.TextColumn("lowest to highest", width=108),
         },
-    )  # fmt: skip
+    )
     return ticks.ticked(event)

@@ -16,13 +16,16 @@ COLUMNS = ("information", "kl", "contraction", "spread", "persistence", "active_
 ROWS = 500  # of the table; the best of a sorted query
 HEIGHT = 246  # pixels: six rows, so that the figures stay in sight
 HELP = (
-    'Terms, all of which must hold: `layer:2` (counted from 1, or its name: `layer:"my layer"`), `neuron:17`, `neuron:3,20-40`, '
-    "`regime:dead,frozen`, a statistic with < <= > >= = and a number, `sort:-kl` for the largest first."
+    'Terms, all of which must hold: `layer:2` (counted from 1, or its name: `layer:"my layer"`), `neuron:17`,'
+    " `neuron:3,20-40`, `regime:dead,frozen`, a statistic with < <= > >= = and a number, `sort:-kl` for the"
+    " largest first."
 )
 
 
 def find(opened: Opened, step: int, show_all: bool) -> None:
-    """The search line and, when something is asked for (or `show_all`), the table of neurons at the cursor."""
+    """The search line and, when something is asked for (or `show_all`), the table of neurons at the
+    cursor.
+    """
     text = st.text_input(
         "Find neurons", placeholder=EXAMPLE, key="neuron_search", help=HELP, persist_state="session",
     ).strip()  # fmt: skip
@@ -31,7 +34,9 @@ def find(opened: Opened, step: int, show_all: bool) -> None:
     now = derived(reading.at(opened.stamp, opened.run, step))
     known = [name for name in STATISTICS if name in now]
     try:
-        query = parse(text or f"sort:-{'information' if 'information' in known else known[0]}", opened.names, known)
+        query = parse(
+            text or f"sort:-{'information' if 'information' in known else known[0]}", opened.names, known
+        )
     except QueryError as error:
         st.error(f"{url.plain(error)}.", icon=":material/search_off:")
         return
@@ -40,10 +45,15 @@ def find(opened: Opened, step: int, show_all: bool) -> None:
         st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Overview.")
         return
     asked = [name for name, *_ in (*query.limits, *query.order) if name in known]
-    _table(opened, found.head(ROWS), list(dict.fromkeys([*asked, *(name for name in COLUMNS if name in known)])))
+    _table(
+        opened, found.head(ROWS), list(dict.fromkeys([*asked, *(name for name in COLUMNS if name in known)]))
+    )
     more = f"; the first {ROWS} are listed" if len(found) > ROWS else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{len(found):,} of {len(now):,} neurons at step {step:,}{more}. Tick a row to pin it.", width="stretch")
+        st.caption(
+            f"{len(found):,} of {len(now):,} neurons at step {step:,}{more}. Tick a row to pin it.",
+            width="stretch",
+        )
         downloads.beside(None, found, f"neurons found in {opened.entry.name}")
 
 
@@ -58,17 +68,22 @@ def _table(opened: Opened, found: pd.DataFrame, statistics: list[str]) -> None:
         | {name: found[name].to_numpy(float) for name in statistics}
     )
     key = "found_neurons"
-    st.session_state[key] = {"selection": {"rows": tray.pinned_rows(found, opened.entry.name), "columns": [], "cells": []}}
+    st.session_state[key] = {
+        "selection": {"rows": tray.pinned_rows(found, opened.entry.name), "columns": [], "cells": []}
+    }
 
     def picked() -> None:
         tray.pick_rows(found, opened.entry.name, st.session_state[key]["selection"]["rows"])
 
     numbers = {
-        name: st.column_config.NumberColumn(STATISTICS[name].title, format="%.4g", help=STATISTICS[name].meaning)
+        name: st.column_config.NumberColumn(
+            STATISTICS[name].title, format="%.4g", help=STATISTICS[name].meaning
+        )
         for name in statistics
     }
     st.dataframe(
-        shown, hide_index=True, width="stretch", height=min(HEIGHT, 37 + 35 * len(shown)), key=key, on_select=picked,
+        shown, hide_index=True, width="stretch", height=min(HEIGHT, 37 + 35 * len(shown)), key=key,
+        on_select=picked,
         selection_mode="multi-row", column_config=numbers, placeholder="–",
         alt="Neurons that match the search, with their regime and statistics; ticked rows are pinned",
     )  # fmt: skip

@@ -1,4 +1,6 @@
-"""What the pages look at: which pages there are, the run, the cursor, the neuron that is chosen and those that are pinned."""
+"""What the pages look at: which pages there are, the run, the cursor, the neuron that is chosen and those
+that are pinned.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ PAGES = (
 """File stem, title and icon of each page, in the order of the navigation."""
 DEFAULT_PAGE = "replay"
 
-SHARED = {"weights": "posteriors over weights, not activations", "shared variables": "posteriors of variables, not activations"}
+SHARED = {
+    "weights": "posteriors over weights, not activations",
+    "shared variables": "posteriors of variables, not activations",
+}
 """What a watched layer may be of instead of activations, in words."""
 
-_PAGE, _ENTERED = "_page", "_entered"  # session: the title of the page that is shown, whether it was another before
+# session: the title of the page that is shown, whether it was another before
+_PAGE, _ENTERED = "_page", "_entered"
 
 
 def enter(page: str) -> None:
@@ -75,7 +81,9 @@ def another_run(name: str) -> Opened | None:
 
 
 def cursor(opened: Opened) -> int | None:
-    """The step that all pages look at: the recorded one at or before the URL's, else the last; None if nothing is recorded."""
+    """The step that all pages look at: the recorded one at or before the URL's, else the last; None if
+    nothing is recorded.
+    """
     steps = opened.run.steps
     asked = url.get("step")
     if len(steps) == 0:
@@ -109,7 +117,11 @@ def chosen_neuron(opened: Opened) -> tuple[int, int] | None:
 
 def pinned(opened: Opened) -> list[tuple[int, int]]:
     """The pinned neurons of this run, (layer, neuron)."""
-    return [(pin.layer, pin.neuron) for pin in url.pins() if pin.run == opened.entry.name and exists(opened, *pin[1:])]
+    return [
+        (pin.layer, pin.neuron)
+        for pin in url.pins()
+        if pin.run == opened.entry.name and exists(opened, *pin[1:])
+    ]
 
 
 def exists(opened: Opened, layer: int, neuron: int) -> bool:
@@ -118,7 +130,9 @@ def exists(opened: Opened, layer: int, neuron: int) -> bool:
 
 
 def is_shared(opened: Opened) -> bool:
-    """Whether all distributions are the same for every input: of weights or of variables, not of activations."""
+    """Whether all distributions are the same for every input: of weights or of variables, not of
+    activations.
+    """
     return all(layer.get("of") in SHARED for layer in opened.layers)
 
 

@@ -30,7 +30,8 @@ def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
         st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
         label = "Unpin" if neuron.pin in url.pins() else "Pin"
         st.button(
-            label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}", on_click=url.toggle_pin,
+            label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}",
+            on_click=url.toggle_pin,
             args=(*neuron.pin[1:], neuron.pin.run),
         )  # fmt: skip
     st.caption(f"{url.plain(neuron.run_name)} · step {told.step:,}")

@@ -1,4 +1,6 @@
-"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its course so far."""
+"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its course
+so far.
+"""
 
 from __future__ import annotations
 
@@ -26,31 +28,62 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
         if part is not None:
             so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
             value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
-            cards.append({"label": label, "value": views.number(value), "unit": unit, "note": note, "spark": _spark(series)})
+            cards.append(
+                {
+                    "label": label,
+                    "value": views.number(value),
+                    "unit": unit,
+                    "note": note,
+                    "spark": _spark(series),
+                }
+            )
     return cards
 
 
 def layer_cards(curves: pd.DataFrame, step: int, shared: bool = False) -> list[dict[str, Any]]:
-    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves` gives them.
+    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves`
+    gives them.
 
-    shared: all distributions are the same for every input (of weights, say), so that none is expected to live.
+    shared: all distributions are the same for every input (of weights, say), so that none is expected to
+    live.
     """
-    curves = curves.assign(information=curves["information"].mask(curves["information"].abs() <= ROUNDING * curves["rate"], 0))
+    curves = curves.assign(
+        information=curves["information"].mask(curves["information"].abs() <= ROUNDING * curves["rate"], 0)
+    )
     place = max(int(np.searchsorted(curves.index, step, side="right")) - 1, 0)
 
     def card(label: str, name: str, unit: str, note: str, factor: float = 1, **more: Any) -> dict[str, Any]:
         series = factor * curves[name].to_numpy()
-        return {"label": label, "value": views.number(series[place]), "unit": unit, "note": note, "spark": _spark(series), **more}
+        return {
+            "label": label,
+            "value": views.number(series[place]),
+            "unit": unit,
+            "note": note,
+            "spark": _spark(series),
+            **more,
+        }
 
     alive = curves["living_share"].iloc[place]
-    cards = [card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bool(alive < HALF) and not shared)]
+    cards = [
+        card(
+            "Living neurons",
+            "living_share",
+            "%",
+            "living or mixed",
+            100,
+            bad=bool(alive < HALF) and not shared,
+        )
+    ]
     for name, source, label, note in (
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),
     ):
         if curves[name].notna().any():
             cards.append(card(label, name, STATISTICS[source].unit, note, help=STATISTICS[source].caveat))
-    return [*cards, card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning)]
+    return [
+        *cards,
+        card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning),
+    ]
 
 
 def _spark(series: np.ndarray) -> list[float | None]:

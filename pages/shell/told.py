@@ -1,6 +1,7 @@
 """What a canvas was told of what the pages look at: the cursor, the neuron that is chosen.
 
-A canvas that moves these itself knows them. It is then told the same as before, so that its payload, of up to a megabyte,
+A canvas that moves these itself knows them. It is then told the same as before, so that its payload, of up to
+a megabyte,
 stays the same: the browser has it and is sent its hash.
 """
 
@@ -12,7 +13,8 @@ import streamlit as st
 
 from pages.shell import state
 
-_KNOWN, _TOLD = "_known_{}", "_told_{}"  # session: what the canvas knows; how often it was told, and what the last time
+# session: what the canvas knows; how often it was told, and what the last time
+_KNOWN, _TOLD = "_known_{}", "_told_{}"
 
 
 def report(canvas: str, now: Any) -> None:
@@ -21,8 +23,8 @@ def report(canvas: str, now: Any) -> None:
 
 
 def tell(canvas: str, now: Any, words: Any) -> tuple[int, Any]:
-    """`words`, which say that it is so now; or, while the canvas knows, what it was told before. With them how often it was told:
-    the same words may be told again after the canvas has moved on, and are then news.
+    """`words`, which say that it is so now; or, while the canvas knows, what it was told before. With them
+    how often it was told: the same words may be told again after the canvas has moved on, and are then news.
     """
     known, told = _KNOWN.format(canvas), _TOLD.format(canvas)
     count, before = st.session_state.get(told, (0, None))

@@ -73,7 +73,9 @@ def show(opened: state.Opened) -> None:
     pins = url.pins()
     found = resolve(pins, opened)
     if len(found) < len(pins) or url.unread_pins():
-        missing = [f"{pin.run}:{pin.layer}:{pin.neuron}" for pin in pins if pin not in [one.pin for one in found]]
+        missing = [
+            f"{pin.run}:{pin.layer}:{pin.neuron}" for pin in pins if pin not in [one.pin for one in found]
+        ]
         names = url.plain(", ".join([*missing, *url.unread_pins()]))
         st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
     url.put_pins(one.pin for one in found)
@@ -84,9 +86,16 @@ def show(opened: state.Opened) -> None:
     st.session_state[_KEY] = list(labels)
     with st.sidebar, st.container(gap="xsmall"):
         st.multiselect(
-            "Pinned neurons", list(labels), key=_KEY, format_func=labels.__getitem__, on_change=_removed,
-            help="Named run:layer:neuron. × unpins one. They stay while you change pages and runs, and are in the link.",
-        )  # fmt: skip
+            "Pinned neurons",
+            list(labels),
+            key=_KEY,
+            format_func=labels.__getitem__,
+            on_change=_removed,
+            help=(
+                "Named run:layer:neuron. × unpins one. They stay while you change pages and runs, and are in"
+                " the link."
+            ),
+        )
         if len(found) > PLOTTED:
             st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
         if state.page_shown() != "Neurons":
@@ -106,8 +115,13 @@ def pinned_rows(table: pd.DataFrame, run: str) -> list[int]:
 
 
 def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
-    """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table stays."""
-    here = [Pin(run, int(layer), int(neuron)) for layer, neuron in zip(table["layer"], table["neuron"], strict=True)]
+    """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table
+    stays.
+    """
+    here = [
+        Pin(run, int(layer), int(neuron))
+        for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
+    ]
     wanted = [here[place] for place in chosen]
     kept = [pin for pin in url.pins() if pin not in here or pin in wanted]
     url.put_pins([*kept, *(pin for pin in wanted if pin not in kept)])

@@ -1,7 +1,8 @@
-"""What the user has chosen, in the URL: the query is the truth, widgets follow it, and it survives a change of page.
+"""What the user has chosen, in the URL: the query is the truth, widgets follow it, and it survives a change
+of page.
 
-Streamlit clears the query when another page is chosen, so the last values are kept for the session and put back.
-Values that name nothing are reported once and fall back; nothing from the URL is used as a path.
+Streamlit clears the query when another page is chosen, so the last values are kept for the session and put
+back. Values that name nothing are reported once and fall back; nothing from the URL is used as a path.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _KEPT = "_url"
 
 
 def sync() -> None:
-    """Put back what an earlier page of this session had chosen. Called once at the start of each run of the app."""
+    """Put back what an earlier page of this session had chosen. Called once at the start of each run of the
+    app.
+    """
     kept = st.session_state.setdefault(_KEPT, {})
     for key in KEYS:
         if key in st.query_params:
@@ -65,7 +68,10 @@ def put(key: str, value: object | None) -> None:
 
 def unknown(what: str, value: str, instead: str) -> None:
     """Say that the link names something that is not there, and what is shown instead."""
-    st.warning(f"The link asks for {what} “{plain(value)}”, which this run does not have. Shown instead: {plain(instead)}.")
+    st.warning(
+        f"The link asks for {what} “{plain(value)}”, which this run does not have. Shown instead:"
+        f" {plain(instead)}."
+    )
 
 
 def choice(
@@ -102,7 +108,8 @@ def choice(
 def span(first: int, last: int) -> tuple[int, int]:
     """A slider for the range of steps that figures show, `from` and `to` in the URL; all of them by default.
 
-    A range that reaches beyond `first` or `last` is cut and not forgotten: it may be one of a longer run beside this one.
+    A range that reaches beyond `first` or `last` is cut and not forgotten: it may be one of a longer run
+    beside this one.
     """
     found = []
     for key, default in (("from", first), ("to", last)):
@@ -120,22 +127,33 @@ def span(first: int, last: int) -> tuple[int, int]:
         unknown("steps", asked, f"{first:,} to {last:,}")
         put_span(first, last, (first, last))
         found = [first, last]
-    # A widget for each extent: of a run that grows, a browser that has not seen the new end yet would else choose the old one.
+    # A widget for each extent: of a run that grows, a browser that has not seen the new end yet would else
+    # choose the old one.
     name = f"choose_span_{first}_{last}"
     st.session_state[name] = (found[0], found[1])
 
     def changed() -> None:
         put_span(*st.session_state[name], (first, last))
 
-    low, high = st.slider("Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps.")
+    low, high = st.slider(
+        "Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps."
+    )
     if (low, high) != (first, last):
-        st.button("Show all steps", key="show_all_steps", icon=":material/unfold_more:", type="tertiary", on_click=put_span,
-                  args=(first, last, (first, last)))  # fmt: skip
+        st.button(
+            "Show all steps",
+            key="show_all_steps",
+            icon=":material/unfold_more:",
+            type="tertiary",
+            on_click=put_span,
+            args=(first, last, (first, last)),
+        )
     return int(low), int(high)
 
 
 def put_span(low: int, high: int, ends: tuple[int, int]) -> None:
-    """Show the steps from `low` to `high`, of all from `ends[0]` to `ends[1]`; the ends stay out of the URL."""
+    """Show the steps from `low` to `high`, of all from `ends[0]` to `ends[1]`; the ends stay out of the
+    URL.
+    """
     put("from", None if low == ends[0] else low)
     put("to", None if high == ends[1] else high)
 
@@ -151,7 +169,8 @@ class Pin(NamedTuple):
 def pins() -> list[Pin]:
     """Pinned neurons of all runs, in the order of pinning.
 
-    In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that is shown.
+    In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that
+    is shown.
     """
     found = (read_pin(item, get("run") or "") for item in _pin_items())
     return list(dict.fromkeys(pin for pin in found if pin))
@@ -167,7 +186,9 @@ def _pin_items() -> list[str]:
 
 
 def read_pin(item: str, run: str) -> Pin | None:
-    """A neuron as the URL and a run's notes write it; one without a run is of `run`. None if it names none."""
+    """A neuron as the URL and a run's notes write it; one without a run is of `run`. None if it names
+    none.
+    """
     parts = item.split(":")
     if len(parts) == 1:
         parts = [quote(run), *item.split(".")]

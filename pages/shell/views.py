@@ -22,7 +22,9 @@ def regimes_held(opened: Opened) -> int:
 
 
 def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int | None, told: int) -> bytes:
-    """What the regime map draws: every neuron's regime, one byte a frame. `told`: how often it was told of cursor and choice."""
+    """What the regime map draws: every neuron's regime, one byte a frame. `told`: how often it was told of
+    cursor and choice.
+    """
     run = opened.run
     codes, steps = reading.regime_frames(opened.stamp, run, regimes_held(opened))
     header = {
@@ -36,7 +38,13 @@ def regimes_payload(opened: Opened, chosen: tuple[int, int] | None, cursor: int 
         "told": told,
         "chosen": None if chosen is None else {"layer": chosen[0], "neuron": chosen[1]},
         "regimes": [
-            {"name": r.name, "rule": r.rule, "reading": r.reading, "color": r.color, "living": r.code in LIVING_REGIMES}
+            {
+                "name": r.name,
+                "rule": r.rule,
+                "reading": r.reading,
+                "color": r.color,
+                "living": r.code in LIVING_REGIMES,
+            }
             for r in REGIMES
         ],
     }

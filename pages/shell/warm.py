@@ -1,7 +1,8 @@
-"""What a server does once, before it listens: load what every page needs, and spare the garbage collector looking at it.
+"""What a server does once, before it listens: load what every page needs, and spare the garbage collector
+looking at it.
 
-Otherwise the first page of a server waits a second for imports, and every tenth change or so waits 0.1 s while all classes
-of all libraries are searched for cycles.
+Otherwise the first page of a server waits a second for imports, and every tenth change or so waits 0.1 s
+while all classes of all libraries are searched for cycles.
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
-NEEDED = ("pages.shell.components", "pages.shell.downloads", "pages.shell.live", "pages.shell.replays", "probes.alerts")
+NEEDED = (
+    "pages.shell.components",
+    "pages.shell.downloads",
+    "pages.shell.live",
+    "pages.shell.replays",
+    "probes.alerts",
+)
 """Modules that bring the rest with them."""
 HEIGHT = 300  # pixels of a figure that nobody sees
 

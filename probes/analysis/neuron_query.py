@@ -5,8 +5,10 @@ Terms are separated by spaces and all must hold:
 - `layer:2`, `layer:1,3`, `layer:1-3`, `layer:"my layer"`: a layer's name, or its place counted from 1
 - `neuron:17`, `neuron:3,20-40`: the neuron's number, from 0
 - `regime:dead`, `regime:dead,frozen`: a regime's name
-- `kl>0.3`, `spread<=1e-3`: a statistic, one of < <= > >= =, a number; a neuron without the statistic does not match
-- `sort:kl`, `sort:-kl`: by a statistic, `layer`, `neuron` or `regime`, with - the largest first; more of them break ties
+- `kl>0.3`, `spread<=1e-3`: a statistic, one of < <= > >= =, a number; a neuron without the statistic does not
+  match
+- `sort:kl`, `sort:-kl`: by a statistic, `layer`, `neuron` or `regime`, with - the largest first; more of them
+  break ties
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Query:
     order: tuple[tuple[str, bool], ...] = ()
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that match, in the asked order (else the frame's). `frame` has `derived` columns as well."""
+        """The rows that match, in the asked order (else the frame's). `frame` has `derived` columns as
+        well.
+        """
         keep = np.ones(len(frame), bool)
         if self.layers is not None:
             keep &= frame["layer"].isin(self.layers).to_numpy()
@@ -72,13 +76,16 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
     if "variance" not in frame:
         return frame
     prior = frame["prior_variance"].to_numpy(float) if "prior_variance" in frame else np.ones(len(frame))
-    if "phi" in frame:  # contraction is against the stationary marginal, Normal(0, 1) under an autoregressive prior
+    # contraction is against the stationary marginal, Normal(0, 1) under an autoregressive prior
+    if "phi" in frame:
         prior = np.where(np.nan_to_num(frame["phi"].to_numpy(float)) != 0, 1.0, prior)
     return frame.assign(contraction=diagnostics.contraction(frame["variance"].to_numpy(float), prior))
 
 
 def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
-    """Read a query about a run with these layers (their names) and statistics. Raises QueryError for what it cannot read."""
+    """Read a query about a run with these layers (their names) and statistics. Raises QueryError for what it
+    cannot read.
+    """
     found: dict[str, Any] = {"layers": None, "neurons": None, "regimes": None}
     limits: list[tuple[str, str, float]] = []
     order: list[tuple[str, bool]] = []
@@ -92,7 +99,9 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
             if key == "layer":
                 found["layers"] = _both(found["layers"], _layers(values, layers, term))
             elif key == "regime":
-                found["regimes"] = _both(found["regimes"], frozenset(_regime(value, term) for value in values))
+                found["regimes"] = _both(
+                    found["regimes"], frozenset(_regime(value, term) for value in values)
+                )
             elif key == "neuron":
                 if found["neurons"] is not None:
                     raise QueryError(f"“{term}”: neuron is asked for twice; write neuron:3,7 for several")
@@ -100,9 +109,14 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
             else:
                 order += [_sort(value, statistics, term) for value in values]
         elif keyed:
-            raise QueryError(f"“{term}”: {_suggest(keyed[1], _KEYS)}. A term starts with {', '.join(k + ':' for k in _KEYS)}")
+            raise QueryError(
+                f"“{term}”: {_suggest(keyed[1], _KEYS)}. A term starts with"
+                f" {', '.join(k + ':' for k in _KEYS)}"
+            )
         else:
-            raise QueryError(f"“{term}” is no term: write layer:2, neuron:17, regime:dead, kl>0.3 or sort:-kl")
+            raise QueryError(
+                f"“{term}” is no term: write layer:2, neuron:17, regime:dead, kl>0.3 or sort:-kl"
+            )
     return Query(**found, limits=tuple(limits), order=tuple(order))
 
 
@@ -126,7 +140,9 @@ def _layers(values: Sequence[str], names: Sequence[str], term: str) -> frozenset
             found.add(lowered.index(value.lower()))
             continue
         if not re.fullmatch(r"\d+(-\d+)?", value):
-            raise QueryError(f"“{term}”: {_suggest(value, names)}; a layer is named, or counted from 1 to {len(names)}")
+            raise QueryError(
+                f"“{term}”: {_suggest(value, names)}; a layer is named, or counted from 1 to {len(names)}"
+            )
         low, high = _span(value, term)
         if low < 1 or high > len(names):
             raise QueryError(f"“{term}”: this run has layers 1 to {len(names)}")

@@ -12,8 +12,9 @@ from probes.schema import LIVING_REGIMES, REGIMES
 
 
 def layer_rows(run: Run) -> list[dict[str, Any]]:
-    """One dict a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats, summed over
-    neurons), contraction (median), half_life (median, in t). None for what the run has not recorded.
+    """One dict a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information
+    (nats, summed over neurons), contraction (median), half_life (median, in t). None for what the run has not
+    recorded.
     """
     rows = []
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken

@@ -1,4 +1,6 @@
-"""Chosen neurons in words and numbers: why a neuron is in its regime, since when, and which others move like it."""
+"""Chosen neurons in words and numbers: why a neuron is in its regime, since when, and which others move like
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,39 @@ NEAREST = 8  # neighbours of a neuron that are listed
 
 
 def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
-    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005, ..."."""
+    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005,
+    ...".
+    """
     text = regimes.explain(row, latent_dim=latent_dim)
     return text[text.index(":") :]
 
 
 def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> str:
-    """When a neuron left its prior for good: onset (contraction at or above the threshold from then on) and half-time."""
+    """When a neuron left its prior for good: onset (contraction at or above the threshold from then on) and
+    half-time.
+    """
     if len(rows) < 2:
         return "One step is recorded: too few to say when it contracted."
     steps, values = rows["step"].to_numpy(), derived(rows)["contraction"].to_numpy(float)
-    start, half = float(diagnostics.onset(steps, values, threshold)), float(diagnostics.half_time(steps, values))
+    start, half = (
+        float(diagnostics.onset(steps, values, threshold)),
+        float(diagnostics.half_time(steps, values)),
+    )
     if np.isnan(start):
-        return f"Its contraction ends at {values[-1]:.2g}, below {threshold:g}: it has not left its prior for good."
+        return (
+            f"Its contraction ends at {values[-1]:.2g}, below {threshold:g}: it has not left its prior for"
+            " good."
+        )
     if start == steps[0]:
-        return f"Its contraction was above {threshold:g} from the first recorded step on and ends at {values[-1]:.2g}."
+        return (
+            f"Its contraction was above {threshold:g} from the first recorded step on and ends at"
+            f" {values[-1]:.2g}."
+        )
     later = f", was half-way by step {half:,.0f}" if np.isfinite(half) else ""
-    return f"It left its prior for good at step {start:,.0f} (contraction ≥ {threshold:g}){later} and ends at {values[-1]:.2g}."
+    return (
+        f"It left its prior for good at step {start:,.0f} (contraction ≥ {threshold:g}){later} and ends at"
+        f" {values[-1]:.2g}."
+    )
 
 
 def neighbours(
@@ -40,20 +58,26 @@ def neighbours(
 ) -> pd.DataFrame:
     """Neurons of several layers whose means move most like one neuron's over the same probe inputs.
 
-    mu (B, N) of the neuron's layer, others: layer -> (B, M). `own_layer` is the neuron's layer if `others` are of its own run,
-    so that it is not its own neighbour. Columns layer, neuron, correlation, in order of the correlation's size.
+    mu (B, N) of the neuron's layer, others: layer -> (B, M). `own_layer` is the neuron's layer if `others`
+    are of its own run, so that it is not its own neighbour. Columns layer, neuron, correlation, in order of
+    the correlation's size.
     """
     parts = []
     for layer, values in others.items():
         found = posteriors.nearest(mu, neuron, None if layer == own_layer else values, count)
         parts.append(found.assign(layer=layer))
-    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "neuron", "correlation"])
+    joined = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["layer", "neuron", "correlation"])
+    )
     order = np.argsort(-joined["correlation"].abs().to_numpy(float), kind="stable")[:count]
     return joined.iloc[order][["layer", "neuron", "correlation"]].reset_index(drop=True)
 
 
 def partners(mu: np.ndarray, other: np.ndarray, neurons: Sequence[int]) -> pd.DataFrame:
-    """The partners of some neurons when every neuron of a layer gets one of another run's: neuron, partner, correlation.
+    """The partners of some neurons when every neuron of a layer gets one of another run's: neuron, partner,
+    correlation.
 
     The matching (`posteriors.match`) is over all neurons of both layers, so that no two share a partner.
     """

@@ -1,7 +1,9 @@
-"""Statistics of the posteriors on the stored probe batch: the same inputs at every step, so that inputs cancel out.
+"""Statistics of the posteriors on the stored probe batch: the same inputs at every step, so that inputs
+cancel out.
 
-In numpy, since the dashboard asks for them. mu and sigma are (B, N): inputs, neurons of one layer, as `table` takes them from
-`Run.probe`; for several latent dimensions the log holds mean and sd of the pooled variable, and all here is about that.
+In numpy, since the dashboard asks for them. mu and sigma are (B, N): inputs, neurons of one layer, as `table`
+takes them from `Run.probe`; for several latent dimensions the log holds mean and sd of the pooled variable,
+and all here is about that.
 """
 
 from __future__ import annotations
@@ -14,20 +16,24 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-TRUSTED_SHARE = 0.5  # of ln B: up to there the estimate falls short by about its own standard error, beyond by ever more
+# of ln B: up to there the estimate falls short by about its own standard error, beyond by ever more
+TRUSTED_SHARE = 0.5
 
 
 def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     """mu and sigma, each (B, N), of one layer from the rows of one step of `Run.probe`.
 
-    Raises ValueError for rows of several steps, or of a layer whose rows are not one for every input and neuron.
+    Raises ValueError for rows of several steps, or of a layer whose rows are not one for every input and
+    neuron.
     """
     if probe["step"].nunique() > 1:
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
     part = probe[probe["layer"] == layer].sort_values(["input", "neuron"])
     inputs, neurons = part["input"].nunique(), part["neuron"].nunique()
     if not len(part) or len(part) != inputs * neurons:
-        raise ValueError(f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons")
+        raise ValueError(
+            f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons"
+        )
     mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
     return mu, sigma
 
@@ -42,22 +48,27 @@ class Inputs(NamedTuple):
 def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
     """The probe batch's rows (`Run.probe`) as inputs spread over the data and a sequence of consecutive t.
 
-    config: `Run.config`, where `probe_sequence` says how many of the inputs, the last, are the sequence; a run without it has
-    none. What is about the inputs as a whole (mutual information, neighbours) takes `spread`: neighbours in t say nearly the
-    same; what is about t (autocorrelation, effective sample size) takes `sequence`, in whose mu and sigma (`table`) rows follow
-    each other in t. Raises ValueError when the batch holds fewer inputs than the sequence.
+    config: `Run.config`, where `probe_sequence` says how many of the inputs, the last, are the sequence; a
+    run without it has none. What is about the inputs as a whole (mutual information, neighbours) takes
+    `spread`: neighbours in t say nearly the same; what is about t (autocorrelation, effective sample size)
+    takes `sequence`, in whose mu and sigma (`table`) rows follow each other in t. Raises ValueError when the
+    batch holds fewer inputs than the sequence.
     """
     length = int(config.get("probe_sequence") or 0)
     inputs = int(probe["input"].max()) + 1 if len(probe) else 0
     if len(probe) and inputs < length:
-        raise ValueError(f"probe batch of {inputs} inputs, of which probe_sequence = {length} cannot be the last")
+        raise ValueError(
+            f"probe batch of {inputs} inputs, of which probe_sequence = {length} cannot be the last"
+        )
     first = inputs - length
     later = probe["input"] >= first
     return Inputs(probe[~later], probe[later].assign(input=probe.loc[later, "input"] - first))
 
 
 class MutualInformation(NamedTuple):
-    """value (N,) nats, standard_error (N,) nats, at_least (N,): whether the value is only a lower bound, to be shown as ">="."""
+    """value (N,) nats, standard_error (N,) nats, at_least (N,): whether the value is only a lower bound, to
+    be shown as ">=".
+    """
 
     value: Floats
     standard_error: Floats
@@ -67,10 +78,11 @@ class MutualInformation(NamedTuple):
 def mutual_information(mu: ArrayLike, sigma: ArrayLike, draws: int = 4, seed: int = 0) -> MutualInformation:
     """I(x; z_i) of each neuron by Monte Carlo against the aggregate posterior of the B inputs, nats.
 
-    mean over inputs b and draws of ln q(z|x_b) - ln (1/B) sum_j q(z|x_j), z from q(z|x_b); `draws` a input, each from its own
-    equally likely stratum. Its expectation never exceeds I and is at most ln B (He et al. 2019; Poole et al. 2019): beyond
-    half of ln B it is marked `at_least`. The error is the inputs': the influence of an input on I is its own KL to the
-    aggregate. NaN where a posterior is not finite. Raises ValueError for sigma <= 0 or shapes that differ.
+    mean over inputs b and draws of ln q(z|x_b) - ln (1/B) sum_j q(z|x_j), z from q(z|x_b); `draws` a input,
+    each from its own equally likely stratum. Its expectation never exceeds I and is at most ln B (He et al.
+    2019; Poole et al. 2019): beyond half of ln B it is marked `at_least`. The error is the inputs': the
+    influence of an input on I is its own KL to the aggregate. NaN where a posterior is not finite. Raises
+    ValueError for sigma <= 0 or shapes that differ.
     """
     centre, width = _pair(mu, sigma)
     if (width <= 0).any():
@@ -94,7 +106,9 @@ def _stratified(generator: np.random.Generator, rows: int, draws: int) -> Floats
 
 
 def _normal_quantile(share: Floats) -> Floats:
-    """Standard normal quantiles from a fine table, so that no special functions are needed: error below 1e-4 within 4.5 sd."""
+    """Standard normal quantiles from a fine table, so that no special functions are needed: error below 1e-4
+    within 4.5 sd.
+    """
     return np.interp(share, _GRID_SHARE, _GRID)
 
 
@@ -107,7 +121,8 @@ _GRID_SHARE /= _GRID_SHARE[-1]
 def _log_ratio(centre: Floats, width: Floats, noise: Floats) -> Floats:
     """ln q(z|x_b) - ln (1/B) sum_j q(z|x_j), (B, draws), for z = centre_b + width_b noise.
 
-    In float32, relative to the own density: that term is 1, so the sum neither vanishes nor, with sigma in its limits, overflows.
+    In float32, relative to the own density: that term is 1, so the sum neither vanishes nor, with sigma in
+    its limits, overflows.
     """
     own = -0.5 * noise**2 - np.log(width)[:, None]
     z = ((centre[:, None] + width[:, None] * noise) - centre.mean()).astype(np.float32).ravel()
@@ -123,7 +138,8 @@ def _log_ratio(centre: Floats, width: Floats, noise: Floats) -> Floats:
 
 
 def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
-    """Autocorrelation (N, max_lag + 1) of series (T, N) at consecutive positions: lag 0 is 1, NaN for a constant series.
+    """Autocorrelation (N, max_lag + 1) of series (T, N) at consecutive positions: lag 0 is 1, NaN for a
+    constant series.
 
     The usual estimate with 1/T at every lag, which is positive semi-definite. max_lag: T - 1 by default.
     """
@@ -141,10 +157,12 @@ def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
 
 
 def effective_sample_size(values: ArrayLike) -> Floats:
-    """How many independent positions tell as much about the mean as the T of a series: (N,) for series (T, N).
+    """How many independent positions tell as much about the mean as the T of a series: (N,) for series (T,
+    N).
 
-    T / (-1 + 2 sum_t P_t), P_t = rho_2t + rho_2t+1, summed up to the first that is not positive and made non-increasing (initial
-    monotone sequence, Geyer 1992); at most T log10 T, as Vehtari et al. 2021 limit it. NaN for a constant series.
+    T / (-1 + 2 sum_t P_t), P_t = rho_2t + rho_2t+1, summed up to the first that is not positive and made
+    non-increasing (initial monotone sequence, Geyer 1992); at most T log10 T, as Vehtari et al. 2021 limit
+    it. NaN for a constant series.
     """
     series = np.asarray(values, np.float64)
     length = len(series)
@@ -159,23 +177,31 @@ def effective_sample_size(values: ArrayLike) -> Floats:
     return np.where(np.isnan(rho[:, 0]), np.nan, size)
 
 
-def update_speed(mu: ArrayLike, sigma: ArrayLike, previous_mu: ArrayLike, previous_sigma: ArrayLike) -> tuple[Floats, Floats]:
-    """How far posteriors have moved on the same inputs: KL(q || q_previous), nats, and squared Wasserstein-2, prior sd^2.
+def update_speed(
+    mu: ArrayLike, sigma: ArrayLike, previous_mu: ArrayLike, previous_sigma: ArrayLike
+) -> tuple[Floats, Floats]:
+    """How far posteriors have moved on the same inputs: KL(q || q_previous), nats, and squared Wasserstein-2,
+    prior sd^2.
 
-    All arguments (B, N); both results (N,), means over inputs. W2^2 = (mu - mu')^2 + (sigma - sigma')^2 for Gaussians.
+    All arguments (B, N); both results (N,), means over inputs. W2^2 = (mu - mu')^2 + (sigma - sigma')^2 for
+    Gaussians.
     """
     m, s = _pair(mu, sigma)
     m0, s0 = _pair(previous_mu, previous_sigma)
     if m.shape != m0.shape:
-        raise ValueError(f"posteriors of {m.shape} and {m0.shape} inputs and neurons: they must be on the same ones")
+        raise ValueError(
+            f"posteriors of {m.shape} and {m0.shape} inputs and neurons: they must be on the same ones"
+        )
     kl = 0.5 * (((m - m0) ** 2 + s**2) / s0**2 - 1) - np.log(s / s0)
     return kl.mean(0), ((m - m0) ** 2 + (s - s0) ** 2).mean(0)
 
 
 def drift(probes: dict[int, pd.DataFrame]) -> pd.DataFrame:
-    """`update_speed` between consecutive recorded probe steps: step, previous, layer, neuron, update_kl, wasserstein2.
+    """`update_speed` between consecutive recorded probe steps: step, previous, layer, neuron, update_kl,
+    wasserstein2.
 
-    probes: step -> `Run.probe(step)`. Both are per interval, whatever its length: divide by step - previous for a speed.
+    probes: step -> `Run.probe(step)`. Both are per interval, whatever its length: divide by step - previous
+    for a speed.
     """
     rows = []
     steps = sorted(probes)
@@ -195,14 +221,18 @@ def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
     """
     first, second = _standard(mu), _standard(other)
     if len(first) != len(second):
-        raise ValueError(f"neurons seen on {len(first)} and on {len(second)} inputs: correlation needs the same inputs")
+        raise ValueError(
+            f"neurons seen on {len(first)} and on {len(second)} inputs: correlation needs the same inputs"
+        )
     return np.clip(first.T @ second, -1, 1)
 
 
 def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: int = 8) -> pd.DataFrame:
-    """Neurons of `other` (or of mu itself) whose means move most like those of `neuron`: columns neuron, correlation.
+    """Neurons of `other` (or of mu itself) whose means move most like those of `neuron`: columns neuron,
+    correlation.
 
-    In order of the correlation's size: the sign of a latent variable is arbitrary. Neurons that do not move are left out.
+    In order of the correlation's size: the sign of a latent variable is arbitrary. Neurons that do not move
+    are left out.
     """
     values = correlation(np.asarray(mu)[:, [neuron]], mu if other is None else other)[0]
     if other is None:
@@ -213,10 +243,11 @@ def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: i
 
 
 def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
-    """One partner for each neuron, by the largest sum of |correlation| (Kuhn 1955): neuron, partner, correlation.
+    """One partner for each neuron, by the largest sum of |correlation| (Kuhn 1955): neuron, partner,
+    correlation.
 
-    mu (B, N), other (B, M), on the same inputs; min(N, M) rows in order of neuron. A neuron that does not move has correlation
-    NaN and whichever partner is left over.
+    mu (B, N), other (B, M), on the same inputs; min(N, M) rows in order of neuron. A neuron that does not
+    move has correlation NaN and whichever partner is left over.
     """
     values = correlation(mu, other)
     size = np.nan_to_num(np.abs(values))
@@ -231,15 +262,18 @@ def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
 
 
 def assignment(cost: ArrayLike) -> NDArray[np.int64]:
-    """Column of each row (n,) with the least sum of cost (n, m), n <= m: shortest augmenting paths (Jonker & Volgenant 1987).
+    """Column of each row (n,) with the least sum of cost (n, m), n <= m: shortest augmenting paths (Jonker &
+    Volgenant 1987).
 
-    n^2 vectorised passes over m columns: about a second at 500 x 500. Raises ValueError for more rows than columns.
+    n^2 vectorised passes over m columns: about a second at 500 x 500. Raises ValueError for more rows than
+    columns.
     """
     table_ = np.asarray(cost, np.float64)
     rows, columns = table_.shape
     if rows > columns:
         raise ValueError(f"{rows} rows cannot each have one of {columns} columns")
-    owner = np.full(columns + 1, -1)  # the row that a column belongs to; the last column is the start of each search
+    # the row that a column belongs to; the last column is the start of each search
+    owner = np.full(columns + 1, -1)
     of_row, of_column = np.zeros(rows), np.zeros(columns + 1)
     for row in range(rows):
         owner[columns] = row
@@ -269,18 +303,24 @@ def assignment(cost: ArrayLike) -> NDArray[np.int64]:
 
 
 def same_inputs(predictions: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether the probe batches of two runs are the same inputs, by the targets in their `Run.predictions()`."""
+    """Whether the probe batches of two runs are the same inputs, by the targets in their
+    `Run.predictions()`.
+    """
     if len(predictions) != len(other) or not len(predictions):
         return False
     keys = ["input", "horizon"]
-    first, second = (frame.sort_values(keys)[[*keys, "y"]].to_numpy(np.float32) for frame in (predictions, other))
+    first, second = (
+        frame.sort_values(keys)[[*keys, "y"]].to_numpy(np.float32) for frame in (predictions, other)
+    )
     return bool(np.array_equal(first, second))
 
 
 def _pair(mu: ArrayLike, sigma: ArrayLike) -> tuple[Floats, Floats]:
     centre, width = np.asarray(mu, np.float64), np.asarray(sigma, np.float64)
     if centre.ndim != 2 or centre.shape != width.shape:
-        raise ValueError(f"mu and sigma must be (inputs, neurons) alike, these are {centre.shape} and {width.shape}")
+        raise ValueError(
+            f"mu and sigma must be (inputs, neurons) alike, these are {centre.shape} and {width.shape}"
+        )
     return centre, width
 
 

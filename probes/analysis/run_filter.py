@@ -1,8 +1,8 @@
 """Choosing runs of a catalog by a line of text: `layers=3 beta<0.05 status:finished tag:keep nyc`.
 
-A term is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a run has to meet all terms. Keys are
-those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or :), !=, <, <=, >, >=. Quotes hold a value
-with blanks together.
+A term is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a run has to meet all terms.
+Keys are those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or :), !=, <, <=, >, >=.
+Quotes hold a value with blanks together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living")
-"""Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in percent."""
+"""Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in
+percent.
+"""
 
 FALLBACKS = ("seed", "layers", "neurons")
 """Taken from the catalog where the config does not name them; neurons are then those of all layers."""
@@ -63,12 +65,15 @@ def parse(text: str) -> list[Term]:
 
 
 def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
-    """What a filter can ask of a catalog's row, keys in lower case; `nll` is the score that the caller goes by."""
+    """What a filter can ask of a catalog's row, keys in lower case; `nll` is the score that the caller goes
+    by.
+    """
     shares = [share for share in row.get("living_share") or [] if share is not None]
     known = {key: row.get(key) for key in FALLBACKS}
     known |= dict(_flat(row.get("config") or {}))
     known |= {
-        "name": row.get("name"), "status": row.get("status"), "tag": list(row.get("tags") or []), "notes": row.get("notes"),
+        "name": row.get("name"), "status": row.get("status"), "tag": list(row.get("tags") or []),
+        "notes": row.get("notes"),
         "created": row.get("created"), "recorded": row.get("steps"), "nll": nll,
         "living": 100 * float(np.mean(shares)) if shares else None,
     }  # fmt: skip
@@ -76,7 +81,9 @@ def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
 
 
 def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
-    """Raises FilterError for a key that no run has, or an order that cannot be decided. `runs` are `facts`."""
+    """Raises FilterError for a key that no run has, or an order that cannot be decided. `runs` are
+    `facts`.
+    """
     known = list(runs)
     keys = {key for run in known for key in run}
     for term in terms:
@@ -84,11 +91,17 @@ def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
             continue
         if term.key not in keys:
             near = difflib.get_close_matches(term.key, keys, n=3, cutoff=_NEAR)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"some that there are: {', '.join(sorted(keys)[:8])} …"
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else f"some that there are: {', '.join(sorted(keys)[:8])} …"
+            )
             raise FilterError(f"no run has “{term.key}”; {hint}")
         if term.sign in _SIGNS and term.key != "created":
             if _number(term.value) is None:
-                raise FilterError(f"“{term.key}{term.sign}{term.value}”: {term.sign} needs a number on its right")
+                raise FilterError(
+                    f"“{term.key}{term.sign}{term.value}”: {term.sign} needs a number on its right"
+                )
             values = [run[term.key] for run in known if run.get(term.key) is not None]
             if values and all(_number(value) is None for value in values):
                 raise FilterError(f"“{term.key}” is text here (such as {values[0]!r}): use = or !=")

@@ -1,4 +1,5 @@
-"""What runs have in common: the same config but for the seed, the same but for being a twin, and what differs.
+"""What runs have in common: the same config but for the seed, the same but for being a twin, and what
+differs.
 
 Rows are those of `probes.catalog` as dicts; everything here is from manifests alone.
 """
@@ -34,7 +35,9 @@ def score(row: Row, names: Sequence[str]) -> tuple[str, float] | None:
 
 
 def curve(row: Row, names: Sequence[str]) -> NDArray[np.float64]:
-    """(P, 2) steps and finite values of the first of `names` that the run has a sparkline of; (0, 2) without one."""
+    """(P, 2) steps and finite values of the first of `names` that the run has a sparkline of; (0, 2) without
+    one.
+    """
     series = row.get("sparklines") or {}
     found: list[Any] = next((series[name] for name in names if series.get(name)), [])
     kept = [point for point in found if len(point) == 2 and None not in point]
@@ -45,25 +48,30 @@ TWIN_KEYS = (
     *("data", "columns", "window", "horizon", "split", "split_rows"),
     *("layers", "neurons", "latent_dim", "pool", "encoder", "normalise", "read_first", "seed"),
 )
-"""Settings that a run and its deterministic twin have in common; the twin's learning rate and steps may be tuned apart, and
-what it does not read (beta, sigma, prior, control) may be anything."""
+"""Settings that a run and its deterministic twin have in common; the twin's learning rate and steps may be
+tuned apart, and what it does not read (beta, sigma, prior, control) may be anything."""
 
 
 def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
-    """The newest run with `twin` true and the row's settings in `TWIN_KEYS`; None for a twin, or where there is none."""
+    """The newest run with `twin` true and the row's settings in `TWIN_KEYS`; None for a twin, or where there
+    is none.
+    """
     config = row.get("config") or {}
     if not config or config.get("twin"):
         return None
     found = [
         other
         for other in rows
-        if (own := other.get("config") or {}).get("twin") and all(own.get(key) == config.get(key) for key in TWIN_KEYS)
+        if (own := other.get("config") or {}).get("twin")
+        and all(own.get(key) == config.get(key) for key in TWIN_KEYS)
     ]
     return max(found, key=lambda other: str(other.get("created") or ""), default=None)
 
 
 def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | None:
-    """Last score minus that of the run's twin, by the first of `names` that both have; below 0 the run is the better."""
+    """Last score minus that of the run's twin, by the first of `names` that both have; below 0 the run is the
+    better.
+    """
     twin = twin_of(row, rows)
     if twin is None:
         return None
@@ -75,7 +83,9 @@ def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | N
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """What differs between configs: one row a key, one column a run, values as text; in the configs' own order of keys."""
+    """What differs between configs: one row a key, one column a run, values as text; in the configs' own
+    order of keys.
+    """
     keys = list(dict.fromkeys(key for config in configs.values() for key in config))
     rows = {}
     for key in keys:
@@ -86,7 +96,9 @@ def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Runs that differ by their seed alone (the manifest's `group`), largest group first; those without a config are left out."""
+    """Runs that differ by their seed alone (the manifest's `group`), largest group first; those without a
+    config are left out.
+    """
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row.get("group") and row.get("config"):
@@ -95,16 +107,23 @@ def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """What tells each group from the others, `beta=0.05 layers=3`: the LABEL_KEYS settings with the most values, those that all
-    groups have first. Labels differ.
+    """What tells each group from the others, `beta=0.05 layers=3`: the LABEL_KEYS settings with the most
+    values, those that all groups have first. Labels differ.
     """
-    configs = {key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()}
+    configs = {
+        key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()
+    }
     table = differences(configs) if len(configs) > 1 else pd.DataFrame()
-    ranked = sorted(table.index, key=lambda name: ((table.loc[name] == ABSENT).any(), -table.loc[name].nunique()))
+    ranked = sorted(
+        table.index, key=lambda name: ((table.loc[name] == ABSENT).any(), -table.loc[name].nunique())
+    )
     labels: dict[str, str] = {}
     for key, config in configs.items():
         told = [name for name in ranked if table.loc[name, key] != ABSENT][:LABEL_KEYS]
-        label = " ".join(f"{name}={table.loc[name, key]}" for name in told) or f"data={config.get('data', ABSENT)}"
+        label = (
+            " ".join(f"{name}={table.loc[name, key]}" for name in told)
+            or f"data={config.get('data', ABSENT)}"
+        )
         doubles = sum(other == label or other.startswith(f"{label} (") for other in labels.values())
         labels[key] = f"{label} ({doubles + 1})" if doubles else label
     return labels

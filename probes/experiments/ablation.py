@@ -1,7 +1,9 @@
 """Ablation: what a network loses when one neuron is silenced, and whether any statistic would have told.
 
-Each neuron in turn stands at its prior's mean ("mean"), or draws from its prior whatever the input ("resampled"); all else,
-noise included, stays. The effect is the change of a score, paired over the same windows and draws: above 0 the network needed it.
+Each neuron in turn stands at its prior's mean ("mean"), or draws from its prior whatever the input
+("resampled"); all else,
+noise included, stays. The effect is the change of a score, paired over the same windows and draws: above 0
+the network needed it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from probes.experiments.subject import PRIOR, Score, Subject, generator
 
 MODES = ("mean", "resampled")
 PREDICTORS = ("kl", "information", "spread", "contraction")
-ROWS_AT_ONCE = 1024  # rows of a matrix product, variations x windows x draws: small enough to stay in the cache
+# rows of a matrix product, variations x windows x draws: small enough to stay in the cache
+ROWS_AT_ONCE = 1024
 WINDOWS_AT_ONCE = 128
 Changes = dict[tuple[int, str, str], np.ndarray]
 
@@ -39,10 +42,11 @@ def ablate(
 ) -> pd.DataFrame:
     """Effect of silencing every neuron: rows (layer, neuron, mode, score) with effect and standard_error.
 
-    x (B, ...), y (B, ...): examples; scores: name -> function of draws that gives one number an example, lower is better;
-    groups (B,): blocks of windows that are independent of each other, for the standard error; workers: threads, each with
-    matrix products of its own (two threads on one product wait for each other). A score with S draws is that of the network
-    as used with S draws. The prior is the stationary Normal(0, 1).
+    x (B, ...), y (B, ...): examples; scores: name -> function of draws that gives one number an example,
+    lower is better; groups (B,): blocks of windows that are independent of each other, for the standard
+    error; workers: threads, each with matrix products of its own (two threads on one product wait for each
+    other). A score with S draws is that of the network as used with S draws. The prior is the stationary
+    Normal(0, 1).
     """
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown:
@@ -55,7 +59,9 @@ def ablate(
 
     chunks: list[Changes] = []
     threads = torch.get_num_threads()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1 if workers > 1 else threads,)) as pool:
+    with ThreadPoolExecutor(
+        workers, initializer=torch.set_num_threads, initargs=(1 if workers > 1 else threads,)
+    ) as pool:
         try:
             for chunk in pool.map(one, starts):
                 chunks.append(chunk)
@@ -68,12 +74,20 @@ def ablate(
         effect, error = clustered_mean(np.concatenate([chunk[layer, mode, name] for chunk in chunks]), groups)
         frame = pd.DataFrame({"neuron": np.arange(len(effect)), "effect": effect, "standard_error": error})
         rows.append(frame.assign(layer=layer, mode=mode, score=name))
-    return pd.concat(rows, ignore_index=True)[["layer", "neuron", "mode", "score", "effect", "standard_error"]]
+    return pd.concat(rows, ignore_index=True)[
+        ["layer", "neuron", "mode", "score", "effect", "standard_error"]
+    ]
 
 
 @torch.no_grad()
 def _changes(
-    subject: Subject, x: Tensor, y: Tensor, scores: Mapping[str, Score], draws: int, seed: int, modes: Sequence[str]
+    subject: Subject,
+    x: Tensor,
+    y: Tensor,
+    scores: Mapping[str, Score],
+    draws: int,
+    seed: int,
+    modes: Sequence[str],
 ) -> Changes:
     """Change of each score for some windows: (layer, mode, score) -> (B, N)."""
     response = subject.respond(x, draws, seed)
@@ -83,7 +97,8 @@ def _changes(
     together = max(1, ROWS_AT_ONCE // (len(x) * draws))
     changes: Changes = {}
     for layer, (_, neurons, latent_dim) in enumerate(subject.layers):
-        prior = torch.randn((1, draws, len(x), latent_dim), device=device, generator=noise)  # the same for all neurons
+        # the same for all neurons
+        prior = torch.randn((1, draws, len(x), latent_dim), device=device, generator=noise)
         for mode in modes:
             values = torch.zeros_like(prior) if mode == "mean" else prior
             found: dict[str, list[Tensor]] = {name: [] for name in scores}
@@ -99,23 +114,33 @@ def _changes(
     return changes
 
 
-def predictors(effects: pd.DataFrame, statistics: pd.DataFrame, names: Sequence[str] = PREDICTORS) -> pd.DataFrame:
-    """Does a statistic rank the neurons as their silencing does? Rows (mode, score, layer, predictor): value, low, high, neurons.
+def predictors(
+    effects: pd.DataFrame, statistics: pd.DataFrame, names: Sequence[str] = PREDICTORS
+) -> pd.DataFrame:
+    """Does a statistic rank the neurons as their silencing does? Rows (mode, score, layer, predictor): value,
+    low, high, neurons.
 
-    statistics: columns layer, neuron, regime and any of `names`. Spearman's coefficient with its 95 % interval for numbers; for
-    `regime` the share of the ranks' variance that it explains (epsilon squared) with a bootstrap interval over neurons. layer -1
+    statistics: columns layer, neuron, regime and any of `names`. Spearman's coefficient with its 95 %
+    interval for numbers; for `regime` the share of the ranks' variance that it explains (epsilon squared)
+    with a bootstrap interval over neurons. layer -1
     stands for all layers together. Noise in the effects pulls every coefficient towards 0: see `reliability`.
     """
     columns = [name for name in names if name in statistics]
-    joined = effects.merge(statistics[["layer", "neuron", "regime", *columns]], on=["layer", "neuron"], validate="many_to_one")
+    joined = effects.merge(
+        statistics[["layer", "neuron", "regime", *columns]], on=["layer", "neuron"], validate="many_to_one"
+    )
     rows = []
     for (mode, score), part in joined.groupby(["mode", "score"], sort=False):
         for layer, group in [(-1, part), *part.groupby("layer")]:
             effect = group["effect"].to_numpy()
             for name in columns:
                 rows.append((mode, score, layer, name, *spearman(group[name], effect), len(group)))
-            rows.append((mode, score, layer, "regime", *_by_regime(group["regime"].to_numpy(), effect), len(group)))
-    return pd.DataFrame(rows, columns=["mode", "score", "layer", "predictor", "value", "low", "high", "neurons"])
+            rows.append(
+                (mode, score, layer, "regime", *_by_regime(group["regime"].to_numpy(), effect), len(group))
+            )
+    return pd.DataFrame(
+        rows, columns=["mode", "score", "layer", "predictor", "value", "low", "high", "neurons"]
+    )
 
 
 def _by_regime(regime: np.ndarray, effect: np.ndarray) -> tuple[float, float, float]:
@@ -126,9 +151,11 @@ def _by_regime(regime: np.ndarray, effect: np.ndarray) -> tuple[float, float, fl
 
 
 def reliability(effects: pd.DataFrame) -> pd.DataFrame:
-    """Share of the effects' variance over neurons that is not their standard error: rows (mode, score, layer), reliability.
+    """Share of the effects' variance over neurons that is not their standard error: rows (mode, score,
+    layer), reliability.
 
-    1 - mean error^2 / variance, at least 0. A statistic that ranked the true effects perfectly would reach about its square root.
+    1 - mean error^2 / variance, at least 0. A statistic that ranked the true effects perfectly would reach
+    about its square root.
     """
     rows = []
     for key, part in effects.groupby(["mode", "score", "layer"], sort=False):

@@ -1,7 +1,8 @@
-"""Estimates that experiments share, each with the error that it has: means, rank correlation, AUROC, risk against coverage.
+"""Estimates that experiments share, each with the error that it has: means, rank correlation, AUROC, risk
+against coverage.
 
-Windows of one series that overlap are not independent. `groups` (n,) names blocks that are, and errors are taken over blocks;
-without it every value is a block of its own.
+Windows of one series that overlap are not independent. `groups` (n,) names blocks that are, and errors are
+taken over blocks; without it every value is a block of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Estimate(NamedTuple):
 def clustered_mean(values: ArrayLike, groups: ArrayLike | None = None) -> tuple[Floats, Floats]:
     """Mean and its standard error over the first axis: values (n, ...) -> two arrays (...).
 
-    Cluster-robust: sqrt(G/(G-1) sum_g (sum_{b in g} (d_b - mean))^2) / n over the G groups. NaN error with one group.
+    Cluster-robust: sqrt(G/(G-1) sum_g (sum_{b in g} (d_b - mean))^2) / n over the G groups. NaN error with
+    one group.
     """
     table = np.asarray(values, np.float64)
     mean = table.mean(0)
@@ -64,7 +66,8 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> Floats:
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> Estimate:
-    """Spearman's coefficient of two (n,) with its interval: Fisher's z, variance (1 + rho^2/2)/(n - 3) (Bonett & Wright 2000).
+    """Spearman's coefficient of two (n,) with its interval: Fisher's z, variance (1 + rho^2/2)/(n - 3)
+    (Bonett & Wright 2000).
 
     Pairs with a NaN are left out; fewer than 10 give no interval.
     """
@@ -83,9 +86,11 @@ def spearman(x: ArrayLike, y: ArrayLike) -> Estimate:
 
 
 def rank_share(values: ArrayLike, classes: ArrayLike) -> float:
-    """Share of the variance of the ranks of `values` that `classes` explain, less what chance would: epsilon^2 (Kelley 1935).
+    """Share of the variance of the ranks of `values` that `classes` explain, less what chance would:
+    epsilon^2 (Kelley 1935).
 
-    1 - (n - 1)/(n - k) within/total for k classes; about 0 when classes say nothing. NaN with one class or values all equal.
+    1 - (n - 1)/(n - k) within/total for k classes; about 0 when classes say nothing. NaN with one class or
+    values all equal.
     """
     rank = ranks(values)
     _, index = np.unique(np.asarray(classes), return_inverse=True)
@@ -99,9 +104,11 @@ def rank_share(values: ArrayLike, classes: ArrayLike) -> float:
 
 
 def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
-    """Probability that a value of `positive` exceeds one of `negative`, ties half; both (n,), value b of the same input b.
+    """Probability that a value of `positive` exceeds one of `negative`, ties half; both (n,), value b of the
+    same input b.
 
-    Interval by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed over groups.
+    Interval by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed
+    over groups.
     """
     a, b = np.asarray(negative, np.float64), np.asarray(positive, np.float64)
     if a.shape != b.shape:
@@ -115,11 +122,15 @@ def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = N
 
 def _share_below(reference: Floats, values: Floats) -> Floats:
     ordered = np.sort(reference)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (
+        2 * len(ordered)
+    )
 
 
 def risk_curve(error: ArrayLike, uncertainty: ArrayLike) -> tuple[Floats, Floats]:
-    """Coverage k/n and mean error of the k inputs of least uncertainty, k = 1 .. n; inputs of equal uncertainty count alike."""
+    """Coverage k/n and mean error of the k inputs of least uncertainty, k = 1 .. n; inputs of equal
+    uncertainty count alike.
+    """
     losses, order = np.asarray(error, np.float64), np.asarray(uncertainty, np.float64)
     _, index, count = np.unique(order, return_inverse=True, return_counts=True)
     alike = (np.bincount(index, losses) / count)[np.sort(index)]
@@ -160,7 +171,9 @@ def auroc_gain(
     other_positive: ArrayLike,
     groups: ArrayLike | None = None,
 ) -> Estimate:
-    """AUROC of one quantity less that of another on the same inputs, with the interval of the difference (see `auroc`)."""
+    """AUROC of one quantity less that of another on the same inputs, with the interval of the difference (see
+    `auroc`).
+    """
     parts = []
     for low, high in ((negative, positive), (other_negative, other_positive)):
         a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)

@@ -1,7 +1,7 @@
 """The experiments that there are: their names, what they ask, the numbers they take and where those start.
 
-The one place for both who start them: the command line (`python -m vdn probe`) and the dashboard's page. No torch here: the
-dashboard's server loads none.
+The one place for both who start them: the command line (`python -m vdn probe`) and the dashboard's page. No
+torch here: the dashboard's server loads none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """A number that an experiment takes, at most `largest` on the page, which calls it `label`; the command line says `help`."""
+    """A number that an experiment takes, at most `largest` on the page, which calls it `label`; the command
+    line says `help`.
+    """
 
     flag: str
     label: str
@@ -41,13 +43,15 @@ def draws(value: int, largest: int = 64) -> Setting:
 EXPERIMENTS: dict[str, Experiment] = {
     "ablation": Experiment(
         "Ablation",
-        "What does the network lose when one neuron is silenced, and would KL, information or regime have told?",
+        "What does the network lose when one neuron is silenced, and would KL, information or regime have"
+        " told?",
         "each neuron silenced: effect on the scores",
         (windows(2000), draws(2)),
     ),
     "traversal": Experiment(
         "Traversal",
-        "What does a neuron say? It is walked over its prior while all else stays, and the prediction is watched.",
+        "What does a neuron say? It is walked over its prior while all else stays, and the prediction is"
+        " watched.",
         "neurons walked over their prior: effect on the prediction",
         (
             windows(4, 64),

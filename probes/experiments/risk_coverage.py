@@ -1,4 +1,6 @@
-"""Risk-coverage: if the network may decline the inputs it is least sure of, how much better does it get on the rest?"""
+"""Risk-coverage: if the network may decline the inputs it is least sure of, how much better does it get on
+the rest?
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def measure(
     seed: int = 0,
     progress: Progress = silent,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Errors and uncertainties of every input, name -> (B,) each, for inputs x (B, ...) and targets y (B, ...)."""
+    """Errors and uncertainties of every input, name -> (B,) each, for inputs x (B, ...) and targets y (B,
+    ...).
+    """
     found_errors: dict[str, list[np.ndarray]] = {name: [] for name in errors}
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(x), INPUTS_AT_ONCE):
@@ -54,18 +58,22 @@ def risk_coverage(
     groups: np.ndarray | None = None,
     repeats: int = 300,
 ) -> dict[str, pd.DataFrame]:
-    """Curves and their areas, for errors and uncertainties name -> (B,); groups (B,): blocks for the intervals.
+    """Curves and their areas, for errors and uncertainties name -> (B,); groups (B,): blocks for the
+    intervals.
 
     "curves": error, uncertainty, coverage, risk (mean error of the share kept), with the oracle's among them;
-    "areas": error, uncertainty, value (AURC), low, high; `mean` (what dropping at random gives, for every coverage); gain,
-    gain_low, gain_high: how much lower the AURC is than that of the output variance, resampled together. 95 % intervals by
-    resampling blocks.
+    "areas": error, uncertainty, value (AURC), low, high; `mean` (what dropping at random gives, for every
+    coverage); gain,
+    gain_low, gain_high: how much lower the AURC is than that of the output variance, resampled together. 95 %
+    intervals by resampling blocks.
     """
     curves, areas = [], []
     for error, losses in errors.items():
         orders = {**uncertainties, ORACLE: losses}
 
-        def areas_of(index: np.ndarray, losses: np.ndarray = losses, orders: dict[str, np.ndarray] = orders) -> list[float]:
+        def areas_of(
+            index: np.ndarray, losses: np.ndarray = losses, orders: dict[str, np.ndarray] = orders
+        ) -> list[float]:
             return [area_under_risk(losses[index], order[index]) for order in orders.values()]
 
         resampled = dict(zip(orders, bootstrap(areas_of, len(losses), groups, repeats).T, strict=True))
@@ -73,7 +81,11 @@ def risk_coverage(
         for name, order in orders.items():
             coverage, risk = risk_curve(losses, order)
             kept = np.unique(np.linspace(0, len(coverage) - 1, POINTS).round().astype(int))
-            curves.append(pd.DataFrame({"error": error, "uncertainty": name, "coverage": coverage[kept], "risk": risk[kept]}))
+            curves.append(
+                pd.DataFrame(
+                    {"error": error, "uncertainty": name, "coverage": coverage[kept], "risk": risk[kept]}
+                )
+            )
             gain = interval(whole[REFERENCE] - whole[name], resampled[REFERENCE] - resampled[name])
             mean = float(clustered_mean(losses)[0])
             areas.append((error, name, *interval(whole[name], resampled[name]), mean, *gain))

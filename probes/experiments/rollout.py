@@ -29,15 +29,17 @@ def rollout(
     truth: Tensor | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """`trajectories` continuations of each window x (C, W), `length` positions long; truth (C, length): what really came.
+    """`trajectories` continuations of each window x (C, W), `length` positions long; truth (C, length): what
+    really came.
 
-    Every `feed` positions each trajectory draws its neurons and then its next `feed` values from the predictive distribution of
-    that draw; they are appended and the oldest values fall out. t counts positions from 1. Tables:
-    "forecasts": start, t, mean, sd, q05 .. q95 over trajectories, and with truth y, crps (of the sample, fair: Ferro 2014);
-    "uncertainty": start, t, internal KL, latent (variance of the predicted mean over trajectories: draws and diverging
-    histories), output (observation variance), means over the values fed, at the positions where the network was asked;
-    "neurons": t, layer, neuron, statistics over all windows and trajectories, at the same positions.
-    Raises ValueError for a forecast without a scale, or a `feed` beyond the horizon.
+    Every `feed` positions each trajectory draws its neurons and then its next `feed` values from the
+    predictive distribution of that draw; they are appended and the oldest values fall out. t counts positions
+    from 1. Tables: "forecasts": start, t, mean, sd, q05 .. q95 over trajectories, and with truth y, crps (of
+    the sample, fair: Ferro 2014); "uncertainty": start, t, internal KL, latent (variance of the predicted
+    mean over trajectories: draws and diverging histories), output (observation variance), means over the
+    values fed, at the positions where the network was asked; "neurons": t, layer, neuron, statistics over all
+    windows and trajectories, at the same positions. Raises ValueError for a forecast without a scale, or a
+    `feed` beyond the horizon.
     """
     starts = len(x)
     windows = x.repeat_interleave(trajectories, 0)
@@ -51,7 +53,9 @@ def rollout(
         if scale is None:
             raise ValueError("a rollout feeds predictions back: it needs forecasts of numbers, with a scale")
         if not 1 <= feed <= mean.shape[1]:
-            raise ValueError(f"feed is {feed}; between 1 and the horizon of {mean.shape[1]} values can be fed back")
+            raise ValueError(
+                f"feed is {feed}; between 1 and the horizon of {mean.shape[1]} values can be fed back"
+            )
         noise = torch.randn(mean[:, :feed].shape, generator=source, device=x.device, dtype=mean.dtype)
         drawn = mean[:, :feed] + scale[0, :, :feed] * noise
         samples.append(drawn)
@@ -60,7 +64,13 @@ def rollout(
         kl = internal_kl(response).reshape(starts, -1).mean(1)
         latent = mean[:, :feed].unflatten(0, (starts, -1)).var(1, correction=0).mean(-1).cpu().numpy()
         output = scale[0, :, :feed].square().unflatten(0, (starts, -1)).mean((1, 2)).cpu().numpy()
-        columns = {"start": np.arange(starts), "t": before + 1, "internal_kl": kl, "latent": latent, "output": output}
+        columns = {
+            "start": np.arange(starts),
+            "t": before + 1,
+            "internal_kl": kl,
+            "latent": latent,
+            "output": output,
+        }
         uncertainty.append(pd.DataFrame(columns))
         progress(number + 1, len(asked))
     values = torch.cat(samples, 1)[:, :length].view(starts, trajectories, length).double().cpu().numpy()
@@ -76,7 +86,9 @@ def _statistics(mu: list[Tensor], sigma: list[Tensor], kl: list[Tensor], t: int)
     for layer, parts in enumerate(zip(mu, sigma, kl, strict=True)):
         result = Moments().update(parts[0], parts[1], kl=parts[2]).result()
         statistics = {name: value.cpu().numpy() for name, value in result.items()}
-        frames.append(pd.DataFrame({"t": t, "layer": layer, "neuron": np.arange(len(statistics["kl"])), **statistics}))
+        frames.append(
+            pd.DataFrame({"t": t, "layer": layer, "neuron": np.arange(len(statistics["kl"])), **statistics})
+        )
     return frames
 
 
@@ -84,7 +96,12 @@ def _forecasts(values: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
     """Summaries over trajectories of values (C, R, T), and the sample's CRPS against truth (C, T)."""
     starts, _, length = values.shape
     start, t = np.indices((starts, length))
-    columns = {"start": start.ravel(), "t": t.ravel() + 1, "mean": values.mean(1).ravel(), "sd": values.std(1).ravel()}
+    columns = {
+        "start": start.ravel(),
+        "t": t.ravel() + 1,
+        "mean": values.mean(1).ravel(),
+        "sd": values.std(1).ravel(),
+    }
     for level, quantile in zip(QUANTILES, np.quantile(values, QUANTILES, axis=1), strict=True):
         columns[f"q{round(100 * level):02d}"] = quantile.ravel()
     if truth is not None:
@@ -93,21 +110,28 @@ def _forecasts(values: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
 
 
 def sample_crps(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """CRPS of samples values (C, R, T) against truth (C, T): mean |X - y| - 1/2 mean |X - X'| over pairs of different draws.
+    """CRPS of samples values (C, R, T) against truth (C, T): mean |X - y| - 1/2 mean |X - X'| over pairs of
+    different draws.
 
     Unbiased for the distribution that the draws are from, whatever R > 1 (Ferro 2014); (C, T).
     """
     count = values.shape[1]
     ordered = np.sort(values, axis=1)
     weight = 2 * np.arange(1, count + 1) - count - 1  # sum_{i<j} (x_j - x_i) over sorted values
-    spread = (weight[:, None] * ordered).sum(1) * 2 / (count * (count - 1)) if count > 1 else np.zeros(truth.shape)
+    spread = (
+        (weight[:, None] * ordered).sum(1) * 2 / (count * (count - 1)) if count > 1 else np.zeros(truth.shape)
+    )
     return np.abs(values - truth[:, None]).mean(1) - 0.5 * spread
 
 
 def write_replay(folder: Path, neurons: pd.DataFrame, layers: list[dict[str, object]]) -> None:
-    """The rollout's neurons as a run of its own in `folder`, with t in place of the step: Replay opens it like any other."""
+    """The rollout's neurons as a run of its own in `folder`, with t in place of the step: Replay opens it
+    like any other.
+    """
     with Recorder(folder, layers, config={"axis": "t"}, precision="10bit") as recorder:
         for t, frame in neurons.groupby("t", sort=True):
             for layer, part in frame.groupby("layer", sort=True):
                 ordered = part.sort_values("neuron").drop(columns=["t", "layer", "neuron"])
-                recorder.record(int(str(t)), int(str(layer)), **{str(name): ordered[name].to_numpy() for name in ordered})
+                recorder.record(
+                    int(str(t)), int(str(layer)), **{str(name): ordered[name].to_numpy() for name in ordered}
+                )

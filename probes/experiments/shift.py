@@ -1,6 +1,7 @@
 """Shift dose-response: inputs are damaged by known amounts; does the network notice, and by which statistic?
 
-Every damage is nested: a larger dose does the same to the same input, only more. Doses are in standard deviations of the data.
+Every damage is nested: a larger dose does the same to the same input, only more. Doses are in standard
+deviations of the data.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def noise(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
 
 
 def missing(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """A stretch of values, at a place of each input's own, replaced by 0, the training mean; half of the input at dose 3."""
+    """A stretch of values, at a place of each input's own, replaced by 0, the training mean; half of the
+    input at dose 3.
+    """
     length = round(x.shape[1] * LARGEST_GAP * dose / FULL_DOSE)
     largest = round(x.shape[1] * LARGEST_GAP)
     start = torch.randint(x.shape[1] - largest + 1, (len(x), 1), generator=source, device=x.device)
@@ -46,7 +49,9 @@ def level(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
 
 
 def scale(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """From a change point in the second half on, distances from the input's mean are 1 + dose times as large."""
+    """From a change point in the second half on, distances from the input's mean are 1 + dose times as
+    large.
+    """
     centre = x.mean(1, keepdim=True)
     return x + dose * _changed(x, source) * (x - centre)
 
@@ -68,11 +73,19 @@ def _changed(x: Tensor, source: torch.Generator) -> Tensor:
     return (torch.arange(x.shape[1], device=x.device) >= start).to(x.dtype)
 
 
-DAMAGES: dict[str, Damage] = {"noise": noise, "missing": missing, "level": level, "scale": scale, "shuffle": shuffle}
+DAMAGES: dict[str, Damage] = {
+    "noise": noise,
+    "missing": missing,
+    "level": level,
+    "scale": scale,
+    "shuffle": shuffle,
+}
 
 
 def damage(kind: str, x: Tensor, dose: float, seed: int) -> Tensor:
-    """Inputs x (B, D) damaged; the same seed damages the same places at every dose. ValueError for an unknown kind."""
+    """Inputs x (B, D) damaged; the same seed damages the same places at every dose. ValueError for an unknown
+    kind.
+    """
     if kind not in DAMAGES:
         raise ValueError(f"inputs are damaged by {', '.join(DAMAGES)}, not by {kind!r}")
     return DAMAGES[kind](x, dose, generator(seed, DAMAGE, x.device))
@@ -91,14 +104,15 @@ def dose_response(
     groups: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """Scores, uncertainties and every neuron's statistics against the dose, for inputs x (B, D) with targets y.
+    """Scores, uncertainties and every neuron's statistics against the dose, for inputs x (B, D) with targets
+    y.
 
     Targets stay as they are: what is damaged is what the network sees. Tables:
     "responses": kind, quantity, dose, mean, standard_error, and change, change_error against dose 0 (paired);
-    "trends": kind, quantity, value, low, high: Spearman's coefficient of quantity and dose within an input, mean over inputs;
-    "detection": kind, quantity, dose, value, low, high: AUROC for telling damaged from clean inputs, and gain, gain_low,
-    gain_high over the output variance; "neurons": kind, dose, layer, neuron, statistics.
-    Raises ValueError when dose 0, against which all is measured, is not the first.
+    "trends": kind, quantity, value, low, high: Spearman's coefficient of quantity and dose within an input,
+    mean over inputs; "detection": kind, quantity, dose, value, low, high: AUROC for telling damaged from
+    clean inputs, and gain, gain_low, gain_high over the output variance; "neurons": kind, dose, layer,
+    neuron, statistics. Raises ValueError when dose 0, against which all is measured, is not the first.
     """
     if not doses or doses[0] != 0:
         raise ValueError(f"the first dose is 0, the clean input; these are {list(doses)}")
@@ -115,9 +129,15 @@ def dose_response(
     table = pd.concat(neurons, ignore_index=True)
     rest = [name for name in table if name not in ("kind", "dose", "layer", "neuron")]
     return {
-        "responses": pd.concat([_responses(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True),
-        "trends": pd.concat([_trends(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True),
-        "detection": pd.concat([_detection(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True),
+        "responses": pd.concat(
+            [_responses(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True
+        ),
+        "trends": pd.concat(
+            [_trends(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True
+        ),
+        "detection": pd.concat(
+            [_detection(kind, values[kind], doses, groups) for kind in kinds], ignore_index=True
+        ),
         "neurons": table[["kind", "dose", "layer", "neuron", *rest]],
     }
 
@@ -131,37 +151,57 @@ def _measure(
     for start in range(0, len(x), INPUTS_AT_ONCE):
         chosen = slice(start, start + INPUTS_AT_ONCE)
         response = subject.respond(x[chosen], draws, seed + start)
-        found = {name: score(*response.forecast, y[chosen]).double().cpu().numpy() for name, score in scores.items()}
+        found = {
+            name: score(*response.forecast, y[chosen]).double().cpu().numpy()
+            for name, score in scores.items()
+        }
         parts.append(found | of_inputs(response))
         for pool, mu, sigma, kl in zip(pools, response.mu, response.sigma, response.kl, strict=True):
             pool.update(mu, sigma, kl=kl)
     frames = []
     for layer, pool in enumerate(pools):
         statistics = {name: value.cpu().numpy() for name, value in pool.result().items()}
-        frames.append(pd.DataFrame({"layer": layer, "neuron": np.arange(len(statistics["kl"])), **statistics}))
+        frames.append(
+            pd.DataFrame({"layer": layer, "neuron": np.arange(len(statistics["kl"])), **statistics})
+        )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, frames
 
 
-def _responses(kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None) -> pd.DataFrame:
+def _responses(
+    kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None
+) -> pd.DataFrame:
     frames = []
     for name, table in values.items():
         mean, error = clustered_mean(table, groups)
         change, change_error = clustered_mean(table - table[:, :1], groups)
-        columns = {"dose": doses, "mean": mean, "standard_error": error, "change": change, "change_error": change_error}
+        columns = {
+            "dose": doses,
+            "mean": mean,
+            "standard_error": error,
+            "change": change,
+            "change_error": change_error,
+        }
         frames.append(pd.DataFrame({"kind": kind, "quantity": name, **columns}))
     return pd.concat(frames, ignore_index=True)
 
 
-def _trends(kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None) -> pd.DataFrame:
+def _trends(
+    kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None
+) -> pd.DataFrame:
     rows = []
     for name, table in values.items():
-        within = np.nan_to_num(rank_correlation(table, np.broadcast_to(doses, table.shape)))  # an input that does not respond: 0
+        # an input that does not respond: 0
+        within = np.nan_to_num(rank_correlation(table, np.broadcast_to(doses, table.shape)))
         mean, error = clustered_mean(within, groups)
-        rows.append((kind, name, float(mean), float(mean - NORMAL_95 * error), float(mean + NORMAL_95 * error)))
+        rows.append(
+            (kind, name, float(mean), float(mean - NORMAL_95 * error), float(mean + NORMAL_95 * error))
+        )
     return pd.DataFrame(rows, columns=["kind", "quantity", "value", "low", "high"])
 
 
-def _detection(kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None) -> pd.DataFrame:
+def _detection(
+    kind: str, values: dict[str, np.ndarray], doses: Sequence[float], groups: np.ndarray | None
+) -> pd.DataFrame:
     rows = []
     for name in NAMES:
         for at, dose in enumerate(doses[1:], 1):

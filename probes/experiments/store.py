@@ -1,6 +1,8 @@
-"""Results of experiments beside their run: RUN/experiments/NAME/ with settings.json and one Parquet file a table; progress.json.
+"""Results of experiments beside their run: RUN/experiments/NAME/ with settings.json and one Parquet file a
+table; progress.json.
 
-settings.json is written last and taken away first, so that a result with it is whole. No torch here: pages read with this.
+settings.json is written last and taken away first, so that a result with it is whole. No torch here: pages
+read with this.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def _is_name(name: str) -> bool:
 
 
 def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> Path:
-    """Store a result, replacing what has the name; returns its folder. Raises OSError when it cannot be written."""
+    """Store a result, replacing what has the name; returns its folder. Raises OSError when it cannot be
+    written.
+    """
     folder = folder_of(run, name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SETTINGS).unlink(missing_ok=True)
@@ -82,13 +86,17 @@ def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: 
 
 
 def load(run: str | Path, name: str) -> Result:
-    """A stored result. Raises RunError when there is none, it is not whole, or a file of it cannot be read."""
+    """A stored result. Raises RunError when there is none, it is not whole, or a file of it cannot be
+    read.
+    """
     folder = folder_of(run, name)
     try:
         settings = opening.read_json(str(folder / SETTINGS))
         tables = {str(table): _read_table(folder, str(table)) for table in settings["tables"]}
     except FileNotFoundError as error:
-        raise RunError(f"{run} holds no finished experiment {name!r}: run `python -m vdn probe {run} {name}`") from error
+        raise RunError(
+            f"{run} holds no finished experiment {name!r}: run `python -m vdn probe {run} {name}`"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} cannot be read ({error}); run the experiment again") from error
     return Result(name, settings, tables)
@@ -110,7 +118,9 @@ def stored(run: str | Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Status:
-    """How an experiment stands: "running", "finished", "cancelled", "failed" or "lost" (said running, then nothing)."""
+    """How an experiment stands: "running", "finished", "cancelled", "failed" or "lost" (said running, then
+    nothing).
+    """
 
     status: str
     done: int
@@ -130,13 +140,17 @@ def progress_of(run: str | Path, name: str) -> Status | None:
         status = str(noted["status"])
         if status == "running" and time.time() - float(noted["time"]) > SILENT_SECONDS:
             status = "lost"
-        return Status(status, int(noted["done"]), int(noted["total"]), str(noted["message"]), int(noted["pid"]))
+        return Status(
+            status, int(noted["done"]), int(noted["total"]), str(noted["message"]), int(noted["pid"])
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
 class Tracker:
-    """Progress that is written to the experiment's folder, and that raises `Cancelled` once `cancel` was called."""
+    """Progress that is written to the experiment's folder, and that raises `Cancelled` once `cancel` was
+    called.
+    """
 
     def __init__(self, run: str | Path, name: str, shown: Progress = silent) -> None:
         self._path = folder_of(run, name) / PROGRESS
@@ -167,7 +181,9 @@ class Tracker:
 
 @contextmanager
 def tracked(run: str | Path, name: str, shown: Progress = silent) -> Iterator[Tracker]:
-    """A `Tracker` that listens for SIGINT and SIGTERM and notes how the block ended; what ended it is raised on."""
+    """A `Tracker` that listens for SIGINT and SIGTERM and notes how the block ended; what ended it is raised
+    on.
+    """
     tracker = Tracker(run, name, shown)
 
     def ask(signum: int, frame: FrameType | None) -> None:

@@ -1,8 +1,9 @@
-"""What an experiment needs of a network: predictions and posteriors for inputs, and the same with neurons replaced.
+"""What an experiment needs of a network: predictions and posteriors for inputs, and the same with neurons
+replaced.
 
-Implement `Subject` where a network's structure makes replacing one neuron cheap; otherwise wrap any function in
-`CallableSubject`. Noise comes from a seed, so that two calls with one seed differ only by what was changed (common random
-numbers).
+Implement `Subject` where a network's structure makes replacing one neuron cheap; otherwise wrap any function
+in `CallableSubject`. Noise comes from a seed, so that two calls with one seed differ only by what was changed
+(common random numbers).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ PRIOR, DAMAGE, VALUES = 1, 2, 3
 
 
 def generator(seed: int, stream: int, device: torch.device | str) -> torch.Generator:
-    """A generator of one stream. torch's CPU generator reads 32 bits of a seed: the upper two are the stream's."""
+    """A generator of one stream. torch's CPU generator reads 32 bits of a seed: the upper two are the
+    stream's.
+    """
     return torch.Generator(device).manual_seed((stream << SEED_BITS) + seed % (1 << SEED_BITS))
 
 
@@ -39,7 +42,9 @@ class Layer(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """mean (S, B, H): predicted means, or logits, of each draw; scale (S, B, H): observation sds, None where there is none."""
+    """mean (S, B, H): predicted means, or logits, of each draw; scale (S, B, H): observation sds, None where
+    there is none.
+    """
 
     mean: Tensor
     scale: Tensor | None
@@ -49,7 +54,8 @@ class Forecast(NamedTuple):
 class Response:
     """What a network computed for B inputs with S draws each.
 
-    z (S, B, N, K) a layer. mu, sigma (B S, N, K) and kl (B S, N) nats a layer, rows b S + s; a layer whose posterior does
+    z (S, B, N, K) a layer. mu, sigma (B S, N, K) and kl (B S, N) nats a layer, rows b S + s; a layer whose
+    posterior does
     not depend on the draw may have B rows. context: for the subject's own use.
     """
 
@@ -76,20 +82,25 @@ class Subject(Protocol):
         """The network's answer to inputs x (B, ...); the same seed gives the same noise."""
 
     def replace(self, response: Response, layer: int, neurons: Tensor, values: Tensor) -> Forecast:
-        """Forecasts (S, M, B, H) where, in variation m, the draws of neuron `neurons[m]` of `layer` are `values[m]`.
+        """Forecasts (S, M, B, H) where, in variation m, the draws of neuron `neurons[m]` of `layer` are
+        `values[m]`.
 
-        neurons (M,); values (M, S, B, K) or broadcastable to it. Noise of the layers above is that of `response`.
+        neurons (M,); values (M, S, B, K) or broadcastable to it. Noise of the layers above is that of
+        `response`.
         """
 
 
 class CallableSubject:
-    """Any function as a subject: `respond(x, draws, seed, edit)` -> Response, with `edit` None or an `Edit` to be applied.
+    """Any function as a subject: `respond(x, draws, seed, edit)` -> Response, with `edit` None or an `Edit`
+    to be applied.
 
     Each replacement is a whole forward pass.
     """
 
     def __init__(
-        self, respond: Callable[[Tensor, int, int, Edit | None], Response], layers: Sequence[Layer | tuple[Any, ...]]
+        self,
+        respond: Callable[[Tensor, int, int, Edit | None], Response],
+        layers: Sequence[Layer | tuple[Any, ...]],
     ) -> None:
         self._respond = respond
         self.layers: Sequence[Layer] = [Layer(*layer) for layer in layers]
@@ -116,4 +127,6 @@ class CallableSubject:
 
             found.append(self._respond(x, response.draws, seed, edit).forecast)
         scales = [forecast.scale for forecast in found if forecast.scale is not None]
-        return Forecast(torch.stack([forecast.mean for forecast in found], 1), torch.stack(scales, 1) if scales else None)
+        return Forecast(
+            torch.stack([forecast.mean for forecast in found], 1), torch.stack(scales, 1) if scales else None
+        )

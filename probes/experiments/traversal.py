@@ -25,19 +25,26 @@ def traverse(
     values: Sequence[float] | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """Predictions for inputs x (B, ...) with each (layer, neuron) held at `values` (25 from -3 to 3 prior sds by default).
+    """Predictions for inputs x (B, ...) with each (layer, neuron) held at `values` (25 from -3 to 3 prior sds
+    by default).
 
-    All K latent dimensions of a neuron take the value together. Two tables. "curves": layer, neuron, input, value, output,
-    mean, sd: mean and sd of the mixture over draws (the same draws at every value); of a classifier mean is the class's
-    probability and sd that of the draws. "posteriors": layer, neuron, input, mu, sigma: where the input itself puts the
-    neuron, means over draws and dimensions. Raises ValueError for a neuron that is not there.
+    All K latent dimensions of a neuron take the value together. Two tables. "curves": layer, neuron, input,
+    value, output,
+    mean, sd: mean and sd of the mixture over draws (the same draws at every value); of a classifier mean is
+    the class's probability and sd that of the draws. "posteriors": layer, neuron, input, mu, sigma: where the
+    input itself puts the neuron, means over draws and dimensions. Raises ValueError for a neuron that is not
+    there.
     """
     widths = [part.neurons for part in subject.layers]
     for layer, neuron in neurons:
         if not 0 <= layer < len(widths) or not 0 <= neuron < widths[layer]:
-            raise ValueError(f"there is no neuron {neuron} in layer {layer}; the layers, from 0, have {widths} neurons")
+            raise ValueError(
+                f"there is no neuron {neuron} in layer {layer}; the layers, from 0, have {widths} neurons"
+            )
     response = subject.respond(x, draws, seed)
-    held = torch.linspace(-REACH, REACH, POINTS) if values is None else torch.tensor(values, dtype=torch.float32)
+    held = (
+        torch.linspace(-REACH, REACH, POINTS) if values is None else torch.tensor(values, dtype=torch.float32)
+    )
     curves, posteriors = [], []
     for done, (layer, neuron) in enumerate(neurons, 1):
         shape = (len(held), draws, len(x), subject.layers[layer].latent_dim)
@@ -48,15 +55,23 @@ def traverse(
         key = {"layer": layer, "neuron": neuron}
         columns = {"input": index.ravel(), "value": held.numpy()[value.ravel()], "output": output.ravel()}
         curves.append(pd.DataFrame({**key, **columns, "mean": mean.ravel(), "sd": sd.ravel()}))
-        mu, sigma = (part[:, neuron].reshape(len(x), -1).mean(1) for part in (response.mu[layer], response.sigma[layer]))
+        mu, sigma = (
+            part[:, neuron].reshape(len(x), -1).mean(1)
+            for part in (response.mu[layer], response.sigma[layer])
+        )
         own = {"input": np.arange(len(x)), "mu": mu.cpu().numpy(), "sigma": sigma.cpu().numpy()}
         posteriors.append(pd.DataFrame({**key, **own}))
         progress(done, len(neurons))
-    return {"curves": pd.concat(curves, ignore_index=True), "posteriors": pd.concat(posteriors, ignore_index=True)}
+    return {
+        "curves": pd.concat(curves, ignore_index=True),
+        "posteriors": pd.concat(posteriors, ignore_index=True),
+    }
 
 
 def pooled(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sd over draws of a forecast (S, ..., H), the observation's part included; of logits, those of probabilities."""
+    """Mean and sd over draws of a forecast (S, ..., H), the observation's part included; of logits, those of
+    probabilities.
+    """
     means = forecast.mean.softmax(-1) if forecast.scale is None else forecast.mean
     variance = means.var(0, correction=0)
     if forecast.scale is not None:
@@ -65,6 +80,8 @@ def pooled(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
 
 
 def strength(curves: pd.DataFrame) -> pd.DataFrame:
-    """How far a neuron moves the prediction: layer, neuron, strength, the mean over inputs and outputs of max - min of `mean`."""
+    """How far a neuron moves the prediction: layer, neuron, strength, the mean over inputs and outputs of max
+    - min of `mean`.
+    """
     by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
     return (by.max() - by.min()).groupby(["layer", "neuron"]).mean().rename("strength").reset_index()

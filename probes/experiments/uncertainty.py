@@ -1,6 +1,8 @@
-"""How uncertain a network is about each input, by several statistics of its response; none of them is given a deeper name.
+"""How uncertain a network is about each input, by several statistics of its response; none of them is given a
+deeper name.
 
-By the law of total variance a mixture's variance is latent + output: that of the draws' means, and the mean of their own.
+By the law of total variance a mixture's variance is latent + output: that of the draws' means, and the mean
+of their own.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ def internal_kl(response: Response) -> np.ndarray:
 
 
 def variances(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
-    """Latent and output variance of each input, (B,) each: means over H of numbers, sums over classes of probabilities.
+    """Latent and output variance of each input, (B,) each: means over H of numbers, sums over classes of
+    probabilities.
 
-    Without a scale the forecast is logits: latent is then the variance of the classes' probabilities over draws, output the
-    mean over draws of sum_c p_c (1 - p_c).
+    Without a scale the forecast is logits: latent is then the variance of the classes' probabilities over
+    draws, output the mean over draws of sum_c p_c (1 - p_c).
     """
     if forecast.scale is None:
         share = forecast.mean.softmax(-1)

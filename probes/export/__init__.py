@@ -18,25 +18,38 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("run")
     parser.add_argument(
-        "--html", metavar="FILE", type=Path, help="one self-contained page: overview, replay, layers, neurons, alerts"
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="one self-contained page: overview, replay, layers, neurons, alerts",
     )
     parser.add_argument(
-        "--csv", metavar="FOLDER_OR_FILE", type=Path, help="FILE.csv: every neuron at every step; a folder: all tables"
+        "--csv",
+        metavar="FOLDER_OR_FILE",
+        type=Path,
+        help="FILE.csv: every neuron at every step; a folder: all tables",
     )
-    parser.add_argument("--netcdf", metavar="FILE", type=Path, help="statistics over (step, neuron), for xarray")
+    parser.add_argument(
+        "--netcdf", metavar="FILE", type=Path, help="statistics over (step, neuron), for xarray"
+    )
 
 
-def export(path: str | Path, html: Path | None = None, csv: Path | None = None, netcdf: Path | None = None) -> list[Path]:
+def export(
+    path: str | Path, html: Path | None = None, csv: Path | None = None, netcdf: Path | None = None
+) -> list[Path]:
     """Write what was asked for, each file whole or not at all; returns the files.
 
-    Raises RunError when nothing was asked for, the run cannot be read, or a target lies inside the run's folder.
+    Raises RunError when nothing was asked for, the run cannot be read, or a target lies inside the run's
+    folder.
     """
     if not (html or csv or netcdf):
         raise RunError("nothing to export: name --html FILE, --csv FOLDER_OR_FILE or --netcdf FILE")
     run = Run(path)
     for target in (html, csv, netcdf):
         if target and Path(path).resolve() in (target.resolve(), *target.resolve().parents):
-            raise RunError(f"{target} lies inside the run's folder, which holds the log alone: name a place elsewhere")
+            raise RunError(
+                f"{target} lies inside the run's folder, which holds the log alone: name a place elsewhere"
+            )
     from probes.export import report  # plotly is loaded for this command alone
     from probes.export import tables as export_tables
 

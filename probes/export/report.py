@@ -1,7 +1,9 @@
-"""A run as one HTML file that opens from disk and asks no host: overview, replay, layers, top neurons, alerts.
+"""A run as one HTML file that opens from disk and asks no host: overview, replay, layers, top neurons,
+alerts.
 
-Texts of the log are escaped where they become HTML (`html.escape`), JSON (`<`, `>` and `&` as escapes) or plotly's own text
-(`figures.style.text`). The page forbids itself every request by its content security policy.
+Texts of the log are escaped where they become HTML (`html.escape`), JSON (`<`, `>` and `&` as escapes) or
+plotly's own text (`figures.style.text`). The page forbids itself every request by its content security
+policy.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from probes.schema import REGIMES, STATISTICS
 
 _ASSETS = Path(__file__).with_name("assets")
 
-STEPS = 240  # of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
+# of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
+STEPS = 240
 LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
 REPLAY_LAYERS, RIDGES, FRAMES = 6, 24, 110
 TOP = 16  # neurons in the table
@@ -40,7 +43,10 @@ ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
 OBJECTIVE = ("loss", "nll", "nll_joint")
-NO_NEURONS = "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and variances."
+NO_NEURONS = (
+    "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
+    " variances."
+)
 SCORES = (("NLL", ("nll_joint", "nll"), "nats"), ("CRPS", ("crps",), ""))
 
 
@@ -67,7 +73,11 @@ def report(run: Run) -> str:
         unit = "as the training loop logs it" if "watch" in run.config else "nats per prediction"
         figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
         sections.append(
-            _section("Objective", "Loss in training, negative log likelihood in training and validation", ["objective"])
+            _section(
+                "Objective",
+                "Loss in training, negative log likelihood in training and validation",
+                ["objective"],
+            )
         )
     sections.append(_settings(run))
     parts = {
@@ -76,7 +86,11 @@ def report(run: Run) -> str:
         "cards": _cards(run, summary, scalars, neurons),
         "sections": "\n".join(sections),
         "css": _asset("report.css"),
-        "figures": "{" + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items()) + "}",
+        "figures": (
+            "{"
+            + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
+            + "}"
+        ),
         "replay": _safe(json.dumps(_replay_data(run) if neurons else None, allow_nan=False)),
         "plotly": get_plotlyjs() if figures else "",
         "script": _asset("replay.js") + _asset("report.js"),
@@ -94,11 +108,15 @@ def _safe(text: str) -> str:
 
 
 def thin(frame: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Rows at about `count` of a frame's steps, half of them evenly and half log-spaced; first and last included."""
+    """Rows at about `count` of a frame's steps, half of them evenly and half log-spaced; first and last
+    included.
+    """
     steps = np.unique(frame["step"])
     if len(steps) <= count:
         return frame
-    keep = np.union1d(frames.spaced(len(steps), count // 2, log=False), frames.spaced_steps(steps, count // 2))
+    keep = np.union1d(
+        frames.spaced(len(steps), count // 2, log=False), frames.spaced_steps(steps, count // 2)
+    )
     return frame[frame["step"].isin(steps[keep])]
 
 
@@ -111,7 +129,11 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     shown = _spaced_layers(len(names), LAYERS)
     few = summary[summary["layer"].isin(shown)]
     few = few.assign(layer=few["layer"].map({layer: place for place, layer in enumerate(shown)}))
-    present = [name for name in ("kl", "information", "contraction") if name == "contraction" or name in run.statistics]
+    present = [
+        name
+        for name in ("kl", "information", "contraction")
+        if name == "contraction" or name in run.statistics
+    ]
     figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
     figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
     for name in BANDS:
@@ -122,7 +144,11 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
 
 def _head(run: Run) -> str:
     steps = run.steps
-    recorded = f"{len(steps):,} recorded steps, {int(steps[0]):,} to {int(steps[-1]):,}" if len(steps) else "no recorded step"
+    recorded = (
+        f"{len(steps):,} recorded steps, {int(steps[0]):,} to {int(steps[-1]):,}"
+        if len(steps)
+        else "no recorded step"
+    )
     widths = [layer["neurons"] for layer in run.layers]
     said = [
         run.status,
@@ -145,7 +171,14 @@ def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool
     for label, names, unit in SCORES:
         name = next((name for name in names if (validation["name"] == name).any()), None)
         if name is not None:
-            cards.append((label, validation.loc[validation["name"] == name, "value"].to_numpy(float), unit, "validation"))
+            cards.append(
+                (
+                    label,
+                    validation.loc[validation["name"] == name, "value"].to_numpy(float),
+                    unit,
+                    "validation",
+                )
+            )
     if neurons:
         curves = network_curves(summary, [layer["neurons"] for layer in run.layers])
         cards.append(("Living neurons", 100 * curves["living_share"].to_numpy(), "%", "living or mixed"))
@@ -153,8 +186,8 @@ def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool
         cards.append(("Information", curves["information"].to_numpy(), "nats", "all neurons"))
         cards.append(("Contraction", curves["contraction"].to_numpy(), "", "0 prior, 1 point"))
     made = [
-        f'<div class="card"><div class="label">{label}</div><div><b>{number(series[-1])}</b> <small>{unit}</small></div>'
-        f'<div class="note">{note}</div>{sparkline(series)}</div>'
+        f'<div class="card"><div class="label">{label}</div><div><b>{number(series[-1])}</b>'
+        f' <small>{unit}</small></div><div class="note">{note}</div>{sparkline(series)}</div>'
         for label, series, unit, note in cards
         if np.isfinite(series).any()
     ]
@@ -178,7 +211,10 @@ def sparkline(series: np.ndarray) -> str:
     y = 22 - 20 * (kept - low) / (high - low if high > low else 1)
     x = 100 * np.arange(len(kept)) / (len(kept) - 1)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
-    return f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline points="{points}"/></svg>'
+    return (
+        '<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline'
+        f' points="{points}"/></svg>'
+    )
 
 
 def _alerts(run: Run) -> str:
@@ -192,7 +228,9 @@ def _alerts(run: Run) -> str:
             f"<li><b>{escape(where)} · step {alert['step']:,}</b> {escape(alert['text'])}"
             f'<br><span class="note">What to do: {escape(alert["advice"])}.</span></li>'
         )
-    more = f"<p class='note'>{len(alerts) - ALERTS} later ones are left out.</p>" if len(alerts) > ALERTS else ""
+    more = (
+        f"<p class='note'>{len(alerts) - ALERTS} later ones are left out.</p>" if len(alerts) > ALERTS else ""
+    )
     return f"<section><h2>Alerts · {len(alerts)}</h2><ol>{''.join(items)}</ol>{more}</section>"
 
 
@@ -207,12 +245,17 @@ def _replay() -> str:
 
 def _depth(run: Run) -> str:
     spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
-    thinned = f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
+    thinned = (
+        f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
+    )
     bands = [name for name in BANDS if name == "contraction" or name in run.statistics]
-    first = _section("Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", ["regimes"])
+    first = _section(
+        "Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", ["regimes"]
+    )
     second = _section("Layers", "Where in depth information is held, at the last step.", ["depth"])
     titles = [
-        _section(STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", [name]) for name in bands
+        _section(STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", [name])
+        for name in bands
     ]
     return "\n".join([first, second, *titles])
 
@@ -222,7 +265,10 @@ def _top(run: Run) -> str:
     last = run.at(int(run.steps[-1]))
     top = last.sort_values(by, ascending=by == "variance").head(TOP)
     columns = [name for name in COLUMNS if name in last.columns]
-    heads = "".join(f'<th title="{escape(STATISTICS[name].meaning)}">{escape(STATISTICS[name].title)}</th>' for name in columns)
+    heads = "".join(
+        f'<th title="{escape(STATISTICS[name].meaning)}">{escape(STATISTICS[name].title)}</th>'
+        for name in columns
+    )
     regimes = {regime.code: regime.name for regime in REGIMES}
     rows = []
     for row in top.to_dict("records"):
@@ -231,7 +277,9 @@ def _top(run: Run) -> str:
         cells = "".join(f"<td>{number(float(row[name]))}</td>" for name in columns)
         name = escape(str(run.layers[layer]["name"]))
         regime = regimes.get(int(row["regime"]), "–")
-        rows.append(f"<tr><th>{name} · {neuron}</th><td>{regime}</td>{cells}<td>{sparkline(series)}</td></tr>")
+        rows.append(
+            f"<tr><th>{name} · {neuron}</th><td>{regime}</td>{cells}<td>{sparkline(series)}</td></tr>"
+        )
     label = STATISTICS[by].label.lower()
     order = "narrowest posteriors" if by == "variance" else f"most {label}"
     caption = f"The {len(top)} with the {order} at the last step; the line is their {label} over steps."
@@ -243,8 +291,13 @@ def _top(run: Run) -> str:
 def _settings(run: Run) -> str:
     packages = run.manifest.get("packages") or {}
     pairs = [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
-    rows = "".join(f"<tr><th>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>" for key, value in pairs)
-    return f"<section><details><summary>Settings and versions</summary><table class='plain'>{rows}</table></details></section>"
+    rows = "".join(
+        f"<tr><th>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>" for key, value in pairs
+    )
+    return (
+        "<section><details><summary>Settings and versions</summary><table"
+        f" class='plain'>{rows}</table></details></section>"
+    )
 
 
 def _replay_data(run: Run) -> dict[str, Any]:
@@ -260,8 +313,13 @@ def _replay_data(run: Run) -> dict[str, Any]:
     steps = np.unique(np.concatenate([found.steps for _, found in moving.values()]))
     layers = []
     for layer, (ridges, found) in moving.items():
-        entry: dict[str, Any] = {"name": str(run.layers[layer]["name"]), "neurons": ridges, "count": run.layers[layer]["neurons"]}
-        at = np.clip(np.searchsorted(found.steps, steps, side="right") - 1, 0, None)  # layers may be recorded at different steps
+        entry: dict[str, Any] = {
+            "name": str(run.layers[layer]["name"]),
+            "neurons": ridges,
+            "count": run.layers[layer]["neurons"],
+        }
+        # layers may be recorded at different steps
+        at = np.clip(np.searchsorted(found.steps, steps, side="right") - 1, 0, None)
         for name in ("mean", "variance", "spread"):
             values = np.ascontiguousarray(getattr(found, name)[at], dtype="<f4")
             entry[name] = base64.b64encode(values.tobytes()).decode()

@@ -24,17 +24,22 @@ NETCDF_NEEDS = ("xarray", "h5netcdf", "h5py")
 
 
 def to_csv(run: Run, target: Path) -> list[Path]:
-    """Write a run as CSV; returns the files. Numbers round-trip. What is not finite reads nan or inf; what was not taken is
-    empty.
+    """Write a run as CSV; returns the files. Numbers round-trip. What is not finite reads nan or inf; what
+    was not taken is empty.
 
-    A target that ends in .csv becomes one file, every neuron at every recorded step, sorted (step, layer, neuron). Any other is
+    A target that ends in .csv becomes one file, every neuron at every recorded step, sorted (step, layer,
+    neuron). Any other is
     a folder: neurons.csv, layers.csv, scalars.csv, events.csv, alerts.csv and layer_names.csv.
     """
     if target.suffix.lower() == ".csv":
         return [_write_csv(target, _neuron_tables(run))]
     alerts = run.alerts()
     alerts["neurons"] = [" ".join(map(str, neurons)) for neurons in alerts["neurons"]]
-    names = pd.DataFrame(run.layers).rename_axis("layer").reset_index()[["layer", "name", "neurons", "latent_dim", "prior"]]
+    names = (
+        pd.DataFrame(run.layers)
+        .rename_axis("layer")
+        .reset_index()[["layer", "name", "neurons", "latent_dim", "prior"]]
+    )
     small = {
         "layers": run.layer_summary(),
         "scalars": run.scalars(),
@@ -56,7 +61,9 @@ def _small_table(frame: pd.DataFrame) -> pa.Table:
 
 
 def _neuron_tables(run: Run) -> Iterator[pa.Table]:
-    """As `_neurons`, with nulls where a statistic was not taken at a step, and NaN where it was and is not a number."""
+    """As `_neurons`, with nulls where a statistic was not taken at a step, and NaN where it was and is not a
+    number.
+    """
     layers = range(len(run.layers))
     taken = {name: [run.taken(layer, name) for layer in layers] for name in run.statistics}
     for rows in _neurons(run):
@@ -67,7 +74,12 @@ def _neuron_tables(run: Run) -> Iterator[pa.Table]:
             for name, where in taken.items():
                 absent[name][mine] = ~np.isin(steps, where[layer])
         masks = {name: absent.get(name) for name in map(str, rows)}
-        yield pa.table({name: pa.array(rows[name].to_numpy(), mask=mask, from_pandas=False) for name, mask in masks.items()})
+        yield pa.table(
+            {
+                name: pa.array(rows[name].to_numpy(), mask=mask, from_pandas=False)
+                for name, mask in masks.items()
+            }
+        )
 
 
 def _neurons(run: Run) -> Iterator[pd.DataFrame]:
@@ -97,11 +109,12 @@ def _write_csv(path: Path, tables: Iterator[pa.Table]) -> Path:
 
 
 def to_netcdf(run: Run, target: Path) -> Path:
-    """Write every statistic as a variable (step, neuron) of one netCDF 4 file, neurons of all layers beside each other.
+    """Write every statistic as a variable (step, neuron) of one netCDF 4 file, neurons of all layers beside
+    each other.
 
-    Coordinates `layer`, `layer_name` and `number` say which neuron of which layer; units and long names are the registry's.
-    NaN, and regime -1, where a layer was not recorded. One statistic is in memory at a time. Raises RunError without
-    NETCDF_NEEDS, or for a run without neurons.
+    Coordinates `layer`, `layer_name` and `number` say which neuron of which layer; units and long names are
+    the registry's. NaN, and regime -1, where a layer was not recorded. One statistic is in memory at a time.
+    Raises RunError without NETCDF_NEEDS, or for a run without neurons.
     """
     missing = [name for name in NETCDF_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
@@ -116,7 +129,9 @@ def to_netcdf(run: Run, target: Path) -> Path:
         frame.to_netcdf(temporary, mode="w", engine="h5netcdf")
         for name in names:
             variable = xarray.Dataset({name: (("step", "neuron"), _matrix(run, name), _attributes(name))})
-            variable.to_netcdf(temporary, mode="a", engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1}})
+            variable.to_netcdf(
+                temporary, mode="a", engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 1}}
+            )
 
     write_atomic(target, write)
     return target
@@ -129,23 +144,40 @@ def _frame(run: Run, xarray: Any) -> Any:
     coordinates = {
         "step": ("step", np.asarray(run.steps), {"long_name": "optimiser step"}),
         "neuron": ("neuron", np.arange(sum(widths)), {"long_name": "neuron, counted over all layers"}),
-        "layer": ("neuron", np.repeat(np.arange(len(widths), dtype=np.int16), widths), {"long_name": "layer, from 0"}),
-        "layer_name": ("neuron", np.repeat(np.array(names, dtype=object), widths), {"long_name": "name of the layer"}),
+        "layer": (
+            "neuron",
+            np.repeat(np.arange(len(widths), dtype=np.int16), widths),
+            {"long_name": "layer, from 0"},
+        ),
+        "layer_name": (
+            "neuron",
+            np.repeat(np.array(names, dtype=object), widths),
+            {"long_name": "name of the layer"},
+        ),
         "number": (
             "neuron",
             np.concatenate([np.arange(w, dtype=np.int32) for w in widths]),
             {"long_name": "neuron in its layer"},
         ),
     }
-    about = {"title": run.name, "status": run.status, "format": str(run.manifest["format"]), "config": json.dumps(run.config)}
-    return xarray.Dataset(coords=coordinates, attrs={**about, "created": str(run.manifest.get("created") or "")})
+    about = {
+        "title": run.name,
+        "status": run.status,
+        "format": str(run.manifest["format"]),
+        "config": json.dumps(run.config),
+    }
+    return xarray.Dataset(
+        coords=coordinates, attrs={**about, "created": str(run.manifest.get("created") or "")}
+    )
 
 
 def _matrix(run: Run, name: str) -> np.ndarray:
     """(T, N) of a statistic over all layers."""
     steps, widths = np.asarray(run.steps), [layer["neurons"] for layer in run.layers]
     regime = name == "regime"
-    out = np.full((steps.size, sum(widths)), NOT_RECORDED if regime else np.nan, np.int8 if regime else np.float32)
+    out = np.full(
+        (steps.size, sum(widths)), NOT_RECORDED if regime else np.nan, np.int8 if regime else np.float32
+    )
     for layer, width in enumerate(widths):
         rows = run.history(layer, statistics=[name])
         places = np.searchsorted(steps, rows["step"].to_numpy()[::width])
@@ -158,8 +190,18 @@ def _attributes(name: str) -> dict[str, Any]:
     if name == "regime":
         meanings = " ".join(regime.name.replace(" ", "_") for regime in REGIMES)
         codes = np.array([regime.code for regime in REGIMES], np.int8)
-        return {"long_name": "regime of the neuron", "flag_values": codes, "flag_meanings": meanings, "missing": NOT_RECORDED}
+        return {
+            "long_name": "regime of the neuron",
+            "flag_values": codes,
+            "flag_meanings": meanings,
+            "missing": NOT_RECORDED,
+        }
     entry = STATISTICS.get(name)
     if entry is None:
         return {"long_name": name}
-    return {"long_name": entry.label, "units": entry.unit or "1", "formula": entry.formula, "comment": entry.meaning}
+    return {
+        "long_name": entry.label,
+        "units": entry.unit or "1",
+        "formula": entry.formula,
+        "comment": entry.meaning,
+    }

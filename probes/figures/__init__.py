@@ -1,7 +1,8 @@
 """Figures of a run: pure functions from frames and arrays to plotly figures, one kind of figure a module.
 
-They need no dashboard: call one in a notebook and it shows. Every label, unit and colour comes from `probes.schema`.
-Backgrounds are transparent and text colours are left to the page, so that one figure serves a light and a dark theme.
+They need no dashboard: call one in a notebook and it shows. Every label, unit and colour comes from
+`probes.schema`. Backgrounds are transparent and text colours are left to the page, so that one figure serves
+a light and a dark theme.
 """
 
 from probes.figures.curves import scalar_curves

@@ -36,7 +36,8 @@ def _select(effects: pd.DataFrame, score: str, mode: str) -> pd.DataFrame:
 
 
 def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
-    """Neurons of each layer from the most to the least needed, with 95 % intervals. `effects` as `ablate` gives them.
+    """Neurons of each layer from the most to the least needed, with 95 % intervals. `effects` as `ablate`
+    gives them.
 
     Raises ValueError for a score or mode that is not among them.
     """
@@ -47,16 +48,27 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
         color = style.layer_color(layer)
         figure.add_trace(
             go.Scatter(
-                x=np.arange(1, len(rows) + 1), y=rows["effect"].to_numpy(np.float32), name=style.text(name), mode="markers",
-                marker={"color": color, "size": 5}, customdata=rows["neuron"].to_numpy(),
-                error_y={"array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0},
+                x=np.arange(1, len(rows) + 1),
+                y=rows["effect"].to_numpy(np.float32),
+                name=style.text(name),
+                mode="markers",
+                marker={"color": color, "size": 5},
+                customdata=rows["neuron"].to_numpy(),
+                error_y={
+                    "array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32),
+                    "thickness": 1,
+                    "width": 0,
+                },
                 hovertemplate="neuron %{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
             )
-        )  # fmt: skip
+        )
     figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
     figure.update_xaxes(title_text="neurons of the layer, most needed first")
     figure.update_yaxes(title_text=f"change of {score_label(score)}")
-    alt = f"Change of {score_label(score)} when each neuron is {MODES.get(mode, mode)}, with 95 % intervals, {len(layers)} layers"
+    alt = (
+        f"Change of {score_label(score)} when each neuron is {MODES.get(mode, mode)}, with 95 % intervals,"
+        f" {len(layers)} layers"
+    )
     return style.finish(figure, 320, alt).update_layout(hovermode="closest")
 
 
@@ -65,10 +77,13 @@ def ablation_prediction(
 ) -> go.Figure:
     """Effect against a statistic, one dot a neuron, coloured by regime and shaped by layer.
 
-    neurons: columns layer, neuron, regime and the statistic. Raises KeyError for a statistic that is not in the registry.
+    neurons: columns layer, neuron, regime and the statistic. Raises KeyError for a statistic that is not in
+    the registry.
     """
     entry = STATISTICS[statistic]
-    part = _select(effects, score, mode).merge(neurons[["layer", "neuron", "regime", statistic]], on=["layer", "neuron"])
+    part = _select(effects, score, mode).merge(
+        neurons[["layer", "neuron", "regime", statistic]], on=["layer", "neuron"]
+    )
     figure = go.Figure()
     symbols = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
     for (code, layer), rows in part.groupby(["regime", "layer"], sort=True):
@@ -85,33 +100,48 @@ def ablation_prediction(
     figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
     figure.update_xaxes(title_text=entry.title)
     figure.update_yaxes(title_text=f"change of {score_label(score)}")
-    alt = f"Change of {score_label(score)} when a neuron is {MODES.get(mode, mode)}, against its {entry.title}"
+    alt = (
+        f"Change of {score_label(score)} when a neuron is {MODES.get(mode, mode)}, against its {entry.title}"
+    )
     return style.finish(figure, 380, alt).update_layout(hovermode="closest")
 
 
 def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
-    """How well each statistic ranks the neurons as their silencing does, per layer and over all, with 95 % intervals."""
+    """How well each statistic ranks the neurons as their silencing does, per layer and over all, with 95 %
+    intervals.
+    """
     part = predictors[(predictors["score"] == score) & (predictors["mode"] == mode)]
     names = list(dict.fromkeys(part["predictor"]))
-    groups = [(-1, "all layers", style.CURSOR)] + [(i, style.text(n), style.layer_color(i)) for i, n in enumerate(layers)]
+    groups = [(-1, "all layers", style.CURSOR)] + [
+        (i, style.text(n), style.layer_color(i)) for i, n in enumerate(layers)
+    ]
     figure = go.Figure()
     for place, (layer, label, color) in enumerate(groups):
         rows = part[part["layer"] == layer].set_index("predictor").reindex(names)
         figure.add_trace(
             go.Scatter(
-                x=np.arange(len(names)) + 0.6 * ((place + 0.5) / len(groups) - 0.5), y=rows["value"].to_numpy(np.float32),
+                x=np.arange(len(names)) + 0.6 * ((place + 0.5) / len(groups) - 0.5),
+                y=rows["value"].to_numpy(np.float32),
                 name=label, mode="markers", marker={"color": color, "size": 8},
                 error_y={
                     "array": (rows["high"] - rows["value"]).to_numpy(np.float32),
-                    "arrayminus": (rows["value"] - rows["low"]).to_numpy(np.float32), "symmetric": False, "width": 0,
+                    "arrayminus": (rows["value"] - rows["low"]).to_numpy(np.float32), "symmetric": False,
+                    "width": 0,
                 },
                 customdata=np.column_stack([rows["low"], rows["high"]]),
                 hovertemplate="%{y:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})",
             )
         )  # fmt: skip
     figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
-    labels = ["regime (share of ranks' variance)" if name == "regime" else STATISTICS[name].label for name in names]
-    figure.update_xaxes(title_text="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=labels, showgrid=False)
+    labels = [
+        "regime (share of ranks' variance)" if name == "regime" else STATISTICS[name].label for name in names
+    ]
+    figure.update_xaxes(
+        title_text="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=labels, showgrid=False
+    )
     figure.update_yaxes(title_text="rank correlation with the effect", range=[-1, 1])
-    alt = f"Spearman's correlation of {', '.join(labels)} with the change of {score_label(score)}, per layer, with 95 % intervals"
+    alt = (
+        f"Spearman's correlation of {', '.join(labels)} with the change of {score_label(score)}, per layer,"
+        " with 95 % intervals"
+    )
     return style.finish(figure, 340, alt).update_layout(hovermode="closest")

@@ -20,10 +20,12 @@ def autocorrelation(
     phi: Mapping[str, float] | None = None,
     sizes: Mapping[str, float] | None = None,
 ) -> go.Figure:
-    """Autocorrelation against lag, one line a neuron; shaded, where 95 % of a sequence without memory would lie.
+    """Autocorrelation against lag, one line a neuron; shaded, where 95 % of a sequence without memory would
+    lie.
 
-    curves: label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them; length: positions of the
-    sequence; phi: label -> the prior's persistence a position, drawn dotted as phi^lag; sizes: label -> effective sample size.
+    curves: label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them; length:
+    positions of the sequence; phi: label -> the prior's persistence a position, drawn dotted as phi^lag;
+    sizes: label -> effective sample size.
     """
     figure = Sketch()
     for place, (label, values) in enumerate(curves.items()):
@@ -32,11 +34,22 @@ def autocorrelation(
         lags = np.arange(len(y))
         size = f" (ESS {sizes[label]:.0f} of {length})" if sizes and label in sizes else ""
         name = style.text(label)
-        figure.add_trace(dict(type="scatter", x=lags, y=y, name=name + size, mode="lines", line={"color": color, "width": 1.75}))
+        figure.add_trace(
+            dict(
+                type="scatter",
+                x=lags,
+                y=y,
+                name=name + size,
+                mode="lines",
+                line={"color": color, "width": 1.75},
+            )
+        )
         if phi and label in phi:
             line = {"color": color, "width": 1.25, "dash": "dot"}
             prior = np.power(float(phi[label]), lags).astype(np.float32)
-            figure.add_trace(dict(type="scatter", x=lags, y=prior, name=f"{name}: prior", mode="lines", line=line))
+            figure.add_trace(
+                dict(type="scatter", x=lags, y=prior, name=f"{name}: prior", mode="lines", line=line)
+            )
     half = NORMAL_95 / np.sqrt(length)
     figure.add_hrect(-half, half, line={"width": 0}, fillcolor=style.GRID)
     figure.update_xaxes(title="lag (t)")

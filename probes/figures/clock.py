@@ -21,7 +21,8 @@ MOMENTS = 200  # of a run: what is written within one of them counts as written 
 class Clock:
     """Where a run's steps lie on another horizontal axis. Read a Clock off a run by `clocks`.
 
-    `title` names the axis with its unit; at `steps` (P,), ascending, it shows `values` (P,), ascending; P is at least 2.
+    `title` names the axis with its unit; at `steps` (P,), ascending, it shows `values` (P,), ascending; P is
+    at least 2.
     """
 
     title: str
@@ -29,7 +30,9 @@ class Clock:
     values: NDArray[np.float64]
 
     def at(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Positions of steps: linear between what was recorded, at the run's mean pace after it, the first value before it."""
+        """Positions of steps: linear between what was recorded, at the run's mean pace after it, the first
+        value before it.
+        """
         asked = np.asarray(steps, dtype=float)
         pace = (self.values[-1] - self.values[0]) / (self.steps[-1] - self.steps[0])
         beyond = np.maximum(asked - self.steps[-1], 0)
@@ -44,11 +47,12 @@ class Clock:
 
 
 def clocks(scalars: Sequence[pd.DataFrame], measure: Measure) -> list[Clock | None]:
-    """A clock for each of several runs, all in one unit; None for a run that does not say where its steps lie.
+    """A clock for each of several runs, all in one unit; None for a run that does not say where its steps
+    lie.
 
-    `scalars` are `Run.scalars()`: columns step, epoch (null where none was given) and time (seconds of recording since the
-    run's start, continued over resumes: not the wall clock). Epochs given as whole numbers are taken to begin at the first
-    step that has them. A run needs two different values.
+    `scalars` are `Run.scalars()`: columns step, epoch (null where none was given) and time (seconds of
+    recording since the run's start, continued over resumes: not the wall clock). Epochs given as whole
+    numbers are taken to begin at the first step that has them. A run needs two different values.
     """
     found = [_knots(table, measure) for table in scalars]
     if measure == "epoch":
@@ -63,10 +67,12 @@ def clocks(scalars: Sequence[pd.DataFrame], measure: Measure) -> list[Clock | No
 def _knots(scalars: pd.DataFrame, measure: Measure) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Steps and values between which a clock is linear, both ascending.
 
-    A step was there when it or a later one was first written: a number that is logged late is not when its step was. Of steps
-    that were written at once only the last had just been made; recording had begun at 0.
+    A step was there when it or a later one was first written: a number that is logged late is not when its
+    step was. Of steps that were written at once only the last had just been made; recording had begun at 0.
     """
-    said = scalars.loc[np.isfinite(scalars[measure].to_numpy(dtype=float, na_value=np.nan)), ["step", measure]]
+    said = scalars.loc[
+        np.isfinite(scalars[measure].to_numpy(dtype=float, na_value=np.nan)), ["step", measure]
+    ]
     said = said.groupby("step", sort=True)[measure].min()
     values = np.minimum.accumulate(said.to_numpy(dtype=float)[::-1])[::-1]
     steps = said.index.to_numpy(dtype=np.int64)

@@ -24,8 +24,8 @@ def scalar_curves(
 ) -> go.Figure:
     """Lines of the named scalars, one a split. `scalars` is `Run.scalars()`: step, split, name, value.
 
-    `title` names the vertical axis and its unit. `half_life` (steps): lines are causal exponential moving averages, with what
-    was recorded faint behind them.
+    `title` names the vertical axis and its unit. `half_life` (steps): lines are causal exponential moving
+    averages, with what was recorded faint behind them.
     """
     figure = Sketch()
     chosen = scalars[scalars["name"].isin(names)]
@@ -39,7 +39,8 @@ def scalar_curves(
             values = smooth(part["step"], values, half_life)
         figure.add_trace(
             dict(
-                type="scatter", x=x, y=values.astype(np.float32), name=style.text(f"{split} {name}"), mode=mode,
+                type="scatter", x=x, y=values.astype(np.float32), name=style.text(f"{split} {name}"),
+                mode=mode,
                 line={"width": 1.75, "color": color},
             )
         )  # fmt: skip

@@ -14,11 +14,15 @@ from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, STATISTICS
 
 TICKS = 8  # layers with a number under them
-NAMED, LETTERS = 4, 28  # deeper networks, or longer names in all, have their layers numbered instead: names would overlap
+# deeper networks, or longer names in all, have their layers numbered instead: names would overlap
+NAMED, LETTERS = 4, 28
 
 
-def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int) -> go.Figure:
-    """One panel a statistic: per layer the median (dot), middle half (thick) and middle 90 % (thin); last the living share.
+def depth_profile(
+    summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int
+) -> go.Figure:
+    """One panel a statistic: per layer the median (dot), middle half (thick) and middle 90 % (thin); last the
+    living share.
 
     `summary` is `Run.layer_summary()`. Raises KeyError for a statistic that is not in the registry.
     """
@@ -43,7 +47,10 @@ def depth_profile(summary: pd.DataFrame, statistics: Sequence[str], layers: Sequ
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)
     figure.update_xaxes(range=[-0.6, len(layers) - 0.4])
-    alt = f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step {step}"
+    alt = (
+        f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step"
+        f" {step}"
+    )
     return figure.finish(262, alt, hovermode="closest", margin={"t": 12}, showlegend=False)
 
 
@@ -53,18 +60,36 @@ def _panel(figure: Sketch, part: pd.DataFrame, colors: Sequence[str], column: in
         for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8 if len(colors) <= TICKS else 4)):
             ends = np.array([row[low], row[high]], np.float32)
             line = {"color": color, "width": width}
-            bar = dict(type="scatter", x=[layer, layer], y=ends, mode="lines", hoverinfo="skip", line=line, opacity=0.55)
+            bar = dict(
+                type="scatter",
+                x=[layer, layer],
+                y=ends,
+                mode="lines",
+                hoverinfo="skip",
+                line=line,
+                opacity=0.55,
+            )
             figure.add_trace(bar, 1, column)
     figure.add_trace(
         dict(
-            type="scatter", x=np.arange(len(colors)), y=part["p50"].to_numpy(np.float32), mode="lines+markers",
+            type="scatter",
+            x=np.arange(len(colors)),
+            y=part["p50"].to_numpy(np.float32),
+            mode="lines+markers",
             line={"color": style.AXIS, "width": 1, "dash": "dot"},
-            marker={"color": list(colors), "size": 9 if len(colors) <= TICKS else 6, "line": {"width": 1, "color": "white"}},
+            marker={
+                "color": list(colors),
+                "size": 9 if len(colors) <= TICKS else 6,
+                "line": {"width": 1, "color": "white"},
+            },
             customdata=part[["p05", "p95"]].to_numpy(np.float32),
-            hovertemplate="median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>",
+            hovertemplate=(
+                "median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>"
+            ),
         ),
-        1, column,
-    )  # fmt: skip
+        1,
+        column,
+    )
 
 
 def _living(now: pd.DataFrame, layers: int) -> np.ndarray:

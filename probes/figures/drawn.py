@@ -1,7 +1,8 @@
-"""From traces and a layout that are written out to plotly's figure, and from the figure to what is sent to the browser.
+"""From traces and a layout that are written out to plotly's figure, and from the figure to what is sent to
+the browser.
 
-Plotly's check of every property takes most of the time of both, so it is left out here. In the tests it is on: every
-figure that is built there is checked, and told in plotly's own way too.
+Plotly's check of every property takes most of the time of both, so it is left out here. In the tests it is
+on: every figure that is built there is checked, and told in plotly's own way too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _PLAIN = ("geojson", "layer", "layers", "range")
 
 
 def build(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
-    """The figure of traces and a layout that are written out; changes made to it later are checked by plotly as usual."""
+    """The figure of traces and a layout that are written out; changes made to it later are checked by plotly
+    as usual.
+    """
     figure = Figure(data=list(data), layout=layout, _validate=False)
     for part in (figure, figure.layout, *figure.data):
         part._validate = True
@@ -30,10 +33,14 @@ def build(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
 
 
 class Figure(go.Figure):
-    """Plotly's figure, told as dictionaries in a sixth of the time: its own way asks of every scalar whether it is an array."""
+    """Plotly's figure, told as dictionaries in a sixth of the time: its own way asks of every scalar whether
+    it is an array.
+    """
 
     def to_dict(self) -> dict[str, Any]:
-        """As `go.Figure.to_dict`: what was set, arrays as typed base64. A figure of frames is told in plotly's own way."""
+        """As `go.Figure.to_dict`: what was set, arrays as typed base64. A figure of frames is told in
+        plotly's own way.
+        """
         if self.frames:
             return super().to_dict()
         return {"data": [_encoded(trace) for trace in self._data], "layout": _encoded(self._layout)}
@@ -48,9 +55,13 @@ def _encoded(value: Any) -> Any:
 
 
 def _typed(values: NDArray[Any]) -> Any:
-    """An array as plotly.js reads it at once; 64-bit integers, which it does not know, in the least type that holds them."""
+    """An array as plotly.js reads it at once; 64-bit integers, which it does not know, in the least type that
+    holds them.
+    """
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
-        sizes = (np.int8, np.int16, np.int32) if values.dtype.kind == "i" else (np.uint8, np.uint16, np.uint32)
+        sizes = (
+            (np.int8, np.int16, np.int32) if values.dtype.kind == "i" else (np.uint8, np.uint16, np.uint32)
+        )
         low, high = values.min(), values.max()
         fitting = [size for size in sizes if np.iinfo(size).min <= low and high <= np.iinfo(size).max]
         values = values.astype(fitting[0]) if fitting else values

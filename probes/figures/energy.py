@@ -13,15 +13,19 @@ from probes.schema import STATISTICS
 
 
 def energy(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
-    """One panel a neuron: E[μ²] over steps on the band that the control keeps it in; interventions are triangles.
+    """One panel a neuron: E[μ²] over steps on the band that the control keeps it in; interventions are
+    triangles.
 
-    Grey dots: the layer's median energy. A log axis, since bands span orders of magnitude; values of 0 are left out.
+    Grey dots: the layer's median energy. A log axis, since bands span orders of magnitude; values of 0 are
+    left out.
     """
     panels = Panels([course.name for course in courses], STATISTICS["mu2"].title)
     for panel, course in enumerate(courses):
         steps, low, high = course.x, course.values("band_low"), course.values("band_high")
         if np.isfinite(low).any():
-            panels.band(panel, steps, _positive(low), _positive(high), "band", style.translucent("#009E73", 0.22))
+            panels.band(
+                panel, steps, _positive(low), _positive(high), "band", style.translucent("#009E73", 0.22)
+            )
         if len(course.layer):
             panels.line(
                 panel, course.layer_x, _positive(course.median("mu2")), "layer median", GHOST, 1.5,

@@ -25,8 +25,8 @@ def floor_gap(
 ) -> go.Figure:
     """Median and bands over neurons of kl - K 1/2 ln(1 + phi^2), nats.
 
-    kl, phi (N, T), edges (T + 1,): as `Run.matrix` gives them. Where a column is the mean of several steps and phi is learned,
-    the floor is that of the mean phi.
+    kl, phi (N, T), edges (T + 1,): as `Run.matrix` gives them. Where a column is the mean of several steps
+    and phi is learned, the floor is that of the mean phi.
     """
     gap = kl_above_floor(kl, phi, latent_dim)
     steps = style.along(axis, np.asarray(edges)[:-1])
@@ -43,7 +43,9 @@ def floor_gap(
     mode = "lines" if len(steps) > 1 else "markers"
     hover = "median %{y:.4g} nats<extra></extra>"
     line = {"color": color, "width": 2}
-    figure.add_trace(dict(type="scatter", x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover))
+    figure.add_trace(
+        dict(type="scatter", x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover)
+    )
     figure.add_hline(0, {"color": style.AXIS, "width": 1.2, "dash": "dash"})
     figure.update_xaxes(title=style.steps_title(axis))
     figure.update_yaxes(title="KL above its floor (nats)")

@@ -22,19 +22,29 @@ RAW_STEPS = 2048
 
 
 def spaced(count: int, frames: int, log: bool = True) -> NDArray[np.int64]:
-    """At most `frames` increasing indices into `count` recorded steps, first and last included; log-spaced by default."""
+    """At most `frames` increasing indices into `count` recorded steps, first and last included; log-spaced by
+    default.
+    """
     if count <= 0:
         return np.zeros(0, np.int64)
-    raw = np.geomspace(1, count, min(frames, count)) - 1 if log else np.linspace(0, count - 1, min(frames, count))
+    raw = (
+        np.geomspace(1, count, min(frames, count)) - 1
+        if log
+        else np.linspace(0, count - 1, min(frames, count))
+    )
     return np.unique(np.r_[0, np.round(raw).astype(np.int64), count - 1])
 
 
 def spaced_steps(steps: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
-    """Indices of at most about `frames` recorded steps, log-spaced in step; all of them if they are no more than that."""
+    """Indices of at most about `frames` recorded steps, log-spaced in step; all of them if they are no more
+    than that.
+    """
     if len(steps) <= frames:
         return np.arange(len(steps))
     targets = steps[0] + np.geomspace(1, steps[-1] - steps[0] + 1, frames) - 1
-    return np.unique(np.r_[0, np.searchsorted(steps, np.round(targets)).clip(0, len(steps) - 1), len(steps) - 1])
+    return np.unique(
+        np.r_[0, np.searchsorted(steps, np.round(targets)).clip(0, len(steps) - 1), len(steps) - 1]
+    )
 
 
 def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ()) -> NDArray[np.int64]:
@@ -50,7 +60,8 @@ def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ())
 
 @dataclass(frozen=True)
 class Frames:
-    """Distributions of chosen neurons of one layer: `steps` (F,), `mean`, `variance`, `spread` (F, R), `width` (F,).
+    """Distributions of chosen neurons of one layer: `steps` (F,), `mean`, `variance`, `spread` (F, R),
+    `width` (F,).
 
     `width` is how many recorded steps a frame is the mean of: 1 is exact.
     """
@@ -68,8 +79,9 @@ SHOWN = ("mean", "variance", "spread")
 def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
-    The first step and the last are among the frames as they were recorded, where others may be means of several steps.
-    Runs of up to RAW_STEPS recorded steps are exact throughout; a run without any has no frames.
+    The first step and the last are among the frames as they were recorded, where others may be means of
+    several steps. Runs of up to RAW_STEPS recorded steps are exact throughout; a run without any has no
+    frames.
     """
     recorded = np.asarray(run.steps)
     if not len(recorded):
@@ -78,7 +90,9 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> 
     wanted = spaced_steps(recorded, frames)
     single = sorted({0, len(recorded) - 1})
     if len(recorded) <= RAW_STEPS:
-        return _read(run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded)
+        return _read(
+            run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded
+        )
     parts = [_read(run, layer, neurons, recorded[[i]], None, recorded[i : i + 1]) for i in single]
     low = 0
     while low < len(recorded):
@@ -87,25 +101,40 @@ def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> 
         if inside.size:
             parts.append(_read(run, layer, neurons, recorded[inside], int(inside.size), recorded[low:high]))
         low = high
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *SHOWN, "width")}
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *SHOWN, "width")
+    }
     _, first = np.unique(joined["steps"], return_index=True)
     return Frames(**{name: values[first] for name, values in joined.items()})
 
 
 def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[int]) -> Frames:
-    """The frames, and among them `step` as it was recorded: `rows` are the layer's at that step, with `neuron` and statistics."""
+    """The frames, and among them `step` as it was recorded: `rows` are the layer's at that step, with
+    `neuron` and statistics.
+    """
     shown = rows.set_index("neuron").reindex(list(neurons))
     place = int(np.searchsorted(found.steps, step))
     stay = found.steps != step
     out = {}
     for name in SHOWN:
-        values = shown[name].to_numpy(np.float32, na_value=np.nan) if name in shown else np.full(len(neurons), np.nan, np.float32)
+        values = (
+            shown[name].to_numpy(np.float32, na_value=np.nan)
+            if name in shown
+            else np.full(len(neurons), np.nan, np.float32)
+        )
         out[name] = np.insert(getattr(found, name)[stay], place, values, axis=0)
-    return Frames(steps=np.insert(found.steps[stay], place, step), width=np.insert(found.width[stay], place, 1), **out)
+    return Frames(
+        steps=np.insert(found.steps[stay], place, step), width=np.insert(found.width[stay], place, 1), **out
+    )
 
 
 def _read(
-    run: Any, layer: int, neurons: Sequence[int], wanted: NDArray[Any], max_points: int | None, recorded: NDArray[Any]
+    run: Any,
+    layer: int,
+    neurons: Sequence[int],
+    wanted: NDArray[Any],
+    max_points: int | None,
+    recorded: NDArray[Any],
 ) -> Frames:
     """Read the recorded range once and keep the rows nearest below each wanted step."""
     names = [name for name in SHOWN if name in run.statistics]
@@ -127,7 +156,8 @@ def _read(
 
 
 def probe_frames(steps: NDArray[np.int64], mu: NDArray[Any], sigma: NDArray[Any]) -> Frames:
-    """Frames of one probe input: its exact posteriors, mu and sigma (F, R), at the steps (F,) at which they were stored.
+    """Frames of one probe input: its exact posteriors, mu and sigma (F, R), at the steps (F,) at which they
+    were stored.
 
     A single input has no spread: it is NaN.
     """
@@ -136,14 +166,17 @@ def probe_frames(steps: NDArray[np.int64], mu: NDArray[Any], sigma: NDArray[Any]
 
 
 def timeline(tracks: Sequence[NDArray[np.int64]], frames: int, kept: Sequence[int] = ()) -> NDArray[np.int64]:
-    """One line of steps for tracks (F_i,) that were recorded at different steps: all of them if they are few, else log-spaced.
+    """One line of steps for tracks (F_i,) that were recorded at different steps: all of them if they are few,
+    else log-spaced.
 
     The first and last step of every track stay, and those of `kept` that are among the steps.
     """
     steps = np.unique(np.concatenate(tracks))
     if len(steps) > max(len(track) for track in tracks):
         ends = [step for track in tracks for step in (track[0], track[-1])]
-        steps = np.union1d(steps[spaced_steps(steps, frames)], [*ends, *np.intersect1d(steps, np.array(kept, np.int64))])
+        steps = np.union1d(
+            steps[spaced_steps(steps, frames)], [*ends, *np.intersect1d(steps, np.array(kept, np.int64))]
+        )
     return steps
 
 

@@ -18,8 +18,8 @@ KL_LINE = "#0072B2"
 def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
     """One panel a neuron: information, mismatch and past stacked (nats), the KL as a line over them.
 
-    The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Grey dots: the layer's
-    median KL. Without information there is only the line.
+    The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Grey dots: the
+    layer's median KL. Without information there is only the line.
     """
     panels = Panels([course.name for course in courses], STATISTICS["kl"].title)
     with_past = any((course.values("past") > 0).any() for course in courses)
@@ -29,7 +29,11 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: StepSc
             if name == "past" and not with_past:
                 continue
             color = COLORS[name]
-            settings = {"mode": "lines", "line": {"width": 0.5, "color": color}, "fillcolor": style.translucent(color, 0.62)}
+            settings = {
+                "mode": "lines",
+                "line": {"width": 0.5, "color": color},
+                "fillcolor": style.translucent(color, 0.62),
+            }
             if len(steps) == 1:
                 settings = {"mode": "markers", "marker": {"color": color, "size": 7, "symbol": "square"}}
             panels.trace(
@@ -54,5 +58,7 @@ def parts(course: Course) -> dict[str, np.ndarray]:
     if "information" not in course.rows:
         return {}
     information, past = course.values("information"), np.nan_to_num(course.values("past"))
-    mismatch = course.values("mismatch") if "mismatch" in course.rows else course.values("kl") - information - past
+    mismatch = (
+        course.values("mismatch") if "mismatch" in course.rows else course.values("kl") - information - past
+    )
     return {"information": information, "mismatch": mismatch, "past": past}

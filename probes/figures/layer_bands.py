@@ -1,4 +1,6 @@
-"""How a statistic is distributed over each layer's neurons, over steps: quantile bands, never one line a neuron."""
+"""How a statistic is distributed over each layer's neurons, over steps: quantile bands, never one line a
+neuron.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +20,24 @@ BANDS = (("p05", "p95", style.OUTER_BAND, "middle 90 %"), ("p25", "p75", style.I
 
 
 def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
-    """Columns step, layer, mean, p05 .. p95 of a statistic from `Run.layer_summary()`; empty if it was not recorded.
+    """Columns step, layer, mean, p05 .. p95 of a statistic from `Run.layer_summary()`; empty if it was not
+    recorded.
 
     Contraction is 1 - variance, so its quantiles are those of the variance, mirrored.
     """
     source = "variance" if statistic == "contraction" else statistic
     if f"{source}_p50" not in summary.columns:
         return pd.DataFrame(columns=["step", "layer", "mean", *QUANTILES])
-    found = {name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan) for name in ("mean", *QUANTILES)}
+    found = {
+        name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan)
+        for name in ("mean", *QUANTILES)
+    }
     if statistic == "contraction":
         others = ("mean", *reversed(QUANTILES))
         found = {name: 1 - found[other] for name, other in zip(("mean", *QUANTILES), others, strict=True)}
-    return pd.DataFrame({"step": summary["step"].to_numpy(), "layer": summary["layer"].to_numpy(), **found}, summary.index)
+    return pd.DataFrame(
+        {"step": summary["step"].to_numpy(), "layer": summary["layer"].to_numpy(), **found}, summary.index
+    )
 
 
 def layer_bands(
@@ -52,33 +60,67 @@ def layer_bands(
     shown = list(range(len(layers))) if shown is None else list(shown)
     rows, columns = style.grid(len(shown))
     figure = Sketch(
-        rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all", titles=[style.text(layers[i]) for i in shown],
+        rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all",
+        titles=[style.text(layers[i]) for i in shown],
         horizontal_spacing=0.03, vertical_spacing=min(0.14, 0.5 / rows),
     )  # fmt: skip
     for place, layer in enumerate(shown):
         part = table[table["layer"] == layer]
-        _band(figure, part, style.layer_color(layer), place // columns + 1, place % columns + 1, place == 0, entry.unit, axis)
+        _band(
+            figure,
+            part,
+            style.layer_color(layer),
+            place // columns + 1,
+            place % columns + 1,
+            place == 0,
+            entry.unit,
+            axis,
+        )
     figure.update_yaxes(title=entry.title, col=1)
     figure.update_xaxes(title=style.steps_title(axis), row=rows)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    alt = f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)} layers"
+    alt = (
+        f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)}"
+        " layers"
+    )
     return figure.finish(88 + 190 * rows, alt)
 
 
 def _band(
-    figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, legend: bool, unit: str, axis: style.StepAxis
+    figure: Sketch,
+    part: pd.DataFrame,
+    color: str,
+    row: int,
+    column: int,
+    legend: bool,
+    unit: str,
+    axis: style.StepAxis,
 ) -> None:
     steps = style.along(axis, part["step"])
     values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
     for low, high, alpha, name in BANDS:
-        edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+        edge = {
+            "type": "scatter",
+            "x": steps,
+            "mode": "lines",
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "legendgroup": name,
+        }
         figure.add_trace({**edge, "y": values[low], "showlegend": False}, row, column)
-        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha), "name": name, "showlegend": legend}
+        fill = {
+            "fill": "tonexty",
+            "fillcolor": style.translucent(color, alpha),
+            "name": name,
+            "showlegend": legend,
+        }
         figure.add_trace({**edge, **fill, "y": values[high]}, row, column)
-    hover = f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
+    hover = (
+        f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
+    )
     figure.add_trace(
         dict(
             type="scatter", x=steps, y=values["p50"], name="median", legendgroup="median", showlegend=legend,

@@ -14,7 +14,8 @@ INPUT, PRIOR = "#E69F00", "#CC79A7"
 
 
 def memory(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
-    """One panel a neuron: measured persistence with its 95 % interval, the prior's φ (dashed), the input's own (dotted).
+    """One panel a neuron: measured persistence with its 95 % interval, the prior's φ (dashed), the input's
+    own (dotted).
 
     Memory is what exceeds the input's own persistence. Grey dots: the layer's median.
     """
@@ -23,16 +24,36 @@ def memory(courses: Sequence[Course], *, step: int | None = None, axis: StepScal
         steps = course.x
         if "persistence_low" in course.rows and "persistence_high" in course.rows:
             shade = style.translucent(course.color, 0.25)
-            panels.band(panel, steps, course.values("persistence_low"), course.values("persistence_high"), "95 % interval", shade)
+            panels.band(
+                panel,
+                steps,
+                course.values("persistence_low"),
+                course.values("persistence_high"),
+                "95 % interval",
+                shade,
+            )
         if len(course.layer):
             panels.line(
                 panel, course.layer_x, course.median("persistence"), "layer median", GHOST, 1.5,
                 line={"dash": "dot"}, hovertemplate="%{y:.3f}",
             )  # fmt: skip
-        panels.line(panel, steps, course.values("persistence"), "measured", course.color, hovertemplate="%{y:.3f}")
+        panels.line(
+            panel, steps, course.values("persistence"), "measured", course.color, hovertemplate="%{y:.3f}"
+        )
         for name, label, color, dash in (
             ("phi", "prior's φ", PRIOR, "dash"), ("input_persistence", "the input's own", INPUT, "dot")
         ):  # fmt: skip
             if name in course.rows and np.isfinite(course.values(name)).any():
-                panels.line(panel, steps, course.values(name), label, color, 1.75, line={"dash": dash}, hovertemplate="%{y:.3f}")
-    return panels.over_steps(f"Persistence over steps of {', '.join(course.name for course in courses)}", courses, step, axis)
+                panels.line(
+                    panel,
+                    steps,
+                    course.values(name),
+                    label,
+                    color,
+                    1.75,
+                    line={"dash": dash},
+                    hovertemplate="%{y:.3f}",
+                )
+    return panels.over_steps(
+        f"Persistence over steps of {', '.join(course.name for course in courses)}", courses, step, axis
+    )

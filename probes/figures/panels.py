@@ -32,10 +32,11 @@ MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 class Course:
     """One neuron over steps.
 
-    `rows`: columns step and statistics as `Run.history` gives them for this neuron (with KIND_min and KIND_max where a point
-    stands for several recorded steps). `layer`: `Run.layer_summary()` of its layer alone, for the ghost; may be empty.
-    `events`: `Run.events()` that concern it. `color`: "#rrggbb". `clock`: lays out this neuron's steps, by its own run; None: as
-    steps.
+    `rows`: columns step and statistics as `Run.history` gives them for this neuron (with KIND_min and
+    KIND_max where a point stands for several recorded steps). `layer`: `Run.layer_summary()` of its layer
+    alone, for the ghost; may be empty.
+    `events`: `Run.events()` that concern it. `color`: "#rrggbb". `clock`: lays out this neuron's steps, by
+    its own run; None: as steps.
     """
 
     name: str
@@ -61,7 +62,9 @@ class Course:
         return self.along(self.layer["step"])
 
     def mark(self, step: int) -> float:
-        """Where the cursor stands: at the neuron's last step if its run was over by then and has a clock of its own."""
+        """Where the cursor stands: at the neuron's last step if its run was over by then and has a clock of
+        its own.
+        """
         ended = self.clock is not None and len(self.steps) and self.steps[-1] < step
         return float(self.along(self.steps[-1] if ended else step))
 
@@ -115,7 +118,9 @@ class Panels:
         place = "" if panel == 0 else str(panel + 1)
         return {"xaxis": f"x{place}", "yaxis": f"y{place}"}
 
-    def line(self, panel: int, x: Any, y: Any, name: str | None, color: str, width: float = 2, **more: Any) -> None:
+    def line(
+        self, panel: int, x: Any, y: Any, name: str | None, color: str, width: float = 2, **more: Any
+    ) -> None:
         """A line (a dot, where there is one point); `name` None: neither in the legend nor in the hover."""
         settings = {
             "mode": "lines" if len(x) > 1 else "markers",
@@ -123,14 +128,29 @@ class Panels:
         }
         self.trace(panel, x, y, name, **settings, marker={"color": color, "size": 7}, **more)
 
-    def band(self, panel: int, x: Any, low: Any, high: Any, name: str | None, color: str, **more: Any) -> None:
+    def band(
+        self, panel: int, x: Any, low: Any, high: Any, name: str | None, color: str, **more: Any
+    ) -> None:
         """The area between two lines; bars where there is one point."""
         edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
         if len(x) == 1:
             half = (np.asarray(high) - low) / 2
-            bar = {"type": "data", "array": np.asarray(half, np.float32), "color": color, "thickness": 3, "width": 0}
+            bar = {
+                "type": "data",
+                "array": np.asarray(half, np.float32),
+                "color": color,
+                "thickness": 3,
+                "width": 0,
+            }
             self.trace(
-                panel, x, low + half, name, mode="markers", marker={"size": 1, "color": color}, error_y=bar, hoverinfo="skip"
+                panel,
+                x,
+                low + half,
+                name,
+                mode="markers",
+                marker={"size": 1, "color": color},
+                error_y=bar,
+                hoverinfo="skip",
             )
             return
         self.trace(panel, x, low, None, **edge)
@@ -145,7 +165,8 @@ class Panels:
             self._named.add(name)
         self._traces.append(
             {
-                "type": "scatter", "x": np.asarray(x), "y": np.asarray(y, np.float32), "name": name, "showlegend": first,
+                "type": "scatter", "x": np.asarray(x), "y": np.asarray(y, np.float32), "name": name,
+                "showlegend": first,
                 "legendgroup": name, **self._axes(panel), **settings,
             }
         )  # fmt: skip
@@ -159,22 +180,37 @@ class Panels:
             what = [f"{kind} {value:.3g}" for value in part["value"].to_numpy(dtype=float, na_value=np.nan)]
             self.trace(
                 panel, course.along(part["step"]), np.full(len(part), at), "intervention", mode="markers",
-                marker={"symbol": "triangle-up", "size": 8, "color": style.CURSOR}, text=[style.text(t) for t in what],
+                marker={"symbol": "triangle-up", "size": 8, "color": style.CURSOR},
+                text=[style.text(t) for t in what],
                 hovertemplate="%{text}<extra></extra>",
             )  # fmt: skip
 
     def over_steps(
-        self, alt: str, courses: Sequence[Course], step: int | None, axis: StepScale, vertical: Mapping[str, Any] | None = None
+        self,
+        alt: str,
+        courses: Sequence[Course],
+        step: int | None,
+        axis: StepScale,
+        vertical: Mapping[str, Any] | None = None,
     ) -> go.Figure:
         """The figure of one course a panel, each with a mark at the cursor's step."""
         shared = axis_of(courses, axis)
         self._titles = (style.steps_title(shared), self._titles[1])
-        settings: dict[str, Any] = {"type": "log", **style.LOG_STEPS} if shared == "log" else {"type": "linear", "nticks": TICKS}
+        settings: dict[str, Any] = (
+            {"type": "log", **style.LOG_STEPS} if shared == "log" else {"type": "linear", "nticks": TICKS}
+        )
         settings |= {} if isinstance(shared, Clock) else {"tickformat": "~s"}
         if step is not None:
             for panel, course in enumerate(courses):
                 axes, x = self._axes(panel), course.mark(step)
-                ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain"}
+                ends = {
+                    "x0": x,
+                    "x1": x,
+                    "y0": 0,
+                    "y1": 1,
+                    "xref": axes["xaxis"],
+                    "yref": f"{axes['yaxis']} domain",
+                }
                 self._marks.append({"type": "line", "line": style.CURSOR_LINE, **ends})
         return self.finish(alt, settings, vertical)
 
@@ -207,7 +243,8 @@ class Panels:
             layout[y] |= {"showticklabels": first}
             layout["annotations"].append(
                 {
-                    "text": style.text(name), "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(wide) / 2,
+                    "text": style.text(name), "showarrow": False, "xref": "paper", "yref": "paper",
+                    "x": sum(wide) / 2,
                     "y": high[1], "xanchor": "center", "yanchor": "bottom", "font": {"size": 13},
                 }
             )  # fmt: skip

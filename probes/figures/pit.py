@@ -12,32 +12,44 @@ from probes.figures.sketch import Sketch
 
 
 def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
-    """Density of the PIT at one step; shaded, where that of a calibrated forecast lies in 95 % of probe batches.
+    """Density of the PIT at one step; shaded, where that of a calibrated forecast lies in 95 % of probe
+    batches.
 
-    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Raises ValueError for a step that it does not have.
+    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Raises ValueError for a step that it
+    does not have.
     """
     part = histogram[histogram["step"] == step].sort_values("bin")
     if part.empty:
-        raise ValueError(f"step {step} has no PIT; the steps are {sorted(histogram['step'].unique().tolist())}")
+        raise ValueError(
+            f"step {step} has no PIT; the steps are {sorted(histogram['step'].unique().tolist())}"
+        )
     left, right = part["left"].to_numpy(), part["right"].to_numpy()
     figure = Sketch()
     bars = {"color": style.translucent(style.OKABE_ITO[0], 0.65), "line": {"width": 0}}
     figure.add_trace(
         dict(
-            type="bar", x=(left + right) / 2, y=part["density"].to_numpy(np.float32), width=0.96 * (right - left), marker=bars,
+            type="bar", x=(left + right) / 2, y=part["density"].to_numpy(np.float32),
+            width=0.96 * (right - left), marker=bars,
             customdata=np.column_stack([left, right]), name="density",
             hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:.2f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.add_hrect(float(part["low"].iloc[0]), float(part["high"].iloc[0]), line={"width": 0}, fillcolor=style.GRID)
+    figure.add_hrect(
+        float(part["low"].iloc[0]), float(part["high"].iloc[0]), line={"width": 0}, fillcolor=style.GRID
+    )
     figure.add_hline(1, {"color": style.CURSOR, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="PIT: F(y)", range=[0, 1])
     figure.update_yaxes(title="density (1 when calibrated)", rangemode="tozero")
-    alt = f"Histogram of the probability integral transform at step {step} with the 95 % band of a calibrated forecast"
+    alt = (
+        f"Histogram of the probability integral transform at step {step} with the 95 % band of a calibrated"
+        " forecast"
+    )
     return figure.finish(280, alt, showlegend=False, hovermode="closest", margin={"t": 16})
 
 
-def coverage_over_steps(coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
+def coverage_over_steps(
+    coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
+) -> go.Figure:
     """Share of targets inside each central interval over steps with 95 % intervals; dotted, the level itself.
 
     coverage: as `probes.analysis.calibration.coverage_over_steps` gives it.

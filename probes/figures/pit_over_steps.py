@@ -18,8 +18,8 @@ COLORS = get_colorscale("RdBu_r")
 def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figure:
     """Density of the PIT over steps: white is calibrated (1), red too often, blue too seldom.
 
-    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Steps are evenly spaced as they were taken, so that the
-    axis is log where they are. `step`, one of them, is marked.
+    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Steps are evenly spaced as they were
+    taken, so that the axis is log where they are. `step`, one of them, is marked.
     """
     table = histogram.pivot(index="bin", columns="step", values="density").sort_index()
     steps = [int(value) for value in table.columns]
@@ -28,18 +28,35 @@ def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figur
     figure = Sketch()
     figure.add_trace(
         dict(
-            type="heatmap", x=np.arange(len(steps)), y=middle, z=table.to_numpy(np.float32), zmin=0, zmax=LARGEST, zmid=1,
-            colorscale=COLORS, xgap=1, ygap=1,
+            type="heatmap",
+            x=np.arange(len(steps)),
+            y=middle,
+            z=table.to_numpy(np.float32),
+            zmin=0,
+            zmax=LARGEST,
+            zmid=1,
+            colorscale=COLORS,
+            xgap=1,
+            ygap=1,
             customdata=np.broadcast_to(np.array(steps), table.shape),
             hovertemplate="step %{customdata:,}, PIT about %{y:.2f}: density %{z:.2f}<extra></extra>",
-            colorbar={"title": {"text": "density"}, "thickness": 10, "tickvals": [0, 1, 2], "ticktext": ["0", "1", "≥ 2"]},
+            colorbar={
+                "title": {"text": "density"},
+                "thickness": 10,
+                "tickvals": [0, 1, 2],
+                "ticktext": ["0", "1", "≥ 2"],
+            },
         )
-    )  # fmt: skip
+    )
     shown = np.unique(np.linspace(0, len(steps) - 1, min(TICKS, len(steps))).round().astype(int))
-    figure.update_xaxes(title="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0)
+    figure.update_xaxes(
+        title="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0
+    )
     figure.update_yaxes(title="PIT: F(y)", range=[0, 1], showgrid=False)
     if step in steps:
         place = steps.index(step)
-        figure.add_vrect(place - 0.5, place + 0.5, line={"color": style.CURSOR, "width": 2}, fillcolor="rgba(0,0,0,0)")
+        figure.add_vrect(
+            place - 0.5, place + 0.5, line={"color": style.CURSOR, "width": 2}, fillcolor="rgba(0,0,0,0)"
+        )
     alt = f"Density of the probability integral transform at {len(steps)} steps; 1 is calibrated"
     return figure.finish(280, alt, hovermode="closest", margin={"t": 16})

@@ -1,4 +1,6 @@
-"""Predictive scores over steps: likelihood, CRPS and coverage of the validation split, the twin's beside them."""
+"""Predictive scores over steps: likelihood, CRPS and coverage of the validation split, the twin's beside
+them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ PANELS = (
     ("accuracy", ("accuracy",)),
     ("coverage", tuple(f"coverage_{level}" for level in COVERAGE)),
 )
-"""Axis title, names that a score goes by in logs. Of NLL and CRPS the first that is there is drawn, of coverage all."""
+"""Axis title, names that a score goes by in logs. Of NLL and CRPS the first that is there is drawn, of
+coverage all.
+"""
 TWIN = style.OKABE_ITO[7]
 
 
@@ -40,9 +44,11 @@ def predictive_scores(
     axis: style.StepAxis = "linear",
     twin_axis: style.StepAxis | None = None,
 ) -> go.Figure:
-    """One panel a score: lines of `scalars` (step, name, value of one split), grey those of `twin`; nominal coverage dotted.
+    """One panel a score: lines of `scalars` (step, name, value of one split), grey those of `twin`; nominal
+    coverage dotted.
 
-    The twin lies along `twin_axis` (default: along `axis`). Empty panels are left out; of nothing the figure is empty.
+    The twin lies along `twin_axis` (default: along `axis`). Empty panels are left out; of nothing the figure
+    is empty.
     """
     panels = drawn_scores(scalars)
     figure = Sketch(1, max(len(panels), 1), horizontal_spacing=0.09)
@@ -53,7 +59,9 @@ def predictive_scores(
             label = f"{level} %" if level is not None else "this run"
             if twin is not None:
                 _line(figure, twin, name, column, TWIN, "twin", column == 1, "dash", twin_axis or axis)
-            _line(figure, scalars, name, column, color, label, level is not None or column == 1, "solid", axis)
+            _line(
+                figure, scalars, name, column, color, label, level is not None or column == 1, "solid", axis
+            )
             if level is not None:
                 line = {"color": color, "width": 1, "dash": "dot"}
                 figure.add_hline(level / 100, line, col=column)
@@ -63,7 +71,9 @@ def predictive_scores(
     figure.update_xaxes(title=style.steps_title(axis))
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return figure.finish(270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one")
+    return figure.finish(
+        270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one"
+    )
 
 
 def _line(
@@ -84,9 +94,11 @@ def _line(
     figure.add_trace(
         dict(
             type="scatter",
-            x=style.along(axis, part["step"]), y=part["value"].to_numpy(np.float32), name=label, legendgroup=label,
+            x=style.along(axis, part["step"]), y=part["value"].to_numpy(np.float32), name=label,
+            legendgroup=label,
             showlegend=legend and not seen, mode="lines" if len(part) > 1 else "markers",
-            line={"color": color, "width": 1.8, "dash": dash}, hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>",
+            line={"color": color, "width": 1.8, "dash": dash},
+            hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>",
         ),
         1, column,
     )  # fmt: skip

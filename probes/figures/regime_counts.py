@@ -13,13 +13,15 @@ from probes.figures.sketch import Sketch
 from probes.schema import REGIMES
 
 STACK = (0, 9, 7, 6, 5, 8, 3, 2, 4, 1)
-"""Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis."""
+"""Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis.
+"""
 
 
 def regime_counts(
     summary: pd.DataFrame, layers: Sequence[str], *, step: int | None = None, axis: style.StepAxis = "linear"
 ) -> go.Figure:
-    """One panel a layer: shares of its neurons in each regime, stacked to 1. `summary` is `Run.layer_summary()`.
+    """One panel a layer: shares of its neurons in each regime, stacked to 1. `summary` is
+    `Run.layer_summary()`.
 
     Regimes that no neuron ever enters are left out.
     """
@@ -27,7 +29,8 @@ def regime_counts(
     present = [code for code in STACK if f"regime_{code}" in summary and summary[f"regime_{code}"].sum() > 0]
     rows, columns = style.grid(len(layers))
     figure = Sketch(
-        rows, columns, panels=len(layers), shared_yaxes="all", shared_xaxes="all", titles=[style.text(name) for name in layers],
+        rows, columns, panels=len(layers), shared_yaxes="all", shared_xaxes="all",
+        titles=[style.text(name) for name in layers],
         horizontal_spacing=0.025, vertical_spacing=min(0.14, 0.5 / rows),
     )  # fmt: skip
     for layer in range(len(layers)):
@@ -43,7 +46,10 @@ def regime_counts(
                 "customdata": count.round().astype(np.int64), "hovertemplate": "%{y:.1%} (%{customdata})",
             }  # fmt: skip
             if len(part) > 1:
-                area = {"line": {"width": 0.5, "color": regime.color}, "fillcolor": style.translucent(regime.color, 0.85)}
+                area = {
+                    "line": {"width": 0.5, "color": regime.color},
+                    "fillcolor": style.translucent(regime.color, 0.85),
+                }
                 trace = dict(type="scatter", stackgroup=f"layer{layer}", mode="lines", **area, **shared)
             else:
                 trace = dict(type="bar", marker={"color": regime.color}, width=0.5, **shared)

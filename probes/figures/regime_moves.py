@@ -18,7 +18,9 @@ PANEL = 150  # pixels
 
 
 def bin_edges(first: int, last: int, axis: style.StepAxis) -> NDArray[np.float64]:
-    """Edges of at most BINS bins of whole steps over first .. last, as wide as each other (in steps, or in log steps)."""
+    """Edges of at most BINS bins of whole steps over first .. last, as wide as each other (in steps, or in
+    log steps).
+    """
     start = max(first, 1) if axis == "log" else first
     space = np.geomspace if axis == "log" else np.linspace
     return np.unique(np.r_[first, np.round(space(start, last + 1, BINS + 1)), last + 1])
@@ -33,10 +35,11 @@ def regime_moves(
     axis: style.StepAxis = "linear",
     shown: Sequence[int] | None = None,
 ) -> go.Figure:
-    """One panel a layer. Up: neurons that became living or mixed. Down: those that left it, by the regime they went to.
+    """One panel a layer. Up: neurons that became living or mixed. Down: those that left it, by the regime
+    they went to.
 
-    `transitions` as `probes.diagnostics.transitions` gives them, `steps` the run's first and last, `shown` the indices of the
-    layers to draw (default all). Moves between two other regimes are not drawn.
+    `transitions` as `probes.diagnostics.transitions` gives them, `steps` the run's first and last, `shown`
+    the indices of the layers to draw (default all). Moves between two other regimes are not drawn.
     """
     edges = bin_edges(*steps, axis)
     ends = style.along(axis, edges)
@@ -46,7 +49,8 @@ def regime_moves(
     shown = list(range(len(layers))) if shown is None else list(shown)
     rows, columns = style.grid(len(shown))
     figure = Sketch(
-        rows, columns, panels=len(shown), shared_xaxes="all", shared_yaxes="all", titles=[style.text(layers[i]) for i in shown],
+        rows, columns, panels=len(shown), shared_xaxes="all", shared_yaxes="all",
+        titles=[style.text(layers[i]) for i in shown],
         horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.5 / rows),
     )  # fmt: skip
     living = REGIMES[0]
@@ -61,8 +65,10 @@ def regime_moves(
             count, _ = np.histogram(moves.loc[moves["layer"] == layer, "step"], edges)
             bars = dict(
                 type="bar",
-                x=centres, y=(sign * count).astype(np.float32), width=widths, name=name, legendgroup=name, showlegend=place == 0,
-                marker={"color": color, "line": {"width": 0}}, customdata=np.column_stack([edges[:-1], edges[1:] - 1, count]),
+                x=centres, y=(sign * count).astype(np.float32), width=widths, name=name, legendgroup=name,
+                showlegend=place == 0,
+                marker={"color": color, "line": {"width": 0}},
+                customdata=np.column_stack([edges[:-1], edges[1:] - 1, count]),
                 hovertemplate="%{customdata[2]:.0f} " + name + when,
             )  # fmt: skip
             figure.add_trace(bars, place // columns + 1, place % columns + 1)

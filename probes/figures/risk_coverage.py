@@ -15,7 +15,8 @@ MARGIN = 0.08  # of the vertical axis, beyond its ends
 
 
 def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.Figure:
-    """Risk against coverage, one line an uncertainty, its AURC with 95 % interval in the legend; dotted: oracle and random.
+    """Risk against coverage, one line an uncertainty, its AURC with 95 % interval in the legend; dotted:
+    oracle and random.
 
     curves, areas: as the experiment's tables. Raises ValueError for an error that was not measured.
     """
@@ -29,7 +30,9 @@ def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.F
     if ORACLE in names:
         _line(figure, part, area, ORACLE, {"color": style.CURSOR, "width": 1.5, "dash": "dot"})
     mean = float(area["mean"].iloc[0])
-    figure.add_hline(y=mean, line={"color": style.AXIS, "width": 1, "dash": "dash"}, annotation_text="dropped at random")
+    figure.add_hline(
+        y=mean, line={"color": style.AXIS, "width": 1, "dash": "dash"}, annotation_text="dropped at random"
+    )
     figure.update_xaxes(title_text="coverage (share of inputs kept)", range=[0, 1], tickformat=".0%")
     told = part.loc[part["coverage"] >= FEW, "risk"].dropna()
     if len(told):
@@ -40,30 +43,37 @@ def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.F
     return style.finish(figure, 360, alt)
 
 
-def _line(figure: go.Figure, curves: pd.DataFrame, areas: pd.DataFrame, name: str, line: dict[str, object]) -> None:
+def _line(
+    figure: go.Figure, curves: pd.DataFrame, areas: pd.DataFrame, name: str, line: dict[str, object]
+) -> None:
     rows = curves[curves["uncertainty"] == name]
     area = areas[areas["uncertainty"] == name].iloc[0]
     figure.add_trace(
         go.Scatter(
-            x=rows["coverage"].to_numpy(np.float32), y=rows["risk"].to_numpy(np.float32), mode="lines", line=line,
+            x=rows["coverage"].to_numpy(np.float32), y=rows["risk"].to_numpy(np.float32), mode="lines",
+            line=line,
             name=f"{style.text(name)}: AURC {area['value']:.3g} ({area['low']:.3g} to {area['high']:.3g})",
             hovertemplate=f"%{{y:.4g}}<extra>{style.text(name)}</extra>",
         )
     )  # fmt: skip
 
 
-def risk_coverage_over_steps(curves: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear") -> go.Figure:
+def risk_coverage_over_steps(
+    curves: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
+) -> go.Figure:
     """AURC of the probe batch's squared error over steps, one line an uncertainty.
 
-    curves: as `probes.analysis.calibration.risk_coverage_over_steps` gives them. One probe batch is few inputs: read the
-    trend alone.
+    curves: as `probes.analysis.calibration.risk_coverage_over_steps` gives them. One probe batch is few
+    inputs: read the trend alone.
     """
     areas = curves.groupby(["step", "uncertainty"])["risk"].mean().rename("value").reset_index()
     figure = go.Figure()
     for color, (name, rows) in zip(style.OKABE_ITO, areas.groupby("uncertainty", sort=True), strict=False):
         x, y = style.along(axis, rows["step"]), rows["value"].to_numpy(np.float32)
         mode = "lines+markers" if len(rows) < 2 else "lines"
-        figure.add_trace(go.Scatter(x=x, y=y, name=style.text(name), mode=mode, line={"color": color, "width": 2}))
+        figure.add_trace(
+            go.Scatter(x=x, y=y, name=style.text(name), mode=mode, line={"color": color, "width": 2})
+        )
     figure.update_xaxes(title_text=style.steps_title(axis))
     figure.update_yaxes(title_text="AURC of the squared error (target²)")
     style.scale_steps(figure, axis)

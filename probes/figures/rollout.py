@@ -12,14 +12,20 @@ from probes.figures import style
 BANDS = (("q05", "q95", style.OUTER_BAND, "middle 90 %"), ("q25", "q75", style.INNER_BAND, "middle half"))
 
 
-def rollout_forecast(forecasts: pd.DataFrame, start: int, *, t: int | None = None, unit: str = "") -> go.Figure:
-    """Median and bands of the trajectories from one starting window along t, what really came, and the cursor t.
+def rollout_forecast(
+    forecasts: pd.DataFrame, start: int, *, t: int | None = None, unit: str = ""
+) -> go.Figure:
+    """Median and bands of the trajectories from one starting window along t, what really came, and the cursor
+    t.
 
-    forecasts: as the experiment's table; unit: of the series. Raises ValueError for a start that is not there.
+    forecasts: as the experiment's table; unit: of the series. Raises ValueError for a start that is not
+    there.
     """
     part = forecasts[forecasts["start"] == start].sort_values("t")
     if part.empty:
-        raise ValueError(f"there is no start {start}; they are {sorted(forecasts['start'].unique().tolist())}")
+        raise ValueError(
+            f"there is no start {start}; they are {sorted(forecasts['start'].unique().tolist())}"
+        )
     figure = go.Figure()
     x, color = part["t"].to_numpy(), style.OKABE_ITO[0]
     for low, high, alpha, name in BANDS:
@@ -27,14 +33,22 @@ def rollout_forecast(forecasts: pd.DataFrame, start: int, *, t: int | None = Non
         figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge))
         fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
         figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, **edge, **fill))
-    figure.add_trace(go.Scatter(x=x, y=part["q50"].to_numpy(np.float32), name="median", mode="lines", line={"color": color}))
+    figure.add_trace(
+        go.Scatter(
+            x=x, y=part["q50"].to_numpy(np.float32), name="median", mode="lines", line={"color": color}
+        )
+    )
     if "y" in part:
         line = {"color": style.OKABE_ITO[5], "width": 1.5}
-        figure.add_trace(go.Scatter(x=x, y=part["y"].to_numpy(np.float32), name="what came", mode="lines", line=line))
+        figure.add_trace(
+            go.Scatter(x=x, y=part["y"].to_numpy(np.float32), name="what came", mode="lines", line=line)
+        )
     figure.update_xaxes(title_text="t (positions after the window)")
     figure.update_yaxes(title_text=f"value ({style.text(unit)})" if unit else "value (training sd)")
     style.mark_step(figure, t)
-    return style.finish(figure, 320, f"Continuation of window {start} along t: median and bands of sampled trajectories")
+    return style.finish(
+        figure, 320, f"Continuation of window {start} along t: median and bands of sampled trajectories"
+    )
 
 
 def rollout_uncertainty(uncertainty: pd.DataFrame, *, t: int | None = None) -> go.Figure:
@@ -42,10 +56,16 @@ def rollout_uncertainty(uncertainty: pd.DataFrame, *, t: int | None = None) -> g
     mean = uncertainty.groupby("t")[["internal_kl", "latent", "output"]].mean()
     figure = make_subplots(1, 2, horizontal_spacing=0.1)
     x = mean.index.to_numpy()
-    parts = (("internal_kl", "internal KL", 2, 1), ("latent", "latent variance", 0, 2), ("output", "output variance", 1, 2))
+    parts = (
+        ("internal_kl", "internal KL", 2, 1),
+        ("latent", "latent variance", 0, 2),
+        ("output", "output variance", 1, 2),
+    )
     for column, name, color, place in parts:
         line = {"color": style.OKABE_ITO[color], "width": 2}
-        figure.add_trace(go.Scatter(x=x, y=mean[column].to_numpy(np.float32), name=name, mode="lines", line=line), 1, place)
+        figure.add_trace(
+            go.Scatter(x=x, y=mean[column].to_numpy(np.float32), name=name, mode="lines", line=line), 1, place
+        )
     figure.update_xaxes(title_text="t (positions after the window)")
     figure.update_yaxes(title_text="internal KL (nats)", col=1)
     figure.update_yaxes(title_text="variance (target²)", rangemode="tozero", col=2)

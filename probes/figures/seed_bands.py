@@ -15,9 +15,12 @@ from probes.analysis.run_groups import common_curve
 from probes.figures import style
 
 Curves = Mapping[str, Sequence[NDArray[np.float64]]]
-"""Label of a group -> its runs' curves, each (P, 2) of step and value, as `probes.analysis.run_groups.curve` gives them."""
+"""Label of a group -> its runs' curves, each (P, 2) of step and value, as `probes.analysis.run_groups.curve`
+gives them.
+"""
 
-LEGEND_ROW, LEGEND_CHARACTERS, PANEL = 21, 110, 250  # pixels; characters that a row of the legend takes; pixels
+# pixels; characters that a row of the legend takes; pixels
+LEGEND_ROW, LEGEND_CHARACTERS, PANEL = 21, 110, 250
 
 
 def seed_bands(
@@ -25,8 +28,8 @@ def seed_bands(
 ) -> go.Figure:
     """One panel a quantity, one colour a group: median (line), smallest to largest (band).
 
-    panels: title of the vertical axis with its unit -> curves. Panels named in `shares` run from 0 to 100 %. A group of
-    one curve has no band, one without a curve is left out.
+    panels: title of the vertical axis with its unit -> curves. Panels named in `shares` run from 0 to 100 %.
+    A group of one curve has no band, one without a curve is left out.
     """
     figure = make_subplots(1, max(len(panels), 1), horizontal_spacing=0.09)
     labels = list(dict.fromkeys(label for groups in panels.values() for label in groups))
@@ -42,7 +45,8 @@ def seed_bands(
             figure.update_yaxes(range=[0, 1], tickformat=".0%", col=column)
     figure.update_xaxes(title_text="step")
     style.scale_steps(figure, axis)
-    per_row = max(LEGEND_CHARACTERS // (max(map(len, named), default=0) + 14), 1)  # its line and the count of runs are 14 more
+    # its line and the count of runs are 14 more
+    per_row = max(LEGEND_CHARACTERS // (max(map(len, named), default=0) + 14), 1)
     rows = math.ceil(len(named) / per_row)
     alt = f"{', '.join(panels)} over steps: median and range over the seeds of {len(named)} groups of runs"
     style.finish(figure, PANEL + LEGEND_ROW * rows + 60, alt)
@@ -61,15 +65,28 @@ def _band(label: str, curves: Sequence[NDArray[np.float64]], color: str, legend:
         return []
     traces = []
     if len(values) > 1:
-        edge = {"x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": label, "showlegend": False}
+        edge = {
+            "x": steps,
+            "mode": "lines",
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "legendgroup": label,
+            "showlegend": False,
+        }
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         traces.append(go.Scatter(y=low.astype(np.float32), **edge))
-        traces.append(go.Scatter(y=high.astype(np.float32), fill="tonexty", fillcolor=style.translucent(color, 0.18), **edge))
+        traces.append(
+            go.Scatter(
+                y=high.astype(np.float32), fill="tonexty", fillcolor=style.translucent(color, 0.18), **edge
+            )
+        )
     name = f"{style.text(label)} · {len(values)} {'run' if len(values) == 1 else 'runs'}"
     traces.append(
         go.Scatter(
-            x=steps, y=np.nanmedian(values, axis=0).astype(np.float32), name=name, legendgroup=label, showlegend=legend,
-            mode="lines" if len(steps) > 1 else "markers", line={"color": color, "width": 2}, hovertemplate="%{y:.3g}",
+            x=steps, y=np.nanmedian(values, axis=0).astype(np.float32), name=name, legendgroup=label,
+            showlegend=legend,
+            mode="lines" if len(steps) > 1 else "markers", line={"color": color, "width": 2},
+            hovertemplate="%{y:.3g}",
         )
     )  # fmt: skip
     return traces

@@ -1,4 +1,6 @@
-"""What neurons do that were each asked for something: the quantity that was tuned follows, another should not."""
+"""What neurons do that were each asked for something: the quantity that was tuned follows, another should
+not.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,20 @@ from plotly.subplots import make_subplots
 from probes.figures import style
 from probes.schema import STATISTICS
 
-JITTER = 0.3  # of the least distance between set-points: wide enough to see the neurons of a group, too narrow to mix groups
+# of the least distance between set-points: wide enough to see the neurons of a group, too narrow to mix
+# groups
+JITTER = 0.3
 
 
 def set_points(asked: ArrayLike, measured: Mapping[str, ArrayLike], *, title: str) -> go.Figure:
-    """One panel a statistic: a point for each neuron over its set-point, and the groups' means with their standard errors.
+    """One panel a statistic: a point for each neuron over its set-point, and the groups' means with their
+    standard errors.
 
-    asked (N,): the set-point of each neuron, equal ones are a group; measured: statistic -> (N,), not finite is left out;
-    title: what was asked for, with its unit. The dotted line is the mean of all neurons; each panel says by how much a straight
-    line through its neurons changes from the lowest to the highest set-point, in units of that mean. Raises ValueError where
-    lengths differ.
+    asked (N,): the set-point of each neuron, equal ones are a group; measured: statistic -> (N,), not finite
+    is left out;
+    title: what was asked for, with its unit. The dotted line is the mean of all neurons; each panel says by
+    how much a straight line through its neurons changes from the lowest to the highest set-point, in units of
+    that mean. Raises ValueError where lengths differ.
     """
     points = np.asarray(asked, float)
     figure = make_subplots(cols=len(measured), horizontal_spacing=0.11)
@@ -39,8 +45,19 @@ def set_points(asked: ArrayLike, measured: Mapping[str, ArrayLike], *, title: st
             line = {"color": style.CURSOR, "width": 1.2, "dash": "dot"}
             figure.add_hline(y=float(y.mean()), line=line, row=1, col=column)
         change = relative_change(x, y)
-        said.append(f"{entry.label}: {change:+.0%} of its mean" if np.isfinite(change) else f"{entry.label}: no trend defined")
-        heading = {"text": said[-1], "showarrow": False, "xref": "x domain", "yref": "y domain", "x": 0, "y": 1.08}
+        said.append(
+            f"{entry.label}: {change:+.0%} of its mean"
+            if np.isfinite(change)
+            else f"{entry.label}: no trend defined"
+        )
+        heading = {
+            "text": said[-1],
+            "showarrow": False,
+            "xref": "x domain",
+            "yref": "y domain",
+            "x": 0,
+            "y": 1.08,
+        }
         figure.add_annotation(heading | {"xanchor": "left"}, row=1, col=column)
         figure.update_xaxes(title_text=style.text(title), row=1, col=column)
         figure.update_yaxes(title_text=entry.title, rangemode="tozero", row=1, col=column)
@@ -49,7 +66,9 @@ def set_points(asked: ArrayLike, measured: Mapping[str, ArrayLike], *, title: st
 
 
 def relative_change(asked: ArrayLike, measured: ArrayLike) -> float:
-    """Slope of the least-squares line times the range of the set-points, over the mean; NaN for a single set-point."""
+    """Slope of the least-squares line times the range of the set-points, over the mean; NaN for a single
+    set-point.
+    """
     x, y = np.asarray(asked, float), np.asarray(measured, float)
     if not len(x) or np.ptp(x) == 0 or y.mean() == 0:
         return float("nan")
@@ -57,7 +76,9 @@ def relative_change(asked: ArrayLike, measured: ArrayLike) -> float:
 
 
 def _traces(x: NDArray[np.float64], y: NDArray[np.float64], color: str) -> list[go.Scatter]:
-    """Neurons, moved aside a little in order of their place in the group, and the groups' means with standard errors."""
+    """Neurons, moved aside a little in order of their place in the group, and the groups' means with standard
+    errors.
+    """
     groups, member = np.unique(x, return_inverse=True)
     gap = np.diff(groups).min() if len(groups) > 1 else 1.0
     aside, mean, error = np.zeros(len(x)), np.zeros(len(groups)), np.zeros(len(groups))
@@ -72,8 +93,10 @@ def _traces(x: NDArray[np.float64], y: NDArray[np.float64], color: str) -> list[
         hovertemplate="asked %{customdata:.3g}, got %{y:.3g}<extra></extra>",
     )  # fmt: skip
     means = go.Scatter(
-        x=groups, y=mean, mode="lines+markers", name="mean ± standard error", line={"width": 1.75, "color": color},
-        marker={"size": 8, "color": color}, error_y={"array": error, "thickness": 1.5, "width": 5, "color": color},
+        x=groups, y=mean, mode="lines+markers", name="mean ± standard error",
+        line={"width": 1.75, "color": color},
+        marker={"size": 8, "color": color},
+        error_y={"array": error, "thickness": 1.5, "width": 5, "color": color},
         hovertemplate="mean of the group %{y:.3g}<extra></extra>",
     )  # fmt: skip
     return [neurons, means]

@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def smooth(steps: ArrayLike, values: ArrayLike, half_life: float) -> NDArray[np.float64]:
-    """Average of each value with those before it, weighted 2^(-distance / half_life). steps, values: (T,), steps ascending.
+    """Average of each value with those before it, weighted 2^(-distance / half_life). steps, values: (T,),
+    steps ascending.
 
-    Distances and `half_life` are in steps. The weights of what there is add up to 1, so that a constant stays itself from
-    the first step on. NaN stays NaN and weighs nothing. Raises ValueError for a half-life that is not positive.
+    Distances and `half_life` are in steps. The weights of what there is add up to 1, so that a constant stays
+    itself from the first step on. NaN stays NaN and weighs nothing. Raises ValueError for a half-life that is
+    not positive.
     """
     if not half_life > 0:
         raise ValueError(f"half_life is {half_life}; it must be a positive number of steps")

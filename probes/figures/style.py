@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from probes.figures.clock import Clock
 
-OUTER_BAND, INNER_BAND = 0.26, 0.42  # opacity of bands, the inner on the outer: less is not seen on a dark page
+# opacity of bands, the inner on the outer: less is not seen on a dark page
+OUTER_BAND, INNER_BAND = 0.26, 0.42
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A000", "#7F7F7F")
-"""Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow darkened)."""
+"""Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow
+darkened).
+"""
 
 GRID = "rgba(128, 140, 152, 0.22)"
 AXIS = "rgba(128, 140, 152, 0.55)"
@@ -22,7 +25,8 @@ CURSOR_LINE = {"color": CURSOR, "width": 1.5, "dash": "dot"}
 RAW = 0.3  # opacity of what lies behind its smoothed line
 
 StepAxis = Literal["linear", "log"] | Clock
-"""A horizontal axis for what happens over steps: the steps themselves, or what a run's clock shows at them."""
+"""A horizontal axis for what happens over steps: the steps themselves, or what a run's clock shows at them.
+"""
 
 
 COLUMNS = 4
@@ -52,7 +56,13 @@ def text(value: object) -> str:
 
 
 _SMALL = {"title": {"font": {"size": 12}}, "tickfont": {"size": 11}}
-HORIZONTAL: dict[str, Any] = {"gridcolor": GRID, "linecolor": AXIS, "zeroline": False, "showline": True, **_SMALL}
+HORIZONTAL: dict[str, Any] = {
+    "gridcolor": GRID,
+    "linecolor": AXIS,
+    "zeroline": False,
+    "showline": True,
+    **_SMALL,
+}
 VERTICAL: dict[str, Any] = {"gridcolor": GRID, "linecolor": AXIS, "zeroline": False, **_SMALL}
 LOG_STEPS: dict[str, Any] = {"dtick": 1, "minor": {"ticks": "outside", "ticklen": 3}}
 """Settings of axes, for figures that write their layout out."""
@@ -112,7 +122,8 @@ def raw_behind(x: NDArray[Any], values: NDArray[Any], mode: str, color: str) -> 
     """What was recorded, faint, for behind its smoothed line."""
     return dict(
         type="scatter",
-        x=x, y=values.astype(np.float32), mode=mode, line={"width": 1, "color": color}, opacity=RAW, marker={"color": color},
+        x=x, y=values.astype(np.float32), mode=mode, line={"width": 1, "color": color}, opacity=RAW,
+        marker={"color": color},
         showlegend=False, hoverinfo="skip",
     )  # fmt: skip
 

@@ -13,11 +13,12 @@ AS_RECORDED = 256
 
 
 def thinned(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]:
-    """A `Run.layer_summary()` of at most `most` rows a layer, and how many recorded steps a row stands for at most (1: all).
+    """A `Run.layer_summary()` of at most `most` rows a layer, and how many recorded steps a row stands for at
+    most (1: all).
 
-    The first AS_RECORDED rows and the last stay as they are. Between them those of several steps become one: of the low quantiles
-    (p05, p25) the least, of the high ones (p75, p95) the largest, of medians, means and regime counts the mean. `step` is the
-    first of them. `most` must be above AS_RECORDED + 1.
+    The first AS_RECORDED rows and the last stay as they are. Between them those of several steps become one:
+    of the low quantiles (p05, p25) the least, of the high ones (p75, p95) the largest, of medians, means and
+    regime counts the mean. `step` is the first of them. `most` must be above AS_RECORDED + 1.
     """
     parts, widest = [], 1
     for _, part in summary.groupby("layer", sort=True):
@@ -29,14 +30,20 @@ def thinned(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]
             parts.append(part)
     if widest == 1:
         return summary, 1
-    return pd.concat(parts, ignore_index=True).sort_values(["step", "layer"], kind="stable", ignore_index=True), widest
+    return pd.concat(parts, ignore_index=True).sort_values(
+        ["step", "layer"], kind="stable", ignore_index=True
+    ), widest
 
 
 def said(together: int, bands: bool = True) -> str:
     """What the end of a caption says of it; empty where nothing was reduced."""
     if together == 1:
         return ""
-    stand = f"stand for {together} recorded steps, bands at their widest" if bands else f"are means of {together} recorded steps"
+    stand = (
+        f"stand for {together} recorded steps, bands at their widest"
+        if bands
+        else f"are means of {together} recorded steps"
+    )
     return f"; late points {stand}"
 
 
@@ -60,5 +67,8 @@ def _reduced(part: pd.DataFrame, together: int) -> pd.DataFrame:
 def _means(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean of the finite values from each start to the next; NaN where there is none."""
     finite = np.isfinite(values)
-    total, count = np.add.reduceat(np.where(finite, values, 0), starts), np.add.reduceat(finite.astype(np.int64), starts)
+    total, count = (
+        np.add.reduceat(np.where(finite, values, 0), starts),
+        np.add.reduceat(finite.astype(np.int64), starts),
+    )
     return np.divide(total, count, out=np.full(len(starts), np.nan), where=count > 0)

@@ -25,10 +25,12 @@ def together(
     scale: str = "linear",
     half_life: float | None = None,
 ) -> go.Figure:
-    """One line a neuron, in its colour; triangles on it are interventions. Neurons without the statistic are left out.
+    """One line a neuron, in its colour; triangles on it are interventions. Neurons without the statistic are
+    left out.
 
-    Raises KeyError for a statistic that is not in the registry. `scale="log"` holds only where all values are positive.
-    `half_life` (steps): lines are causal exponential moving averages, with the values faint behind them.
+    Raises KeyError for a statistic that is not in the registry. `scale="log"` holds only where all values are
+    positive. `half_life` (steps): lines are causal exponential moving averages, with the values faint behind
+    them.
     """
     entry = STATISTICS[statistic]
     figure = Sketch()
@@ -57,11 +59,15 @@ def together(
     style.scale_steps(figure, shared)
     for mark in dict.fromkeys(course.mark(step) for course in courses) if step is not None else ():
         figure.add_vline(mark, style.CURSOR_LINE)
-    return figure.finish(HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}")
+    return figure.finish(
+        HEIGHT, f"{entry.title} over steps of {', '.join(course.name for course in courses)}"
+    )
 
 
 def all_positive(courses: Sequence[Course], statistic: str) -> bool:
-    """Whether there are values of a statistic and all of them are positive, so that they have a place on a log axis."""
+    """Whether there are values of a statistic and all of them are positive, so that they have a place on a
+    log axis.
+    """
     values = np.concatenate([_values(course, statistic) for course in courses])
     values = values[np.isfinite(values)]
     return bool(values.size and (values > 0).all())
@@ -80,9 +86,19 @@ def _interventions(figure: Sketch, course: Course, values: np.ndarray) -> None:
     figure.add_trace(
         dict(
             type="scatter",
-            x=course.along(events["step"]), y=values[place].astype(np.float32), mode="markers", name="intervention",
-            legendgroup="intervention", showlegend=not any(trace.get("name") == "intervention" for trace in figure.data),
-            marker={"symbol": "triangle-up", "size": 9, "color": course.color, "line": {"width": 1, "color": style.CURSOR}},
-            text=[style.text(kind) for kind in events["kind"]], hovertemplate="%{text}<extra></extra>",
+            x=course.along(events["step"]),
+            y=values[place].astype(np.float32),
+            mode="markers",
+            name="intervention",
+            legendgroup="intervention",
+            showlegend=not any(trace.get("name") == "intervention" for trace in figure.data),
+            marker={
+                "symbol": "triangle-up",
+                "size": 9,
+                "color": course.color,
+                "line": {"width": 1, "color": style.CURSOR},
+            },
+            text=[style.text(kind) for kind in events["kind"]],
+            hovertemplate="%{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )

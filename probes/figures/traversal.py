@@ -27,9 +27,16 @@ def _shown(values: np.ndarray) -> np.ndarray:
 
 
 def traversal_curves(
-    curves: pd.DataFrame, layer: int, neuron: int, index: int, *, targets: pd.DataFrame | None = None, output: str = "horizon"
+    curves: pd.DataFrame,
+    layer: int,
+    neuron: int,
+    index: int,
+    *,
+    targets: pd.DataFrame | None = None,
+    output: str = "horizon",
 ) -> go.Figure:
-    """Prediction over its outputs, one curve for each of some values of the neuron, from -3 (dark) to 3 prior sds (light).
+    """Prediction over its outputs, one curve for each of some values of the neuron, from -3 (dark) to 3 prior
+    sds (light).
 
     curves: as `traverse` gives them; targets: input, output, y; output names the horizontal axis.
     Raises ValueError for a neuron or input that was not walked.
@@ -50,17 +57,24 @@ def traversal_curves(
         rows = targets[targets["input"] == index].sort_values("output")
         target = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
         x = rows["output"].to_numpy() + 1
-        figure.add_trace(go.Scatter(x=x, y=rows["y"].to_numpy(np.float32), name="target", mode="lines", line=target))
+        figure.add_trace(
+            go.Scatter(x=x, y=rows["y"].to_numpy(np.float32), name="target", mode="lines", line=target)
+        )
     figure.update_xaxes(title_text=output)
     figure.update_yaxes(title_text="predicted mean")
-    alt = f"Predicted mean over {output} with neuron {neuron} of layer {layer + 1} held at {len(shown)} values, input {index}"
+    alt = (
+        f"Predicted mean over {output} with neuron {neuron} of layer {layer + 1} held at {len(shown)} values,"
+        f" input {index}"
+    )
     return style.finish(figure, 340, alt)
 
 
 def traversal_response(
     curves: pd.DataFrame, posteriors: pd.DataFrame, layer: int, neuron: int, index: int, *, output: int = 0
 ) -> go.Figure:
-    """One output against the neuron's value with the predictive sd as a band; shaded, where the input's own posterior is."""
+    """One output against the neuron's value with the predictive sd as a band; shaded, where the input's own
+    posterior is.
+    """
     rows = _of(curves, layer, neuron, index)
     rows = rows[rows["output"] == output].sort_values("value")
     x, mean, sd = (rows[name].to_numpy(np.float32) for name in ("value", "mean", "sd"))
@@ -70,9 +84,18 @@ def traversal_response(
     figure.add_trace(go.Scatter(y=mean - sd, showlegend=False, **edge))
     fill = {"fill": "tonexty", "fillcolor": style.translucent(color, 0.2)}
     figure.add_trace(go.Scatter(y=mean + sd, name="± predictive sd", **edge, **fill))
-    figure.add_trace(go.Scatter(x=x, y=mean, name="predicted mean", mode="lines", line={"color": color, "width": 2}))
-    own = posteriors[(posteriors["layer"] == layer) & (posteriors["neuron"] == neuron) & (posteriors["input"] == index)].iloc[0]
-    span = {"x0": own["mu"] - own["sigma"], "x1": own["mu"] + own["sigma"], "line_width": 0, "fillcolor": style.GRID}
+    figure.add_trace(
+        go.Scatter(x=x, y=mean, name="predicted mean", mode="lines", line={"color": color, "width": 2})
+    )
+    own = posteriors[
+        (posteriors["layer"] == layer) & (posteriors["neuron"] == neuron) & (posteriors["input"] == index)
+    ].iloc[0]
+    span = {
+        "x0": own["mu"] - own["sigma"],
+        "x1": own["mu"] + own["sigma"],
+        "line_width": 0,
+        "fillcolor": style.GRID,
+    }
     figure.add_vrect(**span, annotation_text="own posterior ± sd", annotation_position="top left")
     figure.update_xaxes(title_text="value of the neuron (prior sd)", range=[float(x[0]), float(x[-1])])
     figure.update_yaxes(title_text=f"predicted mean, output {output + 1}")
@@ -80,8 +103,11 @@ def traversal_response(
     return style.finish(figure, 300, alt)
 
 
-def traversal_images(curves: pd.DataFrame, layer: int, neuron: int, index: int, shape: tuple[int, int]) -> go.Figure:
-    """The prediction as images of `shape` (height, width), one for each of some values of the neuron, on one colour scale.
+def traversal_images(
+    curves: pd.DataFrame, layer: int, neuron: int, index: int, shape: tuple[int, int]
+) -> go.Figure:
+    """The prediction as images of `shape` (height, width), one for each of some values of the neuron, on one
+    colour scale.
 
     Raises ValueError when the outputs do not fill the shape.
     """
@@ -90,13 +116,18 @@ def traversal_images(curves: pd.DataFrame, layer: int, neuron: int, index: int, 
     if outputs != shape[0] * shape[1]:
         raise ValueError(f"{outputs} outputs are no image of {shape[0]} x {shape[1]}")
     shown = _shown(np.sort(part["value"].unique()))
-    figure = make_subplots(1, len(shown), subplot_titles=[f"{value:+.1f} sd" for value in shown], horizontal_spacing=0.01)
+    figure = make_subplots(
+        1, len(shown), subplot_titles=[f"{value:+.1f} sd" for value in shown], horizontal_spacing=0.01
+    )
     low, high = float(part["mean"].min()), float(part["mean"].max())
     for place, value in enumerate(shown, 1):
         image = part[part["value"] == value].sort_values("output")["mean"].to_numpy(np.float32).reshape(shape)
         scale = {"zmin": low, "zmax": high, "colorscale": "Cividis", "showscale": place == len(shown)}
         figure.add_trace(go.Heatmap(z=image[::-1], colorbar={"title": "predicted mean"}, **scale), 1, place)
-    alt = f"Predicted images with neuron {neuron} of layer {layer + 1} held at {len(shown)} values, input {index}"
+    alt = (
+        f"Predicted images with neuron {neuron} of layer {layer + 1} held at {len(shown)} values, input"
+        f" {index}"
+    )
     figure = style.finish(figure, 220, alt)
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(visible=False, scaleanchor="x").update_layout(hovermode="closest")

@@ -20,9 +20,11 @@ ROWS = (("sd", "posterior sd (prior sd)", 1.0, ""), ("entropy", "entropy (nats)"
 
 
 def uncertainty_quantiles(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Quantiles over neurons of sd sqrt(E σ²) and of its Gaussian's entropy ½ ln(2πe E σ²), nats a latent dimension.
+    """Quantiles over neurons of sd sqrt(E σ²) and of its Gaussian's entropy ½ ln(2πe E σ²), nats a latent
+    dimension.
 
-    Each frame has step, layer, p05 .. p95. Both grow with E σ², so their quantiles are those of the variance, transformed. The
+    Each frame has step, layer, p05 .. p95. Both grow with E σ², so their quantiles are those of the variance,
+    transformed. The
     entropy is that of the mean posterior: at least the average of the inputs' own (the logarithm is concave).
     """
     table = quantiles(summary, "variance")
@@ -42,13 +44,15 @@ def uncertainty_fans(
     axis: style.StepAxis = "linear",
     shown: Sequence[int] | None = None,
 ) -> go.Figure:
-    """Two rows, one column a layer: posterior sd, and entropy; median, middle half, middle 90 % of neurons; the prior dashed.
+    """Two rows, one column a layer: posterior sd, and entropy; median, middle half, middle 90 % of neurons;
+    the prior dashed.
 
     `summary` is `Run.layer_summary()`, `layers` the layers' names, `shown` the indices to draw (default all).
     """
     shown = list(range(len(layers))) if shown is None else list(shown)
     figure = Sketch(
-        2, max(len(shown), 1), shared_yaxes="rows", shared_xaxes="all", horizontal_spacing=0.02, vertical_spacing=0.06,
+        2, max(len(shown), 1), shared_yaxes="rows", shared_xaxes="all", horizontal_spacing=0.02,
+        vertical_spacing=0.06,
         titles=[style.text(layers[i]) for i in shown],
     )  # fmt: skip
     tables = uncertainty_quantiles(summary)
@@ -66,11 +70,16 @@ def uncertainty_fans(
     figure.update_xaxes(title=style.steps_title(axis), row=2)
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    alt = f"Posterior standard deviation and entropy over steps for {len(shown)} layers: median and bands over neurons"
+    alt = (
+        f"Posterior standard deviation and entropy over steps for {len(shown)} layers: median and bands over"
+        " neurons"
+    )
     return figure.finish(440, alt)
 
 
-def _fan(figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis) -> None:
+def _fan(
+    figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis
+) -> None:
     steps, legend = style.along(axis, part["step"]), row == 1 and column == 1
     values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
     for low, high, alpha, name in BANDS:
@@ -79,18 +88,30 @@ def _fan(figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, 
         figure.add_trace(
             dict(
                 type="scatter",
-                x=np.concatenate([x, x[::-1]]), y=np.concatenate([ends[0], ends[1][::-1]]), fill="toself", mode="lines",
-                line={"width": 0}, fillcolor=style.translucent(color, alpha), name=name, legendgroup=name, showlegend=legend,
+                x=np.concatenate([x, x[::-1]]), y=np.concatenate([ends[0], ends[1][::-1]]), fill="toself",
+                mode="lines",
+                line={"width": 0}, fillcolor=style.translucent(color, alpha), name=name, legendgroup=name,
+                showlegend=legend,
                 hoverinfo="skip",
             ),
             row, column,
         )  # fmt: skip
     figure.add_trace(
         dict(
-            type="scatter", x=steps, y=values["p50"], name="median", legendgroup="median", showlegend=legend,
-            mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
+            type="scatter",
+            x=steps,
+            y=values["p50"],
+            name="median",
+            legendgroup="median",
+            showlegend=legend,
+            mode="lines" if len(part) > 1 else "markers",
+            line={"color": color, "width": 2},
             customdata=np.column_stack([values["p05"], values["p95"]]),
-            hovertemplate=f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>",
+            hovertemplate=(
+                f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to"
+                " %{customdata[1]:.4g})<extra></extra>"
+            ),
         ),
-        row, column,
-    )  # fmt: skip
+        row,
+        column,
+    )

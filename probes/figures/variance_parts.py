@@ -27,8 +27,9 @@ def variance_parts(
 ) -> go.Figure:
     """Latent and observation part of the variance and the squared error, on a log scale.
 
-    `parts`: step, latent, observation (means over the probe batch, target²), error (mean squared error of the mean) and
-    error_error (its standard error over inputs; the whisker is 95 %). Error above the sum of the parts: overconfident.
+    `parts`: step, latent, observation (means over the probe batch, target²), error (mean squared error of the
+    mean) and error_error (its standard error over inputs; the whisker is 95 %). Error above the sum of the
+    parts: overconfident.
     `twin`: the same of a deterministic twin, its observation part and error in grey, along `twin_axis`
     (default: along `axis`).
     """
@@ -45,18 +46,27 @@ def variance_parts(
             whisker = {"error_y": {**ends, "width": 0, "thickness": 1}}
         figure.add_trace(
             dict(
-                type="scatter", x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode, marker={"size": 5},
-                line={"color": color, "width": 1.8}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>", **whisker,
+                type="scatter", x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode,
+                marker={"size": 5},
+                line={"color": color, "width": 1.8}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>",
+                **whisker,
             )
         )  # fmt: skip
-    for column, label, dash in (("observation", "twin, observation", "solid"), ("error", "twin, error", "dash")):
+    for column, label, dash in (
+        ("observation", "twin, observation", "solid"),
+        ("error", "twin, error", "dash"),
+    ):
         if twin is not None and len(twin):
             line = {"color": style.OKABE_ITO[7], "width": 1.4, "dash": dash}
             at, values = style.along(twin_axis or axis, twin["step"]), twin[column].to_numpy(np.float32)
             hover = f"{label} %{{y:.3g}}<extra></extra>"
-            figure.add_trace(dict(type="scatter", x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover))
+            figure.add_trace(
+                dict(type="scatter", x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover)
+            )
     figure.update_yaxes(title="mean over forecasts (target²)", type="log", dtick=1)
     figure.update_xaxes(title=style.steps_title(axis))
     style.scale_steps(figure, axis)
     style.mark_step(figure, step, axis)
-    return figure.finish(280, "Latent and observation part of the predictive variance and squared error over steps")
+    return figure.finish(
+        280, "Latent and observation part of the predictive variance and squared error over steps"
+    )

@@ -14,8 +14,9 @@ from probes.watching.attaching import Recording, watch
 class Watch(TrainerCallback):
     """Records a run while `Trainer.train` trains. folder, every, options: as for `probes.watch`.
 
-    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are what the Trainer logs: names that
-    begin with eval_ are of the split validation. Training that continues a checkpoint continues the run in `folder`.
+    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are what the
+    Trainer logs: names that begin with eval_ are of the split validation. Training that continues a
+    checkpoint continues the run in `folder`.
     """
 
     def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
@@ -34,7 +35,9 @@ class Watch(TrainerCallback):
         if self.recording is not None:
             self.recording.step(state.global_step - 1, epoch=state.epoch)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         """What the Trainer logs, at the last step done."""
         for name, value in (logs or {}).items():
             if self.recording is not None and isinstance(value, (int, float)):

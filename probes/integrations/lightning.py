@@ -1,4 +1,6 @@
-"""A Lightning callback: `Trainer(callbacks=[Watch("runs/mine")])` records the module's posteriors at every optimiser step."""
+"""A Lightning callback: `Trainer(callbacks=[Watch("runs/mine")])` records the module's posteriors at every
+optimiser step.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ VALIDATION = "val"  # how names of validation's numbers begin
 class Watch(lightning.Callback):
     """Records a run while `Trainer.fit` trains. folder, every, options: as for `probes.watch`.
 
-    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are the loss and what the module
-    logs; names that begin with val are of the split validation. A fit that continues a checkpoint continues the run in `folder`.
-    Validation runs in eval mode and is not recorded.
+    A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are the loss and
+    what the module logs; names that begin with val are of the split validation. A fit that continues a
+    checkpoint continues the run in `folder`. Validation runs in eval mode and is not recorded.
     """
 
     def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
@@ -35,14 +37,18 @@ class Watch(lightning.Callback):
             options = {"resume": self._done - 1} | options
         self.recording = watch(pl_module, self.folder, self.every, **options)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """A step, where the optimiser has made one."""
         if self.recording is None or trainer.global_step == self._done:
             return
         self._done = trainer.global_step
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         scalars = {"loss": loss} if isinstance(loss, Tensor) else {}
-        scalars |= {name: value for name, value in trainer.logged_metrics.items() if not name.startswith(VALIDATION)}
+        scalars |= {
+            name: value for name, value in trainer.logged_metrics.items() if not name.startswith(VALIDATION)
+        }
         self.recording.step(self._done - 1)
         for name, value in scalars.items():  # not as keywords: a name may be any text
             self.recording.scalar(self._done - 1, name, value, epoch=trainer.current_epoch)

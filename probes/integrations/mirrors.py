@@ -1,6 +1,8 @@
-"""Mirrors for `probes.watch(..., mirror=...)`: the scalars of a run, and each layer's KL, in another tracker as well.
+"""Mirrors for `probes.watch(..., mirror=...)`: the scalars of a run, and each layer's KL, in another tracker
+as well.
 
-A mirror is any function (name, value, step). TensorBoard's needs no wrapper: `mirror=SummaryWriter(folder).add_scalar`.
+A mirror is any function (name, value, step). TensorBoard's needs no wrapper:
+`mirror=SummaryWriter(folder).add_scalar`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from probes.watching.outlet import Mirror
 def wandb_mirror(run: Any) -> Mirror:
     """Mirror to a Weights & Biases run (what `wandb.init()` returns).
 
-    Steps are written as a number of their own: the tracker's steps must not go back, and these come a batch of layers at a time.
+    Steps are written as a number of their own: the tracker's steps must not go back, and these come a batch
+    of layers at a time.
     """
     run.define_metric("*", step_metric="probes/step")
 

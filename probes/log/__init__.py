@@ -1,1 +1,3 @@
-"""The log on the disk: its files, how they are written, folded, checked and opened. `Recorder` and `Run` stand before it."""
+"""The log on the disk: its files, how they are written, folded, checked and opened. `Recorder` and `Run`
+stand before it.
+"""

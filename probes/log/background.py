@@ -1,7 +1,8 @@
 """The buffer between a training loop and the disk: bounded, and emptied by a background thread.
 
-At most one batch is filling and one being written. The thread takes what is complete when it is due by time, steps
-or size; the loop waits (or drops, if so chosen) only when the batch that fills is full while the other is being written.
+At most one batch is filling and one being written. The thread takes what is complete when it is due by time,
+steps or size; the loop waits (or drops, if so chosen) only when the batch that fills is full while the other
+is being written.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Settings:
     """How a recorder buffers and what it does when it cannot.
 
     flush_seconds, flush_steps, flush_bytes: the most that a kill can cost. when_full: "wait" for the disk, or
-    "drop" the newest rows and count them in the manifest. strict: a write that fails raises RecorderError in the
-    training thread; False warns once, tries again and counts what is lost. every, geometric: `Schedule`.
+    "drop" the newest rows and count them in the manifest. strict: a write that fails raises RecorderError in
+    the training thread; False warns once, tries again and counts what is lost. every, geometric: `Schedule`.
     """
 
     flush_seconds: float = 5.0
@@ -56,7 +57,9 @@ class Settings:
 
 
 class Background:
-    """Buffer and thread of one writer. `wake` guards everything; `complete` is the newest step that no layer can add to."""
+    """Buffer and thread of one writer. `wake` guards everything; `complete` is the newest step that no layer
+    can add to.
+    """
 
     def __init__(self, writer: Writer, settings: Settings, complete: int) -> None:
         self.writer = writer
@@ -76,7 +79,9 @@ class Background:
     def check_open(self) -> None:
         """Raise RecorderError when closed, or when writing has failed since the last call."""
         if self._closing:
-            raise RecorderError(f"the recorder of {self.writer.folder} is closed: use Recorder.resume(path, step) to go on")
+            raise RecorderError(
+                f"the recorder of {self.writer.folder} is closed: use Recorder.resume(path, step) to go on"
+            )
         self._raise_error()
 
     def add_chunk(self, chunk: Chunk) -> None:
@@ -111,7 +116,9 @@ class Background:
             self._raise_error()
 
     def close(self, status: str) -> None:
-        """Stop the thread and write the rest with the final status. Raises RecorderError when that fails (`strict`)."""
+        """Stop the thread and write the rest with the final status. Raises RecorderError when that fails
+        (`strict`).
+        """
         with self.wake:
             self._closing = True
             self.wake.notify_all()
@@ -135,7 +142,9 @@ class Background:
             self.wake.notify_all()
 
     def _make_room(self) -> bool:
-        """Wait while one batch is full and the other not yet written; False when the new rows are to be dropped instead."""
+        """Wait while one batch is full and the other not yet written; False when the new rows are to be
+        dropped instead.
+        """
         while self._full() and (self._busy or self._failing or self._has_complete()):
             if self._failing or (self._busy and self.settings.when_full == "drop"):
                 return False
@@ -149,7 +158,10 @@ class Background:
         rest = [chunk for chunk in self._buffer.chunks if chunk.steps[-1] > self.complete]
         batch = Batch(ready, self._buffer.rows)
         self._buffer = Batch(rest)
-        self._sizes = [sum(chunk.steps.size for chunk in rest if chunk.layer == index) for index in range(len(self._sizes))]
+        self._sizes = [
+            sum(chunk.steps.size for chunk in rest if chunk.layer == index)
+            for index in range(len(self._sizes))
+        ]
         self._bytes = sum(chunk.nbytes for chunk in rest)
         self._oldest = time.monotonic() if rest else None
         return batch
@@ -180,7 +192,9 @@ class Background:
         return self._asked > self._done or (self._full() and not self._failing and self._has_complete())
 
     def _has_complete(self) -> bool:
-        return bool(self._buffer.rows) or any(chunk.steps[-1] <= self.complete for chunk in self._buffer.chunks)
+        return bool(self._buffer.rows) or any(
+            chunk.steps[-1] <= self.complete for chunk in self._buffer.chunks
+        )
 
     def _wait_for_work(self) -> None:
         """Until a flush or a heartbeat is due, by the monotonic clock: the wall clock may jump."""
@@ -195,13 +209,22 @@ class Background:
     def _raise_error(self) -> None:
         """Hand a failure of the background thread to the training thread, once."""
         if not self._closing and not self._thread.is_alive():
-            raise RecorderError(f"the writer of {self.writer.folder} has died; what was recorded since its last flush is lost")
+            raise RecorderError(
+                f"the writer of {self.writer.folder} has died; what was recorded since its last flush is lost"
+            )
         if self._error is None:
             return
         error, self._error = self._error, None
-        message = f"cannot write {self.writer.folder}: {error}. The rows are kept in memory and tried again at the next flush"
+        message = (
+            f"cannot write {self.writer.folder}: {error}. The rows are kept in memory and tried again at the"
+            " next flush"
+        )
         if self.settings.strict:
             raise RecorderError(message) from error
         if not self._warned:
             self._warned = True
-            warnings.warn(f"{message}; when the buffer is full new rows are dropped and counted", RuntimeWarning, stacklevel=4)
+            warnings.warn(
+                f"{message}; when the buffer is full new rows are dropped and counted",
+                RuntimeWarning,
+                stacklevel=4,
+            )

@@ -57,7 +57,9 @@ def column_rank(name: str) -> tuple[int, str]:
 
 
 def concatenate(slabs: list[Slab]) -> Slab:
-    """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its steps."""
+    """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its
+    steps.
+    """
     if len(slabs) == 1:
         return slabs[0]
     neurons = slabs[0].neurons
@@ -65,7 +67,8 @@ def concatenate(slabs: list[Slab]) -> Slab:
     columns, present = {}, {}
     for name in names:
         columns[name] = np.concatenate(
-            [slab.columns.get(name, np.zeros((neurons, slab.steps.size), np.float32)) for slab in slabs], axis=1
+            [slab.columns.get(name, np.zeros((neurons, slab.steps.size), np.float32)) for slab in slabs],
+            axis=1,
         )
         if any(name not in slab.columns or name in slab.present for slab in slabs):
             present[name] = np.concatenate([presence(slab, name) for slab in slabs])
@@ -97,13 +100,16 @@ def round_mantissa(values: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     exponent = bits & np.uint32(0x7F800000)
     even = (bits >> np.uint32(dropped)) & np.uint32(1)  # round half to even
-    rounded = (bits + np.uint32((1 << (dropped - 1)) - 1) + even) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    rounded = (bits + np.uint32((1 << (dropped - 1)) - 1) + even) & np.uint32(
+        0xFFFFFFFF << dropped & 0xFFFFFFFF
+    )
     normal = (exponent != 0) & (exponent != 0x7F800000) & (rounded & np.uint32(0x7F800000) != 0x7F800000)
     return np.where(normal, rounded, bits).view(np.float32)
 
 
 def buckets(slab: Slab, width: int) -> Slab:
-    """Every `width` recorded steps as one: KIND (mean, summed in float64), KIND_min, KIND_max; the last may be shorter.
+    """Every `width` recorded steps as one: KIND (mean, summed in float64), KIND_min, KIND_max; the last may
+    be shorter.
 
     `step` is the first step of the bucket, `regime` that of its last step. What is absent is left out of the
     mean; a bucket in which it is always absent has none. NaN spreads: a broken neuron stays visible.
@@ -125,7 +131,10 @@ def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
         if name in slab.present:
             mask = slab.present[name]
             total = np.where(mask, values, np.float32(0))
-            low, high = np.where(mask, values, np.float32(np.inf)), np.where(mask, values, np.float32(-np.inf))
+            low, high = (
+                np.where(mask, values, np.float32(np.inf)),
+                np.where(mask, values, np.float32(-np.inf)),
+            )
             count = np.add.reduceat(mask.astype(np.int64), starts)
             if not count.all():
                 present.update({kind: count > 0 for kind in (name, f"{name}_min", f"{name}_max")})
@@ -137,8 +146,12 @@ def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
     return Slab(slab.layer, slab.steps[starts], columns, present)
 
 
-def _reduce(function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, dtype: type) -> np.ndarray:
-    """(N, T) -> (N, B): the values of each bucket as one. Short buckets of one size are reduced across neurons, twice as fast."""
+def _reduce(
+    function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, dtype: type
+) -> np.ndarray:
+    """(N, T) -> (N, B): the values of each bucket as one. Short buckets of one size are reduced across
+    neurons, twice as fast.
+    """
     if sizes[0] <= SHORT_BUCKET and (sizes == sizes[0]).all():
         by_bucket = np.ascontiguousarray(values.T).reshape(sizes.size, sizes[0], -1)
         return np.ascontiguousarray(function.reduce(by_bucket, axis=1, dtype=dtype).T)
@@ -147,7 +160,9 @@ def _reduce(function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: n
 
 def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
     kinds = ((name, pa.int8() if name == REGIME else pa.float32()) for name in names)
-    return pa.schema([*KEY_FIELDS, *(pa.field(name, kind, nullable=name in nullable) for name, kind in kinds)])
+    return pa.schema(
+        [*KEY_FIELDS, *(pa.field(name, kind, nullable=name in nullable) for name, kind in kinds)]
+    )
 
 
 def _table(slab: Slab, first_neuron: int, schema: pa.Schema) -> pa.Table:
@@ -168,7 +183,9 @@ def _table(slab: Slab, first_neuron: int, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write_slabs(path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str], nullable: set[str], precision: str) -> None:
+def write_slabs(
+    path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str], nullable: set[str], precision: str
+) -> None:
     """Write (first neuron, slab) pairs in the order (layer, neuron) as one file, 64 neurons a row group.
 
     Every slab but a layer's last must hold a multiple of 64 neurons. The file appears whole or not at all.
@@ -189,7 +206,9 @@ def write_slabs(path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str],
             store_schema=False,
         ) as writer:
             for first_neuron, slab in slabs:
-                writer.write_table(_table(slab, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * slab.steps.size)
+                writer.write_table(
+                    _table(slab, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * slab.steps.size
+                )
 
     write_atomic(path, write)
 
@@ -197,7 +216,9 @@ def write_slabs(path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str],
 def write_layers(path: Path, slabs: list[Slab], precision: str) -> None:
     """Write whole layers, in order, as one file."""
     names = sorted({name for slab in slabs for name in slab.columns}, key=column_rank)
-    nullable = {name for name in names if any(name not in slab.columns or name in slab.present for slab in slabs)}
+    nullable = {
+        name for name in names if any(name not in slab.columns or name in slab.present for slab in slabs)
+    }
     write_slabs(path, ((0, slab) for slab in slabs), names, nullable, precision)
 
 

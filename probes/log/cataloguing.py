@@ -14,7 +14,8 @@ from probes.log.opening import LOCAL, RunError, as_text
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
-    "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "notes_error", "dropped", "error",
+    "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "notes_error", "dropped",
+    "error",
 )  # fmt: skip
 
 FOLDERS_KEPT = 16  # whose rows are kept between two looks: a server has a few
@@ -23,14 +24,17 @@ _kept: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
 
 
 def catalog(folder: str | Path) -> pd.DataFrame:
-    """One row a run below `folder` (its direct subfolders), newest first; a run that cannot be read has its reason in `error`.
+    """One row a run below `folder` (its direct subfolders), newest first; a run that cannot be read has its
+    reason in `error`.
 
     Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
-    living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step, value],
-    ...]}), config, tags, notes, sets ({name: [neuron, ...]}), notes_error (why notes.json cannot be read), dropped, error. A link
-    counts as a run where it leads to one of the same folder. Raises RunError when the folder is not there.
+    living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step,
+    value], ...]}), config, tags, notes, sets ({name: [neuron, ...]}), notes_error (why notes.json cannot be
+    read), dropped, error. A link counts as a run where it leads to one of the same folder. Raises RunError
+    when the folder is not there.
     """
-    return pd.DataFrame(rows(folder), columns=list(COLUMNS), dtype=object)  # None stays None: an absent error is not a number
+    # None stays None: an absent error is not a number
+    return pd.DataFrame(rows(folder), columns=list(COLUMNS), dtype=object)
 
 
 def rows(folder: str | Path) -> list[dict[str, Any]]:
@@ -54,7 +58,11 @@ def rows(folder: str | Path) -> list[dict[str, Any]]:
             row = _refused(path)
         else:
             known = before.get(path)
-            now[path] = known if known and known[0] == stamps else (stamps, _row(path, with_notes=stamps[1] is not None))
+            now[path] = (
+                known
+                if known and known[0] == stamps
+                else (stamps, _row(path, with_notes=stamps[1] is not None))
+            )
             row = dict(now[path][1])
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         found.append(row)
@@ -66,7 +74,9 @@ def rows(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """(modified, size) of a file or link, None when it is not there: what decides whether it is read again."""
+    """(modified, size) of a file or link, None when it is not there: what decides whether it is read
+    again.
+    """
     try:
         info = os.lstat(path)
     except OSError:
@@ -75,13 +85,18 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 
 def _refused(path: str) -> dict[str, Any]:
-    """The row of a folder that is not looked into: a link to somewhere else, or a name that no other program would take."""
+    """The row of a folder that is not looked into: a link to somewhere else, or a name that no other program
+    would take.
+    """
     shown = as_text(path)
     if shown != path:
         error = f"{shown} has a name that is not UTF-8: rename it"
     else:
         target = Path(path).resolve().parent
-        error = f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or copy the run"
+        error = (
+            f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or"
+            " copy the run"
+        )
     return dict.fromkeys(COLUMNS) | {"path": shown, "name": Path(shown).name, "error": error}
 
 

@@ -25,14 +25,18 @@ from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
 
 IDENTITY_TOLERANCE = 1e-4
-"""Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums over a batch."""
+"""Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums
+over a batch.
+"""
 DERIVED_TOLERANCE = 1e-5
 """Allowed relative error of stored means and quantiles against those computed anew."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be. level: "error" (rows wrong or missing) or "note" (harmless, `compact` tidies)."""
+    """Something that is not as it should be. level: "error" (rows wrong or missing) or "note" (harmless,
+    `compact` tidies).
+    """
 
     level: str
     where: str
@@ -58,7 +62,9 @@ def check(path: str | Path) -> list[Finding]:
 
 
 def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file without a layout."""
+    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file
+    without a layout.
+    """
     try:
         yield from findings
     except RunError as error:
@@ -72,11 +78,15 @@ def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         counted, covered = list_parts(LOCAL, str(root / name))
         ours = {part.name for part in (*counted, *covered)}
         if covered and not live:
-            yield Finding("note", name, f"{len(covered)} files were folded and not deleted; `compact` removes them")
+            yield Finding(
+                "note", name, f"{len(covered)} files were folded and not deleted; `compact` removes them"
+            )
         for file in os.listdir(root / name) if (root / name).is_dir() else []:
             if file.startswith(TEMPORARY):
                 if not live:
-                    yield Finding("note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it")
+                    yield Finding(
+                        "note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it"
+                    )
             elif file not in ours:
                 yield Finding("note", f"{name}/{file}", "is not a file of the log and is never read")
         for before, after in zip(counted, counted[1:], strict=False):
@@ -108,16 +118,24 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     if broken:
         return
     live, said = manifest.status(state) == "running", state.get("steps") or {}
-    ends = {"count": count, "first": parts[0].first if parts else None, "last": parts[-1].last if parts else None}
+    ends = {
+        "count": count,
+        "first": parts[0].first if parts else None,
+        "last": parts[-1].last if parts else None,
+    }
     if said != ends and not live:
         level = "note" if state.get("status") == "running" and said.get("count", 0) < count else "error"
         text = f"says steps {said}, the files hold {ends}"
         yield Finding(
-            level, manifest.FILE, f"{text}; `compact` brings it up to date" if level == "note" else f"{text}: a file is missing"
+            level,
+            manifest.FILE,
+            f"{text}; `compact` brings it up to date" if level == "note" else f"{text}: a file is missing",
         )
     if known != set(state.get("statistics") or []) and not live:
         level = "note" if state.get("status") == "running" else "error"
-        yield Finding(level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}")
+        yield Finding(
+            level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}"
+        )
 
 
 def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
@@ -135,7 +153,9 @@ def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
 
 
 def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:
-    """What is wrong with the rows' keys: doubled, not sorted (layer, neuron, step), a gap, not the range of the name."""
+    """What is wrong with the rows' keys: doubled, not sorted (layer, neuron, step), a gap, not the range of
+    the name.
+    """
     step, layer, neuron = (table[key].to_numpy() for key in KEYS)
     if not step.size:
         return "holds no rows"
@@ -163,7 +183,9 @@ def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:
 def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
     codes = table[REGIME].to_numpy()
     if codes.min() < 0 or codes.max() >= len(REGIMES):
-        yield Finding("error", where, f"regime {codes.min() if codes.min() < 0 else codes.max()} does not exist")
+        yield Finding(
+            "error", where, f"regime {codes.min() if codes.min() < 0 else codes.max()} does not exist"
+        )
     if not {"kl", "information", "mismatch"} <= set(table.column_names):
         return
     terms = [np.asarray(table[name], np.float64) for name in ("information", "mismatch")]
@@ -180,7 +202,8 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
         yield Finding(
             "error",
             where,
-            f"kl = information + mismatch + past is broken in {wrong.sum()} rows, worst by {error[at]:.3g} nats at {row}",
+            f"kl = information + mismatch + past is broken in {wrong.sum()} rows, worst by {error[at]:.3g}"
+            f" nats at {row}",
         )
 
 
@@ -212,11 +235,17 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
             if not _close(expected[name], stored.loc[expected.index, name], tolerance):
                 yield Finding("error", "layers", f"{name} differs from the rows of neurons/{file.name}")
     if missing and manifest.status(state) != "running":
-        yield Finding("note", "layers", f"{missing} rows are not there yet and are computed on reading; `compact` writes them")
+        yield Finding(
+            "note",
+            "layers",
+            f"{missing} rows are not there yet and are computed on reading; `compact` writes them",
+        )
 
 
 def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]:
-    """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the rows."""
+    """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the
+    rows.
+    """
     name = pyramid_name(width)
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     stored: dict[int, list[Slab]] = {}
@@ -234,18 +263,35 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
         lacking = any(slab.between(first, last).steps.size > 0 for first, last in gaps for slab in slabs)
         missing += lacking
         for slab in () if lacking else slabs:
-            steps = np.concatenate([piece.steps for piece in stored.get(slab.layer, [])] or [np.empty(0, np.int64)])
+            steps = np.concatenate(
+                [piece.steps for piece in stored.get(slab.layer, [])] or [np.empty(0, np.int64)]
+            )
             inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
             starts = np.searchsorted(slab.steps, steps[inside])
             ends = np.append(starts[1:], slab.steps.size)
-            if not starts.size or starts[0] or (ends - starts).max() > width or (slab.steps[starts] != steps[inside]).any():
-                yield Finding("error", name, f"layer {slab.layer}: the buckets of neurons/{file.name} are not those of its steps")
+            if (
+                not starts.size
+                or starts[0]
+                or (ends - starts).max() > width
+                or (slab.steps[starts] != steps[inside]).any()
+            ):
+                yield Finding(
+                    "error",
+                    name,
+                    f"layer {slab.layer}: the buckets of neurons/{file.name} are not those of its steps",
+                )
                 continue
             expected = buckets_at(slab, starts)
             for kind, values in expected.columns.items():
-                found = np.concatenate([filled(piece, kind) for piece in stored[slab.layer]], axis=1)[:, inside]
+                found = np.concatenate([filled(piece, kind) for piece in stored[slab.layer]], axis=1)[
+                    :, inside
+                ]
                 if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
-                    yield Finding("error", name, f"{kind} of layer {slab.layer} differs from the rows of neurons/{file.name}")
+                    yield Finding(
+                        "error",
+                        name,
+                        f"{kind} of layer {slab.layer} differs from the rows of neurons/{file.name}",
+                    )
     if missing and manifest.status(state) != "running":
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
 
@@ -257,7 +303,9 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
         where = f"{name}/{part.name}"
         if part.first != expected:
             yield Finding(
-                "error", where, f"begins at row {part.first}, the file before ends at {expected - 1}: a file is missing"
+                "error",
+                where,
+                f"begins at row {part.first}, the file before ends at {expected - 1}: a file is missing",
             )
         expected = part.last + 1
         try:
@@ -284,7 +332,9 @@ def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Part,
 
 
 def _whole(file: GridFile, layer: int) -> Slab:
-    return stack_neurons([file.slab(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))])
+    return stack_neurons(
+        [file.slab(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))]
+    )
 
 
 def _close(expected: Any, found: Any, tolerance: float) -> bool:

@@ -9,7 +9,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from probes.log.blocks import Slab, buckets, column_rank, concatenate, neuron_groups, write_layers, write_slabs
+from probes.log.blocks import (
+    Slab,
+    buckets,
+    column_rank,
+    concatenate,
+    neuron_groups,
+    write_layers,
+    write_slabs,
+)
 from probes.log.grid import GridFile
 from probes.log.opening import LOCAL
 from probes.log.parts import Part
@@ -17,12 +25,18 @@ from probes.log.rows import join, read_whole, write_rows
 from probes.schema import BLOCK_STEPS, PYRAMID, ROW_GROUP_NEURONS
 
 FAN_IN = 16
-"""So many parts of one size are folded early: a slow run's tail stays below 2 x 16 files, a row is rewritten at most thrice."""
+"""So many parts of one size are folded early: a slow run's tail stays below 2 x 16 files, a row is rewritten
+at most thrice.
+"""
 FULL_ROWS = 65_536
-"""Recorded steps (`layers/`) or rows that a full file of a plain table covers: its rows are few and read together."""
+"""Recorded steps (`layers/`) or rows that a full file of a plain table covers: its rows are few and read
+together.
+"""
 
 KEPT_BYTES = 64 * 2**20
-"""So much of the block that is filling stays in memory, so that folding it reads nothing; of a larger one nothing does."""
+"""So much of the block that is filling stays in memory, so that folding it reads nothing; of a larger one
+nothing does.
+"""
 
 
 def is_grid(name: str) -> bool:
@@ -59,7 +73,9 @@ class Kept:
         """The neurons of a row group."""
         (whole,) = (slab for slab in self.slabs if slab.layer == layer)
         rows = slice(group * ROW_GROUP_NEURONS, (group + 1) * ROW_GROUP_NEURONS)
-        return Slab(layer, whole.steps, {name: column[rows] for name, column in whole.columns.items()}, whole.present)
+        return Slab(
+            layer, whole.steps, {name: column[rows] for name, column in whole.columns.items()}, whole.present
+        )
 
     def close(self) -> None:
         """Nothing is open."""
@@ -87,7 +103,9 @@ class Shelf:
         self._garbage: list[Path] = []
 
     def add(self, part: Part, size: int, slabs: list[Slab] | None = None) -> None:
-        """Note a file just written, of `size` steps (rows); its slabs, where given, are kept while there is room."""
+        """Note a file just written, of `size` steps (rows); its slabs, where given, are kept while there is
+        room.
+        """
         self._append(_Piece(part, size, None if slabs is None else Kept(slabs)))
 
     @property
@@ -101,7 +119,9 @@ class Shelf:
             self._fold(number, None)
 
     def fold_all(self, visit: Callable[[int, Slab], None] | None = None) -> Part:
-        """Fold what is there (at least one file) into the file returned; `visit` sees every (first neuron, slab)."""
+        """Fold what is there (at least one file) into the file returned; `visit` sees every (first neuron,
+        slab).
+        """
         return self._fold(len(self._tail), visit)
 
     def _append(self, piece: _Piece) -> None:
@@ -120,7 +140,9 @@ class Shelf:
         if size + sum(piece.size for piece in self._tail) >= self.full:
             self._tail.clear()
         else:
-            self._append(_Piece(folded, size, _joined(list(kept.values())) if len(kept) == len(parts) else None))
+            self._append(
+                _Piece(folded, size, _joined(list(kept.values())) if len(kept) == len(parts) else None)
+            )
         return folded
 
     def take_garbage(self) -> list[Path]:
@@ -152,14 +174,19 @@ def fold_parts(
 ) -> Part:
     """Write consecutive parts as one and return it; the old files are left for the caller to delete.
 
-    `visit` sees each (first neuron, slab) that passes. One part alone is not rewritten. What is in `kept` is not read.
+    `visit` sees each (first neuron, slab) that passes. One part alone is not rewritten. What is in `kept` is
+    not read.
     """
     folded = Part(parts[0].first, parts[-1].last)
     if not is_grid(folder.name if folder.name == "neurons" else f"{folder.parent.name}/{folder.name}"):
         if len(parts) > 1:
-            write_rows(folder / folded.name, join([read_whole(folder / part.name) for part in parts]), precision)
+            write_rows(
+                folder / folded.name, join([read_whole(folder / part.name) for part in parts]), precision
+            )
         return folded
-    files = [kept[part] if part in kept else GridFile(LOCAL, str(folder / part.name), widths) for part in parts]
+    files = [
+        kept[part] if part in kept else GridFile(LOCAL, str(folder / part.name), widths) for part in parts
+    ]
     try:
         passing = _merged(files, widths, visit)
         if len(files) > 1:
@@ -178,7 +205,12 @@ def fold_parts(
 def _joined(pieces: list[Kept]) -> Kept:
     """Consecutive parts as one."""
     layers = sorted({layer for piece in pieces for layer in piece.layers})
-    return Kept([concatenate([slab for piece in pieces for slab in piece.slabs if slab.layer == layer]) for layer in layers])
+    return Kept(
+        [
+            concatenate([slab for piece in pieces for slab in piece.slabs if slab.layer == layer])
+            for layer in layers
+        ]
+    )
 
 
 def _merged(
@@ -204,7 +236,9 @@ class PyramidBuilder:
             layers.setdefault(slab.layer, []).append(buckets(slab, width))
 
     def write(self, root: Path, part: Part, precision: str) -> dict[str, int]:
-        """Write `pyramid/WIDTH/part` for each level; returns the steps (buckets) of each folder's new part."""
+        """Write `pyramid/WIDTH/part` for each level; returns the steps (buckets) of each folder's new
+        part.
+        """
         sizes = {}
         for width, layers in self._groups.items():
             slabs = [stack_neurons(groups) for _, groups in sorted(layers.items())]

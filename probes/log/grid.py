@@ -21,9 +21,13 @@ from probes.log.parts import Part, counted_parts, parse
 from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
 
 COLUMN_BYTES = 32 * 2**20
-"""Most that the pages of a column of a row group unpack to: lz4's limit for the 64 KB that 64 x 256 numbers take, twice."""
+"""Most that the pages of a column of a row group unpack to: lz4's limit for the 64 KB that 64 x 256 numbers
+take, twice.
+"""
 MAX_OPEN = 128
-"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1 ms."""
+"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1
+ms.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class GridFile:
         self.columns = [name for name in names if name not in KEYS]
         self._places = self._find_places()
         self._steps: dict[int, np.ndarray] = {}
-        self._looked_at: set[tuple[int, int]] = set()  # (row group, column) whose pages are known to be no larger than they may
+        # (row group, column) whose pages are known to be no larger than they may
+        self._looked_at: set[tuple[int, int]] = set()
 
     def close(self) -> None:
         """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
@@ -85,13 +90,18 @@ class GridFile:
             if (np.diff(steps) <= 0).any():
                 raise RunError(f"{self.path}: steps of layer {layer} do not increase; {opening.REMEDY}")
             if self._part and not self._part.first <= steps[0] <= steps[-1] <= self._part.last:
-                raise RunError(f"{self.path} holds steps {steps[0]} to {steps[-1]}, its name promises others; {opening.REMEDY}")
+                raise RunError(
+                    f"{self.path} holds steps {steps[0]} to {steps[-1]}, its name promises others;"
+                    f" {opening.REMEDY}"
+                )
             steps.flags.writeable = False
             self._steps[layer] = steps
         return self._steps[layer]
 
     def slab(self, layer: int, group: int, columns: Iterable[str] | None = None) -> Slab:
-        """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the file has."""
+        """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the
+        file has.
+        """
         wanted = self.columns if columns is None else [name for name in columns if name in self._column]
         steps = self.steps(layer)
         table = self._read(self._places[layer].row_group + group, wanted)
@@ -113,17 +123,23 @@ class GridFile:
         indices = [self._column[name] for name in columns]
         fresh = [(row_group, index) for index in indices if (row_group, index) not in self._looked_at]
         if fresh:
-            opening.check_pages(self.path, self._file.metadata, fresh, len(fresh) * COLUMN_BYTES, self._filesystem)
+            opening.check_pages(
+                self.path, self._file.metadata, fresh, len(fresh) * COLUMN_BYTES, self._filesystem
+            )
             self._looked_at.update(fresh)
         try:
             table = self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise RunError(f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}") from error
+            raise RunError(
+                f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}"
+            ) from error
         opening.count_rows(self.path, table, self._file.metadata, [row_group])
         return table
 
     def _find_places(self) -> dict[int, _Place]:
-        """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no row is read."""
+        """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no
+        row is read.
+        """
         metadata = self._file.metadata
         places: dict[int, _Place] = {}
         group = 0
@@ -135,7 +151,10 @@ class GridFile:
             groups = list(neuron_groups(self.widths[layer]))
             steps = metadata.row_group(group).num_rows // (groups[0][1] - groups[0][0])
             if not 1 <= steps <= BLOCK_STEPS:
-                raise RunError(f"{self.path}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS}; {opening.REMEDY}")
+                raise RunError(
+                    f"{self.path}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS};"
+                    f" {opening.REMEDY}"
+                )
             last = group + len(groups) - 1
             expected = [(stop - start) * steps for start, stop in groups]
             if (
@@ -154,7 +173,9 @@ class GridFile:
         """Least and largest value of a key in a row group, by its statistics."""
         found = self._file.metadata.row_group(group).column(self._column[key]).statistics
         if found is None or not found.has_min_max:
-            raise RunError(f"{self.path}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}")
+            raise RunError(
+                f"{self.path}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}"
+            )
         return found.min, found.max
 
 
@@ -173,7 +194,9 @@ def schema_fault(schema: pa.Schema) -> str | None:
 
 
 class Level:
-    """The files of `neurons/` or of one level of the pyramid, opened when first read; at most `MAX_OPEN` stay open."""
+    """The files of `neurons/` or of one level of the pyramid, opened when first read; at most `MAX_OPEN` stay
+    open.
+    """
 
     def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: list[int]) -> None:
         self._filesystem, self._folder, self._widths = filesystem, folder, widths
@@ -212,9 +235,14 @@ class Level:
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
 
     def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
-        """Chosen neurons, columns and steps first .. last as a slab; where a statistic is absent it is NaN and not present."""
+        """Chosen neurons, columns and steps first .. last as a slab; where a statistic is absent it is NaN
+        and not present.
+        """
         steps = self.steps(layer, first, last)
-        values = {name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32) for name in columns}
+        values = {
+            name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32)
+            for name in columns
+        }
         present = {name: np.ones(steps.size, bool) for name in columns}
         groups = neurons // ROW_GROUP_NEURONS
         start = 0

@@ -1,7 +1,7 @@
 """Levels of a run: its raw rows and its pyramid, and which of them answers a question of a given size.
 
-Where a level is not written yet (the newest steps of a live run, the last seconds of a killed one), its buckets are
-computed from the raw rows, so that every level covers every step.
+Where a level is not written yet (the newest steps of a live run, the last seconds of a killed one), its
+buckets are computed from the raw rows, so that every level covers every step.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ class Levels:
     def __init__(self, filesystem: pafs.FileSystem, root: str, widths: list[int]) -> None:
         self._filesystem, self._pyramid = filesystem, f"{root}/pyramid"
         self.raw = Level(filesystem, f"{root}/neurons", widths)
-        self._levels = {width: Level(filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID}
+        self._levels = {
+            width: Level(filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID
+        }
 
     def refresh(self) -> None:
-        """List all folders anew, what is derived before the truth: what it lacks is then found in `neurons/`."""
+        """List all folders anew, what is derived before the truth: what it lacks is then found in
+        `neurons/`.
+        """
         refuse_link(self._pyramid, self._filesystem)
         for level in (*self._levels.values(), self.raw):
             level.refresh()
@@ -58,17 +62,21 @@ class Levels:
         return int(starts[-1]) if starts.size else step
 
     def width_of_at_least(self, layer: int, recorded: np.ndarray, first: int, last: int, points: int) -> int:
-        """Steps a bucket of the coarsest level that gives at least `points` columns, else 1; recorded: the layer's steps."""
+        """Steps a bucket of the coarsest level that gives at least `points` columns, else 1; recorded: the
+        layer's steps.
+        """
         for width in reversed(PYRAMID):
             if self._count(width, layer, recorded, first, last) >= points:
                 return width
         return 1
 
-    def width_for(self, layer: int, recorded: np.ndarray, first: int, last: int, columns: int, neurons: int) -> int:
+    def width_for(
+        self, layer: int, recorded: np.ndarray, first: int, last: int, columns: int, neurons: int
+    ) -> int:
         """Steps a bucket of the level that an image of `columns` columns between two steps is made from.
 
-        The finest that fits, the coarsest if none does; the next finer one where the fitting one would leave more than
-        half of the columns unused, and the finer cells of so many neurons are quickly read.
+        The finest that fits, the coarsest if none does; the next finer one where the fitting one would leave
+        more than half of the columns unused, and the finer cells of so many neurons are quickly read.
         """
         finer = None
         for width in (1, *PYRAMID):
@@ -79,8 +87,12 @@ class Levels:
             finer = (width, count)
         return PYRAMID[-1]
 
-    def read(self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
-        """A slab of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the range are in it."""
+    def read(
+        self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int
+    ) -> Slab:
+        """A slab of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the
+        range are in it.
+        """
         if width == 1:
             plain = list(dict.fromkeys(_base(name) for name in columns))
             slab = self.raw.read(layer, neurons, plain, first, last)
@@ -97,10 +109,13 @@ class Levels:
         return _in_order(slabs, columns)
 
 
-def merge(values: np.ndarray, starts: np.ndarray, factor: int, reduce: str, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def merge(
+    values: np.ndarray, starts: np.ndarray, factor: int, reduce: str, taken: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Every `factor` columns of (N, C) as one, with the new starts.
 
-    reduce: "min", "max", "last", or "mean", weighted with the number of `taken` steps (at which the statistic is) in each column.
+    reduce: "min", "max", "last", or "mean", weighted with the number of `taken` steps (at which the statistic
+    is) in each column.
     """
     groups = np.arange(0, starts.size, factor)
     if reduce == "last":
@@ -131,5 +146,7 @@ def _in_order(slabs: list[Slab], columns: list[str]) -> Slab:
     steps = np.concatenate([slab.steps for slab in slabs])
     order = np.argsort(steps, kind="stable")
     return Slab(
-        slabs[0].layer, steps[order], {n: np.concatenate([s.columns[n] for s in slabs], axis=1)[:, order] for n in columns}
+        slabs[0].layer,
+        steps[order],
+        {n: np.concatenate([s.columns[n] for s in slabs], axis=1)[:, order] for n in columns},
     )

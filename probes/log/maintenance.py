@@ -1,4 +1,6 @@
-"""Putting a run's folder in order while nobody writes it: reopening after a stop, compacting. Needs the run's lock."""
+"""Putting a run's folder in order while nobody writes it: reopening after a stop, compacting. Needs the run's
+lock.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def reopen(folder: Path, step: int) -> Writer:
 
 
 def compact(folder: Path, state: dict[str, Any]) -> None:
-    """Fold small files, write what is missing of pyramid and summaries, bring the manifest up to date with the files.
+    """Fold small files, write what is missing of pyramid and summaries, bring the manifest up to date with
+    the files.
 
     Changes no row. `state` is the manifest, updated and written.
     """
@@ -55,13 +58,18 @@ def compact(folder: Path, state: dict[str, Any]) -> None:
     for name in rows.SCHEMAS:
         _fold_all(folder, name, state)
 
-    files = [GridFile(LOCAL, str(folder / "neurons" / part.name), widths) for part in _parts(folder / "neurons")]
+    files = [
+        GridFile(LOCAL, str(folder / "neurons" / part.name), widths) for part in _parts(folder / "neurons")
+    ]
     steps = [_all_steps(file) for file in files]
     known = {name for file in files for name in file.columns if name in STATISTICS}
     for file in files:
         file.close()
     ends = {"first": int(steps[0][0]), "last": int(steps[-1][-1])} if steps else {"first": None, "last": None}
-    state |= {"steps": {"count": sum(s.size for s in steps)} | ends, "statistics": sorted(known, key=column_rank)}
+    state |= {
+        "steps": {"count": sum(s.size for s in steps)} | ends,
+        "statistics": sorted(known, key=column_rank),
+    }
     state |= {"scores": {}, "sparklines": {}, "living_share": [None] * len(widths)}
     for name, note in (("layers", manifest.note_layers), ("scalars", manifest.note_scalars)):
         for part in _parts(folder / name):
@@ -84,7 +92,8 @@ def _all_steps(file: GridFile) -> np.ndarray:
 
 
 def _set_aside(folder: Path, name: str, step: int, aside: Path, state: dict[str, Any]) -> None:
-    """Move files with rows after `step` to `aside`; of a file that has both, the earlier rows are written anew first.
+    """Move files with rows after `step` to `aside`; of a file that has both, the earlier rows are written
+    anew first.
 
     The new file's range lies inside the old one's: until the old one is moved, it alone counts.
     """
@@ -166,7 +175,9 @@ def _write_derived(folder: Path, name: str, slabs: list[tuple[int, Slab]], preci
     for _, slab in slabs:
         layers.setdefault(slab.layer, []).append(slab)
     table = summarise([stack_neurons(groups) for groups in layers.values()])
-    rows.write_rows(folder / name / part.name, rows.rounded(table) if precision == "10bit" else table, precision)
+    rows.write_rows(
+        folder / name / part.name, rows.rounded(table) if precision == "10bit" else table, precision
+    )
 
 
 def _fold_all(folder: Path, name: str, state: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
 
 
 def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The layers as the manifest holds them: `name`, `neurons`, `latent_dim` (1), `prior` ("standard"), any further keys.
+    """The layers as the manifest holds them: `name`, `neurons`, `latent_dim` (1), `prior` ("standard"), any
+    further keys.
 
     Raises ValueError for no layers, a missing or doubled name, a width or latent dimension below 1.
     """
@@ -49,7 +50,9 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         full: dict[str, Any] = {"latent_dim": 1, "prior": "standard"} | layer
         for key in ("neurons", "latent_dim"):
             if int(full[key]) != full[key] or full[key] < 1:
-                raise ValueError(f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1")
+                raise ValueError(
+                    f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1"
+                )
             full[key] = int(full[key])
         checked.append(full)
     names = [layer["name"] for layer in checked]
@@ -59,7 +62,9 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """A value as strict JSON has it: non-finite numbers are null, numpy scalars and arrays plain, anything else its text."""
+    """A value as strict JSON has it: non-finite numbers are null, numpy scalars and arrays plain, anything
+    else its text.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):
@@ -115,7 +120,10 @@ def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precisi
 def write(folder: Path, manifest: dict[str, Any]) -> None:
     """Write run.json by rename, with a fresh heartbeat."""
     manifest["heartbeat"] = time.time()
-    lines = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}" for k, v in plain(manifest).items()]
+    lines = [
+        f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}"
+        for k, v in plain(manifest).items()
+    ]
     text = "{" + ",\n ".join(lines) + "}\n"
     write_text(folder / FILE, text)
 
@@ -131,7 +139,9 @@ def _checked(manifest: Any, where: str) -> dict[str, Any]:
     if not major.isdecimal():
         raise RunError(f"{where}/{FILE} names no format version: this is not the manifest of a run")
     if int(major) > FORMAT_MAJOR:
-        raise RunError(f"{where} has format {version}, this reader knows {FORMAT_VERSION}: update the package to open it")
+        raise RunError(
+            f"{where} has format {version}, this reader knows {FORMAT_VERSION}: update the package to open it"
+        )
     try:
         manifest["layers"] = check_layers(manifest.get("layers") or [])
     except (ValueError, TypeError, OverflowError) as error:
@@ -155,7 +165,8 @@ def status(manifest: dict[str, Any]) -> str:
     said = str(manifest.get("status", "crashed"))
     if said != "running":
         return said
-    age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))  # a clock set back must not make it immortal
+    # a clock set back must not make it immortal
+    age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))
     return "running" if age < SILENT_SECONDS else "crashed"
 
 
@@ -167,7 +178,9 @@ def final_status(error: type[BaseException] | None) -> str:
 
 
 def add_point(series: list[list[float]], step: float, value: float) -> None:
-    """Append to a sparkline: the first and newest point stay, between them at most 32 about evenly spaced in step."""
+    """Append to a sparkline: the first and newest point stay, between them at most 32 about evenly spaced in
+    step.
+    """
     if len(series) > 1 and series[-1][0] - series[-2][0] < (step - series[0][0]) / SPARKLINE_POINTS:
         series[-1] = [step, value]
         return
@@ -177,7 +190,9 @@ def add_point(series: list[list[float]], step: float, value: float) -> None:
 
 
 def note_layers(manifest: dict[str, Any], table: pa.Table) -> None:
-    """Update the catalog's row from new rows of `layers/`: living share of each layer, rate and living share over steps."""
+    """Update the catalog's row from new rows of `layers/`: living share of each layer, rate and living share
+    over steps.
+    """
     widths = np.array([layer["neurons"] for layer in manifest["layers"]])
     layers, steps = table["layer"].to_numpy(), table["step"].to_numpy()
     living = sum(table[f"regime_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
@@ -205,7 +220,8 @@ def note_scalars(manifest: dict[str, Any], table: pa.Table) -> None:
 
 
 class Lock:
-    """One writer a run: an advisory lock that the kernel drops with the process, so that a crash leaves it open.
+    """One writer a run: an advisory lock that the kernel drops with the process, so that a crash leaves it
+    open.
 
     Raises RunError when another writer holds it. A forked child (a data loader's worker) lets go of its copy,
     or it would keep a dead writer's lock.

@@ -16,7 +16,9 @@ Check = Callable[[Any], bool]
 
 
 def fault(manifest: dict[str, Any]) -> str | None:
-    """The first field that is not what the format says, in words; None if all are. `layers` are checked ones."""
+    """The first field that is not what the format says, in words; None if all are. `layers` are checked
+    ones.
+    """
     for name, (check, words) in FIELDS.items():
         if name in manifest and not check(manifest[name]):
             return f"`{name}` is {_shown(manifest[name])}, it must be {words}"
@@ -66,7 +68,9 @@ def _date(value: Any) -> bool:
 
 
 def _steps(value: Any) -> bool:
-    return isinstance(value, dict) and all(_or_null(_whole)(value.get(key)) for key in ("count", "first", "last"))
+    return isinstance(value, dict) and all(
+        _or_null(_whole)(value.get(key)) for key in ("count", "first", "last")
+    )
 
 
 def _score(value: Any) -> bool:

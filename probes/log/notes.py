@@ -1,4 +1,6 @@
-"""notes.json: a user's tags, notes and named sets of neurons. It stands beside the log and never changes it."""
+"""notes.json: a user's tags, notes and named sets of neurons. It stands beside the log and never changes
+it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ SET_NEURONS = 64
 class Notes:
     """Tags in the order given, free text, and sets of neurons by name.
 
-    A neuron of the run itself is written `layer.neuron`, one of another run `run:layer:neuron`; both numbers count from 0.
+    A neuron of the run itself is written `layer.neuron`, one of another run `run:layer:neuron`; both numbers
+    count from 0.
     """
 
     tags: tuple[str, ...] = ()
@@ -36,34 +39,49 @@ class Notes:
 
 def parse(tags: Any, text: Any, sets: Any = None) -> Notes:
     """Notes from what a JSON file may hold: a tag, note or neuron that is no text is left out."""
-    kept = (" ".join(tag.split()) for tag in tags if isinstance(tag, str)) if isinstance(tags, list | tuple) else ()
+    kept = (
+        (" ".join(tag.split()) for tag in tags if isinstance(tag, str))
+        if isinstance(tags, list | tuple)
+        else ()
+    )
     named = {
         " ".join(name.split()): tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
         for name, items in (sets.items() if isinstance(sets, dict) else ())
         if name.strip() and isinstance(items, list | tuple)
     }
-    return Notes(tuple(dict.fromkeys(tag for tag in kept if tag)), text if isinstance(text, str) else "", named)
+    return Notes(
+        tuple(dict.fromkeys(tag for tag in kept if tag)), text if isinstance(text, str) else "", named
+    )
 
 
 def read(folder: str | Path) -> Notes:
-    """The notes of a run's folder, empty ones if it has none. Raises RunError for a file that cannot be read as JSON."""
+    """The notes of a run's folder, empty ones if it has none. Raises RunError for a file that cannot be read
+    as JSON.
+    """
     try:
         content = read_json(str(Path(folder, NAME)))
     except FileNotFoundError:
         return Notes()
-    return parse(content.get("tags"), content.get("notes"), content.get("sets")) if isinstance(content, dict) else Notes()
+    return (
+        parse(content.get("tags"), content.get("notes"), content.get("sets"))
+        if isinstance(content, dict)
+        else Notes()
+    )
 
 
 def write(folder: str | Path, tags: Iterable[str], text: str) -> Notes:
-    """Write tags and note of a run by rename and return the notes as written; its sets stay. Last writer wins.
+    """Write tags and note of a run by rename and return the notes as written; its sets stay. Last writer
+    wins.
 
-    Raises RunError where there is no run, for a tag longer than TAG_CHARACTERS, more than TAGS of them, or a text
-    longer than NOTE_CHARACTERS; OSError if the folder cannot be written.
+    Raises RunError where there is no run, for a tag longer than TAG_CHARACTERS, more than TAGS of them, or a
+    text longer than NOTE_CHARACTERS; OSError if the folder cannot be written.
     """
     notes = parse(list(tags), text.strip(), dict(_kept(folder).sets))
     long = next((tag for tag in notes.tags if len(tag) > TAG_CHARACTERS), None)
     if long is not None:
-        raise RunError(f"the tag {long[:TAG_CHARACTERS]!r}… has {len(long)} characters; shorten it to {TAG_CHARACTERS}")
+        raise RunError(
+            f"the tag {long[:TAG_CHARACTERS]!r}… has {len(long)} characters; shorten it to {TAG_CHARACTERS}"
+        )
     if len(notes.tags) > TAGS:
         raise RunError(f"{len(notes.tags)} tags are more than {TAGS}: remove some")
     if len(notes.text) > NOTE_CHARACTERS:
@@ -72,21 +90,26 @@ def write(folder: str | Path, tags: Iterable[str], text: str) -> Notes:
 
 
 def write_sets(folder: str | Path, sets: Mapping[str, Iterable[str]]) -> Notes:
-    """Write the named sets of neurons of a run, all of them, and return the notes as written; tags and note stay.
+    """Write the named sets of neurons of a run, all of them, and return the notes as written; tags and note
+    stay.
 
-    Raises RunError where there is no run, for a name longer than SET_CHARACTERS, more than SETS of them, or one of more than
-    SET_NEURONS neurons; OSError if the folder cannot be written.
+    Raises RunError where there is no run, for a name longer than SET_CHARACTERS, more than SETS of them, or
+    one of more than SET_NEURONS neurons; OSError if the folder cannot be written.
     """
     kept = _kept(folder)
     notes = parse(kept.tags, kept.text, {name: list(items) for name, items in sets.items()})
     long = next((name for name in notes.sets if len(name) > SET_CHARACTERS), None)
     if long is not None:
-        raise RunError(f"the name {long[:SET_CHARACTERS]!r}… has {len(long)} characters; shorten it to {SET_CHARACTERS}")
+        raise RunError(
+            f"the name {long[:SET_CHARACTERS]!r}… has {len(long)} characters; shorten it to {SET_CHARACTERS}"
+        )
     if len(notes.sets) > SETS:
         raise RunError(f"{len(notes.sets)} sets are more than {SETS}: delete some")
     large = next((name for name, items in notes.sets.items() if len(items) > SET_NEURONS), None)
     if large is not None:
-        raise RunError(f"the set {large!r} has {len(notes.sets[large])} neurons; at most {SET_NEURONS} can be kept")
+        raise RunError(
+            f"the set {large!r} has {len(notes.sets[large])} neurons; at most {SET_NEURONS} can be kept"
+        )
     return _write(folder, notes)
 
 
@@ -101,7 +124,9 @@ def _kept(folder: str | Path) -> Notes:
 
 
 def _write(folder: str | Path, notes: Notes) -> Notes:
-    held: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | ({"sets": dict(notes.sets)} if notes.sets else {})
+    held: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | (
+        {"sets": dict(notes.sets)} if notes.sets else {}
+    )
     content = json.dumps(held, ensure_ascii=False, indent=1) + "\n"
     write_text(Path(folder, NAME), content)
     return notes

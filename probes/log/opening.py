@@ -1,7 +1,8 @@
 """Opening a run's files without trusting them: where their Parquet and JSON are read, for all of `probes`.
 
-A run may come from anywhere, and its files may be damaged. Sizes are looked at before anything is unpacked, links and devices are
-not followed, checksums are verified, and whatever is wrong is one RunError that names the file. Nothing of a log is executed.
+A run may come from anywhere, and its files may be damaged. Sizes are looked at before anything is unpacked,
+links and devices are not followed, checksums are verified, and whatever is wrong is one RunError that names
+the file. Nothing of a log is executed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from probes.log import page_headers, seal
 
 LOCAL = pafs.LocalFileSystem()
 FOOTER_BYTES = 8 * 2**20
-"""Longest footer that is parsed; in memory it is ten times as long. 100,000 neurons with 20 statistics and extremes: 7 MB."""
+"""Longest footer that is parsed; in memory it is ten times as long. 100,000 neurons with 20 statistics and
+extremes: 7 MB.
+"""
 DECODED_BYTES = 256 * 2**20
 """Most that one reading of one file may unpack to: with its copy as a frame the process stays below 1 GB."""
 WHOLE_BYTES = 512 * 2**20
@@ -30,7 +33,9 @@ WHOLE_BYTES = 512 * 2**20
 JSON_BYTES = 8 * 2**20
 JSON_DEPTH = 64
 INTEGER_DIGITS = 20
-"""JSON beyond these is no manifest: a run with 1,000 layers has 0.3 MB, four levels, and no integer beyond 64 bits."""
+"""JSON beyond these is no manifest: a run with 1,000 layers has 0.3 MB, four levels, and no integer beyond 64
+bits.
+"""
 REMEDY = "restore it from a copy, or remove it; `python -m probes check` looks at the whole run"
 _TAIL_READ = 64 * 2**10  # bytes read at once from a file's end: most footers whole
 
@@ -40,23 +45,30 @@ class RunError(ValueError):
 
 
 def read_json(path: str, filesystem: pafs.FileSystem = LOCAL) -> Any:
-    """Value of a JSON file of a run. Raises FileNotFoundError, or RunError for what cannot be read or is too large."""
+    """Value of a JSON file of a run. Raises FileNotFoundError, or RunError for what cannot be read or is too
+    large.
+    """
     return parse_json(_read_whole(path, filesystem), path)
 
 
 def parse_json(text: str | bytes, path: str) -> Any:
-    """Value of the JSON text of the file `path`. Raises RunError for what is no JSON, too deep, or has numbers beyond 64 bits."""
+    """Value of the JSON text of the file `path`. Raises RunError for what is no JSON, too deep, or has
+    numbers beyond 64 bits.
+    """
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
         value = json.loads(plain, parse_int=_integer)
-        if "\\ud" in plain.lower():  # half of a surrogate pair is no character: it could be neither shown nor written again
+        # half of a surrogate pair is no character: it could be neither shown nor written again
+        if "\\ud" in plain.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise RunError(f"{path} is not readable as JSON: it is nested too deeply; {REMEDY}") from error
     except ValueError as error:
         raise RunError(f"{path} is not readable as JSON: {error}; {REMEDY}") from error
     if _depth(value) > JSON_DEPTH:
-        raise RunError(f"{path} is not readable as JSON: it is nested more than {JSON_DEPTH} levels deep; {REMEDY}")
+        raise RunError(
+            f"{path} is not readable as JSON: it is nested more than {JSON_DEPTH} levels deep; {REMEDY}"
+        )
     return value
 
 
@@ -81,12 +93,16 @@ def _read_whole(path: str, filesystem: pafs.FileSystem) -> bytes:
     with _plain_file(path, filesystem) as file:
         size = file.size()
         if size > JSON_BYTES:
-            raise RunError(f"{path} has {_mb(size)}, a file of its kind has at most {_mb(JSON_BYTES)}; {REMEDY}")
+            raise RunError(
+                f"{path} has {_mb(size)}, a file of its kind has at most {_mb(JSON_BYTES)}; {REMEDY}"
+            )
         return bytes(file.read())
 
 
 def _plain_file(path: str, filesystem: pafs.FileSystem) -> pa.NativeFile:
-    """A file opened for reading; a local one must be a regular file and no link: a run cannot name files beyond itself."""
+    """A file opened for reading; a local one must be a regular file and no link: a run cannot name files
+    beyond itself.
+    """
     try:
         if isinstance(filesystem, pafs.LocalFileSystem):
             mode = os.lstat(path).st_mode
@@ -117,7 +133,8 @@ def refuse_link(folder: str, filesystem: pafs.FileSystem) -> None:
 def open_parquet(path: str, filesystem: pafs.FileSystem = LOCAL) -> pq.ParquetFile:
     """A Parquet file with a sound footer and plain columns, to be read with `read`.
 
-    Raises FileNotFoundError (a live run may have folded it away), RunError for anything else that is wrong with it.
+    Raises FileNotFoundError (a live run may have folded it away), RunError for anything else that is wrong
+    with it.
     """
     with _plain_file(path, filesystem) as file:
         try:
@@ -144,7 +161,11 @@ def reopen(path: str, filesystem: pafs.FileSystem, metadata: pq.FileMetaData) ->
     texts = [field.name for field in metadata.schema.to_arrow_schema() if _is_text(field.type)]
     try:
         return pq.ParquetFile(
-            path, filesystem=filesystem, metadata=metadata, read_dictionary=texts, page_checksum_verification=True
+            path,
+            filesystem=filesystem,
+            metadata=metadata,
+            read_dictionary=texts,
+            page_checksum_verification=True,
         )
     except FileNotFoundError:
         raise
@@ -171,7 +192,9 @@ def _footer(file: pa.NativeFile, path: str) -> bytes:
         raise _unreadable(path, "its footer would be longer than the file")
     if length > FOOTER_BYTES:
         text = f"its footer has {_mb(length)}, at most {_mb(FOOTER_BYTES)} are read"
-        raise RunError(f"{path} has too many row groups: {text}; `python -m probes compact` would have written fewer")
+        raise RunError(
+            f"{path} has too many row groups: {text}; `python -m probes compact` would have written fewer"
+        )
     if length + seal.TAIL > len(tail):
         return bytes(file.read_at(length, size - seal.TAIL - length))
     return bytes(tail[-seal.TAIL - length : -seal.TAIL])
@@ -187,18 +210,23 @@ def read(
 ) -> pa.Table:
     """Columns (all by default) of row groups as a table, texts as strings.
 
-    Raises RunError for damaged pages, and for rows that would take more than `limit` bytes, however few they take on disk.
+    Raises RunError for damaged pages, and for rows that would take more than `limit` bytes, however few they
+    take on disk.
     """
     names = file.schema_arrow.names if columns is None else list(columns)
     _check_size(file, path, groups := list(groups), names, limit)
     places = [schema_of(file).names.index(name) for name in names]
-    check_pages(path, file.metadata, [(group, place) for group in groups for place in places], limit, filesystem)
+    check_pages(
+        path, file.metadata, [(group, place) for group in groups for place in places], limit, filesystem
+    )
     try:
         table = file.read_row_groups(groups, columns=names, use_threads=False)
         for index, name in enumerate(table.column_names):
             if pa.types.is_dictionary(table.schema.field(name).type):
                 table[name].validate(full=True)  # texts are UTF-8, and each is in its dictionary
-                table = table.set_column(index, table.schema.field(name).with_type(pa.string()), _texts(table[name], path, limit))
+                table = table.set_column(
+                    index, table.schema.field(name).with_type(pa.string()), _texts(table[name], path, limit)
+                )
     except RunError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -235,14 +263,22 @@ def _check_size(file: pq.ParquetFile, path: str, groups: list[int], names: list[
             raise RunError(f"{path} is damaged: row group {group} has {row_group.num_rows} rows; {REMEDY}")
         rows += row_group.num_rows
     if rows * width > limit:
-        text = f"{rows:,} rows of {width:.0f} bytes would take {_mb(rows * width)}, at most {_mb(limit)} are read"
+        text = (
+            f"{rows:,} rows of {width:.0f} bytes would take {_mb(rows * width)}, at most {_mb(limit)} are"
+            " read"
+        )
         raise RunError(f"{path} unpacks to too much: {text}; ask for fewer columns or steps, or remove it")
 
 
 def check_pages(
-    path: str, metadata: pq.FileMetaData, chunks: Sequence[tuple[int, int]], limit: int, filesystem: pafs.FileSystem
+    path: str,
+    metadata: pq.FileMetaData,
+    chunks: Sequence[tuple[int, int]],
+    limit: int,
+    filesystem: pafs.FileSystem,
 ) -> None:
-    """Raises RunError where the pages of (row group, column) unpack to more than `limit` bytes, whatever the footer says.
+    """Raises RunError where the pages of (row group, column) unpack to more than `limit` bytes, whatever the
+    footer says.
 
     Headers are looked at only where the codec could do that with so few bytes.
     """
@@ -261,13 +297,17 @@ def check_pages(
 
 
 def _texts(column: pa.ChunkedArray, path: str, limit: int) -> pa.ChunkedArray:
-    """A dictionary-encoded column as strings: few bytes may stand for a text in a million rows, so they are counted first."""
+    """A dictionary-encoded column as strings: few bytes may stand for a text in a million rows, so they are
+    counted first.
+    """
     total = 0
     for chunk in column.chunks:
         lengths = np.append(pc.binary_length(chunk.dictionary).fill_null(0).to_numpy(zero_copy_only=False), 0)
         total += int(lengths[chunk.indices.fill_null(len(lengths) - 1).to_numpy()].sum(dtype=np.int64))
     if total > limit:
-        raise RunError(f"{path} unpacks to too much: texts of {_mb(total)}, at most {_mb(limit)} are read; remove it")
+        raise RunError(
+            f"{path} unpacks to too much: texts of {_mb(total)}, at most {_mb(limit)} are read; remove it"
+        )
     return column.cast(pa.string())
 
 

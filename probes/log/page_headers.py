@@ -1,7 +1,8 @@
 """How much the pages of a Parquet file unpack to, by their own headers: a footer may say anything about them.
 
-A page's header is a Thrift struct in the compact protocol, of which fields 2 and 3 are the page's sizes unpacked and packed
-(github.com/apache/parquet-format, parquet.thrift). Arrow makes room for what the header says before it unpacks.
+A page's header is a Thrift struct in the compact protocol, of which fields 2 and 3 are the page's sizes
+unpacked and packed (github.com/apache/parquet-format, parquet.thrift). Arrow makes room for what the header
+says before it unpacks.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def chunk(metadata: pq.FileMetaData, group: int, column: int) -> Chunk:
 
 
 def unpacked(file: pa.NativeFile, place: Chunk) -> int:
-    """Bytes that the pages of a chunk unpack to, by their headers. Raises ValueError for headers that cannot be."""
+    """Bytes that the pages of a chunk unpack to, by their headers. Raises ValueError for headers that cannot
+    be.
+    """
     return sum(size for size, _ in _pages(file, place))
 
 
@@ -74,7 +77,9 @@ def _header(file: pa.NativeFile, offset: int) -> tuple[dict[int, int], int]:
 
 
 def _struct(data: bytes, at: int) -> tuple[dict[int, int], int]:
-    """Whole numbers of a struct by field, and where it ends. Raises IndexError where the data ends before it."""
+    """Whole numbers of a struct by field, and where it ends. Raises IndexError where the data ends before
+    it.
+    """
     found: dict[int, int] = {}
     field = 0
     while data[at]:

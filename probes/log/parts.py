@@ -19,7 +19,9 @@ from probes.log.opening import RunError, refuse_link
 
 _NAME = re.compile(r"([0-9]{12,19})-([0-9]{12,19})\.parquet")
 LARGEST = 2**53
-"""Largest step or row number: beyond it a browser's numbers, which are float64, would no longer tell two apart."""
+"""Largest step or row number: beyond it a browser's numbers, which are float64, would no longer tell two
+apart.
+"""
 TEMPORARY = ".tmp-"
 """Prefix of a file that is being written; readers never list it, the next writer removes it."""
 
@@ -48,7 +50,9 @@ def parse(name: str) -> Part | None:
 
 def visible(names: Iterable[str]) -> tuple[list[Part], list[Part]]:
     """Split names into the parts that count, in order, and those that a larger part covers."""
-    parts = sorted({part for name in names if (part := parse(name))}, key=lambda part: (part.first, -part.last))
+    parts = sorted(
+        {part for name in names if (part := parse(name))}, key=lambda part: (part.first, -part.last)
+    )
     counted: list[Part] = []
     covered: list[Part] = []
     for part in parts:
@@ -87,11 +91,16 @@ def list_parts(filesystem: pafs.FileSystem, folder: str) -> tuple[list[Part], li
 
 
 def counted_parts(filesystem: pafs.FileSystem, folder: str) -> list[Part]:
-    """The parts that count, for a reader: in order, none overlapping. Raises RunError as `list_parts`, and where two overlap."""
+    """The parts that count, for a reader: in order, none overlapping. Raises RunError as `list_parts`, and
+    where two overlap.
+    """
     parts = list_parts(filesystem, folder)[0]
     for before, after in zip(parts, parts[1:], strict=False):
         if after.first <= before.last:
-            raise RunError(f"{folder}: {before.name} and {after.name} overlap, so that rows are doubled: remove one of them")
+            raise RunError(
+                f"{folder}: {before.name} and {after.name} overlap, so that rows are doubled: remove one of"
+                " them"
+            )
     return parts
 
 

@@ -1,4 +1,6 @@
-"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation, predictions."""
+"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation,
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -47,30 +49,46 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("text", pa.string()),
         ]
     ),
-    "probe": pa.schema([*KEY_FIELDS, _column("input", pa.int32()), *(_column(name, pa.float32()) for name in ("mu", "sigma"))]),
-    "forces": pa.schema([*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]),
+    "probe": pa.schema(
+        [
+            *KEY_FIELDS,
+            _column("input", pa.int32()),
+            *(_column(name, pa.float32()) for name in ("mu", "sigma")),
+        ]
+    ),
+    "forces": pa.schema(
+        [*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]
+    ),
     "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
     "predictions": pa.schema([STEP]),
 }
 """Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
 
 ROUNDED = ("probe", "forces")
-"""Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as they are."""
+"""Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
+they are.
+"""
 
-LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{regime.code}", pa.int32()) for regime in REGIMES)])
+LAYER_COLUMNS = pa.schema(
+    [STEP, LAYER, *(_column(f"regime_{regime.code}", pa.int32()) for regime in REGIMES)]
+)
 """Columns of `layers/` that are always there; the summaries stand beside them."""
 
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
 PIECE_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
-ROW_GROUP_ROWS = 16_384  # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
+# as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
+ROW_GROUP_ROWS = 16_384
 
 
 def join(tables: list[pa.Table]) -> pa.Table:
     """Tables one below the other; a column that one lacks is null there."""
     table = pa.concat_tables(tables, promote_options="default")
-    fields = [f.with_nullable(f.nullable or c.null_count > 0) for f, c in zip(table.schema, table.columns, strict=True)]
+    fields = [
+        f.with_nullable(f.nullable or c.null_count > 0)
+        for f, c in zip(table.schema, table.columns, strict=True)
+    ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
@@ -80,13 +98,18 @@ def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Tabl
     if all(isinstance(piece, pa.Table) for piece in pieces):
         return order_columns(join(pieces)) if name == "evaluation" else join(pieces)
     columns = zip(*(row for piece in pieces for row in piece), strict=True)
-    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+    return pa.Table.from_arrays(
+        [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def write_rows(path: Path, table: pa.Table, precision: str) -> None:
-    """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and maximum on `step`."""
+    """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and
+    maximum on `step`.
+    """
     codec, level = CODEC[precision]
-    rows = max(1, table.num_rows) if path.parent.name == "layers" else ROW_GROUP_ROWS  # summaries are read whole
+    # summaries are read whole
+    rows = max(1, table.num_rows) if path.parent.name == "layers" else ROW_GROUP_ROWS
     single = [field.name for field in table.schema if field.type == pa.float32()]
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
@@ -112,7 +135,9 @@ def rounded(table: pa.Table) -> pa.Table:
         if field.type == pa.float32():
             column = table.column(index).combine_chunks()
             absent = np.asarray(column.is_null()) if column.null_count else None
-            table = table.set_column(index, field, pa.array(round_mantissa(column.to_numpy(zero_copy_only=False)), mask=absent))
+            table = table.set_column(
+                index, field, pa.array(round_mantissa(column.to_numpy(zero_copy_only=False)), mask=absent)
+            )
     return table
 
 
@@ -146,21 +171,32 @@ def read_pieces(path: Path) -> Iterator[pa.Table]:
 
 
 def check_columns(schema: pa.Schema, name: str, path: str) -> None:
-    """Raises RunError where a file of the folder `name` lacks a column that is always there, or has one of another type."""
+    """Raises RunError where a file of the folder `name` lacks a column that is always there, or has one of
+    another type.
+    """
     for field in _schema(name):
         if field.name not in schema.names:
-            raise RunError(f"{path} lacks the column `{field.name}`: this is not a file of `{name}/`; remove it")
+            raise RunError(
+                f"{path} lacks the column `{field.name}`: this is not a file of `{name}/`; remove it"
+            )
         if schema.field(field.name).type != field.type:
             text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
             raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
     for field in schema:
         numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
         if field.name not in _schema(name).names and not numbers(field.type):
-            raise RunError(f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it")
+            raise RunError(
+                f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it"
+            )
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind))
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_string(kind)
+    )
 
 
 def _schema(name: str) -> pa.Schema:
@@ -168,10 +204,14 @@ def _schema(name: str) -> pa.Schema:
 
 
 def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> None:
-    """Raises RunError where a key is null, or is no step, layer or neuron of the run. widths: neurons of each layer."""
+    """Raises RunError where a key is null, or is no step, layer or neuron of the run. widths: neurons of each
+    layer.
+    """
     for field in _schema(name):
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
-            raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {opening.REMEDY}")
+            raise RunError(
+                f"{path}: column `{field.name}` has gaps, which it must not have; {opening.REMEDY}"
+            )
     if not table.num_rows:
         return
     limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
@@ -189,7 +229,9 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
 
 
 class Table:
-    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each layer of the run."""
+    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each
+    layer of the run.
+    """
 
     def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: Sequence[int]) -> None:
         self._filesystem, self._folder, self._widths = filesystem, folder, widths
@@ -204,7 +246,9 @@ class Table:
         self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
-        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a broken file."""
+        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a
+        broken file.
+        """
         tables = [self._part(part, columns) if step is None else self._at(part, step) for part in self.parts]
         if not tables:
             schema = SCHEMAS.get(self._name, LAYER_KEYS)
@@ -212,18 +256,26 @@ class Table:
         try:
             return join(tables)
         except pa.ArrowException as error:
-            raise RunError(f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}") from error
+            raise RunError(
+                f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}"
+            ) from error
 
     def steps(self) -> np.ndarray:
-        """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave it open."""
+        """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave
+        it open.
+        """
         return np.unique(np.concatenate([np.zeros(0, np.int64), *(self._steps(part) for part in self.parts)]))
 
     def _steps(self, part: Part) -> np.ndarray:
         with self._open(part) as file:
-            limits = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+            limits = [
+                file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)
+            ]
             single = [found.min for found in limits if found is not None and found.min == found.max]
             open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
-            read = self._read(file, part, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
+            read = (
+                self._read(file, part, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
+            )
         return np.concatenate([np.array(single, np.int64), read])
 
     def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
@@ -239,7 +291,8 @@ class Table:
             groups = [
                 group
                 for group in range(metadata.num_row_groups)
-                if (found := metadata.row_group(group).column(0).statistics) is None or found.min <= step <= found.max
+                if (found := metadata.row_group(group).column(0).statistics) is None
+                or found.min <= step <= found.max
             ]
             table = self._read(file, part, groups, None)
         return table.filter(pc.equal(table["step"], step))
@@ -248,12 +301,18 @@ class Table:
         path = f"{self._folder}/{part.name}"
         file = opening.open_parquet(path, self._filesystem)
         check_columns(opening.schema_of(file), self._name, path)
-        most = part.span * (len(self._widths) if self._name == "layers" else 1)  # whose names count steps, all others' rows
+        # whose names count steps, all others' rows
+        most = part.span * (len(self._widths) if self._name == "layers" else 1)
         if file.metadata.num_rows > most:
-            raise RunError(f"{path} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most; {opening.REMEDY}")
+            raise RunError(
+                f"{path} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most;"
+                f" {opening.REMEDY}"
+            )
         return file
 
-    def _read(self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
+    def _read(
+        self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None
+    ) -> pa.Table:
         path = f"{self._folder}/{part.name}"
         table = opening.read(file, path, groups, columns, filesystem=self._filesystem)
         check_keys(table, self._name, path, self._widths)

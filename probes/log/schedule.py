@@ -10,10 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Schedule:
-    """Keep every `every`-th step; with `geometric` r > 1 also steps at powers of r while those are closer together.
+    """Keep every `every`-th step; with `geometric` r > 1 also steps at powers of r while those are closer
+    together.
 
-    `Schedule(100, geometric=1.05)` keeps each of the first 20 steps, then ever fewer, and from about step 2,000 on
-    every 100th. Raises ValueError for `every` below 1 or `geometric` of 1 or less.
+    `Schedule(100, geometric=1.05)` keeps each of the first 20 steps, then ever fewer, and from about step
+    2,000 on every 100th. Raises ValueError for `every` below 1 or `geometric` of 1 or less.
     """
 
     every: int = 1
@@ -31,7 +32,9 @@ class Schedule:
             return True
         if self.geometric is None or step * (self.geometric - 1) >= self.every:
             return False
-        return step <= 1 or math.floor(math.log(step, self.geometric)) > math.floor(math.log(step - 1, self.geometric))
+        return step <= 1 or math.floor(math.log(step, self.geometric)) > math.floor(
+            math.log(step - 1, self.geometric)
+        )
 
     def mask(self, steps: np.ndarray) -> np.ndarray:
         """`due` of each of several steps, (T,) bool."""

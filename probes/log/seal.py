@@ -1,7 +1,9 @@
-"""A checksum over a Parquet file's footer, kept in the footer: with the checksums of pages, no flipped bit goes unseen.
+"""A checksum over a Parquet file's footer, kept in the footer: with the checksums of pages, no flipped bit
+goes unseen.
 
-The key `footer_crc32` of the footer's metadata holds 8 hexadecimal digits, the CRC-32 of the footer's bytes with all digits of
-the value 0, and 16 more, the size of the file. Other readers see a key that they do not know. A file without the key is
+The key `footer_crc32` of the footer's metadata holds 8 hexadecimal digits, the CRC-32 of the footer's bytes
+with all digits of the value 0, and 16 more, the size of the file. Other readers see a key that they do not
+know. A file without the key is
 read as it is, and so is one of another size: a tool that has written it anew took the key along.
 """
 
@@ -24,12 +26,15 @@ MAGIC = b"PAR1"
 _EMPTY = b"0" * 24
 _BEGINNING = b"footer_"
 _FORM = re.compile(rb"[0-9a-f]{24}")
-_MARK = bytes([0x18, len(KEY)]) + KEY.encode() + bytes([0x18, len(_EMPTY)])  # key and value in Thrift's compact protocol
+# key and value in Thrift's compact protocol
+_MARK = bytes([0x18, len(KEY)]) + KEY.encode() + bytes([0x18, len(_EMPTY)])
 
 
 @contextmanager
 def sealed(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
-    """A Parquet writer whose file carries checksums of its pages and of its footer. `options` are those of ParquetWriter."""
+    """A Parquet writer whose file carries checksums of its pages and of its footer. `options` are those of
+    ParquetWriter.
+    """
     with pq.ParquetWriter(path, schema, write_page_checksum=True, **options) as writer:
         yield writer
         writer.add_key_value_metadata({KEY: _EMPTY.decode()})
@@ -55,7 +60,8 @@ def broken(footer: bytes, size: int) -> bool:
 
 
 def torn(entries: Mapping[bytes, bytes]) -> bool:
-    """Whether the seal itself is damaged: its key, or how it begins, without a value of its form, or such a value elsewhere.
+    """Whether the seal itself is damaged: its key, or how it begins, without a value of its form, or such a
+    value elsewhere.
 
     entries: the keys and values of the footer's metadata.
     """

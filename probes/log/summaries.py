@@ -1,4 +1,5 @@
-"""Layer summaries: how each statistic is distributed over a layer's neurons at each step, and the regime counts.
+"""Layer summaries: how each statistic is distributed over a layer's neurons at each step, and the regime
+counts.
 
 Computed once when a part is written, so that no page reads every neuron to draw a band.
 """
@@ -46,7 +47,9 @@ def spread_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def summarise(slabs: list[Slab]) -> pa.Table:
-    """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 .. regime_9."""
+    """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 ..
+    regime_9.
+    """
     steps = np.concatenate([slab.steps for slab in slabs])
     layers = np.concatenate([np.full(slab.steps.size, slab.layer, np.int16) for slab in slabs])
     order = np.lexsort((layers, steps))

@@ -1,11 +1,13 @@
-"""The disk side of a recorder: batches of buffered rows become parts, full blocks, summaries and the manifest.
+"""The disk side of a recorder: batches of buffered rows become parts, full blocks, summaries and the
+manifest.
 
-Synchronous and single-threaded; `recorder.Recorder` calls it from its background thread. Every write is a task
-of its own that is forgotten when done, so a write that failed (disk full) is tried again and nothing doubles.
+Synchronous and single-threaded; `recorder.Recorder` calls it from its background thread. Every write is a
+task of its own that is forgotten when done, so a write that failed (disk full) is tried again and nothing
+doubles.
 
-Plain rows are written before the statistics of their steps. `neurons/` is the truth; `layers/` and `pyramid/` are
-derived from it, and a reader computes what is not there yet. What was folded is deleted one batch later, when no
-reader can still be listing it.
+Plain rows are written before the statistics of their steps. `neurons/` is the truth; `layers/` and `pyramid/`
+are derived from it, and a reader computes what is not there yet. What was folded is deleted one batch later,
+when no reader can still be listing it.
 """
 
 from __future__ import annotations
@@ -43,12 +45,16 @@ class Chunk:
 
     def select(self, which: slice | np.ndarray) -> Chunk:
         """The chunk of some of its steps."""
-        return Chunk(self.layer, self.steps[which], {name: column[which] for name, column in self.columns.items()})
+        return Chunk(
+            self.layer, self.steps[which], {name: column[which] for name, column in self.columns.items()}
+        )
 
 
 @dataclass
 class Batch:
-    """What is written at once: chunks in order of step, and plain rows (tables, or tuples as in `rows.SCHEMAS`)."""
+    """What is written at once: chunks in order of step, and plain rows (tables, or tuples as in
+    `rows.SCHEMAS`).
+    """
 
     chunks: list[Chunk] = field(default_factory=list)
     rows: dict[str, list[pa.Table | list[tuple[Any, ...]]]] = field(default_factory=dict)
@@ -57,7 +63,8 @@ class Batch:
 class Writer:
     """Writes the batches of one segment of a run. Needs the run's lock to be held.
 
-    folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each plain table.
+    folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each
+    plain table.
     """
 
     def __init__(self, folder: Path, state: dict[str, Any], next_rows: dict[str, int] | None = None) -> None:
@@ -91,7 +98,9 @@ class Writer:
             slabs = [slab.between(last + 1, int(slab.steps[-1])) for slab in slabs if slab.steps[-1] > last]
 
     def run(self) -> None:
-        """Do what is queued, then write the manifest. Raises OSError at the first write that fails; call again to go on."""
+        """Do what is queued, then write the manifest. Raises OSError at the first write that fails; call
+        again to go on.
+        """
         garbage = [path for shelf in self._shelves.values() for path in shelf.take_garbage()]
         while self._tasks:
             self._tasks[0]()
@@ -116,7 +125,9 @@ class Writer:
 
     def _slab(self, layer: int, chunks: list[Chunk]) -> Slab:
         """Chunks of a layer as one slab, rounded if so chosen, with the regime of every row."""
-        pieces = [Slab(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()}) for chunk in chunks]
+        pieces = [
+            Slab(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()}) for chunk in chunks
+        ]
         slab = concatenate(pieces)
         columns = {name: np.ascontiguousarray(values) for name, values in slab.columns.items()}
         if self._precision == "10bit":
@@ -163,8 +174,14 @@ class Writer:
                 shelf.fold_all()
 
     def _close_block(self) -> None:
-        """Queue: fold the parts of the block into one file, add its buckets to the pyramid, begin the next block."""
-        self._tasks += [self._fold_block, self._write_pyramid, *(partial(self._fold, pyramid_name(width)) for width in PYRAMID)]
+        """Queue: fold the parts of the block into one file, add its buckets to the pyramid, begin the next
+        block.
+        """
+        self._tasks += [
+            self._fold_block,
+            self._write_pyramid,
+            *(partial(self._fold, pyramid_name(width)) for width in PYRAMID),
+        ]
         self._block_left = BLOCK_STEPS
 
     def _fold_block(self) -> None:

@@ -1,7 +1,8 @@
 """`watch(model, folder)`: record anybody's variational network without changing it.
 
-Until the first `step` every module's output is looked at; what holds a posterior is then settled, said and stored, and hooks stay
-on those modules alone. Statistics are taken in the forward pass, on the device; a batch of steps at a time moves to the log.
+Until the first `step` every module's output is looked at; what holds a posterior is then settled, said and
+stored, and hooks stay on those modules alone. Statistics are taken in the forward pass, on the device; a
+batch of steps at a time moves to the log.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ RANK = "RANK"  # where torchrun and its like put a process's number
 
 
 def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) -> Recording:
-    """Record the posteriors of `model` into a new run at `folder`; call `.step(step, loss=loss)` once an optimiser step.
+    """Record the posteriors of `model` into a new run at `folder`; call `.step(step, loss=loss)` once an
+    optimiser step.
 
-    model: in training mode; forwards while `model.training` is False are not recorded. folder: made if missing.
-    every: every so many calls of `step` are recorded, and the first and the last one. options: see `Recording`.
+    model: in training mode; forwards while `model.training` is False are not recorded. folder: made if
+    missing.
+    every: every so many calls of `step` are recorded, and the first and the last one. options: see
+    `Recording`.
 
-    Raises RunError when the folder holds a run, CompiledError for a compiled model, PartError for parts that are not there;
-    the first `step` raises WatchError when no posterior was found. Use it as a context manager, or call `close`.
+    Raises RunError when the folder holds a run, CompiledError for a compiled model, PartError for parts that
+    are not there; the first `step` raises WatchError when no posterior was found. Use it as a context
+    manager, or call `close`.
     """
     return Recording(model, folder, every, **options)
 
@@ -46,15 +51,20 @@ def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) 
 class Recording:
     """An open watch; made by `probes.watch`.
 
-    parts: what to read and how, by hand (`probes.watching.by_hand`); nothing else is looked for. skip: patterns of module paths,
-    and of a Pyro guide's sites, to leave alone. priors: {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1);
-    statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe` hands over.
-    config: stored with the run. mirror: function (name, value, step) that gets every scalar and each layer's KL too, such as
-    `SummaryWriter.add_scalar`. strict: a disk that fails raises in the training loop; False warns once, goes on and counts
-    (`lost`). resume: the last step to keep of a run that is there already. precision, name: as for `probes.Recorder`.
+    parts: what to read and how, by hand (`probes.watching.by_hand`); nothing else is looked for. skip:
+    patterns of module paths, and of a Pyro guide's sites, to leave alone. priors: {pattern of layer names:
+    (mean, sd)} where the prior is not Normal(0, 1);
+    statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe`
+    hands over.
+    config: stored with the run. mirror: function (name, value, step) that gets every scalar and each layer's
+    KL too, such as
+    `SummaryWriter.add_scalar`. strict: a disk that fails raises in the training loop; False warns once, goes
+    on and counts (`lost`). resume: the last step to keep of a run that is there already. precision, name: as
+    for `probes.Recorder`.
 
-    `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a distributed job rank 0 alone
-    records, its own share of each batch; elsewhere the object does nothing. Of a DistributedDataParallel its module is watched.
+    `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a
+    distributed job rank 0 alone records, its own share of each batch; elsewhere the object does nothing. Of a
+    DistributedDataParallel its module is watched.
     """
 
     def __init__(
@@ -82,20 +92,29 @@ class Recording:
             raise ValueError(f"every is {every}; it must be at least 1")
         self.model, self.folder, self.every = model, Path(folder), every
         self.found: list[dict[str, str]] = []
-        self._config, self._resume, self._options = dict(config or {}), resume, {"precision": precision, "name": name}
+        self._config, self._resume, self._options = (
+            dict(config or {}),
+            resume,
+            {"precision": precision, "name": name},
+        )
         self._outlet = Outlet(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._calls, self._step = 0, -1 if resume is None else resume
         self._widths: dict[str, int] = {}  # neurons of each layer
         self._pools: dict[str, Moments] = {}
-        self._held: list[tuple[str, Observe]] = []  # of a step that is not due: not read, kept in case it is the last
-        self._last: tuple[int, list[tuple[str, Observe]]] | None = None  # the last step and its own, if it was not due
+        # of a step that is not due: not read, kept in case it is the last
+        self._held: list[tuple[str, Observe]] = []
+        # the last step and its own, if it was not due
+        self._last: tuple[int, list[tuple[str, Observe]]] | None = None
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
         if resume is None and (self.folder / manifest.FILE).exists():
-            raise RunError(f"{folder} holds a run already: name another folder, or continue it with resume=<last step to keep>")
+            raise RunError(
+                f"{folder} holds a run already: name another folder, or continue it with resume=<last step to"
+                " keep>"
+            )
         self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks)
         RECEIVERS.append(self._observe)
 
@@ -109,19 +128,26 @@ class Recording:
         """Steps, and batches, that were not recorded because writing or reading failed."""
         return self._outlet.lost
 
-    def step(self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: Tensor | float) -> None:
-        """End of optimiser step `step`: what was seen since the last call is its statistics, pooled over forwards.
+    def step(
+        self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: Tensor | float
+    ) -> None:
+        """End of optimiser step `step`: what was seen since the last call is its statistics, pooled over
+        forwards.
 
-        step: counts over the whole training, not within an epoch. scalars: numbers of the step, such as loss=loss; tensors of
-        one element are read later, so that the device is not waited for.
+        step: counts over the whole training, not within an epoch. scalars: numbers of the step, such as
+        loss=loss; tensors of one element are read later, so that the device is not waited for.
 
-        Raises ValueError for a step that does not increase, WatchError at the first call when no posterior was found.
+        Raises ValueError for a step that does not increase, WatchError at the first call when no posterior
+        was found.
         """
         if self._finder is None:
             return
         self._check_open()
         if step <= self._step:
-            raise ValueError(f"step {step} does not increase: the step before it is {self._step}. Count over the whole training")
+            raise ValueError(
+                f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
+                " training"
+            )
         if not self._settled:
             self._settle()
         self._finder.reset()
@@ -134,7 +160,9 @@ class Recording:
             self._last = step, self._held
         self._held, self._step, self._calls = [], step, self._calls + 1
 
-    def scalar(self, step: int, name: str, value: Tensor | float, split: str = "train", epoch: float | None = None) -> None:
+    def scalar(
+        self, step: int, name: str, value: Tensor | float, split: str = "train", epoch: float | None = None
+    ) -> None:
         """One number at a step, such as a validation loss (split="validation")."""
         if self._finder is not None:
             self._check_open()
@@ -160,7 +188,9 @@ class Recording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(manifest.final_status(kind))
 
     def _due(self) -> bool:
@@ -169,7 +199,9 @@ class Recording:
     def _observe(self, name: str, observed: Observed) -> None:
         """From `probes.observe`."""
         if self._finder is not None and not self._finder.observe(name, observed):
-            error = RuntimeError(f"observe({name!r}) came after the first step, when the layers of a run are fixed")
+            error = RuntimeError(
+                f"observe({name!r}) came after the first step, when the layers of a run are fixed"
+            )
             self._outlet.failed(error, 1)
 
     def _receive(self, name: str, observe: Observe | Exception) -> None:
@@ -187,7 +219,9 @@ class Recording:
             if mu.shape[1] != self._widths[name]:
                 raise ValueError(f"it has {self._widths[name]} neurons, a batch is {tuple(mu.shape)}")
             pool = self._pools.get(name) or Moments()
-            pool.update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask)
+            pool.update(
+                mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask
+            )
             self._pools[name] = pool
         except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
             self._outlet.failed(ValueError(f"layer {name!r}: {error}"), 1)
@@ -211,11 +245,31 @@ class Recording:
         for candidate, said in zip(chosen, self.found, strict=True):
             _, neurons, latent_dim = candidate.observed[0].mu.shape
             standard = candidate.reading.prior is None and candidate.observed[0].prior_mu is None
-            layers.append({**said, "neurons": neurons, "latent_dim": latent_dim, "prior": "standard" if standard else "given"})
+            layers.append(
+                {
+                    **said,
+                    "neurons": neurons,
+                    "latent_dim": latent_dim,
+                    "prior": "standard" if standard else "given",
+                }
+            )
             level = logging.WARNING if "ASSUMED" in said["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
-            logger.log(level, text, said["name"], neurons, latent_dim, said["source"], said["read"], said["prior"], said["why"])
-        config = {"watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found}, **self._config}
+            logger.log(
+                level,
+                text,
+                said["name"],
+                neurons,
+                latent_dim,
+                said["source"],
+                said["read"],
+                said["prior"],
+                said["why"],
+            )
+        config = {
+            "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
+            **self._config,
+        }
         try:
             self._outlet.open(layers, config, self._resume, **self._options)
         except (RuntimeError, ValueError, OSError):
@@ -239,7 +293,9 @@ class Recording:
 
 
 def _rank() -> int:
-    """This process's number in a distributed job; the launcher's word for it where the job has not begun to talk yet."""
+    """This process's number in a distributed job; the launcher's word for it where the job has not begun to
+    talk yet.
+    """
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank()

@@ -1,4 +1,6 @@
-"""Which modules of a foreign network hold posteriors: hooks on all of them until the first step, then on those alone."""
+"""Which modules of a foreign network hold posteriors: hooks on all of them until the first step, then on
+those alone.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,16 @@ from probes.adapters import (
 from probes.watching.by_hand import GRAMMAR, PartError, Spec, parse_parts
 from probes.watching.naming import describe
 from probes.watching.reading import NotReadable, Observed, Reading, Slot
-from probes.watching.taps import COMPILED, CompiledError, PairTap, Sites, is_compiled, is_pyro, tap_output, tap_sites
+from probes.watching.taps import (
+    COMPILED,
+    CompiledError,
+    PairTap,
+    Sites,
+    is_compiled,
+    is_pyro,
+    tap_output,
+    tap_sites,
+)
 
 Observe = Callable[[], Observed]
 """A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""
@@ -40,23 +51,29 @@ class WatchError(RuntimeError):
 
 @dataclass
 class Candidate:
-    """A posterior found before the first step; `tensors`, its first ones, are kept so that their addresses stay theirs."""
+    """A posterior found before the first step; `tensors`, its first ones, are kept so that their addresses
+    stay theirs.
+    """
 
     reading: Reading
     tensors: tuple[Tensor, ...]
     observed: list[Observed] = dataclass_field(default_factory=list)
 
     def same_as(self, other: Candidate) -> bool:
-        """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve several)."""
+        """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve
+        several).
+        """
         addresses = {tensor.data_ptr() for tensor in self.tensors}
         return any(tensor.data_ptr() in addresses for tensor in other.tensors)
 
 
 class Finder:
-    """Taps a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why not.
+    """Taps a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why
+    not.
 
-    Before `settle` everything is a candidate and kept; `settle` decides and returns the candidates that are layers, in the order
-    of the forward pass. Raises CompiledError for compiled modules, PartError for parts named by hand that are not there.
+    Before `settle` everything is a candidate and kept; `settle` decides and returns the candidates that are
+    layers, in the order of the forward pass. Raises CompiledError for compiled modules, PartError for parts
+    named by hand that are not there.
     """
 
     def __init__(
@@ -102,17 +119,30 @@ class Finder:
         if not self._listens():
             return True
         if self._layers is None:
-            reading = Reading(name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED, layout="neurons")
-            self._candidates.setdefault((name, RANK_OBSERVED), Candidate(reading, observed[:2])).observed.append(observed)
+            reading = Reading(
+                name,
+                name,
+                "observe",
+                Slot(),
+                "handed over by probes.observe",
+                RANK_OBSERVED,
+                layout="neurons",
+            )
+            self._candidates.setdefault(
+                (name, RANK_OBSERVED), Candidate(reading, observed[:2])
+            ).observed.append(observed)
         elif name in self._layers:
             self._receive(name, given(observed))
         return self._layers is None or name in self._layers
 
     def settle(self) -> list[Candidate]:
-        """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are none."""
+        """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are
+        none.
+        """
         candidates = list(self._candidates.values())
         chosen: list[Candidate] = []
-        for candidate in sorted(candidates, key=lambda candidate: candidate.reading.rank):  # stable: first seen first
+        # stable: first seen first
+        for candidate in sorted(candidates, key=lambda candidate: candidate.reading.rank):
             if candidate.reading.rank == RANK_GUESS and chosen and chosen[0].reading.rank < RANK_GUESS:
                 break
             if not any(candidate.same_as(other) for other in chosen):
@@ -134,7 +164,11 @@ class Finder:
             readings = parse_parts(self.model, parts)
             sources = [reading.source for reading in readings]
         else:
-            readings = [r for r in sibling_layers(self.model) + weight_posteriors(self.model) if not self._skipped(r.source)]
+            readings = [
+                r
+                for r in sibling_layers(self.model) + weight_posteriors(self.model)
+                if not self._skipped(r.source)
+            ]
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
             sources = modules + [reading.source for reading in readings]
         self._refuse_compiled(sources)
@@ -173,10 +207,14 @@ class Finder:
     def _drop_other_hooks(self) -> None:
         layers = self._layers or {}
         self._sources = {
-            source: kept for source, readings in self._sources.items() if (kept := [r for r in readings if _is_layer(r, layers)])
+            source: kept
+            for source, readings in self._sources.items()
+            if (kept := [r for r in readings if _is_layer(r, layers)])
         }
         sampled = {reading.source for reading in layers.values() if reading.origin == "sites"}
-        for source in [source for source in self._taps if source not in self._sources and source not in sampled]:
+        for source in [
+            source for source in self._taps if source not in self._sources and source not in sampled
+        ]:
             for handle in self._taps.pop(source):
                 handle.remove()
 
@@ -202,12 +240,20 @@ class Finder:
         if not self._listens():
             return
         if sites.observed:
-            self._looked[source] = f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
+            self._looked[source] = (
+                f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
+            )
             return
         for site in sites:
             if not self._skipped(site):
-                reading = Reading(site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION)
-                self._take(replace(reading, of="shared variables") if site in sites.shared else reading, self.model, sites)
+                reading = Reading(
+                    site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION
+                )
+                self._take(
+                    replace(reading, of="shared variables") if site in sites.shared else reading,
+                    self.model,
+                    sites,
+                )
 
     def _take(self, reading: Reading, module: nn.Module, output: Any) -> None:
         """Read one posterior and hand it on."""
@@ -228,16 +274,25 @@ class Finder:
         key = reading.name, reading.rank
         if key not in self._candidates:
             try:
-                prior = next((prior for name, prior in self._priors.items() if fnmatchcase(reading.name, name)), reading.prior)
+                prior = next(
+                    (prior for name, prior in self._priors.items() if fnmatchcase(reading.name, name)),
+                    reading.prior,
+                )
                 settled = replace(reading, prior=prior).settle(value)
             except NotReadable as error:
                 if reading.by_hand:
-                    raise PartError(f"parts: {reading.source!r} cannot be read as {reading.slot}: {error}") from error
+                    raise PartError(
+                        f"parts: {reading.source!r} cannot be read as {reading.slot}: {error}"
+                    ) from error
                 self._looked[f"{reading.source or '(the model itself)'} as {reading.slot}"] = str(error)
                 return
             candidate = Candidate(settled, settled.computed(value))
-            if any(other.reading.layout == "channels" and other.same_as(candidate) for other in self._candidates.values()):
-                candidate.reading = replace(settled, layout="channels")  # (B, C, T) that a convolution has put out before
+            if any(
+                other.reading.layout == "channels" and other.same_as(candidate)
+                for other in self._candidates.values()
+            ):
+                # (B, C, T) that a convolution has put out before
+                candidate.reading = replace(settled, layout="channels")
             self._candidates[key] = candidate
         candidate = self._candidates[key]
         candidate.observed.append(candidate.reading.observed(candidate.reading.take(value)))
@@ -246,13 +301,19 @@ class Finder:
         lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
         more = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
         if not lines:
-            lines = [f"  no module ran in training mode; calls in eval mode, which are not recorded: {self._evaluations}"]
+            lines = [
+                "  no module ran in training mode; calls in eval mode, which are not recorded:"
+                f" {self._evaluations}"
+            ]
         return "\n".join(
             [
                 f"no posterior was found in {type(self.model).__name__} before the first step. Looked at:",
                 *lines[:LISTED],
                 *more,
-                f"Name it by hand: parts={{path pattern: {GRAMMAR}}}; for a pair of layers the pattern is 'path & path'.",
+                (
+                    f"Name it by hand: parts={{path pattern: {GRAMMAR}}}; for a pair of layers the pattern is"
+                    " 'path & path'."
+                ),
                 "Or call probes.observe(name, mu, sigma) in the forward pass.",
             ]
         )

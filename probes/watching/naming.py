@@ -1,7 +1,10 @@
-"""What people call the two halves of a posterior: names of layers, fields and variables -> mean, or a form of its scale.
+"""What people call the two halves of a posterior: names of layers, fields and variables -> mean, or a form of
+its scale.
 
-Nothing here looks at a tensor's values. A name is cut into words (`fc_logVar2` -> fc, log, var, 2); words that say what it is are
-its role, the rest is its stem. A mean and a scale belong together when their stems are equal: fc_mu and fc_var.
+Nothing here looks at a tensor's values. A name is cut into words (`fc_logVar2` -> fc, log, var, 2); words
+that say what it is are
+its role, the rest is its stem. A mean and a scale belong together when their stems are equal: fc_mu and
+fc_var.
 """
 
 from __future__ import annotations
@@ -52,7 +55,9 @@ SCALE_WORDS: dict[tuple[str, ...], str] = {
     ("var",): "log_var",
     ("variance",): "log_var",
 }
-"""Words that name a scale, the most explicit first, and the form they stand for. `var` is nearly always the log variance."""
+"""Words that name a scale, the most explicit first, and the form they stand for. `var` is nearly always the
+log variance.
+"""
 
 ASSUMED = {("var",), ("variance",), ("sigma",), ("std",), ("stddev",), ("sd",), ("scale",)}
 """Words that leave open in which form the number is; what is taken is an assumption and is said."""
@@ -66,7 +71,9 @@ CONVENTIONS: dict[tuple[str, str], str] = {
 
 PRIOR_WORD = "prior"
 NOT_LATENT = ("decod", "likelihood", "recon", "observ", "generator", PRIOR_WORD)
-"""Beginnings of words that mark a distribution of data, or a prior: a network's latent posterior is elsewhere."""
+"""Beginnings of words that mark a distribution of data, or a prior: a network's latent posterior is
+elsewhere.
+"""
 NOT_LATENT_WORDS = ("dec", "px")
 LATENT = ("encod", "latent", "poster", "infer", "recogn", "guide")
 LATENT_WORDS = ("enc", "q", "qz")
@@ -82,7 +89,9 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def not_latent(path: str) -> bool:
-    """Whether a path or name speaks of a decoder, a likelihood or a prior; the last word that says anything decides."""
+    """Whether a path or name speaks of a decoder, a likelihood or a prior; the last word that says anything
+    decides.
+    """
     for word in reversed(words(path)):
         if word.startswith(LATENT) or word in LATENT_WORDS:
             return False
@@ -106,11 +115,20 @@ def mean_stems(name: str) -> list[Stem]:
 
 
 def find_pairs(names: Iterable[str]) -> list[tuple[str, str, str, bool]]:
-    """(mean, scale, form, assumed) of every mean among `names` that has a scale beside it; the most explicit scale wins."""
+    """(mean, scale, form, assumed) of every mean among `names` that has a scale beside it; the most explicit
+    scale wins.
+    """
     names = list(names)
     pairs = []
     for mean in names:
-        found = next(((scale, form, False) for (m, scale), form in CONVENTIONS.items() if m == mean and scale in names), None)
+        found = next(
+            (
+                (scale, form, False)
+                for (m, scale), form in CONVENTIONS.items()
+                if m == mean and scale in names
+            ),
+            None,
+        )
         for stem in mean_stems(mean):
             for pattern, form in SCALE_WORDS.items():
                 scale = next((name for name in names if name != mean and _stem(name, pattern) == stem), None)
@@ -128,20 +146,30 @@ def speaks(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def returned_names(function: Callable[..., Any]) -> tuple[str | None, ...]:
-    """What the last `return a, self.b(h), c.d` of a function calls its values: ("a", "b", "d"); None for other expressions.
+    """What the last `return a, self.b(h), c.d` of a function calls its values: ("a", "b", "d"); None for
+    other expressions.
 
-    Empty when it returns no such tuple or has no source (typed into an interpreter, compiled). The source is parsed, not run.
+    Empty when it returns no such tuple or has no source (typed into an interpreter, compiled). The source is
+    parsed, not run.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
     except (OSError, TypeError, SyntaxError):
         return ()
-    tuples = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)]
+    tuples = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+    ]
     return tuple(_called(element) for element in tuples[-1].elts) if tuples else ()
 
 
 def _called(node: ast.expr) -> str | None:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+    ):
         return node.func.attr if node.func.value.id == "self" else None
     if isinstance(node, ast.Name):
         return node.id

@@ -1,6 +1,8 @@
-"""`observe(name, mu, sigma)`: hand a posterior to whoever watches, from anywhere in a forward pass, compiled or not.
+"""`observe(name, mu, sigma)`: hand a posterior to whoever watches, from anywhere in a forward pass, compiled
+or not.
 
-Inside `torch.compile` the call becomes one opaque operation of the graph, so `fullgraph=True` holds. The operation counts
+Inside `torch.compile` the call becomes one opaque operation of the graph, so `fullgraph=True` holds. The
+operation counts
 in a tensor of its own: an operation that returns nothing and changes nothing would be optimised away.
 """
 
@@ -30,15 +32,18 @@ def observe(
     *,
     mask: Tensor | None = None,
 ) -> None:
-    """Record the posterior Normal(mu, sigma²) of a batch under the layer name `name`, in every open `probes.watch`.
+    """Record the posterior Normal(mu, sigma²) of a batch under the layer name `name`, in every open
+    `probes.watch`.
 
-    mu: (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a channel is a neuron,
-    its positions are dimensions (KL summed over them). sigma: broadcastable to mu, positive. prior: None is Normal(0, 1), else
-    a torch Normal or (mean, sd), broadcastable to mu. previous: mu of the predecessors in the data of the first P rows,
-    (P, N) or (P, N, K): gives persistence. mask (B,): False leaves a row out.
+    mu: (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
+    channel is a neuron, its positions are dimensions (KL summed over them). sigma: broadcastable to mu,
+    positive. prior: None is Normal(0, 1), else a torch Normal or (mean, sd), broadcastable to mu. previous:
+    mu of the predecessors in the data of the first P rows, (P, N) or (P, N, K): gives persistence. mask (B,):
+    False leaves a row out.
 
-    Called several times with one name within a step, the batches are pooled. Nothing is recorded while the watched model is
-    in eval mode. Gradients, values and random state are left alone. Raises ValueError where shapes do not belong together.
+    Called several times with one name within a step, the batches are pooled. Nothing is recorded while the
+    watched model is in eval mode. Gradients, values and random state are left alone. Raises ValueError where
+    shapes do not belong together.
     """
     prior_mu, prior_sigma = (prior.loc, prior.scale) if isinstance(prior, Normal) else prior or (None, None)
     values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)
@@ -63,7 +68,10 @@ def _observe(
     count.add_(1)
     if RECEIVERS:
         # Compiled code may reuse its buffers for what comes after: what is held back for later needs a copy.
-        values = [None if value is None else value.clone() for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)]
+        values = [
+            None if value is None else value.clone()
+            for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)
+        ]
         _deliver(name, *values)
 
 
@@ -82,14 +90,19 @@ def _deliver(
     mask: Tensor | None,
 ) -> None:
     if mu is None or sigma is None or mu.dim() == 0:
-        raise ValueError(f"observe({name!r}): mu is (N,), (B, N), (B, N, K) or (B, C, *S), got a single number")
+        raise ValueError(
+            f"observe({name!r}): mu is (N,), (B, N), (B, N, K) or (B, C, *S), got a single number"
+        )
     try:
         others = [
-            None if value is None else as_rows(value.expand(mu.shape), "neurons") for value in (sigma, prior_mu, prior_sigma)
+            None if value is None else as_rows(value.expand(mu.shape), "neurons")
+            for value in (sigma, prior_mu, prior_sigma)
         ]
     except RuntimeError as error:
         shapes = [tuple(value.shape) for value in (sigma, prior_mu, prior_sigma) if value is not None]
-        raise ValueError(f"observe({name!r}): shapes {shapes} do not broadcast to mu's {tuple(mu.shape)}") from error
+        raise ValueError(
+            f"observe({name!r}): shapes {shapes} do not broadcast to mu's {tuple(mu.shape)}"
+        ) from error
     earlier = None if previous is None else as_rows(previous, "neurons")
     assert others[0] is not None  # sigma is given
     observed = Observed(as_rows(mu, "neurons"), others[0], None, others[1], others[2], earlier, mask)

@@ -1,6 +1,8 @@
-"""Between a watched training and its log: a buffer of steps on the device, and what happens when the disk fails.
+"""Between a watched training and its log: a buffer of steps on the device, and what happens when the disk
+fails.
 
-Training is not taken down: a failure is warned of once, counted, and training goes on, unless it is asked to be strict.
+Training is not taken down: a failure is warned of once, counted, and training goes on, unless it is asked to
+be strict.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from probes.log.opening import RunError
 from probes.moments import derive
 from probes.recorder import Recorder, RecorderError
 
-BUFFERED_STEPS = 64  # recorded steps whose sums stay on the device before their statistics are derived, all at once
+# recorded steps whose sums stay on the device before their statistics are derived, all at once
+BUFFERED_STEPS = 64
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
@@ -31,7 +34,9 @@ Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sums()`
 
 @dataclass
 class Outlet:
-    """Takes rows (step, sums of each layer) and scalars; moves them, as statistics, to a `Recorder` that it opens."""
+    """Takes rows (step, sums of each layer) and scalars; moves them, as statistics, to a `Recorder` that it
+    opens.
+    """
 
     folder: Path
     strict: bool = False
@@ -49,8 +54,12 @@ class Outlet:
         """Steps whose statistics were not kept."""
         return self._lost + (self.recorder.dropped["steps"] if self.recorder is not None else 0)
 
-    def open(self, layers: list[dict[str, Any]], config: dict[str, Any], resume: int | None, **options: Any) -> None:
-        """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other layers."""
+    def open(
+        self, layers: list[dict[str, Any]], config: dict[str, Any], resume: int | None, **options: Any
+    ) -> None:
+        """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
+        layers.
+        """
         try:
             if resume is None:
                 self.recorder = Recorder(self.folder, layers, config=config, strict=self.strict, **options)
@@ -59,7 +68,10 @@ class Outlet:
         except OSError as error:
             self.failed(error, 0)
             return
-        there, now = ([(la["name"], la["neurons"], la["latent_dim"]) for la in some] for some in (self.recorder.layers, layers))
+        there, now = (
+            [(la["name"], la["neurons"], la["latent_dim"]) for la in some]
+            for some in (self.recorder.layers, layers)
+        )
         if there != now:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
@@ -82,12 +94,16 @@ class Outlet:
 
     def scalar(self, step: int, name: str, value: Tensor | float, split: str, epoch: float | None) -> None:
         """One number; a tensor is copied, and read when the buffer is flushed."""
-        self._scalars.append((step, name, value.detach().clone() if isinstance(value, Tensor) else value, split, epoch))
+        self._scalars.append(
+            (step, name, value.detach().clone() if isinstance(value, Tensor) else value, split, epoch)
+        )
 
     def flush(self) -> None:
         """Move what is buffered to the recorder, whose writer stores it within 5 s, and to the mirror."""
         rows, self._rows = self._rows, []
-        scalars = [(step, name, float(value), split, epoch) for step, name, value, split, epoch in self._scalars]
+        scalars = [
+            (step, name, float(value), split, epoch) for step, name, value, split, epoch in self._scalars
+        ]
         self._scalars, self._flushed = [], time.monotonic()
         blocks = _blocks(rows)
         try:
@@ -123,7 +139,9 @@ class Outlet:
             raise error
         if not self._warned:
             self._warned = True
-            text = f"{self.folder}: {error}. Training goes on; steps that are not recorded are counted in `lost`"
+            text = (
+                f"{self.folder}: {error}. Training goes on; steps that are not recorded are counted in `lost`"
+            )
             warnings.warn(text, RuntimeWarning, stacklevel=5)
 
     def _close_at_exit(self) -> None:

@@ -1,10 +1,13 @@
-"""A Gaussian posterior in a network's output: where its mean and scale stand, and how they become mu and sigma.
+"""A Gaussian posterior in a network's output: where its mean and scale stand, and how they become mu and
+sigma.
 
-A `Slot` is a place in an output, a `Reading` one posterior of a network: its slot, prior and layout, and why it is taken for one.
+A `Slot` is a place in an output, a `Reading` one posterior of a network: its slot, prior and layout, and why
+it is taken for one.
 
-Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with two or more
-dimensions S: a channel is a neuron and its positions are its latent dimensions, so that KL and information are summed over
-positions and the rest is averaged. (N,): the same for all inputs, one row.
+Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with
+two or more
+dimensions S: a channel is a neuron and its positions are its latent dimensions, so that KL and information
+are summed over positions and the rest is averaged. (N,): the same for all inputs, one row.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ class NotReadable(ValueError):
 
 
 class Observed(NamedTuple):
-    """One batch of one posterior, detached: mu (B, N, K); sigma, log_sigma, prior_mu, prior_sigma broadcastable to it.
+    """One batch of one posterior, detached: mu (B, N, K); sigma, log_sigma, prior_mu, prior_sigma
+    broadcastable to it.
 
     previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count.
     """
@@ -58,10 +62,11 @@ def pick(output: Any, key: Key) -> Any:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where in an output a Gaussian stands: keys of mean and scale, and the form the scale is written in (`naming.FORMS`).
+    """Where in an output a Gaussian stands: keys of mean and scale, and the form the scale is written in
+    (`naming.FORMS`).
 
-    form "distribution": the mean's key holds a torch distribution. halves: one tensor holds both, mean first, along the
-    channels of a convolution or the last dimension.
+    form "distribution": the mean's key holds a torch distribution. halves: one tensor holds both, mean first,
+    along the channels of a convolution or the last dimension.
     """
 
     mean: Key = None
@@ -106,10 +111,11 @@ Prior = Slot | tuple[float, float] | None  # None: Normal(0, 1)
 class Reading:
     """One posterior of a network: where it is, how it is read, and why.
 
-    name: the layer's name in the log. source: module whose output is read; two paths joined by " & " for a pair of layers.
-    origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites" that a Pyro guide
-    sampled, or what "observe" handed over. rank: position in the order of trust, 0 first. of: what the posterior is of; "weights"
-    and "shared variables" are the same for every input.
+    name: the layer's name in the log. source: module whose output is read; two paths joined by " & " for a
+    pair of layers.
+    origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites"
+    that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
+    of: what the posterior is of; "weights" and "shared variables" are the same for every input.
     """
 
     name: str
@@ -127,12 +133,16 @@ class Reading:
     def settle(self, output: Any) -> Reading:
         """The reading with what only values tell: the layout, and the form where the values refute the name.
 
-        Raises NotReadable when shapes do not agree. Looks at values, so it synchronises the device: once a part.
+        Raises NotReadable when shapes do not agree. Looks at values, so it synchronises the device: once a
+        part.
         """
         if self.function is not None:
             gaussian = isinstance(output, Distribution)
             given = not gaussian and len(output) == 4
-            slot, prior = Slot() if gaussian else Slot(0, 1, "sigma"), Slot(2, 3, "sigma") if given else self.prior
+            slot, prior = (
+                Slot() if gaussian else Slot(0, 1, "sigma"),
+                Slot(2, 3, "sigma") if given else self.prior,
+            )
             self = replace(self, slot=slot, prior=prior)
         mean, scale = self.slot.tensors(output)
         if mean.dim() == 0 or mean.numel() == 0:
@@ -142,10 +152,15 @@ class Reading:
         except RuntimeError:
             same = False
         if not same or (mean.dim() == 1 and not self._is_one_row(output)):
-            raise NotReadable(f"mean {describe(mean)} and scale {describe(scale)} are no posterior of a batch")
+            raise NotReadable(
+                f"mean {describe(mean)} and scale {describe(scale)} are no posterior of a batch"
+            )
         slot, why = self.slot, self.why
         if slot.form == DISTRIBUTION and not _is_diagonal(pick(output, slot.mean)):
-            raise NotReadable("a MultivariateNormal with correlated components: a neuron's own distribution is only its marginal")
+            raise NotReadable(
+                "a MultivariateNormal with correlated components: a neuron's own distribution is only its"
+                " marginal"
+            )
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             slot = replace(slot, form="log_" + slot.form)
             why += f"; it holds negative values, so it is taken as {FORMS[slot.form]}"
@@ -160,7 +175,9 @@ class Reading:
         return self.by_hand
 
     def computed(self, output: Any) -> tuple[Tensor, ...]:
-        """The mean and, unless it is a parameter, which may serve several posteriors, the scale: what makes it this posterior."""
+        """The mean and, unless it is a parameter, which may serve several posteriors, the scale: what makes
+        it this posterior.
+        """
         mean, scale = (value.detach() for value in self.slot.tensors(output))
         fixed = self.origin == "layers" and isinstance(pick(output, self.slot.scale), nn.Parameter)
         return (mean,) if fixed else (mean, scale)
@@ -173,8 +190,12 @@ class Reading:
         return "channels" if mean.dim() > 3 else "rows"
 
     def take(self, output: Any) -> tuple[Tensor, ...]:
-        """Mean and scale, a prior's too, as they are now. Raises NotReadable, or what indexing raises, for other outputs."""
-        taken = self.slot.tensors(output) + (self.prior.tensors(output) if isinstance(self.prior, Slot) else ())
+        """Mean and scale, a prior's too, as they are now. Raises NotReadable, or what indexing raises, for
+        other outputs.
+        """
+        taken = self.slot.tensors(output) + (
+            self.prior.tensors(output) if isinstance(self.prior, Slot) else ()
+        )
         return tuple(map(_kept, taken))
 
     def observed(self, taken: tuple[Tensor, ...]) -> Observed:
@@ -184,7 +205,8 @@ class Reading:
         prior_mu = prior_sigma = None
         if isinstance(self.prior, Slot):
             prior_mu, prior_sigma = given[0], self.prior.sigmas(given[1])[0]
-        elif self.prior is not None:  # one constant prior: in its units, so that 0 and 1 mean the prior everywhere
+        # one constant prior: in its units, so that 0 and 1 mean the prior everywhere
+        elif self.prior is not None:
             m, s = self.prior
             mu, sigma = (mu - m) / s, sigma / s
             log_sigma = None if log_sigma is None else log_sigma - math.log(s)
@@ -192,7 +214,8 @@ class Reading:
         def rows(value: Tensor | None) -> Tensor | None:
             return None if value is None else as_rows(value.expand(mu.shape), self.layout or "rows")
 
-        return Observed(as_rows(mu, self.layout or "rows"), *map(rows, (sigma, log_sigma, prior_mu, prior_sigma)))  # type: ignore[arg-type]
+        others = map(rows, (sigma, log_sigma, prior_mu, prior_sigma))
+        return Observed(as_rows(mu, self.layout or "rows"), *others)  # type: ignore[arg-type]
 
     def _how(self) -> str:
         if self.function is not None:
@@ -216,7 +239,9 @@ class Reading:
 
 
 def _kept(value: Tensor) -> Tensor:
-    """A tensor without its graph; a parameter, or a view of one, is copied, since the optimiser changes it in place."""
+    """A tensor without its graph; a parameter, or a view of one, is copied, since the optimiser changes it in
+    place.
+    """
     whole = value if value._base is None else value._base
     return value.detach().clone() if whole.is_leaf else value.detach()
 
@@ -238,7 +263,9 @@ def is_number(value: Any) -> bool:
 
 
 def _has_kl_of(output: Any, mean: Tensor) -> bool:
-    """Whether a field `kl` of shape (B, N) stands beside a mean (B, N, K): then its last dimension is the neuron's own."""
+    """Whether a field `kl` of shape (B, N) stands beside a mean (B, N, K): then its last dimension is the
+    neuron's own.
+    """
     kl = output.get("kl") if isinstance(output, Mapping) else getattr(output, "kl", None)
     return isinstance(kl, Tensor) and kl.shape == mean.shape[:2]
 
@@ -252,7 +279,9 @@ def _is_diagonal(distribution: Any) -> bool:
 
 
 def _gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian with independent components. Raises NotReadable for any other distribution."""
+    """loc and scale of a Gaussian with independent components. Raises NotReadable for any other
+    distribution.
+    """
     while isinstance(distribution, Independent):
         distribution = distribution.base_dist
     if isinstance(distribution, MultivariateNormal):

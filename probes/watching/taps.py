@@ -1,7 +1,9 @@
 """Hooks on a foreign model: what they see they hand on, what they touch they leave as it was.
 
-A hook hears its own module alone. In copies of the model (an exponential moving average, a pickle) it is inert and needs none
-of this package: it turns into the exit of the standard library's empty context, which takes anything and returns None.
+A hook hears its own module alone. In copies of the model (an exponential moving average, a pickle) it is
+inert and needs none
+of this package: it turns into the exit of the standard library's empty context, which takes anything and
+returns None.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,14 +28,16 @@ class CompiledError(RuntimeError):
 
 
 COMPILED = (
-    "{what} is compiled, and hooks do not run in compiled code. Call probes.observe(name, mu, sigma) in its forward, which works "
-    "inside torch.compile(fullgraph=True), and watch with hooks=False; or watch and train the model without torch.compile; or "
-    "leave the compiled part out with skip=[pattern of its path]"
+    "{what} is compiled, and hooks do not run in compiled code. Call probes.observe(name, mu, sigma) in its"
+    " forward, which works inside torch.compile(fullgraph=True), and watch with hooks=False; or watch and"
+    " train the model without torch.compile; or leave the compiled part out with skip=[pattern of its path]"
 )
 
 
 class Hook:
-    """Calls `receive(output)` after (or before) each forward of `module` itself; never traced by a compiler."""
+    """Calls `receive(output)` after (or before) each forward of `module` itself; never traced by a
+    compiler.
+    """
 
     def __init__(self, module: nn.Module, receive: Receive) -> None:
         self._module = weakref.ref(module)
@@ -49,7 +54,9 @@ class Hook:
 def is_compiled(module: nn.Module) -> bool:
     """Whether a module is the result of `torch.compile`, or was compiled in place by `.compile()`."""
     dynamo = sys.modules.get("torch._dynamo.eval_frame")
-    return module._compiled_call_impl is not None or (dynamo is not None and isinstance(module, dynamo.OptimizedModule))
+    return module._compiled_call_impl is not None or (
+        dynamo is not None and isinstance(module, dynamo.OptimizedModule)
+    )
 
 
 def tap_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
@@ -60,7 +67,8 @@ def tap_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
 class PairTap:
     """Outputs of two layers, put together in the order of their calls: `receive((first, second))`.
 
-    A side that is a parameter is read whenever the other side has run. `reset` forgets an output whose partner never came.
+    A side that is a parameter is read whenever the other side has run. `reset` forgets an output whose
+    partner never came.
     """
 
     def __init__(self, model: nn.Module, source: str, receive: Receive) -> None:
@@ -71,7 +79,7 @@ class PairTap:
         self._fixed = [parameters.get(path) for path in source.split(" & ")]
         for side, path in enumerate(source.split(" & ")):
             if self._fixed[side] is None:
-                self.handles += tap_output(model.get_submodule(path), lambda output, side=side: self._arrived(side, output))  # type: ignore[misc]
+                self.handles += tap_output(model.get_submodule(path), partial(self._arrived, side))
 
     def _arrived(self, side: int, output: Any) -> None:
         self._queues[side].append(output)
@@ -103,7 +111,9 @@ def is_pyro(module: nn.Module) -> bool:
 
 
 def tap_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
-    """`receive(Sites)` after each forward of a Pyro module: an effect handler of its own stands around each call."""
+    """`receive(Sites)` after each forward of a Pyro module: an effect handler of its own stands around each
+    call.
+    """
     from pyro.poutine.messenger import Messenger  # type: ignore[import-not-found] # Pyro is there: the module is its
 
     class Collector(Messenger):
@@ -135,7 +145,9 @@ def tap_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
 
 
 def flat(distribution: Distribution) -> Distribution:
-    """A Gaussian as Normal (rows, neurons): batch dimensions are rows, event dimensions neurons; others as they are."""
+    """A Gaussian as Normal (rows, neurons): batch dimensions are rows, event dimensions neurons; others as
+    they are.
+    """
     base = distribution
     while isinstance(base, Independent):
         base = base.base_dist

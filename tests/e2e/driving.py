@@ -1,4 +1,6 @@
-"""What several browser tests do: wait until a page is drawn, keep a picture of it, work Streamlit's tables."""
+"""What several browser tests do: wait until a page is drawn, keep a picture of it, work Streamlit's
+tables.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from serving import ROOT
 
 SCREENSHOTS = ROOT / "screenshots"  # git-ignored
 SETTLE_TRIES = 30  # twice a second
-HEAD, TICK = 35, 17  # pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is
+# pixels of Streamlit's table, whose cells are drawn on a canvas: its head, where a row's box is
+HEAD, TICK = 35, 17
 
 _DRAWN = """() => {
   const app = document.querySelector('[data-testid=stApp]')
@@ -47,7 +50,9 @@ def picture(canvas: Locator) -> str:
 
 
 def same_picture(canvas: Locator, shown: str) -> bool:
-    """Whether the canvas comes to show this picture: what is above it may still be drawn, and moves its size."""
+    """Whether the canvas comes to show this picture: what is above it may still be drawn, and moves its
+    size.
+    """
     for _ in range(SETTLE_TRIES):
         if picture(canvas) == shown:
             return True

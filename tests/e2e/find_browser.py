@@ -1,7 +1,8 @@
-"""The Chromium that is driven by tests and others: on PATH, else Debian's package (apt and root), else Playwright's own build.
+"""The Chromium that is driven by tests and others: on PATH, else Debian's package (apt and root), else
+Playwright's own build.
 
-`python tests/e2e/find_browser.py` prints the path of the one that is there; `--install` gets one if there is none.
-Exit status 1, with the reason on stderr, when there is none.
+`python tests/e2e/find_browser.py` prints the path of the one that is there; `--install` gets one if there is
+none. Exit status 1, with the reason on stderr, when there is none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ WAIT_MS = 60_000  # for what a page should come to show; generous: two busy core
 
 
 def find() -> Path | None:
-    """The browser that tests drive: the first known name on PATH, else Playwright's own if it is installed."""
+    """The browser that tests drive: the first known name on PATH, else Playwright's own if it is
+    installed.
+    """
     for name in NAMES:
         found = shutil.which(name)
         if found:
@@ -76,7 +79,9 @@ def install() -> Path | None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=sys.stderr, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False)
+    done = subprocess.run(
+        command, stdout=sys.stderr, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False
+    )
     if done.returncode:
         sys.stderr.write(f"{' '.join(command)} failed with status {done.returncode}\n")
 
@@ -86,7 +91,9 @@ def main() -> int:
     parser.add_argument("--install", action="store_true", help="get one if there is none")
     found = install() if parser.parse_args().install else find()
     if found is None:
-        sys.stderr.write("no Chromium: install the package `chromium`, or run `playwright install chromium`\n")
+        sys.stderr.write(
+            "no Chromium: install the package `chromium`, or run `playwright install chromium`\n"
+        )
         return 1
     sys.stdout.write(f"{found}\n")
     return 0

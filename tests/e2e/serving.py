@@ -1,4 +1,6 @@
-"""The dashboard as a process of its own, for whoever looks at it from outside: tests, pictures of the docs, benchmarks."""
+"""The dashboard as a process of its own, for whoever looks at it from outside: tests, pictures of the docs,
+benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,28 @@ START_SECONDS = 60
 class Server:
     """`streamlit run app.py` on a free port; a context manager that ends it.
 
-    folder: of the runs that it shows; log: where it writes what it says, nowhere without it; script: another one than app.py,
-    with the same settings. Raises RuntimeError if it ends, or does not answer within START_SECONDS.
+    folder: of the runs that it shows; log: where it writes what it says, nowhere without it; script: another
+    one than app.py, with the same settings. Raises RuntimeError if it ends, or does not answer within
+    START_SECONDS.
     """
 
-    def __init__(self, folder: Path, log: IO[bytes] | int = subprocess.DEVNULL, script: str | Path = "app.py") -> None:
+    def __init__(
+        self, folder: Path, log: IO[bytes] | int = subprocess.DEVNULL, script: str | Path = "app.py"
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(script),
+            "--server.port",
+            str(port),
+            "--server.headless",
+            "true",
+        ]
         command += ["--", "--runs", str(folder)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         self.address = f"http://127.0.0.1:{port}"
@@ -38,7 +53,9 @@ class Server:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended with status {self.process.returncode} before it was ready")
+                raise RuntimeError(
+                    f"the server ended with status {self.process.returncode} before it was ready"
+                )
             try:
                 with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5) as answer:
                     if answer.status == 200:
@@ -56,7 +73,9 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def memory(self) -> float:

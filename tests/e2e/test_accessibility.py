@@ -1,4 +1,6 @@
-"""Every page by keyboard and screen reader, and readable: names, order, rings, text alternatives, contrast in both themes."""
+"""Every page by keyboard and screen reader, and readable: names, order, rings, text alternatives, contrast in
+both themes.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,22 @@ PAGES = {
 """Address of each page -> what is there once it is drawn."""
 SETTLE_MS, POLL_MS = 15_000, 500
 STOPS = 400  # presses of Tab: more than any page has controls
-NAMED = {"button", "link", "slider", "combobox", "textbox", "searchbox", "spinbutton", "switch", "checkbox", "radio", "tab"}
+NAMED = {
+    "button",
+    "link",
+    "slider",
+    "combobox",
+    "textbox",
+    "searchbox",
+    "spinbutton",
+    "switch",
+    "checkbox",
+    "radio",
+    "tab",
+}
 NAMED |= {"menuitem", "listbox", "application", "figure", "Canvas", "grid"}
-STILL = "*, *::before, *::after { transition: none !important; animation: none !important }"  # rings are compared at once
+# rings are compared at once
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important }"
 
 
 @pytest.fixture
@@ -46,7 +61,9 @@ def audited(browser: Browser) -> Iterator[Page]:
 
 
 def unnamed(page: Page) -> list[str]:
-    """Controls and figures of the accessibility tree without a name. Parts of a table count by the region around them."""
+    """Controls and figures of the accessibility tree without a name. Parts of a table count by the region
+    around them.
+    """
     session = page.context.new_cdp_session(page)
     session.send("Accessibility.enable")
     nodes = {node["nodeId"]: node for node in session.send("Accessibility.getFullAXTree")["nodes"]}
@@ -71,7 +88,9 @@ def unnamed(page: Page) -> list[str]:
 
 def undescribed(page: Page) -> list[str]:
     """Figures whose text alternative is missing or no longer than a title."""
-    labels = page.locator("[data-testid=stPlotlyChart]").evaluate_all("all => all.map((e) => e.getAttribute('aria-label') || '')")
+    labels = page.locator("[data-testid=stPlotlyChart]").evaluate_all(
+        "all => all.map((e) => e.getAttribute('aria-label') || '')"
+    )
     canvases = page.locator("canvas[data-ridges], canvas[data-strip], canvas[data-map], canvas[data-image]")
     labels += canvases.evaluate_all("all => all.map((e) => e.getAttribute('aria-label') || '')")
     return [f"figure described as {label!r}" for label in labels if len(label.split()) < 6]
@@ -79,8 +98,9 @@ def undescribed(page: Page) -> list[str]:
 
 def scrolling_sideways(page: Page) -> list[str]:
     wide = page.evaluate(
-        "[document.documentElement, ...document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebarContent]')]"
-        ".filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.dataset.testid || e.tagName)"
+        "[document.documentElement, ...document.querySelectorAll('[data-testid=stMain],"
+        " [data-testid=stSidebarContent]')].filter((e) => e.scrollWidth > e.clientWidth).map((e) =>"
+        " e.dataset.testid || e.tagName)"
     )
     return [f"{element} scrolls sideways" for element in wide]
 
@@ -113,7 +133,9 @@ def test_every_page_is_reached_named_described_and_readable(serve: Callable[...,
         found = unnamed(page) + undescribed(page) + scrolling_sideways(page)
         walked = walk(page)
         assert walked["stops"] > 10, f"{name}: Tab stops at {walked['stops']} controls"
-        found += [f"{what}: {label}" for what in ("missed", "disordered", "ringless") for label in walked[what]]
+        found += [
+            f"{what}: {label}" for what in ("missed", "disordered", "ringless") for label in walked[what]
+        ]
         for theme in ("dark", "light"):
             if theme == "light":
                 page.evaluate("audit.forget()")
@@ -170,7 +192,9 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     keep(page, "6-keys-layers")
 
 
-def test_nothing_moves_by_itself_where_motion_is_unwelcome(serve: Callable[..., str], browser: Browser) -> None:
+def test_nothing_moves_by_itself_where_motion_is_unwelcome(
+    serve: Callable[..., str], browser: Browser
+) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = context.new_page()
     page.goto(serve())

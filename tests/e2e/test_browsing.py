@@ -25,7 +25,9 @@ SECONDS_TO_SEE = 10  # what is wrong with a run is seen at a glance
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two seeds, of which the second loses its deeper layers, a run with another beta, and one that cannot be read."""
+    """Two seeds, of which the second loses its deeper layers, a run with another beta, and one that cannot be
+    read.
+    """
     for day, name, seed, beta in ((1, "strong", 0, 0.5), (2, "seed0", 0, 0.02), (3, "seed1", 1, 0.02)):
         failing = name == "seed1"
         write_run(
@@ -72,7 +74,9 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     most_living_first(page)
     expect(table(page).get_by_test_id("glide-cell-1-0")).not_to_have_text("seed1", timeout=WAIT_MS)
     readable = [cell(page, 0, row) for row in range(4)]
-    assert readable.index("seed1") > max(readable.index("seed0"), readable.index("strong")), "most living first"
+    assert readable.index("seed1") > max(readable.index("seed0"), readable.index("strong")), (
+        "most living first"
+    )
     keep(page, "1-sorted-by-living-share")
 
     page.get_by_role("radio", name="seeds together").click()
@@ -93,7 +97,8 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
     expect(page.locator("canvas[data-map]")).to_have_attribute("aria-label", re.compile("1 non-finite"))
     keep(page, "1-alert-opened")
-    page.get_by_role("button", name="One frame back").click()  # the canvas moves itself, and is then told the same step again
+    # the canvas moves itself, and is then told the same step again
+    page.get_by_role("button", name="One frame back").click()
     page.wait_for_url(lambda url: f"step={BROKEN}" not in url)
     alert.click()
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
@@ -105,7 +110,9 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.get_by_text("is not readable as JSON").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     scroller = page.get_by_test_id("stDataFrame").first.locator(".dvn-scroller")
-    assert scroller.evaluate("element => element.scrollWidth <= element.clientWidth"), "the table scrolls sideways at 1280 x 800"
+    assert scroller.evaluate("element => element.scrollWidth <= element.clientWidth"), (
+        "the table scrolls sideways at 1280 x 800"
+    )
 
     tick(page, 0, height=HEIGHT)
     page.get_by_role("combobox", name="Tags").fill("keep")
@@ -113,7 +120,10 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.get_by_label("Notes").fill("<script>alert(1)</script>")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved").wait_for()
-    assert json.loads((folder / "seed1" / "notes.json").read_text()) == {"tags": ["keep"], "notes": "<script>alert(1)</script>"}
+    assert json.loads((folder / "seed1" / "notes.json").read_text()) == {
+        "tags": ["keep"],
+        "notes": "<script>alert(1)</script>",
+    }
 
     tick(page, 2, height=HEIGHT)
     page.get_by_text("What differs").wait_for()
@@ -139,7 +149,10 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     asked: list[str] = []
     problems: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type in ("error", "warning") else None,
+    )
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(file.as_uri())
     canvas = page.locator("canvas[data-canvas]")

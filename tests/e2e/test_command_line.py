@@ -14,15 +14,29 @@ from serving import ROOT
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", "0", "--"]
-    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.headless",
+        "true",
+        "--server.port",
+        "0",
+        "--",
+    ]
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_a_folder_that_is_not_there_is_one_line_and_status_2(tmp_path: Path) -> None:
     done = start("--runs", str(tmp_path / "missing"))
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if line] == [
-        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or make a run with `make train`"
+        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or make a run with `make"
+        " train`"
     ]
 
 
@@ -33,7 +47,9 @@ def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_its_own_names_are_answered(serve: Callable[..., str]) -> None:
-    """A page elsewhere whose name was made to point here (DNS rebinding) gets no session; neither does another origin."""
+    """A page elsewhere whose name was made to point here (DNS rebinding) gets no session; neither does
+    another origin.
+    """
     address = urlparse(serve())
     for host, origin, status in (
         ("attacker.example", "http://attacker.example", 403),
@@ -43,7 +59,9 @@ def test_only_its_own_names_are_answered(serve: Callable[..., str]) -> None:
         connection = http.client.HTTPConnection(address.netloc, timeout=30)
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "streamlit"}
-        connection.request("GET", "/_stcore/stream", headers={"Host": host, "Origin": origin, **upgrade, **key})
+        connection.request(
+            "GET", "/_stcore/stream", headers={"Host": host, "Origin": origin, **upgrade, **key}
+        )
         assert connection.getresponse().status == status, (host, origin)
         connection.close()
 

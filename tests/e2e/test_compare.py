@@ -1,4 +1,6 @@
-"""Comparing neurons in a real browser: found by map, table and search, of two runs, drawn together, taken away."""
+"""Comparing neurons in a real browser: found by map, table and search, of two runs, drawn together, taken
+away.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(serve: Callable[..., str], page: Page, two: Path) -> None:
+def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
+    serve: Callable[..., str], page: Page, two: Path
+) -> None:
     page.goto(f"{serve(two)}/?run=one&vs=two&step=39")
     canvas = replay(page)
     before = picture(canvas)
@@ -63,7 +67,9 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(serve: Callab
     assert page.url.count("pin=") == 1
 
 
-def test_one_probe_input_in_a_new_browser_shows_the_same_picture(serve: Callable[..., str], page: Page, two: Path) -> None:
+def test_one_probe_input_in_a_new_browser_shows_the_same_picture(
+    serve: Callable[..., str], page: Page, two: Path
+) -> None:
     address = serve(two)
     page.goto(f"{address}/?run=one&step=10")
     batch = picture(replay(page))
@@ -84,7 +90,9 @@ def test_one_probe_input_in_a_new_browser_shows_the_same_picture(serve: Callable
     context.close()
 
 
-def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(serve: Callable[..., str], page: Page, two: Path) -> None:
+def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
+    serve: Callable[..., str], page: Page, two: Path
+) -> None:
     """Found by the map, the table and the search; one figure each for what is asked of them."""
     page.goto(f"{serve(two)}/layers?run=one&step=39")
     image = page.locator("canvas[data-image][aria-label*=Arrow]")
@@ -95,7 +103,10 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(serve: Callable[
     page.wait_for_url(re.compile(r"pin=one(:|%3A)0(:|%3A)\d"))
     keep(page, "3-pinned-on-the-map")
     page.get_by_role("link", name="Neurons", exact=True).click()
-    for run, text, rows in (("one", "layer:2 sort:-kl", (0, 1)), ("two", "layer:1 information>0 sort:-information", (0, 1))):
+    for run, text, rows in (
+        ("one", "layer:2 sort:-kl", (0, 1)),
+        ("two", "layer:1 information>0 sort:-information", (0, 1)),
+    ):
         page.get_by_role("combobox", name="Run", exact=True).click()
         page.get_by_role("option", name=run, exact=True).click()
         page.wait_for_url(re.compile(f"run={run}"))
@@ -133,14 +144,17 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(serve: Callable[
     keep(page, "3-five-neurons")
     together = panels(page, "KL weight").first
     together.wait_for()
-    assert any("triangle" in str(symbol) for symbol in together.evaluate(SAID)["symbols"]), "interventions are triangles"
+    assert any("triangle" in str(symbol) for symbol in together.evaluate(SAID)["symbols"]), (
+        "interventions are triangles"
+    )
     together.scroll_into_view_if_needed()
     keep(page, "3-together")
 
 
 SAID = """plot => {
   const axes = Object.entries(plot._fullLayout).filter(([name]) => /^[xy]axis[0-9]*$/.test(name))
-  const upright = axes.filter(([name]) => name[0] === 'y').map(([, axis]) => axis.range.map((v) => v.toFixed(6)).join())
+  const upright = axes.filter(([name]) => name[0] === 'y')
+    .map(([, axis]) => axis.range.map((v) => v.toFixed(6)).join())
   return {
     titles: axes.map(([, axis]) => axis.title?.text || '').join(' | '),
     shared: new Set(upright).size === 1,

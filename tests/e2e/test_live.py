@@ -1,4 +1,6 @@
-"""A run that another process writes grows on the pages without a reload; killed, it is told as crashed and all of it is shown."""
+"""A run that another process writes grows on the pages without a reload; killed, it is told as crashed and
+all of it is shown.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,9 @@ WRITER = """
         for layer in range(2):
             variance = np.full(neurons, 1 / (1 + step / 200)) * random.uniform(0.9, 1.1, neurons)
             information = 0.5 * np.log((variance + 0.5) / variance)
-            recorder.record(step, layer, mean=np.zeros(neurons), variance=variance, spread=np.full(neurons, 0.5),
-                            information=information, mismatch=np.zeros(neurons), kl=information)
+            recorder.record(step, layer, mean=np.zeros(neurons), variance=variance,
+                            spread=np.full(neurons, 0.5), information=information,
+                            mismatch=np.zeros(neurons), kl=information)
         recorder.scalar(step, "loss", 1 / step, split="train")
         time.sleep(0.02)
 """
@@ -48,7 +51,9 @@ REACH = "plot => Math.max(...plot._fullData.flatMap((trace) => Array.from(trace.
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The other process, once it has written its first steps to `tmp_path / "run"`."""
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path / "run")], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path / "run")], cwd=ROOT
+    )
     while not (tmp_path / "run" / "run.json").exists() or not len(Run(tmp_path / "run").steps):
         assert process.poll() is None, "the writer has failed"
         time.sleep(0.2)
@@ -85,18 +90,26 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
         opened.evaluate("window.sameDocument = true")
         expect(opened.get_by_role("heading", name=re.compile("live"))).to_be_visible(timeout=WAIT_MS)
         keep(opened, f"5-{name}-live")
-    before = {"overview": reach(overview, "Share of neurons"), "layers": reach(layers, "over steps, one panel a layer")}
+    before = {
+        "overview": reach(overview, "Share of neurons"),
+        "layers": reach(layers, "over steps, one panel a layer"),
+    }
     before["replay"] = end_of_replay(watched)
     said = overview.get_by_text(re.compile(r"Being written: step"))
     counted = said.inner_text()
     expect(said).not_to_have_text(counted, timeout=WAIT_MS)
-    for opened, name, figure in ((overview, "overview", "Share of neurons"), (layers, "layers", "over steps, one panel a layer")):
+    for opened, name, figure in (
+        (overview, "overview", "Share of neurons"),
+        (layers, "layers", "over steps, one panel a layer"),
+    ):
         opened.wait_for_function(
-            f"([figure, before]) => {{ const plot = document.querySelector(`[aria-label*='${{figure}}'] .js-plotly-plot`);"
-            f" return plot && plot._fullData && ({REACH})(plot) > before }}",
+            "([figure, before]) => { const plot = document.querySelector(`[aria-label*='${figure}']"
+            f" .js-plotly-plot`); return plot && plot._fullData && ({REACH})(plot) > before }}",
             arg=[figure, before[name]],
         )
-    expect(watched.locator("[data-readout]")).not_to_have_text(re.compile(rf"/ {before['replay']:,}$"), timeout=WAIT_MS)
+    expect(watched.locator("[data-readout]")).not_to_have_text(
+        re.compile(rf"/ {before['replay']:,}$"), timeout=WAIT_MS
+    )
 
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()
@@ -107,7 +120,9 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
         assert opened.evaluate("window.sameDocument"), "without a reload"
         assert "to=" not in opened.url, "the range of steps follows the run"
         if name == "replay":
-            expect(opened.locator("[data-readout]")).to_have_text(re.compile(rf"/ {last:,}$"), timeout=WAIT_MS)
+            expect(opened.locator("[data-readout]")).to_have_text(
+                re.compile(rf"/ {last:,}$"), timeout=WAIT_MS
+            )
         keep(opened, f"5-{name}-crashed")
     expect(overview.get_by_text(f"after step {last:,}")).to_be_visible(timeout=WAIT_MS)
     drawn(layers)
@@ -121,7 +136,9 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
 
 
 def age(folder: Path) -> None:
-    """Let the time pass after which a writer without a sign of life counts as crashed: its last sign is made older."""
+    """Let the time pass after which a writer without a sign of life counts as crashed: its last sign is made
+    older.
+    """
     manifest = folder / "run.json"
     content = json.loads(manifest.read_text())
     content["heartbeat"] -= SILENT_SECONDS

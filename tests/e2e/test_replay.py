@@ -18,7 +18,10 @@ PLAYED_MS = 600  # of the run, at a speed
 
 def medians(canvas: Locator) -> list[float]:
     """The median sd of each layer, as the canvas says it."""
-    return [float(number) for number in re.findall(r"median sd (\d+(?:\.\d+)?)", str(canvas.get_attribute("aria-label")))]
+    return [
+        float(number)
+        for number in re.findall(r"median sd (\d+(?:\.\d+)?)", str(canvas.get_attribute("aria-label")))
+    ]
 
 
 def frames_a_second(page: Page, speed: str) -> float:
@@ -74,7 +77,9 @@ def test_it_opens_playing_and_ends_on_the_last_step(serve: Callable[..., str], p
     assert canvas.get_attribute("data-step") == "1"
 
 
-def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(serve: Callable[..., str], page: Page) -> None:
+def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(
+    serve: Callable[..., str], page: Page
+) -> None:
     page.goto(f"{serve()}/layers?run=planted&layer=layer+3&step=60")
     page.locator("canvas[data-image]").wait_for()
     page.get_by_role("link", name="Overview").click()
@@ -119,16 +124,25 @@ def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[.
     middle = int(str(canvas.get_attribute("data-step")))
     assert 1 < middle < 150
     canvas.focus()
-    for key, expected in (("ArrowRight", middle + 1), ("ArrowLeft", middle), ("Shift+ArrowRight", middle + 10), ("Home", 1)):
+    for key, expected in (
+        ("ArrowRight", middle + 1),
+        ("ArrowLeft", middle),
+        ("Shift+ArrowRight", middle + 10),
+        ("Home", 1),
+    ):
         page.keyboard.press(key)
         expect(canvas).to_have_attribute("data-step", str(expected), timeout=WAIT_MS)
     page.keyboard.press("[")
     assert page.get_by_label("Speed of the replay").input_value() == "0.5"
     slow, fast = frames_a_second(page, "0.25"), frames_a_second(page, "8")
-    assert 16 < fast / slow < 64, f"speed 8 shows {fast:.1f} frames a second, speed 0.25 {slow:.1f}: a ratio of 32"
+    assert 16 < fast / slow < 64, (
+        f"speed 8 shows {fast:.1f} frames a second, speed 0.25 {slow:.1f}: a ratio of 32"
+    )
 
 
-def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(serve: Callable[..., str], page: Page, tmp_path: Path) -> None:
+def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(
+    serve: Callable[..., str], page: Page, tmp_path: Path
+) -> None:
     for seed in range(2):
         write_run(tmp_path / f"seed{seed}", neurons=12, steps=80, seed=seed)
     page.goto(f"{serve(tmp_path)}/?run=seed0&step=40")

@@ -1,4 +1,6 @@
-"""What the server refuses, request by request, and hostile texts of a log in a real browser: shown as text on every page."""
+"""What the server refuses, request by request, and hostile texts of a log in a real browser: shown as text on
+every page.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ INJECTED = """() => {
     const root = roots.pop()
     for (const element of root.querySelectorAll('*')) {
       if (element.shadowRoot) roots.push(element.shadowRoot)
-      const link = element.getAttribute('href') || element.getAttribute('xlink:href') || element.getAttribute('src') || ''
+      const link = element.getAttribute('href') || element.getAttribute('xlink:href')
+        || element.getAttribute('src') || ''
       if (element.id === 'pwned' || link === 'x' || /^javascript|^mailto|attacker/.test(link)
           || element.hasAttribute('onerror')) found.push(element.outerHTML.slice(0, 200))
     }
@@ -76,7 +79,14 @@ def test_no_request_is_answered_under_a_foreign_name(serve: Callable[..., str]) 
     """A page elsewhere whose name was made to point here (DNS rebinding) reads nothing."""
     address = serve()
     for host in FOREIGN:
-        for path in ("/", "/runs", "/_stcore/health", "/_stcore/metrics", "/_stcore/host-config", "/media/x.csv"):
+        for path in (
+            "/",
+            "/runs",
+            "/_stcore/health",
+            "/_stcore/metrics",
+            "/_stcore/host-config",
+            "/media/x.csv",
+        ):
             status, body, _ = ask(address, path, host=host)
             assert (status, body) == (403, b"This server answers to its own names alone."), (host, path)
     port = urlparse(address).port
@@ -114,9 +124,25 @@ def test_no_path_leads_to_a_file(serve: Callable[..., str]) -> None:
     """Neither outside of the server nor beside it; what is no path of its own is its page."""
     address = serve()
     page = ask(address, "/")[1]
-    climbing = ("/../../etc/passwd", "/static/../../../../etc/passwd", "/media/..%2f..%2fetc%2fpasswd", "//etc/passwd")
-    beside = ("/app.py", "/.streamlit/config.toml", "/runs/planted/run.json", "/app/static/app.py", "/static/app.py")
-    for path in (*climbing, "/%2e%2e/%2e%2e/etc/passwd", "/_stcore/bidi-components/../../etc/passwd", *beside):
+    climbing = (
+        "/../../etc/passwd",
+        "/static/../../../../etc/passwd",
+        "/media/..%2f..%2fetc%2fpasswd",
+        "//etc/passwd",
+    )
+    beside = (
+        "/app.py",
+        "/.streamlit/config.toml",
+        "/runs/planted/run.json",
+        "/app/static/app.py",
+        "/static/app.py",
+    )
+    for path in (
+        *climbing,
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/_stcore/bidi-components/../../etc/passwd",
+        *beside,
+    ):
         status, body, _ = ask(address, path)
         assert status >= 400 or body == page, path
         assert b"root:" not in body
@@ -155,7 +181,14 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = json.loads((run / "run.json").read_text())
     content |= {"name": EVIL, "group": EVIL, "packages": {EVIL: EVIL}, "seed": EVIL}
     for place, layer in enumerate(content["layers"]):
-        layer |= {"name": f"{EVIL}{place}", "prior": EVIL, "of": EVIL, "adapter": EVIL, "why": EVIL, EVIL: EVIL}
+        layer |= {
+            "name": f"{EVIL}{place}",
+            "prior": EVIL,
+            "of": EVIL,
+            "adapter": EVIL,
+            "why": EVIL,
+            EVIL: EVIL,
+        }
     content["config"] |= {"data": EVIL, "columns": [EVIL], EVIL: EVIL, "nested": {EVIL: [EVIL]}}
     content["scores"] |= {EVIL: {"step": 1, "value": 1.0}}
     content["sparklines"] |= {EVIL: [[0, 1.0], [1, 2.0]]}
@@ -165,16 +198,27 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rewrite(scalars, lambda frame: frame.assign(name=frame["name"].where(frame.index % 7 != 3, EVIL)))
     rewrite(scalars, lambda frame: frame.assign(split=frame["split"].where(frame.index % 11 != 3, EVIL)))
     (run / "events").mkdir(exist_ok=True)
-    events = {"step": [1, 40, 60], "layer": [0, None, 1], "kind": ["projection", EVIL, "beta"], "neuron": [1, None, None]}
+    events = {
+        "step": [1, 40, 60],
+        "layer": [0, None, 1],
+        "kind": ["projection", EVIL, "beta"],
+        "neuron": [1, None, None],
+    }
     frame = pd.DataFrame(events | {"value": [1.5, None, 0.1], "text": [EVIL] * 3})
     for old in (run / "events").iterdir():
         old.unlink()
     types = [("step", pa.int64()), ("layer", pa.int16()), ("kind", pa.string()), ("neuron", pa.int32())]
     schema = pa.schema([*types, ("value", pa.float64()), ("text", pa.string())])
     pq.write_table(
-        pa.Table.from_pandas(frame, schema, preserve_index=False), run / "events" / "000000000000-000000000002.parquet"
+        pa.Table.from_pandas(frame, schema, preserve_index=False),
+        run / "events" / "000000000000-000000000002.parquet",
     )
-    store.save(run, "ablation", ablation(), {"experiment": "ablation", "split": EVIL, "finished": EVIL, "features": [EVIL]})
+    store.save(
+        run,
+        "ablation",
+        ablation(),
+        {"experiment": "ablation", "split": EVIL, "finished": EVIL, "features": [EVIL]},
+    )
     store.save(run, "other", {"table": pd.DataFrame({EVIL: [EVIL]})}, {"experiment": EVIL, EVIL: EVIL})
     (run / "experiments" / "shift").mkdir()
     failed = {"status": "failed", "done": 1, "total": 2, "message": EVIL, "pid": 1, "time": 0}
@@ -187,10 +231,23 @@ def ablation() -> dict[str, pd.DataFrame]:
     effects = keys.assign(mode=EVIL, score=EVIL, effect=[0.1, 0.2, 0.3, 0.1, 0.2, 0.5], standard_error=0.1)
     neurons = keys.assign(kl=[1.0, 2, 3, 4, 5, 6], information=0.1, spread=0.2, contraction=0.5, regime=0)
     ranks = pd.DataFrame(
-        {"mode": EVIL, "score": EVIL, "layer": [-1, 0, 1], "predictor": EVIL, "value": 0.5, "low": 0.1, "high": 0.9}
+        {
+            "mode": EVIL,
+            "score": EVIL,
+            "layer": [-1, 0, 1],
+            "predictor": EVIL,
+            "value": 0.5,
+            "low": 0.1,
+            "high": 0.9,
+        }
     )
     reliability = pd.DataFrame({"mode": EVIL, "score": EVIL, "layer": [0, 1], "reliability": [0.9, 0.1]})
-    return {"effects": effects, "neurons": neurons, "predictors": ranks.assign(neurons=2), "reliability": reliability}
+    return {
+        "effects": effects,
+        "neurons": neurons,
+        "predictors": ranks.assign(neurons=2),
+        "reliability": reliability,
+    }
 
 
 RUN = """() => {
@@ -206,7 +263,9 @@ def settled(page: Page) -> None:
 
 
 def troubles(page: Page) -> list[str]:
-    """Collects what the browser complains about. Streamlit asks for its health under a page's own path first, and gets a 404."""
+    """Collects what the browser complains about. Streamlit asks for its health under a page's own path first,
+    and gets a 404.
+    """
     found: list[str] = []
 
     def note(message: Any) -> None:
@@ -218,7 +277,9 @@ def troubles(page: Page) -> list[str]:
     return found
 
 
-def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(serve: Callable[..., str], page: Page, evil: Path) -> None:
+def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(
+    serve: Callable[..., str], page: Page, evil: Path
+) -> None:
     found = troubles(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -226,7 +287,8 @@ def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(serve: Callable[
     name = quote(EVIL_NAME, safe="")
     for path, title, _ in PAGES:
         page.goto(
-            f"{address}/{'' if path == 'replay' else path}?run={name}&pin={quote(name, safe='')}:0:1,{quote(name, safe='')}:1:0"
+            f"{address}/{'' if path == 'replay' else path}?run={name}"
+            f"&pin={quote(name, safe='')}:0:1,{quote(name, safe='')}:1:0"
         )
         page.locator("h2", has_text=title).first.wait_for()
         settled(page)
@@ -243,11 +305,27 @@ def test_hostile_texts_of_a_log_are_shown_as_text_on_every_page(serve: Callable[
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_hostile_values_in_the_address_are_shown_as_text(serve: Callable[..., str], page: Page, evil: Path) -> None:
+def test_hostile_values_in_the_address_are_shown_as_text(
+    serve: Callable[..., str], page: Page, evil: Path
+) -> None:
     found = troubles(page)
     address = serve(evil)
     bad = quote(EVIL, safe="")
-    keys = ("vs", "layer", "neurons", "step", "from", "to", "statistic", "axis", "scale", "pin", "input", "experiment", "find")
+    keys = (
+        "vs",
+        "layer",
+        "neurons",
+        "step",
+        "from",
+        "to",
+        "statistic",
+        "axis",
+        "scale",
+        "pin",
+        "input",
+        "experiment",
+        "find",
+    )
     for path in ("overview", "layers", "neurons", "probes", "runs"):
         page.goto(f"{address}/{path}?run=sound&" + "&".join(f"{key}={bad}" for key in keys))
         settled(page)
@@ -278,7 +356,9 @@ def test_hostile_texts_in_a_report_are_text(browser: Browser, evil: Path, tmp_pa
 def test_an_error_shows_its_kind_and_no_more(page: Page, tmp_path: Path) -> None:
     """With the dashboard's settings, which a script elsewhere has too when it is started from here."""
     script = tmp_path / "failing.py"
-    script.write_text('import streamlit as st\nst.markdown("## Here")\nraise KeyError("a secret of the server")\n')
+    script.write_text(
+        'import streamlit as st\nst.markdown("## Here")\nraise KeyError("a secret of the server")\n'
+    )
     with Server(tmp_path, script=script) as server:
         page.goto(server.address)
         error = page.get_by_test_id("stException")

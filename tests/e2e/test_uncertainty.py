@@ -1,4 +1,6 @@
-"""How uncertainty evolves, in a real browser: spread, calibration, parts of the variance, forecasts, the twin beside it."""
+"""How uncertainty evolves, in a real browser: spread, calibration, parts of the variance, forecasts, the twin
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TITLES = "plot => Object.entries(plot._fullLayout).filter(([name]) => /^[xy]axis/.test(name)).map(([, axis]) => axis.title?.text)"
+TITLES = (
+    "plot => Object.entries(plot._fullLayout).filter(([name]) => /^[xy]axis/.test(name)).map(([, axis]) =>"
+    " axis.title?.text)"
+)
 NO_TWIN = """() => [...document.querySelectorAll('.js-plotly-plot')].every(
   (plot) => plot._fullData.every((trace) => !/twin/i.test(trace.name || '')))"""
 NAMES = "plot => plot._fullData.map((trace) => trace.name || '')"

@@ -1,4 +1,6 @@
-"""Everything that is ever asked of a run, each answer as a short text: a digest of the data, or the one clear error."""
+"""Everything that is ever asked of a run, each answer as a short text: a digest of the data, or the one clear
+error.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,17 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "matrix": lambda run: run.matrix(0, "kl", 40),
     "regime matrix": lambda run: run.matrix(0, "regime", 40),
     "at": lambda run: run.at(int(run.steps[-1])) if len(run.steps) else None,
-    "derived": lambda run: neuron_query.derived(run.regimes().merge(run.at(int(run.steps[-1])))) if len(run.steps) else None,
+    "derived": lambda run: (
+        neuron_query.derived(run.regimes().merge(run.at(int(run.steps[-1])))) if len(run.steps) else None
+    ),
     "frames": lambda run: frames.replay_frames(run, len(run.layers) - 1, (0,), POINTS).steps,
     "regimes": lambda run: run.regimes(),
     "summary": lambda run: run.layer_summary(),
     "curves": lambda run: network_curves(run.layer_summary(), [layer["neurons"] for layer in run.layers]),
     "show": layer_rows,
-    "contracted": lambda run: portrait.contracted(run.history(len(run.layers) - 1, [0], ["variance", "spread", "mean"])),
+    "contracted": lambda run: portrait.contracted(
+        run.history(len(run.layers) - 1, [0], ["variance", "spread", "mean"])
+    ),
     "scalars": lambda run: run.scalars(),
     "events": lambda run: run.events(),
     "alerts": lambda run: run.alerts(),
@@ -98,7 +104,9 @@ def digest(value: Any) -> str:
         parts = [f"{name} {value[name].dtype} {_hash(value[name])}" for name in value.columns]
         return f"{len(value)} rows: {', '.join(parts)}"
     if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape} {hashlib.sha1(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+        return (
+            f"{value.dtype} {value.shape} {hashlib.sha1(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+        )
     if isinstance(value, dict):
         return json.dumps({str(key): digest(item) for key, item in value.items()})
     if isinstance(value, probes.Run):

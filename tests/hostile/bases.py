@@ -30,18 +30,25 @@ def write_small(folder: Path) -> Path:
     """Two layers of 66 and 3 neurons over 300 steps, with every table, a stored experiment and notes."""
     random = np.random.default_rng(0)
     steps = np.arange(STEPS)
-    with Recorder(folder, LAYERS, config={"seed": 1, "beta": 0.02, "probe_sequence": 2, "stride": 24}) as recorder:
+    with Recorder(
+        folder, LAYERS, config={"seed": 1, "beta": 0.02, "probe_sequence": 2, "stride": 24}
+    ) as recorder:
         for layer, item in enumerate(LAYERS):
             neurons = item["neurons"]
-            terms = np.abs(random.normal(size=(3, 1, neurons))) + 0.2 + 0.01 * random.random((3, STEPS, neurons))
+            terms = (
+                np.abs(random.normal(size=(3, 1, neurons))) + 0.2 + 0.01 * random.random((3, STEPS, neurons))
+            )
             statistics = {"mean": terms[0] - 1, "variance": terms[1] / 3, "spread": terms[2]}
             recorder.record_block(
                 steps,
                 layer,
-                statistics | {"information": terms[0], "mismatch": terms[1], "kl": terms[0] + terms[1], "mu2": terms[2]},
+                statistics
+                | {"information": terms[0], "mismatch": terms[1], "kl": terms[0] + terms[1], "mu2": terms[2]},
             )
             for step in (0, STEPS - 1):
-                recorder.probe(step, layer, random.normal(size=(INPUTS, neurons)), np.full((INPUTS, neurons), 0.5))
+                recorder.probe(
+                    step, layer, random.normal(size=(INPUTS, neurons)), np.full((INPUTS, neurons), 0.5)
+                )
                 for term in ("nll", "total"):
                     recorder.forces(step, layer, term, **dict.fromkeys(FORCES, random.normal(size=neurons)))
             recorder.evaluation(STEPS - 1, "test", layer, mean=terms[0][-1], kl=terms[1][-1])
@@ -50,7 +57,9 @@ def write_small(folder: Path) -> Path:
             recorder.scalar(step, "nll", 2 / (1 + step), split="validation")
         recorder.event(7, "projection", layer=0, neuron=[1, 2], value=[1.5, 0.5], text="into the band")
         recorder.event(8, "phase", text="warm-up ends")
-        frame = pd.DataFrame({"input": np.arange(INPUTS), "horizon": 0, "y": random.normal(size=INPUTS), "mean": 0.0})
+        frame = pd.DataFrame(
+            {"input": np.arange(INPUTS), "horizon": 0, "y": random.normal(size=INPUTS), "mean": 0.0}
+        )
         recorder.predictions(STEPS - 1, frame)
     table = pd.DataFrame({"layer": [0, 1], "neuron": [0, 1], "effect": [0.1, 0.2], "score": ["nll", "crps"]})
     store.save(folder, "study", {"effects": table}, {"experiment": "of one's own", "windows": 3})

@@ -1,4 +1,6 @@
-"""What may be wrong with a run's files: each kind of damage changes one file (or name) of a run's folder, by a seed."""
+"""What may be wrong with a run's files: each kind of damage changes one file (or name) of a run's folder, by
+a seed.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ from probes.log import parts
 
 Random = random.Random
 NASTY_TEXT = (
-    "", "../../etc/passwd", "<script>alert(1)</script>", "a" * 300, "\n", "\x00", "\u202e", "🧠", "'\"; --", "NaN", "\ud800",
+    "", "../../etc/passwd", "<script>alert(1)</script>", "a" * 300, "\n", "\x00", "\u202e", "🧠", "'\"; --",
+    "NaN", "\ud800",
     "1", "%s%n", "$(id)", "None", "2026-13-45T99:99:99", "0001-01-01T00:00:00",
 )  # fmt: skip
 NASTY: tuple[Any, ...] = (
-    None, True, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, -(2**70), 10**400, 1e308, -1e308, float("nan"), float("inf"), [], {}, [[]],
+    None, True, 0, -1, 1, 2**31, 2**53, 2**63, 2**64, -(2**70), 10**400, 1e308, -1e308, float("nan"),
+    float("inf"), [], {}, [[]],
     [None], {"": None}, [1, "a"], {"neurons": -1}, *NASTY_TEXT,
 )  # fmt: skip
 NASTY_NUMBERS = (0, -1, 1, 2**15 - 1, 2**31 - 1, 2**53 + 1, 2**62, -(2**63), 2**63 - 1)
@@ -80,7 +84,11 @@ def empty(r: Random, data: bytes) -> bytes:
 
 
 def noise(r: Random, data: bytes) -> bytes:
-    return b"PAR1" + r.randbytes(r.randrange(2000)) + r.choice((b"PAR1", b"\x10\0\0\0PAR1", b"\xff\xff\xff\x7fPAR1"))
+    return (
+        b"PAR1"
+        + r.randbytes(r.randrange(2000))
+        + r.choice((b"PAR1", b"\x10\0\0\0PAR1", b"\xff\xff\xff\x7fPAR1"))
+    )
 
 
 def append(r: Random, data: bytes) -> bytes:
@@ -116,13 +124,24 @@ def rename_column(r: Random, table: pa.Table) -> pa.Table:
 
 def add_column(r: Random, table: pa.Table) -> pa.Table:
     rows = table.num_rows
-    values = r.choice(([None] * rows, ["x"] * rows, [[1]] * rows, [{"a": 1}] * rows, [b"\xff"] * rows, [1.0] * rows))
+    values = r.choice(
+        ([None] * rows, ["x"] * rows, [[1]] * rows, [{"a": 1}] * rows, [b"\xff"] * rows, [1.0] * rows)
+    )
     return table.append_column(r.choice(("extra", "kl_min", "regime_0", "text")), pa.array(values))
 
 
 def change_type(r: Random, table: pa.Table) -> pa.Table:
     index, rows = _column(r, table), table.num_rows
-    kinds = (pa.float64(), pa.string(), pa.int8(), pa.uint64(), pa.bool_(), pa.timestamp("us"), pa.binary(), pa.decimal128(9, 2))
+    kinds = (
+        pa.float64(),
+        pa.string(),
+        pa.int8(),
+        pa.uint64(),
+        pa.bool_(),
+        pa.timestamp("us"),
+        pa.binary(),
+        pa.decimal128(9, 2),
+    )
     kind = r.choice(kinds)
     value = {pa.string(): "1", pa.binary(): b"\xff\xfe", pa.bool_(): True}.get(kind, 1)
     return table.set_column(index, table.column_names[index], pa.array([value] * rows, kind))
@@ -134,7 +153,9 @@ def nulls(r: Random, table: pa.Table) -> pa.Table:
     mask = np.asarray([r.random() < 0.5 for _ in range(table.num_rows)], bool)
     values = pa.array(table.column(index).to_pylist(), kind).filter(pa.array(~mask)).to_pylist()
     filled = iter(values)
-    return table.set_column(index, table.column_names[index], pa.array([None if m else next(filled) for m in mask], kind))
+    return table.set_column(
+        index, table.column_names[index], pa.array([None if m else next(filled) for m in mask], kind)
+    )
 
 
 def extremes(r: Random, table: pa.Table) -> pa.Table:
@@ -146,7 +167,9 @@ def extremes(r: Random, table: pa.Table) -> pa.Table:
         value = r.choice((np.nan, np.inf, -np.inf, 3e38, 0.0, -1.0))
         for place, field in enumerate(table.schema):
             if place == index or (every and pa.types.is_floating(field.type)):
-                table = table.set_column(place, field.name, pa.array(np.full(table.num_rows, value), field.type))
+                table = table.set_column(
+                    place, field.name, pa.array(np.full(table.num_rows, value), field.type)
+                )
         return table
     if pa.types.is_integer(kind):
         values = table.column(index).to_numpy().copy()
@@ -155,7 +178,9 @@ def extremes(r: Random, table: pa.Table) -> pa.Table:
         values[0 if r.random() < 0.5 else r.randrange(max(len(values), 1)) :] = number
         return table.set_column(index, table.column_names[index], pa.array(values))
     texts = [text for text in NASTY_TEXT if text != "\ud800"]
-    return table.set_column(index, table.column_names[index], pa.array([r.choice(texts) for _ in range(table.num_rows)]))
+    return table.set_column(
+        index, table.column_names[index], pa.array([r.choice(texts) for _ in range(table.num_rows)])
+    )
 
 
 def shuffle(r: Random, table: pa.Table) -> pa.Table:
@@ -172,7 +197,18 @@ def unchanged(r: Random, table: pa.Table) -> pa.Table:
 
 
 TABLES: dict[str, Callable[[Random, pa.Table], pa.Table]] = {
-    f.__name__: f for f in (drop_column, rename_column, add_column, change_type, nulls, extremes, shuffle, some_rows, unchanged)
+    f.__name__: f
+    for f in (
+        drop_column,
+        rename_column,
+        add_column,
+        change_type,
+        nulls,
+        extremes,
+        shuffle,
+        some_rows,
+        unchanged,
+    )
 }
 
 
@@ -198,7 +234,9 @@ def write_like(r: Random, table: pa.Table, path: Path, groups: list[int]) -> Non
 
 
 def bomb(r: Random, path: Path) -> None:
-    """A constant in 20 million rows, or a long text in half a million; half of them under a name that promises as many."""
+    """A constant in 20 million rows, or a long text in half a million; half of them under a name that
+    promises as many.
+    """
     long = any(_is_text(field.type) for field in pq.read_schema(path)) and r.random() < 0.5
     write_constants(path, *((500_000, "x" * 10_000) if long else (LONG_ROWS, "x")))
     if parts.parse(path.name) and r.random() < 0.5:
@@ -218,7 +256,9 @@ def write_constants(path: Path, rows: int, text: str) -> None:
     columns = {}
     for field in schema:
         value = pa.array([text if _is_text(field.type) else 1], field.type)
-        columns[field.name] = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows // pieces), value)
+        columns[field.name] = pa.DictionaryArray.from_arrays(
+            pa.repeat(pa.scalar(0, pa.int32()), rows // pieces), value
+        )
     batch = pa.table(columns)
     with pq.ParquetWriter(path, batch.schema, compression="zstd", store_schema=False) as writer:
         writer.write_table(pa.concat_tables([batch] * pieces), row_group_size=rows)
@@ -236,8 +276,10 @@ def change_json(r: Random, path: Path) -> None:
     style = r.random()
     if style < 0.15:
         texts = (
-            "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000, "9" * 10_000, "null", "[]", '"x"', "", "\xff", '{"format": "1.0"}',
-            '{"format": "9.0"}', "{" + " " * 9_000_000 + "}", '{"format":"1.1","layers":[' + "[]," * 500_000 + "[]]}",
+            "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000, "9" * 10_000, "null", "[]", '"x"', "", "\xff",
+            '{"format": "1.0"}',
+            '{"format": "9.0"}', "{" + " " * 9_000_000 + "}",
+            '{"format":"1.1","layers":[' + "[]," * 500_000 + "[]]}",
         )  # fmt: skip
         return replace(path, r.choice(texts).encode("latin-1"))
     content = json.loads(path.read_bytes())
@@ -272,7 +314,21 @@ def _change(r: Random, content: Any) -> None:
 def change_name(r: Random, run: Path) -> None:
     """A file under another name, a folder in a file's place, a link, a pipe."""
     path = r.choice([*parquet_files(run), *json_files(run)])
-    style = r.choice(("rename", "rename", "copy", "folder", "link", "outside", "pipe", "loop", "folder link", "remove", "file"))
+    style = r.choice(
+        (
+            "rename",
+            "rename",
+            "copy",
+            "folder",
+            "link",
+            "outside",
+            "pipe",
+            "loop",
+            "folder link",
+            "remove",
+            "file",
+        )
+    )
     if style in ("rename", "copy"):
         first, last = r.choice(NASTY_NUMBERS + (5,)), r.choice(NASTY_NUMBERS + (299,))
         arabic = "٠" * 12 + "-" + "٠" * 12 + ".parquet"  # digits, but none of ours
@@ -280,7 +336,11 @@ def change_name(r: Random, run: Path) -> None:
         target = path.with_name(r.choice(names))
         shutil.copy(path, target) if style == "copy" else path.rename(target)
         return
-    folders = [folder for folder in (run / "neurons", run / "pyramid", run / "experiments", path.parent) if folder.is_dir()]
+    folders = [
+        folder
+        for folder in (run / "neurons", run / "pyramid", run / "experiments", path.parent)
+        if folder.is_dir()
+    ]
     if style in ("folder link", "file"):
         folder = r.choice([folder for folder in folders if folder != run])
         shutil.rmtree(folder)

@@ -1,8 +1,9 @@
-"""Hostile runs by the thousand: every answer is right, or one clear error, within bounded memory, and nothing is executed.
+"""Hostile runs by the thousand: every answer is right, or one clear error, within bounded memory, and nothing
+is executed.
 
-`python tests/hostile/fuzz.py --inputs 500 --seed 1` prints one JSON object: how many inputs of which kind, what went wrong with
-its seed and traceback, how many answers were refused, the peak of memory and the slowest input. Exit status 1 if anything went
-wrong.
+`python tests/hostile/fuzz.py --inputs 500 --seed 1` prints one JSON object: how many inputs of which kind,
+what went wrong with its seed and traceback, how many answers were refused, the peak of memory and the slowest
+input. Exit status 1 if anything went wrong.
 `--only SEED` makes and asks a single input, and keeps its folder.
 """
 
@@ -52,18 +53,27 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event in FORBIDDEN and not (event == "exec" and _of_library(arguments)):
         _watched.append(event)
-    if event == "open" and len(arguments) > 2 and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+    if (
+        event == "open"
+        and len(arguments) > 2
+        and isinstance(arguments[2], int)
+        and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    ):
         _watched.append(f"open {arguments[0]} for writing")
 
 
 def _of_library(arguments: tuple[Any, ...]) -> bool:
-    """Whether code that is executed belongs to a module being imported, or is made by the standard library itself."""
+    """Whether code that is executed belongs to a module being imported, or is made by the standard library
+    itself.
+    """
     name = str(getattr(arguments[0], "co_filename", ""))
     return name.startswith((sys.prefix, sys.base_prefix, str(ROOT / "probes"), "<frozen", "<string>"))
 
 
 def make(seed: int, pristine: dict[str, Path], target: Path) -> tuple[str, str, str, bool]:
-    """One hostile run in `target`: (base, kind of damage, folder of the damaged file, whether wrong data could be told)."""
+    """One hostile run in `target`: (base, kind of damage, folder of the damaged file, whether wrong data
+    could be told).
+    """
     r = random.Random(seed)
     base = "real" if r.random() < REAL_SHARE else "small"
     bases.link_copy(pristine[base], target)
@@ -73,7 +83,9 @@ def make(seed: int, pristine: dict[str, Path], target: Path) -> tuple[str, str, 
         damage.bomb(r, path)
         return base, "bomb", path.parent.name, False
     if kind == "bytes":
-        path = r.choice([*damage.parquet_files(target), *damage.parquet_files(target), *damage.json_files(target)])
+        path = r.choice(
+            [*damage.parquet_files(target), *damage.parquet_files(target), *damage.json_files(target)]
+        )
         name = r.choice([*damage.BYTES, "flip_bits", "flip_bits"])
         damage.replace(path, damage.BYTES[name](r, path.read_bytes()))
         return base, name, path.parent.name, path.suffix == ".parquet"
@@ -97,7 +109,10 @@ class Fuzz:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.pristine = {"small": bases.write_small(folder / "small"), "real": bases.write_real(folder / "real")}
+        self.pristine = {
+            "small": bases.write_small(folder / "small"),
+            "real": bases.write_real(folder / "real"),
+        }
         for path in (p for run in self.pristine.values() for p in damage.parquet_files(run)):
             assert KEY.encode() in (pq.read_metadata(path).metadata or {}), f"{path} has no checksum"
         self.truth = {name: answers.ask(run, thorough=True) for name, run in self.pristine.items()}
@@ -121,7 +136,8 @@ class Fuzz:
         try:
             found = answers.ask(run, only, thorough=r.random() < THOROUGH_SHARE)
             self._judge(seed, kind, base, found, telling)
-            listed = probes.catalog(run.parent).set_index("path")["error"].get(str(run))  # a run without a manifest is not there
+            # a run without a manifest is not there
+            listed = probes.catalog(run.parent).set_index("path")["error"].get(str(run))
             if listed is not None and not found["open"].startswith(answers.REFUSED):
                 self._fail(seed, kind, f"the catalog refuses what opens: {listed}")
         except Exception:  # noqa: BLE001 - whatever it is, it is what is looked for
@@ -144,7 +160,9 @@ class Fuzz:
             if refused and not answer[len(answers.REFUSED) :].strip():
                 self._fail(seed, kind, f"{name} is refused without a word")
             if telling and not refused and name != "check" and answer != self.truth[base][name]:
-                self._fail(seed, kind, f"{name} is wrong: {answer[:300]} instead of {self.truth[base][name][:300]}")
+                self._fail(
+                    seed, kind, f"{name} is wrong: {answer[:300]} instead of {self.truth[base][name][:300]}"
+                )
 
     def sound_still(self) -> None:
         """The runs beside the hostile ones answer as before."""
@@ -162,7 +180,8 @@ class Fuzz:
 
     def report(self, seconds: float) -> dict[str, Any]:
         return {
-            "inputs": sum(self.kinds.values()), "kinds": dict(self.kinds.most_common()), "failures": self.failures[:20],
+            "inputs": sum(self.kinds.values()), "kinds": dict(self.kinds.most_common()),
+            "failures": self.failures[:20],
             "failed": len(self.failures), "answers_right": self.right, "answers_refused": self.refused,
             "peak_mb": peak.megabytes(), "seconds": round(seconds, 1),
             "cpu_seconds": round(time.process_time(), 1),

@@ -1,9 +1,11 @@
 """Hours in minutes: a run that is written for two hours, at speed, while a browser uses every page 500 times.
 
-`python tests/hostile/soak.py` starts the dashboard on a folder with a sample run and a live one: its recorder flushes 1,440
-parts (two hours of one every 5 s) and folds them meanwhile, and is closed when half of the time is over. A browser goes from page
-to page and works whatever can be worked there, as often after that as before. Prints one JSON object: the server's memory on the
-way, what server and browser complained of. Exit status 1 for any complaint, or memory that grows.
+`python tests/hostile/soak.py` starts the dashboard on a folder with a sample run and a live one: its recorder
+flushes 1,440 parts (two hours of one every 5 s) and folds them meanwhile, and is closed when half of the time
+is over. A browser goes from page
+to page and works whatever can be worked there, as often after that as before. Prints one JSON object: the
+server's memory on the way, what server and browser complained of. Exit status 1 for any complaint, or memory
+that grows.
 """
 
 from __future__ import annotations
@@ -36,9 +38,13 @@ from probes.log.check import check  # noqa: E402
 
 LAYERS = [{"name": f"layer {depth}", "neurons": 96} for depth in range(3)]
 STEPS_A_PART = 3
-WORKED = "button, [role=radio], [role=slider], [role=tab], [role=switch], [role=option], summary, canvas, .js-plotly-plot"
+WORKED = (
+    "button, [role=radio], [role=slider], [role=tab], [role=switch], [role=option], summary, canvas,"
+    " .js-plotly-plot"
+)
 LEFT_ALONE = re.compile(
-    r"save|^run|cancel|download|menu|deploy|fullscreen|print|record|clear cache|sidebar|delete|remove", re.IGNORECASE
+    r"save|^run|cancel|download|menu|deploy|fullscreen|print|record|clear cache|sidebar|delete|remove",
+    re.IGNORECASE,
 )
 ON_A_PAGE = 5  # interactions before the next page
 WAIT_MS = 30_000
@@ -47,7 +53,8 @@ GROWTH = 1.10  # of memory once nothing is written any more, at most; before tha
 LARGEST_MB = 1024
 SERVER_TROUBLE = re.compile(r"Traceback|Error|Exception|error:|Uncaught", re.IGNORECASE)
 DRAWN = (
-    "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' && !!document.querySelector('h2')"
+    "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' &&"
+    " !!document.querySelector('h2')"
 )
 
 
@@ -70,7 +77,8 @@ class Writer(threading.Thread):
                     shrunk = np.exp(-step / 1000) * base
                     for layer in range(len(LAYERS)):
                         recorder.record(
-                            step, layer, mean=shrunk[0], variance=0.1 + shrunk[1], spread=shrunk[2], information=base[0],
+                            step, layer, mean=shrunk[0], variance=0.1 + shrunk[1], spread=shrunk[2],
+                            information=base[0],
                             mismatch=base[1], kl=base[0] + base[1],
                         )  # fmt: skip
                     recorder.scalar(step, "loss", float(np.exp(-step / 1000)))
@@ -121,7 +129,9 @@ class User:
 
     def work(self) -> None:
         """One of the things that can be worked on this page."""
-        found = [item for item in self.page.get_by_test_id("stMain").locator(WORKED).all() if item.is_visible()]
+        found = [
+            item for item in self.page.get_by_test_id("stMain").locator(WORKED).all() if item.is_visible()
+        ]
         if not found:
             return
         item = self.random.choice(found)
@@ -142,7 +152,10 @@ class User:
         if box is None:
             return
         item.scroll_into_view_if_needed()
-        place = {"x": box["width"] * self.random.uniform(0.1, 0.9), "y": box["height"] * self.random.uniform(0.1, 0.9)}
+        place = {
+            "x": box["width"] * self.random.uniform(0.1, 0.9),
+            "y": box["height"] * self.random.uniform(0.1, 0.9),
+        }
         item.click(position=place, force=True, timeout=5000)
         self.page.keyboard.press(self.random.choice(("ArrowRight", "Escape", "Escape")))
 
@@ -168,7 +181,9 @@ def main() -> int:
     missed = after = 0
     try:
         with chromium() as browser:
-            user = User(browser.new_page(viewport={"width": 1280, "height": 800}), server.address, options.seed)
+            user = User(
+                browser.new_page(viewport={"width": 1280, "height": 800}), server.address, options.seed
+            )
             user.open("live")
             done = 0
             while done < options.interactions:

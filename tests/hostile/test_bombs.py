@@ -1,4 +1,6 @@
-"""Files that are small on disk and huge in memory, and paths that lead elsewhere: one clear error, in bounded memory, at once."""
+"""Files that are small on disk and huge in memory, and paths that lead elsewhere: one clear error, in bounded
+memory, at once.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,14 @@ def grid(run: Path) -> Path:
 def many_row_groups(run: Path) -> None:
     """A hundred thousand row groups of one row: 5 MB of footer for each column."""
     path = scalars(run)
-    schema = pa.schema([field for field in pq.read_schema(path).remove_metadata() if field.name in ("step", "value")])
+    schema = pa.schema(
+        [field for field in pq.read_schema(path).remove_metadata() if field.name in ("step", "value")]
+    )
     path.unlink()
     table = pa.table({"step": np.zeros(1, np.int64), "value": np.zeros(1)}, schema=schema)
-    with pq.ParquetWriter(path, schema, store_schema=False, compression="none", write_statistics=False) as writer:
+    with pq.ParquetWriter(
+        path, schema, store_schema=False, compression="none", write_statistics=False
+    ) as writer:
         for _ in range(ROW_GROUPS):
             writer.write_table(table)
 
@@ -60,7 +66,9 @@ def long_text(run: Path) -> None:
     """One text of a megabyte in ten thousand rows, once in the file."""
     path = scalars(run)
     table = pq.ParquetFile(path).read().slice(0, 1)
-    text = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), 10_000), pa.array(["x" * 2**20]))
+    text = pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), 10_000), pa.array(["x" * 2**20])
+    )
     table = pa.concat_tables([table] * 10_000).set_column(table.column_names.index("name"), "name", text)
     path.unlink()
     pq.write_table(table, path, store_schema=False)
@@ -73,7 +81,9 @@ def lying_page(run: Path) -> None:
     table = pq.ParquetFile(path).read().slice(0, 1).replace_schema_metadata(None)
     rows = 50_000
     values = pa.array(np.random.default_rng(0).normal(size=rows))
-    table = pa.concat_tables([table] * rows).set_column(table.column_names.index("value"), table.schema.field("value"), values)
+    table = pa.concat_tables([table] * rows).set_column(
+        table.column_names.index("value"), table.schema.field("value"), values
+    )
     path.unlink()
     pq.write_table(table, path, compression="zstd", store_schema=False, use_dictionary=False)
     place = page_headers.chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
@@ -158,7 +168,9 @@ def test_a_bomb_is_refused_in_bounded_memory(run: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("folder", ["evaluation", "layers"])
 def test_a_table_below_the_limits_is_checked_and_read_in_bounded_memory(run: Path, folder: str) -> None:
-    """Twenty million rows of few columns under a name that promises them: `check` reads pieces, steps are taken uncopied."""
+    """Twenty million rows of few columns under a name that promises them: `check` reads pieces, steps are
+    taken uncopied.
+    """
     (path,) = (run / folder).iterdir()
     damage.write_constants(path, damage.LONG_ROWS, "x")
     damage.promise_rows(path)
@@ -186,14 +198,18 @@ def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None
     table = pq.ParquetFile(path).read()
     width = 8 * 4 + 4 * 2
     rows = DECODED_BYTES // width
-    repeated = pa.concat_tables([table.replace_schema_metadata(None)] * (rows // table.num_rows)).combine_chunks()
+    repeated = pa.concat_tables(
+        [table.replace_schema_metadata(None)] * (rows // table.num_rows)
+    ).combine_chunks()
     path.unlink()
     pq.write_table(repeated, path, store_schema=False, compression="zstd")
     damage.promise_rows(path)
     code = "import sys; sys.path.insert(0, sys.argv[2]); import peak, probes;"
     code += "print(len(probes.Run(sys.argv[1]).scalars())); print(peak.megabytes())"
     here = str(Path(__file__).parent)
-    done = subprocess.run([sys.executable, "-c", code, str(run), here], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run), here], capture_output=True, text=True, check=True
+    )
     count, peak = done.stdout.split()
     assert int(count) == repeated.num_rows
     assert float(peak) < MEGABYTES
@@ -204,7 +220,9 @@ def test_pages_are_counted_as_the_footer_counts_them(tmp_path: Path, codec: str)
     """Where both are true: sizes without and with headers differ by the headers alone."""
     path = tmp_path / "some.parquet"
     texts = [f"text {number % 50}" * 30 for number in range(40_000)]
-    table = pa.table({"number": np.random.default_rng(0).normal(size=40_000), "text": texts, "constant": [1] * 40_000})
+    table = pa.table(
+        {"number": np.random.default_rng(0).normal(size=40_000), "text": texts, "constant": [1] * 40_000}
+    )
     pq.write_table(table, path, compression=codec, row_group_size=15_000, data_page_size=20_000)
     metadata = pq.read_metadata(path)
     with pa.OSFile(str(path)) as file:
@@ -242,7 +260,9 @@ def test_a_link_to_a_run_beside_it_is_a_run(run: Path) -> None:
     assert list(catalog(run.parent)["error"]) == [None, None]
 
 
-@pytest.mark.parametrize("name", ["run.json", "notes.json", "neurons", "pyramid", "experiments/study/settings.json"])
+@pytest.mark.parametrize(
+    "name", ["run.json", "notes.json", "neurons", "pyramid", "experiments/study/settings.json"]
+)
 def test_a_link_inside_a_run_is_not_followed(run: Path, secret: Path, name: str) -> None:
     path = run / name
     path.rename(run / "moved")
@@ -303,7 +323,9 @@ def test_a_file_with_a_name_that_is_not_ours_is_no_file_of_the_log(run: Path, na
 def test_files_that_overlap_are_named(run: Path) -> None:
     first = grid(run)
     os.link(first, first.with_name(f"{100:012d}-{280:012d}.parquet"))
-    with pytest.raises(RunError, match=r"000000000000-000000000255\.parquet and 000000000100-000000000280\.parquet overlap"):
+    with pytest.raises(
+        RunError, match=r"000000000000-000000000255\.parquet and 000000000100-000000000280\.parquet overlap"
+    ):
         Run(run)
 
 

@@ -15,7 +15,9 @@ import torch
 from vdn.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted([ROOT / "app.py", *(path for name in ("vdn", "probes", "pages") for path in (ROOT / name).rglob("*.py"))])
+SOURCES = sorted(
+    [ROOT / "app.py", *(path for name in ("vdn", "probes", "pages") for path in (ROOT / name).rglob("*.py"))]
+)
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 EVALUATING = {"eval", "exec", "compile", "__import__"}
 SHELLS = {"system", "popen", "getoutput", "getstatusoutput"}
@@ -35,7 +37,9 @@ def calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, str]]:
 
 
 def keyword(call: ast.Call, name: str) -> object:
-    return next((k.value.value for k in call.keywords if k.arg == name and isinstance(k.value, ast.Constant)), None)
+    return next(
+        (k.value.value for k in call.keywords if k.arg == name and isinstance(k.value, ast.Constant)), None
+    )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -45,7 +49,9 @@ def test_no_source_reads_pickles_or_runs_what_it_has_read(path: Path) -> None:
         if isinstance(node, ast.Import):
             assert not UNPICKLING & {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in UNPICKLING:
-            assert {alias.name for alias in node.names} <= {"UnpicklingError"}, "an error's name, and nothing that loads"
+            assert {alias.name for alias in node.names} <= {"UnpicklingError"}, (
+                "an error's name, and nothing that loads"
+            )
     for call, name, owner in calls(tree):
         where = f"line {call.lineno}: {owner}.{name}"
         assert name not in UNSAFE_READERS, where
@@ -58,7 +64,9 @@ def test_no_source_reads_pickles_or_runs_what_it_has_read(path: Path) -> None:
         if name == "load" and owner in ("np", "numpy"):
             assert keyword(call, "allow_pickle") is False, where
         if name == "import_module":
-            assert isinstance(call.args[0], ast.Constant) or path in NAMING, f"{where}: of a name that is not written here"
+            assert isinstance(call.args[0], ast.Constant) or path in NAMING, (
+                f"{where}: of a name that is not written here"
+            )
 
 
 class Bomb:
@@ -77,7 +85,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
     series = run.with_name("waves.csv")
     series.write_text("t,wave\n" + "".join(f"{t},{math.sin(t / 3):.4f}\n" for t in range(400)))
-    small = ["--layers", "1", "--neurons", "4", "--batch", "16", "--window", "24", "--horizon", "4", "--steps", "4"]
+    small = [
+        "--layers",
+        "1",
+        "--neurons",
+        "4",
+        "--batch",
+        "16",
+        "--window",
+        "24",
+        "--horizon",
+        "4",
+        "--steps",
+        "4",
+    ]
     assert main(["train", "--out", str(run), "--data", f"csv:{series}", *small]) == 0
     return run
 

@@ -1,4 +1,6 @@
-"""Hostile runs: right data or one clear error, whatever was done to the files. HOSTILE_INPUTS sets how many are tried."""
+"""Hostile runs: right data or one clear error, whatever was done to the files. HOSTILE_INPUTS sets how many
+are tried.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,12 @@ SEED = int(os.environ.get("HOSTILE_SEED", "0"))
 MEGABYTES = 1024
 FUZZ = Path(__file__).with_name("fuzz.py")
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20) | st.sampled_from(damage.NASTY),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(damage.NASTY),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=6,
 )
@@ -39,20 +46,24 @@ FEW = settings(
 
 def test_hostile_runs_are_answered_rightly_or_with_one_clear_error() -> None:
     command = [sys.executable, str(FUZZ), "--inputs", str(INPUTS), "--seed", str(SEED)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
     assert done.returncode in (0, 1), f"died with {done.returncode} at input {done.stderr[-2000:]}"
     assert done.stdout, f"stopped by itself at input {done.stderr[-2000:]}"
     report = json.loads(done.stdout)
     assert report["failures"] == []
     assert report["inputs"] == INPUTS
     assert report["peak_mb"] < MEGABYTES
-    assert min(report["answers_right"], report["answers_refused"]) > INPUTS / 2  # neither refuses all nor takes all
+    # neither refuses all nor takes all
+    assert min(report["answers_right"], report["answers_refused"]) > INPUTS / 2
 
 
 def listed(folder: Path) -> dict[str, Any]:
     """The one run of a folder as the catalog has it, put to everything that the page Runs makes of a row."""
     (row,) = catalog(folder).to_dict("records")
-    json.dumps(row, ensure_ascii=False, default=str).encode()  # what cannot be encoded cannot be sent to a browser
+    # what cannot be encoded cannot be sent to a browser
+    json.dumps(row, ensure_ascii=False, default=str).encode()
     entry = reading.Entry("run", folder / "run", row)
     table = runs_table.runs_frame({"run": entry}, {"run": entry})
     assert list(table["run"]) == ["run"]
@@ -88,7 +99,10 @@ def test_any_value_in_the_notes(run: Path, value: Any, tags: Any, text: Any) -> 
 
 
 @FEW
-@given(text=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    text=st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes_in_place_of_the_manifest_or_the_notes(run: Path, text: bytes) -> None:
     sound = (run / manifest.FILE).read_bytes()
     for name in (notes.NAME, manifest.FILE):

@@ -1,4 +1,6 @@
-"""Single bits of what no checksum of Parquet covers, the pages' headers, and of our own checksum: told, or harmless."""
+"""Single bits of what no checksum of Parquet covers, the pages' headers, and of our own checksum: told, or
+harmless.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def test_every_bit_of_a_page_s_header_is_told_or_harmless(run: Path, folder: str
 
 
 def test_a_checksum_that_is_hit_itself_is_no_file_without_one(run: Path) -> None:
-    """The least step in the footer, by which rows are looked for, is damaged, and so is a bit of the checksum's name or value."""
+    """The least step in the footer, by which rows are looked for, is damaged, and so is a bit of the
+    checksum's name or value.
+    """
     path = sorted((run / "predictions").iterdir())[0]
     data = path.read_bytes()
     statistics = pq.read_metadata(path).row_group(0).column(0).statistics

@@ -1,4 +1,6 @@
-"""Fifty runs of which five are broken in different ways: all are listed, each broken one says why, on every page."""
+"""Fifty runs of which five are broken in different ways: all are listed, each broken one says why, on every
+page.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ DAMAGED = "damaged"
 
 @pytest.fixture(scope="module")
 def folder(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs; besides, one of the sound ones has a cut file of its rows, which its manifest does not know."""
+    """The runs; besides, one of the sound ones has a cut file of its rows, which its manifest does not
+    know.
+    """
     root = tmp_path_factory.mktemp("many")
     runs = root / "runs"
     for number in range(RUNS - len(BROKEN) - 1):
@@ -86,7 +90,9 @@ def test_every_page_of_a_broken_run_says_why_and_offers_the_others(
 
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers", "neurons"])
-def test_a_damaged_file_is_said_where_it_is_needed(folder: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_is_said_where_it_is_needed(
+    folder: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = open_page(monkeypatch, page, folder, run=DAMAGED)
     (error,) = app.error
     assert "cannot be read further" in error.value
@@ -102,5 +108,7 @@ def test_the_catalog_of_fifty_runs_is_read_once(folder: Path, monkeypatch: pytes
     """What has not changed is not parsed again."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(folder)])
     reading.entries()
-    monkeypatch.setattr("probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again"))
+    monkeypatch.setattr(
+        "probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again")
+    )
     assert len(reading.entries()) == RUNS

@@ -1,4 +1,6 @@
-"""Names of runs are texts from anywhere: read and shown as they are, never a path, a command or a terminal's control code."""
+"""Names of runs are texts from anywhere: read and shown as they are, never a path, a command or a terminal's
+control code.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,12 @@ def test_a_run_of_any_name_is_read_and_listed(named: Path) -> None:
 
 
 def test_the_command_line_prints_no_control_code(named: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["ls", str(named.parent)], ["show", str(named)], ["show", "--json", str(named)], ["check", str(named)]):
+    for arguments in (
+        ["ls", str(named.parent)],
+        ["show", str(named)],
+        ["show", "--json", str(named)],
+        ["check", str(named)],
+    ):
         assert main(arguments) == 0
     damage.replace(named / "run.json", b"{")
     assert main(["ls", str(named.parent)]) == 0
@@ -68,7 +75,9 @@ def test_the_command_line_prints_no_control_code(named: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("page", ["overview", "neurons", "runs"])
-def test_the_dashboard_opens_a_run_of_any_name(named: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dashboard_opens_a_run_of_any_name(
+    named: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(named.parent)])
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
     app.query_params["run"] = named.name
@@ -100,7 +109,9 @@ def test_a_folder_whose_name_is_no_text_is_said_and_leaves_the_others(
     assert any("1 of them cannot be read" in item.label for item in app.expander)
 
 
-def test_a_name_in_the_manifest_is_no_path(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_in_the_manifest_is_no_path(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The dashboard calls a run by its folder, so that no manifest can stand for another run."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(tmp_path / "runs")])
     for name in ("one", "two"):

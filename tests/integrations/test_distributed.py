@@ -1,5 +1,5 @@
-"""Two real processes under gloo, started by hand and by Lightning: rank 0 records, rank 1 writes nothing, and training is what
-it was."""
+"""Two real processes under gloo, started by hand and by Lightning: rank 0 records, rank 1 writes nothing, and
+training is what it was."""
 
 import os
 import socket
@@ -59,7 +59,8 @@ if recording is not None:
     recording.close()
 torch.save({"weights": model.state_dict(), "inputs": inputs}, f"{folder}/rank{rank}.pt")
 torch.distributed.destroy_process_group()
-os._exit(0)  # the wrapper keeps gloo's threads, which may abort an interpreter that winds down (pytorch issue 190489)
+# The wrapper keeps gloo's threads, which may abort an interpreter that winds down (pytorch issue 190489).
+os._exit(0)
 """
 
 LIGHTNING = """
@@ -73,8 +74,12 @@ from probes.integrations.lightning import Watch
 
 lightning.seed_everything(0, verbose=False)
 watch = [Watch(sys.argv[1] + "/run")] if sys.argv[2] == "watched" else []
-quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-trainer = lightning.Trainer(max_steps=5, accelerator="cpu", devices=2, strategy="ddp", callbacks=watch, **quiet)
+quiet = dict.fromkeys(
+    ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+)
+trainer = lightning.Trainer(
+    max_steps=5, accelerator="cpu", devices=2, strategy="ddp", callbacks=watch, **quiet
+)
 model = Bottleneck()
 trainer.fit(model, DataLoader(TensorDataset(torch.rand(256, 64), torch.arange(256) % 10), batch_size=16))
 torch.save(model.state_dict(), f"{sys.argv[1]}/{sys.argv[2]}{trainer.global_rank}.pt")
@@ -89,11 +94,20 @@ def run_both(how, folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    common = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
     common["PYTHONPATH"] = str(ROOT)
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, how, str(folder)], env={**common, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", SCRIPT, how, str(folder)],
+            env={**common, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in (0, 1)
     ]
@@ -129,7 +143,9 @@ def test_lightning_records_on_rank_0_under_its_ddp_strategy(tmp_path):
     script.write_text(LIGHTNING)  # a file: Lightning starts the other rank with the same command
     for how in ("bare", "watched"):
         command = [sys.executable, str(script), str(tmp_path), how]
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=WAIT)
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=WAIT
+        )
         assert done.returncode == 0, done.stderr
     for rank in (0, 1):
         bare, watched = (torch.load(tmp_path / f"{how}{rank}.pt") for how in ("bare", "watched"))

@@ -7,7 +7,8 @@ import pytest
 
 import probes
 
-pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # Lightning's own use of torch
+# Lightning's own use of torch
+pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -29,7 +29,9 @@ def test_pythae(tmp_path, kind, config):
         model({"data": x})
         recording.step(3)
     run = Run(tmp_path / "run")
-    assert [(part["name"], part["read"]) for part in recording.found] == [("encoder", "mu=embedding, log_var=log_covariance")]
+    assert [(part["name"], part["read"]) for part in recording.found] == [
+        ("encoder", "mu=embedding, log_var=log_covariance")
+    ]
     output = model.encoder(x)
     mu, log_var = output.embedding.detach(), output.log_covariance.detach()
     kl = 0.5 * (mu**2 + log_var.exp() - 1 - log_var).mean(0)
@@ -51,7 +53,8 @@ def test_torchbnn(tmp_path):
     per_layer = torchbnn.functional.bayesian_kl_loss(nn.ModuleList([model[0]]), reduction="sum").item()
     layer = model[0]
     bias = torch.distributions.kl_divergence(
-        torch.distributions.Normal(layer.bias_mu, layer.bias_log_sigma.exp()), torch.distributions.Normal(0.0, 0.1)
+        torch.distributions.Normal(layer.bias_mu, layer.bias_log_sigma.exp()),
+        torch.distributions.Normal(0.0, 0.1),
     )
     assert frame["kl"].sum() == pytest.approx(per_layer - bias.sum().item(), rel=1e-4)
     with watch(model[2:], tmp_path / "conv") as recording:
@@ -63,13 +66,20 @@ def test_torchbnn(tmp_path):
 
 def test_tensorboard(tmp_path):
     model = nn.ModuleDict({"mu": nn.Linear(3, 2), "log_var": nn.Linear(3, 2)})
-    with SummaryWriter(str(tmp_path / "tb")) as writer, watch(model, tmp_path / "run", mirror=writer.add_scalar) as recording:
+    with (
+        SummaryWriter(str(tmp_path / "tb")) as writer,
+        watch(model, tmp_path / "run", mirror=writer.add_scalar) as recording,
+    ):
         for step in range(3):
             x = torch.randn(8, 3)
             model["mu"](x), model["log_var"](x)
             recording.step(step, loss=torch.tensor(0.5 * step))
     events = EventAccumulator(str(tmp_path / "tb"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [
+        (0, 0.0),
+        (1, 0.5),
+        (2, 1.0),
+    ]
     kl = [event.value for event in events.Scalars("kl/mu")]
     assert kl == pytest.approx([Run(tmp_path / "run").at(step)["kl"].sum() for step in range(3)], rel=1e-6)

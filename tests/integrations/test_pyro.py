@@ -45,7 +45,8 @@ def fresh(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "layer"), [(AutoNormal, "weight_unconstrained"), (AutoDiagonalNormal, "_AutoDiagonalNormal_latent")]
+    ("kind", "layer"),
+    [(AutoNormal, "weight_unconstrained"), (AutoDiagonalNormal, "_AutoDiagonalNormal_latent")],
 )
 def test_automatic_guides_are_read_and_inference_is_bit_for_bit_the_same(tmp_path, kind, layer):
     losses, parameters = fit(fresh(kind), 5)
@@ -79,7 +80,9 @@ def test_an_amortised_guide_has_a_row_for_each_example(tmp_path):
         recording.step(0)
     frame = Run(tmp_path / "run").at(0)
     mu, sigma = guide.first(X).detach(), guide.second(X).exp().detach()
-    kl = torch.distributions.kl_divergence(torch.distributions.Normal(mu, sigma), torch.distributions.Normal(0.0, 1.0)).mean(0)
+    kl = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mu, sigma), torch.distributions.Normal(0.0, 1.0)
+    ).mean(0)
     np.testing.assert_allclose(frame["kl"], kl, rtol=1e-5)
     np.testing.assert_allclose(frame["spread"], mu.var(0, correction=0), rtol=1e-5)
 

@@ -1,4 +1,6 @@
-"""The callbacks in real Lightning and Hugging Face trainers: a row an optimiser step, scalars, resuming, how it ended."""
+"""The callbacks in real Lightning and Hugging Face trainers: a row an optimiser step, scalars, resuming, how
+it ended.
+"""
 
 import lightning
 import pytest
@@ -11,7 +13,8 @@ from probes.integrations.huggingface import Watch as HuggingFaceWatch
 from probes.integrations.lightning import Watch
 from probes.run import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # Lightning's own use of torch
+# Lightning's own use of torch
+pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
 
@@ -25,7 +28,9 @@ class Module(lightning.LightningModule):
     def loss(self, x):
         mu, logvar = self.fc_mu(x), self.fc_logvar(x)
         z = mu + torch.randn_like(mu) * (logvar / 2).exp()
-        return (self.decoder(z) - x).square().sum(1).mean() + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean()
+        return (self.decoder(z) - x).square().sum(1).mean() + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(
+            1
+        ).mean()
 
     def training_step(self, batch, batch_idx):
         if self.global_step == self.fail_at:
@@ -42,8 +47,15 @@ class Module(lightning.LightningModule):
 
 
 def trainer(folder, callbacks, **options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    return lightning.Trainer(default_root_dir=folder, callbacks=callbacks, log_every_n_steps=1, **quiet, **options)
+    quiet = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+    }
+    return lightning.Trainer(
+        default_root_dir=folder, callbacks=callbacks, log_every_n_steps=1, **quiet, **options
+    )
 
 
 def loaders():
@@ -55,7 +67,9 @@ def test_lightning_records_optimiser_steps_and_changes_nothing(tmp_path):
     for callbacks in ([], [Watch(tmp_path / "run")]):
         lightning.seed_everything(0, verbose=False)
         module = Module()
-        trainer(tmp_path, callbacks, max_epochs=2, accumulate_grad_batches=2, enable_checkpointing=False).fit(module, *loaders())
+        trainer(tmp_path, callbacks, max_epochs=2, accumulate_grad_batches=2, enable_checkpointing=False).fit(
+            module, *loaders()
+        )
         weights.append([parameter.detach().clone() for parameter in module.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
     run = Run(tmp_path / "run")
@@ -79,7 +93,9 @@ def test_lightning_continues_the_run_of_a_checkpoint(tmp_path):
 
 def test_lightning_training_that_fails_is_a_crashed_run(tmp_path):
     with pytest.raises(ArithmeticError):
-        trainer(tmp_path, [Watch(tmp_path / "run")], max_epochs=1, enable_checkpointing=False).fit(Module(fail_at=3), *loaders())
+        trainer(tmp_path, [Watch(tmp_path / "run")], max_epochs=1, enable_checkpointing=False).fit(
+            Module(fail_at=3), *loaders()
+        )
     run = Run(tmp_path / "run")
     assert (run.status, run.steps.tolist()) == ("crashed", [0, 1, 2])
 

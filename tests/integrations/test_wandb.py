@@ -1,4 +1,6 @@
-"""A real Weights & Biases run, offline: what the mirror writes is in its own file, with our steps beside it."""
+"""A real Weights & Biases run, offline: what the mirror writes is in its own file, with our steps beside
+it.
+"""
 
 import json
 
@@ -18,7 +20,10 @@ def rows(folder):
     """What an offline run has logged, a dictionary an entry."""
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     records = map(wandb_internal_pb2.Record.FromString, framed_records(file.read_bytes()))
-    return [{item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in r.history.item} for r in records]
+    return [
+        {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in r.history.item}
+        for r in records
+    ]
 
 
 def test_the_mirror_in_an_offline_run(tmp_path, monkeypatch):

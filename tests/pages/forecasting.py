@@ -31,7 +31,13 @@ def forecasts(step: int, latent: float, seed: int = 0) -> pd.DataFrame:
 
 
 def write_forecasting(
-    folder: Path, *, twin: bool = False, phi: float | None = None, neurons: int = 10, layers: int = 2, interval: bool = True
+    folder: Path,
+    *,
+    twin: bool = False,
+    phi: float | None = None,
+    neurons: int = 10,
+    layers: int = 2,
+    interval: bool = True,
 ) -> Path:
     """A run with forecasts at four steps; under `phi` its first neuron is stuck and its second jittery."""
     random = np.random.default_rng(1)
@@ -59,7 +65,9 @@ def write_forecasting(
     return folder
 
 
-def _statistics(random: np.random.Generator, steps: np.ndarray, neurons: int, phi: float | None, interval: bool) -> dict:
+def _statistics(
+    random: np.random.Generator, steps: np.ndarray, neurons: int, phi: float | None, interval: bool
+) -> dict:
     shape = (len(steps), neurons)
     slope = np.full(shape, 0.5 if phi is None else phi) + 0.02 * random.standard_normal(shape)
     if phi is not None:
@@ -67,7 +75,8 @@ def _statistics(random: np.random.Generator, steps: np.ndarray, neurons: int, ph
     variance = np.full(shape, 0.5)
     spread = np.full(shape, 0.4)
     columns = {
-        "mean": np.zeros(shape), "variance": variance, "kl": np.full(shape, 0.6), "information": np.full(shape, 0.3),
+        "mean": np.zeros(shape), "variance": variance, "kl": np.full(shape, 0.6),
+        "information": np.full(shape, 0.3),
         "spread": spread, "persistence": slope,
     }  # fmt: skip
     if interval:

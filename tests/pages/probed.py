@@ -1,4 +1,6 @@
-"""A small run with a probe batch, bands, KL weights and interventions, for the pages that look at single neurons."""
+"""A small run with a probe batch, bands, KL weights and interventions, for the pages that look at single
+neurons.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,11 @@ INPUTS, NEURONS, STEPS = 12, 5, 40
 PROBED = (1, 10, 40)
 
 
-def write_probed(folder: Path, *, seed: int = 0, steps: int = STEPS, inputs_seed: int = 0, name: str | None = None) -> Path:
-    """Two layers of five neurons that contract. Neuron 0 of both layers follows the same feature of the inputs.
+def write_probed(
+    folder: Path, *, seed: int = 0, steps: int = STEPS, inputs_seed: int = 0, name: str | None = None
+) -> Path:
+    """Two layers of five neurons that contract. Neuron 0 of both layers follows the same feature of the
+    inputs.
 
     `inputs_seed` decides the probe inputs: runs that share it were probed with the same ones.
     """
@@ -51,9 +56,11 @@ def _statistics(sigma: np.ndarray, gain: np.ndarray, mix: np.ndarray) -> dict[st
     missed = mismatch(mean, variance, spread)
     past = np.full_like(mean, 0.02)
     return {
-        "mean": mean, "variance": variance, "spread": spread, "information": told, "mismatch": missed, "past": past,
+        "mean": mean, "variance": variance, "spread": spread, "information": told, "mismatch": missed,
+        "past": past,
         "kl": told + missed + past, "mu2": gain**2 * (mix**2).mean(0), "band_low": np.full_like(mean, 0.1),
         "band_high": np.full_like(mean, 0.5), "beta": 0.01 + 0.01 * gain, "persistence": 0.5 * gain,
-        "persistence_low": 0.5 * gain - 0.1, "persistence_high": 0.5 * gain + 0.1, "phi": np.full_like(mean, 0.3),
+        "persistence_low": 0.5 * gain - 0.1, "persistence_high": 0.5 * gain + 0.1,
+        "phi": np.full_like(mean, 0.3),
         "input_persistence": np.full_like(mean, 0.7),
     }  # fmt: skip

@@ -51,10 +51,16 @@ def test_every_page_with_steps_lies_along_epochs(open_page: Open, folder: Path, 
     assert found
     assert not over_steps(app, "step")
     for figure in found:
-        drawn = np.concatenate([numbers(trace["x"]) for trace in figure["data"] if trace.get("x") is not None])
+        drawn = np.concatenate(
+            [numbers(trace["x"]) for trace in figure["data"] if trace.get("x") is not None]
+        )
         assert drawn.min() >= 0
         assert drawn.max() <= 121 / PER_EPOCH
-        marks = {shape["x0"] for shape in figure["layout"]["shapes"] if shape["x0"] == shape["x1"] and shape["type"] == "line"}
+        marks = {
+            shape["x0"]
+            for shape in figure["layout"]["shapes"]
+            if shape["x0"] == shape["x1"] and shape["type"] == "line"
+        }
         assert marks == {3}
     app.sidebar.segmented_control(key="choose_axis").set_value("time").run()
     assert query(app, "axis") == "time"
@@ -97,7 +103,9 @@ def test_the_range_reaches_out_to_recorded_steps(open_page: Open, tmp_path: Path
 
 
 def drawn_over() -> None:
-    """A page that is told of a range dragged over the third panel of a figure whose panels have two clocks."""
+    """A page that is told of a range dragged over the third panel of a figure whose panels have two
+    clocks.
+    """
     import numpy as np
     import streamlit as st
 
@@ -108,7 +116,9 @@ def drawn_over() -> None:
     fast = Clock("epoch", np.array([0, 100]), np.array([0.0, 10.0]))
     for number, along, panel in ((1, [fast, slow, fast], "x2"), (2, ["log"], "x4"), (3, ["linear"], "x")):
         key = f"figure {number}"
-        st.session_state[key] = {"selection": {"box": [{"xref": panel, "x": [0.905, 0.204] if number == 1 else [400.2, 7.9]}]}}
+        st.session_state[key] = {
+            "selection": {"box": [{"xref": panel, "x": [0.905, 0.204] if number == 1 else [400.2, 7.9]}]}
+        }
         axes.brushed(key, (0, 100), along)
         st.text(f"{st.query_params.get('from')} {st.query_params.get('to')}")
     st.session_state["nothing"] = {"selection": {"box": []}}

@@ -35,7 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browse")
     for beta, dead in ((0.01, None), (0.5, 1)):
         for seed in range(2):
-            path = write_run(folder / f"beta{beta}-{seed}", neurons=6, steps=40, layers=2, dead_from=dead, seed=seed)
+            path = write_run(
+                folder / f"beta{beta}-{seed}", neurons=6, steps=40, layers=2, dead_from=dead, seed=seed
+            )
             configured(path, beta=beta, seed=seed, twin=False, name="<b>")
     with Recorder(folder / "twin", [{"name": "one", "neurons": 6}]) as recorder:
         recorder.scalar(1, "nll", 2.0, split="validation")
@@ -65,7 +67,8 @@ def test_the_table_has_what_the_manifests_say(open_page: Open, folder: Path) -> 
     scores = Run(folder / "beta0.01-0").scalars().query("name == 'nll'")["value"]
     assert np.isclose(table.loc["beta0.01-0", "NLL"], scores.iloc[-1])
     assert np.isclose(table.loc["beta0.01-0", "to twin"], scores.iloc[-1] - 2)
-    assert set(table.index[table["to twin"].notna()]) == {"beta0.01-0", "beta0.5-0"}  # of its seed; a twin reads no beta
+    # of its seed; a twin reads no beta
+    assert set(table.index[table["to twin"].notna()]) == {"beta0.01-0", "beta0.5-0"}
     rate = Run(folder / "beta0.5-1").layer_summary().groupby("step")["kl_mean"].sum() * 6
     np.testing.assert_allclose(table.loc["beta0.5-1", "rate over steps"][-1], rate.iloc[-1], rtol=1e-5)
     assert "tags" not in table
@@ -89,7 +92,10 @@ def test_seeds_are_taken_together(open_page: Open, folder: Path) -> None:
     living = [Run(folder / f"beta0.5-{seed}").regimes()["regime"].isin([0, 9]).mean() for seed in range(2)]
     assert np.isclose(table.loc["beta=0.5", "living"], 100 * np.median(living), atol=0.01)
     figure = figures(app)[0]
-    assert {trace["name"] for trace in figure["data"] if trace.get("showlegend")} == {"beta=0.01 · 2 runs", "beta=0.5 · 2 runs"}
+    assert {trace["name"] for trace in figure["data"] if trace.get("showlegend")} == {
+        "beta=0.01 · 2 runs",
+        "beta=0.5 · 2 runs",
+    }
 
 
 def test_two_runs_are_compared_by_what_differs(open_page: Open, folder: Path) -> None:
@@ -132,7 +138,9 @@ def test_tags_and_notes_are_kept_beside_the_run(open_page: Open, tmp_path: Path)
     assert sorted(item.name for item in path.iterdir()) == sorted([*before, "notes.json"])
 
 
-def test_notes_that_cannot_be_written_say_so(open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_that_cannot_be_written_say_so(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_run(tmp_path / "mine", neurons=3, steps=5)
     app = tick(open_page("runs", tmp_path), "run_table", 0)
 
@@ -171,7 +179,9 @@ def test_cards_follow_a_run_that_is_being_written(open_page: Open, tmp_path: Pat
     random = np.random.default_rng(0)
 
     def train(step: int) -> None:
-        values = {name: random.uniform(0.1, 1, 2) for name in ("mean", "variance", "spread", "kl", "information")}
+        values = {
+            name: random.uniform(0.1, 1, 2) for name in ("mean", "variance", "spread", "kl", "information")
+        }
         recorder.record(step, 0, **values)
         recorder.scalar(step, "nll", 10.0 - step, split="validation")
 

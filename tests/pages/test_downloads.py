@@ -31,7 +31,9 @@ def test_the_figure_asks_no_other_host_for_its_script() -> None:
     assert "Plotly.newPlot" in html
 
 
-@pytest.mark.parametrize(("name", "stem"), [("KL, in parts", "kl-in-parts"), ("../../etc/x", "etc-x"), ("φ", "data")])
+@pytest.mark.parametrize(
+    ("name", "stem"), [("KL, in parts", "kl-in-parts"), ("../../etc/x", "etc-x"), ("φ", "data")]
+)
 def test_file_names_are_plain(name: str, stem: str) -> None:
     assert downloads.file_stem(name) == stem
 
@@ -59,8 +61,18 @@ def test_the_replays_rows_are_those_of_the_log(tmp_path: Path) -> None:
     write_run(tmp_path / "one", layers=2, neurons=5, steps=30)
     run = Run(tmp_path / "one")
     opened = state.Opened(reading.Entry("one", tmp_path / "one", {}), run, (str(tmp_path / "one"), 0, 0))
-    found = replays.table([replays.Side(opened, (1,), ())], 8, "spread").set_index(["step", "neuron"]).sort_index()
-    stored = run.history(1, statistics=["mean", "variance", "spread"]).set_index(["step", "neuron"]).sort_index()
+    found = (
+        replays.table([replays.Side(opened, (1,), ())], 8, "spread")
+        .set_index(["step", "neuron"])
+        .sort_index()
+    )
+    stored = (
+        run.history(1, statistics=["mean", "variance", "spread"]).set_index(["step", "neuron"]).sort_index()
+    )
     assert (found["width"] == 1).all()
-    pd.testing.assert_frame_equal(found[["mean", "variance", "spread"]], stored.loc[found.index, ["mean", "variance", "spread"]],
-                                  check_index_type=False, check_dtype=False)  # fmt: skip
+    pd.testing.assert_frame_equal(
+        found[["mean", "variance", "spread"]],
+        stored.loc[found.index, ["mean", "variance", "spread"]],
+        check_index_type=False,
+        check_dtype=False,
+    )

@@ -1,4 +1,6 @@
-"""Runs of networks that are not ours: what they are of is said on every page, and what they lack is explained."""
+"""Runs of networks that are not ours: what they are of is said on every page, and what they lack is
+explained.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ def walked(outputs: int) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.parametrize(("image", "figures"), [([2, 3], 3), ("2 x 3", 2), (None, 2)])
-def test_a_walked_prediction_is_an_image_where_it_is_one(open_page: Open, folder: Path, image: object, figures: int) -> None:
+def test_a_walked_prediction_is_an_image_where_it_is_one(
+    open_page: Open, folder: Path, image: object, figures: int
+) -> None:
     settings = {"experiment": "traversal", "inputs": 2} | ({} if image is None else {"image": image})
     store.save(folder / "vae", "traversal", walked(6), settings)
     app = open_page("probes", folder, run="vae", experiment="traversal")

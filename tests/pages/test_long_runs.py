@@ -20,8 +20,12 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("page", "words"), [("overview", "are means of"), ("layers", "stand for"), ("uncertainty", "stand for")])
-def test_bands_are_thinned_and_the_caption_says_so(open_page: Callable[..., AppTest], long: Path, page: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "words"), [("overview", "are means of"), ("layers", "stand for"), ("uncertainty", "stand for")]
+)
+def test_bands_are_thinned_and_the_caption_says_so(
+    open_page: Callable[..., AppTest], long: Path, page: str, words: str
+) -> None:
     app = open_page(page, long)
     assert f"late points {words} 2 recorded steps" in texts(app)
     assert max(len(chart.proto.spec) for chart in app.get("plotly_chart")) < 250_000

@@ -71,7 +71,9 @@ def test_together_draws_what_other_cards_draw_too(open_page: Open, two: Path, st
     np.testing.assert_array_equal(numbers(drawn["y"]), rows)
 
 
-def test_another_neuron_is_all_that_is_read(open_page: Open, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_neuron_is_all_that_is_read(
+    open_page: Open, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2,one:0:3")
     asked: list[tuple[int, int]] = []
     history = Run.history
@@ -89,7 +91,14 @@ def test_another_neuron_is_all_that_is_read(open_page: Open, two: Path, monkeypa
 
 def test_every_figure_says_what_it_is_and_has_units(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2")
-    wanted = ["z (prior sd)", "KL (nats)", "Mean energy (prior sd²)", "Persistence φ̂", "density (1 / prior sd)", "KL weight"]
+    wanted = [
+        "z (prior sd)",
+        "KL (nats)",
+        "Mean energy (prior sd²)",
+        "Persistence φ̂",
+        "density (1 / prior sd)",
+        "KL weight",
+    ]
     wanted.append("Force on the mean (nats per prior sd)")
     assert [figure["layout"]["yaxis"]["title"]["text"] for figure in figures(app)] == wanted
     for chart, figure in zip(app.get("plotly_chart"), figures(app), strict=True):
@@ -249,7 +258,9 @@ def test_a_crashed_run_and_a_twin(open_page: Open, tmp_path: Path) -> None:
     app = open_page("neurons", tmp_path)
     assert "holds no distributions" in app.info[0].value
     manifest = write_run(tmp_path / "killed", steps=20) / "run.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "status": "running", "heartbeat": 0.0}))
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text()), "status": "running", "heartbeat": 0.0})
+    )
     app = open_page("neurons", tmp_path, run="killed", pin="twin:0:1,killed:0:1")
     assert titles(figures(app)[0]) == ["layer 1:1"]
 

@@ -44,7 +44,8 @@ def test_replay_sends_the_recorded_distributions(open_page: Open, run_folder: Pa
             np.testing.assert_allclose(sent, stored, rtol=HALF, atol=1e-6)
     summary = run.layer_summary()
     np.testing.assert_allclose(
-        arrays["information.1"], summary.loc[summary["layer"] == 1].set_index("step").loc[header["steps"], "information_mean"]
+        arrays["information.1"],
+        summary.loc[summary["layer"] == 1].set_index("step").loc[header["steps"], "information_mean"],
     )
 
 
@@ -68,8 +69,15 @@ def test_overview_explains_the_chosen_neuron(open_page: Open, run_folder: Path) 
 
 def test_overview_sends_every_regime(open_page: Open, run_folder: Path) -> None:
     header, arrays = unpack(open_page("overview"), "regimes")
-    stored = Run(run_folder / "planted").history(2, statistics=["regime"]).set_index(["step", "neuron"])["regime"].unstack()
-    np.testing.assert_array_equal(arrays["regime.2"].reshape(len(header["steps"]), 24), stored.loc[header["steps"]])
+    stored = (
+        Run(run_folder / "planted")
+        .history(2, statistics=["regime"])
+        .set_index(["step", "neuron"])["regime"]
+        .unstack()
+    )
+    np.testing.assert_array_equal(
+        arrays["regime.2"].reshape(len(header["steps"]), 24), stored.loc[header["steps"]]
+    )
 
 
 def test_layers_map_is_sorted_and_exact_when_asked(open_page: Open, run_folder: Path) -> None:
@@ -102,7 +110,11 @@ def test_a_link_to_what_is_not_there_says_so(open_page: Open, page: str) -> None
         assert len(app.warning) == (1 if next(iter(keys)) in RELEVANT[page] else 0)
 
 
-RELEVANT = {"overview": ("step", "pin"), "replay": ("step", "pin"), "layers": ("step", "layer", "statistic", "pin")}
+RELEVANT = {
+    "overview": ("step", "pin"),
+    "replay": ("step", "pin"),
+    "layers": ("step", "layer", "statistic", "pin"),
+}
 
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers"])
@@ -128,7 +140,9 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, page: str, shape: dic
 
 
 @pytest.mark.parametrize("page", ["overview", "replay", "layers"])
-def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(open_page: Open, tmp_path: Path, page: str) -> None:
+def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(
+    open_page: Open, tmp_path: Path, page: str
+) -> None:
     write_run(tmp_path / "long", layers=1, neurons=3, steps=2600)
     app = open_page(page, tmp_path, step="1777")
     if page == "replay":
@@ -137,7 +151,12 @@ def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(open_page: Open, tmp
         assert header["width"][at] == 1
         assert max(header["width"]) > 1
         assert header["steps"][-1] == 2600
-        stored = Run(tmp_path / "long").at(1777, 0).set_index("neuron").loc[header["layers"][0]["neurons"], "variance"]
+        stored = (
+            Run(tmp_path / "long")
+            .at(1777, 0)
+            .set_index("neuron")
+            .loc[header["layers"][0]["neurons"], "variance"]
+        )
         np.testing.assert_allclose(arrays["sd.0"].reshape(-1, 3)[at], np.sqrt(stored), rtol=HALF)
 
 

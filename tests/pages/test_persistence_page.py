@@ -46,7 +46,9 @@ def test_planted_faults_are_found_and_lead_to_their_neuron(open_page: Open, fold
 def test_the_half_life_is_in_positions_of_the_data(open_page: Open, folder: Path) -> None:
     rows = Run(folder / "plain").at(60)
     expected = float(half_life(rows["persistence"].median(), SERIES_STRIDE))
-    assert float(cards(open_page("persistence", folder, run="plain"))["Half-life"]["value"]) == pytest.approx(expected, rel=0.01)
+    assert float(cards(open_page("persistence", folder, run="plain"))["Half-life"]["value"]) == pytest.approx(
+        expected, rel=0.01
+    )
 
 
 def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder: Path) -> None:
@@ -54,7 +56,11 @@ def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder:
     figure = next(figure for figure in figures(app) if "lag (t)" in str(figure["layout"]))
     run = Run(SAMPLE_RUNS / "healthy")
     name = figure["data"][0]["name"].split()[0]
-    rows = run.probe(int(run.probe_steps()[-1])).query(f"layer == 0 and neuron == {name[1:]}").sort_values("input")
+    rows = (
+        run.probe(int(run.probe_steps()[-1]))
+        .query(f"layer == 0 and neuron == {name[1:]}")
+        .sort_values("input")
+    )
     mu = rows["mu"].to_numpy(float)[-run.config["probe_sequence"] :]
     mu = mu - mu.mean()
     drawn = numbers(figure["data"][0]["y"])
@@ -98,4 +104,6 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, shape: dict[str, Any]
 
 
 def test_links_to_what_is_not_there_say_so(open_page: Open, folder: Path) -> None:
-    assert "layer 9" in open_page("persistence", folder, run="ar", layer="layer 9").warning[0].value.replace("\\", "")
+    assert "layer 9" in open_page("persistence", folder, run="ar", layer="layer 9").warning[0].value.replace(
+        "\\", ""
+    )

@@ -1,4 +1,6 @@
-"""Named sets of pinned neurons: saved with a run, offered for every run, deleted; nothing else in the notes changes."""
+"""Named sets of pinned neurons: saved with a run, offered for every run, deleted; nothing else in the notes
+changes.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def test_saving_under_a_name_replaces_and_deleting_takes_away(open_page: Open, f
     assert query(app, "pin") == "one:2:1"
 
 
-def test_what_cannot_be_saved_says_why(open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_saved_says_why(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "read-only folder")
 

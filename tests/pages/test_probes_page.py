@@ -45,26 +45,40 @@ def children() -> Iterator[launching.Children]:
 def tables() -> dict[str, dict[str, pd.DataFrame]]:
     """Small results with the columns that the experiments leave."""
     random = np.random.default_rng(0)
-    keys = pd.MultiIndex.from_product([range(LAYERS), range(NEURONS)], names=["layer", "neuron"]).to_frame(index=False)
-    made = keys.assign(kl=random.uniform(size=len(keys)), information=0.1, spread=0.2, contraction=0.5, regime=0)
-    effects = keys.assign(mode="mean", score="nll", effect=random.standard_normal(len(keys)), standard_error=0.1)
-    ranks = [("mean", "nll", layer, name, 0.5, 0.2, 0.7, 10) for layer in (-1, 0, 1) for name in ("kl", "regime")]
+    keys = pd.MultiIndex.from_product([range(LAYERS), range(NEURONS)], names=["layer", "neuron"]).to_frame(
+        index=False
+    )
+    made = keys.assign(
+        kl=random.uniform(size=len(keys)), information=0.1, spread=0.2, contraction=0.5, regime=0
+    )
+    effects = keys.assign(
+        mode="mean", score="nll", effect=random.standard_normal(len(keys)), standard_error=0.1
+    )
+    ranks = [
+        ("mean", "nll", layer, name, 0.5, 0.2, 0.7, 10) for layer in (-1, 0, 1) for name in ("kl", "regime")
+    ]
     columns = ["mode", "score", "layer", "predictor", "value", "low", "high", "neurons"]
     reliability = pd.DataFrame({"mode": "mean", "score": "nll", "layer": [0, 1], "reliability": [0.9, 0.1]})
     walked = pd.MultiIndex.from_product(
-        [[1], [4], [0, 1], np.linspace(-3, 3, 5), [0, 1]], names=["layer", "neuron", "input", "value", "output"]
+        [[1], [4], [0, 1], np.linspace(-3, 3, 5), [0, 1]],
+        names=["layer", "neuron", "input", "value", "output"],
     ).to_frame(index=False)
     doses = pd.MultiIndex.from_product(
         [["noise"], ["nll", "internal KL", "output variance"], [0.0, 1.0]], names=["kind", "quantity", "dose"]
     ).to_frame(index=False)
     found = {"value": 0.6, "low": 0.5, "high": 0.7, "gain": 0.1, "gain_low": 0.0, "gain_high": 0.2}
     damaged = pd.concat([made.assign(kind="noise", dose=dose) for dose in (0.0, 1.0)], ignore_index=True)
-    curves = pd.DataFrame({"error": "mse", "uncertainty": ["output variance"] * 2, "coverage": [0.5, 1.0], "risk": [0.1, 0.2]})
+    curves = pd.DataFrame(
+        {"error": "mse", "uncertainty": ["output variance"] * 2, "coverage": [0.5, 1.0], "risk": [0.1, 0.2]}
+    )
     area = {"error": "mse", "uncertainty": "output variance", "mean": 0.2, **found}
     t = pd.DataFrame({"start": 0, "t": [1, 2], "mean": 0.0, "sd": 1.0})
     return {
         "ablation": {
-            "effects": effects, "neurons": made, "predictors": pd.DataFrame(ranks, columns=columns), "reliability": reliability,
+            "effects": effects,
+            "neurons": made,
+            "predictors": pd.DataFrame(ranks, columns=columns),
+            "reliability": reliability,
         },
         "traversal": {
             "curves": walked.assign(mean=walked["value"] * 0.5, sd=1.0),
@@ -72,15 +86,18 @@ def tables() -> dict[str, dict[str, pd.DataFrame]]:
         },
         "shift": {
             "responses": doses.assign(mean=1.0, standard_error=0.1, change=0.0, change_error=0.1),
-            "detection": doses[doses["dose"] > 0].assign(**found), "neurons": damaged,
+            "detection": doses[doses["dose"] > 0].assign(**found),
+            "neurons": damaged,
         },
         "risk-coverage": {"curves": curves, "areas": pd.DataFrame([area])},
         "rollout": {
             "forecasts": t.assign(q05=-2.0, q25=-1.0, q50=0.0, q75=1.0, q95=2.0),
             "starts": pd.DataFrame({"start": [0], "series": ["<b>one</b>"], "origin": [1000]}),
-            "uncertainty": pd.DataFrame({"start": 0, "t": [1, 2], "internal_kl": 1.0, "latent": 0.1, "output": 0.2}),
+            "uncertainty": pd.DataFrame(
+                {"start": 0, "t": [1, 2], "internal_kl": 1.0, "latent": 0.1, "output": 0.2}
+            ),
         },
-    }  # fmt: skip
+    }
 
 
 FIGURES = {"ablation": 3, "traversal": 2, "shift": 3, "risk-coverage": 1, "rollout": 2}
@@ -90,12 +107,19 @@ FIGURES = {"ablation": 3, "traversal": 2, "shift": 3, "risk-coverage": 1, "rollo
 def test_a_stored_experiment_is_shown_without_running_it(
     open_page: Open, folder: Path, children: launching.Children, name: str
 ) -> None:
-    store.save(folder / "run", name, tables()[name], {"experiment": name, "windows": 2000, "split": "test", "step": 60})
+    store.save(
+        folder / "run",
+        name,
+        tables()[name],
+        {"experiment": name, "windows": 2000, "split": "test", "step": 60},
+    )
     app = open_page("probes", folder, experiment=name)
     assert not app.error
     assert len(app.get("plotly_chart")) == FIGURES[name]
     assert all(chart.proto.alt for chart in app.get("plotly_chart"))
-    assert any("2,000 windows · test split · checkpoint after 60 steps" in caption.value for caption in app.caption)
+    assert any(
+        "2,000 windows · test split · checkpoint after 60 steps" in caption.value for caption in app.caption
+    )
     assert not children.running()
 
 
@@ -125,7 +149,9 @@ def test_a_broken_result_says_so(open_page: Open, folder: Path) -> None:
     assert "run the experiment again" in open_page("probes", folder, experiment="ablation").error[0].value
 
 
-def test_without_checkpoint_or_of_another_program_nothing_can_be_started(open_page: Open, folder: Path, tmp_path: Path) -> None:
+def test_without_checkpoint_or_of_another_program_nothing_can_be_started(
+    open_page: Open, folder: Path, tmp_path: Path
+) -> None:
     shutil.rmtree(folder / "run" / "checkpoints")
     app = open_page("probes", folder)
     assert any("checkpoint model" in caption.value for caption in app.caption)
@@ -137,9 +163,22 @@ def test_without_checkpoint_or_of_another_program_nothing_can_be_started(open_pa
 
 def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
     run = tmp_path / "a b; rm -rf $HOME"
-    words = launching.command(run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)])
+    words = launching.command(
+        run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)]
+    )
     assert words[:5] == [sys.executable, "-m", "vdn", "probe", str(run)]
-    assert words[5:] == ["traversal", "--split", "test", "--windows", "4", "--draws", "8", "--neurons", "0:3", "1:5"]
+    assert words[5:] == [
+        "traversal",
+        "--split",
+        "test",
+        "--windows",
+        "4",
+        "--draws",
+        "8",
+        "--neurons",
+        "0:3",
+        "1:5",
+    ]
     with pytest.raises(KeyError):
         launching.command(run, "--help", {}, "test")
 
@@ -189,7 +228,9 @@ def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children
 
 def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: launching.Children) -> None:
     run = folder / "run"
-    children.start(run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"])
+    children.start(
+        run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"]
+    )
     until(lambda: not children.running())
     assert children.standing(run, "rollout").message == "It ended with status 1: the data set is not there"
 
@@ -212,11 +253,15 @@ def test_the_button_starts_what_the_form_says(
     open_page: Open, folder: Path, children: launching.Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(launching.Children, "start", lambda self, run, name, arguments: started.append(arguments) or True)
+    monkeypatch.setattr(
+        launching.Children, "start", lambda self, run, name, arguments: started.append(arguments) or True
+    )
     app = open_page("probes", folder, experiment="risk-coverage")
     app.number_input(key="risk-coverage_windows").set_value(300).run()
     app.button(key="start").click().run()
-    assert started == [launching.command((folder / "run").resolve(), "risk-coverage", {"windows": 300, "draws": 16}, "test")]
+    assert started == [
+        launching.command((folder / "run").resolve(), "risk-coverage", {"windows": 300, "draws": 16}, "test")
+    ]
 
 
 def test_the_page_does_not_hide_the_package(open_page: Open, folder: Path) -> None:

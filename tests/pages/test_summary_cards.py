@@ -1,4 +1,6 @@
-"""The cards of Overview: what is rounding is shown as 0, what is missing as missing, and nobody is blamed without cause."""
+"""The cards of Overview: what is rounding is shown as 0, what is missing as missing, and nobody is blamed
+without cause.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,15 @@ from pages.shell.summary_cards import layer_cards
 
 def cards(information: float, **settings: bool) -> dict[str, dict[str, object]]:
     """The cards of a network of which 10 % live and that pays 12 nats, by their labels."""
-    curves = pd.DataFrame({"living_share": [0.1], "rate": [12.0], "information": [information], "contraction": [0.9]}, index=[0])
+    curves = pd.DataFrame(
+        {"living_share": [0.1], "rate": [12.0], "information": [information], "contraction": [0.9]}, index=[0]
+    )
     return {str(card["label"]): card for card in layer_cards(curves, 0, **settings)}
 
 
-@pytest.mark.parametrize(("information", "shown"), [(1.19e-7, "0"), (-1e-5, "0"), (2e-4, "0.0002"), (3.0, "3")])
+@pytest.mark.parametrize(
+    ("information", "shown"), [(1.19e-7, "0"), (-1e-5, "0"), (2e-4, "0.0002"), (3.0, "3")]
+)
 def test_information_that_float32_leaves_of_a_difference_is_nothing(information: float, shown: str) -> None:
     assert cards(information)["Information"]["value"] == shown
 

@@ -31,7 +31,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def figure(app: AppTest, axis_title: str) -> dict[str, Any]:
     """The figure with an axis of this title."""
-    found = [f for f in figures(app) if any(axis_title in str(a.get("title")) for k, a in f["layout"].items() if "axis" in k)]
+    found = [
+        f
+        for f in figures(app)
+        if any(axis_title in str(a.get("title")) for k, a in f["layout"].items() if "axis" in k)
+    ]
     assert len(found) == 1
     return found[0]
 
@@ -97,7 +101,9 @@ def test_a_link_to_inputs_that_are_not_there_says_so(open_page: Open, folder: Pa
     ],
     ids=lambda shape: "-".join(shape),
 )
-def test_a_run_without_forecasts_shows_its_neurons_and_says_why(open_page: Open, tmp_path: Path, shape: dict[str, Any]) -> None:
+def test_a_run_without_forecasts_shows_its_neurons_and_says_why(
+    open_page: Open, tmp_path: Path, shape: dict[str, Any]
+) -> None:
     write_run(tmp_path / "odd", **{"neurons": 6, "steps": 20, **shape})
     app = open_page("uncertainty", tmp_path)
     assert "probe batch" in app.info[0].value
@@ -126,5 +132,7 @@ def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -
         ([0, 1, 2, 4, 8, 16, 32, 64], 64, [0, 8, 32, 64]),
     ],
 )
-def test_steps_of_forecasts_are_all_if_few_else_the_first_and_late_ones(taken: list[int], cursor: int, shown: list[int]) -> None:
+def test_steps_of_forecasts_are_all_if_few_else_the_first_and_late_ones(
+    taken: list[int], cursor: int, shown: list[int]
+) -> None:
     assert shell_forecasts.spread_steps(taken, cursor, 4) == shown

@@ -18,5 +18,7 @@ assert "torch" not in sys.modules
 
 
 def test_all_libraries_but_torch_are_loaded_and_frozen() -> None:
-    found = subprocess.run([sys.executable, "-c", CHECK], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", CHECK], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stderr

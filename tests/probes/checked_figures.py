@@ -15,7 +15,9 @@ from probes.figures import drawn
 
 @pytest.fixture(autouse=True, scope="session")
 def checked_figures() -> Iterator[None]:
-    """A property that plotly does not know, or a value that it does not take, is an error; so is what plotly tells otherwise."""
+    """A property that plotly does not know, or a value that it does not take, is an error; so is what plotly
+    tells otherwise.
+    """
     built = drawn.build
 
     def build(data: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:

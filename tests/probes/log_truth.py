@@ -36,11 +36,17 @@ class Truth:
     def array(self, layer: int, statistic: str) -> np.ndarray:
         """(N, T) with NaN where the statistic was not recorded."""
         absent = np.full(self.layers[layer]["neurons"], np.nan, np.float32)
-        return np.stack([self.values[layer].get(statistic, {}).get(step, absent) for step in self.steps(layer)], axis=1)
+        return np.stack(
+            [self.values[layer].get(statistic, {}).get(step, absent) for step in self.steps(layer)], axis=1
+        )
 
 
-def draw(truth: Truth, rng: np.random.Generator, step: int, layer: int, sometimes: bool) -> dict[str, np.ndarray]:
-    """Statistics of one step, noted in `truth` as the log must give them back, returned as the caller records them."""
+def draw(
+    truth: Truth, rng: np.random.Generator, step: int, layer: int, sometimes: bool
+) -> dict[str, np.ndarray]:
+    """Statistics of one step, noted in `truth` as the log must give them back, returned as the caller records
+    them.
+    """
     neurons, dims = truth.layers[layer]["neurons"], truth.layers[layer].get("latent_dim", 1)
     given = {}
     for name in (*ALWAYS, *(SOMETIMES if sometimes else ())):
@@ -54,7 +60,13 @@ def draw(truth: Truth, rng: np.random.Generator, step: int, layer: int, sometime
     return given
 
 
-def fill(recorder: probes.Recorder, truth: Truth, steps: list[int], rng: np.random.Generator, sometimes_every: int = 3) -> None:
+def fill(
+    recorder: probes.Recorder,
+    truth: Truth,
+    steps: list[int],
+    rng: np.random.Generator,
+    sometimes_every: int = 3,
+) -> None:
     """Record every layer at each step; the optional statistics at every `sometimes_every`-th alone."""
     for step in steps:
         for layer in range(len(truth.layers)):
@@ -87,4 +99,6 @@ def simple_run(path: Path, steps: int = 40, neurons: int = 6, **options: object)
 def raw_frame(path: Path) -> pd.DataFrame:
     """All rows of neurons/ by pandas alone."""
     files = sorted((path / "neurons").glob("*.parquet"))
-    return pd.concat([pd.read_parquet(file) for file in files]).sort_values(["step", "layer", "neuron"], ignore_index=True)
+    return pd.concat([pd.read_parquet(file) for file in files]).sort_values(
+        ["step", "layer", "neuron"], ignore_index=True
+    )

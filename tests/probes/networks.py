@@ -11,7 +11,9 @@ INPUTS, NEURONS, BATCH = 6, 4, 16
 
 
 class SiblingVAE(nn.Module):
-    """The VAE of most tutorials: two sibling layers, dropout, a decoder whose own layers are named mean and log_var."""
+    """The VAE of most tutorials: two sibling layers, dropout, a decoder whose own layers are named mean and
+    log_var.
+    """
 
     def __init__(self, mean="fc_mu", scale="fc_var", transform=lambda raw: (raw / 2).exp()):
         super().__init__()
@@ -19,7 +21,9 @@ class SiblingVAE(nn.Module):
         self.add_module(mean, nn.Linear(8, NEURONS))
         self.add_module(scale, nn.Linear(8, NEURONS))
         self.names, self.transform = (mean, scale), transform
-        self.decoder = nn.ModuleDict({"mean": nn.Linear(NEURONS, INPUTS), "log_var": nn.Linear(NEURONS, INPUTS)})
+        self.decoder = nn.ModuleDict(
+            {"mean": nn.Linear(NEURONS, INPUTS), "log_var": nn.Linear(NEURONS, INPUTS)}
+        )
 
     def posterior(self, x):
         h = self.body(x)
@@ -69,7 +73,12 @@ class ReturnsOther(Encoder):
 class ReturnsMapping(Encoder):
     def forward(self, x):
         mean, raw = self.raw(x)
-        return {"z_mean": mean, "z_log_std": raw, "prior_mean": 0.5 * mean, "prior_std": torch.full_like(mean, 2.0)}
+        return {
+            "z_mean": mean,
+            "z_log_std": raw,
+            "prior_mean": 0.5 * mean,
+            "prior_std": torch.full_like(mean, 2.0),
+        }
 
 
 class ReturnsPythaeLike(Encoder):
@@ -93,7 +102,9 @@ class ReturnsDiagonal(Encoder):
 class ReturnsCorrelated(Encoder):
     def forward(self, x):
         mu, raw = self.raw(x)
-        return MultivariateNormal(mu, scale_tril=torch.ones(NEURONS, NEURONS).tril() + torch.diag_embed(raw.exp()))
+        return MultivariateNormal(
+            mu, scale_tril=torch.ones(NEURONS, NEURONS).tril() + torch.diag_embed(raw.exp())
+        )
 
 
 class ReturnsHalves(Encoder):

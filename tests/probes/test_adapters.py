@@ -1,4 +1,6 @@
-"""What is found in a foreign network, how it is read, and what is left alone; the numbers by torch.distributions."""
+"""What is found in a foreign network, how it is read, and what is left alone; the numbers by
+torch.distributions.
+"""
 
 import math
 
@@ -80,7 +82,12 @@ def softplus_sigma(mu, raw):
     [
         (networks.ReturnsMuLogVar, lambda mu, raw: (mu, (raw / 2).exp()), "mu=0, log_var=1", True),
         (networks.ReturnsMuSigma, softplus_sigma, "mu=0, sigma=1", False),
-        (networks.ReturnsPythaeLike, lambda mu, raw: (mu, (raw / 2).exp()), "mu=embedding, log_var=log_covariance", True),
+        (
+            networks.ReturnsPythaeLike,
+            lambda mu, raw: (mu, (raw / 2).exp()),
+            "mu=embedding, log_var=log_covariance",
+            True,
+        ),
         (networks.ReturnsNormal, lambda mu, raw: (mu, raw.exp()), "distribution", True),
         (networks.ReturnsDiagonal, lambda mu, raw: (mu, (raw / 2).exp()), "distribution", True),
         (networks.ReturnsExpressions, lambda mu, raw: (mu, (raw / 2).exp()), "mu=0, log_var=1", False),
@@ -92,7 +99,8 @@ def test_posteriors_in_outputs(tmp_path, caplog, kind, form, read, sure):
     run, found = record(model, tmp_path / "run", x)
     assert [part["read"] for part in found] == [read]
     assert ("ASSUMED" in found[0]["why"]) != sure
-    assert [record.levelname for record in caplog.records] == ([] if sure else ["WARNING"])  # what is assumed is said aloud
+    # what is assumed is said aloud
+    assert [record.levelname for record in caplog.records] == ([] if sure else ["WARNING"])
     assert run.config["watch"]["parts"] == found
     assert_statistics(run.at(0), expected(*form(*model.raw(x))))
 
@@ -160,7 +168,10 @@ def test_a_distribution_called_prior_is_the_posteriors_prior(tmp_path):
     class Both(networks.Encoder):
         def forward(self, x):
             mu, raw = self.raw(x)
-            return {"q": Normal(mu, raw.exp()), "prior": Normal(torch.ones_like(mu), 0.5 * torch.ones_like(mu))}
+            return {
+                "q": Normal(mu, raw.exp()),
+                "prior": Normal(torch.ones_like(mu), 0.5 * torch.ones_like(mu)),
+            }
 
     model, x = Both(), torch.randn(BATCH, INPUTS)
     run, found = record(model, tmp_path / "run", x)
@@ -221,7 +232,9 @@ def test_posteriors_of_weights_are_labelled_and_in_units_of_their_prior(tmp_path
     kl = torch.distributions.kl_divergence(posterior, Normal(0.05, 0.1)).sum(1)
     frame = run.at(0)
     np.testing.assert_allclose(frame["kl"], kl, rtol=1e-5)
-    np.testing.assert_allclose(frame["mean"], ((layer.weight_mu.detach() - 0.05) / 0.1).mean(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        frame["mean"], ((layer.weight_mu.detach() - 0.05) / 0.1).mean(1), rtol=1e-4, atol=1e-6
+    )
     np.testing.assert_allclose(frame["spread"], 0, atol=1e-7)
 
 
@@ -236,7 +249,9 @@ def test_posteriors_of_weights_are_labelled_and_in_units_of_their_prior(tmp_path
 def test_a_prior_in_plain_numbers_is_read_by_its_name(tmp_path, prior, sd):
     model = nn.Sequential(networks.BayesianLinear(**prior))
     run, _ = record(model, tmp_path / "run")
-    np.testing.assert_allclose(run.at(0)["mean"], ((model[0].weight_mu.detach() - 0.05) / sd).mean(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        run.at(0)["mean"], ((model[0].weight_mu.detach() - 0.05) / sd).mean(1), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_priors_by_name(tmp_path):
@@ -259,7 +274,9 @@ def test_one_posterior_seen_at_several_places_is_one_layer(tmp_path):
             return {"recon": q.rsample(), "q": q, "mu": mu, "sigma": sigma}
 
     _, found = record(Whole(), tmp_path / "run")
-    assert [part["read"] for part in found] == ["mu=0, log_var=1"] or [part["read"] for part in found] == ["distribution=q"]
+    assert [part["read"] for part in found] == ["mu=0, log_var=1"] or [part["read"] for part in found] == [
+        "distribution=q"
+    ]
 
 
 def test_two_levels_are_two_layers_in_order_of_the_forward_pass(tmp_path):
@@ -283,7 +300,10 @@ def test_two_levels_are_two_layers_in_order_of_the_forward_pass(tmp_path):
     [
         ("mu | log_sigma", torch.exp),
         (lambda module, output: output.chunk(2, -1)[0:1] + (output.chunk(2, -1)[1].exp(),), torch.exp),
-        (lambda module, output: Independent(Normal(output[:, :NEURONS], output[:, NEURONS:].exp()), 1), torch.exp),
+        (
+            lambda module, output: Independent(Normal(output[:, :NEURONS], output[:, NEURONS:].exp()), 1),
+            torch.exp,
+        ),
     ],
 )
 def test_parts_by_hand(tmp_path, spec, form):
@@ -318,7 +338,12 @@ def test_parts_that_are_not_there(tmp_path, parts, message):
 
 def test_a_part_by_hand_that_returns_something_else_is_refused(tmp_path):
     with pytest.raises(PartError, match="cannot be read as mu=0, sigma=1: the output is one Tensor"):
-        record(networks.ReturnsNormal(), tmp_path / "run", parts={"one": "mu=0, sigma=1"}, x=torch.zeros(1, 2, INPUTS)[0])
+        record(
+            networks.ReturnsNormal(),
+            tmp_path / "run",
+            parts={"one": "mu=0, sigma=1"},
+            x=torch.zeros(1, 2, INPUTS)[0],
+        )
 
 
 class ReturnsLogNormal(networks.Encoder):
@@ -339,7 +364,10 @@ class Likelihood(nn.Module):
 @pytest.mark.parametrize(
     ("model", "listed"),
     [
-        (networks.ReturnsOther(), ["tuple of Tensor (16, 4), Tensor (16, 4), called states, weights", "two: Linear returned"]),
+        (
+            networks.ReturnsOther(),
+            ["tuple of Tensor (16, 4), Tensor (16, 4), called states, weights", "two: Linear returned"],
+        ),
         (networks.ReturnsCorrelated(), ["correlated components"]),
         (ReturnsLogNormal(), ["LogNormal is no Gaussian"]),
         (Likelihood(), ["decoder: ReturnsNormal returned Independent"]),
@@ -364,5 +392,7 @@ def test_nothing_found_in_eval_mode_says_so(tmp_path):
     model = networks.SiblingVAE().eval()
     recording = watch(model, tmp_path / "run")
     model(torch.randn(BATCH, INPUTS))
-    with pytest.raises(WatchError, match="no module ran in training mode; calls in eval mode, which are not recorded: [1-9]"):
+    with pytest.raises(
+        WatchError, match="no module ran in training mode; calls in eval mode, which are not recorded: [1-9]"
+    ):
         recording.step(0)

@@ -19,7 +19,9 @@ def matrix(value):
 
 @pytest.fixture
 def write(tmp_path):
-    """write(change) -> Run: a layer that starts dead, lives from step 40 on, and is then changed by `change(columns)`."""
+    """write(change) -> Run: a layer that starts dead, lives from step 40 on, and is then changed by
+    `change(columns)`.
+    """
 
     def made(change=lambda columns: None, scalars=(), acts=(), config=None, name="run"):
         columns = {key: matrix(value) for key, value in LIVING.items()}
@@ -91,7 +93,9 @@ def test_a_layer_that_never_lives(write):
 
     window = alerts.Limits().window
     assert listed(write(never)) == [("not living", WARMUP + window - 1)]
-    assert listed(write(never, config={}, name="unknown")) == [], "without a known warm-up a dead start is no fault"
+    assert listed(write(never, config={}, name="unknown")) == [], (
+        "without a known warm-up a dead start is no fault"
+    )
 
 
 def test_non_finite_neurons_at_any_time(write):
@@ -121,7 +125,8 @@ def test_a_jump_in_kl(write):
 def test_an_infinite_kl_in_a_hostile_summary_is_one_jump():
     steps = np.arange(200)
     layer = pd.DataFrame(
-        {"step": steps, "kl_mean": np.where(steps < 100, 1.0, np.inf)} | {f"regime_{i}": 0 * steps for i in range(10)}
+        {"step": steps, "kl_mean": np.where(steps < 100, 1.0, np.inf)}
+        | {f"regime_{i}": 0 * steps for i in range(10)}
     )
     assert [alert.step for alert in alerts._jumps(0, layer, alerts.Limits())] == [100]
 
@@ -172,7 +177,9 @@ def test_live_and_replayed_are_the_same(write):
 
 
 def test_a_lost_loss():
-    scalars = pd.DataFrame({"step": [1, 2, 3], "split": "train", "name": "loss", "value": [1.0, math.nan, math.nan]})
+    scalars = pd.DataFrame(
+        {"step": [1, 2, 3], "split": "train", "name": "loss", "value": [1.0, math.nan, math.nan]}
+    )
     found = alerts.find(pd.DataFrame({"step": [], "layer": []}), scalars, pd.DataFrame({"step": []}))
     assert [(a.kind, a.step, a.layer) for a in found] == [("non-finite loss", 2, None)]
 

@@ -40,7 +40,11 @@ def test_rows_from_manifests_alone(tmp_path):
 
 
 def test_seeds_of_one_config_are_a_group(tmp_path):
-    for name, config in (("a", {"seed": 0, "beta": 1}), ("b", {"seed": 1, "beta": 1}), ("c", {"seed": 0, "beta": 2})):
+    for name, config in (
+        ("a", {"seed": 0, "beta": 1}),
+        ("b", {"seed": 1, "beta": 1}),
+        ("c", {"seed": 0, "beta": 2}),
+    ):
         probes.Recorder(tmp_path / name, [{"name": "l", "neurons": 1}], config).close()
     group = probes.catalog(tmp_path).set_index("name")["group"]
     assert group["a"] == group["b"] != group["c"]
@@ -89,10 +93,14 @@ def test_rows_are_those_of_the_frame(tmp_path):
 
 
 def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
-    """A run that is written for hours, and runs that come and go, leave nothing behind in a server's memory."""
+    """A run that is written for hours, and runs that come and go, leave nothing behind in a server's
+    memory.
+    """
     read = []
     row = cataloguing._row
-    monkeypatch.setattr(cataloguing, "_row", lambda path, with_notes: read.append(path) or row(path, with_notes))
+    monkeypatch.setattr(
+        cataloguing, "_row", lambda path, with_notes: read.append(path) or row(path, with_notes)
+    )
     for name in ("one", "two"):
         simple_run(tmp_path / name, steps=2)
     cataloguing.rows(tmp_path)

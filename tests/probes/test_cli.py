@@ -50,8 +50,12 @@ def block(run, folder="neurons", number=1):
 
 
 def rewrite(path, change):
-    """The file with its table changed, in the row groups that it had (what is over or missing goes to the last)."""
-    sizes = [pq.read_metadata(path).row_group(i).num_rows for i in range(pq.read_metadata(path).num_row_groups)]
+    """The file with its table changed, in the row groups that it had (what is over or missing goes to the
+    last).
+    """
+    sizes = [
+        pq.read_metadata(path).row_group(i).num_rows for i in range(pq.read_metadata(path).num_row_groups)
+    ]
     table = change(pq.ParquetFile(path).read())
     with pq.ParquetWriter(path, table.schema) as writer:
         for start, size in zip(np.cumsum([0, *sizes[:-1]]), [*sizes[:-1], table.num_rows], strict=True):
@@ -90,21 +94,39 @@ FAULTS = {
     "truncated file": (truncated, "no footer"),
     "flipped bytes": (flipped, "neurons/000000000256"),
     "missing file": (lambda run: block(run).unlink(), "a file is missing"),
-    "doubled rows": (lambda run: rewrite(block(run), lambda t: pa.concat_tables([t, t.slice(5, 1)])), "is doubled"),
+    "doubled rows": (
+        lambda run: rewrite(block(run), lambda t: pa.concat_tables([t, t.slice(5, 1)])),
+        "is doubled",
+    ),
     "overlapping files": (
         lambda run: shutil.copy(block(run), run / "neurons" / "000000000300-000000000520.parquet"),
         "overlaps",
     ),
-    "gap inside a file": (lambda run: rewrite(block(run), lambda t: pa.concat_tables([t.slice(0, 700), t.slice(701)])), "gap"),
-    "wrong width": (lambda run: manifest_with(run, layers=[LAYERS[0], LAYERS[1] | {"neurons": 4}]), "manifest says 4"),
+    "gap inside a file": (
+        lambda run: rewrite(block(run), lambda t: pa.concat_tables([t.slice(0, 700), t.slice(701)])),
+        "gap",
+    ),
+    "wrong width": (
+        lambda run: manifest_with(run, layers=[LAYERS[0], LAYERS[1] | {"neurons": 4}]),
+        "manifest says 4",
+    ),
     "unsorted rows": (lambda run: rewrite(block(run), lambda t: t.sort_by("step")), "not sorted"),
-    "name that lies": (lambda run: block(run).rename(run / "neurons" / "000000000256-000000000510.parquet"), "its name promises"),
-    "broken identity": (lambda run: rewrite(block(run), lambda t: shifted(t, "information", 0.01)), "kl = information"),
+    "name that lies": (
+        lambda run: block(run).rename(run / "neurons" / "000000000256-000000000510.parquet"),
+        "its name promises",
+    ),
+    "broken identity": (
+        lambda run: rewrite(block(run), lambda t: shifted(t, "information", 0.01)),
+        "kl = information",
+    ),
     "wrong type": (
         lambda run: rewrite(block(run), lambda t: t.set_column(4, "mean", t["mean"].cast(pa.float64()))),
         "column 'mean' is double",
     ),
-    "regime out of range": (lambda run: rewrite(block(run), lambda t: shifted(t, "regime", 70)), "does not exist"),
+    "regime out of range": (
+        lambda run: rewrite(block(run), lambda t: shifted(t, "regime", 70)),
+        "does not exist",
+    ),
     "summary that differs": (
         lambda run: rewrite(block(run, "layers", 0), lambda t: shifted(t, "kl_p50", 0.01)),
         "kl_p50 differs",
@@ -113,7 +135,10 @@ FAULTS = {
         lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: shifted(t, "variance_max", 0.01)),
         "variance_max of layer 0 differs",
     ),
-    "scalar rows missing": (lambda run: rewrite(block(run, "scalars", 0), lambda t: t.slice(1)), "its name promises 600"),
+    "scalar rows missing": (
+        lambda run: rewrite(block(run, "scalars", 0), lambda t: t.slice(1)),
+        "its name promises 600",
+    ),
     "manifest of other steps": (
         lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
         "says steps",

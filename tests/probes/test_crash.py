@@ -1,4 +1,6 @@
-"""kill -9 at random moments: the run opens, has no gap, misses no more than the flush bound, and goes on without doubling."""
+"""kill -9 at random moments: the run opens, has no gap, misses no more than the flush bound, and goes on
+without doubling.
+"""
 
 import json
 import os
@@ -30,7 +32,8 @@ recorder = Recorder.resume(path, start - 1, **options) if begun else Recorder(pa
 print("ready", flush=True)
 for step in range(start, 10**9):
     for layer, item in enumerate(layers):
-        recorder.record(step, layer, mean=np.full(item["neurons"], step % 1000), variance=np.full(item["neurons"], 0.5))
+        mean, variance = np.full(item["neurons"], step % 1000), np.full(item["neurons"], 0.5)
+        recorder.record(step, layer, mean=mean, variance=variance)
     recorder.scalar(step, "nll", float(step))
     sys.stdout.write(f"{step} {time.monotonic()}\\n")
     sys.stdout.flush()
@@ -39,7 +42,9 @@ for step in range(start, 10**9):
 
 
 def start(path, step):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(step)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(step)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -55,7 +60,8 @@ def test_kill_at_random_moments(tmp_path):
         process.send_signal(signal.SIGKILL)
         lines = process.communicate()[0].splitlines()
         recorded = {
-            int(step): float(when) for step, when in (line.split() for line in lines if line.count(" ") == 1 and "." in line)
+            int(step): float(when)
+            for step, when in (line.split() for line in lines if line.count(" ") == 1 and "." in line)
         }
 
         run = probes.Run(path)
@@ -91,10 +97,14 @@ def test_a_killed_run_says_crashed_when_its_heartbeat_is_old(tmp_path):
 
 @pytest.mark.parametrize("terminates", [True, False], ids=["handled", "default"])
 def test_sigterm(tmp_path, terminates):
-    """With a handler that exits, the run ends as interrupted and keeps everything; without, it is a kill like any other."""
+    """With a handler that exits, the run ends as interrupted and keeps everything; without, it is a kill like
+    any other.
+    """
     handler = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" if terminates else ""
     code = WRITER.replace("path, start =", handler + "path, start =", 1)
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run"), "0"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "run"), "0"], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(30)]
     process.terminate()

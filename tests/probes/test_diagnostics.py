@@ -48,7 +48,9 @@ def test_contraction():
 
 
 def test_half_life():
-    np.testing.assert_allclose(diagnostics.half_life([0.5, -0.5, 1.0, -1.2, 0.0], 24), [24, 24, np.inf, np.inf, 0])
+    np.testing.assert_allclose(
+        diagnostics.half_life([0.5, -0.5, 1.0, -1.2, 0.0], 24), [24, 24, np.inf, np.inf, 0]
+    )
     assert 0.9 ** (diagnostics.half_life(0.9, 3) / 3) == pytest.approx(0.5)
     assert np.isnan(diagnostics.half_life(np.nan))
 
@@ -60,11 +62,14 @@ def test_floor_of_the_kl():
 
 @pytest.mark.parametrize("phi", [0.3, 0.6, 0.95])
 def test_no_posterior_beats_the_floor(phi):
-    # Both posteriors one law Normal(c, σ²) whatever the input: the KL's least value over c and σ is the floor.
+    # Both posteriors one law Normal(c, σ²) whatever the input: the KL's least value over c and σ is the
+    # floor.
     sigma = np.linspace(0.05, 2, 4000)
     s2 = 1 - phi**2
     for mean in (0.0, 0.3):
-        kl = 0.5 * ((sigma**2 + (mean - phi * mean) ** 2 + phi**2 * sigma**2) / s2 - 1 - np.log(sigma**2 / s2))
+        kl = 0.5 * (
+            (sigma**2 + (mean - phi * mean) ** 2 + phi**2 * sigma**2) / s2 - 1 - np.log(sigma**2 / s2)
+        )
         assert kl.min() >= diagnostics.kl_floor(phi) - 1e-12
         if mean == 0:
             assert kl.min() == pytest.approx(float(diagnostics.kl_floor(phi)), abs=1e-5)
@@ -79,7 +84,9 @@ def test_persistence_interval_agrees_with_the_streaming_one():
     centred = previous[:, :, 0].numpy().copy()
     for i in range(3):
         centred[ids.numpy() == i] -= centred[ids.numpy() == i].mean(0)
-    low, high = diagnostics.persistence_interval(result["persistence"], result["innovation"], (centred**2).sum(0), 128, 3)
+    low, high = diagnostics.persistence_interval(
+        result["persistence"], result["innovation"], (centred**2).sum(0), 128, 3
+    )
     np.testing.assert_allclose(low, result["persistence_low"], rtol=1e-4)
     np.testing.assert_allclose(high, result["persistence_high"], rtol=1e-4)
     assert np.isnan(diagnostics.persistence_interval(0.5, 1.0, 1.0, 4, 3)).all()
@@ -89,7 +96,15 @@ def test_temporal_fault():
     low = [0.80, 0.2, 0.55, -0.2, 0.9, np.nan, 1.01]
     high = [0.90, 0.3, 0.75, 0.2, 0.95, np.nan, 1.10]
     phi = [0.6, 0.6, 0.6, 0.6, 0.0, 0.6, 0.99]
-    assert diagnostics.temporal_fault(low, high, phi).tolist() == ["stuck", "jittery", "", "jittery", "", "", "stuck"]
+    assert diagnostics.temporal_fault(low, high, phi).tolist() == [
+        "stuck",
+        "jittery",
+        "",
+        "jittery",
+        "",
+        "",
+        "stuck",
+    ]
 
 
 def test_onset_is_for_good():
@@ -97,7 +112,9 @@ def test_onset_is_for_good():
     values = [[0.0, 0.6, 0.4, 0.6, 0.7], [0.9] * 5, [0.9, 0.9, 0.9, 0.9, 0.1], [0.0, np.nan, 0.6, 0.6, 0.6]]
     np.testing.assert_array_equal(diagnostics.onset(steps, values, 0.5), [30, 0, np.nan, 20])
     assert diagnostics.onset(steps, [5, 4, 3, 2, 1], 3, above=False) == 20
-    np.testing.assert_array_equal(diagnostics.onset(steps, values, [0.65, 0.5, 0.05, 0.7]), [40, 0, 0, np.nan])
+    np.testing.assert_array_equal(
+        diagnostics.onset(steps, values, [0.65, 0.5, 0.05, 0.7]), [40, 0, 0, np.nan]
+    )
     with pytest.raises(ValueError, match="one step for each"):
         diagnostics.onset([1, 2], [1, 2, 3], 0)
 

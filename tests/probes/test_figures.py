@@ -21,7 +21,9 @@ NAMES = ["layer 1", "<b>two</b>"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return Run(write_run(tmp_path_factory.mktemp("figures") / "run", layers=2, neurons=20, steps=40, names=NAMES))
+    return Run(
+        write_run(tmp_path_factory.mktemp("figures") / "run", layers=2, neurons=20, steps=40, names=NAMES)
+    )
 
 
 def test_bands_are_the_quantiles_of_the_neurons(run: Run) -> None:
@@ -98,9 +100,14 @@ def test_one_step_is_drawn_as_bars_and_points(run: Run) -> None:
 
 
 def test_curves_are_one_line_a_split() -> None:
-    table = pd.DataFrame({"step": [0, 1, 0, 1], "split": ["train", "train", "validation", "validation"], "name": "nll"})
+    table = pd.DataFrame(
+        {"step": [0, 1, 0, 1], "split": ["train", "train", "validation", "validation"], "name": "nll"}
+    )
     figure = scalar_curves(table.assign(value=[1.0, 2, 3, 4]), ["nll"], title="nats", step=1)
-    assert [(trace.name, list(trace.y)) for trace in figure.data] == [("train nll", [1, 2]), ("validation nll", [3, 4])]
+    assert [(trace.name, list(trace.y)) for trace in figure.data] == [
+        ("train nll", [1, 2]),
+        ("validation nll", [3, 4]),
+    ]
     assert len(figure.layout.shapes) == 1
 
 

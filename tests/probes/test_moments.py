@@ -19,7 +19,9 @@ def batch(inputs=96, neurons=7, dimensions=1, seed=0, autoregressive=False):
     normal = torch.randn(2, inputs, neurons, dimensions, generator=draw)
     scale = torch.rand(2, neurons, dimensions, generator=draw) * 2
     mu, previous_mu = normal * scale[0] + scale[1]
-    sigma, previous_sigma = (torch.randn(2, inputs, neurons, dimensions, generator=draw) * 0.5 - 1).exp().clamp(*LIMITS)
+    sigma, previous_sigma = (
+        (torch.randn(2, inputs, neurons, dimensions, generator=draw) * 0.5 - 1).exp().clamp(*LIMITS)
+    )
     given = {"mu": mu, "sigma": sigma}
     prior = Normal(0.0, 1.0)
     past = torch.zeros(())
@@ -35,7 +37,9 @@ def batch(inputs=96, neurons=7, dimensions=1, seed=0, autoregressive=False):
 
 
 def cut(given, part):
-    return {name: value[part] if name not in ("phi", "prior_sigma") else value for name, value in given.items()}
+    return {
+        name: value[part] if name not in ("phi", "prior_sigma") else value for name, value in given.items()
+    }
 
 
 def identity_error(result):
@@ -68,7 +72,10 @@ def test_against_float64(dimensions):
         "spread": spread.mean(1),
         "mu2": (mu**2).mean((0, 2)),
         "information": (0.5 * (np.log(variance + spread) - np.log(sigma**2).mean(0))).sum(1),
-        "clamp_share": ((given["sigma"] <= LIMITS[0]) | (given["sigma"] >= LIMITS[1])).double().mean((0, 2)).numpy(),
+        "clamp_share": ((given["sigma"] <= LIMITS[0]) | (given["sigma"] >= LIMITS[1]))
+        .double()
+        .mean((0, 2))
+        .numpy(),
         "active_share": (given["kl"] > 0.01).double().mean(0).numpy(),
         "non_finite": np.zeros(7),
     }
@@ -136,7 +143,9 @@ def test_a_batch_of_origins_and_their_predecessors_is_centred_once(dimensions, n
     for name, value in shared.items():
         torch.testing.assert_close(value, copied[name], rtol=1e-3, atol=1e-4, msg=name)
     flat = mu.double().reshape(120, -1)
-    torch.testing.assert_close(shared["spread"], flat.var(0, correction=0).reshape(7, -1).mean(1).float(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        shared["spread"], flat.var(0, correction=0).reshape(7, -1).mean(1).float(), rtol=1e-4, atol=0
+    )
     levels = torch.nn.functional.one_hot(series).double()
     y, x = (part - levels @ torch.linalg.lstsq(levels, part).solution for part in flat.split(60))
     xy, xx = ((x * other).sum(0).reshape(7, -1).sum(1) for other in (y, x))
@@ -164,7 +173,9 @@ def test_masked_rows_leave_no_trace():
     mask = torch.rand(40, generator=torch.Generator().manual_seed(2)) < 0.6
     whole = moments(**cut(given, mask), series=series[mask], n_series=2, sigma_limits=LIMITS)
     dirty = {
-        name: value if name in ("phi", "prior_sigma") else torch.where(mask.view(-1, *[1] * (value.dim() - 1)), value, math.nan)
+        name: value
+        if name in ("phi", "prior_sigma")
+        else torch.where(mask.view(-1, *[1] * (value.dim() - 1)), value, math.nan)
         for name, value in given.items()
     }
     result = moments(**dirty, series=series, n_series=2, mask=mask, sigma_limits=LIMITS)

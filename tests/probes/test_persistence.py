@@ -11,7 +11,9 @@ from probes.persistence import Pairs
 
 
 def pairs(phi, count=128, series=7, level=3.0, dimensions=1, seed=0):
-    """Stationary pairs of as many neurons as phi has entries, each series at its own level: current, previous, ids."""
+    """Stationary pairs of as many neurons as phi has entries, each series at its own level: current,
+    previous, ids.
+    """
     draw = np.random.default_rng(seed)
     ids = np.arange(count) % series
     shape = (count, len(phi), dimensions)
@@ -83,7 +85,9 @@ def test_undefined_slopes_are_nan():
     assert all(value.isnan().all() for value in Pairs().update(still, still).result().values())
     assert Pairs().update(still * 0, still * 0).result()["persistence"].isnan().all()
     current, previous, ids = pairs([0.5], count=8, series=7)
-    assert Pairs(7).update(current, previous, ids).result()["persistence"].isnan().all(), "8 pairs, 7 levels, 1 slope"
+    assert Pairs(7).update(current, previous, ids).result()["persistence"].isnan().all(), (
+        "8 pairs, 7 levels, 1 slope"
+    )
 
 
 def test_bad_calls_name_the_fault():

@@ -1,4 +1,6 @@
-"""What goes in comes out, on any schedule; what is wrong is refused with one clear error and costs nothing."""
+"""What goes in comes out, on any schedule; what is wrong is refused with one clear error and costs
+nothing.
+"""
 
 import subprocess
 import sys
@@ -56,7 +58,10 @@ def test_blocks_have_the_layout_of_the_format(tmp_path):
     with Recorder(tmp_path / "run", truth.layers, flush_steps=50) as recorder:
         fill(recorder, truth, list(range(300)), np.random.default_rng(0), sometimes_every=1)
     full, rest = sorted((tmp_path / "run" / "neurons").iterdir())
-    assert [full.name, rest.name] == ["000000000000-000000000255.parquet", "000000000256-000000000299.parquet"]
+    assert [full.name, rest.name] == [
+        "000000000000-000000000255.parquet",
+        "000000000256-000000000299.parquet",
+    ]
     metadata = pq.read_metadata(full)
     assert [metadata.row_group(i).num_rows // 256 for i in range(metadata.num_row_groups)] == [64, 64, 22, 5]
     for index in range(metadata.num_columns):
@@ -67,7 +72,9 @@ def test_blocks_have_the_layout_of_the_format(tmp_path):
         assert ("BYTE_STREAM_SPLIT" in column.encodings) == (column.physical_type == "FLOAT")
         assert column.compression == "LZ4"
     table = pq.read_table(full).to_pandas()
-    assert table[["layer", "neuron", "step"]].equals(table[["layer", "neuron", "step"]].sort_values(["layer", "neuron", "step"]))
+    assert table[["layer", "neuron", "step"]].equals(
+        table[["layer", "neuron", "step"]].sort_values(["layer", "neuron", "step"])
+    )
 
 
 def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path, monkeypatch):
@@ -80,7 +87,9 @@ def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path,
                 fill(recorder, truth, list(range(start, start + 9)), rng)
                 recorder.flush()
         assert_same(probes.Run(tmp_path / name), truth)
-    files = sorted(path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").glob("[nlp]*/**/*.parquet"))
+    files = sorted(
+        path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").glob("[nlp]*/**/*.parquet")
+    )
     assert len(files) == 3 + 1 + 2 * 1
     for file in files:
         assert (tmp_path / "kept" / file).read_bytes() == (tmp_path / "not" / file).read_bytes(), file
@@ -121,14 +130,18 @@ def test_block_recording_equals_step_recording(tmp_path):
             for layer in range(2):
                 drawn = [draw(truth, rng, step, layer, True) for step in range(start, start + 300)]
                 recorder.record_block(
-                    np.arange(start, start + 300), layer, {name: np.stack([d[name] for d in drawn]) for name in drawn[0]}
+                    np.arange(start, start + 300),
+                    layer,
+                    {name: np.stack([d[name] for d in drawn]) for name in drawn[0]},
                 )
                 time.sleep(0.06)  # the flush that comes due here must not tear the round apart
     assert_same(probes.Run(tmp_path / "run"), truth)
 
 
 def test_layers_may_differ_in_their_steps(tmp_path):
-    truth = Truth([{"name": "often", "neurons": 2}, {"name": "seldom", "neurons": 2}, {"name": "never", "neurons": 2}])
+    truth = Truth(
+        [{"name": "often", "neurons": 2}, {"name": "seldom", "neurons": 2}, {"name": "never", "neurons": 2}]
+    )
     rng = np.random.default_rng(3)
     with Recorder(tmp_path / "run", truth.layers, flush_steps=7) as recorder:
         for step in range(100):
@@ -167,7 +180,8 @@ def test_ten_bits_round_within_their_bound(values):
     finite = np.isfinite(given_values)
     np.testing.assert_array_equal(rounded[~finite], given_values[~finite])
     assert (
-        np.abs(rounded[finite].astype(float) - given_values[finite]) <= np.abs(given_values[finite].astype(float)) * 2**-11
+        np.abs(rounded[finite].astype(float) - given_values[finite])
+        <= np.abs(given_values[finite].astype(float)) * 2**-11
     ).all()
 
 
@@ -176,7 +190,9 @@ def test_ten_bit_run_is_within_the_bound_and_smaller(tmp_path):
     short, _ = simple_run(tmp_path / "short", steps=256, neurons=64, precision="10bit")
     exact, rounded = full.history(0, statistics=["kl"])["kl"], short.history(0, statistics=["kl"])["kl"]
     assert (np.abs(exact - rounded) <= exact.abs() * 2**-11).all()
-    sizes = [sum(f.stat().st_size for f in (tmp_path / name / "neurons").iterdir()) for name in ("full", "short")]
+    sizes = [
+        sum(f.stat().st_size for f in (tmp_path / name / "neurons").iterdir()) for name in ("full", "short")
+    ]
     assert sizes[1] < 0.6 * sizes[0]
 
 
@@ -198,7 +214,10 @@ def test_ten_bit_run_is_within_the_bound_and_smaller(tmp_path):
         (lambda r: r.event(6, "poke", 0, 3), ["3 neurons"]),
         (lambda r: r.probe(6, 0, np.ones((4, 2)), np.ones((4, 2))), [r"\(inputs, 3\)"]),
         (lambda r: r.forces(6, 0, "kl", force_mu=np.ones(3)), ["force_mu", "force_sigma", "are needed"]),
-        (lambda r: r.forces(6, 0, "kl", **{name: np.ones(2) for name in FORCES}), [r"force_mu \(2,\)", r"\(3,\)"]),
+        (
+            lambda r: r.forces(6, 0, "kl", **{name: np.ones(2) for name in FORCES}),
+            [r"force_mu \(2,\)", r"\(3,\)"],
+        ),
     ],
 )
 def test_a_bad_call_is_one_clear_error_and_loses_nothing(tmp_path, call, words):
@@ -224,7 +243,11 @@ def test_closed_recorder(tmp_path):
     recorder = Recorder(tmp_path / "run", LAYER)
     recorder.close()
     recorder.close()
-    for call in (lambda: recorder.record(0, 0, mean=[1, 2, 3]), lambda: recorder.scalar(0, "a", 1.0), recorder.flush):
+    for call in (
+        lambda: recorder.record(0, 0, mean=[1, 2, 3]),
+        lambda: recorder.scalar(0, "a", 1.0),
+        recorder.flush,
+    ):
         with pytest.raises(RecorderError, match="closed"):
             call()
 
@@ -250,7 +273,10 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
 
 def test_one_writer_a_run(tmp_path):
     with Recorder(tmp_path / "run", LAYER):
-        for second in (lambda: Recorder(tmp_path / "run", LAYER), lambda: Recorder.resume(tmp_path / "run", 0)):
+        for second in (
+            lambda: Recorder(tmp_path / "run", LAYER),
+            lambda: Recorder.resume(tmp_path / "run", 0),
+        ):
             with pytest.raises(probes.RunError, match="another recorder"):
                 second()
     with pytest.raises(probes.RunError, match="holds a run already"):
@@ -275,7 +301,10 @@ def test_statuses(tmp_path):
 
 
 def test_a_script_that_forgets_to_close_keeps_its_rows(tmp_path):
-    code = f"import probes; r = probes.Recorder({str(tmp_path / 'run')!r}, [dict(name='a', neurons=1)]); r.record(0, 0, mean=[1])"
+    code = (
+        f"import probes; r = probes.Recorder({str(tmp_path / 'run')!r}, [dict(name='a', neurons=1)]);"
+        " r.record(0, 0, mean=[1])"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     run = probes.Run(tmp_path / "run")
     assert (run.status, run.steps.tolist()) == ("interrupted", [0])
@@ -358,7 +387,9 @@ def test_when_full_waits_or_drops(tmp_path, monkeypatch):
 
 
 def test_plain_rows(tmp_path):
-    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2}, {"name": "b", "neurons": 3, "latent_dim": 2}]) as recorder:
+    with Recorder(
+        tmp_path / "run", [{"name": "a", "neurons": 2}, {"name": "b", "neurons": 3, "latent_dim": 2}]
+    ) as recorder:
         recorder.scalar(0, "nll", 2.0, split="validation", epoch=0.5)
         recorder.scalar(0, "nll", float("nan"))
         recorder.event(3, "homeostat", "b", [0, 2], [1.5, 0.5], text="inside")
@@ -382,7 +413,9 @@ def test_plain_rows(tmp_path):
     assert posterior.query("neuron == 1 and input == 2")[["mu", "sigma"]].to_numpy().tolist() == [[5.0, 6.0]]
     assert run.probe_steps().tolist() == [3]
     forces = run.forces(3)
-    assert forces[["layer", "neuron", "term"]].values.tolist() == [[1, n, term] for term in ("nll", "kl") for n in range(3)]
+    assert forces[["layer", "neuron", "term"]].values.tolist() == [
+        [1, n, term] for term in ("nll", "kl") for n in range(3)
+    ]
     assert forces["pull_sigma"].tolist() == [3, 4, 5, 3, 4, 5]
     assert len(run.forces()) == 9
     assert run.evaluation()["kl"].tolist() == [2, 2, 2]
@@ -430,7 +463,13 @@ def test_resume_sets_aside_what_lies_after_its_step(tmp_path):
 def test_regimes_are_written(tmp_path):
     with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
         recorder.record(
-            0, 0, mean=[0, 0.5, np.nan], variance=[1.0, 0.5, 0.5], kl=[0.0, 1, 1], information=[0.0, 1, 1], spread=[0.0, 0.3, 1]
+            0,
+            0,
+            mean=[0, 0.5, np.nan],
+            variance=[1.0, 0.5, 0.5],
+            kl=[0.0, 1, 1],
+            information=[0.0, 1, 1],
+            spread=[0.0, 0.3, 1],
         )
     run = probes.Run(tmp_path / "run")
     assert run.at(0)["regime"].tolist() == [4, 0, 1]

@@ -45,7 +45,9 @@ def test_each_rule(change, code):
 
 
 def test_rows_do_not_disturb_each_other():
-    frame = pd.DataFrame([LIVING | change for change, _ in ONE_OF_EACH], index=np.arange(len(ONE_OF_EACH)) * 3 + 5)
+    frame = pd.DataFrame(
+        [LIVING | change for change, _ in ONE_OF_EACH], index=np.arange(len(ONE_OF_EACH)) * 3 + 5
+    )
     series = regimes.classify(frame)
     assert series.tolist() == [code for _, code in ONE_OF_EACH]
     assert series.dtype == np.int8
@@ -75,7 +77,10 @@ def by_hand(row):
         return 6
     if contraction > 0.99:
         return 7
-    if value["variance"] + value["spread"] + value["mean"] ** 2 > 4 or value["mu2"] > value["band_high"] * 1.02:
+    if (
+        value["variance"] + value["spread"] + value["mean"] ** 2 > 4
+        or value["mu2"] > value["band_high"] * 1.02
+    ):
         return 8
     return 9 if 0.1 <= value["active_share"] <= 0.9 else 0
 
@@ -116,9 +121,19 @@ def test_columns_that_know_nulls_tell_them_from_nan():
     frame = pd.DataFrame([LIVING] * 3)
     assert regimes.classify(frame.assign(local_elbo=column)).tolist() == [0, 0, 1]
     assert regimes.classify(frame.assign(kl=column)).tolist() == [0, 0, 1]
-    assert regimes.classify(frame.assign(persistence=column)).tolist() == [0, 0, 0], "an undefined slope is not broken"
-    assert regimes.classify(frame.assign(kl=pd.Series([None, 0.3, math.nan], dtype=object))).tolist() == [0, 0, 1]
-    assert regimes.classify(frame.assign(kl=pd.array([None, 0.3, 0.3], dtype="Float32"))).tolist() == [0, 0, 0]
+    assert regimes.classify(frame.assign(persistence=column)).tolist() == [0, 0, 0], (
+        "an undefined slope is not broken"
+    )
+    assert regimes.classify(frame.assign(kl=pd.Series([None, 0.3, math.nan], dtype=object))).tolist() == [
+        0,
+        0,
+        1,
+    ]
+    assert regimes.classify(frame.assign(kl=pd.array([None, 0.3, 0.3], dtype="Float32"))).tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_an_infinite_half_life_is_not_broken():
@@ -155,7 +170,9 @@ def test_thresholds_are_parameters():
 
 
 def test_codes_keeps_shapes_and_takes_nulls():
-    columns = {name: np.full((2, 3), value) for name, value in LIVING.items()} | {"beta": np.full((2, 3), np.nan)}
+    columns = {name: np.full((2, 3), value) for name, value in LIVING.items()} | {
+        "beta": np.full((2, 3), np.nan)
+    }
     assert (regimes.codes(columns) == 1).all(), "without word to the contrary a NaN was taken"
     taken = np.array([[True, False, False], [False, False, False]])
     assert regimes.codes(columns, {"beta": taken}).tolist() == [[1, 0, 0], [0, 0, 0]]

@@ -19,7 +19,9 @@ from probes.recorder import Recorder
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory):
-    """1,100 irregular steps, an optional statistic at every third, a resume: blocks of 256, 256, 88 | 256, 244 steps."""
+    """1,100 irregular steps, an optional statistic at every third, a resume: blocks of 256, 256, 88 | 256,
+    244 steps.
+    """
     path = tmp_path_factory.mktemp("long") / "run"
     truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
     rng = np.random.default_rng(0)
@@ -32,7 +34,9 @@ def long_run(tmp_path_factory):
 
 
 def bucket_starts(width):
-    """Positions of the first recorded step of each bucket: buckets begin anew with every block and segment."""
+    """Positions of the first recorded step of each bucket: buckets begin anew with every block and
+    segment.
+    """
     starts, at = [], 0
     for block in (256, 256, 88, 256, 244):
         starts += range(at, at + block, width)
@@ -69,7 +73,9 @@ def test_at_one_step(long_run):
     run, truth = long_run
     steps = truth.steps(0)
     frame = run.at(steps[512])
-    assert frame[["layer", "neuron"]].to_numpy().tolist() == [[0, n] for n in range(70)] + [[1, n] for n in range(3)]
+    assert frame[["layer", "neuron"]].to_numpy().tolist() == [[0, n] for n in range(70)] + [
+        [1, n] for n in range(3)
+    ]
     np.testing.assert_array_equal(frame["spread"][:70], truth.array(0, "spread")[:, 512])
     assert run.at(steps[512], "narrow").shape[0] == 3
     missing = next(s for s in range(steps[0], steps[-1]) if s not in steps)
@@ -82,7 +88,9 @@ def test_at_one_step(long_run):
 
 @pytest.mark.parametrize("statistic", ["mean", "persistence"])
 @pytest.mark.parametrize(
-    ("reduce", "how"), [("mean", np.nanmean), ("min", np.nanmin), ("max", np.nanmax)], ids=["mean", "min", "max"]
+    ("reduce", "how"),
+    [("mean", np.nanmean), ("min", np.nanmin), ("max", np.nanmax)],
+    ids=["mean", "min", "max"],
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:All-NaN")
 def test_matrix_at_every_level(long_run, statistic, reduce, how):
@@ -94,7 +102,8 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
     np.testing.assert_array_equal(values, raw)
     np.testing.assert_array_equal(edges, np.append(steps, end))
 
-    # 71 buckets of 16 steps fill an image of 100 columns well, and one of 1,099 so badly that raw steps are merged instead.
+    # 71 buckets of 16 steps fill an image of 100 columns well, and one of 1,099 so badly that raw steps are
+    # merged instead.
     for columns, starts in (
         (1099, np.arange(0, 1100, 2)),
         (100, bucket_starts(16)),
@@ -163,15 +172,21 @@ def test_history_with_few_points_comes_from_the_pyramid(long_run):
 def test_layer_summary_against_numpy(long_run):
     run, truth = long_run
     summary = run.layer_summary()
-    assert summary[["step", "layer"]].to_numpy().tolist() == [[s, layer] for s in truth.steps(0) for layer in (0, 1)]
+    assert summary[["step", "layer"]].to_numpy().tolist() == [
+        [s, layer] for s in truth.steps(0) for layer in (0, 1)
+    ]
     for layer in (0, 1):
         mine = summary[summary["layer"] == layer]
         for name in ("mean", "persistence"):
             raw = truth.array(layer, name)
             np.testing.assert_allclose(mine[f"{name}_mean"], raw.mean(axis=0), rtol=1e-6)
             for kind, quantile in QUANTILES.items():
-                np.testing.assert_allclose(mine[f"{name}_{kind}"], np.quantile(raw, quantile, axis=0), rtol=1e-6)
-        counts = run.history(layer, statistics=["regime"]).groupby(["step", "regime"]).size().unstack(fill_value=0)
+                np.testing.assert_allclose(
+                    mine[f"{name}_{kind}"], np.quantile(raw, quantile, axis=0), rtol=1e-6
+                )
+        counts = (
+            run.history(layer, statistics=["regime"]).groupby(["step", "regime"]).size().unstack(fill_value=0)
+        )
         for code in range(10):
             assert (mine[f"regime_{code}"].to_numpy() == np.asarray(counts.get(code, 0))).all()
 
@@ -278,8 +293,12 @@ def test_pandas_polars_and_duckdb_see_the_same_rows(long_run):
     for frame in (
         by_pandas,
         pd.DataFrame(by_polars.to_dict(as_series=False)),
-        pd.DataFrame({k: np.ma.filled(v, np.nan) if v.dtype.kind == "f" else v for k, v in by_duckdb.items()}),
+        pd.DataFrame(
+            {k: np.ma.filled(v, np.nan) if v.dtype.kind == "f" else v for k, v in by_duckdb.items()}
+        ),
     ):
-        ordered = frame.sort_values(keys, ignore_index=True)[expected.columns].astype(expected.dtypes.to_dict())
+        ordered = frame.sort_values(keys, ignore_index=True)[expected.columns].astype(
+            expected.dtypes.to_dict()
+        )
         pd.testing.assert_frame_equal(ordered, expected)
     pd.testing.assert_frame_equal(raw_frame(Path(run.path))[expected.columns], expected)

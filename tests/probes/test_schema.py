@@ -26,7 +26,9 @@ def test_names_and_labels_are_used_once():
     assert len({s.label for s in schema.STATISTICS.values()}) == len(schema.STATISTICS)
     assert not set(schema.STATISTICS) & (set(schema.KEYS) | {"regime"})
     assert set(schema.REQUIRED) <= set(schema.STATISTICS)
-    assert set(schema.FORCES) <= {name for name, statistic in schema.STATISTICS.items() if statistic.cost == "P"}
+    assert set(schema.FORCES) <= {
+        name for name, statistic in schema.STATISTICS.items() if statistic.cost == "P"
+    }
 
 
 def test_information_and_kl_are_sums_in_nats():
@@ -37,7 +39,11 @@ def test_information_and_kl_are_sums_in_nats():
 
 def test_regimes():
     assert [regime.code for regime in schema.REGIMES] == list(range(10))
-    assert len({regime.name for regime in schema.REGIMES}) == len({regime.color for regime in schema.REGIMES}) == 10
+    assert (
+        len({regime.name for regime in schema.REGIMES})
+        == len({regime.color for regime in schema.REGIMES})
+        == 10
+    )
     assert all(re.fullmatch("#[0-9A-F]{6}", regime.color) for regime in schema.REGIMES)
 
 

@@ -29,7 +29,10 @@ def series(run, truth, statistic):
 def test_regimes_are_recovered(planted):
     run, truth = planted
     found = np.concatenate(
-        [run.history(layer, None, ["regime"])["regime"].to_numpy().reshape(STEPS, -1).T for layer in range(len(run.layers))]
+        [
+            run.history(layer, None, ["regime"])["regime"].to_numpy().reshape(STEPS, -1).T
+            for layer in range(len(run.layers))
+        ]
     )
     assert found.shape == (600, STEPS)
     steps, onset = run.steps, truth["onset"].to_numpy()[:, None]
@@ -46,7 +49,8 @@ def test_onsets_are_recovered(planted):
     run, truth = planted
     variance = series(run, truth, "variance")
     final = diagnostics.contraction(variance[:, -20:].mean(1))
-    moved = np.abs(final) > 0.1  # dead and offset neurons do not contract; NaN of the broken ones is not above
+    # dead and offset neurons do not contract; NaN of the broken ones is not above
+    moved = np.abs(final) > 0.1
     assert moved.sum() > 300
     half = final[moved] / 2
     wider = half < 0
@@ -60,7 +64,9 @@ def test_onsets_are_recovered(planted):
 def test_intervals_of_persistence_cover_the_truth():
     truth = synthetic.plant([2000], 100, seed=2)
     found = synthetic.statistics(truth, np.array([99]), 100, np.random.default_rng(0))
-    covered = (found["persistence_low"] < truth["phi"].to_numpy()) & (truth["phi"].to_numpy() < found["persistence_high"])
+    covered = (found["persistence_low"] < truth["phi"].to_numpy()) & (
+        truth["phi"].to_numpy() < found["persistence_high"]
+    )
     assert 0.93 <= covered.mean() <= 0.97
 
 
@@ -96,7 +102,9 @@ def test_information_of_two_points_is_an_upper_bound():
             p = 0.5 * (stats.norm.pdf(z, value, sd) + stats.norm.pdf(z, -value, sd))
             return -p * np.log(p)
 
-        exact.append(integrate.quad(negative, -value - 5, value + 5)[0] - 0.5 * np.log(2 * np.pi * np.e * sd**2))
+        exact.append(
+            integrate.quad(negative, -value - 5, value + 5)[0] - 0.5 * np.log(2 * np.pi * np.e * sd**2)
+        )
     assert (found >= np.array(exact)).all()
     assert found[0] - exact[0] < 0.01, "nearly Gaussian: nearly exact"
     assert found[3] - exact[3] > 0.5, "two far points tell ln 2 at most"
@@ -124,10 +132,21 @@ def test_the_noise_is_that_of_actual_batches(prior_phi):
             mu, sigma = mu[:128], sigma[:128]
         for name, value in moments(mu, sigma, **given).items():
             batches.setdefault(name, []).append(value.numpy())
-    for name in ["mean", "spread", "kl", "information", "mismatch", "mu2", "persistence", "persistence_low", "innovation"]:
+    for name in [
+        "mean",
+        "spread",
+        "kl",
+        "information",
+        "mismatch",
+        "mu2",
+        "persistence",
+        "persistence_low",
+        "innovation",
+    ]:
         drawn, real = law[name].astype(float), np.array(batches[name], float)
         sd = real.std(0)
-        assert (np.abs(drawn.mean(0) - real.mean(0)) < 0.5 * sd + 2e-6).all(), name  # 2e-6: float32 logarithms
+        # 2e-6: float32 logarithms
+        assert (np.abs(drawn.mean(0) - real.mean(0)) < 0.5 * sd + 2e-6).all(), name
         ratio = drawn.std(0) / sd
         assert (ratio > 0.75).all(), name
         assert (ratio < 1.5).all(), name

@@ -1,4 +1,6 @@
-"""Disks that fill, folders that turn read-only, logs of any shape: nothing is lost, doubled or reduced wrongly."""
+"""Disks that fill, folders that turn read-only, logs of any shape: nothing is lost, doubled or reduced
+wrongly.
+"""
 
 import os
 import resource
@@ -73,7 +75,9 @@ def _can_mount():
     return True
 
 
-@pytest.fixture(params=[LimitedFiles, SmallDisk] if _can_mount() else [LimitedFiles], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    params=[LimitedFiles, SmallDisk] if _can_mount() else [LimitedFiles], ids=lambda kind: kind.__name__
+)
 def disk(request, tmp_path):
     disk = request.param(tmp_path)
     yield disk
@@ -88,7 +92,9 @@ def test_a_disk_that_fills_and_is_freed_loses_and_doubles_nothing(disk):
         recorder.flush()
         fill(recorder, truth, list(range(first + 20, first + 40)), rng)
         disk.fill()
-        with pytest.raises(RecorderError, match=f"cannot write {path}: .*(No space left|File too large).* tried again"):
+        with pytest.raises(
+            RecorderError, match=f"cannot write {path}: .*(No space left|File too large).* tried again"
+        ):
             recorder.flush()
         written = probes.Run(path).steps
         assert written.tolist() == list(range(written.size))
@@ -165,14 +171,20 @@ def reduced(raw, steps, edges, how):
     """Each column of a matrix from the raw numbers (N, T), by its edges alone."""
     cuts = np.searchsorted(steps, edges)
     with np.errstate(invalid="ignore"):
-        return np.stack([how(raw[:, a:b].astype(np.float64)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)], axis=1)
+        return np.stack(
+            [how(raw[:, a:b].astype(np.float64)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)], axis=1
+        )
 
 
 def _mean(values):
     return np.where(np.isnan(values), 0, values).sum(axis=1) / (~np.isnan(values)).sum(axis=1)
 
 
-REDUCTIONS = {"mean": _mean, "min": lambda v: np.fmin.reduce(v, axis=1), "max": lambda v: np.fmax.reduce(v, axis=1)}
+REDUCTIONS = {
+    "mean": _mean,
+    "min": lambda v: np.fmin.reduce(v, axis=1),
+    "max": lambda v: np.fmax.reduce(v, axis=1),
+}
 
 
 def record_blocks(recorder, truth, steps, rng):
@@ -180,7 +192,9 @@ def record_blocks(recorder, truth, steps, rng):
     for piece in np.array_split(steps, -(-len(steps) // 40)):
         for layer in range(len(truth.layers)):
             drawn = [draw(truth, rng, int(step), layer, True) for step in piece]
-            recorder.record_block(piece, layer, {name: np.stack([row[name] for row in drawn]) for name in drawn[0]})
+            recorder.record_block(
+                piece, layer, {name: np.stack([row[name] for row in drawn]) for name in drawn[0]}
+            )
 
 
 def test_a_statistic_that_a_later_part_lacks(tmp_path):
@@ -218,7 +232,11 @@ def test_any_run_with_any_resumes_comes_back_and_is_reduced_as_numpy_reduces_it(
             kept = data.draw(st.sampled_from(truth.steps(0)))
             truth.forget_after(kept)
         steps = kept + np.cumsum(rng.integers(1, gap + 1, count))
-        with Recorder.resume(path, kept, **options) if number else Recorder(path, truth.layers, **options) as recorder:
+        with (
+            Recorder.resume(path, kept, **options)
+            if number
+            else Recorder(path, truth.layers, **options) as recorder
+        ):
             if in_blocks:
                 record_blocks(recorder, truth, steps, rng)
             else:
@@ -237,4 +255,6 @@ def test_any_run_with_any_resumes_comes_back_and_is_reduced_as_numpy_reduces_it(
     summary, raw = run.layer_summary().query("layer == 0"), truth.array(0, "kl")
     np.testing.assert_allclose(summary["kl_mean"], raw.astype(np.float64).mean(axis=0), rtol=1e-6)
     for kind, quantile in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95)):
-        np.testing.assert_allclose(summary[f"kl_{kind}"], np.quantile(raw.astype(np.float64), quantile, axis=0), rtol=1e-6)
+        np.testing.assert_allclose(
+            summary[f"kl_{kind}"], np.quantile(raw.astype(np.float64), quantile, axis=0), rtol=1e-6
+        )

@@ -1,4 +1,6 @@
-"""The committed sample runs are what a fresh machine opens: of the current format, whole, small, and what their names say."""
+"""The committed sample runs are what a fresh machine opens: of the current format, whole, small, and what
+their names say.
+"""
 
 import json
 from pathlib import Path
@@ -15,7 +17,8 @@ from probes.log.check import check
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
 RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))
-OURS = [FOLDER / name for name in ("informed", "persistent", "collapsed", "healthy")]  # as sample_runs/make.py trains them
+# as sample_runs/make.py trains them
+OURS = [FOLDER / name for name in ("informed", "persistent", "collapsed", "healthy")]
 WATCHED = {  # as examples/ write them: how each layer was found
     "digits-vae": {"VAE": ("mu=1, log_var=2", "activations")},
     "lightning-bottleneck": {"encoder": ("distribution", "activations")},
@@ -28,7 +31,9 @@ MEGABYTE = 1e6
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
 def test_format_is_current(path):
     version = json.loads((path / "run.json").read_text())["format"]
-    assert version == schema.FORMAT_VERSION, f"{path.name} is of format {version}: make it anew with `make sample`"
+    assert version == schema.FORMAT_VERSION, (
+        f"{path.name} is of format {version}: make it anew with `make sample`"
+    )
 
 
 def test_these_are_all():
@@ -84,7 +89,11 @@ def test_the_two_that_a_newcomer_compares():
 def _size(path, experiments=True):
     """Bytes of a run's files, with or without those of its experiments."""
     files = [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files if experiments or "experiments" not in file.relative_to(path).parts)
+    return sum(
+        file.stat().st_size
+        for file in files
+        if experiments or "experiments" not in file.relative_to(path).parts
+    )
 
 
 def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
@@ -122,7 +131,9 @@ def test_probe_batch_has_spread_inputs_and_a_sequence(path):
 
 
 def test_where_the_first_layer_settled_the_terms_of_the_loss_pull_against_each_other():
-    """In `collapsed` beta is high: the likelihood wants movement and narrow posteriors, the KL the opposite, about as much."""
+    """In `collapsed` beta is high: the likelihood wants movement and narrow posteriors, the KL the opposite,
+    about as much.
+    """
     forces = probes.Run(FOLDER / "collapsed").forces()
     last = forces[(forces["step"] == forces["step"].max()) & (forces["layer"] == 0)]
     for name, sign in (("pull_mu", 1), ("pull_sigma", -1)):

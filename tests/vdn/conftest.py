@@ -20,7 +20,9 @@ def waves(tmp_path_factory):
     rng = np.random.default_rng(0)
     t = np.arange(900)
     series = {
-        name: np.sin(2 * np.pi * t / 24 + phase) + 0.3 * rng.normal(size=900) + 0.002 * rng.normal(size=900).cumsum()
+        name: np.sin(2 * np.pi * t / 24 + phase)
+        + 0.3 * rng.normal(size=900)
+        + 0.002 * rng.normal(size=900).cumsum()
         for name, phase in (("a", 0), ("b", 1), ("c", 2))
     }
     path = tmp_path_factory.mktemp("data") / "waves.csv"

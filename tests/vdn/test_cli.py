@@ -1,4 +1,6 @@
-"""python -m vdn: bad input is one line and exit 2 and leaves nothing behind; commands end to end; Ctrl-C in a real process."""
+"""python -m vdn: bad input is one line and exit 2 and leaves nothing behind; commands end to end; Ctrl-C in a
+real process.
+"""
 
 import json
 import os
@@ -85,7 +87,18 @@ def test_toml_and_flags(tmp_path, capsys, small):
     (tmp_path / "run.toml").write_text("neurons = 4\nlayers = 1\nsteps = 2\n")
     rest = {name: value for name, value in small.items() if name not in ("neurons", "layers", "steps")}
     assert (
-        main(["train", "--config", str(tmp_path / "run.toml"), "--layers", "3", "--out", str(tmp_path / "run"), *words(rest)])
+        main(
+            [
+                "train",
+                "--config",
+                str(tmp_path / "run.toml"),
+                "--layers",
+                "3",
+                "--out",
+                str(tmp_path / "run"),
+                *words(rest),
+            ]
+        )
         == 0
     )
     config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
@@ -94,7 +107,15 @@ def test_toml_and_flags(tmp_path, capsys, small):
 
 @pytest.mark.parametrize("data", ["digits", "diabetes"])
 def test_rows_of_tables(tmp_path, capsys, data):
-    settings = {"data": data, "steps": 5, "neurons": 8, "layers": 2, "batch": 32, "test_draws": 2, "probe_times": 2}
+    settings = {
+        "data": data,
+        "steps": 5,
+        "neurons": 8,
+        "layers": 2,
+        "batch": 32,
+        "test_draws": 2,
+        "probe_times": 2,
+    }
     assert main(["train", "--out", str(tmp_path / "run"), *words(settings)]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run"), "--json"]) == 0
@@ -118,7 +139,17 @@ def test_a_folder_without_a_run(tmp_path, capsys, what):
 
 
 def test_sweep(tmp_path, capsys, small):
-    command = ["sweep", "--runs", str(tmp_path / "sweep"), "--grid", "beta=0.01,0.1", "--seeds", "0", "--jobs", "2"]
+    command = [
+        "sweep",
+        "--runs",
+        str(tmp_path / "sweep"),
+        "--grid",
+        "beta=0.01,0.1",
+        "--seeds",
+        "0",
+        "--jobs",
+        "2",
+    ]
     assert main([*command, *words({**small, "steps": 3})]) == 0
     table = capsys.readouterr().out
     assert "beta=0.01" in table

@@ -6,7 +6,11 @@ from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 
 
 def test_data_sets_have_their_own_values():
-    assert (resolve(Config()).window, resolve(Config()).horizon, resolve(Config()).encoder) == (168, 24, "linear")
+    assert (resolve(Config()).window, resolve(Config()).horizon, resolve(Config()).encoder) == (
+        168,
+        24,
+        "linear",
+    )
     assert resolve(Config(data="csv:x.csv", horizon=7)).horizon == 7
     assert resolve(Config(data="digits")).encoder == "mlp"
     assert resolve(resolve(Config())) == resolve(Config())

@@ -1,4 +1,6 @@
-"""Each control law over sequences of calls: bands, projection, homeostat, thermostat, sigma guard, AR share."""
+"""Each control law over sequences of calls: bands, projection, homeostat, thermostat, sigma guard, AR
+share.
+"""
 
 import math
 
@@ -44,7 +46,9 @@ def test_bands():
     low, _ = mu2_band(5, 0.1, lo=1.0, hi=2.0, mode="heterogeneous", spread=4.0)
     torch.testing.assert_close(low, 0.1 * torch.tensor([0.25, 0.5, 1.0, 2.0, 4.0]))
     assert torch.equal(mu2_band(3, 0.1, mode="heterogeneous", spread=0.5)[0], mu2_band(3, 0.1)[0])
-    torch.testing.assert_close(mu2_band(1, 0.8, lo=1, hi=1, mode="heterogeneous", spread=8.0)[0], torch.tensor([0.1]))
+    torch.testing.assert_close(
+        mu2_band(1, 0.8, lo=1, hi=1, mode="heterogeneous", spread=8.0)[0], torch.tensor([0.1])
+    )
     with pytest.raises(ValueError, match="target"):
         mu2_band(3, 0.0)
     with pytest.raises(ValueError, match="mode"):
@@ -52,7 +56,11 @@ def test_bands():
 
 
 def test_band_penalty():
-    mu2, low, high = torch.tensor([0.1, 0.5, 3.0]), torch.tensor([0.2, 0.2, 0.2]), torch.tensor([1.0, 1.0, 1.0])
+    mu2, low, high = (
+        torch.tensor([0.1, 0.5, 3.0]),
+        torch.tensor([0.2, 0.2, 0.2]),
+        torch.tensor([1.0, 1.0, 1.0]),
+    )
     assert band_penalty(mu2, low, high).item() == pytest.approx((0.5**2 + 2**2) / 3)
     assert band_penalty(mu2, low, high, "absolute", weight_low=2, weight_high=0.5).item() == pytest.approx(
         (2 * 0.01 + 0.5 * 4) / 3
@@ -78,7 +86,9 @@ def test_projection_is_limited():
     energy = torch.tensor([1e-9, 1e9]).double()
     layer, h = layer_at(energy)
     band = torch.ones(2).double()
-    torch.testing.assert_close(project_to_band(layer, energy_of(layer, h), band, band), torch.tensor([50, 0.02]).double())
+    torch.testing.assert_close(
+        project_to_band(layer, energy_of(layer, h), band, band), torch.tensor([50, 0.02]).double()
+    )
 
 
 def test_homeostat_scale():
@@ -124,7 +134,9 @@ def test_homeostat_does_nothing_before_it_has_seen_anything():
 
 
 def test_thermostat_holds_kl_in_its_range():
-    """A neuron whose KL falls as its beta rises, kl = a / beta, ends inside [c_min, c_max] from either side."""
+    """A neuron whose KL falls as its beta rises, kl = a / beta, ends inside [c_min, c_max] from either
+    side.
+    """
     scale = torch.tensor([0.002, 0.006, 0.02])
     law = BetaThermostat(3)
     for _ in range(2000):

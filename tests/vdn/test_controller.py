@@ -1,4 +1,6 @@
-"""The laws at work: what they steer, when they begin, and that a set-point of its own gives each group of neurons its context."""
+"""The laws at work: what they steer, when they begin, and that a set-point of its own gives each group of
+neurons its context.
+"""
 
 from pathlib import Path
 
@@ -38,7 +40,16 @@ def test_without_a_law_nothing_is_done(small):
 
 
 def test_laws_begin_after_the_warmup_and_act_in_their_rhythm(small):
-    one = trainer({**small, "control": "projection", "lam_band": 0.1, "ramp_warmup": 6, "ramp_length": 4, "control_every": 4})
+    one = trainer(
+        {
+            **small,
+            "control": "projection",
+            "lam_band": 0.1,
+            "ramp_warmup": 6,
+            "ramp_length": 4,
+            "control_every": 4,
+        }
+    )
     steps = [one.step() for _ in range(16)]
     assert [at for at, step in enumerate(steps) if step.interventions] == [7, 11, 15]
     penalties = [step.scalars.get("penalty") for step in steps]
@@ -49,7 +60,9 @@ def test_laws_begin_after_the_warmup_and_act_in_their_rhythm(small):
 
 
 def test_what_a_thermostat_is_fed_with():
-    """The KL; under a persistent prior what averages to the information of the rows that stand under it. A latent dimension."""
+    """The KL; under a persistent prior what averages to the information of the rows that stand under it. A
+    latent dimension.
+    """
     torch.manual_seed(0)
     layer = VariationalNeurons(3, 4, 2, prior=AutoregressivePrior(4, 0.9))
     posterior = layer(torch.randn(6, 3), prior_context="pairs")
@@ -95,11 +108,15 @@ def test_homeostasis_brings_a_network_into_its_band(small, sign):
 
 
 def test_context_follows_its_set_point_neuron_by_neuron(small):
-    """Ten groups of neurons with ten set-points of the KL: their information follows, their persistence does not."""
+    """Ten groups of neurons with ten set-points of the KL: their information follows, their persistence does
+    not.
+    """
     points = np.linspace(0.05, 0.32, 10)
     text = ",".join(f"{point:.3f}" for point in points)
     laws = {"thermostat": True, "c_min": text, "c_max": text}
-    one = trainer({**small, **laws, "layers": 1, "neurons": 120, "batch": 128, "steps": 600, "lr": 3e-3, "stride": 24})
+    one = trainer(
+        {**small, **laws, "layers": 1, "neurons": 120, "batch": 128, "steps": 600, "lr": 3e-3, "stride": 24}
+    )
     while one.done < one.steps:
         one.step()
     [statistics] = pooled_statistics(one.network, one.task, "train", 0)
@@ -113,7 +130,9 @@ def test_context_follows_its_set_point_neuron_by_neuron(small):
 
 
 def test_persistence_follows_its_set_point_neuron_by_neuron():
-    """The sample run `persistent`: ten groups of neurons with ten phi, told to tell as much; pooled over the test."""
+    """The sample run `persistent`: ten groups of neurons with ten phi, told to tell as much; pooled over the
+    test.
+    """
     run = Path(__file__).parents[2] / "sample_runs" / "persistent"
     frame = pd.concat([pd.read_parquet(path) for path in (run / "evaluation").glob("*.parquet")])
     groups = frame.groupby("phi")[["persistence", "information"]].mean()
@@ -125,12 +144,16 @@ def test_persistence_follows_its_set_point_neuron_by_neuron():
 
 
 def test_information_follows_its_set_point_and_persistence_little():
-    """The sample run `informed`: ten groups of neurons with ten informations to pay for, all under one phi; pooled over the test.
+    """The sample run `informed`: ten groups of neurons with ten informations to pay for, all under one phi;
+    pooled over the test.
 
-    Persistence falls somewhat where neurons tell more of what is new: by a tenth of what the information changes by.
+    Persistence falls somewhat where neurons tell more of what is new: by a tenth of what the information
+    changes by.
     """
     run = Path(__file__).parents[2] / "sample_runs" / "informed"
-    frame = pd.concat([pd.read_parquet(path) for path in (run / "evaluation").glob("*.parquet")]).sort_values("neuron")
+    frame = pd.concat([pd.read_parquet(path) for path in (run / "evaluation").glob("*.parquet")]).sort_values(
+        "neuron"
+    )
     asked = np.repeat(np.arange(1, 11) / 20, 20)
     groups = frame.groupby(asked)["information"].mean()
     np.testing.assert_allclose(groups, groups.index, rtol=0.2)

@@ -1,4 +1,6 @@
-"""Tasks: splits own their targets, scaling sees the training rows alone, predecessors lie where they should, bad files speak."""
+"""Tasks: splits own their targets, scaling sees the training rows alone, predecessors lie where they should,
+bad files speak.
+"""
 
 import numpy as np
 import pandas as pd
@@ -45,7 +47,8 @@ def test_windows_targets_and_predecessors():
 def test_no_target_of_one_split_lies_in_another():
     task = counting()
     seen = {
-        split: set((task.batch(split, torch.arange(task.count(split))).y % 1000).flatten().int().tolist()) for split in SPLITS
+        split: set((task.batch(split, torch.arange(task.count(split))).y % 1000).flatten().int().tolist())
+        for split in SPLITS
     }
     assert seen["train"] <= set(range(140))
     assert seen["validation"] == set(range(140, 160))
@@ -72,7 +75,11 @@ def test_every_origin_is_counted_once(rows, window, horizon, stride):
 def test_scaling_sees_the_training_rows_alone(csv):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
-        {"date": pd.date_range("2020", periods=300, freq="h"), "a": rng.normal(5, 2, 300), "b": rng.normal(-1, 9, 300)}
+        {
+            "date": pd.date_range("2020", periods=300, freq="h"),
+            "a": rng.normal(5, 2, 300),
+            "b": rng.normal(-1, 9, 300),
+        }
     )
     frame.loc[210:, "a"] += 100
     task = forecast_task(csv(frame), 10, 4, 2, 5)
@@ -90,7 +97,14 @@ NO_NUMBERS = (("nan,0.1,0.2", ""), ("0.7,inf,0.2", ""), ("", "inf,1,1"))
 def test_splits():
     assert split_ends(100, "0.7,0.1,0.2") == (70, 80, 100)
     assert split_ends(17420, "", "8640,2880,2880") == (8640, 11520, 14400)
-    for split, counts in (("0.7,0.3", ""), ("0.7,0.2,0.2", ""), ("a,b,c", ""), ("0.5,0,0.5", ""), ("", "80,20,20"), *NO_NUMBERS):
+    for split, counts in (
+        ("0.7,0.3", ""),
+        ("0.7,0.2,0.2", ""),
+        ("a,b,c", ""),
+        ("0.5,0,0.5", ""),
+        ("", "80,20,20"),
+        *NO_NUMBERS,
+    ):
         with pytest.raises(DataError, match="split"):
             split_ends(100, split, counts)
 
@@ -133,8 +147,12 @@ def test_embedded_data_and_their_naive_forecasts():
     naive = baselines(task, "test")
     assert set(naive) == {"last_value", "seasonal_naive"}
     batch = task.batch("test", torch.arange(task.count("test")))
-    assert naive["last_value"]["mse"] == pytest.approx((batch.y - batch.x[:, -1:]).square().mean().item(), rel=1e-4)
-    assert naive["seasonal_naive"]["mse"] == pytest.approx((batch.y - batch.x[:, -24:]).square().mean().item(), rel=1e-4)
+    assert naive["last_value"]["mse"] == pytest.approx(
+        (batch.y - batch.x[:, -1:]).square().mean().item(), rel=1e-4
+    )
+    assert naive["seasonal_naive"]["mse"] == pytest.approx(
+        (batch.y - batch.x[:, -24:]).square().mean().item(), rel=1e-4
+    )
     assert x.x.shape == (50, 168)
     assert x.y.shape == (50, 24)
 

@@ -1,4 +1,6 @@
-"""Evaluation: statistics pooled over a split whatever the chunks, scores against the draws themselves, calibration error."""
+"""Evaluation: statistics pooled over a split whatever the chunks, scores against the draws themselves,
+calibration error.
+"""
 
 import numpy as np
 import pytest
@@ -24,9 +26,13 @@ def test_scores_are_averages_over_every_example(trained):
     index = torch.arange(task.count("test"))
     batch = task.batch("test", index)
     with torch.no_grad():
-        output = network(batch.x, 8, noise=network.draw_noise(len(index), 8, torch.Generator().manual_seed(3)))
+        output = network(
+            batch.x, 8, noise=network.draw_noise(len(index), 8, torch.Generator().manual_seed(3))
+        )
     assert result["mse"] == pytest.approx((output.mean.mean(0) - batch.y).square().mean().item(), rel=1e-5)
-    assert result["nll_joint"] == pytest.approx(mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5)
+    assert result["nll_joint"] == pytest.approx(
+        mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
+    )
     assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
 
 

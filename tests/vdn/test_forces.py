@@ -1,4 +1,6 @@
-"""Forces against derivatives by finite differences and by autograd on weights: the same numbers by other ways."""
+"""Forces against derivatives by finite differences and by autograd on weights: the same numbers by other
+ways.
+"""
 
 import math
 
@@ -16,7 +18,14 @@ from vdn.trainer import Trainer
 
 def make(**changes):
     torch.manual_seed(1)
-    settings = {"layers": 2, "neurons": 5, "latent_dim": 2, "sigma": "input", "normalise": "none", "local_decoder": "train"}
+    settings = {
+        "layers": 2,
+        "neurons": 5,
+        "latent_dim": 2,
+        "sigma": "input",
+        "normalise": "none",
+        "local_decoder": "train",
+    }
     return VariationalNetwork(6, 3, **{**settings, **changes}).double()
 
 
@@ -35,7 +44,9 @@ def terms_of(network, batch, noise):
 
 
 def test_pulls_are_what_the_loss_falls_by_when_a_neuron_moves_more_or_widens(batch):
-    """Central differences: a bias of ln sigma for the width; for the movement, weights of mu with the batch's mean held."""
+    """Central differences: a bias of ln sigma for the width; for the movement, weights of mu with the batch's
+    mean held.
+    """
     network = make()
     noise = network.draw_noise(16)
     output, terms = terms_of(network, batch, noise)
@@ -55,12 +66,19 @@ def test_pulls_are_what_the_loss_falls_by_when_a_neuron_moves_more_or_widens(bat
                         gain = math.exp(sign * step)
                         target.weight[rows] *= gain
                         target.bias[rows] = gain * target.bias[rows] + (1 - gain) * centre
-                    values[sign] = {term: value.item() for term, value in terms_of(network, batch, noise)[1].items()}
+                    values[sign] = {
+                        term: value.item() for term, value in terms_of(network, batch, noise)[1].items()
+                    }
                     target.weight.copy_(kept[0])
                     target.bias.copy_(kept[1])
-            for term in terms if index else ("nll", "kl"):  # what deeper decoders explain is detached: no gradient, yet a change
+            # what deeper decoders explain is detached: no gradient, yet a change
+            for term in terms if index else ("nll", "kl"):
                 slope = (values[1][term] - values[-1][term]) / (2 * step)
-                assert found[index][term][name][neuron].item() == pytest.approx(-slope, rel=1e-5, abs=1e-9), (index, term, name)
+                assert found[index][term][name][neuron].item() == pytest.approx(-slope, rel=1e-5, abs=1e-9), (
+                    index,
+                    term,
+                    name,
+                )
 
 
 def test_forces_are_root_mean_squares_over_inputs_of_their_own_gradients(batch):
@@ -97,7 +115,9 @@ def test_a_width_that_all_inputs_share(sigma, batch):
     gradient = torch.autograd.grad(terms["kl"], network.neuron_layers[0].log_sigma)[0]
     expected = gradient.expand(5) if sigma == "shared" else gradient.sum(1)
     torch.testing.assert_close(found["kl"]["pull_sigma"], -expected)
-    torch.testing.assert_close(found["kl"]["force_sigma"], expected.abs() if sigma == "shared" else gradient.norm(dim=1))
+    torch.testing.assert_close(
+        found["kl"]["force_sigma"], expected.abs() if sigma == "shared" else gradient.norm(dim=1)
+    )
 
 
 def test_gradients_and_randomness_of_training_are_left_alone(small):

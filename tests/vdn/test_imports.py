@@ -1,9 +1,22 @@
-"""What computes knows nothing of what watches: plain tensors leave the core, and training alone hands them to a recorder."""
+"""What computes knows nothing of what watches: plain tensors leave the core, and training alone hands them to
+a recorder.
+"""
 
 import subprocess
 import sys
 
-CORE = ("neuron", "priors", "network", "encoders", "objective", "control", "controller", "scores", "data", "config")
+CORE = (
+    "neuron",
+    "priors",
+    "network",
+    "encoders",
+    "objective",
+    "control",
+    "controller",
+    "scores",
+    "data",
+    "config",
+)
 CODE = """
 import sys
 from importlib import import_module

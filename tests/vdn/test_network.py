@@ -1,4 +1,6 @@
-"""The network: no path around the neurons, draws keep their identity, the twin is the same network without noise."""
+"""The network: no path around the neurons, draws keep their identity, the twin is the same network without
+noise.
+"""
 
 import pytest
 import torch
@@ -25,7 +27,9 @@ def same_window(batch=7):
 @pytest.mark.parametrize("read_first", [True, False])
 @pytest.mark.parametrize("encoder", ["linear", "mlp", "trend_seasonal"])
 def test_no_path_around_the_neurons(read_first, encoder):
-    """With every z replaced by prior draws the prediction knows nothing of the input but the window's mean and sd."""
+    """With every z replaced by prior draws the prediction knows nothing of the input but the window's mean
+    and sd.
+    """
     net = network(read_first=read_first, encoder=encoder)
     draws = [torch.randn(3, 1, 6, 1).double().expand(3, 7, 6, 1) for _ in range(3)]
     output = net(same_window(), 3, edit=lambda layer, z: draws[layer])
@@ -53,7 +57,9 @@ def test_draw_s_feeds_draw_s(k):
         alone = net(x, 1, noise=[layer[s : s + 1] for layer in noise])
         torch.testing.assert_close(together.mean[s], alone.mean[0])
         torch.testing.assert_close(together.scale[s], alone.scale[0])
-        torch.testing.assert_close(together.posteriors[2].mu.unflatten(0, (5, 3))[:, s], alone.posteriors[2].mu)
+        torch.testing.assert_close(
+            together.posteriors[2].mu.unflatten(0, (5, 3))[:, s], alone.posteriors[2].mu
+        )
 
 
 def test_edits_see_and_replace_draws_in_order():
@@ -85,7 +91,9 @@ def test_twin_is_the_network_without_noise():
     torch.testing.assert_close(output.mean, silent.mean)
     torch.testing.assert_close(output.scale, silent.scale)
     assert output.posteriors == []
-    assert not any("log_sigma" in name for name, parameter in twin.named_parameters() if parameter.requires_grad)
+    assert not any(
+        "log_sigma" in name for name, parameter in twin.named_parameters() if parameter.requires_grad
+    )
 
 
 def test_window_normalisation_follows_level_and_scale():
@@ -146,7 +154,9 @@ def test_objective_is_the_sum_of_its_parts():
     torch.testing.assert_close(loss.distortion, nll.detach())
     torch.testing.assert_close(loss.rate, sum(p.kl.sum(1).mean() for p in output.posteriors).detach())
     one = net(x)
-    torch.testing.assert_close(distortion(one, y), -Normal(one.mean[0], one.scale[0]).log_prob(y).sum(1).mean())
+    torch.testing.assert_close(
+        distortion(one, y), -Normal(one.mean[0], one.scale[0]).log_prob(y).sum(1).mean()
+    )
 
 
 def test_classification_averages_probabilities():
@@ -165,8 +175,11 @@ def test_ramp():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"layers": 0}, {"prior": "flat"}, {"normalise": "batch"}, {"encoder": "cnn"}, {"local_decoder": "on"}]
+    "wrong",
+    [{"layers": 0}, {"prior": "flat"}, {"normalise": "batch"}, {"encoder": "cnn"}, {"local_decoder": "on"}],
 )
 def test_wrong_choices_name_themselves(wrong):
-    with pytest.raises(ValueError, match=str(next(iter(wrong.values()))) if "layers" not in wrong else "at least one layer"):
+    with pytest.raises(
+        ValueError, match=str(next(iter(wrong.values()))) if "layers" not in wrong else "at least one layer"
+    ):
         network(**wrong)

@@ -1,4 +1,6 @@
-"""A layer of neurons: posterior, draws and pooling against torch.distributions and Monte Carlo; symmetry under permutation."""
+"""A layer of neurons: posterior, draws and pooling against torch.distributions and Monte Carlo; symmetry
+under permutation.
+"""
 
 import math
 
@@ -18,7 +20,11 @@ POOLS = ("mean", "sum", "sum_sqrt")
 def layer_with_random_sigma(*args, **kwargs):
     layer = VariationalNeurons(*args, **kwargs).double()
     with torch.no_grad():
-        for parameter in layer.log_sigma.parameters() if isinstance(layer.log_sigma, torch.nn.Module) else [layer.log_sigma]:
+        for parameter in (
+            layer.log_sigma.parameters()
+            if isinstance(layer.log_sigma, torch.nn.Module)
+            else [layer.log_sigma]
+        ):
             parameter.add_(0.3 * torch.randn_like(parameter))
     return layer
 
@@ -142,7 +148,9 @@ def test_local_decoder_is_the_exact_expectation(k):
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    torch.testing.assert_close(decoder.projection @ decoder.projection.T, torch.eye(16).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        decoder.projection @ decoder.projection.T, torch.eye(16).double(), atol=1e-6, rtol=0
+    )
     h = torch.randn(2, 20).double()
     posterior = layer(h, 100_000)
     target = h @ decoder.projection.T

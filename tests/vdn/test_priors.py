@@ -6,7 +6,14 @@ import torch
 from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
-from vdn.priors import AutoregressivePrior, StandardNormalPrior, ar_penalty, ar_sigma_from_band, gaussian_kl, kl_floor
+from vdn.priors import (
+    AutoregressivePrior,
+    StandardNormalPrior,
+    ar_penalty,
+    ar_sigma_from_band,
+    gaussian_kl,
+    kl_floor,
+)
 
 SHAPE = (6, 5, 4)  # (B, N, K)
 
@@ -62,7 +69,9 @@ def test_pairs_put_predecessors_under_the_stationary_prior(posterior):
     first = prior(mu[:half], sigma[:half], log_sigma[:half], (mu[half:], sigma[half:]))
     torch.testing.assert_close(both.kl[:half], first.kl)
     torch.testing.assert_close(both.past[:half], first.past)
-    torch.testing.assert_close(both.kl[half:], kl_divergence(Normal(mu, sigma), Normal(0.0, 1.0)).sum(-1)[half:])
+    torch.testing.assert_close(
+        both.kl[half:], kl_divergence(Normal(mu, sigma), Normal(0.0, 1.0)).sum(-1)[half:]
+    )
     assert (both.past[half:] == 0).all()
     with pytest.raises(ValueError, match="5 rows cannot be halved"):
         prior(mu[:5], sigma[:5], log_sigma[:5], "pairs")
@@ -87,8 +96,12 @@ def test_phi_is_checked_and_learned_on_request():
 
 def test_published_penalty():
     cur, prev = torch.tensor([1.0, 2.0]), torch.tensor([0.5, -1.0])
-    assert ar_penalty(cur, prev, phi=0.5, ar_sigma=0.2).item() == pytest.approx((0.75**2 + 2.5**2) / 2 / (2 * 0.04))
+    assert ar_penalty(cur, prev, phi=0.5, ar_sigma=0.2).item() == pytest.approx(
+        (0.75**2 + 2.5**2) / 2 / (2 * 0.04)
+    )
     low, high = torch.tensor([0.8, 0.08]), torch.tensor([1.6, 0.16])
-    assert ar_sigma_from_band(low, high) == pytest.approx(0.8 * np.sqrt(np.sqrt([0.8 * 1.6, 0.08 * 0.16]).mean()))
+    assert ar_sigma_from_band(low, high) == pytest.approx(
+        0.8 * np.sqrt(np.sqrt([0.8 * 1.6, 0.08 * 0.16]).mean())
+    )
     assert ar_sigma_from_band(low * 1e-6, high * 1e-6) == 0.03
     assert ar_sigma_from_band(low * 1e6, high * 1e6) == 1.0

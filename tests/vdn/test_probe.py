@@ -14,7 +14,16 @@ from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.train import train
 
-SMALL = {"neurons": 6, "layers": 2, "steps": 6, "batch": 32, "test_draws": 2, "probe_inputs": 4, "probe_times": 2, "threads": 1}
+SMALL = {
+    "neurons": 6,
+    "layers": 2,
+    "steps": 6,
+    "batch": 32,
+    "test_draws": 2,
+    "probe_inputs": 4,
+    "probe_times": 2,
+    "threads": 1,
+}
 
 
 def made(folder, **settings):
@@ -47,7 +56,13 @@ def test_ablation_is_stored_with_what_it_ran_with(series, capsys):
     found = store.load(series, "ablation")
     assert len(found.tables["effects"]) == 2 * 6 * 2 * 3
     assert {"kl", "information", "regime", "contraction"} <= set(found.tables["neurons"])
-    assert set(found.tables["predictors"]["predictor"]) == {"kl", "information", "spread", "contraction", "regime"}
+    assert set(found.tables["predictors"]["predictor"]) == {
+        "kl",
+        "information",
+        "spread",
+        "contraction",
+        "regime",
+    }
     expected = {"draws": 2, "windows": 60, "split": "test", "seed": 0, "step": 6, "experiment": "ablation"}
     assert expected.items() <= found.settings.items()
     assert "stored in" in capsys.readouterr().out

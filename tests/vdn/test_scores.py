@@ -47,14 +47,21 @@ def test_crps_by_integration(forecast):
     y, mean, scale = forecast
     exact = torch.tensor(
         [
-            [crps_by_integration(y[b, h].item(), mean[:, b, h].numpy(), scale[:, b, h].numpy()) for h in range(H)]
+            [
+                crps_by_integration(y[b, h].item(), mean[:, b, h].numpy(), scale[:, b, h].numpy())
+                for h in range(H)
+            ]
             for b in range(B)
         ],
         dtype=torch.float64,
     )
     torch.testing.assert_close(mixture_crps(y, mean, scale, "none"), exact, atol=1e-7, rtol=0)
-    torch.testing.assert_close(mixture_crps(y, mean[:1], scale[:1], "none"), gaussian_crps(y, mean[0], scale[0], "none"))
-    torch.testing.assert_close(gaussian_crps(y, mean[0], scale[0]), gaussian_crps(y, mean[0], scale[0], "none").mean())
+    torch.testing.assert_close(
+        mixture_crps(y, mean[:1], scale[:1], "none"), gaussian_crps(y, mean[0], scale[0], "none")
+    )
+    torch.testing.assert_close(
+        gaussian_crps(y, mean[0], scale[0]), gaussian_crps(y, mean[0], scale[0], "none").mean()
+    )
 
 
 def test_crps_is_the_mean_over_quantile_levels_of_twice_pinball(forecast):
@@ -78,7 +85,10 @@ def test_pit_and_coverage_of_a_mixture_follow_its_own_law():
     scale = torch.tensor([0.3, 1.0, 0.2], dtype=torch.float64)[:, None, None].expand(3, 20_000, 1)
     draw = torch.randint(3, (20_000,), generator=generator)
     rows = torch.arange(20_000)
-    y = (mean[draw, rows] + scale[draw, rows] * torch.randn(20_000, 1, dtype=torch.float64, generator=generator)).double()
+    y = (
+        mean[draw, rows]
+        + scale[draw, rows] * torch.randn(20_000, 1, dtype=torch.float64, generator=generator)
+    ).double()
     u = pit(y, mean, scale)
     assert u.shape == y.shape
     assert stats.kstest(u.flatten().numpy(), "uniform").pvalue > 0.01
@@ -89,7 +99,9 @@ def test_pit_and_coverage_of_a_mixture_follow_its_own_law():
 
 def test_pit_and_coverage_of_one_forecast(forecast):
     y, mean, scale = forecast
-    torch.testing.assert_close(pit(y, mean[0], scale[0]), torch.distributions.Normal(mean[0], scale[0]).cdf(y))
+    torch.testing.assert_close(
+        pit(y, mean[0], scale[0]), torch.distributions.Normal(mean[0], scale[0]).cdf(y)
+    )
     low, high = stats.norm.interval(0.8, mean[0].numpy(), scale[0].numpy())
     inside = (y.numpy() >= low) & (y.numpy() <= high)
     assert (coverage(y, mean[0], scale[0], 0.8, "none").numpy() == inside).all()

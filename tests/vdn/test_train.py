@@ -1,4 +1,6 @@
-"""Training as a run: what the log holds, resume bit for bit, a clean end, checkpoints that cannot run code."""
+"""Training as a run: what the log holds, resume bit for bit, a clean end, checkpoints that cannot run
+code.
+"""
 
 import os
 import pickle
@@ -37,9 +39,17 @@ def run(folder, settings, report=None):
 
 def rows(folder, table):
     """All rows of a table of the log as they lie in its files, sorted by its keys."""
-    frame = pd.concat([pd.read_parquet(path) for path in sorted((folder / table).rglob("*.parquet"))], ignore_index=True)
-    keys = [key for key in ("step", "split", "name", "kind", "layer", "neuron", "input", "horizon") if key in frame]
-    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=[c for c in ("time",) if c in frame])
+    frame = pd.concat(
+        [pd.read_parquet(path) for path in sorted((folder / table).rglob("*.parquet"))], ignore_index=True
+    )
+    keys = [
+        key
+        for key in ("step", "split", "name", "kind", "layer", "neuron", "input", "horizon")
+        if key in frame
+    ]
+    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(
+        columns=[c for c in ("time",) if c in frame]
+    )
 
 
 def interrupt_at(step):
@@ -64,9 +74,17 @@ def test_log_of_a_run(tmp_path, small):
     log = probes.Run(tmp_path / "run")
     assert summary["status"] == log.status == "finished"
     assert list(log.steps) == list(range(24))
-    assert {"mean", "variance", "kl", "information", "spread", "mismatch", "persistence", "active_share", "mu2"} <= set(
-        log.statistics
-    )
+    assert {
+        "mean",
+        "variance",
+        "kl",
+        "information",
+        "spread",
+        "mismatch",
+        "persistence",
+        "active_share",
+        "mu2",
+    } <= set(log.statistics)
     neurons = rows(tmp_path / "run", "neurons")
     assert len(neurons) == 24 * 2 * 8
     np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"], atol=2e-5)
@@ -74,7 +92,9 @@ def test_log_of_a_run(tmp_path, small):
     assert set(scalars.loc[scalars["split"] == "validation", "step"]) == {9, 19, 23}
     assert {"test", "test last_value", "test seasonal_naive"} <= set(scalars["split"])
     assert len(rows(tmp_path / "run", "evaluation")) == 16
-    assert summary["model"]["mse"] == pytest.approx(scalars.query("split == 'test' and name == 'mse'")["value"].item())
+    assert summary["model"]["mse"] == pytest.approx(
+        scalars.query("split == 'test' and name == 'mse'")["value"].item()
+    )
     predictions = rows(tmp_path / "run", "predictions")
     assert set(predictions["step"]) == {0, 4, 23}
     assert len(predictions) == 3 * 4 * 6
@@ -89,7 +109,9 @@ def test_statistics_are_those_of_the_step_before_its_update(tmp_path, small):
     first = rows(tmp_path / "run", "neurons").query("step == 0 and layer == 0")
     np.testing.assert_allclose(first["kl"], posterior.kl.mean(0).detach(), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(first["mean"], posterior.mu.mean((0, 2)).detach(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(first["spread"], posterior.mu[..., 0].var(0, correction=0).detach(), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        first["spread"], posterior.mu[..., 0].var(0, correction=0).detach(), rtol=1e-4, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("extra", [{}, EVERYTHING, {"twin": True}])
@@ -105,13 +127,17 @@ def test_resume_continues_bit_for_bit(tmp_path, small, extra):
     assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
     tables = ["scalars"] + ([] if extra.get("twin") else ["neurons", "evaluation", "probe"])
     for table in tables + (["events"] if "control" in extra else []):
-        pd.testing.assert_frame_equal(rows(tmp_path / "whole", table), rows(tmp_path / "parts", table), check_exact=True)
+        pd.testing.assert_frame_equal(
+            rows(tmp_path / "whole", table), rows(tmp_path / "parts", table), check_exact=True
+        )
     with pytest.raises(ConfigError, match="is finished"):
         resume(tmp_path / "parts")
 
 
 def test_resume_sets_aside_what_lies_after_the_checkpoint(tmp_path, small, monkeypatch):
-    """A crash after the checkpoint of step 10: the log goes on from there, and ends as if nothing had happened."""
+    """A crash after the checkpoint of step 10: the log goes on from there, and ends as if nothing had
+    happened.
+    """
     run(tmp_path / "whole", small)
 
     def crash(progress):
@@ -123,7 +149,9 @@ def test_resume_sets_aside_what_lies_after_the_checkpoint(tmp_path, small, monke
     assert probes.Run(tmp_path / "parts").status == "crashed"
     assert load_checkpoint(tmp_path / "parts")["step"] == 10
     resume(tmp_path / "parts")
-    pd.testing.assert_frame_equal(rows(tmp_path / "whole", "neurons"), rows(tmp_path / "parts", "neurons"), check_exact=True)
+    pd.testing.assert_frame_equal(
+        rows(tmp_path / "whole", "neurons"), rows(tmp_path / "parts", "neurons"), check_exact=True
+    )
 
 
 def test_control_laws_leave_their_marks(tmp_path, small):
@@ -134,7 +162,9 @@ def test_control_laws_leave_their_marks(tmp_path, small):
     neurons = rows(tmp_path / "run", "neurons")
     assert {"beta", "band_low", "band_high", "local_elbo", "phi", "past"} <= set(neurons.columns)
     assert neurons["beta"].nunique() > 10
-    np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"] + neurons["past"], atol=1e-4)
+    np.testing.assert_allclose(
+        neurons["kl"], neurons["information"] + neurons["mismatch"] + neurons["past"], atol=1e-4
+    )
 
 
 def test_the_input_has_a_slope_of_its_own_beside_the_neurons(tmp_path, small):

@@ -16,8 +16,12 @@ def forecasts(step, bias=0.0, width=1.0, inputs=400, horizons=3, seed=0):
     i, h = np.indices(y.shape)
     columns = {"step": step, "input": i.ravel(), "horizon": h.ravel(), "y": y.ravel(), "mean": bias}
     latent = np.broadcast_to(0.25 * sd**2, y.shape).ravel()
-    frame = pd.DataFrame({**columns, "latent_variance": latent, "observation_variance": 3 * latent * width**2})
-    return frame.assign(pit=stats.norm.cdf((y.ravel() - bias) / (np.broadcast_to(sd, y.shape).ravel() * width)))
+    frame = pd.DataFrame(
+        {**columns, "latent_variance": latent, "observation_variance": 3 * latent * width**2}
+    )
+    return frame.assign(
+        pit=stats.norm.cdf((y.ravel() - bias) / (np.broadcast_to(sd, y.shape).ravel() * width))
+    )
 
 
 def test_pit_of_a_calibrated_forecast_lies_in_its_band_and_that_of_a_narrow_one_piles_up_at_the_ends():

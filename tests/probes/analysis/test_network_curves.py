@@ -17,13 +17,19 @@ def test_curves_are_those_of_all_neurons(tmp_path):
                 information = rng.uniform(0, 0.1, width)
                 recorder.record(
                     step, layer, mean=rng.normal(size=width), variance=rng.uniform(0.1, 1, width),
-                    spread=rng.uniform(0, 1, width), kl=information + 0.1, information=information, mismatch=np.full(width, 0.1),
+                    spread=rng.uniform(0, 1, width), kl=information + 0.1, information=information,
+                    mismatch=np.full(width, 0.1),
                 )  # fmt: skip
     run = Run(tmp_path / "run")
     curves = network_curves(run.layer_summary(), [5, 3])
     for step in range(4):
         rows = run.at(step)
-        expected = [rows["regime"].isin([0, 9]).mean(), rows["kl"].sum(), rows["information"].sum(), 1 - rows["variance"].mean()]
+        expected = [
+            rows["regime"].isin([0, 9]).mean(),
+            rows["kl"].sum(),
+            rows["information"].sum(),
+            1 - rows["variance"].mean(),
+        ]
         np.testing.assert_allclose(curves.loc[step], expected, rtol=1e-5)
 
 

@@ -18,7 +18,8 @@ def frame() -> pd.DataFrame:
     random = np.random.default_rng(0)
     size = 60
     rows = {
-        "layer": np.repeat([0, 1, 2], 20), "neuron": np.tile(np.arange(20), 3), "regime": random.integers(0, 10, size),
+        "layer": np.repeat([0, 1, 2], 20), "neuron": np.tile(np.arange(20), 3),
+        "regime": random.integers(0, 10, size),
         "kl": random.gamma(1, 0.3, size), "variance": random.uniform(0.1, 1.2, size),
     }  # fmt: skip
     return derived(pd.DataFrame(rows))
@@ -65,7 +66,10 @@ def test_a_missing_number_matches_nothing_and_sorts_last(frame: pd.DataFrame) ->
 
 def test_contraction_is_against_the_stationary_marginal() -> None:
     rows = pd.DataFrame({"variance": [0.5, 0.5], "prior_variance": [2.0, 0.5], "phi": [0.0, 0.7]})
-    assert derived(rows)["contraction"].tolist() == [diagnostics.contraction(0.5, 2.0), diagnostics.contraction(0.5)]
+    assert derived(rows)["contraction"].tolist() == [
+        diagnostics.contraction(0.5, 2.0),
+        diagnostics.contraction(0.5),
+    ]
     assert "contraction" not in derived(rows[["phi"]])
 
 

@@ -1,4 +1,6 @@
-"""Probe-batch statistics against closed forms, quadrature, scipy's assignment and simulated autoregressions."""
+"""Probe-batch statistics against closed forms, quadrature, scipy's assignment and simulated
+autoregressions.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ from probes.analysis import posteriors
 
 
 def channel(information, inputs, neurons, seed=0):
-    """Neurons whose means are standard normal over inputs, with the noise that gives them `information` nats."""
+    """Neurons whose means are standard normal over inputs, with the noise that gives them `information`
+    nats.
+    """
     draw = np.random.default_rng(seed)
     mu = draw.normal(size=(inputs, neurons))
     return mu, np.full_like(mu, np.sqrt(1 / np.expm1(2 * information)))
@@ -36,7 +40,8 @@ def test_mutual_information_of_few_inputs_is_the_integral_over_their_mixture():
 def test_mutual_information_and_its_error_on_gaussian_channels(information):
     found = posteriors.mutual_information(*channel(information, 256, 400))
     error = found.standard_error.mean()
-    assert abs(found.value.mean() - information) < max(0.8 * error, 5e-5)  # the bias of 256 inputs stays below the error
+    # the bias of 256 inputs stays below the error
+    assert abs(found.value.mean() - information) < max(0.8 * error, 5e-5)
     assert error == pytest.approx(found.value.std(), rel=0.12)
     assert not found.at_least.any()
 
@@ -78,7 +83,8 @@ def test_autocorrelation_by_hand_and_of_an_autoregression():
     series = autoregression(0.8, 50, 3)
     centred = series - series.mean(0)
     expected = [
-        [(centred[: 50 - lag, n] * centred[lag:, n]).sum() / (centred[:, n] ** 2).sum() for lag in range(7)] for n in range(3)
+        [(centred[: 50 - lag, n] * centred[lag:, n]).sum() / (centred[:, n] ** 2).sum() for lag in range(7)]
+        for n in range(3)
     ]
     np.testing.assert_allclose(posteriors.autocorrelation(series, 6), expected, atol=1e-12)
     long = posteriors.autocorrelation(autoregression(0.8, 4096, 64), 5).mean(0)
@@ -94,7 +100,9 @@ def test_effective_sample_size_of_an_autoregression(phi):
 
 def test_effective_sample_size_of_an_alternating_series_is_large_and_limited_and_of_a_constant_undefined():
     assert posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).min() > 1024
-    assert posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).max() <= 1024 * np.log10(1024) + 1e-9
+    assert (
+        posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).max() <= 1024 * np.log10(1024) + 1e-9
+    )
     assert np.isnan(posteriors.effective_sample_size(np.ones((10, 2)))).all()
     with pytest.raises(ValueError, match="at least 4"):
         posteriors.effective_sample_size(np.ones((3, 2)))
@@ -105,10 +113,17 @@ def test_update_speed_against_torch():
     mu, before = draw.normal(size=(2, 30, 4))
     sigma, earlier = np.exp(draw.normal(size=(2, 30, 4)))
     kl, moved = posteriors.update_speed(mu, sigma, before, earlier)
-    q, p = (torch.distributions.Normal(torch.tensor(m), torch.tensor(s)) for m, s in ((mu, sigma), (before, earlier)))
+    q, p = (
+        torch.distributions.Normal(torch.tensor(m), torch.tensor(s))
+        for m, s in ((mu, sigma), (before, earlier))
+    )
     np.testing.assert_allclose(kl, torch.distributions.kl_divergence(q, p).mean(0))
-    quantiles = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(20_000) + 0.5) / 20_000).double().numpy()
-    coupled = ((mu[..., None] + sigma[..., None] * quantiles) - (before[..., None] + earlier[..., None] * quantiles)) ** 2
+    quantiles = (
+        torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(20_000) + 0.5) / 20_000).double().numpy()
+    )
+    coupled = (
+        (mu[..., None] + sigma[..., None] * quantiles) - (before[..., None] + earlier[..., None] * quantiles)
+    ) ** 2
     np.testing.assert_allclose(moved, coupled.mean((0, 2)), rtol=1e-3)
 
 
@@ -122,7 +137,11 @@ def test_drift_goes_from_one_recorded_step_to_the_next_in_every_layer():
     draw = np.random.default_rng(1)
     mu = draw.normal(size=(3, 2, 8, 5))
     probes = {
-        step: pd.concat([rows(step, layer, mu[i, layer], np.ones((8, 5))) for layer in (0, 1)]).sample(frac=1, random_state=0)
+        step: (
+            pd.concat([rows(step, layer, mu[i, layer], np.ones((8, 5))) for layer in (0, 1)]).sample(
+                frac=1, random_state=0
+            )
+        )
         for i, step in enumerate((0, 10, 30))
     }
     frame = posteriors.drift(probes)
@@ -186,14 +205,22 @@ def test_two_probe_batches_are_the_same_only_with_the_same_targets():
 
 
 def test_inputs_are_split_into_spread_ones_and_a_sequence():
-    """Three spread inputs, then a first-order autoregression of 400 positions, whose memory is found again."""
+    """Three spread inputs, then a first-order autoregression of 400 positions, whose memory is found
+    again.
+    """
     draw = np.random.default_rng(0)
     series = np.zeros(400)
     for t in range(1, 400):
         series[t] = 0.8 * series[t - 1] + draw.normal()
     mu = np.concatenate([draw.normal(size=3), series])[:, None] * [1.0, -2.0]
     probe = pd.DataFrame(
-        {"step": 5, "layer": 0, "neuron": np.repeat([0, 1], 403), "input": np.tile(np.arange(403), 2), "mu": mu.T.ravel()}
+        {
+            "step": 5,
+            "layer": 0,
+            "neuron": np.repeat([0, 1], 403),
+            "input": np.tile(np.arange(403), 2),
+            "mu": mu.T.ravel(),
+        }
     ).assign(sigma=0.5)
     parts = posteriors.split_inputs(probe, {"probe_inputs": 3, "probe_sequence": 400})
     assert sorted(parts.spread["input"].unique()) == [0, 1, 2]

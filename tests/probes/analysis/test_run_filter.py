@@ -23,7 +23,13 @@ RUNS = {
         "config": {"beta": 0.2, "layers": 1, "optimizer": {"lr": 1e-3}},
         "notes": "Nice one",
     },
-    "d": {"name": "d", "status": "finished", "layers": 2, "created": "2026-11-23T10:00:00+00:00", "living_share": [0.5, None, 1]},
+    "d": {
+        "name": "d",
+        "status": "finished",
+        "layers": 2,
+        "created": "2026-11-23T10:00:00+00:00",
+        "living_share": [0.5, None, 1],
+    },
 }
 
 

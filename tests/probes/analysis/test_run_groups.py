@@ -20,7 +20,8 @@ def test_the_twin_is_the_newest_with_the_same_settings():
     rows = [
         own,
         row("old", {"beta": 1, "layers": 3, "twin": True}, 0.9, created="2026-01"),
-        row("new", {"beta": 9, "layers": 3, "lr": 0.1, "twin": True}, 0.7, created="2026-02"),  # reads no beta
+        # reads no beta
+        row("new", {"beta": 9, "layers": 3, "lr": 0.1, "twin": True}, 0.7, created="2026-02"),
         row("other", {"beta": 1, "layers": 2, "twin": True}, 0.1, created="2026-03"),
     ]
     assert run_groups.twin_of(own, rows)["name"] == "new"
@@ -39,7 +40,9 @@ def test_a_delta_compares_the_same_score():
 
 
 def test_differences_are_those_settings_alone():
-    table = run_groups.differences({"a": {"x": 1, "y": 2, "z": None}, "b": {"x": 1, "y": 2.5, "w": True}, "c": {"x": 1, "y": 2}})
+    table = run_groups.differences(
+        {"a": {"x": 1, "y": 2, "z": None}, "b": {"x": 1, "y": 2.5, "w": True}, "c": {"x": 1, "y": 2}}
+    )
     assert table.index.tolist() == ["y", "z", "w"]
     assert table.loc["y"].tolist() == ["2", "2.5", "2"]
     assert table.loc["z"].tolist() == ["None", "–", "–"]
@@ -48,7 +51,9 @@ def test_differences_are_those_settings_alone():
 
 def test_groups_are_of_seeds_and_called_by_what_differs():
     rows = [
-        row(f"{beta}-{seed}", {"data": "nyc", "beta": beta, "seed": seed}, group=str(beta)) for beta in (1, 2) for seed in (0, 1)
+        row(f"{beta}-{seed}", {"data": "nyc", "beta": beta, "seed": seed}, group=str(beta))
+        for beta in (1, 2)
+        for seed in (0, 1)
     ]
     rows += [row("third", {"data": "nyc", "beta": 2, "seed": 3}, group="2"), row("bare", {}, group="0")]
     groups = run_groups.seed_groups(rows)
@@ -58,7 +63,9 @@ def test_groups_are_of_seeds_and_called_by_what_differs():
 
 
 def test_labels_of_different_groups_differ():
-    configs = [{letter: value for letter in "abcd"} | {"d": 5} for value in (1, 2)] + [{"a": 1, "b": 1, "c": 1, "d": 6}]
+    configs = [{letter: value for letter in "abcd"} | {"d": 5} for value in (1, 2)] + [
+        {"a": 1, "b": 1, "c": 1, "d": 6}
+    ]
     labels = run_groups.group_labels({str(i): [row("", config)] for i, config in enumerate(configs)})
     assert len(set(labels.values())) == 3
 

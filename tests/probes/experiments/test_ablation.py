@@ -1,4 +1,6 @@
-"""Ablation on a linear network, whose effects have a closed form, and the table that asks what predicts them."""
+"""Ablation on a linear network, whose effects have a closed form, and the table that asks what predicts
+them.
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,8 @@ def effects():
 
 
 def test_effects_are_the_closed_form_within_their_error(effects):
-    # z -> 0: the error gains -w z; with mu ~ Normal(0, 1), E change = w^2 (1 + s^2) - 2 w^2 s^2 = w^2 (1 - s^2).
-    # z -> prior: w^2 (1 + 1) of the new error less w^2 s^2 of the noise that is gone.
+    # z -> 0: the error gains -w z; with mu ~ Normal(0, 1), E change = w^2 (1 + s^2) - 2 w^2 s^2 = w^2 (1 -
+    # s^2). z -> prior: w^2 (1 + 1) of the new error less w^2 s^2 of the noise that is gone.
     expected = {"mean": WEIGHTS**2 * (1 - SIGMA**2), "resampled": WEIGHTS**2 * (2 - SIGMA**2)}
     for (mode, layer), part in effects.groupby(["mode", "layer"]):
         gap = np.abs(part["effect"] - expected[mode][layer].numpy())
@@ -70,7 +72,9 @@ def test_what_predicts_the_effects_is_found_and_what_does_not_is_not():
     true = draw.gamma(1, size=2 * size)
     keys = {"layer": np.repeat([0, 1], size), "neuron": np.tile(np.arange(size), 2)}
     effects = pd.DataFrame({**keys, "mode": "mean", "score": "nll", "effect": true, "standard_error": 0.1})
-    statistics = pd.DataFrame({**keys, "kl": true**2, "spread": draw.normal(size=2 * size), "regime": np.where(true > 0.7, 0, 4)})
+    statistics = pd.DataFrame(
+        {**keys, "kl": true**2, "spread": draw.normal(size=2 * size), "regime": np.where(true > 0.7, 0, 4)}
+    )
     table = predictors(effects, statistics).set_index(["layer", "predictor"])
     assert set(table.index.get_level_values(0)) == {-1, 0, 1}
     assert table.loc[(-1, "kl"), "value"] == pytest.approx(1)

@@ -93,7 +93,8 @@ def test_risk_is_the_mean_error_of_the_most_certain():
     np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(risk, [1, 1.5, 2, 2.5])
     assert estimates.area_under_risk(error, uncertainty) == pytest.approx(1.75)
-    np.testing.assert_allclose(estimates.risk_curve(error, np.ones(4))[1], 2.5)  # no order: every part errs alike
+    # no order: every part errs alike
+    np.testing.assert_allclose(estimates.risk_curve(error, np.ones(4))[1], 2.5)
 
 
 def test_resampling_groups_gives_the_error_of_a_mean_of_groups():

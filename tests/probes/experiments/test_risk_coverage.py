@@ -36,7 +36,9 @@ def orders(count=2000, seed=0):
 def test_what_knows_the_error_lies_between_the_oracle_and_chance_and_chance_gains_nothing():
     tables = risk_coverage(*orders())
     areas = tables["areas"].set_index("uncertainty")
-    good, blind, wrong, oracle = (areas.loc[name] for name in ("output variance", "internal KL", "latent variance", "oracle"))
+    good, blind, wrong, oracle = (
+        areas.loc[name] for name in ("output variance", "internal KL", "latent variance", "oracle")
+    )
     assert oracle["value"] < good["low"] < good["value"] < good["high"] < blind["mean"] < wrong["low"]
     assert blind["low"] < blind["mean"] < blind["high"]
     assert good["gain"] == good["gain_low"] == good["gain_high"] == 0
@@ -48,10 +50,16 @@ def test_what_knows_the_error_lies_between_the_oracle_and_chance_and_chance_gain
 
 
 def test_the_interval_of_the_area_covers_it():
-    truth = risk_coverage(*orders(200_000), repeats=2)["areas"].set_index("uncertainty")["value"]["output variance"]
+    truth = risk_coverage(*orders(200_000), repeats=2)["areas"].set_index("uncertainty")["value"][
+        "output variance"
+    ]
     hits = []
     for seed in range(1, 61):
-        row = risk_coverage(*orders(400, seed), repeats=100)["areas"].set_index("uncertainty").loc["output variance"]
+        row = (
+            risk_coverage(*orders(400, seed), repeats=100)["areas"]
+            .set_index("uncertainty")
+            .loc["output variance"]
+        )
         hits.append(row["low"] < truth < row["high"])
     assert 0.83 < np.mean(hits) <= 1
 
@@ -59,7 +67,9 @@ def test_the_interval_of_the_area_covers_it():
 def test_measuring_takes_every_input_once_and_tells_progress():
     x, y = examples(300)
     seen = []
-    errors, found = measure(linear(), x, y, {"squared": squared}, progress=lambda done, total: seen.append((done, total)))
+    errors, found = measure(
+        linear(), x, y, {"squared": squared}, progress=lambda done, total: seen.append((done, total))
+    )
     assert errors["squared"].shape == found["internal KL"].shape == (300,)
     assert seen == [(256, 300), (300, 300)]
     assert errors["squared"].mean() == pytest.approx(0.25 * 5.34 / 16, rel=0.3)

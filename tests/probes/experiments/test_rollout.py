@@ -22,7 +22,9 @@ def autoregression(horizon=3):
         z = mu + LATENT * torch.randn((draws, *mu.shape), generator=generator)
         mean = z[..., 0].expand(-1, -1, horizon)
         kl = (0.5 * (mu**2 + LATENT**2 - 1) - np.log(LATENT))[..., 0]
-        return Response(Forecast(mean, torch.full_like(mean, INNOVATION)), [z], [mu], [torch.full_like(mu, LATENT)], [kl])
+        return Response(
+            Forecast(mean, torch.full_like(mean, INNOVATION)), [z], [mu], [torch.full_like(mu, LATENT)], [kl]
+        )
 
     return CallableSubject(respond, [("only", 1)])
 
@@ -31,7 +33,9 @@ def test_mean_and_spread_along_t_are_those_of_the_autoregression():
     x = torch.zeros(2, 5)
     x[:, -1] = torch.tensor([3.0, -1.0])
     seen = []
-    tables = rollout(autoregression(), x, 12, trajectories=4000, progress=lambda done, total: seen.append(done))
+    tables = rollout(
+        autoregression(), x, 12, trajectories=4000, progress=lambda done, total: seen.append(done)
+    )
     noise = INNOVATION**2 + LATENT**2
     for start, first in ((0, 3.0), (1, -1.0)):
         part = tables["forecasts"][tables["forecasts"]["start"] == start]
@@ -78,7 +82,11 @@ def test_the_samples_crps_is_that_of_its_distribution_on_average():
     values = draw.normal(size=(1, 6, 1))
     pairs = np.abs(values[0, :, 0] - values[0, :, 0][:, None]).sum() / 30
     assert sample_crps(values, np.zeros((1, 1)))[0, 0] == pytest.approx(np.abs(values).mean() - 0.5 * pairs)
-    assert rollout(autoregression(), torch.zeros(1, 5), 4, truth=torch.zeros(1, 4))["forecasts"]["crps"].notna().all()
+    assert (
+        rollout(autoregression(), torch.zeros(1, 5), 4, truth=torch.zeros(1, 4))["forecasts"]["crps"]
+        .notna()
+        .all()
+    )
 
 
 def test_the_neurons_along_t_are_a_run_that_replay_can_open(tmp_path):

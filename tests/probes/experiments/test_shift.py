@@ -50,7 +50,9 @@ def test_a_row_of_one_number_can_be_damaged_too(kind):
 @pytest.fixture(scope="module")
 def tables():
     x, y = examples(400)
-    return shift.dose_response(linear(), x, y, {"squared": squared}, draws=2, kinds=["noise", "level"], doses=[0, 1, 3])
+    return shift.dose_response(
+        linear(), x, y, {"squared": squared}, draws=2, kinds=["noise", "level"], doses=[0, 1, 3]
+    )
 
 
 def test_responses_are_paired_means_and_trends_mean_rank_correlations(tables):
@@ -58,7 +60,8 @@ def test_responses_are_paired_means_and_trends_mean_rank_correlations(tables):
     first = frame.xs(0, level="dose")
     assert (first["change"] == 0).all()
     assert (first["change_error"] == 0).all()
-    # Of six values the network reads four, with weights 0.5, -0.7, 2: noise of sd d adds (0.25 + 0.49 + 4) d^2.
+    # Of six values the network reads four, with weights 0.5, -0.7, 2: noise of sd d adds (0.25 + 0.49 + 4)
+    # d^2.
     added = frame.loc[("noise", "squared", 3.0)]
     assert added["change"] == pytest.approx(9 * 4.74, abs=4 * added["change_error"])
     # internal KL: 1/2 mu^2 each of 2 x 4 neurons: 4 d^2 nats more.
@@ -87,7 +90,9 @@ def test_every_neurons_statistics_are_those_of_the_damaged_inputs(tables):
     x, _ = examples(400)
     frame = tables["neurons"]
     part = frame[(frame["kind"] == "noise") & (frame["dose"] == 3) & (frame["layer"] == 1)]
-    np.testing.assert_allclose(part["spread"], shift.damage("noise", x, 3.0, 0)[:, :4].var(0, correction=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        part["spread"], shift.damage("noise", x, 3.0, 0)[:, :4].var(0, correction=0), rtol=1e-4
+    )
     assert len(frame) == 2 * 3 * 2 * 4
     assert {"kl", "information", "active_share"} <= set(frame)
 

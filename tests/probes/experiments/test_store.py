@@ -1,4 +1,6 @@
-"""Results of experiments: whole or not there, replaced, refused with a reason; progress that a page can follow."""
+"""Results of experiments: whole or not there, replaced, refused with a reason; progress that a page can
+follow.
+"""
 
 import json
 import os

@@ -12,11 +12,19 @@ from probes.experiments.traversal import strength, traverse
 def test_the_prediction_moves_with_the_neurons_weight():
     x, _ = examples(5)
     seen = []
-    tables = traverse(linear(), x, [(0, 3), (1, 2), (0, 0)], draws=8, progress=lambda done, total: seen.append((done, total)))
+    tables = traverse(
+        linear(),
+        x,
+        [(0, 3), (1, 2), (0, 0)],
+        draws=8,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     curves = tables["curves"]
     assert len(curves) == 3 * 5 * 25
     for (layer, neuron, _), part in curves.groupby(["layer", "neuron", "input"]):
-        assert np.polyfit(part["value"], part["mean"], 1)[0] == pytest.approx(WEIGHTS[layer, neuron].item(), abs=1e-5)
+        assert np.polyfit(part["value"], part["mean"], 1)[0] == pytest.approx(
+            WEIGHTS[layer, neuron].item(), abs=1e-5
+        )
     assert seen[-1] == (3, 3)
     found = strength(curves).set_index(["layer", "neuron"])["strength"]
     assert found[0, 3] == pytest.approx(12, rel=1e-4)
@@ -45,7 +53,9 @@ def test_a_classifiers_curves_are_probabilities():
     curves = traverse(CallableSubject(respond, base.layers), x, [(0, 3)])["curves"]
     totals = curves.groupby(["input", "value"])["mean"].sum()
     np.testing.assert_allclose(totals, 1, rtol=1e-6)
-    assert (np.diff(curves[(curves["input"] == 0) & (curves["output"] == 0)].sort_values("value")["mean"]) > 0).all()
+    assert (
+        np.diff(curves[(curves["input"] == 0) & (curves["output"] == 0)].sort_values("value")["mean"]) > 0
+    ).all()
 
 
 def test_a_neuron_that_is_not_there_is_named():

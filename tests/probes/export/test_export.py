@@ -21,20 +21,26 @@ MEGABYTE = 1_000_000
 
 
 def write(path, steps=12, layers=("first", "second"), width=5, skip=(), **more):
-    """A run whose second layer is half as wide as its first; `skip` names (step, layer) that are not recorded."""
+    """A run whose second layer is half as wide as its first; `skip` names (step, layer) that are not
+    recorded.
+    """
     rng = np.random.default_rng(0)
     widths = [width, *[max(width // 2, 1)] * (len(layers) - 1)]
     config = {"warmup_steps": 0, EVIL: EVIL} | more
     at = np.arange(steps)
-    with Recorder(path, [{"name": n, "neurons": w} for n, w in zip(layers, widths, strict=True)], config) as recorder:
+    with Recorder(
+        path, [{"name": n, "neurons": w} for n, w in zip(layers, widths, strict=True)], config
+    ) as recorder:
         for layer, own in enumerate(widths):
             kept = np.array([step for step in at if (step, layer) not in skip])
             information, mismatch = rng.uniform(0, 0.2, (2, kept.size, own))
             recorder.record_block(
                 kept, layer,
                 {
-                    "mean": rng.normal(size=(kept.size, own)), "variance": rng.uniform(0.1, 1, (kept.size, own)),
-                    "spread": rng.uniform(0, 1, (kept.size, own)), "kl": information + mismatch, "information": information,
+                    "mean": rng.normal(size=(kept.size, own)),
+                    "variance": rng.uniform(0.1, 1, (kept.size, own)),
+                    "spread": rng.uniform(0, 1, (kept.size, own)), "kl": information + mismatch,
+                    "information": information,
                     "mismatch": mismatch,
                 },
             )  # fmt: skip
@@ -99,7 +105,8 @@ def test_a_long_run_makes_a_report_below_six_megabytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "shape", [{"steps": 1}, {"width": 1, "layers": ("one",)}, {"layers": tuple("abcdefghijklmnop"), "width": 2}]
+    "shape",
+    [{"steps": 1}, {"width": 1, "layers": ("one",)}, {"layers": tuple("abcdefghijklmnop"), "width": 2}],
 )
 def test_any_shape_has_a_report(tmp_path, shape):
     assert "data-figure" in page(write(tmp_path / "run", **shape))
@@ -116,7 +123,9 @@ def test_a_run_without_distributions_says_so(tmp_path):
 
 def test_one_csv_has_every_row(run, tmp_path):
     (file,) = export(run, csv=tmp_path / "out.csv")
-    expected = pd.concat([Run(run).history(layer) for layer in range(2)]).sort_values(["step", "layer", "neuron"])
+    expected = pd.concat([Run(run).history(layer) for layer in range(2)]).sort_values(
+        ["step", "layer", "neuron"]
+    )
     read = pd.read_csv(file, dtype=expected.dtypes.to_dict())
     pd.testing.assert_frame_equal(read, expected.reset_index(drop=True))
 
@@ -125,7 +134,9 @@ def test_a_csv_tells_what_was_not_taken_from_what_is_no_number(tmp_path):
     with Recorder(tmp_path / "gaps", [{"name": "one", "neurons": 2}]) as recorder:
         for step in range(3):
             often = {"mean": np.array([0.0, np.nan]), "variance": np.array([1.0, np.inf])}
-            recorder.record(step, 0, **often, **({"persistence": np.array([0.5, np.nan])} if step != 1 else {}))
+            recorder.record(
+                step, 0, **often, **({"persistence": np.array([0.5, np.nan])} if step != 1 else {})
+            )
             recorder.scalar(step, "loss", float("nan"))
     file = next(path for path in export(tmp_path / "gaps", csv=tmp_path / "out") if path.stem == "neurons")
     read = pd.read_csv(file, dtype=str, keep_default_na=False)
@@ -180,7 +191,9 @@ def test_netcdf_has_every_statistic_over_step_and_neuron(run, tmp_path):
 
 def test_netcdf_without_its_libraries_says_what_to_install(run, tmp_path, monkeypatch, capsys):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "xarray" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "xarray" else find(name, *rest)
+    )
     assert main(["export", str(run), "--netcdf", str(tmp_path / "run.nc")]) == 2
     assert "pip install xarray" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -204,7 +217,9 @@ def test_a_request_that_cannot_be_met_is_one_line(run, arguments, message, capsy
 
 
 def test_the_command_names_its_files(run, tmp_path, capsys):
-    assert main(["export", str(run), "--html", str(tmp_path / "a.html"), "--csv", str(tmp_path / "b.csv")]) == 0
+    assert (
+        main(["export", str(run), "--html", str(tmp_path / "a.html"), "--csv", str(tmp_path / "b.csv")]) == 0
+    )
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         str(tmp_path / "a.html"),
         str(tmp_path / "b.csv"),

@@ -31,11 +31,17 @@ def courses(run: Run) -> list[Course]:
     summary, events = run.layer_summary(), run.events()
     return [
         Course(
-            f"{run.layers[layer]['name']}:{neuron}", run.history(layer, [neuron]), summary[summary["layer"] == layer],
-            events[(events["layer"] == layer) & (events["neuron"].isna() | (events["neuron"] == neuron)).fillna(False)], color,
+            f"{run.layers[layer]['name']}:{neuron}",
+            run.history(layer, [neuron]),
+            summary[summary["layer"] == layer],
+            events[
+                (events["layer"] == layer)
+                & (events["neuron"].isna() | (events["neuron"] == neuron)).fillna(False)
+            ],
+            color,
         )
         for layer, neuron, color in ((0, 2, "#0072B2"), (1, 4, "#E69F00"))
-    ]  # fmt: skip
+    ]
 
 
 def traces(figure, name: str) -> list:
@@ -98,7 +104,10 @@ def test_memory_shows_interval_prior_and_input(courses: list[Course]) -> None:
 
 def test_together_has_one_line_a_neuron(courses: list[Course]) -> None:
     figure = together(courses, "contraction")
-    assert [trace.name for trace in figure.data if trace.mode == "lines"] == ["&lt;b&gt;first&lt;/b&gt;:2", "second:4"]
+    assert [trace.name for trace in figure.data if trace.mode == "lines"] == [
+        "&lt;b&gt;first&lt;/b&gt;:2",
+        "second:4",
+    ]
     np.testing.assert_allclose(figure.data[0].y, 1 - courses[0].rows["variance"], atol=1e-6)
     assert together(courses, "beta", scale="log").layout.yaxis.type == "log"
     with pytest.raises(KeyError, match="kL"):
@@ -143,7 +152,11 @@ def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
 
 def test_forces_stand_in_the_order_of_the_terms() -> None:
     rows = pd.DataFrame(
-        {"name": ["a", "b"] * 3, "term": ["total"] * 2 + ["own"] * 2 + ["nll"] * 2, "pull_mu": [1, 2, 3, 4, 5, -6.0]}
+        {
+            "name": ["a", "b"] * 3,
+            "term": ["total"] * 2 + ["own"] * 2 + ["nll"] * 2,
+            "pull_mu": [1, 2, 3, 4, 5, -6.0],
+        }
     )
     figure = force_balance(rows, ["b", "a"], "pull_mu")
     assert [bar.name for bar in figure.data] == ["nll", "total", "own"]

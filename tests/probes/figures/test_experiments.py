@@ -38,7 +38,9 @@ def effects():
 
 def test_effects_are_drawn_from_the_most_needed_on_with_their_intervals(effects):
     figure = titled(ablation.ablation_effects(effects, "nll", "mean", LAYERS))
-    part = effects.query("layer == 1 and score == 'nll' and mode == 'mean'").sort_values("effect", ascending=False)
+    part = effects.query("layer == 1 and score == 'nll' and mode == 'mean'").sort_values(
+        "effect", ascending=False
+    )
     np.testing.assert_allclose(figure.data[1].y, part["effect"], rtol=1e-6)
     np.testing.assert_allclose(figure.data[1].error_y.array, HALF * part["standard_error"], rtol=1e-6)
     np.testing.assert_array_equal(figure.data[1].customdata, part["neuron"])
@@ -60,8 +62,12 @@ def test_every_neuron_is_one_dot_in_the_colour_of_its_regime(effects):
 
 
 def test_predictors_carry_their_intervals(effects):
-    rows = [("mean", "nll", layer, name, 0.5, 0.2, 0.7, 5) for layer in (-1, 0, 1) for name in ("kl", "regime")]
-    table = pd.DataFrame(rows, columns=["mode", "score", "layer", "predictor", "value", "low", "high", "neurons"])
+    rows = [
+        ("mean", "nll", layer, name, 0.5, 0.2, 0.7, 5) for layer in (-1, 0, 1) for name in ("kl", "regime")
+    ]
+    table = pd.DataFrame(
+        rows, columns=["mode", "score", "layer", "predictor", "value", "low", "high", "neurons"]
+    )
     figure = titled(ablation.ablation_predictors(table, "nll", "mean", LAYERS))
     assert len(figure.data) == 3
     np.testing.assert_allclose(figure.data[0].error_y.array, 0.2, atol=1e-6)
@@ -70,10 +76,16 @@ def test_predictors_carry_their_intervals(effects):
 
 @pytest.fixture(scope="module")
 def walk():
-    value, index, output = (part.ravel() for part in np.meshgrid(np.linspace(-3, 3, 25), [0, 1], np.arange(6), indexing="ij"))
+    value, index, output = (
+        part.ravel() for part in np.meshgrid(np.linspace(-3, 3, 25), [0, 1], np.arange(6), indexing="ij")
+    )
     mean = value * (output + 1) + 100 * index
-    curves = pd.DataFrame({"layer": 0, "neuron": 2, "input": index, "value": value, "output": output, "mean": mean, "sd": 0.5})
-    posteriors = pd.DataFrame({"layer": 0, "neuron": 2, "input": [0, 1], "mu": [0.5, -1.0], "sigma": [0.2, 0.3]})
+    curves = pd.DataFrame(
+        {"layer": 0, "neuron": 2, "input": index, "value": value, "output": output, "mean": mean, "sd": 0.5}
+    )
+    posteriors = pd.DataFrame(
+        {"layer": 0, "neuron": 2, "input": [0, 1], "mu": [0.5, -1.0], "sigma": [0.2, 0.3]}
+    )
     return curves, posteriors
 
 
@@ -112,12 +124,17 @@ def test_doses_are_drawn_in_the_quantitys_unit():
         for name in ("nll", "internal KL")
         for dose in (0.0, 1.0, 3.0)
     ]
-    table = pd.DataFrame(rows, columns=["kind", "quantity", "dose", "mean", "standard_error", "change", "change_error"])
+    table = pd.DataFrame(
+        rows, columns=["kind", "quantity", "dose", "mean", "standard_error", "change", "change_error"]
+    )
     figure = titled(dose_response.dose_response(table, ["nll", "internal KL"]))
     assert [trace.name for trace in figure.data[:2]] == ["additive noise", "level shift"]
     np.testing.assert_allclose(figure.data[0].y, [1, 2, 4])
     np.testing.assert_allclose(figure.data[0].error_y.array, HALF * 0.05, rtol=1e-6)
-    assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == ["NLL (nats)", "internal KL (nats)"]
+    assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == [
+        "NLL (nats)",
+        "internal KL (nats)",
+    ]
     with pytest.raises(ValueError, match="'fog' was not measured"):
         dose_response.dose_response(table, ["fog"])
 
@@ -173,10 +190,24 @@ def test_risk_curves_say_their_area_and_the_chance_line_is_the_mean_error():
 def test_a_rollout_has_its_bands_the_truth_and_the_cursor():
     t = np.arange(1, 11)
     table = pd.DataFrame(
-        {"start": 0, "t": t, "q05": t - 2.0, "q25": t - 1.0, "q50": t * 1.0, "q75": t + 1.0, "q95": t + 2.0, "y": 5.0}
+        {
+            "start": 0,
+            "t": t,
+            "q05": t - 2.0,
+            "q25": t - 1.0,
+            "q50": t * 1.0,
+            "q75": t + 1.0,
+            "q95": t + 2.0,
+            "y": 5.0,
+        }
     )
     figure = titled(rollout.rollout_forecast(table, 0, t=4))
-    assert [trace.name for trace in figure.data if trace.name] == ["middle 90 %", "middle half", "median", "what came"]
+    assert [trace.name for trace in figure.data if trace.name] == [
+        "middle 90 %",
+        "middle half",
+        "median",
+        "what came",
+    ]
     np.testing.assert_allclose(figure.data[4].y, t)
     assert figure.layout.shapes[0].x0 == 4
     with pytest.raises(ValueError, match="no start 3"):
@@ -184,7 +215,13 @@ def test_a_rollout_has_its_bands_the_truth_and_the_cursor():
     known = rollout.rollout_forecast(table.drop(columns="y"), 0)
     assert len(known.data) == 5
     uncertainty = pd.DataFrame(
-        {"start": [0, 1] * 3, "t": np.repeat([1, 2, 3], 2), "internal_kl": 2.0, "latent": [0.0, 1] * 3, "output": 0.3}
+        {
+            "start": [0, 1] * 3,
+            "t": np.repeat([1, 2, 3], 2),
+            "internal_kl": 2.0,
+            "latent": [0.0, 1] * 3,
+            "output": 0.3,
+        }
     )
     np.testing.assert_allclose(titled(rollout.rollout_uncertainty(uncertainty)).data[1].y, 0.5)
 
@@ -212,7 +249,12 @@ def test_a_pit_histogram_has_its_bars_and_the_band_of_calibration():
 
 def test_coverage_stands_beside_its_level():
     table = pd.DataFrame(
-        {"step": [1, 2, 1, 2], "level": [0.5, 0.5, 0.8, 0.8], "coverage": [0.4, 0.5, 0.7, 0.8], "standard_error": 0.05}
+        {
+            "step": [1, 2, 1, 2],
+            "level": [0.5, 0.5, 0.8, 0.8],
+            "coverage": [0.4, 0.5, 0.7, 0.8],
+            "standard_error": 0.05,
+        }
     )
     figure = titled(pit.coverage_over_steps(table, step=2))
     assert [trace.name for trace in figure.data] == ["50% interval", "80% interval"]
@@ -222,7 +264,9 @@ def test_coverage_stands_beside_its_level():
 
 def test_autocorrelation_has_the_priors_decay_and_the_band_of_no_memory():
     curves = {"<b>a</b>": [1, 0.5, 0.2], "b": [1, 0.1, 0.0]}
-    figure = titled(autocorrelation.autocorrelation(curves, length=100, phi={"<b>a</b>": 0.5}, sizes={"b": 81.2}))
+    figure = titled(
+        autocorrelation.autocorrelation(curves, length=100, phi={"<b>a</b>": 0.5}, sizes={"b": 81.2})
+    )
     assert len(figure.data) == 3
     np.testing.assert_allclose(figure.data[1].y, [1, 0.5, 0.25])
     assert figure.data[2].name == "b (ESS 81 of 100)"

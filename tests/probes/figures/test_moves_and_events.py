@@ -44,7 +44,9 @@ def test_no_move_is_a_figure_too():
 
 
 def test_events_are_marks_in_the_row_of_their_kind():
-    events = pd.DataFrame({"step": [5, 5, 9, 7], "layer": [0, 0, 1, None], "kind": ["projection"] * 3 + ["<b>"], "value": 1.0})
+    events = pd.DataFrame(
+        {"step": [5, 5, 9, 7], "layer": [0, 0, 1, None], "kind": ["projection"] * 3 + ["<b>"], "value": 1.0}
+    )
     alerts = pd.DataFrame({"step": [8], "text": ["<script>"]})
     figure = event_timeline(events.astype({"layer": "Int16"}), ["one", "two"], (0, 10), alerts=alerts)
     marks = {trace.name: trace for trace in figure.data}

@@ -22,7 +22,9 @@ def test_median_and_range_of_each_group():
 
 def test_a_group_has_one_colour_and_one_name_in_all_panels():
     curve = [np.array([[0.0, 0.5], [1.0, 0.7]])]
-    figure = seed_bands({"NLL (nats)": {"a": curve}, "living share": {"a": curve, "b": curve}}, shares=["living share"])
+    figure = seed_bands(
+        {"NLL (nats)": {"a": curve}, "living share": {"a": curve, "b": curve}}, shares=["living share"]
+    )
     assert [trace.showlegend for trace in figure.data] == [True, False, True]
     assert figure.data[0].line.color == figure.data[1].line.color != figure.data[2].line.color
     assert figure.layout.yaxis2.range == (0, 1)

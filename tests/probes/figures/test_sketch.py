@@ -48,8 +48,18 @@ def drawn(rows: int, columns: int, **settings) -> go.Figure:
     ("rows", "columns", "ours", "theirs"),
     [
         (1, 1, {}, {}),
-        (2, 3, {"shared_xaxes": "all", "shared_yaxes": "all"}, {"shared_xaxes": "all", "shared_yaxes": "all"}),
-        (2, 2, {"shared_xaxes": "all", "shared_yaxes": "rows"}, {"shared_xaxes": "all", "shared_yaxes": "rows"}),
+        (
+            2,
+            3,
+            {"shared_xaxes": "all", "shared_yaxes": "all"},
+            {"shared_xaxes": "all", "shared_yaxes": "all"},
+        ),
+        (
+            2,
+            2,
+            {"shared_xaxes": "all", "shared_yaxes": "rows"},
+            {"shared_xaxes": "all", "shared_yaxes": "rows"},
+        ),
         (1, 3, {"titles": ["a", "b", "c"]}, {"subplot_titles": ["a", "b", "c"]}),
     ],
 )
@@ -61,7 +71,8 @@ def test_it_is_what_plotly_builds(rows, columns, ours, theirs) -> None:
     linked = []
     for layout in (found["layout"], expected["layout"]):
         axes = {name: axis for name, axis in layout.items() if "axis" in name}
-        linked.append(sum(axis.pop("matches", None) is not None for axis in axes.values()))  # plotly links to the lowest row
+        # plotly links to the lowest row
+        linked.append(sum(axis.pop("matches", None) is not None for axis in axes.values()))
         layout["domains"] = {name: axis.pop("domain") for name, axis in axes.items()}
     assert linked[0] == linked[1]
     for name, domain in expected["layout"].pop("domains").items():

@@ -1,4 +1,6 @@
-"""Steps told in epochs or time, and the lines that are smoothed: against sums written out and rows by hand."""
+"""Steps told in epochs or time, and the lines that are smoothed: against sums written out and rows by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ HALF = Clock("epoch", STEPS, STEPS / 20)
 
 def scalars(steps: list[int], epochs: list[float | None], times: list[float]) -> pd.DataFrame:
     columns = {"step": steps, "epoch": pd.array(epochs, dtype="Float64"), "time": times}
-    return pd.DataFrame({**columns, "split": "train", "name": "loss", "value": np.arange(len(steps), dtype=float)})
+    return pd.DataFrame(
+        {**columns, "split": "train", "name": "loss", "value": np.arange(len(steps), dtype=float)}
+    )
 
 
 def test_whole_epochs_begin_where_they_are_first_said() -> None:
@@ -58,7 +62,9 @@ def test_a_number_that_is_logged_late_does_not_move_its_step() -> None:
 
 def test_steps_that_were_written_at_once_were_made_one_after_the_other() -> None:
     steps = list(range(300))
-    (clock,) = clocks([scalars(steps, [None] * 300, [(1 + step // 30) * 2.0 + 1e-5 * step for step in steps])], "time")
+    (clock,) = clocks(
+        [scalars(steps, [None] * 300, [(1 + step // 30) * 2.0 + 1e-5 * step for step in steps])], "time"
+    )
     assert clock is not None
     np.testing.assert_allclose(clock.at([0, 29, 59, 44, 299]), [0, 2, 4, 3, 20], atol=0.01)
     assert (np.diff(clock.at(np.arange(300))) > 0.05).all()
@@ -73,7 +79,9 @@ def test_runs_share_a_unit_and_each_has_its_own_pace() -> None:
     assert (fast.at(100).item(), slow.at(50).item()) == (pytest.approx(1 / 60), 5)
 
 
-@pytest.mark.parametrize("table", [scalars([], [], []), scalars([3], [1.0], [1.0]), scalars([3, 4], [None, 1.0], [0.0, 0.0])])
+@pytest.mark.parametrize(
+    "table", [scalars([], [], []), scalars([3], [1.0], [1.0]), scalars([3, 4], [None, 1.0], [0.0, 0.0])]
+)
 def test_a_run_that_does_not_say_has_no_clock(table: pd.DataFrame) -> None:
     assert clocks([table], "epoch") == [None]
     assert clocks([table], "time") == [None]
@@ -85,9 +93,15 @@ def test_smoothing_is_the_weighted_sum_of_what_came_before(half_life: float) -> 
     steps = np.sort(random.choice(1000, 120, replace=False))
     values = random.normal(size=120)
     values[[0, 7, 8, 119]] = np.nan
-    weights = np.exp2(-np.maximum(steps[:, None] - steps, 0) / half_life) * (steps[:, None] >= steps) * np.isfinite(values)
+    weights = (
+        np.exp2(-np.maximum(steps[:, None] - steps, 0) / half_life)
+        * (steps[:, None] >= steps)
+        * np.isfinite(values)
+    )
     expected = weights @ np.nan_to_num(values) / np.maximum(weights.sum(axis=1), 1e-300)
-    np.testing.assert_allclose(smooth(steps, values, half_life), np.where(np.isnan(values), np.nan, expected), atol=1e-12)
+    np.testing.assert_allclose(
+        smooth(steps, values, half_life), np.where(np.isnan(values), np.nan, expected), atol=1e-12
+    )
 
 
 def test_smoothing_does_not_look_ahead_and_keeps_a_constant() -> None:
@@ -132,7 +146,9 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "layer_bands": lambda: layer_bands(summary(), "variance", ["one"], step=10, axis=HALF),
     "regime_counts": lambda: regime_counts(summary(), ["one"], step=10, axis=HALF),
     "uncertainty_fans": lambda: uncertainty_fans(summary(), ["one"], step=10, axis=HALF),
-    "scalar_curves": lambda: scalar_curves(scalars([0, 10, 30], [None] * 3, [0.0] * 3), ["loss"], title="n", step=10, axis=HALF),
+    "scalar_curves": lambda: scalar_curves(
+        scalars([0, 10, 30], [None] * 3, [0.0] * 3), ["loss"], title="n", step=10, axis=HALF
+    ),
     "predictive_scores": lambda: predictive_scores(scores(), twin=scores(), step=10, axis=HALF),
     "variance_parts": lambda: variance_parts(parts(), twin=parts(), step=10, axis=HALF),
     "floor_gap": lambda: floor_gap([0, 10, 30, 31], np.ones((2, 3)), np.zeros((2, 3)), step=10, axis=HALF),

@@ -51,7 +51,9 @@ def test_rows_stand_for_those_until_the_next(steps: int, most: int) -> None:
 
 def test_steps_without_the_statistic_weigh_nothing() -> None:
     table = summary(1200)
-    table.loc[table.index[300:].difference(table.index[301::2]), [f"kl_{kind}" for kind in ("p05", "p50", "p95")]] = np.nan
+    table.loc[
+        table.index[300:].difference(table.index[301::2]), [f"kl_{kind}" for kind in ("p05", "p50", "p95")]
+    ] = np.nan
     found, _ = thinned(table)
     one = found[found["step"] == found["step"].iloc[500]].iloc[0]
     part = table[(table["step"] >= one["step"]) & (table["step"] < found["step"].iloc[501])]
@@ -65,6 +67,8 @@ def test_layers_are_reduced_apart_and_stay_in_order() -> None:
     found, _ = thinned(both)
     assert (found.groupby("layer").size() <= 1000).all()
     pd.testing.assert_frame_equal(
-        found[found["layer"] == 1].reset_index(drop=True), both[both["layer"] == 1].reset_index(drop=True), check_dtype=False
+        found[found["layer"] == 1].reset_index(drop=True),
+        both[both["layer"] == 1].reset_index(drop=True),
+        check_dtype=False,
     )
     assert found[["step", "layer"]].apply(tuple, axis=1).is_monotonic_increasing

@@ -45,7 +45,9 @@ def test_the_outlines_of_a_fan_are_its_quantiles_without_the_steps_not_taken() -
     table_.loc[1, [name for name in table_ if name.startswith("variance")]] = np.nan
     outline = uncertainty_fans(table_, ["one"]).data[0]
     assert list(outline.x) == [0, 2, 3, 3, 2, 0]
-    np.testing.assert_allclose(outline.y[:3], np.sqrt(np.percentile(variance, 5, axis=1))[[0, 2, 3]], rtol=1e-5)
+    np.testing.assert_allclose(
+        outline.y[:3], np.sqrt(np.percentile(variance, 5, axis=1))[[0, 2, 3]], rtol=1e-5
+    )
 
 
 def test_fans_have_two_rows_and_the_prior() -> None:
@@ -60,12 +62,13 @@ def test_fans_have_two_rows_and_the_prior() -> None:
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     random = np.random.default_rng(0)
-    rows = pd.MultiIndex.from_product([(0, 10, 100), range(5), range(3)], names=["step", "input", "horizon"]).to_frame(
-        index=False
-    )
+    rows = pd.MultiIndex.from_product(
+        [(0, 10, 100), range(5), range(3)], names=["step", "input", "horizon"]
+    ).to_frame(index=False)
     count = len(rows)
     return rows.assign(
-        y=random.standard_normal(count), mean=random.standard_normal(count), latent_variance=0.09, observation_variance=0.16,
+        y=random.standard_normal(count), mean=random.standard_normal(count), latent_variance=0.09,
+        observation_variance=0.16,
         pit=random.uniform(size=count),
     )  # fmt: skip
 
@@ -78,7 +81,9 @@ def test_bands_are_quantiles_of_the_gaussian_with_both_variances(table: pd.DataF
     top = next(trace for trace in figure.data if trace.name == "95% band")
     assert list(top.x[:6]) == [1, 2, 3, 3, 2, 1]
     half = 0.5 * stats.norm.ppf(0.975)
-    np.testing.assert_allclose(top.y[:6], np.concatenate([part["mean"] - half, (part["mean"] + half)[::-1]]), rtol=1e-5)
+    np.testing.assert_allclose(
+        top.y[:6], np.concatenate([part["mean"] - half, (part["mean"] + half)[::-1]]), rtol=1e-5
+    )
 
 
 def test_steps_stand_side_by_side_and_each_row_has_its_input(table: pd.DataFrame) -> None:
@@ -98,9 +103,14 @@ def test_steps_stand_side_by_side_and_each_row_has_its_input(table: pd.DataFrame
 
 def test_scores_have_a_panel_each_and_nominal_coverage() -> None:
     names = ["nll_joint", "coverage_50", "coverage_95"]
-    scalars = pd.DataFrame([(s, n, 0.5 + s) for n in names for s in (2, 1)], columns=["step", "name", "value"])
+    scalars = pd.DataFrame(
+        [(s, n, 0.5 + s) for n in names for s in (2, 1)], columns=["step", "name", "value"]
+    )
     figure = predictive_scores(scalars, twin=scalars[scalars["name"] == "nll_joint"])
-    assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == ["NLL (nats per prediction)", "coverage"]
+    assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == [
+        "NLL (nats per prediction)",
+        "coverage",
+    ]
     assert [trace.name for trace in figure.data] == ["twin", "this run", "50 %", "95 %"]
     assert list(figure.data[1].x) == [1, 2]
     assert [shape.y0 for shape in figure.layout.shapes] == [0.5, 0.95]
@@ -108,7 +118,9 @@ def test_scores_have_a_panel_each_and_nominal_coverage() -> None:
 
 
 def test_a_latent_part_of_nothing_is_not_drawn_on_the_log_axis() -> None:
-    parts = pd.DataFrame({"step": [1, 2], "latent": [0.0, 0.1], "observation": 1.0, "error": 0.5, "error_error": 0.4})
+    parts = pd.DataFrame(
+        {"step": [1, 2], "latent": [0.0, 0.1], "observation": 1.0, "error": 0.5, "error_error": 0.4}
+    )
     figure = variance_parts(parts, step=1)
     latent = next(trace for trace in figure.data if trace.name == "latent part")
     assert np.isnan(latent.y[0])
@@ -120,14 +132,20 @@ def test_pit_over_steps_holds_the_densities(table: pd.DataFrame) -> None:
     histogram = pit_histogram(table, bins=5)
     figure = pit_over_steps(histogram, 10)
     drawn = np.asarray(figure.data[0].z)
-    expected = np.histogram(table[table["step"] == 10]["pit"], 5, (0, 1))[0] / 3  # of 15 values, 3 a bin are expected
+    # of 15 values, 3 a bin are expected
+    expected = np.histogram(table[table["step"] == 10]["pit"], 5, (0, 1))[0] / 3
     np.testing.assert_allclose(drawn[:, 1], expected, rtol=1e-6)
     assert figure.layout.shapes[0].x0 == 0.5
 
 
 def neurons(count: int, phi: float = 0.5) -> pd.DataFrame:
     slope = np.linspace(-0.9, 0.99, count)[::-1]
-    columns = {"persistence": slope, "persistence_low": slope - 0.05, "persistence_high": slope + 0.05, "phi": phi}
+    columns = {
+        "persistence": slope,
+        "persistence_low": slope - 0.05,
+        "persistence_high": slope + 0.05,
+        "phi": phi,
+    }
     return pd.DataFrame({"neuron": np.arange(count), **columns})
 
 

@@ -19,7 +19,10 @@ def test_what_is_written_is_read(run):
     written = notes.write(run, ["keep", " a  b ", "keep", ""], " <script>x</script> µ\n")
     assert written == notes.Notes(("keep", "a b"), "<script>x</script> µ")
     assert notes.read(run) == written
-    assert json.loads((run / notes.NAME).read_text("utf-8")) == {"tags": ["keep", "a b"], "notes": "<script>x</script> µ"}
+    assert json.loads((run / notes.NAME).read_text("utf-8")) == {
+        "tags": ["keep", "a b"],
+        "notes": "<script>x</script> µ",
+    }
     assert sorted(path.name for path in run.iterdir()) == [notes.NAME, FILE]
 
 
@@ -27,7 +30,9 @@ def test_a_run_without_notes_has_empty_ones(run):
     assert notes.read(run) == notes.Notes()
 
 
-@pytest.mark.parametrize("content", ["[]", '"text"', '{"tags": 5, "notes": ["x"]}', '{"tags": [1, null, {}]}'])
+@pytest.mark.parametrize(
+    "content", ["[]", '"text"', '{"tags": 5, "notes": ["x"]}', '{"tags": [1, null, {}]}']
+)
 def test_what_is_no_text_is_left_out(run, content):
     (run / notes.NAME).write_text(content)
     assert notes.read(run) == notes.Notes()

@@ -27,7 +27,11 @@ def test_the_run_says_what_is_watched(folder):
 
 def test_silencing_a_neuron_costs_what_it_told(folder):
     tables = store.load(folder, "ablation").tables
-    effects = tables["effects"].query("mode == 'mean' and score == 'cross-entropy'").merge(tables["neurons"], on="neuron")
+    effects = (
+        tables["effects"]
+        .query("mode == 'mean' and score == 'cross-entropy'")
+        .merge(tables["neurons"], on="neuron")
+    )
     assert len(effects) == 16
     told = effects["information"] > 0.1
     assert 1 <= told.sum() < 16

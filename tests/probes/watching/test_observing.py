@@ -89,14 +89,18 @@ def test_shapes(tmp_path, shape):
     frame = Run(tmp_path / "run").at(0)
     rows = mu[None] if mu.dim() == 1 else mu
     kl = torch.distributions.kl_divergence(Normal(rows, sigma.expand_as(rows)), Normal(0.0, 1.0))
-    np.testing.assert_allclose(frame["kl"], kl.flatten(2).sum(2).mean(0) if kl.dim() > 2 else kl.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(
+        frame["kl"], kl.flatten(2).sum(2).mean(0) if kl.dim() > 2 else kl.mean(0), rtol=1e-5
+    )
 
 
 def test_bad_shapes_are_one_clear_error(tmp_path):
     with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False):
         with pytest.raises(ValueError, match=r"observe\('z'\): mu is \(N,\), .* got a single number"):
             observe("z", torch.tensor(1.0), torch.tensor(1.0))
-        with pytest.raises(ValueError, match=r"observe\('z'\): shapes \[\(3,\)\] do not broadcast to mu's \(2, 4\)"):
+        with pytest.raises(
+            ValueError, match=r"observe\('z'\): shapes \[\(3,\)\] do not broadcast to mu's \(2, 4\)"
+        ):
             observe("z", torch.zeros(2, 4), torch.ones(3))
     observe("z", torch.zeros(2, 4), torch.ones(3))  # nobody listens: nothing is done
 
@@ -158,7 +162,8 @@ def test_hooks_on_a_compiled_model_are_refused_with_what_to_do(tmp_path):
     assert Run(tmp_path / "run").steps.tolist() == [0]
 
 
-@pytest.mark.filterwarnings("default:The .grad attribute of a Tensor that is not a leaf")  # of the compiler's own look at it
+# of the compiler's own look at it
+@pytest.mark.filterwarnings("default:The .grad attribute of a Tensor that is not a leaf")
 def test_a_model_compiled_after_watching_began_is_still_recorded(tmp_path):
     class OnlyMean(networks.SiblingVAE):
         def forward(self, x):

@@ -36,7 +36,9 @@ def train(model, steps, watcher=None, accumulate=1):
         for _ in range(accumulate):
             x = torch.randn(BATCH, INPUTS)
             reconstruction, mu, sigma = model(x)
-            loss = (reconstruction - x).square().sum(1).mean() + 0.5 * (mu**2 + sigma**2 - 1 - 2 * sigma.log()).sum(1).mean()
+            loss = (reconstruction - x).square().sum(1).mean() + 0.5 * (
+                mu**2 + sigma**2 - 1 - 2 * sigma.log()
+            ).sum(1).mean()
             loss.backward()
         optimiser.step()
         trace += [
@@ -72,7 +74,8 @@ def test_only_our_own_hooks_are_removed(tmp_path):
     with watch(model, tmp_path / "run") as recording:
         later = model.fc_mu.register_forward_hook(lambda module, args, output: seen.append(output))
         train(model, 2, recording)
-        assert list(model.fc_mu._forward_hooks) == [own.id, later.id]  # the VAE itself says more than its layers
+        # the VAE itself says more than its layers
+        assert list(model.fc_mu._forward_hooks) == [own.id, later.id]
     assert len(seen) == 4
     assert list(model.fc_mu._forward_hooks) == [own.id, later.id]
     assert not model._forward_hooks
@@ -117,19 +120,37 @@ def test_every_keeps_the_first_and_the_last_step(tmp_path):
     all_steps, some = Run(tmp_path / "run1"), Run(tmp_path / "run5")
     assert some.steps.tolist() == [0, 50, 100, 110]
     for step in some.steps:
-        np.testing.assert_array_equal(some.at(step).drop(columns="regime"), all_steps.at(step).drop(columns="regime"))
+        np.testing.assert_array_equal(
+            some.at(step).drop(columns="regime"), all_steps.at(step).drop(columns="regime")
+        )
 
 
 def test_statistics_of_a_block_are_those_of_its_steps_one_by_one(tmp_path):
-    model = nn.ModuleDict({"a": networks.ReturnsMuLogVar(), "b": networks.ReturnsMapping(), "c": networks.ConvolutionalEncoder()})
+    model = nn.ModuleDict(
+        {
+            "a": networks.ReturnsMuLogVar(),
+            "b": networks.ReturnsMapping(),
+            "c": networks.ConvolutionalEncoder(),
+        }
+    )
     x, images = torch.randn(70, BATCH, INPUTS), torch.randn(70, 2, 2, 5, 5)
     truth = []
     with watch(model, tmp_path / "run") as recording:
         for step in range(70):
-            (mu, raw), other, (c_mu, c_raw) = model["a"](x[step]), model["b"](x[step]), model["c"](images[step])
+            (mu, raw), other, (c_mu, c_raw) = (
+                model["a"](x[step]),
+                model["b"](x[step]),
+                model["c"](images[step]),
+            )
             prior = other["prior_mean"], other["prior_std"]
-            posteriors = (mu, (raw / 2).exp()), (other["z_mean"], other["z_log_std"].exp(), *prior), (c_mu, (c_raw / 2).exp())
-            truth.append([moments(*(value.reshape(*value.shape[:2], -1) for value in given)) for given in posteriors])
+            posteriors = (
+                (mu, (raw / 2).exp()),
+                (other["z_mean"], other["z_log_std"].exp(), *prior),
+                (c_mu, (c_raw / 2).exp()),
+            )
+            truth.append(
+                [moments(*(value.reshape(*value.shape[:2], -1) for value in given)) for given in posteriors]
+            )
             recording.step(step)
     run = Run(tmp_path / "run")
     for step in (0, 63, 64, 69):
@@ -138,7 +159,9 @@ def test_statistics_of_a_block_are_those_of_its_steps_one_by_one(tmp_path):
             stored = {name: values for name, values in statistics.items() if name in frame}
             assert stored.keys() >= {"kl", "information", "spread", "active_share"}
             for name, values in stored.items():
-                np.testing.assert_allclose(frame[name], values, rtol=1e-6, atol=1e-7, err_msg=f"{name} of layer {layer}")
+                np.testing.assert_allclose(
+                    frame[name], values, rtol=1e-6, atol=1e-7, err_msg=f"{name} of layer {layer}"
+                )
 
 
 def test_what_is_held_for_later_is_little(tmp_path, monkeypatch):
@@ -148,7 +171,9 @@ def test_what_is_held_for_later_is_little(tmp_path, monkeypatch):
     monkeypatch.setattr(outlet, "BUFFERED_BYTES", 1e6)
     monkeypatch.setattr(outlet, "BUFFERED_SECONDS", 1e9)
     record = outlet.Recorder.record_block
-    monkeypatch.setattr(outlet.Recorder, "record_block", lambda *given: blocks.append(len(given[1])) or record(*given))
+    monkeypatch.setattr(
+        outlet.Recorder, "record_block", lambda *given: blocks.append(len(given[1])) or record(*given)
+    )
     with watch(model, tmp_path / "run") as recording:
         for step in range(64):
             model(images)
@@ -170,7 +195,8 @@ def test_the_last_step_of_parameters_is_what_they_were_then(tmp_path):
             optimiser.step()
             recording.step(step)
     assert not torch.equal(before, model.weight_mu)
-    np.testing.assert_allclose(Run(tmp_path / "run").at(2)["mean"], before.mean(1) / 0.1, rtol=1e-5)  # in units of its prior
+    # in units of its prior
+    np.testing.assert_allclose(Run(tmp_path / "run").at(2)["mean"], before.mean(1) / 0.1, rtol=1e-5)
 
 
 def test_steps_count_over_the_whole_training(tmp_path):
@@ -179,7 +205,10 @@ def test_steps_count_over_the_whole_training(tmp_path):
         for step in (0, 1):
             model(torch.randn(BATCH, INPUTS))
             recording.step(step)
-        with pytest.raises(ValueError, match="step 0 does not increase: the step before it is 1. Count over the whole training"):
+        with pytest.raises(
+            ValueError,
+            match="step 0 does not increase: the step before it is 1. Count over the whole training",
+        ):
             recording.step(0)
     assert Run(tmp_path / "run").steps.tolist() == [0, 1]
     with pytest.raises(RecorderError, match="closed"):
@@ -287,7 +316,9 @@ def test_the_manifest_says_what_is_watched_and_why(tmp_path):
     assert (run.manifest["name"], run.manifest["seed"]) == ("mine", 7)
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "crashed")])
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "crashed")]
+)
 def test_how_a_block_ends_is_how_the_run_ended(tmp_path, error, status):
     model = fresh()
 
@@ -322,7 +353,9 @@ def test_a_folder_that_holds_a_run_is_refused_or_resumed(tmp_path):
     model = fresh()
     with watch(model, tmp_path / "run") as recording:
         train(model, 5, recording)
-    with pytest.raises(RunError, match="holds a run already: name another folder, or continue it with resume="):
+    with pytest.raises(
+        RunError, match="holds a run already: name another folder, or continue it with resume="
+    ):
         watch(model, tmp_path / "run")
     with watch(model, tmp_path / "run", resume=2) as recording:
         with pytest.raises(ValueError, match="step 2 does not increase"):
@@ -334,14 +367,19 @@ def test_a_folder_that_holds_a_run_is_refused_or_resumed(tmp_path):
     other = nn.Sequential(networks.ReturnsMuSigma())
     recording = watch(other, tmp_path / "run", resume=2)
     other(torch.randn(BATCH, INPUTS))
-    with pytest.raises(RunError, match=r"cannot be resumed: its layers are .*SiblingVAE.*, this model's are .*'0'"):
+    with pytest.raises(
+        RunError, match=r"cannot be resumed: its layers are .*SiblingVAE.*, this model's are .*'0'"
+    ):
         recording.step(8)
     assert not any(module._forward_hooks for module in other.modules())
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
-    [(("model", {}), TypeError, "takes a torch.nn.Module, not str"), ((None, {"every": 0}), ValueError, "every is 0")],
+    [
+        (("model", {}), TypeError, "takes a torch.nn.Module, not str"),
+        ((None, {"every": 0}), ValueError, "every is 0"),
+    ],
 )
 def test_bad_arguments(tmp_path, arguments, error, message):
     model, options = arguments
@@ -454,7 +492,8 @@ class Fickle(networks.Encoder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("single", "no longer returns what it did"), ("narrow", "has 4 neurons, a batch is")]
+    ("kind", "message"),
+    [("single", "no longer returns what it did"), ("narrow", "has 4 neurons, a batch is")],
 )
 def test_a_module_that_changes_its_output_is_reported_once_and_counted(tmp_path, kind, message):
     model, x = nn.Sequential(Fickle()), torch.randn(BATCH, INPUTS)
