@@ -13,12 +13,14 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shell import options, page_frame, warm
-from pages.shell.own_names import OwnNames
+from pages.shell import frame
+from pages.shell.server import preload
+from pages.shell.server.host_policy import HostPolicy
+from pages.shell.session import options
 
 if __name__ == "__main__":
-    page_frame.main()
+    frame.main()
 elif Path(sys.argv[0]).resolve() == Path(__file__).resolve():
     options.check(sys.argv[1:])
-    warm.up()
-    app = st.App(Path(__file__), middleware=[Middleware(OwnNames)])
+    preload.up()
+    app = st.App(Path(__file__), middleware=[Middleware(HostPolicy)])

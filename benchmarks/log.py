@@ -93,7 +93,9 @@ class Gathering:
         for layer, (mu, sigma, ln, kl) in enumerate(posteriors):
             mu, sigma, ln = mu.detach()[..., None], sigma.detach()[..., None], ln.detach()[..., None]
             self.kept[layer].append(
-                Moments().update(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:]).sums()
+                Moments()
+                .update(mu, sigma, kl=kl.detach(), log_sigma=ln, previous_mu=mu[half:])
+                .sufficient_statistics()
             )
         self.steps.append(step)
 
@@ -286,7 +288,7 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     recorder, work = make_run(path, LAYERS, steps, STATISTICS, tail=200)
     peak = memory("VmHWM") - before
     total = sum(work.values())
-    folding = work["_fold_block"] + work["_write_pyramid"] + work["_fold"]
+    compacting = work["_fold_block"] + work["_write_pyramid"] + work["_fold"]
     parts = ", ".join(
         f"{name.strip('_').replace('_', ' ')} {1e3 * cost / (steps + 200):.2f}" for name, cost in work.items()
     )
@@ -314,7 +316,11 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     fans_cold = median_ms(lambda _: Run(path).layer_summary())
     fans = median_ms(lambda _: run.layer_summary())
     return [
-        ("folding and pyramid, CPU a step, background", f"{1e3 * folding / (steps + 200):.2f} ms", "<= 1 ms"),
+        (
+            "folding and pyramid, CPU a step, background",
+            f"{1e3 * compacting / (steps + 200):.2f} ms",
+            "<= 1 ms",
+        ),
         (
             f"everything the background does, CPU a step ({parts})",
             f"{1e3 * total / (steps + 200):.2f} ms",

@@ -19,7 +19,7 @@ from benchmarks.ui_runs import THREE, WIDE, made, recorder_of, write_steps
 from benchmarks.ui_server import Server
 from benchmarks.ui_table import Row
 from benchmarks.ui_watch import Accesses
-from pages.shell.state import DEFAULT_PAGE, PAGES
+from pages.shell.session.state import DEFAULT_PAGE, PAGES
 
 FIRST_PICTURES = 5
 PLAYED_SECONDS = 6  # of the ten that a run plays

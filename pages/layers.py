@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell import axes, components, downloads, figures, page_frame, reading, state, told, url, views
+from pages.shell import frame
+from pages.shell.data import payloads
+from pages.shell.session import cache, canvas_sync, state, url
+from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
@@ -20,50 +23,52 @@ DEPTH = ("kl", "information", "contraction")
 PANELS = 12  # of the bands; deeper networks show evenly spaced layers
 SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "index")
 
-page_frame.guard()
-opened = page_frame.pick_run()
-step = state.cursor(opened)
-page_frame.header(
+frame.guard()
+context = frame.pick_run()
+step = state.cursor(context)
+frame.header(
     "Layers",
-    opened,
+    context,
     "Where in depth is information held? Layer beside layer, from the input to the head.",
     step,
 )
-page_frame.needs_distributions(opened)
-offered = [*(name for name in STATISTICS if name in opened.run.statistics), "contraction"]
+frame.needs_distributions(context)
+offered = [*(name for name in STATISTICS if name in context.run.statistics), "contraction"]
 first = "information" if "information" in offered else offered[0]
 with st.sidebar:
     label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, three lines below
     statistic = url.choice(st.selectbox, "Statistic", offered, "statistic", first, format_func=label)
-    layer_name = page_frame.choose_layer(opened, "Layer of the map")
+    layer_name = frame.choose_layer(context, "Layer of the map")
     sort = st.selectbox("Sort the map by", SORTS, key="sort", persist_state="session")
-    view = axes.choose([opened])
+    view = step_axis.choose([context])
     scale = url.choice(
         st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True
     )
-    page_frame.link_to_reference()
+    frame.link_to_reference()
 entry = STATISTICS[statistic]
-layer = opened.names.index(layer_name)
-summary = reading.summary(opened.stamp, opened.run)
-axis = view.axis(opened)
+layer = context.names.index(layer_name)
+summary = cache.summary(context.stamp, context.run)
+axis = view.axis(context)
 
-figure = depth_profile(summary, [name for name in DEPTH if name in offered], opened.names, step)
+figure = depth_profile(summary, [name for name in DEPTH if name in offered], context.names, step)
 title = "**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons"
-figures.card(title, figure, "depth", summary[summary["step"] == step], of=opened.entry.name)
+cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.entry.name)
 
-shown = frames.spaced(len(opened.names), PANELS, log=False).tolist()
-left_out = f" {len(shown)} of {len(opened.names)} layers are shown." if len(shown) < len(opened.names) else ""
-drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
+shown = frames.spaced(len(context.names), PANELS, log=False).tolist()
+left_out = (
+    f" {len(shown)} of {len(context.names)} layers are shown." if len(shown) < len(context.names) else ""
+)
+drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
 figure = layer_bands(
-    drawn, statistic, opened.names, step=view.mark(step), axis=axis, scale=scale, shown=shown
+    drawn, statistic, context.names, step=view.mark(step), axis=axis, scale=scale, shown=shown
 )
 bent = scale == "log" and figure.layout.yaxis.type != "log"
 linear = " Not all values are positive, so that the axis stays linear." if bent else ""
-figures.card(
+cards.card(
     f"**{entry.label} over steps** · median and bands over each layer's neurons{said(together)}",
-    figure, "bands", partial(quantiles, summary, statistic), of=f"{opened.entry.name} {statistic}",
+    figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
     note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
-    draw=partial(axes.chart, view=view, axes=[axis]),
+    draw=partial(step_axis.chart, view=view, axes=[axis]),
 )  # fmt: skip
 
 
@@ -74,7 +79,7 @@ def order_of(values: np.ndarray) -> np.ndarray:
     if sort.startswith("this"):
         key = values[:, -1]
     else:
-        now = reading.at(opened.stamp, opened.run, reading.recorded_step(opened.run.steps, view.last))
+        now = cache.at(context.stamp, context.run, cache.recorded_step(context.run.steps, view.last))
         name, sign = ("kl", 1) if sort.startswith("KL") else ("regime", -1)
         key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
     return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
@@ -100,13 +105,13 @@ def selected() -> None:
     """A cell was clicked: its neuron and step become the cursor of all pages."""
     pick = st.session_state["heat"]["pick"]
     url.put("neurons", f"{layer}.{int(pick['neuron'])}")
-    url.put("step", reading.recorded_step(opened.run.steps, int(pick["step"])))
-    told.report("heat", looked_at())
+    url.put("step", cache.recorded_step(context.run.steps, int(pick["step"])))
+    canvas_sync.report("heat", looked_at())
 
 
 def exact(neuron: int) -> None:
     """The number behind the chosen cell."""
-    now = reading.at(opened.stamp, opened.run, step)
+    now = cache.at(context.stamp, context.run, step)
     row = now[(now["layer"] == layer) & (now["neuron"] == neuron)]
     source = "variance" if statistic == "contraction" else statistic
     if len(row):
@@ -114,11 +119,11 @@ def exact(neuron: int) -> None:
         value = 1 - value if statistic == "contraction" else value
         with st.container(horizontal=True, vertical_alignment="center"):
             said = (
-                f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{views.number(value, 5)}**"
+                f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{payloads.number(value, 5)}**"
                 f" {entry.unit}"
             )
             st.markdown(said, width="content")
-            label = "Unpin it" if (layer, neuron) in state.pinned(opened) else "Pin it"
+            label = "Unpin it" if (layer, neuron) in state.pinned(context) else "Pin it"
             st.button(
                 label, icon=":material/keep:", key="pin_chosen", on_click=url.toggle_pin, args=(layer, neuron)
             )
@@ -126,16 +131,16 @@ def exact(neuron: int) -> None:
 
 
 with st.container(border=True):
-    values, edges = reading.matrix(opened.stamp, opened.run, layer, statistic, HEAT_COLUMNS, view.span)
-    neuron = state.chosen_neuron(opened)
+    values, edges = cache.matrix(context.stamp, context.run, layer, statistic, HEAT_COLUMNS, view.span)
+    neuron = state.chosen_neuron(context)
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []
-    count, (marked, cursor) = told.tell("heat", looked_at(), (chosen, step))
+    count, (marked, cursor) = canvas_sync.tell("heat", looked_at(), (chosen, step))
     order = order_of(values)
     ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, marked)))
     order = order[ranks]
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)
-    recorded = np.searchsorted(opened.run.steps, [view.first, view.last + 1])
+    recorded = np.searchsorted(context.run.steps, [view.first, view.last + 1])
     together = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     reduced = f" A column is the mean of about {together:.0f} recorded steps." if together > 1 else ""
     if len(order) < len(values):
@@ -150,7 +155,7 @@ with st.container(border=True):
                 width="stretch",
             )
             downloads.beside(
-                None, partial(as_rows, values, edges), f"{opened.entry.name} {statistic} of {layer_name}"
+                None, partial(as_rows, values, edges), f"{context.entry.name} {statistic} of {layer_name}"
             )
         st.caption(
             f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{reduced} Click for the exact"
@@ -175,10 +180,10 @@ with st.container(border=True):
         "told": count,
         "label": (
             f"{entry.title} of {len(order)} neurons of {layer_name} over steps {edges[0]:,} to"
-            f" {edges[-1] - 1:,}, sorted by {sort}; colours from {views.number(image.low)} to"
-            f" {views.number(image.high)}"
+            f" {edges[-1] - 1:,}, sorted by {sort}; colours from {payloads.number(image.low)} to"
+            f" {payloads.number(image.high)}"
         ),
     }
-    components.heatmap(components.pack(header, {"cells": image.cells}), "heat", selected)
+    canvases.heatmap(canvases.pack(header, {"cells": image.cells}), "heat", selected)
     if chosen:
         exact(chosen[0])

@@ -9,94 +9,85 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.shell import (
-    axes,
-    downloads,
-    figures,
-    kin,
-    page_frame,
-    portraits,
-    search,
-    state,
-    stories,
-    tray,
-    url,
-)
+from pages.shell import frame
+from pages.shell.data import neuron_series
+from pages.shell.session import pins, state, url
+from pages.shell.widgets import cards, downloads, neuron_stories, search, similar_neurons, step_axis
 from probes.figures.clock import Clock
 from probes.figures.densities import densities
 from probes.figures.energy import energy
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts
-from probes.figures.memory import memory
-from probes.figures.together import all_positive, together
+from probes.figures.overlay import all_positive, together
+from probes.figures.persistence import memory
 from probes.schema import FORCES, STATISTICS
 
-page_frame.guard()
-opened = page_frame.pick_run()
-step = state.cursor(opened)
-page_frame.header(
+frame.guard()
+context = frame.pick_run()
+step = state.cursor(context)
+frame.header(
     "Neurons",
-    opened,
+    context,
     "Chosen neurons side by side: where they lie, what they pay, what they remember, and why.",
     step,
 )
-page_frame.needs_distributions(opened)
-shown = [neuron for neuron in tray.resolve(url.pins(), opened) if state.has_distributions(neuron.opened)][
-    : tray.PLOTTED
+frame.needs_distributions(context)
+shown = [neuron for neuron in pins.resolve(url.pins(), context) if state.has_distributions(neuron.context)][
+    : pins.PLOTTED
 ]
-chosen = state.chosen_neuron(opened)
-if chosen and len(shown) < tray.PLOTTED:
-    looked_at = tray.Pinned(url.Pin(opened.entry.name, *chosen), opened)
+chosen = state.chosen_neuron(context)
+if chosen and len(shown) < pins.PLOTTED:
+    looked_at = pins.Pinned(url.Pin(context.entry.name, *chosen), context)
     shown += [looked_at] if looked_at.pin not in url.pins() else []
 pinned = bool(url.pins())
-search.find(opened, step, show_all=not pinned)
+search.find(context, step, show_all=not pinned)
 if not shown:
-    shown = portraits.preview(opened, step)
-    most = "informative" if {"information", "spread", "kl"} & set(opened.run.statistics) else "contracted"
+    shown = neuron_series.preview(context, step)
+    most = "informative" if {"information", "spread", "kl"} & set(context.run.statistics) else "contracted"
     st.caption(
         f"Nothing is pinned yet: these are the most {most} neurons. Tick rows above, or click ridges in"
         " Replay."
     )
 with st.sidebar:
-    view = axes.choose([neuron.opened for neuron in shown])
-    page_frame.link_to_reference()
-along = [view.axis(neuron.opened) for neuron in shown]
-courses = [
-    replace(course, clock=axis if isinstance(axis, Clock) else None)
-    for course, axis in zip(portraits.courses(shown, view.span), along, strict=True)
+    view = step_axis.choose([neuron.context for neuron in shown])
+    frame.link_to_reference()
+along = [view.axis(neuron.context) for neuron in shown]
+series = [
+    replace(one, clock=axis if isinstance(axis, Clock) else None)
+    for one, axis in zip(neuron_series.over_steps(shown, view.span), along, strict=True)
 ]
 settings = {"step": view.mark(step), "axis": view.scale}
-names = portraits.labels(shown)
+names = neuron_series.labels(shown)
 
 
 def card(title: str, figure, key: str, statistics: Sequence[str]) -> None:
     """A figure of the shown neurons over steps, with the rows of `statistics` to take away."""
-    rows = partial(portraits.table, courses, statistics)
-    figures.card(title, figure, key, rows, of="neurons", draw=partial(axes.chart, view=view, axes=along))
+    rows = partial(neuron_series.table, series, statistics)
+    cards.card(title, figure, key, rows, of="neurons", draw=partial(step_axis.chart, view=view, axes=along))
 
 
-stories.show(shown, step)
+neuron_stories.show(shown, step)
 if len({neuron.pin.run for neuron in shown}) > 1:
     st.caption(
         "These are neurons of several runs. A number names another neuron in each run: 17 of one seed is not"
         " 17 of another. “Who moves alike” below finds partners where runs share a probe batch."
     )
-together_now = portraits.reduced(courses, shown)
+together_now = neuron_series.reduced(series, shown)
 note = f" · late points are means of {together_now} recorded steps" if together_now > 1 else ""
-has = {name for course in courses for name in course.rows.columns}
+has = {name for one in series for name in one.rows.columns}
 title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
-card(title, fans(courses, **settings), "fans", ("mean", "variance", "spread"))
+card(title, fans(series, **settings), "fans", ("mean", "variance", "spread"))
 if "kl" in has:
     parts = ("kl", "information", "mismatch", "past")
     card(
         f"**What it pays** · KL = information + mismatch (+ past){note}",
-        kl_parts(courses, **settings),
+        kl_parts(series, **settings),
         "kl",
         parts,
     )
 if "mu2" in has:
-    figure = energy(courses, **settings)
+    figure = energy(series, **settings)
     card(
         f"**How loud it is** · mean energy, its band, interventions{note}",
         figure,
@@ -104,7 +95,7 @@ if "mu2" in has:
         ("mu2", "band_low", "band_high"),
     )
 if "persistence" in has:
-    figure = memory(courses, **settings)
+    figure = memory(series, **settings)
     title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
     card(
         title,
@@ -114,7 +105,7 @@ if "persistence" in has:
     )
 
 with st.container(border=True):
-    steps = portraits.comparable(shown[0].opened)
+    steps = neuron_series.comparable(shown[0].context)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(
             "**Distribution at two steps** · grey: earlier, colour: at the cursor, dashed: the prior",
@@ -123,18 +114,18 @@ with st.container(border=True):
         earlier = (
             st.select_slider("Earlier step", steps, key="earlier", width=260) if len(steps) > 1 else steps[0]
         )
-        before, after = ([portraits.moment(neuron, at) for neuron in shown] for at in (earlier, step))
-        figure = densities(names, before, after, [course.color for course in courses])
+        before, after = ([neuron_series.moment(neuron, at) for neuron in shown] for at in (earlier, step))
+        figure = densities(names, before, after, [one.color for one in series])
         downloads.beside(
-            figure, partial(portraits.moments_table, names, [before, after]), "neurons densities"
+            figure, partial(neuron_series.moments_table, names, [before, after]), "neurons densities"
         )
-    st.caption(portraits.say_moments(before, after))
-    figures.show(figure, "densities")
+    st.caption(neuron_series.say_moments(before, after))
+    cards.show(figure, "densities")
 
 
 def forces_card() -> None:
     """Who pulls, at the last stored probe step up to the cursor; only where a run has it."""
-    pulled = portraits.forces(shown, step)
+    pulled = neuron_series.forces(shown, step)
     if pulled.empty:
         return
     with st.container(border=True):
@@ -147,15 +138,13 @@ def forces_card() -> None:
             downloads.beside(figure, pulled, "neurons forces")
         st.caption(
             f"{STATISTICS[str(entry)].meaning} {STATISTICS[str(entry)].caveat} Stored at"
-            f" {portraits.force_steps(pulled)}."
+            f" {neuron_series.force_steps(pulled)}."
         )
-        figures.show(figure, "forces")
+        cards.show(figure, "forces")
 
 
 with st.container(border=True):
-    offered = [
-        name for name in STATISTICS if any(np.isfinite(course.values(name)).any() for course in courses)
-    ]
+    offered = [name for name in STATISTICS if any(np.isfinite(one.values(name)).any() for one in series)]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Together** · one line a neuron, interventions as triangles", width="stretch")
         menu = st.container(width="content")
@@ -170,15 +159,15 @@ with st.container(border=True):
             format_func=lambda n: STATISTICS[n].label,
             width=220,
         )
-        positive = all_positive(courses, statistic)
+        positive = all_positive(series, statistic)
         usual = "log" if STATISTICS[statistic].log and positive else "linear"
-        scale = axes.value_scale(usual, positive)
-        figure = together(courses, statistic, scale=scale, half_life=axes.smoothing(), **settings)
+        scale = step_axis.value_scale(usual, positive)
+        figure = together(series, statistic, scale=scale, half_life=step_axis.smoothing(), **settings)
     with menu:
         downloads.beside(
-            figure, partial(portraits.table, courses, (statistic,)), f"neurons together {statistic}"
+            figure, partial(neuron_series.table, series, (statistic,)), f"neurons together {statistic}"
         )
-    axes.chart(figure, "together", view, along[:1])
+    step_axis.chart(figure, "together", view, along[:1])
 
 forces_card()
-kin.section(shown, step)
+similar_neurons.section(shown, step)

@@ -7,7 +7,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.shell import axes, components, downloads, figures, memory, page_frame, reading, state, url
+from pages.shell import frame
+from pages.shell.data import persistence
+from pages.shell.session import cache, state, url
+from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.diagnostics import half_life
 from probes.figures import frames, layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
@@ -24,16 +27,16 @@ FAULT_COLUMNS = {
 }  # fmt: skip
 """Columns of the table of faults -> their heads."""
 
-page_frame.guard()
-opened = page_frame.pick_run()
-step = state.cursor(opened)
+frame.guard()
+context = frame.pick_run()
+step = state.cursor(context)
 words = (
     "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the"
     " next."
 )
-page_frame.header("Persistence", opened, words, step)
-page_frame.needs_distributions(opened)
-if "persistence" not in opened.run.statistics:
+frame.header("Persistence", context, words, step)
+frame.needs_distributions(context)
+if "persistence" not in context.run.statistics:
     st.info(
         "Persistence was not recorded in this run. It needs an order in the data: batches that hold each"
         " example with its predecessor of the same series. Rows of a table have none. In your own loop give"
@@ -41,23 +44,23 @@ if "persistence" not in opened.run.statistics:
     )
     st.stop()
 with st.sidebar:
-    layer_name = page_frame.choose_layer(opened, "Layer")
-    sources = memory.sources(opened)
+    layer_name = frame.choose_layer(context, "Layer")
+    sources = persistence.sources(context)
     source = str(
         st.selectbox(
             "Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"
         )
     )
-    view = axes.choose([opened])
-    page_frame.link_to_reference()
-axis, mark = view.axis(opened), view.mark(step)
-over_steps = partial(axes.chart, view=view, axes=[axis])
-layer = opened.names.index(layer_name)
-rows = memory.measured(opened, source, step)
+    view = step_axis.choose([context])
+    frame.link_to_reference()
+axis, mark = view.axis(context), view.mark(step)
+over_steps = partial(step_axis.chart, view=view, axes=[axis])
+layer = context.names.index(layer_name)
+rows = persistence.measured(context, source, step)
 mine = rows[rows["layer"] == layer]
-stride, known = memory.stride_of(opened)
-autoregressive = memory.is_autoregressive(rows)
-input_slope = memory.input_slope(rows)
+stride, known = persistence.stride_of(context)
+autoregressive = persistence.is_autoregressive(rows)
+input_slope = persistence.input_slope(rows)
 
 
 def go_to_neuron() -> None:
@@ -74,7 +77,7 @@ if rows["persistence"].notna().sum() == 0:
         " series + 2. Choose a later step."
     )
 else:
-    components.cards(memory.cards(opened, rows, stride), key="memory_cards")
+    canvases.cards(persistence.cards(context, rows, stride), key="memory_cards")
 with st.container(border=True):
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(
@@ -90,49 +93,49 @@ with st.container(border=True):
         menu = st.container(width="content")
     figure = caterpillar(mine, order=ORDERS[str(order)], reference=input_slope)
     with menu:
-        downloads.beside(figure, mine, f"{opened.entry.name} caterpillar")
+        downloads.beside(figure, mine, f"{context.entry.name} caterpillar")
     notes = ["Interval: Student's t of the slope, means taken out of each series."]
     if len(mine) > MOST:
         notes.append(f"{MOST} of {len(mine):,} neurons, at evenly spaced ranks.")
     if np.isnan(input_slope):
         notes.append("The input's own slope is not in this log: overlapping windows alone give a high one.")
-    if not set(rows) >= memory.INTERVAL:
+    if not set(rows) >= persistence.INTERVAL:
         notes.append("Its intervals were not recorded.")
     st.caption(" ".join(notes))
-    figures.show(figure, "caterpillar")
+    cards.show(figure, "caterpillar")
 
-drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
-shown = frames.spaced(len(opened.names), PANELS, log=False).tolist()
-bands = layer_bands(drawn, "persistence", opened.names, step=mark, axis=axis, shown=shown)
-has_floor = autoregressive and "phi" in opened.run.statistics
+drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
+shown = frames.spaced(len(context.names), PANELS, log=False).tolist()
+bands = layer_bands(drawn, "persistence", context.names, step=mark, axis=axis, shown=shown)
+has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
-    values = memory.half_lives(mine, stride)
+    values = persistence.half_lives(mine, stride)
     outside = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
     caption = f"of {url.plain(layer_name)}{'' if known else '; no stride in the config: 1'}"
     caption += f"; {outside[0]} endless, {outside[1]} undefined or 0" if any(outside) else ""
     marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
     figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
     rows_drawn = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
-    figures.card(f"**Half-life** · {caption}", figure, "half_lives", rows_drawn, of=opened.entry.name)
+    cards.card(f"**Half-life** · {caption}", figure, "half_lives", rows_drawn, of=context.entry.name)
 if has_floor:
     with right:
-        kl, edges = reading.matrix(opened.stamp, opened.run, layer, "kl", STEPS, view.span)
-        phi, _ = reading.matrix(opened.stamp, opened.run, layer, "phi", STEPS, view.span)
-        dims = opened.layers[layer]["latent_dim"]
+        kl, edges = cache.matrix(context.stamp, context.run, layer, "kl", STEPS, view.span)
+        phi, _ = cache.matrix(context.stamp, context.run, layer, "phi", STEPS, view.span)
+        dims = context.layers[layer]["latent_dim"]
         figure = floor_gap(
             edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=mark, axis=axis
         )
         title = f"**KL above its floor** · {url.plain(layer_name)}; 0 is what the prior costs anyway"
-        history = partial(opened.run.history, layer, statistics=["kl", "phi"])
-        figures.card(title, figure, "floor_gap", history, of=opened.entry.name, draw=over_steps)
+        history = partial(context.run.history, layer, statistics=["kl", "phi"])
+        cards.card(title, figure, "floor_gap", history, of=context.entry.name, draw=over_steps)
 with st.container() if has_floor else right:
     title = f"**Persistence over steps** · median and bands over each layer's neurons{said(together)}"
-    summary = partial(reading.summary, opened.stamp, opened.run)
-    figures.card(title, bands, "memory_bands", summary, of=opened.entry.name, draw=over_steps)
+    summary = partial(cache.summary, context.stamp, context.run)
+    cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
 
 with st.container(border=True):
-    if autoregressive and set(rows) >= memory.INTERVAL:
+    if autoregressive and set(rows) >= persistence.INTERVAL:
         faulty = rows.loc[rows["fault"] != "", list(FAULT_COLUMNS)].reset_index(drop=True)
         st.markdown(f"**Stuck and jittery** · {len(faulty)} of {len(rows):,} neurons")
         st.caption(
@@ -141,7 +144,7 @@ with st.container(border=True):
         )
         if len(faulty):
             named = (
-                faulty.assign(layer=[opened.names[i] for i in faulty["layer"]])
+                faulty.assign(layer=[context.names[i] for i in faulty["layer"]])
                 .round(3)
                 .rename(columns=FAULT_COLUMNS)
             )
@@ -163,7 +166,7 @@ with st.container(border=True):
             "These are judged against a prior that expects persistence, with the slope's interval; this run"
             " has no such prior."
         )
-curves = memory.remembered(opened, mine, layer, step)
+curves = persistence.remembered(context, mine, layer, step)
 if curves is None:
     st.caption(
         "Autocorrelation is drawn where the probe batch holds a sequence of consecutive positions; here none"
@@ -175,4 +178,4 @@ else:
         f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}; shaded: no"
         " memory"
     )
-    figures.card(title, figure, "autocorrelation", correlations, of=opened.entry.name)
+    cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name)

@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.shell import experiment_views, launching, page_frame, reading, state, url
+from pages.shell import frame
+from pages.shell.server import jobs
+from pages.shell.session import cache, state, url
+from pages.shell.widgets import experiment_views
 from probes.experiments import store
 from probes.experiments.kinds import EXPERIMENTS, Experiment
 
@@ -22,18 +25,18 @@ NAMED = {
     "length": "positions",
 }
 
-page_frame.guard()
-opened = page_frame.pick_run()
+frame.guard()
+context = frame.pick_run()
 words = (
     "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch"
     " what changes."
 )
-page_frame.header("Probes", opened, words)
-page_frame.needs_distributions(opened)
+frame.header("Probes", context, words)
+frame.needs_distributions(context)
 with st.sidebar:
-    page_frame.link_to_reference()
-path: Path = opened.entry.path
-children = launching.children()
+    frame.link_to_reference()
+path: Path = context.entry.path
+children = jobs.children()
 stored = store.stored(path)
 others = [name for name in stored if name not in EXPERIMENTS]
 
@@ -54,17 +57,17 @@ name = url.choice(
 
 def start(settings: dict[str, int], split: str, neurons: list[tuple[int, int]]) -> None:
     """Start the chosen experiment with what the form says."""
-    if not children.start(path, name, launching.command(path, name, settings, split, neurons)):
+    if not children.start(path, name, jobs.command(path, name, settings, split, neurons)):
         st.session_state["refused"] = "Another experiment is running on this server; one runs at a time."
 
 
 def form(experiment: Experiment) -> None:
     """Settings and the button that starts."""
-    reason = launching.can_start(path, opened.run.config)
+    reason = jobs.can_start(path, context.run.config)
     if reason:
         st.caption(reason)
         return
-    pins = state.pinned(opened) if name == "traversal" else []
+    pins = state.pinned(context) if name == "traversal" else []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         settings = {
             item.flag: int(
@@ -131,12 +134,12 @@ if name not in stored:
         )
         st.info(
             "Nothing is stored of this experiment"
-            f" yet{'.' if launching.can_start(path, opened.run.config) else here}"
+            f" yet{'.' if jobs.can_start(path, context.run.config) else here}"
         )
     st.stop()
 try:
     result = experiment_views.load(path, name)
-except (reading.RunError, FileNotFoundError) as error:
+except (cache.RunError, FileNotFoundError) as error:
     st.error(url.plain(error))
     st.stop()
 st.caption(ran_with(result.settings))
@@ -148,7 +151,7 @@ if view is None:
     )
     st.stop()
 try:
-    view(result, opened.names)
+    view(result, context.names)
 except (KeyError, IndexError, ValueError) as error:
     st.error(
         f"This result cannot be drawn ({url.plain(error)}): it is of another network or another version. Run"

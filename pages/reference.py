@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.shell import page_frame, url
+from pages.shell import frame
+from pages.shell.session import url
 from probes.schema import COSTS, REGIMES, STATISTICS, Statistic
 
-page_frame.guard()
-page_frame.sidebar()
+frame.guard()
+frame.sidebar()
 with st.container(gap="xsmall"):
     st.markdown("## Reference")
     st.caption("What every number means: generated from the registry that computes, labels and colours it.")

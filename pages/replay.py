@@ -6,35 +6,38 @@ from functools import partial
 
 import streamlit as st
 
-from pages.shell import components, downloads, page_frame, reading, replays, state, told, url
+from pages.shell import frame
+from pages.shell.data import replay
+from pages.shell.session import cache, canvas_sync, state, url
+from pages.shell.widgets import canvases, downloads
 from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RIDGES = (8, 16, 32, 64)
 
-page_frame.guard()
-opened = page_frame.pick_run()
-page_frame.header(
+frame.guard()
+context = frame.pick_run()
+frame.header(
     "Replay",
-    opened,
+    context,
     "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
     "narrow and bright is certain.",
 )
-page_frame.needs_distributions(opened)
+frame.needs_distributions(context)
 NONE = "no other run"
 
 
-def spaced(opened: state.Opened, columns: int) -> list[int]:
+def spaced(context: state.RunContext, columns: int) -> list[int]:
     """Layers that are shown of a run that has more than fit side by side."""
-    return frames.spaced(len(opened.names), columns, log=False).tolist()
+    return frames.spaced(len(context.names), columns, log=False).tolist()
 
 
-def beside() -> state.Opened | None:
+def beside() -> state.RunContext | None:
     """The second run, if one is asked for and it has something to show."""
-    if url.get("vs") == opened.entry.name:
+    if url.get("vs") == context.entry.name:
         url.put("vs", None)
-    names = [NONE, *(name for name in reading.entries() if name != opened.entry.name)]
+    names = [NONE, *(name for name in cache.entries() if name != context.entry.name)]
     name = url.choice(st.selectbox, "Beside it", names, "vs", NONE, what="the second run")
     other = None if name == NONE else state.another_run(name)
     if name != NONE and (other is None or not state.has_distributions(other)):
@@ -82,7 +85,7 @@ with st.sidebar:
     ridges = st.select_slider("Neurons per layer", RIDGES, value=32, key="ridges", persist_state="session")
     order = st.segmented_control(
         "Order by",
-        list(replays.ORDERS),
+        list(replay.ORDERS),
         default="spread",
         required=True,
         key="order",
@@ -90,20 +93,20 @@ with st.sidebar:
     )
     other = beside()
     columns = COLUMNS // 2 if other else COLUMNS
-    shown = spaced(opened, columns)
-    if len(shown) < len(opened.names):
-        everything = list(range(len(opened.names)))
+    shown = spaced(context, columns)
+    if len(shown) < len(context.names):
+        everything = list(range(len(context.names)))
         picked = st.multiselect(
-            "Layers", everything, default=shown, format_func=lambda i: opened.names[i], key="replay_layers"
+            "Layers", everything, default=shown, format_func=lambda i: context.names[i], key="replay_layers"
         )
         shown = sorted(picked) or shown
-    both = [(opened, shown), *([(other, spaced(other, columns))] if other else [])]
-    probe_input = one_input(replays.probe_inputs([replays.Side(one, layers, ()) for one, layers in both]))
+    both = [(context, shown), *([(other, spaced(other, columns))] if other else [])]
+    probe_input = one_input(replay.probe_inputs([replay.Side(one, layers, ()) for one, layers in both]))
     st.caption(
         "Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. A click "
         "pins a ridge; so do ↑ ↓ and Enter once the picture has the focus."
     )
-    page_frame.link_to_reference()
+    frame.link_to_reference()
 
 
 last = max(int(one.run.steps[-1]) for one, _ in both)
@@ -117,18 +120,18 @@ def moved() -> None:
 def rest(step: int) -> None:
     """Remember the cursor's step; the last one is the default and stays out of the URL."""
     url.put("step", None if step == last else step)
-    told.report("replay", url.get("step"))
+    canvas_sync.report("replay", url.get("step"))
 
 
 def cursor() -> int | None:
     """The cursor, which may lie beyond the end of one of two runs."""
-    own = state.cursor(opened)
+    own = state.cursor(context)
     return min(int(str(url.get("step"))), last) if other and url.get("step") else own
 
 
 def opening_step() -> int | None:
     """Where the canvas opens: the URL's step, None to play from the start."""
-    _, step = told.tell("replay", url.get("step"), cursor() if url.get("step") else None)
+    _, step = canvas_sync.tell("replay", url.get("step"), cursor() if url.get("step") else None)
     return step
 
 
@@ -143,25 +146,25 @@ def clicked() -> None:
 opens_at = opening_step()
 
 
-def exact(one: state.Opened) -> int | None:
+def exact(one: state.RunContext) -> int | None:
     """Long runs are drawn from means of steps while they play; at rest the exact step is sent."""
     at = cursor() if url.get("step") and len(one.run.steps) > RAW_STEPS else opens_at
-    return None if at is None else reading.recorded_step(one.run.steps, at)
+    return None if at is None else cache.recorded_step(one.run.steps, at)
 
 
-sides = [replays.Side(one, layers, state.pinned(one), exact(one)) for one, layers in both]
-components.replay(
-    replays.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked
+sides = [replay.Side(one, layers, state.pinned(one), exact(one)) for one, layers in both]
+canvases.replay(
+    replay.payload(sides, int(ridges), str(order), opens_at, probe_input), "replay", moved, clicked
 )
 with st.container(horizontal=True, horizontal_alignment="right"):
-    downloads.beside(None, partial(replays.table, sides, int(ridges), str(order), probe_input), "replay")
+    downloads.beside(None, partial(replay.table, sides, int(ridges), str(order), probe_input), "replay")
 if other:
     st.caption(
-        f"Left {url.plain(opened.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's"
+        f"Left {url.plain(context.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's"
         " step; a run that has ended stays as it was. A number names another neuron in each run."
     )
-if opened.run.status == "crashed":
+if context.run.status == "crashed":
     st.caption(
         "This run stopped without saying so. All that it had written is shown, up to step"
-        f" {int(opened.run.steps[-1]):,}."
+        f" {int(context.run.steps[-1]):,}."
     )

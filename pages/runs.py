@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import figures, live, page_frame, reading, run_details, runs_table, url
+from pages.shell import frame
+from pages.shell.session import cache, live, url
+from pages.shell.widgets import cards, run_details, runs_table
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
 VIEWS = ("each run", "seeds together")
 GROUPS = 8  # drawn at once: as many as there are line colours
 
-page_frame.guard()
-page_frame.sidebar()
-entries = reading.entries()
+frame.guard()
+frame.sidebar()
+entries = cache.entries()
 with st.container(gap="xsmall"):
     st.markdown("## Runs")
     st.caption(
         "Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them."
     )
 if not entries:
-    page_frame.no_runs()
+    frame.no_runs()
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -73,7 +75,7 @@ def seeds_together() -> None:
     table = runs_table.groups_frame(groups)
     ticked = (runs_table.show_groups(table) or list(range(len(groups))))[:GROUPS]
     labels = {list(groups)[place]: str(table["group"][place]) for place in ticked}
-    quantities = {"NLL (nats)": reading.NAMES_OF_NLL, "living share": runs_table.LIVING}
+    quantities = {"NLL (nats)": cache.NAMES_OF_NLL, "living share": runs_table.LIVING}
     panels = {
         title: {label: [run_groups.curve(row, names) for row in groups[key]] for key, label in labels.items()}
         for title, names in quantities.items()
@@ -87,7 +89,7 @@ def seeds_together() -> None:
         )
         st.markdown("**Over steps** · median (line) and all runs of a group (band)")
         st.caption(f"From the points that each run keeps for its sparklines: at most 32 a curve.{left_out}")
-        figures.show(figure, "seeds")
+        cards.show(figure, "seeds")
 
 
 if not shown:

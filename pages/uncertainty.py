@@ -7,7 +7,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.shell import axes, components, downloads, figures, forecasts, page_frame, reading, state, url
+from pages.shell import frame
+from pages.shell.data import forecasts
+from pages.shell.session import cache, state, url
+from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.figures import frames
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
@@ -25,42 +28,42 @@ TESTED = {
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 
-page_frame.guard()
-opened = page_frame.pick_run()
-step = state.cursor(opened)
-page_frame.header(
+frame.guard()
+context = frame.pick_run()
+step = state.cursor(context)
+frame.header(
     "Uncertainty",
-    opened,
+    context,
     "How does uncertainty evolve while the network learns, and can it be trusted?",
     step,
 )
-page_frame.needs_steps(opened)
-twin_entry = forecasts.find_twin(opened)
+frame.needs_steps(context)
+twin_entry = forecasts.find_twin(context)
 with st.sidebar:
     if twin_entry is not None and not st.toggle(
         "Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"
     ):
         twin_entry = None
-table = forecasts.predictions(opened.stamp, opened.run)
+table = forecasts.predictions(context.stamp, context.run)
 taken = np.unique(table["step"].to_numpy(np.int64))
-at = reading.recorded_step(taken, step) if len(taken) else step
+at = cache.recorded_step(taken, step) if len(taken) else step
 twin, twin_table, twin_scalars, twin_axis = None, None, None, None
-beside_it: list[state.Opened] = []
+beside_it: list[state.RunContext] = []
 if twin_entry is not None:
     try:
-        twin, stamp = reading.open_run(twin_entry)
+        twin, stamp = cache.open_run(twin_entry)
         twin_table, twin_scalars = forecasts.predictions(stamp, twin, tuple(taken.tolist())), twin.scalars()
-        beside_it = [state.Opened(twin_entry, twin, stamp)]
-    except reading.RunError as error:
+        beside_it = [state.RunContext(twin_entry, twin, stamp)]
+    except cache.RunError as error:
         st.warning(f"The twin cannot be read: {url.plain(error)}.")
 with st.sidebar:
-    view = axes.choose([opened, *beside_it])
-    page_frame.link_to_reference()
-axis, mark = view.axis(opened), view.mark(step)
-over_steps = partial(axes.chart, view=view, axes=[axis])
-card = partial(figures.card, of=opened.entry.name)
+    view = step_axis.choose([context, *beside_it])
+    frame.link_to_reference()
+axis, mark = view.axis(context), view.mark(step)
+over_steps = partial(step_axis.chart, view=view, axes=[axis])
+card = partial(cards.card, of=context.entry.name)
 twin_axis = view.axis(beside_it[0]) if beside_it else None
-scalars = opened.run.scalars()
+scalars = context.run.scalars()
 validation = scalars[scalars["split"] == "validation"]
 
 
@@ -87,18 +90,18 @@ def single_forecasts() -> None:
         figure = forecast_bands(table, inputs, steps, twin=twin_table, unit="scaled")
         with menu:
             shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]
-            downloads.beside(figure, shown, f"{opened.entry.name} forecasts")
-        figures.show(figure, "forecasts")
+            downloads.beside(figure, shown, f"{context.entry.name} forecasts")
+        cards.show(figure, "forecasts")
 
 
 if len(taken):
-    found = forecasts.calibrated(opened.stamp, table)
+    found = forecasts.calibrated(context.stamp, table)
     twin_parts = (
         view.cut(forecasts.calibrated(stamp, twin_table).parts)
         if twin_table is not None and len(twin_table)
         else None
     )
-    components.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
+    canvases.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts()
     wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
     with wide:
@@ -123,16 +126,16 @@ if drawn_scores(validation):
     figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
     words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
     card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
-if state.has_distributions(opened):
-    shown = frames.spaced(len(opened.names), FANS, log=False).tolist()
-    left_out = f"; {len(shown)} of {len(opened.names)} layers" if len(shown) < len(opened.names) else ""
-    drawn, together = reading.drawn_summary(opened.stamp, opened.run, view.span)
-    figure = uncertainty_fans(drawn, opened.names, step=mark, axis=axis, shown=shown)
+if state.has_distributions(context):
+    shown = frames.spaced(len(context.names), FANS, log=False).tolist()
+    left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
+    drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
+    figure = uncertainty_fans(drawn, context.names, step=mark, axis=axis, shown=shown)
     words = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(together)}"
-    summary = partial(reading.summary, opened.stamp, opened.run)
+    summary = partial(cache.summary, context.stamp, context.run)
     card(f"**Posterior sd and entropy** · {words}", figure, "fans", summary, draw=over_steps)
 else:
-    page_frame.say_no_distributions()
+    frame.say_no_distributions()
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})
 tested = forecasts.final_scores(named)
 columns = [name for name in TESTED if name in tested]

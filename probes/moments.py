@@ -6,7 +6,8 @@ products and sums over rows only: a variance is taken around the batch's own mea
 LeVeque (1983), since E[x²] − E[x]² is noise at a mean of 1e3 and a spread of 1e-3. (`torch.var` over rows
 costs 15 times as much.)
 
-A training loop keeps `Moments.sums()` of each step and derives the statistics of a block of steps at once, by
+A training loop keeps `Moments.sufficient_statistics()` of each step and derives the statistics of a block of
+steps at once, by
 `derive`: the thirty small operations on vectors (N,) that this takes cost a step more than the passes over
 two of its matrices (B, N).
 
@@ -162,12 +163,12 @@ class Moments:
         return self
 
     def result(self) -> dict[str, Tensor]:
-        """Statistics (N,) of all rows so far: `derive(self.sums())`. Raises ValueError before the first
-        update.
+        """Statistics (N,) of all rows so far: `derive(self.sufficient_statistics())`. Raises ValueError
+        before the first update.
         """
-        return derive(self.sums())
+        return derive(self.sufficient_statistics())
 
-    def sums(self) -> dict[str, Tensor]:
+    def sufficient_statistics(self) -> dict[str, Tensor]:
         """All that the statistics depend on, name -> (N, K), (N,) or (); stacked over steps they are what
         `derive` takes.
 
@@ -182,7 +183,7 @@ class Moments:
         for name in PER_DIMENSION & found.keys():
             found[name] = found[name].reshape(self._shape)
         found["non_finite"] = sums.non_finite
-        return found | (self._pairs.sums() if self._pairs is not None else {})
+        return found | (self._pairs.sufficient_statistics() if self._pairs is not None else {})
 
     def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
         """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
@@ -210,8 +211,8 @@ class Moments:
 
 
 def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Statistics name -> (..., N) float32 from `Moments.sums()`, one step's or each stacked over steps: (T,
-    N, K), (T, N), (T,).
+    """Statistics name -> (..., N) float32 from `Moments.sufficient_statistics()`, one step's or each stacked
+    over steps: (T, N, K), (T, N), (T,).
 
     What each is stands in `schema.STATISTICS`. Always: mean, variance, kl, information, spread, mismatch,
     mu2, active_share, non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and

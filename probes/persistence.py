@@ -110,7 +110,7 @@ class Pairs:
     def _pool(self, part: _Sums) -> None:
         self._sums = part if self._sums is None else self._sums.pooled(part)
 
-    def sums(self) -> dict[str, Tensor]:
+    def sufficient_statistics(self) -> dict[str, Tensor]:
         """What the slopes depend on, name -> (N, K) or (); stacked over steps they are what `slopes`
         takes.
         """
@@ -131,16 +131,17 @@ class Pairs:
         }
 
     def result(self) -> dict[str, Tensor]:
-        """`slopes(self.sums())`, each (N,). Raises ValueError before the first update."""
-        return slopes(self.sums())
+        """`slopes(self.sufficient_statistics())`, each (N,). Raises ValueError before the first update."""
+        return slopes(self.sufficient_statistics())
 
 
 def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
     undefined.
 
-    sums: `Pairs.sums()` of one step, or each stacked over steps: (T, N, K) and (T,). Undefined: a mean that
-    does not move (beyond the rounding of its own size), or fewer than one degree of freedom, pairs − series −
+    sums: `Pairs.sufficient_statistics()` of one step, or each stacked over steps: (T, N, K) and (T,).
+    Undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one degree of
+    freedom, pairs − series −
     1. For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
     mean over dimensions, and the interval
     counts the pairs of one dimension: on the safe side where they are independent.

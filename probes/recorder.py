@@ -301,7 +301,7 @@ class Recorder:
             self._background.flush()
 
     def close(self, status: str = "finished") -> None:
-        """Write what is left, fold the last block, set the status ("finished", "interrupted", "crashed"),
+        """Write what is left, compact the last block, set the status ("finished", "interrupted", "crashed"),
         release the run.
         """
         if status not in FINAL_STATUSES:

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from probes.log import manifest
-from probes.log.blocks import REGIME, Slab, column_rank
-from probes.log.cataloguing import catalog
+from probes.log.blocks import REGIME, ColumnBlock, column_rank
+from probes.log.catalog import catalog
 from probes.log.levels import EVERYTHING, Levels, kinds, merge
 from probes.log.opening import RunError
 from probes.log.rows import SCHEMAS, Table, join
@@ -33,11 +33,12 @@ __all__ = ["Run", "RunError", "catalog"]
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _ATTEMPTS = 5
-"""A live run may fold a file away between listing and opening it; a second listing finds what replaced it."""
+"""A live run may compact a file away between listing and opening it; a second listing finds what replaced it.
+"""
 
 
 def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate[Run, _P], _T]:
-    """One reader at a time (files are shared between threads), listing anew when a file has been folded
+    """One reader at a time (files are shared between threads), listing anew when a file has been compacted
     away.
     """
 
@@ -113,9 +114,9 @@ class Run:
         """Names of the stored statistics, in the registry's order."""
         known = set(self.manifest.get("statistics") or [])
         if (
-            self.manifest.get("status") == "running" and self._levels.raw.parts
+            self.manifest.get("status") == "running" and self._levels.raw.segments
         ):  # a killed writer may not have come to its manifest
-            known |= set(self._levels.raw.file(self._levels.raw.parts[-1]).columns) - {REGIME}
+            known |= set(self._levels.raw.file(self._levels.raw.segments[-1]).columns) - {REGIME}
         return sorted(known, key=column_rank)
 
     @property
@@ -144,7 +145,7 @@ class Run:
         """What tells one state of the run from another: its files and status (a heartbeat alone is nothing
         new).
         """
-        return self.status, self._levels.raw.parts, [table.parts for table in self._tables.values()]
+        return self.status, self._levels.raw.segments, [table.segments for table in self._tables.values()]
 
     def layer_index(self, layer: int | str) -> int:
         """Index of a layer given by index or name. Raises RunError for one that the run does not have."""
@@ -182,8 +183,8 @@ class Run:
             else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
         )
         columns = names if max_points is None else [kind for name in names for kind in kinds(name)]
-        slab = self._levels.read(width, index, chosen, columns, first, last)
-        return _frame(slab, chosen, columns)
+        block = self._levels.read(width, index, chosen, columns, first, last)
+        return _frame(block, chosen, columns)
 
     @_reading
     def at(
@@ -197,9 +198,9 @@ class Run:
         frames = []
         for index in layers:
             chosen = self._neurons(index, None)
-            slab = self._levels.raw.read(index, chosen, names, step, step)
-            if slab.steps.size:
-                frames.append(_frame(slab, chosen, names))
+            block = self._levels.raw.read(index, chosen, names, step, step)
+            if block.steps.size:
+                frames.append(_frame(block, chosen, names))
         if not frames:
             raise RunError(f"{self.path}: step {step} is not recorded{self._near(step)}")
         return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
@@ -233,8 +234,8 @@ class Run:
             index, recorded, first, last, max_columns, self.layers[index]["neurons"]
         )
         column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
-        slab = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
-        values, starts = slab.columns[column], slab.steps
+        block = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
+        values, starts = block.columns[column], block.steps
         if starts.size > max_columns:
             how = "last" if name == REGIME else reduce
             taken = self._taken(index, name)
@@ -347,7 +348,7 @@ class Run:
         if self._recorded is None:
             table = self._tables["layers"].read(["step", "layer"])
             steps, layers = [table["step"].to_numpy()], [table["layer"].to_numpy()]
-            for first, last in self._levels.uncovered(self._tables["layers"].parts):
+            for first, last in self._levels.uncovered(self._tables["layers"].segments):
                 for index in range(len(self.layers)):
                     found = self._levels.raw.steps(index, first, last)
                     steps.append(found)
@@ -367,15 +368,15 @@ class Run:
 
     def _summary(self) -> pa.Table:
         tables = [self._tables["layers"].read()]
-        for first, last in self._levels.uncovered(self._tables["layers"].parts):
+        for first, last in self._levels.uncovered(self._tables["layers"].segments):
             names = self._statistics(None)
-            slabs = [
+            blocks = [
                 self._levels.raw.read(i, self._neurons(i, None), names, first, last)
                 for i in range(len(self.layers))
             ]
-            slabs = [slab for slab in slabs if slab.steps.size]
-            if slabs:
-                tables.append(summarise(slabs))
+            blocks = [block for block in blocks if block.steps.size]
+            if blocks:
+                tables.append(summarise(blocks))
         if len(tables) == 1:
             return tables[0]
         return join([table for table in tables if table.num_columns]).sort_by(
@@ -418,15 +419,15 @@ class Run:
         return f"; the nearest are {near}" if near else "; the run has no steps yet"
 
 
-def _frame(slab: Slab, neurons: np.ndarray, columns: list[str]) -> pd.DataFrame:
-    """Rows sorted (step, neuron) of a slab that holds `neurons`."""
-    size = slab.steps.size * neurons.size
+def _frame(block: ColumnBlock, neurons: np.ndarray, columns: list[str]) -> pd.DataFrame:
+    """Rows sorted (step, neuron) of a block that holds `neurons`."""
+    size = block.steps.size * neurons.size
     data: dict[str, np.ndarray] = {
-        "step": np.repeat(slab.steps, neurons.size),
-        "layer": np.full(size, slab.layer, np.int16),
-        "neuron": np.tile(neurons.astype(np.int32), slab.steps.size),
+        "step": np.repeat(block.steps, neurons.size),
+        "layer": np.full(size, block.layer, np.int16),
+        "neuron": np.tile(neurons.astype(np.int32), block.steps.size),
     }
-    data |= {name: slab.columns[name].T.ravel() for name in columns}
+    data |= {name: block.columns[name].T.ravel() for name in columns}
     return pd.DataFrame(data, copy=False)
 
 

@@ -18,10 +18,10 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from probes.log.manifest import RunError
-from vdn import probe
+from vdn import experiment
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
-from vdn.probe import INTERRUPTED, positive
+from vdn.experiment import INTERRUPTED, positive
 
 if TYPE_CHECKING:
     from vdn.train import Progress
@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
     add_settings(sweep)
-    probe.add_command(commands)
+    experiment.add_command(commands)
     return top
 
 
@@ -294,7 +294,7 @@ COMMANDS = {
     "resume": run_resume,
     "evaluate": run_evaluate,
     "sweep": run_sweep,
-    "probe": probe.run,
+    "probe": experiment.run,
 }
 
 

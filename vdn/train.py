@@ -72,7 +72,7 @@ def geometric_steps(count: int, steps: int) -> set[int]:
     return {int(step) for step in np.rint(np.geomspace(1, steps, count)) - 1} | {0, steps - 1}
 
 
-class Watcher:
+class TrainingLogger:
     """Gathers statistics on the device while a network trains and hands them to the log a block at a time.
 
     It reads `trainer` and writes `recorder`; training does not depend on it.
@@ -143,7 +143,7 @@ class Watcher:
         further = dict(done.columns[layer]) | shared
         if done.output.explained:
             further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
-        return pool.sums(), further
+        return pool.sufficient_statistics(), further
 
     def flush(self) -> None:
         """Moves what is buffered to the log."""
@@ -233,7 +233,7 @@ def fit(
     Beside it the last state of things, as `report` was told it.
     """
     config = trainer.config
-    watcher = Watcher(trainer, recorder)
+    watcher = TrainingLogger(trainer, recorder)
     shown = 0.0
 
     def progress() -> Progress:

@@ -22,9 +22,9 @@ import pandas as pd
 import pyarrow as pa
 
 from probes.log import manifest, opening
+from probes.log.footer_checksum import checksummed_writer
 from probes.log.opening import RunError
-from probes.log.parts import write_atomic, write_text
-from probes.log.seal import sealed
+from probes.log.segments import write_atomic, write_text
 
 FOLDER = "experiments"
 SETTINGS, PROGRESS = "settings.json", "progress.json"
@@ -74,7 +74,7 @@ def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: 
         content = pa.Table.from_pandas(frame, preserve_index=False)
 
         def write(path: Path, content: pa.Table = content) -> None:
-            with sealed(path, content.schema, compression="zstd") as writer:
+            with checksummed_writer(path, content.schema, compression="zstd") as writer:
                 writer.write_table(content)
 
         write_atomic(folder / f"{table}.parquet", write)

@@ -26,7 +26,7 @@ from probes.analysis.network_curves import network_curves
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
 from probes.log.opening import RunError
-from probes.log.parts import write_text
+from probes.log.segments import write_text
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS
 
@@ -69,7 +69,7 @@ def report(run: Run) -> str:
         sections.append(f"<section><h2>Neurons</h2><p>{NO_NEURONS}</p></section>")
     curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
     if len(curves):
-        thinned = pd.concat([thin(part, STEPS) for _, part in curves.groupby(["split", "name"])])
+        thinned = pd.concat([thin(segment, STEPS) for _, segment in curves.groupby(["split", "name"])])
         unit = "as the training loop logs it" if "watch" in run.config else "nats per prediction"
         figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
         sections.append(
@@ -80,7 +80,7 @@ def report(run: Run) -> str:
             )
         )
     sections.append(_settings(run))
-    parts = {
+    segments = {
         "title": escape(run.name),
         "head": _head(run),
         "cards": _cards(run, summary, scalars, neurons),
@@ -95,7 +95,7 @@ def report(run: Run) -> str:
         "plotly": get_plotlyjs() if figures else "",
         "script": _asset("replay.js") + _asset("report.js"),
     }
-    return re.sub(r"<!--part:(\w+)-->", lambda match: parts[match[1]], _asset("report.html"))
+    return re.sub(r"<!--part:(\w+)-->", lambda match: segments[match[1]], _asset("report.html"))
 
 
 def _asset(name: str) -> str:

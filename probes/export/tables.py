@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import csv as pacsv
 
 from probes.log.opening import RunError
-from probes.log.parts import write_atomic
+from probes.log.segments import write_atomic
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS
 

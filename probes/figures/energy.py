@@ -8,11 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import GHOST, Course, Panels, StepScale
+from probes.figures.panels import GHOST, NeuronSeries, Panels, StepScale
 from probes.schema import STATISTICS
 
 
-def energy(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
+def energy(
+    courses: Sequence[NeuronSeries], *, step: int | None = None, axis: StepScale = "linear"
+) -> go.Figure:
     """One panel a neuron: E[μ²] over steps on the band that the control keeps it in; interventions are
     triangles.
 

@@ -8,10 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import GHOST, GHOST_FILL, Course, Panels, StepScale
+from probes.figures.panels import GHOST, GHOST_FILL, NeuronSeries, Panels, StepScale
 
 
-def fans(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
+def fans(
+    courses: Sequence[NeuronSeries], *, step: int | None = None, axis: StepScale = "linear"
+) -> go.Figure:
     """One panel a neuron: its mean, ± the sd of the mean posterior (dark) and of the aggregate (light), prior
     sds.
 
@@ -61,5 +63,5 @@ def fans(courses: Sequence[Course], *, step: int | None = None, axis: StepScale 
     )
 
 
-def _named(courses: Sequence[Course]) -> str:
+def _named(courses: Sequence[NeuronSeries]) -> str:
     return ", ".join(course.name for course in courses)

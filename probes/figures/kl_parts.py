@@ -8,14 +8,16 @@ import numpy as np
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.panels import GHOST, Course, Panels, StepScale, column
+from probes.figures.panels import GHOST, NeuronSeries, Panels, StepScale, column
 from probes.schema import STATISTICS
 
 COLORS = {"information": "#009E73", "mismatch": "#E69F00", "past": "#CC79A7"}
 KL_LINE = "#0072B2"
 
 
-def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: StepScale = "linear") -> go.Figure:
+def kl_parts(
+    courses: Sequence[NeuronSeries], *, step: int | None = None, axis: StepScale = "linear"
+) -> go.Figure:
     """One panel a neuron: information, mismatch and past stacked (nats), the KL as a line over them.
 
     The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Grey dots: the
@@ -53,7 +55,7 @@ def kl_parts(courses: Sequence[Course], *, step: int | None = None, axis: StepSc
     return panels.over_steps(alt, courses, step, axis, vertical={"rangemode": "tozero"})
 
 
-def parts(course: Course) -> dict[str, np.ndarray]:
+def parts(course: NeuronSeries) -> dict[str, np.ndarray]:
     """Information, mismatch and past of a neuron over its steps, nats; empty without information."""
     if "information" not in course.rows:
         return {}

@@ -1,6 +1,7 @@
 """Small multiples: one panel a neuron, shared axes, the neuron's layer as a ghost behind it.
 
-What the figures of chosen neurons have in common. A figure gets `Course`s and draws each in its own panel.
+What the figures of chosen neurons have in common. A figure gets `NeuronSeries`s and draws each in its own
+panel.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 
 
 @dataclass(frozen=True)
-class Course:
+class NeuronSeries:
     """One neuron over steps.
 
     `rows`: columns step and statistics as `Run.history` gives them for this neuron (with KIND_min and
@@ -84,7 +85,7 @@ class Course:
 StepScale = Literal["linear", "log"]
 
 
-def axis_of(courses: Sequence[Course], axis: StepScale) -> style.StepAxis:
+def axis_of(courses: Sequence[NeuronSeries], axis: StepScale) -> style.StepAxis:
     """The axis that several courses share: that of their clocks, which have one title, else the steps."""
     return next((course.clock for course in courses if course.clock is not None), axis)
 
@@ -171,7 +172,7 @@ class Panels:
             }
         )  # fmt: skip
 
-    def events(self, panel: int, course: Course, at: float) -> None:
+    def events(self, panel: int, course: NeuronSeries, at: float) -> None:
         """What the control did to this neuron, as ticks on a line `at` the axis' low end."""
         marks = course.events
         if len(marks) > MOST_MARKERS:
@@ -188,7 +189,7 @@ class Panels:
     def over_steps(
         self,
         alt: str,
-        courses: Sequence[Course],
+        courses: Sequence[NeuronSeries],
         step: int | None,
         axis: StepScale,
         vertical: Mapping[str, Any] | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.watching.outlet import Mirror
+from probes.watching.statistics_buffer import Mirror
 
 
 def wandb_mirror(run: Any) -> Mirror:

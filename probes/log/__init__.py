@@ -1,3 +1,3 @@
-"""The log on the disk: its files, how they are written, folded, checked and opened. `Recorder` and `Run`
+"""The log on the disk: its files, how they are written, compacted, checked and opened. `Recorder` and `Run`
 stand before it.
 """

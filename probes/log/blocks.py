@@ -1,8 +1,8 @@
-"""Rows (layer, neuron, step): slabs in memory, row groups of 64 neurons on disk, buckets of the pyramid.
+"""Rows (layer, neuron, step): blocks in memory, row groups of 64 neurons on disk, buckets of the pyramid.
 
-A `Slab` holds one layer at T recorded steps, neuron-major as on disk, so that a row group is a contiguous
-slice and no row is ever sorted. Statistics are float32, byte-stream-split and compressed; only the keys and
-`regime` have a dictionary, only the keys carry minimum and maximum.
+A `ColumnBlock` holds one layer at T recorded steps, neuron-major as on disk, so that a row group is a
+contiguous slice and no row is ever sorted. Statistics are float32, byte-stream-split and compressed; only the
+keys and `regime` have a dictionary, only the keys carry minimum and maximum.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from probes.log.parts import write_atomic
-from probes.log.seal import sealed
+from probes.log.footer_checksum import checksummed_writer
+from probes.log.segments import write_atomic
 from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
 
 REGIME = "regime"
@@ -27,7 +27,7 @@ KEY_FIELDS = tuple(pa.field(key, pa.type_for_alias(kind), nullable=False) for ke
 
 
 @dataclass(frozen=True)
-class Slab:
+class ColumnBlock:
     """One layer at some recorded steps.
 
     steps (T,) int64, increasing. columns: name -> (N, T), float32 (`regime`: int8). present: name -> (T,)
@@ -43,11 +43,11 @@ class Slab:
     def neurons(self) -> int:
         return next(iter(self.columns.values())).shape[0]
 
-    def between(self, first: int, last: int) -> Slab:
-        """The slab of the steps first .. last, inclusive."""
+    def between(self, first: int, last: int) -> ColumnBlock:
+        """The block of the steps first .. last, inclusive."""
         cut = slice(*np.searchsorted(self.steps, [first, last + 1]))
         columns = {n: c[:, cut] for n, c in self.columns.items()}
-        return Slab(self.layer, self.steps[cut], columns, {n: p[cut] for n, p in self.present.items()})
+        return ColumnBlock(self.layer, self.steps[cut], columns, {n: p[cut] for n, p in self.present.items()})
 
 
 def column_rank(name: str) -> tuple[int, str]:
@@ -56,39 +56,39 @@ def column_rank(name: str) -> tuple[int, str]:
     return (-1 if name == REGIME else _ORDER.get(base, len(_ORDER)), name)
 
 
-def concatenate(slabs: list[Slab]) -> Slab:
+def concatenate(blocks: list[ColumnBlock]) -> ColumnBlock:
     """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its
     steps.
     """
-    if len(slabs) == 1:
-        return slabs[0]
-    neurons = slabs[0].neurons
-    names = sorted({name for slab in slabs for name in slab.columns}, key=column_rank)
+    if len(blocks) == 1:
+        return blocks[0]
+    neurons = blocks[0].neurons
+    names = sorted({name for block in blocks for name in block.columns}, key=column_rank)
     columns, present = {}, {}
     for name in names:
         columns[name] = np.concatenate(
-            [slab.columns.get(name, np.zeros((neurons, slab.steps.size), np.float32)) for slab in slabs],
+            [block.columns.get(name, np.zeros((neurons, block.steps.size), np.float32)) for block in blocks],
             axis=1,
         )
-        if any(name not in slab.columns or name in slab.present for slab in slabs):
-            present[name] = np.concatenate([presence(slab, name) for slab in slabs])
-    return Slab(slabs[0].layer, np.concatenate([slab.steps for slab in slabs]), columns, present)
+        if any(name not in block.columns or name in block.present for block in blocks):
+            present[name] = np.concatenate([presence(block, name) for block in blocks])
+    return ColumnBlock(blocks[0].layer, np.concatenate([block.steps for block in blocks]), columns, present)
 
 
-def presence(slab: Slab, name: str) -> np.ndarray:
+def presence(block: ColumnBlock, name: str) -> np.ndarray:
     """(T,) bool: the steps at which a statistic was taken."""
-    if name not in slab.columns:
-        return np.zeros(slab.steps.size, bool)
-    return slab.present.get(name, np.ones(slab.steps.size, bool))
+    if name not in block.columns:
+        return np.zeros(block.steps.size, bool)
+    return block.present.get(name, np.ones(block.steps.size, bool))
 
 
-def filled(slab: Slab, name: str) -> np.ndarray:
+def filled(block: ColumnBlock, name: str) -> np.ndarray:
     """A column as (N, T) with NaN where the statistic was not taken."""
-    if name not in slab.columns:
-        return np.full((slab.neurons, slab.steps.size), np.nan, np.float32)
-    if name not in slab.present:
-        return slab.columns[name]
-    return np.where(slab.present[name], slab.columns[name], np.float32(np.nan))
+    if name not in block.columns:
+        return np.full((block.neurons, block.steps.size), np.nan, np.float32)
+    if name not in block.present:
+        return block.columns[name]
+    return np.where(block.present[name], block.columns[name], np.float32(np.nan))
 
 
 def round_mantissa(values: np.ndarray) -> np.ndarray:
@@ -107,29 +107,29 @@ def round_mantissa(values: np.ndarray) -> np.ndarray:
     return np.where(normal, rounded, bits).view(np.float32)
 
 
-def buckets(slab: Slab, width: int) -> Slab:
+def buckets(block: ColumnBlock, width: int) -> ColumnBlock:
     """Every `width` recorded steps as one: KIND (mean, summed in float64), KIND_min, KIND_max; the last may
     be shorter.
 
     `step` is the first step of the bucket, `regime` that of its last step. What is absent is left out of the
     mean; a bucket in which it is always absent has none. NaN spreads: a broken neuron stays visible.
     """
-    return buckets_at(slab, np.arange(0, slab.steps.size, width))
+    return buckets_at(block, np.arange(0, block.steps.size, width))
 
 
-def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
-    """`buckets` that begin at the given positions of `slab.steps`."""
-    sizes = np.diff(np.append(starts, slab.steps.size))
+def buckets_at(block: ColumnBlock, starts: np.ndarray) -> ColumnBlock:
+    """`buckets` that begin at the given positions of `block.steps`."""
+    sizes = np.diff(np.append(starts, block.steps.size))
     columns: dict[str, np.ndarray] = {}
     present: dict[str, np.ndarray] = {}
-    for name, values in slab.columns.items():
+    for name, values in block.columns.items():
         if name == REGIME:
             columns[name] = values[:, starts + sizes - 1]
             continue
         low = high = total = values
         count = sizes
-        if name in slab.present:
-            mask = slab.present[name]
+        if name in block.present:
+            mask = block.present[name]
             total = np.where(mask, values, np.float32(0))
             low, high = (
                 np.where(mask, values, np.float32(np.inf)),
@@ -143,7 +143,7 @@ def buckets_at(slab: Slab, starts: np.ndarray) -> Slab:
             columns[name] = (sums / np.maximum(count, 1)).astype(np.float32)
             columns[f"{name}_min"] = _reduce(np.minimum, low, starts, sizes, np.float32)
             columns[f"{name}_max"] = _reduce(np.maximum, high, starts, sizes, np.float32)
-    return Slab(slab.layer, slab.steps[starts], columns, present)
+    return ColumnBlock(block.layer, block.steps[starts], columns, present)
 
 
 def _reduce(
@@ -165,37 +165,41 @@ def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
     )
 
 
-def _table(slab: Slab, first_neuron: int, schema: pa.Schema) -> pa.Table:
-    """Rows of a slab whose first neuron has the number `first_neuron`, sorted (neuron, step)."""
-    neurons, steps = slab.neurons, slab.steps.size
+def _table(block: ColumnBlock, first_neuron: int, schema: pa.Schema) -> pa.Table:
+    """Rows of a block whose first neuron has the number `first_neuron`, sorted (neuron, step)."""
+    neurons, steps = block.neurons, block.steps.size
     numbers = np.arange(first_neuron, first_neuron + neurons, dtype=np.int32)
     arrays = [
-        pa.array(np.tile(slab.steps, neurons)),
-        pa.array(np.full(neurons * steps, slab.layer, np.int16)),
+        pa.array(np.tile(block.steps, neurons)),
+        pa.array(np.full(neurons * steps, block.layer, np.int16)),
         pa.array(np.repeat(numbers, steps)),
     ]
     for column in schema.names[len(KEYS) :]:
-        if column not in slab.columns:
+        if column not in block.columns:
             arrays.append(pa.nulls(neurons * steps, schema.field(column).type))
             continue
-        absent = np.tile(~slab.present[column], neurons) if column in slab.present else None
-        arrays.append(pa.array(np.ascontiguousarray(slab.columns[column]).ravel(), mask=absent))
+        absent = np.tile(~block.present[column], neurons) if column in block.present else None
+        arrays.append(pa.array(np.ascontiguousarray(block.columns[column]).ravel(), mask=absent))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write_slabs(
-    path: Path, slabs: Iterable[tuple[int, Slab]], names: list[str], nullable: set[str], precision: str
+def write_column_blocks(
+    path: Path,
+    blocks: Iterable[tuple[int, ColumnBlock]],
+    names: list[str],
+    nullable: set[str],
+    precision: str,
 ) -> None:
-    """Write (first neuron, slab) pairs in the order (layer, neuron) as one file, 64 neurons a row group.
+    """Write (first neuron, block) pairs in the order (layer, neuron) as one file, 64 neurons a row group.
 
-    Every slab but a layer's last must hold a multiple of 64 neurons. The file appears whole or not at all.
+    Every block but a layer's last must hold a multiple of 64 neurons. The file appears whole or not at all.
     """
     codec, level = CODEC[precision]
     schema = _schema(names, nullable)
     statistics = [name for name in names if name != REGIME]
 
     def write(temporary: Path) -> None:
-        with sealed(
+        with checksummed_writer(
             temporary,
             schema,
             compression=codec,
@@ -205,21 +209,21 @@ def write_slabs(
             write_statistics=list(KEYS),
             store_schema=False,
         ) as writer:
-            for first_neuron, slab in slabs:
+            for first_neuron, block in blocks:
                 writer.write_table(
-                    _table(slab, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * slab.steps.size
+                    _table(block, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * block.steps.size
                 )
 
     write_atomic(path, write)
 
 
-def write_layers(path: Path, slabs: list[Slab], precision: str) -> None:
+def write_layers(path: Path, blocks: list[ColumnBlock], precision: str) -> None:
     """Write whole layers, in order, as one file."""
-    names = sorted({name for slab in slabs for name in slab.columns}, key=column_rank)
+    names = sorted({name for block in blocks for name in block.columns}, key=column_rank)
     nullable = {
-        name for name in names if any(name not in slab.columns or name in slab.present for slab in slabs)
+        name for name in names if any(name not in block.columns or name in block.present for block in blocks)
     }
-    write_slabs(path, ((0, slab) for slab in slabs), names, nullable, precision)
+    write_column_blocks(path, ((0, block) for block in blocks), names, nullable, precision)
 
 
 def neuron_groups(neurons: int) -> Iterator[tuple[int, int]]:

@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow as pa
 
 from probes.log import manifest, opening, rows
-from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, Slab, buckets_at, filled, neuron_groups
-from probes.log.folding import pyramid_name, stack_neurons
+from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, ColumnBlock, buckets_at, filled, neuron_groups
+from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
 from probes.log.opening import LOCAL, RunError
-from probes.log.parts import TEMPORARY, Part, list_parts, uncovered
+from probes.log.segments import TEMPORARY, Segment, list_segments, uncovered
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
 
@@ -72,14 +72,14 @@ def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 
 def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
-    """Files that nothing reads: left half written, folded and not deleted, or not ours."""
+    """Files that nothing reads: left half written, compacted and not deleted, or not ours."""
     live = manifest.status(state) == "running"
     for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
-        counted, covered = list_parts(LOCAL, str(root / name))
-        ours = {part.name for part in (*counted, *covered)}
+        counted, covered = list_segments(LOCAL, str(root / name))
+        ours = {segment.name for segment in (*counted, *covered)}
         if covered and not live:
             yield Finding(
-                "note", name, f"{len(covered)} files were folded and not deleted; `compact` removes them"
+                "note", name, f"{len(covered)} files were compacted and not deleted; `compact` removes them"
             )
         for file in os.listdir(root / name) if (root / name).is_dir() else []:
             if file.startswith(TEMPORARY):
@@ -97,17 +97,17 @@ def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
 def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     """Keys, widths, types, the identity of the KL in every row, and the manifest's account of it."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    parts = list_parts(LOCAL, str(root / "neurons"))[0]
+    segments = list_segments(LOCAL, str(root / "neurons"))[0]
     count, known, broken = 0, set(), False
-    for part in parts:
-        where = f"neurons/{part.name}"
+    for segment in segments:
+        where = f"neurons/{segment.name}"
         try:
-            frame = _whole_grid(root / "neurons" / part.name, widths)
+            frame = _whole_grid(root / "neurons" / segment.name, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
             continue
-        fault = _key_fault(frame, widths, part)
+        fault = _key_fault(frame, widths, segment)
         if fault:
             yield Finding("error", where, fault)
             broken = True
@@ -120,8 +120,8 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     live, said = manifest.status(state) == "running", state.get("steps") or {}
     ends = {
         "count": count,
-        "first": parts[0].first if parts else None,
-        "last": parts[-1].last if parts else None,
+        "first": segments[0].first if segments else None,
+        "last": segments[-1].last if segments else None,
     }
     if said != ends and not live:
         level = "note" if state.get("status") == "running" and said.get("count", 0) < count else "error"
@@ -152,15 +152,17 @@ def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
         return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
 
 
-def _key_fault(table: pa.Table, widths: list[int], part: Part) -> str | None:
+def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | None:
     """What is wrong with the rows' keys: doubled, not sorted (layer, neuron, step), a gap, not the range of
     the name.
     """
     step, layer, neuron = (table[key].to_numpy() for key in KEYS)
     if not step.size:
         return "holds no rows"
-    if (step.min(), step.max()) != (part.first, part.last):
-        return f"holds steps {step.min()} to {step.max()}, its name promises {part.first} to {part.last}"
+    if (step.min(), step.max()) != (segment.first, segment.last):
+        return (
+            f"holds steps {step.min()} to {step.max()}, its name promises {segment.first} to {segment.last}"
+        )
     if layer.min() < 0 or layer.max() >= len(widths):
         return f"holds layer {layer.max()}, the manifest has {len(widths)} layers"
     keys = pd.MultiIndex.from_arrays([layer, neuron, step])
@@ -210,11 +212,11 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
 def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
     tables = []
-    for part in list_parts(LOCAL, str(root / "layers"))[0]:
+    for segment in list_segments(LOCAL, str(root / "layers"))[0]:
         try:
-            tables.append(rows.read_whole(root / "layers" / part.name, opening.DECODED_BYTES).to_pandas())
+            tables.append(rows.read_whole(root / "layers" / segment.name, opening.DECODED_BYTES).to_pandas())
         except (RunError, FileNotFoundError) as error:
-            yield Finding("error", f"layers/{part.name}", str(error))
+            yield Finding("error", f"layers/{segment.name}", str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
     keys = ["step", "layer"]
     if stored.duplicated(keys).any():
@@ -223,8 +225,8 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     stored = stored.set_index(keys)
     missing = 0
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    for file, slabs in _files(root, "neurons", state):
-        expected = summarise(slabs).to_pandas().set_index(keys)
+    for file, blocks in _files(root, "neurons", state):
+        expected = summarise(blocks).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
         expected = expected[found]
@@ -248,49 +250,49 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
     """
     name = pyramid_name(width)
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    stored: dict[int, list[Slab]] = {}
+    stored: dict[int, list[ColumnBlock]] = {}
     try:
-        for _, slabs in _files(root, name, state):
-            for slab in slabs:
-                stored.setdefault(slab.layer, []).append(slab)
+        for _, blocks in _files(root, name, state):
+            for block in blocks:
+                stored.setdefault(block.layer, []).append(block)
     except RunError as error:
         yield Finding("error", name, str(error))
         return
-    parts = list_parts(LOCAL, str(root / name))[0]
+    segments = list_segments(LOCAL, str(root / name))[0]
     missing = 0
-    for file, slabs in _files(root, "neurons", state):
-        gaps = uncovered(file, parts)
-        lacking = any(slab.between(first, last).steps.size > 0 for first, last in gaps for slab in slabs)
+    for file, blocks in _files(root, "neurons", state):
+        gaps = uncovered(file, segments)
+        lacking = any(block.between(first, last).steps.size > 0 for first, last in gaps for block in blocks)
         missing += lacking
-        for slab in () if lacking else slabs:
+        for block in () if lacking else blocks:
             steps = np.concatenate(
-                [piece.steps for piece in stored.get(slab.layer, [])] or [np.empty(0, np.int64)]
+                [piece.steps for piece in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
             )
             inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
-            starts = np.searchsorted(slab.steps, steps[inside])
-            ends = np.append(starts[1:], slab.steps.size)
+            starts = np.searchsorted(block.steps, steps[inside])
+            ends = np.append(starts[1:], block.steps.size)
             if (
                 not starts.size
                 or starts[0]
                 or (ends - starts).max() > width
-                or (slab.steps[starts] != steps[inside]).any()
+                or (block.steps[starts] != steps[inside]).any()
             ):
                 yield Finding(
                     "error",
                     name,
-                    f"layer {slab.layer}: the buckets of neurons/{file.name} are not those of its steps",
+                    f"layer {block.layer}: the buckets of neurons/{file.name} are not those of its steps",
                 )
                 continue
-            expected = buckets_at(slab, starts)
+            expected = buckets_at(block, starts)
             for kind, values in expected.columns.items():
-                found = np.concatenate([filled(piece, kind) for piece in stored[slab.layer]], axis=1)[
+                found = np.concatenate([filled(piece, kind) for piece in stored[block.layer]], axis=1)[
                     :, inside
                 ]
                 if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
                     yield Finding(
                         "error",
                         name,
-                        f"{kind} of layer {slab.layer} differs from the rows of neurons/{file.name}",
+                        f"{kind} of layer {block.layer} differs from the rows of neurons/{file.name}",
                     )
     if missing and manifest.status(state) != "running":
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
@@ -299,41 +301,41 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
 def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
     """Plain rows: each file readable, as many rows as its name says, no number left out."""
     expected = 0
-    for part in list_parts(LOCAL, str(root / name))[0]:
-        where = f"{name}/{part.name}"
-        if part.first != expected:
+    for segment in list_segments(LOCAL, str(root / name))[0]:
+        where = f"{name}/{segment.name}"
+        if segment.first != expected:
             yield Finding(
                 "error",
                 where,
-                f"begins at row {part.first}, the file before ends at {expected - 1}: a file is missing",
+                f"begins at row {segment.first}, the file before ends at {expected - 1}: a file is missing",
             )
-        expected = part.last + 1
+        expected = segment.last + 1
         try:
             count = 0
-            for table in rows.read_pieces(root / name / part.name):
+            for table in rows.read_pieces(root / name / segment.name):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             continue
-        if count != part.span:
-            yield Finding("error", where, f"holds {count} rows, its name promises {part.span}")
+        if count != segment.span:
+            yield Finding("error", where, f"holds {count} rows, its name promises {segment.span}")
 
 
-def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Part, list[Slab]]]:
-    """Each file of a grid folder with its layers as slabs."""
+def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
+    """Each file of a grid folder with its layers as blocks."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    for part in list_parts(LOCAL, str(root / name))[0]:
-        file = GridFile(LOCAL, str(root / name / part.name), widths)
+    for segment in list_segments(LOCAL, str(root / name))[0]:
+        file = GridFile(LOCAL, str(root / name / segment.name), widths)
         try:
-            yield part, [_whole(file, index) for index in file.layers]
+            yield segment, [_whole(file, index) for index in file.layers]
         finally:
             file.close()
 
 
-def _whole(file: GridFile, layer: int) -> Slab:
+def _whole(file: GridFile, layer: int) -> ColumnBlock:
     return stack_neurons(
-        [file.slab(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))]
+        [file.block(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))]
     )
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from probes.log import opening
-from probes.log.blocks import KEY_FIELDS, REGIME, Slab, filled, neuron_groups, presence
+from probes.log.blocks import KEY_FIELDS, REGIME, ColumnBlock, filled, neuron_groups, presence
 from probes.log.opening import RunError
-from probes.log.parts import Part, counted_parts, parse
+from probes.log.segments import Segment, counted_segments, parse
 from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
 
 COLUMN_BYTES = 32 * 2**20
@@ -98,7 +98,7 @@ class GridFile:
             self._steps[layer] = steps
         return self._steps[layer]
 
-    def slab(self, layer: int, group: int, columns: Iterable[str] | None = None) -> Slab:
+    def block(self, layer: int, group: int, columns: Iterable[str] | None = None) -> ColumnBlock:
         """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the
         file has.
         """
@@ -115,7 +115,7 @@ class GridFile:
                 present[name] = column.is_valid().to_numpy()[: steps.size]
                 if flat.dtype != np.float32:
                     values[name] = values[name].astype(np.float32)
-        return Slab(layer, steps, values, present)
+        return ColumnBlock(layer, steps, values, present)
 
     def _read(self, row_group: int, columns: list[str]) -> pa.Table:
         if self._file.closed:
@@ -200,42 +200,42 @@ class Level:
 
     def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: list[int]) -> None:
         self._filesystem, self._folder, self._widths = filesystem, folder, widths
-        self.parts: list[Part] = []
-        self._files: dict[Part, GridFile] = {}
-        self._open: OrderedDict[Part, None] = OrderedDict()
+        self.segments: list[Segment] = []
+        self._files: dict[Segment, GridFile] = {}
+        self._open: OrderedDict[Segment, None] = OrderedDict()
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.parts = counted_parts(self._filesystem, self._folder)
-        for part in self._files.keys() - set(self.parts):
-            self._files.pop(part).close()
-            self._open.pop(part, None)
+        self.segments = counted_segments(self._filesystem, self._folder)
+        for segment in self._files.keys() - set(self.segments):
+            self._files.pop(segment).close()
+            self._open.pop(segment, None)
 
-    def file(self, part: Part) -> GridFile:
-        if part not in self._files:
-            self._files[part] = GridFile(self._filesystem, f"{self._folder}/{part.name}", self._widths)
-        self._open[part] = None
-        self._open.move_to_end(part)
+    def file(self, segment: Segment) -> GridFile:
+        if segment not in self._files:
+            self._files[segment] = GridFile(self._filesystem, f"{self._folder}/{segment.name}", self._widths)
+        self._open[segment] = None
+        self._open.move_to_end(segment)
         if len(self._open) > MAX_OPEN:
             oldest, _ = self._open.popitem(last=False)
             self._files[oldest].close()
-        return self._files[part]
+        return self._files[segment]
 
-    def overlapping(self, first: int, last: int) -> list[Part]:
-        return [part for part in self.parts if part.first <= last and part.last >= first]
+    def overlapping(self, first: int, last: int) -> list[Segment]:
+        return [segment for segment in self.segments if segment.first <= last and segment.last >= first]
 
     def count(self, layer: int) -> int:
         """Recorded steps (buckets) of a layer, from the footers."""
-        return sum(self.file(part).count(layer) for part in self.parts)
+        return sum(self.file(segment).count(layer) for segment in self.segments)
 
     def steps(self, layer: int, first: int, last: int) -> np.ndarray:
         """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
-        pieces = [self.file(part).steps(layer) for part in self.overlapping(first, last)]
+        pieces = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
         steps = np.concatenate([np.empty(0, np.int64), *pieces])
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
 
-    def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> Slab:
-        """Chosen neurons, columns and steps first .. last as a slab; where a statistic is absent it is NaN
+    def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> ColumnBlock:
+        """Chosen neurons, columns and steps first .. last as a block; where a statistic is absent it is NaN
         and not present.
         """
         steps = self.steps(layer, first, last)
@@ -246,19 +246,21 @@ class Level:
         present = {name: np.ones(steps.size, bool) for name in columns}
         groups = neurons // ROW_GROUP_NEURONS
         start = 0
-        for part in self.overlapping(first, last):
-            file = self.file(part)
+        for segment in self.overlapping(first, last):
+            file = self.file(segment)
             cut = slice(*np.searchsorted(file.steps(layer), [first, last + 1]))
             stop = start + cut.stop - cut.start
             if stop == start:
                 continue
             for group in np.unique(groups):
-                slab = file.slab(layer, int(group), columns)
+                block = file.block(layer, int(group), columns)
                 chosen = np.flatnonzero(groups == group)
                 rows = neurons[chosen] % ROW_GROUP_NEURONS
                 for name in columns:
-                    known = name in slab.columns
-                    values[name][chosen, start:stop] = filled(slab, name)[rows, cut] if known else np.nan
-                    present[name][start:stop] = presence(slab, name)[cut]
+                    known = name in block.columns
+                    values[name][chosen, start:stop] = filled(block, name)[rows, cut] if known else np.nan
+                    present[name][start:stop] = presence(block, name)[cut]
             start = stop
-        return Slab(layer, steps, values, {name: mask for name, mask in present.items() if not mask.all()})
+        return ColumnBlock(
+            layer, steps, values, {name: mask for name, mask in present.items() if not mask.all()}
+        )

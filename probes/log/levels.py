@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from pyarrow import fs as pafs
 
-from probes.log.blocks import REGIME, Slab, buckets, filled
-from probes.log.folding import pyramid_name
+from probes.log.blocks import REGIME, ColumnBlock, buckets, filled
+from probes.log.compaction import pyramid_name
 from probes.log.grid import Level
 from probes.log.opening import refuse_link
-from probes.log.parts import Part, uncovered
+from probes.log.segments import Segment, uncovered
 from probes.schema import PYRAMID
 
 EVERYTHING = (0, np.iinfo(np.int64).max - 1)
@@ -40,9 +40,9 @@ class Levels:
         for level in (*self._levels.values(), self.raw):
             level.refresh()
 
-    def uncovered(self, parts: list[Part]) -> list[tuple[int, int]]:
+    def uncovered(self, segments: list[Segment]) -> list[tuple[int, int]]:
         """Ranges of steps that `neurons/` holds and the parts of a derived folder do not."""
-        return [gap for part in self.raw.parts for gap in uncovered(part, parts)]
+        return [gap for segment in self.raw.segments for gap in uncovered(segment, segments)]
 
     def _count(self, width: int, layer: int, recorded: np.ndarray, first: int, last: int) -> int:
         """Columns that a level gives for a layer between two steps; recorded: all its recorded steps."""
@@ -51,7 +51,7 @@ class Levels:
             return inside.size
         level = self._levels[width]
         count = level.steps(layer, self._bucket_start(level, layer, first), last).size
-        for start, end in self.uncovered(level.parts):
+        for start, end in self.uncovered(level.segments):
             gap = np.searchsorted(inside, [start, end + 1])
             count += -(-int(gap[1] - gap[0]) // width)
         return count
@@ -89,24 +89,26 @@ class Levels:
 
     def read(
         self, width: int, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int
-    ) -> Slab:
-        """A slab of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the
+    ) -> ColumnBlock:
+        """A block of a level; where it is not written yet, buckets of the raw rows. Buckets that overlap the
         range are in it.
         """
         if width == 1:
             plain = list(dict.fromkeys(_base(name) for name in columns))
-            slab = self.raw.read(layer, neurons, plain, first, last)
-            return Slab(layer, slab.steps, {name: slab.columns[_base(name)] for name in columns})
+            block = self.raw.read(layer, neurons, plain, first, last)
+            return ColumnBlock(layer, block.steps, {name: block.columns[_base(name)] for name in columns})
         level = self._levels[width]
-        slabs = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
+        blocks = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
         plain = list(dict.fromkeys(_base(name) for name in columns))
-        for start, end in self.uncovered(level.parts):
+        for start, end in self.uncovered(level.segments):
             if end >= first and start <= last:
                 raw = self.raw.read(layer, neurons, plain, start, end)
                 if raw.steps.size:
                     found = buckets(raw, width)
-                    slabs.append(Slab(layer, found.steps, {name: filled(found, name) for name in columns}))
-        return _in_order(slabs, columns)
+                    blocks.append(
+                        ColumnBlock(layer, found.steps, {name: filled(found, name) for name in columns})
+                    )
+        return _in_order(blocks, columns)
 
 
 def merge(
@@ -139,14 +141,14 @@ def kinds(name: str) -> list[str]:
     return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
 
 
-def _in_order(slabs: list[Slab], columns: list[str]) -> Slab:
+def _in_order(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
     """Slabs of one layer, in any order of step, as one."""
-    if len(slabs) == 1:
-        return slabs[0]
-    steps = np.concatenate([slab.steps for slab in slabs])
+    if len(blocks) == 1:
+        return blocks[0]
+    steps = np.concatenate([block.steps for block in blocks])
     order = np.argsort(steps, kind="stable")
-    return Slab(
-        slabs[0].layer,
+    return ColumnBlock(
+        blocks[0].layer,
         steps[order],
-        {n: np.concatenate([s.columns[n] for s in slabs], axis=1)[:, order] for n in columns},
+        {n: np.concatenate([s.columns[n] for s in blocks], axis=1)[:, order] for n in columns},
     )

@@ -12,11 +12,18 @@ import numpy as np
 import pyarrow.compute as pc
 
 from probes.log import manifest, opening, rows
-from probes.log.blocks import Slab, column_rank, neuron_groups, write_slabs
-from probes.log.folding import FULL_ROWS, PyramidBuilder, fold_parts, is_grid, pyramid_name, stack_neurons
+from probes.log.blocks import ColumnBlock, column_rank, neuron_groups, write_column_blocks
+from probes.log.compaction import (
+    FULL_ROWS,
+    PyramidBuilder,
+    compact_segments,
+    is_grid,
+    pyramid_name,
+    stack_neurons,
+)
 from probes.log.grid import GridFile
 from probes.log.opening import LOCAL
-from probes.log.parts import Part, list_parts, remove_temporaries, sync_folder, uncovered
+from probes.log.segments import Segment, list_segments, remove_temporaries, sync_folder, uncovered
 from probes.log.summaries import summarise
 from probes.log.writer import Writer
 from probes.schema import BLOCK_STEPS, PYRAMID, STATISTICS
@@ -37,7 +44,9 @@ def reopen(folder: Path, step: int) -> Writer:
     state["segments"].append({"started": manifest.now(), "resumed_from": step})
     state["status"] = "running"
     compact(folder, state)
-    next_rows = {name: parts[-1].last + 1 for name in rows.SCHEMAS if (parts := _parts(folder / name))}
+    next_rows = {
+        name: segments[-1].last + 1 for name in rows.SCHEMAS if (segments := _segments(folder / name))
+    }
     return Writer(folder, state, next_rows)
 
 
@@ -51,15 +60,16 @@ def compact(folder: Path, state: dict[str, Any]) -> None:
     widths = [layer["neurons"] for layer in state["layers"]]
     for name in FOLDERS:
         _remove_covered(folder / name)
-    _fold_all(folder, "neurons", state)
+    _compact_all(folder, "neurons", state)
     for name in [*PYRAMIDS, "layers"]:
         _derive(folder, name, state)
-        _fold_all(folder, name, state)
+        _compact_all(folder, name, state)
     for name in rows.SCHEMAS:
-        _fold_all(folder, name, state)
+        _compact_all(folder, name, state)
 
     files = [
-        GridFile(LOCAL, str(folder / "neurons" / part.name), widths) for part in _parts(folder / "neurons")
+        GridFile(LOCAL, str(folder / "neurons" / segment.name), widths)
+        for segment in _segments(folder / "neurons")
     ]
     steps = [_all_steps(file) for file in files]
     known = {name for file in files for name in file.columns if name in STATISTICS}
@@ -72,19 +82,19 @@ def compact(folder: Path, state: dict[str, Any]) -> None:
     }
     state |= {"scores": {}, "sparklines": {}, "living_share": [None] * len(widths)}
     for name, note in (("layers", manifest.note_layers), ("scalars", manifest.note_scalars)):
-        for part in _parts(folder / name):
-            note(state, rows.read_whole(folder / name / part.name))
+        for segment in _segments(folder / name):
+            note(state, rows.read_whole(folder / name / segment.name))
     manifest.write(folder, state)
 
 
-def _parts(folder: Path) -> list[Part]:
-    return list_parts(LOCAL, str(folder))[0]
+def _segments(folder: Path) -> list[Segment]:
+    return list_segments(LOCAL, str(folder))[0]
 
 
 def _remove_covered(folder: Path) -> None:
-    """Delete what was folded into a larger file before the writer came to deleting it."""
-    for part in list_parts(LOCAL, str(folder))[1]:
-        (folder / part.name).unlink()
+    """Delete what was compacted into a larger file before the writer came to deleting it."""
+    for segment in list_segments(LOCAL, str(folder))[1]:
+        (folder / segment.name).unlink()
 
 
 def _all_steps(file: GridFile) -> np.ndarray:
@@ -97,32 +107,32 @@ def _set_aside(folder: Path, name: str, step: int, aside: Path, state: dict[str,
 
     The new file's range lies inside the old one's: until the old one is moved, it alone counts.
     """
-    for part in _parts(folder / name):
-        path = folder / name / part.name
+    for segment in _segments(folder / name):
+        path = folder / name / segment.name
         if name in rows.SCHEMAS:
             steps = rows.read_whole(path)["step"].to_numpy()
             first, last = int(steps.min()), int(steps.max())
         else:
-            first, last = part.first, part.last
+            first, last = segment.first, segment.last
         if last <= step:
             continue
         if first <= step and name not in PYRAMIDS:  # a bucket across the cut is computed anew by `compact`
-            _keep_until(path, part, step, state)
+            _keep_until(path, segment, step, state)
         aside.mkdir(parents=True, exist_ok=True)
-        path.rename(aside / part.name)
+        path.rename(aside / segment.name)
         sync_folder(aside)
         sync_folder(path.parent)
 
 
-def _keep_until(path: Path, part: Part, step: int, state: dict[str, Any]) -> None:
+def _keep_until(path: Path, segment: Segment, step: int, state: dict[str, Any]) -> None:
     """Write the rows of a file up to `step` as a file of their own beside it."""
     precision = state["precision"]
     if path.parent.name != "neurons":
         table = rows.read_whole(path)
         table = table.filter(pc.less_equal(table["step"], step))
         by_row = path.parent.name in rows.SCHEMAS
-        last = part.first + table.num_rows - 1 if by_row else pc.max(table["step"]).as_py()
-        rows.write_rows(path.parent / Part(part.first, last).name, table, precision)
+        last = segment.first + table.num_rows - 1 if by_row else pc.max(table["step"]).as_py()
+        rows.write_rows(path.parent / Segment(segment.first, last).name, table, precision)
         return
     widths = [layer["neurons"] for layer in state["layers"]]
     file = GridFile(LOCAL, str(path), widths)
@@ -130,75 +140,83 @@ def _keep_until(path: Path, part: Part, step: int, state: dict[str, Any]) -> Non
         steps = _all_steps(file)
         last = int(steps[steps <= step][-1])
         nullable = {column for column in file.columns if file.may_lack(column)}
-        kept = _slabs_between(file, widths, part.first, last)
-        write_slabs(path.parent / Part(part.first, last).name, kept, file.columns, nullable, precision)
+        kept = _slabs_between(file, widths, segment.first, last)
+        write_column_blocks(
+            path.parent / Segment(segment.first, last).name, kept, file.columns, nullable, precision
+        )
     finally:
         file.close()
 
 
-def _slabs_between(file: GridFile, widths: list[int], first: int, last: int) -> Iterator[tuple[int, Slab]]:
-    """(first neuron, slab) of each row group, of the steps first .. last; layers without any are left out."""
+def _slabs_between(
+    file: GridFile, widths: list[int], first: int, last: int
+) -> Iterator[tuple[int, ColumnBlock]]:
+    """(first neuron, block) of each row group, of the steps first .. last; layers without any are left
+    out.
+    """
     for layer in file.layers:
         for group, (start, _) in enumerate(neuron_groups(widths[layer])):
-            slab = file.slab(layer, group).between(first, last)
-            if slab.steps.size:
-                yield start, slab
+            block = file.block(layer, group).between(first, last)
+            if block.steps.size:
+                yield start, block
 
 
 def _derive(folder: Path, name: str, state: dict[str, Any]) -> None:
     """Compute the part of a derived folder that a stop has left out, from `neurons/`."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    present = _parts(folder / name)
-    for part in _parts(folder / "neurons"):
-        gaps = uncovered(part, present)
+    present = _segments(folder / name)
+    for segment in _segments(folder / "neurons"):
+        gaps = uncovered(segment, present)
         if not gaps:
             continue
-        file = GridFile(LOCAL, str(folder / "neurons" / part.name), widths)
+        file = GridFile(LOCAL, str(folder / "neurons" / segment.name), widths)
         try:
             for first, last in gaps:
-                slabs = list(_slabs_between(file, widths, first, last))
-                if slabs:
-                    _write_derived(folder, name, slabs, state["precision"])
+                blocks = list(_slabs_between(file, widths, first, last))
+                if blocks:
+                    _write_derived(folder, name, blocks, state["precision"])
         finally:
             file.close()
 
 
-def _write_derived(folder: Path, name: str, slabs: list[tuple[int, Slab]], precision: str) -> None:
-    part = Part(min(int(slab.steps[0]) for _, slab in slabs), max(int(slab.steps[-1]) for _, slab in slabs))
+def _write_derived(folder: Path, name: str, blocks: list[tuple[int, ColumnBlock]], precision: str) -> None:
+    segment = Segment(
+        min(int(block.steps[0]) for _, block in blocks), max(int(block.steps[-1]) for _, block in blocks)
+    )
     if name in PYRAMIDS:
         builder = PyramidBuilder([int(name.removeprefix("pyramid/"))])
-        for first_neuron, slab in slabs:
-            builder.visit(first_neuron, slab)
-        builder.write(folder, part, precision)
+        for first_neuron, block in blocks:
+            builder.visit(first_neuron, block)
+        builder.write(folder, segment, precision)
         return
-    layers: dict[int, list[Slab]] = {}
-    for _, slab in slabs:
-        layers.setdefault(slab.layer, []).append(slab)
+    layers: dict[int, list[ColumnBlock]] = {}
+    for _, block in blocks:
+        layers.setdefault(block.layer, []).append(block)
     table = summarise([stack_neurons(groups) for groups in layers.values()])
     rows.write_rows(
-        folder / name / part.name, rows.rounded(table) if precision == "10bit" else table, precision
+        folder / name / segment.name, rows.rounded(table) if precision == "10bit" else table, precision
     )
 
 
-def _fold_all(folder: Path, name: str, state: dict[str, Any]) -> None:
+def _compact_all(folder: Path, name: str, state: dict[str, Any]) -> None:
     """Fold neighbours as long as a full file takes them."""
     widths = [layer["neurons"] for layer in state["layers"]]
     full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
-    groups: list[list[Part]] = []
+    groups: list[list[Segment]] = []
     size = 0
-    for part in _parts(folder / name):
-        own = _size(folder / name / part.name, name, widths)
+    for segment in _segments(folder / name):
+        own = _size(folder / name / segment.name, name, widths)
         if groups and size + own <= full:
-            groups[-1].append(part)
+            groups[-1].append(segment)
             size += own
         else:
-            groups.append([part])
+            groups.append([segment])
             size = own
     for group in groups:
         if len(group) > 1:
-            fold_parts(folder / name, group, state["precision"], widths)
-            for part in group:
-                (folder / name / part.name).unlink()
+            compact_segments(folder / name, group, state["precision"], widths)
+            for segment in group:
+                (folder / name / segment.name).unlink()
 
 
 def _size(path: Path, name: str, widths: list[int]) -> int:

@@ -21,7 +21,7 @@ from pyarrow import fs as pafs
 
 from probes.log import manifest_fields
 from probes.log.opening import RunError, parse_json, read_json
-from probes.log.parts import write_text
+from probes.log.segments import write_text
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
 
 FILE = "run.json"

@@ -12,7 +12,7 @@ from typing import Any
 
 from probes.log.manifest import FILE
 from probes.log.opening import RunError, read_json
-from probes.log.parts import write_text
+from probes.log.segments import write_text
 
 NAME = "notes.json"
 TAG_CHARACTERS = 40

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
-from probes.log import page_headers, seal
+from probes.log import footer_checksum, page_headers
 
 LOCAL = pafs.LocalFileSystem()
 FOOTER_BYTES = 8 * 2**20
@@ -133,7 +133,7 @@ def refuse_link(folder: str, filesystem: pafs.FileSystem) -> None:
 def open_parquet(path: str, filesystem: pafs.FileSystem = LOCAL) -> pq.ParquetFile:
     """A Parquet file with a sound footer and plain columns, to be read with `read`.
 
-    Raises FileNotFoundError (a live run may have folded it away), RunError for anything else that is wrong
+    Raises FileNotFoundError (a live run may have compacted it away), RunError for anything else that is wrong
     with it.
     """
     with _plain_file(path, filesystem) as file:
@@ -141,15 +141,15 @@ def open_parquet(path: str, filesystem: pafs.FileSystem = LOCAL) -> pq.ParquetFi
             footer, size = _footer(file, path), file.size()
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
-    if seal.broken(footer, size):
+    if footer_checksum.mismatched(footer, size):
         raise _unreadable(path, "damaged: its footer is not the one that was written")
-    whole = seal.MAGIC + footer + len(footer).to_bytes(4, "little") + seal.MAGIC
+    whole = footer_checksum.MAGIC + footer + len(footer).to_bytes(4, "little") + footer_checksum.MAGIC
     try:
         metadata = pq.read_metadata(pa.BufferReader(whole))
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, _brief(error)) from error
-    if seal.torn(metadata.metadata or {}):
+    if footer_checksum.malformed(metadata.metadata or {}):
         raise _unreadable(path, "damaged: the checksum of its footer is not one")
     if len(set(schema.names)) < len(schema.names) or metadata.num_columns != len(schema.names):
         raise RunError(f"{path} has doubled or nested columns: this is not a file of a run")
@@ -185,19 +185,19 @@ def schema_of(file: pq.ParquetFile) -> pa.Schema:
 def _footer(file: pa.NativeFile, path: str) -> bytes:
     size = file.size()
     tail = file.read_at(min(size, _TAIL_READ), max(size - _TAIL_READ, 0))
-    if size < 2 * len(seal.MAGIC) + 4 or tail[-4:] != seal.MAGIC:
+    if size < 2 * len(footer_checksum.MAGIC) + 4 or tail[-4:] != footer_checksum.MAGIC:
         raise _unreadable(path, "empty" if not size else "no footer: it was cut off, or never was one")
-    length = int.from_bytes(tail[-seal.TAIL : -4], "little")
-    if length > size - seal.TAIL - len(seal.MAGIC):
+    length = int.from_bytes(tail[-footer_checksum.TAIL : -4], "little")
+    if length > size - footer_checksum.TAIL - len(footer_checksum.MAGIC):
         raise _unreadable(path, "its footer would be longer than the file")
     if length > FOOTER_BYTES:
         text = f"its footer has {_mb(length)}, at most {_mb(FOOTER_BYTES)} are read"
         raise RunError(
             f"{path} has too many row groups: {text}; `python -m probes compact` would have written fewer"
         )
-    if length + seal.TAIL > len(tail):
-        return bytes(file.read_at(length, size - seal.TAIL - length))
-    return bytes(tail[-seal.TAIL - length : -seal.TAIL])
+    if length + footer_checksum.TAIL > len(tail):
+        return bytes(file.read_at(length, size - footer_checksum.TAIL - length))
+    return bytes(tail[-footer_checksum.TAIL - length : -footer_checksum.TAIL])
 
 
 def read(
@@ -232,7 +232,11 @@ def read(
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({_brief(error)}); {REMEDY}") from error
     count_rows(path, table, file.metadata, groups)
-    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != seal.KEY.encode()}
+    kept = {
+        key: value
+        for key, value in (table.schema.metadata or {}).items()
+        if key != footer_checksum.KEY.encode()
+    }
     return table.replace_schema_metadata(kept or None)
 
 

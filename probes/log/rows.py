@@ -16,9 +16,9 @@ from pyarrow import fs as pafs
 
 from probes.log import opening
 from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
+from probes.log.footer_checksum import checksummed_writer
 from probes.log.opening import RunError
-from probes.log.parts import LARGEST, Part, counted_parts, write_atomic
-from probes.log.seal import sealed
+from probes.log.segments import LARGEST, Segment, counted_segments, write_atomic
 from probes.schema import FORCES, REGIMES
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -114,7 +114,7 @@ def write_rows(path: Path, table: pa.Table, precision: str) -> None:
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
     def write(temporary: Path) -> None:
-        with sealed(
+        with checksummed_writer(
             temporary,
             table.schema,
             compression=codec,
@@ -236,20 +236,23 @@ class Table:
     def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: Sequence[int]) -> None:
         self._filesystem, self._folder, self._widths = filesystem, folder, widths
         self._name = folder.rsplit("/", 1)[-1]
-        self.parts: list[Part] = []
-        self._kept: dict[tuple[Part, tuple[str, ...] | None], pa.Table] = {}
+        self.segments: list[Segment] = []
+        self._kept: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.parts = counted_parts(self._filesystem, self._folder)
-        known = set(self.parts)
+        self.segments = counted_segments(self._filesystem, self._folder)
+        known = set(self.segments)
         self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
         """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a
         broken file.
         """
-        tables = [self._part(part, columns) if step is None else self._at(part, step) for part in self.parts]
+        tables = [
+            self._part(segment, columns) if step is None else self._at(segment, step)
+            for segment in self.segments
+        ]
         if not tables:
             schema = SCHEMAS.get(self._name, LAYER_KEYS)
             return schema.empty_table().select(columns or schema.names)
@@ -264,29 +267,33 @@ class Table:
         """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave
         it open.
         """
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *(self._steps(part) for part in self.parts)]))
+        return np.unique(
+            np.concatenate([np.zeros(0, np.int64), *(self._steps(segment) for segment in self.segments)])
+        )
 
-    def _steps(self, part: Part) -> np.ndarray:
-        with self._open(part) as file:
+    def _steps(self, segment: Segment) -> np.ndarray:
+        with self._open(segment) as file:
             limits = [
                 file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)
             ]
             single = [found.min for found in limits if found is not None and found.min == found.max]
             open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
             read = (
-                self._read(file, part, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
+                self._read(file, segment, open_, ["step"])["step"].to_numpy()
+                if open_
+                else np.zeros(0, np.int64)
             )
         return np.concatenate([np.array(single, np.int64), read])
 
-    def _part(self, part: Part, columns: list[str] | None) -> pa.Table:
-        key = part, None if columns is None else tuple(columns)
+    def _part(self, segment: Segment, columns: list[str] | None) -> pa.Table:
+        key = segment, None if columns is None else tuple(columns)
         if key not in self._kept:
-            with self._open(part) as file:
-                self._kept[key] = self._read(file, part, range(file.num_row_groups), columns)
+            with self._open(segment) as file:
+                self._kept[key] = self._read(file, segment, range(file.num_row_groups), columns)
         return self._kept[key]
 
-    def _at(self, part: Part, step: int) -> pa.Table:
-        with self._open(part) as file:
+    def _at(self, segment: Segment, step: int) -> pa.Table:
+        with self._open(segment) as file:
             metadata = file.metadata
             groups = [
                 group
@@ -294,15 +301,15 @@ class Table:
                 if (found := metadata.row_group(group).column(0).statistics) is None
                 or found.min <= step <= found.max
             ]
-            table = self._read(file, part, groups, None)
+            table = self._read(file, segment, groups, None)
         return table.filter(pc.equal(table["step"], step))
 
-    def _open(self, part: Part) -> pq.ParquetFile:
-        path = f"{self._folder}/{part.name}"
+    def _open(self, segment: Segment) -> pq.ParquetFile:
+        path = f"{self._folder}/{segment.name}"
         file = opening.open_parquet(path, self._filesystem)
         check_columns(opening.schema_of(file), self._name, path)
         # whose names count steps, all others' rows
-        most = part.span * (len(self._widths) if self._name == "layers" else 1)
+        most = segment.span * (len(self._widths) if self._name == "layers" else 1)
         if file.metadata.num_rows > most:
             raise RunError(
                 f"{path} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most;"
@@ -311,9 +318,9 @@ class Table:
         return file
 
     def _read(
-        self, file: pq.ParquetFile, part: Part, groups: Iterable[int], columns: list[str] | None
+        self, file: pq.ParquetFile, segment: Segment, groups: Iterable[int], columns: list[str] | None
     ) -> pa.Table:
-        path = f"{self._folder}/{part.name}"
+        path = f"{self._folder}/{segment.name}"
         table = opening.read(file, path, groups, columns, filesystem=self._filesystem)
         check_keys(table, self._name, path, self._widths)
         return table

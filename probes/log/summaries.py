@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from probes.log.blocks import REGIME, Slab, column_rank, presence
+from probes.log.blocks import REGIME, ColumnBlock, column_rank, presence
 from probes.schema import REGIMES
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
@@ -46,27 +46,31 @@ def spread_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
     return result
 
 
-def summarise(slabs: list[Slab]) -> pa.Table:
+def summarise(blocks: list[ColumnBlock]) -> pa.Table:
     """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 ..
     regime_9.
     """
-    steps = np.concatenate([slab.steps for slab in slabs])
-    layers = np.concatenate([np.full(slab.steps.size, slab.layer, np.int16) for slab in slabs])
+    steps = np.concatenate([block.steps for block in blocks])
+    layers = np.concatenate([np.full(block.steps.size, block.layer, np.int16) for block in blocks])
     order = np.lexsort((layers, steps))
     arrays = {"step": pa.array(steps[order]), "layer": pa.array(layers[order])}
-    for name in sorted({n for slab in slabs for n in slab.columns} - {REGIME}, key=column_rank):
-        pieces = [spread_over_neurons(slab.columns[name]) if name in slab.columns else None for slab in slabs]
-        absent = ~np.concatenate([presence(slab, name) for slab in slabs])[order]
+    for name in sorted({n for block in blocks for n in block.columns} - {REGIME}, key=column_rank):
+        pieces = [
+            spread_over_neurons(block.columns[name]) if name in block.columns else None for block in blocks
+        ]
+        absent = ~np.concatenate([presence(block, name) for block in blocks])[order]
         for kind in KINDS:
             values = np.concatenate(
                 [
-                    piece[kind] if piece else np.zeros(slab.steps.size, np.float32)
-                    for piece, slab in zip(pieces, slabs, strict=True)
+                    piece[kind] if piece else np.zeros(block.steps.size, np.float32)
+                    for piece, block in zip(pieces, blocks, strict=True)
                 ]
             )[order]
             arrays[f"{name}_{kind}"] = pa.array(values, mask=absent if absent.any() else None)
     for regime in REGIMES:
-        counts = np.concatenate([(slab.columns[REGIME] == regime.code).sum(axis=0) for slab in slabs])[order]
+        counts = np.concatenate([(block.columns[REGIME] == regime.code).sum(axis=0) for block in blocks])[
+            order
+        ]
         arrays[f"regime_{regime.code}"] = pa.array(counts.astype(np.int32))
     # What is never null is read a third faster when the schema says so.
     fields = [pa.field(name, array.type, nullable=array.null_count > 0) for name, array in arrays.items()]

@@ -21,11 +21,11 @@ from probes.log import manifest
 from probes.log.opening import RunError
 from probes.moments import Moments
 from probes.recorder import Recorder, RecorderError
-from probes.watching.by_hand import Spec
 from probes.watching.finding import CHANGED, Finder, Observe, given
 from probes.watching.observing import RECEIVERS
-from probes.watching.outlet import Mirror, Outlet
-from probes.watching.reading import Observed
+from probes.watching.posterior_source import Observed
+from probes.watching.stated import Spec
+from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
 
@@ -51,7 +51,7 @@ def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) 
 class Recording:
     """An open watch; made by `probes.watch`.
 
-    parts: what to read and how, by hand (`probes.watching.by_hand`); nothing else is looked for. skip:
+    parts: what to read and how, by hand (`probes.watching.stated`); nothing else is looked for. skip:
     patterns of module paths, and of a Pyro guide's sites, to leave alone. priors: {pattern of layer names:
     (mean, sd)} where the prior is not Normal(0, 1);
     statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe`
@@ -97,7 +97,7 @@ class Recording:
             resume,
             {"precision": precision, "name": name},
         )
-        self._outlet = Outlet(self.folder, strict, mirror)
+        self._outlet = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._calls, self._step = 0, -1 if resume is None else resume
@@ -227,7 +227,7 @@ class Recording:
             self._outlet.failed(ValueError(f"layer {name!r}: {error}"), 1)
 
     def _add(self, step: int) -> None:
-        sums = {name: pool.sums() for name, pool in self._pools.items()}
+        sums = {name: pool.sufficient_statistics() for name, pool in self._pools.items()}
         self._pools = {}
         self._outlet.add(step, sums)
 

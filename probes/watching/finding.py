@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from probes.adapters import (
+from probes.watching.adapters import (
     RANK_DISTRIBUTION,
     RANK_GUESS,
     RANK_OBSERVED,
@@ -24,10 +24,7 @@ from probes.adapters import (
     sibling_layers,
     weight_posteriors,
 )
-from probes.watching.by_hand import GRAMMAR, PartError, Spec, parse_parts
-from probes.watching.naming import describe
-from probes.watching.reading import NotReadable, Observed, Reading, Slot
-from probes.watching.taps import (
+from probes.watching.hooks import (
     COMPILED,
     CompiledError,
     PairTap,
@@ -37,6 +34,9 @@ from probes.watching.taps import (
     tap_output,
     tap_sites,
 )
+from probes.watching.naming import describe
+from probes.watching.posterior_source import NotReadable, Observed, Reading, Slot
+from probes.watching.stated import GRAMMAR, PartError, Spec, parse_parts
 
 Observe = Callable[[], Observed]
 """A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""

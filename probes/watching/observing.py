@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from probes.watching.reading import Observed, as_rows
+from probes.watching.posterior_source import Observed, as_rows
 
 Receiver = Callable[[str, Observed], None]
 RECEIVERS: list[Receiver] = []

@@ -22,8 +22,8 @@ from driving import ROOT, WAIT_MS
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
-from pages.shell.own_names import HEADERS
-from pages.shell.state import PAGES
+from pages.shell.server.host_policy import HEADERS
+from pages.shell.session.state import PAGES
 from probes.experiments import store
 from probes.export import export
 from probes.log import notes

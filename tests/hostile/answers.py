@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 import probes
-from probes.analysis import neuron_query, portrait, posteriors
+from probes.analysis import neuron_query, neuron_summary, posteriors
 from probes.analysis.network_curves import network_curves
 from probes.analysis.overview import layer_rows
 from probes.experiments import store
@@ -43,7 +43,7 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "summary": lambda run: run.layer_summary(),
     "curves": lambda run: network_curves(run.layer_summary(), [layer["neurons"] for layer in run.layers]),
     "show": layer_rows,
-    "contracted": lambda run: portrait.contracted(
+    "contracted": lambda run: neuron_summary.contracted(
         run.history(len(run.layers) - 1, [0], ["variance", "spread", "mean"])
     ),
     "scalars": lambda run: run.scalars(),

@@ -11,12 +11,12 @@ import pandas as pd
 
 from probes.experiments import store
 from probes.log import manifest, notes
-from probes.log.blocks import write_slabs
-from probes.log.folding import is_grid
+from probes.log.blocks import write_column_blocks
+from probes.log.compaction import is_grid
 from probes.log.grid import GridFile
 from probes.log.opening import LOCAL
-from probes.log.parts import parse
 from probes.log.rows import read_whole, write_rows
+from probes.log.segments import parse
 from probes.recorder import Recorder
 from probes.schema import FORCES, PYRAMID, ROW_GROUP_NEURONS
 
@@ -81,13 +81,13 @@ def write_real(folder: Path) -> Path:
             continue
         file = GridFile(LOCAL, str(path), widths)
         groups = [
-            (group * ROW_GROUP_NEURONS, file.slab(layer, group))
+            (group * ROW_GROUP_NEURONS, file.block(layer, group))
             for layer in file.layers
             for group in range(-(-widths[layer] // ROW_GROUP_NEURONS))
         ]
         nullable = {column for column in file.columns if file.may_lack(column)}
         file.close()
-        write_slabs(path, groups, file.columns, nullable, state["precision"])
+        write_column_blocks(path, groups, file.columns, nullable, state["precision"])
     return folder
 
 

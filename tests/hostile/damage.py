@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from probes.log import parts
+from probes.log import segments
 
 Random = random.Random
 NASTY_TEXT = (
@@ -239,13 +239,13 @@ def bomb(r: Random, path: Path) -> None:
     """
     long = any(_is_text(field.type) for field in pq.read_schema(path)) and r.random() < 0.5
     write_constants(path, *((500_000, "x" * 10_000) if long else (LONG_ROWS, "x")))
-    if parts.parse(path.name) and r.random() < 0.5:
+    if segments.parse(path.name) and r.random() < 0.5:
         promise_rows(path)
 
 
 def promise_rows(path: Path) -> Path:
     """The file under a name that promises the rows that it holds."""
-    return path.rename(path.with_name(parts.Part(0, pq.read_metadata(path).num_rows - 1).name))
+    return path.rename(path.with_name(segments.Segment(0, pq.read_metadata(path).num_rows - 1).name))
 
 
 def write_constants(path: Path, rows: int, text: str) -> None:

@@ -35,7 +35,7 @@ import peak  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 import probes  # noqa: E402
-from probes.log.seal import KEY  # noqa: E402
+from probes.log.footer_checksum import KEY  # noqa: E402
 
 ADDRESS_SPACE = 6 * 2**30  # bytes; allocators reserve more than they use
 SECONDS = 60  # for one input, on a busy machine

@@ -32,7 +32,7 @@ from find_browser import chromium  # noqa: E402
 from playwright.sync_api import Error, Locator, Page  # noqa: E402
 from serving import ROOT, Server  # noqa: E402
 
-from pages.shell.state import PAGES  # noqa: E402
+from pages.shell.session.state import PAGES  # noqa: E402
 from probes import Recorder, Run  # noqa: E402
 from probes.log.check import check  # noqa: E402
 

@@ -24,7 +24,7 @@ from probes.experiments import store
 from probes.log import notes, page_headers, rows
 from probes.log.check import check
 from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
-from probes.log.parts import LARGEST
+from probes.log.segments import LARGEST
 
 MEGABYTES = 1024
 ROW_GROUPS = 100_000

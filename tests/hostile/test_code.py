@@ -21,7 +21,7 @@ SOURCES = sorted(
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 EVALUATING = {"eval", "exec", "compile", "__import__"}
 SHELLS = {"system", "popen", "getoutput", "getstatusoutput"}
-NAMING = {ROOT / "probes" / "__init__.py", ROOT / "pages" / "shell" / "warm.py"}
+NAMING = {ROOT / "probes" / "__init__.py", ROOT / "pages" / "shell" / "server" / "preload.py"}
 """Modules that import by names which a table of theirs holds."""
 UNSAFE_READERS = {"read_pickle", "unsafe_load", "allow_pickle"}
 

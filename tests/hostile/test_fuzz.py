@@ -16,11 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pages.shell import reading, runs_table
+from pages.shell.session import cache
+from pages.shell.widgets import runs_table
 from probes import catalog
 from probes.analysis import run_filter, run_groups
 from probes.log import manifest, notes
-from probes.log.cataloguing import COLUMNS
+from probes.log.catalog import COLUMNS
 from probes.log.manifest_fields import FIELDS
 from probes.log.opening import RunError
 
@@ -64,7 +65,7 @@ def listed(folder: Path) -> dict[str, Any]:
     (row,) = catalog(folder).to_dict("records")
     # what cannot be encoded cannot be sent to a browser
     json.dumps(row, ensure_ascii=False, default=str).encode()
-    entry = reading.Entry("run", folder / "run", row)
+    entry = cache.Entry("run", folder / "run", row)
     table = runs_table.runs_frame({"run": entry}, {"run": entry})
     assert list(table["run"]) == ["run"]
     facts = run_filter.facts(row)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from probes import Run
-from probes.log import manifest, page_headers, seal
+from probes.log import footer_checksum, manifest, page_headers
 from probes.log.check import check
 from probes.log.opening import RunError
 
@@ -66,9 +66,9 @@ def test_a_checksum_that_is_hit_itself_is_no_file_without_one(run: Path) -> None
     path = sorted((run / "predictions").iterdir())[0]
     data = path.read_bytes()
     statistics = pq.read_metadata(path).row_group(0).column(0).statistics
-    key = data.rindex(seal.KEY.encode())
+    key = data.rindex(footer_checksum.KEY.encode())
     least = data.rindex(statistics.min.to_bytes(8, "little"), 0, key)
-    for place in range(key - 2, key + len(seal.KEY) + 2 + 8):  # lengths, name, eight digits
+    for place in range(key - 2, key + len(footer_checksum.KEY) + 2 + 8):  # lengths, name, eight digits
         for bit in range(8):
             changed = bytearray(data)
             changed[place] ^= 1 << bit

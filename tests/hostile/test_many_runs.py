@@ -13,8 +13,8 @@ import damage
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import reading
-from pages.shell.state import PAGES
+from pages.shell.session import cache
+from pages.shell.session.state import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60  # seconds: the first run imports plotly and pyarrow
@@ -107,8 +107,8 @@ def test_a_broken_run_beside_another_is_said(folder: Path, monkeypatch: pytest.M
 def test_the_catalog_of_fifty_runs_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has not changed is not parsed again."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(folder)])
-    reading.entries()
+    cache.entries()
     monkeypatch.setattr(
         "probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again")
     )
-    assert len(reading.entries()) == RUNS
+    assert len(cache.entries()) == RUNS

@@ -14,7 +14,7 @@ from planted import write_run
 from shown import component, figures, query, texts
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import ticks
+from pages.shell.widgets import ticked_rows
 from probes import Recorder, Run
 from probes.log import notes
 from probes.log.manifest import group_of
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tick(app: AppTest, key: str, *rows: int) -> AppTest:
     """Tick rows of a table, as a click in the browser does."""
     named = app.dataframe[0].value["run"] if key == "run_table" else ["planted", "1", "120"]
-    key = ticks.key_of(key, named)
+    key = ticked_rows.key_of(key, named)
     app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
     app.run()
     assert not app.exception, [error.value for error in app.exception]

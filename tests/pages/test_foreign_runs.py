@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from torch import nn
 
 import probes
-from pages.shell import state
+from pages.shell.session import state
 from probes.experiments import store
 
 Open = Callable[..., AppTest]

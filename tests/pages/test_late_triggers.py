@@ -8,10 +8,10 @@ from streamlit.testing.v1 import AppTest
 def page() -> None:
     import streamlit as st
 
-    from pages.shell import components
+    from pages.shell.widgets import canvases
 
     called = st.session_state.setdefault("called", [])
-    late = components._while_there("a canvas", lambda: called.append(st.session_state["a canvas"]["cursor"]))
+    late = canvases._while_there("a canvas", lambda: called.append(st.session_state["a canvas"]["cursor"]))
     late()
     st.session_state["a canvas"] = {"cursor": 7}
     late()

@@ -135,14 +135,14 @@ def test_ticked_rows_are_pinned_and_others_stay(monkeypatch: pytest.MonkeyPatch)
     import pandas as pd
     import streamlit as st
 
-    from pages.shell import tray, url
+    from pages.shell.session import pins, url
 
     monkeypatch.setattr(st, "query_params", {"run": "a b", "pin": "0.7,other:0:1,other:0:1,a%20b:1:2"})
     monkeypatch.setattr(st, "session_state", {})
     table = pd.DataFrame({"layer": [0, 0, 1], "neuron": [7, 8, 2]})
     assert url.pins() == [("a b", 0, 7), ("other", 0, 1), ("a b", 1, 2)]
-    assert tray.pinned_rows(table, "a b") == [0, 2]
-    tray.pick_rows(table, "a b", [1, 2])
+    assert pins.pinned_rows(table, "a b") == [0, 2]
+    pins.pick_rows(table, "a b", [1, 2])
     assert url.pins() == [("other", 0, 1), ("a b", 1, 2), ("a b", 0, 8)]
     url.toggle_pin(0, 8)
     assert url.get("pin") == "other:0:1,a%20b:1:2"

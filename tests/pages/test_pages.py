@@ -14,7 +14,7 @@ from planted import write_run
 from shown import HALF, figures, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import state
+from pages.shell.session import state
 from probes import Recorder, Run
 
 Open = Callable[..., AppTest]

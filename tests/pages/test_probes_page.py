@@ -17,7 +17,7 @@ from forecasting import write_forecasting
 from planted import write_run
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import launching
+from pages.shell.server import jobs
 from probes.experiments import kinds, store
 
 Open = Callable[..., AppTest]
@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def children() -> Iterator[launching.Children]:
-    launching.children.clear()
-    yield launching.children()
-    for run, name in launching.children().running():
-        launching.children().cancel(Path(run), name)
-    until(lambda: not launching.children().running())
+def children() -> Iterator[jobs.JobManager]:
+    jobs.children.clear()
+    yield jobs.children()
+    for run, name in jobs.children().running():
+        jobs.children().cancel(Path(run), name)
+    until(lambda: not jobs.children().running())
 
 
 def tables() -> dict[str, dict[str, pd.DataFrame]]:
@@ -105,7 +105,7 @@ FIGURES = {"ablation": 3, "traversal": 2, "shift": 3, "risk-coverage": 1, "rollo
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_a_stored_experiment_is_shown_without_running_it(
-    open_page: Open, folder: Path, children: launching.Children, name: str
+    open_page: Open, folder: Path, children: jobs.JobManager, name: str
 ) -> None:
     store.save(
         folder / "run",
@@ -163,9 +163,7 @@ def test_without_checkpoint_or_of_another_program_nothing_can_be_started(
 
 def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
     run = tmp_path / "a b; rm -rf $HOME"
-    words = launching.command(
-        run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)]
-    )
+    words = jobs.command(run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)])
     assert words[:5] == [sys.executable, "-m", "vdn", "probe", str(run)]
     assert words[5:] == [
         "traversal",
@@ -180,11 +178,11 @@ def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
         "1:5",
     ]
     with pytest.raises(KeyError):
-        launching.command(run, "--help", {}, "test")
+        jobs.command(run, "--help", {}, "test")
 
 
 def test_the_form_starts_where_the_command_does() -> None:
-    from vdn.probe import add_command
+    from vdn.experiment import add_command
 
     parser = argparse.ArgumentParser()
     add_command(parser.add_subparsers())
@@ -213,7 +211,7 @@ except store.Cancelled:
 """
 
 
-def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children: launching.Children) -> None:
+def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children: jobs.JobManager) -> None:
     run = folder / "run"
     assert children.start(run, "shift", [sys.executable, "-c", TRACKED, str(run)])
     assert not children.start(run, "ablation", [sys.executable, "-c", ""])  # one at a time
@@ -226,7 +224,7 @@ def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children
     assert store.progress_of(run, "shift").status == "cancelled"
 
 
-def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: launching.Children) -> None:
+def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: jobs.JobManager) -> None:
     run = folder / "run"
     children.start(
         run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"]
@@ -236,7 +234,7 @@ def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: l
 
 
 def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
-    open_page: Open, folder: Path, children: launching.Children
+    open_page: Open, folder: Path, children: jobs.JobManager
 ) -> None:
     place = store.folder_of(folder / "run", "shift")
     place.mkdir(parents=True)
@@ -250,17 +248,17 @@ def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
 
 
 def test_the_button_starts_what_the_form_says(
-    open_page: Open, folder: Path, children: launching.Children, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, folder: Path, children: jobs.JobManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(
-        launching.Children, "start", lambda self, run, name, arguments: started.append(arguments) or True
+        jobs.JobManager, "start", lambda self, run, name, arguments: started.append(arguments) or True
     )
     app = open_page("probes", folder, experiment="risk-coverage")
     app.number_input(key="risk-coverage_windows").set_value(300).run()
     app.button(key="start").click().run()
     assert started == [
-        launching.command((folder / "run").resolve(), "risk-coverage", {"windows": 300, "draws": 16}, "test")
+        jobs.command((folder / "run").resolve(), "risk-coverage", {"windows": 300, "draws": 16}, "test")
     ]
 
 
@@ -268,4 +266,4 @@ def test_the_page_does_not_hide_the_package(open_page: Open, folder: Path) -> No
     """The page's file is called as the package is: every page still finds the package."""
     for page in ("probes", "overview", "probes"):
         assert not open_page(page, folder).exception
-    assert sys.modules["probes"].__file__ == str(launching.options.ROOT / "probes" / "__init__.py")
+    assert sys.modules["probes"].__file__ == str(jobs.options.ROOT / "probes" / "__init__.py")

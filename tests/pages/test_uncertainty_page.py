@@ -14,7 +14,7 @@ from planted import write_run
 from shown import figures, numbers, texts
 from streamlit.testing.v1 import AppTest
 
-from pages.shell import forecasts as shell_forecasts
+from pages.shell.data import forecasts as shell_forecasts
 from probes import Recorder
 
 Open = Callable[..., AppTest]

@@ -2,7 +2,7 @@
 
 import errno
 
-from probes.log import parts
+from probes.log import segments
 
 
 class FailingDisk:
@@ -10,8 +10,8 @@ class FailingDisk:
 
     def __init__(self, monkeypatch):
         self.full = False
-        self._replace = parts.os.replace
-        monkeypatch.setattr(parts.os, "replace", self)
+        self._replace = segments.os.replace
+        monkeypatch.setattr(segments.os, "replace", self)
 
     def __call__(self, source, target):
         if self.full:

@@ -1,5 +1,6 @@
 """Small networks as people write them, for what watches them."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -153,3 +154,8 @@ def expected(mu, sigma, prior=None):
     prior = prior or Normal(torch.zeros_like(mu), torch.ones_like(mu))
     kl = torch.distributions.kl_divergence(Normal(mu, sigma), prior).mean(0)
     return {"mean": mu.mean(0), "variance": (sigma**2).mean(0), "spread": mu.var(0, correction=0), "kl": kl}
+
+
+def assert_statistics(frame, truth):
+    for name, value in truth.items():
+        np.testing.assert_allclose(frame[name], value.numpy(), rtol=2e-5, atol=2e-6, err_msg=name)

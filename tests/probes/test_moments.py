@@ -158,7 +158,7 @@ def test_a_block_of_steps_is_derived_as_each_step_alone(dimensions):
     for seed in range(4):
         given = batch(dimensions=dimensions, autoregressive=True, seed=seed)
         pools.append(Moments(2, LIMITS).update(**given, series=torch.arange(96) % 2))
-    kept = [pool.sums() for pool in pools]
+    kept = [pool.sufficient_statistics() for pool in pools]
     block = derive({name: torch.stack([sums[name] for sums in kept]) for name in kept[0]})
     for step, pool in enumerate(pools):
         alone = pool.result()

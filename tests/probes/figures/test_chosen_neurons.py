@@ -9,16 +9,16 @@ from probed import write_probed
 from scipy import stats
 
 from probes import Run, diagnostics
-from probes.analysis import portrait, posteriors
+from probes.analysis import neuron_summary, posteriors
 from probes.figures.densities import Moment, densities, filled
 from probes.figures.energy import energy
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.frames import Frames, aligned, probe_frames, timeline
 from probes.figures.kl_parts import kl_parts, parts
-from probes.figures.memory import memory
-from probes.figures.panels import Course, across
-from probes.figures.together import together
+from probes.figures.overlay import together
+from probes.figures.panels import NeuronSeries, across
+from probes.figures.persistence import memory
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def courses(run: Run) -> list[Course]:
+def courses(run: Run) -> list[NeuronSeries]:
     summary, events = run.layer_summary(), run.events()
     return [
-        Course(
+        NeuronSeries(
             f"{run.layers[layer]['name']}:{neuron}",
             run.history(layer, [neuron]),
             summary[summary["layer"] == layer],
@@ -48,7 +48,7 @@ def traces(figure, name: str) -> list:
     return [trace for trace in figure.data if trace.name == name]
 
 
-def test_fans_are_mean_and_sd(courses: list[Course]) -> None:
+def test_fans_are_mean_and_sd(courses: list[NeuronSeries]) -> None:
     figure = fans(courses, step=7)
     rows = courses[1].rows
     mean, sd = rows["mean"].to_numpy(), np.sqrt(rows["variance"].to_numpy())
@@ -62,13 +62,13 @@ def test_fans_are_mean_and_sd(courses: list[Course]) -> None:
     assert [shape.x0 for shape in figure.layout.shapes] == [7, 7]
 
 
-def test_the_ghost_is_the_layers_median(run: Run, courses: list[Course]) -> None:
+def test_the_ghost_is_the_layers_median(run: Run, courses: list[NeuronSeries]) -> None:
     rows = run.history(1, statistics=["kl"]).set_index(["step", "neuron"])["kl"].unstack()
     drawn = traces(kl_parts(courses), "layer median of KL")[1].y
     np.testing.assert_allclose(drawn, rows.median(axis=1), rtol=1e-5)
 
 
-def test_the_parts_of_the_kl_add_up(courses: list[Course]) -> None:
+def test_the_parts_of_the_kl_add_up(courses: list[NeuronSeries]) -> None:
     for course in courses:
         np.testing.assert_allclose(sum(parts(course).values()), course.values("kl"), rtol=1e-5)
     figure = kl_parts(courses)
@@ -77,14 +77,14 @@ def test_the_parts_of_the_kl_add_up(courses: list[Course]) -> None:
     np.testing.assert_allclose(sum(trace.y for trace in stacked), traces(figure, "KL")[0].y, rtol=1e-5)
 
 
-def test_a_mismatch_that_was_not_recorded_is_what_remains(courses: list[Course]) -> None:
+def test_a_mismatch_that_was_not_recorded_is_what_remains(courses: list[NeuronSeries]) -> None:
     rows = courses[0].rows
-    found = parts(Course("n", rows.drop(columns="mismatch")))
+    found = parts(NeuronSeries("n", rows.drop(columns="mismatch")))
     np.testing.assert_allclose(found["mismatch"], rows["mismatch"], atol=1e-6)
-    assert parts(Course("n", rows.drop(columns="information"))) == {}
+    assert parts(NeuronSeries("n", rows.drop(columns="information"))) == {}
 
 
-def test_energy_has_its_band_and_interventions(courses: list[Course]) -> None:
+def test_energy_has_its_band_and_interventions(courses: list[NeuronSeries]) -> None:
     figure = energy(courses)
     assert traces(figure, "band")[0].y.tolist() == pytest.approx([0.5] * 40)
     marks = traces(figure, "intervention")
@@ -93,7 +93,7 @@ def test_energy_has_its_band_and_interventions(courses: list[Course]) -> None:
     assert figure.layout.yaxis.type == "log"
 
 
-def test_memory_shows_interval_prior_and_input(courses: list[Course]) -> None:
+def test_memory_shows_interval_prior_and_input(courses: list[NeuronSeries]) -> None:
     figure = memory(courses)
     rows = courses[0].rows
     np.testing.assert_allclose(traces(figure, "measured")[0].y, rows["persistence"])
@@ -102,7 +102,7 @@ def test_memory_shows_interval_prior_and_input(courses: list[Course]) -> None:
     np.testing.assert_allclose(traces(figure, "the input's own")[0].y, 0.7)
 
 
-def test_together_has_one_line_a_neuron(courses: list[Course]) -> None:
+def test_together_has_one_line_a_neuron(courses: list[NeuronSeries]) -> None:
     figure = together(courses, "contraction")
     assert [trace.name for trace in figure.data if trace.mode == "lines"] == [
         "&lt;b&gt;first&lt;/b&gt;:2",
@@ -115,7 +115,7 @@ def test_together_has_one_line_a_neuron(courses: list[Course]) -> None:
 
 
 @pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
-def test_panels_have_names_titles_and_a_text(courses: list[Course], draw) -> None:
+def test_panels_have_names_titles_and_a_text(courses: list[NeuronSeries], draw) -> None:
     figure = draw(courses, axis="log")
     assert figure.layout.annotations[0].text == "&lt;b&gt;first&lt;/b&gt;:2"
     assert figure.layout.xaxis.title.text == "step"
@@ -125,10 +125,10 @@ def test_panels_have_names_titles_and_a_text(courses: list[Course], draw) -> Non
 
 
 @pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
-def test_one_step_and_missing_statistics_are_drawn(courses: list[Course], draw) -> None:
+def test_one_step_and_missing_statistics_are_drawn(courses: list[NeuronSeries], draw) -> None:
     rows = courses[0].rows
     for part in (rows.iloc[:1], rows[["step", "mean", "variance"]]):
-        assert draw([Course("n", part)]).layout.annotations[0].text == "n"
+        assert draw([NeuronSeries("n", part)]).layout.annotations[0].text == "n"
 
 
 def test_eight_panels_stand_in_two_rows() -> None:
@@ -173,27 +173,27 @@ def test_contracted_says_when() -> None:
     variance = np.array([1, 0.99, 0.96, 0.94, 0.97, 0.5, 0.4])
     rows = pd.DataFrame({"step": [0, 1, 2, 4, 8, 16, 32], "variance": variance})
     assert diagnostics.onset(rows["step"], 1 - variance, 0.05) == 16
-    assert "for good at step 16" in portrait.contracted(rows)
-    assert "half-way by step 16" in portrait.contracted(rows)
-    assert "has not left its prior" in portrait.contracted(rows.iloc[:5])
-    assert "One step" in portrait.contracted(rows.iloc[:1])
-    assert "from the first recorded step on" in portrait.contracted(rows.iloc[5:])
+    assert "for good at step 16" in neuron_summary.contracted(rows)
+    assert "half-way by step 16" in neuron_summary.contracted(rows)
+    assert "has not left its prior" in neuron_summary.contracted(rows.iloc[:5])
+    assert "One step" in neuron_summary.contracted(rows.iloc[:1])
+    assert "from the first recorded step on" in neuron_summary.contracted(rows.iloc[5:])
 
 
 def test_the_rule_is_that_of_the_regime() -> None:
     row = {"mean": 0.0, "variance": 1.0, "information": 0.001, "spread": 0.0, "kl": 0.0, "layer": 3}
-    assert portrait.rule(row).startswith(": information 0.001 < 0.005")
+    assert neuron_summary.rule(row).startswith(": information 0.001 < 0.005")
 
 
 def test_neighbours_over_layers() -> None:
     random = np.random.default_rng(0)
     mu = random.standard_normal((40, 4))
     other = np.column_stack([random.standard_normal((40, 2)), -2 * mu[:, 1]])
-    found = portrait.neighbours(mu, 1, {0: mu, 1: other}, own_layer=0, count=3)
+    found = neuron_summary.neighbours(mu, 1, {0: mu, 1: other}, own_layer=0, count=3)
     assert found.iloc[0].tolist() == [1, 2, pytest.approx(-1)]
     assert not ((found["layer"] == 0) & (found["neuron"] == 1)).any()
     assert len(found) == 3
-    assert portrait.partners(mu, other, [1])["partner"].tolist() == [2]
+    assert neuron_summary.partners(mu, other, [1])["partner"].tolist() == [2]
 
 
 def test_frames_of_two_tracks_share_a_line() -> None:

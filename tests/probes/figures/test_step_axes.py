@@ -16,11 +16,11 @@ from probes.figures.clock import Clock, clocks
 from probes.figures.event_timeline import event_timeline
 from probes.figures.fans import fans
 from probes.figures.floor_gap import floor_gap
-from probes.figures.panels import Course
+from probes.figures.overlay import together
+from probes.figures.panels import NeuronSeries
 from probes.figures.predictive_scores import predictive_scores
-from probes.figures.regime_moves import regime_moves
+from probes.figures.regime_transitions import regime_transitions
 from probes.figures.smoothing import smooth
-from probes.figures.together import together
 from probes.figures.uncertainty_fans import uncertainty_fans
 from probes.figures.variance_parts import variance_parts
 
@@ -167,7 +167,7 @@ def test_every_figure_over_steps_lies_along_the_clock(name: str) -> None:
 
 
 def test_moves_lie_along_the_clock() -> None:
-    figure = regime_moves(MOVES, ["one"], (0, 30), step=10, axis=HALF)
+    figure = regime_transitions(MOVES, ["one"], (0, 30), step=10, axis=HALF)
     bars = figure.data[0]
     hit = int(np.argmax(bars.y))
     assert bars.x[hit] - bars.width[hit] / 2 <= 0.5 < bars.x[hit] + bars.width[hit] / 2
@@ -185,7 +185,7 @@ def test_the_twin_has_its_own_pace() -> None:
 def test_neurons_of_two_runs_each_have_their_own_clock() -> None:
     rows = pd.DataFrame({"step": STEPS, "mean": 0.0, "variance": 1.0})
     slower = Clock("epoch", STEPS, STEPS / 10)
-    courses = [Course("a", rows, clock=HALF, events=events()), Course("b", rows, clock=slower)]
+    courses = [NeuronSeries("a", rows, clock=HALF, events=events()), NeuronSeries("b", rows, clock=slower)]
     figure = fans(courses, step=10)
     assert [trace.x[-1] for trace in figure.data if trace.name == "mean"] == [1.5, 3]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.5, 1]

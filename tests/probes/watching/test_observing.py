@@ -4,15 +4,14 @@ import networks
 import numpy as np
 import pytest
 import torch
-from networks import BATCH, INPUTS, NEURONS, expected
-from test_adapters import assert_statistics
+from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
 from torch.distributions import Normal
 
 from probes.run import Run
 from probes.watching.attaching import watch
+from probes.watching.hooks import CompiledError
 from probes.watching.observing import RECEIVERS, observe
-from probes.watching.taps import CompiledError
 
 
 @pytest.fixture(autouse=True)

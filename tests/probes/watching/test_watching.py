@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from failing_disk import FailingDisk
-from networks import BATCH, INPUTS, NEURONS, expected
-from test_adapters import assert_statistics
+from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
 
 from probes.log import background
@@ -22,7 +21,7 @@ from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run
 from probes.watching import attaching as watching
-from probes.watching import outlet
+from probes.watching import statistics_buffer
 from probes.watching.attaching import watch
 
 
@@ -168,11 +167,13 @@ def test_what_is_held_for_later_is_little(tmp_path, monkeypatch):
     """A channel's sums are one a position: they become statistics before they fill the memory."""
     model, images = networks.ConvolutionalEncoder(), torch.randn(2, 2, 40, 40)
     blocks = []
-    monkeypatch.setattr(outlet, "BUFFERED_BYTES", 1e6)
-    monkeypatch.setattr(outlet, "BUFFERED_SECONDS", 1e9)
-    record = outlet.Recorder.record_block
+    monkeypatch.setattr(statistics_buffer, "BUFFERED_BYTES", 1e6)
+    monkeypatch.setattr(statistics_buffer, "BUFFERED_SECONDS", 1e9)
+    record = statistics_buffer.Recorder.record_block
     monkeypatch.setattr(
-        outlet.Recorder, "record_block", lambda *given: blocks.append(len(given[1])) or record(*given)
+        statistics_buffer.Recorder,
+        "record_block",
+        lambda *given: blocks.append(len(given[1])) or record(*given),
     )
     with watch(model, tmp_path / "run") as recording:
         for step in range(64):

@@ -1,0 +1,1 @@
+"""From runs to what is drawn: frames, payloads and the numbers of cards. No widgets here."""

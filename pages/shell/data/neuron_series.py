@@ -1,0 +1,316 @@
+"""From pinned neurons to what the page Neurons draws: series over steps, moments for densities, rows
+for tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell.session import cache
+from pages.shell.session.pins import PLOTTED, Pinned
+from pages.shell.session.state import RunContext
+from pages.shell.session.url import Pin
+from probes.analysis import neuron_summary
+from probes.figures import frames, style
+from probes.figures.densities import Moment
+from probes.figures.panels import NeuronSeries, column
+from probes.schema import FORCES
+
+# of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
+POINTS = 150
+# recorded steps up to which a neuron is drawn as recorded: as many points as the coarser levels give at most
+EXACT = 2400
+EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
+GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
+COMPARED = 40  # steps that are offered for comparison
+# neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
+NEURONS_KEPT = 64
+PREVIEWED = 4  # neurons that are shown while nothing is pinned
+
+DRAWN = (
+    "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
+    "beta", "persistence",
+    "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation",
+    "active_share",
+    "prior_variance",
+)  # fmt: skip
+"""Statistics that the page reads of every shown neuron."""
+
+
+def preview(context: RunContext, step: int) -> list[Pinned]:
+    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
+
+    Where information was not recorded, that of most spread or KL; where these are not either, the most
+    contracted.
+    """
+    now = cache.at(context.stamp, context.run, step)
+    key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
+    found = []
+    for layer in frames.spaced(len(context.layers), PREVIEWED, log=False):
+        part = now[now["layer"] == layer]
+        if len(part):
+            values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
+            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+            found.append(Pinned(Pin(context.entry.name, int(layer), int(part["neuron"].iloc[best])), context))
+    return found
+
+
+def labels(shown: Sequence[Pinned]) -> list[str]:
+    """Names for panels, all different: without the run where all are of one."""
+    one = len({neuron.pin.run for neuron in shown}) == 1
+    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
+
+
+def colors(count: int) -> list[str]:
+    """A colour for each shown neuron, by its place."""
+    return [style.OKABE_ITO[place % len(style.OKABE_ITO)] for place in range(min(count, PLOTTED))]
+
+
+def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSeries]:
+    """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to
+    it.
+    """
+    found = []
+    for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
+        context = neuron.context
+        parts = _one_series(context.stamp, context.run, neuron.pin.layer, neuron.pin.neuron, span)
+        found.append(NeuronSeries(name, *parts, color, neuron.latent_dim))
+    return found
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _one_series(
+    stamp: cache.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is
+    all that is read.
+    """
+    return (
+        _rows(_run, layer, neuron, span),
+        _ghost(stamp, _run, layer, span),
+        _events(stamp, _run, layer, neuron, span),
+    )
+
+
+def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+    """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from
+    the pyramid.
+    """
+    names = [statistic for statistic in DRAWN if statistic in run.statistics]
+    recorded = np.asarray(run.steps)
+    recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
+    read = partial(run.history, layer, neuron, names)
+    if len(recorded) <= EXACT:
+        return read(span)
+    border = int(recorded[EXACT_FIRST - 1])
+    late = read((border + 1, span[1]), POINTS)
+    return pd.concat([read((span[0], border)), late[late["step"] > border]], ignore_index=True)
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _ghost(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+    """The layer's summary at as many steps as are seen behind a neuron, on either axis."""
+    summary = cache.summary(stamp, _run)
+    ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+    return ghost.iloc[
+        np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))
+    ]
+
+
+def _events(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+    """Interventions on the neuron, or on its whole layer, or on the whole run."""
+    table = cache.events(stamp, _run)
+    here = (table["layer"].isna() | (table["layer"] == layer)) & (
+        table["neuron"].isna() | (table["neuron"] == neuron)
+    )
+    return table[here.fillna(False).to_numpy(bool) & table["step"].between(*span).to_numpy(bool)]
+
+
+def reduced(shown: Sequence[NeuronSeries], runs: Sequence[Pinned]) -> int:
+    """How many recorded steps one drawn point stands for, at most; 1 is exact."""
+    widths = [1]
+    for one, neuron in zip(shown, runs, strict=True):
+        late = one.rows["step"].to_numpy()[np.isfinite(column(one.rows, "variance_min", None))]
+        if len(late) > 1:
+            recorded = np.asarray(neuron.context.run.steps)
+            widths.append(
+                round(np.count_nonzero((recorded >= late[0]) & (recorded < late[-1])) / (len(late) - 1))
+            )
+    return max(widths)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a neuron's box says: the recorded step, its regime there (None: its layer was not recorded), why,
+    since when.
+    """
+
+    step: int
+    regime: int | None
+    rule: str
+    history: str
+
+
+def story(neuron: Pinned, step: int) -> Story:
+    """The neuron in words at the recorded step at or before the cursor."""
+    context, (_, layer, number) = neuron.context, neuron.pin
+    return _story(
+        context.stamp,
+        context.run,
+        layer,
+        number,
+        cache.recorded_step(context.run.steps, step),
+        neuron.latent_dim,
+    )
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _story(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
+    row = _row(stamp, _run, layer, neuron, step)
+    if row is None:
+        return Story(step, None, "", "")
+    return Story(
+        step,
+        int(row["regime"]),
+        neuron_summary.rule(row, latent_dim),
+        _contracted(stamp, _run, layer, neuron),
+    )
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _contracted(stamp: cache.Stamp, _run: Any, layer: int, neuron: int) -> str:
+    names = [name for name in ("variance", "prior_variance", "phi") if name in _run.statistics]
+    return neuron_summary.contracted(_run.history(layer, neuron, names))
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _row(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """One row alone: the step's other neurons would take as long as all figures of the page."""
+    rows = _run.history(layer, neuron, steps=(step, step))
+    return None if rows.empty else rows.iloc[0]
+
+
+def moment(neuron: Pinned, step: int) -> Moment:
+    """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where
+    they are stored.
+    """
+    context, (_, layer, number) = neuron.context, neuron.pin
+    return _moment(context.stamp, context.run, layer, number, step)
+
+
+@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
+def _moment(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int) -> Moment:
+    at = cache.recorded_step(_run.steps, step)
+    value = partial(_number, _row(stamp, _run, layer, neuron, at))
+    stored = _probe_at(stamp, _run, step)
+    probe = None if stored is None else cache.probe_layer(stamp, _run, stored, layer)
+    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
+    return Moment(
+        at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored
+    )
+
+
+def probe_at(context: RunContext, step: int) -> int | None:
+    """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never
+    was.
+    """
+    return _probe_at(context.stamp, context.run, step)
+
+
+def _probe_at(stamp: cache.Stamp, run: Any, step: int) -> int | None:
+    steps = cache.probe_steps(stamp, run)
+    return cache.recorded_step(steps, step) if len(steps) else None
+
+
+def _number(row: pd.Series | None, name: str) -> float:
+    return float("nan") if row is None or name not in row or pd.isna(row[name]) else float(row[name])
+
+
+def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:
+    """The rows behind a figure, for taking away: neuron's name, step, the statistics drawn."""
+    parts = []
+    for one in shown:
+        columns = [c for c in one.rows if c == "step" or any(c in (n, f"{n}_min", f"{n}_max") for n in names)]
+        parts.append(one.rows[columns].assign(name=one.name)[["name", *columns]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def comparable(context: RunContext) -> list[int]:
+    """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
+    stored = cache.probe_steps(context.stamp, context.run)
+    recorded = np.asarray(context.run.steps)
+    steps = stored if len(stored) else recorded[frames.spaced_steps(recorded, COMPARED)]
+    return [int(step) for step in steps]
+
+
+def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> pd.DataFrame:
+    """The numbers behind the densities: one row a neuron and step, and one for each stored probe input."""
+    rows: list[dict[str, object]] = []
+    for group in groups:
+        for name, one in zip(names, group, strict=True):
+            rows.append(
+                {
+                    "name": name,
+                    "step": one.step,
+                    "mean": one.mean,
+                    "variance": one.variance,
+                    "spread": one.spread,
+                }
+            )
+            if one.mu is not None and one.sigma is not None:
+                at = {"name": name, "step": one.probe_step}
+                rows += [
+                    {**at, "input": i, "mu": float(m), "sigma": float(s)}
+                    for i, (m, s) in enumerate(zip(one.mu, one.sigma, strict=True))
+                ]
+    return pd.DataFrame(rows)
+
+
+def say_moments(before: Sequence[Moment], after: Sequence[Moment]) -> str:
+    """Which steps and inputs the densities are of."""
+    probe = next((moment for moment in after if moment.mu is not None), None)
+    ends = f"Steps {_steps(before)} and {_steps(after)}."
+    if probe is None or probe.mu is None:
+        return (
+            f"{ends} No posteriors of single inputs are stored: filled is the mean posterior, the line is the"
+            " aggregate."
+        )
+    at = f"(stored at steps {_steps(before, True)} and {_steps(after, True)})"
+    return (
+        f"{ends} Filled: the exact average of {len(probe.mu)} probe inputs' posteriors {at}. Line: the"
+        " aggregate's Gaussian."
+    )
+
+
+def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
+    steps = sorted({m.probe_step if probe else m.step for m in moments} - {None}, key=lambda step: step or 0)
+    return " / ".join(f"{step:,}" for step in steps)
+
+
+def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
+    """Forces on the shown neurons at the last stored step up to the cursor (else the first): name, step,
+    term, forces.
+
+    Empty if no run stores them.
+    """
+    parts = []
+    for neuron, name in zip(shown, labels(shown), strict=True):
+        table = cache.forces(neuron.context.stamp, neuron.context.run)
+        rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
+        if len(rows):
+            at = cache.recorded_step(np.unique(rows["step"].to_numpy()), step)
+            parts.append(rows[rows["step"] == at].assign(name=name)[["name", "step", "term", *FORCES]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def force_steps(pulled: pd.DataFrame) -> str:
+    """The steps that forces are shown of, in words."""
+    return f"step {' / '.join(f'{step:,}' for step in sorted(pulled['step'].unique()))}"

@@ -1,0 +1,229 @@
+"""From runs to what the replay draws: ridges of one run or of two beside each other, under one cursor. No
+widgets here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell.data import payloads
+from pages.shell.session import cache
+from pages.shell.session.state import RunContext
+from pages.shell.widgets.canvases import pack
+from probes.figures import frames
+from probes.schema import LIVING_REGIMES, REGIMES
+
+EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
+
+ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
+"""How ridges can be ordered -> the statistic at the run's last step."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run of the replay: which layers of it are shown, which neurons (layer, neuron) are pinned."""
+
+    context: RunContext
+    layers: Sequence[int]
+    pins: Sequence[tuple[int, int]]
+    exact: int | None = None
+    """A step that is among the frames as recorded, where others may be means of several steps."""
+
+
+def payload(
+    sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None
+) -> bytes:
+    """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames.
+
+    `cursor` is where it opens (None: at the start, playing). `probe_input`: that input's exact posteriors
+    instead of the batch's moments, at the steps at which they were stored.
+    """
+    chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
+    if not chosen:
+        raise ValueError("a replay needs at least one layer")
+    tracks = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
+    steps = frames.timeline(
+        [track.steps for track in tracks], payloads.FRAMES, [s.exact for s in sides if s.exact is not None]
+    )
+    arrays: dict[str, np.ndarray] = {}
+    layers = []
+    for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
+        shown = frames.aligned(track, steps)
+        arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
+        arrays |= {
+            f"{name}.{place}": values
+            for name, values in _series(side.context, layer, steps, probe_input).items()
+        }
+        layers.append(
+            {
+                "name": side.context.names[layer], "index": layer, "neurons": neurons,
+                "run": side.context.entry.name,
+                "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
+                "count": side.context.layers[layer]["neurons"], "last": int(side.context.run.steps[-1]),
+            }
+        )  # fmt: skip
+    header = {
+        "view": "\n".join(side.context.entry.name for side in sides),
+        "layers": layers,
+        "steps": steps.tolist(),
+        "width": frames.aligned(tracks[0], steps).width.tolist(),
+        "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
+        "autoplay": True,
+        "input": probe_input,
+        "events": event_ticks(sides[0].context),
+    }
+    return pack(header, arrays)
+
+
+def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
+    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is
+    not recorded.
+    """
+    with np.errstate(invalid="ignore"):
+        sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
+    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that
+    cannot hold them.
+    """
+    finite = values[np.isfinite(values)]
+    fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
+    return values.astype(np.float16) if fits else values
+
+
+def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
+    """What the ridges are drawn from, one row a frame and neuron; `width`: recorded steps that a frame is the
+    mean of.
+    """
+    parts = []
+    for side in sides:
+        for layer in side.layers:
+            neurons = _neurons(side, layer, ridges, order)
+            track = _frames(side, layer, neurons, probe_input)
+            count = len(neurons)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "run": side.context.entry.name, "layer": side.context.names[layer],
+                        "neuron": np.tile(neurons, len(track.steps)), "step": np.repeat(track.steps, count),
+                        "width": np.repeat(track.width, count), "mean": track.mean.ravel(),
+                        "variance": track.variance.ravel(), "spread": track.spread.ravel(),
+                    }
+                )
+            )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def probe_inputs(sides: Sequence[Side]) -> int:
+    """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
+    counts = [cache.probe_inputs(side.context.stamp, side.context.run) for side in sides]
+    return min(
+        (found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers),
+        default=0,
+    )
+
+
+def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
+    context = side.context
+    last = cache.at(context.stamp, context.run, int(context.run.steps[-1]))
+    return _ordered(
+        last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order
+    )
+
+
+def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
+    run, stamp = side.context.run, side.context.stamp
+    if probe_input is None:
+        found = cache.replay_frames(stamp, run, layer, tuple(neurons), payloads.FRAMES)
+        if side.exact is None or side.exact in found.steps[found.width == 1]:
+            return found
+        rows = cache.at(
+            stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics)
+        )
+        return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
+    steps, mu, sigma = cache.probe_input(stamp, run, probe_input)[layer]
+    return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
+
+
+def _series(
+    context: RunContext, layer: int, steps: np.ndarray, probe_input: int | None
+) -> dict[str, np.ndarray]:
+    """What is written over a layer's ridges and in the strip, at the recorded step at or before each
+    frame.
+    """
+    recorded = np.asarray(context.run.steps)
+    at = np.searchsorted(recorded, steps, side="right") - 1
+    outside = (at < 0) | (steps > recorded[-1])
+    at = np.maximum(at, 0)
+    found = {name: values[layer][at] for name, values in _layer_series(context.stamp, context).items()}
+    found["information"] = np.where(outside, np.nan, found["information"])
+    if probe_input is not None:
+        when, _, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
+        variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
+        found |= {
+            "median": np.median(variance, axis=1)[stored],
+            "contraction": 1 - variance.mean(axis=1)[stored],
+        }
+    return found
+
+
+@st.cache_resource(max_entries=cache.RUNS_KEPT, show_spinner=False)
+def _layer_series(stamp: cache.Stamp, _opened: RunContext) -> dict[str, np.ndarray]:
+    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed
+    neurons.
+    """
+    table = cache.summary(stamp, _opened.run)
+    steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
+    place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
+
+    def column(name: str) -> np.ndarray:
+        out = np.full((layers, len(steps)), np.nan)
+        if name in table:
+            out[place] = table[name].to_numpy(dtype=float, na_value=np.nan)
+        return out
+
+    counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
+    total, living = (
+        np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES)
+    )
+    return {
+        "information": column("information_mean"),
+        "median": column("variance_p50"),
+        "contraction": 1 - column("variance_mean"),
+        "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
+    }
+
+
+def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
+    ids = now["neuron"].to_numpy()
+
+    def column(name: str) -> np.ndarray:
+        return now[name].to_numpy(dtype=float, na_value=np.nan) if name in now else np.zeros(len(now))
+
+    chosen = frames.choose_neurons(column("spread"), ridges, pinned)
+    key = ORDERS[order]
+    if key is None:
+        chosen = np.sort(chosen)
+    elif key != "spread":
+        descending = -1 if key == "kl" else 1
+        chosen = chosen[np.argsort(descending * column(key)[chosen], kind="stable")]
+    return [int(ids[place]) for place in chosen]
+
+
+def event_ticks(context: RunContext) -> list[dict[str, Any]]:
+    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
+    alerts = np.unique(cache.alerts(context.stamp, context.run)["step"].to_numpy(np.int64))
+    events = np.unique(cache.events(context.stamp, context.run)["step"].to_numpy(np.int64))
+    return [
+        {"step": int(step), "alert": alert}
+        for alert, steps in ((False, events), (True, alerts))
+        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
+    ]

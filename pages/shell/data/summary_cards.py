@@ -1,0 +1,90 @@
+"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its course
+so far.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pages.shell.data import payloads
+from probes.schema import STATISTICS
+
+SCORES = (("NLL", ("nll_joint", "nll"), "nats", "validation"), ("CRPS", ("crps",), "", "validation, scaled"))
+"""Label, names that a score goes by in logs, unit, note."""
+HALF = 0.5  # a living share below it is shown as bad
+ROUNDING = 1e-6  # of the rate: information below it is what float32 leaves of a difference of two KLs
+DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
+
+
+def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
+    """The last validation scores at or before `step`. `scalars` is `Run.scalars()`."""
+    table = scalars[scalars["split"] == "validation"]
+    cards = []
+    for label, names, unit, note in SCORES:
+        part = next((table[table["name"] == name] for name in names if (table["name"] == name).any()), None)
+        if part is not None:
+            so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
+            value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
+            cards.append(
+                {
+                    "label": label,
+                    "value": payloads.number(value),
+                    "unit": unit,
+                    "note": note,
+                    "spark": _spark(series),
+                }
+            )
+    return cards
+
+
+def layer_cards(curves: pd.DataFrame, step: int, shared: bool = False) -> list[dict[str, Any]]:
+    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves`
+    gives them.
+
+    shared: all distributions are the same for every input (of weights, say), so that none is expected to
+    live.
+    """
+    curves = curves.assign(
+        information=curves["information"].mask(curves["information"].abs() <= ROUNDING * curves["rate"], 0)
+    )
+    place = max(int(np.searchsorted(curves.index, step, side="right")) - 1, 0)
+
+    def card(label: str, name: str, unit: str, note: str, factor: float = 1, **more: Any) -> dict[str, Any]:
+        series = factor * curves[name].to_numpy()
+        return {
+            "label": label,
+            "value": payloads.number(series[place]),
+            "unit": unit,
+            "note": note,
+            "spark": _spark(series),
+            **more,
+        }
+
+    alive = curves["living_share"].iloc[place]
+    cards = [
+        card(
+            "Living neurons",
+            "living_share",
+            "%",
+            "living or mixed",
+            100,
+            bad=bool(alive < HALF) and not shared,
+        )
+    ]
+    for name, source, label, note in (
+        ("rate", "kl", "Rate", "per example"),
+        ("information", "information", "Information", "all neurons"),
+    ):
+        if curves[name].notna().any():
+            cards.append(card(label, name, STATISTICS[source].unit, note, help=STATISTICS[source].caveat))
+    return [
+        *cards,
+        card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning),
+    ]
+
+
+def _spark(series: np.ndarray) -> list[float | None]:
+    return [None if value is None else float(f"{value:.{DIGITS}g}") for value in payloads.spark(series)]

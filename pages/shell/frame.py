@@ -1,0 +1,208 @@
+"""The frame of every page: navigation and its guard, run picker and tray, page header, empty states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.shell.session import cache, live, options, pins, state, url
+from pages.shell.session.state import RunContext
+
+_HERE = Path(__file__).parent
+ICON = str(_HERE / "icon.svg")
+_STYLE = _HERE / "frame.css"
+LAYERS_NAMED = 3  # in a caption; more would not fit a line
+BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
+SIDEBAR = 288  # pixels: as narrow as its widest control allows
+
+_ROUTED = "_routed"  # session: whether the page is run by the navigation
+
+STATUS = {
+    "running": ("live", "green", "sensors"),
+    "finished": ("finished", "gray", "check"),
+    "interrupted": ("interrupted", "orange", "pause"),
+    "crashed": ("crashed", "red", "error"),
+}
+"""A run's status -> word, badge colour, icon."""
+
+
+def main() -> None:
+    """Draw what all pages share and run the page that was asked for."""
+    st.set_page_config(
+        page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR
+    )
+    st.logo(ICON, size="large")
+    pages = [
+        st.Page(
+            _HERE.parent / f"{name}.py",
+            title=title,
+            icon=f":material/{icon}:",
+            default=name == state.DEFAULT_PAGE,
+        )
+        for name, title, icon in state.PAGES
+    ]
+    run_page(st.navigation(pages, position="top"))
+
+
+def run_page(page: Any) -> None:
+    """Run a page inside the frame."""
+    st.session_state[_ROUTED] = True
+    state.enter(page.title)
+    try:
+        url.sync()
+        st.html(_STYLE)
+        page.run()
+    except cache.RunError as error:  # a damaged file is met when a card asks for it
+        st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")
+    finally:
+        st.session_state[_ROUTED] = False
+
+
+def guard() -> None:
+    """First call of every page. A page that Streamlit ran on its own is handed over to the navigation.
+
+    Beside a folder called `pages`, a server that has not yet run app.py runs a page's file directly when its
+    URL is the first one asked for. Then the navigation takes over, and this run of the page ends.
+    """
+    if not st.session_state.get(_ROUTED):
+        main()
+        st.stop()
+
+
+def sidebar() -> None:
+    """The run picker on pages that show no single run, so that the frame stays the same."""
+    if cache.entries():
+        _picker(cache.entries())
+
+
+def _picker(entries: dict[str, cache.Entry]) -> cache.Entry:
+    latest = next(iter(entries))
+    asked = url.get("run")
+    if asked not in entries:
+        if asked is not None:
+            st.warning(
+                f"The link asks for the run “{url.plain(asked)}”, which is in no folder of runs. Shown:"
+                f" {url.plain(latest)}."
+            )
+            _forget_run()
+        url.put("run", latest)
+    st.session_state["choose_run"] = url.get("run")
+
+    def changed() -> None:
+        _forget_run()
+        url.put("run", st.session_state["choose_run"])
+
+    return entries[str(st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed))]
+
+
+def _forget_run() -> None:
+    """What names parts of one run means nothing in another; pinned neurons name their run and stay."""
+    url.put_pins(url.pins())
+    for key in ("step", "layer", "neurons", "from", "to", "input"):
+        url.put(key, None)
+
+
+def pick_run() -> RunContext:
+    """The run picker and the pinned neurons in the sidebar.
+
+    Ends the page with an explanation when there is no run, or it cannot be read.
+    """
+    entries = cache.entries()
+    if not entries:
+        no_runs()
+        st.stop()
+    entry = _picker(entries)
+    try:
+        run, stamp = cache.open_run(entry)
+    except cache.RunError as error:
+        st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
+        st.stop()
+    context = RunContext(entry, run, stamp)
+    with st.sidebar:
+        live.follow(context)
+    pins.show(context)
+    return context
+
+
+def choose_layer(context: RunContext, label: str) -> str:
+    """A layer's name, chosen in the sidebar and kept in the URL."""
+    few = len(context.names) <= BUTTONS
+    widget, settings = (
+        (st.segmented_control, {"required": True, "format_func": url.plain}) if few else (st.selectbox, {})
+    )
+    return url.choice(widget, label, context.names, "layer", context.names[0], what="layer", **settings)
+
+
+def no_runs() -> None:
+    """What to do when there is nothing to show."""
+    st.subheader("No run yet")
+    folders = ", ".join(f"`{str(folder).replace('`', '')}`" for folder in options.run_folders())
+    st.markdown(
+        f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:"
+    )
+    st.code("make train\npython -m vdn train --data nyc --neurons 256", language="bash")
+    st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
+
+
+def header(title: str, context: RunContext, caption: str, step: int | None = None) -> None:
+    """Page title with the run's name and state, and one line that says what is seen."""
+    word, colour, icon = STATUS.get(context.run.status, (context.run.status, "gray", "help"))
+    badges = [f":{colour}-badge[:material/{icon}: {word}]"]
+    if step is not None:
+        badges.append(f":gray-badge[step {step:,}]")
+    beta = context.run.config.get("beta")
+    if isinstance(beta, int | float):
+        badges.append(f":blue-badge[β = {beta:g}]")
+    shared = {
+        kind: [str(layer["name"]) for layer in context.layers if layer.get("of") == kind]
+        for kind in state.SHARED
+    }
+    badges += [f":violet-badge[{kind}]" for kind, names in shared.items() if names]
+    with st.container(gap="xsmall"):
+        st.markdown(f"## {title} · {url.plain(context.entry.name)} {' '.join(badges)}")
+        st.caption(caption)
+        for kind, names in shared.items():
+            if names:
+                listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (
+                    " and others" if len(names) > LAYERS_NAMED else ""
+                )
+                st.caption(
+                    f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and"
+                    " information are 0 and “frozen” is how they should end: look at contraction and KL."
+                )
+
+
+def say_no_distributions() -> None:
+    """Why there is nothing to see of neurons."""
+    st.info(
+        "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
+        " variances. Its scores are on Overview and Runs; choose another run in the sidebar to see neurons."
+    )
+
+
+def needs_steps(context: RunContext) -> None:
+    """Ends the page with the reason when nothing at all is recorded yet."""
+    if state.cursor(context) is None:
+        running = context.run.status == "running"
+        why = (
+            "The first steps appear within seconds: reload then."
+            if running
+            else "It ended before its first flush."
+        )
+        st.info(f"Nothing is written in this run yet. {why}")
+        st.stop()
+
+
+def needs_distributions(context: RunContext) -> None:
+    """Ends the page with the reason when the run has nothing to show on it."""
+    needs_steps(context)
+    if not state.has_distributions(context):
+        say_no_distributions()
+        st.stop()
+
+
+def link_to_reference() -> None:
+    """Where every number is explained."""
+    st.page_link("pages/reference.py", label="What do these numbers mean?", icon=":material/menu_book:")

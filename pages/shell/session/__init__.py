@@ -1,0 +1,1 @@
+"""What a browser session remembers: the run, the cursor, choices and pins; and cached reading of runs."""

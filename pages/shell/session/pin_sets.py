@@ -1,0 +1,90 @@
+"""Named sets of pinned neurons: saved in the notes of the run that is shown, offered on every page and for
+every run.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shell.session import cache, url
+from pages.shell.session.state import RunContext
+from probes.log import notes
+
+_NAME, _SAID = "pin_set_name", "_pin_set_said"
+
+
+def show(context: RunContext) -> None:
+    """A menu in the sidebar: save what is pinned, pin a set instead, delete one. Absent while there is
+    neither pin nor set.
+    """
+    entries = cache.entries()
+    owners = sorted(
+        (entry for entry in entries.values() if entry.row["sets"]),
+        key=lambda entry: entry.name != context.entry.name,
+    )
+    pinned = url.pins()
+    if not pinned and not owners:
+        return
+    with (
+        st.sidebar,
+        st.popover("Sets of neurons", icon=":material/bookmarks:", type="tertiary", key="pin_sets"),
+    ):
+        if pinned:
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                st.text_input(
+                    "Save the pinned neurons as",
+                    key=_NAME,
+                    max_chars=notes.SET_CHARACTERS,
+                    placeholder="a name",
+                )
+                st.button("Save", key="save_pin_set", on_click=_save, args=(context.entry,))
+            st.caption(
+                f"Kept in the notes of {url.plain(context.entry.name)}; a name that it has is replaced."
+            )
+        said = st.session_state.pop(_SAID, None)
+        if said:
+            st.markdown(said)
+        for owner in owners:
+            st.caption(f"In {url.plain(owner.name)}")
+            for name, items in list(owner.row["sets"].items())[: notes.SETS]:
+                key = f"pin_set:{owner.name}:{name}"
+                with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+                    st.button(
+                        f"{url.plain(name)} · {len(items)}", key=key, width="stretch", on_click=_recall,
+                        args=(owner.name, items),
+                        help="Pin these neurons instead of those that are pinned",
+                    )  # fmt: skip
+                    st.button(
+                        "", icon=":material/delete:", type="tertiary", key=f"delete {key}", on_click=_delete,
+                        args=(owner, name),
+                        help=f"Delete the set {url.plain(name)}",
+                    )  # fmt: skip
+
+
+def _save(entry: cache.Entry) -> None:
+    name = " ".join(str(st.session_state[_NAME]).split())
+    if not name:
+        st.session_state[_SAID] = ":red[Not saved: give the set a name.]"
+        return
+    own = [f"{pin.layer}.{pin.neuron}" if pin.run == entry.name else url.write_pin(pin) for pin in url.pins()]
+    if _write(entry, {**entry.row["sets"], name: own}):
+        st.session_state[_NAME] = ""
+        st.session_state[_SAID] = ":green[:material/check: Saved]"
+
+
+def _delete(entry: cache.Entry, name: str) -> None:
+    _write(entry, {other: items for other, items in entry.row["sets"].items() if other != name})
+
+
+def _write(entry: cache.Entry, sets: dict[str, list[str]]) -> bool:
+    """Whether it went well; if not, why is said where the menu is drawn."""
+    try:
+        notes.write_sets(entry.path, sets)
+    except (notes.RunError, OSError) as error:
+        st.session_state[_SAID] = f":red[Not written: {url.plain(error)}.]"
+        return False
+    return True
+
+
+def _recall(run: str, items: tuple[str, ...]) -> None:
+    url.put_pins(pin for pin in (url.read_pin(item, run) for item in items[: notes.SET_NEURONS]) if pin)

@@ -1,0 +1,127 @@
+"""The selection tray: pinned neurons of any runs, in the sidebar of every page and in the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell.session import pin_sets, state, url
+from pages.shell.session.url import Pin
+
+PLOTTED = 8
+"""Neurons that figures draw side by side; more may be pinned."""
+
+LONGEST_RUN = 18  # characters of a run's name in the tray and over panels; they show no more
+_KEY = "tray"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A pinned neuron with the run it is of."""
+
+    pin: Pin
+    context: state.RunContext
+
+    @property
+    def layer_name(self) -> str:
+        return self.context.names[self.pin.layer]
+
+    @property
+    def name(self) -> str:
+        """`run:layer:neuron`, as people write it."""
+        return f"{self.pin.run}:{self.layer_name}:{self.pin.neuron}"
+
+    @property
+    def latent_dim(self) -> int:
+        return int(self.context.layers[self.pin.layer].get("latent_dim", 1))
+
+    @property
+    def run_name(self) -> str:
+        """The run's name, with its middle left out if it is long."""
+        run = self.pin.run
+        return run if len(run) <= LONGEST_RUN else f"{run[: LONGEST_RUN // 2]}…{run[-LONGEST_RUN // 2 + 1 :]}"
+
+    def short(self, shown: str) -> str:
+        """Without the run where that is the one shown, else with as much of its name as tells it apart."""
+        own = f"{self.layer_name}:{self.pin.neuron}"
+        return own if self.pin.run == shown else f"{self.run_name}:{own}"
+
+    def chip(self, shown: str) -> str:
+        """What the tray shows, the run last: a narrow chip cuts what comes last."""
+        own = f"{self.layer_name}:{self.pin.neuron}"
+        return own if self.pin.run == shown else f"{own} · {self.run_name}"
+
+
+def resolve(pins: Sequence[Pin], context: state.RunContext) -> list[Pinned]:
+    """The pins that exist, with their runs, in order."""
+    runs: dict[str, state.RunContext | None] = {context.entry.name: context}
+    found = []
+    for pin in pins:
+        if pin.run not in runs:
+            runs[pin.run] = state.another_run(pin.run)
+        run = runs[pin.run]
+        if run is not None and state.exists(run, pin.layer, pin.neuron):
+            found.append(Pinned(pin, run))
+    return found
+
+
+def show(context: state.RunContext) -> None:
+    """Draw the tray, if anything is pinned. Pins that name nothing are said and left out."""
+    pins = url.pins()
+    found = resolve(pins, context)
+    if len(found) < len(pins) or url.unread_pins():
+        missing = [
+            f"{pin.run}:{pin.layer}:{pin.neuron}" for pin in pins if pin not in [one.pin for one in found]
+        ]
+        names = url.plain(", ".join([*missing, *url.unread_pins()]))
+        st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
+    url.put_pins(one.pin for one in found)
+    if not found:
+        pin_sets.show(context)
+        return
+    labels = {one.pin: one.chip(context.entry.name) for one in found}
+    st.session_state[_KEY] = list(labels)
+    with st.sidebar, st.container(gap="xsmall"):
+        st.multiselect(
+            "Pinned neurons",
+            list(labels),
+            key=_KEY,
+            format_func=labels.__getitem__,
+            on_change=_removed,
+            help=(
+                "Named run:layer:neuron. × unpins one. They stay while you change pages and runs, and are in"
+                " the link."
+            ),
+        )
+        if len(found) > PLOTTED:
+            st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
+        if state.page_shown() != "Neurons":
+            st.page_link("pages/neurons.py", label="Compare them", icon=":material/compare_arrows:")
+    pin_sets.show(context)
+
+
+def _removed() -> None:
+    url.put_pins(st.session_state[_KEY])
+
+
+def pinned_rows(table: pd.DataFrame, run: str) -> list[int]:
+    """Places in a table with columns layer and neuron (of one run) of the neurons that are pinned."""
+    pins = set(url.pins())
+    keys = zip(table["layer"].astype(int), table["neuron"].astype(int), strict=True)
+    return [place for place, (layer, neuron) in enumerate(keys) if Pin(run, layer, neuron) in pins]
+
+
+def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
+    """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table
+    stays.
+    """
+    here = [
+        Pin(run, int(layer), int(neuron))
+        for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
+    ]
+    wanted = [here[place] for place in chosen]
+    kept = [pin for pin in url.pins() if pin not in here or pin in wanted]
+    url.put_pins([*kept, *(pin for pin in wanted if pin not in kept)])

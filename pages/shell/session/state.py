@@ -1,0 +1,141 @@
+"""What the pages look at: which pages there are, the run, the cursor, the neuron that is chosen and those
+that are pinned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pages.shell.session import cache, url
+
+PAGES = (
+    ("runs", "Runs", "folder_open"),
+    ("overview", "Overview", "monitor_heart"),
+    ("replay", "Replay", "play_circle"),
+    ("layers", "Layers", "stacks"),
+    ("neurons", "Neurons", "scatter_plot"),
+    ("uncertainty", "Uncertainty", "blur_on"),
+    ("persistence", "Persistence", "timeline"),
+    ("probes", "Probes", "experiment"),
+    ("reference", "Reference", "menu_book"),
+)
+"""File stem, title and icon of each page, in the order of the navigation."""
+DEFAULT_PAGE = "replay"
+
+SHARED = {
+    "weights": "posteriors over weights, not activations",
+    "shared variables": "posteriors of variables, not activations",
+}
+"""What a watched layer may be of instead of activations, in words."""
+
+# session: the title of the page that is shown, whether it was another before
+_PAGE, _ENTERED = "_page", "_entered"
+
+
+def enter(page: str) -> None:
+    """Note which page this run of the app shows, by its title."""
+    st.session_state[_ENTERED] = page_shown() != page
+    st.session_state[_PAGE] = page
+
+
+def page_shown() -> str | None:
+    """The title of the page that is shown."""
+    return st.session_state.get(_PAGE)
+
+
+def entered() -> bool:
+    """Whether this run of the app is the first on its page, coming from another."""
+    return bool(st.session_state.get(_ENTERED))
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The run that a page shows: its entry in the catalog, the reader, and the stamp that caches key on."""
+
+    entry: cache.Entry
+    run: Any
+    stamp: cache.Stamp
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return list(self.run.layers)
+
+    @property
+    def names(self) -> list[str]:
+        return [str(layer["name"]) for layer in self.run.layers]
+
+
+def another_run(name: str) -> RunContext | None:
+    """A run beside the one that is shown; None if there is none of this name, or it cannot be read."""
+    entry = cache.entries().get(name)
+    if entry is None:
+        return None
+    try:
+        run, stamp = cache.open_run(entry)
+    except cache.RunError:
+        return None
+    return RunContext(entry, run, stamp)
+
+
+def cursor(context: RunContext) -> int | None:
+    """The step that all pages look at: the recorded one at or before the URL's, else the last; None if
+    nothing is recorded.
+    """
+    steps = context.run.steps
+    asked = url.get("step")
+    if len(steps) == 0:
+        return _last_scalar(context)
+    if asked is None or not asked.isdecimal():
+        if asked is not None:
+            url.unknown("step", asked, f"step {int(steps[-1]):,}")
+            url.put("step", None)
+        return int(steps[-1])
+    return cache.recorded_step(steps, int(asked))
+
+
+def _last_scalar(context: RunContext) -> int | None:
+    """A twin records no neurons: its last step is that of its last score."""
+    steps = context.run.scalars()["step"]
+    return int(steps.max()) if len(steps) else None
+
+
+def chosen_neuron(context: RunContext) -> tuple[int, int] | None:
+    """The neuron that is looked at, (layer, neuron): the first of `neurons` in the URL."""
+    first = (url.get("neurons") or "").split(",")[0]
+    if not first:
+        return None
+    layer, _, neuron = first.partition(".")
+    if layer.isdecimal() and neuron.isdecimal() and exists(context, int(layer), int(neuron)):
+        return int(layer), int(neuron)
+    url.unknown("neuron", first, "none")
+    url.put("neurons", None)
+    return None
+
+
+def pinned(context: RunContext) -> list[tuple[int, int]]:
+    """The pinned neurons of this run, (layer, neuron)."""
+    return [
+        (pin.layer, pin.neuron)
+        for pin in url.pins()
+        if pin.run == context.entry.name and exists(context, *pin[1:])
+    ]
+
+
+def exists(context: RunContext, layer: int, neuron: int) -> bool:
+    """Whether the run has this neuron."""
+    return layer < len(context.layers) and neuron < context.layers[layer]["neurons"]
+
+
+def is_shared(context: RunContext) -> bool:
+    """Whether all distributions are the same for every input: of weights or of variables, not of
+    activations.
+    """
+    return all(layer.get("of") in SHARED for layer in context.layers)
+
+
+def has_distributions(context: RunContext) -> bool:
+    """Whether the run has means and variances of neurons."""
+    return len(context.run.steps) > 0 and {"mean", "variance"} <= set(context.run.statistics)

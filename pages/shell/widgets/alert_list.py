@@ -1,0 +1,44 @@
+"""What went wrong in a run, in order, each with its step and what to do."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell.session import cache, url
+from pages.shell.session.state import RunContext
+
+LISTED = 40  # a run that goes wrong everywhere repeats itself
+
+
+def go_to(context: RunContext, at: int) -> None:
+    """Move the cursor of all pages to the recorded step at or before `at`."""
+    url.put("step", cache.recorded_step(context.run.steps, at))
+
+
+def show(context: RunContext) -> None:
+    """The list; each alert's place is a button that moves the cursor there."""
+    alerts = cache.alerts(context.stamp, context.run)
+    st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
+    if context.run.status == "crashed":
+        st.markdown(
+            ":red-badge[crashed] The run stopped without saying so, after step"
+            f" {int(context.run.steps[-1]):,}."
+        )
+    elif alerts.empty:
+        st.caption("Nothing to report.")
+    for place, alert in enumerate(alerts.head(LISTED).itertuples()):
+        where = "the run" if pd.isna(alert.layer) else context.names[int(alert.layer)]
+        with st.container(gap=None):
+            st.button(
+                f"{url.plain(where)} · step {alert.step:,}", key=f"alert_{place}", on_click=go_to,
+                args=(context, alert.step),
+                type="tertiary", help="Go to this step", icon=":material/arrow_forward:",
+                icon_position="right",
+            )  # fmt: skip
+            st.markdown(f":small[{url.plain(alert.text)}]")
+            st.caption(f"What to do: {url.plain(alert.advice)}.")
+    if len(alerts) > LISTED:
+        st.caption(
+            f"{len(alerts) - LISTED} later ones are ticks on Replay and marks among the interventions."
+        )

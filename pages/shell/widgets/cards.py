@@ -1,0 +1,47 @@
+"""A figure on a page: with its text alternative, and in a frame with a title and its data to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages.shell.widgets import downloads
+
+
+def show(figure: go.Figure, key: str, **settings: Any) -> None:
+    """A figure as wide as there is room. Figures over steps are shown by `axes.chart`."""
+    st.plotly_chart(
+        figure,
+        key=key,
+        width="stretch",
+        alt=figure.layout.meta["alt"],
+        config={"displaylogo": False},
+        **settings,
+    )
+
+
+def card(
+    title: str,
+    figure: go.Figure,
+    key: str,
+    rows: downloads.Data,
+    *,
+    of: str = "",
+    note: str = "",
+    draw: Callable[[go.Figure, str], None] = show,
+) -> None:
+    """A figure in its frame, under its title (markdown), a menu to take its data away, and a note.
+
+    `key` must be unique on the page; `of` and it name the files.
+    """
+    with st.container(border=True):
+        with st.container(gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+                st.markdown(title, width="stretch")
+                downloads.beside(figure, rows, f"{of} {key}")
+            if note:
+                st.caption(note)
+        draw(figure, key)

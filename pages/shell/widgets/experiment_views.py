@@ -1,0 +1,214 @@
+"""Stored experiments as figures: one function a kind, from the tables that the experiment has left with the
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from pages.shell.session import url
+from pages.shell.widgets.cards import card
+from probes.experiments import store
+from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
+from probes.schema import STATISTICS
+
+RESULTS_KEPT = 8
+UNCERTAINTIES = tuple(dose_response.UNCERTAINTY_UNITS)
+
+
+def load(run: Path, name: str) -> store.Result:
+    """A stored result, cached until the experiment runs again. Raises RunError when it cannot be read."""
+    stat = (store.folder_of(run, name) / store.SETTINGS).stat()
+    return _load(str(run), name, stat.st_mtime_ns, stat.st_size)
+
+
+@st.cache_resource(max_entries=RESULTS_KEPT, show_spinner="Reading the experiment …")
+def _load(run: str, name: str, modified: int, size: int) -> store.Result:
+    return store.load(run, name)
+
+
+def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] = str) -> str:
+    shown = lambda value: url.plain(names(value))  # noqa: E731 - a label, of which Streamlit reads markdown
+    return str(
+        st.segmented_control(label, choices, default=choices[0], required=True, key=key, format_func=shown)
+    )
+
+
+def show_ablation(result: store.Result, layers: list[str]) -> None:
+    """Effects, what predicts them, and how far that could be told from their noise."""
+    effects, neurons = result.tables["effects"], result.tables["neurons"]
+    with st.container(horizontal=True):
+        score = _pick("Score", list(dict.fromkeys(effects["score"])), "ablation_score", ablation.score_label)
+        mode = _pick(
+            "The neuron is",
+            list(dict.fromkeys(effects["mode"])),
+            "ablation_mode",
+            lambda m: ablation.MODES.get(m, m),
+        )
+        offered = [name for name in ("kl", "information", "spread", "contraction") if name in neurons]
+        statistic = _pick("Against", offered, "ablation_statistic", lambda name: STATISTICS[name].label)
+    left, right = st.columns(2, gap="small")
+    with left:
+        title = "**Who is needed?** · above 0: worse without it"
+        card(title, ablation.ablation_effects(effects, score, mode, layers), "ablation_effects", effects)
+    with right:
+        figure = ablation.ablation_prediction(effects, neurons, statistic, score, mode, layers)
+        card(
+            f"**Would {STATISTICS[statistic].label} have told?** · one dot a neuron",
+            figure,
+            "ablation_prediction",
+            neurons,
+        )
+    predictors, reliability = result.tables["predictors"], result.tables["reliability"]
+    part = reliability[(reliability["score"] == score) & (reliability["mode"] == mode)].sort_values("layer")
+    figure = ablation.ablation_predictors(predictors, score, mode, layers)
+    card(
+        "**Does a statistic rank neurons as their silence does?** · 95 % intervals",
+        figure,
+        "ablation_predictors",
+        predictors,
+    )
+    shares = ", ".join(
+        f"{url.plain(layers[int(row.layer)])} {row.reliability:.0%}"
+        for row in part.itertuples()
+        if row.layer >= 0
+    )
+    if shares:
+        st.caption(f"Share of the effects' variance over neurons that is not their standard error: {shares}. "
+                   "No statistic can be seen to rank them better than the square root of it.")  # fmt: skip
+
+
+def show_traversal(result: store.Result, layers: list[str]) -> None:
+    """One neuron on one input: the whole prediction, and one output of it."""
+    curves, posteriors = result.tables["curves"], result.tables["posteriors"]
+    walked = list(dict.fromkeys(zip(curves["layer"].tolist(), curves["neuron"].tolist(), strict=True)))
+    moved = traversal_strength(curves)
+    walked.sort(key=lambda item: -moved[item])
+    with st.container(horizontal=True):
+        label = lambda item: f"{layers[item[0]]} · neuron {item[1]} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
+        layer, neuron = st.selectbox("Neuron", walked, format_func=label, key="traversal_neuron")
+        index = st.selectbox(
+            "Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110
+        )
+        outputs = sorted(curves["output"].unique().tolist())
+        # Of an image the pixel that moves most: its corner never does.
+        first = outputs.index(most_moved(curves, layer, neuron)) if "image" in result.settings else 0
+        output = st.selectbox(
+            "Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110
+        )
+    targets = result.tables.get("targets")
+    match result.settings.get("image"):
+        case [int(height), int(width)]:
+            figure = traversal.traversal_images(curves, layer, neuron, index, (height, width))
+            card(
+                "**The prediction as an image, at seven values of the neuron**",
+                figure,
+                "traversal_images",
+                curves,
+            )
+    left, right = st.columns(2, gap="small")
+    with left:
+        figure = traversal.traversal_curves(
+            curves, layer, neuron, index, targets=targets, output="output (t ahead, or class)"
+        )
+        card("**The prediction at seven values of the neuron**", figure, "traversal_curves", curves)
+    with right:
+        figure = traversal.traversal_response(curves, posteriors, layer, neuron, index, output=output)
+        card(f"**Output {output + 1} against the neuron's value**", figure, "traversal_response", curves)
+
+
+def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:
+    """How far each walked neuron moves the prediction: mean over inputs and outputs of largest less smallest
+    mean.
+    """
+    by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
+    strength = (by.max() - by.min()).groupby(["layer", "neuron"]).mean()
+    return {(int(layer), int(neuron)): float(value) for (layer, neuron), value in strength.items()}
+
+
+def most_moved(curves: pd.DataFrame, layer: int, neuron: int) -> int:
+    """The output that a walked neuron moves most, over all inputs."""
+    part = curves[(curves["layer"] == layer) & (curves["neuron"] == neuron)].groupby("output")["mean"]
+    return int((part.max() - part.min()).idxmax())
+
+
+def show_shift(result: store.Result, layers: list[str]) -> None:
+    """Scores and uncertainties against the dose, detection, and the neurons' statistics."""
+    responses, detection, neurons = (result.tables[name] for name in ("responses", "detection", "neurons"))
+    quantities = list(dict.fromkeys(responses["quantity"]))
+    scores = [name for name in quantities if name not in UNCERTAINTIES]
+    unsure = [name for name in UNCERTAINTIES if name in quantities]
+    card(
+        "**Scores and uncertainties against the dose**",
+        dose_response.dose_response(responses, scores + unsure),
+        "dose",
+        responses,
+    )
+    figure = dose_response.dose_detection(detection, unsure)
+    card(
+        "**Damaged or clean?** · 0.5 is chance, below it the quantity misleads",
+        figure,
+        "dose_detection",
+        detection,
+    )
+    offered = [name for name in STATISTICS if name in neurons]
+    statistic = st.selectbox(
+        "Statistic",
+        offered,
+        format_func=lambda name: STATISTICS[name].label,
+        key="dose_statistic",
+        index=offered.index("kl") if "kl" in offered else 0,
+        width=260,
+    )
+    figure = dose_response.dose_neurons(neurons, statistic, layers)
+    card(
+        f"**{STATISTICS[statistic].label} of the neurons against the dose** · median and middle half",
+        figure,
+        "dose_neurons",
+        neurons,
+    )
+
+
+def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
+    """Risk against coverage, and by how much each uncertainty beats the output variance."""
+    curves, areas = result.tables["curves"], result.tables["areas"]
+    error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
+    figure = risk_coverage.risk_coverage(curves, areas, error)
+    words = (
+        f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs"
+        " and more"
+    )
+    card(f"**Error of the inputs that are kept** · {words}", figure, "risk_coverage", curves)
+    part = areas[areas["error"] == error].drop(columns="error").round(4)
+    labels = {
+        "value": "AURC", "low": "AURC from", "high": "AURC to", "gain": "gain over output variance",
+        "gain_low": "gain from",
+        "gain_high": "gain to", "mean": "dropped at random",
+    }  # fmt: skip
+    words = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
+    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=words)
+
+
+def show_rollout(result: store.Result, layers: list[str]) -> None:
+    """Continuations of one window, and the uncertainties along t."""
+    forecasts, starts = result.tables["forecasts"], result.tables["starts"]
+    names = {int(row.start): f"{row.series}, row {row.origin:,}" for row in starts.itertuples()}
+    start = st.selectbox("Window", list(names), format_func=names.get, key="rollout_start", width=320)
+    figure = rollout.rollout_forecast(forecasts, start)
+    card("**The series that it continues on its own**", figure, "rollout_forecast", forecasts)
+    uncertainty = result.tables["uncertainty"]
+    figure = rollout.rollout_uncertainty(uncertainty)
+    card("**How unsure it is along t** · means over the windows", figure, "rollout_uncertainty", uncertainty)
+
+
+VIEWS: dict[str, Callable[[store.Result, list[str]], None]] = {
+    "ablation": show_ablation,
+    "traversal": show_traversal,
+    "shift": show_shift,
+    "risk-coverage": show_risk_coverage,
+    "rollout": show_rollout,
+}

@@ -1,0 +1,46 @@
+"""Each chosen neuron in words: its regime, the rule with its values, when it contracted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.shell.data import neuron_series
+from pages.shell.session import url
+from pages.shell.session.pins import Pinned
+from probes.figures.panels import across
+from probes.schema import LIVING_REGIMES, REGIMES
+
+
+def show(shown: Sequence[Pinned], step: int) -> None:
+    """One box a neuron, in rows like the panels of the figures."""
+    in_row = across(len(shown))
+    for row in range(0, len(shown), in_row):
+        columns = st.columns(in_row, gap="small")
+        for place, column in enumerate(columns[: len(shown) - row], start=row):
+            with column, st.container(border=True, gap="xsmall", height="stretch"):
+                _story(shown[place], place, neuron_series.colors(len(shown))[place], step)
+
+
+def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
+    told = neuron_series.story(neuron, step)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
+        swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
+        st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
+        st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
+        label = "Unpin" if neuron.pin in url.pins() else "Pin"
+        st.button(
+            label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}",
+            on_click=url.toggle_pin,
+            args=(*neuron.pin[1:], neuron.pin.run),
+        )  # fmt: skip
+    st.caption(f"{url.plain(neuron.run_name)} · step {told.step:,}")
+    if told.regime is None:
+        st.caption(f"Its layer was not recorded at step {told.step:,}.")
+        return
+    regime = REGIMES[told.regime]
+    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(told.rule)}. {url.plain(told.history)}]")
+    if regime.code:
+        todo = "" if regime.code in LIVING_REGIMES else f" What to do: {regime.advice}."
+        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}.{todo}")

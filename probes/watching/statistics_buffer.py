@@ -1,0 +1,163 @@
+"""Between a watched training and its log: a buffer of steps on the device, and what happens when the disk
+fails.
+
+Training is not taken down: a failure is warned of once, counted, and training goes on, unless it is asked to
+be strict.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probes.log.opening import RunError
+from probes.moments import derive
+from probes.recorder import Recorder, RecorderError
+
+# recorded steps whose sums stay on the device before their statistics are derived, all at once
+BUFFERED_STEPS = 64
+BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
+BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
+
+Mirror = Callable[[str, float, int], Any]
+Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
+
+
+@dataclass
+class StatisticsBuffer:
+    """Takes rows (step, sums of each layer) and scalars; moves them, as statistics, to a `Recorder` that it
+    opens.
+    """
+
+    folder: Path
+    strict: bool = False
+    mirror: Mirror | None = None
+    recorder: Recorder | None = None
+    _rows: list[tuple[int, Sums]] = field(default_factory=list)
+    _limit: int = BUFFERED_STEPS
+    _scalars: list[tuple[int, str, Tensor | float, str, float | None]] = field(default_factory=list)
+    _lost: int = 0
+    _warned: bool = False
+    _flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def lost(self) -> int:
+        """Steps whose statistics were not kept."""
+        return self._lost + (self.recorder.dropped["steps"] if self.recorder is not None else 0)
+
+    def open(
+        self, layers: list[dict[str, Any]], config: dict[str, Any], resume: int | None, **options: Any
+    ) -> None:
+        """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
+        layers.
+        """
+        try:
+            if resume is None:
+                self.recorder = Recorder(self.folder, layers, config=config, strict=self.strict, **options)
+            else:
+                self.recorder = Recorder.resume(self.folder, resume, strict=self.strict)
+        except OSError as error:
+            self.failed(error, 0)
+            return
+        there, now = (
+            [(la["name"], la["neurons"], la["latent_dim"]) for la in some]
+            for some in (self.recorder.layers, layers)
+        )
+        if there != now:
+            self.recorder.close("interrupted")
+            raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
+        atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
+
+    def add(self, step: int, row: Sums) -> None:
+        """The sums of a step."""
+        if self.recorder is None:
+            self._lost += 1
+            return
+        if self._rows and _columns(row) != _columns(self._rows[-1][1]):
+            self.flush()  # a block has the same statistics at all its steps
+        if row and not self._rows:
+            size = sum(value.nbytes for sums in row.values() for value in sums.values())
+            self._limit = min(BUFFERED_STEPS, int(BUFFERED_BYTES // size) + 1)
+        if row:
+            self._rows.append((step, row))
+        if len(self._rows) >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
+            self.flush()
+
+    def scalar(self, step: int, name: str, value: Tensor | float, split: str, epoch: float | None) -> None:
+        """One number; a tensor is copied, and read when the buffer is flushed."""
+        self._scalars.append(
+            (step, name, value.detach().clone() if isinstance(value, Tensor) else value, split, epoch)
+        )
+
+    def flush(self) -> None:
+        """Move what is buffered to the recorder, whose writer stores it within 5 s, and to the mirror."""
+        rows, self._rows = self._rows, []
+        scalars = [
+            (step, name, float(value), split, epoch) for step, name, value, split, epoch in self._scalars
+        ]
+        self._scalars, self._flushed = [], time.monotonic()
+        blocks = _blocks(rows)
+        try:
+            for layer, (steps, columns) in blocks.items() if self.recorder is not None else ():
+                self.recorder.record_block(steps, layer, columns)  # type: ignore[union-attr]
+            for step, name, number, split, epoch in scalars if self.recorder is not None else ():
+                self.recorder.scalar(step, name, number, split, epoch)  # type: ignore[union-attr]
+        except (RecorderError, OSError) as error:
+            self.failed(error, len(rows))
+        if self.mirror is not None:
+            for layer, (steps, columns) in blocks.items():
+                for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
+                    self.mirror(f"kl/{layer}", float(kl), step)
+            for step, name, number, split, _ in scalars:
+                self.mirror(f"{split}/{name}", number, step)
+
+    def close(self, status: str) -> None:
+        """Flush, and close the run."""
+        atexit.unregister(self._close_at_exit)
+        try:
+            self.flush()
+        finally:
+            if self.recorder is not None:
+                try:
+                    self.recorder.close(status)
+                except (RecorderError, OSError) as error:
+                    self.failed(error, 0)
+
+    def failed(self, error: Exception, steps: int) -> None:
+        """Count `steps` as lost and warn, the first time; raise when strict."""
+        self._lost += steps
+        if self.strict:
+            raise error
+        if not self._warned:
+            self._warned = True
+            text = (
+                f"{self.folder}: {error}. Training goes on; steps that are not recorded are counted in `lost`"
+            )
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+
+    def _close_at_exit(self) -> None:
+        """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
+        self.close("interrupted")
+
+
+def _columns(row: Sums) -> dict[str, tuple[str, ...]]:
+    return {layer: tuple(sums) for layer, sums in row.items()}
+
+
+def _blocks(rows: list[tuple[int, Sums]]) -> dict[str, tuple[list[int], dict[str, np.ndarray]]]:
+    """Layer -> steps and statistics, name -> (T, N), derived on the device for all steps at once."""
+    steps = [step for step, _ in rows]
+    blocks = {}
+    for layer, first in rows[0][1].items() if rows else ():
+        found = derive({name: torch.stack([row[layer][name] for _, row in rows]) for name in first})
+        blocks[layer] = steps, {name: values.cpu().numpy() for name, values in found.items()}
+    return blocks
