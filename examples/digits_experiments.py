@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from examples.digits_vae import digits, train
 from probes import regimes
-from probes.diagnostics import contraction
+from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
 from probes.experiments.subject import CallableSubject, Forecast, Response
@@ -63,7 +63,7 @@ def statistics_of(subject, x):
     frame = pd.DataFrame(
         {"layer": 0, "neuron": range(found["kl"].numel())} | {name: v.numpy() for name, v in found.items()}
     )
-    return frame.assign(regime=regimes.classify(frame), contraction=contraction(frame["variance"]))
+    return derived(frame.assign(regime=regimes.classify(frame)))
 
 
 def main(folder="runs/digits-vae", steps=1500):

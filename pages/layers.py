@@ -33,7 +33,7 @@ frame.header(
     step,
 )
 frame.needs_distributions(context)
-offered = [*(name for name in STATISTICS if name in context.run.statistics), "contraction"]
+offered = context.run.available
 first = "information" if "information" in offered else offered[0]
 with st.sidebar:
     label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, three lines below
@@ -111,12 +111,10 @@ def selected() -> None:
 
 def exact(neuron: int) -> None:
     """The number behind the chosen cell."""
-    now = cache.at(context.stamp, context.run, step)
+    now = cache.at(context.stamp, context.run, step, (statistic,))
     row = now[(now["layer"] == layer) & (now["neuron"] == neuron)]
-    source = "variance" if statistic == "contraction" else statistic
     if len(row):
-        value = float(row[source].iloc[0])
-        value = 1 - value if statistic == "contraction" else value
+        value = float(row[statistic].iloc[0])
         with st.container(horizontal=True, vertical_alignment="center"):
             said = (
                 f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{payloads.number(value, 5)}**"

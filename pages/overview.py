@@ -13,6 +13,7 @@ from pages.shell.data import payloads, summary_cards
 from pages.shell.session import cache, canvas_sync, live, state, url
 from pages.shell.widgets import alert_list, canvases, cards, downloads, step_axis, transitions
 from probes import regimes
+from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
@@ -48,7 +49,7 @@ def draw_cards(run: Any) -> None:
         widths = [layer["neurons"] for layer in context.layers]
         followed = live.is_live(context)
         curves = (
-            network_curves(run.layer_summary(), widths)
+            network_curves(summary_with_derived(run, ["contraction"]), widths)
             if followed
             else cache.curves(context.stamp, context.run)
         )

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from probes.schema import LIVING_REGIMES
+from probes.families.gaussian import GAUSSIAN
+from probes.schema import LIVING_REGIMES, derivable, evaluate
 
 Floats = NDArray[np.float64]
 
@@ -25,24 +26,22 @@ NATS_PER_BIT = float(np.log(2))
 
 
 def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
-    """Gaussian upper estimate of I(x; z) of one dimension: ½ (ln(E[v] + Var[r]) − E[ln v]), nats.
+    """Gaussian upper estimate of I(x; z) of one dimension, nats: `families.gaussian.Gaussian.information`.
 
-    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. The aggregate posterior has
-    variance E[v] + Var[r]; no density of that variance has more entropy than the Gaussian, hence the bound
-    (Cover & Thomas 2006, 8.6). For K dimensions add the dimensions' values.
+    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. For K dimensions add the
+    dimensions' values.
     """
-    return 0.5 * (_log(_floats(variance) + _floats(spread)) - _floats(log_variance))
+    return np.asarray(GAUSSIAN.information(_floats(variance), _floats(spread), _floats(log_variance)))
 
 
 def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
-    """KL of the aggregate posterior's Gaussian, Normal(E r, E[v] + Var r), from Normal(0, 1), one dimension,
-    nats.
+    """KL of the aggregate posterior's Gaussian from Normal(0, 1), one dimension, nats:
+    `families.gaussian.Gaussian.mismatch`.
 
     mean E[r], variance E[v], spread Var[r], whitened by the prior. What is paid and tells nothing about the
-    input (Hoffman & Johnson 2016, ELBO surgery). kl = information + mismatch + past.
+    input. kl = information + mismatch + past.
     """
-    total = _floats(variance) + _floats(spread)
-    return 0.5 * (_floats(mean) ** 2 + total - 1 - _log(total))
+    return np.asarray(GAUSSIAN.mismatch(_floats(mean), _floats(variance), _floats(spread)))
 
 
 def contraction(variance: ArrayLike, prior_variance: ArrayLike = 1.0) -> Floats:
@@ -51,7 +50,7 @@ def contraction(variance: ArrayLike, prior_variance: ArrayLike = 1.0) -> Floats:
     prior_variance is that of the stationary marginal, 1 also under an autoregressive prior (Schad, Betancourt
     & Vasishth 2019).
     """
-    return 1 - _floats(variance) / _floats(prior_variance)
+    return evaluate("contraction", {"variance": _floats(variance), "prior_variance": _floats(prior_variance)})
 
 
 def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
@@ -60,24 +59,22 @@ def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
 
     phi is the slope over `stride` positions. Infinite where |phi| >= 1, 0 where phi is 0.
     """
-    size = np.abs(_floats(phi))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        decay = _floats(stride) * np.log(0.5) / np.log(np.minimum(size, 1))
-    return np.where(size >= 1, np.inf, decay)
+    return evaluate("half_life", {"persistence": _floats(phi)}, stride=_floats(stride))
 
 
 def kl_floor(phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
-    """Least KL under an autoregressive prior when both posteriors follow one law: K ½ ln(1 + phi²), nats.
+    """Least KL under an autoregressive prior, K ½ ln(1 + phi²), nats: `families.gaussian.Gaussian.kl_floor`.
 
-    It is reached at information 0 (Razavi et al. 2019 build on such a floor): KL near 0 cannot be the sign of
-    collapse.
+    KL near 0 cannot be the sign of collapse there.
     """
-    return 0.5 * _floats(latent_dim) * np.log1p(_floats(phi) ** 2)
+    return np.asarray(GAUSSIAN.kl_floor(_floats(phi), _floats(latent_dim)))
 
 
 def kl_above_floor(kl: ArrayLike, phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
     """kl − `kl_floor`, nats: what the neuron pays of its own accord."""
-    return _floats(kl) - kl_floor(phi, latent_dim)
+    return evaluate(
+        "kl_above_floor", {"kl": _floats(kl), "phi": _floats(phi)}, latent_dim=_floats(latent_dim)
+    )
 
 
 def bits(nats: ArrayLike) -> Floats:
@@ -168,6 +165,17 @@ def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
     return onset(at, progress, 0.5)
 
 
+def derived(frame: pd.DataFrame, latent_dim: ArrayLike = 1, stride: ArrayLike = 1) -> pd.DataFrame:
+    """Rows of `neurons/` with every statistic that derives from those that they hold (`schema.derivable`).
+
+    latent_dim: K, one number or one for each row; stride: positions of the data between the ends of a slope.
+    """
+    names = derivable(str(name) for name in frame.columns)
+    return frame.assign(
+        **{name: evaluate(name, frame, latent_dim=latent_dim, stride=stride) for name in names}
+    )
+
+
 def transitions(frame: pd.DataFrame) -> pd.DataFrame:
     """Who went where, when: one row for each change of a neuron's regime, in order of step.
 
@@ -201,9 +209,3 @@ def _series(steps: ArrayLike, values: ArrayLike) -> tuple[NDArray[Any], Floats]:
 
 def _floats(values: ArrayLike) -> Floats:
     return np.asarray(values, np.float64)
-
-
-def _log(values: Floats) -> Floats:
-    """Logarithm, without a warning where a variance is 0 or NaN."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(values)

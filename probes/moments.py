@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from probes.families.gaussian import GAUSSIAN
 from probes.persistence import Pairs, base_of, row_sum, slopes
 from probes.schema import ACTIVE_KL
 
@@ -143,7 +144,7 @@ class Moments:
             if phi is not None and previous_sigma is not None:
                 past = posterior.past(phi, previous_sigma)
                 sums.means |= {"past": rows.mean(past), "phi": phi}
-                floor = 0.5 * mu.shape[2] * torch.log1p(phi * phi)
+                floor = GAUSSIAN.kl_floor(phi, mu.shape[2])
             posterior.add_kl(sums, kl, past, floor)
         self._pool(sums)
         if previous_mu is not None and not halves:
@@ -219,15 +220,14 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high, innovation.
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
-    total = sums.get("v", sums["variance"]) + r_square
-    log_total = total.log()
+    v = sums.get("v", sums["variance"])
     result = {
         "mean": sums["mu"].mean(-1),
         "variance": sums["variance"].mean(-1),
         "kl": sums["kl"],
-        "information": (0.5 * (log_total - sums["log_v"])).sum(-1),
+        "information": GAUSSIAN.information(v, r_square, sums["log_v"]).sum(-1),
         "spread": sums["mu_square"].mean(-1),
-        "mismatch": (0.5 * (r * r + (total - 1) - log_total)).sum(-1),
+        "mismatch": GAUSSIAN.mismatch(r, v, r_square).sum(-1),
         "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1),
         "active_share": sums["active_share"],
         "non_finite": sums["non_finite"],

@@ -7,7 +7,8 @@ evaluate them on whole columns, `explain` on one row, and prints them. Names, re
 What is missing and what is broken are two things:
 
 - A rule whose column is absent, or null in that row, does not fire.
-- In `schema.REQUIRED` columns (mean, variance, kl, information, spread) a NaN is non-finite, always.
+- In the columns that the layer's family requires (`families.Family.required`; Gaussian: mean, variance, kl,
+  information, spread) a NaN is non-finite, always.
 - In the other statistics a null is "not taken at this step". Columns that know nulls (Arrow and masked types,
   object columns with None) tell it from a NaN, which is then non-finite; in plain float columns, where pandas
   writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
@@ -18,7 +19,6 @@ What is missing and what is broken are two things:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,25 +26,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes import schema
+from probes.families import Family
+from probes.families.gaussian import GAUSSIAN
+from probes.schema import Thresholds, evaluate
+
+__all__ = ["Thresholds", "classify", "codes", "explain"]
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Limits of the rules; the field's name says what is compared. Information and KL are in nats."""
-
-    clamp_share: float = 0.10
-    exploded: float = -0.1
-    information: float = 0.005
-    contraction: float = 0.05
-    whitened_mean: float = 0.1
-    kl_above_floor: float = 0.02
-    deterministic: float = 0.99
-    energy: float = 4.0
-    band_tolerance: float = 0.02
-    mixed_low: float = 0.1
-    mixed_high: float = 0.9
 
 
 _COMPARE = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal}
@@ -68,12 +56,14 @@ def codes(
     taken: Mapping[str, Array] | None = None,
     thresholds: Thresholds | None = None,
     latent_dim: int | Array = 1,
+    family: Family = GAUSSIAN,
 ) -> NDArray[np.int8]:
     """Regime codes of statistics held as arrays of one common shape: what a writer with arrays at hand calls.
 
     `taken[name]` is a boolean array, False where the statistic was not taken; a name without an entry was
     taken everywhere, so that its NaN is non-finite. `latent_dim` K (one number or an array of the same shape)
-    scales the floor of the KL under an autoregressive prior, since `kl` sums over K dimensions.
+    scales the floor of the KL under an autoregressive prior, since `kl` sums over K dimensions. Rules that
+    mean nothing for the layer's `family` do not fire.
     """
     held = {name: values for name, values in columns.items() if name in schema.STATISTICS}
     if not held:
@@ -84,7 +74,7 @@ def codes(
     result = np.zeros(np.shape(next(iter(values.values()))), np.int8)
     with np.errstate(invalid="ignore", over="ignore"):
         for code, alternatives in reversed(list(_rules(values, thresholds or Thresholds(), latent_dim))):
-            for checks in alternatives:
+            for checks in alternatives if code in family.regimes else ():
                 fires = checks[0].holds()
                 for check in checks[1:]:
                     fires &= check.holds()
@@ -97,6 +87,7 @@ def classify(
     frame: pd.DataFrame,
     thresholds: Thresholds | None = None,
     latent_dim: int | Sequence[int] | Mapping[int, int] = 1,
+    family: Family = GAUSSIAN,
 ) -> pd.Series:
     """Regime of each row: Series of int8 codes (`schema.REGIMES`) named "regime", with the frame's index.
 
@@ -108,9 +99,9 @@ def classify(
     taken: dict[str, Array] = {}
     for name in frame.columns:
         if name in schema.STATISTICS:
-            columns[name], taken[name] = _read(frame[name], required=name in schema.REQUIRED)
+            columns[name], taken[name] = _read(frame[name], required=name in family.required)
     result = (
-        codes(columns, taken, thresholds, _dimensions(frame, latent_dim))
+        codes(columns, taken, thresholds, _dimensions(frame, latent_dim), family)
         if columns
         else np.zeros(len(frame), np.int8)
     )
@@ -118,7 +109,10 @@ def classify(
 
 
 def explain(
-    row: Mapping[str, Any] | pd.Series, thresholds: Thresholds | None = None, latent_dim: int = 1
+    row: Mapping[str, Any] | pd.Series,
+    thresholds: Thresholds | None = None,
+    latent_dim: int = 1,
+    family: Family = GAUSSIAN,
 ) -> str:
     """The rule that made this row's regime, with its values: "dead: information 0.001 < 0.005, ...".
 
@@ -127,11 +121,11 @@ def explain(
     row = dict(row)
     frame = pd.DataFrame({name: [value] for name, value in row.items() if name in schema.STATISTICS})
     regime = (
-        schema.REGIMES[int(classify(frame, thresholds, latent_dim).iloc[0])]
+        schema.REGIMES[int(classify(frame, thresholds, latent_dim, family).iloc[0])]
         if len(frame)
         else schema.REGIMES[0]
     )
-    return f"{regime.name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim)}"
+    return f"{regime.name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
 
 
 def _rules(
@@ -151,16 +145,19 @@ def _rules(
             return absent if neutral is None else np.full_like(absent, neutral)
         return values[name]
 
-    phi = np.nan_to_num(get("phi"))
-    autoregressive = phi != 0
-    # Contraction and energy are against the stationary marginal, which is Normal(0, 1) under an
-    # autoregressive prior.
+    def derived(name: str) -> Array:
+        return evaluate(
+            name, {one: get(one) for part in schema.inputs_of(name) for one in part}, latent_dim=latent_dim
+        )
+
+    autoregressive = np.nan_to_num(get("phi")) != 0
+    contraction = derived("contraction")
+    # Energy is against the stationary marginal, which is Normal(0, 1) under an autoregressive prior.
     prior_variance = np.where(autoregressive, 1.0, _or(get("prior_variance"), 1.0))
-    contraction = 1 - get("variance") / prior_variance
     energy = (get("variance") + get("spread") + get("mean") ** 2) / prior_variance
     # Each form of rule 4 speaks for its own kind of prior: the other's value is absent.
     whitened = np.where(autoregressive, np.nan, np.abs(_or(get("whitened_mean"), get("mean"))))
-    above_floor = np.where(autoregressive, get("kl") - 0.5 * latent_dim * np.log1p(phi**2), np.nan)
+    above_floor = np.where(autoregressive, derived("kl_above_floor"), np.nan)
     band = get("band_high") * (1 + limits.band_tolerance)
 
     silent = Check("information", get("information"), "<", limits.information)
@@ -201,9 +198,9 @@ def _non_finite(columns: Mapping[str, Array], taken: Mapping[str, Array]) -> Arr
     return broken
 
 
-def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int) -> str:
+def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int, family: Family) -> str:
     """The values behind a code of a frame of one row."""
-    read = {name: _read(frame[name], required=name in schema.REQUIRED) for name in frame.columns}
+    read = {name: _read(frame[name], required=name in family.required) for name in frame.columns}
     if code == 1:
         bad = [name for name, (values, mask) in read.items() if _non_finite({name: values}, {name: mask})[0]]
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)

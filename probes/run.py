@@ -26,7 +26,7 @@ from probes.log.levels import EVERYTHING, Levels, kinds, merge
 from probes.log.opening import RunError
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
-from probes.schema import KEYS
+from probes.schema import KEYS, STATISTICS, derivable, evaluate, with_inputs
 
 __all__ = ["Run", "RunError", "catalog"]
 
@@ -120,6 +120,18 @@ class Run:
         return sorted(known, key=column_rank)
 
     @property
+    def available(self) -> list[str]:
+        """Names of the registry that can be asked for: stored statistics, then what derives from them."""
+        stored = [name for name in self.statistics if name in STATISTICS]
+        return [*stored, *derivable(stored)]
+
+    @property
+    def stride(self) -> int:
+        """Positions of the data between the two ends of a measured slope; 1 where the run does not say."""
+        stride = self.config.get("stride")
+        return stride if isinstance(stride, int) and stride > 0 else 1
+
+    @property
     @_reading
     def steps(self) -> np.ndarray:
         """(T,) int64: every step at which some layer is recorded."""
@@ -166,8 +178,8 @@ class Run:
         steps: tuple[int, int] | None = None,
         max_points: int | None = None,
     ) -> pd.DataFrame:
-        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all, and
-        `regime`).
+        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all stored
+        ones and `regime` by default; derived ones on request).
 
         steps: (first, last), inclusive. max_points: take the coarsest pyramid level that still gives so many
         steps, else the raw rows; every statistic then comes with KIND_min and KIND_max, and `step` is the
@@ -175,32 +187,32 @@ class Run:
         """
         index = self.layer_index(layer)
         chosen = self._neurons(index, neurons)
-        names = self._statistics(statistics)
+        names, stored = self._statistics(statistics)
         first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         width = (
             1
             if max_points is None
             else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
         )
-        columns = names if max_points is None else [kind for name in names for kind in kinds(name)]
+        columns = stored if max_points is None else [kind for name in stored for kind in kinds(name)]
         block = self._levels.read(width, index, chosen, columns, first, last)
-        return _frame(block, chosen, columns)
+        return self._derived(_frame(block, chosen, columns), index, names, reduced=max_points is not None)
 
     @_reading
     def at(
         self, step: int, layer: int | str | None = None, statistics: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Every neuron of one layer (or of all) at a recorded step. Raises RunError for a step that is not
-        recorded.
+        """Every neuron of one layer (or of all) at a recorded step; statistics as for `history`. Raises
+        RunError for a step that is not recorded.
         """
-        names = self._statistics(statistics)
+        names, stored = self._statistics(statistics)
         layers = range(len(self.layers)) if layer is None else [self.layer_index(layer)]
         frames = []
         for index in layers:
             chosen = self._neurons(index, None)
-            block = self._levels.raw.read(index, chosen, names, step, step)
+            block = self._levels.raw.read(index, chosen, stored, step, step)
             if block.steps.size:
-                frames.append(_frame(block, chosen, names))
+                frames.append(self._derived(_frame(block, chosen, stored), index, names))
         if not frames:
             raise RunError(f"{self.path}: step {step} is not recorded{self._near(step)}")
         return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
@@ -219,15 +231,19 @@ class Run:
 
         Exact while the recorded steps fit. Else from the finest level of the pyramid that gives at most
         `max_columns`, or from the next finer one, merged, where that fills the image better and is quickly
-        read. `regime` is that of a column's last step. NaN where a statistic is absent.
+        read. `regime` is that of a column's last step. NaN where a statistic is absent. A
+        derived statistic is derived from the columns of its inputs: where a column stands for several steps,
+        from their means.
         steps: (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
         """
         index = self.layer_index(layer)
-        (name,) = self._statistics([statistic])
+        (name,), stored = self._statistics([statistic])
         if reduce not in ("mean", "min", "max"):
             raise RunError(f'reduce is {reduce!r}; it must be "mean", "min" or "max"')
         if max_columns < 1:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
+        if stored != [name]:
+            return self._derived_matrix(index, name, stored, max_columns, reduce, steps)
         first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
         width = self._levels.width_for(
@@ -263,8 +279,8 @@ class Run:
         """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was
         not.
         """
-        (name,) = self._statistics([statistic])
-        return _frozen(np.array(self._taken(self.layer_index(layer), name)))
+        _, stored = self._statistics([statistic])
+        return _frozen(np.array(self._taken(self.layer_index(layer), stored[0])))
 
     # ---- layers and plain rows
 
@@ -369,7 +385,7 @@ class Run:
     def _summary(self) -> pa.Table:
         tables = [self._tables["layers"].read()]
         for first, last in self._levels.uncovered(self._tables["layers"].segments):
-            names = self._statistics(None)
+            names, _ = self._statistics(None)
             blocks = [
                 self._levels.raw.read(i, self._neurons(i, None), names, first, last)
                 for i in range(len(self.layers))
@@ -395,14 +411,53 @@ class Run:
             )
         return chosen
 
-    def _statistics(self, statistics: Sequence[str] | None) -> list[str]:
-        known = [REGIME, *self.statistics]
+    def _statistics(self, statistics: Sequence[str] | None) -> tuple[list[str], list[str]]:
+        """Columns that are asked for, and the stored ones that they are made of."""
+        stored = [REGIME, *self.statistics]
         if statistics is None:
-            return known
-        unknown = [name for name in statistics if name not in known]
+            return stored, stored
+        asked = list(dict.fromkeys(statistics))
+        known = [*stored, *derivable(stored)]
+        unknown = [name for name in asked if name not in known]
         if unknown:
             raise RunError(f"{self.path} does not hold {unknown}; it has {known}")
-        return list(dict.fromkeys(statistics))
+        return asked, with_inputs(asked, stored)
+
+    def _derived(
+        self, frame: pd.DataFrame, layer: int, names: list[str], reduced: bool = False
+    ) -> pd.DataFrame:
+        """The columns `names` (with `reduced` NAME_min and NAME_max too) of rows that hold their inputs."""
+        missing = [name for name in names if name not in frame]
+        if not missing and len(frame.columns) == len(KEYS) + len(names) * (3 if reduced else 1):
+            return frame
+        settings = {"latent_dim": int(self.layers[layer].get("latent_dim", 1)), "stride": self.stride}
+        found = {
+            column: evaluate(name, frame, kind, **settings).astype(np.float32)
+            for name in missing
+            for column, kind in zip(kinds(name) if reduced else [name], ("", "min", "max"), strict=False)
+        }
+        asked = [column for name in names for column in (kinds(name) if reduced else [name])]
+        return frame.assign(**found)[[*KEYS, *asked]]
+
+    def _derived_matrix(
+        self,
+        layer: int,
+        name: str,
+        stored: list[str],
+        max_columns: int,
+        reduce: str,
+        steps: tuple[int, int] | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `matrix`, of a statistic that is not stored."""
+        kind = "" if reduce == "mean" else reduce
+        edges = np.zeros(1, np.int64)
+        columns: dict[str, np.ndarray] = {}
+        for one in stored:
+            for how in ("mean",) if not kind else ("min", "max"):
+                values, edges = self.matrix(layer, one, max_columns, how, steps)  # type: ignore[arg-type]
+                columns[f"{one}_{how}" if kind else one] = values
+        settings = {"latent_dim": int(self.layers[layer].get("latent_dim", 1)), "stride": self.stride}
+        return _frozen(evaluate(name, columns, kind, **settings).astype(np.float32)), edges
 
     def _taken(self, layer: int, name: str) -> np.ndarray:
         """Steps at which a statistic of a layer is there (`regime` always is)."""

@@ -1,14 +1,24 @@
-"""The one registry of what a run log holds: keys, statistics, units, labels, regimes, format version.
+"""The one registry of what a run log holds: keys, statistics, scores, units, labels, regimes, format version.
 
 Everything that names a statistic takes the name, unit, colour and definition from here: the recorder, the
 reader, the figures' labels, the command line, the page Reference and the docs. Adding a statistic is adding
-one entry to `STATISTICS`. No torch, no streamlit, no pandas.
+one entry to `STATISTICS`. One that follows from others has its formula in the entry (`derive`); `evaluate` is
+all that computes it, of frames, matrices, layer summaries and what canvases draw. No torch, no streamlit, no
+pandas.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.families.gaussian import GAUSSIAN
 
 FORMAT_MAJOR = 1
 FORMAT_MINOR = 1
@@ -39,6 +49,12 @@ class Statistic:
     (`FORCES`). `over_dimensions` is how K latent dimensions become one number a neuron; `neutral` is what an
     absent column means (None: absent means not measured); `nullable` says that a NaN means undefined or not
     taken, never broken; `good` is the direction of "good", where there is one.
+
+    `derive` is the formula of a derived statistic: its parameters are named after the statistics that it
+    needs (one with a default may be absent, which means that statistic's neutral value), `latent_dim` and
+    `stride` are the layer's and the run's; arrays that broadcast in, an array out. `monotone` says how the
+    result follows its first parameter, all else fixed, from `domain` on: quantiles over neurons and extremes
+    over steps then follow from those of that parameter. `linear`: so does the mean.
     """
 
     name: str
@@ -57,11 +73,29 @@ class Statistic:
     colors: Literal["Cividis", "Viridis", "diverging"] = "Viridis"
     log: bool = False
     good: Literal["high", "low"] | None = None
+    derive: Callable[..., Any] | None = None
+    monotone: Literal["increasing", "decreasing"] | None = None
+    domain: float = -np.inf
+    linear: bool = False
 
     @property
     def title(self) -> str:
         """Label with its unit, as axes and column heads show it."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+def _contraction(variance: Any, prior_variance: Any = 1.0, phi: Any = 0.0) -> Any:
+    # An autoregressive prior's own variance is that of what is new; its stationary marginal is Normal(0, 1).
+    return 1 - variance / np.where(phi != 0, 1.0, prior_variance)
+
+
+def _kl_above_floor(kl: Any, phi: Any, latent_dim: Any = 1) -> Any:
+    return kl - GAUSSIAN.kl_floor(phi, latent_dim)
+
+
+def _half_life(persistence: Any, stride: Any = 1) -> Any:
+    size = np.abs(persistence)
+    return np.where(size >= 1, np.inf, stride * np.log(0.5) / np.log(np.minimum(size, 1)))
 
 
 _ALL = [
@@ -438,6 +472,9 @@ _ALL = [
             " (frozen)."
         ),
         stored=False,
+        derive=_contraction,
+        monotone="decreasing",
+        linear=True,
     ),
     Statistic(
         "kl_above_floor",
@@ -451,6 +488,9 @@ _ALL = [
         stored=False,
         over_dimensions="sum",
         colors="Cividis",
+        derive=_kl_above_floor,
+        monotone="increasing",
+        linear=True,
     ),
     Statistic(
         "half_life",
@@ -466,7 +506,11 @@ _ALL = [
             " read the interval."
         ),
         stored=False,
+        nullable=True,
         log=True,
+        derive=_half_life,
+        monotone="increasing",
+        domain=0.0,
     ),
     Statistic(
         "onset",
@@ -511,8 +555,154 @@ FORCE_TERMS: dict[str, str] = {
 }
 """Terms whose forces `vdn` records, in this order; another trainer may name its own."""
 
-REQUIRED = ("mean", "variance", "kl", "information", "spread")
-"""Statistics that every recorded step of a distributional layer has: a NaN in them is never "not taken"."""
+SETTINGS = ("latent_dim", "stride")
+"""Parameters of `Statistic.derive` that are no statistics."""
+OPPOSITE = {"min": "max", "max": "min", "p05": "p95", "p25": "p75", "p75": "p25", "p95": "p05"}
+"""Kind of a reduced column -> the kind that it is after a decreasing function; others stay."""
+AGREEMENT = 1e-4
+"""Relative: by how much a derived quantile may depend on which quantile of another input it is taken at."""
+
+
+@functools.cache
+def inputs_of(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Statistics that a derived statistic needs, and those that it takes into account where they are there.
+
+    A statistic without `derive` needs itself alone. Raises KeyError for a name that is not in the registry.
+    """
+    formula = STATISTICS[name].derive
+    if formula is None:
+        return (name,), ()
+    parameters = [p for p in inspect.signature(formula).parameters.values() if p.name not in SETTINGS]
+    needed = tuple(p.name for p in parameters if p.default is p.empty)
+    return needed, tuple(p.name for p in parameters if p.default is not p.empty)
+
+
+def derivable(held: Iterable[str]) -> list[str]:
+    """Names of the derived statistics that follow from those that are held, in the registry's order."""
+    known = set(held)
+    return [
+        name
+        for name, statistic in STATISTICS.items()
+        if statistic.derive is not None and name not in known and known.issuperset(inputs_of(name)[0])
+    ]
+
+
+def with_inputs(names: Iterable[str], held: Iterable[str]) -> list[str]:
+    """What has to be read of the statistics that are held so that `names` can be evaluated, each once."""
+    known = set(held)
+    needed: dict[str, None] = {}
+    for name in names:
+        parts = ((name,),) if name in known or name not in STATISTICS else inputs_of(name)
+        needed |= dict.fromkeys(one for part in parts for one in part if one in known)
+    return list(needed)
+
+
+def evaluate(
+    name: str, columns: Mapping[str, Any] | Any, kind: str = "", *, latent_dim: Any = 1, stride: Any = 1
+) -> NDArray[np.float64]:
+    """A statistic of rows that hold it, or hold what it derives from.
+
+    Parameters
+    ----------
+    name : str
+        A statistic of the registry.
+    columns : mapping or DataFrame
+        Names to arrays of one shape: rows of `neurons/`, matrices, or reduced columns NAME_KIND.
+    kind : str
+        "" for the columns as named. "mean", "p05" .. "p95": NAME_KIND over neurons, as in `layers/`. "min",
+        "max": NAME_KIND over the steps of a bucket, as in `pyramid/`.
+    latent_dim, stride
+        K of each row's layer, and positions of the data between the ends of a slope.
+
+    Returns
+    -------
+    ndarray
+        float64, of the columns' shape. NaN where an input is, and where a reduced value does not follow from
+        reduced inputs: inputs other than the first differ between neurons or steps, a mean of what is not
+        linear, a quantile outside of `Statistic.domain`. Optional inputs that are null count as absent.
+
+    Raises
+    ------
+    KeyError
+        For a name that is not in the registry, or inputs that are not there.
+    """
+    own = f"{name}_{kind}" if kind else name
+    if own in columns:
+        return as_floats(columns[own])
+    statistic = STATISTICS[name]
+    if statistic.derive is None:
+        raise KeyError(f"no column {own!r}, and {name!r} derives from no others")
+    needed, optional = inputs_of(name)
+    settings = {"latent_dim": latent_dim, "stride": stride}
+    settings = {key: settings[key] for key in _settings_of(name)}
+    if not kind:
+        inputs = {one: _input(one, (one,), columns, one in needed) for one in (*needed, *optional)}
+        return _apply(statistic, {one: values[0] for one, values in inputs.items()}, settings)
+
+    first, *others = needed
+    source = OPPOSITE.get(kind, kind) if statistic.monotone == "decreasing" else kind
+    (values,) = _input(first, (f"{first}_{source}",), columns, True)
+    if statistic.monotone is None or (kind == "mean" and not statistic.linear):
+        return np.full_like(values, np.nan)
+    # It follows where it does not matter at which of their own reduced values the other inputs are taken.
+    bounds = ("min", "max") if kind in ("min", "max") else ("mean", "p05", "p95")
+    beside = {
+        one: _input(one, (*(f"{one}_{bound}" for bound in bounds), one), columns, one in needed)
+        for one in (*others, *optional)
+    }
+    results = [
+        _apply(
+            statistic,
+            {first: values} | {one: held[place % len(held)] for one, held in beside.items()},
+            settings,
+        )
+        for place in range(len(bounds))
+    ]
+    with np.errstate(invalid="ignore"):
+        scale = AGREEMENT * np.maximum(np.abs(results[0]), 1e-3)
+        follows = np.logical_and.reduce([~(np.abs(other - results[0]) > scale) for other in results[1:]])
+        lowest = next((low for low in (f"{first}_p05", f"{first}_min") if low in columns), None)
+        if lowest is not None:
+            follows &= ~(as_floats(columns[lowest]) < statistic.domain)
+    return np.where(follows, results[0], np.nan)
+
+
+@functools.cache
+def _settings_of(name: str) -> tuple[str, ...]:
+    formula = STATISTICS[name].derive
+    return tuple(key for key in SETTINGS if formula and key in inspect.signature(formula).parameters)
+
+
+def _input(
+    name: str, sources: Iterable[str], columns: Mapping[str, Any], needed: bool
+) -> list[NDArray[np.float64]]:
+    """An input's values from those of its columns that are there; where it may be absent, its neutral
+    value.
+    """
+    neutral = STATISTICS[name].neutral
+    found = [as_floats(columns[source]) for source in sources if source in columns]
+    if not found and (needed or neutral is None):
+        raise KeyError(f"{' or '.join(sources)} is needed")
+    if needed or neutral is None:
+        return found
+    return [np.where(np.isnan(values), neutral, values) for values in found] or [np.asarray(float(neutral))]
+
+
+def _apply(
+    statistic: Statistic, inputs: Mapping[str, Any], settings: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    assert statistic.derive is not None
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.asarray(statistic.derive(**inputs, **settings), np.float64)
+
+
+def as_floats(column: Any) -> NDArray[np.float64]:
+    """A column of a frame, table or mapping as float64, its nulls as NaN."""
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64, copy=False)
+    if hasattr(column, "to_numpy"):
+        return np.asarray(column.to_numpy(dtype=float, na_value=np.nan), np.float64)
+    return np.asarray(column, np.float64)
 
 
 @dataclass(frozen=True)
@@ -529,6 +719,28 @@ class Regime:
     color: str
 
 
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the regimes' rules; a field's name says what is compared. Information and KL are in nats."""
+
+    clamp_share: float = 0.10
+    exploded: float = -0.1
+    information: float = 0.005
+    contraction: float = 0.05
+    whitened_mean: float = 0.1
+    kl_above_floor: float = 0.02
+    deterministic: float = 0.99
+    energy: float = 4.0
+    band_tolerance: float = 0.02
+    mixed_low: float = 0.1
+    mixed_high: float = 0.9
+
+
+_AT = Thresholds()
+_SILENT = f"information < {_AT.information:g}"
+_NARROW = f"contraction < {_AT.contraction:g}"
+_LOUD = f"mu2 above its band by {100 * _AT.band_tolerance:g} %"
+
 REGIMES: tuple[Regime, ...] = (
     Regime(0, "living", "otherwise", "healthy", "nothing to do", "#009E73"),
     Regime(
@@ -542,19 +754,24 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         2,
         "saturated",
-        "clamped share > 0.10",
+        f"clamped share > {_AT.clamp_share:.2f}",
         "the numbers reflect the limit",
         "widen the limits, choose another sigma_init",
         "#CC79A7",
     ),
     Regime(
-        3, "exploded", "contraction < -0.1", "wider than the prior", "raise beta, check the prior", "#D55E00"
+        3,
+        "exploded",
+        f"contraction < {_AT.exploded:g}",
+        "wider than the prior",
+        "raise beta, check the prior",
+        "#D55E00",
     ),
     Regime(
         4,
         "dead",
-        "information < 0.005, contraction < 0.05, |whitened mean| < 0.1; "
-        "under an autoregressive prior information < 0.005, KL above its floor < 0.02",
+        f"{_SILENT}, {_NARROW}, |whitened mean| < {_AT.whitened_mean:g}; "
+        f"under an autoregressive prior {_SILENT}, KL above its floor < {_AT.kl_above_floor:g}",
         "posterior = prior",
         "lower beta, use homeostasis",
         "#7F7F7F",
@@ -562,7 +779,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         5,
         "offset",
-        "information < 0.005, contraction < 0.05",
+        f"{_SILENT}, {_NARROW}",
         "pays KL, tells nothing",
         "centre, lower beta",
         "#B8A000",
@@ -570,7 +787,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         6,
         "frozen",
-        "information < 0.005",
+        _SILENT,
         "certain whatever the input",
         'use sigma "input", lower beta',
         "#56B4E9",
@@ -578,7 +795,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         7,
         "deterministic",
-        "contraction > 0.99",
+        f"contraction > {_AT.deterministic:g}",
         "an ordinary scalar neuron",
         "raise beta, set a sigma floor",
         "#0072B2",
@@ -586,7 +803,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         8,
         "over-energetic",
-        "variance + spread + mean² > 4, or mu2 above its band by 2 %",
+        f"variance + spread + mean² > {_AT.energy:g}, or {_LOUD}",
         "ignores the prior's scale",
         "homeostasis, projection",
         "#E69F00",
@@ -594,7 +811,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         9,
         "mixed",
-        "active share between 0.1 and 0.9",
+        f"active share between {_AT.mixed_low:g} and {_AT.mixed_high:g}",
         "lives for some inputs",
         "nothing: look at which",
         "#66C2A5",

@@ -28,6 +28,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.diagnostics import kl_floor, student_quantile
+from probes.families.gaussian import GAUSSIAN
 from probes.recorder import Recorder
 from probes.schema import ACTIVE_KL, BLOCK_STEPS, REGIMES
 
@@ -207,9 +208,8 @@ def statistics(
         }
     else:
         r_mean, r_spread, past = mean, spread, np.zeros(1, np.float32)
-    total = variance / s2 + r_spread
-    information = 0.5 * (np.log(total) - log_variance + np.log(s2))
-    mismatch = 0.5 * (r_mean**2 + total - 1 - np.log(total))
+    information = GAUSSIAN.information(variance / s2, r_spread, log_variance - np.log(s2))
+    mismatch = GAUSSIAN.mismatch(r_mean, variance / s2, r_spread)
     # of an input with r = 0, above the floor
     base = 0.5 * (sigma2 / s2 - 1 - np.log(sigma2 / s2)) + past - kl_floor(prior_phi)
     columns |= {

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from probes import regimes
-from probes.diagnostics import contraction
+from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
 from probes.experiments.kinds import EXPERIMENTS
@@ -124,9 +124,7 @@ class Bench:
         ):
             frame = pd.DataFrame({"layer": layer, "neuron": np.arange(len(values["kl"])), **values})
             frames.append(frame.assign(regime=regimes.classify(frame, latent_dim=self.config.latent_dim)))
-        return pd.concat(frames, ignore_index=True).assign(
-            contraction=lambda frame: contraction(frame["variance"])
-        )
+        return derived(pd.concat(frames, ignore_index=True), self.config.latent_dim, self.config.stride or 1)
 
 
 def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIVING_REGIMES, REGIMES, evaluate
 
 COLUMNS = ("living_share", "rate", "information", "contraction")
 
@@ -16,8 +16,9 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     """One row a step of `Run.layer_summary()`, indexed by step; `widths` are the layers' neurons.
 
     living_share: of all recorded neurons, living or mixed. rate and information: nats, summed over neurons.
-    contraction: mean over neurons. NaN where a statistic was not recorded; a layer that a step does not have
-    counts as absent, not as 0.
+    contraction: mean over neurons; where a layer's neurons have priors of different widths only if the
+    summary holds it (`layer_quantiles.summary_with_derived`). NaN where a statistic was not recorded; a layer
+    that a step does not have counts as absent, not as 0.
     """
     steps = pd.Index(np.unique(summary["step"]), name="step")
     out = pd.DataFrame(np.nan, index=steps, columns=list(COLUMNS))
@@ -29,22 +30,18 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     by_step = summary["step"].to_numpy()
     total = counts.sum(axis=1).groupby(by_step).sum()
     out["living_share"] = (living.groupby(by_step).sum() / total.where(total > 0)).reindex(steps)
-    for name, column in (
-        ("rate", "kl_mean"),
-        ("information", "information_mean"),
-        ("contraction", "variance_mean"),
+    for name, statistic, over in (
+        ("rate", "kl", None),
+        ("information", "information", None),
+        ("contraction", "contraction", width),
     ):
-        if column not in summary:
+        try:
+            values = pd.Series(evaluate(statistic, summary, "mean") * width)
+        except KeyError:
             continue
-        values = pd.Series(summary[column].to_numpy(dtype=float, na_value=np.nan) * width)
         added = values.groupby(by_step).sum(min_count=1).reindex(steps)
-        if name == "contraction":
-            taken = (
-                pd.Series(np.where(values.notna(), width, np.nan))
-                .groupby(by_step)
-                .sum(min_count=1)
-                .reindex(steps)
-            )
-            added = 1 - added / taken
+        if over is not None:  # a mean over the neurons of the layers that were taken
+            taken = pd.Series(np.where(values.notna(), over, np.nan))
+            added /= taken.groupby(by_step).sum(min_count=1).reindex(steps)
         out[name] = added
     return out

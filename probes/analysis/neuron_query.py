@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes import diagnostics
 from probes.schema import REGIMES
 
 _TERM = re.compile(r'(?:"[^"]*"?|[^\s"])+')
@@ -50,8 +49,8 @@ class Query:
     order: tuple[tuple[str, bool], ...] = ()
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that match, in the asked order (else the frame's). `frame` has `derived` columns as
-        well.
+        """The rows that match, in the asked order (else the frame's). `frame` holds the statistics that
+        the query names.
         """
         keep = np.ones(len(frame), bool)
         if self.layers is not None:
@@ -69,17 +68,6 @@ class Query:
             ascending = [not down for down in falling]
             found = found.sort_values(list(names), ascending=ascending, kind="stable", na_position="last")
         return found
-
-
-def derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with what can be asked for beside the stored statistics: contraction."""
-    if "variance" not in frame:
-        return frame
-    prior = frame["prior_variance"].to_numpy(float) if "prior_variance" in frame else np.ones(len(frame))
-    # contraction is against the stationary marginal, Normal(0, 1) under an autoregressive prior
-    if "phi" in frame:
-        prior = np.where(np.nan_to_num(frame["phi"].to_numpy(float)) != 0, 1.0, prior)
-    return frame.assign(contraction=diagnostics.contraction(frame["variance"].to_numpy(float), prior))
 
 
 def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes import diagnostics, regimes
+from probes import diagnostics, regimes, schema
 from probes.analysis import posteriors
-from probes.analysis.neuron_query import derived
 
 NEAREST = 8  # neighbours of a neuron that are listed
 
@@ -31,7 +30,7 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
     """
     if len(rows) < 2:
         return "One step is recorded: too few to say when it contracted."
-    steps, values = rows["step"].to_numpy(), derived(rows)["contraction"].to_numpy(float)
+    steps, values = rows["step"].to_numpy(), schema.evaluate("contraction", rows)
     start, half = (
         float(diagnostics.onset(steps, values, threshold)),
         float(diagnostics.half_time(steps, values)),

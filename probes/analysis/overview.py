@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from probes.diagnostics import contraction, half_life
 from probes.run import Run
 from probes.schema import LIVING_REGIMES, REGIMES
 
@@ -18,7 +15,6 @@ def layer_rows(run: Run) -> list[dict[str, Any]]:
     """
     rows = []
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
-    stride = run.config.get("stride", 1)
     for index, layer in enumerate(run.layers):
         row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
         row |= dict.fromkeys(("living_share", "rate", "information", "contraction", "half_life"))
@@ -30,9 +26,9 @@ def layer_rows(run: Run) -> list[dict[str, Any]]:
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
                 if column in summary:
                     row[name] = float(summary[column]) * layer["neurons"]
-            if "variance_p50" in summary:
-                row["contraction"] = float(contraction(summary["variance_p50"]))
-            if "persistence_p50" in summary and np.isfinite(summary["persistence_p50"]):
-                row["half_life"] = float(half_life(summary["persistence_p50"], stride))
+            for name in ("contraction", "half_life"):
+                if name in run.available and (taken := run.taken(index, name)).size:
+                    values = run.at(int(taken[-1]), index, [name])[name]
+                    row[name] = None if values.isna().all() else float(values.median())
         rows.append(row)
     return rows

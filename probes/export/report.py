@@ -22,6 +22,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
@@ -59,7 +60,7 @@ def write(run: Run, target: Path) -> Path:
 def report(run: Run) -> str:
     """The page as text."""
     neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
-    summary, scalars = run.layer_summary(), run.scalars()
+    summary, scalars = summary_with_derived(run), run.scalars()
     figures: dict[str, go.Figure] = {}
     sections = [_alerts(run)]
     if neurons:
@@ -129,11 +130,7 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     shown = _spaced_layers(len(names), LAYERS)
     few = summary[summary["layer"].isin(shown)]
     few = few.assign(layer=few["layer"].map({layer: place for place, layer in enumerate(shown)}))
-    present = [
-        name
-        for name in ("kl", "information", "contraction")
-        if name == "contraction" or name in run.statistics
-    ]
+    present = [name for name in ("kl", "information", "contraction") if name in run.available]
     figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
     figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
     for name in BANDS:
@@ -248,7 +245,7 @@ def _depth(run: Run) -> str:
     thinned = (
         f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
     )
-    bands = [name for name in BANDS if name == "contraction" or name in run.statistics]
+    bands = [name for name in BANDS if name in run.available]
     first = _section(
         "Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", ["regimes"]
     )

@@ -5,7 +5,7 @@ No plotly here: a canvas draws them. `Run` is anything with the reader's methods
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.families.gaussian import GAUSSIAN
 from probes.schema import STATISTICS
 
 Floats = NDArray[np.float32]
@@ -63,7 +64,8 @@ class Frames:
     """Distributions of chosen neurons of one layer: `steps` (F,), `mean`, `variance`, `spread` (F, R),
     `width` (F,).
 
-    `width` is how many recorded steps a frame is the mean of: 1 is exact.
+    Told against the stationary prior: in units of its standard deviation, from its mean. `width` is how many
+    recorded steps a frame is the mean of: 1 is exact.
     """
 
     steps: NDArray[np.int64]
@@ -74,6 +76,9 @@ class Frames:
 
 
 SHOWN = ("mean", "variance", "spread")
+PRIOR = ("whitened_mean", "prior_variance", "phi")
+READ = (*SHOWN, *PRIOR)
+"""Statistics that frames are made of; those of the prior are absent where it is Normal(0, 1)."""
 
 
 def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
@@ -113,16 +118,12 @@ def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[in
     `neuron` and statistics.
     """
     shown = rows.set_index("neuron").reindex(list(neurons))
+    own = against_prior({name: _column(shown, name) for name in READ})
     place = int(np.searchsorted(found.steps, step))
     stay = found.steps != step
     out = {}
     for name in SHOWN:
-        values = (
-            shown[name].to_numpy(np.float32, na_value=np.nan)
-            if name in shown
-            else np.full(len(neurons), np.nan, np.float32)
-        )
-        out[name] = np.insert(getattr(found, name)[stay], place, values, axis=0)
+        out[name] = np.insert(getattr(found, name)[stay], place, own[name], axis=0)
     return Frames(
         steps=np.insert(found.steps[stay], place, step), width=np.insert(found.width[stay], place, 1), **out
     )
@@ -137,7 +138,7 @@ def _read(
     recorded: NDArray[Any],
 ) -> Frames:
     """Read the recorded range once and keep the rows nearest below each wanted step."""
-    names = [name for name in SHOWN if name in run.statistics]
+    names = [name for name in READ if name in run.statistics]
     span = (int(recorded[0]), int(recorded[-1]))
     frame = run.history(layer, sorted(neurons), statistics=names, steps=span, max_points=max_points)
     steps = np.unique(frame["step"].to_numpy())
@@ -145,23 +146,64 @@ def _read(
     place = {neuron: i for i, neuron in enumerate(sorted(neurons))}
     rows, columns = np.searchsorted(steps, frame["step"].to_numpy()), frame["neuron"].map(place).to_numpy()
     order = [place[neuron] for neuron in neurons]
-    out = {}
-    for name in SHOWN:
+    tables = {}
+    for name in READ:
         table = np.full((len(steps), len(place)), np.nan, np.float32)
         if name in names:
             table[rows, columns] = frame[name].to_numpy(dtype=np.float32, na_value=np.nan)
-        out[name] = table[keep][:, order]
+        tables[name] = table[keep][:, order]
+    out = against_prior(tables)
     inside = np.searchsorted(recorded, np.r_[steps[1:], recorded[-1] + 1]) - np.searchsorted(recorded, steps)
     return Frames(steps=steps[keep].astype(np.int64), width=inside[keep].astype(np.int64), **out)
 
 
-def probe_frames(steps: NDArray[np.int64], mu: NDArray[Any], sigma: NDArray[Any]) -> Frames:
+def _column(frame: pd.DataFrame, name: str) -> Floats:
+    if name not in frame:
+        return np.full(len(frame), np.nan, np.float32)
+    return frame[name].to_numpy(np.float32, na_value=np.nan)
+
+
+def against_prior(recorded: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    """Mean, variance and spread in units of the stationary prior, from the statistics READ (NaN: not
+    recorded).
+    """
+    centre, sd = GAUSSIAN.prior(recorded["mean"], *(recorded[name] for name in PRIOR))
+    own = {
+        "mean": (recorded["mean"] - centre) / sd,
+        "variance": recorded["variance"] / sd**2,
+        "spread": recorded["spread"] / sd**2,
+    }
+    return {name: values.astype(np.float32) for name, values in own.items()}
+
+
+Prior = tuple[NDArray[Any], NDArray[Any]]
+"""Mean and standard deviation of the stationary prior, each (F, R)."""
+
+
+def prior_of(run: Any, layer: int, neurons: Sequence[int], steps: Sequence[int]) -> Prior | None:
+    """The neurons' stationary priors at recorded steps; None where all are Normal(0, 1)."""
+    names = [name for name in PRIOR if name in run.statistics]
+    if "prior_variance" not in names:
+        return None
+    recorded = {name: np.full((len(steps), len(neurons)), np.nan, np.float32) for name in READ}
+    for place, step in enumerate(steps):
+        rows = run.history(layer, sorted(neurons), ["mean", *names], (int(step), int(step)))
+        rows = rows.set_index("neuron").reindex(list(neurons))
+        for name in recorded:
+            recorded[name][place] = _column(rows, name)
+    return GAUSSIAN.prior(recorded["mean"], *(recorded[name] for name in PRIOR))
+
+
+def probe_frames(
+    steps: NDArray[np.int64], mu: NDArray[Any], sigma: NDArray[Any], prior: Prior | None = None
+) -> Frames:
     """Frames of one probe input: its exact posteriors, mu and sigma (F, R), at the steps (F,) at which they
-    were stored.
+    were stored, against the prior (Normal(0, 1) by default).
 
     A single input has no spread: it is NaN.
     """
-    mean, variance = mu.astype(np.float32), (sigma**2).astype(np.float32)
+    centre, sd = (np.float32(0), np.float32(1)) if prior is None else prior
+    mean, variance = ((mu - centre) / sd).astype(np.float32), ((sigma / sd) ** 2).astype(np.float32)
     return Frames(steps, mean, variance, np.full_like(mean, np.nan), np.ones(len(steps), np.int64))
 
 

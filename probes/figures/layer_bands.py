@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from probes.figures import style
 from probes.figures.sketch import Sketch
-from probes.schema import STATISTICS
+from probes.schema import STATISTICS, evaluate
 
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
 BANDS = (("p05", "p95", style.OUTER_BAND, "middle 90 %"), ("p25", "p75", style.INNER_BAND, "middle half"))
@@ -23,18 +23,13 @@ def quantiles(summary: pd.DataFrame, statistic: str) -> pd.DataFrame:
     """Columns step, layer, mean, p05 .. p95 of a statistic from `Run.layer_summary()`; empty if it was not
     recorded.
 
-    Contraction is 1 - variance, so its quantiles are those of the variance, mirrored.
+    Those of a derived statistic are taken from `analysis.layer_quantiles.summary_with_derived`, or follow
+    from what the summary holds (`schema.evaluate`; NaN where they do not).
     """
-    source = "variance" if statistic == "contraction" else statistic
-    if f"{source}_p50" not in summary.columns:
+    try:
+        found = {kind: evaluate(statistic, summary, kind) for kind in ("mean", *QUANTILES)}
+    except KeyError:
         return pd.DataFrame(columns=["step", "layer", "mean", *QUANTILES])
-    found = {
-        name: summary[f"{source}_{name}"].to_numpy(dtype=float, na_value=np.nan)
-        for name in ("mean", *QUANTILES)
-    }
-    if statistic == "contraction":
-        others = ("mean", *reversed(QUANTILES))
-        found = {name: 1 - found[other] for name, other in zip(("mean", *QUANTILES), others, strict=True)}
     return pd.DataFrame(
         {"step": summary["step"].to_numpy(), "layer": summary["layer"].to_numpy(), **found}, summary.index
     )

@@ -35,7 +35,7 @@ def together(
     entry = STATISTICS[statistic]
     figure = Sketch()
     for course in courses:
-        values = _values(course, statistic)
+        values = course.values(statistic)
         if not np.isfinite(values).any():
             continue
         mode = "lines" if len(values) > 1 else "markers"
@@ -68,13 +68,9 @@ def all_positive(courses: Sequence[NeuronSeries], statistic: str) -> bool:
     """Whether there are values of a statistic and all of them are positive, so that they have a place on a
     log axis.
     """
-    values = np.concatenate([_values(course, statistic) for course in courses])
+    values = np.concatenate([course.values(statistic) for course in courses])
     values = values[np.isfinite(values)]
     return bool(values.size and (values > 0).all())
-
-
-def _values(course: NeuronSeries, statistic: str) -> np.ndarray:
-    return 1 - course.values("variance") if statistic == "contraction" else course.values(statistic)
 
 
 def _interventions(figure: Sketch, course: NeuronSeries, values: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from probes.figures import drawn, style
 from probes.figures.clock import Clock
-from probes.schema import STATISTICS
+from probes.schema import STATISTICS, evaluate
 
 ONE_ROW = 5
 """Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
@@ -46,6 +46,7 @@ class NeuronSeries:
     events: pd.DataFrame = field(default_factory=pd.DataFrame)
     color: str = style.OKABE_ITO[0]
     latent_dim: int = 1
+    stride: int = 1
     clock: Clock | None = None
 
     @property
@@ -74,12 +75,22 @@ class NeuronSeries:
         return style.along(self.clock or "linear", steps)
 
     def values(self, name: str) -> NDArray[np.float64]:
-        """A statistic over the steps; its neutral value, or NaN, where the run does not have it."""
-        return column(self.rows, name, STATISTICS[name].neutral if name in STATISTICS else None)
+        """A statistic over the steps, derived where it is not stored; its neutral value, or NaN, where the
+        run does not have it.
+        """
+        return self._evaluated(name, self.rows, "", STATISTICS[name].neutral)
 
     def median(self, name: str) -> NDArray[np.float64]:
         """The layer's median of a statistic over the layer's steps; NaN where it was not recorded."""
-        return column(self.layer, f"{name}_p50", None)
+        return self._evaluated(name, self.layer, "p50", None)
+
+    def _evaluated(
+        self, name: str, frame: pd.DataFrame, kind: str, absent: float | None
+    ) -> NDArray[np.float64]:
+        try:
+            return evaluate(name, frame, kind, latent_dim=self.latent_dim, stride=self.stride)
+        except KeyError:
+            return np.full(len(frame), np.nan if absent is None else absent)
 
 
 StepScale = Literal["linear", "log"]

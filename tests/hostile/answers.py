@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 import probes
-from probes.analysis import neuron_query, neuron_summary, posteriors
+from probes import diagnostics
+from probes.analysis import neuron_summary, posteriors
 from probes.analysis.network_curves import network_curves
 from probes.analysis.overview import layer_rows
 from probes.experiments import store
@@ -36,7 +37,7 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "regime matrix": lambda run: run.matrix(0, "regime", 40),
     "at": lambda run: run.at(int(run.steps[-1])) if len(run.steps) else None,
     "derived": lambda run: (
-        neuron_query.derived(run.regimes().merge(run.at(int(run.steps[-1])))) if len(run.steps) else None
+        diagnostics.derived(run.regimes().merge(run.at(int(run.steps[-1])))) if len(run.steps) else None
     ),
     "frames": lambda run: frames.replay_frames(run, len(run.layers) - 1, (0,), POINTS).steps,
     "regimes": lambda run: run.regimes(),

@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from probes import schema
+from probes.families.gaussian import GAUSSIAN
 from probes.moments import Moments, derive, moments
 
 LIMITS = (0.15, 1.0)
@@ -205,7 +206,7 @@ def test_broken_inputs_are_counted_and_stay_with_their_neuron():
     given["mu"][5:8, 4] = math.inf
     result = moments(given["mu"], given["sigma"])
     assert result["non_finite"].tolist() == [0, 0, 1, 0, 3, 0, 0]
-    finite = torch.stack([result[name] for name in schema.REQUIRED]).isfinite().all(0)
+    finite = torch.stack([result[name] for name in GAUSSIAN.required]).isfinite().all(0)
     assert finite.tolist() == [True, True, False, True, False, True, True]
 
 

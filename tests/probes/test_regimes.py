@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from probes import regimes, schema
+from probes.families.gaussian import GAUSSIAN
 
 LIVING = {"mean": 0.0, "variance": 0.5, "kl": 0.3, "information": 0.2, "spread": 0.4}
 
@@ -111,7 +112,7 @@ def test_random_rows_against_the_table():
 def test_a_plain_nan_outside_the_required_columns_is_not_taken():
     frame = pd.DataFrame([LIVING | {"mu2": 0.9, "band_high": 0.5}, LIVING, LIVING | {"persistence": 0.3}])
     assert regimes.classify(frame).tolist() == [8, 0, 0]
-    for name in schema.REQUIRED:
+    for name in GAUSSIAN.required:
         assert regimes.classify(pd.DataFrame([LIVING | {name: math.nan}])).tolist() == [1]
 
 

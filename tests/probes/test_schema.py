@@ -6,6 +6,7 @@ import re
 import pytest
 
 from probes import schema
+from probes.families import FAMILIES
 from probes.regimes import Thresholds
 
 
@@ -25,7 +26,7 @@ def test_every_statistic_says_what_it_is(statistic):
 def test_names_and_labels_are_used_once():
     assert len({s.label for s in schema.STATISTICS.values()}) == len(schema.STATISTICS)
     assert not set(schema.STATISTICS) & (set(schema.KEYS) | {"regime"})
-    assert set(schema.REQUIRED) <= set(schema.STATISTICS)
+    assert all(set(family.required) <= set(schema.STATISTICS) for family in FAMILIES.values())
     assert set(schema.FORCES) <= {
         name for name, statistic in schema.STATISTICS.items() if statistic.cost == "P"
     }

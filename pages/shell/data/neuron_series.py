@@ -82,7 +82,7 @@ def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSer
     for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
         context = neuron.context
         parts = _one_series(context.stamp, context.run, neuron.pin.layer, neuron.pin.neuron, span)
-        found.append(NeuronSeries(name, *parts, color, neuron.latent_dim))
+        found.append(NeuronSeries(name, *parts, color, neuron.latent_dim, context.run.stride))
     return found
 
 

@@ -145,12 +145,11 @@ def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None)
         found = cache.replay_frames(stamp, run, layer, tuple(neurons), payloads.FRAMES)
         if side.exact is None or side.exact in found.steps[found.width == 1]:
             return found
-        rows = cache.at(
-            stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics)
-        )
+        rows = cache.at(stamp, run, side.exact, tuple(name for name in frames.READ if name in run.statistics))
         return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
     steps, mu, sigma = cache.probe_input(stamp, run, probe_input)[layer]
-    return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
+    prior = frames.prior_of(run, layer, neurons, steps)
+    return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons], prior)
 
 
 def _series(
@@ -166,8 +165,11 @@ def _series(
     found = {name: values[layer][at] for name, values in _layer_series(context.stamp, context).items()}
     found["information"] = np.where(outside, np.nan, found["information"])
     if probe_input is not None:
-        when, _, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
-        variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
+        when, mu, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
+        neurons = list(range(sigma.shape[1]))
+        prior = frames.prior_of(context.run, layer, neurons, when)
+        variance = frames.probe_frames(when, mu, sigma, prior).variance
+        stored = np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
         found |= {
             "median": np.median(variance, axis=1)[stored],
             "contraction": 1 - variance.mean(axis=1)[stored],
@@ -197,7 +199,7 @@ def _layer_series(stamp: cache.Stamp, _opened: RunContext) -> dict[str, np.ndarr
     return {
         "information": column("information_mean"),
         "median": column("variance_p50"),
-        "contraction": 1 - column("variance_mean"),
+        "contraction": column("contraction_mean"),
         "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
     }
 

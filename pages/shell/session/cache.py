@@ -18,6 +18,7 @@ import streamlit as st
 import probes
 from pages.shell.session import options
 from probes.analysis import posteriors
+from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import frames
 from probes.figures.thinning import thinned
@@ -91,8 +92,8 @@ def _open(stamp: Stamp) -> Any:
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
 def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
-    """Quantiles and regime counts per layer and step."""
-    return _run.layer_summary()
+    """Quantiles, those of derived statistics too, and regime counts per layer and step."""
+    return summary_with_derived(_run)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
@@ -210,9 +211,6 @@ def matrix(
     """(neurons, columns) values of a statistic, within `span` if it is given, and the steps at the columns'
     edges.
     """
-    if statistic == "contraction":
-        values, edges = _run.matrix(layer, "variance", max_columns=columns, steps=span)
-        return 1 - values, edges
     return _run.matrix(layer, statistic, max_columns=columns, steps=span)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.shell.session import cache, pins, url
 from pages.shell.session.state import RunContext
 from pages.shell.widgets import downloads
-from probes.analysis.neuron_query import QueryError, derived, parse
+from probes.analysis.neuron_query import QueryError, parse
 from probes.schema import REGIMES, STATISTICS
 
 EXAMPLE = "layer:2 regime:dead kl>0.3 sort:-kl"
@@ -32,8 +32,8 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     ).strip()  # fmt: skip
     if not text and not show_all:
         return
-    now = derived(cache.at(context.stamp, context.run, step))
-    known = [name for name in STATISTICS if name in now]
+    known = context.run.available
+    now = cache.at(context.stamp, context.run, step, ("regime", *known))
     try:
         query = parse(
             text or f"sort:-{'information' if 'information' in known else known[0]}", context.names, known

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from probes import diagnostics
-from probes.analysis.neuron_query import Query, QueryError, derived, parse
+from probes.analysis.neuron_query import Query, QueryError, parse
+from probes.diagnostics import derived
 
 LAYERS = ["layer 1", "layer 2", "Read out"]
 KNOWN = ["kl", "variance", "contraction"]

@@ -1,0 +1,60 @@
+"""Families of distributions: what is recorded of a neuron's posterior, and what its numbers mean.
+
+A family is one file in this package that offers a `Family`; its name stands in the manifest of each layer
+that belongs to it ("gaussian" where a layer names none). Regimes and checks ask the family, so that a new one
+is a new file and a line in `FAMILIES`. No torch here: the sums over a batch are in `probes.moments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from probes.families.gaussian import GAUSSIAN
+
+__all__ = ["FAMILIES", "Family", "family_of"]
+
+
+class Family(Protocol):
+    """What the rest of `probes` asks of a family."""
+
+    @property
+    def name(self) -> str:
+        """The family's name in a layer's manifest."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Statistics that every recorded step has: a NaN in one of them is non-finite, never "not taken"."""
+
+    @property
+    def regimes(self) -> frozenset[int]:
+        """Codes of `schema.REGIMES` whose rules mean something for this family."""
+
+    def information(self, variance: Any, spread: Any, log_variance: Any) -> Any:
+        """What the posteriors tell of their inputs, nats, of one latent dimension."""
+
+    def mismatch(self, mean: Any, variance: Any, spread: Any) -> Any:
+        """KL of the member nearest to the aggregate posterior from the prior, nats, one dimension."""
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (GAUSSIAN,)}
+"""Every family by its name."""
+
+
+def family_of(layer: Mapping[str, Any]) -> Family:
+    """The family of a layer of a manifest.
+
+    Parameters
+    ----------
+    layer : mapping
+        An item of `Run.layers`; without a key `family` it is Gaussian.
+
+    Raises
+    ------
+    KeyError
+        For a family that this version does not know; the message lists those that it does.
+    """
+    name = str(layer.get("family", GAUSSIAN.name))
+    if name not in FAMILIES:
+        raise KeyError(f"layer {layer.get('name')!r} is of the family {name!r}; known are {sorted(FAMILIES)}")
+    return FAMILIES[name]
