@@ -1,4 +1,4 @@
-"""The canvas components: html, css and js files beside this module, and the payload they read.
+"""The canvas components: the html, css and js files of probes/canvas, and the payload they read.
 
 A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four bytes,
 then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of four. Nothing of a run
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-_HERE = Path(__file__).parent
+_CANVAS = Path(__file__).parents[2] / "probes" / "canvas"
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -32,14 +32,14 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return (_CANVAS / name).read_text(encoding="utf-8")
 
 
 def _component(name: str, *parts: str, transport: bool = False) -> Callable[..., Any]:
     """Register a component; `parts` are further js files that its own file builds on."""
     html = _read(f"{name}.html").replace("<!--transport-->", _read("transport.html") if transport else "")
     css = (_read("transport.css") if transport else "") + _read(f"{name}.css")
-    js = _read("canvas.js") + (_read("transport.js") if transport else "")
+    js = _read("drawing.js") + (_read("transport.js") if transport else "")
     js += "".join(_read(f"{part}.js") for part in (*parts, name))
     return st.components.v2.component(f"neurons_{name}", html=html, css=css, js=js)
 
