@@ -1,7 +1,25 @@
 // A row of cards, built with text nodes only: what a run is called can never become markup.
 
+import { sparkPoints } from "./spark.js"
+
+/**
+ * @typedef {object} Card
+ * @property {string} label
+ * @property {string} value
+ * @property {string} [unit]
+ * @property {string} [note]
+ * @property {string} [help]
+ * @property {boolean} [bad]
+ * @property {(number | null)[]} [spark]
+ */
+
 const SVG = "http://www.w3.org/2000/svg"
 
+/**
+ * @param {string} tag
+ * @param {string} className
+ * @param {string} [text]
+ */
 function element(tag, className, text) {
   const node = document.createElement(tag)
   node.className = className
@@ -9,30 +27,30 @@ function element(tag, className, text) {
   return node
 }
 
+/** @param {(number | null)[]} values two known ones at least */
 function spark(values) {
-  const known = values.filter((v) => v !== null)
-  const low = Math.min(...known), high = Math.max(...known)
-  const y = (v) => (high === low ? 16 : 30 - (26 * (v - low)) / (high - low))
-  const points = values.map((v, i) => (v === null ? null : `${((100 * i) / Math.max(values.length - 1, 1)).toFixed(2)},${y(v).toFixed(2)}`)).filter(Boolean)
+  const points = sparkPoints(values)
   const svg = document.createElementNS(SVG, "svg")
   svg.setAttribute("viewBox", "0 0 100 34")
   svg.setAttribute("preserveAspectRatio", "none")
   svg.setAttribute("aria-hidden", "true")
-  const add = (name, d) => {
+  const add = (/** @type {string} */ name, /** @type {string} */ d) => {
     const path = document.createElementNS(SVG, "path")
     path.setAttribute("class", name)
     path.setAttribute("d", d)
     svg.appendChild(path)
   }
-  const first = points[0].split(",")[0], last = points[points.length - 1].split(",")[0]
+  const first = points[0].split(",")[0]
+  const last = points[points.length - 1].split(",")[0]
   add("area-path", `M${points.join("L")}L${last},34L${first},34Z`)
   add("line-path", `M${points.join("L")}`)
   return svg
 }
 
-export default function (component) {
-  const { data, parentElement } = component
+/** @param {{ data: { cards: Card[] }, parentElement: import("./component.js").Root }} call */
+export default function showCards({ data, parentElement }) {
   const row = parentElement.querySelector(".cards")
+  if (!row) return
   row.replaceChildren()
   for (const item of data.cards) {
     const card = element("div", item.bad ? "card bad" : "card")
@@ -43,7 +61,8 @@ export default function (component) {
     const line = element("div", "line")
     line.append(element("span", "value", item.value), element("span", "unit", item.unit || ""))
     card.append(line, element("div", "note", item.note || ""))
-    if (item.spark && item.spark.filter((v) => v !== null).length > 1) card.appendChild(spark(item.spark))
+    if (item.spark && item.spark.filter((value) => value !== null).length > 1)
+      card.appendChild(spark(item.spark))
     row.appendChild(card)
   }
 }
