@@ -1,11 +1,11 @@
-"""The canvas code once, for the dashboard, the report and notebooks: texts for a page, and the payload that they draw.
+"""The canvas code once, for the dashboard, the report and notebooks: texts for a page, and payloads to draw.
 
-Sources are the ES modules beside this file; a browser gets their bundles in `dist/` (`make bundles`), one text a view:
-cards, heatmap, regimes, replay, and report, the script of an exported page.
+Sources are the ES modules beside this file; a browser gets their bundles in `dist/` (`make bundles`), one text
+a view: cards, heatmap, regimes, replay, and report, the script of an exported page.
 
-A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four bytes,
-then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of four. Nothing of a run
-is ever put into html or js: names travel in the header and are drawn as text.
+A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four
+bytes, then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of
+four. Nothing of a run is ever put into html or js: names travel in the header and are drawn as text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def script(name: str) -> str:
 
 
 def style(name: str) -> str:
-    """The css of a view; colours and fonts are the page's, by the variables `--st-text-color`, `--st-background-color` ..."""
+    """The css of a view; colours and fonts are the page's, by variables that Streamlit sets: `--st-text-color` ..."""
     return "".join(_read(f"{part}.css") for part in _STYLES[name])
 
 
@@ -45,7 +45,8 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """One message for a view; arrays are sent as uint8, float16 or else as float32, in C order."""
     parts, listed = [], []
     for name, values in arrays.items():
-        data = np.ascontiguousarray(values, dtype=values.dtype if values.dtype in (np.uint8, np.float16) else np.float32)
+        dtype = values.dtype if values.dtype in (np.uint8, np.float16) else np.float32
+        data = np.ascontiguousarray(values, dtype=dtype)
         listed.append({"name": name, "dtype": str(data.dtype), "size": int(data.size)})
         raw = data.tobytes()
         parts.append(raw + b"\0" * (-len(raw) % 4))

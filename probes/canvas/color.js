@@ -33,7 +33,8 @@ export function mix(from, to, share) {
 }
 
 /**
- * The colour at a share of a scale, whose stops are evenly spaced; what lies outside 0 to 1 gets the end's colour.
+ * The colour at a share of a scale, whose stops are evenly spaced; what lies outside 0 to 1 gets the end's
+ * colour.
  * @param {readonly string[]} stops "#rrggbb", two at least
  * @param {number} share
  * @returns {Rgb}
@@ -64,7 +65,8 @@ export function sdColorIndex(sd) {
 }
 
 /**
- * Colours of ridges by `sdColorIndex`, as strong as the theme's background asks: as numbers, for areas and for lines.
+ * Colours of ridges by `sdColorIndex`, as strong as the theme's background asks: as numbers, for areas and
+ * for lines.
  * @param {boolean} dark whether the background is
  */
 export function ridgeColors(dark) {

@@ -2,7 +2,10 @@
 
 /** @typedef {ShadowRoot | HTMLElement} Root Where a component's markup lies. */
 /** @typedef {(name: string, value: unknown) => void} Trigger Tells the server of something that was done. */
-/** @typedef {{ data?: Uint8Array, parentElement: Root, setTriggerValue: Trigger }} Call What Streamlit hands a component. */
+/**
+ * What Streamlit hands a component.
+ * @typedef {{ data?: Uint8Array, parentElement: Root, setTriggerValue: Trigger }} Call
+ */
 
 /**
  * @typedef {object} View
@@ -14,7 +17,8 @@
 const views = new WeakMap()
 
 /**
- * A component's entry point: one view an element, made at its first payload and kept while later ones are loaded into it.
+ * A component's entry point: one view an element, made at its first payload and kept while later ones are
+ * loaded into it.
  * @param {new (root: Root) => View} Kind
  */
 export const mounted =

@@ -1,7 +1,8 @@
 // Crisp canvases, and text that fits.
 
 /**
- * The canvas in a size in css pixels, sharp on any screen and empty; coordinates of its context are css pixels.
+ * The canvas in a size in css pixels, sharp on any screen and empty; coordinates of its context are css
+ * pixels.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height

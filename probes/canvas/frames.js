@@ -1,4 +1,5 @@
-// Steps and frames: a frame is drawn from one recorded step or a mean of several, and a position lies on or between frames.
+// Steps and frames: a frame is drawn from one recorded step or a mean of several, and a position lies on or
+// between frames.
 
 /**
  * Fractional frame index of a step: the frames' steps increase, so bisect and interpolate.
@@ -34,7 +35,8 @@ export function interpolate(values, position, row = 0, rows = 1) {
 }
 
 /**
- * Ticks at the steps 0, 1, 2, 5, 10 ... that the frames span, at least `gap` pixels apart, and at the last step.
+ * Ticks at the steps 0, 1, 2, 5, 10 ... that the frames span, at least `gap` pixels apart, and at the last
+ * step.
  * @param {ArrayLike<number>} steps of the frames
  * @param {(position: number) => number} x where a position stands, pixels
  */

@@ -1,4 +1,5 @@
-// Neuron x step image of one statistic: one byte a cell (0 = not recorded, 1..255 = the colour scale), coloured here.
+// Neuron x step image of one statistic: one byte a cell (0 = not recorded, 1..255 = the colour scale),
+// coloured here.
 
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"

@@ -1,5 +1,5 @@
-// What Python's `probes.canvas.pack` writes, read: uint32 header length, JSON padded to a multiple of 4, then the arrays that the
-// header's `arrays` lists, little-endian, each padded to a multiple of 4.
+// What Python's `probes.canvas.pack` writes, read: uint32 header length, JSON padded to a multiple of 4, then
+// the arrays that the header's `arrays` lists, little-endian, each padded to a multiple of 4.
 
 /** @typedef {{ name: string, dtype: "uint8" | "float16" | "float32", size: number }} ListedArray */
 
@@ -8,7 +8,8 @@ const TYPES = { uint8: Uint8Array, float16: Uint16Array, float32: Float32Array }
 /**
  * @template Header
  * @param {Uint8Array} bytes
- * @returns {{ header: Header & { arrays: ListedArray[] }, arrays: Record<string, Uint8Array | Float32Array> }}
+ * @returns {{ header: Header & { arrays: ListedArray[] }, arrays: Record<string, Uint8Array | Float32Array>
+ * }}
  */
 export function unpack(bytes) {
   const copy = new Uint8Array(bytes).buffer // arrays of floats begin at multiples of four of their own buffer
@@ -29,7 +30,8 @@ export function unpack(bytes) {
 let halves
 
 /**
- * IEEE binary16 to float32: not every browser has Float16Array. A table of all 65,536 values costs less than the bits.
+ * IEEE binary16 to float32: not every browser has Float16Array. A table of all 65,536 values costs less than
+ * the bits.
  * @param {Uint16Array} raw
  */
 function fromHalf(raw) {

@@ -1,4 +1,5 @@
-// What is drawn on a canvas can be picked: by pointer, and by a mark that keys move while the canvas has the focus.
+// What is drawn on a canvas can be picked: by pointer, and by a mark that keys move while the canvas has the
+// focus.
 
 /**
  * @typedef {object} Pickable

@@ -1,4 +1,5 @@
-// Layer x neuron map of regimes over steps: one tile a neuron, one byte a tile and frame, scrubbed in the browser.
+// Layer x neuron map of regimes over steps: one tile a neuron, one byte a tile and frame, scrubbed in the
+// browser.
 
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
@@ -12,7 +13,10 @@ import { LABEL, TileLayout } from "./tile_layout.js"
 import { Transport } from "./transport.js"
 
 /** @typedef {{ name: string, rule: string, reading: string, color: string, living: boolean }} Regime */
-/** @typedef {{ name: string, index: number, count: number }} Layer `index` is its place in the run, `count` its neurons. */
+/**
+ * @typedef {{ name: string, index: number, count: number }} Layer `index` is its place in the run, `count`
+ * its neurons.
+ */
 /** @typedef {{ layer: number, neuron: number }} Tile */
 
 /**
@@ -232,7 +236,8 @@ export class Regimes {
     const said = found.map(({ name, count }) => `${count} ${name}`).join(", ")
     return (
       `Regime of every neuron at step ${formatStep(this.transport.step)}: ${said}, in ${layers.length} ` +
-      `${layers.length === 1 ? "layer" : "layers"}. Arrow keys choose a tile, page keys a layer, Enter explains it.`
+      `${layers.length === 1 ? "layer" : "layers"}. ` +
+      "Arrow keys choose a tile, page keys a layer, Enter explains it."
     )
   }
 

@@ -169,7 +169,8 @@ export class Replay {
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`
     })
     return (
-      `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${layers.join("; ")}. ` +
+      `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ` +
+      `${layers.join("; ")}. ` +
       "Space plays, left and right move the step, up and down choose a neuron, page keys a layer" +
       (this.trigger ? ", Enter pins it." : ".")
     )

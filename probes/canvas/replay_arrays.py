@@ -13,26 +13,28 @@ from probes.schema import LIVING_REGIMES, REGIMES
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
+Series = dict[str, NDArray[np.float64]]
+
 
 def ridge_arrays(shown: frames.Frames) -> dict[str, NDArray[Any]]:
-    """(F, R) mean, sd of the mean posterior, sd of the aggregate, in prior sds; NaN where one is not recorded."""
+    """(F, R) mean, sd of the mean posterior, sd of the aggregate, in prior sds; NaN where not recorded."""
     with np.errstate(invalid="ignore"):
         sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
     return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
 
 
 def _halved(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
+    """Right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
     finite = values[np.isfinite(values)]
     fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
     return values.astype(np.float16) if fits else values
 
 
-def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -> dict[str, NDArray[np.float64]]:
+def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -> Series:
     """(L, T) over a run's recorded steps (T,), from `Run.layer_summary()`.
 
-    information: nats, mean over neurons. median: of the variances. contraction: 1 - mean variance. living: share of neurons
-    that are living or mixed. NaN where a layer was not recorded.
+    information: nats, mean over neurons. median: of the variances. contraction: 1 - mean variance.
+    living: share of neurons that are living or mixed. NaN where a layer was not recorded.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
@@ -43,7 +45,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
         return out
 
     counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
-    total, living = (np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES))
+    total = np.nansum(list(counts.values()), axis=0)
+    living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "information": column("information_mean"),
         "median": column("variance_p50"),
@@ -52,10 +55,11 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     }
 
 
-def series_at(
-    series: dict[str, NDArray[np.float64]], layer: int, recorded: NDArray[np.int64], steps: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
-    """One layer's series at the recorded step at or before each of `steps`; no information is drawn outside the run."""
+def series_at(series: Series, layer: int, recorded: NDArray[np.int64], steps: NDArray[np.int64]) -> Series:
+    """One layer's series (F,) at the recorded step at or before each of `steps`.
+
+    Outside the run there is no information, so that no line is drawn there.
+    """
     at = np.searchsorted(recorded, steps, side="right") - 1
     outside = (at < 0) | (steps > recorded[-1])
     found = {name: values[layer][np.maximum(at, 0)] for name, values in series.items()}

@@ -27,8 +27,14 @@ import { unpack } from "./payload.js"
  * @property {{ step: number, alert: boolean }[]} events
  */
 
-/** @typedef {"mean" | "sd" | "total"} Moment Of a ridge: mean, sd of its mean posterior, sd of the aggregate; prior sds. */
-/** @typedef {"information" | "median" | "contraction" | "living"} Series Of a layer; `median` is of the variances. */
+/**
+ * Of a ridge, in prior sds: its mean, the sd of its mean posterior, the sd of the aggregate.
+ * @typedef {"mean" | "sd" | "total"} Moment
+ */
+/**
+ * Of a layer: information in nats, the median of the variances, contraction, the share of living neurons.
+ * @typedef {"information" | "median" | "contraction" | "living"} Series
+ */
 
 const MOST = 8 // prior sds: what lies further out is written at the edge
 const LEAST = 3.3 // prior sds: the prior itself
@@ -64,7 +70,7 @@ export class ReplayData {
     return { mean: at("mean"), sd: at("sd"), total: at("total") }
   }
 
-  // Half the width of one axis for all columns, in prior sds: the prior, and nearly all of what the neurons reach.
+  // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
   reach() {
     /** @type {number[]} */
     const reached = []

@@ -1,4 +1,5 @@
-// The script of a run's report: its figures by plotly, its replay by the dashboard's canvas; both follow the system's theme.
+// The script of a run's report: its figures by plotly, its replay by the dashboard's canvas; both follow the
+// system's theme.
 
 import { decodeBase64 } from "./payload.js"
 import { showReplay } from "./standalone.js"

@@ -1,5 +1,5 @@
-// Where the ridges stand: one column a layer, one row a neuron, and above them the layer in one shape. All in pixels, but for
-// what is said to be in prior sds.
+// Where the ridges stand: one column a layer, one row a neuron, and above them the layer in one shape. All in
+// pixels, but for what is said to be in prior sds.
 
 /** @typedef {{ column: number, row: number }} Ridge */
 /** @typedef {Pick<CanvasRenderingContext2D, "beginPath" | "moveTo" | "lineTo" | "closePath">} Path */

@@ -1,7 +1,8 @@
 // The line of a card: a series in a box of 100 by 34.
 
 /**
- * Points "x,y" of the known values of a series, from left to right; flat in the middle where all are the same.
+ * Points "x,y" of the known values of a series, from left to right; flat in the middle where all are the
+ * same.
  * @param {(number | null)[]} values
  */
 export function sparkPoints(values) {

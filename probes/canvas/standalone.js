@@ -6,7 +6,8 @@ const SEEN = 0.4 // share of the picture in view at which it begins to play
 const PITCH = 17 // pixels between two ridges: such a page scrolls, so the picture needs not fit the window
 
 /**
- * Show a payload in an element, in a shadow of its own: the last step at first, from the beginning once it comes into view.
+ * Show a payload in an element, in a shadow of its own: the last step at first, from the beginning once it
+ * comes into view.
  * @param {HTMLElement} host says the colours by the css variables that `theme.js` reads
  * @param {Node} content style and markup of the replay
  * @param {Uint8Array} payload whose header has no cursor and no autoplay

@@ -1,4 +1,5 @@
-// The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor. Drag to scrub.
+// The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor.
+// Drag to scrub.
 
 import { fitCanvas, fitText, strokeLine } from "./drawing.js"
 import { formatNumber, formatShort, formatStep } from "./format.js"
@@ -16,7 +17,8 @@ const NOTHING = 1e-6 // nats: less is rounding
 const LINE = 12 // pixels between the names at its right
 
 /**
- * Heights for names beside each other's lines: pushed down from the first on, then up from the last as far as there is room.
+ * Heights for names beside each other's lines: pushed down from the first on, then up from the last as far as
+ * there is room.
  * @param {number[]} heights that the lines end at, from the top
  * @param {number} lowest
  */
@@ -106,7 +108,8 @@ export class Strip {
     )
     const alerts = header.events.filter((event) => event.alert).length
     return (
-      `Information of each layer over steps, in nats. At step ${formatStep(transport.step)}: ${now.join(", ")}. ` +
+      "Information of each layer over steps, in nats. " +
+      `At step ${formatStep(transport.step)}: ${now.join(", ")}. ` +
       `Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`
     )
   }

@@ -1,5 +1,5 @@
-// Where the tiles of the regime map stand: square, as many in a row as a round number of neurons, so that each row starts at a
-// neuron that one can name. Pixels.
+// Where the tiles of the regime map stand: square, as many in a row as a round number of neurons, so that
+// each row starts at a neuron that one can name. Pixels.
 
 export const LABEL = 96 // left of the tiles, for the layers' names
 const GAP = 12 // between layers

@@ -76,8 +76,8 @@ export class Transport {
     this.timer = setTimeout(() => this.settle(this.step), SETTLE_MS)
   }
 
-  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that reach the server
-  // while it is busy, it keeps the later one alone. Null while playing.
+  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that
+  // reach the server while it is busy, it keeps the later one alone. Null while playing.
   claim() {
     clearTimeout(this.timer)
     return this.playing ? null : this.step

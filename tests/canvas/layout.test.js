@@ -2,7 +2,15 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { colorTable, parseHex } from "../../probes/canvas/color.js"
-import { cellAt, cellColors, cellPlace, cellValue, paintCells } from "../../probes/canvas/heatmap_layout.js"
+import {
+  LEFT,
+  TOP,
+  cellAt,
+  cellColors,
+  cellPlace,
+  cellValue,
+  paintCells,
+} from "../../probes/canvas/heatmap_layout.js"
 import { COLOR_SCALES } from "../../probes/canvas/palette.js"
 import { LABELS, PEAK_ROWS, RidgeLayout } from "../../probes/canvas/ridge_layout.js"
 import { spreadApart } from "../../probes/canvas/strip.js"
@@ -92,7 +100,10 @@ test("a cell of the heatmap is found where it is drawn", () => {
     const { x, y } = cellPlace(cell, size, grid)
     assert.deepEqual(cellAt(x, y, size, grid), cell)
   }
-  assert.equal(cellAt(10, 20, size, grid), null)
+  assert.deepEqual(cellAt(LEFT, TOP, size, grid), { row: 0, column: 0 })
+  assert.deepEqual(cellAt(LEFT + 639, TOP + 125, size, grid), { row: 6, column: 39 })
+  assert.equal(cellAt(LEFT + 5, TOP - 1, size, grid), null)
+  assert.equal(cellAt(LEFT - 1, TOP + 5, size, grid), null)
   assert.equal(cellAt(80, 400, size, grid), null)
 })
 

@@ -6,7 +6,8 @@ import { ReplayData } from "../../probes/canvas/replay_data.js"
 import { payload } from "./payloads.js"
 
 test("arrays of all three types come back, at any offset of the message", () => {
-  const half = new Uint16Array([0x3c00, 0xc000, 0x0001, 0x7c00, 0x7e00]) // 1, -2, the least above 0, infinity, NaN
+  // 1, -2, the least above 0, infinity, NaN
+  const half = new Uint16Array([0x3c00, 0xc000, 0x0001, 0x7c00, 0x7e00])
   const packed = payload(
     { word: "ü" },
     { bytes: new Uint8Array([1, 2, 3]), half, floats: new Float32Array([0.5, NaN]) },

@@ -1,4 +1,4 @@
-"""The dashboard's replay and the report's are one renderer: seen by the colours that they fill ridges with."""
+"""The dashboard's replay and the report's are one renderer: seen by the colours that fill their ridges."""
 
 from __future__ import annotations
 

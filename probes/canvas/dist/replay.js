@@ -289,7 +289,7 @@ var ReplayData = class {
     const at = (name) => interpolate(this.arrays[`${name}.${column}`], position, row, rows);
     return { mean: at("mean"), sd: at("sd"), total: at("total") };
   }
-  // Half the width of one axis for all columns, in prior sds: the prior, and nearly all of what the neurons reach.
+  // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
   reach() {
     const reached = [];
     this.header.layers.forEach((_, column) => {
@@ -976,8 +976,8 @@ var Transport = class {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.settle(this.step), SETTLE_MS);
   }
-  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that reach the server
-  // while it is busy, it keeps the later one alone. Null while playing.
+  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that
+  // reach the server while it is busy, it keeps the later one alone. Null while playing.
   claim() {
     clearTimeout(this.timer);
     return this.playing ? null : this.step;
