@@ -13,10 +13,8 @@ import streamlit as st
 from pages.shell import reading, views
 from pages.shell.components import pack
 from pages.shell.state import Opened
+from probes.canvas import replay_arrays
 from probes.figures import frames
-from probes.schema import LIVING_REGIMES, REGIMES
-
-EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
 ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
 """How ridges can be ordered -> the statistic at the run's last step."""
@@ -48,7 +46,7 @@ def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, 
     layers = []
     for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
         shown = frames.aligned(track, steps)
-        arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
+        arrays |= {f"{name}.{place}": values for name, values in replay_arrays.ridge_arrays(shown).items()}
         arrays |= {f"{name}.{place}": values for name, values in _series(side.opened, layer, steps, probe_input).items()}
         layers.append(
             {
@@ -65,23 +63,9 @@ def payload(sides: Sequence[Side], ridges: int, order: str, cursor: int | None, 
         "cursor": None if cursor is None else reading.recorded_step(steps, cursor),
         "autoplay": True,
         "input": probe_input,
-        "events": event_ticks(sides[0].opened),
+        "events": _event_ticks(sides[0].opened),
     }
     return pack(header, arrays)
-
-
-def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
-    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is not recorded."""
-    with np.errstate(invalid="ignore"):
-        sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
-    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
-
-
-def _halved(values: np.ndarray) -> np.ndarray:
-    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
-    finite = values[np.isfinite(values)]
-    fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
-    return values.astype(np.float16) if fits else values
 
 
 def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
@@ -131,12 +115,7 @@ def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None)
 
 def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | None) -> dict[str, np.ndarray]:
     """What is written over a layer's ridges and in the strip, at the recorded step at or before each frame."""
-    recorded = np.asarray(opened.run.steps)
-    at = np.searchsorted(recorded, steps, side="right") - 1
-    outside = (at < 0) | (steps > recorded[-1])
-    at = np.maximum(at, 0)
-    found = {name: values[layer][at] for name, values in _layer_series(opened.stamp, opened).items()}
-    found["information"] = np.where(outside, np.nan, found["information"])
+    found = replay_arrays.series_at(_layer_series(opened.stamp, opened), layer, np.asarray(opened.run.steps), steps)
     if probe_input is not None:
         when, _, sigma = reading.probe_input(opened.stamp, opened.run, probe_input)[layer]
         variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
@@ -146,25 +125,7 @@ def _series(opened: Opened, layer: int, steps: np.ndarray, probe_input: int | No
 
 @st.cache_resource(max_entries=reading.RUNS_KEPT, show_spinner=False)
 def _layer_series(stamp: reading.Stamp, _opened: Opened) -> dict[str, np.ndarray]:
-    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed neurons."""
-    table = reading.summary(stamp, _opened.run)
-    steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
-    place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
-
-    def column(name: str) -> np.ndarray:
-        out = np.full((layers, len(steps)), np.nan)
-        if name in table:
-            out[place] = table[name].to_numpy(dtype=float, na_value=np.nan)
-        return out
-
-    counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
-    total, living = (np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES))
-    return {
-        "information": column("information_mean"),
-        "median": column("variance_p50"),
-        "contraction": 1 - column("variance_mean"),
-        "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
-    }
+    return replay_arrays.layer_series(reading.summary(stamp, _opened.run), np.asarray(_opened.run.steps), len(_opened.layers))
 
 
 def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
@@ -183,12 +144,6 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
     return [int(ids[place]) for place in chosen]
 
 
-def event_ticks(opened: Opened) -> list[dict[str, Any]]:
-    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
-    alerts = np.unique(reading.alerts(opened.stamp, opened.run)["step"].to_numpy(np.int64))
-    events = np.unique(reading.events(opened.stamp, opened.run)["step"].to_numpy(np.int64))
-    return [
-        {"step": int(step), "alert": alert}
-        for alert, steps in ((False, events), (True, alerts))
-        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
-    ]
+def _event_ticks(opened: Opened) -> list[dict[str, Any]]:
+    events = reading.events(opened.stamp, opened.run)
+    return replay_arrays.event_ticks(events, reading.alerts(opened.stamp, opened.run))
