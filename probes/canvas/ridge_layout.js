@@ -16,6 +16,8 @@ const LEAST_PITCH = 9
 const MOST_PITCH = 26
 const FEW_ROWS = 5 // with fewer, ridges may be higher
 const MOST_PITCH_OF_FEW = 64
+const WIDE_RANGE = 5 // prior sds: a wider axis has a mark at every second one
+const LEAST_TICK = 18 // between two marks
 const TAILS = 3.6 // sds from the mean that a bell is drawn to
 const FEWEST = 24 // points of one curve
 const POINTS = 56
@@ -55,6 +57,14 @@ export class RidgeLayout {
    */
   ends(column) {
     return [this.x(column, -this.range), this.x(column, this.range)]
+  }
+
+  // Whole prior sds that the axis is marked at: every second one where they would come too close.
+  ticks() {
+    const [left, right] = this.ends(0)
+    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1
+    const last = Math.floor(this.range / every) * every
+    return Array.from({ length: (2 * last) / every + 1 }, (_, i) => i * every - last)
   }
 
   /** @param {number} row */

@@ -202,16 +202,17 @@ export class Ridges {
    * @param {number} column
    */
   drawState(context, column) {
-    const [left] = this.layout.ends(column)
+    const [left, right] = this.layout.ends(column)
     context.textAlign = "left"
     context.fillStyle = this.theme.muted
     context.font = `12px ${this.theme.font}`
     const living = this.replay.value("living", column)
-    const line = [`contraction ${formatNumber(this.replay.value("contraction", column))}`]
-    if (Number.isFinite(living)) line.push(`living ${Math.round(100 * living)} %`)
-    if (this.layout.columnWidth < NARROW)
-      line.forEach((words, i) => context.fillText(words, left, 31 + 15 * i))
-    else context.fillText(line.join("  ·  "), left, 33)
+    const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`]
+    if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`)
+    const line = lines.join("  ·  ")
+    const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left
+    if (fits) context.fillText(line, left, 33)
+    else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i))
   }
 
   /** @param {Context} context @param {Layer} layer @param {number} column */
@@ -235,9 +236,7 @@ export class Ridges {
     const bottom = layout.height - layout.top - AXIS
     context.font = `11px ${theme.font}`
     context.textAlign = "center"
-    const every = layout.range > 5 ? 2 : 1
-    for (let z = -Math.floor(layout.range); z <= layout.range; z++) {
-      if (z % every) continue
+    for (const z of layout.ticks()) {
       const x = Math.round(layout.x(column, z)) + 0.5
       context.strokeStyle = z === 0 ? rgba(theme.text, 0.22) : theme.faint
       context.lineWidth = 1

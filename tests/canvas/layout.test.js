@@ -63,6 +63,12 @@ test("the axis is the same in all columns, with the prior's mean in the middle",
   assert.equal(layout.x(1, 2) - layout.x(1, 0), layout.x(0, 2) - layout.x(0, 0))
 })
 
+test("marks of the axis are whole sds, the prior's mean among them, and never too close", () => {
+  assert.deepEqual(ridges({ range: 3.4 }).ticks(), [-3, -2, -1, 0, 1, 2, 3])
+  assert.deepEqual(ridges({ range: 5.5 }).ticks(), [-4, -2, 0, 2, 4])
+  assert.deepEqual(ridges({ range: 3.4, columns: 6 }).ticks(), [-2, 0, 2])
+})
+
 test("narrow ridges are high: by the root of the sd, up to a limit", () => {
   const layout = ridges()
   assert.equal(layout.peak(1), 0.95 * layout.pitch)

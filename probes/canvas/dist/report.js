@@ -318,6 +318,8 @@ var LEAST_PITCH = 9;
 var MOST_PITCH = 26;
 var FEW_ROWS = 5;
 var MOST_PITCH_OF_FEW = 64;
+var WIDE_RANGE = 5;
+var LEAST_TICK = 18;
 var TAILS = 3.6;
 var FEWEST = 24;
 var POINTS = 56;
@@ -354,6 +356,13 @@ var RidgeLayout = class {
    */
   ends(column) {
     return [this.x(column, -this.range), this.x(column, this.range)];
+  }
+  // Whole prior sds that the axis is marked at: every second one where they would come too close.
+  ticks() {
+    const [left, right] = this.ends(0);
+    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1;
+    const last = Math.floor(this.range / every) * every;
+    return Array.from({ length: 2 * last / every + 1 }, (_, i) => i * every - last);
   }
   /** @param {number} row */
   baseline(row) {
@@ -589,16 +598,17 @@ var Ridges = class {
    * @param {number} column
    */
   drawState(context, column) {
-    const [left] = this.layout.ends(column);
+    const [left, right] = this.layout.ends(column);
     context.textAlign = "left";
     context.fillStyle = this.theme.muted;
     context.font = `12px ${this.theme.font}`;
     const living = this.replay.value("living", column);
-    const line = [`contraction ${formatNumber(this.replay.value("contraction", column))}`];
-    if (Number.isFinite(living)) line.push(`living ${Math.round(100 * living)} %`);
-    if (this.layout.columnWidth < NARROW)
-      line.forEach((words, i) => context.fillText(words, left, 31 + 15 * i));
-    else context.fillText(line.join("  ·  "), left, 33);
+    const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`];
+    if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`);
+    const line = lines.join("  ·  ");
+    const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left;
+    if (fits) context.fillText(line, left, 33);
+    else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i));
   }
   /** @param {Context} context @param {Layer} layer @param {number} column */
   drawBaselines(context, layer, column) {
@@ -620,9 +630,7 @@ var Ridges = class {
     const bottom = layout.height - layout.top - AXIS;
     context.font = `11px ${theme.font}`;
     context.textAlign = "center";
-    const every = layout.range > 5 ? 2 : 1;
-    for (let z = -Math.floor(layout.range); z <= layout.range; z++) {
-      if (z % every) continue;
+    for (const z of layout.ticks()) {
       const x = Math.round(layout.x(column, z)) + 0.5;
       context.strokeStyle = z === 0 ? rgba(theme.text, 0.22) : theme.faint;
       context.lineWidth = 1;
