@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample pictures test check format lint types test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -41,7 +41,7 @@ soak: $(VENV)/.dev $(VENV)/.browser  ## what takes longer than a test should: 20
 	$(BIN)/python tests/hostile/soak.py
 	HOSTILE_INPUTS=20000 $(BIN)/pytest tests/hostile/test_fuzz.py
 
-check: format lint types test  ## what CI runs
+check: format lint types canvas test  ## what CI runs
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -51,6 +51,25 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+canvas:  ## the canvas code of probes/canvas: format, types, tests, and whether its bundles are fresh
+	@if command -v node >/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory canvas-checks; \
+	elif [ -n "$$CI" ]; then echo "canvas: no node and npm on PATH, and CI is set: install Node.js 20 or newer" >&2; exit 1; \
+	else echo "canvas: skipped, the checks of probes/canvas need node and npm on PATH (Node.js 20 or newer)"; fi
+
+canvas-checks: node_modules/.made
+	npm run --silent format
+	npm run --silent types
+	npm run --silent test
+	npm run --silent fresh
+
+bundles: node_modules/.made $(VENV)/.run  ## write the palette and the bundles of the canvas code anew
+	$(BIN)/python -m probes.canvas.palette
+	npm run --silent build
+
+node_modules/.made: package.json package-lock.json
+	npm ci --silent
+	touch $@
 
 bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale  ## all that is measured, as tables in docs/benchmarks.md
 
@@ -79,7 +98,7 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-bench node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

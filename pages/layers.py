@@ -12,6 +12,7 @@ from pages.shell import frame
 from pages.shell.data import payloads
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
+from probes.canvas import pack
 from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
@@ -182,6 +183,6 @@ with st.container(border=True):
             f" {payloads.number(image.high)}"
         ),
     }
-    canvases.heatmap(canvases.pack(header, {"cells": image.cells}), "heat", selected)
+    canvases.heatmap(pack(header, {"cells": image.cells}), "heat", selected)
     if chosen:
         exact(chosen[0])

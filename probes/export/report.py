@@ -11,10 +11,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,10 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from probes import canvas
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
+from probes.canvas import replay_arrays
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
 from probes.log.opening import RunError
@@ -60,9 +61,9 @@ def write(run: Run, target: Path) -> Path:
 def report(run: Run) -> str:
     """The page as text."""
     neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
-    summary, scalars = summary_with_derived(run), run.scalars()
+    summary, scalars, alerts = summary_with_derived(run), run.scalars(), run.alerts()
     figures: dict[str, go.Figure] = {}
-    sections = [_alerts(run)]
+    sections = [_alerts(run, alerts)]
     if neurons:
         figures |= _figures(run, thin(summary, STEPS))
         sections += [_replay(), _depth(run), _top(run)]
@@ -81,22 +82,25 @@ def report(run: Run) -> str:
             )
         )
     sections.append(_settings(run))
-    segments = {
+    parts = {
         "title": escape(run.name),
         "head": _head(run),
         "cards": _cards(run, summary, scalars, neurons),
         "sections": "\n".join(sections),
         "css": _asset("report.css"),
-        "figures": (
-            "{"
-            + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
-            + "}"
-        ),
-        "replay": _safe(json.dumps(_replay_data(run) if neurons else None, allow_nan=False)),
+        "figures": "{"
+        + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
+        + "}",
+        "replay": base64.b64encode(_replay_payload(run, summary, alerts)).decode() if neurons else "",
         "plotly": get_plotlyjs() if figures else "",
-        "script": _asset("replay.js") + _asset("report.js"),
+        "script": canvas.script("report"),
     }
-    return re.sub(r"<!--part:(\w+)-->", lambda match: segments[match[1]], _asset("report.html"))
+    return _fill(_asset("report.html"), parts)
+
+
+def _fill(page: str, parts: Mapping[str, str]) -> str:
+    """The page with its parts, in one pass: what looks like a place within a part stays."""
+    return re.sub(r"<!--part:(\w+)-->", lambda match: parts[match[1]], page)
 
 
 def _asset(name: str) -> str:
@@ -214,8 +218,7 @@ def sparkline(series: np.ndarray) -> str:
     )
 
 
-def _alerts(run: Run) -> str:
-    alerts = run.alerts()
+def _alerts(run: Run, alerts: pd.DataFrame) -> str:
     if alerts.empty:
         return "<section><h2>Alerts</h2><p>Nothing to report.</p></section>"
     items = []
@@ -237,7 +240,10 @@ def _section(title: str, caption: str, figures: Sequence[str]) -> str:
 
 
 def _replay() -> str:
-    return f"<section><h2>Replay</h2>{_asset('replay.html')}</section>"
+    content = _fill(
+        _asset("replay.html"), {"style": canvas.style("replay"), "markup": canvas.markup("replay")}
+    )
+    return f"<section><h2>Replay</h2>{content}</section>"
 
 
 def _depth(run: Run) -> str:
@@ -297,28 +303,38 @@ def _settings(run: Run) -> str:
     )
 
 
-def _replay_data(run: Run) -> dict[str, Any]:
-    """Frames of the shown layers' ridges as base64 of little-endian float32, (frame, ridge)."""
+def _replay_payload(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
+    """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
     last = run.at(int(run.steps[-1]))
-    moving: dict[int, tuple[list[int], frames.Frames]] = {}
+    shown: list[tuple[int, list[int], frames.Frames]] = []
     for layer in _spaced_layers(len(run.layers), REPLAY_LAYERS):
         now = last[last["layer"] == layer]
         if len(now):
             spread = now["spread"].to_numpy(float, na_value=np.nan) if "spread" in now else np.zeros(len(now))
             ridges = [int(neuron) for neuron in frames.choose_neurons(spread, RIDGES)]
-            moving[layer] = ridges, frames.replay_frames(run, layer, ridges, FRAMES)
-    steps = np.unique(np.concatenate([found.steps for _, found in moving.values()]))
-    layers = []
-    for layer, (ridges, found) in moving.items():
-        entry: dict[str, Any] = {
-            "name": str(run.layers[layer]["name"]),
-            "neurons": ridges,
-            "count": run.layers[layer]["neurons"],
+            shown.append((layer, ridges, frames.replay_frames(run, layer, ridges, FRAMES)))
+    steps = frames.timeline([found.steps for _, _, found in shown], FRAMES)
+    recorded = np.asarray(run.steps)
+    series = replay_arrays.layer_series(summary, recorded, len(run.layers))
+    arrays: dict[str, np.ndarray] = {}
+    for place, (layer, _, found) in enumerate(shown):
+        drawn = replay_arrays.ridge_arrays(frames.aligned(found, steps))
+        drawn |= replay_arrays.series_at(series, layer, recorded, steps)
+        arrays |= {f"{name}.{place}": values for name, values in drawn.items()}
+    layers = [
+        {
+            "name": str(run.layers[layer]["name"]), "index": layer, "neurons": ridges, "pinned": [],
+            "count": run.layers[layer]["neurons"], "run": run.name, "side": 0, "last": int(recorded[-1]),
         }
-        # layers may be recorded at different steps
-        at = np.clip(np.searchsorted(found.steps, steps, side="right") - 1, 0, None)
-        for name in ("mean", "variance", "spread"):
-            values = np.ascontiguousarray(getattr(found, name)[at], dtype="<f4")
-            entry[name] = base64.b64encode(values.tobytes()).decode()
-        layers.append(entry)
-    return {"layers": layers, "steps": steps.tolist()}
+        for layer, ridges, _ in shown
+    ]  # fmt: skip
+    header = {
+        "view": run.name,
+        "layers": layers,
+        "steps": steps.tolist(),
+        "cursor": None,
+        "autoplay": False,
+        "input": None,
+        "events": replay_arrays.event_ticks(run.events(), alerts),
+    }
+    return canvas.pack(header, arrays)

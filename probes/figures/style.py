@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
+from plotly.colors import sequential
 
 from probes.figures.clock import Clock
 
@@ -16,6 +17,20 @@ OUTER_BAND, INNER_BAND = 0.26, 0.42
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A000", "#7F7F7F")
 """Line colours that stay apart under colour blindness and on both themes (Okabe and Ito 2008, yellow
 darkened).
+"""
+
+PINNED = OKABE_ITO[1]
+"""Of what is pinned or chosen."""
+
+COLOR_SCALES: dict[str, tuple[str, ...]] = {
+    "Viridis": tuple(sequential.Viridis),
+    "Cividis": tuple(sequential.Cividis),
+    "diverging": (
+        "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",
+    ),
+}  # fmt: skip
+"""Evenly spaced stops of the scales that `schema.Statistic.colors` names; the canvases read them from
+palette.js.
 """
 
 GRID = "rgba(128, 140, 152, 0.22)"

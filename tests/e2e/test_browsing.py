@@ -155,18 +155,25 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     )
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(file.as_uri())
-    canvas = page.locator("canvas[data-canvas]")
+    canvas = page.locator("canvas[data-ridges]")
     canvas.scroll_into_view_if_needed()
     page.get_by_role("button", name="Pause").click()
-    page.get_by_label("Step of the replay").fill("0")
+    page.get_by_label("Cursor over the run's steps").fill("0")
     expect(canvas).to_have_attribute("data-step", "1")
     canvas.focus()
     page.keyboard.press("ArrowRight")
     expect(canvas).to_have_attribute("data-step", "2")
     before = canvas.evaluate("c => c.toDataURL()")
-    page.get_by_label("Step of the replay").fill("59")
+    page.get_by_label("Cursor over the run's steps").fill("59")
     expect(canvas).to_have_attribute("data-step", "60")
     assert canvas.evaluate("c => c.toDataURL()") != before
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Home")
+    expect(canvas).to_have_attribute("data-step", "60")  # keys of the page are the page's: it scrolls
+    canvas.hover(position={"x": 150, "y": 160})
+    tip = page.locator("[data-tip]").inner_text()
+    assert "neuron" in tip
+    assert "pin" not in tip, "nobody would hear of it"
     assert page.locator("[data-figure] .main-svg").count() >= 12
     for figure in page.locator("[data-figure]").all():
         assert figure.get_attribute("aria-label")

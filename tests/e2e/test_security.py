@@ -345,7 +345,7 @@ def test_hostile_texts_in_a_report_are_text(browser: Browser, evil: Path, tmp_pa
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
-    page.locator("canvas[data-canvas]").wait_for()
+    page.locator("canvas[data-ridges][data-draws]").wait_for()
     assert page.evaluate(INJECTED) == []
     assert "<b id=pwned>" in page.locator("body").inner_text()
     context.close()

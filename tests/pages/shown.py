@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+import payloads
 from streamlit.testing.v1 import AppTest
 
 HALF = 2**-11
@@ -50,12 +51,4 @@ def cards(app: AppTest) -> dict[str, dict[str, Any]]:
 
 def unpack(app: AppTest, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a canvas component's payload."""
-    raw = component(app, key).bytes
-    length = int.from_bytes(raw[:4], "little")
-    header, offset, arrays = json.loads(raw[4 : 4 + length]), 4 + length, {}
-    for item in header["arrays"]:
-        dtype = np.dtype(item["dtype"])
-        arrays[item["name"]] = np.frombuffer(raw, dtype, item["size"], offset)
-        offset += -(-item["size"] * dtype.itemsize // 4) * 4
-    assert offset == len(raw)
-    return header, arrays
+    return payloads.unpack(component(app, key).bytes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pages.shell.session import cache
 from pages.shell.session.state import RunContext
-from pages.shell.widgets.canvases import pack
+from probes.canvas import pack
 from probes.figures import frames
 from probes.schema import LIVING_REGIMES, REGIMES
 

@@ -15,11 +15,8 @@ import streamlit as st
 from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.state import RunContext
-from pages.shell.widgets.canvases import pack
+from probes.canvas import pack, replay_arrays
 from probes.figures import frames
-from probes.schema import LIVING_REGIMES, REGIMES
-
-EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
 ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
 """How ridges can be ordered -> the statistic at the run's last step."""
@@ -55,7 +52,7 @@ def payload(
     layers = []
     for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
         shown = frames.aligned(track, steps)
-        arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
+        arrays |= {f"{name}.{place}": values for name, values in replay_arrays.ridge_arrays(shown).items()}
         arrays |= {
             f"{name}.{place}": values
             for name, values in _series(side.context, layer, steps, probe_input).items()
@@ -76,27 +73,9 @@ def payload(
         "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
         "autoplay": True,
         "input": probe_input,
-        "events": event_ticks(sides[0].context),
+        "events": _event_ticks(sides[0].context),
     }
     return pack(header, arrays)
-
-
-def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
-    """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is
-    not recorded.
-    """
-    with np.errstate(invalid="ignore"):
-        sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
-    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
-
-
-def _halved(values: np.ndarray) -> np.ndarray:
-    """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that
-    cannot hold them.
-    """
-    finite = values[np.isfinite(values)]
-    fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
-    return values.astype(np.float16) if fits else values
 
 
 def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
@@ -158,12 +137,9 @@ def _series(
     """What is written over a layer's ridges and in the strip, at the recorded step at or before each
     frame.
     """
-    recorded = np.asarray(context.run.steps)
-    at = np.searchsorted(recorded, steps, side="right") - 1
-    outside = (at < 0) | (steps > recorded[-1])
-    at = np.maximum(at, 0)
-    found = {name: values[layer][at] for name, values in _layer_series(context.stamp, context).items()}
-    found["information"] = np.where(outside, np.nan, found["information"])
+    found = replay_arrays.series_at(
+        _layer_series(context.stamp, context), layer, np.asarray(context.run.steps), steps
+    )
     if probe_input is not None:
         when, mu, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
         neurons = list(range(sigma.shape[1]))
@@ -178,30 +154,10 @@ def _series(
 
 
 @st.cache_resource(max_entries=cache.RUNS_KEPT, show_spinner=False)
-def _layer_series(stamp: cache.Stamp, _opened: RunContext) -> dict[str, np.ndarray]:
-    """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed
-    neurons.
-    """
-    table = cache.summary(stamp, _opened.run)
-    steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
-    place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
-
-    def column(name: str) -> np.ndarray:
-        out = np.full((layers, len(steps)), np.nan)
-        if name in table:
-            out[place] = table[name].to_numpy(dtype=float, na_value=np.nan)
-        return out
-
-    counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
-    total, living = (
-        np.nansum([counts[code] for code in codes], axis=0) for codes in (counts, LIVING_REGIMES)
+def _layer_series(stamp: cache.Stamp, _context: RunContext) -> dict[str, np.ndarray]:
+    return replay_arrays.layer_series(
+        cache.summary(stamp, _context.run), np.asarray(_context.run.steps), len(_context.layers)
     )
-    return {
-        "information": column("information_mean"),
-        "median": column("variance_p50"),
-        "contraction": column("contraction_mean"),
-        "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
-    }
 
 
 def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
@@ -220,12 +176,6 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
     return [int(ids[place]) for place in chosen]
 
 
-def event_ticks(context: RunContext) -> list[dict[str, Any]]:
-    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
-    alerts = np.unique(cache.alerts(context.stamp, context.run)["step"].to_numpy(np.int64))
-    events = np.unique(cache.events(context.stamp, context.run)["step"].to_numpy(np.int64))
-    return [
-        {"step": int(step), "alert": alert}
-        for alert, steps in ((False, events), (True, alerts))
-        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
-    ]
+def _event_ticks(context: RunContext) -> list[dict[str, Any]]:
+    events = cache.events(context.stamp, context.run)
+    return replay_arrays.event_ticks(events, cache.alerts(context.stamp, context.run))

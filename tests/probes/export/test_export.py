@@ -9,15 +9,18 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from payloads import unpack
 from plotly.offline import get_plotlyjs
 
 from probes import Recorder, Run
 from probes.__main__ import main
 from probes.export import export, report
 from probes.log import notes
+from probes.schema import REGIMES
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'<!--part:css-->"
 MEGABYTE = 1_000_000
+HALF = 2**-11  # relative error of a number in half precision
 
 
 def write(path, steps=12, layers=("first", "second"), width=5, skip=(), **more):
@@ -63,6 +66,11 @@ def page(path):
     return text.replace(plotly, "")
 
 
+def replayed(text):
+    """Header and arrays of the report's replay."""
+    return unpack(base64.b64decode(re.search(r'id="replay-payload">([^<]*)<', text)[1]))
+
+
 def test_the_report_asks_no_host_and_forbids_itself_to(run):
     text = page(run)
     assert "default-src 'none'" in text
@@ -83,19 +91,42 @@ def test_every_string_of_the_log_is_escaped(tmp_path):
     assert "<b>&tag" not in text
     assert text.count("</script>") == 4
     assert "&lt;script&gt;alert(1)" in text
-    assert "\\u003cscript\\u003ealert(1)" in text
+    assert "\\u0026lt;script\\u0026gt;alert(1)" in text, "of the figures, whose text plotly reads as HTML"
+    assert replayed(text)[0]["layers"][0]["name"] == EVIL
 
 
 def test_the_replay_holds_the_recorded_distributions(run):
-    data = report._replay_data(Run(run))
-    assert [layer["name"] for layer in data["layers"]] == ["first", "second"]
+    header, arrays = replayed(page(run))
+    assert [layer["name"] for layer in header["layers"]] == ["first", "second"]
     reader = Run(run)
-    for index, layer in enumerate(data["layers"]):
-        sent = np.frombuffer(base64.b64decode(layer["variance"]), "<f4").reshape(len(data["steps"]), -1)
-        for place, step in enumerate(data["steps"]):
+    alerts = [{"step": int(step), "alert": True} for step in np.unique(reader.alerts()["step"])]
+    assert header["events"] == [{"step": 0, "alert": False}, *alerts]
+    for index, layer in enumerate(header["layers"]):
+        sent = {
+            name: arrays[f"{name}.{index}"].reshape(len(header["steps"]), -1)
+            for name in ("mean", "sd", "total")
+        }
+        for place, step in enumerate(header["steps"]):
             at = 2 if (step, index) == (3, 1) else step  # not recorded there: the one before
-            stored = reader.at(at, index).set_index("neuron").loc[layer["neurons"], "variance"]
-            np.testing.assert_array_equal(sent[place], stored)
+            stored = reader.at(at, index).set_index("neuron").loc[layer["neurons"]]
+            np.testing.assert_allclose(sent["mean"][place], stored["mean"], rtol=HALF)
+            np.testing.assert_allclose(sent["sd"][place] ** 2, stored["variance"], rtol=3 * HALF)
+            np.testing.assert_allclose(
+                sent["total"][place] ** 2, stored["variance"] + stored["spread"], rtol=3 * HALF
+            )
+
+
+def test_the_replays_strip_holds_what_the_summary_says(run):
+    header, arrays = replayed(page(run))
+    summary = Run(run).layer_summary().set_index(["layer", "step"])
+    first = summary.loc[0].loc[header["steps"]]
+    np.testing.assert_allclose(arrays["information.0"], first["information_mean"], rtol=1e-6)
+    np.testing.assert_allclose(arrays["median.0"], first["variance_p50"], rtol=1e-6)
+    np.testing.assert_allclose(arrays["contraction.0"], 1 - first["variance_mean"], rtol=1e-5, atol=1e-6)
+    counts = first[[f"regime_{regime.code}" for regime in REGIMES]]
+    np.testing.assert_allclose(
+        arrays["living.0"], counts[["regime_0", "regime_9"]].sum(axis=1) / counts.sum(axis=1)
+    )
 
 
 def test_a_long_run_makes_a_report_below_six_megabytes(tmp_path):

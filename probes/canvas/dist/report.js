@@ -1,0 +1,1348 @@
+// probes/canvas/payload.js
+var TYPES = { uint8: Uint8Array, float16: Uint16Array, float32: Float32Array };
+function unpack(bytes) {
+  const copy = new Uint8Array(bytes).buffer;
+  const length = new DataView(copy).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(copy, 4, length)));
+  let offset = 4 + length;
+  const arrays = {};
+  for (
+    const { name, dtype, size } of
+    /** @type {ListedArray[]} */
+    header.arrays
+  ) {
+    const raw = new TYPES[dtype](copy, offset, size);
+    arrays[name] = raw instanceof Uint16Array ? fromHalf(raw) : raw;
+    offset += Math.ceil(raw.byteLength / 4) * 4;
+  }
+  return { header, arrays };
+}
+var halves;
+function fromHalf(raw) {
+  const table = halves || (halves = Float32Array.from({ length: 65536 }, (_, bits) => halfValue(bits)));
+  return Float32Array.from(raw, (bits) => table[bits]);
+}
+function halfValue(bits) {
+  const sign = bits & 32768 ? -1 : 1;
+  const exponent = bits >> 10 & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : sign * 2 ** -24 * fraction;
+}
+var decodeBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+// probes/canvas/palette.js
+var OKABE_ITO = [
+  "#0072B2",
+  "#E69F00",
+  "#009E73",
+  "#CC79A7",
+  "#56B4E9",
+  "#D55E00",
+  "#B8A000",
+  "#7F7F7F"
+];
+var COLOR_SCALES = {
+  Viridis: [
+    "#440154",
+    "#482878",
+    "#3e4989",
+    "#31688e",
+    "#26828e",
+    "#1f9e89",
+    "#35b779",
+    "#6ece58",
+    "#b5de2b",
+    "#fde725"
+  ],
+  Cividis: [
+    "#00224e",
+    "#123570",
+    "#3b496c",
+    "#575d6d",
+    "#707173",
+    "#8a8678",
+    "#a59c74",
+    "#c3b369",
+    "#e1cc55",
+    "#fee838"
+  ],
+  diverging: [
+    "#2166ac",
+    "#4393c3",
+    "#92c5de",
+    "#d1e5f0",
+    "#f7f7f7",
+    "#fddbc7",
+    "#f4a582",
+    "#d6604d",
+    "#b2182b"
+  ]
+};
+var ALERT = "#D55E00";
+var PINNED = "#E69F00";
+var SD_WIDE = 1.05;
+var SD_NARROW = 0.1;
+
+// probes/canvas/color.js
+function parseHex(text) {
+  const channel = (at) => parseInt(text.slice(at, at + 2), 16);
+  return [channel(1), channel(3), channel(5)];
+}
+var rgba = (color, alpha) => `rgba(${color[0]},${color[1]},${color[2]},${alpha})`;
+function mix(from, to, share) {
+  const channel = (k) => from[k] + (to[k] - from[k]) * share;
+  return [channel(0), channel(1), channel(2)];
+}
+function scaleColor(stops, share) {
+  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+  const below = Math.min(Math.floor(at), stops.length - 2);
+  const [red, green, blue] = mix(parseHex(stops[below]), parseHex(stops[below + 1]), at - below);
+  return [Math.round(red), Math.round(green), Math.round(blue)];
+}
+function colorTable(stops, from = 0, to = 1) {
+  return Array.from({ length: 256 }, (_, i) => scaleColor(stops, from + (to - from) * i / 255));
+}
+function sdColorIndex(sd) {
+  const share = Math.log(sd / SD_WIDE) / Math.log(SD_NARROW / SD_WIDE);
+  return Math.round(Math.min(Math.max(share, 0), 1) * 255);
+}
+function ridgeColors(dark) {
+  const colors = colorTable(COLOR_SCALES.Viridis, dark ? 0.18 : 0.1, dark ? 1 : 0.92);
+  const line = (color) => dark ? mix(color, [255, 255, 255], 0.35) : mix(color, [0, 0, 0], 0.38);
+  return {
+    colors,
+    fills: colors.map((color) => rgba(color, dark ? 0.9 : 0.86)),
+    lines: colors.map((color) => rgba(line(color), 0.72))
+  };
+}
+
+// probes/canvas/component.js
+var views = /* @__PURE__ */ new WeakMap();
+var mounted = (Kind) => ({ data, parentElement, setTriggerValue }) => {
+  if (!data || !data.byteLength) return void 0;
+  const view = views.get(parentElement) || new Kind(parentElement);
+  views.set(parentElement, view);
+  view.load(data, setTriggerValue);
+  return () => {
+    view.close();
+    views.delete(parentElement);
+  };
+};
+function part(root, name, Kind) {
+  const found = root.querySelector(`[data-${name}]`);
+  if (!(found instanceof Kind)) throw new Error(`the markup has no ${Kind.name} with data-${name}`);
+  return found;
+}
+
+// probes/canvas/drawing.js
+function fitCanvas(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const w = Math.round(width * ratio);
+  const h = Math.round(height * ratio);
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const context = context2d(canvas);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+function context2d(canvas) {
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser gives no 2d context for a canvas");
+  return context;
+}
+function fitText(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  const letters = Array.from(text);
+  let low = 0;
+  let high = letters.length;
+  while (high - low > 1) {
+    const middle = low + high >> 1;
+    if (context.measureText(`${letters.slice(0, middle).join("")}…`).width <= width) low = middle;
+    else high = middle;
+  }
+  return `${letters.slice(0, low).join("")}…`;
+}
+function strokeLine(context, x0, y0, x1, y1) {
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  context.stroke();
+}
+
+// probes/canvas/format.js
+function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
+}
+var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
+function formatShort(step) {
+  if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
+  return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
+}
+
+// probes/canvas/frames.js
+function framePosition(steps, step) {
+  let low = 0;
+  let high = steps.length - 1;
+  if (high <= 0 || step <= steps[0]) return 0;
+  if (step >= steps[high]) return high;
+  while (high - low > 1) {
+    const middle = low + high >> 1;
+    if (steps[middle] <= step) low = middle;
+    else high = middle;
+  }
+  return low + (step - steps[low]) / (steps[high] - steps[low]);
+}
+function interpolate(values, position, row = 0, rows = 1) {
+  const last = values.length / rows - 1;
+  const at = Math.min(position, last);
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, last);
+  const share = at - low;
+  const before = values[low * rows + row];
+  return share === 0 ? before : before + (values[high * rows + row] - before) * share;
+}
+function stepTicks(steps, x, gap = 46) {
+  const first = steps[0];
+  const last = steps[steps.length - 1];
+  const wanted = [first];
+  for (let decade = 1; decade <= last; decade *= 10) for (const k of [1, 2, 5]) wanted.push(k * decade);
+  const ticks = [];
+  const end = x(steps.length - 1);
+  let before = -Infinity;
+  for (const step of wanted.filter((s) => s >= first && s < last).sort((a, b) => a - b)) {
+    const at = x(framePosition(steps, step));
+    if (at - before < gap || end - at < gap) continue;
+    ticks.push({ x: at, step });
+    before = at;
+  }
+  ticks.push({ x: end, step: last });
+  return ticks;
+}
+
+// probes/canvas/picking.js
+function pickable(canvas, live, view, moves) {
+  const actions = { ...moves, Enter: () => view.pick(), Escape: () => view.unhover() };
+  canvas.onpointermove = (event) => view.hover(event);
+  canvas.onpointerleave = () => view.unhover();
+  canvas.onclick = (event) => {
+    view.hover(event);
+    view.pick();
+  };
+  canvas.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+    live.textContent = view.over ? view.tell() : "";
+  };
+  canvas.onblur = () => view.unhover();
+}
+var TIP = 210;
+function showTip(tip, host, place, text) {
+  const box = host.getBoundingClientRect();
+  tip.textContent = text;
+  tip.hidden = false;
+  tip.style.left = `${Math.min(place.clientX - box.left + 14, box.width - TIP)}px`;
+  tip.style.top = `${place.clientY - box.top + 16}px`;
+}
+var withinCount = (value, count) => Math.min(Math.max(value, 0), count - 1);
+
+// probes/canvas/replay_data.js
+var MOST = 8;
+var LEAST = 3.3;
+var ReplayData = class {
+  /** @param {Uint8Array} bytes */
+  constructor(bytes) {
+    const { header, arrays } = unpack(bytes);
+    this.header = /** @type {Header} */
+    /** @type {unknown} */
+    header;
+    this.arrays = arrays;
+  }
+  /** @param {Series} name @param {number} column */
+  series(name, column) {
+    return this.arrays[`${name}.${column}`];
+  }
+  /** @param {Series} name @param {number} column @param {number} position fractional frame index */
+  value(name, column, position) {
+    return interpolate(this.series(name, column), position);
+  }
+  /**
+   * A ridge's mean, sd of its mean posterior, and sd of the aggregate.
+   * @param {number} column
+   * @param {number} row
+   * @param {number} position fractional frame index
+   */
+  moments(column, row, position) {
+    const rows = this.header.layers[column].neurons.length;
+    const at = (name) => interpolate(this.arrays[`${name}.${column}`], position, row, rows);
+    return { mean: at("mean"), sd: at("sd"), total: at("total") };
+  }
+  // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
+  reach() {
+    const reached = [];
+    this.header.layers.forEach((_, column) => {
+      const [mean, sd, total] = ["mean", "sd", "total"].map((name) => this.arrays[`${name}.${column}`]);
+      for (let i = 0; i < mean.length; i += 3) {
+        const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i]);
+        if (Number.isFinite(value)) reached.push(value);
+      }
+    });
+    reached.sort((a, b) => a - b);
+    return Math.min(Math.max(reached[Math.floor(reached.length * 0.99)] || LEAST, LEAST), MOST);
+  }
+};
+
+// probes/canvas/ridge_layout.js
+var PEAK_ROWS = 5;
+var LANE = 98;
+var TYPICAL = LANE - 6;
+var LABELS = 44;
+var MARGIN = 12;
+var HEADING = 26;
+var AXIS = 34;
+var MIN_COLUMN = 138;
+var LEAST_PITCH = 9;
+var MOST_PITCH = 26;
+var FEW_ROWS = 5;
+var MOST_PITCH_OF_FEW = 64;
+var WIDE_RANGE = 5;
+var LEAST_TICK = 18;
+var TAILS = 3.6;
+var FEWEST = 24;
+var POINTS = 56;
+var APART = 3;
+var RidgeLayout = class {
+  /**
+   * @param {object} size
+   * @param {number} size.columns
+   * @param {number} size.rows of the longest column
+   * @param {number} size.width that there is
+   * @param {number} size.room height that there is; more is taken where rows would come too close
+   * @param {number} size.range half the width of the axis, prior sds
+   * @param {boolean} [size.headed] whether the runs' names stand above the columns
+   * @param {number} [size.leastPitch] between two rows
+   */
+  constructor({ columns, rows, width, room, range, headed = false, leastPitch = LEAST_PITCH }) {
+    this.top = headed ? HEADING : 0;
+    this.width = Math.max(width, columns * MIN_COLUMN);
+    this.columnWidth = this.width / columns;
+    this.range = range;
+    const pitch = (room - this.top - LANE - AXIS) / (rows + 1.5);
+    this.pitch = Math.min(Math.max(pitch, leastPitch), rows < FEW_ROWS ? MOST_PITCH_OF_FEW : MOST_PITCH);
+    this.height = Math.round(this.top + LANE + (rows + 1.5) * this.pitch + AXIS);
+  }
+  /** @param {number} column @param {number} z prior sds */
+  x(column, z) {
+    const width = this.columnWidth - LABELS - MARGIN;
+    return column * this.columnWidth + LABELS + (z + this.range) / (2 * this.range) * width;
+  }
+  /**
+   * Both ends of a column's axis.
+   * @param {number} column
+   * @returns {[number, number]}
+   */
+  ends(column) {
+    return [this.x(column, -this.range), this.x(column, this.range)];
+  }
+  // Whole prior sds that the axis is marked at: every second one where they would come too close.
+  ticks() {
+    const [left, right] = this.ends(0);
+    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1;
+    const last = Math.floor(this.range / every) * every;
+    return Array.from({ length: 2 * last / every + 1 }, (_, i) => i * every - last);
+  }
+  /** @param {number} row */
+  baseline(row) {
+    return LANE + (row + 2) * this.pitch;
+  }
+  /**
+   * Height of a ridge: inverse to the root of its sd, one row for the prior, cut where it would cover others.
+   * @param {number} sd prior sds
+   */
+  peak(sd) {
+    return Math.min(0.95 * this.pitch / Math.sqrt(sd), PEAK_ROWS * this.pitch);
+  }
+  /**
+   * The ridge at a place of the picture; null where there is none.
+   * @param {number} x
+   * @param {number} y
+   * @param {readonly { neurons: readonly number[] }[]} layers
+   * @returns {Ridge | null}
+   */
+  at(x, y, layers) {
+    const column = Math.floor(x / this.columnWidth);
+    const row = Math.ceil((y - this.top - LANE) / this.pitch - 2);
+    const layer = layers[column];
+    return !layer || row < 0 || row >= layer.neurons.length ? null : { column, row };
+  }
+  /**
+   * The outline of a Gaussian as a path, as far as the axis reaches; false where none of it lies there.
+   * @param {Path} path
+   * @param {number} column
+   * @param {number} baseline
+   * @param {number} mean prior sds
+   * @param {number} sd prior sds
+   * @param {number} height of its peak
+   * @param {boolean} close along the baseline, for filling
+   */
+  bell(path, column, baseline, mean, sd, height, close) {
+    const low = Math.max(mean - TAILS * sd, -this.range);
+    const high = Math.min(mean + TAILS * sd, this.range);
+    if (low >= high) return false;
+    const left = this.x(column, low);
+    const right = this.x(column, high);
+    const points = Math.min(Math.max(Math.ceil((right - left) / APART), FEWEST), POINTS);
+    path.beginPath();
+    for (let i = 0; i <= points; i++) {
+      const share = i / points;
+      const r = (low + (high - low) * share - mean) / sd;
+      const x = left + (right - left) * share;
+      const y = baseline - height * Math.exp(-0.5 * r * r);
+      if (i === 0) path.moveTo(x, y);
+      else path.lineTo(x, y);
+    }
+    if (close) {
+      path.lineTo(right, baseline);
+      path.lineTo(left, baseline);
+      path.closePath();
+    }
+    return true;
+  }
+};
+
+// probes/canvas/ridges.js
+var UNIT = 15;
+var TALLEST_TYPICAL = 54;
+var NARROW = 200;
+var FIRST_LANE = 330;
+var endedAt = (step) => `ended at step ${formatStep(step)}`;
+var Ridges = class {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {import("./replay.js").Replay} replay
+   */
+  constructor(canvas, replay) {
+    this.canvas = canvas;
+    this.replay = replay;
+    this.still = document.createElement("canvas");
+    this.drawn = false;
+    this.colors = ridgeColors(false);
+    this.layout = new RidgeLayout({ columns: 1, rows: 1, width: 0, room: 0, range: 1 });
+  }
+  get layers() {
+    return this.replay.header.layers;
+  }
+  get theme() {
+    return this.replay.theme;
+  }
+  /** Two runs beside each other. */
+  get twofold() {
+    return this.layers.some((layer) => layer.side === 1);
+  }
+  /**
+   * The picture's size in `width` pixels, with `below` pixels of the window kept free under it.
+   * @param {number} width
+   * @param {number} below
+   * @param {number | undefined} leastPitch pixels between two rows
+   */
+  resize(width, below, leastPitch) {
+    const top = this.canvas.getBoundingClientRect().top + window.scrollY;
+    this.layout = new RidgeLayout({
+      columns: this.layers.length,
+      rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
+      width,
+      room: window.innerHeight - Math.min(top, FIRST_LANE) - below,
+      range: this.replay.data.reach(),
+      headed: this.twofold,
+      leastPitch
+    });
+    this.changed();
+  }
+  paint() {
+    this.colors = ridgeColors(this.theme.dark);
+    this.changed();
+  }
+  // What does not move is to be drawn anew.
+  changed() {
+    this.drawn = false;
+  }
+  /**
+   * The ridge under a pointer; null where there is none.
+   * @param {MouseEvent} event
+   */
+  at(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return this.layout.at(event.clientX - box.left, event.clientY - box.top, this.layers);
+  }
+  /**
+   * Where a ridge stands in the window.
+   * @param {import("./ridge_layout.js").Ridge} ridge
+   * @returns {import("./picking.js").Place}
+   */
+  placeOf({ column, row }) {
+    const { layout } = this;
+    const box = this.canvas.getBoundingClientRect();
+    return {
+      clientX: box.left + layout.x(column, 0),
+      clientY: box.top + layout.top + layout.baseline(row)
+    };
+  }
+  draw() {
+    const { width, height, top } = this.layout;
+    if (!this.drawn) this.drawStill();
+    const context = fitCanvas(this.canvas, width, height);
+    context.drawImage(this.still, 0, 0, width, height);
+    if (this.twofold) this.drawEnds(context);
+    context.save();
+    context.translate(0, top);
+    this.layers.forEach((layer, column) => {
+      this.drawState(context, column);
+      this.drawTypical(context, column);
+      for (let row = 0; row < layer.neurons.length; row++) this.drawRidge(context, layer, column, row);
+    });
+    context.restore();
+  }
+  drawStill() {
+    const { width, height, top } = this.layout;
+    const context = fitCanvas(this.still, width, height);
+    if (this.twofold) this.drawRuns(context);
+    context.save();
+    context.translate(0, top);
+    this.layers.forEach((layer, column) => {
+      context.textBaseline = "alphabetic";
+      this.drawTitle(context, layer, column);
+      this.drawAxis(context, column);
+      this.drawBaselines(context, layer, column);
+      this.drawLabels(context, layer, column);
+    });
+    context.restore();
+    this.drawn = true;
+  }
+  /** @param {number} column @param {number} row */
+  isOver(column, row) {
+    const { over } = this.replay;
+    return over !== null && over.column === column && over.row === row;
+  }
+  // Where the columns of a run lie, with its name and its last step.
+  sides() {
+    const { columnWidth } = this.layout;
+    return [0, 1].map((side) => {
+      const mine = this.layers.filter((layer) => layer.side === side);
+      const left = this.layers.indexOf(mine[0]) * columnWidth;
+      return { side, run: mine[0].run, last: mine[0].last, left, width: mine.length * columnWidth };
+    });
+  }
+  /**
+   * Two runs: each one's name over its columns, a line between them.
+   * @param {Context} context
+   */
+  drawRuns(context) {
+    const { steps } = this.replay.header;
+    for (const { side, run, last, left, width } of this.sides()) {
+      context.textAlign = "left";
+      context.font = `12px ${this.theme.font}`;
+      const ends = last < steps[steps.length - 1] ? context.measureText(endedAt(last)).width + 10 : 0;
+      context.font = `600 14px ${this.theme.font}`;
+      context.fillStyle = this.theme.accent;
+      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, 14);
+      context.fillStyle = this.theme.faint;
+      context.fillRect(left + LABELS, 20, width - LABELS - 6, 1);
+      if (side) context.fillRect(left + 4, 0, 1, this.layout.height);
+    }
+  }
+  /**
+   * And where one has ended at the cursor's step.
+   * @param {Context} context
+   */
+  drawEnds(context) {
+    context.textAlign = "right";
+    context.font = `12px ${this.theme.font}`;
+    context.fillStyle = this.theme.muted;
+    for (const { last, left, width } of this.sides()) {
+      if (this.replay.transport.step > last) context.fillText(endedAt(last), left + width - 8, 14);
+    }
+  }
+  /** @param {Context} context @param {Layer} layer @param {number} column */
+  drawTitle(context, layer, column) {
+    const { theme } = this;
+    const [left, right] = this.layout.ends(column);
+    const shown = layer.neurons.length;
+    const narrow = this.layout.columnWidth < NARROW;
+    const count = narrow ? `${shown}/${layer.count}` : `${shown} of ${formatStep(layer.count)}`;
+    context.fillStyle = theme.muted;
+    context.font = `12px ${theme.font}`;
+    context.textAlign = "right";
+    context.fillText(count, right, 15);
+    const room = right - left - context.measureText(count).width - 8;
+    context.textAlign = "left";
+    context.fillStyle = rgba(theme.text, 1);
+    context.font = `600 14px ${theme.font}`;
+    context.fillText(fitText(context, layer.name, room), left, 15);
+  }
+  /**
+   * What the layer has come to at the cursor, in numbers.
+   * @param {Context} context
+   * @param {number} column
+   */
+  drawState(context, column) {
+    const [left, right] = this.layout.ends(column);
+    context.textAlign = "left";
+    context.fillStyle = this.theme.muted;
+    context.font = `12px ${this.theme.font}`;
+    const living = this.replay.value("living", column);
+    const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`];
+    if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`);
+    const line = lines.join("  ·  ");
+    const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left;
+    if (fits) context.fillText(line, left, 33);
+    else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i));
+  }
+  /** @param {Context} context @param {Layer} layer @param {number} column */
+  drawBaselines(context, layer, column) {
+    const [left, right] = this.layout.ends(column);
+    context.lineWidth = 1;
+    context.strokeStyle = this.theme.faint;
+    context.beginPath();
+    layer.neurons.forEach((_, row) => {
+      const y = Math.round(this.layout.baseline(row)) + 0.5;
+      context.moveTo(left, y);
+      context.lineTo(right, y);
+    });
+    context.stroke();
+  }
+  /** @param {Context} context @param {number} column */
+  drawAxis(context, column) {
+    const { theme, layout } = this;
+    const [left, right] = layout.ends(column);
+    const bottom = layout.height - layout.top - AXIS;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "center";
+    for (const z of layout.ticks()) {
+      const x = Math.round(layout.x(column, z)) + 0.5;
+      context.strokeStyle = z === 0 ? rgba(theme.text, 0.22) : theme.faint;
+      context.lineWidth = 1;
+      strokeLine(context, x, LANE - 6, x, bottom);
+      context.fillStyle = theme.muted;
+      context.fillText(String(z).replace("-", "−"), x, bottom + 14);
+    }
+    context.fillText("z (prior sd)", (left + right) / 2, bottom + 29);
+  }
+  /**
+   * The layer in one shape: a bell as wide as its median neuron, on the prior that it started from.
+   * @param {Context} context
+   * @param {number} column
+   */
+  drawTypical(context, column) {
+    const { theme, layout } = this;
+    const [left, right] = layout.ends(column);
+    const variance = this.replay.value("median", column);
+    context.strokeStyle = rgba(theme.text, 0.3);
+    context.lineWidth = 1;
+    strokeLine(context, left, TYPICAL + 0.5, right, TYPICAL + 0.5);
+    if (variance > 0) {
+      const sd = Math.sqrt(variance);
+      if (layout.bell(context, column, TYPICAL, 0, sd, Math.min(UNIT / Math.sqrt(sd), TALLEST_TYPICAL), true)) {
+        context.fillStyle = this.colors.fills[sdColorIndex(sd)];
+        context.fill();
+      }
+      context.fillStyle = theme.muted;
+      context.font = `11px ${theme.font}`;
+      context.textAlign = "right";
+      context.fillText(`median sd ${formatNumber(sd)}`, right, TYPICAL - 30);
+    }
+    this.dashedPrior(context, column, TYPICAL, UNIT);
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "left";
+    if (layout.columnWidth >= NARROW) context.fillText("prior sd 1", left, TYPICAL - 30);
+  }
+  /** @param {Context} context @param {number} column @param {number} baseline @param {number} height */
+  dashedPrior(context, column, baseline, height) {
+    context.setLineDash([4, 3]);
+    context.lineWidth = 1.25;
+    context.strokeStyle = rgba(this.theme.text, 0.62);
+    if (this.layout.bell(context, column, baseline, 0, 1, height, false)) context.stroke();
+    context.setLineDash([]);
+  }
+  /** @param {Context} context @param {Layer} layer @param {number} column @param {number} row */
+  drawRidge(context, layer, column, row) {
+    const { theme, layout, colors } = this;
+    const { mean, sd, total } = this.replay.moments(column, row);
+    const y = layout.baseline(row);
+    const marked = layer.pinned.includes(layer.neurons[row]);
+    const hovered = this.isOver(column, row);
+    if (!(sd > 0) || !Number.isFinite(mean)) {
+      context.fillStyle = theme.muted;
+      context.font = `10px ${theme.font}`;
+      context.textAlign = "center";
+      context.fillText("no distribution at this step", layout.x(column, 0), y - 2);
+      return;
+    }
+    const color = sdColorIndex(sd);
+    if (hovered || marked) this.dashedPrior(context, column, y, layout.peak(1));
+    if (layout.bell(context, column, y, mean, sd, layout.peak(sd), true)) {
+      context.fillStyle = colors.fills[color];
+      context.fill();
+      context.lineWidth = 1;
+      context.strokeStyle = rgba(theme.background, 0.75);
+      context.stroke();
+    }
+    if (total > 0 && layout.bell(context, column, y, mean, total, layout.peak(total), false)) {
+      context.lineWidth = hovered || marked ? 2 : 1;
+      context.strokeStyle = marked ? PINNED : hovered ? theme.accent : colors.lines[color];
+      context.stroke();
+    }
+    if (Math.abs(mean) > layout.range) this.drawOutside(context, column, y, mean);
+  }
+  /** @param {Context} context @param {number} column @param {number} y @param {number} mean */
+  drawOutside(context, column, y, mean) {
+    const x = this.layout.x(column, Math.sign(mean) * this.layout.range);
+    context.fillStyle = this.theme.muted;
+    context.font = `10px ${this.theme.font}`;
+    context.textAlign = mean > 0 ? "right" : "left";
+    context.fillText(mean > 0 ? `${formatNumber(mean)} ▸` : `◂ ${formatNumber(mean)}`, x, y - 2);
+  }
+  /** @param {Context} context @param {Layer} layer @param {number} column */
+  drawLabels(context, layer, column) {
+    const { theme, layout } = this;
+    const [left] = layout.ends(column);
+    const size = Math.min(11, layout.pitch - 1);
+    const every = layout.pitch < 9 ? 2 : 1;
+    context.textAlign = "right";
+    layer.neurons.forEach((neuron, row) => {
+      const marked = layer.pinned.includes(neuron);
+      const hovered = this.isOver(column, row);
+      if (row % every && !marked && !hovered) return;
+      context.font = `${marked || hovered ? 600 : 400} ${size}px ${theme.font}`;
+      context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted;
+      context.fillText(`n${neuron}`, left - 6, layout.baseline(row) + 1);
+    });
+  }
+};
+
+// probes/canvas/strip.js
+var STRIP_HEIGHT = 92;
+var TOP = 8;
+var BOTTOM = STRIP_HEIGHT - 24;
+var LEFT = 46;
+var RIGHT = 64;
+var NOTHING = 1e-6;
+var LINE = 12;
+function spreadApart(heights, lowest, apart = LINE) {
+  const placed = [...heights];
+  for (let i = 1; i < placed.length; i++) placed[i] = Math.max(placed[i], placed[i - 1] + apart);
+  let below = lowest + apart;
+  for (let i = placed.length - 1; i >= 0; i--) below = placed[i] = Math.min(placed[i], below - apart);
+  return placed;
+}
+var Strip = class {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {import("./replay.js").Replay} replay
+   */
+  constructor(canvas, replay) {
+    this.canvas = canvas;
+    this.replay = replay;
+    this.still = document.createElement("canvas");
+    this.width = 0;
+    let dragging = false;
+    canvas.onpointerdown = (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      dragging = true;
+      this.seekAt(event);
+    };
+    canvas.onpointermove = (event) => dragging && this.seekAt(event);
+    canvas.onpointerup = () => {
+      dragging = false;
+    };
+  }
+  /** @param {number} position fractional frame index */
+  x(position) {
+    const last = Math.max(this.replay.header.steps.length - 1, 1);
+    return LEFT + position / last * (this.width - LEFT - RIGHT);
+  }
+  /** @param {number} width pixels */
+  resize(width) {
+    this.width = width;
+    this.drawStill();
+  }
+  draw() {
+    const context = fitCanvas(this.canvas, this.width, STRIP_HEIGHT);
+    context.drawImage(this.still, 0, 0, this.width, STRIP_HEIGHT);
+    const at = this.x(this.replay.transport.position);
+    context.strokeStyle = this.replay.theme.accent;
+    context.lineWidth = 2;
+    strokeLine(context, at, TOP - 6, at, BOTTOM);
+    this.canvas.setAttribute("aria-label", this.describe());
+  }
+  drawStill() {
+    const { theme, header, data } = this.replay;
+    const context = fitCanvas(this.still, this.width, STRIP_HEIGHT);
+    let high = 0;
+    header.layers.forEach((_, column) => {
+      for (const value of data.series("information", column)) if (value > high) high = value;
+    });
+    if (high < NOTHING) high = 1;
+    const y = (value) => BOTTOM - Math.max(value, 0) / high * (BOTTOM - TOP);
+    context.font = `11px ${theme.font}`;
+    context.fillStyle = theme.muted;
+    context.textAlign = "right";
+    context.fillText("0", 38, BOTTOM + 3);
+    context.fillText(formatNumber(high), 38, TOP + 6);
+    context.strokeStyle = theme.faint;
+    const end = this.x(header.steps.length - 1);
+    for (const value of [0, high]) strokeLine(context, this.x(0), y(value) + 0.5, end, y(value) + 0.5);
+    context.textAlign = "center";
+    for (const tick of stepTicks(header.steps, (position) => this.x(position))) {
+      context.fillText(formatShort(tick.step), tick.x, STRIP_HEIGHT - 8);
+    }
+    context.textAlign = "left";
+    context.fillText("step", this.width - 34, STRIP_HEIGHT - 8);
+    this.drawSeries(context, y);
+    this.drawEvents(context);
+  }
+  describe() {
+    const { header, transport } = this.replay;
+    const now = header.layers.map(
+      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("information", column))}`
+    );
+    const alerts = header.events.filter((event) => event.alert).length;
+    return `Information of each layer over steps, in nats. At step ${formatStep(transport.step)}: ${now.join(", ")}. Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
+  }
+  /** @param {Context} context @param {(value: number) => number} y */
+  drawSeries(context, y) {
+    const { header, data } = this.replay;
+    const ends = [];
+    header.layers.forEach((layer, column) => {
+      const values = data.series("information", column);
+      const color = OKABE_ITO[layer.index % OKABE_ITO.length];
+      context.strokeStyle = color;
+      context.lineWidth = 1.75;
+      context.setLineDash(layer.side ? [4, 3] : []);
+      context.beginPath();
+      let open = false;
+      values.forEach((value, i) => {
+        const known = Number.isFinite(value);
+        if (known && open) context.lineTo(this.x(i), y(value));
+        else if (known) context.moveTo(this.x(i), y(value));
+        open = known;
+      });
+      context.stroke();
+      const last = values[values.length - 1];
+      if (Number.isFinite(last) && !layer.side)
+        ends.push({ y: Math.max(y(last), 10), name: layer.name, color });
+    });
+    context.setLineDash([]);
+    ends.sort((a, b) => a.y - b.y);
+    this.drawNames(context, ends);
+  }
+  /** @param {Context} context @param {{ y: number, name: string, color: string }[]} ends from the top */
+  drawNames(context, ends) {
+    const { theme } = this.replay;
+    const heights = spreadApart(
+      ends.map((end) => end.y),
+      STRIP_HEIGHT - 26
+    );
+    context.font = `600 11px ${theme.font}`;
+    context.textAlign = "left";
+    ends.forEach(({ name, color }, i) => {
+      context.fillStyle = color;
+      context.fillRect(this.width - 59, heights[i] - 4, 8, 3);
+      context.fillStyle = theme.muted;
+      context.fillText(fitText(context, name, 48), this.width - 48, heights[i] + 1);
+    });
+  }
+  /** @param {Context} context */
+  drawEvents(context) {
+    const { header, theme } = this.replay;
+    for (const event of header.events) {
+      const x = this.x(framePosition(header.steps, event.step));
+      context.fillStyle = event.alert ? ALERT : theme.muted;
+      context.beginPath();
+      context.moveTo(x - 4, BOTTOM + 1);
+      context.lineTo(x + 4, BOTTOM + 1);
+      context.lineTo(x, BOTTOM - 6);
+      context.closePath();
+      context.fill();
+    }
+  }
+  /** @param {PointerEvent} event */
+  seekAt(event) {
+    const { transport } = this.replay;
+    const at = event.clientX - this.canvas.getBoundingClientRect().left;
+    const share = (at - this.x(0)) / (this.x(transport.last) - this.x(0));
+    transport.seek(Math.min(Math.max(share, 0), 1) * transport.last);
+  }
+};
+
+// probes/canvas/theme.js
+var probe = null;
+function parseColor(text) {
+  probe = probe || document.createElement("canvas").getContext("2d");
+  if (!probe) return [0, 0, 0];
+  probe.fillStyle = "#000";
+  probe.fillStyle = text;
+  const value = probe.fillStyle;
+  const channels = value.startsWith("#") ? [1, 3, 5].map((i) => parseInt(value.slice(i, i + 2), 16)) : (value.match(/[\d.]+/g) || []).slice(0, 3).map(Number);
+  return (
+    /** @type {Rgb} */
+    channels
+  );
+}
+function readTheme(root) {
+  const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root);
+  const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
+  const text = parseColor(get("--st-text-color", "#222"));
+  const background = parseColor(get("--st-background-color", "#fff"));
+  const dark = background[0] + background[1] + background[2] < 384;
+  return {
+    text,
+    background,
+    accent: get("--st-primary-color", "#0b6b9c"),
+    muted: rgba(text, 0.66),
+    faint: rgba(text, 0.13),
+    pinned: dark ? OKABE_ITO[1] : "#8f5c00",
+    // the orange of pinned ridges as text: 2.2 : 1 on white
+    font: get("--st-font", "sans-serif"),
+    dark
+  };
+}
+
+// probes/canvas/transport.js
+var SECONDS = 10;
+var SLOWEST = 4;
+var SETTLE_MS = 300;
+var Transport = class {
+  /**
+   * @param {import("./component.js").Root} root
+   * @param {() => void} draw called at each move of the cursor
+   * @param {(step: number) => void} settle
+   * @param {boolean} pageKeys whether keys work wherever the focus is on the page, or within `root` alone
+   */
+  constructor(root, draw, settle, pageKeys = true) {
+    this.root = root;
+    this.draw = draw;
+    this.settle = settle;
+    this.pageKeys = pageKeys;
+    this.position = 0;
+    this.playing = false;
+    this.steps = [0];
+    this.button = part(root, "play", HTMLButtonElement);
+    this.scrub = part(root, "scrub", HTMLInputElement);
+    this.speed = part(root, "speed", HTMLSelectElement);
+    this.readout = part(root, "readout", HTMLOutputElement);
+    this.button.onclick = () => this.toggle();
+    part(root, "back", HTMLButtonElement).onclick = () => this.nudge(-1);
+    part(root, "forward", HTMLButtonElement).onclick = () => this.nudge(1);
+    this.scrub.oninput = () => this.seek(Number(this.scrub.value));
+    this.onKey = (event) => this.key(event);
+    document.addEventListener("keydown", this.onKey);
+  }
+  /**
+   * The cursor keeps its step; at the end of a run that has grown it stays at the end.
+   * @param {number[]} steps of the frames
+   */
+  load(steps) {
+    const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step;
+    this.steps = steps;
+    this.scrub.max = String(steps.length - 1);
+    this.scrub.disabled = this.button.disabled = steps.length < 2;
+    const position = framePosition(steps, step);
+    this.position = this.playing ? position : Math.round(position);
+  }
+  get step() {
+    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
+  }
+  get last() {
+    return this.steps.length - 1;
+  }
+  /** @param {number} position fractional frame index */
+  show(position) {
+    this.position = Math.min(Math.max(position, 0), this.last);
+    this.scrub.value = String(Math.round(this.position));
+    this.scrub.style.setProperty("--done", `${100 * this.position / Math.max(this.last, 1)}%`);
+    this.scrub.setAttribute("aria-valuetext", `step ${formatStep(this.step)}`);
+    this.readout.textContent = `step ${formatStep(this.step)} / ${formatStep(this.steps[this.last])}`;
+    this.draw();
+  }
+  /** @param {number} position frame index */
+  seek(position) {
+    this.pause();
+    this.show(Math.round(position));
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.settle(this.step), SETTLE_MS);
+  }
+  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that
+  // reach the server while it is busy, it keeps the later one alone. Null while playing.
+  claim() {
+    clearTimeout(this.timer);
+    return this.playing ? null : this.step;
+  }
+  /** @param {number} frames */
+  nudge(frames) {
+    this.seek(Math.round(this.position) + frames);
+  }
+  toggle() {
+    if (this.playing) this.seek(this.position);
+    else this.play();
+  }
+  play() {
+    if (this.last < 1) return;
+    clearTimeout(this.timer);
+    if (this.position >= this.last) this.position = 0;
+    this.playing = true;
+    this.button.setAttribute("aria-pressed", "true");
+    this.button.setAttribute("aria-label", "Pause");
+    const rate = Math.max(this.last / SECONDS, SLOWEST);
+    let before = performance.now();
+    const tick = (now) => {
+      if (!this.playing) return;
+      const next = this.position + (now - before) / 1e3 * rate * Number(this.speed.value);
+      before = now;
+      if (next >= this.last) {
+        this.pause();
+        this.show(this.last);
+        this.settle(this.step);
+        return;
+      }
+      this.show(next);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+  pause() {
+    this.playing = false;
+    this.button.setAttribute("aria-pressed", "false");
+    this.button.setAttribute("aria-label", "Play");
+  }
+  /** @param {number} direction */
+  faster(direction) {
+    const index = this.speed.selectedIndex + direction;
+    if (index >= 0 && index < this.speed.options.length) this.speed.selectedIndex = index;
+  }
+  /**
+   * Keys work unless the focus is in a control that uses them itself.
+   * @param {KeyboardEvent} event
+   */
+  key(event) {
+    const target = event.composedPath()[0];
+    const tag = target instanceof Element ? target.tagName : "";
+    const inside = event.composedPath().includes(this.root);
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!inside && !(this.pageKeys && target === document.body)) return;
+    if (tag === "SELECT" || tag === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
+    const actions = {
+      " ": () => this.toggle(),
+      k: () => this.toggle(),
+      ArrowLeft: () => this.nudge(event.shiftKey ? -10 : -1),
+      ArrowRight: () => this.nudge(event.shiftKey ? 10 : 1),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+      "[": () => this.faster(-1),
+      "]": () => this.faster(1)
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+  close() {
+    this.playing = false;
+    clearTimeout(this.timer);
+    document.removeEventListener("keydown", this.onKey);
+  }
+};
+
+// probes/canvas/replay.js
+var UNDER = STRIP_HEIGHT + 62;
+var Replay = class {
+  /**
+   * @param {import("./component.js").Root} root
+   * @param {object} [page] how the page around it differs from the dashboard's
+   * @param {boolean} [page.pageKeys] whether keys work wherever the focus is on the page
+   * @param {number} [page.leastPitch] pixels between two ridges, at least, however low the window is
+   */
+  constructor(root, { pageKeys = true, leastPitch } = {}) {
+    this.root = root;
+    this.leastPitch = leastPitch;
+    this.frame = part(root, "frame", HTMLElement);
+    this.canvas = part(root, "ridges", HTMLCanvasElement);
+    this.tip = part(root, "tip", HTMLElement);
+    this.over = null;
+    this.draws = 0;
+    this.wantsPlay = false;
+    this.bytes = void 0;
+    this.loaded = void 0;
+    this.theme = readTheme(root);
+    this.trigger = void 0;
+    this.ridges = new Ridges(this.canvas, this);
+    this.strip = new Strip(part(root, "strip", HTMLCanvasElement), this);
+    this.transport = new Transport(
+      root,
+      () => this.draw(),
+      (step) => this.trigger?.("cursor", step),
+      pageKeys
+    );
+    pickable(this.canvas, part(root, "say", HTMLElement), this, {
+      ArrowUp: () => this.move(0, -1),
+      ArrowDown: () => this.move(0, 1),
+      PageUp: () => this.move(-1, 0),
+      PageDown: () => this.move(1, 0)
+    });
+    part(root, "save", HTMLButtonElement).onclick = () => this.save();
+    this.resize = new ResizeObserver(() => this.layout());
+    this.resize.observe(this.frame);
+  }
+  /** Of the payload that was loaded. @returns {ReplayData} */
+  get data() {
+    if (!this.loaded) throw new Error("nothing is loaded yet");
+    return this.loaded;
+  }
+  get header() {
+    return this.data.header;
+  }
+  /**
+   * @param {Uint8Array} bytes
+   * @param {import("./component.js").Trigger} [trigger] without one nothing can be picked
+   */
+  load(bytes, trigger) {
+    this.trigger = trigger;
+    if (bytes !== this.bytes) {
+      this.bytes = bytes;
+      const view = this.loaded?.header.view;
+      this.loaded = new ReplayData(bytes);
+      this.transport.load(this.header.steps);
+      if (view !== this.header.view) this.open();
+    }
+    this.canvas.toggleAttribute("data-picks", trigger !== void 0);
+    this.repaint();
+    if (this.wantsPlay) {
+      this.wantsPlay = false;
+      this.transport.play();
+    }
+  }
+  // In the colours that the page has now.
+  repaint() {
+    this.theme = readTheme(this.root);
+    this.ridges.paint();
+    this.legend();
+    this.layout();
+  }
+  // A linked step opens at rest on it; else the story starts at its beginning and plays.
+  open() {
+    const { cursor, steps, autoplay } = this.header;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.transport.pause();
+    if (cursor !== null) this.transport.position = Math.round(framePosition(steps, cursor));
+    else this.transport.position = autoplay && !still ? 0 : steps.length - 1;
+    this.wantsPlay = autoplay && cursor === null && !still && steps.length > 1;
+  }
+  legend() {
+    const say = (name, text) => {
+      part(this.root, name, HTMLElement).textContent = text;
+    };
+    const { input, layers } = this.header;
+    const colorbar = context2d(part(this.root, "colorbar", HTMLCanvasElement));
+    for (let x = 0; x < 96; x++) {
+      colorbar.fillStyle = rgba(this.ridges.colors.colors[Math.round(x / 95 * 255)], 1);
+      colorbar.fillRect(x, 0, 1, 10);
+    }
+    part(this.root, "swatch", HTMLElement).style.background = COLOR_SCALES.Viridis[4];
+    say("barlabel", `sd ${SD_WIDE} to ${SD_NARROW}, log scale`);
+    say("note", `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`);
+    say("filled", input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`);
+    part(this.root, "outlined", HTMLElement).hidden = input !== null;
+    const second = layers.find((layer) => layer.side === 1);
+    say(
+      "striptitle",
+      "Information per layer, mean over its neurons (nats)" + (second ? ` · dashed: ${second.run}` : "")
+    );
+  }
+  layout() {
+    const width = this.frame.clientWidth;
+    if (!this.loaded || !width) return;
+    this.ridges.resize(width, UNDER, this.leastPitch);
+    this.strip.resize(width);
+    this.transport.show(this.transport.position);
+  }
+  /**
+   * A layer's number at the cursor.
+   * @param {import("./replay_data.js").Series} name
+   * @param {number} column
+   */
+  value(name, column) {
+    return this.data.value(name, column, this.transport.position);
+  }
+  /** @param {number} column @param {number} row */
+  moments(column, row) {
+    return this.data.moments(column, row, this.transport.position);
+  }
+  draw() {
+    if (!this.loaded || !this.ridges.layout.width) return;
+    this.ridges.draw();
+    this.strip.draw();
+    this.draws += 1;
+    this.canvas.dataset.draws = String(this.draws);
+    this.canvas.dataset.step = String(this.transport.step);
+    this.canvas.setAttribute("aria-label", this.describe());
+  }
+  describe() {
+    const layers = this.header.layers.map((layer, column) => {
+      const run = this.ridges.twofold ? `${layer.run}, ` : "";
+      return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`;
+    });
+    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
+  }
+  /** @param {MouseEvent} event */
+  hover(event) {
+    const over = this.ridges.at(event);
+    if (!over) return this.unhover();
+    this.mark(over);
+    this.point(event);
+  }
+  /** @param {import("./ridge_layout.js").Ridge | null} over */
+  mark(over) {
+    this.over = over;
+    this.ridges.changed();
+  }
+  /**
+   * What lies under the pointer, or under the mark that keys move: said beside it.
+   * @param {import("./picking.js").Place} place
+   */
+  point(place) {
+    showTip(this.tip, this.frame, place, this.tell());
+    if (!this.transport.playing) this.draw();
+  }
+  tell() {
+    if (!this.over) return "";
+    const { column, row } = this.over;
+    const { layers, input } = this.header;
+    const layer = layers[column];
+    const { mean, sd, total } = this.moments(column, row);
+    const run = this.ridges.twofold ? `${layer.run} · ` : "";
+    const words = [
+      `${run}${layer.name} · neuron ${layer.neurons[row]}`,
+      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
+      input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`
+    ];
+    const pinned = layer.pinned.includes(layer.neurons[row]);
+    if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`);
+    return words.join("\n");
+  }
+  /**
+   * By keys: the first move marks the first ridge.
+   * @param {number} columns
+   * @param {number} rows
+   */
+  move(columns, rows) {
+    const { layers } = this.header;
+    const from = this.over || { column: 0, row: 0 };
+    const column = withinCount(from.column + (this.over ? columns : 0), layers.length);
+    const row = withinCount(from.row + (this.over ? rows : 0), layers[column].neurons.length);
+    this.mark({ column, row });
+    this.point(this.ridges.placeOf({ column, row }));
+  }
+  unhover() {
+    this.mark(null);
+    this.tip.hidden = true;
+    if (!this.transport.playing) this.draw();
+  }
+  pick() {
+    if (!this.over || !this.trigger) return;
+    const layer = this.header.layers[this.over.column];
+    const neuron = layer.neurons[this.over.row];
+    this.tip.hidden = true;
+    this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() });
+  }
+  // The picture at the cursor as PNG, on the page's background: made here, nothing is asked of the server.
+  save() {
+    const strip = this.strip.canvas;
+    const picture = document.createElement("canvas");
+    picture.width = Math.max(this.canvas.width, strip.width);
+    picture.height = this.canvas.height + strip.height;
+    const context = context2d(picture);
+    context.fillStyle = rgba(this.theme.background, 1);
+    context.fillRect(0, 0, picture.width, picture.height);
+    context.drawImage(this.canvas, 0, 0);
+    context.drawImage(strip, 0, this.canvas.height);
+    const link = document.createElement("a");
+    link.download = `replay-step-${this.transport.step}.png`;
+    link.href = picture.toDataURL("image/png");
+    link.click();
+  }
+  close() {
+    this.transport.close();
+    this.resize.disconnect();
+  }
+};
+var replay_default = mounted(Replay);
+
+// probes/canvas/standalone.js
+var SEEN = 0.4;
+var PITCH = 17;
+function showReplay(host, content2, payload) {
+  const root = host.attachShadow({ mode: "open" });
+  root.append(content2);
+  const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH });
+  replay.load(payload);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint());
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playOnceSeen(replay);
+  return replay;
+}
+function playOnceSeen(replay) {
+  const observer = new IntersectionObserver(
+    (entries) => {
+      if (!entries[0].isIntersecting) return;
+      observer.disconnect();
+      replay.transport.play();
+    },
+    { threshold: SEEN }
+  );
+  observer.observe(replay.canvas);
+}
+
+// probes/canvas/report.js
+var content = (id) => document.getElementById(id)?.textContent || "";
+var textColor = () => getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
+function showFigures() {
+  const figures = JSON.parse(content("figures"));
+  const found = document.querySelectorAll("[data-figure]");
+  const places = [...found].filter((place) => figures[place.dataset.figure || ""]);
+  if (!places.length) return;
+  const plotly = (
+    /** @type {{ Plotly: Plotly }} */
+    /** @type {unknown} */
+    globalThis.Plotly
+  );
+  for (const place of places) {
+    const { data, layout } = figures[place.dataset.figure || ""];
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", layout.meta?.alt || place.dataset.figure);
+    layout.font = { ...layout.font, color: textColor() };
+    plotly.newPlot(place, data, layout, { displaylogo: false, responsive: true });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const place of places) plotly.relayout(place, { "font.color": textColor() });
+  });
+}
+function showRun() {
+  const payload = content("replay-payload");
+  const host = document.querySelector("[data-replay]");
+  const template = document.querySelector("template[data-replay-content]");
+  if (!payload || !(host instanceof HTMLElement) || !(template instanceof HTMLTemplateElement)) return;
+  showReplay(host, template.content.cloneNode(true), decodeBase64(payload));
+}
+showFigures();
+showRun();

@@ -1,0 +1,27 @@
+// Numbers and steps as text.
+
+/**
+ * About three significant digits, a minus sign for a hyphen, a dash for what is not finite.
+ * @param {number} value
+ */
+export function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–"
+  const size = Math.abs(value)
+  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1)
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−")
+}
+
+/**
+ * Thousands apart.
+ * @param {number} step
+ */
+export const formatStep = (step) => Math.round(step).toLocaleString("en-GB")
+
+/**
+ * As short as an axis needs it: 12k, 1.5M.
+ * @param {number} step
+ */
+export function formatShort(step) {
+  if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`
+  return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step)
+}

@@ -1,0 +1,327 @@
+// Neuron x step image of one statistic: one byte a cell (0 = not recorded, 1..255 = the colour scale),
+// coloured here.
+
+import { rgba } from "./color.js"
+import { mounted, part } from "./component.js"
+import { context2d, fitCanvas, strokeLine } from "./drawing.js"
+import { formatNumber, formatShort, formatStep } from "./format.js"
+import { framePosition } from "./frames.js"
+import {
+  BOTTOM,
+  LEFT,
+  RIGHT,
+  TOP,
+  cellAt,
+  cellColors,
+  cellPlace,
+  cellValue,
+  paintCells,
+} from "./heatmap_layout.js"
+import { PINNED } from "./palette.js"
+import { unpack } from "./payload.js"
+import { pickable, showTip, withinCount } from "./picking.js"
+import { readTheme } from "./theme.js"
+
+/** @typedef {import("./heatmap_layout.js").Cell} Cell */
+/** @typedef {CanvasRenderingContext2D} Context */
+
+/**
+ * @typedef {object} Header
+ * @property {number} rows
+ * @property {number} columns
+ * @property {number[]} order the neuron of each row
+ * @property {number[]} edges steps at which columns begin, and the one after the last
+ * @property {number[]} ticks what is written beside a row
+ * @property {"Viridis" | "Cividis" | "diverging"} colors
+ * @property {number} low what byte 1 stands for
+ * @property {number} high what byte 255 stands for
+ * @property {boolean} log
+ * @property {string} title the statistic's name
+ * @property {string} unit
+ * @property {string} rowTitle
+ * @property {string} layer
+ * @property {number[]} chosen neurons that are marked
+ * @property {number | null} cursor step
+ * @property {number} told how often Python has told of cursor and choice: if not again, the view knows better
+ * @property {string} label the map in words
+ */
+
+const HEIGHT = 420 // pixels, at most
+const ROW = 18 // pixels, at most
+const LEAST_HEIGHT = 60
+const PAGE = 10 // rows that a page key moves
+const BAR = 220 // pixels: height of the colour bar, at most
+
+export class Heatmap {
+  /** @param {import("./component.js").Root} root */
+  constructor(root) {
+    this.root = root
+    this.frame = part(root, "frame", HTMLElement)
+    this.canvas = part(root, "image", HTMLCanvasElement)
+    this.tip = part(root, "tip", HTMLElement)
+    /** @type {Uint8Array | undefined} */
+    this.bytes = undefined
+    /** @type {Header | undefined} */
+    this.loaded = undefined
+    /** @type {import("./component.js").Trigger | undefined} */
+    this.trigger = undefined
+    this.theme = readTheme(root)
+    /** @type {Cell | null} */
+    this.over = null
+    this.keyed = false
+    /** @type {number[]} */
+    this.chosen = []
+    /** @type {number | null} */
+    this.cursor = null
+    /** @type {Uint8Array} */
+    this.cells = new Uint8Array()
+    this.colors = cellColors("Viridis")
+    this.size = { width: 0, height: 0 }
+    this.image = document.createElement("canvas")
+    pickable(this.canvas, part(root, "say", HTMLElement), this, {
+      ArrowLeft: () => this.move(0, -1),
+      ArrowRight: () => this.move(0, 1),
+      ArrowUp: () => this.move(-1, 0),
+      ArrowDown: () => this.move(1, 0),
+      PageUp: () => this.move(-PAGE, 0),
+      PageDown: () => this.move(PAGE, 0),
+      Home: () => this.move(0, -this.header.columns),
+      End: () => this.move(0, this.header.columns),
+    })
+    this.resize = new ResizeObserver(() => this.draw())
+    this.resize.observe(this.frame)
+  }
+
+  /** @returns {Header} */
+  get header() {
+    if (!this.loaded) throw new Error("nothing is loaded yet")
+    return this.loaded
+  }
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {import("./component.js").Trigger} trigger
+   */
+  load(bytes, trigger) {
+    this.trigger = trigger
+    if (bytes !== this.bytes) {
+      this.bytes = bytes
+      const { header, arrays } = /** @type {{ header: Header, arrays: Record<string, Uint8Array> }} */ (
+        unpack(bytes)
+      )
+      if (this.loaded && this.loaded.label !== header.label) this.over = null
+      if (header.told !== this.loaded?.told) {
+        this.cursor = header.cursor
+        this.chosen = header.chosen
+      }
+      this.loaded = header
+      this.cells = arrays.cells
+    }
+    this.theme = readTheme(this.root)
+    this.paint()
+    this.draw()
+  }
+
+  // Colours once into an image of one pixel a cell; drawing stretches it.
+  paint() {
+    const { rows, columns, colors } = this.header
+    this.colors = cellColors(colors)
+    this.image.width = columns
+    this.image.height = rows
+    context2d(this.image).putImageData(
+      new ImageData(paintCells(this.cells, this.colors), columns, rows),
+      0,
+      0,
+    )
+  }
+
+  draw() {
+    const width = this.frame.clientWidth
+    if (!this.loaded || !width) return
+    const { rows, label } = this.header
+    this.size = { width: width - LEFT - RIGHT, height: Math.min(HEIGHT, Math.max(rows * ROW, LEAST_HEIGHT)) }
+    const context = fitCanvas(this.canvas, width, this.size.height + TOP + BOTTOM)
+    context.imageSmoothingEnabled = false
+    context.drawImage(this.image, LEFT, TOP, this.size.width, this.size.height)
+    context.font = `11px ${this.theme.font}`
+    context.fillStyle = this.theme.muted
+    this.drawSteps(context)
+    this.drawRows(context)
+    this.drawBar(context)
+    this.drawChosen(context)
+    this.drawCursor(context)
+    if (this.keyed && this.over) this.drawMark(context, this.over)
+    this.canvas.setAttribute(
+      "aria-label",
+      `${label}. Arrow keys choose a cell, Enter takes its neuron and step.`,
+    )
+  }
+
+  /** @param {Context} context */
+  drawSteps(context) {
+    const { columns, edges } = this.header
+    const bottom = TOP + this.size.height
+    context.textAlign = "center"
+    context.textBaseline = "alphabetic"
+    for (let i = 0; i <= 5; i++) {
+      const at = Math.round((columns * i) / 5)
+      const x = LEFT + (this.size.width * at) / columns
+      context.fillText(formatShort(edges[Math.min(at, columns - 1)]), x, bottom + 15)
+      if (columns === 1) break
+    }
+    context.fillText("step", LEFT + this.size.width / 2, bottom + 33)
+  }
+
+  /** @param {Context} context */
+  drawRows(context) {
+    const { rows, ticks, rowTitle } = this.header
+    context.textAlign = "right"
+    for (let i = 0; i <= 4 && rows > 1; i++) {
+      const row = Math.round(((rows - 1) * i) / 4)
+      const { y } = cellPlace({ row, column: 0 }, this.size, this.header)
+      context.fillText(formatStep(ticks[row]), LEFT - 12, y + 4)
+    }
+    context.save()
+    context.translate(11, TOP + this.size.height / 2)
+    context.rotate(-Math.PI / 2)
+    context.textAlign = "center"
+    context.fillText(rowTitle, 0, 0)
+    context.restore()
+  }
+
+  /** @param {Context} context */
+  drawBar(context) {
+    const x = LEFT + this.size.width + 18
+    const height = Math.min(this.size.height, BAR)
+    for (let y = 0; y < height; y++) {
+      context.fillStyle = rgba(this.colors[Math.round(255 * (1 - y / (height - 1)))], 1)
+      context.fillRect(x, TOP + y, 12, 1.5)
+    }
+    context.fillStyle = this.theme.muted
+    context.textAlign = "left"
+    for (const share of height < 5 * 14 ? [0, 1] : [0, 0.25, 0.5, 0.75, 1]) {
+      const down = share === 1 ? 9 : share === 0 ? 0 : 4
+      const value = formatNumber(cellValue(1 + 254 * share, this.header))
+      context.fillText(value, x + 18, TOP + height * (1 - share) + down)
+    }
+    context.fillText(this.header.unit, x - 4, TOP + height + 18, RIGHT - 12)
+  }
+
+  /** @param {Context} context */
+  drawChosen(context) {
+    for (const neuron of this.chosen) {
+      const row = this.header.order.indexOf(neuron)
+      if (row < 0) continue
+      const { y } = cellPlace({ row, column: 0 }, this.size, this.header)
+      context.fillStyle = PINNED
+      context.beginPath()
+      context.moveTo(LEFT - 2, y)
+      context.lineTo(LEFT - 9, y - 4)
+      context.lineTo(LEFT - 9, y + 4)
+      context.fill()
+    }
+  }
+
+  /** @param {Context} context */
+  drawCursor(context) {
+    if (this.cursor === null) return
+    const { edges, columns } = this.header
+    const x = LEFT + (framePosition(edges, this.cursor) / columns) * this.size.width
+    context.lineWidth = 2
+    context.strokeStyle = this.theme.accent
+    strokeLine(context, x, TOP, x, TOP + this.size.height)
+  }
+
+  /**
+   * What the keys have chosen: its row and column, in two colours, so that one shows on any cell.
+   * @param {Context} context
+   * @param {Cell} cell
+   */
+  drawMark(context, cell) {
+    const { x, y } = cellPlace(cell, this.size, this.header)
+    const { width, height } = this.size
+    const stroke = (/** @type {number} */ line, /** @type {string} */ color) => {
+      context.lineWidth = line
+      context.strokeStyle = color
+      context.strokeRect(LEFT, y - 3, width, 6)
+      context.strokeRect(x - 3, TOP, 6, height)
+    }
+    stroke(3, rgba(this.theme.background, 1))
+    stroke(1, rgba(this.theme.text, 1))
+  }
+
+  /**
+   * By keys: the first move marks the chosen neuron at the cursor, else the first row.
+   * @param {number} rows
+   * @param {number} columns
+   */
+  move(rows, columns) {
+    const { header, cursor } = this
+    if (this.over) {
+      this.over = {
+        row: withinCount(this.over.row + rows, header.rows),
+        column: withinCount(this.over.column + columns, header.columns),
+      }
+    } else {
+      const column = cursor === null ? Infinity : Math.floor(framePosition(header.edges, cursor))
+      const row = Math.max(header.order.indexOf(this.chosen[0]), 0)
+      this.over = { row, column: withinCount(column, header.columns) }
+    }
+    this.keyed = true
+    this.draw()
+    const box = this.canvas.getBoundingClientRect()
+    const { x, y } = cellPlace(this.over, this.size, header)
+    const place = { clientX: box.left + x, clientY: box.top + y }
+    showTip(this.tip, this.frame, place, `${this.tell()}\nEnter for the exact number`)
+  }
+
+  pick() {
+    if (!this.over) return
+    const { order, edges } = this.header
+    this.chosen = [order[this.over.row]]
+    this.cursor = Math.round(edges[this.over.column])
+    this.draw()
+    this.trigger?.("pick", { neuron: this.chosen[0], step: this.cursor })
+  }
+
+  unhover() {
+    this.over = null
+    this.tip.hidden = true
+    this.unmark()
+  }
+
+  unmark() {
+    if (!this.keyed) return
+    this.keyed = false
+    this.draw()
+  }
+
+  /** @param {MouseEvent} event */
+  hover(event) {
+    const box = this.canvas.getBoundingClientRect()
+    const cell = cellAt(event.clientX - box.left, event.clientY - box.top, this.size, this.header)
+    if (!cell) return this.unhover()
+    this.over = cell
+    this.unmark()
+    showTip(this.tip, this.frame, event, `${this.tell()}\nclick for the exact number`)
+  }
+
+  tell() {
+    if (!this.over) return ""
+    const { row, column } = this.over
+    const { edges, order, columns, title, unit, layer } = this.header
+    const code = this.cells[row * columns + column]
+    const first = edges[column]
+    const end = edges[column + 1] - 1
+    const steps =
+      end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
+    const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`
+    return `${layer} · neuron ${order[row]}\n${steps}\n${code ? about : `${title} not recorded`}`
+  }
+
+  close() {
+    this.resize.disconnect()
+  }
+}
+
+export default mounted(Heatmap)

@@ -1,0 +1,130 @@
+// Where the ridges stand: one column a layer, one row a neuron, and above them the layer in one shape. All in
+// pixels, but for what is said to be in prior sds.
+
+/** @typedef {{ column: number, row: number }} Ridge */
+/** @typedef {Pick<CanvasRenderingContext2D, "beginPath" | "moveTo" | "lineTo" | "closePath">} Path */
+
+export const PEAK_ROWS = 5 // a ridge is at most this many rows high
+export const LANE = 98 // above the ridges: titles and the typical neuron
+export const TYPICAL = LANE - 6 // where the typical neuron stands
+export const LABELS = 44 // left of a column, for the neurons' names
+const MARGIN = 12 // right of a column
+const HEADING = 26 // above the lane for the runs' names, where there are two
+export const AXIS = 34 // below the ridges
+const MIN_COLUMN = 138 // narrower columns scroll sideways
+const LEAST_PITCH = 9
+const MOST_PITCH = 26
+const FEW_ROWS = 5 // with fewer, ridges may be higher
+const MOST_PITCH_OF_FEW = 64
+const WIDE_RANGE = 5 // prior sds: a wider axis has a mark at every second one
+const LEAST_TICK = 18 // between two marks
+const TAILS = 3.6 // sds from the mean that a bell is drawn to
+const FEWEST = 24 // points of one curve
+const POINTS = 56
+const APART = 3 // between two points, as far as POINTS allow
+
+export class RidgeLayout {
+  /**
+   * @param {object} size
+   * @param {number} size.columns
+   * @param {number} size.rows of the longest column
+   * @param {number} size.width that there is
+   * @param {number} size.room height that there is; more is taken where rows would come too close
+   * @param {number} size.range half the width of the axis, prior sds
+   * @param {boolean} [size.headed] whether the runs' names stand above the columns
+   * @param {number} [size.leastPitch] between two rows
+   */
+  constructor({ columns, rows, width, room, range, headed = false, leastPitch = LEAST_PITCH }) {
+    this.top = headed ? HEADING : 0
+    this.width = Math.max(width, columns * MIN_COLUMN)
+    this.columnWidth = this.width / columns
+    this.range = range
+    const pitch = (room - this.top - LANE - AXIS) / (rows + 1.5)
+    this.pitch = Math.min(Math.max(pitch, leastPitch), rows < FEW_ROWS ? MOST_PITCH_OF_FEW : MOST_PITCH)
+    this.height = Math.round(this.top + LANE + (rows + 1.5) * this.pitch + AXIS)
+  }
+
+  /** @param {number} column @param {number} z prior sds */
+  x(column, z) {
+    const width = this.columnWidth - LABELS - MARGIN
+    return column * this.columnWidth + LABELS + ((z + this.range) / (2 * this.range)) * width
+  }
+
+  /**
+   * Both ends of a column's axis.
+   * @param {number} column
+   * @returns {[number, number]}
+   */
+  ends(column) {
+    return [this.x(column, -this.range), this.x(column, this.range)]
+  }
+
+  // Whole prior sds that the axis is marked at: every second one where they would come too close.
+  ticks() {
+    const [left, right] = this.ends(0)
+    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1
+    const last = Math.floor(this.range / every) * every
+    return Array.from({ length: (2 * last) / every + 1 }, (_, i) => i * every - last)
+  }
+
+  /** @param {number} row */
+  baseline(row) {
+    return LANE + (row + 2) * this.pitch
+  }
+
+  /**
+   * Height of a ridge: inverse to the root of its sd, one row for the prior, cut where it would cover others.
+   * @param {number} sd prior sds
+   */
+  peak(sd) {
+    return Math.min((0.95 * this.pitch) / Math.sqrt(sd), PEAK_ROWS * this.pitch)
+  }
+
+  /**
+   * The ridge at a place of the picture; null where there is none.
+   * @param {number} x
+   * @param {number} y
+   * @param {readonly { neurons: readonly number[] }[]} layers
+   * @returns {Ridge | null}
+   */
+  at(x, y, layers) {
+    const column = Math.floor(x / this.columnWidth)
+    const row = Math.ceil((y - this.top - LANE) / this.pitch - 2)
+    const layer = layers[column]
+    return !layer || row < 0 || row >= layer.neurons.length ? null : { column, row }
+  }
+
+  /**
+   * The outline of a Gaussian as a path, as far as the axis reaches; false where none of it lies there.
+   * @param {Path} path
+   * @param {number} column
+   * @param {number} baseline
+   * @param {number} mean prior sds
+   * @param {number} sd prior sds
+   * @param {number} height of its peak
+   * @param {boolean} close along the baseline, for filling
+   */
+  bell(path, column, baseline, mean, sd, height, close) {
+    const low = Math.max(mean - TAILS * sd, -this.range)
+    const high = Math.min(mean + TAILS * sd, this.range)
+    if (low >= high) return false
+    const left = this.x(column, low)
+    const right = this.x(column, high)
+    const points = Math.min(Math.max(Math.ceil((right - left) / APART), FEWEST), POINTS)
+    path.beginPath()
+    for (let i = 0; i <= points; i++) {
+      const share = i / points
+      const r = (low + (high - low) * share - mean) / sd
+      const x = left + (right - left) * share
+      const y = baseline - height * Math.exp(-0.5 * r * r)
+      if (i === 0) path.moveTo(x, y)
+      else path.lineTo(x, y)
+    }
+    if (close) {
+      path.lineTo(right, baseline)
+      path.lineTo(left, baseline)
+      path.closePath()
+    }
+    return true
+  }
+}

@@ -1,0 +1,36 @@
+// A replay in a page without a server: a report, a notebook.
+
+import { Replay } from "./replay.js"
+
+const SEEN = 0.4 // share of the picture in view at which it begins to play
+const PITCH = 17 // pixels between two ridges: such a page scrolls, so the picture needs not fit the window
+
+/**
+ * Show a payload in an element, in a shadow of its own: the last step at first, from the beginning once it
+ * comes into view.
+ * @param {HTMLElement} host says the colours by the css variables that `theme.js` reads
+ * @param {Node} content style and markup of the replay
+ * @param {Uint8Array} payload whose header has no cursor and no autoplay
+ */
+export function showReplay(host, content, payload) {
+  const root = host.attachShadow({ mode: "open" })
+  root.append(content)
+  const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH })
+  replay.load(payload)
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint())
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playOnceSeen(replay)
+  return replay
+}
+
+/** @param {Replay} replay */
+function playOnceSeen(replay) {
+  const observer = new IntersectionObserver(
+    (entries) => {
+      if (!entries[0].isIntersecting) return
+      observer.disconnect()
+      replay.transport.play()
+    },
+    { threshold: SEEN },
+  )
+  observer.observe(replay.canvas)
+}

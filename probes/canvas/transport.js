@@ -1,0 +1,166 @@
+// Play, pause, scrub, speed, keys: one cursor over frames. Works on the controls of transport.html.
+// Nothing is sent to the server while it plays; `settle` is called once the cursor rests.
+
+import { part } from "./component.js"
+import { formatStep } from "./format.js"
+import { framePosition } from "./frames.js"
+
+const SECONDS = 10 // the whole run at speed 1
+const SLOWEST = 4 // frames a second: a run of few frames does not crawl
+const SETTLE_MS = 300 // a scrub has ended when nothing moved for this long
+
+export class Transport {
+  /**
+   * @param {import("./component.js").Root} root
+   * @param {() => void} draw called at each move of the cursor
+   * @param {(step: number) => void} settle
+   * @param {boolean} pageKeys whether keys work wherever the focus is on the page, or within `root` alone
+   */
+  constructor(root, draw, settle, pageKeys = true) {
+    this.root = root
+    this.draw = draw
+    this.settle = settle
+    this.pageKeys = pageKeys
+    this.position = 0
+    this.playing = false
+    /** @type {number[]} */
+    this.steps = [0]
+    this.button = part(root, "play", HTMLButtonElement)
+    this.scrub = part(root, "scrub", HTMLInputElement)
+    this.speed = part(root, "speed", HTMLSelectElement)
+    this.readout = part(root, "readout", HTMLOutputElement)
+    this.button.onclick = () => this.toggle()
+    part(root, "back", HTMLButtonElement).onclick = () => this.nudge(-1)
+    part(root, "forward", HTMLButtonElement).onclick = () => this.nudge(1)
+    this.scrub.oninput = () => this.seek(Number(this.scrub.value))
+    this.onKey = (/** @type {KeyboardEvent} */ event) => this.key(event)
+    document.addEventListener("keydown", this.onKey)
+  }
+
+  /**
+   * The cursor keeps its step; at the end of a run that has grown it stays at the end.
+   * @param {number[]} steps of the frames
+   */
+  load(steps) {
+    const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step
+    this.steps = steps
+    this.scrub.max = String(steps.length - 1)
+    this.scrub.disabled = this.button.disabled = steps.length < 2
+    const position = framePosition(steps, step)
+    this.position = this.playing ? position : Math.round(position)
+  }
+
+  get step() {
+    return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)]
+  }
+
+  get last() {
+    return this.steps.length - 1
+  }
+
+  /** @param {number} position fractional frame index */
+  show(position) {
+    this.position = Math.min(Math.max(position, 0), this.last)
+    this.scrub.value = String(Math.round(this.position))
+    this.scrub.style.setProperty("--done", `${(100 * this.position) / Math.max(this.last, 1)}%`)
+    this.scrub.setAttribute("aria-valuetext", `step ${formatStep(this.step)}`)
+    this.readout.textContent = `step ${formatStep(this.step)} / ${formatStep(this.steps[this.last])}`
+    this.draw()
+  }
+
+  /** @param {number} position frame index */
+  seek(position) {
+    this.pause()
+    this.show(Math.round(position))
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => this.settle(this.step), SETTLE_MS)
+  }
+
+  // The step at rest, for a message about something else. The cursor's own is not sent then: of two that
+  // reach the server while it is busy, it keeps the later one alone. Null while playing.
+  claim() {
+    clearTimeout(this.timer)
+    return this.playing ? null : this.step
+  }
+
+  /** @param {number} frames */
+  nudge(frames) {
+    this.seek(Math.round(this.position) + frames)
+  }
+
+  toggle() {
+    if (this.playing) this.seek(this.position)
+    else this.play()
+  }
+
+  play() {
+    if (this.last < 1) return
+    clearTimeout(this.timer)
+    if (this.position >= this.last) this.position = 0
+    this.playing = true
+    this.button.setAttribute("aria-pressed", "true")
+    this.button.setAttribute("aria-label", "Pause")
+    const rate = Math.max(this.last / SECONDS, SLOWEST)
+    let before = performance.now()
+    const tick = (/** @type {number} */ now) => {
+      if (!this.playing) return
+      const next = this.position + ((now - before) / 1000) * rate * Number(this.speed.value)
+      before = now
+      if (next >= this.last) {
+        this.pause()
+        this.show(this.last)
+        this.settle(this.step)
+        return
+      }
+      this.show(next)
+      requestAnimationFrame(tick)
+    }
+    requestAnimationFrame(tick)
+  }
+
+  pause() {
+    this.playing = false
+    this.button.setAttribute("aria-pressed", "false")
+    this.button.setAttribute("aria-label", "Play")
+  }
+
+  /** @param {number} direction */
+  faster(direction) {
+    const index = this.speed.selectedIndex + direction
+    if (index >= 0 && index < this.speed.options.length) this.speed.selectedIndex = index
+  }
+
+  /**
+   * Keys work unless the focus is in a control that uses them itself.
+   * @param {KeyboardEvent} event
+   */
+  key(event) {
+    const target = event.composedPath()[0]
+    const tag = target instanceof Element ? target.tagName : ""
+    const inside = event.composedPath().includes(this.root)
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (!inside && !(this.pageKeys && target === document.body)) return
+    if (tag === "SELECT" || (tag === "BUTTON" && (event.key === " " || event.key === "Enter"))) return
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      " ": () => this.toggle(),
+      k: () => this.toggle(),
+      ArrowLeft: () => this.nudge(event.shiftKey ? -10 : -1),
+      ArrowRight: () => this.nudge(event.shiftKey ? 10 : 1),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+      "[": () => this.faster(-1),
+      "]": () => this.faster(1),
+    }
+    const action = actions[event.key]
+    if (!action) return
+    event.preventDefault()
+    action()
+  }
+
+  close() {
+    this.playing = false
+    clearTimeout(this.timer)
+    document.removeEventListener("keydown", this.onKey)
+  }
+}
