@@ -24,6 +24,7 @@ from vdn.data import DataError
 from vdn.experiment import INTERRUPTED, positive
 
 if TYPE_CHECKING:
+    from vdn.sweep import Job
     from vdn.train import Progress
 
 USAGE_ERROR = 2
@@ -269,7 +270,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     task = bar.add_task("sweep", total=len(jobs))
     failed = []
 
-    def report(job: Any, status: int) -> None:
+    def report(job: Job, status: int) -> None:
         bar.update(task, advance=1)
         if status:
             failed.append(f"{job.folder} ended with status {status}")

@@ -1,6 +1,6 @@
 """Arrays for the pictures that are drawn in the browser: replay frames, regime maps, heatmap images.
 
-No plotly here: a canvas draws them. `Run` is anything with the reader's methods (docs/format.md).
+No plotly here: a canvas draws them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.run_reader import RunReader
 from probes.schema import STATISTICS
 
 Floats = NDArray[np.float32]
@@ -76,7 +77,7 @@ class Frames:
 SHOWN = ("mean", "variance", "spread")
 
 
-def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
+def replay_frames(run: RunReader, layer: int, neurons: Sequence[int], frames: int) -> Frames:
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
     The first step and the last are among the frames as they were recorded, where others may be means of
@@ -129,7 +130,7 @@ def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[in
 
 
 def _read(
-    run: Any,
+    run: RunReader,
     layer: int,
     neurons: Sequence[int],
     wanted: NDArray[Any],
