@@ -207,7 +207,7 @@ class Recorder:
         split: str = "train",
         epoch: float | None = None,
     ) -> None:
-        """One number of the whole run at a step, such as `("nll", split="validation")`: what `float` takes."""
+        """One number (what `float` takes) of the whole run at a step: `("nll", 0.4, split="validation")`."""
         row = (
             int(step),
             None if epoch is None else float(epoch),

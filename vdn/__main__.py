@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes.log.manifest import RunError
+from probes import RunError
 from vdn import experiment
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError

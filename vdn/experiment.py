@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes import regimes
+from probes import RunError, regimes
 from probes.diagnostics import contraction
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
@@ -32,7 +32,6 @@ from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
-from probes.log.manifest import RunError
 from vdn.config import ConfigError
 from vdn.data import SPLITS, DataError, ForecastTask, Split, Task
 from vdn.evaluate import chunks, pooled_statistics
