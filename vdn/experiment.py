@@ -221,7 +221,7 @@ RUNNERS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
 }
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Adds `probe` to the subparsers of `python -m vdn`."""
     probe = commands.add_parser("probe", help="experiment on a run's network: what its neurons do")
     probe.add_argument("run", type=Path, help="folder of the run")
