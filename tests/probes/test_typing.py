@@ -157,7 +157,8 @@ def test_what_a_type_checker_says_of_a_users_script(tmp_path, pytestconfig):
     """One test, since mypy is to run once: some seconds, half a minute where its cache is empty."""
     lines = [*PRELUDE.splitlines(), *(f"reveal_type({text})" for text in REVEALED), *ALLOWED, *REFUSED]
     (tmp_path / "script.py").write_text("\n".join(lines) + "\n")
-    cache = tmp_path if pytestconfig.cache is None else pytestconfig.cache.mkdir("mypy")
+    kept = getattr(pytestconfig, "cache", None)
+    cache = tmp_path / "cache" if kept is None else kept.mkdir("mypy")
     said = said_by_mypy(tmp_path / "script.py", cache)
 
     wrong = []
