@@ -26,14 +26,13 @@ SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "
 
 frame.guard()
 context = frame.pick_run()
-step = state.cursor(context)
 frame.header(
     "Layers",
     context,
     "Where in depth is information held? Layer beside layer, from the input to the head.",
-    step,
+    state.cursor(context),
 )
-frame.needs_distributions(context)
+step = frame.needs_distributions(context)
 offered = context.run.available
 first = "information" if "information" in offered else offered[0]
 with st.sidebar:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell import frame
@@ -25,14 +26,13 @@ from probes.schema import FORCES, STATISTICS
 
 frame.guard()
 context = frame.pick_run()
-step = state.cursor(context)
 frame.header(
     "Neurons",
     context,
     "Chosen neurons side by side: where they lie, what they pay, what they remember, and why.",
-    step,
+    state.cursor(context),
 )
-frame.needs_distributions(context)
+step = frame.needs_distributions(context)
 shown = [neuron for neuron in pins.resolve(url.pins(), context) if state.has_distributions(neuron.context)][
     : pins.PLOTTED
 ]
@@ -57,11 +57,11 @@ series = [
     replace(one, clock=axis if isinstance(axis, Clock) else None)
     for one, axis in zip(neuron_series.over_steps(shown, view.span), along, strict=True)
 ]
-settings = {"step": view.mark(step), "axis": view.scale}
+mark, scale = view.mark(step), view.scale
 names = neuron_series.labels(shown)
 
 
-def card(title: str, figure, key: str, statistics: Sequence[str]) -> None:
+def card(title: str, figure: go.Figure, key: str, statistics: Sequence[str]) -> None:
     """A figure of the shown neurons over steps, with the rows of `statistics` to take away."""
     rows = partial(neuron_series.table, series, statistics)
     cards.card(title, figure, key, rows, of="neurons", draw=partial(step_axis.chart, view=view, axes=along))
@@ -77,17 +77,17 @@ together_now = neuron_series.reduced(series, shown)
 note = f" · late points are means of {together_now} recorded steps" if together_now > 1 else ""
 has = {name for one in series for name in one.rows.columns}
 title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
-card(title, fans(series, **settings), "fans", ("mean", "variance", "spread"))
+card(title, fans(series, step=mark, axis=scale), "fans", ("mean", "variance", "spread"))
 if "kl" in has:
     parts = ("kl", "information", "mismatch", "past")
     card(
         f"**What it pays** · KL = information + mismatch (+ past){note}",
-        kl_parts(series, **settings),
+        kl_parts(series, step=mark, axis=scale),
         "kl",
         parts,
     )
 if "mu2" in has:
-    figure = energy(series, **settings)
+    figure = energy(series, step=mark, axis=scale)
     card(
         f"**How loud it is** · mean energy, its band, interventions{note}",
         figure,
@@ -95,7 +95,7 @@ if "mu2" in has:
         ("mu2", "band_low", "band_high"),
     )
 if "persistence" in has:
-    figure = memory(series, **settings)
+    figure = memory(series, step=mark, axis=scale)
     title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
     card(
         title,
@@ -161,8 +161,10 @@ with st.container(border=True):
         )
         positive = all_positive(series, statistic)
         usual = "log" if STATISTICS[statistic].log and positive else "linear"
-        scale = step_axis.value_scale(usual, positive)
-        figure = together(series, statistic, scale=scale, half_life=step_axis.smoothing(), **settings)
+        value_axis = step_axis.value_scale(usual, positive)
+        figure = together(
+            series, statistic, scale=value_axis, half_life=step_axis.smoothing(), step=mark, axis=scale
+        )
     with menu:
         downloads.beside(
             figure, partial(neuron_series.table, series, (statistic,)), f"neurons together {statistic}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +17,7 @@ from probes.analysis.network_curves import network_curves
 from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
 from probes.figures.thinning import said
+from probes.run_reader import RunReader
 from probes.schema import REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
@@ -26,14 +26,13 @@ OBJECTIVE = ("loss", "nll", "nll_joint")
 
 frame.guard()
 context = frame.pick_run()
-step = state.cursor(context)
 frame.header(
     "Overview",
     context,
     "Is this run healthy? What every neuron does at the cursor, and how the network came there.",
-    step,
+    state.cursor(context),
 )
-frame.needs_steps(context)
+step = frame.needs_steps(context)
 with st.sidebar:
     view = step_axis.choose([context])
     frame.link_to_reference()
@@ -41,7 +40,7 @@ axis, mark = view.axis(context), view.mark(step)
 over_steps = partial(step_axis.chart, view=view, axes=[axis])
 
 
-def draw_cards(run: Any) -> None:
+def draw_cards(run: RunReader) -> None:
     """Scores and state of the network at the cursor, or at the newest step of a run that is being written."""
     at = step if url.get("step") or not len(run.steps) else int(run.steps[-1])
     items = summary_cards.score_cards(run.scalars(), at)

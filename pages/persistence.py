@@ -29,13 +29,12 @@ FAULT_COLUMNS = {
 
 frame.guard()
 context = frame.pick_run()
-step = state.cursor(context)
 words = (
     "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the"
     " next."
 )
-frame.header("Persistence", context, words, step)
-frame.needs_distributions(context)
+frame.header("Persistence", context, words, state.cursor(context))
+step = frame.needs_distributions(context)
 if "persistence" not in context.run.statistics:
     st.info(
         "Persistence was not recorded in this run. It needs an order in the data: batches that hold each"

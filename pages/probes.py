@@ -107,7 +107,7 @@ def watch() -> None:
 def ran_with(settings: dict[str, Any]) -> str:
     """What a stored result was made with, in words."""
     parts = [f"{settings[key]:,} {word}" for key, word in NAMED.items() if isinstance(settings.get(key), int)]
-    when = pd.to_datetime(settings.get("finished"), utc=True, errors="coerce")
+    when = pd.to_datetime(settings.get("finished", ""), utc=True, errors="coerce")
     parts += [f"{url.plain(settings['split'])} split"] if "split" in settings else []
     parts += [f"seed {settings['seed']}"] if isinstance(settings.get("seed"), int) else []
     parts += [f"checkpoint after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []

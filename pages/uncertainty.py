@@ -30,14 +30,13 @@ TESTED = {
 
 frame.guard()
 context = frame.pick_run()
-step = state.cursor(context)
 frame.header(
     "Uncertainty",
     context,
     "How does uncertainty evolve while the network learns, and can it be trusted?",
-    step,
+    state.cursor(context),
 )
-frame.needs_steps(context)
+step = frame.needs_steps(context)
 twin_entry = forecasts.find_twin(context)
 with st.sidebar:
     if twin_entry is not None and not st.toggle(

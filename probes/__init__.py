@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probes.log.opening import RunError as RunError
+    from probes.recorder import Recorder as Recorder
+    from probes.recorder import RecorderError as RecorderError
+    from probes.run import Run as Run
+    from probes.run import catalog as catalog
+    from probes.run_reader import LayerInfo as LayerInfo
+    from probes.run_reader import RunReader as RunReader
+    from probes.watching.attaching import Recording as Recording
+    from probes.watching.attaching import watch as watch
+    from probes.watching.finding import WatchError as WatchError
+    from probes.watching.hooks import CompiledError as CompiledError
+    from probes.watching.observing import observe as observe
+    from probes.watching.posterior_source import FoundLayer as FoundLayer
+    from probes.watching.stated import PartError as PartError
+    from probes.watching.stated import PartSpec as PartSpec
+    from probes.watching.statistics_buffer import Mirror as Mirror
+
+__all__ = [
+    "CompiledError",
+    "FoundLayer",
+    "LayerInfo",
+    "Mirror",
+    "PartError",
+    "PartSpec",
+    "Recorder",
+    "RecorderError",
+    "Recording",
+    "Run",
+    "RunError",
+    "RunReader",
+    "WatchError",
+    "catalog",
+    "observe",
+    "watch",
+]
 
 _HOMES = {
+    "CompiledError": "probes.watching.hooks",
+    "FoundLayer": "probes.watching.posterior_source",
+    "LayerInfo": "probes.run_reader",
+    "Mirror": "probes.watching.statistics_buffer",
+    "PartError": "probes.watching.stated",
+    "PartSpec": "probes.watching.stated",
     "Recorder": "probes.recorder",
-    "Run": "probes.run",
-    "catalog": "probes.run",
-    "RunError": "probes.log.opening",
     "RecorderError": "probes.recorder",
-    "watch": "probes.watching.attaching",
-    "observe": "probes.watching.observing",
+    "Recording": "probes.watching.attaching",
+    "Run": "probes.run",
+    "RunError": "probes.log.opening",
+    "RunReader": "probes.run_reader",
     "WatchError": "probes.watching.finding",
+    "catalog": "probes.run",
+    "observe": "probes.watching.observing",
+    "watch": "probes.watching.attaching",
 }
-__all__ = list(_HOMES)
+"""Public name -> the module that it is loaded from. Type checkers read the imports above instead."""
+
+if not TYPE_CHECKING:  # a checker that saw it would take a misspelt name for Any
+
+    def __getattr__(name: str) -> object:
+        """Load a public name's module on first use: importing `probes` alone costs nothing."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'probes' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name's module on first use: importing `probes` alone costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'probes' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+def __dir__() -> list[str]:
+    """Also what is not loaded yet, so that IPython completes it."""
+    return sorted({*globals(), *__all__})

@@ -7,15 +7,16 @@ silent until the warm-up has ended, since a network that starts at its prior sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
@@ -65,18 +66,7 @@ class Alert:
     since: int | None = field(default=None, repr=False)
 
 
-class Readable(Protocol):
-    """What the rules read of a run: `probes.Run` has it."""
-
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-    def layer_summary(self) -> pd.DataFrame: ...
-    def scalars(self) -> pd.DataFrame: ...
-    def events(self) -> pd.DataFrame: ...
-    def at(self, step: int, layer: int | str | None, statistics: Sequence[str]) -> pd.DataFrame: ...
-
-
-def alerts(run: Readable, limits: Limits | None = None) -> pd.DataFrame:
+def alerts(run: RunReader, limits: Limits | None = None) -> pd.DataFrame:
     """Alerts of a run in order of step: step, layer (null: the run), kind, count, neurons (list of ids),
     text, advice.
 
@@ -331,7 +321,7 @@ def _first_of_runs(flags: NDArray[np.bool_], length: int) -> list[int]:
     return np.flatnonzero(flags & (np.arange(len(flags)) - before == length)).tolist()
 
 
-def _neurons(run: Readable, alert: Alert) -> list[int]:
+def _neurons(run: RunReader, alert: Alert) -> list[int]:
     """Neurons that were fine at the alert's `since` and are in its trouble at its step."""
     assert alert.since is not None
     now = run.at(alert.step, alert.layer, ["regime"]).set_index("neuron")["regime"]

@@ -55,12 +55,33 @@ def moments(
     *,
     n_series: int = 1,
     sigma_limits: tuple[float, float] | None = None,
-    **batch: Any,
+    kl: Tensor | None = None,
+    log_sigma: Tensor | None = None,
+    phi: Tensor | None = None,
+    previous_mu: Tensor | None = None,
+    previous_sigma: Tensor | None = None,
+    series: Tensor | None = None,
+    mask: Tensor | None = None,
+    pair_mask: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Statistics of one batch, name -> (N,) on the tensors' device: `Moments(n_series, sigma_limits)` after
-    one `update`.
+    one `update`, which describes the arguments.
     """
-    return Moments(n_series, sigma_limits).update(mu, sigma, prior_mu, prior_sigma, **batch).result()
+    pooled = Moments(n_series, sigma_limits).update(
+        mu,
+        sigma,
+        prior_mu,
+        prior_sigma,
+        kl=kl,
+        log_sigma=log_sigma,
+        phi=phi,
+        previous_mu=previous_mu,
+        previous_sigma=previous_sigma,
+        series=series,
+        mask=mask,
+        pair_mask=pair_mask,
+    )
+    return pooled.result()
 
 
 class Moments:

@@ -12,23 +12,28 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, SupportsFloat
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from probes.log import manifest, rows
-from probes.log.background import Background, RecorderError, Settings
+from probes.log.background import FLUSH_BYTES, Background, RecorderError, Settings
 from probes.log.blocks import CODEC
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES, Lock
 from probes.log.opening import RunError
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
-from probes.schema import FORCES, STATISTICS
+from probes.run_reader import FinalStatus, LayerInfo
+from probes.schema import BLOCK_STEPS, FORCES, STATISTICS
 
-__all__ = ["Recorder", "RecorderError", "Settings"]
+__all__ = ["Precision", "Recorder", "RecorderError", "Settings"]
+
+Precision = Literal["full", "10bit"]
+"""How exactly numbers are stored."""
 
 
 class Recorder:
@@ -38,7 +43,8 @@ class Recorder:
     layers: `{"name": str, "neurons": int, "latent_dim": 1, "prior": "standard"}` each, in order of depth.
     config: resolved configuration, JSON-like; `config["seed"]` sets runs apart within their group.
     precision: "full" is lossless, "10bit" rounds mantissas (relative error at most 2^-11) for half the bytes.
-    options: fields of `Settings`.
+    name: what the run is called (default: its folder's name). flush_seconds (s), flush_steps, flush_bytes,
+    when_full, strict, every, geometric: see `Settings`.
 
     Raises ValueError for bad arguments, RunError when the folder holds a run or another recorder writes it.
     """
@@ -46,15 +52,20 @@ class Recorder:
     def __init__(
         self,
         path: str | Path,
-        layers: Sequence[Mapping[str, Any]],
+        layers: Sequence[Mapping[str, object]],
         config: Mapping[str, Any] | None = None,
-        precision: Literal["full", "10bit"] = "full",
+        precision: Precision = "full",
         flush_seconds: float = 5.0,
         *,
         name: str | None = None,
-        **options: Any,
+        flush_steps: int = BLOCK_STEPS,
+        flush_bytes: int = FLUSH_BYTES,
+        when_full: Literal["wait", "drop"] = "wait",
+        strict: bool = True,
+        every: int = 1,
+        geometric: float | None = None,
     ) -> None:
-        settings = Settings(flush_seconds, **options)
+        settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
         schedule = Schedule(settings.every, settings.geometric)
         checked = manifest.check_layers([dict(layer) for layer in layers])
         if precision not in CODEC:
@@ -77,15 +88,27 @@ class Recorder:
         self._start(Writer(folder, state), lock, settings, schedule, after=-1)
 
     @classmethod
-    def resume(cls, path: str | Path, step: int, **options: Any) -> Self:
+    def resume(
+        cls,
+        path: str | Path,
+        step: int,
+        *,
+        flush_seconds: float = 5.0,
+        flush_steps: int = BLOCK_STEPS,
+        flush_bytes: int = FLUSH_BYTES,
+        when_full: Literal["wait", "drop"] = "wait",
+        strict: bool = True,
+        every: int = 1,
+        geometric: float | None = None,
+    ) -> Self:
         """Continue the run at `path` after its checkpoint of `step`: that step is kept, what lies after it is
         set aside.
 
-        Rows after `step` move to `superseded/`; layers, config and precision are the run's own; options are
-        fields of `Settings`. Raises RunError when there is no run, another recorder writes it, or its format
-        is newer.
+        Rows after `step` move to `superseded/`; layers, config and precision are the run's own; the keywords
+        are the fields of `Settings`. Raises RunError when there is no run, another recorder writes it, or its
+        format is newer.
         """
-        settings = Settings(**options)
+        settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
         schedule = Schedule(settings.every, settings.geometric)
         folder = Path(path)
         if not (folder / manifest.FILE).exists():
@@ -102,7 +125,7 @@ class Recorder:
 
     def _start(self, writer: Writer, lock: Lock, settings: Settings, schedule: Schedule, after: int) -> None:
         self.path = writer.folder
-        self.layers: list[dict[str, Any]] = writer.state["layers"]
+        self.layers: list[LayerInfo] = writer.state["layers"]
         self.settings = settings
         self._index = {layer["name"]: index for index, layer in enumerate(self.layers)}
         self._writer, self._lock, self._schedule = writer, lock, schedule
@@ -130,7 +153,7 @@ class Recorder:
         """Whether the schedule keeps this step: ask before computing statistics."""
         return self._first in (None, step) or self._schedule.due(step)
 
-    def record(self, step: int, layer: int | str, **statistics: Any) -> None:
+    def record(self, step: int, layer: int | str, **statistics: ArrayLike) -> None:
         """Statistics of every neuron of a layer at one step: name=array (N,), or (N, K) for K latent
         dimensions.
 
@@ -143,7 +166,7 @@ class Recorder:
         self.record_block([step], layer, single)
 
     def record_block(
-        self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, Any]
+        self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, ArrayLike]
     ) -> None:
         """Statistics of a layer at T increasing steps at once: name -> (T, N) or (T, N, K). See `record`.
 
@@ -177,9 +200,14 @@ class Recorder:
                 self._background.complete = self._seen
 
     def scalar(
-        self, step: int, name: str, value: float, split: str = "train", epoch: float | None = None
+        self,
+        step: int,
+        name: str,
+        value: SupportsFloat,
+        split: str = "train",
+        epoch: float | None = None,
     ) -> None:
-        """One number of the whole run at a step, such as `("nll", split="validation")`."""
+        """One number (what `float` takes) of the whole run at a step: `("nll", 0.4, split="validation")`."""
         row = (
             int(step),
             None if epoch is None else float(epoch),
@@ -222,7 +250,7 @@ class Recorder:
             "events", [(int(step), index, kind, *pair, text) for pair in zip(neurons, values, strict=True)]
         )
 
-    def probe(self, step: int, layer: int | str, mu: Any, sigma: Any) -> None:
+    def probe(self, step: int, layer: int | str, mu: ArrayLike, sigma: ArrayLike) -> None:
         """Posterior of every neuron for every input of the fixed probe batch: mu, sigma (inputs, N)."""
         index = self._layer(layer)
         mean, deviation = np.asarray(mu, np.float32), np.asarray(sigma, np.float32)
@@ -243,7 +271,7 @@ class Recorder:
             "probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"])
         )
 
-    def forces(self, step: int, layer: int | str, term: str, **forces: Any) -> None:
+    def forces(self, step: int, layer: int | str, term: str, **forces: ArrayLike) -> None:
         """How one term of the loss ("nll", "kl", ...) pulls at every neuron: each of `schema.FORCES` (N,)."""
         index = self._layer(layer)
         name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
@@ -262,7 +290,7 @@ class Recorder:
         arrays = [pa.array(array) for array in (*keys, *values.values())]
         self._background.add_rows("forces", pa.Table.from_arrays(arrays, schema=rows.SCHEMAS["forces"]))
 
-    def evaluation(self, step: int, split: str, layer: int | str, **statistics: Any) -> None:
+    def evaluation(self, step: int, split: str, layer: int | str, **statistics: ArrayLike) -> None:
         """Statistics pooled over a whole split: name=array (N,) or (N, K), as in `record`."""
         index = self._layer(layer)
         neurons = self.layers[index]["neurons"]
@@ -300,7 +328,7 @@ class Recorder:
             self._background.complete = self._seen
             self._background.flush()
 
-    def close(self, status: str = "finished") -> None:
+    def close(self, status: FinalStatus = "finished") -> None:
         """Write what is left, compact the last block, set the status ("finished", "interrupted", "crashed"),
         release the run.
         """
@@ -366,7 +394,7 @@ class Recorder:
             raise ValueError(f"{late}; record all layers of a step before the next step")
         return numbers
 
-    def _values(self, name: str, values: Any, count: int, index: int) -> np.ndarray:
+    def _values(self, name: str, values: ArrayLike, count: int, index: int) -> np.ndarray:
         """(T, N) float32 copy of one statistic, reduced over latent dimensions."""
         statistic = STATISTICS.get(name)
         layer = self.layers[index]

@@ -11,12 +11,13 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import fs as pafs
 
 from probes.log import manifest
@@ -26,12 +27,14 @@ from probes.log.levels import EVERYTHING, Levels, kinds, merge
 from probes.log.opening import RunError
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
+from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, STATISTICS, derivable, evaluate, with_inputs
 
 __all__ = ["Run", "RunError", "catalog"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 _ATTEMPTS = 5
 """A live run may compact a file away between listing and opening it; a second listing finds what replaced it.
 """
@@ -95,7 +98,7 @@ class Run:
         return str(self.manifest.get("name", Path(self.path).name))
 
     @property
-    def layers(self) -> list[dict[str, Any]]:
+    def layers(self) -> list[LayerInfo]:
         """Layers in order of depth: `name`, `neurons`, `latent_dim`, `prior`, ..."""
         return self.manifest["layers"]
 
@@ -104,7 +107,7 @@ class Run:
         return self.manifest.get("config") or {}
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """`running`, `finished`, `interrupted` or `crashed`."""
         return manifest.status(self.manifest)
 
@@ -133,7 +136,7 @@ class Run:
 
     @property
     @_reading
-    def steps(self) -> np.ndarray:
+    def steps(self) -> NDArray[np.int64]:
         """(T,) int64: every step at which some layer is recorded."""
         # pages ask dozens of times; sorting 10,000 steps anew costs each time a millisecond
         if self._steps is None:
@@ -173,7 +176,7 @@ class Run:
     def history(
         self,
         layer: int | str,
-        neurons: int | Sequence[int] | np.ndarray | None = None,
+        neurons: int | Sequence[int] | NDArray[np.integer[Any]] | None = None,
         statistics: Sequence[str] | None = None,
         steps: tuple[int, int] | None = None,
         max_points: int | None = None,
@@ -223,9 +226,9 @@ class Run:
         layer: int | str,
         statistic: str,
         max_columns: int = 1000,
-        reduce: Literal["mean", "min", "max"] = "mean",
+        reduce: Reduction = "mean",
         steps: tuple[int, int] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the
         last exclusive.
 
@@ -275,7 +278,7 @@ class Run:
         return self.at(step, statistics=[REGIME])
 
     @_reading
-    def taken(self, layer: int | str, statistic: str) -> np.ndarray:
+    def taken(self, layer: int | str, statistic: str) -> NDArray[np.int64]:
         """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was
         not.
         """
@@ -311,7 +314,7 @@ class Run:
         return self._rows_at("probe", step)
 
     @_reading
-    def probe_steps(self) -> np.ndarray:
+    def probe_steps(self) -> NDArray[np.int64]:
         """(T,) int64: the steps at which the probe batch was recorded."""
         return _frozen(self._tables["probe"].steps())
 
@@ -399,7 +402,9 @@ class Run:
             [("step", "ascending"), ("layer", "ascending")]
         )
 
-    def _neurons(self, layer: int, neurons: int | Sequence[int] | np.ndarray | None) -> np.ndarray:
+    def _neurons(
+        self, layer: int, neurons: int | Sequence[int] | NDArray[np.integer[Any]] | None
+    ) -> NDArray[np.int64]:
         width = self.layers[layer]["neurons"]
         if neurons is None:
             return np.arange(width, dtype=np.int64)
@@ -486,6 +491,6 @@ def _frame(block: ColumnBlock, neurons: np.ndarray, columns: list[str]) -> pd.Da
     return pd.DataFrame(data, copy=False)
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def _frozen(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
     array.flags.writeable = False
     return array

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from probes.diagnostics import kl_floor, student_quantile
 from probes.families.gaussian import GAUSSIAN
-from probes.recorder import Recorder
+from probes.log.background import FLUSH_BYTES
+from probes.recorder import Precision, Recorder
 from probes.schema import ACTIVE_KL, BLOCK_STEPS, REGIMES
 
 Array = NDArray[Any]
@@ -236,10 +237,15 @@ def write(
     batch: int = 256,
     series: int = 7,
     seed: int = 0,
-    **options: Any,
+    *,
+    precision: Precision = "full",
+    name: str | None = None,
+    flush_seconds: float = 5.0,
+    flush_steps: int = BLOCK_STEPS,
+    flush_bytes: int = FLUSH_BYTES,
 ) -> None:
-    """Write a run of planted neurons at steps 0, every, 2 every ... < steps; `options` go to `Recorder`
-    (precision ...).
+    """Write a run of planted neurons at steps 0, every, 2 every ... < steps, from batches of `batch` inputs
+    of `series` series. precision, name, flush_seconds, flush_steps, flush_bytes: as for `Recorder`.
     """
     layers = [part.reset_index(drop=True) for _, part in truth.groupby("layer", sort=True)]
     prior = "autoregressive" if truth["prior_phi"].iloc[0] else "standard"
@@ -255,7 +261,17 @@ def write(
         "seed": seed,
     }
     draw = np.random.default_rng(seed)
-    with Recorder(path, described, config, **options) as recorder:
+    recorder = Recorder(
+        path,
+        described,
+        config,
+        precision,
+        flush_seconds,
+        name=name,
+        flush_steps=flush_steps,
+        flush_bytes=flush_bytes,
+    )
+    with recorder:
         for at in _blocks(steps, every):
             for index, part in enumerate(layers):
                 recorder.record_block(at, index, statistics(part, at, steps, draw, batch, series))

@@ -17,13 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes.log.manifest import RunError
+from probes import RunError
 from vdn import experiment
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
 from vdn.data import DataError
 from vdn.experiment import INTERRUPTED, positive
 
 if TYPE_CHECKING:
+    from vdn.sweep import Job
     from vdn.train import Progress
 
 USAGE_ERROR = 2
@@ -269,7 +270,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     task = bar.add_task("sweep", total=len(jobs))
     failed = []
 
-    def report(job: Any, status: int) -> None:
+    def report(job: Job, status: int) -> None:
         bar.update(task, advance=1)
         if status:
             failed.append(f"{job.folder} ended with status {status}")

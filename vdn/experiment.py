@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes import regimes
+from probes import RunError, regimes
 from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
@@ -32,7 +32,6 @@ from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
-from probes.log.manifest import RunError
 from vdn.config import ConfigError
 from vdn.data import SPLITS, DataError, ForecastTask, Split, Task
 from vdn.evaluate import chunks, pooled_statistics
@@ -220,7 +219,7 @@ RUNNERS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
 }
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Adds `probe` to the subparsers of `python -m vdn`."""
     probe = commands.add_parser("probe", help="experiment on a run's network: what its neurons do")
     probe.add_argument("run", type=Path, help="folder of the run")

@@ -7,8 +7,9 @@ sd, has been sampled.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, ParamSpec
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from vdn.encoders import make_encoder
 from vdn.neuron import LocalDecoder, Pooling, Posterior, SigmaMode, VariationalNeurons
 from vdn.priors import AutoregressivePrior, Prior, StandardNormalPrior
+
+_P = ParamSpec("_P")
 
 WINDOW_SD_FLOOR = 0.05  # in training sds: below it a flat window's noise would be blown up to unit size
 SCALE_FLOOR = 0.01  # of the observation scale, in the window's units: a density must not become a spike
@@ -204,12 +207,18 @@ class VariationalNetwork(nn.Module):
         )
 
 
+def _with_signature_of(method: Callable[_P, None]) -> Callable[[Callable[..., None]], Callable[_P, None]]:
+    """For a method that passes everything on: type checkers and IPython see the arguments of `method`."""
+    return functools.wraps(method, assigned=())
+
+
 class DeterministicTwin(VariationalNetwork):
     """The same modules with sigma = 0 and no KL: what the neurons' distributions cost or bring is measured
     against it.
     """
 
-    def __init__(self, *args, **kwargs) -> None:  # the signature is VariationalNetwork's
+    @_with_signature_of(VariationalNetwork.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for layer in self.neuron_layers:
             layer.log_sigma = nn.Parameter(torch.empty(0), requires_grad=False)

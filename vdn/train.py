@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch import Tensor
 from probes import Recorder, Run
 from probes.moments import derive
 from probes.persistence import Pairs
+from probes.recorder import Precision
+from probes.run_reader import FinalStatus, LayerInfo
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
 from vdn.evaluate import (
@@ -226,7 +228,7 @@ def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
 
 def fit(
     trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None
-) -> tuple[str, Progress]:
+) -> tuple[FinalStatus, Progress]:
     """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and
     checkpoint up to date.
 
@@ -293,11 +295,15 @@ def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, An
                 recorder.scalar(step, f"{name}_{part}" if part else name, number, split=split)
 
 
-def layer_list(config: Config) -> list[dict[str, Any]]:
+def layer_list(config: Config) -> list[LayerInfo]:
     """The manifest's layers; a twin's have no prior, and nothing is recorded of them."""
     prior = "none" if config.twin else config.prior
-    layer = {"neurons": config.neurons, "latent_dim": config.latent_dim, "prior": prior}
-    return [{"name": f"layer {index + 1}", **layer} for index in range(config.layers)]
+    return [
+        LayerInfo(
+            name=f"layer {index + 1}", neurons=config.neurons, latent_dim=config.latent_dim, prior=prior
+        )
+        for index in range(config.layers)
+    ]
 
 
 def train(config: Config, run: Path, report: Report | None = None) -> dict[str, Any]:
@@ -311,9 +317,8 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     task = load(config)
     config = fit_probe_batch(config, task)
     trainer = Trainer(config, task)
-    with Recorder(
-        run, layer_list(config), config=dataclasses.asdict(config), precision=config.precision
-    ) as recorder:
+    precision = cast("Precision", config.precision)  # Config has looked at it
+    with Recorder(run, layer_list(config), dataclasses.asdict(config), precision) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
@@ -336,7 +341,12 @@ def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
 
 
 def conclude(
-    trainer: Trainer, recorder: Recorder, run: Path, status: str, last: Progress, report: Report | None = None
+    trainer: Trainer,
+    recorder: Recorder,
+    run: Path,
+    status: FinalStatus,
+    last: Progress,
+    report: Report | None = None,
 ) -> dict[str, Any]:
     """Tests a finished training and closes the log; an interrupted one is only closed.
 

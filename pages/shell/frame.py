@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from pages.shell.session import cache, live, options, pins, state, url
 from pages.shell.session.state import RunContext
@@ -46,7 +47,7 @@ def main() -> None:
     run_page(st.navigation(pages, position="top"))
 
 
-def run_page(page: Any) -> None:
+def run_page(page: StreamlitPage) -> None:
     """Run a page inside the frame."""
     st.session_state[_ROUTED] = True
     state.enter(page.title)
@@ -128,11 +129,10 @@ def pick_run() -> RunContext:
 
 def choose_layer(context: RunContext, label: str) -> str:
     """A layer's name, chosen in the sidebar and kept in the URL."""
-    few = len(context.names) <= BUTTONS
-    widget, settings = (
-        (st.segmented_control, {"required": True, "format_func": url.plain}) if few else (st.selectbox, {})
-    )
-    return url.choice(widget, label, context.names, "layer", context.names[0], what="layer", **settings)
+    choose = partial(url.choice, label=label, options=context.names, key="layer", default=context.names[0])
+    if len(context.names) <= BUTTONS:
+        return choose(st.segmented_control, what="layer", required=True, format_func=url.plain)
+    return choose(st.selectbox, what="layer")
 
 
 def no_runs() -> None:
@@ -182,9 +182,10 @@ def say_no_distributions() -> None:
     )
 
 
-def needs_steps(context: RunContext) -> None:
-    """Ends the page with the reason when nothing at all is recorded yet."""
-    if state.cursor(context) is None:
+def needs_steps(context: RunContext) -> int:
+    """The cursor's step; ends the page with the reason when nothing at all is recorded yet."""
+    step = state.cursor(context)
+    if step is None:
         running = context.run.status == "running"
         why = (
             "The first steps appear within seconds: reload then."
@@ -193,14 +194,16 @@ def needs_steps(context: RunContext) -> None:
         )
         st.info(f"Nothing is written in this run yet. {why}")
         st.stop()
+    return step
 
 
-def needs_distributions(context: RunContext) -> None:
-    """Ends the page with the reason when the run has nothing to show on it."""
-    needs_steps(context)
+def needs_distributions(context: RunContext) -> int:
+    """The cursor's step; ends the page with the reason when the run has nothing to show on it."""
+    step = needs_steps(context)
     if not state.has_distributions(context):
         say_no_distributions()
         st.stop()
+    return step
 
 
 def link_to_reference() -> None:

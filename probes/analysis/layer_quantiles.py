@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from probes.log.summaries import KINDS, spread_over_neurons
+from probes.run_reader import RunReader
 from probes.schema import derivable, evaluate
 
 LARGEST = np.float32(1e30)  # stands for infinity while quantiles are interpolated
 COLUMNS = 1000  # of the matrices that are read where quantiles do not follow from the summary
 
 
-def summary_with_derived(run: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
+def summary_with_derived(run: RunReader, names: Sequence[str] | None = None) -> pd.DataFrame:
     """`Run.layer_summary()` with NAME_mean, NAME_p05 .. NAME_p95 of derived statistics too.
 
     Parameters

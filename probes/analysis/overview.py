@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.run import Run
+from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES
 
 
-def layer_rows(run: Run) -> list[dict[str, Any]]:
+def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     """One dict a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information
     (nats, summed over neurons), contraction (median), half_life (median, in t). None for what the run has not
     recorded.

@@ -100,7 +100,7 @@ class CallableSubject:
     def __init__(
         self,
         respond: Callable[[Tensor, int, int, Edit | None], Response],
-        layers: Sequence[Layer | tuple[Any, ...]],
+        layers: Sequence[Layer | tuple[str, int] | tuple[str, int, int]],
     ) -> None:
         self._respond = respond
         self.layers: Sequence[Layer] = [Layer(*layer) for layer in layers]

@@ -11,7 +11,7 @@ from probes.log.opening import RunError
 from probes.run import Run
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Add `export` to the subparsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "export", help="one HTML report of a run, or its numbers for other tools"

@@ -1,6 +1,6 @@
 """Arrays for the pictures that are drawn in the browser: replay frames, regime maps, heatmap images.
 
-No plotly here: a canvas draws them. `Run` is anything with the reader's methods (docs/format.md).
+No plotly here: a canvas draws them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.families.gaussian import GAUSSIAN
+from probes.run_reader import RunReader
 from probes.schema import STATISTICS
 
 Floats = NDArray[np.float32]
@@ -81,7 +82,7 @@ READ = (*SHOWN, *PRIOR)
 """Statistics that frames are made of; those of the prior are absent where it is Normal(0, 1)."""
 
 
-def replay_frames(run: Any, layer: int, neurons: Sequence[int], frames: int) -> Frames:
+def replay_frames(run: RunReader, layer: int, neurons: Sequence[int], frames: int) -> Frames:
     """Log-spaced frames of one layer's neurons, in the order given. Statistics that the run lacks are NaN.
 
     The first step and the last are among the frames as they were recorded, where others may be means of
@@ -130,7 +131,7 @@ def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[in
 
 
 def _read(
-    run: Any,
+    run: RunReader,
     layer: int,
     neurons: Sequence[int],
     wanted: NDArray[Any],
@@ -180,7 +181,7 @@ Prior = tuple[NDArray[Any], NDArray[Any]]
 """Mean and standard deviation of the stationary prior, each (F, R)."""
 
 
-def prior_of(run: Any, layer: int, neurons: Sequence[int], steps: Sequence[int]) -> Prior | None:
+def prior_of(run: RunReader, layer: int, neurons: Sequence[int], steps: NDArray[Any]) -> Prior | None:
     """The neurons' stationary priors at recorded steps; None where all are Normal(0, 1)."""
     names = [name for name in PRIOR if name in run.statistics]
     if "prior_variance" not in names:

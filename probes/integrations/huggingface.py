@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback  # type: ignore[import-not-found]
 
 from probes.log import manifest
+from probes.recorder import Precision
 from probes.watching.attaching import Recording, watch
+from probes.watching.stated import PartSpec
+from probes.watching.statistics_buffer import Mirror
 
 
 class Watch(TrainerCallback):
-    """Records a run while `Trainer.train` trains. folder, every, options: as for `probes.watch`.
+    """Records a run while `Trainer.train` trains. The arguments are those of `probes.watch`.
 
     A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are what the
     Trainer logs: names that begin with eval_ are of the split validation. Training that continues a
-    checkpoint continues the run in `folder`.
+    checkpoint continues the run in `folder`, unless `resume` says after which step.
     """
 
-    def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
-        self.folder, self.every, self.options = Path(folder), every, options
+    def __init__(
+        self,
+        folder: str | Path,
+        every: int = 1,
+        *,
+        parts: Mapping[str, PartSpec] | None = None,
+        skip: Sequence[str] = (),
+        priors: Mapping[str, tuple[float, float]] | None = None,
+        hooks: bool = True,
+        config: Mapping[str, Any] | None = None,
+        mirror: Mirror | None = None,
+        strict: bool = False,
+        resume: int | None = None,
+        precision: Precision = "full",
+        name: str | None = None,
+    ) -> None:
+        self.folder, self.every, self.resume = Path(folder), every, resume
+        self._watch = partial(
+            watch,
+            folder=self.folder,
+            every=every,
+            parts=parts,
+            skip=skip,
+            priors=priors,
+            hooks=hooks,
+            config=config,
+            mirror=mirror,
+            strict=strict,
+            precision=precision,
+            name=name,
+        )
         self.recording: Recording | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Attach, or continue the run after the step that the checkpoint was taken at."""
-        options = self.options
-        if state.global_step and (self.folder / manifest.FILE).exists():
-            options = {"resume": state.global_step - 1} | options
-        self.recording = watch(model, self.folder, self.every, **options)
+        resume = self.resume
+        if resume is None and state.global_step and (self.folder / manifest.FILE).exists():
+            resume = state.global_step - 1
+        self.recording = self._watch(model, resume=resume)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """An optimiser step."""

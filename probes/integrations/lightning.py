@@ -4,6 +4,8 @@ optimiser step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +13,65 @@ import lightning  # type: ignore[import-not-found]
 from torch import Tensor
 
 from probes.log import manifest
+from probes.recorder import Precision
+from probes.run_reader import FinalStatus
 from probes.watching.attaching import Recording, watch
+from probes.watching.stated import PartSpec
+from probes.watching.statistics_buffer import Mirror
 
 VALIDATION = "val"  # how names of validation's numbers begin
 
 
 class Watch(lightning.Callback):
-    """Records a run while `Trainer.fit` trains. folder, every, options: as for `probes.watch`.
+    """Records a run while `Trainer.fit` trains. The arguments are those of `probes.watch`.
 
     A step is an optimiser step (`global_step` − 1); accumulated batches are pooled. Scalars are the loss and
     what the module logs; names that begin with val are of the split validation. A fit that continues a
-    checkpoint continues the run in `folder`. Validation runs in eval mode and is not recorded.
+    checkpoint continues the run in `folder`, unless `resume` says after which step. Validation runs in eval
+    mode and is not recorded.
     """
 
-    def __init__(self, folder: str | Path, every: int = 1, **options: Any) -> None:
-        self.folder, self.every, self.options = Path(folder), every, options
+    def __init__(
+        self,
+        folder: str | Path,
+        every: int = 1,
+        *,
+        parts: Mapping[str, PartSpec] | None = None,
+        skip: Sequence[str] = (),
+        priors: Mapping[str, tuple[float, float]] | None = None,
+        hooks: bool = True,
+        config: Mapping[str, Any] | None = None,
+        mirror: Mirror | None = None,
+        strict: bool = False,
+        resume: int | None = None,
+        precision: Precision = "full",
+        name: str | None = None,
+    ) -> None:
+        self.folder, self.every, self.resume = Path(folder), every, resume
+        self._watch = partial(
+            watch,
+            folder=self.folder,
+            every=every,
+            parts=parts,
+            skip=skip,
+            priors=priors,
+            hooks=hooks,
+            config=config,
+            mirror=mirror,
+            strict=strict,
+            precision=precision,
+            name=name,
+        )
         self.recording: Recording | None = None
         self._done = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Attach, or continue the run after the step that the checkpoint was taken at."""
         self._done = trainer.global_step
-        options = self.options
-        if self._done and (self.folder / manifest.FILE).exists():
-            options = {"resume": self._done - 1} | options
-        self.recording = watch(pl_module, self.folder, self.every, **options)
+        resume = self.resume
+        if resume is None and self._done and (self.folder / manifest.FILE).exists():
+            resume = self._done - 1
+        self.recording = self._watch(pl_module, resume=resume)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -68,7 +104,7 @@ class Watch(lightning.Callback):
         """An end that was not meant."""
         self._close(manifest.final_status(type(exception)))
 
-    def _close(self, status: str) -> None:
+    def _close(self, status: FinalStatus) -> None:
         if self.recording is not None:
             self.recording.close(status)
             self.recording = None

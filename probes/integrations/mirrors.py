@@ -7,12 +7,22 @@ A mirror is any function (name, value, step). TensorBoard's needs no wrapper:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from probes.watching.statistics_buffer import Mirror
 
 
-def wandb_mirror(run: Any) -> Mirror:
+class WandbRun(Protocol):
+    """What is used of a Weights & Biases run."""
+
+    def define_metric(self, name: str, step_metric: str) -> object:
+        """Say which number the values of `name` lie over."""
+
+    def log(self, data: dict[str, Any]) -> object:
+        """Values by name."""
+
+
+def wandb_mirror(run: WandbRun) -> Mirror:
     """Mirror to a Weights & Biases run (what `wandb.init()` returns).
 
     Steps are written as a number of their own: the tracker's steps must not go back, and these come a batch

@@ -19,6 +19,7 @@ from probes.log.writer import Batch, Chunk, Writer
 from probes.schema import BLOCK_STEPS
 
 ROW_BYTES = 64  # what a row of scalars or events counts against the buffer's bound
+FLUSH_BYTES = 64 * 2**20
 HEARTBEAT_SECONDS = 5.0
 """How often a run that records nothing still says that it lives; readers allow 30 s."""
 
@@ -42,7 +43,7 @@ class Settings:
 
     flush_seconds: float = 5.0
     flush_steps: int = BLOCK_STEPS
-    flush_bytes: int = 64 * 2**20
+    flush_bytes: int = FLUSH_BYTES
     when_full: Literal["wait", "drop"] = "wait"
     strict: bool = True
     every: int = 1

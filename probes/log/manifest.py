@@ -22,6 +22,7 @@ from pyarrow import fs as pafs
 from probes.log import manifest_fields
 from probes.log.opening import RunError, parse_json, read_json
 from probes.log.segments import write_text
+from probes.run_reader import FinalStatus, Status
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
 
 FILE = "run.json"
@@ -31,7 +32,7 @@ SILENT_SECONDS = 30.0
 SPARKLINE_POINTS = 32
 SPARKLINES = 12
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
-FINAL_STATUSES = ("finished", "interrupted", "crashed")
+FINAL_STATUSES: tuple[FinalStatus, ...] = ("finished", "interrupted", "crashed")
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
 
 
@@ -160,9 +161,9 @@ def read(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
         raise RunError(f"{folder} holds no run: there is no {FILE} in it") from error
 
 
-def status(manifest: dict[str, Any]) -> str:
+def status(manifest: dict[str, Any]) -> Status:
     """`running`, `finished`, `interrupted` or `crashed` (says running, but its heartbeat is old)."""
-    said = str(manifest.get("status", "crashed"))
+    said: Status = manifest.get("status", "crashed")  # one of these: `read` looks at it
     if said != "running":
         return said
     # a clock set back must not make it immortal
@@ -170,7 +171,7 @@ def status(manifest: dict[str, Any]) -> str:
     return "running" if age < SILENT_SECONDS else "crashed"
 
 
-def final_status(error: type[BaseException] | None) -> str:
+def final_status(error: type[BaseException] | None) -> FinalStatus:
     """The status of a run whose writing ended by an exception of this type, or as meant."""
     if error is None:
         return "finished"

@@ -12,19 +12,20 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self, SupportsFloat
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from probes.log import manifest
 from probes.log.opening import RunError
 from probes.moments import Moments
-from probes.recorder import Recorder, RecorderError
+from probes.recorder import Precision, Recorder, RecorderError
+from probes.run_reader import FinalStatus, LayerInfo
 from probes.watching.finding import CHANGED, Finder, Observe, given
 from probes.watching.observing import RECEIVERS
-from probes.watching.posterior_source import Observed
-from probes.watching.stated import Spec
+from probes.watching.posterior_source import FoundLayer, Observed
+from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
@@ -32,20 +33,49 @@ logger = logging.getLogger("probes.watch")
 RANK = "RANK"  # where torchrun and its like put a process's number
 
 
-def watch(model: nn.Module, folder: str | Path, every: int = 1, **options: Any) -> Recording:
+def watch(
+    model: nn.Module,
+    folder: str | Path,
+    every: int = 1,
+    *,
+    parts: Mapping[str, PartSpec] | None = None,
+    skip: Sequence[str] = (),
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    hooks: bool = True,
+    config: Mapping[str, Any] | None = None,
+    mirror: Mirror | None = None,
+    strict: bool = False,
+    resume: int | None = None,
+    precision: Precision = "full",
+    name: str | None = None,
+) -> Recording:
     """Record the posteriors of `model` into a new run at `folder`; call `.step(step, loss=loss)` once an
     optimiser step.
 
     model: in training mode; forwards while `model.training` is False are not recorded. folder: made if
     missing.
-    every: every so many calls of `step` are recorded, and the first and the last one. options: see
-    `Recording`.
+    every: every so many calls of `step` are recorded, and the first and the last one. The keywords are those
+    of `Recording`, which describes them.
 
     Raises RunError when the folder holds a run, CompiledError for a compiled model, PartError for parts that
     are not there; the first `step` raises WatchError when no posterior was found. Use it as a context
     manager, or call `close`.
     """
-    return Recording(model, folder, every, **options)
+    return Recording(
+        model,
+        folder,
+        every,
+        parts=parts,
+        skip=skip,
+        priors=priors,
+        hooks=hooks,
+        config=config,
+        mirror=mirror,
+        strict=strict,
+        resume=resume,
+        precision=precision,
+        name=name,
+    )
 
 
 class Recording:
@@ -73,7 +103,7 @@ class Recording:
         folder: str | Path,
         every: int = 1,
         *,
-        parts: Mapping[str, Spec] | None = None,
+        parts: Mapping[str, PartSpec] | None = None,
         skip: Sequence[str] = (),
         priors: Mapping[str, tuple[float, float]] | None = None,
         hooks: bool = True,
@@ -81,7 +111,7 @@ class Recording:
         mirror: Mirror | None = None,
         strict: bool = False,
         resume: int | None = None,
-        precision: Literal["full", "10bit"] = "full",
+        precision: Precision = "full",
         name: str | None = None,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
@@ -91,12 +121,9 @@ class Recording:
         if every < 1:
             raise ValueError(f"every is {every}; it must be at least 1")
         self.model, self.folder, self.every = model, Path(folder), every
-        self.found: list[dict[str, str]] = []
-        self._config, self._resume, self._options = (
-            dict(config or {}),
-            resume,
-            {"precision": precision, "name": name},
-        )
+        self.found: list[FoundLayer] = []
+        self._config, self._resume = dict(config or {}), resume
+        self._precision, self._name = precision, name
         self._outlet = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
@@ -129,7 +156,7 @@ class Recording:
         return self._outlet.lost
 
     def step(
-        self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: Tensor | float
+        self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: SupportsFloat
     ) -> None:
         """End of optimiser step `step`: what was seen since the last call is its statistics, pooled over
         forwards.
@@ -161,9 +188,14 @@ class Recording:
         self._held, self._step, self._calls = [], step, self._calls + 1
 
     def scalar(
-        self, step: int, name: str, value: Tensor | float, split: str = "train", epoch: float | None = None
+        self,
+        step: int,
+        name: str,
+        value: SupportsFloat,
+        split: str = "train",
+        epoch: float | None = None,
     ) -> None:
-        """One number at a step, such as a validation loss (split="validation")."""
+        """One number at a step, such as a validation loss (split="validation"); tensors are read later."""
         if self._finder is not None:
             self._check_open()
             self._outlet.scalar(step, name, value, split, epoch)
@@ -172,7 +204,7 @@ class Recording:
         """Hand what is buffered to the recorder; its writer stores it within 5 s."""
         self._outlet.flush()
 
-    def close(self, status: str = "finished") -> None:
+    def close(self, status: FinalStatus = "finished") -> None:
         """Remove our hooks, write what is left, close the run ("finished", "interrupted", "crashed")."""
         if self._closed or self._finder is None:
             return
@@ -241,7 +273,7 @@ class Recording:
             raise
         self._settled = True
         self.found = [candidate.reading.describe() for candidate in chosen]
-        layers = []
+        layers: list[LayerInfo] = []
         for candidate, said in zip(chosen, self.found, strict=True):
             _, neurons, latent_dim = candidate.observed[0].mu.shape
             standard = candidate.reading.prior is None and candidate.observed[0].prior_mu is None
@@ -271,7 +303,7 @@ class Recording:
             **self._config,
         }
         try:
-            self._outlet.open(layers, config, self._resume, **self._options)
+            self._outlet.open(layers, config, self._resume, precision=self._precision, name=self._name)
         except (RuntimeError, ValueError, OSError):
             self._closed = True
             self._detach()

@@ -36,7 +36,7 @@ from probes.watching.hooks import (
 )
 from probes.watching.naming import describe
 from probes.watching.posterior_source import NotReadable, Observed, Reading, Slot
-from probes.watching.stated import GRAMMAR, PartError, Spec, parse_parts
+from probes.watching.stated import GRAMMAR, PartError, PartSpec, parse_parts
 
 Observe = Callable[[], Observed]
 """A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""
@@ -80,7 +80,7 @@ class Finder:
         self,
         model: nn.Module,
         receive: Callable[[str, Observe | Exception], None],
-        parts: Mapping[str, Spec] | None,
+        parts: Mapping[str, PartSpec] | None,
         skip: Sequence[str],
         priors: Mapping[str, tuple[float, float]],
         hooks: bool,
@@ -159,7 +159,7 @@ class Finder:
 
     # ---- attaching
 
-    def _attach(self, parts: Mapping[str, Spec] | None) -> None:
+    def _attach(self, parts: Mapping[str, PartSpec] | None) -> None:
         if parts is not None:
             readings = parse_parts(self.model, parts)
             sources = [reading.source for reading in readings]

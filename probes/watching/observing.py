@@ -76,7 +76,16 @@ def _observe(
 
 
 @_observe.register_fake
-def _(count, name, mu, sigma, prior_mu, prior_sigma, previous, mask):
+def _(
+    count: Tensor,
+    name: str,
+    mu: Tensor,
+    sigma: Tensor,
+    prior_mu: Tensor | None,
+    prior_sigma: Tensor | None,
+    previous: Tensor | None,
+    mask: Tensor | None,
+) -> None:
     return None
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -102,6 +102,24 @@ class Slot:
         if self.halves:
             return f"mu | {self.form}"
         return f"mu={self.mean}, {self.form}={self.scale}"
+
+
+class FoundLayer(TypedDict):
+    """A posterior of a watched model in words: what it was taken for and why.
+
+    name: the layer's in the log. source: module whose output is read. read: how mean and scale are written
+    there. of: "activations", "weights" or "shared variables". prior: Normal(0, 1), given, or the network's
+    own. layout: which axes are rows, neurons and dimensions. why: the reason; it says ASSUMED where something
+    was.
+    """
+
+    name: str
+    source: str
+    read: str
+    of: str
+    prior: str
+    layout: str
+    why: str
 
 
 Prior = Slot | tuple[float, float] | None  # None: Normal(0, 1)
@@ -222,8 +240,8 @@ class Reading:
             return getattr(self.function, "__qualname__", repr(self.function))
         return "as handed over" if self.origin == "observe" else str(self.slot)
 
-    def describe(self) -> dict[str, str]:
-        """What the manifest stores and the log says: name, source, how it is read, prior, shape rule, why."""
+    def describe(self) -> FoundLayer:
+        """What the manifest stores and the log says."""
         prior = "Normal(0, 1)" if self.prior is None else self.prior
         if isinstance(prior, tuple):
             prior = f"Normal({prior[0]:g}, {prior[1]:g}²), whitened: all statistics are in its units"

@@ -18,13 +18,15 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from probes.watching.adapters import RANK_OBSERVED
 from probes.watching.naming import FORMS
 from probes.watching.posterior_source import DISTRIBUTION, Key, Reading, Slot
 
-Spec = str | Callable[[nn.Module, Any], Any]
+PartSpec = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
+"""How a part is read: a text of the grammar above, or a function (module, output) of the user's."""
 GRAMMAR = (
     '"mu, log_var" (a tuple), "mu=a, log_var=b" (fields), "mu | log_var" (halves of one tensor),'
     ' "distribution", '
@@ -36,7 +38,7 @@ class PartError(ValueError):
     """A part named by hand that is not there, or cannot be understood; the message says what is."""
 
 
-def parse_parts(model: nn.Module, parts: Mapping[str, Spec]) -> list[Reading]:
+def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Reading]:
     """Readings of the parts named by hand. Raises PartError for a pattern without a match or a text that says
     nothing.
     """
@@ -85,7 +87,7 @@ def parse_spec(spec: str) -> Slot:
     return Slot(None, None, scales[0], True) if halves else Slot(mean, keys[scales[0]], scales[0])
 
 
-def _pair(model: nn.Module, pattern: str, spec: Spec) -> Reading:
+def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> Reading:
     slot = parse_spec(spec) if isinstance(spec, str) else None
     if slot is None or {slot.mean, slot.scale} != {0, 1}:
         raise PartError(

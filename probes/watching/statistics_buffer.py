@@ -10,10 +10,10 @@ from __future__ import annotations
 import atexit
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -21,14 +21,16 @@ from torch import Tensor
 
 from probes.log.opening import RunError
 from probes.moments import derive
-from probes.recorder import Recorder, RecorderError
+from probes.recorder import Precision, Recorder, RecorderError
+from probes.run_reader import FinalStatus, LayerInfo
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_STEPS = 64
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
-Mirror = Callable[[str, float, int], Any]
+Mirror = Callable[[str, float, int], object]
+"""(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
 Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
 
 
@@ -44,7 +46,7 @@ class StatisticsBuffer:
     recorder: Recorder | None = None
     _rows: list[tuple[int, Sums]] = field(default_factory=list)
     _limit: int = BUFFERED_STEPS
-    _scalars: list[tuple[int, str, Tensor | float, str, float | None]] = field(default_factory=list)
+    _scalars: list[tuple[int, str, SupportsFloat, str, float | None]] = field(default_factory=list)
     _lost: int = 0
     _warned: bool = False
     _flushed: float = field(default_factory=time.monotonic)
@@ -55,14 +57,22 @@ class StatisticsBuffer:
         return self._lost + (self.recorder.dropped["steps"] if self.recorder is not None else 0)
 
     def open(
-        self, layers: list[dict[str, Any]], config: dict[str, Any], resume: int | None, **options: Any
+        self,
+        layers: Sequence[LayerInfo],
+        config: Mapping[str, Any],
+        resume: int | None,
+        *,
+        precision: Precision = "full",
+        name: str | None = None,
     ) -> None:
         """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
         layers.
         """
         try:
             if resume is None:
-                self.recorder = Recorder(self.folder, layers, config=config, strict=self.strict, **options)
+                self.recorder = Recorder(
+                    self.folder, layers, config, precision, name=name, strict=self.strict
+                )
             else:
                 self.recorder = Recorder.resume(self.folder, resume, strict=self.strict)
         except OSError as error:
@@ -92,7 +102,7 @@ class StatisticsBuffer:
         if len(self._rows) >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
             self.flush()
 
-    def scalar(self, step: int, name: str, value: Tensor | float, split: str, epoch: float | None) -> None:
+    def scalar(self, step: int, name: str, value: SupportsFloat, split: str, epoch: float | None) -> None:
         """One number; a tensor is copied, and read when the buffer is flushed."""
         self._scalars.append(
             (step, name, value.detach().clone() if isinstance(value, Tensor) else value, split, epoch)
@@ -120,7 +130,7 @@ class StatisticsBuffer:
             for step, name, number, split, _ in scalars:
                 self.mirror(f"{split}/{name}", number, step)
 
-    def close(self, status: str) -> None:
+    def close(self, status: FinalStatus) -> None:
         """Flush, and close the run."""
         atexit.unregister(self._close_at_exit)
         try:

@@ -45,11 +45,20 @@ FORBIDDEN = (
             "probes.export", "probes.experiments", "torch", "plotly",
         ),
     ),
-    ("probes.run", ("probes.recorder", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly")),
-    ("probes.recorder", ("probes.run", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly")),
+    ("probes.run", ("probes.recorder", "probes.watching", "probes.moments", "probes.figures", "torch")),
+    (
+        "probes.recorder",
+        ("probes.run", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly"),
+    ),
     ("probes.moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
-    ("probes.watching", ("probes.run", "probes.figures", "probes.analysis", "probes.experiments", "probes.export")),
-    ("probes.analysis", ("probes.figures", "probes.canvas", "probes.export", "probes.watching", "torch", "plotly")),
+    (
+        "probes.watching",
+        ("probes.run", "probes.figures", "probes.analysis", "probes.experiments", "probes.export"),
+    ),
+    (
+        "probes.analysis",
+        ("probes.figures", "probes.canvas", "probes.export", "probes.watching", "torch", "plotly"),
+    ),
     ("probes.figures", ("probes.canvas", "probes.export", "probes.log", "probes.watching", "torch")),
     ("probes.canvas", ("probes.export", "probes.log", "probes.watching", "torch", "pyarrow")),
 )  # fmt: skip

@@ -4,13 +4,14 @@ looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.shell.data import payloads
 from pages.shell.session import cache, url
@@ -19,6 +20,7 @@ from probes.analysis import calibration
 from probes.analysis.run_groups import twin_of
 from probes.experiments.estimates import clustered_mean
 from probes.figures.predictive_scores import COVERAGE
+from probes.run_reader import RunReader
 
 RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
 NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observation_variance", "pit"}
@@ -35,7 +37,7 @@ class Calibration:
 
 
 @st.cache_resource(max_entries=RUNS_KEPT, show_spinner="Reading forecasts …")
-def predictions(stamp: cache.Stamp, _run: Any, steps: tuple[int, ...] = ()) -> pd.DataFrame:
+def predictions(stamp: cache.Stamp, _run: RunReader, steps: tuple[int, ...] = ()) -> pd.DataFrame:
     """Forecasts of the probe batch at every step they were taken; empty for a run without (or of classes).
 
     `steps` are looked at besides those of the run's own posteriors: a twin has forecasts and no posteriors.
@@ -81,13 +83,14 @@ def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
     return [int(variance.index[place]) for place in places]
 
 
-def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
+def spread_steps(steps: Iterable[int], cursor: int, count: int) -> list[int]:
     """At most `count` recorded steps up to the cursor: the first, and the rest evenly spaced over the later
     half.
 
     Probe steps are log-spaced, so that most of them lie before anything is learnt.
     """
-    before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
+    known = [int(step) for step in steps]
+    before = [step for step in known if step <= cursor] or known[:1]
     if len(before) <= count:
         return before
     late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
@@ -151,7 +154,13 @@ def _card(label: str, values: np.ndarray, place: int, unit: str, note: str, word
 
 
 def several(
-    place: Any, label: str, options: Sequence[int], key: str, default: list[int], most: int, **settings: Any
+    place: DeltaGenerator,
+    label: str,
+    options: Sequence[int],
+    key: str,
+    default: list[int],
+    most: int,
+    **settings: Any,
 ) -> list[int]:
     """A choice of at most `most` numbers that lives in the URL under `key`, comma-separated; the default
     stays out of it.
@@ -185,6 +194,7 @@ def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:
             naive = str(split).removeprefix("test ")
             if split == "test" or (str(split).startswith("test ") and place == 0):
                 label = name if split == "test" else naive.replace("_", " ")
-                rows[label] = part.groupby("name")["value"].last().to_dict()
+                last = part.groupby("name")["value"].last()
+                rows[label] = {str(score): float(value) for score, value in last.items()}
     ordered = [*(name for name in scalars if name in rows), *(name for name in rows if name not in scalars)]
     return pd.DataFrame.from_dict({name: rows[name] for name in ordered}, orient="index")

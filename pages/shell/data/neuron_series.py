@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from probes.analysis import neuron_summary
 from probes.figures import frames, style
 from probes.figures.densities import Moment
 from probes.figures.panels import NeuronSeries, column
+from probes.run_reader import RunReader
 from probes.schema import FORCES
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
@@ -88,7 +88,7 @@ def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSer
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
 def _one_series(
-    stamp: cache.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]
+    stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, span: tuple[int, int]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is
     all that is read.
@@ -100,7 +100,7 @@ def _one_series(
     )
 
 
-def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+def _rows(run: RunReader, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from
     the pyramid.
     """
@@ -116,7 +116,7 @@ def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFr
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _ghost(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+def _ghost(stamp: cache.Stamp, _run: RunReader, layer: int, span: tuple[int, int]) -> pd.DataFrame:
     """The layer's summary at as many steps as are seen behind a neuron, on either axis."""
     summary = cache.summary(stamp, _run)
     ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
@@ -125,7 +125,9 @@ def _ghost(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> 
     ]
 
 
-def _events(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+def _events(
+    stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, span: tuple[int, int]
+) -> pd.DataFrame:
     """Interventions on the neuron, or on its whole layer, or on the whole run."""
     table = cache.events(stamp, _run)
     here = (table["layer"].isna() | (table["layer"] == layer)) & (
@@ -173,7 +175,7 @@ def story(neuron: Pinned, step: int) -> Story:
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _story(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
+def _story(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
     row = _row(stamp, _run, layer, neuron, step)
     if row is None:
         return Story(step, None, "", "")
@@ -186,13 +188,13 @@ def _story(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int, la
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _contracted(stamp: cache.Stamp, _run: Any, layer: int, neuron: int) -> str:
+def _contracted(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int) -> str:
     names = [name for name in ("variance", "prior_variance", "phi") if name in _run.statistics]
     return neuron_summary.contracted(_run.history(layer, neuron, names))
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _row(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int) -> pd.Series | None:
+def _row(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int) -> pd.Series | None:
     """One row alone: the step's other neurons would take as long as all figures of the page."""
     rows = _run.history(layer, neuron, steps=(step, step))
     return None if rows.empty else rows.iloc[0]
@@ -207,7 +209,7 @@ def moment(neuron: Pinned, step: int) -> Moment:
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _moment(stamp: cache.Stamp, _run: Any, layer: int, neuron: int, step: int) -> Moment:
+def _moment(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int) -> Moment:
     at = cache.recorded_step(_run.steps, step)
     value = partial(_number, _row(stamp, _run, layer, neuron, at))
     stored = _probe_at(stamp, _run, step)
@@ -225,7 +227,7 @@ def probe_at(context: RunContext, step: int) -> int | None:
     return _probe_at(context.stamp, context.run, step)
 
 
-def _probe_at(stamp: cache.Stamp, run: Any, step: int) -> int | None:
+def _probe_at(stamp: cache.Stamp, run: RunReader, step: int) -> int | None:
     steps = cache.probe_steps(stamp, run)
     return cache.recorded_step(steps, step) if len(steps) else None
 

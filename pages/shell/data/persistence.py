@@ -17,6 +17,7 @@ from pages.shell.session.state import RunContext
 from probes.analysis import posteriors
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
+from probes.run_reader import RunReader
 from probes.schema import STATISTICS
 
 AT_CURSOR = "batch at the cursor"
@@ -25,7 +26,7 @@ CURVES = 5  # autocorrelations drawn: the least, the most and the quartiles of p
 
 
 @st.cache_resource(max_entries=cache.SLICES_KEPT, show_spinner=False)
-def pooled(stamp: cache.Stamp, _run: Any) -> pd.DataFrame:
+def pooled(stamp: cache.Stamp, _run: RunReader) -> pd.DataFrame:
     """Statistics over whole splits, with their persistence; empty where none was evaluated."""
     table = _run.evaluation()
     return table if "persistence" in table else table.iloc[:0]
@@ -74,8 +75,7 @@ def input_slope(rows: pd.DataFrame) -> float:
 def stride_of(context: RunContext) -> tuple[int, bool]:
     """Positions between the two ends of a slope, and whether the run says so (1 without its word)."""
     stride = context.run.config.get("stride")
-    known = isinstance(stride, int) and stride > 0
-    return (stride if known else 1), known
+    return (stride, True) if isinstance(stride, int) and stride > 0 else (1, False)
 
 
 def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:

@@ -144,7 +144,7 @@ def _series(
         when, mu, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
         neurons = list(range(sigma.shape[1]))
         prior = frames.prior_of(context.run, layer, neurons, when)
-        variance = frames.probe_frames(when, mu, sigma, prior).variance
+        variance = frames.probe_frames(when, mu, sigma, prior).variance.astype(np.float64)
         stored = np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
         found |= {
             "median": np.median(variance, axis=1)[stored],

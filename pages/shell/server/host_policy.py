@@ -13,9 +13,9 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _INDEX = Path(st.__file__).with_name("static") / "index.html"
 
@@ -55,10 +55,10 @@ class HostPolicy:
     other answers.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -69,7 +69,7 @@ class HostPolicy:
             await send({"type": "http.response.body", "body": b"This server answers to its own names alone."})
             return
 
-        async def with_headers(message: dict[str, Any]) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message["headers"],
@@ -80,7 +80,7 @@ class HostPolicy:
         await self._app(scope, receive, with_headers)
 
 
-def _host(scope: dict[str, Any]) -> str:
+def _host(scope: Scope) -> str:
     """The name in the request's Host header, without its port."""
     found = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
     return found.rsplit(":", 1)[0] if found.rpartition(":")[2].isdecimal() else found

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import ArrayLike
 
 import probes
 from pages.shell.session import options
+from probes import RunError
 from probes.analysis import posteriors
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import frames
 from probes.figures.thinning import thinned
 from probes.log import catalog
-from probes.log.manifest import RunError
+from probes.run_reader import RunReader
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 
@@ -71,7 +73,7 @@ def entries() -> dict[str, Entry]:
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
 
 
-def open_run(entry: Entry) -> tuple[Any, Stamp]:
+def open_run(entry: Entry) -> tuple[RunReader, Stamp]:
     """A reader of the run as it stands now. Raises RunError if it cannot be read, or the catalog would not
     look into it.
     """
@@ -86,18 +88,18 @@ def open_run(entry: Entry) -> tuple[Any, Stamp]:
 
 
 @st.cache_resource(max_entries=RUNS_KEPT, show_spinner=False)
-def _open(stamp: Stamp) -> Any:
+def _open(stamp: Stamp) -> RunReader:
     return probes.Run(stamp[0])
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def summary(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def summary(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """Quantiles, those of derived statistics too, and regime counts per layer and step."""
     return summary_with_derived(_run)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def drawn_summary(stamp: Stamp, _run: Any, span: tuple[int, int]) -> tuple[pd.DataFrame, int]:
+def drawn_summary(stamp: Stamp, _run: RunReader, span: tuple[int, int]) -> tuple[pd.DataFrame, int]:
     """The summary within `span`, with as many rows as figures can show, and how many recorded steps one
     stands for at most.
     """
@@ -106,55 +108,57 @@ def drawn_summary(stamp: Stamp, _run: Any, span: tuple[int, int]) -> tuple[pd.Da
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def curves(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def curves(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """Living share, rate, information and contraction of the whole network over steps."""
     return network_curves(summary(stamp, _run), [layer["neurons"] for layer in _run.layers])
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def alerts(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def alerts(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """What went wrong, in order of step: step, layer, kind, count, neurons, text, advice."""
     return _run.alerts()
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def at(stamp: Stamp, _run: Any, step: int, statistics: tuple[str, ...] | None = None) -> pd.DataFrame:
+def at(stamp: Stamp, _run: RunReader, step: int, statistics: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Every neuron of every layer at one step, with these statistics (default: all)."""
     return _run.at(step, statistics=statistics)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def replay_frames(stamp: Stamp, _run: Any, layer: int, neurons: tuple[int, ...], count: int) -> frames.Frames:
+def replay_frames(
+    stamp: Stamp, _run: RunReader, layer: int, neurons: tuple[int, ...], count: int
+) -> frames.Frames:
     """Frames of one layer's neurons."""
     return frames.replay_frames(_run, layer, neurons, count)
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def events(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def events(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """What the control did, in order of arrival."""
     return _run.events()
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def forces(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def forces(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """How the terms of the loss pull at every neuron, at all stored steps; empty if the run has none."""
     return _run.forces()
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def probe_steps(stamp: Stamp, _run: Any) -> np.ndarray:
+def probe_steps(stamp: Stamp, _run: RunReader) -> np.ndarray:
     """The steps at which the posteriors of the probe batch were stored; empty if the run has none."""
     return _run.probe_steps()
 
 
 @st.cache_resource(max_entries=PROBES_KEPT, show_spinner=False)
-def _probe(stamp: Stamp, _run: Any, step: int) -> posteriors.Inputs:
+def _probe(stamp: Stamp, _run: RunReader, step: int) -> posteriors.Inputs:
     """The probe batch at a stored step, all layers: read once, since a step's rows lie together."""
     return posteriors.split_inputs(_run.probe(step), _run.config)
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
+def probe_layer(stamp: Stamp, _run: RunReader, step: int, layer: int) -> tuple[np.ndarray, np.ndarray] | None:
     """mu and sigma, (inputs, neurons), of the probe batch's spread inputs at a stored step; None if the layer
     has none.
     """
@@ -163,7 +167,7 @@ def probe_layer(stamp: Stamp, _run: Any, step: int, layer: int) -> tuple[np.ndar
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
-def probe_inputs(stamp: Stamp, _run: Any) -> dict[int, int]:
+def probe_inputs(stamp: Stamp, _run: RunReader) -> dict[int, int]:
     """How many spread inputs of the probe batch are stored of each layer, at the last step that has any."""
     steps = probe_steps(stamp, _run)
     rows = (
@@ -171,18 +175,23 @@ def probe_inputs(stamp: Stamp, _run: Any) -> dict[int, int]:
         if len(steps)
         else pd.DataFrame()
     )
-    return rows.groupby("layer")["input"].nunique().to_dict() if len(rows) else {}
+    if not len(rows):
+        return {}
+    counts = rows.groupby("layer")["input"].nunique()
+    return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def probe_sequence(stamp: Stamp, _run: Any, step: int, layer: int) -> np.ndarray | None:
+def probe_sequence(stamp: Stamp, _run: RunReader, step: int, layer: int) -> np.ndarray | None:
     """mu (T, neurons) at consecutive positions of the data, at a stored step; None if the layer has none."""
     rows = _probe(stamp, _run, step).sequence
     return posteriors.table(rows, layer)[0] if len(rows) and (rows["layer"] == layer).any() else None
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading the probe batch …")
-def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def probe_input(
+    stamp: Stamp, _run: RunReader, number: int
+) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """One probe input through the run: layer -> the steps at which it was stored, mu and sigma (steps,
     neurons).
     """
@@ -192,12 +201,12 @@ def probe_input(stamp: Stamp, _run: Any, number: int) -> dict[int, tuple[np.ndar
     for layer, part in rows.groupby("layer"):
         steps = part["step"].unique()
         mu, sigma = (part[name].to_numpy(np.float32).reshape(len(steps), -1) for name in ("mu", "sigma"))
-        found[int(layer)] = (steps, mu, sigma)
+        found[int(cast(int, layer))] = (steps, mu, sigma)
     return found
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner=False)
-def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
+def predictions(stamp: Stamp, _run: RunReader) -> pd.DataFrame:
     """The last predictions of the probe batch: their targets tell whether two runs were probed with the same
     inputs.
     """
@@ -206,7 +215,12 @@ def predictions(stamp: Stamp, _run: Any) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading every neuron of the layer …")
 def matrix(
-    stamp: Stamp, _run: Any, layer: int, statistic: str, columns: int, span: tuple[int, int] | None = None
+    stamp: Stamp,
+    _run: RunReader,
+    layer: int,
+    statistic: str,
+    columns: int,
+    span: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(neurons, columns) values of a statistic, within `span` if it is given, and the steps at the columns'
     edges.
@@ -215,7 +229,7 @@ def matrix(
 
 
 @st.cache_resource(max_entries=WHOLES_KEPT, show_spinner="Reading every neuron's regime …")
-def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray], np.ndarray]:
+def regime_frames(stamp: Stamp, _run: RunReader, count: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames'
     steps.
 
@@ -247,7 +261,7 @@ NAMES_OF_NLL = ("validation/nll_joint", "validation/nll", "test/nll_joint", "tes
 def _points(row: dict[str, Any], names: Sequence[str]) -> list[float]:
     """A sparkline's values, from the first of the series that the manifest has."""
     series = row.get("sparklines") or {}
-    found = next((series[name] for name in names if name in series), [])
+    found: Sequence[Sequence[float | None]] = next((series[name] for name in names if name in series), [])
     return [float(point[1]) for point in found if point[1] is not None]
 
 
@@ -267,7 +281,7 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
     return {
         "run": entry.name,
         "status": str(row.get("status")),
-        "created": pd.to_datetime(entry.created or None, utc=True),
+        "created": pd.to_datetime(entry.created, utc=True) if entry.created else None,
         "network": _network(row),
         "steps": row.get("steps"),
         "NLL": None if score is None else float(score),
@@ -277,7 +291,7 @@ def catalog_line(entry: Entry) -> dict[str, Any]:
     }
 
 
-def recorded_step(steps: Sequence[int], step: int) -> int:
+def recorded_step(steps: ArrayLike, step: int) -> int:
     """The recorded step at or before `step`, or the first."""
-    place = int(np.searchsorted(np.asarray(steps), step, side="right")) - 1
-    return int(steps[max(place, 0)])
+    recorded = np.asarray(steps)
+    return int(recorded[max(int(np.searchsorted(recorded, step, side="right")) - 1, 0)])

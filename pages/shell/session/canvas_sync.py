@@ -7,22 +7,23 @@ stays the same: the browser has it and is sent its hash.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import streamlit as st
 
 from pages.shell.session import state
 
+_Words = TypeVar("_Words")
 # session: what the canvas knows; how often it was told, and what the last time
 _KNOWN, _TOLD = "_known_{}", "_told_{}"
 
 
-def report(canvas: str, now: Any) -> None:
+def report(canvas: str, now: object) -> None:
     """The canvas has made it so."""
     st.session_state[_KNOWN.format(canvas)] = now
 
 
-def tell(canvas: str, now: Any, words: Any) -> tuple[int, Any]:
+def tell(canvas: str, now: object, words: _Words) -> tuple[int, _Words]:
     """`words`, which say that it is so now; or, while the canvas knows, what it was told before. With them
     how often it was told: the same words may be told again after the canvas has moved on, and are then news.
     """

@@ -8,13 +8,13 @@ run has ended nothing is asked any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import streamlit as st
 
 import probes
 from pages.shell.session import cache
 from pages.shell.session.state import RunContext
+from probes.run_reader import RunReader
 
 EVERY = 5  # seconds: the recorder's own flush interval
 # the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
@@ -23,7 +23,7 @@ FOLLOWED = 4  # runs with a reader; more than a person watches at once
 
 
 @st.cache_resource(max_entries=FOLLOWED, show_spinner=False)
-def _reader(path: str) -> Any:
+def _reader(path: str) -> RunReader:
     return probes.Run(path)
 
 
@@ -55,7 +55,7 @@ def follow(context: RunContext) -> None:
     tick()
 
 
-def growing(context: RunContext, draw: Callable[[Any], None]) -> None:
+def growing(context: RunContext, draw: Callable[[RunReader], None]) -> None:
     """Call `draw(run)` now and, while the run is live, every few seconds with what has been written since."""
     if not is_live(context):
         draw(context.run)
@@ -68,7 +68,7 @@ def growing(context: RunContext, draw: Callable[[Any], None]) -> None:
     tick()
 
 
-def follow_all(live: Mapping[str, Any]) -> None:
+def follow_all(live: Mapping[str, object]) -> None:
     """Run the page anew when one of these runs, by name, has grown or ended. `live` holds what the page shows
     of each.
     """
@@ -91,7 +91,7 @@ def follow_all(live: Mapping[str, Any]) -> None:
     tick()
 
 
-def _refreshed(context: RunContext) -> Any:
+def _refreshed(context: RunContext) -> RunReader:
     run = _reader(str(context.entry.path))
     run.refresh()
     return run

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.shell.session import cache, url
 from pages.shell.session.state import RunContext
+from probes import RunError
 from probes.log import notes
 
 _NAME, _SAID = "pin_set_name", "_pin_set_said"
@@ -80,7 +81,7 @@ def _write(entry: cache.Entry, sets: dict[str, list[str]]) -> bool:
     """Whether it went well; if not, why is said where the menu is drawn."""
     try:
         notes.write_sets(entry.path, sets)
-    except (notes.RunError, OSError) as error:
+    except (RunError, OSError) as error:
         st.session_state[_SAID] = f":red[Not written: {url.plain(error)}.]"
         return False
     return True

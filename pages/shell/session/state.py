@@ -5,11 +5,11 @@ that are pinned.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
 from pages.shell.session import cache, url
+from probes.run_reader import LayerInfo, RunReader
 
 PAGES = (
     ("runs", "Runs", "folder_open"),
@@ -56,11 +56,11 @@ class RunContext:
     """The run that a page shows: its entry in the catalog, the reader, and the stamp that caches key on."""
 
     entry: cache.Entry
-    run: Any
+    run: RunReader
     stamp: cache.Stamp
 
     @property
-    def layers(self) -> list[dict[str, Any]]:
+    def layers(self) -> list[LayerInfo]:
         return list(self.run.layers)
 
     @property

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 KEYS = (
     "run",
@@ -75,14 +76,14 @@ def unknown(what: str, value: str, instead: str) -> None:
 
 
 def choice(
-    widget: Callable[..., Any],
+    widget: Callable[..., object],
     label: str,
     options: Sequence[str],
     key: str,
     default: str,
     *,
     what: str | None = None,
-    note: Any = None,
+    note: DeltaGenerator | None = None,
     **settings: Any,
 ) -> str:
     """A select widget whose value lives in the URL under `key`; the default stays out of it.
@@ -111,33 +112,34 @@ def span(first: int, last: int) -> tuple[int, int]:
     A range that reaches beyond `first` or `last` is cut and not forgotten: it may be one of a longer run
     beside this one.
     """
-    found = []
+    asked: list[int] = []
     for key, default in (("from", first), ("to", last)):
         value = get(key)
         if value is not None and not value.isdecimal():
             unknown(f"{key} step", value, f"{default:,}")
             put(key, None)
             value = None
-        found.append(int(value) if value is not None else default)
-    asked = f"{found[0]:,} to {found[1]:,}"
-    found = [min(max(step, first), last) for step in found]
+        asked.append(int(value) if value is not None else default)
     if first == last:
         return first, last
-    if found[0] >= found[1]:
-        unknown("steps", asked, f"{first:,} to {last:,}")
+    start, end = (min(max(step, first), last) for step in asked)
+    if start >= end:
+        unknown("steps", f"{asked[0]:,} to {asked[1]:,}", f"{first:,} to {last:,}")
         put_span(first, last, (first, last))
-        found = [first, last]
+        start, end = first, last
     # A widget for each extent: of a run that grows, a browser that has not seen the new end yet would else
     # choose the old one.
     name = f"choose_span_{first}_{last}"
-    st.session_state[name] = (found[0], found[1])
+    st.session_state[name] = (start, end)
 
     def changed() -> None:
-        put_span(*st.session_state[name], (first, last))
+        now_first, now_last = st.session_state[name]
+        put_span(now_first, now_last, (first, last))
 
-    low, high = st.slider(
+    chosen = st.slider(
         "Steps shown", first, last, key=name, on_change=changed, help="Or drag over a figure that has steps."
     )
+    low, high = cast("tuple[int, int]", chosen)  # as the session's value is
     if (low, high) != (first, last):
         st.button(
             "Show all steps",

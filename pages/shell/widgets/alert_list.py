@@ -27,17 +27,17 @@ def show(context: RunContext) -> None:
         )
     elif alerts.empty:
         st.caption("Nothing to report.")
-    for place, alert in enumerate(alerts.head(LISTED).itertuples()):
-        where = "the run" if pd.isna(alert.layer) else context.names[int(alert.layer)]
+    for place, alert in enumerate(alerts.head(LISTED).to_dict("records")):
+        where = "the run" if pd.isna(alert["layer"]) else context.names[int(alert["layer"])]
         with st.container(gap=None):
             st.button(
-                f"{url.plain(where)} · step {alert.step:,}", key=f"alert_{place}", on_click=go_to,
-                args=(context, alert.step),
+                f"{url.plain(where)} · step {alert['step']:,}", key=f"alert_{place}", on_click=go_to,
+                args=(context, alert["step"]),
                 type="tertiary", help="Go to this step", icon=":material/arrow_forward:",
                 icon_position="right",
             )  # fmt: skip
-            st.markdown(f":small[{url.plain(alert.text)}]")
-            st.caption(f"What to do: {url.plain(alert.advice)}.")
+            st.markdown(f":small[{url.plain(alert['text'])}]")
+            st.caption(f"What to do: {url.plain(alert['advice'])}.")
     if len(alerts) > LISTED:
         st.caption(
             f"{len(alerts) - LISTED} later ones are ticks on Replay and marks among the interventions."

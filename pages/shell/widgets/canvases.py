@@ -13,8 +13,8 @@ __all__ = ["cards", "heatmap", "regimes", "replay"]
 
 
 def _component(name: str) -> Callable[..., Any]:
-    parts = {"html": canvas.markup(name), "css": canvas.style(name), "js": canvas.script(name)}
-    return st.components.v2.component(f"neurons_{name}", **parts)
+    html, css, js = canvas.markup(name), canvas.style(name), canvas.script(name)
+    return st.components.v2.component(f"neurons_{name}", html=html, css=css, js=js)
 
 
 def _nothing() -> None:

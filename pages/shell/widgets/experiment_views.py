@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import streamlit as st
@@ -73,9 +74,9 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         predictors,
     )
     shares = ", ".join(
-        f"{url.plain(layers[int(row.layer)])} {row.reliability:.0%}"
-        for row in part.itertuples()
-        if row.layer >= 0
+        f"{url.plain(layers[layer])} {share:.0%}"
+        for layer, share in zip(part["layer"].tolist(), part["reliability"].tolist(), strict=True)
+        if layer >= 0
     )
     if shares:
         st.caption(f"Share of the effects' variance over neurons that is not their standard error: {shares}. "
@@ -127,13 +128,14 @@ def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:
     """
     by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
     strength = (by.max() - by.min()).groupby(["layer", "neuron"]).mean()
-    return {(int(layer), int(neuron)): float(value) for (layer, neuron), value in strength.items()}
+    layers, neurons = (strength.index.get_level_values(name).tolist() for name in ("layer", "neuron"))
+    return dict(zip(zip(layers, neurons, strict=True), strength.tolist(), strict=True))
 
 
 def most_moved(curves: pd.DataFrame, layer: int, neuron: int) -> int:
     """The output that a walked neuron moves most, over all inputs."""
     part = curves[(curves["layer"] == layer) & (curves["neuron"] == neuron)].groupby("output")["mean"]
-    return int((part.max() - part.min()).idxmax())
+    return int(cast(int, (part.max() - part.min()).idxmax()))
 
 
 def show_shift(result: store.Result, layers: list[str]) -> None:
@@ -196,8 +198,9 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
 def show_rollout(result: store.Result, layers: list[str]) -> None:
     """Continuations of one window, and the uncertainties along t."""
     forecasts, starts = result.tables["forecasts"], result.tables["starts"]
-    names = {int(row.start): f"{row.series}, row {row.origin:,}" for row in starts.itertuples()}
-    start = st.selectbox("Window", list(names), format_func=names.get, key="rollout_start", width=320)
+    columns = [starts[name].tolist() for name in ("start", "series", "origin")]
+    names = {int(start): f"{series}, row {row:,}" for start, series, row in zip(*columns, strict=True)}
+    start = st.selectbox("Window", list(names), format_func=names.__getitem__, key="rollout_start", width=320)
     figure = rollout.rollout_forecast(forecasts, start)
     card("**The series that it continues on its own**", figure, "rollout_forecast", forecasts)
     uncertainty = result.tables["uncertainty"]

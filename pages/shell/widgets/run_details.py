@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell.session import cache, state, url
+from probes import RunError
 from probes.analysis import run_groups
 from probes.log import notes
 
@@ -85,7 +86,7 @@ def _save(entry: cache.Entry, tags: str, text: str) -> None:
     """Write what the form holds, before the page reads the notes again."""
     try:
         notes.write(entry.path, st.session_state[tags], st.session_state[text])
-    except (notes.RunError, OSError) as error:
+    except (RunError, OSError) as error:
         st.session_state[_SAID] = f":red[Not saved: {url.plain(error)}.]"
     else:
         st.session_state[_SAID] = ":green[:material/check: Saved]"

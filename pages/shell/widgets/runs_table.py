@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -124,7 +124,7 @@ def _said(value: Any) -> bool:
     return bool(value) if isinstance(value, list) else bool(pd.notna(value))
 
 
-def _height(rows: int) -> int | str:
+def _height(rows: int) -> int | Literal["content"]:
     return "content" if rows <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT
 
 

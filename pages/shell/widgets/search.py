@@ -45,10 +45,8 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     if found.empty:
         st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Overview.")
         return
-    asked = [name for name, *_ in (*query.limits, *query.order) if name in known]
-    _table(
-        context, found.head(ROWS), list(dict.fromkeys([*asked, *(name for name in COLUMNS if name in known)]))
-    )
+    named = [*(name for name, _, _ in query.limits), *(name for name, _ in query.order), *COLUMNS]
+    _table(context, found.head(ROWS), list(dict.fromkeys(name for name in named if name in known)))
     more = f"; the first {ROWS} are listed" if len(found) > ROWS else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from pages.shell.widgets import cards
 from probes.figures.clock import Clock, Measure, clocks
 from probes.figures.panels import StepScale
 from probes.figures.style import StepAxis
+from probes.run_reader import RunReader
 
 AXES = {"linear": "step", "log": "log", "epoch": "epoch", "time": "time"}
 """Values of `axis` in the URL -> words."""
@@ -108,7 +109,9 @@ def _steps(context: RunContext) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=cache.SLICES_KEPT, show_spinner=False)
-def _clocks(stamps: tuple[cache.Stamp, ...], _runs: Sequence[Any], measure: Measure) -> list[Clock | None]:
+def _clocks(
+    stamps: tuple[cache.Stamp, ...], _runs: Sequence[RunReader], measure: Measure
+) -> list[Clock | None]:
     return clocks([run.scalars() for run in _runs], measure)
 
 

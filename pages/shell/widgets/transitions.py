@@ -5,7 +5,6 @@ Overview.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from pages.shell.widgets import alert_list, downloads, step_axis, ticked_rows
 from probes import diagnostics
 from probes.figures.frames import RAW_STEPS
 from probes.figures.regime_transitions import regime_transitions
+from probes.run_reader import RunReader
 from probes.schema import REGIMES
 
 NAMES = {regime.code: regime.name for regime in REGIMES}
@@ -27,7 +27,7 @@ ROWS_HIGH, ROW_HEIGHT = 5, 32  # rows seen at once; pixels
 
 
 @st.cache_resource(max_entries=cache.RUNS_KEPT, show_spinner="Reading every neuron's regime …")
-def transitions(stamp: cache.Stamp, _run: Any) -> tuple[pd.DataFrame, int]:
+def transitions(stamp: cache.Stamp, _run: RunReader) -> tuple[pd.DataFrame, int]:
     """`diagnostics.transitions` of the whole run, and how many recorded steps lie between two looks (1: every
     move is seen).
 
