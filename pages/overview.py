@@ -18,11 +18,10 @@ from probes.figures import regime_counts, scalar_curves
 from probes.figures.event_timeline import event_timeline
 from probes.figures.thinning import said
 from probes.run_reader import RunReader
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import OBJECTIVE, REGIMES, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
 ALERTS_HEIGHT = 420  # pixels: about as high as the map beside them
-OBJECTIVE = ("loss", "nll", "nll_joint")
 
 frame.guard()
 context = frame.pick_run()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.shell import frame
 from pages.shell.session import url
-from probes.schema import COSTS, REGIMES, STATISTICS, Statistic
+from probes.schema import COSTS, REGIMES, SCORES, STATISTICS, Score, Statistic
 
 frame.guard()
 frame.sidebar()
@@ -15,7 +15,7 @@ with st.container(gap="xsmall"):
     st.markdown("## Reference")
     st.caption("What every number means: generated from the registry that computes, labels and colours it.")
 search = st.text_input(
-    "Find a statistic or a regime",
+    "Find a statistic, a score or a regime",
     placeholder="spread, nats, Burda, dead …",
     key="reference_search",
     width=420,
@@ -34,8 +34,9 @@ found = [
     if matches(s.name, s.label, s.symbol, s.unit, s.meaning, s.formula, s.source, s.caveat)
 ]
 regimes = [r for r in REGIMES if matches(r.name, r.rule, r.reading, r.advice)]
-if not found and not regimes:
-    st.info("Nothing is called that. Clear the search to see all statistics and regimes.")
+scores = [s for s in SCORES.values() if matches(s.name, s.label, s.unit, s.meaning, s.formula, s.source)]
+if not found and not regimes and not scores:
+    st.info("Nothing is called that. Clear the search to see all statistics, scores and regimes.")
 
 
 def regime_table() -> None:
@@ -56,17 +57,17 @@ def regime_table() -> None:
     )
 
 
-def statistic_entry(statistic: Statistic) -> None:
-    """One statistic: label, symbol, name and unit; meaning, formula, caveat, source."""
+def entry(of: Statistic | Score) -> None:
+    """One statistic or score: label, symbol, name and unit; meaning, formula, caveat, source."""
     name, body = st.columns([1, 2.8], gap="medium")
-    symbol = f" · {url.plain(statistic.symbol)}" if statistic.symbol else ""
+    symbol = f" · {url.plain(of.symbol)}" if isinstance(of, Statistic) and of.symbol else ""
     with name.container(gap="xsmall"):
-        st.markdown(f"**{url.plain(statistic.label)}**{symbol}")
-        st.caption(f"`{statistic.name}` · {url.plain(statistic.unit or 'no unit')}")
+        st.markdown(f"**{url.plain(of.label)}**{symbol}")
+        st.caption(f"`{of.name}` · {url.plain(of.unit or 'no unit')}")
     with body.container(gap="xsmall"):
-        st.markdown(f"{url.plain(statistic.meaning)}  \n`{statistic.formula}`")
-        caveat = f"{statistic.caveat} " if statistic.caveat else ""
-        st.caption(url.plain(f"{caveat}Source: {statistic.source}."))
+        st.markdown(f"{url.plain(of.meaning)}  \n`{of.formula}`")
+        caveat = f"{of.caveat} " if isinstance(of, Statistic) and of.caveat else ""
+        st.caption(url.plain(f"{caveat}Source: {of.source}."))
 
 
 if regimes:
@@ -85,4 +86,11 @@ for letter, cost in COSTS.items():
             st.caption(f"{(rest or cost)[0].upper()}{(rest or cost)[1:]}.")
         with st.container(border=True):
             for statistic in group:
-                statistic_entry(statistic)
+                entry(statistic)
+if scores:
+    with st.container(gap="xsmall"):
+        st.markdown("#### Scores of predictions")
+        st.caption("Averages over a split's examples, scalars of the log.")
+    with st.container(border=True):
+        for score in scores:
+            entry(score)

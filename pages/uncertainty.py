@@ -19,12 +19,13 @@ from probes.figures.predictive_scores import drawn_scores, predictive_scores
 from probes.figures.thinning import said
 from probes.figures.uncertainty_fans import uncertainty_fans
 from probes.figures.variance_parts import variance_parts
+from probes.schema import COVERAGE_LEVELS, SCORES
 
 INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
-    "nll_joint": "NLL (nats)", "crps": "CRPS", "mse": "MSE", "accuracy": "accuracy",
-    "coverage_50": "in 50 %", "coverage_80": "in 80 %", "coverage_95": "in 95 %",
+    "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
+    "accuracy": "accuracy", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from probes.run_reader import RunReader
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -30,8 +30,7 @@ COLUMNS = {
     "advice": "str",
 }
 ACTING = ("homeostasis", "projection")  # kinds of events that push E[μ²] towards its band
-# the validation score that progress is judged by: the first of these that a run has
-SCORES = ("nll_joint", "nll", "loss")
+JUDGED_BY = (*LIKELIHOODS, "loss")  # the validation score that progress is judged by: the first that there is
 
 
 @dataclass(frozen=True)
@@ -288,7 +287,7 @@ def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
             "stop; lower the learning rate, clip gradients",
         )
     validation = scalars[scalars["split"] == "validation"]
-    name = next((score for score in SCORES if (validation["name"] == score).any()), None)
+    name = next((score for score in JUDGED_BY if (validation["name"] == score).any()), None)
     if name is None:
         return
     curve = validation[validation["name"] == name].drop_duplicates("step", keep="last").sort_values("step")

@@ -706,6 +706,146 @@ def as_floats(column: Any) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a score of predictions is, said once. Scores are scalars of a log, `split/name`.
+
+    `unit` is that of an average over predictions; `good` the direction of "good",
+    "level" where the share named in
+    the score is; `source` who defined it. `vdn.scores` computes those of Gaussian mixtures.
+    """
+
+    name: str
+    label: str
+    unit: str
+    formula: str
+    meaning: str
+    good: Literal["low", "high", "level"]
+    source: str
+
+    @property
+    def title(self) -> str:
+        """Label with its unit, as axes and column heads show it."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def short_unit(self) -> str:
+        """The unit where it is the same for all data, as cards show it."""
+        return "" if "target" in self.unit else self.unit
+
+
+COVERAGE_LEVELS = (50, 80, 95)
+"""Central intervals whose coverage is recorded, in per cent."""
+
+_SCORES = [
+    Score(
+        "nll_joint",
+        "NLL",
+        "nats",
+        "−ln[(1/S) Σ_s Π_h p_sh(y_h)] / H",
+        "How unlikely the targets of an example were together, a predicted number; the mixture of S draws.",
+        "low",
+        "logarithmic score, Gneiting & Raftery 2007",
+    ),
+    Score(
+        "nll_marginal",
+        "Marginal NLL",
+        "nats",
+        "−mean_h ln[(1/S) Σ_s p_sh(y_h)]",
+        "How unlikely each target was for itself, whatever the others.",
+        "low",
+        "logarithmic score, Gneiting & Raftery 2007",
+    ),
+    Score(
+        "nll", "NLL", "nats", "−ln p(y)", "How unlikely the targets were.", "low", "Gneiting & Raftery 2007"
+    ),
+    Score(
+        "crps",
+        "CRPS",
+        "target's unit",
+        "E|Y − y| − ½ E|Y − Y'|, Y and Y' drawn from the prediction",
+        "How far the predictive distribution lies from the target, exactly for mixtures of Gaussians.",
+        "low",
+        "Grimit, Gneiting, Berrocal & Johnson 2006",
+    ),
+    Score(
+        "mse",
+        "Squared error",
+        "target's unit²",
+        "(ȳ − y)²",
+        "Of the mean over draws.",
+        "low",
+        "least squares",
+    ),
+    Score(
+        "mae",
+        "Absolute error",
+        "target's unit",
+        "|ȳ − y|",
+        "Of the mean over draws.",
+        "low",
+        "least absolute values",
+    ),
+    Score("accuracy", "Accuracy", "share", "1[argmax p = y]", "Share of right classes.", "high", "0-1 loss"),
+    Score(
+        "ece",
+        "ECE",
+        "share",
+        "Σ_b n_b/n |accuracy_b − confidence_b| over bins b of confidence",
+        "How far confidence is from accuracy on average.",
+        "low",
+        "Guo et al. 2017",
+    ),
+    Score(
+        "brier",
+        "Brier score",
+        "",
+        "Σ_c (p_c − 1[y = c])²",
+        "Squared error of class probabilities.",
+        "low",
+        "Brier 1950",
+    ),
+    Score(
+        "error",
+        "Error",
+        "",
+        "as the experiment defines it",
+        "A loss that the user handed over.",
+        "low",
+        "the user",
+    ),
+    Score(
+        "loss",
+        "Loss",
+        "",
+        "as the training loop computes it",
+        "What training minimises.",
+        "low",
+        "the training loop",
+    ),
+    *(
+        Score(
+            f"coverage_{level}",
+            f"Coverage of the {level} % interval",
+            "share",
+            f"1[y within the central {level} % interval]",
+            f"Share of targets within it: {level / 100:g} where predictions are calibrated.",
+            "level",
+            "calibration, Gneiting, Balabdaoui & Raftery 2007",
+        )
+        for level in COVERAGE_LEVELS
+    ),
+]
+
+SCORES: dict[str, Score] = {score.name: score for score in _SCORES}
+"""Every score by the name of its scalar."""
+
+LIKELIHOODS = ("nll_joint", "nll")
+"""Names that the negative log likelihood goes by in logs: the first that a run has is shown."""
+OBJECTIVE = ("loss", "nll", "nll_joint")
+"""Scalars that training minimises or is judged by."""
+
+
+@dataclass(frozen=True)
 class Regime:
     """One regime of a neuron: its code in the log, the rule's words, how to read it, what to do, its
     colour.

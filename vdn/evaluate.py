@@ -21,7 +21,7 @@ from probes import catalog
 from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
-from probes.schema import LIVING_REGIMES
+from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
 from vdn.config import Config, ConfigError
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task
 from vdn.network import Output, VariationalNetwork
@@ -30,7 +30,6 @@ from vdn.objective import class_nll
 from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
 from vdn.trainer import load_run
 
-COVERAGE_LEVELS = (50, 80, 95)  # per cent
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
 Counted = Callable[[int, int], None]

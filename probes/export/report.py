@@ -30,7 +30,7 @@ from probes.log import notes
 from probes.log.opening import RunError
 from probes.log.segments import write_text
 from probes.run import Run
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
 
 _ASSETS = Path(__file__).with_name("assets")
 
@@ -44,12 +44,11 @@ SPARK_POINTS = 60
 ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
-OBJECTIVE = ("loss", "nll", "nll_joint")
 NO_NEURONS = (
     "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
     " variances."
 )
-SCORES = (("NLL", ("nll_joint", "nll"), "nats"), ("CRPS", ("crps",), ""))
+SHOWN_SCORES = (LIKELIHOODS, ("crps",))  # of each the first that the run has
 
 
 def write(run: Run, target: Path) -> Path:
@@ -169,14 +168,14 @@ def _head(run: Run) -> str:
 def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool) -> str:
     cards = []
     validation = scalars[scalars["split"] == "validation"]
-    for label, names, unit in SCORES:
+    for names in SHOWN_SCORES:
         name = next((name for name in names if (validation["name"] == name).any()), None)
         if name is not None:
             cards.append(
                 (
-                    label,
+                    SCORES[name].label,
                     validation.loc[validation["name"] == name, "value"].to_numpy(float),
-                    unit,
+                    SCORES[name].short_unit,
                     "validation",
                 )
             )

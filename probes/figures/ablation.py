@@ -10,21 +10,14 @@ import plotly.graph_objects as go
 
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import REGIMES, SCORES, STATISTICS
 
-SCORE_UNITS = {
-    "nll": "NLL (nats)",
-    "crps": "CRPS (target)",
-    "mse": "squared error (target²)",
-    "brier": "Brier score",
-    "error": "error",
-}
 MODES = {"mean": "held at the prior's mean", "resampled": "drawn from the prior"}
 
 
 def score_label(score: str) -> str:
     """A score's name with its unit, as axes show it; a name that is not known stands as it is."""
-    return SCORE_UNITS.get(score, style.text(score))
+    return SCORES[score].title if score in SCORES else style.text(score)
 
 
 def _select(effects: pd.DataFrame, score: str, mode: str) -> pd.DataFrame:

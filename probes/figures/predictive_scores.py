@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 
 from probes.figures import style
 from probes.figures.sketch import Sketch
+from probes.schema import COVERAGE_LEVELS, LIKELIHOODS
 
-COVERAGE = {50: style.OKABE_ITO[4], 80: style.OKABE_ITO[2], 95: style.OKABE_ITO[3]}
+COVERAGE = dict(zip(COVERAGE_LEVELS, (style.OKABE_ITO[place] for place in (4, 2, 3)), strict=True))
 """Levels in per cent -> line colour."""
 PANELS = (
-    ("NLL (nats per prediction)", ("nll_joint", "nll")),
+    ("NLL (nats per prediction)", LIKELIHOODS),
     ("CRPS (target's unit)", ("crps",)),
     ("accuracy", ("accuracy",)),
     ("coverage", tuple(f"coverage_{level}" for level in COVERAGE)),

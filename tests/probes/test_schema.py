@@ -59,3 +59,16 @@ def test_the_words_of_the_rules_hold_the_limits_of_the_rules():
 def test_the_threshold_of_an_active_input_is_the_formulas():
     assert schema.ACTIVE_KL == 0.01
     assert "> floor + 0.01 " in schema.STATISTICS["active_share"].formula
+
+
+@pytest.mark.parametrize("score", schema.SCORES.values(), ids=lambda s: s.name)
+def test_every_score_says_what_it_is(score):
+    assert all(
+        text.strip() == text and text for text in (score.label, score.formula, score.meaning, score.source)
+    )
+    assert score.meaning.endswith(".")
+    assert score.title == (f"{score.label} ({score.unit})" if score.unit else score.label)
+
+
+def test_the_scores_that_are_looked_for_are_in_the_registry():
+    assert {*schema.LIKELIHOODS, *schema.OBJECTIVE} <= set(schema.SCORES)

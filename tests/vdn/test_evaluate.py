@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from probes.schema import SCORES
 from vdn.config import from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import calibration_error, chunks, living_share, network_scores, pooled_statistics, scores
@@ -34,6 +35,16 @@ def test_scores_are_averages_over_every_example(trained):
         mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
     )
     assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
+
+
+def test_every_score_of_an_evaluation_is_in_the_registry(trained):
+    result = scores(*reversed(trained), "test", 4, seed=0)
+    names = {
+        f"{name}_{level}" for name, levels in result.items() if isinstance(levels, dict) for level in levels
+    }
+    names |= {name for name, value in result.items() if not isinstance(value, dict)}
+    assert {"nll_joint", "crps", "coverage_80"} <= names
+    assert names <= set(SCORES)
 
 
 def test_pooled_statistics_do_not_depend_on_the_chunks(trained, monkeypatch):

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from pages.shell.data import payloads
-from probes.schema import STATISTICS
+from probes.schema import LIKELIHOODS, SCORES, STATISTICS
 
-SCORES = (("NLL", ("nll_joint", "nll"), "nats", "validation"), ("CRPS", ("crps",), "", "validation, scaled"))
-"""Label, names that a score goes by in logs, unit, note."""
+SHOWN_SCORES = ((LIKELIHOODS, "validation"), (("crps",), "validation, scaled"))
+"""Names that a score goes by in logs, of which the first that a run has is shown; note."""
 HALF = 0.5  # a living share below it is shown as bad
 ROUNDING = 1e-6  # of the rate: information below it is what float32 leaves of a difference of two KLs
 DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
@@ -23,16 +23,17 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     """The last validation scores at or before `step`. `scalars` is `Run.scalars()`."""
     table = scalars[scalars["split"] == "validation"]
     cards = []
-    for label, names, unit, note in SCORES:
-        part = next((table[table["name"] == name] for name in names if (table["name"] == name).any()), None)
-        if part is not None:
+    for names, note in SHOWN_SCORES:
+        name = next((name for name in names if (table["name"] == name).any()), None)
+        if name is not None:
+            part = table[table["name"] == name]
             so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
             value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
             cards.append(
                 {
-                    "label": label,
+                    "label": SCORES[name].label,
                     "value": payloads.number(value),
-                    "unit": unit,
+                    "unit": SCORES[name].short_unit,
                     "note": note,
                     "spark": _spark(series),
                 }

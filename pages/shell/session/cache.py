@@ -26,6 +26,7 @@ from probes.figures import frames
 from probes.figures.thinning import thinned
 from probes.log import catalog
 from probes.run_reader import RunReader
+from probes.schema import LIKELIHOODS
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 
@@ -254,7 +255,7 @@ def regime_frames(stamp: Stamp, _run: RunReader, count: int) -> tuple[list[np.nd
     return codes, chosen
 
 
-NAMES_OF_NLL = ("validation/nll_joint", "validation/nll", "test/nll_joint", "test/nll", "train/nll")
+NAMES_OF_NLL = (*(f"{split}/{name}" for split in ("validation", "test") for name in LIKELIHOODS), "train/nll")
 """Where a run's negative log likelihood is looked for, in this order."""
 
 
