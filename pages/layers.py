@@ -16,6 +16,7 @@ from probes.figures import depth_profile, frames, layer_bands
 from probes.figures.layer_bands import quantiles
 from probes.figures.thinning import said
 from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced
 
 HEAT_COLUMNS = 1000  # of the image: about one a pixel
 HEAT_ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
@@ -54,7 +55,7 @@ figure = depth_profile(summary, [name for name in DEPTH if name in offered], con
 title = "**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons"
 cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.entry.name)
 
-shown = frames.spaced(len(context.names), PANELS, log=False).tolist()
+shown = evenly_spaced(len(context.names), PANELS).tolist()
 left_out = (
     f" {len(shown)} of {len(context.names)} layers are shown." if len(shown) < len(context.names) else ""
 )
@@ -136,7 +137,7 @@ with st.container(border=True):
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []
     count, (marked, cursor) = canvas_sync.tell("heat", looked_at(), (chosen, step))
     order = order_of(values)
-    ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
+    ranks = evenly_spaced(len(order), HEAT_ROWS)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, marked)))
     order = order[ranks]
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)

@@ -11,7 +11,6 @@ from pages.shell import frame
 from pages.shell.data import forecasts
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
-from probes.figures import frames
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
@@ -19,6 +18,7 @@ from probes.figures.predictive_scores import drawn_scores, predictive_scores
 from probes.figures.thinning import said
 from probes.figures.uncertainty_fans import uncertainty_fans
 from probes.figures.variance_parts import variance_parts
+from probes.spacing import evenly_spaced
 
 INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
@@ -127,7 +127,7 @@ if drawn_scores(validation):
     words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
     card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
 if state.has_distributions(context):
-    shown = frames.spaced(len(context.names), FANS, log=False).tolist()
+    shown = evenly_spaced(len(context.names), FANS).tolist()
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
     drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
     figure = uncertainty_fans(drawn, context.names, step=mark, axis=axis, shown=shown)

@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
-from probes.figures.frames import spaced
 from probes.figures.sketch import Sketch
+from probes.spacing import evenly_spaced
 
 MARKS = 800  # a kind and layer: more would be one solid bar
 ALERT = "#D55E00"
@@ -42,7 +42,7 @@ def event_timeline(
     for key, part in events.groupby([events["kind"], place], sort=True):
         kind, layer = cast("tuple[str, int]", key)
         at, count = np.unique(part["step"].to_numpy(np.int64), return_counts=True)
-        keep = spaced(len(at), MARKS, log=False)
+        keep = evenly_spaced(len(at), MARKS)
         name = "the run" if layer < 0 else style.text(layers[layer])
         height = kinds.index(kind) + (0 if layer < 0 else _offset(layer, len(layers)))
         figure.add_trace(

@@ -116,19 +116,6 @@ def test_colours_of_layers_repeat_and_fade() -> None:
     assert style.translucent("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
 
 
-def test_frames_hold_both_ends_and_are_log_spaced() -> None:
-    steps = np.arange(1, 5001)
-    chosen = steps[frames.spaced_steps(steps, 100)]
-    assert chosen[0] == 1
-    assert chosen[-1] == 5000
-    assert len(chosen) <= 101
-    late = chosen[chosen > 100]
-    np.testing.assert_allclose(np.diff(np.log(late)), np.log(5000) / 99, rtol=0.15)
-    assert len(frames.spaced_steps(steps[:50], 100)) == 50
-    assert frames.spaced(0, 10).size == 0
-    assert frames.spaced(1, 10).tolist() == [0]
-
-
 def test_neurons_are_chosen_at_quantiles_of_spread_with_the_pinned() -> None:
     spread = np.random.default_rng(0).permutation(100).astype(float)
     chosen = frames.choose_neurons(spread, 5, pinned=[int(np.flatnonzero(spread == 42)[0]), 1000])

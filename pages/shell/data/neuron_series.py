@@ -18,10 +18,11 @@ from pages.shell.session.pins import PLOTTED, Pinned
 from pages.shell.session.state import RunContext
 from pages.shell.session.url import Pin
 from probes.analysis import neuron_summary
-from probes.figures import frames, style
+from probes.figures import style
 from probes.figures.densities import Moment
 from probes.figures.panels import NeuronSeries, column
 from probes.schema import FORCES
+from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
 POINTS = 150
@@ -53,7 +54,7 @@ def preview(context: RunContext, step: int) -> list[Pinned]:
     now = cache.at(context.stamp, context.run, step)
     key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
     found = []
-    for layer in frames.spaced(len(context.layers), PREVIEWED, log=False):
+    for layer in evenly_spaced(len(context.layers), PREVIEWED):
         part = now[now["layer"] == layer]
         if len(part):
             values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
@@ -121,7 +122,7 @@ def _ghost(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> 
     summary = cache.summary(stamp, _run)
     ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
     return ghost.iloc[
-        np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))
+        np.union1d(evenly_spaced(len(ghost), GHOST_POINTS), log_spaced(len(ghost), GHOST_POINTS))
     ]
 
 
@@ -247,7 +248,7 @@ def comparable(context: RunContext) -> list[int]:
     """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
     stored = cache.probe_steps(context.stamp, context.run)
     recorded = np.asarray(context.run.steps)
-    steps = stored if len(stored) else recorded[frames.spaced_steps(recorded, COMPARED)]
+    steps = stored if len(stored) else recorded[log_spaced_steps(recorded, COMPARED)]
     return [int(step) for step in steps]
 
 

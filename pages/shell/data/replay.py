@@ -18,6 +18,7 @@ from pages.shell.session.state import RunContext
 from pages.shell.widgets.canvases import pack
 from probes.figures import frames
 from probes.schema import LIVING_REGIMES, REGIMES
+from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
@@ -225,5 +226,5 @@ def event_ticks(context: RunContext) -> list[dict[str, Any]]:
     return [
         {"step": int(step), "alert": alert}
         for alert, steps in ((False, events), (True, alerts))
-        for step in steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
+        for step in steps[evenly_spaced(len(steps), EVENT_TICKS)]
     ]

@@ -23,6 +23,7 @@ from probes.figures import frames
 from probes.figures.thinning import thinned
 from probes.log import catalog
 from probes.log.manifest import RunError
+from probes.spacing import log_spaced_steps
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 
@@ -226,7 +227,7 @@ def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray]
     steps = np.asarray(_run.steps)
     total = sum(layer["neurons"] for layer in _run.layers)
     if total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE:
-        chosen = steps[frames.spaced_steps(steps, min(count, SINGLE_STEPS))]
+        chosen = steps[log_spaced_steps(steps, min(count, SINGLE_STEPS))]
         tables = [_run.regimes(int(step)) for step in chosen]
         return [
             np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables])
@@ -236,7 +237,7 @@ def regime_frames(stamp: Stamp, _run: Any, count: int) -> tuple[list[np.ndarray]
     for layer in range(len(_run.layers)):
         values, edges = _run.matrix(layer, "regime", max_columns=frames.RAW_STEPS)
         ends = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:]])
-        keep = frames.spaced_steps(ends, count)
+        keep = log_spaced_steps(ends, count)
         chosen = ends[keep]
         codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
     return codes, chosen
