@@ -13,8 +13,8 @@ from pages.shell.data import payloads
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.figures import depth_profile, frames, layer_bands
+from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
-from probes.figures.thinning import said
 from probes.schema import STATISTICS
 from probes.spacing import evenly_spaced
 
@@ -66,7 +66,7 @@ figure = layer_bands(
 bent = scale == "log" and figure.layout.yaxis.type != "log"
 linear = " Not all values are positive, so that the axis stays linear." if bent else ""
 cards.card(
-    f"**{entry.label} over steps** · median and bands over each layer's neurons{said(together)}",
+    f"**{entry.label} over steps** · median and bands over each layer's neurons{downsampling_note(together)}",
     figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
     note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),

@@ -14,9 +14,9 @@ from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.diagnostics import half_life
 from probes.figures import layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
+from probes.figures.downsampling import downsampling_note
 from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
-from probes.figures.thinning import said
 from probes.spacing import evenly_spaced
 
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
@@ -131,7 +131,8 @@ if has_floor:
         history = partial(context.run.history, layer, statistics=["kl", "phi"])
         cards.card(title, figure, "floor_gap", history, of=context.entry.name, draw=over_steps)
 with st.container() if has_floor else right:
-    title = f"**Persistence over steps** · median and bands over each layer's neurons{said(together)}"
+    note = downsampling_note(together)
+    title = f"**Persistence over steps** · median and bands over each layer's neurons{note}"
     summary = partial(cache.summary, context.stamp, context.run)
     cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
 

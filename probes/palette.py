@@ -20,7 +20,8 @@ OKABE_ITO = (BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE, VERMILLION, DARK_YELLOW, GRE
 
 BLACK = "#000000"
 MINT = "#66C2A5"
-SLATE = "#808C98"  # for grids, axes and cursors: translucent, it is seen on light and on dark pages
+# for grids, axes and cursors: translucent, it is seen on light and on dark pages
+SLATE = "#808C98"
 
 LIVING = GREEN
 ALERT = VERMILLION

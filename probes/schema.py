@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from probes import palette
+
 FORMAT_MAJOR = 1
 FORMAT_MINOR = 1
 FORMAT_VERSION = f"{FORMAT_MAJOR}.{FORMAT_MINOR}"
@@ -530,14 +532,14 @@ class Regime:
 
 
 REGIMES: tuple[Regime, ...] = (
-    Regime(0, "living", "otherwise", "healthy", "nothing to do", "#009E73"),
+    Regime(0, "living", "otherwise", "healthy", "nothing to do", palette.LIVING),
     Regime(
         1,
         "non-finite",
         "any NaN or Inf",
         "broken",
         "stop; look at the step before, lower the learning rate",
-        "#000000",
+        palette.BLACK,
     ),
     Regime(
         2,
@@ -545,10 +547,15 @@ REGIMES: tuple[Regime, ...] = (
         "clamped share > 0.10",
         "the numbers reflect the limit",
         "widen the limits, choose another sigma_init",
-        "#CC79A7",
+        palette.PURPLE,
     ),
     Regime(
-        3, "exploded", "contraction < -0.1", "wider than the prior", "raise beta, check the prior", "#D55E00"
+        3,
+        "exploded",
+        "contraction < -0.1",
+        "wider than the prior",
+        "raise beta, check the prior",
+        palette.VERMILLION,
     ),
     Regime(
         4,
@@ -557,7 +564,7 @@ REGIMES: tuple[Regime, ...] = (
         "under an autoregressive prior information < 0.005, KL above its floor < 0.02",
         "posterior = prior",
         "lower beta, use homeostasis",
-        "#7F7F7F",
+        palette.GREY,
     ),
     Regime(
         5,
@@ -565,7 +572,7 @@ REGIMES: tuple[Regime, ...] = (
         "information < 0.005, contraction < 0.05",
         "pays KL, tells nothing",
         "centre, lower beta",
-        "#B8A000",
+        palette.DARK_YELLOW,
     ),
     Regime(
         6,
@@ -573,7 +580,7 @@ REGIMES: tuple[Regime, ...] = (
         "information < 0.005",
         "certain whatever the input",
         'use sigma "input", lower beta',
-        "#56B4E9",
+        palette.SKY_BLUE,
     ),
     Regime(
         7,
@@ -581,7 +588,7 @@ REGIMES: tuple[Regime, ...] = (
         "contraction > 0.99",
         "an ordinary scalar neuron",
         "raise beta, set a sigma floor",
-        "#0072B2",
+        palette.BLUE,
     ),
     Regime(
         8,
@@ -589,7 +596,7 @@ REGIMES: tuple[Regime, ...] = (
         "variance + spread + mean² > 4, or mu2 above its band by 2 %",
         "ignores the prior's scale",
         "homeostasis, projection",
-        "#E69F00",
+        palette.ORANGE,
     ),
     Regime(
         9,
@@ -597,7 +604,7 @@ REGIMES: tuple[Regime, ...] = (
         "active share between 0.1 and 0.9",
         "lives for some inputs",
         "nothing: look at which",
-        "#66C2A5",
+        palette.MINT,
     ),
 )
 LIVING_REGIMES = (0, 9)

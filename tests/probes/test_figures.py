@@ -96,7 +96,11 @@ def test_one_step_is_drawn_as_bars_and_points(run: Run) -> None:
     summary = run.layer_summary()
     one = summary[summary["step"] == 7]
     assert {trace.type for trace in regime_counts(one, NAMES).data} == {"bar"}
-    assert layer_bands(one, "kl", NAMES).data[4].mode == "markers"
+    outer, _, median = layer_bands(one, "kl", NAMES).data[:3]
+    assert median.mode == "markers"
+    row = one[one["layer"] == 0]
+    np.testing.assert_allclose(outer.y + outer.error_y.array, row["kl_p95"], atol=1e-6)
+    np.testing.assert_allclose(outer.y - outer.error_y.array, row["kl_p05"], atol=1e-6)
 
 
 def test_curves_are_one_line_a_split() -> None:
@@ -111,9 +115,8 @@ def test_curves_are_one_line_a_split() -> None:
     assert len(figure.layout.shapes) == 1
 
 
-def test_colours_of_layers_repeat_and_fade() -> None:
+def test_colours_of_layers_repeat() -> None:
     assert style.layer_color(0) == style.layer_color(len(style.OKABE_ITO))
-    assert style.translucent("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
 
 
 def test_neurons_are_chosen_at_quantiles_of_spread_with_the_pinned() -> None:

@@ -20,7 +20,7 @@ from pages.shell.session.url import Pin
 from probes.analysis import neuron_summary
 from probes.figures import style
 from probes.figures.densities import Moment
-from probes.figures.panels import NeuronSeries, column
+from probes.figures.neuron_series import NeuronSeries, column
 from probes.schema import FORCES
 from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
@@ -29,7 +29,7 @@ POINTS = 150
 # recorded steps up to which a neuron is drawn as recorded: as many points as the coarser levels give at most
 EXACT = 2400
 EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
-GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
+LAYER_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
 NEURONS_KEPT = 64
@@ -96,7 +96,7 @@ def _one_series(
     """
     return (
         _rows(_run, layer, neuron, span),
-        _ghost(stamp, _run, layer, span),
+        _layer_summary(stamp, _run, layer, span),
         _events(stamp, _run, layer, neuron, span),
     )
 
@@ -117,12 +117,12 @@ def _rows(run: Any, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFr
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _ghost(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+def _layer_summary(stamp: cache.Stamp, _run: Any, layer: int, span: tuple[int, int]) -> pd.DataFrame:
     """The layer's summary at as many steps as are seen behind a neuron, on either axis."""
     summary = cache.summary(stamp, _run)
-    ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-    return ghost.iloc[
-        np.union1d(evenly_spaced(len(ghost), GHOST_POINTS), log_spaced(len(ghost), GHOST_POINTS))
+    layer_rows = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+    return layer_rows.iloc[
+        np.union1d(evenly_spaced(len(layer_rows), LAYER_POINTS), log_spaced(len(layer_rows), LAYER_POINTS))
     ]
 
 

@@ -20,7 +20,7 @@ from pages.shell.session import options
 from probes.analysis import posteriors
 from probes.analysis.network_curves import network_curves
 from probes.figures import frames
-from probes.figures.thinning import thinned
+from probes.figures.downsampling import downsample
 from probes.log import catalog
 from probes.log.manifest import RunError
 from probes.spacing import log_spaced_steps
@@ -102,7 +102,7 @@ def drawn_summary(stamp: Stamp, _run: Any, span: tuple[int, int]) -> tuple[pd.Da
     stands for at most.
     """
     rows = summary(stamp, _run)
-    return thinned(rows[rows["step"].between(*span)])
+    return downsample(rows[rows["step"].between(*span)])
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
