@@ -1,4 +1,4 @@
-"""What silencing neurons costs, and whether a statistic of theirs would have told."""
+"""What silencing neurons costs, and whether a statistic of theirs predicts it."""
 
 from __future__ import annotations
 

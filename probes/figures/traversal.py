@@ -13,7 +13,7 @@ from probes.spacing import evenly_spaced
 
 COLORS = get_colorscale("Cividis")
 SHOWN_VALUES = 7
-"""Curves of a fan, or images of a strip: more would not be told apart."""
+"""Curves of a fan, or images of a strip: more would not be distinguished."""
 
 
 def _of(curves: pd.DataFrame, layer: int, neuron: int, index: int) -> pd.DataFrame:
