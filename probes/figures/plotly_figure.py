@@ -49,7 +49,8 @@ def build(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
     go.Figure
         Plotly checks changes that are made to it later as usual.
     """
-    return _unchecked(list(data), layout) or Figure(data=list(data), layout=layout)
+    figure = _unchecked(list(data), layout)
+    return Figure(data=list(data), layout=layout) if figure is None else figure
 
 
 def _unchecked(data: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure | None:
