@@ -64,7 +64,7 @@ canvas-checks: node_modules/.made
 	npm run --silent fresh
 
 bundles: node_modules/.made $(VENV)/.run  ## write the palette and the bundles of the canvas code anew
-	$(BIN)/python -m probes.canvas.palette
+	$(BIN)/python -m probes.canvas.palette_js
 	npm run --silent build
 
 node_modules/.made: package.json package-lock.json

@@ -25,7 +25,7 @@ from find_browser import WAIT_MS, chromium  # noqa: E402
 from serving import Server  # noqa: E402
 
 import probes  # noqa: E402
-from probes.figures import style  # noqa: E402
+from probes import palette  # noqa: E402
 from probes.figures.set_points import set_points  # noqa: E402
 
 SAMPLES = ROOT / "sample_runs"
@@ -58,7 +58,7 @@ def draw_set_points(browser: Browser) -> None:
         parts = []
         for index, (figure, height) in enumerate(rows):
             figure.update_layout(
-                width=PANEL[0], height=height, font_color=style.OKABE_ITO[7], colorway=style.OKABE_ITO
+                width=PANEL[0], height=height, font_color=palette.OKABE_ITO[7], colorway=palette.OKABE_ITO
             )
             parts.append(
                 figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"staticPlot": True})

@@ -14,9 +14,10 @@ from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.canvas import pack
 from probes.figures import depth_profile, frames, layer_bands
+from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
-from probes.figures.thinning import said
 from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced
 
 HEAT_COLUMNS = 1000  # of the image: about one a pixel
 HEAT_ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
@@ -54,7 +55,7 @@ figure = depth_profile(summary, [name for name in DEPTH if name in offered], con
 title = "**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons"
 cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.entry.name)
 
-shown = frames.spaced(len(context.names), PANELS, log=False).tolist()
+shown = evenly_spaced(len(context.names), PANELS).tolist()
 left_out = (
     f" {len(shown)} of {len(context.names)} layers are shown." if len(shown) < len(context.names) else ""
 )
@@ -65,7 +66,7 @@ figure = layer_bands(
 bent = scale == "log" and figure.layout.yaxis.type != "log"
 linear = " Not all values are positive, so that the axis stays linear." if bent else ""
 cards.card(
-    f"**{entry.label} over steps** · median and bands over each layer's neurons{said(together)}",
+    f"**{entry.label} over steps** · median and bands over each layer's neurons{downsampling_note(together)}",
     figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
     note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),
@@ -134,7 +135,7 @@ with st.container(border=True):
     chosen = [neuron[1]] if neuron and neuron[0] == layer else []
     count, (marked, cursor) = canvas_sync.tell("heat", looked_at(), (chosen, step))
     order = order_of(values)
-    ranks = frames.spaced(len(order), HEAT_ROWS, log=False)
+    ranks = evenly_spaced(len(order), HEAT_ROWS)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, marked)))
     order = order[ranks]
     image = frames.quantise(values[order], statistic, True if scale == "log" else None)

@@ -20,8 +20,8 @@ from probes.figures.energy import energy
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts
-from probes.figures.overlay import all_positive, together
-from probes.figures.persistence import memory
+from probes.figures.overlay import all_positive, overlay
+from probes.figures.persistence import persistence_over_steps
 from probes.schema import FORCES, STATISTICS
 
 frame.guard()
@@ -73,8 +73,8 @@ if len({neuron.pin.run for neuron in shown}) > 1:
         "These are neurons of several runs. A number names another neuron in each run: 17 of one seed is not"
         " 17 of another. “Who moves alike” below finds partners where runs share a probe batch."
     )
-together_now = neuron_series.reduced(series, shown)
-note = f" · late points are means of {together_now} recorded steps" if together_now > 1 else ""
+steps_per_point = neuron_series.reduced(series, shown)
+note = f" · late points are means of {steps_per_point} recorded steps" if steps_per_point > 1 else ""
 has = {name for one in series for name in one.rows.columns}
 title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
 card(title, fans(series, step=mark, axis=scale), "fans", ("mean", "variance", "spread"))
@@ -95,7 +95,7 @@ if "mu2" in has:
         ("mu2", "band_low", "band_high"),
     )
 if "persistence" in has:
-    figure = memory(series, step=mark, axis=scale)
+    figure = persistence_over_steps(series, step=mark, axis=scale)
     title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
     card(
         title,
@@ -162,7 +162,7 @@ with st.container(border=True):
         positive = all_positive(series, statistic)
         usual = "log" if STATISTICS[statistic].log and positive else "linear"
         value_axis = step_axis.value_scale(usual, positive)
-        figure = together(
+        figure = overlay(
             series, statistic, scale=value_axis, half_life=step_axis.smoothing(), step=mark, axis=scale
         )
     with menu:

@@ -15,8 +15,8 @@ from probes import regimes
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import regime_counts, scalar_curves
+from probes.figures.downsampling import downsampling_note
 from probes.figures.event_timeline import event_timeline
-from probes.figures.thinning import said
 from probes.run_reader import RunReader
 from probes.schema import OBJECTIVE, REGIMES, STATISTICS
 
@@ -158,7 +158,8 @@ def distributions() -> None:
         alert_list.show(context)
     drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
     figure = regime_counts(drawn, context.names, step=mark, axis=axis)
-    title = f"**Regimes over steps** · share of each layer's neurons{said(together, bands=False)}"
+    note = downsampling_note(together, bands=False)
+    title = f"**Regimes over steps** · share of each layer's neurons{note}"
     cards.card(title, figure, "regime counts", regime_rows, draw=over_steps)
     with st.container(border=True):
         transitions.panel(context, step, view)

@@ -12,11 +12,12 @@ from pages.shell.data import persistence
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
 from probes.diagnostics import half_life
-from probes.figures import frames, layer_bands, style
+from probes.figures import layer_bands, style
 from probes.figures.caterpillar import MOST, caterpillar
+from probes.figures.downsampling import downsampling_note
 from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
-from probes.figures.thinning import said
+from probes.spacing import evenly_spaced
 
 PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
 STEPS = 300  # columns of a layer's history of every neuron
@@ -104,7 +105,7 @@ with st.container(border=True):
     cards.show(figure, "caterpillar")
 
 drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
-shown = frames.spaced(len(context.names), PANELS, log=False).tolist()
+shown = evenly_spaced(len(context.names), PANELS).tolist()
 bands = layer_bands(drawn, "persistence", context.names, step=mark, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
@@ -129,7 +130,8 @@ if has_floor:
         history = partial(context.run.history, layer, statistics=["kl", "phi"])
         cards.card(title, figure, "floor_gap", history, of=context.entry.name, draw=over_steps)
 with st.container() if has_floor else right:
-    title = f"**Persistence over steps** · median and bands over each layer's neurons{said(together)}"
+    note = downsampling_note(together)
+    title = f"**Persistence over steps** · median and bands over each layer's neurons{note}"
     summary = partial(cache.summary, context.stamp, context.run)
     cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
 

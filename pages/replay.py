@@ -10,8 +10,8 @@ from pages.shell import frame
 from pages.shell.data import replay
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.widgets import canvases, downloads
-from probes.figures import frames
 from probes.figures.frames import RAW_STEPS
+from probes.spacing import evenly_spaced
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RIDGES = (8, 16, 32, 64)
@@ -30,7 +30,7 @@ NONE = "no other run"
 
 def spaced(context: state.RunContext, columns: int) -> list[int]:
     """Layers that are shown of a run that has more than fit side by side."""
-    return frames.spaced(len(context.names), columns, log=False).tolist()
+    return evenly_spaced(len(context.names), columns).tolist()
 
 
 def beside() -> state.RunContext | None:

@@ -11,15 +11,15 @@ from pages.shell import frame
 from pages.shell.data import forecasts
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import canvases, cards, downloads, step_axis
-from probes.figures import frames
+from probes.figures.downsampling import downsampling_note
 from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
-from probes.figures.predictive_scores import drawn_scores, predictive_scores
-from probes.figures.thinning import said
+from probes.figures.predictive_scores import predictive_scores, score_panels
 from probes.figures.uncertainty_fans import uncertainty_fans
 from probes.figures.variance_parts import variance_parts
 from probes.schema import COVERAGE_LEVELS, SCORES
+from probes.spacing import evenly_spaced
 
 INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
@@ -121,17 +121,17 @@ else:
         "No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and"
         " numbers to predict (`--probe-inputs` above 0), your own loop with `Recorder.predictions`."
     )
-if drawn_scores(validation):
+if score_panels(validation):
     beside = None if twin_scalars is None else view.cut(twin_scalars[twin_scalars["split"] == "validation"])
     figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
     words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
     card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
 if state.has_distributions(context):
-    shown = frames.spaced(len(context.names), FANS, log=False).tolist()
+    shown = evenly_spaced(len(context.names), FANS).tolist()
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
     drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
     figure = uncertainty_fans(drawn, context.names, step=mark, axis=axis, shown=shown)
-    words = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(together)}"
+    words = f"root of E[σ²] and its Gaussian's entropy{left_out}{downsampling_note(together)}"
     summary = partial(cache.summary, context.stamp, context.run)
     card(f"**Posterior sd and entropy** · {words}", figure, "fans", summary, draw=over_steps)
 else:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from probes import palette
 from probes.families.gaussian import GAUSSIAN
 
 FORMAT_MAJOR = 1
@@ -882,14 +883,14 @@ _NARROW = f"contraction < {_AT.contraction:g}"
 _LOUD = f"mu2 above its band by {100 * _AT.band_tolerance:g} %"
 
 REGIMES: tuple[Regime, ...] = (
-    Regime(0, "living", "otherwise", "healthy", "nothing to do", "#009E73"),
+    Regime(0, "living", "otherwise", "healthy", "nothing to do", palette.LIVING),
     Regime(
         1,
         "non-finite",
         "any NaN or Inf",
         "broken",
         "stop; look at the step before, lower the learning rate",
-        "#000000",
+        palette.BLACK,
     ),
     Regime(
         2,
@@ -897,7 +898,7 @@ REGIMES: tuple[Regime, ...] = (
         f"clamped share > {_AT.clamp_share:.2f}",
         "the numbers reflect the limit",
         "widen the limits, choose another sigma_init",
-        "#CC79A7",
+        palette.PURPLE,
     ),
     Regime(
         3,
@@ -905,7 +906,7 @@ REGIMES: tuple[Regime, ...] = (
         f"contraction < {_AT.exploded:g}",
         "wider than the prior",
         "raise beta, check the prior",
-        "#D55E00",
+        palette.VERMILLION,
     ),
     Regime(
         4,
@@ -914,7 +915,7 @@ REGIMES: tuple[Regime, ...] = (
         f"under an autoregressive prior {_SILENT}, KL above its floor < {_AT.kl_above_floor:g}",
         "posterior = prior",
         "lower beta, use homeostasis",
-        "#7F7F7F",
+        palette.GREY,
     ),
     Regime(
         5,
@@ -922,7 +923,7 @@ REGIMES: tuple[Regime, ...] = (
         f"{_SILENT}, {_NARROW}",
         "pays KL, tells nothing",
         "centre, lower beta",
-        "#B8A000",
+        palette.DARK_YELLOW,
     ),
     Regime(
         6,
@@ -930,7 +931,7 @@ REGIMES: tuple[Regime, ...] = (
         _SILENT,
         "certain whatever the input",
         'use sigma "input", lower beta',
-        "#56B4E9",
+        palette.SKY_BLUE,
     ),
     Regime(
         7,
@@ -938,7 +939,7 @@ REGIMES: tuple[Regime, ...] = (
         f"contraction > {_AT.deterministic:g}",
         "an ordinary scalar neuron",
         "raise beta, set a sigma floor",
-        "#0072B2",
+        palette.BLUE,
     ),
     Regime(
         8,
@@ -946,7 +947,7 @@ REGIMES: tuple[Regime, ...] = (
         f"variance + spread + mean² > {_AT.energy:g}, or {_LOUD}",
         "ignores the prior's scale",
         "homeostasis, projection",
-        "#E69F00",
+        palette.ORANGE,
     ),
     Regime(
         9,
@@ -954,7 +955,7 @@ REGIMES: tuple[Regime, ...] = (
         f"active share between {_AT.mixed_low:g} and {_AT.mixed_high:g}",
         "lives for some inputs",
         "nothing: look at which",
-        "#66C2A5",
+        palette.MINT,
     ),
 )
 LIVING_REGIMES = (0, 9)

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.spacing import evenly_spaced
+
 Row = Mapping[str, Any]
 ABSENT = "–"
 """Stands in a table of differences for a key that a run does not have."""
@@ -139,6 +141,6 @@ def common_curve(curves: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.floa
         return np.zeros(0), np.zeros((0, 0))
     steps = np.unique(np.concatenate([item[:, 0] for item in kept]))
     if len(steps) > CURVE_POINTS:
-        steps = steps[np.unique(np.linspace(0, len(steps) - 1, CURVE_POINTS).round().astype(int))]
+        steps = steps[evenly_spaced(len(steps), CURVE_POINTS)]
     values = [np.interp(steps, item[:, 0], item[:, 1], left=np.nan, right=np.nan) for item in kept]
     return steps, np.stack(values)

@@ -1,4 +1,4 @@
-// Written by `make bundles` from the colours of the figures (probes/figures/style.py). Not to be edited.
+// Written by `make bundles` from the project's palette and scales. Not to be edited.
 
 // Lines that stay apart under colour blindness and on both themes, by their place.
 export const OKABE_ITO = [

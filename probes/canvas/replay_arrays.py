@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from probes.figures import frames
 from probes.schema import LIVING_REGIMES, REGIMES
+from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
@@ -72,6 +73,6 @@ def event_ticks(events: pd.DataFrame, alerts: pd.DataFrame) -> list[dict[str, An
     ticks = []
     for table, alert in ((events, False), (alerts, True)):
         steps = np.unique(table["step"].to_numpy(np.int64))
-        kept = steps[frames.spaced(len(steps), EVENT_TICKS, log=False)]
+        kept = steps[evenly_spaced(len(steps), EVENT_TICKS)]
         ticks += [{"step": int(step), "alert": alert} for step in kept]
     return ticks

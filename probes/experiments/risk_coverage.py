@@ -15,6 +15,7 @@ from probes.experiments.estimates import area_under_risk, bootstrap, clustered_m
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import Score, Subject
 from probes.experiments.uncertainty import REFERENCE, of_inputs
+from probes.spacing import evenly_spaced
 
 INPUTS_AT_ONCE = 256
 POINTS = 100  # coverages that a curve is stored at
@@ -80,7 +81,7 @@ def risk_coverage(
         whole = dict(zip(orders, areas_of(np.arange(len(losses))), strict=True))
         for name, order in orders.items():
             coverage, risk = risk_curve(losses, order)
-            kept = np.unique(np.linspace(0, len(coverage) - 1, POINTS).round().astype(int))
+            kept = evenly_spaced(len(coverage), POINTS)
             curves.append(
                 pd.DataFrame(
                     {"error": error, "uncertainty": name, "coverage": coverage[kept], "risk": risk[kept]}

@@ -31,6 +31,7 @@ from probes.log.opening import RunError
 from probes.log.segments import write_text
 from probes.run import Run
 from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
+from probes.spacing import evenly_spaced, log_spaced_steps
 
 _ASSETS = Path(__file__).with_name("assets")
 
@@ -118,19 +119,13 @@ def thin(frame: pd.DataFrame, count: int) -> pd.DataFrame:
     steps = np.unique(frame["step"])
     if len(steps) <= count:
         return frame
-    keep = np.union1d(
-        frames.spaced(len(steps), count // 2, log=False), frames.spaced_steps(steps, count // 2)
-    )
+    keep = np.union1d(evenly_spaced(len(steps), count // 2), log_spaced_steps(steps, count // 2))
     return frame[frame["step"].isin(steps[keep])]
-
-
-def _spaced_layers(count: int, most: int) -> list[int]:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     names = [str(layer["name"]) for layer in run.layers]
-    shown = _spaced_layers(len(names), LAYERS)
+    shown = evenly_spaced(len(names), LAYERS).tolist()
     few = summary[summary["layer"].isin(shown)]
     few = few.assign(layer=few["layer"].map({layer: place for place, layer in enumerate(shown)}))
     present = [name for name in ("kl", "information", "contraction") if name in run.available]
@@ -203,7 +198,7 @@ def number(value: float) -> str:
 
 def sparkline(series: np.ndarray) -> str:
     """An SVG line of the finite values of a series."""
-    kept = np.asarray(series, float)[frames.spaced(len(series), SPARK_POINTS, log=False)]
+    kept = np.asarray(series, float)[evenly_spaced(len(series), SPARK_POINTS)]
     finite = np.isfinite(kept)
     if finite.sum() < 2:
         return ""
@@ -306,7 +301,7 @@ def _replay_payload(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> by
     """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
     last = run.at(int(run.steps[-1]))
     shown: list[tuple[int, list[int], frames.Frames]] = []
-    for layer in _spaced_layers(len(run.layers), REPLAY_LAYERS):
+    for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
         now = last[last["layer"] == layer]
         if len(now):
             spread = now["spread"].to_numpy(float, na_value=np.nan) if "spread" in now else np.zeros(len(now))

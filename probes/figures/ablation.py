@@ -1,4 +1,4 @@
-"""What silencing neurons costs, and whether a statistic of theirs would have told."""
+"""What silencing neurons costs, and whether a statistic of theirs predicts it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import plotly.graph_objects as go
 
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 from probes.schema import REGIMES, SCORES, STATISTICS
 
 MODES = {"mean": "held at the prior's mean", "resampled": "drawn from the prior"}
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
+"""Of layers, in order."""
+ZERO_LINE = {"color": style.CURSOR, "width": 1}
 
 
 def score_label(score: str) -> str:
@@ -29,112 +33,148 @@ def _select(effects: pd.DataFrame, score: str, mode: str) -> pd.DataFrame:
 
 
 def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
-    """Neurons of each layer from the most to the least needed, with 95 % intervals. `effects` as `ablate`
-    gives them.
+    """What silencing each neuron costs: neurons of each layer from the most to the least needed.
 
-    Raises ValueError for a score or mode that is not among them.
+    Parameters
+    ----------
+    effects : DataFrame
+        As `probes.experiments.ablation.ablate` gives them.
+    score, mode : str
+        Which of its scores and ways to silence.
+    layers : sequence of str
+        The layers' names.
+
+    Returns
+    -------
+    go.Figure
+        Dots with 95 % intervals, in the unit of the score; above 0 the network is worse without the neuron.
+
+    Raises
+    ------
+    ValueError
+        For a score or mode that is not among the effects.
     """
     part = _select(effects, score, mode)
-    figure = go.Figure()
+    figure = FigureBuilder()
     for layer, name in enumerate(layers):
         rows = part[part["layer"] == layer].sort_values("effect", ascending=False)
-        color = style.layer_color(layer)
-        figure.add_trace(
-            go.Scatter(
-                x=np.arange(1, len(rows) + 1),
-                y=rows["effect"].to_numpy(np.float32),
-                name=style.text(name),
-                mode="markers",
-                marker={"color": color, "size": 5},
-                customdata=rows["neuron"].to_numpy(),
-                error_y={
-                    "array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32),
-                    "thickness": 1,
-                    "width": 0,
-                },
-                hovertemplate="neuron %{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
-            )
-        )
-    figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
-    figure.update_xaxes(title_text="neurons of the layer, most needed first")
-    figure.update_yaxes(title_text=f"change of {score_label(score)}")
+        half = NORMAL_95 * rows["standard_error"].to_numpy(np.float32)
+        figure.scatter(
+            np.arange(1, len(rows) + 1), rows["effect"], style.text(name), mode="markers",
+            marker={"color": style.layer_color(layer), "size": 5},
+            error_y={"array": half, "thickness": 1, "width": 0}, customdata=rows["neuron"].to_numpy(),
+            hovertemplate="neuron %{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
+        )  # fmt: skip
+    figure.add_hline(0, ZERO_LINE)
+    figure.update_xaxes(title="neurons of the layer, most needed first")
+    figure.update_yaxes(title=f"change of {score_label(score)}")
     alt = (
         f"Change of {score_label(score)} when each neuron is {MODES.get(mode, mode)}, with 95 % intervals,"
         f" {len(layers)} layers"
     )
-    return style.finish(figure, 320, alt).update_layout(hovermode="closest")
+    return figure.finish(320, alt, hovermode="closest")
 
 
 def ablation_prediction(
     effects: pd.DataFrame, neurons: pd.DataFrame, statistic: str, score: str, mode: str, layers: Sequence[str]
 ) -> go.Figure:
-    """Effect against a statistic, one dot a neuron, coloured by regime and shaped by layer.
+    """What silencing each neuron costs against a statistic of it, one dot a neuron.
 
-    neurons: columns layer, neuron, regime and the statistic. Raises KeyError for a statistic that is not in
-    the registry.
+    Parameters
+    ----------
+    effects : DataFrame
+        As `probes.experiments.ablation.ablate` gives them.
+    neurons : DataFrame
+        Columns layer, neuron, regime and the statistic.
+    statistic : str
+        A key of `schema.STATISTICS`.
+    score, mode : str
+        Which of the scores and ways to silence.
+    layers : sequence of str
+        The layers' names.
+
+    Returns
+    -------
+    go.Figure
+        Dots coloured by regime, shaped by layer.
+
+    Raises
+    ------
+    KeyError
+        For a statistic that is not in the registry.
+    ValueError
+        For a score or mode that is not among the effects.
     """
     entry = STATISTICS[statistic]
     part = _select(effects, score, mode).merge(
         neurons[["layer", "neuron", "regime", statistic]], on=["layer", "neuron"]
     )
-    figure = go.Figure()
-    symbols = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
+    figure = FigureBuilder()
     for (code, layer), rows in part.groupby(["regime", "layer"], sort=True):
         regime, place = REGIMES[int(str(code))], int(str(layer))
-        figure.add_trace(
-            go.Scatter(
-                x=rows[statistic].to_numpy(np.float32), y=rows["effect"].to_numpy(np.float32), mode="markers",
-                name=f"{regime.name}, {style.text(layers[place])}",
-                marker={"color": regime.color, "size": 7, "symbol": symbols[place % len(symbols)]},
-                customdata=np.column_stack([rows["neuron"], rows["standard_error"]]),
-                hovertemplate="neuron %{customdata[0]}: %{y:.3g} ± %{customdata[1]:.2g} at %{x:.3g}",
-            )
+        figure.scatter(
+            rows[statistic].to_numpy(np.float32), rows["effect"],
+            f"{regime.name}, {style.text(layers[place])}", mode="markers",
+            marker={"color": regime.color, "size": 7, "symbol": SYMBOLS[place % len(SYMBOLS)]},
+            customdata=np.column_stack([rows["neuron"], rows["standard_error"]]),
+            hovertemplate="neuron %{customdata[0]}: %{y:.3g} ± %{customdata[1]:.2g} at %{x:.3g}",
         )  # fmt: skip
-    figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
-    figure.update_xaxes(title_text=entry.title)
-    figure.update_yaxes(title_text=f"change of {score_label(score)}")
+    figure.add_hline(0, ZERO_LINE)
+    figure.update_xaxes(title=entry.title)
+    figure.update_yaxes(title=f"change of {score_label(score)}")
     alt = (
         f"Change of {score_label(score)} when a neuron is {MODES.get(mode, mode)}, against its {entry.title}"
     )
-    return style.finish(figure, 380, alt).update_layout(hovermode="closest")
+    return figure.finish(380, alt, hovermode="closest")
 
 
 def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
-    """How well each statistic ranks the neurons as their silencing does, per layer and over all, with 95 %
-    intervals.
+    """How well each statistic ranks the neurons as their silencing does, per layer and over all.
+
+    Parameters
+    ----------
+    predictors : DataFrame
+        The experiment's table: columns score, mode, layer (-1: all), predictor, value, low, high.
+    score, mode : str
+        Which of the scores and ways to silence.
+    layers : sequence of str
+        The layers' names.
+
+    Returns
+    -------
+    go.Figure
+        Spearman's correlations with 95 % intervals.
     """
     part = predictors[(predictors["score"] == score) & (predictors["mode"] == mode)]
     names = list(dict.fromkeys(part["predictor"]))
     groups = [(-1, "all layers", style.CURSOR)] + [
         (i, style.text(n), style.layer_color(i)) for i, n in enumerate(layers)
     ]
-    figure = go.Figure()
+    figure = FigureBuilder()
     for place, (layer, label, color) in enumerate(groups):
         rows = part[part["layer"] == layer].set_index("predictor").reindex(names)
-        figure.add_trace(
-            go.Scatter(
-                x=np.arange(len(names)) + 0.6 * ((place + 0.5) / len(groups) - 0.5),
-                y=rows["value"].to_numpy(np.float32),
-                name=label, mode="markers", marker={"color": color, "size": 8},
-                error_y={
-                    "array": (rows["high"] - rows["value"]).to_numpy(np.float32),
-                    "arrayminus": (rows["value"] - rows["low"]).to_numpy(np.float32), "symmetric": False,
-                    "width": 0,
-                },
-                customdata=np.column_stack([rows["low"], rows["high"]]),
-                hovertemplate="%{y:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})",
-            )
+        aside = 0.6 * ((place + 0.5) / len(groups) - 0.5)
+        figure.scatter(
+            np.arange(len(names)) + aside, rows["value"], label, mode="markers",
+            marker={"color": color, "size": 8},
+            error_y={
+                "array": (rows["high"] - rows["value"]).to_numpy(np.float32),
+                "arrayminus": (rows["value"] - rows["low"]).to_numpy(np.float32),
+                "symmetric": False, "width": 0,
+            },
+            customdata=np.column_stack([rows["low"], rows["high"]]),
+            hovertemplate="%{y:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})",
         )  # fmt: skip
-    figure.add_hline(y=0, line={"color": style.CURSOR, "width": 1})
+    figure.add_hline(0, ZERO_LINE)
     labels = [
         "regime (share of ranks' variance)" if name == "regime" else STATISTICS[name].label for name in names
     ]
     figure.update_xaxes(
-        title_text="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=labels, showgrid=False
+        title="statistic of the neuron", tickvals=np.arange(len(names)), ticktext=labels, showgrid=False
     )
-    figure.update_yaxes(title_text="rank correlation with the effect", range=[-1, 1])
+    figure.update_yaxes(title="rank correlation with the effect", range=[-1, 1])
     alt = (
         f"Spearman's correlation of {', '.join(labels)} with the change of {score_label(score)}, per layer,"
         " with 95 % intervals"
     )
-    return style.finish(figure, 340, alt).update_layout(hovermode="closest")
+    return figure.finish(340, alt, hovermode="closest")

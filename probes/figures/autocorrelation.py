@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from probes import palette
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 
 
 def autocorrelation(
@@ -20,36 +21,34 @@ def autocorrelation(
     phi: Mapping[str, float] | None = None,
     sizes: Mapping[str, float] | None = None,
 ) -> go.Figure:
-    """Autocorrelation against lag, one line a neuron; shaded, where 95 % of a sequence without memory would
-    lie.
+    """Autocorrelation of neurons' means against the lag, one line a neuron.
 
-    curves: label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them; length:
-    positions of the sequence; phi: label -> the prior's persistence a position, drawn dotted as phi^lag;
-    sizes: label -> effective sample size.
+    Parameters
+    ----------
+    curves : mapping of str to (L,) array
+        Label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them.
+    length : int
+        Positions of the sequence.
+    phi : mapping of str to float, optional
+        Label -> the prior's persistence a position, drawn dotted as phi^lag.
+    sizes : mapping of str to float, optional
+        Label -> effective sample size, written in the legend.
+
+    Returns
+    -------
+    go.Figure
+        Shaded: where 95 % of the values of a sequence without memory would lie.
     """
-    figure = Sketch()
+    figure = FigureBuilder()
     for place, (label, values) in enumerate(curves.items()):
-        color = style.OKABE_ITO[place % len(style.OKABE_ITO)]
-        y = np.asarray(values, np.float32)
-        lags = np.arange(len(y))
+        color = palette.OKABE_ITO[place % len(palette.OKABE_ITO)]
+        lags = np.arange(np.size(values))
         size = f" (ESS {sizes[label]:.0f} of {length})" if sizes and label in sizes else ""
         name = style.text(label)
-        figure.add_trace(
-            dict(
-                type="scatter",
-                x=lags,
-                y=y,
-                name=name + size,
-                mode="lines",
-                line={"color": color, "width": 1.75},
-            )
-        )
+        figure.line(lags, values, name + size, color=color, width=1.75)
         if phi and label in phi:
-            line = {"color": color, "width": 1.25, "dash": "dot"}
-            prior = np.power(float(phi[label]), lags).astype(np.float32)
-            figure.add_trace(
-                dict(type="scatter", x=lags, y=prior, name=f"{name}: prior", mode="lines", line=line)
-            )
+            prior = np.power(float(phi[label]), lags)
+            figure.line(lags, prior, f"{name}: prior", color=color, width=1.25, dash="dot")
     half = NORMAL_95 / np.sqrt(length)
     figure.add_hrect(-half, half, line={"width": 0}, fillcolor=style.GRID)
     figure.update_xaxes(title="lag (t)")

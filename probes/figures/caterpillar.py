@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.diagnostics import temporal_fault
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
+from probes.spacing import evenly_spaced
 
 MOST = 300
 """Neurons drawn; a layer of more is shown by those at evenly spaced ranks."""
@@ -16,20 +20,31 @@ CROWDED = 80  # neurons beyond which dots are drawn smaller
 ORDERS = ("persistence", "prior", "index")
 # of the axis: a slope of few pairs may have an interval far beyond 1, which would flatten the rest
 REACH = 1.15
-FAULTS = {
-    "": ("as expected", style.OKABE_ITO[0]),
-    "stuck": ("stuck", style.OKABE_ITO[5]),
-    "jittery": ("jittery", style.OKABE_ITO[3]),
-}
-PRIOR, INPUT = style.OKABE_ITO[2], style.OKABE_ITO[1]
+FAULTS = {"": "as expected", "stuck": "stuck", "jittery": "jittery"}
+"""Code of `temporal_fault` -> name in the legend."""
 
 
 def sorted_neurons(rows: pd.DataFrame, order: str = "persistence", most: int = MOST) -> pd.DataFrame:
-    """The rows as they are drawn: sorted, without undefined slopes, at most `most` at evenly spaced ranks;
-    `fault` added.
+    """The neurons that are drawn, in the order in which they are.
 
-    rows: neuron, persistence and, where recorded, persistence_low, persistence_high, phi. order:
-    "persistence", "prior" (its phi, then the slope) or "index". Raises ValueError for another order.
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns neuron, persistence and, where recorded, persistence_low, persistence_high, phi.
+    order : {"persistence", "prior", "index"}
+        Sorted by the slope, by the prior's phi and then the slope, or by the neuron's index.
+    most : int
+        How many are drawn: those at evenly spaced ranks.
+
+    Returns
+    -------
+    DataFrame
+        The rows without undefined slopes, with a column `fault`: "", "stuck" or "jittery".
+
+    Raises
+    ------
+    ValueError
+        For another order.
     """
     if order not in ORDERS:
         raise ValueError(f"neurons are sorted by {', '.join(ORDERS)}, not by {order!r}")
@@ -41,7 +56,7 @@ def sorted_neurons(rows: pd.DataFrame, order: str = "persistence", most: int = M
     }
     table = table.sort_values(keys[order], kind="stable", ignore_index=True)
     if len(table) > most:
-        table = table.iloc[np.unique(np.linspace(0, len(table) - 1, most).round().astype(int))]
+        table = table.iloc[evenly_spaced(len(table), most)]
     known = {"persistence_low", "persistence_high", "phi"} <= set(table)
     faults = (
         temporal_fault(table["persistence_low"], table["persistence_high"], table["phi"]) if known else ""
@@ -52,64 +67,60 @@ def sorted_neurons(rows: pd.DataFrame, order: str = "persistence", most: int = M
 def caterpillar(
     rows: pd.DataFrame, *, order: str = "persistence", most: int = MOST, reference: float | None = None
 ) -> go.Figure:
-    """One dot a neuron with its 95 % interval (Student's t of the slope), the prior's phi as a bar, the
-    input's own dashed.
+    """Measured persistence φ̂ of every neuron, sorted, one dot a neuron.
 
-    rows, order, most: as for `sorted_neurons`; reference: the input's own slope. With a prior that expects
-    persistence a neuron whose interval lies wholly off it by more than 0.2 in atanh is stuck or jittery, and
-    coloured.
+    Parameters
+    ----------
+    rows, order, most
+        As for `sorted_neurons`.
+    reference : float, optional
+        The input's own slope, dashed.
+
+    Returns
+    -------
+    go.Figure
+        Dots with 95 % intervals (Student's t of the slope); bars: the prior's phi.
+
+    Notes
+    -----
+    With a prior that expects persistence a neuron whose interval lies wholly off it by more than 0.2 in atanh
+    is stuck or jittery, and coloured.
     """
     table = sorted_neurons(rows, order, most)
     table["rank"] = np.arange(1, len(table) + 1)
-    figure = Sketch()
+    figure = FigureBuilder()
     has_phi = "phi" in table and bool((table["phi"] != 0).any())
     if has_phi:
-        bar = {"symbol": "line-ew", "size": 7, "line": {"color": PRIOR, "width": 2}}
-        figure.add_trace(
-            dict(
-                type="scatter",
-                x=table["rank"].to_numpy(), y=table["phi"].to_numpy(np.float32), mode="markers", marker=bar,
-                name="prior's φ",
-                hovertemplate="prior's φ %{y:.2f}<extra></extra>",
-            )
+        bar = {"symbol": "line-ew", "size": 7, "line": {"color": palette.PRIOR, "width": 2}}
+        figure.scatter(
+            table["rank"], table["phi"], "prior's φ", mode="markers", marker=bar,
+            hovertemplate="prior's φ %{y:.2f}<extra></extra>",
         )  # fmt: skip
     size = 4 if len(table) > CROWDED else 7
-    for fault, (label, color) in FAULTS.items():
-        part = table[table["fault"] == fault]
+    for fault, label in FAULTS.items():
+        part, color = table[table["fault"] == fault], palette.PERSISTENCE_FAULTS[fault]
         if part.empty:
             continue
         value = part["persistence"].to_numpy(np.float32)
-        ends = {}
-        name = label if has_phi else "measured φ̂"
+        interval: dict[str, Any] = {}
         if {"persistence_low", "persistence_high"} <= set(part):
             low, high = (part[name].to_numpy(np.float32) for name in ("persistence_low", "persistence_high"))
-            bars = {"array": high - value, "arrayminus": value - low, "symmetric": False}
-            ends = {
-                "error_y": {
-                    "type": "data",
-                    **bars,
-                    "width": 0,
-                    "thickness": 1,
-                    "color": style.translucent(color, 0.55),
-                }
-            }
-        figure.add_trace(
-            dict(
-                type="scatter",
-                x=part["rank"].to_numpy(), y=value, mode="markers", name=name,
-                marker={"color": color, "size": size},
-                customdata=part["neuron"].to_numpy(),
-                hovertemplate="neuron %{customdata}: φ̂ %{y:.3f}<extra></extra>", **ends,
-            )
+            ends = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
+            look = {"width": 0, "thickness": 1, "color": palette.translucent(color, 0.55)}
+            interval = {"error_y": ends | look}
+        figure.scatter(
+            part["rank"], value, label if has_phi else "measured φ̂", mode="markers",
+            marker={"color": color, "size": size}, customdata=part["neuron"].to_numpy(),
+            hovertemplate="neuron %{customdata}: φ̂ %{y:.3f}<extra></extra>", **interval,
         )  # fmt: skip
     if reference is not None and np.isfinite(reference):
-        figure.add_hline(reference, {"color": INPUT, "width": 1.5, "dash": "dash"})
+        figure.add_hline(reference, {"color": palette.INPUT, "width": 1.5, "dash": "dash"})
         right = {"x": 1, "xref": "x domain", "xanchor": "right", "yanchor": "bottom", "showarrow": False}
         figure.add_annotation(text="the input's own", y=reference, yref="y", **right)
     figure.add_hline(0, {"color": style.AXIS, "width": 1})
-    ends_ = [name for name in ("persistence", "persistence_low", "persistence_high", "phi") if name in table]
+    drawn = [name for name in ("persistence", "persistence_low", "persistence_high", "phi") if name in table]
     if len(table):
-        lowest, highest = float(np.nanmin(table[ends_])), float(np.nanmax(table[ends_]))
+        lowest, highest = float(np.nanmin(table[drawn])), float(np.nanmax(table[drawn]))
         figure.update_yaxes(
             range=[max(min(lowest, 0), -REACH) - 0.04, min(max(highest, reference or 0), REACH) + 0.04]
         )

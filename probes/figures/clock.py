@@ -1,4 +1,4 @@
-"""Steps told in epochs or in training time: a run's own mapping, from what its scalars say of each step."""
+"""Steps as epochs or as training time: a run's own mapping, from the epoch and time of its scalars."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ MOMENTS = 200  # of a run: what is written within one of them counts as written 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value; a clock is itself alone
 class Clock:
-    """Where a run's steps lie on another horizontal axis. Read a Clock off a run by `clocks`.
+    """Where a run's steps lie on another horizontal axis; `clocks` reads it off a run.
 
-    `title` names the axis with its unit; at `steps` (P,), ascending, it shows `values` (P,), ascending; P is
-    at least 2.
+    Parameters
+    ----------
+    title : str
+        Of the axis, with its unit.
+    steps : (P,) int64
+        Ascending; P is at least 2.
+    values : (P,) float64
+        Where they lie, ascending.
     """
 
     title: str
@@ -47,12 +53,24 @@ class Clock:
 
 
 def clocks(scalars: Sequence[pd.DataFrame], measure: Measure) -> list[Clock | None]:
-    """A clock for each of several runs, all in one unit; None for a run that does not say where its steps
-    lie.
+    """A clock for each of several runs, all in one unit.
 
-    `scalars` are `Run.scalars()`: columns step, epoch (null where none was given) and time (seconds of
-    recording since the run's start, continued over resumes: not the wall clock). Epochs given as whole
-    numbers are taken to begin at the first step that has them. A run needs two different values.
+    Parameters
+    ----------
+    scalars : sequence of DataFrame
+        `Run.scalars()` of each run: columns step, epoch (null where none was given) and time (seconds of
+        recording since the run's start, continued over resumes: not the wall clock).
+    measure : {"epoch", "time"}
+        What the clocks show.
+
+    Returns
+    -------
+    list of Clock or None
+        None for a run that has fewer than two different values.
+
+    Notes
+    -----
+    Epochs given as whole numbers are taken to begin at the first step that has them.
     """
     found = [_knots(table, measure) for table in scalars]
     if measure == "epoch":
@@ -70,12 +88,12 @@ def _knots(scalars: pd.DataFrame, measure: Measure) -> tuple[NDArray[np.int64], 
     A step was there when it or a later one was first written: a number that is logged late is not when its
     step was. Of steps that were written at once only the last had just been made; recording had begun at 0.
     """
-    said = scalars.loc[
+    recorded = scalars.loc[
         np.isfinite(scalars[measure].to_numpy(dtype=float, na_value=np.nan)), ["step", measure]
     ]
-    said = said.groupby("step", sort=True)[measure].min()
-    values = np.minimum.accumulate(said.to_numpy(dtype=float)[::-1])[::-1]
-    steps = said.index.to_numpy(dtype=np.int64)
+    recorded = recorded.groupby("step", sort=True)[measure].min()
+    values = np.minimum.accumulate(recorded.to_numpy(dtype=float)[::-1])[::-1]
+    steps = recorded.index.to_numpy(dtype=np.int64)
     if measure == "epoch":
         rising = np.flatnonzero(np.diff(values, prepend=-np.inf) > 0)
         return steps[rising], values[rising]

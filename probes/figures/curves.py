@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 from probes.figures.smoothing import smooth
 
 
@@ -22,30 +22,37 @@ def scalar_curves(
     axis: style.StepAxis = "linear",
     half_life: float | None = None,
 ) -> go.Figure:
-    """Lines of the named scalars, one a split. `scalars` is `Run.scalars()`: step, split, name, value.
+    """Scalars of a run over steps, one line a split and name.
 
-    `title` names the vertical axis and its unit. `half_life` (steps): lines are causal exponential moving
-    averages, with what was recorded faint behind them.
+    Parameters
+    ----------
+    scalars : DataFrame
+        `Run.scalars()`: columns step, split, name, value.
+    names : sequence of str
+        Which scalars are drawn.
+    title : str
+        Of the vertical axis, with its unit.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    half_life : float, optional
+        In steps: lines are causal exponential moving averages, with what was recorded faint behind them.
+
+    Returns
+    -------
+    go.Figure
     """
-    figure = Sketch()
+    figure = FigureBuilder()
     chosen = scalars[scalars["name"].isin(names)]
     for place, ((split, name), part) in enumerate(chosen.groupby(["split", "name"], sort=True)):
-        color = style.OKABE_ITO[place % len(style.OKABE_ITO)]
+        color = palette.OKABE_ITO[place % len(palette.OKABE_ITO)]
         part = part.sort_values("step", kind="stable")
         x, values = style.along(axis, part["step"]), part["value"].to_numpy(float)
-        mode = "lines" if len(part) > 1 else "markers"
         if half_life is not None:
-            figure.add_trace(style.raw_behind(x, values, mode, color))
+            figure.line(x, values, color=color, width=1, opacity=style.RAW)
             values = smooth(part["step"], values, half_life)
-        figure.add_trace(
-            dict(
-                type="scatter", x=x, y=values.astype(np.float32), name=style.text(f"{split} {name}"),
-                mode=mode,
-                line={"width": 1.75, "color": color},
-            )
-        )  # fmt: skip
-    figure.update_xaxes(title=style.steps_title(axis))
+        figure.line(x, values, style.text(f"{split} {name}"), color=color, width=1.75)
     figure.update_yaxes(title=title)
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     return figure.finish(280, f"{title} over steps: {', '.join(names)}")

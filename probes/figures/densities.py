@@ -9,23 +9,31 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
+from probes import palette
 from probes.figures import style
-from probes.figures.panels import Panels
+from probes.figures.neuron_panels import NeuronPanels
 
 POINTS = 241  # of a curve
 REACH = 3.5  # sds that the axis shows of the prior, and at least of each distribution
 # times the prior's peak: taller ones are cut, or a single narrow neuron would flatten all others
 TALLEST = 6.0
 WIDEST = 8.0  # prior sds: beyond, a neuron far off would flatten all others
-BEFORE = "#7F7F7F"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One neuron at one step: `mean`, `variance`, `spread` of the batch; `mu`, `sigma` (B,) of the probe
-    inputs, if stored.
+    """One neuron's distribution at one step.
 
-    `probe_step` is the step of those, `step` that of the moments.
+    Parameters
+    ----------
+    step : int
+        Of the batch's moments.
+    mean, variance, spread : float
+        E[μ], E[σ²] and Var[μ] over the batch.
+    mu, sigma : (B,) array, optional
+        Posteriors of the probe inputs, where they are stored.
+    probe_step : int, optional
+        The step of those.
     """
 
     step: int
@@ -40,39 +48,60 @@ class Moment:
 def densities(
     names: Sequence[str], before: Sequence[Moment], after: Sequence[Moment], colors: Sequence[str]
 ) -> go.Figure:
-    """One panel a neuron: its distribution at two steps (grey, then in its colour), the prior dashed.
+    """Distributions of neurons at two steps against z in prior sds, one panel a neuron.
 
-    Filled: the exact average of the posteriors of the probe inputs where those are stored, else the Gaussian
-    mean posterior Normal(E[μ], E[σ²]). Line: the aggregate's Gaussian, Normal(E[μ], E[σ²] + Var[μ]). Both
-    against z in prior sds; peaks higher than TALLEST times the prior's are cut.
+    Parameters
+    ----------
+    names : sequence of str
+        Of the neurons.
+    before, after : sequence of Moment
+        The neurons at the earlier step (grey) and at the cursor (in the neuron's colour).
+    colors : sequence of str
+        "#rrggbb" of each neuron.
+
+    Returns
+    -------
+    go.Figure
+        Filled: the exact average of the posteriors of the probe inputs where those are stored, else the
+        Gaussian mean posterior Normal(E[μ], E[σ²]). Line: the aggregate's Gaussian, Normal(E[μ], E[σ²] +
+        Var[μ]). Dashed: the prior.
+
+    Notes
+    -----
+    Peaks higher than TALLEST times the prior's are cut.
     """
-    panels = Panels(names, "density (1 / prior sd)", "z (prior sd)")
+    figure = NeuronPanels(names, "density (1 / prior sd)", "z (prior sd)")
     reach = _reach([*before, *after])
     z = np.linspace(-reach, reach, POINTS)
-    top = float(normal(0, 0, 1))
+    peak = float(normal(0, 0, 1))
+    top = peak
     for panel, (first, last, color) in enumerate(zip(before, after, colors, strict=True)):
-        panels.line(
-            panel, z, normal(z, 0, 1), "prior", style.CURSOR, 1.5, line={"dash": "dash"}, hoverinfo="skip"
-        )
-        for moment, shade, when in ((first, BEFORE, "earlier"), (last, color, "at the cursor")):
+        row, col = figure.cell(panel)
+        figure.line(
+            z, normal(z, 0, 1), "prior", color=style.CURSOR, width=1.5, dash="dash",
+            row=row, col=col, hoverinfo="skip",
+        )  # fmt: skip
+        for moment, shade, when in ((first, palette.EARLIER, "earlier"), (last, color, "at the cursor")):
             if not (np.isfinite(moment.variance) and moment.variance > 0):
                 continue
             area = filled(z, moment)
             top = max(top, float(np.nanmax(area)))
-            panels.trace(
-                panel, z, area, when, mode="lines", line={"width": 1, "color": shade}, fill="tozeroy",
-                fillcolor=style.translucent(shade, 0.35), hovertemplate="%{y:.3f}",
+            figure.line(
+                z, area, when, color=shade, width=1, fill="tozeroy",
+                fillcolor=palette.translucent(shade, 0.35), hovertemplate="%{y:.3f}", row=row, col=col,
             )  # fmt: skip
             if np.isfinite(moment.spread):
                 curve = normal(z, moment.mean, np.sqrt(moment.variance + moment.spread))
-                panels.line(panel, z, curve, f"{when}, aggregate", shade, 2, hovertemplate="%{y:.3f}")
+                name = f"{when}, aggregate"
+                figure.line(z, curve, name, color=shade, hovertemplate="%{y:.3f}", row=row, col=col)
+    figure.update_xaxes(range=[-reach, reach])
+    figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * peak)])
     alt = (
         f"Densities at steps {before[0].step} and {after[0].step} of {', '.join(names)}"
         if names
         else "No neuron"
     )
-    highest = min(top, TALLEST * float(normal(0, 0, 1)))
-    return panels.finish(alt, horizontal={"range": [-reach, reach]}, vertical={"range": [0, 1.08 * highest]})
+    return figure.finish_panels(alt)
 
 
 def filled(z: ArrayLike, moment: Moment) -> NDArray[np.float64]:

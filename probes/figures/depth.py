@@ -9,8 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 from probes.figures.layer_bands import quantiles
-from probes.figures.sketch import Sketch
 from probes.schema import LIVING_REGIMES, STATISTICS
 
 TICKS = 8  # layers with a number under them
@@ -21,13 +21,31 @@ NAMED, LETTERS = 4, 28
 def depth_profile(
     summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int
 ) -> go.Figure:
-    """One panel a statistic: per layer the median (dot), middle half (thick) and middle 90 % (thin); last the
-    living share.
+    """Statistics over the neurons of each layer at one step, layer beside layer: one panel a statistic.
 
-    `summary` is `Run.layer_summary()`. Raises KeyError for a statistic that is not in the registry.
+    Parameters
+    ----------
+    summary : DataFrame
+        `Run.layer_summary()`.
+    statistics : sequence of str
+        Keys of `schema.STATISTICS`.
+    layers : sequence of str
+        The layers' names.
+    step : int
+        A recorded step.
+
+    Returns
+    -------
+    go.Figure
+        Per layer the median (dot), middle half (thick) and middle 90 % (thin); last the living share.
+
+    Raises
+    ------
+    KeyError
+        For a statistic that is not in the registry.
     """
     now = summary[summary["step"] == step]
-    figure = Sketch(1, len(statistics) + 1, horizontal_spacing=0.1)
+    figure = FigureBuilder(1, len(statistics) + 1, horizontal_spacing=0.1)
     colors = [style.layer_color(i) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
@@ -54,42 +72,26 @@ def depth_profile(
     return figure.finish(262, alt, hovermode="closest", margin={"t": 12}, showlegend=False)
 
 
-def _panel(figure: Sketch, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
+def _panel(figure: FigureBuilder, part: pd.DataFrame, colors: Sequence[str], column: int) -> None:
     for layer, color in enumerate(colors):
         row = part.loc[layer]
         for low, high, width in (("p05", "p95", 2), ("p25", "p75", 8 if len(colors) <= TICKS else 4)):
             ends = np.array([row[low], row[high]], np.float32)
-            line = {"color": color, "width": width}
-            bar = dict(
-                type="scatter",
-                x=[layer, layer],
-                y=ends,
-                mode="lines",
-                hoverinfo="skip",
-                line=line,
-                opacity=0.55,
-            )
-            figure.add_trace(bar, 1, column)
-    figure.add_trace(
-        dict(
-            type="scatter",
-            x=np.arange(len(colors)),
-            y=part["p50"].to_numpy(np.float32),
-            mode="lines+markers",
-            line={"color": style.AXIS, "width": 1, "dash": "dot"},
-            marker={
-                "color": list(colors),
-                "size": 9 if len(colors) <= TICKS else 6,
-                "line": {"width": 1, "color": "white"},
-            },
-            customdata=part[["p05", "p95"]].to_numpy(np.float32),
-            hovertemplate=(
-                "median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>"
-            ),
+            figure.line([layer, layer], ends, color=color, width=width, opacity=0.55, col=column)
+    figure.scatter(
+        np.arange(len(colors)), part["p50"],
+        "median", mode="lines+markers", col=column,
+        line={"color": style.AXIS, "width": 1, "dash": "dot"},
+        marker={
+            "color": list(colors),
+            "size": 9 if len(colors) <= TICKS else 6,
+            "line": {"width": 1, "color": "white"},
+        },
+        customdata=part[["p05", "p95"]].to_numpy(np.float32),
+        hovertemplate=(
+            "median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>"
         ),
-        1,
-        column,
-    )
+    )  # fmt: skip
 
 
 def _living(now: pd.DataFrame, layers: int) -> np.ndarray:

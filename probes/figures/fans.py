@@ -7,61 +7,61 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
-from probes.figures.panels import GHOST, GHOST_FILL, NeuronSeries, Panels, StepScale
+from probes.figures.neuron_panels import LAYER_MEDIAN, LAYER_MEDIAN_FILL, NeuronPanels
+from probes.figures.neuron_series import NeuronSeries
 
 
 def fans(
-    courses: Sequence[NeuronSeries], *, step: int | None = None, axis: StepScale = "linear"
+    neurons: Sequence[NeuronSeries], *, step: int | None = None, axis: style.StepScale = "linear"
 ) -> go.Figure:
-    """One panel a neuron: its mean, ± the sd of the mean posterior (dark) and of the aggregate (light), prior
-    sds.
+    """Mean and standard deviations of neurons over steps, one panel a neuron, in prior sds.
 
-    The mean posterior has variance E[σ²], the aggregate E[σ²] + Var[μ]. Grey: the layer's median mean ± its
-    median sd.
-    Dashed: ± 1 sd of the prior.
+    Parameters
+    ----------
+    neurons : sequence of NeuronSeries
+        With mean, variance and spread.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"}
+        Of the steps; neurons with a clock are laid out by it.
+
+    Returns
+    -------
+    go.Figure
+        Dark: mean ± sd of the mean posterior, whose variance is E[σ²]. Light: ± sd of the aggregate,
+        E[σ²] + Var[μ]. Grey: the layer's median mean ± its median sd. Dashed: ± 1 sd of the prior.
     """
-    panels = Panels([course.name for course in courses], "z (prior sd)")
-    for panel, course in enumerate(courses):
-        if len(course.layer):
-            steps, mean = course.layer_x, course.median("mean")
-            sd = np.sqrt(course.median("variance"))
-            panels.band(panel, steps, mean - sd, mean + sd, "layer median", GHOST_FILL)
+    figure = NeuronPanels([series.name for series in neurons], "z (prior sd)")
+    for panel, series in enumerate(neurons):
+        row, col = figure.cell(panel)
+        if len(series.layer):
+            x, mean = series.layer_x, series.layer_median("mean")
+            sd = np.sqrt(series.layer_median("variance"))
+            figure.band(x, mean - sd, mean + sd, "layer median", color=LAYER_MEDIAN_FILL, row=row, col=col)
             for edge in (mean - sd, mean + sd):
-                panels.line(panel, steps, edge, None, GHOST, 1)
-        steps, mean = course.x, course.values("mean")
-        variance, spread = course.values("variance"), course.values("spread")
+                figure.line(x, edge, color=LAYER_MEDIAN, width=1, row=row, col=col)
+        x, mean = series.x, series.values("mean")
+        variance, spread = series.values("variance"), series.values("spread")
         aggregate, sd = np.sqrt(variance + spread), np.sqrt(variance)
-        panels.band(
-            panel,
-            steps,
-            mean - aggregate,
-            mean + aggregate,
-            "aggregate sd",
-            style.translucent(course.color, 0.20),
-        )
-        panels.band(panel, steps, mean - sd, mean + sd, "posterior sd", style.translucent(course.color, 0.36))
+        for half, name, alpha in ((aggregate, "aggregate sd", 0.20), (sd, "posterior sd", 0.36)):
+            shade = palette.translucent(series.color, alpha)
+            figure.band(x, mean - half, mean + half, name, color=shade, row=row, col=col)
         hover = "%{y:.3f} ± %{customdata[0]:.3f} (aggregate ± %{customdata[1]:.3f})<extra>mean ± sd</extra>"
         both = np.stack([sd, aggregate], axis=1).astype(np.float32)
-        panels.line(panel, steps, mean, "mean", course.color, customdata=both, hovertemplate=hover)
-        if not len(steps):
+        figure.line(
+            x, mean, "mean", color=series.color, row=row, col=col, customdata=both, hovertemplate=hover
+        )
+        if not len(x):
             continue
-        ends = [steps[0], steps[-1]] if len(steps) > 1 else [steps[0] - 1, steps[0] + 1]
+        ends = [x[0], x[-1]] if len(x) > 1 else [x[0] - 1, x[0] + 1]
         for level in (-1, 1):
-            panels.line(
-                panel,
-                ends,
-                [level, level],
-                "prior sd",
-                style.AXIS,
-                1.25,
-                line={"dash": "dash"},
-                hoverinfo="skip",
-            )
-    return panels.over_steps(
-        f"Posterior mean and standard deviations over steps of {_named(courses)}", courses, step, axis
+            figure.line(
+                ends, [level, level], "prior sd", color=style.AXIS, width=1.25, dash="dash",
+                row=row, col=col, hoverinfo="skip",
+            )  # fmt: skip
+    names = ", ".join(series.name for series in neurons)
+    return figure.finish_over_steps(
+        f"Posterior mean and standard deviations over steps of {names}", neurons, step, axis
     )
-
-
-def _named(courses: Sequence[NeuronSeries]) -> str:
-    return ", ".join(course.name for course in courses)

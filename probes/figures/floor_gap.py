@@ -6,9 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from probes import palette
 from probes.diagnostics import kl_above_floor
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 
 BANDS = ((5, 95, style.OUTER_BAND, "middle 90 %"), (25, 75, style.INNER_BAND, "middle half"))
 
@@ -19,36 +20,48 @@ def floor_gap(
     phi: ArrayLike,
     *,
     latent_dim: int = 1,
-    color: str = style.OKABE_ITO[0],
+    color: str = palette.BLUE,
     step: int | None = None,
     axis: style.StepAxis = "linear",
 ) -> go.Figure:
-    """Median and bands over neurons of kl - K 1/2 ln(1 + phi^2), nats.
+    """KL above its floor, kl - K 1/2 ln(1 + phi^2), over steps, in nats.
 
-    kl, phi (N, T), edges (T + 1,): as `Run.matrix` gives them. Where a column is the mean of several steps
-    and phi is learned, the floor is that of the mean phi.
+    Parameters
+    ----------
+    edges : (T + 1,) array
+        Steps at the columns' edges, as `Run.matrix` gives them.
+    kl, phi : (N, T) array
+        Of N neurons, as `Run.matrix` gives them; nats, and the prior's persistence.
+    latent_dim : int
+        K, dimensions of a neuron's latent variable.
+    color : str
+        "#rrggbb".
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+
+    Returns
+    -------
+    go.Figure
+        Line: the median over neurons. Shaded: the middle half and the middle 90 %.
+
+    Notes
+    -----
+    Where a column is the mean of several steps and phi is learned, the floor is that of the mean phi.
     """
     gap = kl_above_floor(kl, phi, latent_dim)
     steps = style.along(axis, np.asarray(edges)[:-1])
     seen = np.isfinite(gap).any(axis=0)
     gap, steps = gap[:, seen], steps[seen]
-    figure = Sketch()
+    figure = FigureBuilder()
     for low, high, alpha, name in BANDS:
-        ends = np.nanpercentile(gap, (low, high), axis=0).astype(np.float32) if gap.size else np.zeros((2, 0))
-        edge = {"type": "scatter", "x": steps, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_trace({**edge, "y": ends[0], "showlegend": False})
-        fill = {"name": name, "fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
-        figure.add_trace({**edge, **fill, "y": ends[1]})
-    median = np.nanmedian(gap, axis=0).astype(np.float32) if gap.size else np.zeros(0)
-    mode = "lines" if len(steps) > 1 else "markers"
+        bottom, top = np.nanpercentile(gap, (low, high), axis=0) if gap.size else np.zeros((2, 0))
+        figure.band(steps, bottom, top, name, color=palette.translucent(color, alpha))
+    median = np.nanmedian(gap, axis=0) if gap.size else np.zeros(0)
     hover = "median %{y:.4g} nats<extra></extra>"
-    line = {"color": color, "width": 2}
-    figure.add_trace(
-        dict(type="scatter", x=steps, y=median, name="median", mode=mode, line=line, hovertemplate=hover)
-    )
+    figure.line(steps, median, "median", color=color, hovertemplate=hover)
     figure.add_hline(0, {"color": style.AXIS, "width": 1.2, "dash": "dash"})
-    figure.update_xaxes(title=style.steps_title(axis))
     figure.update_yaxes(title="KL above its floor (nats)")
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     return figure.finish(300, f"KL above its floor over steps: median and bands over {len(gap)} neurons")

@@ -8,21 +8,38 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 from probes.schema import FORCE_TERMS, STATISTICS
 
 HEIGHT = 300  # pixels
 
 
 def force_balance(forces: pd.DataFrame, names: Sequence[str], statistic: str) -> go.Figure:
-    """Bars of one force in groups, a group a neuron, a bar a term of the loss.
+    """One force of each term of the loss on neurons: a group of bars a neuron, a bar a term.
 
-    `forces`: columns name, term and the statistic (one of `schema.FORCES`), at one step of each neuron. Terms
-    that pull at no shown neuron are left out. Raises KeyError for a statistic that is not in the registry.
+    Parameters
+    ----------
+    forces : DataFrame
+        Columns name, term and the statistic, at one step of each neuron.
+    names : sequence of str
+        The neurons, in the order of the groups.
+    statistic : str
+        One of `schema.FORCES`.
+
+    Returns
+    -------
+    go.Figure
+        Terms that pull at no shown neuron are left out.
+
+    Raises
+    ------
+    KeyError
+        For a statistic that is not in the registry.
     """
     entry = STATISTICS[statistic]
-    figure = Sketch()
+    figure = FigureBuilder()
     known = list(FORCE_TERMS)
     terms = sorted(
         forces["term"].unique(), key=lambda term: (known.index(term) if term in known else len(known), term)
@@ -33,7 +50,8 @@ def force_balance(forces: pd.DataFrame, names: Sequence[str], statistic: str) ->
         )
         if not np.nan_to_num(values).any():
             continue
-        color = "#7F7F7F" if term == "total" else style.OKABE_ITO[place % (len(style.OKABE_ITO) - 1)]
+        # the last colour is the total's
+        color = palette.TOTAL if term == "total" else palette.OKABE_ITO[place % (len(palette.OKABE_ITO) - 1)]
         figure.add_trace(
             dict(
                 type="bar", x=[style.text(name) for name in names], y=values.astype(np.float32),

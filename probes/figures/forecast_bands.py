@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes import palette
+from probes.figures.builder import FigureBuilder
+from probes.spacing import evenly_spaced
 
 LEVELS = (0.95, 0.8, 0.5)  # outermost first, so that inner bands lie on top
 ALPHAS = (0.14, 0.2, 0.32)
-COLOR, TRUTH, TWIN = style.OKABE_ITO[0], style.OKABE_ITO[5], style.OKABE_ITO[7]
 GAP = 0.08  # between two steps, as a share of the horizon
 TICKS = 3  # a step has
 Forecast = dict[str, np.ndarray]
@@ -36,28 +36,45 @@ def forecast_bands(
     twin: pd.DataFrame | None = None,
     unit: str = "scaled",
 ) -> go.Figure:
-    """One row a probe input, one column a step: mean, bands of 50, 80 and 95 %, and what came.
+    """Single forecasts and what came: one row a probe input, one column a step of the run.
 
-    `predictions` (and `twin`, drawn in grey: its mean and 95 % band) are `Run.predictions()` of one step or
-    several: step, input, horizon, y, mean, latent_variance, observation_variance. The bands are those of the
-    Gaussian with the mixture's mean and variance. A twin without the step is drawn at its nearest earlier
-    one, else at its first.
+    Parameters
+    ----------
+    predictions : DataFrame
+        `Run.predictions()` of one step or several: columns step, input, horizon, y, mean, latent_variance,
+        observation_variance.
+    inputs : sequence of int
+        Probe inputs, one row each.
+    steps : sequence of int
+        Steps of the run, one column each.
+    twin : DataFrame, optional
+        The same of the deterministic twin, drawn in grey: its mean and 95 % band. Where it lacks a step it is
+        drawn at its nearest earlier one, else at its first.
+    unit : str
+        Of the series.
 
-    Steps share a row's axes, one beside the other: a dozen of plotly's own panels take half a second to
-    build.
+    Returns
+    -------
+    go.Figure
+        Line: the mean. Shaded: central bands of 50, 80 and 95 %.
+
+    Notes
+    -----
+    The bands are those of the Gaussian with the mixture's mean and variance. Steps share a row's axes, one
+    beside the other: a dozen of plotly's own panels take half a second to build.
     """
     rows = max(len(inputs), 1)
-    figure = Sketch(rows, 1, shared_xaxes="all", vertical_spacing=0.035)
+    figure = FigureBuilder(rows, 1, shared_legend=True, shared_xaxes="all", vertical_spacing=0.035)
     horizon = int(predictions["horizon"].max()) + 1 if len(predictions) else 1
     starts = np.arange(len(steps)) * horizon * (1 + GAP)
-    drawn = _forecasts(predictions, inputs, steps)
+    forecasts = _forecasts(predictions, inputs, steps)
     twins = _forecasts(twin, inputs, _at_or_before(twin, steps)) if twin is not None and len(twin) else []
     for row, chosen in enumerate(inputs, start=1):
-        _model(figure, drawn[row - 1], starts, row)
+        _model(figure, forecasts[row - 1], starts, row)
         if twins:
             _twin(figure, twins[row - 1], starts, row)
         figure.update_yaxes(title=f"input {chosen} ({unit})", row=row)
-    ticks = np.unique(np.linspace(0, horizon, TICKS + 1).round().astype(int))[1:]
+    ticks = evenly_spaced(horizon + 1, TICKS + 1)[1:]
     places = (starts[:, None] + ticks).ravel()
     figure.update_xaxes(tickvals=places, ticktext=[str(tick) for tick in ticks] * len(steps), showgrid=False)
     figure.update_xaxes(title="t ahead", row=rows)
@@ -115,25 +132,28 @@ def _joined(parts: Sequence[Forecast], column: str, starts: np.ndarray | None = 
 
 
 def _line(
-    figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int,
-    column: str, name: str, hover: str, **line: object,
-) -> None:  # fmt: skip
+    figure: FigureBuilder,
+    parts: Sequence[Forecast],
+    starts: np.ndarray,
+    row: int,
+    column: str,
+    name: str,
+    hover: str,
+    color: str,
+    width: float,
+) -> None:
     details = np.column_stack(
         [_joined(parts, "step"), _joined(parts, "t"), np.sqrt(_joined(parts, "variance"))]
     )
-    figure.add_trace(
-        dict(
-            type="scatter", x=_joined(parts, "t", starts), y=_joined(parts, column).astype(np.float32),
-            mode="lines" if any(len(part["t"]) > 1 for part in parts) else "markers", name=name,
-            legendgroup=name,
-            showlegend=row == 1, line=line, customdata=details.astype(np.float32),
-            hovertemplate=f"step %{{customdata[0]:,}}, t ahead %{{customdata[1]}}: {hover}<extra></extra>",
-        ),
-        row, 1,
+    figure.line(
+        _joined(parts, "t", starts), _joined(parts, column), name, color=color, width=width, row=row,
+        mode="lines" if any(len(part["t"]) > 1 for part in parts) else "markers",
+        customdata=details.astype(np.float32),
+        hovertemplate=f"step %{{customdata[0]:,}}, t ahead %{{customdata[1]}}: {hover}<extra></extra>",
     )  # fmt: skip
 
 
-def _model(figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
+def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
     around = [
         np.concatenate([part["t"], part["t"][::-1]]) + start
         for part, start in zip(parts, starts, strict=True)
@@ -141,55 +161,23 @@ def _model(figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: i
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
         edges = [central_band(part["mean"], part["variance"], level) for part in parts]
         outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
-        name = f"{level:.0%} band"
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
-        figure.add_trace(
-            dict(
-                type="scatter",
-                x=np.concatenate(x), y=np.concatenate(y).astype(np.float32), fill="toself", mode="lines",
-                line={"width": 0},
-                fillcolor=style.translucent(COLOR, alpha), name=name, legendgroup=name, showlegend=row == 1,
-                hoverinfo="skip",
-            ),
-            row, 1,
+        figure.scatter(
+            np.concatenate(x), np.concatenate(y), f"{level:.0%} band", mode="lines", line={"width": 0},
+            fill="toself", fillcolor=palette.translucent(palette.PREDICTED, alpha), hoverinfo="skip", row=row,
         )  # fmt: skip
-    _line(
-        figure,
-        parts,
-        starts,
-        row,
-        "mean",
-        "mean",
-        "mean %{y:.3g}, sd %{customdata[2]:.3g}",
-        color=COLOR,
-        width=1.8,
-    )
-    _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", color=TRUTH, width=1.4)
+    hover = "mean %{y:.3g}, sd %{customdata[2]:.3g}"
+    _line(figure, parts, starts, row, "mean", "mean", hover, palette.PREDICTED, 1.8)
+    _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", palette.OBSERVED, 1.4)
 
 
-def _twin(figure: Sketch, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
+def _twin(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
     edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in parts]
     both = [{"low": low, "high": high} for low, high in edges]
     x, ends = _joined(parts, "t", starts), [_joined(both, side) for side in ("low", "high")]
-    name = "twin, 95 %"
-    figure.add_trace(
-        dict(
-            type="scatter",
-            x=np.concatenate([x, [np.nan], x]),
-            y=np.concatenate([ends[0], [np.nan], ends[1]]).astype(np.float32), mode="lines",
-            name=name, legendgroup=name, showlegend=row == 1, line={"color": TWIN, "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-        ),
-        row, 1,
+    figure.scatter(
+        np.r_[x, np.nan, x], np.r_[ends[0], np.nan, ends[1]], "twin, 95 %", mode="lines",
+        line={"color": palette.TWIN, "width": 1, "dash": "dot"}, hoverinfo="skip", row=row,
     )  # fmt: skip
-    _line(
-        figure,
-        parts,
-        starts,
-        row,
-        "mean",
-        "twin, mean",
-        "twin %{y:.3g}, sd %{customdata[2]:.3g}",
-        color=TWIN,
-        width=1.6,
-    )
+    hover = "twin %{y:.3g}, sd %{customdata[2]:.3g}"
+    _line(figure, parts, starts, row, "mean", "twin, mean", hover, palette.TWIN, 1.6)

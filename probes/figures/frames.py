@@ -16,37 +16,12 @@ from numpy.typing import NDArray
 from probes.families.gaussian import GAUSSIAN
 from probes.run_reader import RunReader
 from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced, log_spaced_steps
 
 Floats = NDArray[np.float32]
 
 RAW_STEPS = 2048
 """Up to so many recorded steps the frames are read exactly; beyond, from the pyramid, octave by octave."""
-
-
-def spaced(count: int, frames: int, log: bool = True) -> NDArray[np.int64]:
-    """At most `frames` increasing indices into `count` recorded steps, first and last included; log-spaced by
-    default.
-    """
-    if count <= 0:
-        return np.zeros(0, np.int64)
-    raw = (
-        np.geomspace(1, count, min(frames, count)) - 1
-        if log
-        else np.linspace(0, count - 1, min(frames, count))
-    )
-    return np.unique(np.r_[0, np.round(raw).astype(np.int64), count - 1])
-
-
-def spaced_steps(steps: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
-    """Indices of at most about `frames` recorded steps, log-spaced in step; all of them if they are no more
-    than that.
-    """
-    if len(steps) <= frames:
-        return np.arange(len(steps))
-    targets = steps[0] + np.geomspace(1, steps[-1] - steps[0] + 1, frames) - 1
-    return np.unique(
-        np.r_[0, np.searchsorted(steps, np.round(targets)).clip(0, len(steps) - 1), len(steps) - 1]
-    )
 
 
 def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ()) -> NDArray[np.int64]:
@@ -55,8 +30,8 @@ def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ())
     `spread` (N,) may hold NaN, which sorts last: a broken neuron can be among the chosen.
     """
     order = np.argsort(spread, kind="stable")
-    places = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
-    wanted = set(order[places].tolist()) | {neuron for neuron in pinned if 0 <= neuron < len(order)}
+    wanted = set(order[evenly_spaced(len(order), count)].tolist())
+    wanted |= {neuron for neuron in pinned if 0 <= neuron < len(order)}
     return np.array([neuron for neuron in order[::-1] if neuron in wanted], np.int64)
 
 
@@ -93,7 +68,7 @@ def replay_frames(run: RunReader, layer: int, neurons: Sequence[int], frames: in
     if not len(recorded):
         nothing = np.zeros((0, len(neurons)), np.float32)
         return Frames(np.zeros(0, np.int64), nothing, nothing, nothing, np.zeros(0, np.int64))
-    wanted = spaced_steps(recorded, frames)
+    wanted = log_spaced_steps(recorded, frames)
     single = sorted({0, len(recorded) - 1})
     if len(recorded) <= RAW_STEPS:
         return _read(
@@ -218,7 +193,7 @@ def timeline(tracks: Sequence[NDArray[np.int64]], frames: int, kept: Sequence[in
     if len(steps) > max(len(track) for track in tracks):
         ends = [step for track in tracks for step in (track[0], track[-1])]
         steps = np.union1d(
-            steps[spaced_steps(steps, frames)], [*ends, *np.intersect1d(steps, np.array(kept, np.int64))]
+            steps[log_spaced_steps(steps, frames)], [*ends, *np.intersect1d(steps, np.array(kept, np.int64))]
         )
     return steps
 

@@ -8,35 +8,46 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from probes import palette
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 
 PER_DECADE = 8  # bars
 
 
 def half_life_histogram(
-    half_lives: ArrayLike, *, color: str = style.OKABE_ITO[0], marks: Mapping[str, float] | None = None
+    half_lives: ArrayLike, *, color: str = palette.BLUE, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
-    """Neurons by half-life on a log axis, units of t; infinite, zero and undefined ones have no place on it
-    and are left out.
+    """Histogram of neurons by half-life on a log axis, in positions t of the data.
 
-    half_lives (N,): as `probes.diagnostics.half_life` gives them; marks: label -> half-life, drawn as dashed
-    lines.
+    Parameters
+    ----------
+    half_lives : (N,) array
+        As `probes.diagnostics.half_life` gives them; infinite, zero and undefined ones have no place on a log
+        axis and are left out.
+    color : str
+        "#rrggbb".
+    marks : mapping of str to float, optional
+        Label -> half-life, drawn as dashed lines.
+
+    Returns
+    -------
+    go.Figure
     """
     values = np.asarray(half_lives, float)
-    kept = np.log10(values[np.isfinite(values) & (values > 0)])
-    figure = Sketch()
-    if len(kept):
-        first, last = np.floor(kept.min() * PER_DECADE), np.floor(kept.max() * PER_DECADE) + 1
+    finite = np.log10(values[np.isfinite(values) & (values > 0)])
+    figure = FigureBuilder()
+    if len(finite):
+        first, last = np.floor(finite.min() * PER_DECADE), np.floor(finite.max() * PER_DECADE) + 1
         edges = np.arange(first, last + 1) / PER_DECADE
-        counts = np.histogram(kept, edges)[0]
+        counts = np.histogram(finite, edges)[0]
         low, high = 10 ** edges[:-1], 10 ** edges[1:]
         hover = "%{customdata[0]:.3g} to %{customdata[1]:.3g} t: %{y}<extra></extra>"
         figure.add_trace(
             dict(
                 type="bar",
                 x=np.sqrt(low * high), y=counts, width=0.94 * (high - low),
-                marker={"color": style.translucent(color, 0.75)},
+                marker={"color": palette.translucent(color, 0.75)},
                 customdata=np.column_stack([low, high]), hovertemplate=hover,
             )
         )  # fmt: skip
@@ -60,5 +71,5 @@ def half_life_histogram(
         title="half-life (t)", type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks]
     )
     figure.update_yaxes(title="neurons")
-    alt = f"Histogram of the half-lives of {len(kept)} neurons in positions t of the data, log axis"
+    alt = f"Histogram of the half-lives of {len(finite)} neurons in positions t of the data, log axis"
     return figure.finish(300, alt, showlegend=False, hovermode="closest", margin={"t": 22})

@@ -7,60 +7,87 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
-from probes.figures.panels import GHOST, NeuronSeries, Panels, StepScale, column
+from probes.figures.builder import DOT_SIZE
+from probes.figures.neuron_panels import NeuronPanels
+from probes.figures.neuron_series import NeuronSeries, column
 from probes.schema import STATISTICS
-
-COLORS = {"information": "#009E73", "mismatch": "#E69F00", "past": "#CC79A7"}
-KL_LINE = "#0072B2"
 
 
 def kl_parts(
-    courses: Sequence[NeuronSeries], *, step: int | None = None, axis: StepScale = "linear"
+    neurons: Sequence[NeuronSeries], *, step: int | None = None, axis: style.StepScale = "linear"
 ) -> go.Figure:
-    """One panel a neuron: information, mismatch and past stacked (nats), the KL as a line over them.
+    """KL of neurons over steps and what it consists of, one panel a neuron, in nats.
 
-    The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Grey dots: the
-    layer's median KL. Without information there is only the line.
+    Parameters
+    ----------
+    neurons : sequence of NeuronSeries
+        With kl and, where recorded, information, mismatch and past.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"}
+        Of the steps; neurons with a clock are laid out by it.
+
+    Returns
+    -------
+    go.Figure
+        Stacked: information, mismatch and past. Line: the KL. Grey dots: the layer's median KL.
+
+    Notes
+    -----
+    The parts add up to the KL exactly. Where the mismatch was not recorded it is what remains. Without
+    information there is only the line.
     """
-    panels = Panels([course.name for course in courses], STATISTICS["kl"].title)
-    with_past = any((course.values("past") > 0).any() for course in courses)
-    for panel, course in enumerate(courses):
-        steps, kl = course.x, course.values("kl")
-        for name, values in parts(course).items():
+    figure = NeuronPanels([series.name for series in neurons], STATISTICS["kl"].title)
+    with_past = any((series.values("past") > 0).any() for series in neurons)
+    for panel, series in enumerate(neurons):
+        row, col = figure.cell(panel)
+        x, kl = series.x, series.values("kl")
+        for name, values in parts(series).items():
             if name == "past" and not with_past:
                 continue
-            color = COLORS[name]
-            settings = {
+            color = palette.KL_PARTS[name]
+            look = {
                 "mode": "lines",
                 "line": {"width": 0.5, "color": color},
-                "fillcolor": style.translucent(color, 0.62),
+                "fillcolor": palette.translucent(color, 0.62),
             }
-            if len(steps) == 1:
-                settings = {"mode": "markers", "marker": {"color": color, "size": 7, "symbol": "square"}}
-            panels.trace(
-                panel, steps, values, STATISTICS[name].label.lower(), stackgroup=f"parts{panel}",
-                hovertemplate="%{y:.4f}", **settings,
+            if len(x) == 1:
+                look = {"mode": "markers", "marker": {"color": color, "size": DOT_SIZE, "symbol": "square"}}
+            figure.scatter(
+                x, values, STATISTICS[name].label.lower(), stackgroup=f"parts{panel}",
+                hovertemplate="%{y:.4f}", row=row, col=col, **look,
             )  # fmt: skip
-        low, high = column(course.rows, "kl_min", None), column(course.rows, "kl_max", None)
+        low, high = column(series.rows, "kl_min", None), column(series.rows, "kl_max", None)
         if (high > low).any():
-            panels.band(panel, steps, low, high, "KL, least to most", "rgba(128, 140, 152, 0.30)")
-        panels.line(panel, steps, kl, "KL", KL_LINE, 1.75, hovertemplate="%{y:.4f}")
-        if len(course.layer):
-            panels.line(
-                panel, course.layer_x, course.median("kl"), "layer median of KL", GHOST, 1.5,
-                line={"dash": "dot"}, hovertemplate="%{y:.4f}",
-            )  # fmt: skip
-    alt = f"KL and its parts over steps of {', '.join(course.name for course in courses)}"
-    return panels.over_steps(alt, courses, step, axis, vertical={"rangemode": "tozero"})
+            shade = palette.translucent(palette.SLATE, 0.3)
+            figure.band(x, low, high, "KL, least to most", color=shade, row=row, col=col)
+        figure.line(x, kl, "KL", color=palette.KL, width=1.75, hovertemplate="%{y:.4f}", row=row, col=col)
+        median = series.layer_median("kl")
+        figure.layer_median(panel, series, median, "layer median of KL", hovertemplate="%{y:.4f}")
+    figure.update_yaxes(rangemode="tozero")
+    alt = f"KL and its parts over steps of {', '.join(series.name for series in neurons)}"
+    return figure.finish_over_steps(alt, neurons, step, axis)
 
 
-def parts(course: NeuronSeries) -> dict[str, np.ndarray]:
-    """Information, mismatch and past of a neuron over its steps, nats; empty without information."""
-    if "information" not in course.rows:
+def parts(series: NeuronSeries) -> dict[str, np.ndarray]:
+    """Information, mismatch and past of a neuron.
+
+    Parameters
+    ----------
+    series : NeuronSeries
+        Of T steps.
+
+    Returns
+    -------
+    dict
+        Name -> (T,) nats; empty where information was not recorded.
+    """
+    if "information" not in series.rows:
         return {}
-    information, past = course.values("information"), np.nan_to_num(course.values("past"))
+    information, past = series.values("information"), np.nan_to_num(series.values("past"))
     mismatch = (
-        course.values("mismatch") if "mismatch" in course.rows else course.values("kl") - information - past
+        series.values("mismatch") if "mismatch" in series.rows else series.values("kl") - information - past
     )
     return {"information": information, "mismatch": mismatch, "past": past}

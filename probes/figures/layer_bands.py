@@ -5,13 +5,16 @@ neuron.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
+from probes import palette
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 from probes.schema import STATISTICS, evaluate
 
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
@@ -45,83 +48,67 @@ def layer_bands(
     scale: str = "linear",
     shown: Sequence[int] | None = None,
 ) -> go.Figure:
-    """One panel a layer, shared vertical axis: median, middle half and middle 90 % of the layer's neurons.
+    """How a statistic is distributed over each layer's neurons, over steps: one panel a layer.
 
-    `summary` is `Run.layer_summary()`, `layers` the layers' names, `shown` the indices to draw (default all),
-    `step` the cursor. Raises KeyError for a statistic that is not in the registry.
+    Parameters
+    ----------
+    summary : DataFrame
+        `Run.layer_summary()`.
+    statistic : str
+        A key of `schema.STATISTICS`.
+    layers : sequence of str
+        The layers' names.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    scale : {"linear", "log"}
+        Of the values; "log" holds only where all of them are positive.
+    shown : sequence of int, optional
+        Indices of the layers to draw; by default all.
+
+    Returns
+    -------
+    go.Figure
+        Line: the median over neurons. Shaded: the middle half and the middle 90 %.
+
+    Raises
+    ------
+    KeyError
+        For a statistic that is not in the registry.
     """
     entry = STATISTICS[statistic]
     table = quantiles(summary, statistic)
     shown = list(range(len(layers))) if shown is None else list(shown)
-    rows, columns = style.grid(len(shown))
-    figure = Sketch(
-        rows, columns, panels=len(shown), shared_yaxes="all", shared_xaxes="all",
-        titles=[style.text(layers[i]) for i in shown],
-        horizontal_spacing=0.03, vertical_spacing=min(0.14, 0.5 / rows),
+    figure = FigureBuilder.small_multiples(
+        len(shown), titles=[style.text(layers[i]) for i in shown], shared_xaxes="all", shared_yaxes="all",
+        shared_legend=True, horizontal_spacing=0.03,
     )  # fmt: skip
-    for place, layer in enumerate(shown):
-        part = table[table["layer"] == layer]
-        _band(
-            figure,
-            part,
-            style.layer_color(layer),
-            place // columns + 1,
-            place % columns + 1,
-            place == 0,
-            entry.unit,
-            axis,
-        )
+    for panel, layer in enumerate(shown):
+        part, color = table[table["layer"] == layer], style.layer_color(layer)
+        _bands(figure, panel, style.along(axis, part["step"]), part, color, entry.unit)
     figure.update_yaxes(title=entry.title, col=1)
-    figure.update_xaxes(title=style.steps_title(axis), row=rows)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     alt = (
         f"{entry.title} over steps, one panel a layer: median and quantile bands over neurons of {len(shown)}"
         " layers"
     )
-    return figure.finish(88 + 190 * rows, alt)
+    return figure.finish(88 + 190 * figure.rows, alt)
 
 
-def _band(
-    figure: Sketch,
-    part: pd.DataFrame,
-    color: str,
-    row: int,
-    column: int,
-    legend: bool,
-    unit: str,
-    axis: style.StepAxis,
+def _bands(
+    figure: FigureBuilder, panel: int, x: NDArray[Any], part: pd.DataFrame, color: str, unit: str
 ) -> None:
-    steps = style.along(axis, part["step"])
+    row, col = figure.cell(panel)
     values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
     for low, high, alpha, name in BANDS:
-        edge = {
-            "type": "scatter",
-            "x": steps,
-            "mode": "lines",
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "legendgroup": name,
-        }
-        figure.add_trace({**edge, "y": values[low], "showlegend": False}, row, column)
-        fill = {
-            "fill": "tonexty",
-            "fillcolor": style.translucent(color, alpha),
-            "name": name,
-            "showlegend": legend,
-        }
-        figure.add_trace({**edge, **fill, "y": values[high]}, row, column)
-    hover = (
-        f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
-    )
-    figure.add_trace(
-        dict(
-            type="scatter", x=steps, y=values["p50"], name="median", legendgroup="median", showlegend=legend,
-            mode="lines" if len(part) > 1 else "markers", line={"color": color, "width": 2},
-            customdata=np.column_stack([values["p05"], values["p95"]]),
-            hovertemplate=hover,
-        ),
-        row, column,
+        shade = palette.translucent(color, alpha)
+        figure.band(x, values[low], values[high], name, color=shade, row=row, col=col)
+    figure.line(
+        x, values["p50"], "median", color=color, row=row, col=col,
+        customdata=np.column_stack([values["p05"], values["p95"]]),
+        hovertemplate=f"median %{{y:.4g}} {unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})"
+        "<extra></extra>",
     )  # fmt: skip

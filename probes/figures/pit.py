@@ -6,17 +6,31 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 
 
 def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
-    """Density of the PIT at one step; shaded, where that of a calibrated forecast lies in 95 % of probe
-    batches.
+    """Density of the probability integral transform (PIT) of the probe batch at one step.
 
-    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Raises ValueError for a step that it
-    does not have.
+    Parameters
+    ----------
+    histogram : DataFrame
+        As `probes.analysis.calibration.pit_histogram` gives it.
+    step : int
+        One of its steps.
+
+    Returns
+    -------
+    go.Figure
+        Shaded: where the density of a calibrated forecast lies in 95 % of probe batches.
+
+    Raises
+    ------
+    ValueError
+        For a step that the histogram does not have.
     """
     part = histogram[histogram["step"] == step].sort_values("bin")
     if part.empty:
@@ -24,8 +38,8 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
             f"step {step} has no PIT; the steps are {sorted(histogram['step'].unique().tolist())}"
         )
     left, right = part["left"].to_numpy(), part["right"].to_numpy()
-    figure = Sketch()
-    bars = {"color": style.translucent(style.OKABE_ITO[0], 0.65), "line": {"width": 0}}
+    figure = FigureBuilder()
+    bars = {"color": palette.translucent(palette.PREDICTED, 0.65), "line": {"width": 0}}
     figure.add_trace(
         dict(
             type="bar", x=(left + right) / 2, y=part["density"].to_numpy(np.float32),
@@ -50,23 +64,30 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
 def coverage_over_steps(
     coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
 ) -> go.Figure:
-    """Share of targets inside each central interval over steps with 95 % intervals; dotted, the level itself.
+    """Share of targets inside each central predictive interval over steps, with 95 % intervals.
 
-    coverage: as `probes.analysis.calibration.coverage_over_steps` gives it.
+    Parameters
+    ----------
+    coverage : DataFrame
+        As `probes.analysis.calibration.coverage_over_steps` gives it.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+
+    Returns
+    -------
+    go.Figure
+        Dotted: the level itself.
     """
-    figure = Sketch()
-    for color, (level, rows) in zip(style.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
+    figure = FigureBuilder()
+    for color, (level, rows) in zip(palette.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
         error = {"array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
-        figure.add_trace(
-            dict(
-                type="scatter", x=style.along(axis, rows["step"]), y=rows["coverage"].to_numpy(np.float32),
-                name=f"{float(str(level)):.0%} interval",
-                mode="lines+markers", line={"color": color, "width": 1.75}, marker={"size": 5}, error_y=error,
-            )
+        figure.line(
+            style.along(axis, rows["step"]), rows["coverage"], f"{float(str(level)):.0%} interval",
+            color=color, width=1.75, mode="lines+markers", marker={"size": 5}, error_y=error,
         )  # fmt: skip
         figure.add_hline(float(str(level)), {"color": color, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title=style.steps_title(axis))
     figure.update_yaxes(title="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     return figure.finish(280, "Coverage of central predictive intervals over steps, with their levels dotted")

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from plotly.colors import get_colorscale
 
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
+from probes.spacing import evenly_spaced
 
 LARGEST = 2.0  # density at which the colour is full: twice as often as a calibrated forecast's
 TICKS = 5
@@ -16,16 +17,30 @@ COLORS = get_colorscale("RdBu_r")
 
 
 def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figure:
-    """Density of the PIT over steps: white is calibrated (1), red too often, blue too seldom.
+    """Density of the probability integral transform (PIT) over steps: one column a step.
 
-    histogram: as `probes.analysis.calibration.pit_histogram` gives it. Steps are evenly spaced as they were
-    taken, so that the axis is log where they are. `step`, one of them, is marked.
+    Parameters
+    ----------
+    histogram : DataFrame
+        As `probes.analysis.calibration.pit_histogram` gives it.
+    step : int, optional
+        The cursor; marked if it is one of the steps.
+
+    Returns
+    -------
+    go.Figure
+        White is calibrated (1), red too often, blue too seldom.
+
+    Notes
+    -----
+    Columns are equally wide whatever the steps between them, so that the axis is log where they are
+    log-spaced.
     """
     table = histogram.pivot(index="bin", columns="step", values="density").sort_index()
     steps = [int(value) for value in table.columns]
     centres = histogram.drop_duplicates("bin").sort_values("bin")
     middle = ((centres["left"] + centres["right"]) / 2).to_numpy(np.float32)
-    figure = Sketch()
+    figure = FigureBuilder()
     figure.add_trace(
         dict(
             type="heatmap",
@@ -48,7 +63,7 @@ def pit_over_steps(histogram: pd.DataFrame, step: int | None = None) -> go.Figur
             },
         )
     )
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(TICKS, len(steps))).round().astype(int))
+    shown = evenly_spaced(len(steps), TICKS)
     figure.update_xaxes(
         title="step", tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], showgrid=False, tickangle=0
     )

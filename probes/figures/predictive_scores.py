@@ -4,16 +4,15 @@ them.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
-from probes.figures.sketch import Sketch
-from probes.schema import COVERAGE_LEVELS, LIKELIHOODS
+from probes.figures.builder import FigureBuilder
+from probes.schema import LIKELIHOODS
 
-COVERAGE = dict(zip(COVERAGE_LEVELS, (style.OKABE_ITO[place] for place in (4, 2, 3)), strict=True))
-"""Levels in per cent -> line colour."""
+COVERAGE = palette.COVERAGE_LEVELS
 PANELS = (
     ("NLL (nats per prediction)", LIKELIHOODS),
     ("CRPS (target's unit)", ("crps",)),
@@ -23,10 +22,9 @@ PANELS = (
 """Axis title, names that a score goes by in logs. Of NLL and CRPS the first that is there is drawn, of
 coverage all.
 """
-TWIN = style.OKABE_ITO[7]
 
 
-def drawn_scores(scalars: pd.DataFrame) -> list[tuple[str, list[str]]]:
+def score_panels(scalars: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """The panels that the scalars of a split can fill: axis title, names of the scalars in it."""
     there = set(scalars["name"])
     found = []
@@ -45,61 +43,61 @@ def predictive_scores(
     axis: style.StepAxis = "linear",
     twin_axis: style.StepAxis | None = None,
 ) -> go.Figure:
-    """One panel a score: lines of `scalars` (step, name, value of one split), grey those of `twin`; nominal
-    coverage dotted.
+    """Predictive scores over steps, one panel a score.
 
-    The twin lies along `twin_axis` (default: along `axis`). Empty panels are left out; of nothing the figure
-    is empty.
+    Parameters
+    ----------
+    scalars : DataFrame
+        Columns step, name, value of one split.
+    twin : DataFrame, optional
+        The same of the deterministic twin, drawn in grey.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    twin_axis : {"linear", "log"} or Clock, optional
+        Of the twin's steps; by default `axis`.
+
+    Returns
+    -------
+    go.Figure
+        Dotted: the nominal coverage. Panels without a scalar are left out; of nothing the figure is empty.
     """
-    panels = drawn_scores(scalars)
-    figure = Sketch(1, max(len(panels), 1), horizontal_spacing=0.09)
+    panels = score_panels(scalars)
+    figure = FigureBuilder(1, max(len(panels), 1), shared_legend=True, horizontal_spacing=0.09)
     for column, (title, names) in enumerate(panels, start=1):
         for name in names:
             level = int(name.removeprefix("coverage_")) if title == "coverage" else None
-            color = COVERAGE[level] if level is not None else style.OKABE_ITO[0]
+            color = COVERAGE[level] if level is not None else palette.BLUE
             label = f"{level} %" if level is not None else "this run"
             if twin is not None:
-                _line(figure, twin, name, column, TWIN, "twin", column == 1, "dash", twin_axis or axis)
-            _line(
-                figure, scalars, name, column, color, label, level is not None or column == 1, "solid", axis
-            )
+                _line(figure, twin, name, column, palette.TWIN, "twin", "dash", twin_axis or axis)
+            _line(figure, scalars, name, column, color, label, None, axis)
             if level is not None:
                 line = {"color": color, "width": 1, "dash": "dot"}
                 figure.add_hline(level / 100, line, col=column)
         figure.update_yaxes(title=title, col=column)
         if title in ("coverage", "accuracy"):
             figure.update_yaxes(tickformat=".0%", col=column)
-    figure.update_xaxes(title=style.steps_title(axis))
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     return figure.finish(
         270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one"
     )
 
 
 def _line(
-    figure: Sketch,
+    figure: FigureBuilder,
     scalars: pd.DataFrame,
     name: str,
     column: int,
     color: str,
     label: str,
-    legend: bool,
-    dash: str,
+    dash: str | None,
     axis: style.StepAxis,
 ) -> None:
     part = scalars[scalars["name"] == name].sort_values("step")
-    if part.empty:
-        return
-    seen = any(trace["name"] == label for trace in figure.data)
-    figure.add_trace(
-        dict(
-            type="scatter",
-            x=style.along(axis, part["step"]), y=part["value"].to_numpy(np.float32), name=label,
-            legendgroup=label,
-            showlegend=legend and not seen, mode="lines" if len(part) > 1 else "markers",
-            line={"color": color, "width": 1.8, "dash": dash},
-            hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>",
-        ),
-        1, column,
-    )  # fmt: skip
+    if len(part):
+        figure.line(
+            style.along(axis, part["step"]), part["value"], label, color=color, width=1.8, dash=dash,
+            hovertemplate=f"{label}: %{{y:.4g}}<extra></extra>", col=column,
+        )  # fmt: skip

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 from probes.schema import LIVING_REGIMES, REGIMES
 
 BINS = 48  # a run: bars stay wide enough to be hit with a cursor
@@ -35,11 +35,27 @@ def regime_transitions(
     axis: style.StepAxis = "linear",
     shown: Sequence[int] | None = None,
 ) -> go.Figure:
-    """One panel a layer. Up: neurons that became living or mixed. Down: those that left it, by the regime
-    they went to.
+    """Neurons that became living or mixed (up) and that left it (down) over steps: one panel a layer.
 
-    `transitions` as `probes.diagnostics.transitions` gives them, `steps` the run's first and last, `shown`
-    the indices of the layers to draw (default all). Moves between two other regimes are not drawn.
+    Parameters
+    ----------
+    transitions : DataFrame
+        As `probes.diagnostics.transitions` gives them: columns step, layer, neuron, before, after.
+    layers : sequence of str
+        The layers' names.
+    steps : (int, int)
+        The run's first and last.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    shown : sequence of int, optional
+        Indices of the layers to draw; by default all.
+
+    Returns
+    -------
+    go.Figure
+        Bars; losses by the regime that was entered. Moves between two other regimes are not drawn.
     """
     edges = bin_edges(*steps, axis)
     ends = style.along(axis, edges)
@@ -47,11 +63,9 @@ def regime_transitions(
     alive_before, alive_after = (transitions[end].isin(LIVING_REGIMES) for end in ("before", "after"))
     came, lost = transitions[~alive_before & alive_after], transitions[alive_before & ~alive_after]
     shown = list(range(len(layers))) if shown is None else list(shown)
-    rows, columns = style.grid(len(shown))
-    figure = Sketch(
-        rows, columns, panels=len(shown), shared_xaxes="all", shared_yaxes="all",
-        titles=[style.text(layers[i]) for i in shown],
-        horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.5 / rows),
+    figure = FigureBuilder.small_multiples(
+        len(shown), titles=[style.text(layers[i]) for i in shown], shared_xaxes="all", shared_yaxes="all",
+        shared_legend=True, horizontal_spacing=0.025, vertical_spacing=0.2,
     )  # fmt: skip
     living = REGIMES[0]
     kinds = [("came alive", came, 1, living.color)]
@@ -60,22 +74,18 @@ def regime_transitions(
         if len(part):
             kinds.append((f"lost, now {regime.name}", part, -1, regime.color))
     when = "<br>steps %{customdata[0]:.0f} to %{customdata[1]:.0f}<extra></extra>"
-    for place, layer in enumerate(shown):
+    for panel, layer in enumerate(shown):
         for name, moves, sign, color in kinds:
             count, _ = np.histogram(moves.loc[moves["layer"] == layer, "step"], edges)
-            bars = dict(
-                type="bar",
-                x=centres, y=(sign * count).astype(np.float32), width=widths, name=name, legendgroup=name,
-                showlegend=place == 0,
-                marker={"color": color, "line": {"width": 0}},
-                customdata=np.column_stack([edges[:-1], edges[1:] - 1, count]),
-                hovertemplate="%{customdata[2]:.0f} " + name + when,
-            )  # fmt: skip
-            figure.add_trace(bars, place // columns + 1, place % columns + 1)
+            bars = {
+                "type": "bar", "x": centres, "y": (sign * count).astype(np.float32), "width": widths,
+                "name": name, "marker": {"color": color, "line": {"width": 0}},
+                "customdata": np.column_stack([edges[:-1], edges[1:] - 1, count]),
+                "hovertemplate": "%{customdata[2]:.0f} " + name + when,
+            }  # fmt: skip
+            figure.add_trace(bars, *figure.cell(panel))
     figure.update_yaxes(title="neurons", col=1)
     figure.update_yaxes(tickformat=",d", zeroline=True, zerolinecolor=style.AXIS)
-    figure.update_xaxes(title=style.steps_title(axis), row=rows)
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     alt = f"Neurons that came alive and that were lost over steps, one panel for each of {len(shown)} layers"
-    return figure.finish(96 + PANEL * rows, alt, hovermode="closest", barmode="relative", bargap=0)
+    return figure.finish(96 + PANEL * figure.rows, alt, hovermode="closest", barmode="relative", bargap=0)

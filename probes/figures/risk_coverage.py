@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
 from probes.figures.ablation import score_label
+from probes.figures.builder import FigureBuilder
 
 ORACLE = "oracle"
 FEW = 0.05  # share of inputs kept below which a mean is one of chance; curves may leave the picture there
@@ -15,67 +19,86 @@ MARGIN = 0.08  # of the vertical axis, beyond its ends
 
 
 def risk_coverage(curves: pd.DataFrame, areas: pd.DataFrame, error: str) -> go.Figure:
-    """Risk against coverage, one line an uncertainty, its AURC with 95 % interval in the legend; dotted:
-    oracle and random.
+    """Risk against coverage: the error of the inputs that are kept as the most uncertain are dropped.
 
-    curves, areas: as the experiment's tables. Raises ValueError for an error that was not measured.
+    Parameters
+    ----------
+    curves, areas : DataFrame
+        The experiment's tables.
+    error : str
+        Which error.
+
+    Returns
+    -------
+    go.Figure
+        One line an uncertainty, its AURC with 95 % interval in the legend. Dotted: dropped by the error
+        itself (oracle). Dashed: dropped at random.
+
+    Raises
+    ------
+    ValueError
+        For an error that was not measured.
     """
     part, area = (frame[frame["error"] == error] for frame in (curves, areas))
     if part.empty:
         raise ValueError(f"{error!r} was not measured; there are {', '.join(curves['error'].unique())}")
-    figure = go.Figure()
+    figure = FigureBuilder()
     names = list(dict.fromkeys(part["uncertainty"]))
-    for color, name in zip(style.OKABE_ITO, [name for name in names if name != ORACLE], strict=False):
-        _line(figure, part, area, name, {"color": color, "width": 2})
+    for color, name in zip(palette.OKABE_ITO, [name for name in names if name != ORACLE], strict=False):
+        _line(figure, part, area, name, color=color)
     if ORACLE in names:
-        _line(figure, part, area, ORACLE, {"color": style.CURSOR, "width": 1.5, "dash": "dot"})
+        _line(figure, part, area, ORACLE, color=style.CURSOR, width=1.5, dash="dot")
     mean = float(area["mean"].iloc[0])
-    figure.add_hline(
-        y=mean, line={"color": style.AXIS, "width": 1, "dash": "dash"}, annotation_text="dropped at random"
-    )
-    figure.update_xaxes(title_text="coverage (share of inputs kept)", range=[0, 1], tickformat=".0%")
-    told = part.loc[part["coverage"] >= FEW, "risk"].dropna()
-    if len(told):
-        beyond = MARGIN * max(told.max() - told.min(), abs(told.max()) * MARGIN)
-        figure.update_yaxes(range=[told.min() - beyond, told.max() + beyond])
-    figure.update_yaxes(title_text=f"risk: mean {score_label(error)} of those kept")
+    figure.add_hline(mean, {"color": style.AXIS, "width": 1, "dash": "dash"})
+    figure.add_annotation(
+        text="dropped at random", x=1, xref="x domain", xanchor="right", y=mean, yref="y", yanchor="bottom",
+        showarrow=False,
+    )  # fmt: skip
+    figure.update_xaxes(title="coverage (share of inputs kept)", range=[0, 1], tickformat=".0%")
+    risks = part.loc[part["coverage"] >= FEW, "risk"].dropna()
+    if len(risks):
+        beyond = MARGIN * max(risks.max() - risks.min(), abs(risks.max()) * MARGIN)
+        figure.update_yaxes(range=[risks.min() - beyond, risks.max() + beyond])
+    figure.update_yaxes(title=f"risk: mean {score_label(error)} of those kept")
     alt = f"Mean {score_label(error)} against coverage for {len(names)} orders of dropping inputs"
-    return style.finish(figure, 360, alt)
+    return figure.finish(360, alt)
 
 
-def _line(
-    figure: go.Figure, curves: pd.DataFrame, areas: pd.DataFrame, name: str, line: dict[str, object]
-) -> None:
+def _line(figure: FigureBuilder, curves: pd.DataFrame, areas: pd.DataFrame, name: str, **look: Any) -> None:
     rows = curves[curves["uncertainty"] == name]
     area = areas[areas["uncertainty"] == name].iloc[0]
-    figure.add_trace(
-        go.Scatter(
-            x=rows["coverage"].to_numpy(np.float32), y=rows["risk"].to_numpy(np.float32), mode="lines",
-            line=line,
-            name=f"{style.text(name)}: AURC {area['value']:.3g} ({area['low']:.3g} to {area['high']:.3g})",
-            hovertemplate=f"%{{y:.4g}}<extra>{style.text(name)}</extra>",
-        )
-    )  # fmt: skip
+    words = f"{style.text(name)}: AURC {area['value']:.3g} ({area['low']:.3g} to {area['high']:.3g})"
+    hover = f"%{{y:.4g}}<extra>{style.text(name)}</extra>"
+    x = rows["coverage"].to_numpy(np.float32)
+    figure.line(x, rows["risk"], words, mode="lines", hovertemplate=hover, **look)
 
 
 def risk_coverage_over_steps(
     curves: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
 ) -> go.Figure:
-    """AURC of the probe batch's squared error over steps, one line an uncertainty.
+    """AURC of the probe batch's squared error over steps, one line an uncertainty, in target².
 
-    curves: as `probes.analysis.calibration.risk_coverage_over_steps` gives them. One probe batch is few
-    inputs: read the trend alone.
+    Parameters
+    ----------
+    curves : DataFrame
+        As `probes.analysis.calibration.risk_coverage_over_steps` gives them.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+
+    Returns
+    -------
+    go.Figure
+
+    Notes
+    -----
+    One probe batch is few inputs: read the trend alone.
     """
     areas = curves.groupby(["step", "uncertainty"])["risk"].mean().rename("value").reset_index()
-    figure = go.Figure()
-    for color, (name, rows) in zip(style.OKABE_ITO, areas.groupby("uncertainty", sort=True), strict=False):
-        x, y = style.along(axis, rows["step"]), rows["value"].to_numpy(np.float32)
-        mode = "lines+markers" if len(rows) < 2 else "lines"
-        figure.add_trace(
-            go.Scatter(x=x, y=y, name=style.text(name), mode=mode, line={"color": color, "width": 2})
-        )
-    figure.update_xaxes(title_text=style.steps_title(axis))
-    figure.update_yaxes(title_text="AURC of the squared error (target²)")
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
-    return style.finish(figure, 280, "Area under the risk-coverage curve of the probe batch over steps")
+    figure = FigureBuilder()
+    for color, (name, rows) in zip(palette.OKABE_ITO, areas.groupby("uncertainty", sort=True), strict=False):
+        figure.line(style.along(axis, rows["step"]), rows["value"], style.text(name), color=color)
+    figure.update_yaxes(title="AURC of the squared error (target²)")
+    figure.step_axis(axis, step)
+    return figure.finish(280, "Area under the risk-coverage curve of the probe batch over steps")

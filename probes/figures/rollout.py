@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from probes import palette
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 
 BANDS = (("q05", "q95", style.OUTER_BAND, "middle 90 %"), ("q25", "q75", style.INNER_BAND, "middle half"))
 
@@ -15,59 +15,78 @@ BANDS = (("q05", "q95", style.OUTER_BAND, "middle 90 %"), ("q25", "q75", style.I
 def rollout_forecast(
     forecasts: pd.DataFrame, start: int, *, t: int | None = None, unit: str = ""
 ) -> go.Figure:
-    """Median and bands of the trajectories from one starting window along t, what really came, and the cursor
-    t.
+    """Continuation of one starting window along t: trajectories that were sampled, and what really came.
 
-    forecasts: as the experiment's table; unit: of the series. Raises ValueError for a start that is not
-    there.
+    Parameters
+    ----------
+    forecasts : DataFrame
+        The experiment's table: columns start, t, q05 .. q95 and, where it is known, y.
+    start : int
+        The starting window.
+    t : int, optional
+        The cursor.
+    unit : str
+        Of the series.
+
+    Returns
+    -------
+    go.Figure
+        Line: the median. Shaded: the middle half and the middle 90 %.
+
+    Raises
+    ------
+    ValueError
+        For a start that is not there.
     """
     part = forecasts[forecasts["start"] == start].sort_values("t")
     if part.empty:
         raise ValueError(
             f"there is no start {start}; they are {sorted(forecasts['start'].unique().tolist())}"
         )
-    figure = go.Figure()
-    x, color = part["t"].to_numpy(), style.OKABE_ITO[0]
+    figure = FigureBuilder()
+    x, color = part["t"].to_numpy(), palette.PREDICTED
     for low, high, alpha, name in BANDS:
-        edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(y=part[low].to_numpy(np.float32), showlegend=False, **edge))
-        fill = {"fill": "tonexty", "fillcolor": style.translucent(color, alpha)}
-        figure.add_trace(go.Scatter(y=part[high].to_numpy(np.float32), name=name, **edge, **fill))
-    figure.add_trace(
-        go.Scatter(
-            x=x, y=part["q50"].to_numpy(np.float32), name="median", mode="lines", line={"color": color}
-        )
-    )
+        figure.band(x, part[low], part[high], name, color=palette.translucent(color, alpha))
+    figure.line(x, part["q50"], "median", color=color)
     if "y" in part:
-        line = {"color": style.OKABE_ITO[5], "width": 1.5}
-        figure.add_trace(
-            go.Scatter(x=x, y=part["y"].to_numpy(np.float32), name="what came", mode="lines", line=line)
-        )
-    figure.update_xaxes(title_text="t (positions after the window)")
-    figure.update_yaxes(title_text=f"value ({style.text(unit)})" if unit else "value (training sd)")
-    style.mark_step(figure, t)
-    return style.finish(
-        figure, 320, f"Continuation of window {start} along t: median and bands of sampled trajectories"
+        figure.line(x, part["y"], "what came", color=palette.OBSERVED, width=1.5)
+    figure.update_yaxes(title=f"value ({style.text(unit)})" if unit else "value (training sd)")
+    _along_t(figure, t)
+    return figure.finish(
+        320, f"Continuation of window {start} along t: median and bands of sampled trajectories"
     )
 
 
 def rollout_uncertainty(uncertainty: pd.DataFrame, *, t: int | None = None) -> go.Figure:
-    """Internal KL, and latent and output variance, along t: means over the starting windows."""
+    """Internal KL (nats), and latent and output variance (target²), along t.
+
+    Parameters
+    ----------
+    uncertainty : DataFrame
+        The experiment's table: columns start, t, internal_kl, latent, output.
+    t : int, optional
+        The cursor.
+
+    Returns
+    -------
+    go.Figure
+        Means over the starting windows.
+    """
     mean = uncertainty.groupby("t")[["internal_kl", "latent", "output"]].mean()
-    figure = make_subplots(1, 2, horizontal_spacing=0.1)
-    x = mean.index.to_numpy()
-    parts = (
-        ("internal_kl", "internal KL", 2, 1),
-        ("latent", "latent variance", 0, 2),
-        ("output", "output variance", 1, 2),
-    )
-    for column, name, color, place in parts:
-        line = {"color": style.OKABE_ITO[color], "width": 2}
-        figure.add_trace(
-            go.Scatter(x=x, y=mean[column].to_numpy(np.float32), name=name, mode="lines", line=line), 1, place
-        )
-    figure.update_xaxes(title_text="t (positions after the window)")
-    figure.update_yaxes(title_text="internal KL (nats)", col=1)
-    figure.update_yaxes(title_text="variance (target²)", rangemode="tozero", col=2)
-    style.mark_step(figure, t)
-    return style.finish(figure, 280, "Internal KL, latent and output variance along t of a rollout")
+    figure = FigureBuilder(1, 2, horizontal_spacing=0.1)
+    for column, name, color, col in (
+        ("internal_kl", "internal KL", palette.GREEN, 1),
+        ("latent", "latent variance", palette.BLUE, 2),
+        ("output", "output variance", palette.ORANGE, 2),
+    ):
+        figure.line(mean.index, mean[column], name, color=color, col=col)
+    figure.update_yaxes(title="internal KL (nats)", col=1)
+    figure.update_yaxes(title="variance (target²)", rangemode="tozero", col=2)
+    _along_t(figure, t)
+    return figure.finish(280, "Internal KL, latent and output variance along t of a rollout")
+
+
+def _along_t(figure: FigureBuilder, t: int | None) -> None:
+    figure.update_xaxes(title="t (positions after the window)")
+    if t is not None:
+        figure.add_vline(t, style.CURSOR_LINE)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
-from plotly.subplots import make_subplots
 
+from probes import palette
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 from probes.schema import STATISTICS
 
 # of the least distance between set-points: wide enough to see the neurons of a group, too narrow to mix
@@ -20,49 +21,58 @@ JITTER = 0.3
 
 
 def set_points(asked: ArrayLike, measured: Mapping[str, ArrayLike], *, title: str) -> go.Figure:
-    """One panel a statistic: a point for each neuron over its set-point, and the groups' means with their
-    standard errors.
+    """What neurons do that were each asked for something: one panel a statistic, a point a neuron.
 
-    asked (N,): the set-point of each neuron, equal ones are a group; measured: statistic -> (N,), not finite
-    is left out;
-    title: what was asked for, with its unit. The dotted line is the mean of all neurons; each panel says by
-    how much a straight line through its neurons changes from the lowest to the highest set-point, in units of
-    that mean. Raises ValueError where lengths differ.
+    Parameters
+    ----------
+    asked : (N,) array
+        The set-point of each neuron; equal ones are a group.
+    measured : mapping of str to (N,) array
+        Statistic -> its value for each neuron; what is not finite is left out.
+    title : str
+        What was asked for, with its unit.
+
+    Returns
+    -------
+    go.Figure
+        Line: the groups' means with their standard errors. Dotted: the mean of all neurons. Each panel says
+        by how much a straight line through its neurons changes from the lowest to the highest set-point, in
+        units of that mean.
+
+    Raises
+    ------
+    ValueError
+        Where lengths differ.
     """
     points = np.asarray(asked, float)
-    figure = make_subplots(cols=len(measured), horizontal_spacing=0.11)
-    said = []
+    figure = FigureBuilder(1, len(measured), horizontal_spacing=0.11)
+    changes = []
     for column, (name, values) in enumerate(measured.items(), 1):
         numbers = np.asarray(values, float)
         if numbers.shape != points.shape:
             raise ValueError(f"{name} has shape {numbers.shape}, its set-points {points.shape}")
-        kept = np.isfinite(numbers)
-        x, y = points[kept], numbers[kept]
-        entry, color = STATISTICS[name], style.OKABE_ITO[column - 1]
-        for trace in _traces(x, y, color):
-            figure.add_trace(trace, row=1, col=column)
+        finite = np.isfinite(numbers)
+        x, y = points[finite], numbers[finite]
+        entry = STATISTICS[name]
+        _neurons_and_means(figure, column, x, y, palette.OKABE_ITO[column - 1])
         if len(y):
             line = {"color": style.CURSOR, "width": 1.2, "dash": "dot"}
-            figure.add_hline(y=float(y.mean()), line=line, row=1, col=column)
+            figure.add_hline(float(y.mean()), line, col=column)
         change = relative_change(x, y)
-        said.append(
+        changes.append(
             f"{entry.label}: {change:+.0%} of its mean"
             if np.isfinite(change)
             else f"{entry.label}: no trend defined"
         )
-        heading = {
-            "text": said[-1],
-            "showarrow": False,
-            "xref": "x domain",
-            "yref": "y domain",
-            "x": 0,
-            "y": 1.08,
-        }
-        figure.add_annotation(heading | {"xanchor": "left"}, row=1, col=column)
-        figure.update_xaxes(title_text=style.text(title), row=1, col=column)
-        figure.update_yaxes(title_text=entry.title, rangemode="tozero", row=1, col=column)
-    alt = f"{len(points)} neurons by {title}. From the lowest to the highest set-point, {'; '.join(said)}"
-    return style.finish(figure, 340, alt).update_layout(showlegend=False, hovermode="closest")
+        place = "" if column == 1 else str(column)
+        figure.add_annotation(
+            text=changes[-1], showarrow=False, xref=f"x{place} domain", yref=f"y{place} domain", x=0, y=1.08,
+            xanchor="left",
+        )  # fmt: skip
+        figure.update_yaxes(title=entry.title, rangemode="tozero", col=column)
+    figure.update_xaxes(title=style.text(title))
+    alt = f"{len(points)} neurons by {title}. From the lowest to the highest set-point, {'; '.join(changes)}"
+    return figure.finish(340, alt, showlegend=False, hovermode="closest")
 
 
 def relative_change(asked: ArrayLike, measured: ArrayLike) -> float:
@@ -75,7 +85,9 @@ def relative_change(asked: ArrayLike, measured: ArrayLike) -> float:
     return float(np.polyfit(x, y, 1)[0] * np.ptp(x) / y.mean())
 
 
-def _traces(x: NDArray[np.float64], y: NDArray[np.float64], color: str) -> list[go.Scatter]:
+def _neurons_and_means(
+    figure: FigureBuilder, column: int, x: NDArray[np.float64], y: NDArray[np.float64], color: str
+) -> None:
     """Neurons, moved aside a little in order of their place in the group, and the groups' means with standard
     errors.
     """
@@ -87,16 +99,14 @@ def _traces(x: NDArray[np.float64], y: NDArray[np.float64], color: str) -> list[
         aside[inside] = JITTER * gap * np.linspace(-1, 1, len(inside)) if len(inside) > 1 else 0.0
         mean[index] = y[inside].mean()
         error[index] = y[inside].std(ddof=1) / np.sqrt(len(inside)) if len(inside) > 1 else np.nan
-    neurons = go.Scatter(
-        x=(x + aside).astype(np.float32), y=y.astype(np.float32), mode="markers", name="neuron", customdata=x,
-        marker={"size": 4.5, "color": style.translucent(color, 0.35)},
+    figure.scatter(
+        (x + aside).astype(np.float32), y, "neuron", mode="markers", customdata=x, col=column,
+        marker={"size": 4.5, "color": palette.translucent(color, 0.35)},
         hovertemplate="asked %{customdata:.3g}, got %{y:.3g}<extra></extra>",
     )  # fmt: skip
-    means = go.Scatter(
-        x=groups, y=mean, mode="lines+markers", name="mean ± standard error",
-        line={"width": 1.75, "color": color},
+    figure.line(
+        groups, mean, "mean ± standard error", color=color, width=1.75, mode="lines+markers", col=column,
         marker={"size": 8, "color": color},
         error_y={"array": error, "thickness": 1.5, "width": 5, "color": color},
         hovertemplate="mean of the group %{y:.3g}<extra></extra>",
     )  # fmt: skip
-    return [neurons, means]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
-from plotly.subplots import make_subplots
+from plotly.colors import get_colorscale, sample_colorscale
 
+from probes import palette
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
+from probes.spacing import evenly_spaced
 
+COLORS = get_colorscale("Cividis")
 SHOWN_VALUES = 7
-"""Curves of a fan, or images of a strip: more would not be told apart."""
+"""Curves of a fan, or images of a strip: more would not be distinguished."""
 
 
 def _of(curves: pd.DataFrame, layer: int, neuron: int, index: int) -> pd.DataFrame:
@@ -21,9 +24,10 @@ def _of(curves: pd.DataFrame, layer: int, neuron: int, index: int) -> pd.DataFra
     return part
 
 
-def _shown(values: np.ndarray) -> np.ndarray:
-    places = np.linspace(0, len(values) - 1, min(SHOWN_VALUES, len(values))).round().astype(int)
-    return values[np.unique(places)]
+def _shown(part: pd.DataFrame) -> np.ndarray:
+    """The values of the neuron that are drawn, ascending."""
+    values = np.sort(part["value"].unique())
+    return values[evenly_spaced(len(values), SHOWN_VALUES)]
 
 
 def traversal_curves(
@@ -35,99 +39,142 @@ def traversal_curves(
     targets: pd.DataFrame | None = None,
     output: str = "horizon",
 ) -> go.Figure:
-    """Prediction over its outputs, one curve for each of some values of the neuron, from -3 (dark) to 3 prior
-    sds (light).
+    """Predicted mean over the outputs on one input, one curve for each of some values of a neuron.
 
-    curves: as `traverse` gives them; targets: input, output, y; output names the horizontal axis.
-    Raises ValueError for a neuron or input that was not walked.
+    Parameters
+    ----------
+    curves : DataFrame
+        As `probes.experiments.traversal.traverse` gives them.
+    layer, neuron : int
+        Which neuron was walked.
+    index : int
+        The input.
+    targets : DataFrame, optional
+        Columns input, output, y; dotted.
+    output : str
+        Title of the horizontal axis.
+
+    Returns
+    -------
+    go.Figure
+        Curves from -3 (dark) to 3 prior sds (light).
+
+    Raises
+    ------
+    ValueError
+        For a neuron or input that was not walked.
     """
     part = _of(curves, layer, neuron, index)
-    figure = go.Figure()
-    shown = _shown(np.sort(part["value"].unique()))
+    figure = FigureBuilder()
+    shown = _shown(part)
     colors = sample_colorscale("Viridis", np.linspace(0, 0.95, len(shown)))
     for value, color in zip(shown, colors, strict=True):
         rows = part[part["value"] == value].sort_values("output")
-        figure.add_trace(
-            go.Scatter(
-                x=rows["output"].to_numpy() + 1, y=rows["mean"].to_numpy(np.float32), name=f"{value:+.1f} sd",
-                mode="lines+markers" if len(rows) < 2 else "lines", line={"color": color, "width": 1.75},
-            )
-        )  # fmt: skip
+        figure.line(rows["output"] + 1, rows["mean"], f"{value:+.1f} sd", color=color, width=1.75)
     if targets is not None:
         rows = targets[targets["input"] == index].sort_values("output")
-        target = {"color": style.CURSOR, "width": 1.5, "dash": "dot"}
-        x = rows["output"].to_numpy() + 1
-        figure.add_trace(
-            go.Scatter(x=x, y=rows["y"].to_numpy(np.float32), name="target", mode="lines", line=target)
-        )
-    figure.update_xaxes(title_text=output)
-    figure.update_yaxes(title_text="predicted mean")
+        figure.line(rows["output"] + 1, rows["y"], "target", color=style.CURSOR, width=1.5, dash="dot")
+    figure.update_xaxes(title=output)
+    figure.update_yaxes(title="predicted mean")
     alt = (
         f"Predicted mean over {output} with neuron {neuron} of layer {layer + 1} held at {len(shown)} values,"
         f" input {index}"
     )
-    return style.finish(figure, 340, alt)
+    return figure.finish(340, alt)
 
 
 def traversal_response(
     curves: pd.DataFrame, posteriors: pd.DataFrame, layer: int, neuron: int, index: int, *, output: int = 0
 ) -> go.Figure:
-    """One output against the neuron's value with the predictive sd as a band; shaded, where the input's own
-    posterior is.
+    """One output against the value of a neuron, on one input.
+
+    Parameters
+    ----------
+    curves, posteriors : DataFrame
+        As `probes.experiments.traversal.traverse` gives them.
+    layer, neuron : int
+        Which neuron was walked.
+    index : int
+        The input.
+    output : int
+        The output.
+
+    Returns
+    -------
+    go.Figure
+        Line and band: predicted mean ± predictive sd. Shaded: the input's own posterior ± sd.
+
+    Raises
+    ------
+    ValueError
+        For a neuron or input that was not walked.
     """
     rows = _of(curves, layer, neuron, index)
     rows = rows[rows["output"] == output].sort_values("value")
     x, mean, sd = (rows[name].to_numpy(np.float32) for name in ("value", "mean", "sd"))
     color = style.layer_color(layer)
-    figure = go.Figure()
-    edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_trace(go.Scatter(y=mean - sd, showlegend=False, **edge))
-    fill = {"fill": "tonexty", "fillcolor": style.translucent(color, 0.2)}
-    figure.add_trace(go.Scatter(y=mean + sd, name="± predictive sd", **edge, **fill))
-    figure.add_trace(
-        go.Scatter(x=x, y=mean, name="predicted mean", mode="lines", line={"color": color, "width": 2})
-    )
+    figure = FigureBuilder()
+    figure.band(x, mean - sd, mean + sd, "± predictive sd", color=palette.translucent(color, 0.2))
+    figure.line(x, mean, "predicted mean", color=color)
     own = posteriors[
         (posteriors["layer"] == layer) & (posteriors["neuron"] == neuron) & (posteriors["input"] == index)
     ].iloc[0]
-    span = {
-        "x0": own["mu"] - own["sigma"],
-        "x1": own["mu"] + own["sigma"],
-        "line_width": 0,
-        "fillcolor": style.GRID,
-    }
-    figure.add_vrect(**span, annotation_text="own posterior ± sd", annotation_position="top left")
-    figure.update_xaxes(title_text="value of the neuron (prior sd)", range=[float(x[0]), float(x[-1])])
-    figure.update_yaxes(title_text=f"predicted mean, output {output + 1}")
+    left, right = own["mu"] - own["sigma"], own["mu"] + own["sigma"]
+    figure.add_vrect(left, right, line={"width": 0}, fillcolor=style.GRID)
+    figure.add_annotation(
+        text="own posterior ± sd", x=left, xref="x", xanchor="left", y=1, yref="y domain", yanchor="top",
+        showarrow=False,
+    )  # fmt: skip
+    figure.update_xaxes(title="value of the neuron (prior sd)", range=[float(x[0]), float(x[-1])])
+    figure.update_yaxes(title=f"predicted mean, output {output + 1}")
     alt = f"Output {output + 1} against the value of neuron {neuron} of layer {layer + 1} on input {index}"
-    return style.finish(figure, 300, alt)
+    return figure.finish(300, alt)
 
 
 def traversal_images(
     curves: pd.DataFrame, layer: int, neuron: int, index: int, shape: tuple[int, int]
 ) -> go.Figure:
-    """The prediction as images of `shape` (height, width), one for each of some values of the neuron, on one
-    colour scale.
+    """The prediction on one input as images, one for each of some values of a neuron, on one colour scale.
 
-    Raises ValueError when the outputs do not fill the shape.
+    Parameters
+    ----------
+    curves : DataFrame
+        As `probes.experiments.traversal.traverse` gives them.
+    layer, neuron : int
+        Which neuron was walked.
+    index : int
+        The input.
+    shape : (int, int)
+        Height and width of an image.
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    ValueError
+        When the outputs do not fill the shape, and for a neuron or input that was not walked.
     """
     part = _of(curves, layer, neuron, index)
     outputs = part["output"].nunique()
     if outputs != shape[0] * shape[1]:
         raise ValueError(f"{outputs} outputs are no image of {shape[0]} x {shape[1]}")
-    shown = _shown(np.sort(part["value"].unique()))
-    figure = make_subplots(
-        1, len(shown), subplot_titles=[f"{value:+.1f} sd" for value in shown], horizontal_spacing=0.01
-    )
+    shown = _shown(part)
+    titles = [f"{value:+.1f} sd" for value in shown]
+    figure = FigureBuilder(1, len(shown), titles=titles, horizontal_spacing=0.01)
     low, high = float(part["mean"].min()), float(part["mean"].max())
-    for place, value in enumerate(shown, 1):
+    for column, value in enumerate(shown, 1):
         image = part[part["value"] == value].sort_values("output")["mean"].to_numpy(np.float32).reshape(shape)
-        scale = {"zmin": low, "zmax": high, "colorscale": "Cividis", "showscale": place == len(shown)}
-        figure.add_trace(go.Heatmap(z=image[::-1], colorbar={"title": "predicted mean"}, **scale), 1, place)
+        trace = {
+            "type": "heatmap", "z": image[::-1], "zmin": low, "zmax": high, "colorscale": COLORS,
+            "showscale": column == len(shown), "colorbar": {"title": {"text": "predicted mean"}},
+        }  # fmt: skip
+        figure.add_trace(trace, col=column)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
     alt = (
         f"Predicted images with neuron {neuron} of layer {layer + 1} held at {len(shown)} values, input"
         f" {index}"
     )
-    figure = style.finish(figure, 220, alt)
-    figure.update_xaxes(visible=False)
-    return figure.update_yaxes(visible=False, scaleanchor="x").update_layout(hovermode="closest")
+    return figure.finish(220, alt, hovermode="closest")

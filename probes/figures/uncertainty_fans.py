@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 from probes.figures.layer_bands import BANDS, QUANTILES, quantiles
-from probes.figures.sketch import Sketch
 
 PRIOR_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Differential entropy of Normal(0, 1), nats."""
@@ -44,16 +45,31 @@ def uncertainty_fans(
     axis: style.StepAxis = "linear",
     shown: Sequence[int] | None = None,
 ) -> go.Figure:
-    """Two rows, one column a layer: posterior sd, and entropy; median, middle half, middle 90 % of neurons;
-    the prior dashed.
+    """Posterior sd and entropy over steps: two rows of panels, one column a layer.
 
-    `summary` is `Run.layer_summary()`, `layers` the layers' names, `shown` the indices to draw (default all).
+    Parameters
+    ----------
+    summary : DataFrame
+        `Run.layer_summary()`.
+    layers : sequence of str
+        The layers' names.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    shown : sequence of int, optional
+        Indices of the layers to draw; by default all.
+
+    Returns
+    -------
+    go.Figure
+        Line: the median over neurons. Shaded: the middle half and the middle 90 %. Dashed: the prior.
     """
     shown = list(range(len(layers))) if shown is None else list(shown)
-    figure = Sketch(
-        2, max(len(shown), 1), shared_yaxes="rows", shared_xaxes="all", horizontal_spacing=0.02,
-        vertical_spacing=0.06,
-        titles=[style.text(layers[i]) for i in shown],
+    figure = FigureBuilder(
+        2, max(len(shown), 1), titles=[style.text(layers[i]) for i in shown],
+        shared_xaxes="all", shared_yaxes="rows", shared_legend=True,
+        horizontal_spacing=0.02, vertical_spacing=0.06,
     )  # fmt: skip
     tables = uncertainty_quantiles(summary)
     line = {"color": style.AXIS, "width": 1.2, "dash": "dash"}
@@ -65,11 +81,11 @@ def uncertainty_fans(
         figure.add_hline(prior, line, row=row)
         figure.update_yaxes(title=title, row=row, col=1)
     # A line that is nowhere drawn: shapes have no entry in the legend.
-    figure.add_trace(dict(type="scatter", x=[None], y=[None], mode="lines", line=line, name="prior"))
+    figure.add_trace(
+        {"type": "scatter", "x": [None], "y": [None], "mode": "lines", "line": line, "name": "prior"}
+    )
     figure.update_yaxes(rangemode="tozero", row=1)
-    figure.update_xaxes(title=style.steps_title(axis), row=2)
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     alt = (
         f"Posterior standard deviation and entropy over steps for {len(shown)} layers: median and bands over"
         " neurons"
@@ -78,40 +94,28 @@ def uncertainty_fans(
 
 
 def _fan(
-    figure: Sketch, part: pd.DataFrame, color: str, row: int, column: int, unit: str, axis: style.StepAxis
+    figure: FigureBuilder,
+    part: pd.DataFrame,
+    color: str,
+    row: int,
+    column: int,
+    unit: str,
+    axis: style.StepAxis,
 ) -> None:
-    steps, legend = style.along(axis, part["step"]), row == 1 and column == 1
+    x = style.along(axis, part["step"])
     values = {name: part[name].to_numpy(np.float32) for name in QUANTILES}
     for low, high, alpha, name in BANDS:
         taken = np.isfinite(values[low])  # an outline with a hole is none
-        x, ends = steps[taken], [values[edge][taken] for edge in (low, high)]
-        figure.add_trace(
-            dict(
-                type="scatter",
-                x=np.concatenate([x, x[::-1]]), y=np.concatenate([ends[0], ends[1][::-1]]), fill="toself",
-                mode="lines",
-                line={"width": 0}, fillcolor=style.translucent(color, alpha), name=name, legendgroup=name,
-                showlegend=legend,
-                hoverinfo="skip",
-            ),
-            row, column,
+        ends = values[low][taken], values[high][taken]
+        figure.scatter(
+            np.r_[x[taken], x[taken][::-1]], np.r_[ends[0], ends[1][::-1]], name, mode="lines",
+            line={"width": 0}, fill="toself", fillcolor=palette.translucent(color, alpha), hoverinfo="skip",
+            row=row, col=column,
         )  # fmt: skip
-    figure.add_trace(
-        dict(
-            type="scatter",
-            x=steps,
-            y=values["p50"],
-            name="median",
-            legendgroup="median",
-            showlegend=legend,
-            mode="lines" if len(part) > 1 else "markers",
-            line={"color": color, "width": 2},
-            customdata=np.column_stack([values["p05"], values["p95"]]),
-            hovertemplate=(
-                f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to"
-                " %{customdata[1]:.4g})<extra></extra>"
-            ),
+    figure.line(
+        x, values["p50"], "median", color=color, row=row, col=column,
+        customdata=np.column_stack([values["p05"], values["p95"]]),
+        hovertemplate=(
+            f"median %{{y:.4g}}{unit} (90 %: %{{customdata[0]:.4g}} to %{{customdata[1]:.4g}})<extra></extra>"
         ),
-        row,
-        column,
-    )
+    )  # fmt: skip

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
-from probes.figures.sketch import Sketch
+from probes.figures.builder import FigureBuilder
 
 LINES = (
-    ("observation", "observation part", style.OKABE_ITO[0]),
-    ("latent", "latent part", style.OKABE_ITO[1]),
-    ("error", "squared error", style.OKABE_ITO[5]),
+    ("observation", "observation part", palette.VARIANCE_PARTS["observation"]),
+    ("latent", "latent part", palette.VARIANCE_PARTS["latent"]),
+    ("error", "squared error", palette.OBSERVED),
 )
 
 
@@ -25,48 +28,51 @@ def variance_parts(
     axis: style.StepAxis = "linear",
     twin_axis: style.StepAxis | None = None,
 ) -> go.Figure:
-    """Latent and observation part of the variance and the squared error, on a log scale.
+    """Latent and observation part of the predictive variance and the squared error over steps.
 
-    `parts`: step, latent, observation (means over the probe batch, target²), error (mean squared error of the
-    mean) and error_error (its standard error over inputs; the whisker is 95 %). Error above the sum of the
-    parts: overconfident.
-    `twin`: the same of a deterministic twin, its observation part and error in grey, along `twin_axis`
-    (default: along `axis`).
+    Parameters
+    ----------
+    parts : DataFrame
+        Columns step, latent, observation (means over the probe batch, target²), error (mean squared error of
+        the mean) and error_error (its standard error over inputs).
+    twin : DataFrame, optional
+        The same of the deterministic twin; its observation part and error are drawn in grey.
+    step : int, optional
+        The cursor.
+    axis : {"linear", "log"} or Clock
+        Of the steps.
+    twin_axis : {"linear", "log"} or Clock, optional
+        Of the twin's steps; by default `axis`.
+
+    Returns
+    -------
+    go.Figure
+        On a log scale; whiskers are 95 % intervals. Error above the sum of the parts: overconfident.
     """
-    figure = Sketch()
+    figure = FigureBuilder()
     steps = style.along(axis, parts["step"])
-    mode = "lines+markers"
     for column, label, color in LINES:
         values = parts[column].to_numpy(np.float32)
-        whisker = {}
+        whisker: dict[str, Any] = {}
         if column == "error":
             spread = (NORMAL_95 * parts["error_error"]).to_numpy(np.float32)
             low = np.minimum(spread, 0.95 * values)  # a log axis has no place for the other side of zero
             ends = {"type": "data", "symmetric": False, "array": spread, "arrayminus": low}
             whisker = {"error_y": {**ends, "width": 0, "thickness": 1}}
-        figure.add_trace(
-            dict(
-                type="scatter", x=steps, y=np.where(values > 0, values, np.nan), name=label, mode=mode,
-                marker={"size": 5},
-                line={"color": color, "width": 1.8}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>",
-                **whisker,
-            )
+        figure.line(
+            steps, np.where(values > 0, values, np.nan), label, color=color, width=1.8,
+            mode="lines+markers", marker={"size": 5}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>",
+            **whisker,
         )  # fmt: skip
-    for column, label, dash in (
-        ("observation", "twin, observation", "solid"),
-        ("error", "twin, error", "dash"),
-    ):
-        if twin is not None and len(twin):
-            line = {"color": style.OKABE_ITO[7], "width": 1.4, "dash": dash}
-            at, values = style.along(twin_axis or axis, twin["step"]), twin[column].to_numpy(np.float32)
+    if twin is not None and len(twin):
+        x = style.along(twin_axis or axis, twin["step"])
+        for column, dash in (("observation", "solid"), ("error", "dash")):
+            label = f"twin, {column}"
             hover = f"{label} %{{y:.3g}}<extra></extra>"
-            figure.add_trace(
-                dict(type="scatter", x=at, y=values, name=label, mode="lines", line=line, hovertemplate=hover)
-            )
+            look: dict[str, Any] = {"color": palette.TWIN, "width": 1.4, "dash": dash, "mode": "lines"}
+            figure.line(x, twin[column], label, hovertemplate=hover, **look)
     figure.update_yaxes(title="mean over forecasts (target²)", type="log", dtick=1)
-    figure.update_xaxes(title=style.steps_title(axis))
-    style.scale_steps(figure, axis)
-    style.mark_step(figure, step, axis)
+    figure.step_axis(axis, step)
     return figure.finish(
         280, "Latent and observation part of the predictive variance and squared error over steps"
     )

@@ -185,7 +185,7 @@ def test_the_clicked_neuron_stands_beside_the_pinned(open_page: Open, two: Path)
     assert query(app, "pin") == "one:0:1,one:1:3"
 
 
-def test_a_range_of_steps_cuts_every_course(open_page: Open, two: Path) -> None:
+def test_a_range_of_steps_cuts_every_series(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "10", "to": "20"})
     assert app.sidebar.slider(key="choose_span_1_40").value == (10, 20)
     line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")

@@ -10,15 +10,15 @@ import plotly.graph_objects as go
 import pytest
 from plotly.io.json import to_json_plotly
 
-from probes.figures import drawn
+from probes.figures import plotly_figure
 
 
 @pytest.fixture(autouse=True, scope="session")
 def checked_figures() -> Iterator[None]:
-    """A property that plotly does not know, or a value that it does not take, is an error; so is what plotly
-    tells otherwise.
+    """A property that plotly does not know, or a value that it does not take, is an error; so is another
+    JSON than plotly's own.
     """
-    built = drawn.build
+    built = plotly_figure.build
 
     def build(data: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
         expected = go.Figure(data=data, layout=layout)
@@ -28,5 +28,5 @@ def checked_figures() -> Iterator[None]:
         return figure
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "build", build)
+        patch.setattr(plotly_figure, "build", build)
         yield

@@ -21,6 +21,7 @@ from probes.analysis.run_groups import twin_of
 from probes.experiments.estimates import clustered_mean
 from probes.figures.predictive_scores import COVERAGE
 from probes.run_reader import RunReader
+from probes.spacing import evenly_spaced, evenly_spaced_between
 
 RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
 NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observation_variance", "pit"}
@@ -79,8 +80,7 @@ def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
     variance = (
         (last["latent_variance"] + last["observation_variance"]).groupby(last["input"]).mean().sort_values()
     )
-    places = np.unique(np.linspace(0, len(variance) - 1, count).round().astype(int))
-    return [int(variance.index[place]) for place in places]
+    return [int(variance.index[place]) for place in evenly_spaced(len(variance), count)]
 
 
 def spread_steps(steps: Iterable[int], cursor: int, count: int) -> list[int]:
@@ -93,8 +93,8 @@ def spread_steps(steps: Iterable[int], cursor: int, count: int) -> list[int]:
     before = [step for step in known if step <= cursor] or known[:1]
     if len(before) <= count:
         return before
-    late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
-    return [before[place] for place in np.unique([0, *late])]
+    late = evenly_spaced_between(len(before) // 2, len(before) - 1, count - 1)
+    return [before[place] for place in [0, *late]]
 
 
 def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:

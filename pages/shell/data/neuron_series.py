@@ -16,19 +16,20 @@ from pages.shell.session import cache
 from pages.shell.session.pins import PLOTTED, Pinned
 from pages.shell.session.state import RunContext
 from pages.shell.session.url import Pin
+from probes import palette
 from probes.analysis import neuron_summary
-from probes.figures import frames, style
 from probes.figures.densities import Moment
-from probes.figures.panels import NeuronSeries, column
+from probes.figures.neuron_series import NeuronSeries, column
 from probes.run_reader import RunReader
 from probes.schema import FORCES
+from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
 POINTS = 150
 # recorded steps up to which a neuron is drawn as recorded: as many points as the coarser levels give at most
 EXACT = 2400
 EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
-GHOST_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
+LAYER_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
 NEURONS_KEPT = 64
@@ -53,7 +54,7 @@ def preview(context: RunContext, step: int) -> list[Pinned]:
     now = cache.at(context.stamp, context.run, step)
     key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
     found = []
-    for layer in frames.spaced(len(context.layers), PREVIEWED, log=False):
+    for layer in evenly_spaced(len(context.layers), PREVIEWED):
         part = now[now["layer"] == layer]
         if len(part):
             values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
@@ -71,7 +72,7 @@ def labels(shown: Sequence[Pinned]) -> list[str]:
 
 def colors(count: int) -> list[str]:
     """A colour for each shown neuron, by its place."""
-    return [style.OKABE_ITO[place % len(style.OKABE_ITO)] for place in range(min(count, PLOTTED))]
+    return [palette.OKABE_ITO[place % len(palette.OKABE_ITO)] for place in range(min(count, PLOTTED))]
 
 
 def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSeries]:
@@ -95,7 +96,7 @@ def _one_series(
     """
     return (
         _rows(_run, layer, neuron, span),
-        _ghost(stamp, _run, layer, span),
+        _layer_summary(stamp, _run, layer, span),
         _events(stamp, _run, layer, neuron, span),
     )
 
@@ -116,12 +117,12 @@ def _rows(run: RunReader, layer: int, neuron: int, span: tuple[int, int]) -> pd.
 
 
 @st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _ghost(stamp: cache.Stamp, _run: RunReader, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+def _layer_summary(stamp: cache.Stamp, _run: RunReader, layer: int, span: tuple[int, int]) -> pd.DataFrame:
     """The layer's summary at as many steps as are seen behind a neuron, on either axis."""
     summary = cache.summary(stamp, _run)
-    ghost = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-    return ghost.iloc[
-        np.union1d(*(frames.spaced(len(ghost), GHOST_POINTS, log=log) for log in (False, True)))
+    layer_rows = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+    return layer_rows.iloc[
+        np.union1d(evenly_spaced(len(layer_rows), LAYER_POINTS), log_spaced(len(layer_rows), LAYER_POINTS))
     ]
 
 
@@ -249,7 +250,7 @@ def comparable(context: RunContext) -> list[int]:
     """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
     stored = cache.probe_steps(context.stamp, context.run)
     recorded = np.asarray(context.run.steps)
-    steps = stored if len(stored) else recorded[frames.spaced_steps(recorded, COMPARED)]
+    steps = stored if len(stored) else recorded[log_spaced_steps(recorded, COMPARED)]
     return [int(step) for step in steps]
 
 

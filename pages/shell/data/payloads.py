@@ -7,8 +7,8 @@ import numpy as np
 from pages.shell.session import cache
 from pages.shell.session.state import RunContext
 from probes.canvas import pack
-from probes.figures import frames
 from probes.schema import LIVING_REGIMES, REGIMES
+from probes.spacing import evenly_spaced
 
 FRAMES = 200  # at 20 frames a second the whole run plays in ten seconds
 REGIME_BYTES = 400_000  # of the regime map: frames are thinned for wide networks
@@ -18,7 +18,7 @@ SPARK_POINTS = 60
 def regimes_held(context: RunContext) -> int:
     """How many recorded steps the regime map holds: fewer the wider the network."""
     total = sum(layer["neurons"] for layer in context.layers)
-    return int(np.clip(REGIME_BYTES // max(total, 1), 1, FRAMES))
+    return int(np.clip(REGIME_BYTES // max(total, 1), 2, FRAMES))
 
 
 def regimes_payload(
@@ -55,7 +55,7 @@ def regimes_payload(
 
 def spark(values: np.ndarray) -> list[float | None]:
     """At most SPARK_POINTS of a series, None for what is not a number."""
-    kept = values[frames.spaced(len(values), SPARK_POINTS, log=False)]
+    kept = values[evenly_spaced(len(values), SPARK_POINTS)]
     return [float(v) if np.isfinite(v) else None for v in kept]
 
 

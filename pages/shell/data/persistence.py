@@ -19,6 +19,7 @@ from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
 from probes.run_reader import RunReader
 from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced
 
 AT_CURSOR = "batch at the cursor"
 INTERVAL = {"persistence_low", "persistence_high"}
@@ -163,7 +164,7 @@ def remembered(
     slopes = rows.loc[rows["layer"] == layer, ["neuron", "persistence"]].dropna().sort_values("persistence")
     if mu is None or not len(slopes):
         return None
-    ranks = np.unique(np.linspace(0, len(slopes) - 1, CURVES).round().astype(int))
+    ranks = evenly_spaced(len(slopes), CURVES)
     chosen = [int(neuron) for neuron in slopes["neuron"].iloc[ranks] if np.ptp(mu[:, int(neuron)]) > 0]
     if not chosen:
         return None

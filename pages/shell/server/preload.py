@@ -25,9 +25,9 @@ def up() -> None:
     """Import, build one figure (plotly loads its parts when they are first used), freeze."""
     for name in NEEDED:
         import_module(name)
-    from probes.figures.sketch import Sketch
+    from probes.figures.builder import FigureBuilder
 
-    figure = Sketch(titles=["panel"])
+    figure = FigureBuilder(titles=["panel"])
     figure.add_trace({"type": "scatter", "x": [0], "y": [0], "line": {"width": 1}, "marker": {"size": 1}})
     figure.add_trace({"type": "bar", "x": [0], "y": [0]})
     figure.add_hline(0, {"width": 1})

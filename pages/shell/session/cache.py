@@ -23,10 +23,11 @@ from probes.analysis import posteriors
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.figures import frames
-from probes.figures.thinning import thinned
+from probes.figures.downsampling import downsample
 from probes.log import catalog
 from probes.run_reader import RunReader
 from probes.schema import LIKELIHOODS
+from probes.spacing import log_spaced_steps
 
 __all__ = ["Entry", "RunError", "Stamp", "entries", "open_run"]
 
@@ -105,7 +106,7 @@ def drawn_summary(stamp: Stamp, _run: RunReader, span: tuple[int, int]) -> tuple
     stands for at most.
     """
     rows = summary(stamp, _run)
-    return thinned(rows[rows["step"].between(*span)])
+    return downsample(rows[rows["step"].between(*span)])
 
 
 @st.cache_resource(max_entries=SLICES_KEPT, show_spinner=False)
@@ -239,7 +240,7 @@ def regime_frames(stamp: Stamp, _run: RunReader, count: int) -> tuple[list[np.nd
     steps = np.asarray(_run.steps)
     total = sum(layer["neurons"] for layer in _run.layers)
     if total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE:
-        chosen = steps[frames.spaced_steps(steps, min(count, SINGLE_STEPS))]
+        chosen = steps[log_spaced_steps(steps, min(count, SINGLE_STEPS))]
         tables = [_run.regimes(int(step)) for step in chosen]
         return [
             np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables])
@@ -249,7 +250,7 @@ def regime_frames(stamp: Stamp, _run: RunReader, count: int) -> tuple[list[np.nd
     for layer in range(len(_run.layers)):
         values, edges = _run.matrix(layer, "regime", max_columns=frames.RAW_STEPS)
         ends = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:]])
-        keep = frames.spaced_steps(ends, count)
+        keep = log_spaced_steps(ends, count)
         chosen = ends[keep]
         codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
     return codes, chosen

@@ -9,13 +9,13 @@ import streamlit as st
 from pages.shell.data import neuron_series
 from pages.shell.session import url
 from pages.shell.session.pins import Pinned
-from probes.figures.panels import across
+from probes.figures.neuron_panels import panel_columns
 from probes.schema import LIVING_REGIMES, REGIMES
 
 
 def show(shown: Sequence[Pinned], step: int) -> None:
     """One box a neuron, in rows like the panels of the figures."""
-    in_row = across(len(shown))
+    in_row = panel_columns(len(shown))
     for row in range(0, len(shown), in_row):
         columns = st.columns(in_row, gap="small")
         for place, column in enumerate(columns[: len(shown) - row], start=row):

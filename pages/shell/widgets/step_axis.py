@@ -21,8 +21,7 @@ from pages.shell.session import cache, url
 from pages.shell.session.state import RunContext
 from pages.shell.widgets import cards
 from probes.figures.clock import Clock, Measure, clocks
-from probes.figures.panels import StepScale
-from probes.figures.style import StepAxis
+from probes.figures.style import StepAxis, StepScale
 from probes.run_reader import RunReader
 
 AXES = {"linear": "step", "log": "log", "epoch": "epoch", "time": "time"}

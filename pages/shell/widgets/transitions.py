@@ -18,6 +18,7 @@ from probes.figures.frames import RAW_STEPS
 from probes.figures.regime_transitions import regime_transitions
 from probes.run_reader import RunReader
 from probes.schema import REGIMES
+from probes.spacing import evenly_spaced
 
 NAMES = {regime.code: regime.name for regime in REGIMES}
 TABLE_ROWS = 400  # kinds of move that are listed; a run has a few dozen
@@ -139,7 +140,7 @@ def panel(context: RunContext, step: int, view: step_axis.View) -> None:
     shown = list(range(len(context.names)))
     notes = [f"{len(found):,} moves."]
     if len(shown) > PANELS:
-        shown = np.unique(np.linspace(0, len(shown) - 1, PANELS).round().astype(int)).tolist()
+        shown = evenly_spaced(len(shown), PANELS).tolist()
         notes.append(f"{PANELS} of {len(context.names)} layers are drawn; the table has all.")
     if apart > 1:
         notes.append(

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from payloads import unpack
 
-from probes import canvas
-from probes.canvas import palette
+from probes import canvas, palette
 from probes.figures import style
 from probes.schema import STATISTICS
 
@@ -58,7 +57,7 @@ def test_one_ridge_renderer_is_in_the_dashboard_and_in_the_report() -> None:
 
 
 def test_the_palette_is_what_the_figures_say() -> None:
-    assert palette.FILE.read_text() == palette.module(), "run `make bundles`"
+    assert palette_js.FILE.read_text() == palette_js.module(), "run `make bundles`"
 
 
 def test_every_scale_of_the_registry_has_colours() -> None:
@@ -66,7 +65,7 @@ def test_every_scale_of_the_registry_has_colours() -> None:
 
 
 def test_streamlits_charts_have_the_palette_too() -> None:
-    assert tuple(theme()["chartCategoricalColors"]) == style.OKABE_ITO
+    assert tuple(theme()["chartCategoricalColors"]) == palette.OKABE_ITO
 
 
 def test_the_reports_theme_is_the_dashboards() -> None:

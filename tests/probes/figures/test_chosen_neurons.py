@@ -16,9 +16,10 @@ from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.frames import Frames, aligned, probe_frames, timeline
 from probes.figures.kl_parts import kl_parts, parts
-from probes.figures.overlay import together
-from probes.figures.panels import NeuronSeries, across
-from probes.figures.persistence import memory
+from probes.figures.neuron_panels import panel_columns
+from probes.figures.neuron_series import NeuronSeries
+from probes.figures.overlay import overlay
+from probes.figures.persistence import persistence_over_steps
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def courses(run: Run) -> list[NeuronSeries]:
+def neurons(run: Run) -> list[NeuronSeries]:
     summary, events = run.layer_summary(), run.events()
     return [
         NeuronSeries(
@@ -48,9 +49,9 @@ def traces(figure, name: str) -> list:
     return [trace for trace in figure.data if trace.name == name]
 
 
-def test_fans_are_mean_and_sd(courses: list[NeuronSeries]) -> None:
-    figure = fans(courses, step=7)
-    rows = courses[1].rows
+def test_fans_are_mean_and_sd(neurons: list[NeuronSeries]) -> None:
+    figure = fans(neurons, step=7)
+    rows = neurons[1].rows
     mean, sd = rows["mean"].to_numpy(), np.sqrt(rows["variance"].to_numpy())
     np.testing.assert_allclose(traces(figure, "mean")[1].y, mean, rtol=1e-6)
     top = traces(figure, "posterior sd")[1]
@@ -62,30 +63,30 @@ def test_fans_are_mean_and_sd(courses: list[NeuronSeries]) -> None:
     assert [shape.x0 for shape in figure.layout.shapes] == [7, 7]
 
 
-def test_the_ghost_is_the_layers_median(run: Run, courses: list[NeuronSeries]) -> None:
+def test_behind_a_neuron_is_its_layers_median(run: Run, neurons: list[NeuronSeries]) -> None:
     rows = run.history(1, statistics=["kl"]).set_index(["step", "neuron"])["kl"].unstack()
-    drawn = traces(kl_parts(courses), "layer median of KL")[1].y
+    drawn = traces(kl_parts(neurons), "layer median of KL")[1].y
     np.testing.assert_allclose(drawn, rows.median(axis=1), rtol=1e-5)
 
 
-def test_the_parts_of_the_kl_add_up(courses: list[NeuronSeries]) -> None:
-    for course in courses:
-        np.testing.assert_allclose(sum(parts(course).values()), course.values("kl"), rtol=1e-5)
-    figure = kl_parts(courses)
+def test_the_parts_of_the_kl_add_up(neurons: list[NeuronSeries]) -> None:
+    for series in neurons:
+        np.testing.assert_allclose(sum(parts(series).values()), series.values("kl"), rtol=1e-5)
+    figure = kl_parts(neurons)
     stacked = [trace for trace in figure.data if trace.stackgroup == "parts0"]
     assert [trace.name for trace in stacked] == ["information", "mismatch", "past"]
     np.testing.assert_allclose(sum(trace.y for trace in stacked), traces(figure, "KL")[0].y, rtol=1e-5)
 
 
-def test_a_mismatch_that_was_not_recorded_is_what_remains(courses: list[NeuronSeries]) -> None:
-    rows = courses[0].rows
+def test_a_mismatch_that_was_not_recorded_is_what_remains(neurons: list[NeuronSeries]) -> None:
+    rows = neurons[0].rows
     found = parts(NeuronSeries("n", rows.drop(columns="mismatch")))
     np.testing.assert_allclose(found["mismatch"], rows["mismatch"], atol=1e-6)
     assert parts(NeuronSeries("n", rows.drop(columns="information"))) == {}
 
 
-def test_energy_has_its_band_and_interventions(courses: list[NeuronSeries]) -> None:
-    figure = energy(courses)
+def test_energy_has_its_band_and_interventions(neurons: list[NeuronSeries]) -> None:
+    figure = energy(neurons)
     assert traces(figure, "band")[0].y.tolist() == pytest.approx([0.5] * 40)
     marks = traces(figure, "intervention")
     assert [list(mark.x) for mark in marks] == [[5], [6]]
@@ -93,30 +94,30 @@ def test_energy_has_its_band_and_interventions(courses: list[NeuronSeries]) -> N
     assert figure.layout.yaxis.type == "log"
 
 
-def test_memory_shows_interval_prior_and_input(courses: list[NeuronSeries]) -> None:
-    figure = memory(courses)
-    rows = courses[0].rows
+def test_persistence_shows_interval_prior_and_input(neurons: list[NeuronSeries]) -> None:
+    figure = persistence_over_steps(neurons)
+    rows = neurons[0].rows
     np.testing.assert_allclose(traces(figure, "measured")[0].y, rows["persistence"])
     np.testing.assert_allclose(traces(figure, "95 % interval")[0].y, rows["persistence_high"])
     np.testing.assert_allclose(traces(figure, "prior's φ")[0].y, 0.3)
     np.testing.assert_allclose(traces(figure, "the input's own")[0].y, 0.7)
 
 
-def test_together_has_one_line_a_neuron(courses: list[NeuronSeries]) -> None:
-    figure = together(courses, "contraction")
+def test_an_overlay_has_one_line_a_neuron(neurons: list[NeuronSeries]) -> None:
+    figure = overlay(neurons, "contraction")
     assert [trace.name for trace in figure.data if trace.mode == "lines"] == [
         "&lt;b&gt;first&lt;/b&gt;:2",
         "second:4",
     ]
-    np.testing.assert_allclose(figure.data[0].y, 1 - courses[0].rows["variance"], atol=1e-6)
-    assert together(courses, "beta", scale="log").layout.yaxis.type == "log"
+    np.testing.assert_allclose(figure.data[0].y, 1 - neurons[0].rows["variance"], atol=1e-6)
+    assert overlay(neurons, "beta", scale="log").layout.yaxis.type == "log"
     with pytest.raises(KeyError, match="kL"):
-        together(courses, "kL")
+        overlay(neurons, "kL")
 
 
-@pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
-def test_panels_have_names_titles_and_a_text(courses: list[NeuronSeries], draw) -> None:
-    figure = draw(courses, axis="log")
+@pytest.mark.parametrize("draw", [fans, kl_parts, energy, persistence_over_steps])
+def test_panels_have_names_titles_and_a_text(neurons: list[NeuronSeries], draw) -> None:
+    figure = draw(neurons, axis="log")
     assert figure.layout.annotations[0].text == "&lt;b&gt;first&lt;/b&gt;:2"
     assert figure.layout.xaxis.title.text == "step"
     assert figure.layout.yaxis.title.text
@@ -124,15 +125,15 @@ def test_panels_have_names_titles_and_a_text(courses: list[NeuronSeries], draw) 
     assert "second:4" in figure.layout.meta["alt"]
 
 
-@pytest.mark.parametrize("draw", [fans, kl_parts, energy, memory])
-def test_one_step_and_missing_statistics_are_drawn(courses: list[NeuronSeries], draw) -> None:
-    rows = courses[0].rows
+@pytest.mark.parametrize("draw", [fans, kl_parts, energy, persistence_over_steps])
+def test_one_step_and_missing_statistics_are_drawn(neurons: list[NeuronSeries], draw) -> None:
+    rows = neurons[0].rows
     for part in (rows.iloc[:1], rows[["step", "mean", "variance"]]):
         assert draw([NeuronSeries("n", part)]).layout.annotations[0].text == "n"
 
 
 def test_eight_panels_stand_in_two_rows() -> None:
-    assert [across(count) for count in (0, 1, 5, 6, 7, 8)] == [1, 1, 5, 3, 4, 4]
+    assert [panel_columns(count) for count in (0, 1, 5, 6, 7, 8)] == [1, 1, 5, 3, 4, 4]
 
 
 def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:

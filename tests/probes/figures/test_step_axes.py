@@ -16,8 +16,8 @@ from probes.figures.clock import Clock, clocks
 from probes.figures.event_timeline import event_timeline
 from probes.figures.fans import fans
 from probes.figures.floor_gap import floor_gap
-from probes.figures.overlay import together
-from probes.figures.panels import NeuronSeries
+from probes.figures.neuron_series import NeuronSeries
+from probes.figures.overlay import overlay
 from probes.figures.predictive_scores import predictive_scores
 from probes.figures.regime_transitions import regime_transitions
 from probes.figures.smoothing import smooth
@@ -185,11 +185,11 @@ def test_the_twin_has_its_own_pace() -> None:
 def test_neurons_of_two_runs_each_have_their_own_clock() -> None:
     rows = pd.DataFrame({"step": STEPS, "mean": 0.0, "variance": 1.0})
     slower = Clock("epoch", STEPS, STEPS / 10)
-    courses = [NeuronSeries("a", rows, clock=HALF, events=events()), NeuronSeries("b", rows, clock=slower)]
-    figure = fans(courses, step=10)
+    neurons = [NeuronSeries("a", rows, clock=HALF, events=events()), NeuronSeries("b", rows, clock=slower)]
+    figure = fans(neurons, step=10)
     assert [trace.x[-1] for trace in figure.data if trace.name == "mean"] == [1.5, 3]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.5, 1]
-    one = together(courses, "variance", step=10, half_life=5)
+    one = overlay(neurons, "variance", step=10, half_life=5)
     assert [trace.x[-1] for trace in one.data if trace.mode == "lines" and trace.name] == [1.5, 3]
     assert [shape.x0 for shape in one.layout.shapes] == [0.5, 1]
     assert one.layout.xaxis.title.text == "epoch"

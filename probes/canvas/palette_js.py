@@ -1,4 +1,6 @@
-"""The canvas code's colours, written from the figures' into palette.js: `python -m probes.canvas.palette`."""
+"""The canvas code's colours, written from the figures' into palette.js: `python -m
+probes.canvas.palette_js`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from probes.figures import event_timeline, style
+from probes import palette
+from probes.figures import style
 from probes.regimes import Thresholds
 
 FILE = Path(__file__).with_name("palette.js")
@@ -17,16 +20,16 @@ def module() -> str:
     """The text of palette.js, as prettier would write it."""
     limits = Thresholds()
     return f"""\
-// Written by `make bundles` from the colours of the figures (probes/figures/style.py). Not to be edited.
+// Written by `make bundles` from the project's palette and scales. Not to be edited.
 
 // Lines that stay apart under colour blindness and on both themes, by their place.
-export const OKABE_ITO = {_list(style.OKABE_ITO)}
+export const OKABE_ITO = {_list(palette.OKABE_ITO)}
 
 // Evenly spaced stops of the colour scales that the registry of statistics names.
 export const COLOR_SCALES = {_scales(style.COLOR_SCALES)}
 
-export const ALERT = {json.dumps(event_timeline.ALERT)}
-export const PINNED = {json.dumps(style.PINNED)}
+export const ALERT = {json.dumps(palette.ALERT)}
+export const PINNED = {json.dumps(palette.PINNED)}
 
 // Ends of the scale of an sd, in prior sds: the limits of the regimes exploded and deterministic.
 export const SD_WIDE = {math.sqrt(1 - limits.exploded):.3g}

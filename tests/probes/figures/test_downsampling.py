@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probes.figures.thinning import AS_RECORDED, said, thinned
+from probes.figures.downsampling import AS_RECORDED, downsample, downsampling_note
 
 
 def summary(steps: int, layer: int = 0) -> pd.DataFrame:
@@ -20,16 +20,16 @@ def summary(steps: int, layer: int = 0) -> pd.DataFrame:
 
 def test_what_fits_is_left_as_it_is() -> None:
     table = summary(1000)
-    found, together = thinned(table)
+    found, together = downsample(table)
     assert together == 1
     assert found is table
-    assert said(together) == ""
+    assert downsampling_note(together) == ""
 
 
 @pytest.mark.parametrize(("steps", "most"), [(1001, 1000), (9_999, 1000), (700, 400)])
 def test_rows_stand_for_those_until_the_next(steps: int, most: int) -> None:
     table = summary(steps)
-    found, together = thinned(table, most)
+    found, together = downsample(table, most)
     assert len(found) <= most
     pd.testing.assert_frame_equal(found.head(AS_RECORDED), table.head(AS_RECORDED), check_dtype=False)
     pd.testing.assert_series_equal(found.iloc[-1], table.iloc[-1], check_names=False)
@@ -46,7 +46,7 @@ def test_rows_stand_for_those_until_the_next(steps: int, most: int) -> None:
         assert row.regime_4 == pytest.approx(part["regime_4"].mean(), rel=1e-6)
     assert sum(widths) == steps
     assert max(widths) == together
-    assert str(together) in said(together)
+    assert str(together) in downsampling_note(together)
 
 
 def test_steps_without_the_statistic_weigh_nothing() -> None:
@@ -54,7 +54,7 @@ def test_steps_without_the_statistic_weigh_nothing() -> None:
     table.loc[
         table.index[300:].difference(table.index[301::2]), [f"kl_{kind}" for kind in ("p05", "p50", "p95")]
     ] = np.nan
-    found, _ = thinned(table)
+    found, _ = downsample(table)
     one = found[found["step"] == found["step"].iloc[500]].iloc[0]
     part = table[(table["step"] >= one["step"]) & (table["step"] < found["step"].iloc[501])]
     assert one["kl_p05"] == part["kl_p05"].min()
@@ -64,7 +64,7 @@ def test_steps_without_the_statistic_weigh_nothing() -> None:
 
 def test_layers_are_reduced_apart_and_stay_in_order() -> None:
     both = pd.concat([summary(3000), summary(500, layer=1)]).sort_values(["step", "layer"], ignore_index=True)
-    found, _ = thinned(both)
+    found, _ = downsample(both)
     assert (found.groupby("layer").size() <= 1000).all()
     pd.testing.assert_frame_equal(
         found[found["layer"] == 1].reset_index(drop=True),

@@ -12,20 +12,35 @@ AS_RECORDED = 256
 """The first steps stay as they are: most of the change is there, and a log axis shows them wide."""
 
 
-def thinned(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]:
-    """A `Run.layer_summary()` of at most `most` rows a layer, and how many recorded steps a row stands for at
-    most (1: all).
+def downsample(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]:
+    """A layer summary of fewer rows.
 
+    Parameters
+    ----------
+    summary : DataFrame
+        `Run.layer_summary()`.
+    most : int
+        Rows a layer, above AS_RECORDED + 1.
+
+    Returns
+    -------
+    DataFrame
+        At most `most` rows a layer; `step` is the first of those that a row stands for.
+    int
+        How many recorded steps a row stands for at most; 1 where nothing was reduced.
+
+    Notes
+    -----
     The first AS_RECORDED rows and the last stay as they are. Between them those of several steps become one:
     of the low quantiles (p05, p25) the least, of the high ones (p75, p95) the largest, of medians, means and
-    regime counts the mean. `step` is the first of them. `most` must be above AS_RECORDED + 1.
+    regime counts the mean.
     """
     parts, widest = [], 1
     for _, part in summary.groupby("layer", sort=True):
         if len(part) > most:
-            together = -(-(len(part) - AS_RECORDED - 1) // (most - AS_RECORDED - 1))
-            parts.append(_reduced(part, together))
-            widest = max(widest, together)
+            steps_per_row = -(-(len(part) - AS_RECORDED - 1) // (most - AS_RECORDED - 1))
+            parts.append(_reduced(part, steps_per_row))
+            widest = max(widest, steps_per_row)
         else:
             parts.append(part)
     if widest == 1:
@@ -35,21 +50,21 @@ def thinned(summary: pd.DataFrame, most: int = MOST) -> tuple[pd.DataFrame, int]
     ), widest
 
 
-def said(together: int, bands: bool = True) -> str:
-    """What the end of a caption says of it; empty where nothing was reduced."""
-    if together == 1:
+def downsampling_note(steps_per_row: int, bands: bool = True) -> str:
+    """How a caption ends that a downsampled summary is drawn under; empty where nothing was reduced."""
+    if steps_per_row == 1:
         return ""
     stand = (
-        f"stand for {together} recorded steps, bands at their widest"
+        f"stand for {steps_per_row} recorded steps, bands at their widest"
         if bands
-        else f"are means of {together} recorded steps"
+        else f"are means of {steps_per_row} recorded steps"
     )
     return f"; late points {stand}"
 
 
-def _reduced(part: pd.DataFrame, together: int) -> pd.DataFrame:
+def _reduced(part: pd.DataFrame, steps_per_row: int) -> pd.DataFrame:
     last = len(part) - 1
-    starts = np.r_[np.arange(AS_RECORDED), np.arange(AS_RECORDED, last, together), last]
+    starts = np.r_[np.arange(AS_RECORDED), np.arange(AS_RECORDED, last, steps_per_row), last]
     columns: dict[str, NDArray[np.generic]] = {}
     for name in part.columns:
         values = part[name].to_numpy()

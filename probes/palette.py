@@ -1,0 +1,67 @@
+"""Every colour of the project, by name: the one place in Python that spells colours out.
+
+`OKABE_ITO` stays apart under colour blindness and on light and dark themes (Okabe and Ito, "Color Universal
+Design", 2008; their yellow darkened). What a colour means has a name of its own here, so that it means the
+same in every figure. No imports: the registry, the reports and the dashboard read colours from here.
+"""
+
+from __future__ import annotations
+
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+SKY_BLUE = "#56B4E9"
+VERMILLION = "#D55E00"
+DARK_YELLOW = "#B8A000"
+GREY = "#7F7F7F"
+OKABE_ITO = (BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE, VERMILLION, DARK_YELLOW, GREY)
+"""Line colours in the order in which figures use them up."""
+
+BLACK = "#000000"
+MINT = "#66C2A5"
+# for grids, axes and cursors: translucent, it is seen on light and on dark pages
+SLATE = "#808C98"
+
+DIVERGING = (
+    "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",
+)  # fmt: skip
+"""Evenly spaced stops of the scale of signed numbers, 0 in the middle (RdBu of ColorBrewer, reversed)."""
+
+LIVING = GREEN
+PINNED = ORANGE  # what is pinned or chosen
+ALERT = VERMILLION
+PRIOR = GREEN  # the prior's own persistence, beside what was measured
+INPUT = ORANGE  # the input's own persistence
+ALLOWED_BAND = GREEN  # where control keeps a neuron's mean energy
+EARLIER = GREY  # a distribution at the earlier of two steps
+TOTAL = GREY  # a sum, beside its parts
+TWIN = GREY  # the deterministic twin, beside the run
+PREDICTED = BLUE
+OBSERVED = VERMILLION  # what came, beside what was predicted; errors
+KL = BLUE
+KL_PARTS = {"information": GREEN, "mismatch": ORANGE, "past": PURPLE}
+VARIANCE_PARTS = {"observation": BLUE, "latent": ORANGE}
+PERSISTENCE_FAULTS = {"": BLUE, "stuck": VERMILLION, "jittery": PURPLE}
+"""Code of `probes.diagnostics.temporal_fault` -> colour; "" is a neuron without a fault."""
+COVERAGE_LEVELS = {50: SKY_BLUE, 80: GREEN, 95: PURPLE}
+"""Level of a central predictive interval in per cent -> colour."""
+
+
+def translucent(color: str, alpha: float) -> str:
+    """A colour with an opacity, as fills need it.
+
+    Parameters
+    ----------
+    color : str
+        "#rrggbb".
+    alpha : float
+        0 (invisible) to 1.
+
+    Returns
+    -------
+    str
+        "rgba(r, g, b, alpha)".
+    """
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
