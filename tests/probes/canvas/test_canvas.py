@@ -13,6 +13,7 @@ import pytest
 from payloads import unpack
 
 from probes import canvas, palette
+from probes.canvas import palette_js
 from probes.figures import style
 from probes.schema import STATISTICS
 
