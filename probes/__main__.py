@@ -16,12 +16,13 @@ from rich.table import Table
 
 from probes import export
 from probes.analysis.overview import layer_rows
+from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
 from probes.log.maintenance import compact
-from probes.log.manifest import Lock
-from probes.log.opening import LOCAL, RunError
 from probes.run import Run, catalog
+from probes.storage import open_folder
+from probes.storage.lock import Lock
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,7 +131,7 @@ def _check(path: str, console: Console) -> int:
 
 
 def _compact(path: str, console: Console) -> int:
-    state = manifest.read(LOCAL, path)
+    state = manifest.read(open_folder(path))
     folder = Path(path)
     before = sum(1 for _ in folder.rglob("*.parquet"))
     lock = Lock(folder)

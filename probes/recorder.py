@@ -18,15 +18,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from probes.errors import RunError
 from probes.log import manifest, rows
 from probes.log.background import Background, RecorderError, Settings
 from probes.log.blocks import CODEC
 from probes.log.maintenance import reopen
-from probes.log.manifest import FINAL_STATUSES, Lock
-from probes.log.opening import RunError
+from probes.log.manifest import FINAL_STATUSES
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.schema import FORCES, STATISTICS
+from probes.storage.lock import Lock
 
 __all__ = ["Recorder", "RecorderError", "Settings"]
 
@@ -63,14 +64,13 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
         try:
-            if (folder / manifest.FILE).exists():
+            state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
+            state["segments"].append({"started": manifest.now(), "resumed_from": None})
+            if not manifest.create(folder, state):
                 raise RunError(
                     f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"
                     " another folder"
                 )
-            state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
-            state["segments"].append({"started": manifest.now(), "resumed_from": None})
-            manifest.write(folder, state)
         except BaseException:
             lock.release()
             raise
@@ -101,14 +101,14 @@ class Recorder:
         return self
 
     def _start(self, writer: Writer, lock: Lock, settings: Settings, schedule: Schedule, after: int) -> None:
-        self.path = writer.folder
+        self.path = Path(writer.folder)
         self.layers: list[dict[str, Any]] = writer.state["layers"]
         self.settings = settings
         self._index = {layer["name"]: index for index, layer in enumerate(self.layers)}
         self._writer, self._lock, self._schedule = writer, lock, schedule
         self._began = time.monotonic() - writer.state["elapsed"]
 
-        self._first: int | None = None  # first step of this segment
+        self._first: int | None = None  # first step of this writing session
         self._last = [after] * len(self.layers)  # newest step of each layer
         self._seen = after  # newest step of any layer
         self._held: dict[int, Chunk] = {}  # newest step of each layer where the schedule passes it over

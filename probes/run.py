@@ -10,23 +10,23 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import fs as pafs
 
+from probes.errors import RunError
 from probes.log import manifest
 from probes.log.blocks import REGIME, ColumnBlock, column_rank
 from probes.log.catalog import catalog
 from probes.log.levels import EVERYTHING, Levels, kinds, merge
-from probes.log.opening import RunError
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
 from probes.schema import KEYS
+from probes.storage import Folder, open_folder
 
 __all__ = ["Run", "RunError", "catalog"]
 
@@ -67,19 +67,14 @@ class Run:
     reader.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        if "://" in str(path):
-            self._filesystem, root = pafs.FileSystem.from_uri(str(path))
-        else:
-            self._filesystem, root = pafs.LocalFileSystem(), str(path)
-        self.path = root
+    def __init__(self, path: Folder) -> None:
+        self._storage = open_folder(path)
+        self.path = self._storage.root
         self._lock = threading.RLock()
-        self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
+        self.manifest: dict[str, Any] = manifest.read(self._storage)
         widths = [layer["neurons"] for layer in self.layers]
-        self._levels = Levels(self._filesystem, root, widths)
-        self._tables = {
-            name: Table(self._filesystem, f"{root}/{name}", widths) for name in ("layers", *SCHEMAS)
-        }
+        self._levels = Levels(self._storage, widths)
+        self._tables = {name: Table(self._storage, name, widths) for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._list()
@@ -92,7 +87,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return str(self.manifest.get("name", Path(self.path).name))
+        return str(self.manifest.get("name", PurePath(self.path).name))
 
     @property
     def layers(self) -> list[dict[str, Any]]:
@@ -137,7 +132,7 @@ class Run:
         """
         with self._lock:
             before = self._contents()
-            self.manifest = manifest.read(self._filesystem, self.path)
+            self.manifest = manifest.read(self._storage)
             self._list()
             return before != self._contents()
 

@@ -26,9 +26,9 @@ from probes.analysis.network_curves import network_curves
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
 from probes.log.opening import RunError
-from probes.log.segments import write_text
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS
+from probes.storage.local import write_text
 
 _ASSETS = Path(__file__).with_name("assets")
 

@@ -73,7 +73,7 @@ class Background:
         self._asked = self._done = 0  # flushes asked for and done
         self._busy = self._failing = self._closing = self._warned = False
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name=f"recorder {writer.folder.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"recorder {writer.folder}", daemon=True)
         self._thread.start()
 
     def check_open(self) -> None:

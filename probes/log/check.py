@@ -5,24 +5,24 @@ Reads everything once, slowly and without trust: nothing here relies on the layo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from probes.errors import RunError
 from probes.log import manifest, opening, rows
 from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
-from probes.log.opening import LOCAL, RunError
-from probes.log.segments import TEMPORARY, Segment, list_segments, uncovered
+from probes.log.segments import Segment, list_segments, uncovered
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
+from probes.storage import Folder, Storage, open_folder
+from probes.storage.local import TEMPORARY
 
 IDENTITY_TOLERANCE = 1e-4
 """Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums
@@ -43,27 +43,27 @@ class Finding:
     what: str
 
 
-def check(path: str | Path) -> list[Finding]:
+def check(path: Folder) -> list[Finding]:
     """All findings about a run, errors first; an empty list means that everything is as the format says."""
-    root = Path(path)
+    storage = open_folder(path)
     try:
-        state = manifest.read(LOCAL, str(root))
+        state = manifest.read(storage)
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
     widths = [layer["neurons"] for layer in state["layers"]]
-    findings = [*_told(_strays(root, state)), *_told(_neurons(root, state))]
+    findings = [*_with_obstacle(_unread_files(storage, state)), *_with_obstacle(_neurons(storage, state))]
     if not any(finding.level == "error" for finding in findings):
-        findings += _told(_layers(root, state))
+        findings += _with_obstacle(_layers(storage, state))
         for width in PYRAMID:
-            findings += _told(_pyramid(root, state, width))
+            findings += _with_obstacle(_pyramid(storage, state, width))
     for name in rows.SCHEMAS:
-        findings += _told(_rows(root, name, widths))
+        findings += _with_obstacle(_rows(storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
 
 
-def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file
-    without a layout.
+def _with_obstacle(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, and as the last one what no reader gets over: a link, a folder that cannot be listed, a
+    file without a layout.
     """
     try:
         yield from findings
@@ -71,17 +71,17 @@ def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
         yield Finding("error", "log", str(error))
 
 
-def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Files that nothing reads: left half written, compacted and not deleted, or not ours."""
     live = manifest.status(state) == "running"
     for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
-        counted, covered = list_segments(LOCAL, str(root / name))
+        counted, covered = list_segments(storage, name)
         ours = {segment.name for segment in (*counted, *covered)}
         if covered and not live:
             yield Finding(
                 "note", name, f"{len(covered)} files were compacted and not deleted; `compact` removes them"
             )
-        for file in os.listdir(root / name) if (root / name).is_dir() else []:
+        for file in (entry.name for entry in storage.entries(name)):
             if file.startswith(TEMPORARY):
                 if not live:
                     yield Finding(
@@ -94,15 +94,15 @@ def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding("error", f"{name}/{after.name}", f"overlaps {before.name}: rows are doubled")
 
 
-def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+def _neurons(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Keys, widths, types, the identity of the KL in every row, and the manifest's account of it."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    segments = list_segments(LOCAL, str(root / "neurons"))[0]
+    segments = list_segments(storage, "neurons")[0]
     count, known, broken = 0, set(), False
     for segment in segments:
         where = f"neurons/{segment.name}"
         try:
-            frame = _whole_grid(root / "neurons" / segment.name, widths)
+            frame = _whole_grid(storage, where, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
@@ -117,15 +117,15 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         yield from _values(where, frame, state)
     if broken:
         return
-    live, said = manifest.status(state) == "running", state.get("steps") or {}
+    live, stated = manifest.status(state) == "running", state.get("steps") or {}
     ends = {
         "count": count,
         "first": segments[0].first if segments else None,
         "last": segments[-1].last if segments else None,
     }
-    if said != ends and not live:
-        level = "note" if state.get("status") == "running" and said.get("count", 0) < count else "error"
-        text = f"says steps {said}, the files hold {ends}"
+    if stated != ends and not live:
+        level = "note" if state.get("status") == "running" and stated.get("count", 0) < count else "error"
+        text = f"says steps {stated}, the files hold {ends}"
         yield Finding(
             level,
             manifest.FILE,
@@ -138,18 +138,18 @@ def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
+def _whole_grid(storage: Storage, path: str, widths: list[int]) -> pa.Table:
     """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
-    with opening.open_parquet(str(path)) as file:
+    with opening.open_parquet(path, storage) as file:
         fault = schema_fault(file.schema_arrow)
         if fault:
-            raise RunError(f"{path}: {fault}")
+            raise RunError(f"{file.address}: {fault}")
         most = 2 * sum(widths) * BLOCK_STEPS  # as many again, so that doubled rows can be named
         if file.metadata.num_rows > most:
             text = f"holds {file.metadata.num_rows:,} rows, a full file of this run has {most // 2:,}"
-            raise RunError(f"{path} {text}; {opening.REMEDY}")
+            raise RunError(f"{file.address} {text}; {opening.REMEDY}")
         limit = most * opening.row_bytes(file)
-        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
+        return opening.read(file, range(file.num_row_groups), limit=limit)
 
 
 def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | None:
@@ -209,14 +209,15 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
         )
 
 
-def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
     tables = []
-    for segment in list_segments(LOCAL, str(root / "layers"))[0]:
+    for segment in list_segments(storage, "layers")[0]:
+        where = f"layers/{segment.name}"
         try:
-            tables.append(rows.read_whole(root / "layers" / segment.name, opening.DECODED_BYTES).to_pandas())
+            tables.append(rows.read_whole(storage, where, opening.DECODED_BYTES).to_pandas())
         except (RunError, FileNotFoundError) as error:
-            yield Finding("error", f"layers/{segment.name}", str(error))
+            yield Finding("error", where, str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
     keys = ["step", "layer"]
     if stored.duplicated(keys).any():
@@ -225,7 +226,7 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
     stored = stored.set_index(keys)
     missing = 0
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    for file, blocks in _files(root, "neurons", state):
+    for file, blocks in _files(storage, "neurons", state):
         expected = summarise(blocks).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
@@ -244,7 +245,7 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]:
+def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Finding]:
     """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the
     rows.
     """
@@ -252,21 +253,21 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     stored: dict[int, list[ColumnBlock]] = {}
     try:
-        for _, blocks in _files(root, name, state):
+        for _, blocks in _files(storage, name, state):
             for block in blocks:
                 stored.setdefault(block.layer, []).append(block)
     except RunError as error:
         yield Finding("error", name, str(error))
         return
-    segments = list_segments(LOCAL, str(root / name))[0]
+    segments = list_segments(storage, name)[0]
     missing = 0
-    for file, blocks in _files(root, "neurons", state):
+    for file, blocks in _files(storage, "neurons", state):
         gaps = uncovered(file, segments)
         lacking = any(block.between(first, last).steps.size > 0 for first, last in gaps for block in blocks)
         missing += lacking
         for block in () if lacking else blocks:
             steps = np.concatenate(
-                [piece.steps for piece in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
+                [bucket.steps for bucket in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
             )
             inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
             starts = np.searchsorted(block.steps, steps[inside])
@@ -285,7 +286,7 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
                 continue
             expected = buckets_at(block, starts)
             for kind, values in expected.columns.items():
-                found = np.concatenate([filled(piece, kind) for piece in stored[block.layer]], axis=1)[
+                found = np.concatenate([filled(bucket, kind) for bucket in stored[block.layer]], axis=1)[
                     :, inside
                 ]
                 if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
@@ -298,10 +299,10 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
 
 
-def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
+def _rows(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
     """Plain rows: each file readable, as many rows as its name says, no number left out."""
     expected = 0
-    for segment in list_segments(LOCAL, str(root / name))[0]:
+    for segment in list_segments(storage, name)[0]:
         where = f"{name}/{segment.name}"
         if segment.first != expected:
             yield Finding(
@@ -312,7 +313,7 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
         expected = segment.last + 1
         try:
             count = 0
-            for table in rows.read_pieces(root / name / segment.name):
+            for table in rows.read_batches(storage, where):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows
         except (RunError, FileNotFoundError) as error:
@@ -322,11 +323,11 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
             yield Finding("error", where, f"holds {count} rows, its name promises {segment.span}")
 
 
-def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
+def _files(storage: Storage, name: str, state: dict[str, Any]) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
     """Each file of a grid folder with its layers as blocks."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    for segment in list_segments(LOCAL, str(root / name))[0]:
-        file = GridFile(LOCAL, str(root / name / segment.name), widths)
+    for segment in list_segments(storage, name)[0]:
+        file = GridFile(storage, f"{name}/{segment.name}", widths)
         try:
             yield segment, [_whole(file, index) for index in file.layers]
         finally:

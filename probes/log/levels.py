@@ -7,14 +7,13 @@ buckets are computed from the raw rows, so that every level covers every step.
 from __future__ import annotations
 
 import numpy as np
-from pyarrow import fs as pafs
 
 from probes.log.blocks import REGIME, ColumnBlock, buckets, filled
 from probes.log.compaction import pyramid_name
 from probes.log.grid import Level
-from probes.log.opening import refuse_link
 from probes.log.segments import Segment, uncovered
 from probes.schema import PYRAMID
+from probes.storage import Storage
 
 EVERYTHING = (0, np.iinfo(np.int64).max - 1)
 """The range of all steps."""
@@ -23,25 +22,21 @@ FINER_CELLS = 4_000_000
 
 
 class Levels:
-    """Raw rows (`raw`) and pyramid of the run in the folder `root`; widths: neurons of each layer."""
+    """Raw rows (`raw`) and pyramid of a run; widths: neurons of each layer."""
 
-    def __init__(self, filesystem: pafs.FileSystem, root: str, widths: list[int]) -> None:
-        self._filesystem, self._pyramid = filesystem, f"{root}/pyramid"
-        self.raw = Level(filesystem, f"{root}/neurons", widths)
-        self._levels = {
-            width: Level(filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID
-        }
+    def __init__(self, storage: Storage, widths: list[int]) -> None:
+        self.raw = Level(storage, "neurons", widths)
+        self._levels = {width: Level(storage, pyramid_name(width), widths) for width in PYRAMID}
 
     def refresh(self) -> None:
         """List all folders anew, what is derived before the truth: what it lacks is then found in
         `neurons/`.
         """
-        refuse_link(self._pyramid, self._filesystem)
         for level in (*self._levels.values(), self.raw):
             level.refresh()
 
     def uncovered(self, segments: list[Segment]) -> list[tuple[int, int]]:
-        """Ranges of steps that `neurons/` holds and the parts of a derived folder do not."""
+        """Ranges of steps that `neurons/` holds and the segments of a derived folder do not."""
         return [gap for segment in self.raw.segments for gap in uncovered(segment, segments)]
 
     def _count(self, width: int, layer: int, recorded: np.ndarray, first: int, last: int) -> int:

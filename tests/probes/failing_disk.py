@@ -2,16 +2,16 @@
 
 import errno
 
-from probes.log import segments
+from probes.storage import local
 
 
 class FailingDisk:
-    """`os.replace`, as `parts.write_atomic` calls it, on a disk that is full while `full` is set."""
+    """`os.replace`, as `LocalStorage` calls it, on a disk that is full while `full` is set."""
 
     def __init__(self, monkeypatch):
         self.full = False
-        self._replace = segments.os.replace
-        monkeypatch.setattr(segments.os, "replace", self)
+        self._replace = local.os.replace
+        monkeypatch.setattr(local.os, "replace", self)
 
     def __call__(self, source, target):
         if self.full:
