@@ -98,6 +98,7 @@ def load(run: Folder, name: str) -> Result:
     """
     storage, path = open_folder(run), _path(name)
     try:
+        storage.entries(path)  # which refuses a folder that is a link
         settings = opening.read_json(f"{path}/{SETTINGS}", storage)
         tables = {str(table): _read_table(storage, path, str(table)) for table in settings["tables"]}
     except FileNotFoundError as error:
@@ -120,7 +121,7 @@ def _read_table(storage: Storage, path: str, name: str) -> pd.DataFrame:
 
 
 def stored(run: Folder) -> list[str]:
-    """Names of the finished experiments of a run."""
+    """Names of the finished experiments of a run. Raises RunError where their folder is a link."""
     storage = open_folder(run)
     names = (entry.name for entry in storage.entries(FOLDER) if entry.is_folder and _is_name(entry.name))
     return [name for name in names if storage.stamp(f"{FOLDER}/{name}/{SETTINGS}")]

@@ -40,7 +40,7 @@ def catalog(folder: Folder) -> pd.DataFrame:
 def rows(folder: Folder) -> list[dict[str, Any]]:
     """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time."""
     storage = open_folder(folder)
-    names = [entry.name for entry in storage.entries() if entry.is_folder]
+    names = storage.names()
     if not names and storage.stamp("") is None:
         raise RunError(f"{storage.root} is not a folder: name one that holds runs, or make a run first")
     before, now, found = _cache.get(storage.root, {}), {}, []

@@ -81,7 +81,7 @@ def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(
                 "note", name, f"{len(covered)} files were compacted and not deleted; `compact` removes them"
             )
-        for file in (entry.name for entry in storage.entries(name)):
+        for file in storage.names(name):
             if file.startswith(TEMPORARY):
                 if not live:
                     yield Finding(

@@ -82,7 +82,7 @@ def list_segments(storage: Storage, folder: str) -> tuple[list[Segment], list[Se
 
     Raises RunError for a folder that cannot be listed or is a link.
     """
-    return visible(entry.name for entry in storage.entries(folder))
+    return visible(storage.names(folder))
 
 
 def counted_segments(storage: Storage, folder: str) -> list[Segment]:

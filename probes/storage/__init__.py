@@ -77,6 +77,10 @@ class Storage(Protocol):
     def entries(self, folder: str = "") -> list[Entry]:
         """What a folder holds, one level deep, in order of name; nothing where it is not there."""
 
+    def names(self, folder: str = "") -> list[str]:
+        """The names among `entries`: sizes and stamps cost nothing here where they have to be asked for."""
+        return [entry.name for entry in self.entries(folder)]
+
     @abstractmethod
     def stamp(self, path: str) -> str | None:
         """The stamp of one object as `entries` would give it, None where there is no such object."""

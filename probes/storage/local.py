@@ -38,15 +38,15 @@ class LocalStorage(Storage):
 
     def __init__(self, root: str | Path = "") -> None:
         self.root = str(root)
+        self._prefix = f"{self.root.rstrip('/')}/" if self.root else ""
 
     def address(self, path: str) -> str:
-        return super().address(path) if self.root else path
+        return self._prefix + path if path else self.root
 
     def within(self, folder: str) -> LocalStorage:
         address = self.address(folder)
-        shown = as_text(address)
-        if shown != address:
-            raise RunError(f"{shown} has a name that is not UTF-8: rename it")
+        if not address.isascii() and as_text(address) != address:
+            raise RunError(f"{as_text(address)} has a name that is not UTF-8: rename it")
         if os.path.islink(address):
             target = Path(address).resolve().parent
             if target != Path(self.root).resolve():
@@ -59,11 +59,17 @@ class LocalStorage(Storage):
     # ---- reading
 
     def entries(self, folder: str = "") -> list[Entry]:
+        return sorted(entry for item in self._scan(folder) if (entry := _entry(item)))
+
+    def names(self, folder: str = "") -> list[str]:
+        return sorted(item.name for item in self._scan(folder))
+
+    def _scan(self, folder: str) -> list[os.DirEntry[str]]:
         address = self.address(folder)
         self._refuse_links(folder)
         try:
             with os.scandir(address or ".") as found:
-                return sorted(entry for item in found if (entry := _entry(item)))
+                return list(found)
         except FileNotFoundError:
             return []
         except NotADirectoryError as error:
@@ -157,7 +163,7 @@ def _entry(item: os.DirEntry[str]) -> Entry | None:
 
 
 def _stamp(info: os.stat_result) -> str:
-    return f"{info.st_ino:x}-{info.st_mtime_ns:x}-{info.st_size:x}"
+    return f"{info.st_ino}-{info.st_mtime_ns}-{info.st_size}"
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

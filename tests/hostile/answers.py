@@ -86,7 +86,8 @@ def ask(path: Path, only: Collection[str] | None = None, thorough: bool = False)
         return value
 
     question("notes", lambda: notes.read(path))
-    for name in {*store.stored(path), "study"}:
+    experiments = question("experiments", lambda: store.stored(path)) or []
+    for name in {*experiments, "study"}:
         question(f"experiment {name}", lambda name=name: store.load(path, name))
         question(f"progress {name}", lambda name=name: store.progress_of(path, name))
     run = question("open", lambda: probes.Run(path))
