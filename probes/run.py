@@ -22,7 +22,7 @@ from probes.errors import RunError
 from probes.log import manifest
 from probes.log.blocks import REGIME, ColumnBlock, column_rank
 from probes.log.catalog import catalog
-from probes.log.levels import EVERYTHING, Levels, kinds, merge
+from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
 from probes.schema import KEYS
@@ -171,13 +171,15 @@ class Run:
         index = self.layer_index(layer)
         chosen = self._neurons(index, neurons)
         names = self._statistics(statistics)
-        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
+        first, last = ALL_STEPS if steps is None else (int(steps[0]), int(steps[1]))
         width = (
             1
             if max_points is None
             else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
         )
-        columns = names if max_points is None else [kind for name in names for kind in kinds(name)]
+        columns = (
+            names if max_points is None else [column for name in names for column in bucket_columns(name)]
+        )
         block = self._levels.read(width, index, chosen, columns, first, last)
         return _frame(block, chosen, columns)
 
@@ -223,7 +225,7 @@ class Run:
             raise RunError(f'reduce is {reduce!r}; it must be "mean", "min" or "max"')
         if max_columns < 1:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
-        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
+        first, last = ALL_STEPS if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
         width = self._levels.width_for(
             index, recorded, first, last, max_columns, self.layers[index]["neurons"]
@@ -349,7 +351,7 @@ class Run:
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
             all_steps, all_layers = (
-                parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (steps, layers)
+                arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for arrays in (steps, layers)
             )
             if not (all_steps[1:] >= all_steps[:-1]).all():
                 order = np.argsort(all_steps, kind="stable")

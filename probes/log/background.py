@@ -90,7 +90,7 @@ class Background:
             if self._make_room():
                 self._buffer.chunks.append(chunk)
                 self._sizes[chunk.layer] += chunk.steps.size
-                self._note(chunk.nbytes)
+                self._account(chunk.nbytes)
             else:
                 self.writer.state["dropped"]["steps"] += chunk.steps.size
 
@@ -100,7 +100,7 @@ class Background:
             self.check_open()
             if self._make_room():
                 self._buffer.rows.setdefault(name, []).append(new)
-                self._note(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))
+                self._account(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))
             else:
                 self.writer.state["dropped"]["rows"] += len(new)
 
@@ -133,7 +133,7 @@ class Background:
     def _full(self) -> bool:
         return self._bytes >= self.settings.flush_bytes or max(self._sizes) >= self.settings.flush_steps
 
-    def _note(self, nbytes: int) -> None:
+    def _account(self, nbytes: int) -> None:
         self._bytes += nbytes
         if self._oldest is None:
             self._oldest = time.monotonic()

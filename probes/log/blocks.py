@@ -57,7 +57,7 @@ def column_rank(name: str) -> tuple[int, str]:
 
 
 def concatenate(blocks: list[ColumnBlock]) -> ColumnBlock:
-    """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its
+    """Blocks of one layer, in order of step, as one; a column that one of them lacks is absent at its
     steps.
     """
     if len(blocks) == 1:

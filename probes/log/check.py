@@ -51,17 +51,17 @@ def check(path: Folder) -> list[Finding]:
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
     widths = [layer["neurons"] for layer in state["layers"]]
-    findings = [*_with_obstacle(_unread_files(storage, state)), *_with_obstacle(_neurons(storage, state))]
+    findings = [*_until_refused(_unread_files(storage, state)), *_until_refused(_neurons(storage, state))]
     if not any(finding.level == "error" for finding in findings):
-        findings += _with_obstacle(_layers(storage, state))
+        findings += _until_refused(_layers(storage, state))
         for width in PYRAMID:
-            findings += _with_obstacle(_pyramid(storage, state, width))
+            findings += _until_refused(_pyramid(storage, state, width))
     for name in rows.SCHEMAS:
-        findings += _with_obstacle(_rows(storage, name, widths))
+        findings += _until_refused(_rows(storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
 
 
-def _with_obstacle(findings: Iterator[Finding]) -> Iterator[Finding]:
+def _until_refused(findings: Iterator[Finding]) -> Iterator[Finding]:
     """The findings, and as the last one what no reader gets over: a link, a folder that cannot be listed, a
     file without a layout.
     """
@@ -72,11 +72,11 @@ def _with_obstacle(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 
 def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
-    """Files that nothing reads: left half written, compacted and not deleted, or not ours."""
+    """Files that nothing reads: left half written, compacted and not deleted, or none of the log."""
     live = manifest.status(state) == "running"
     for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
         counted, covered = list_segments(storage, name)
-        ours = {segment.name for segment in (*counted, *covered)}
+        segments = {segment.name for segment in (*counted, *covered)}
         if covered and not live:
             yield Finding(
                 "note", name, f"{len(covered)} files were compacted and not deleted; `compact` removes them"
@@ -87,7 +87,7 @@ def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
                     yield Finding(
                         "note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it"
                     )
-            elif file not in ours:
+            elif file not in segments:
                 yield Finding("note", f"{name}/{file}", "is not a file of the log and is never read")
         for before, after in zip(counted, counted[1:], strict=False):
             if after.first <= before.last:
@@ -102,7 +102,7 @@ def _neurons(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     for segment in segments:
         where = f"neurons/{segment.name}"
         try:
-            frame = _whole_grid(storage, where, widths)
+            frame = _all_rows(storage, where, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
@@ -138,7 +138,7 @@ def _neurons(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _whole_grid(storage: Storage, path: str, widths: list[int]) -> pa.Table:
+def _all_rows(storage: Storage, path: str, widths: list[int]) -> pa.Table:
     """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
     with opening.open_parquet(path, storage) as file:
         fault = schema_fault(file.schema_arrow)
@@ -226,7 +226,7 @@ def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     stored = stored.set_index(keys)
     missing = 0
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    for file, blocks in _files(storage, "neurons", state):
+    for file, blocks in _blocks_of_files(storage, "neurons", state):
         expected = summarise(blocks).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
@@ -235,7 +235,7 @@ def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
             if name not in stored.columns:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return
-            if not _close(expected[name], stored.loc[expected.index, name], tolerance):
+            if not _all_close(expected[name], stored.loc[expected.index, name], tolerance):
                 yield Finding("error", "layers", f"{name} differs from the rows of neurons/{file.name}")
     if missing and manifest.status(state) != "running":
         yield Finding(
@@ -253,7 +253,7 @@ def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Fi
     tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
     stored: dict[int, list[ColumnBlock]] = {}
     try:
-        for _, blocks in _files(storage, name, state):
+        for _, blocks in _blocks_of_files(storage, name, state):
             for block in blocks:
                 stored.setdefault(block.layer, []).append(block)
     except RunError as error:
@@ -261,7 +261,7 @@ def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Fi
         return
     segments = list_segments(storage, name)[0]
     missing = 0
-    for file, blocks in _files(storage, "neurons", state):
+    for file, blocks in _blocks_of_files(storage, "neurons", state):
         gaps = uncovered(file, segments)
         lacking = any(block.between(first, last).steps.size > 0 for first, last in gaps for block in blocks)
         missing += lacking
@@ -289,7 +289,7 @@ def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Fi
                 found = np.concatenate([filled(bucket, kind) for bucket in stored[block.layer]], axis=1)[
                     :, inside
                 ]
-                if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
+                if not _all_close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
                     yield Finding(
                         "error",
                         name,
@@ -323,23 +323,25 @@ def _rows(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
             yield Finding("error", where, f"holds {count} rows, its name promises {segment.span}")
 
 
-def _files(storage: Storage, name: str, state: dict[str, Any]) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
+def _blocks_of_files(
+    storage: Storage, name: str, state: dict[str, Any]
+) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
     """Each file of a grid folder with its layers as blocks."""
     widths = [layer["neurons"] for layer in state["layers"]]
     for segment in list_segments(storage, name)[0]:
         file = GridFile(storage, f"{name}/{segment.name}", widths)
         try:
-            yield segment, [_whole(file, index) for index in file.layers]
+            yield segment, [_whole_layer(file, index) for index in file.layers]
         finally:
             file.close()
 
 
-def _whole(file: GridFile, layer: int) -> ColumnBlock:
+def _whole_layer(file: GridFile, layer: int) -> ColumnBlock:
     return stack_neurons(
         [file.block(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))]
     )
 
 
-def _close(expected: Any, found: Any, tolerance: float) -> bool:
+def _all_close(expected: Any, found: Any, tolerance: float) -> bool:
     left, right = np.asarray(expected, np.float64), np.asarray(found, np.float64)
     return bool(np.allclose(left, right, rtol=tolerance, atol=tolerance * 1e-2, equal_nan=True))

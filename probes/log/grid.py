@@ -25,13 +25,13 @@ COLUMN_BYTES = 32 * 2**20
 take, twice.
 """
 MAX_OPEN = 128
-"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1
-ms.
+"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a cached footer costs
+0.1 ms.
 """
 
 
 @dataclass(frozen=True)
-class _Place:
+class _LayerRows:
     """Where a layer lies in a file: its first row group and its number of steps."""
 
     row_group: int
@@ -57,7 +57,7 @@ class GridFile:
         names = self._file.schema_arrow.names
         self._column = {name: index for index, name in enumerate(names)}
         self.columns = [name for name in names if name not in KEYS]
-        self._places = self._find_places()
+        self._layers = self._locate_layers()
         self._steps: dict[int, np.ndarray] = {}
         # (row group, column) whose pages are known to be no larger than they may
         self._checked: set[tuple[int, int]] = set()
@@ -68,11 +68,11 @@ class GridFile:
 
     @property
     def layers(self) -> list[int]:
-        return list(self._places)
+        return list(self._layers)
 
     def count(self, layer: int) -> int:
         """Steps that the file holds of a layer."""
-        return self._places[layer].steps if layer in self._places else 0
+        return self._layers[layer].steps if layer in self._layers else 0
 
     def may_lack(self, column: str) -> bool:
         """Whether the column is absent at some or all of the file's steps."""
@@ -80,14 +80,14 @@ class GridFile:
 
     def steps(self, layer: int) -> np.ndarray:
         """(T,) int64, the steps of a layer; empty when the layer is not in the file."""
-        if layer not in self._places:
+        if layer not in self._layers:
             return np.empty(0, np.int64)
         if layer not in self._steps:
-            place = self._places[layer]
-            column = self._read(place.row_group, ["step"]).column(0)
+            rows = self._layers[layer]
+            column = self._read(rows.row_group, ["step"]).column(0)
             if column.null_count:
                 raise RunError(f"{self.address}: steps of layer {layer} have gaps; {opening.REMEDY}")
-            steps = column.slice(0, place.steps).to_numpy()
+            steps = column.slice(0, rows.steps).to_numpy()
             if (np.diff(steps) <= 0).any():
                 raise RunError(f"{self.address}: steps of layer {layer} do not increase; {opening.REMEDY}")
             if self._segment and not self._segment.first <= steps[0] <= steps[-1] <= self._segment.last:
@@ -105,7 +105,7 @@ class GridFile:
         """
         wanted = self.columns if columns is None else [name for name in columns if name in self._column]
         steps = self.steps(layer)
-        table = self._read(self._places[layer].row_group + group, wanted)
+        table = self._read(self._layers[layer].row_group + group, wanted)
         values, present = {}, {}
         for name, column in zip(wanted, table.itercolumns(), strict=True):
             flat = column.to_numpy()
@@ -135,16 +135,16 @@ class GridFile:
         opening.check_row_count(self._file, table, [row_group])
         return table
 
-    def _find_places(self) -> dict[int, _Place]:
+    def _locate_layers(self) -> dict[int, _LayerRows]:
         """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no
         row is read.
         """
         metadata = self._file.metadata
-        places: dict[int, _Place] = {}
+        found: dict[int, _LayerRows] = {}
         group = 0
         while group < metadata.num_row_groups:
-            layer, last_layer = self._range(group, "layer")
-            if layer != last_layer or layer in places or not 0 <= layer < len(self.widths):
+            layer, last_layer = self._key_range(group, "layer")
+            if layer != last_layer or layer in found or not 0 <= layer < len(self.widths):
                 text = f"row group {group}: layer {layer} is doubled or not in the manifest"
                 raise RunError(f"{self.address}, {text}; {opening.REMEDY}")
             groups = list(neuron_groups(self.widths[layer]))
@@ -159,23 +159,23 @@ class GridFile:
             if (
                 last >= metadata.num_row_groups
                 or [metadata.row_group(index).num_rows for index in range(group, last + 1)] != expected
-                or self._range(group, "neuron")[0] != 0
-                or self._range(last, "neuron")[1] != self.widths[layer] - 1
+                or self._key_range(group, "neuron")[0] != 0
+                or self._key_range(last, "neuron")[1] != self.widths[layer] - 1
             ):
                 text = f"layer {layer} does not hold {self.widths[layer]} neurons at each of its steps"
                 raise RunError(f"{self.address}: {text}; {opening.REMEDY}")
-            places[layer] = _Place(group, steps)
+            found[layer] = _LayerRows(group, steps)
             group = last + 1
-        return places
+        return found
 
-    def _range(self, group: int, key: str) -> tuple[int, int]:
+    def _key_range(self, group: int, key: str) -> tuple[int, int]:
         """Least and largest value of a key in a row group, by its statistics."""
-        found = self._file.metadata.row_group(group).column(self._column[key]).statistics
-        if found is None or not found.has_min_max:
+        statistics = self._file.metadata.row_group(group).column(self._column[key]).statistics
+        if statistics is None or not statistics.has_min_max:
             raise RunError(
                 f"{self.address}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}"
             )
-        return found.min, found.max
+        return statistics.min, statistics.max
 
 
 def schema_fault(schema: pa.Schema) -> str | None:
@@ -229,8 +229,8 @@ class Level:
 
     def steps(self, layer: int, first: int, last: int) -> np.ndarray:
         """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
-        pieces = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
-        steps = np.concatenate([np.empty(0, np.int64), *pieces])
+        found = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
+        steps = np.concatenate([np.empty(0, np.int64), *found])
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
 
     def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> ColumnBlock:

@@ -15,10 +15,10 @@ from probes.log.segments import Segment, uncovered
 from probes.schema import PYRAMID
 from probes.storage import Storage
 
-EVERYTHING = (0, np.iinfo(np.int64).max - 1)
+ALL_STEPS = (0, np.iinfo(np.int64).max - 1)
 """The range of all steps."""
-FINER_CELLS = 4_000_000
-"""Cells that are read to fill an image better: 30 ms."""
+MAX_FINER_CELLS = 4_000_000
+"""So many cells at most are read to fill an image better: 30 ms."""
 
 
 class Levels:
@@ -78,7 +78,7 @@ class Levels:
             count = self._count(width, layer, recorded, first, last)
             if count <= columns:
                 wasteful = 2 * count <= columns
-                return finer[0] if finer and wasteful and finer[1] * neurons <= FINER_CELLS else width
+                return finer[0] if finer and wasteful and finer[1] * neurons <= MAX_FINER_CELLS else width
             finer = (width, count)
         return PYRAMID[-1]
 
@@ -89,12 +89,14 @@ class Levels:
         range are in it.
         """
         if width == 1:
-            plain = list(dict.fromkeys(_base(name) for name in columns))
+            plain = list(dict.fromkeys(_statistic_of(name) for name in columns))
             block = self.raw.read(layer, neurons, plain, first, last)
-            return ColumnBlock(layer, block.steps, {name: block.columns[_base(name)] for name in columns})
+            return ColumnBlock(
+                layer, block.steps, {name: block.columns[_statistic_of(name)] for name in columns}
+            )
         level = self._levels[width]
         blocks = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
-        plain = list(dict.fromkeys(_base(name) for name in columns))
+        plain = list(dict.fromkeys(_statistic_of(name) for name in columns))
         for start, end in self.uncovered(level.segments):
             if end >= first and start <= last:
                 raw = self.raw.read(layer, neurons, plain, start, end)
@@ -103,7 +105,7 @@ class Levels:
                     blocks.append(
                         ColumnBlock(layer, found.steps, {name: filled(found, name) for name in columns})
                     )
-        return _in_order(blocks, columns)
+        return _sorted_by_step(blocks, columns)
 
 
 def merge(
@@ -128,16 +130,17 @@ def merge(
     return merged.astype(np.float32), starts[groups]
 
 
-def _base(column: str) -> str:
+def _statistic_of(column: str) -> str:
     return column.removesuffix("_min").removesuffix("_max")
 
 
-def kinds(name: str) -> list[str]:
+def bucket_columns(name: str) -> list[str]:
+    """Columns of a level that hold a statistic."""
     return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
 
 
-def _in_order(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
-    """Slabs of one layer, in any order of step, as one."""
+def _sorted_by_step(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
+    """Blocks of one layer, in any order of step, as one."""
     if len(blocks) == 1:
         return blocks[0]
     steps = np.concatenate([block.steps for block in blocks])
@@ -145,5 +148,5 @@ def _in_order(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
     return ColumnBlock(
         blocks[0].layer,
         steps[order],
-        {n: np.concatenate([s.columns[n] for s in blocks], axis=1)[:, order] for n in columns},
+        {n: np.concatenate([block.columns[n] for block in blocks], axis=1)[:, order] for n in columns},
     )

@@ -169,9 +169,9 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
 
 def status(manifest: dict[str, Any]) -> str:
     """`running`, `finished`, `interrupted` or `crashed` (says running, but its heartbeat is old)."""
-    said = str(manifest.get("status", "crashed"))
-    if said != "running":
-        return said
+    stated = str(manifest.get("status", "crashed"))
+    if stated != "running":
+        return stated
     # a clock set back must not make it immortal
     age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))
     return "running" if age < SILENT_SECONDS else "crashed"

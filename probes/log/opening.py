@@ -35,7 +35,7 @@ INTEGER_DIGITS = 20
 """JSON beyond these is no manifest: a run with 1,000 layers has 0.3 MB, four levels, and no integer beyond 64
 bits.
 """
-_TAIL_READ = 64 * 2**10  # bytes read at once from a file's end: most footers whole
+_END_BYTES = 64 * 2**10  # bytes read at once from a file's end: most footers whole
 
 
 def read_json(path: str, storage: Storage = LOCAL) -> Any:
@@ -145,20 +145,20 @@ def schema_of(file: LogFile) -> pa.Schema:
 
 def _footer(source: pa.NativeFile, address: str) -> bytes:
     size = source.size()
-    tail = source.read_at(min(size, _TAIL_READ), max(size - _TAIL_READ, 0))
-    if size < 2 * len(footer_checksum.MAGIC) + 4 or tail[-4:] != footer_checksum.MAGIC:
+    end = source.read_at(min(size, _END_BYTES), max(size - _END_BYTES, 0))
+    if size < 2 * len(footer_checksum.MAGIC) + 4 or end[-4:] != footer_checksum.MAGIC:
         raise _unreadable(address, "empty" if not size else "no footer: it was cut off, or never was one")
-    length = int.from_bytes(tail[-footer_checksum.TAIL : -4], "little")
-    if length > size - footer_checksum.TAIL - len(footer_checksum.MAGIC):
+    length = int.from_bytes(end[-footer_checksum.TRAILER_BYTES : -4], "little")
+    if length > size - footer_checksum.TRAILER_BYTES - len(footer_checksum.MAGIC):
         raise _unreadable(address, "its footer would be longer than the file")
     if length > FOOTER_BYTES:
         text = f"its footer has {_mb(length)}, at most {_mb(FOOTER_BYTES)} are read"
         raise RunError(
             f"{address} has too many row groups: {text}; `python -m probes compact` would have written fewer"
         )
-    if length + footer_checksum.TAIL > len(tail):
-        return bytes(source.read_at(length, size - footer_checksum.TAIL - length))
-    return bytes(tail[-footer_checksum.TAIL - length : -footer_checksum.TAIL])
+    if length + footer_checksum.TRAILER_BYTES > len(end):
+        return bytes(source.read_at(length, size - footer_checksum.TRAILER_BYTES - length))
+    return bytes(end[-footer_checksum.TRAILER_BYTES - length : -footer_checksum.TRAILER_BYTES])
 
 
 def read(
@@ -184,7 +184,7 @@ def read(
                 table = table.set_column(
                     index,
                     table.schema.field(name).with_type(pa.string()),
-                    _texts(table[name], file.address, limit),
+                    _decoded_texts(table[name], file.address, limit),
                 )
     except RunError:
         raise
@@ -245,13 +245,13 @@ def check_pages(file: LogFile, chunks: Sequence[tuple[int, int]], limit: int) ->
 
     Headers are looked at only where the codec could do that with so few bytes.
     """
-    found = [page_headers.chunk(file.metadata, *place) for place in chunks]
-    if sum(chunk.most for chunk in found) <= limit:
+    found = [page_headers.column_chunk(file.metadata, *place) for place in chunks]
+    if sum(chunk.max_unpacked for chunk in found) <= limit:
         return
     total = 0
     for chunk in found:
         try:
-            total += page_headers.unpacked(file.source, chunk)
+            total += page_headers.unpacked_bytes(file.source, chunk)
         except OSError as error:
             raise RunError(f"{file.address} cannot be read: {error}") from error
         except ValueError as error:
@@ -260,7 +260,7 @@ def check_pages(file: LogFile, chunks: Sequence[tuple[int, int]], limit: int) ->
             raise RunError(f"{file.address} unpacks to too much: pages of more than {_mb(limit)}; {REMEDY}")
 
 
-def _texts(column: pa.ChunkedArray, address: str, limit: int) -> pa.ChunkedArray:
+def _decoded_texts(column: pa.ChunkedArray, address: str, limit: int) -> pa.ChunkedArray:
     """A dictionary-encoded column as strings: few bytes may stand for a text in a million rows, so they are
     counted first.
     """

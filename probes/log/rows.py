@@ -92,12 +92,12 @@ def join(tables: list[pa.Table]) -> pa.Table:
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
-def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
+def gather(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
     """Tables, or rows as tuples in the order of the schema, as one table of the folder `name`."""
     schema = SCHEMAS[name]
-    if all(isinstance(piece, pa.Table) for piece in pieces):
-        return order_columns(join(pieces)) if name == "evaluation" else join(pieces)
-    columns = zip(*(row for piece in pieces for row in piece), strict=True)
+    if all(isinstance(rows, pa.Table) for rows in added):
+        return order_columns(join(added)) if name == "evaluation" else join(added)
+    columns = zip(*(row for rows in added for row in rows), strict=True)
     return pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
     )
@@ -110,7 +110,7 @@ def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> 
     codec, level = CODEC[precision]
     # summaries are read whole
     rows = max(1, table.num_rows) if _folder_of(path) == "layers" else ROW_GROUP_ROWS
-    single = [field.name for field in table.schema if field.type == pa.float32()]
+    floats = [field.name for field in table.schema if field.type == pa.float32()]
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
     def write(temporary: Path) -> None:
@@ -120,7 +120,7 @@ def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> 
             compression=codec,
             compression_level=level,
             use_dictionary=keys,
-            column_encoding=dict.fromkeys(single, "BYTE_STREAM_SPLIT"),
+            column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
             write_statistics=["step"],
             store_schema=False,
         ) as writer:
@@ -233,7 +233,7 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
 
 
 class Table:
-    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each
+    """Reader of one folder of plain rows; what a file holds is read once. widths: neurons of each
     layer of the run.
     """
 
@@ -241,20 +241,21 @@ class Table:
         self._storage, self._folder, self._widths = storage, folder, widths
         self._name = folder.rsplit("/", 1)[-1]
         self.segments: list[Segment] = []
-        self._kept: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
+        self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
         self.segments = counted_segments(self._storage, self._folder)
         known = set(self.segments)
-        self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
+        self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
-        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a
-        broken file.
+        """All rows in order of arrival, or those of one step, which are not cached: such tables are large.
+
+        Raises RunError for a broken file.
         """
         tables = [
-            self._part(segment, columns) if step is None else self._at(segment, step)
+            self._cached(segment, columns) if step is None else self._rows_at(segment, step)
             for segment in self.segments
         ]
         if not tables:
@@ -286,14 +287,14 @@ class Table:
             read = self._read(file, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
         return np.concatenate([np.array(single, np.int64), read])
 
-    def _part(self, segment: Segment, columns: list[str] | None) -> pa.Table:
+    def _cached(self, segment: Segment, columns: list[str] | None) -> pa.Table:
         key = segment, None if columns is None else tuple(columns)
-        if key not in self._kept:
+        if key not in self._cache:
             with self._open(segment) as file:
-                self._kept[key] = self._read(file, range(file.num_row_groups), columns)
-        return self._kept[key]
+                self._cache[key] = self._read(file, range(file.num_row_groups), columns)
+        return self._cache[key]
 
-    def _at(self, segment: Segment, step: int) -> pa.Table:
+    def _rows_at(self, segment: Segment, step: int) -> pa.Table:
         with self._open(segment) as file:
             metadata = file.metadata
             groups = [

@@ -44,7 +44,7 @@ def parse(name: str) -> Segment | None:
     return segment if valid else None
 
 
-def visible(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
+def split_by_coverage(names: Iterable[str]) -> tuple[list[Segment], list[Segment]]:
     """Split names into the segments that count, in order, and those that a larger one covers."""
     segments = sorted(
         {segment for name in names if (segment := parse(name))}, key=_earliest_and_longest_first
@@ -61,7 +61,7 @@ def _earliest_and_longest_first(segment: Segment) -> tuple[int, int]:
 
 
 def uncovered(segment: Segment, others: Iterable[Segment]) -> list[tuple[int, int]]:
-    """Inclusive ranges of `segment` that lie in none of `others` (in order, as `visible` gives them)."""
+    """Inclusive ranges of `segment` that lie in none of `others`, which are in order and do not overlap."""
     gaps = []
     first = segment.first
     for other in others:
@@ -78,11 +78,11 @@ def uncovered(segment: Segment, others: Iterable[Segment]) -> list[tuple[int, in
 
 
 def list_segments(storage: Storage, folder: str) -> tuple[list[Segment], list[Segment]]:
-    """`visible` over a folder; one that is not there holds nothing.
+    """`split_by_coverage` over a folder; one that is not there holds nothing.
 
     Raises RunError for a folder that cannot be listed or is a link.
     """
-    return visible(storage.names(folder))
+    return split_by_coverage(storage.names(folder))
 
 
 def counted_segments(storage: Storage, folder: str) -> list[Segment]:

@@ -86,7 +86,7 @@ def lying_page(run: Path) -> None:
     )
     path.unlink()
     pq.write_table(table, path, compression="zstd", store_schema=False, use_dictionary=False)
-    place = page_headers.chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
+    place = page_headers.column_chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
     whole = bytearray(path.read_bytes())
     unpacked, packed = varint(2 * (2**31 - 1)), varint(2 * (place.end - place.begin))
     encodings = b"\x15\x00\x15\x00\x15\x06\x15\x06\x00"
@@ -229,11 +229,11 @@ def test_pages_are_counted_as_the_footer_counts_them(tmp_path: Path, codec: str)
         for group in range(metadata.num_row_groups):
             for index in range(metadata.num_columns):
                 column = metadata.row_group(group).column(index)
-                place = page_headers.chunk(metadata, group, index)
+                place = page_headers.column_chunk(metadata, group, index)
                 sizes = list(page_headers._pages(file, place))
                 headers = column.total_compressed_size - sum(packed for _, packed in sizes)
-                assert page_headers.unpacked(file, place) == column.total_uncompressed_size - headers
-                assert page_headers.unpacked(file, place) <= place.most
+                assert page_headers.unpacked_bytes(file, place) == column.total_uncompressed_size - headers
+                assert page_headers.unpacked_bytes(file, place) <= place.max_unpacked
 
 
 # ---- paths that lead elsewhere

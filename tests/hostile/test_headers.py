@@ -32,7 +32,7 @@ def header_bytes(path: Path) -> Iterator[int]:
     metadata = pq.read_metadata(path)
     with pa.OSFile(str(path)) as file:
         for column in range(COLUMNS):
-            chunk = page_headers.chunk(metadata, 0, column)
+            chunk = page_headers.column_chunk(metadata, 0, column)
             offset = chunk.begin
             while offset < chunk.end:
                 fields, length = page_headers._header(file, offset)
