@@ -324,7 +324,7 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     fans = median_ms(lambda _: run.layer_summary())
     return [
         (
-            "folding and pyramid, CPU a step, background",
+            "compaction and pyramid, CPU a step, background",
             f"{1e3 * compacting / (steps + 200):.2f} ms",
             "<= 1 ms",
         ),

@@ -35,9 +35,22 @@ class RecorderError(RuntimeError):
 class Settings:
     """How a recorder buffers and what it does when it cannot.
 
-    flush_seconds, flush_steps, flush_bytes: the most that a kill can cost. when_full: "wait" for the disk, or
-    "drop" the newest rows and count them in the manifest. strict: a write that fails raises RecorderError in
-    the training thread; False warns once, tries again and counts what is lost. every, geometric: `Schedule`.
+    Parameters
+    ----------
+    flush_seconds, flush_steps, flush_bytes
+        The most that a kill can cost, whichever is first.
+    when_full
+        "wait" for the disk, or "drop" the newest rows and count them in the manifest.
+    strict
+        A write that fails raises RecorderError in the training thread; False warns once, tries again and
+        counts what is lost.
+    every, geometric
+        Which steps are recorded: see `Schedule`.
+
+    Raises
+    ------
+    ValueError
+        For a limit that is not positive, or another `when_full`.
     """
 
     flush_seconds: float = 5.0

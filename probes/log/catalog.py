@@ -24,14 +24,30 @@ _cache: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
 
 
 def catalog(folder: Folder) -> pd.DataFrame:
-    """One row a run below `folder` (its direct subfolders), newest first; a run that cannot be read has its
-    reason in `error`.
+    """The runs of a folder, from their manifests alone.
 
-    Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
-    living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step,
-    value], ...]}), config, tags, notes, sets ({name: [neuron, ...]}), notes_error (why notes.json cannot be
-    read), dropped, error. A link counts as a run where it leads to one of the same folder. Raises RunError
-    when the folder is not there.
+    Parameters
+    ----------
+    folder
+        A folder whose direct subfolders are runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run, newest first: path, name, status, created, seed, group (config minus seed), layers,
+        neurons, steps, last_step, living_share (a list, one a layer), scores ({"split/name": {"step",
+        "value"}}), sparklines ({name: [[step, value], ...]}), config, tags, notes, sets ({name: [neuron,
+        ...]}), notes_error (why notes.json cannot be read), dropped, error (why the run cannot be read).
+
+    Raises
+    ------
+    RunError
+        When the folder is not there or cannot be listed.
+
+    Notes
+    -----
+    A link counts as a run where it leads to one of the same folder; one that leads out has its reason in
+    `error`.
     """
     # None stays None: an absent error is not a number
     return pd.DataFrame(rows(folder), columns=list(COLUMNS), dtype=object)

@@ -34,8 +34,16 @@ DERIVED_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be. level: "error" (rows wrong or missing) or "note" (harmless,
-    `compact` tidies).
+    """Something that is not as it should be.
+
+    Parameters
+    ----------
+    level
+        "error" (rows wrong or missing) or "note" (harmless, `compact` tidies).
+    where
+        File or folder of the run.
+    what
+        In words.
     """
 
     level: str
@@ -44,20 +52,39 @@ class Finding:
 
 
 def check(path: Folder) -> list[Finding]:
-    """All findings about a run, errors first; an empty list means that everything is as the format says."""
+    """Verify every row of a run: keys, types, names, the identity of the KL, every summary and bucket.
+
+    Parameters
+    ----------
+    path
+        The run's folder.
+
+    Returns
+    -------
+    list of Finding
+        Errors first; empty where everything is as the format says. Nothing is raised for a damaged run: its
+        damage is found.
+
+    Notes
+    -----
+    What is promised is docs/format.md. The identity is kl = information + mismatch + past.
+    """
     storage = open_folder(path)
     try:
         state = manifest.read(storage)
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
     widths = [layer["neurons"] for layer in state["layers"]]
-    findings = [*_until_refused(_unread_files(storage, state)), *_until_refused(_neurons(storage, state))]
+    findings = [
+        *_until_refused(_unread_files(storage, state)),
+        *_until_refused(_neuron_findings(storage, state)),
+    ]
     if not any(finding.level == "error" for finding in findings):
-        findings += _until_refused(_layers(storage, state))
+        findings += _until_refused(_summary_findings(storage, state))
         for width in PYRAMID:
-            findings += _until_refused(_pyramid(storage, state, width))
+            findings += _until_refused(_pyramid_findings(storage, state, width))
     for name in rows.SCHEMAS:
-        findings += _until_refused(_rows(storage, name, widths))
+        findings += _until_refused(_row_findings(storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
 
 
@@ -94,27 +121,27 @@ def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding("error", f"{name}/{after.name}", f"overlaps {before.name}: rows are doubled")
 
 
-def _neurons(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
+def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Keys, widths, types, the identity of the KL in every row, and the manifest's account of it."""
     widths = [layer["neurons"] for layer in state["layers"]]
     segments = list_segments(storage, "neurons")[0]
-    count, known, broken = 0, set(), False
+    count, columns, broken = 0, set(), False
     for segment in segments:
         where = f"neurons/{segment.name}"
         try:
-            frame = _all_rows(storage, where, widths)
+            table = _all_rows(storage, where, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
             continue
-        fault = _key_fault(frame, widths, segment)
+        fault = _key_fault(table, widths, segment)
         if fault:
             yield Finding("error", where, fault)
             broken = True
             continue
-        count += np.unique(frame["step"].to_numpy()).size
-        known |= {name for name in frame.column_names if name in STATISTICS}
-        yield from _values(where, frame, state)
+        count += np.unique(table["step"].to_numpy()).size
+        columns |= {name for name in table.column_names if name in STATISTICS}
+        yield from _value_findings(where, table, state)
     if broken:
         return
     live, stated = manifest.status(state) == "running", state.get("steps") or {}
@@ -131,10 +158,12 @@ def _neurons(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
             manifest.FILE,
             f"{text}; `compact` brings it up to date" if level == "note" else f"{text}: a file is missing",
         )
-    if known != set(state.get("statistics") or []) and not live:
+    if columns != set(state.get("statistics") or []) and not live:
         level = "note" if state.get("status") == "running" else "error"
         yield Finding(
-            level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}"
+            level,
+            manifest.FILE,
+            f"says statistics {state.get('statistics')}, the files hold {sorted(columns)}",
         )
 
 
@@ -182,7 +211,7 @@ def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | No
     return None
 
 
-def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
+def _value_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
     codes = table[REGIME].to_numpy()
     if codes.min() < 0 or codes.max() >= len(REGIMES):
         yield Finding(
@@ -194,7 +223,7 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
     if "past" in table.column_names:
         terms.append(np.nan_to_num(np.asarray(table["past"], np.float64)))
     kl = np.asarray(table["kl"], np.float64)
-    tolerance = IDENTITY_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
+    tolerance = _tolerance(IDENTITY_TOLERANCE, state)
     with np.errstate(invalid="ignore"):
         error = np.abs(kl - sum(terms))
         wrong = error > tolerance * (np.abs(kl) + sum(np.abs(term) for term in terms)) + IDENTITY_TOLERANCE
@@ -209,7 +238,7 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
         )
 
 
-def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
+def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
     tables = []
     for segment in list_segments(storage, "layers")[0]:
@@ -225,8 +254,8 @@ def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
         return
     stored = stored.set_index(keys)
     missing = 0
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    for file, blocks in _blocks_of_files(storage, "neurons", state):
+    tolerance = _tolerance(DERIVED_TOLERANCE, state)
+    for segment, blocks in _blocks_of_files(storage, "neurons", state):
         expected = summarise(blocks).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
@@ -236,7 +265,7 @@ def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return
             if not _all_close(expected[name], stored.loc[expected.index, name], tolerance):
-                yield Finding("error", "layers", f"{name} differs from the rows of neurons/{file.name}")
+                yield Finding("error", "layers", f"{name} differs from the rows of neurons/{segment.name}")
     if missing and manifest.status(state) != "running":
         yield Finding(
             "note",
@@ -245,12 +274,12 @@ def _layers(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Finding]:
+def _pyramid_findings(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Finding]:
     """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the
     rows.
     """
     name = pyramid_name(width)
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
+    tolerance = _tolerance(DERIVED_TOLERANCE, state)
     stored: dict[int, list[ColumnBlock]] = {}
     try:
         for _, blocks in _blocks_of_files(storage, name, state):
@@ -259,17 +288,17 @@ def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Fi
     except RunError as error:
         yield Finding("error", name, str(error))
         return
-    segments = list_segments(storage, name)[0]
+    level_segments = list_segments(storage, name)[0]
     missing = 0
-    for file, blocks in _blocks_of_files(storage, "neurons", state):
-        gaps = uncovered(file, segments)
+    for segment, blocks in _blocks_of_files(storage, "neurons", state):
+        gaps = uncovered(segment, level_segments)
         lacking = any(block.between(first, last).steps.size > 0 for first, last in gaps for block in blocks)
         missing += lacking
         for block in () if lacking else blocks:
             steps = np.concatenate(
                 [bucket.steps for bucket in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
             )
-            inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
+            inside = slice(*np.searchsorted(steps, [segment.first, segment.last + 1]))
             starts = np.searchsorted(block.steps, steps[inside])
             ends = np.append(starts[1:], block.steps.size)
             if (
@@ -281,25 +310,25 @@ def _pyramid(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Fi
                 yield Finding(
                     "error",
                     name,
-                    f"layer {block.layer}: the buckets of neurons/{file.name} are not those of its steps",
+                    f"layer {block.layer}: the buckets of neurons/{segment.name} are not those of its steps",
                 )
                 continue
             expected = buckets_at(block, starts)
-            for kind, values in expected.columns.items():
-                found = np.concatenate([filled(bucket, kind) for bucket in stored[block.layer]], axis=1)[
+            for column, values in expected.columns.items():
+                found = np.concatenate([filled(bucket, column) for bucket in stored[block.layer]], axis=1)[
                     :, inside
                 ]
-                if not _all_close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
+                if not _all_close(filled(expected, column) if column != REGIME else values, found, tolerance):
                     yield Finding(
                         "error",
                         name,
-                        f"{kind} of layer {block.layer} differs from the rows of neurons/{file.name}",
+                        f"{column} of layer {block.layer} differs from the rows of neurons/{segment.name}",
                     )
     if missing and manifest.status(state) != "running":
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
 
 
-def _rows(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
+def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
     """Plain rows: each file readable, as many rows as its name says, no number left out."""
     expected = 0
     for segment in list_segments(storage, name)[0]:
@@ -345,3 +374,8 @@ def _whole_layer(file: GridFile, layer: int) -> ColumnBlock:
 def _all_close(expected: Any, found: Any, tolerance: float) -> bool:
     left, right = np.asarray(expected, np.float64), np.asarray(found, np.float64)
     return bool(np.allclose(left, right, rtol=tolerance, atol=tolerance * 1e-2, equal_nan=True))
+
+
+def _tolerance(tolerance: float, state: dict[str, Any]) -> float:
+    """Of a run's numbers, which may be rounded."""
+    return tolerance + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)

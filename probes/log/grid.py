@@ -55,7 +55,7 @@ class GridFile:
         if fault:
             raise RunError(f"{self.address}: {fault}: this is not a file of a run; remove it")
         names = self._file.schema_arrow.names
-        self._column = {name: index for index, name in enumerate(names)}
+        self._column_index = {name: index for index, name in enumerate(names)}
         self.columns = [name for name in names if name not in KEYS]
         self._layers = self._locate_layers()
         self._steps: dict[int, np.ndarray] = {}
@@ -76,7 +76,7 @@ class GridFile:
 
     def may_lack(self, column: str) -> bool:
         """Whether the column is absent at some or all of the file's steps."""
-        return column not in self._column or self._file.schema_arrow.field(column).nullable
+        return column not in self._column_index or self._file.schema_arrow.field(column).nullable
 
     def steps(self, layer: int) -> np.ndarray:
         """(T,) int64, the steps of a layer; empty when the layer is not in the file."""
@@ -103,7 +103,7 @@ class GridFile:
         """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the
         file has.
         """
-        wanted = self.columns if columns is None else [name for name in columns if name in self._column]
+        wanted = self.columns if columns is None else [name for name in columns if name in self._column_index]
         steps = self.steps(layer)
         table = self._read(self._layers[layer].row_group + group, wanted)
         values, present = {}, {}
@@ -121,7 +121,7 @@ class GridFile:
     def _read(self, row_group: int, columns: list[str]) -> pa.Table:
         if self._file.closed:
             self._file = opening.open_parquet(self._path, self._storage, self._file.metadata)
-        indices = [self._column[name] for name in columns]
+        indices = [self._column_index[name] for name in columns]
         unchecked = [(row_group, index) for index in indices if (row_group, index) not in self._checked]
         if unchecked:
             opening.check_pages(self._file, unchecked, len(unchecked) * COLUMN_BYTES)
@@ -170,7 +170,7 @@ class GridFile:
 
     def _key_range(self, group: int, key: str) -> tuple[int, int]:
         """Least and largest value of a key in a row group, by its statistics."""
-        statistics = self._file.metadata.row_group(group).column(self._column[key]).statistics
+        statistics = self._file.metadata.row_group(group).column(self._column_index[key]).statistics
         if statistics is None or not statistics.has_min_max:
             raise RunError(
                 f"{self.address}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}"

@@ -49,16 +49,25 @@ class Entry(NamedTuple):
 class Storage(Protocol):
     """One folder of objects. Their paths are relative to it, with `/` between the parts.
 
-    Parameters
+    Attributes
     ----------
     root
         The folder as messages and `Run.path` name it.
 
+    Raises
+    ------
+    FileNotFoundError
+        On reading an object that is not there: a live run may just have compacted it away.
+    RunError
+        On reading, for whatever else is in the way; it names the object and the remedy.
+    OSError
+        On writing, with the object as it was before.
+
     Notes
     -----
-    Reading raises FileNotFoundError for an object that is not there (a live run may just have compacted it
-    away), and RunError, which names the object and the remedy, for whatever else is in the way. Writing
-    raises OSError, with the object as it was before.
+    What is asked for is what object stores answer with one request each: LIST, HEAD, GET, GET of ranges, PUT,
+    PUT with `If-None-Match: *`, DELETE; `move` is a copy and a DELETE there. Implementations may be used by
+    several threads at once.
     """
 
     root: str
@@ -75,10 +84,26 @@ class Storage(Protocol):
 
     @abstractmethod
     def entries(self, folder: str = "") -> list[Entry]:
-        """What a folder holds, one level deep, in order of name; nothing where it is not there."""
+        """List a folder.
+
+        Parameters
+        ----------
+        folder
+            This one by default.
+
+        Returns
+        -------
+        list of Entry
+            One level deep, in order of name; nothing where the folder is not there.
+
+        Raises
+        ------
+        RunError
+            Where it cannot be listed.
+        """
 
     def names(self, folder: str = "") -> list[str]:
-        """The names among `entries`: sizes and stamps cost nothing here where they have to be asked for."""
+        """The names among `entries`, for readers that need no sizes and stamps: they may cost something."""
         return [entry.name for entry in self.entries(folder)]
 
     @abstractmethod
@@ -87,25 +112,76 @@ class Storage(Protocol):
 
     @abstractmethod
     def read(self, path: str, limit: int) -> bytes:
-        """A whole object. Raises RunError, before anything is read, where it has more than `limit` bytes."""
+        """Read a whole object.
+
+        Parameters
+        ----------
+        path
+            The object.
+        limit
+            Most bytes that it may have; looked at before anything is read.
+
+        Returns
+        -------
+        bytes
+            Its content.
+
+        Raises
+        ------
+        RunError
+            Where it is larger.
+        """
 
     @abstractmethod
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Several ranges (start, stop) of an object at once; what lies beyond its end is left out."""
+        """Read several ranges of an object at once.
+
+        Parameters
+        ----------
+        path
+            The object.
+        ranges
+            (start, stop) in bytes, the stop exclusive.
+
+        Returns
+        -------
+        list of bytes
+            One for each range, shorter where the object ends before it.
+        """
 
     @abstractmethod
     def open(self, path: str) -> pa.NativeFile:
-        """An object to be read here and there, as Parquet readers do. The caller closes it."""
+        """Open an object to be read here and there, as Parquet readers do.
+
+        Returns
+        -------
+        pyarrow.NativeFile
+            With `size`, and `read_at` that several threads may call. The caller closes it.
+        """
 
     # ---- writing
 
     @abstractmethod
     def put(self, path: str, content: Content) -> None:
-        """Write an object, new or in the place of another: readers see the old one or the whole new one."""
+        """Write an object: readers see what was there before or all of the new one, never a part.
+
+        Parameters
+        ----------
+        path
+            The object, new or to be replaced; folders need not be made.
+        content
+            Bytes, or a function that writes them to the local file whose path it is given.
+        """
 
     @abstractmethod
     def put_if_absent(self, path: str, content: bytes) -> bool:
-        """Write an object unless there is one of its name; whether it was written."""
+        """Write an object unless there is one of its name; of several writers one succeeds.
+
+        Returns
+        -------
+        bool
+            Whether it was written.
+        """
 
     @abstractmethod
     def move(self, source: str, target: str) -> None:
@@ -113,7 +189,7 @@ class Storage(Protocol):
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Remove an object; one that is not there is none to remove."""
+        """Remove an object. One that is not there is no error."""
 
     @abstractmethod
     def remove_unfinished(self) -> None:

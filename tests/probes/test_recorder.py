@@ -107,7 +107,7 @@ def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
     assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == list(range(60))
 
 
-def test_a_live_run_is_read_without_what_was_folded_twice(tmp_path):
+def test_a_live_run_is_read_without_what_was_compacted_twice(tmp_path):
     truth = Truth([{"name": "only", "neurons": 70}])
     rng = np.random.default_rng(1)
     with Recorder(tmp_path / "run", truth.layers) as recorder:
@@ -270,6 +270,14 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
     with pytest.raises(ValueError, match=words):
         Recorder(tmp_path / "run", layers, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_store_is_not_recorded_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for start in (lambda: Recorder("s3://bucket/run", LAYER), lambda: Recorder.resume("s3://bucket/run", 1)):
+        with pytest.raises(probes.RunError, match="s3://bucket/run cannot be recorded to: record to a local"):
+            start()
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_writer_a_run(tmp_path):
