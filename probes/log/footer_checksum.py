@@ -9,7 +9,7 @@ key along.
 
 from __future__ import annotations
 
-import os
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ def checksummed_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterato
         yield writer
         writer.add_key_value_metadata({KEY: _UNSET.decode()})
     with open(path, "r+b") as file:
-        size = file.seek(0, os.SEEK_END)
+        size = file.seek(0, io.SEEK_END)
         file.seek(size - TRAILER_BYTES)
         begin = size - TRAILER_BYTES - int.from_bytes(file.read(TRAILER_BYTES)[:4], "little")
         file.seek(begin)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,29 +85,25 @@ class LocalStorage(Storage):
             return None
 
     def read(self, path: str, limit: int) -> bytes:
-        with self.open(path) as file:
-            refuse_size(self.address(path), file.size(), limit)
-            return bytes(file.read_at(file.size(), 0))
+        address = self.address(path)
+        with self.open(path) as file, _reading(address):
+            size = file.size()
+            refuse_size(address, size, limit)
+            return bytes(file.read_at(size, 0))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        with self.open(path) as file:
+        with self.open(path) as file, _reading(self.address(path)):
             return [bytes(file.read_at(stop - start, start)) for start, stop in ranges]
 
     def open(self, path: str) -> pa.NativeFile:
         address = self.address(path)
-        try:
+        with _reading(address):
             mode = os.lstat(address).st_mode
             if stat.S_ISLNK(mode):
                 raise RunError(f"{address} is a link, which may lead anywhere: put the file itself there")
             if not stat.S_ISREG(mode):
                 raise RunError(f"{address} is not a file; {REMEDY}")
             return _FILES.open_input_file(address)
-        except FileNotFoundError:
-            raise
-        except UnicodeError as error:
-            raise RunError(f"{as_text(address)} cannot be read: the path is not UTF-8; rename it") from error
-        except OSError as error:
-            raise RunError(f"{address} cannot be read: {error}") from error
 
     def _refuse_links(self, folder: str) -> None:
         """Raise RunError where a folder below the root is a link: a run cannot name files beyond itself."""
@@ -149,6 +146,19 @@ class LocalStorage(Storage):
 
 LOCAL = LocalStorage()
 """Every path of this machine, as it is."""
+
+
+@contextmanager
+def _reading(address: str) -> Iterator[None]:
+    """Whatever is in the way of reading a file, as a RunError; FileNotFoundError where it is not there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except UnicodeError as error:
+        raise RunError(f"{as_text(address)} cannot be read: the path is not UTF-8; rename it") from error
+    except OSError as error:
+        raise RunError(f"{address} cannot be read: {error}") from error
 
 
 def _entry(item: os.DirEntry[str]) -> Entry | None:
@@ -210,7 +220,12 @@ def _rename_if_absent(temporary: Path, path: Path) -> None:
         raise
     except OSError:  # a file system without hard links: the name is taken first, and empty for a moment
         with open(path, "xb"):
+            pass
+        try:
             os.replace(temporary, path)
+        except BaseException:
+            path.unlink()
+            raise
     else:
         temporary.unlink()
 

@@ -6,14 +6,17 @@ from probes.storage import local
 
 
 class FailingDisk:
-    """`os.replace`, as `LocalStorage` calls it, on a disk that is full while `full` is set."""
+    """`os.replace` and `os.link`, as `LocalStorage` calls them, on a disk that is full while `full`."""
 
     def __init__(self, monkeypatch):
         self.full = False
-        self._replace = local.os.replace
-        monkeypatch.setattr(local.os, "replace", self)
+        for name in ("replace", "link"):
+            monkeypatch.setattr(local.os, name, self._until_full(getattr(local.os, name)))
 
-    def __call__(self, source, target):
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._replace(source, target)
+    def _until_full(self, call):
+        def limited(source, target):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            call(source, target)
+
+        return limited

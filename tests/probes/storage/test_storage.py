@@ -176,6 +176,10 @@ def test_put_if_absent_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     assert storage.put_if_absent("object", b"second") is False
     assert [(entry.name, entry.size) for entry in storage.entries()] == [("object", 5)]
     assert storage.read("object", 9) == b"first"
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        storage.put_if_absent("other", b"third")
+    assert storage.names() == ["object"]
 
 
 def test_a_file_that_vanishes_while_its_folder_is_listed(tmp_path: Path) -> None:
