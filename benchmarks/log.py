@@ -244,7 +244,14 @@ def make_run(
 def timed_writer() -> dict[str, float]:
     """Make `Writer` note the CPU seconds of its tasks by name; returns the notes."""
     notes: dict[str, float] = {}
-    for name in ("_slab", "_write_neurons", "_write_layers", "_fold", "_fold_block", "_write_pyramid"):
+    for name in (
+        "_column_block",
+        "_write_neurons",
+        "_write_layers",
+        "_compact",
+        "_compact_block",
+        "_write_pyramid",
+    ):
         original = getattr(Writer, name)
         original = getattr(original, "original", original)
 
@@ -288,7 +295,7 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     recorder, work = make_run(path, LAYERS, steps, STATISTICS, tail=200)
     peak = memory("VmHWM") - before
     total = sum(work.values())
-    compacting = work["_fold_block"] + work["_write_pyramid"] + work["_fold"]
+    compacting = work["_compact_block"] + work["_write_pyramid"] + work["_compact"]
     parts = ", ".join(
         f"{name.strip('_').replace('_', ' ')} {1e3 * cost / (steps + 200):.2f}" for name, cost in work.items()
     )
@@ -317,7 +324,7 @@ def reading(folder: Path, blocks: int) -> list[Row]:
     fans = median_ms(lambda _: run.layer_summary())
     return [
         (
-            "folding and pyramid, CPU a step, background",
+            "compaction and pyramid, CPU a step, background",
             f"{1e3 * compacting / (steps + 200):.2f} ms",
             "<= 1 ms",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from probes.log.opening import RunError as RunError
+    from probes.errors import RunError as RunError
     from probes.recorder import Recorder as Recorder
     from probes.recorder import RecorderError as RecorderError
     from probes.run import Run as Run
@@ -52,7 +52,7 @@ _HOMES = {
     "RecorderError": "probes.recorder",
     "Recording": "probes.watching.attaching",
     "Run": "probes.run",
-    "RunError": "probes.log.opening",
+    "RunError": "probes.errors",
     "RunReader": "probes.run_reader",
     "WatchError": "probes.watching.finding",
     "catalog": "probes.run",

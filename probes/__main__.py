@@ -16,12 +16,13 @@ from rich.table import Table
 
 from probes import export
 from probes.analysis.overview import layer_rows
+from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
 from probes.log.maintenance import compact
-from probes.log.manifest import Lock
-from probes.log.opening import LOCAL, RunError
 from probes.run import Run, catalog
+from probes.storage import open_folder
+from probes.storage.lock import Lock
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("run")
     show.add_argument("--json", action="store_true", help="one JSON value on stdout")
     commands.add_parser("check", help="verify every row of a run").add_argument("run")
-    commands.add_parser("compact", help="fold small files, write what a killed run left out").add_argument(
+    commands.add_parser("compact", help="merge small files, write what a killed run left out").add_argument(
         "run"
     )
     export.add_command(commands)
@@ -124,13 +125,13 @@ def _check(path: str, console: Console) -> int:
     for finding in findings:
         console.print(_shown(f"{finding.level}: {finding.where}: {finding.what}"), soft_wrap=True)
     errors = sum(finding.level == "error" for finding in findings)
-    said = f"{errors} errors, {len(findings) - errors} notes" if findings else "all is as it should be"
-    console.print(f"{_shown(path)}: {said}")
+    summary = f"{errors} errors, {len(findings) - errors} notes" if findings else "all is as it should be"
+    console.print(f"{_shown(path)}: {summary}")
     return 1 if errors else 0
 
 
 def _compact(path: str, console: Console) -> int:
-    state = manifest.read(LOCAL, path)
+    state = manifest.read(open_folder(path))
     folder = Path(path)
     before = sum(1 for _ in folder.rglob("*.parquet"))
     lock = Lock(folder)

@@ -19,16 +19,17 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from probes.errors import RunError
 from probes.log import manifest, rows
 from probes.log.background import FLUSH_BYTES, Background, RecorderError, Settings
 from probes.log.blocks import CODEC
 from probes.log.maintenance import reopen
-from probes.log.manifest import FINAL_STATUSES, Lock
-from probes.log.opening import RunError
+from probes.log.manifest import FINAL_STATUSES
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.schema import BLOCK_STEPS, FORCES, STATISTICS
+from probes.storage.lock import Lock
 
 __all__ = ["Precision", "Recorder", "RecorderError", "Settings"]
 
@@ -39,14 +40,29 @@ Precision = Literal["full", "10bit"]
 class Recorder:
     """Writes one run. Use it as a context manager, or call `close`.
 
-    path: folder of the run, made if missing; it must not hold a run already (see `resume`).
-    layers: `{"name": str, "neurons": int, "latent_dim": 1, "prior": "standard"}` each, in order of depth.
-    config: resolved configuration, JSON-like; `config["seed"]` sets runs apart within their group.
-    precision: "full" is lossless, "10bit" rounds mantissas (relative error at most 2^-11) for half the bytes.
-    name: what the run is called (default: its folder's name). flush_seconds (s), flush_steps, flush_bytes,
-    when_full, strict, every, geometric: see `Settings`.
+    Parameters
+    ----------
+    path
+        Folder of the run, made if missing; it must not hold a run already (see `resume`).
+    layers
+        `{"name": str, "neurons": int, "latent_dim": 1, "prior": "standard"}` each, in order of depth.
+    config
+        Resolved configuration, JSON-like; `config["seed"]` sets runs apart within their group.
+    precision
+        "full" is lossless, "10bit" rounds mantissas (relative error at most 2^-11) for half the bytes.
+    flush_seconds
+        The most seconds of recording that a kill can cost.
+    name
+        The run's name; that of its folder by default.
+    flush_steps, flush_bytes, when_full, strict, every, geometric
+        Fields of `Settings`.
 
-    Raises ValueError for bad arguments, RunError when the folder holds a run or another recorder writes it.
+    Raises
+    ------
+    ValueError
+        For bad arguments.
+    RunError
+        When the folder holds a run, is no folder of this machine, or another recorder writes it.
     """
 
     def __init__(
@@ -70,18 +86,17 @@ class Recorder:
         checked = manifest.check_layers([dict(layer) for layer in layers])
         if precision not in CODEC:
             raise ValueError(f"precision is {precision!r}; it must be one of {list(CODEC)}")
-        folder = Path(path)
+        folder = _local_folder(path)
         folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
         try:
-            if (folder / manifest.FILE).exists():
+            state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
+            state["segments"].append({"started": manifest.now(), "resumed_from": None})
+            if not manifest.create(folder, state):
                 raise RunError(
                     f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"
                     " another folder"
                 )
-            state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
-            state["segments"].append({"started": manifest.now(), "resumed_from": None})
-            manifest.write(folder, state)
         except BaseException:
             lock.release()
             raise
@@ -101,16 +116,30 @@ class Recorder:
         every: int = 1,
         geometric: float | None = None,
     ) -> Self:
-        """Continue the run at `path` after its checkpoint of `step`: that step is kept, what lies after it is
-        set aside.
+        """Continue a run after its checkpoint: that step is kept, what lies after it is set aside.
 
-        Rows after `step` move to `superseded/`; layers, config and precision are the run's own; the keywords
-        are the fields of `Settings`. Raises RunError when there is no run, another recorder writes it, or its
-        format is newer.
+        Parameters
+        ----------
+        path
+            Folder of the run. Layers, config and precision are the run's own.
+        step
+            Step of the checkpoint; rows after it move to `superseded/`.
+        flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric
+            Fields of `Settings`.
+
+        Returns
+        -------
+        Recorder
+            Of a new writing session of the run.
+
+        Raises
+        ------
+        RunError
+            When there is no run, another recorder writes it, or its format is newer.
         """
         settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
         schedule = Schedule(settings.every, settings.geometric)
-        folder = Path(path)
+        folder = _local_folder(path)
         if not (folder / manifest.FILE).exists():
             raise RunError(f"{folder} holds no run to resume: there is no {manifest.FILE} in it")
         lock = Lock(folder)
@@ -124,14 +153,14 @@ class Recorder:
         return self
 
     def _start(self, writer: Writer, lock: Lock, settings: Settings, schedule: Schedule, after: int) -> None:
-        self.path = writer.folder
+        self.path = Path(writer.folder)
         self.layers: list[LayerInfo] = writer.state["layers"]
         self.settings = settings
         self._index = {layer["name"]: index for index, layer in enumerate(self.layers)}
         self._writer, self._lock, self._schedule = writer, lock, schedule
         self._began = time.monotonic() - writer.state["elapsed"]
 
-        self._first: int | None = None  # first step of this segment
+        self._first: int | None = None  # first step of this writing session
         self._last = [after] * len(self.layers)  # newest step of each layer
         self._seen = after  # newest step of any layer
         self._held: dict[int, Chunk] = {}  # newest step of each layer where the schedule passes it over
@@ -144,23 +173,39 @@ class Recorder:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Steps and plain rows that were not kept, by choice (`when_full="drop"`) or because writing
-        failed.
-        """
+        """Steps and plain rows that are missing, by choice (`when_full="drop"`) or because writing failed."""
         return dict(self._writer.state["dropped"])
 
     def due(self, step: int) -> bool:
-        """Whether the schedule keeps this step: ask before computing statistics."""
+        """Whether the schedule keeps a step: ask before computing statistics.
+
+        Parameters
+        ----------
+        step
+            The step.
+        """
         return self._first in (None, step) or self._schedule.due(step)
 
     def record(self, step: int, layer: int | str, **statistics: ArrayLike) -> None:
-        """Statistics of every neuron of a layer at one step: name=array (N,), or (N, K) for K latent
-        dimensions.
+        """Record statistics of every neuron of a layer at one step, all layers before the next step.
 
-        Arrays are copied as float32; (N, K) is reduced over K as the registry says (sums for kl and
-        information, means for the rest). Record all layers of a step before the next step. Raises ValueError
-        for an unknown layer or statistic, a wrong width, a step that does not increase; nothing is then
-        recorded of the call.
+        Parameters
+        ----------
+        step
+            Greater than the layer's last.
+        layer
+            Name or index.
+        **statistics
+            name=array (N,), or (N, K) for K latent dimensions, which is reduced over K as the registry says
+            (sums for kl and information, means for the rest). Copied, as float32.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer or statistic, a wrong width, a step that does not increase; nothing of the
+            call is then recorded.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
         """
         single = {name: np.asarray(values)[None] for name, values in statistics.items()}
         self.record_block([step], layer, single)
@@ -168,9 +213,22 @@ class Recorder:
     def record_block(
         self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, ArrayLike]
     ) -> None:
-        """Statistics of a layer at T increasing steps at once: name -> (T, N) or (T, N, K). See `record`.
+        """`record` of many steps of a layer at once.
 
-        All layers record a block before the next block begins; layers may differ in their steps within it.
+        Parameters
+        ----------
+        steps
+            (T,), increasing. All layers record a block before the next block begins; they may differ in their
+            steps within it.
+        layer
+            Name or index.
+        statistics
+            name -> (T, N) or (T, N, K).
+
+        Raises
+        ------
+        ValueError, RecorderError
+            As `record`.
         """
         index = self._layer(layer)
         numbers = self._steps(steps, index)
@@ -207,7 +265,22 @@ class Recorder:
         split: str = "train",
         epoch: float | None = None,
     ) -> None:
-        """One number (what `float` takes) of the whole run at a step: `("nll", 0.4, split="validation")`."""
+        """Record one number of the whole run.
+
+        Parameters
+        ----------
+        step, name, value
+            Such as `(step, "nll", 1.3)`.
+        split
+            What it was measured on: "train", "validation", ...
+        epoch
+            Where in the data the step lies, if that has a meaning.
+
+        Raises
+        ------
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
         row = (
             int(step),
             None if epoch is None else float(epoch),
@@ -227,10 +300,27 @@ class Recorder:
         value: float | Iterable[float] | None = None,
         text: str = "",
     ) -> None:
-        """Something that happened: an intervention, a phase. neuron None means the whole layer, layer None
-        the whole run.
+        """Record something that happened: an intervention, a phase.
 
-        `neuron` may be several, `value` one number for all or one each.
+        Parameters
+        ----------
+        step, kind
+            When, and what: a short name.
+        layer
+            Name or index; None means the whole run.
+        neuron
+            One or several; None means the whole layer.
+        value
+            One number for all neurons, or one each.
+        text
+            What a reader should know.
+
+        Raises
+        ------
+        ValueError
+            For a layer or neuron that the run does not have.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
         """
         index = None if layer is None else self._layer(layer)
         neurons = [None] if neuron is None else np.atleast_1d(np.asarray(neuron)).tolist()
@@ -251,7 +341,24 @@ class Recorder:
         )
 
     def probe(self, step: int, layer: int | str, mu: ArrayLike, sigma: ArrayLike) -> None:
-        """Posterior of every neuron for every input of the fixed probe batch: mu, sigma (inputs, N)."""
+        """Record the posterior of every neuron for every input of the fixed probe batch.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        mu, sigma
+            (inputs, N): means and standard deviations.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer or other shapes.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
         index = self._layer(layer)
         mean, deviation = np.asarray(mu, np.float32), np.asarray(sigma, np.float32)
         neurons = self.layers[index]["neurons"]
@@ -272,7 +379,26 @@ class Recorder:
         )
 
     def forces(self, step: int, layer: int | str, term: str, **forces: ArrayLike) -> None:
-        """How one term of the loss ("nll", "kl", ...) pulls at every neuron: each of `schema.FORCES` (N,)."""
+        """Record how one term of the loss pulls at every neuron.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        term
+            "nll", "kl", ... (`schema.FORCE_TERMS`).
+        **forces
+            Each of `schema.FORCES`, (N,).
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer, a missing force or another shape.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
         index = self._layer(layer)
         name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
         if set(forces) != set(FORCES):
@@ -291,7 +417,22 @@ class Recorder:
         self._background.add_rows("forces", pa.Table.from_arrays(arrays, schema=rows.SCHEMAS["forces"]))
 
     def evaluation(self, step: int, split: str, layer: int | str, **statistics: ArrayLike) -> None:
-        """Statistics pooled over a whole split: name=array (N,) or (N, K), as in `record`."""
+        """Record statistics pooled over a whole split.
+
+        Parameters
+        ----------
+        step, split
+            When, and of what.
+        layer
+            Name or index.
+        **statistics
+            name=array (N,) or (N, K), as in `record`.
+
+        Raises
+        ------
+        ValueError, RecorderError
+            As `record`.
+        """
         index = self._layer(layer)
         neurons = self.layers[index]["neurons"]
         values = {
@@ -308,8 +449,21 @@ class Recorder:
         self._background.add_rows("evaluation", table)
 
     def predictions(self, step: int, frame: pd.DataFrame) -> None:
-        """Predictions of the probe batch at a step; the frame's columns (input, horizon, y, mean, ...) are
-        stored as they are.
+        """Record predictions of the probe batch.
+
+        Parameters
+        ----------
+        step
+            The step.
+        frame
+            Columns input, horizon, y, mean, ...; they are stored as they are.
+
+        Raises
+        ------
+        ValueError
+            When the frame has a column `step`.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
         """
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         if "step" in table.column_names:
@@ -320,8 +474,12 @@ class Recorder:
         self._background.add_rows("predictions", table)
 
     def flush(self) -> None:
-        """Return when everything recorded so far is on disk (call it before a checkpoint). Raises
-        RecorderError.
+        """Return when everything recorded so far is on disk: call it before a checkpoint.
+
+        Raises
+        ------
+        RecorderError
+            When the recorder is closed, or writing has failed.
         """
         with self._background.wake:
             self._background.check_open()
@@ -329,8 +487,21 @@ class Recorder:
             self._background.flush()
 
     def close(self, status: FinalStatus = "finished") -> None:
-        """Write what is left, compact the last block, set the status ("finished", "interrupted", "crashed"),
-        release the run.
+        """Write what is left, compact the last block, set the status and release the run.
+
+        A second call does nothing.
+
+        Parameters
+        ----------
+        status
+            "finished", "interrupted" or "crashed".
+
+        Raises
+        ------
+        ValueError
+            For another status.
+        RecorderError
+            When the rest cannot be written (`strict`).
         """
         if status not in FINAL_STATUSES:
             raise ValueError(f"status is {status!r}; it must be one of {FINAL_STATUSES}")
@@ -418,3 +589,9 @@ class Recorder:
                 f" {wide[1:]}"
             )
         return array
+
+
+def _local_folder(path: str | Path) -> Path:
+    if "://" in str(path):
+        raise RunError(f"{path} cannot be recorded to: record to a local folder, and copy that there")
+    return Path(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,17 +18,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import fs as pafs
 
+from probes.errors import RunError
 from probes.log import manifest
 from probes.log.blocks import REGIME, ColumnBlock, column_rank
 from probes.log.catalog import catalog
-from probes.log.levels import EVERYTHING, Levels, kinds, merge
-from probes.log.opening import RunError
+from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
 from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, STATISTICS, derivable, evaluate, with_inputs
+from probes.storage import Folder, open_folder
 
 __all__ = ["Run", "RunError", "catalog"]
 
@@ -64,25 +64,32 @@ def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate
 
 
 class Run:
-    """One run's folder: a path, or a URI that `pyarrow.fs` knows.
+    """One run, read where it lies.
 
-    Raises RunError when the folder holds no run, its manifest is broken or its format is newer than this
-    reader.
+    Parameters
+    ----------
+    path
+        Its folder: a path, a URI that `pyarrow.fs` knows, or a `probes.storage.Storage`.
+
+    Raises
+    ------
+    RunError
+        When the folder holds no run, its manifest is broken or its format is newer than this reader; from
+        every method, when a file that it needs is damaged.
+
+    Notes
+    -----
+    The files are described in docs/format.md. Threads may share a run: one reads at a time.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        if "://" in str(path):
-            self._filesystem, root = pafs.FileSystem.from_uri(str(path))
-        else:
-            self._filesystem, root = pafs.LocalFileSystem(), str(path)
-        self.path = root
+    def __init__(self, path: Folder) -> None:
+        self._storage = open_folder(path)
+        self.path = self._storage.root
         self._lock = threading.RLock()
-        self.manifest: dict[str, Any] = manifest.read(self._filesystem, root)
+        self.manifest: dict[str, Any] = manifest.read(self._storage)
         widths = [layer["neurons"] for layer in self.layers]
-        self._levels = Levels(self._filesystem, root, widths)
-        self._tables = {
-            name: Table(self._filesystem, f"{root}/{name}", widths) for name in ("layers", *SCHEMAS)
-        }
+        self._levels = Levels(self._storage, widths)
+        self._tables = {name: Table(self._storage, name, widths) for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._list()
@@ -95,11 +102,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        return str(self.manifest.get("name", Path(self.path).name))
+        return str(self.manifest.get("name", PurePath(self.path).name))
 
     @property
     def layers(self) -> list[LayerInfo]:
-        """Layers in order of depth: `name`, `neurons`, `latent_dim`, `prior`, ..."""
+        """Layers in order of depth: dicts of `name`, `neurons`, `latent_dim`, `prior`, ..."""
         return self.manifest["layers"]
 
     @property
@@ -108,7 +115,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """`running`, `finished`, `interrupted` or `crashed`."""
+        """Resolved configuration that the run was recorded with."""
         return manifest.status(self.manifest)
 
     @property
@@ -147,12 +154,21 @@ class Run:
         return self._steps
 
     def refresh(self) -> bool:
-        """Look for what has been written since: reads the manifest and lists folders, opens no file. True if
-        there is more.
+        """Look for what has been written since: read the manifest and list folders; no other file is opened.
+
+        Returns
+        -------
+        bool
+            Whether there is more, or another status.
+
+        Raises
+        ------
+        RunError
+            When the manifest or a folder cannot be read any more.
         """
         with self._lock:
             before = self._contents()
-            self.manifest = manifest.read(self._filesystem, self.path)
+            self.manifest = manifest.read(self._storage)
             self._list()
             return before != self._contents()
 
@@ -163,7 +179,18 @@ class Run:
         return self.status, self._levels.raw.segments, [table.segments for table in self._tables.values()]
 
     def layer_index(self, layer: int | str) -> int:
-        """Index of a layer given by index or name. Raises RunError for one that the run does not have."""
+        """Index of a layer.
+
+        Parameters
+        ----------
+        layer
+            Its name, or the index itself.
+
+        Raises
+        ------
+        RunError
+            For a layer that the run does not have.
+        """
         names = [item["name"] for item in self.layers]
         index = names.index(layer) if layer in names else layer
         if isinstance(index, str) or not 0 <= index < len(names):
@@ -181,23 +208,43 @@ class Run:
         steps: tuple[int, int] | None = None,
         max_points: int | None = None,
     ) -> pd.DataFrame:
-        """Chosen neurons (all by default) over steps: step, layer, neuron, then the statistics (all stored
-        ones and `regime` by default; derived ones on request).
+        """Chosen neurons of a layer over steps.
 
-        steps: (first, last), inclusive. max_points: take the coarsest pyramid level that still gives so many
-        steps, else the raw rows; every statistic then comes with KIND_min and KIND_max, and `step` is the
-        first of its bucket. Raises RunError for an unknown layer, neuron or statistic.
+        Parameters
+        ----------
+        layer
+            Name or index.
+        neurons
+            One or several, from 0; all by default.
+        statistics
+            Names, such as "kl", stored or derived (`available`); all stored ones and `regime` by default.
+        steps
+            (first, last), inclusive; all by default.
+        max_points
+            Take the coarsest level of the pyramid that still gives so many steps, else the raw rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, then the statistics, sorted (step, neuron); NaN where one was not
+            taken. With `max_points` every statistic is the mean of its bucket and comes with KIND_min and
+            KIND_max, and `step` is the bucket's first.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer, neuron or statistic.
         """
         index = self.layer_index(layer)
         chosen = self._neurons(index, neurons)
         names, stored = self._statistics(statistics)
-        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
+        first, last = ALL_STEPS if steps is None else (int(steps[0]), int(steps[1]))
         width = (
             1
             if max_points is None
             else self._levels.width_of_at_least(index, self._layer_steps(index), first, last, max_points)
         )
-        columns = stored if max_points is None else [kind for name in stored for kind in kinds(name)]
+        columns = stored if max_points is None else [kind for name in stored for kind in bucket_columns(name)]
         block = self._levels.read(width, index, chosen, columns, first, last)
         return self._derived(_frame(block, chosen, columns), index, names, reduced=max_points is not None)
 
@@ -205,8 +252,26 @@ class Run:
     def at(
         self, step: int, layer: int | str | None = None, statistics: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Every neuron of one layer (or of all) at a recorded step; statistics as for `history`. Raises
-        RunError for a step that is not recorded.
+        """Every neuron of one layer, or of all, at a recorded step.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index; all layers by default.
+        statistics
+            As for `history`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, then the statistics, sorted (layer, neuron).
+
+        Raises
+        ------
+        RunError
+            For a step that is not recorded (the message names its neighbours), an unknown layer or statistic.
         """
         names, stored = self._statistics(statistics)
         layers = range(len(self.layers)) if layer is None else [self.layer_index(layer)]
@@ -229,15 +294,39 @@ class Run:
         reduce: Reduction = "mean",
         steps: tuple[int, int] | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """One statistic of a layer as an image: values (neurons, columns), edges (columns + 1,) in steps, the
-        last exclusive.
+        """One statistic of a layer as an image.
 
+        Parameters
+        ----------
+        layer
+            Name or index.
+        statistic
+            Name, or "regime".
+        max_columns
+            Most columns of the image.
+        reduce
+            How several steps become one column: "mean", "min" or "max". A regime is that of the last step.
+        steps
+            (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            (neurons, columns), read-only; NaN where the statistic was not taken.
+        edges : numpy.ndarray
+            (columns + 1,), the steps at which columns begin; the last is exclusive.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer or statistic, another `reduce`, or no columns.
+
+        Notes
+        -----
         Exact while the recorded steps fit. Else from the finest level of the pyramid that gives at most
         `max_columns`, or from the next finer one, merged, where that fills the image better and is quickly
-        read. `regime` is that of a column's last step. NaN where a statistic is absent. A
-        derived statistic is derived from the columns of its inputs: where a column stands for several steps,
-        from their means.
-        steps: (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
+        read. A derived statistic is derived from the columns of its inputs: where a column stands for several
+        steps, from their means.
         """
         index = self.layer_index(layer)
         (name,), stored = self._statistics([statistic])
@@ -247,7 +336,7 @@ class Run:
             raise RunError(f"max_columns is {max_columns}; it must be at least 1")
         if stored != [name]:
             return self._derived_matrix(index, name, stored, max_columns, reduce, steps)
-        first, last = EVERYTHING if steps is None else (int(steps[0]), int(steps[1]))
+        first, last = ALL_STEPS if steps is None else (int(steps[0]), int(steps[1]))
         recorded = self._layer_steps(index)
         width = self._levels.width_for(
             index, recorded, first, last, max_columns, self.layers[index]["neurons"]
@@ -263,8 +352,22 @@ class Run:
         return _frozen(np.ascontiguousarray(values)), _frozen(np.concatenate([starts, end]))
 
     def regimes(self, step: int | None = None) -> pd.DataFrame:
-        """Regime code of every neuron at a recorded step, the last by default: step, layer, neuron,
-        regime.
+        """Regime of every neuron at a recorded step.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, regime (a code of `schema.REGIMES`).
+
+        Raises
+        ------
+        RunError
+            For a step that is not recorded.
         """
         if step is None:
             if not self.steps.size:
@@ -279,8 +382,24 @@ class Run:
 
     @_reading
     def taken(self, layer: int | str, statistic: str) -> NDArray[np.int64]:
-        """(T,) int64: the steps at which a layer's statistic was taken. NaN at another step means that it was
-        not.
+        """Steps at which a statistic was taken: NaN at another step means that it was not.
+
+        Parameters
+        ----------
+        layer
+            Name or index.
+        statistic
+            Name, or "regime".
+
+        Returns
+        -------
+        numpy.ndarray
+            (T,) int64, increasing, read-only.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer or statistic.
         """
         _, stored = self._statistics([statistic])
         return _frozen(np.array(self._taken(self.layer_index(layer), stored[0])))
@@ -289,27 +408,53 @@ class Run:
 
     @_reading
     def layer_summary(self) -> pd.DataFrame:
-        """Rows (step, layer): KIND_mean, KIND_p05 .. KIND_p95 of every statistic over neurons, counts
-        regime_0 .. regime_9.
+        """How each statistic is distributed over a layer's neurons, at every step.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows (step, layer): KIND_mean, KIND_p05, _p25, _p50, _p75, _p95 of every statistic, over its
+            finite values; counts regime_0 .. regime_9.
         """
         return self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
 
     @_reading
     def scalars(self) -> pd.DataFrame:
-        """Columns step, epoch, time (seconds of training), split, name, value, in order of arrival."""
+        """Numbers of the whole run.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, epoch, time (seconds of training), split, name, value, in order of arrival.
+        """
         return self._rows("scalars")
 
     @_reading
     def events(self) -> pd.DataFrame:
-        """Columns step, layer (null: the run), kind, neuron (null: the whole layer), value, text, in order of
-        arrival.
+        """What happened: interventions, phases.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer (null: the run), kind, neuron (null: the whole layer), value, text, in order
+            of arrival.
         """
         return self._rows("events").astype({"layer": "Int16", "neuron": "Int32"})
 
     @_reading
     def probe(self, step: int | None = None) -> pd.DataFrame:
-        """Posteriors of the probe batch at a step (the last by default): step, layer, neuron, input, mu,
-        sigma.
+        """Posteriors of the fixed probe batch at a step.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, input, mu, sigma; empty where the batch was not recorded at that
+            step.
         """
         return self._rows_at("probe", step)
 
@@ -320,25 +465,54 @@ class Run:
 
     @_reading
     def forces(self, step: int | None = None) -> pd.DataFrame:
-        """How the terms of the loss pull at each neuron, at one step of the probe batch or at all of them.
+        """How the terms of the loss pull at each neuron.
 
-        Columns step, layer, neuron, term (of `schema.FORCE_TERMS`), then those of `schema.FORCES`.
+        Parameters
+        ----------
+        step
+            A step of the probe batch; all of them by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, term (of `schema.FORCE_TERMS`), then those of `schema.FORCES`.
         """
         return self._rows("forces") if step is None else self._rows_at("forces", step)
 
     @_reading
     def evaluation(self) -> pd.DataFrame:
-        """Statistics pooled over whole splits: step, split, layer, neuron, statistics."""
+        """Statistics pooled over whole splits.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, split, layer, neuron, then the statistics.
+        """
         return self._rows("evaluation")
 
     @_reading
     def predictions(self, step: int | None = None) -> pd.DataFrame:
-        """Predictions of the probe batch at a step (the last by default)."""
+        """Predictions of the probe batch at a step.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, and what the task has: input, horizon, y, mean, ...
+        """
         return self._rows_at("predictions", step)
 
     def alerts(self) -> pd.DataFrame:
-        """Alerts of the whole run, by the rules of `probes.alerts` (columns and limits are described
-        there).
+        """Alerts of the whole run.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `probes.alerts.alerts` gives them, where columns and limits are described.
         """
         from probes.alerts import alerts
 
@@ -373,7 +547,7 @@ class Run:
                     steps.append(found)
                     layers.append(np.full(found.size, index, np.int16))
             all_steps, all_layers = (
-                parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (steps, layers)
+                arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for arrays in (steps, layers)
             )
             if not (all_steps[1:] >= all_steps[:-1]).all():
                 order = np.argsort(all_steps, kind="stable")
@@ -439,9 +613,11 @@ class Run:
         found = {
             column: evaluate(name, frame, kind, **settings).astype(np.float32)
             for name in missing
-            for column, kind in zip(kinds(name) if reduced else [name], ("", "min", "max"), strict=False)
+            for column, kind in zip(
+                bucket_columns(name) if reduced else [name], ("", "min", "max"), strict=False
+            )
         }
-        asked = [column for name in names for column in (kinds(name) if reduced else [name])]
+        asked = [column for name in names for column in (bucket_columns(name) if reduced else [name])]
         return frame.assign(**found)[[*KEYS, *asked]]
 
     def _derived_matrix(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from probes.log.summaries import KINDS, spread_over_neurons
+from probes.log.summaries import KINDS, summary_over_neurons
 from probes.run_reader import RunReader
 from probes.schema import derivable, evaluate
 
@@ -49,7 +49,7 @@ def summary_with_derived(run: RunReader, names: Sequence[str] | None = None) -> 
             place = np.searchsorted(edges, summary["step"].to_numpy()[rows], side="right") - 1
             # A half-life may be infinite and right: it is larger than all others, not absent.
             finite = np.where(np.isposinf(matrix), LARGEST, matrix)
-            for kind, over in spread_over_neurons(finite).items():
+            for kind, over in summary_over_neurons(finite).items():
                 over = np.where(over > LARGEST / 1e6, np.inf, over)
                 values[kind][rows] = over[np.clip(place, 0, len(over) - 1)]
         found |= {f"{name}_{kind}": column.astype(np.float32) for kind, column in values.items()}

@@ -21,10 +21,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from probes.errors import RunError
 from probes.log import manifest, opening
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.opening import RunError
-from probes.log.segments import write_atomic, write_text
+from probes.storage import Folder, Storage, open_folder
 
 FOLDER = "experiments"
 SETTINGS, PROGRESS = "settings.json", "progress.json"
@@ -54,66 +54,77 @@ class Result:
 
 def folder_of(run: str | Path, name: str) -> Path:
     """RUN/experiments/NAME. Raises ValueError for a name that is not letters, digits, `-` and `_`."""
+    return Path(run) / _path(name)
+
+
+def _path(name: str) -> str:
+    """The folder of an experiment, as the storage of its run has it."""
     if not _is_name(name):
         raise ValueError(f"an experiment's name is made of letters, digits, - and _, this is {name!r}")
-    return Path(run) / FOLDER / name
+    return f"{FOLDER}/{name}"
 
 
 def _is_name(name: str) -> bool:
     return bool(name) and all(letter.isalnum() or letter in "-_" for letter in name)
 
 
-def save(run: str | Path, name: str, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> Path:
+def save(run: Folder, name: str, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> Path:
     """Store a result, replacing what has the name; returns its folder. Raises OSError when it cannot be
     written.
     """
-    folder = folder_of(run, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SETTINGS).unlink(missing_ok=True)
+    path = _path(name)
+    storage = open_folder(run)
+    storage.delete(f"{path}/{SETTINGS}")
     for table, frame in tables.items():
         content = pa.Table.from_pandas(frame, preserve_index=False)
 
-        def write(path: Path, content: pa.Table = content) -> None:
-            with checksummed_writer(path, content.schema, compression="zstd") as writer:
+        def write(temporary: Path, content: pa.Table = content) -> None:
+            with checksummed_writer(temporary, content.schema, compression="zstd") as writer:
                 writer.write_table(content)
 
-        write_atomic(folder / f"{table}.parquet", write)
-    for stale in folder.glob("*.parquet"):
-        if stale.stem not in tables:
-            stale.unlink()
-    _write_json(folder / SETTINGS, {"finished": manifest.now(), "tables": sorted(tables), **settings})
-    return folder
+        storage.put(f"{path}/{table}.parquet", write)
+    for entry in storage.entries(path):
+        table, suffix = os.path.splitext(entry.name)
+        if suffix == ".parquet" and table not in tables:
+            storage.delete(f"{path}/{entry.name}")
+    finished = {"finished": manifest.now(), "tables": sorted(tables), **settings}
+    _write_json(storage, f"{path}/{SETTINGS}", finished)
+    return Path(storage.address(path))
 
 
-def load(run: str | Path, name: str) -> Result:
+def load(run: Folder, name: str) -> Result:
     """A stored result. Raises RunError when there is none, it is not whole, or a file of it cannot be
     read.
     """
-    folder = folder_of(run, name)
+    storage, path = open_folder(run), _path(name)
     try:
-        settings = opening.read_json(str(folder / SETTINGS))
-        tables = {str(table): _read_table(folder, str(table)) for table in settings["tables"]}
+        storage.entries(path)  # which refuses a folder that is a link
+        settings = opening.read_json(f"{path}/{SETTINGS}", storage)
+        tables = {str(table): _read_table(storage, path, str(table)) for table in settings["tables"]}
     except FileNotFoundError as error:
+        place = storage.root
         raise RunError(
-            f"{run} holds no finished experiment {name!r}: run `python -m vdn probe {run} {name}`"
+            f"{place} holds no finished experiment {name!r}: run `python -m vdn probe {place} {name}`"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder} cannot be read ({error}); run the experiment again") from error
+        raise RunError(
+            f"{storage.address(path)} cannot be read ({error}); run the experiment again"
+        ) from error
     return Result(name, settings, tables)
 
 
-def _read_table(folder: Path, name: str) -> pd.DataFrame:
+def _read_table(storage: Storage, path: str, name: str) -> pd.DataFrame:
     if Path(name).name != name:
         raise ValueError(f"{name!r} is no table of this folder")
-    path = str(folder / f"{name}.parquet")
-    with opening.open_parquet(path) as file:
-        return opening.read(file, path, range(file.num_row_groups)).to_pandas()
+    with opening.open_parquet(f"{path}/{name}.parquet", storage) as file:
+        return opening.read(file, range(file.num_row_groups)).to_pandas()
 
 
-def stored(run: str | Path) -> list[str]:
-    """Names of the finished experiments of a run."""
-    names = (path.parent.name for path in Path(run).glob(f"{FOLDER}/*/{SETTINGS}"))
-    return sorted(name for name in names if _is_name(name))
+def stored(run: Folder) -> list[str]:
+    """Names of the finished experiments of a run. Raises RunError where their folder is a link."""
+    storage = open_folder(run)
+    names = (entry.name for entry in storage.entries(FOLDER) if entry.is_folder and _is_name(entry.name))
+    return [name for name in names if storage.stamp(f"{FOLDER}/{name}/{SETTINGS}")]
 
 
 @dataclass(frozen=True)
@@ -133,10 +144,10 @@ class Status:
         return self.done / self.total if self.total else 0.0
 
 
-def progress_of(run: str | Path, name: str) -> Status | None:
+def progress_of(run: Folder, name: str) -> Status | None:
     """How the last start of an experiment stands; None when there was none or its note cannot be read."""
     try:
-        noted = opening.read_json(str(folder_of(run, name) / PROGRESS))
+        noted = opening.read_json(f"{_path(name)}/{PROGRESS}", open_folder(run))
         status = str(noted["status"])
         if status == "running" and time.time() - float(noted["time"]) > SILENT_SECONDS:
             status = "lost"
@@ -152,8 +163,8 @@ class Tracker:
     called.
     """
 
-    def __init__(self, run: str | Path, name: str, shown: Progress = silent) -> None:
-        self._path = folder_of(run, name) / PROGRESS
+    def __init__(self, run: Folder, name: str, shown: Progress = silent) -> None:
+        self._storage, self._path = open_folder(run), f"{_path(name)}/{PROGRESS}"
         self._shown = shown
         self._written = 0.0
         self._done = self._total = 0
@@ -176,11 +187,11 @@ class Tracker:
         """Write how the experiment stands."""
         self._written = time.monotonic()
         values = {"status": status, "done": self._done, "total": self._total, "message": message}
-        _write_json(self._path, {**values, "pid": os.getpid(), "time": time.time()})
+        _write_json(self._storage, self._path, {**values, "pid": os.getpid(), "time": time.time()})
 
 
 @contextmanager
-def tracked(run: str | Path, name: str, shown: Progress = silent) -> Iterator[Tracker]:
+def tracked(run: Folder, name: str, shown: Progress = silent) -> Iterator[Tracker]:
     """A `Tracker` that listens for SIGINT and SIGTERM and notes how the block ended; what ended it is raised
     on.
     """
@@ -205,5 +216,6 @@ def tracked(run: str | Path, name: str, shown: Progress = silent) -> Iterator[Tr
             signal.signal(number, handler)
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    write_text(path, json.dumps(manifest.plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n")
+def _write_json(storage: Storage, path: str, values: dict[str, Any]) -> None:
+    text = json.dumps(manifest.plain(values), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    storage.put(path, text.encode())

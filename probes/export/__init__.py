@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from probes.log.opening import RunError
+from probes.errors import RunError
 from probes.run import Run
 
 

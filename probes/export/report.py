@@ -25,13 +25,13 @@ from probes import canvas
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_arrays
+from probes.errors import RunError
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.log import notes
-from probes.log.opening import RunError
-from probes.log.segments import write_text
 from probes.run import Run
 from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps
+from probes.storage.local import write_text
 
 _ASSETS = Path(__file__).with_name("assets")
 

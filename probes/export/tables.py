@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
-from probes.log.opening import RunError
-from probes.log.segments import write_atomic
+from probes.errors import RunError
 from probes.run import Run
 from probes.schema import REGIMES, STATISTICS
+from probes.storage.local import write_atomic
 
 ROWS_AT_ONCE = 500_000  # rows of a CSV held in memory: about 40 MB
 NOT_RECORDED = -1  # regime of a neuron whose layer was not recorded at a step

@@ -36,9 +36,22 @@ class RecorderError(RuntimeError):
 class Settings:
     """How a recorder buffers and what it does when it cannot.
 
-    flush_seconds, flush_steps, flush_bytes: the most that a kill can cost. when_full: "wait" for the disk, or
-    "drop" the newest rows and count them in the manifest. strict: a write that fails raises RecorderError in
-    the training thread; False warns once, tries again and counts what is lost. every, geometric: `Schedule`.
+    Parameters
+    ----------
+    flush_seconds, flush_steps, flush_bytes
+        The most that a kill can cost, whichever is first.
+    when_full
+        "wait" for the disk, or "drop" the newest rows and count them in the manifest.
+    strict
+        A write that fails raises RecorderError in the training thread; False warns once, tries again and
+        counts what is lost.
+    every, geometric
+        Which steps are recorded: see `Schedule`.
+
+    Raises
+    ------
+    ValueError
+        For a limit that is not positive, or another `when_full`.
     """
 
     flush_seconds: float = 5.0
@@ -74,7 +87,7 @@ class Background:
         self._asked = self._done = 0  # flushes asked for and done
         self._busy = self._failing = self._closing = self._warned = False
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name=f"recorder {writer.folder.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"recorder {writer.folder}", daemon=True)
         self._thread.start()
 
     def check_open(self) -> None:
@@ -91,7 +104,7 @@ class Background:
             if self._make_room():
                 self._buffer.chunks.append(chunk)
                 self._sizes[chunk.layer] += chunk.steps.size
-                self._note(chunk.nbytes)
+                self._account(chunk.nbytes)
             else:
                 self.writer.state["dropped"]["steps"] += chunk.steps.size
 
@@ -101,7 +114,7 @@ class Background:
             self.check_open()
             if self._make_room():
                 self._buffer.rows.setdefault(name, []).append(new)
-                self._note(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))
+                self._account(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))
             else:
                 self.writer.state["dropped"]["rows"] += len(new)
 
@@ -134,7 +147,7 @@ class Background:
     def _full(self) -> bool:
         return self._bytes >= self.settings.flush_bytes or max(self._sizes) >= self.settings.flush_steps
 
-    def _note(self, nbytes: int) -> None:
+    def _account(self, nbytes: int) -> None:
         self._bytes += nbytes
         if self._oldest is None:
             self._oldest = time.monotonic()

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.segments import write_atomic
 from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
+from probes.storage import Storage
 
 REGIME = "regime"
 SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
@@ -57,7 +57,7 @@ def column_rank(name: str) -> tuple[int, str]:
 
 
 def concatenate(blocks: list[ColumnBlock]) -> ColumnBlock:
-    """Slabs of one layer, in order of step, as one; a column that one of them lacks is absent at its
+    """Blocks of one layer, in order of step, as one; a column that one of them lacks is absent at its
     steps.
     """
     if len(blocks) == 1:
@@ -184,7 +184,8 @@ def _table(block: ColumnBlock, first_neuron: int, schema: pa.Schema) -> pa.Table
 
 
 def write_column_blocks(
-    path: Path,
+    storage: Storage,
+    path: str,
     blocks: Iterable[tuple[int, ColumnBlock]],
     names: list[str],
     nullable: set[str],
@@ -214,16 +215,16 @@ def write_column_blocks(
                     _table(block, first_neuron, schema), row_group_size=ROW_GROUP_NEURONS * block.steps.size
                 )
 
-    write_atomic(path, write)
+    storage.put(path, write)
 
 
-def write_layers(path: Path, blocks: list[ColumnBlock], precision: str) -> None:
+def write_layers(storage: Storage, path: str, blocks: list[ColumnBlock], precision: str) -> None:
     """Write whole layers, in order, as one file."""
     names = sorted({name for block in blocks for name in block.columns}, key=column_rank)
     nullable = {
         name for name in names if any(name not in block.columns or name in block.present for block in blocks)
     }
-    write_column_blocks(path, ((0, block) for block in blocks), names, nullable, precision)
+    write_column_blocks(storage, path, ((0, block) for block in blocks), names, nullable, precision)
 
 
 def neuron_groups(neurons: int) -> Iterator[tuple[int, int]]:

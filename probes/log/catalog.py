@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
+from probes.errors import RunError, as_text
 from probes.log import manifest
 from probes.log.notes import NAME, Notes, read
-from probes.log.opening import LOCAL, RunError, as_text
+from probes.storage import Folder, Storage, open_folder
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
@@ -18,100 +18,89 @@ COLUMNS = (
     "error",
 )  # fmt: skip
 
-FOLDERS_KEPT = 16  # whose rows are kept between two looks: a server has a few
-_kept: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
-"""Folder -> path of a run -> the stamps of its files and its row: only what was there at the last look."""
+CACHED_FOLDERS = 16  # whose rows are cached between two looks: a server has a few
+_cache: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
+"""Folder -> name of a run -> the stamps of its files and its row: only what was there at the last look."""
 
 
-def catalog(folder: str | Path) -> pd.DataFrame:
-    """One row a run below `folder` (its direct subfolders), newest first; a run that cannot be read has its
-    reason in `error`.
+def catalog(folder: Folder) -> pd.DataFrame:
+    """The runs of a folder, from their manifests alone.
 
-    Columns: path, name, status, created, seed, group (config minus seed), layers, neurons, steps, last_step,
-    living_share (a list, one a layer), scores ({"split/name": {"step", "value"}}), sparklines ({name: [[step,
-    value], ...]}), config, tags, notes, sets ({name: [neuron, ...]}), notes_error (why notes.json cannot be
-    read), dropped, error. A link counts as a run where it leads to one of the same folder. Raises RunError
-    when the folder is not there.
+    Parameters
+    ----------
+    folder
+        A folder whose direct subfolders are runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run, newest first: path, name, status, created, seed, group (config minus seed), layers,
+        neurons, steps, last_step, living_share (a list, one a layer), scores ({"split/name": {"step",
+        "value"}}), sparklines ({name: [[step, value], ...]}), config, tags, notes, sets ({name: [neuron,
+        ...]}), notes_error (why notes.json cannot be read), dropped, error (why the run cannot be read).
+
+    Raises
+    ------
+    RunError
+        When the folder is not there or cannot be listed.
+
+    Notes
+    -----
+    A link counts as a run where it leads to one of the same folder; one that leads out has its reason in
+    `error`.
     """
     # None stays None: an absent error is not a number
     return pd.DataFrame(rows(folder), columns=list(COLUMNS), dtype=object)
 
 
-def rows(folder: str | Path) -> list[dict[str, Any]]:
+def rows(folder: Folder) -> list[dict[str, Any]]:
     """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time."""
-    root = Path(folder)
-    try:
-        with os.scandir(root) as entries:
-            names = sorted(entry.path for entry in entries if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunError(f"{root} is not a folder: name one that holds runs, or make a run first") from error
-    except OSError as error:
-        raise RunError(f"{root} cannot be listed: {error}") from error
-    before, now, found = _kept.get(str(root), {}), {}, []
-    for path in names:
-        stamp = _stamp(f"{path}/{manifest.FILE}")
+    storage = open_folder(folder)
+    names = storage.names()
+    if not names and storage.stamp("") is None:
+        raise RunError(f"{storage.root} is not a folder: name one that holds runs, or make a run first")
+    before, now, found = _cache.get(storage.root, {}), {}, []
+    for name in names:
+        stamp = storage.stamp(f"{name}/{manifest.FILE}")
         if stamp is None:
             continue
-        stamps = stamp, _stamp(f"{path}/{NAME}")
-        leads_out = os.path.islink(path) and Path(path).resolve().parent != root.resolve()
-        if leads_out or as_text(path) != path:
-            row = _refused(path)
+        stamps = stamp, storage.stamp(f"{name}/{NAME}")
+        try:
+            run = storage.within(name)
+        except RunError as error:
+            row = _empty_row(storage.address(name)) | {"error": str(error)}
         else:
-            known = before.get(path)
-            now[path] = (
-                known
-                if known and known[0] == stamps
-                else (stamps, _row(path, with_notes=stamps[1] is not None))
-            )
-            row = dict(now[path][1])
+            cached = before.get(name)
+            if not cached or cached[0] != stamps:
+                cached = stamps, _row(run, with_notes=stamps[1] is not None)
+            now[name] = cached
+            row = dict(cached[1])
         row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
         found.append(row)
-    _kept.pop(str(root), None)  # to the end: the folders looked at last are kept
-    _kept[str(root)] = now
-    for folder_of_runs in list(_kept)[:-FOLDERS_KEPT]:
-        _kept.pop(folder_of_runs, None)
+    _cache.pop(storage.root, None)  # to the end: the folders looked at last are kept
+    _cache[storage.root] = now
+    for looked_at_earlier in list(_cache)[:-CACHED_FOLDERS]:
+        _cache.pop(looked_at_earlier, None)
     return sorted(found, key=lambda row: row["created"] or "", reverse=True)
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
-    """(modified, size) of a file or link, None when it is not there: what decides whether it is read
-    again.
-    """
-    try:
-        info = os.lstat(path)
-    except OSError:
-        return None
-    return info.st_mtime_ns, info.st_size
-
-
-def _refused(path: str) -> dict[str, Any]:
-    """The row of a folder that is not looked into: a link to somewhere else, or a name that no other program
-    would take.
-    """
+def _empty_row(path: str) -> dict[str, Any]:
     shown = as_text(path)
-    if shown != path:
-        error = f"{shown} has a name that is not UTF-8: rename it"
-    else:
-        target = Path(path).resolve().parent
-        error = (
-            f"{path} is a link that leaves its folder of runs: name {target} as a folder of runs instead, or"
-            " copy the run"
-        )
-    return dict.fromkeys(COLUMNS) | {"path": shown, "name": Path(shown).name, "error": error}
+    return dict.fromkeys(COLUMNS) | {"path": shown, "name": PurePath(shown).name}
 
 
-def _row(path: str, with_notes: bool) -> dict[str, Any]:
+def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
     """The row of a run as its manifest has it."""
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"path": path, "name": Path(path).name}
+    row = _empty_row(run.root)
     try:
-        data = manifest.read(LOCAL, path)
+        data = manifest.read(run)
     except RunError as error:
         return row | {"error": str(error)}
     try:
-        notes = read(path) if with_notes else Notes()
-        trouble = None
+        notes = read(run) if with_notes else Notes()
+        notes_error = None
     except RunError as error:  # the run itself is none the worse
-        notes, trouble = Notes(), str(error)
+        notes, notes_error = Notes(), str(error)
     steps = data.get("steps") or {}
     return row | {
         "name": data.get("name", row["name"]),
@@ -129,7 +118,7 @@ def _row(path: str, with_notes: bool) -> dict[str, Any]:
         "tags": list(notes.tags),
         "notes": notes.text,
         "sets": notes.sets,
-        "notes_error": trouble,
+        "notes_error": notes_error,
         "dropped": data.get("dropped") or {},
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
     }

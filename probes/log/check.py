@@ -5,24 +5,24 @@ Reads everything once, slowly and without trust: nothing here relies on the layo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from probes.errors import REMEDY, RunError
 from probes.log import manifest, opening, rows
 from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
-from probes.log.opening import LOCAL, RunError
-from probes.log.segments import TEMPORARY, Segment, list_segments, uncovered
+from probes.log.segments import Segment, list_segments, uncovered
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
+from probes.storage import Folder, Storage, open_folder
+from probes.storage.local import TEMPORARY
 
 IDENTITY_TOLERANCE = 1e-4
 """Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums
@@ -34,8 +34,16 @@ DERIVED_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be. level: "error" (rows wrong or missing) or "note" (harmless,
-    `compact` tidies).
+    """Something that is not as it should be.
+
+    Parameters
+    ----------
+    level
+        "error" (rows wrong or missing) or "note" (harmless, `compact` tidies).
+    where
+        File or folder of the run.
+    what
+        In words.
     """
 
     level: str
@@ -43,27 +51,46 @@ class Finding:
     what: str
 
 
-def check(path: str | Path) -> list[Finding]:
-    """All findings about a run, errors first; an empty list means that everything is as the format says."""
-    root = Path(path)
+def check(path: Folder) -> list[Finding]:
+    """Verify every row of a run: keys, types, names, the identity of the KL, every summary and bucket.
+
+    Parameters
+    ----------
+    path
+        The run's folder.
+
+    Returns
+    -------
+    list of Finding
+        Errors first; empty where everything is as the format says. Nothing is raised for a damaged run: its
+        damage is found.
+
+    Notes
+    -----
+    What is promised is docs/format.md. The identity is kl = information + mismatch + past.
+    """
+    storage = open_folder(path)
     try:
-        state = manifest.read(LOCAL, str(root))
+        state = manifest.read(storage)
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
     widths = [layer["neurons"] for layer in state["layers"]]
-    findings = [*_told(_strays(root, state)), *_told(_neurons(root, state))]
+    findings = [
+        *_until_refused(_unread_files(storage, state)),
+        *_until_refused(_neuron_findings(storage, state)),
+    ]
     if not any(finding.level == "error" for finding in findings):
-        findings += _told(_layers(root, state))
+        findings += _until_refused(_summary_findings(storage, state))
         for width in PYRAMID:
-            findings += _told(_pyramid(root, state, width))
+            findings += _until_refused(_pyramid_findings(storage, state, width))
     for name in rows.SCHEMAS:
-        findings += _told(_rows(root, name, widths))
+        findings += _until_refused(_row_findings(storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
 
 
-def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, and as one more what no reader gets over: a link, a folder that cannot be listed, a file
-    without a layout.
+def _until_refused(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, and as the last one what no reader gets over: a link, a folder that cannot be listed, a
+    file without a layout.
     """
     try:
         yield from findings
@@ -71,85 +98,87 @@ def _told(findings: Iterator[Finding]) -> Iterator[Finding]:
         yield Finding("error", "log", str(error))
 
 
-def _strays(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
-    """Files that nothing reads: left half written, compacted and not deleted, or not ours."""
+def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
+    """Files that nothing reads: left half written, compacted and not deleted, or none of the log."""
     live = manifest.status(state) == "running"
     for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
-        counted, covered = list_segments(LOCAL, str(root / name))
-        ours = {segment.name for segment in (*counted, *covered)}
+        counted, covered = list_segments(storage, name)
+        segments = {segment.name for segment in (*counted, *covered)}
         if covered and not live:
             yield Finding(
                 "note", name, f"{len(covered)} files were compacted and not deleted; `compact` removes them"
             )
-        for file in os.listdir(root / name) if (root / name).is_dir() else []:
+        for file in storage.names(name):
             if file.startswith(TEMPORARY):
                 if not live:
                     yield Finding(
                         "note", f"{name}/{file}", "left half written by a killed writer; `compact` removes it"
                     )
-            elif file not in ours:
+            elif file not in segments:
                 yield Finding("note", f"{name}/{file}", "is not a file of the log and is never read")
         for before, after in zip(counted, counted[1:], strict=False):
             if after.first <= before.last:
                 yield Finding("error", f"{name}/{after.name}", f"overlaps {before.name}: rows are doubled")
 
 
-def _neurons(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Keys, widths, types, the identity of the KL in every row, and the manifest's account of it."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    segments = list_segments(LOCAL, str(root / "neurons"))[0]
-    count, known, broken = 0, set(), False
+    segments = list_segments(storage, "neurons")[0]
+    count, columns, broken = 0, set(), False
     for segment in segments:
         where = f"neurons/{segment.name}"
         try:
-            frame = _whole_grid(root / "neurons" / segment.name, widths)
+            table = _all_rows(storage, where, widths)
         except (RunError, FileNotFoundError) as error:
             yield Finding("error", where, str(error))
             broken = True
             continue
-        fault = _key_fault(frame, widths, segment)
+        fault = _key_fault(table, widths, segment)
         if fault:
             yield Finding("error", where, fault)
             broken = True
             continue
-        count += np.unique(frame["step"].to_numpy()).size
-        known |= {name for name in frame.column_names if name in STATISTICS}
-        yield from _values(where, frame, state)
+        count += np.unique(table["step"].to_numpy()).size
+        columns |= {name for name in table.column_names if name in STATISTICS}
+        yield from _value_findings(where, table, state)
     if broken:
         return
-    live, said = manifest.status(state) == "running", state.get("steps") or {}
+    live, stated = manifest.status(state) == "running", state.get("steps") or {}
     ends = {
         "count": count,
         "first": segments[0].first if segments else None,
         "last": segments[-1].last if segments else None,
     }
-    if said != ends and not live:
-        level = "note" if state.get("status") == "running" and said.get("count", 0) < count else "error"
-        text = f"says steps {said}, the files hold {ends}"
+    if stated != ends and not live:
+        level = "note" if state.get("status") == "running" and stated.get("count", 0) < count else "error"
+        text = f"says steps {stated}, the files hold {ends}"
         yield Finding(
             level,
             manifest.FILE,
             f"{text}; `compact` brings it up to date" if level == "note" else f"{text}: a file is missing",
         )
-    if known != set(state.get("statistics") or []) and not live:
+    if columns != set(state.get("statistics") or []) and not live:
         level = "note" if state.get("status") == "running" else "error"
         yield Finding(
-            level, manifest.FILE, f"says statistics {state.get('statistics')}, the files hold {sorted(known)}"
+            level,
+            manifest.FILE,
+            f"says statistics {state.get('statistics')}, the files hold {sorted(columns)}",
         )
 
 
-def _whole_grid(path: Path, widths: list[int]) -> pa.Table:
+def _all_rows(storage: Storage, path: str, widths: list[int]) -> pa.Table:
     """All rows of a file of `neurons/`, whatever its layout. Raises RunError."""
-    with opening.open_parquet(str(path)) as file:
+    with opening.open_parquet(path, storage) as file:
         fault = schema_fault(file.schema_arrow)
         if fault:
-            raise RunError(f"{path}: {fault}")
+            raise RunError(f"{file.address}: {fault}")
         most = 2 * sum(widths) * BLOCK_STEPS  # as many again, so that doubled rows can be named
         if file.metadata.num_rows > most:
             text = f"holds {file.metadata.num_rows:,} rows, a full file of this run has {most // 2:,}"
-            raise RunError(f"{path} {text}; {opening.REMEDY}")
+            raise RunError(f"{file.address} {text}; {REMEDY}")
         limit = most * opening.row_bytes(file)
-        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
+        return opening.read(file, range(file.num_row_groups), limit=limit)
 
 
 def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | None:
@@ -182,7 +211,7 @@ def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | No
     return None
 
 
-def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
+def _value_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
     codes = table[REGIME].to_numpy()
     if codes.min() < 0 or codes.max() >= len(REGIMES):
         yield Finding(
@@ -194,7 +223,7 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
     if "past" in table.column_names:
         terms.append(np.nan_to_num(np.asarray(table["past"], np.float64)))
     kl = np.asarray(table["kl"], np.float64)
-    tolerance = IDENTITY_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
+    tolerance = _tolerance(IDENTITY_TOLERANCE, state)
     with np.errstate(invalid="ignore"):
         error = np.abs(kl - sum(terms))
         wrong = error > tolerance * (np.abs(kl) + sum(np.abs(term) for term in terms)) + IDENTITY_TOLERANCE
@@ -209,14 +238,15 @@ def _values(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Find
         )
 
 
-def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
+def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
     tables = []
-    for segment in list_segments(LOCAL, str(root / "layers"))[0]:
+    for segment in list_segments(storage, "layers")[0]:
+        where = f"layers/{segment.name}"
         try:
-            tables.append(rows.read_whole(root / "layers" / segment.name, opening.DECODED_BYTES).to_pandas())
+            tables.append(rows.read_whole(storage, where, opening.DECODED_BYTES).to_pandas())
         except (RunError, FileNotFoundError) as error:
-            yield Finding("error", f"layers/{segment.name}", str(error))
+            yield Finding("error", where, str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
     keys = ["step", "layer"]
     if stored.duplicated(keys).any():
@@ -224,8 +254,8 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         return
     stored = stored.set_index(keys)
     missing = 0
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
-    for file, blocks in _files(root, "neurons", state):
+    tolerance = _tolerance(DERIVED_TOLERANCE, state)
+    for segment, blocks in _blocks_of_files(storage, "neurons", state):
         expected = summarise(blocks).to_pandas().set_index(keys)
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
@@ -234,8 +264,8 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
             if name not in stored.columns:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return
-            if not _close(expected[name], stored.loc[expected.index, name], tolerance):
-                yield Finding("error", "layers", f"{name} differs from the rows of neurons/{file.name}")
+            if not _all_close(expected[name], stored.loc[expected.index, name], tolerance):
+                yield Finding("error", "layers", f"{name} differs from the rows of neurons/{segment.name}")
     if missing and manifest.status(state) != "running":
         yield Finding(
             "note",
@@ -244,31 +274,31 @@ def _layers(root: Path, state: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]:
+def _pyramid_findings(storage: Storage, state: dict[str, Any], width: int) -> Iterator[Finding]:
     """Buckets against the rows: each bucket's mean lies between its ends, and the ends are those of the
     rows.
     """
     name = pyramid_name(width)
-    tolerance = DERIVED_TOLERANCE + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)
+    tolerance = _tolerance(DERIVED_TOLERANCE, state)
     stored: dict[int, list[ColumnBlock]] = {}
     try:
-        for _, blocks in _files(root, name, state):
+        for _, blocks in _blocks_of_files(storage, name, state):
             for block in blocks:
                 stored.setdefault(block.layer, []).append(block)
     except RunError as error:
         yield Finding("error", name, str(error))
         return
-    segments = list_segments(LOCAL, str(root / name))[0]
+    level_segments = list_segments(storage, name)[0]
     missing = 0
-    for file, blocks in _files(root, "neurons", state):
-        gaps = uncovered(file, segments)
+    for segment, blocks in _blocks_of_files(storage, "neurons", state):
+        gaps = uncovered(segment, level_segments)
         lacking = any(block.between(first, last).steps.size > 0 for first, last in gaps for block in blocks)
         missing += lacking
         for block in () if lacking else blocks:
             steps = np.concatenate(
-                [piece.steps for piece in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
+                [bucket.steps for bucket in stored.get(block.layer, [])] or [np.empty(0, np.int64)]
             )
-            inside = slice(*np.searchsorted(steps, [file.first, file.last + 1]))
+            inside = slice(*np.searchsorted(steps, [segment.first, segment.last + 1]))
             starts = np.searchsorted(block.steps, steps[inside])
             ends = np.append(starts[1:], block.steps.size)
             if (
@@ -280,28 +310,28 @@ def _pyramid(root: Path, state: dict[str, Any], width: int) -> Iterator[Finding]
                 yield Finding(
                     "error",
                     name,
-                    f"layer {block.layer}: the buckets of neurons/{file.name} are not those of its steps",
+                    f"layer {block.layer}: the buckets of neurons/{segment.name} are not those of its steps",
                 )
                 continue
             expected = buckets_at(block, starts)
-            for kind, values in expected.columns.items():
-                found = np.concatenate([filled(piece, kind) for piece in stored[block.layer]], axis=1)[
+            for column, values in expected.columns.items():
+                found = np.concatenate([filled(bucket, column) for bucket in stored[block.layer]], axis=1)[
                     :, inside
                 ]
-                if not _close(filled(expected, kind) if kind != REGIME else values, found, tolerance):
+                if not _all_close(filled(expected, column) if column != REGIME else values, found, tolerance):
                     yield Finding(
                         "error",
                         name,
-                        f"{kind} of layer {block.layer} differs from the rows of neurons/{file.name}",
+                        f"{column} of layer {block.layer} differs from the rows of neurons/{segment.name}",
                     )
     if missing and manifest.status(state) != "running":
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
 
 
-def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
+def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
     """Plain rows: each file readable, as many rows as its name says, no number left out."""
     expected = 0
-    for segment in list_segments(LOCAL, str(root / name))[0]:
+    for segment in list_segments(storage, name)[0]:
         where = f"{name}/{segment.name}"
         if segment.first != expected:
             yield Finding(
@@ -312,7 +342,7 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
         expected = segment.last + 1
         try:
             count = 0
-            for table in rows.read_pieces(root / name / segment.name):
+            for table in rows.read_batches(storage, where):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows
         except (RunError, FileNotFoundError) as error:
@@ -322,23 +352,30 @@ def _rows(root: Path, name: str, widths: list[int]) -> Iterator[Finding]:
             yield Finding("error", where, f"holds {count} rows, its name promises {segment.span}")
 
 
-def _files(root: Path, name: str, state: dict[str, Any]) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
+def _blocks_of_files(
+    storage: Storage, name: str, state: dict[str, Any]
+) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
     """Each file of a grid folder with its layers as blocks."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    for segment in list_segments(LOCAL, str(root / name))[0]:
-        file = GridFile(LOCAL, str(root / name / segment.name), widths)
+    for segment in list_segments(storage, name)[0]:
+        file = GridFile(storage, f"{name}/{segment.name}", widths)
         try:
-            yield segment, [_whole(file, index) for index in file.layers]
+            yield segment, [_whole_layer(file, index) for index in file.layers]
         finally:
             file.close()
 
 
-def _whole(file: GridFile, layer: int) -> ColumnBlock:
+def _whole_layer(file: GridFile, layer: int) -> ColumnBlock:
     return stack_neurons(
         [file.block(layer, group) for group, _ in enumerate(neuron_groups(file.widths[layer]))]
     )
 
 
-def _close(expected: Any, found: Any, tolerance: float) -> bool:
+def _all_close(expected: Any, found: Any, tolerance: float) -> bool:
     left, right = np.asarray(expected, np.float64), np.asarray(found, np.float64)
     return bool(np.allclose(left, right, rtol=tolerance, atol=tolerance * 1e-2, equal_nan=True))
+
+
+def _tolerance(tolerance: float, state: dict[str, Any]) -> float:
+    """Of a run's numbers, which may be rounded."""
+    return tolerance + (2.0**-KEPT_MANTISSA_BITS if state.get("precision") == "10bit" else 0)

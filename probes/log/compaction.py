@@ -1,10 +1,9 @@
-"""Small parts become larger ones: compacting of one folder of a run, and the pyramid of a full block."""
+"""Compaction: small segments of one folder become larger ones, and a full block its pyramid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -19,13 +18,16 @@ from probes.log.blocks import (
     write_layers,
 )
 from probes.log.grid import GridFile
-from probes.log.opening import LOCAL
 from probes.log.rows import join, read_whole, write_rows
 from probes.log.segments import Segment
 from probes.schema import BLOCK_STEPS, PYRAMID, ROW_GROUP_NEURONS
+from probes.storage import Storage
+
+Visit = Callable[[int, ColumnBlock], None]
+"""Is shown the (first neuron, block) of each row group that a compaction passes on."""
 
 FAN_IN = 16
-"""So many parts of one size are compacted early: a slow run's tail stays below 2 x 16 files, a row is
+"""So many segments of one size are compacted early: a slow run's tail stays below 2 x 16 files, a row is
 rewritten at most thrice.
 """
 FULL_ROWS = 65_536
@@ -33,7 +35,7 @@ FULL_ROWS = 65_536
 together.
 """
 
-KEPT_BYTES = 64 * 2**20
+CACHE_BYTES = 64 * 2**20
 """So much of the block that is filling stays in memory, so that compacting it reads nothing; of a larger one
 nothing does.
 """
@@ -49,8 +51,8 @@ def pyramid_name(width: int) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The layers of a part, in memory: read like its `GridFile`."""
+class CachedSegment:
+    """The layers of a segment, in memory: read like its `GridFile`."""
 
     blocks: list[ColumnBlock]
 
@@ -82,75 +84,74 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class _Written:
-    """A file of a shelf, the steps (rows) it holds, and what is kept of it."""
+class _TailFile:
+    """A file of a compactor's tail, the steps (rows) it holds, and its content while there is room for it."""
 
     segment: Segment
     size: int
-    kept: Kept | None = None
+    cached: CachedSegment | None = None
 
 
 class Compactor:
-    """The files that this writer has added to one folder and that are not yet part of a full file."""
+    """The tail of one folder: the files that this writer has added and that are not yet part of a full
+    one.
+    """
 
-    def __init__(self, root: Path, name: str, precision: str, widths: list[int]) -> None:
+    def __init__(self, storage: Storage, name: str, precision: str, widths: list[int]) -> None:
         self.name = name
-        self.folder = root / name
         self.full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
+        self._storage = storage
         self._precision = precision
         self._widths = widths
-        self._tail: list[_Written] = []
-        self._garbage: list[Path] = []
+        self._tail: list[_TailFile] = []
+        self._obsolete: list[str] = []
 
     def add(self, segment: Segment, size: int, blocks: list[ColumnBlock] | None = None) -> None:
-        """Note a file just written, of `size` steps (rows); its blocks, where given, are kept while there is
-        room.
+        """Note a file just written, of `size` steps (rows); its blocks, where given, are cached while there
+        is room.
         """
-        self._append(_Written(segment, size, None if blocks is None else Kept(blocks)))
+        self._append(_TailFile(segment, size, None if blocks is None else CachedSegment(blocks)))
 
     @property
     def empty(self) -> bool:
         return not self._tail
 
     def compact(self) -> None:
-        """Fold what is due: all when it makes a full file, else the newest 16 of one size."""
-        number = due([piece.size for piece in self._tail], self.full)
+        """Compact what is due: all when it makes a full file, else the newest 16 of one size."""
+        number = due([file.size for file in self._tail], self.full)
         if number:
             self._compact(number, None)
 
-    def compact_all(self, visit: Callable[[int, ColumnBlock], None] | None = None) -> Segment:
-        """Fold what is there (at least one file) into the file returned; `visit` sees every (first neuron,
-        block).
-        """
+    def compact_all(self, visit: Visit | None = None) -> Segment:
+        """Compact the whole tail (at least one file) into the segment returned."""
         return self._compact(len(self._tail), visit)
 
-    def _append(self, piece: _Written) -> None:
-        self._tail.append(piece)
-        if sum(piece.kept.nbytes for piece in self._tail if piece.kept) > KEPT_BYTES:
-            self._tail = [_Written(piece.segment, piece.size) for piece in self._tail]
+    def take_obsolete(self) -> list[str]:
+        """Paths of the files that were compacted since the last call: now to be deleted."""
+        obsolete, self._obsolete = self._obsolete, []
+        return obsolete
 
-    def _compact(self, number: int, visit: Callable[[int, ColumnBlock], None] | None) -> Segment:
-        group = self._tail[-number:]
-        segments = [piece.segment for piece in group]
-        kept = {piece.segment: piece.kept for piece in group if piece.kept}
-        compacted = compact_segments(self.folder, segments, self._precision, self._widths, visit, kept)
-        self._garbage += [self.folder / segment.name for segment in segments if segment != compacted]
+    def _append(self, file: _TailFile) -> None:
+        self._tail.append(file)
+        if sum(file.cached.nbytes for file in self._tail if file.cached) > CACHE_BYTES:
+            self._tail = [_TailFile(file.segment, file.size) for file in self._tail]
+
+    def _compact(self, number: int, visit: Visit | None) -> Segment:
+        files = self._tail[-number:]
+        segments = [file.segment for file in files]
+        cached = {file.segment: file.cached for file in files if file.cached}
+        compacted = compact_segments(
+            self._storage, self.name, segments, self._precision, self._widths, visit, cached
+        )
+        self._obsolete += [f"{self.name}/{segment.name}" for segment in segments if segment != compacted]
         del self._tail[-number:]
-        size = sum(piece.size for piece in group)
-        if size + sum(piece.size for piece in self._tail) >= self.full:
+        size = sum(file.size for file in files)
+        if size + sum(file.size for file in self._tail) >= self.full:
             self._tail.clear()
         else:
-            self._append(
-                _Written(
-                    compacted, size, _joined(list(kept.values())) if len(kept) == len(segments) else None
-                )
-            )
+            whole = _joined(list(cached.values())) if len(cached) == len(segments) else None
+            self._append(_TailFile(compacted, size, whole))
         return compacted
-
-    def take_garbage(self) -> list[Path]:
-        """Files that were compacted since the last call: now to be deleted."""
-        garbage, self._garbage = self._garbage, []
-        return garbage
 
 
 def due(sizes: list[int], full: int) -> int:
@@ -167,39 +168,37 @@ def due(sizes: list[int], full: int) -> int:
 
 
 def compact_segments(
-    folder: Path,
+    storage: Storage,
+    name: str,
     segments: list[Segment],
     precision: str,
     widths: list[int],
-    visit: Callable[[int, ColumnBlock], None] | None = None,
-    kept: Mapping[Segment, Kept] = MappingProxyType({}),
+    visit: Visit | None = None,
+    cached: Mapping[Segment, CachedSegment] = MappingProxyType({}),
 ) -> Segment:
-    """Write consecutive parts as one and return it; the old files are left for the caller to delete.
+    """Write consecutive segments of the folder `name` as one and return it; the caller deletes the old files.
 
-    `visit` sees each (first neuron, block) that passes. One part alone is not rewritten. What is in `kept` is
-    not read.
+    A single segment is not rewritten, only shown to `visit`. What is in `cached` is not read.
     """
     compacted = Segment(segments[0].first, segments[-1].last)
-    if not is_grid(folder.name if folder.name == "neurons" else f"{folder.parent.name}/{folder.name}"):
+    paths = [f"{name}/{segment.name}" for segment in segments]
+    target = f"{name}/{compacted.name}"
+    if not is_grid(name):
         if len(segments) > 1:
-            write_rows(
-                folder / compacted.name,
-                join([read_whole(folder / segment.name) for segment in segments]),
-                precision,
-            )
+            write_rows(storage, target, join([read_whole(storage, path) for path in paths]), precision)
         return compacted
     files = [
-        kept[segment] if segment in kept else GridFile(LOCAL, str(folder / segment.name), widths)
-        for segment in segments
+        cached[segment] if segment in cached else GridFile(storage, path, widths)
+        for segment, path in zip(segments, paths, strict=True)
     ]
     try:
-        passing = _merged(files, widths, visit)
+        merged = _merged(files, widths, visit)
         if len(files) > 1:
-            names = sorted({name for file in files for name in file.columns}, key=column_rank)
-            nullable = {name for name in names if any(file.may_lack(name) for file in files)}
-            write_column_blocks(folder / compacted.name, passing, names, nullable, precision)
+            names = sorted({column for file in files for column in file.columns}, key=column_rank)
+            nullable = {column for column in names if any(file.may_lack(column) for file in files)}
+            write_column_blocks(storage, target, merged, names, nullable, precision)
         elif visit:
-            for _ in passing:
+            for _ in merged:
                 pass
     finally:
         for file in files:
@@ -207,19 +206,19 @@ def compact_segments(
     return compacted
 
 
-def _joined(pieces: list[Kept]) -> Kept:
-    """Consecutive parts as one."""
-    layers = sorted({layer for piece in pieces for layer in piece.layers})
-    return Kept(
+def _joined(segments: list[CachedSegment]) -> CachedSegment:
+    """Consecutive segments as one."""
+    layers = sorted({layer for segment in segments for layer in segment.layers})
+    return CachedSegment(
         [
-            concatenate([block for piece in pieces for block in piece.blocks if block.layer == layer])
+            concatenate([block for segment in segments for block in segment.blocks if block.layer == layer])
             for layer in layers
         ]
     )
 
 
 def _merged(
-    files: Sequence[GridFile | Kept], widths: list[int], visit: Callable[[int, ColumnBlock], None] | None
+    files: Sequence[GridFile | CachedSegment], widths: list[int], visit: Visit | None
 ) -> Iterator[tuple[int, ColumnBlock]]:
     """(first neuron, block) of every row group of every layer, the files' steps one after the other."""
     for layer in sorted({layer for file in files for layer in file.layers}):
@@ -231,7 +230,7 @@ def _merged(
 
 
 class PyramidBuilder:
-    """Collects the buckets of one block while its row groups pass, and writes a part for each level."""
+    """Collects the buckets of one block while its row groups pass, and writes a segment for each level."""
 
     def __init__(self, widths: Sequence[int] = PYRAMID) -> None:
         self._groups: dict[int, dict[int, list[ColumnBlock]]] = {width: {} for width in widths}
@@ -240,15 +239,16 @@ class PyramidBuilder:
         for width, layers in self._groups.items():
             layers.setdefault(block.layer, []).append(buckets(block, width))
 
-    def write(self, root: Path, segment: Segment, precision: str) -> dict[str, int]:
-        """Write `pyramid/WIDTH/part` for each level; returns the steps (buckets) of each folder's new
-        part.
+    def write(self, storage: Storage, segment: Segment, precision: str) -> dict[str, int]:
+        """Write `pyramid/WIDTH/SEGMENT` for each level; returns each folder's name and the buckets written to
+        it.
         """
         sizes = {}
         for width, layers in self._groups.items():
+            name = pyramid_name(width)
             blocks = [stack_neurons(groups) for _, groups in sorted(layers.items())]
-            write_layers(root / pyramid_name(width) / segment.name, blocks, precision)
-            sizes[pyramid_name(width)] = max(block.steps.size for block in blocks)
+            write_layers(storage, f"{name}/{segment.name}", blocks, precision)
+            sizes[name] = max(block.steps.size for block in blocks)
         return sizes
 
 

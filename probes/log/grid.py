@@ -12,26 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import fs as pafs
 
+from probes.errors import REMEDY, RunError
 from probes.log import opening
 from probes.log.blocks import KEY_FIELDS, REGIME, ColumnBlock, filled, neuron_groups, presence
-from probes.log.opening import RunError
 from probes.log.segments import Segment, counted_segments, parse
 from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
+from probes.storage import Storage
 
 COLUMN_BYTES = 32 * 2**20
 """Most that the pages of a column of a row group unpack to: lz4's limit for the 64 KB that 64 x 256 numbers
 take, twice.
 """
 MAX_OPEN = 128
-"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a kept footer costs 0.1
-ms.
+"""Open files a level: descriptors are scarce (often 1,024 a process), re-opening with a cached footer costs
+0.1 ms.
 """
 
 
 @dataclass(frozen=True)
-class _Place:
+class _LayerRows:
     """Where a layer lies in a file: its first row group and its number of steps."""
 
     row_group: int
@@ -39,27 +39,28 @@ class _Place:
 
 
 class GridFile:
-    """One file of `neurons/` or of a level of `pyramid/`. The footer is parsed once, step columns are kept.
+    """One file of `neurons/` or of a level of `pyramid/`. The footer is parsed once, step columns are cached.
 
-    widths: neurons of each layer of the run. Raises RunError when the file is not what its place promises.
+    address: its full name, for messages. widths: neurons of each layer of the run. Raises RunError when the
+    file is not what its place promises.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, path: str, widths: list[int]) -> None:
-        self.path = path
+    def __init__(self, storage: Storage, path: str, widths: list[int]) -> None:
+        self.address = storage.address(path)
         self.widths = widths
-        self._filesystem = filesystem
-        self._part = parse(path.rsplit("/", 1)[-1])
-        self._file = opening.open_parquet(path, filesystem)
+        self._storage, self._path = storage, path
+        self._segment = parse(path.rsplit("/", 1)[-1])
+        self._file = opening.open_parquet(path, storage)
         fault = schema_fault(self._file.schema_arrow)
         if fault:
-            raise RunError(f"{path}: {fault}: this is not a file of a run; remove it")
+            raise RunError(f"{self.address}: {fault}: this is not a file of a run; remove it")
         names = self._file.schema_arrow.names
-        self._column = {name: index for index, name in enumerate(names)}
+        self._column_index = {name: index for index, name in enumerate(names)}
         self.columns = [name for name in names if name not in KEYS]
-        self._places = self._find_places()
+        self._layers = self._locate_layers()
         self._steps: dict[int, np.ndarray] = {}
         # (row group, column) whose pages are known to be no larger than they may
-        self._looked_at: set[tuple[int, int]] = set()
+        self._checked: set[tuple[int, int]] = set()
 
     def close(self) -> None:
         """Let go of the file; the footer and the steps stay, and the next reading opens it again."""
@@ -67,32 +68,32 @@ class GridFile:
 
     @property
     def layers(self) -> list[int]:
-        return list(self._places)
+        return list(self._layers)
 
     def count(self, layer: int) -> int:
         """Steps that the file holds of a layer."""
-        return self._places[layer].steps if layer in self._places else 0
+        return self._layers[layer].steps if layer in self._layers else 0
 
     def may_lack(self, column: str) -> bool:
         """Whether the column is absent at some or all of the file's steps."""
-        return column not in self._column or self._file.schema_arrow.field(column).nullable
+        return column not in self._column_index or self._file.schema_arrow.field(column).nullable
 
     def steps(self, layer: int) -> np.ndarray:
         """(T,) int64, the steps of a layer; empty when the layer is not in the file."""
-        if layer not in self._places:
+        if layer not in self._layers:
             return np.empty(0, np.int64)
         if layer not in self._steps:
-            place = self._places[layer]
-            column = self._read(place.row_group, ["step"]).column(0)
+            rows = self._layers[layer]
+            column = self._read(rows.row_group, ["step"]).column(0)
             if column.null_count:
-                raise RunError(f"{self.path}: steps of layer {layer} have gaps; {opening.REMEDY}")
-            steps = column.slice(0, place.steps).to_numpy()
+                raise RunError(f"{self.address}: steps of layer {layer} have gaps; {REMEDY}")
+            steps = column.slice(0, rows.steps).to_numpy()
             if (np.diff(steps) <= 0).any():
-                raise RunError(f"{self.path}: steps of layer {layer} do not increase; {opening.REMEDY}")
-            if self._part and not self._part.first <= steps[0] <= steps[-1] <= self._part.last:
+                raise RunError(f"{self.address}: steps of layer {layer} do not increase; {REMEDY}")
+            if self._segment and not self._segment.first <= steps[0] <= steps[-1] <= self._segment.last:
                 raise RunError(
-                    f"{self.path} holds steps {steps[0]} to {steps[-1]}, its name promises others;"
-                    f" {opening.REMEDY}"
+                    f"{self.address} holds steps {steps[0]} to {steps[-1]}, its name promises others;"
+                    f" {REMEDY}"
                 )
             steps.flags.writeable = False
             self._steps[layer] = steps
@@ -102,14 +103,14 @@ class GridFile:
         """All steps of the neurons 64 group .. 64 group + 63 of a layer, with those of `columns` that the
         file has.
         """
-        wanted = self.columns if columns is None else [name for name in columns if name in self._column]
+        wanted = self.columns if columns is None else [name for name in columns if name in self._column_index]
         steps = self.steps(layer)
-        table = self._read(self._places[layer].row_group + group, wanted)
+        table = self._read(self._layers[layer].row_group + group, wanted)
         values, present = {}, {}
         for name, column in zip(wanted, table.itercolumns(), strict=True):
             flat = column.to_numpy()
             if name == REGIME and column.null_count:
-                raise RunError(f"{self.path}: rows of layer {layer} without a regime; {opening.REMEDY}")
+                raise RunError(f"{self.address}: rows of layer {layer} without a regime; {REMEDY}")
             values[name] = flat.reshape(-1, steps.size)
             if column.null_count:
                 present[name] = column.is_valid().to_numpy()[: steps.size]
@@ -119,64 +120,58 @@ class GridFile:
 
     def _read(self, row_group: int, columns: list[str]) -> pa.Table:
         if self._file.closed:
-            self._file = opening.reopen(self.path, self._filesystem, self._file.metadata)
-        indices = [self._column[name] for name in columns]
-        fresh = [(row_group, index) for index in indices if (row_group, index) not in self._looked_at]
-        if fresh:
-            opening.check_pages(
-                self.path, self._file.metadata, fresh, len(fresh) * COLUMN_BYTES, self._filesystem
-            )
-            self._looked_at.update(fresh)
+            self._file = opening.open_parquet(self._path, self._storage, self._file.metadata)
+        indices = [self._column_index[name] for name in columns]
+        unchecked = [(row_group, index) for index in indices if (row_group, index) not in self._checked]
+        if unchecked:
+            opening.check_pages(self._file, unchecked, len(unchecked) * COLUMN_BYTES)
+            self._checked.update(unchecked)
         try:
             table = self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise RunError(
-                f"{self.path} is damaged (row group {row_group}: {error}); {opening.REMEDY}"
-            ) from error
-        opening.count_rows(self.path, table, self._file.metadata, [row_group])
+            raise RunError(f"{self.address} is damaged (row group {row_group}: {error}); {REMEDY}") from error
+        opening.check_row_count(self._file, table, [row_group])
         return table
 
-    def _find_places(self) -> dict[int, _Place]:
+    def _locate_layers(self) -> dict[int, _LayerRows]:
         """Walk the row groups layer by layer, checking sizes, first and last neuron against the widths; no
         row is read.
         """
         metadata = self._file.metadata
-        places: dict[int, _Place] = {}
+        found: dict[int, _LayerRows] = {}
         group = 0
         while group < metadata.num_row_groups:
-            layer, last_layer = self._range(group, "layer")
-            if layer != last_layer or layer in places or not 0 <= layer < len(self.widths):
+            layer, last_layer = self._key_range(group, "layer")
+            if layer != last_layer or layer in found or not 0 <= layer < len(self.widths):
                 text = f"row group {group}: layer {layer} is doubled or not in the manifest"
-                raise RunError(f"{self.path}, {text}; {opening.REMEDY}")
+                raise RunError(f"{self.address}, {text}; {REMEDY}")
             groups = list(neuron_groups(self.widths[layer]))
             steps = metadata.row_group(group).num_rows // (groups[0][1] - groups[0][0])
             if not 1 <= steps <= BLOCK_STEPS:
                 raise RunError(
-                    f"{self.path}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS};"
-                    f" {opening.REMEDY}"
+                    f"{self.address}: layer {layer} has {steps} steps, a file has 1 to {BLOCK_STEPS};"
+                    f" {REMEDY}"
                 )
             last = group + len(groups) - 1
             expected = [(stop - start) * steps for start, stop in groups]
             if (
                 last >= metadata.num_row_groups
                 or [metadata.row_group(index).num_rows for index in range(group, last + 1)] != expected
-                or self._range(group, "neuron")[0] != 0
-                or self._range(last, "neuron")[1] != self.widths[layer] - 1
+                or self._key_range(group, "neuron")[0] != 0
+                or self._key_range(last, "neuron")[1] != self.widths[layer] - 1
             ):
                 text = f"layer {layer} does not hold {self.widths[layer]} neurons at each of its steps"
-                raise RunError(f"{self.path}: {text}; {opening.REMEDY}")
-            places[layer] = _Place(group, steps)
+                raise RunError(f"{self.address}: {text}; {REMEDY}")
+            found[layer] = _LayerRows(group, steps)
             group = last + 1
-        return places
+        return found
 
-    def _range(self, group: int, key: str) -> tuple[int, int]:
+    def _key_range(self, group: int, key: str) -> tuple[int, int]:
         """Least and largest value of a key in a row group, by its statistics."""
-        found = self._file.metadata.row_group(group).column(self._column[key]).statistics
-        if found is None or not found.has_min_max:
-            raise RunError(
-                f"{self.path}, row group {group}: no range of `{key}` in its footer; {opening.REMEDY}"
-            )
-        return found.min, found.max
+        statistics = self._file.metadata.row_group(group).column(self._column_index[key]).statistics
+        if statistics is None or not statistics.has_min_max:
+            raise RunError(f"{self.address}, row group {group}: no range of `{key}` in its footer; {REMEDY}")
+        return statistics.min, statistics.max
 
 
 def schema_fault(schema: pa.Schema) -> str | None:
@@ -198,22 +193,22 @@ class Level:
     open.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: list[int]) -> None:
-        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+    def __init__(self, storage: Storage, folder: str, widths: list[int]) -> None:
+        self._storage, self._folder, self._widths = storage, folder, widths
         self.segments: list[Segment] = []
         self._files: dict[Segment, GridFile] = {}
         self._open: OrderedDict[Segment, None] = OrderedDict()
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.segments = counted_segments(self._filesystem, self._folder)
+        self.segments = counted_segments(self._storage, self._folder)
         for segment in self._files.keys() - set(self.segments):
             self._files.pop(segment).close()
             self._open.pop(segment, None)
 
     def file(self, segment: Segment) -> GridFile:
         if segment not in self._files:
-            self._files[segment] = GridFile(self._filesystem, f"{self._folder}/{segment.name}", self._widths)
+            self._files[segment] = GridFile(self._storage, f"{self._folder}/{segment.name}", self._widths)
         self._open[segment] = None
         self._open.move_to_end(segment)
         if len(self._open) > MAX_OPEN:
@@ -230,8 +225,8 @@ class Level:
 
     def steps(self, layer: int, first: int, last: int) -> np.ndarray:
         """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
-        pieces = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
-        steps = np.concatenate([np.empty(0, np.int64), *pieces])
+        found = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
+        steps = np.concatenate([np.empty(0, np.int64), *found])
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
 
     def read(self, layer: int, neurons: np.ndarray, columns: list[str], first: int, last: int) -> ColumnBlock:

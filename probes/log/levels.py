@@ -7,41 +7,36 @@ buckets are computed from the raw rows, so that every level covers every step.
 from __future__ import annotations
 
 import numpy as np
-from pyarrow import fs as pafs
 
 from probes.log.blocks import REGIME, ColumnBlock, buckets, filled
 from probes.log.compaction import pyramid_name
 from probes.log.grid import Level
-from probes.log.opening import refuse_link
 from probes.log.segments import Segment, uncovered
 from probes.schema import PYRAMID
+from probes.storage import Storage
 
-EVERYTHING = (0, np.iinfo(np.int64).max - 1)
+ALL_STEPS = (0, np.iinfo(np.int64).max - 1)
 """The range of all steps."""
-FINER_CELLS = 4_000_000
-"""Cells that are read to fill an image better: 30 ms."""
+MAX_FINER_CELLS = 4_000_000
+"""So many cells at most are read to fill an image better: 30 ms."""
 
 
 class Levels:
-    """Raw rows (`raw`) and pyramid of the run in the folder `root`; widths: neurons of each layer."""
+    """Raw rows (`raw`) and pyramid of a run; widths: neurons of each layer."""
 
-    def __init__(self, filesystem: pafs.FileSystem, root: str, widths: list[int]) -> None:
-        self._filesystem, self._pyramid = filesystem, f"{root}/pyramid"
-        self.raw = Level(filesystem, f"{root}/neurons", widths)
-        self._levels = {
-            width: Level(filesystem, f"{root}/{pyramid_name(width)}", widths) for width in PYRAMID
-        }
+    def __init__(self, storage: Storage, widths: list[int]) -> None:
+        self.raw = Level(storage, "neurons", widths)
+        self._levels = {width: Level(storage, pyramid_name(width), widths) for width in PYRAMID}
 
     def refresh(self) -> None:
         """List all folders anew, what is derived before the truth: what it lacks is then found in
         `neurons/`.
         """
-        refuse_link(self._pyramid, self._filesystem)
         for level in (*self._levels.values(), self.raw):
             level.refresh()
 
     def uncovered(self, segments: list[Segment]) -> list[tuple[int, int]]:
-        """Ranges of steps that `neurons/` holds and the parts of a derived folder do not."""
+        """Ranges of steps that `neurons/` holds and the segments of a derived folder do not."""
         return [gap for segment in self.raw.segments for gap in uncovered(segment, segments)]
 
     def _count(self, width: int, layer: int, recorded: np.ndarray, first: int, last: int) -> int:
@@ -83,7 +78,7 @@ class Levels:
             count = self._count(width, layer, recorded, first, last)
             if count <= columns:
                 wasteful = 2 * count <= columns
-                return finer[0] if finer and wasteful and finer[1] * neurons <= FINER_CELLS else width
+                return finer[0] if finer and wasteful and finer[1] * neurons <= MAX_FINER_CELLS else width
             finer = (width, count)
         return PYRAMID[-1]
 
@@ -94,12 +89,14 @@ class Levels:
         range are in it.
         """
         if width == 1:
-            plain = list(dict.fromkeys(_base(name) for name in columns))
+            plain = list(dict.fromkeys(_statistic_of(name) for name in columns))
             block = self.raw.read(layer, neurons, plain, first, last)
-            return ColumnBlock(layer, block.steps, {name: block.columns[_base(name)] for name in columns})
+            return ColumnBlock(
+                layer, block.steps, {name: block.columns[_statistic_of(name)] for name in columns}
+            )
         level = self._levels[width]
         blocks = [level.read(layer, neurons, columns, self._bucket_start(level, layer, first), last)]
-        plain = list(dict.fromkeys(_base(name) for name in columns))
+        plain = list(dict.fromkeys(_statistic_of(name) for name in columns))
         for start, end in self.uncovered(level.segments):
             if end >= first and start <= last:
                 raw = self.raw.read(layer, neurons, plain, start, end)
@@ -108,7 +105,7 @@ class Levels:
                     blocks.append(
                         ColumnBlock(layer, found.steps, {name: filled(found, name) for name in columns})
                     )
-        return _in_order(blocks, columns)
+        return _sorted_by_step(blocks, columns)
 
 
 def merge(
@@ -133,16 +130,17 @@ def merge(
     return merged.astype(np.float32), starts[groups]
 
 
-def _base(column: str) -> str:
+def _statistic_of(column: str) -> str:
     return column.removesuffix("_min").removesuffix("_max")
 
 
-def kinds(name: str) -> list[str]:
+def bucket_columns(name: str) -> list[str]:
+    """Columns of a level that hold a statistic."""
     return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
 
 
-def _in_order(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
-    """Slabs of one layer, in any order of step, as one."""
+def _sorted_by_step(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
+    """Blocks of one layer, in any order of step, as one."""
     if len(blocks) == 1:
         return blocks[0]
     steps = np.concatenate([block.steps for block in blocks])
@@ -150,5 +148,5 @@ def _in_order(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:
     return ColumnBlock(
         blocks[0].layer,
         steps[order],
-        {n: np.concatenate([s.columns[n] for s in blocks], axis=1)[:, order] for n in columns},
+        {n: np.concatenate([block.columns[n] for block in blocks], axis=1)[:, order] for n in columns},
     )

@@ -5,7 +5,7 @@ lock.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -22,133 +22,137 @@ from probes.log.compaction import (
     stack_neurons,
 )
 from probes.log.grid import GridFile
-from probes.log.opening import LOCAL
-from probes.log.segments import Segment, list_segments, remove_temporaries, sync_folder, uncovered
+from probes.log.segments import Segment, list_segments, uncovered
 from probes.log.summaries import summarise
 from probes.log.writer import Writer
 from probes.schema import BLOCK_STEPS, PYRAMID, STATISTICS
+from probes.storage import Folder, Storage, open_folder
 
 PYRAMIDS = [pyramid_name(width) for width in PYRAMID]
 FOLDERS = [*PYRAMIDS, "layers", *rows.SCHEMAS, "neurons"]
 """Every folder of rows, in the order in which rows are set aside: what is derived first, the truth last."""
 
 
-def reopen(folder: Path, step: int) -> Writer:
-    """Set aside what lies after `step`, put the rest in order, begin a new segment; returns its writer."""
-    state = manifest.read(LOCAL, str(folder))
-    aside = folder / "superseded" / f"{len(state['segments']):04d}"
-    remove_temporaries(folder)
+def reopen(folder: Folder, step: int) -> Writer:
+    """Set aside what lies after `step`, put the rest in order, begin a new writing session; returns its
+    writer.
+    """
+    storage = open_folder(folder)
+    state = manifest.read(storage)
+    superseded = f"superseded/{len(state['segments']):04d}"
+    storage.remove_unfinished()
     for name in FOLDERS:
-        _remove_covered(folder / name)
-        _set_aside(folder, name, step, aside / name, state)
+        _delete_covered(storage, name)
+        _set_aside(storage, name, step, f"{superseded}/{name}", state)
     state["segments"].append({"started": manifest.now(), "resumed_from": step})
     state["status"] = "running"
-    compact(folder, state)
-    next_rows = {
-        name: segments[-1].last + 1 for name in rows.SCHEMAS if (segments := _segments(folder / name))
-    }
-    return Writer(folder, state, next_rows)
+    compact(storage, state)
+    next_rows = {name: found[-1].last + 1 for name in rows.SCHEMAS if (found := _segments(storage, name))}
+    return Writer(storage, state, next_rows)
 
 
-def compact(folder: Path, state: dict[str, Any]) -> None:
-    """Fold small files, write what is missing of pyramid and summaries, bring the manifest up to date with
+def compact(folder: Folder, state: dict[str, Any]) -> None:
+    """Compact small files, write what is missing of pyramid and summaries, bring the manifest up to date with
     the files.
 
     Changes no row. `state` is the manifest, updated and written.
     """
-    remove_temporaries(folder)
-    widths = [layer["neurons"] for layer in state["layers"]]
+    storage = open_folder(folder)
+    storage.remove_unfinished()
     for name in FOLDERS:
-        _remove_covered(folder / name)
-    _compact_all(folder, "neurons", state)
+        _delete_covered(storage, name)
+    _compact_folder(storage, "neurons", state)
     for name in [*PYRAMIDS, "layers"]:
-        _derive(folder, name, state)
-        _compact_all(folder, name, state)
+        _derive_missing(storage, name, state)
+        _compact_folder(storage, name, state)
     for name in rows.SCHEMAS:
-        _compact_all(folder, name, state)
+        _compact_folder(storage, name, state)
+    _update_manifest(storage, state)
 
-    files = [
-        GridFile(LOCAL, str(folder / "neurons" / segment.name), widths)
-        for segment in _segments(folder / "neurons")
-    ]
-    steps = [_all_steps(file) for file in files]
-    known = {name for file in files for name in file.columns if name in STATISTICS}
-    for file in files:
-        file.close()
-    ends = {"first": int(steps[0][0]), "last": int(steps[-1][-1])} if steps else {"first": None, "last": None}
-    state |= {
-        "steps": {"count": sum(s.size for s in steps)} | ends,
-        "statistics": sorted(known, key=column_rank),
+
+def _update_manifest(storage: Storage, state: dict[str, Any]) -> None:
+    """Count anew what the files hold, and write it."""
+    steps: list[np.ndarray] = []
+    columns: set[str] = set()
+    for segment in _segments(storage, "neurons"):
+        with closing(GridFile(storage, f"neurons/{segment.name}", _widths(state))) as file:
+            steps.append(_all_steps(file))
+            columns.update(file.columns)
+    state["steps"] = {
+        "count": sum(each.size for each in steps),
+        "first": int(steps[0][0]) if steps else None,
+        "last": int(steps[-1][-1]) if steps else None,
     }
-    state |= {"scores": {}, "sparklines": {}, "living_share": [None] * len(widths)}
+    state["statistics"] = sorted(columns & STATISTICS.keys(), key=column_rank)
+    state |= {"scores": {}, "sparklines": {}, "living_share": [None] * len(state["layers"])}
     for name, note in (("layers", manifest.note_layers), ("scalars", manifest.note_scalars)):
-        for segment in _segments(folder / name):
-            note(state, rows.read_whole(folder / name / segment.name))
-    manifest.write(folder, state)
+        for segment in _segments(storage, name):
+            note(state, rows.read_whole(storage, f"{name}/{segment.name}"))
+    manifest.write(storage, state)
 
 
-def _segments(folder: Path) -> list[Segment]:
-    return list_segments(LOCAL, str(folder))[0]
+def _widths(state: dict[str, Any]) -> list[int]:
+    """Neurons of each layer."""
+    return [layer["neurons"] for layer in state["layers"]]
 
 
-def _remove_covered(folder: Path) -> None:
+def _segments(storage: Storage, name: str) -> list[Segment]:
+    return list_segments(storage, name)[0]
+
+
+def _delete_covered(storage: Storage, name: str) -> None:
     """Delete what was compacted into a larger file before the writer came to deleting it."""
-    for segment in list_segments(LOCAL, str(folder))[1]:
-        (folder / segment.name).unlink()
+    for segment in list_segments(storage, name)[1]:
+        storage.delete(f"{name}/{segment.name}")
 
 
 def _all_steps(file: GridFile) -> np.ndarray:
     return np.unique(np.concatenate([file.steps(layer) for layer in file.layers]))
 
 
-def _set_aside(folder: Path, name: str, step: int, aside: Path, state: dict[str, Any]) -> None:
-    """Move files with rows after `step` to `aside`; of a file that has both, the earlier rows are written
-    anew first.
+def _set_aside(storage: Storage, name: str, step: int, superseded: str, state: dict[str, Any]) -> None:
+    """Move files with rows after `step` to the folder `superseded`; of a file that has both, the earlier rows
+    are written anew first.
 
     The new file's range lies inside the old one's: until the old one is moved, it alone counts.
     """
-    for segment in _segments(folder / name):
-        path = folder / name / segment.name
+    for segment in _segments(storage, name):
+        path = f"{name}/{segment.name}"
         if name in rows.SCHEMAS:
-            steps = rows.read_whole(path)["step"].to_numpy()
+            steps = rows.read_whole(storage, path)["step"].to_numpy()
             first, last = int(steps.min()), int(steps.max())
         else:
             first, last = segment.first, segment.last
         if last <= step:
             continue
         if first <= step and name not in PYRAMIDS:  # a bucket across the cut is computed anew by `compact`
-            _keep_until(path, segment, step, state)
-        aside.mkdir(parents=True, exist_ok=True)
-        path.rename(aside / segment.name)
-        sync_folder(aside)
-        sync_folder(path.parent)
+            _write_earlier_rows(storage, name, segment, step, state)
+        storage.move(path, f"{superseded}/{segment.name}")
 
 
-def _keep_until(path: Path, segment: Segment, step: int, state: dict[str, Any]) -> None:
+def _write_earlier_rows(
+    storage: Storage, name: str, segment: Segment, step: int, state: dict[str, Any]
+) -> None:
     """Write the rows of a file up to `step` as a file of their own beside it."""
-    precision = state["precision"]
-    if path.parent.name != "neurons":
-        table = rows.read_whole(path)
+    path, precision = f"{name}/{segment.name}", state["precision"]
+    if not is_grid(name):
+        table = rows.read_whole(storage, path)
         table = table.filter(pc.less_equal(table["step"], step))
-        by_row = path.parent.name in rows.SCHEMAS
+        by_row = name in rows.SCHEMAS
         last = segment.first + table.num_rows - 1 if by_row else pc.max(table["step"]).as_py()
-        rows.write_rows(path.parent / Segment(segment.first, last).name, table, precision)
+        rows.write_rows(storage, f"{name}/{Segment(segment.first, last).name}", table, precision)
         return
-    widths = [layer["neurons"] for layer in state["layers"]]
-    file = GridFile(LOCAL, str(path), widths)
-    try:
+    widths = _widths(state)
+    with closing(GridFile(storage, path, widths)) as file:
         steps = _all_steps(file)
         last = int(steps[steps <= step][-1])
         nullable = {column for column in file.columns if file.may_lack(column)}
-        kept = _slabs_between(file, widths, segment.first, last)
-        write_column_blocks(
-            path.parent / Segment(segment.first, last).name, kept, file.columns, nullable, precision
-        )
-    finally:
-        file.close()
+        blocks = _blocks_between(file, widths, segment.first, last)
+        target = f"{name}/{Segment(segment.first, last).name}"
+        write_column_blocks(storage, target, blocks, file.columns, nullable, precision)
 
 
-def _slabs_between(
+def _blocks_between(
     file: GridFile, widths: list[int], first: int, last: int
 ) -> Iterator[tuple[int, ColumnBlock]]:
     """(first neuron, block) of each row group, of the steps first .. last; layers without any are left
@@ -161,25 +165,24 @@ def _slabs_between(
                 yield start, block
 
 
-def _derive(folder: Path, name: str, state: dict[str, Any]) -> None:
-    """Compute the part of a derived folder that a stop has left out, from `neurons/`."""
-    widths = [layer["neurons"] for layer in state["layers"]]
-    present = _segments(folder / name)
-    for segment in _segments(folder / "neurons"):
+def _derive_missing(storage: Storage, name: str, state: dict[str, Any]) -> None:
+    """Compute from `neurons/` what a stop has left out of a derived folder."""
+    widths = _widths(state)
+    present = _segments(storage, name)
+    for segment in _segments(storage, "neurons"):
         gaps = uncovered(segment, present)
         if not gaps:
             continue
-        file = GridFile(LOCAL, str(folder / "neurons" / segment.name), widths)
-        try:
+        with closing(GridFile(storage, f"neurons/{segment.name}", widths)) as file:
             for first, last in gaps:
-                blocks = list(_slabs_between(file, widths, first, last))
+                blocks = list(_blocks_between(file, widths, first, last))
                 if blocks:
-                    _write_derived(folder, name, blocks, state["precision"])
-        finally:
-            file.close()
+                    _write_derived(storage, name, blocks, state["precision"])
 
 
-def _write_derived(folder: Path, name: str, blocks: list[tuple[int, ColumnBlock]], precision: str) -> None:
+def _write_derived(
+    storage: Storage, name: str, blocks: list[tuple[int, ColumnBlock]], precision: str
+) -> None:
     segment = Segment(
         min(int(block.steps[0]) for _, block in blocks), max(int(block.steps[-1]) for _, block in blocks)
     )
@@ -187,25 +190,25 @@ def _write_derived(folder: Path, name: str, blocks: list[tuple[int, ColumnBlock]
         builder = PyramidBuilder([int(name.removeprefix("pyramid/"))])
         for first_neuron, block in blocks:
             builder.visit(first_neuron, block)
-        builder.write(folder, segment, precision)
+        builder.write(storage, segment, precision)
         return
     layers: dict[int, list[ColumnBlock]] = {}
     for _, block in blocks:
         layers.setdefault(block.layer, []).append(block)
     table = summarise([stack_neurons(groups) for groups in layers.values()])
-    rows.write_rows(
-        folder / name / segment.name, rows.rounded(table) if precision == "10bit" else table, precision
-    )
+    if precision == "10bit":
+        table = rows.rounded(table)
+    rows.write_rows(storage, f"{name}/{segment.name}", table, precision)
 
 
-def _compact_all(folder: Path, name: str, state: dict[str, Any]) -> None:
-    """Fold neighbours as long as a full file takes them."""
-    widths = [layer["neurons"] for layer in state["layers"]]
+def _compact_folder(storage: Storage, name: str, state: dict[str, Any]) -> None:
+    """Compact neighbours as long as a full file takes them."""
+    widths = _widths(state)
     full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
     groups: list[list[Segment]] = []
     size = 0
-    for segment in _segments(folder / name):
-        own = _size(folder / name / segment.name, name, widths)
+    for segment in _segments(storage, name):
+        own = _size(storage, name, segment, widths)
         if groups and size + own <= full:
             groups[-1].append(segment)
             size += own
@@ -214,18 +217,16 @@ def _compact_all(folder: Path, name: str, state: dict[str, Any]) -> None:
             size = own
     for group in groups:
         if len(group) > 1:
-            compact_segments(folder / name, group, state["precision"], widths)
+            compact_segments(storage, name, group, state["precision"], widths)
             for segment in group:
-                (folder / name / segment.name).unlink()
+                storage.delete(f"{name}/{segment.name}")
 
 
-def _size(path: Path, name: str, widths: list[int]) -> int:
+def _size(storage: Storage, name: str, segment: Segment, widths: list[int]) -> int:
     """Recorded steps (buckets) of a grid file, rows of another."""
+    path = f"{name}/{segment.name}"
     if not is_grid(name):
-        with opening.open_parquet(str(path)) as file:
+        with opening.open_parquet(path, storage) as file:
             return int(file.metadata.num_rows)
-    file = GridFile(LOCAL, str(path), widths)
-    try:
-        return int(_all_steps(file).size)
-    finally:
-        file.close()
+    with closing(GridFile(storage, path, widths)) as grid:
+        return int(_all_steps(grid).size)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
-import os
 import sys
 import time
-import weakref
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import fs as pafs
 
+from probes.errors import RunError
 from probes.log import manifest_fields
-from probes.log.opening import RunError, parse_json, read_json
-from probes.log.segments import write_text
+from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
+from probes.storage import Folder, Storage, open_folder
 
 FILE = "run.json"
-LOCK = ".lock"
 SILENT_SECONDS = 30.0
 """A run that says `running` and has given no sign for so long has crashed."""
 SPARKLINE_POINTS = 32
@@ -118,15 +113,23 @@ def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precisi
     }
 
 
-def write(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write run.json by rename, with a fresh heartbeat."""
+def write(folder: Folder, manifest: dict[str, Any]) -> None:
+    """Write run.json, all or nothing, with a fresh heartbeat."""
+    open_folder(folder).put(FILE, _content(manifest))
+
+
+def create(folder: Folder, manifest: dict[str, Any]) -> bool:
+    """`write` where there is no run.json yet; whether it was written."""
+    return open_folder(folder).put_if_absent(FILE, _content(manifest))
+
+
+def _content(manifest: dict[str, Any]) -> bytes:
     manifest["heartbeat"] = time.time()
     lines = [
         f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}"
         for k, v in plain(manifest).items()
     ]
-    text = "{" + ",\n ".join(lines) + "}\n"
-    write_text(folder / FILE, text)
+    return ("{" + ",\n ".join(lines) + "}\n").encode()
 
 
 def parse(text: str | bytes, where: str) -> dict[str, Any]:
@@ -153,12 +156,16 @@ def _checked(manifest: Any, where: str) -> dict[str, Any]:
     return manifest
 
 
-def read(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
-    """The manifest of a folder. Raises RunError when there is none or it cannot be read."""
+def read(storage: Storage, folder: str = "") -> dict[str, Any]:
+    """The manifest of a folder, which lies in the storage or is the storage itself.
+
+    Raises RunError when there is none or it cannot be read.
+    """
+    where = storage.address(folder)
     try:
-        return _checked(read_json(f"{folder}/{FILE}", filesystem), folder)
+        return _checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
     except FileNotFoundError as error:
-        raise RunError(f"{folder} holds no run: there is no {FILE} in it") from error
+        raise RunError(f"{where} holds no run: there is no {FILE} in it") from error
 
 
 def status(manifest: dict[str, Any]) -> Status:
@@ -218,42 +225,3 @@ def note_scalars(manifest: dict[str, Any], table: pa.Table) -> None:
         manifest["scores"][key] = {"step": row["step"], "value": row["value"]}
         if key in manifest["sparklines"] or len(manifest["sparklines"]) < SPARKLINES:
             add_point(manifest["sparklines"].setdefault(key, []), row["step"], row["value"])
-
-
-class Lock:
-    """One writer a run: an advisory lock that the kernel drops with the process, so that a crash leaves it
-    open.
-
-    Raises RunError when another writer holds it. A forked child (a data loader's worker) lets go of its copy,
-    or it would keep a dead writer's lock.
-    """
-
-    _held: weakref.WeakSet[Lock] = weakref.WeakSet()
-
-    def __init__(self, folder: Path) -> None:
-        self._file: TextIO | None = open(folder / LOCK, "a", encoding="utf-8")  # noqa: SIM115 - held open by design
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise RunError(f"{folder} is being written by another recorder: one writer a run") from error
-        Lock._held.add(self)
-
-    def release(self) -> None:
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            self._forget()
-
-    def _forget(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    @classmethod
-    def forget_all(cls) -> None:
-        """Close this process's copies without unlocking: for a child just forked."""
-        for lock in list(cls._held):
-            lock._forget()
-
-
-os.register_at_fork(after_in_child=Lock.forget_all)

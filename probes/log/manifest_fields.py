@@ -1,4 +1,4 @@
-"""What each field of run.json may be. One of another shape is told before anything relies on it."""
+"""What each field of run.json may be. One of another shape is refused before anything relies on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-NEURONS = 2**24
+MAX_NEURONS = 2**24
 """Most neurons of a run: readers make arrays of a layer's width before they look into its files."""
 STATUSES = ("running", "finished", "interrupted", "crashed")
 PRECISIONS = ("full", "10bit")
@@ -26,8 +26,8 @@ def fault(manifest: dict[str, Any]) -> str | None:
         if not isinstance(layer["name"], str) or not layer["name"]:
             return f"a layer's name is {_shown(layer['name'])}, it must be text"
     neurons = sum(layer["neurons"] for layer in manifest["layers"])
-    if neurons > NEURONS:
-        return f"the layers have {neurons:,} neurons, a run has at most {NEURONS:,}"
+    if neurons > MAX_NEURONS:
+        return f"the layers have {neurons:,} neurons, a run has at most {MAX_NEURONS:,}"
     return None
 
 
@@ -44,7 +44,7 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(value: Any) -> bool:
+def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -69,12 +69,14 @@ def _date(value: Any) -> bool:
 
 def _steps(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _or_null(_whole)(value.get(key)) for key in ("count", "first", "last")
+        _or_null(_integer)(value.get(key)) for key in ("count", "first", "last")
     )
 
 
 def _score(value: Any) -> bool:
-    return isinstance(value, dict) and _whole(value.get("step")) and _or_null(_number)(value.get("value", ""))
+    return (
+        isinstance(value, dict) and _integer(value.get("step")) and _or_null(_number)(value.get("value", ""))
+    )
 
 
 def _point(value: Any) -> bool:
@@ -94,7 +96,7 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "seed": (lambda value: not isinstance(value, list | dict), "a number or text"),
     "group": (_or_null(_text), "text"),
     "packages": (_or_null(_dict_of(_text)), "an object of versions"),
-    "dropped": (_or_null(_dict_of(_whole)), "an object of counts"),
+    "dropped": (_or_null(_dict_of(_integer)), "an object of counts"),
     "steps": (_or_null(_steps), "an object with count, first and last"),
     "scores": (_or_null(_dict_of(_score)), "an object of {step, value}"),
     "living_share": (_or_null(_list_of(_or_null(_number))), "a list of shares"),

@@ -7,12 +7,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from probes.errors import RunError
 from probes.log.manifest import FILE
-from probes.log.opening import RunError, read_json
-from probes.log.segments import write_text
+from probes.log.opening import read_json
+from probes.storage import Folder, open_folder
 
 NAME = "notes.json"
 TAG_CHARACTERS = 40
@@ -39,7 +39,7 @@ class Notes:
 
 def parse(tags: Any, text: Any, sets: Any = None) -> Notes:
     """Notes from what a JSON file may hold: a tag, note or neuron that is no text is left out."""
-    kept = (
+    texts = (
         (" ".join(tag.split()) for tag in tags if isinstance(tag, str))
         if isinstance(tags, list | tuple)
         else ()
@@ -50,16 +50,16 @@ def parse(tags: Any, text: Any, sets: Any = None) -> Notes:
         if name.strip() and isinstance(items, list | tuple)
     }
     return Notes(
-        tuple(dict.fromkeys(tag for tag in kept if tag)), text if isinstance(text, str) else "", named
+        tuple(dict.fromkeys(tag for tag in texts if tag)), text if isinstance(text, str) else "", named
     )
 
 
-def read(folder: str | Path) -> Notes:
+def read(folder: Folder) -> Notes:
     """The notes of a run's folder, empty ones if it has none. Raises RunError for a file that cannot be read
     as JSON.
     """
     try:
-        content = read_json(str(Path(folder, NAME)))
+        content = read_json(NAME, open_folder(folder))
     except FileNotFoundError:
         return Notes()
     return (
@@ -69,14 +69,14 @@ def read(folder: str | Path) -> Notes:
     )
 
 
-def write(folder: str | Path, tags: Iterable[str], text: str) -> Notes:
+def write(folder: Folder, tags: Iterable[str], text: str) -> Notes:
     """Write tags and note of a run by rename and return the notes as written; its sets stay. Last writer
     wins.
 
     Raises RunError where there is no run, for a tag longer than TAG_CHARACTERS, more than TAGS of them, or a
     text longer than NOTE_CHARACTERS; OSError if the folder cannot be written.
     """
-    notes = parse(list(tags), text.strip(), dict(_kept(folder).sets))
+    notes = parse(list(tags), text.strip(), dict(_present(folder).sets))
     long = next((tag for tag in notes.tags if len(tag) > TAG_CHARACTERS), None)
     if long is not None:
         raise RunError(
@@ -89,15 +89,15 @@ def write(folder: str | Path, tags: Iterable[str], text: str) -> Notes:
     return _write(folder, notes)
 
 
-def write_sets(folder: str | Path, sets: Mapping[str, Iterable[str]]) -> Notes:
+def write_sets(folder: Folder, sets: Mapping[str, Iterable[str]]) -> Notes:
     """Write the named sets of neurons of a run, all of them, and return the notes as written; tags and note
     stay.
 
     Raises RunError where there is no run, for a name longer than SET_CHARACTERS, more than SETS of them, or
     one of more than SET_NEURONS neurons; OSError if the folder cannot be written.
     """
-    kept = _kept(folder)
-    notes = parse(kept.tags, kept.text, {name: list(items) for name, items in sets.items()})
+    present = _present(folder)
+    notes = parse(present.tags, present.text, {name: list(items) for name, items in sets.items()})
     long = next((name for name in notes.sets if len(name) > SET_CHARACTERS), None)
     if long is not None:
         raise RunError(
@@ -113,20 +113,21 @@ def write_sets(folder: str | Path, sets: Mapping[str, Iterable[str]]) -> Notes:
     return _write(folder, notes)
 
 
-def _kept(folder: str | Path) -> Notes:
+def _present(folder: Folder) -> Notes:
     """What the run's notes hold; nothing where they cannot be read. Raises RunError where there is no run."""
-    if not Path(folder, FILE).is_file():
-        raise RunError(f"{folder} holds no run: notes belong beside a {FILE}")
+    storage = open_folder(folder)
+    if storage.stamp(FILE) is None:
+        raise RunError(f"{storage.root} holds no run: notes belong beside a {FILE}")
     try:
-        return read(folder)
+        return read(storage)
     except RunError:  # the reader was told so when it was read, and that writing begins anew
         return Notes()
 
 
-def _write(folder: str | Path, notes: Notes) -> Notes:
-    held: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | (
+def _write(folder: Folder, notes: Notes) -> Notes:
+    content: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | (
         {"sets": dict(notes.sets)} if notes.sets else {}
     )
-    content = json.dumps(held, ensure_ascii=False, indent=1) + "\n"
-    write_text(Path(folder, NAME), content)
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    open_folder(folder).put(NAME, text.encode())
     return notes

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 HEADER_BYTES = 512  # read at once; texts as statistics may make one longer
 LONGEST_HEADER = 2**16
-MOST_OUT_OF_ONE = {"UNCOMPRESSED": 1, "SNAPPY": 64, "LZ4": 255, "LZ4_RAW": 255}
+MAX_RATIO = {"UNCOMPRESSED": 1, "SNAPPY": 64, "LZ4": 255, "LZ4_RAW": 255}
 """Bytes that a packed byte can become at most; codecs that are not here know no such limit."""
 _BOOLEANS, _BYTE, _DOUBLE, _BINARY, _LISTS, _STRUCT = (1, 2), 3, 7, 8, (9, 10), 12
 _UNPACKED, _PACKED = 2, 3
 
 
-class Chunk(NamedTuple):
+class ColumnChunk(NamedTuple):
     """Where a column of a row group lies in its file, and how it is packed."""
 
     begin: int
@@ -29,33 +29,33 @@ class Chunk(NamedTuple):
     codec: str
 
     @property
-    def most(self) -> float:
+    def max_unpacked(self) -> float:
         """Bytes that it unpacks to at most, whatever its headers say."""
-        return (self.end - self.begin) * float(MOST_OUT_OF_ONE.get(self.codec, "inf"))
+        return (self.end - self.begin) * float(MAX_RATIO.get(self.codec, "inf"))
 
 
-def chunk(metadata: pq.FileMetaData, group: int, column: int) -> Chunk:
-    """The place of a column, by the footer."""
+def column_chunk(metadata: pq.FileMetaData, group: int, column: int) -> ColumnChunk:
+    """Where the footer says that a column of a row group lies."""
     found = metadata.row_group(group).column(column)
     begin = found.data_page_offset
     if found.has_dictionary_page and found.dictionary_page_offset is not None:
         begin = min(begin, found.dictionary_page_offset)
-    return Chunk(begin, begin + found.total_compressed_size, found.compression)
+    return ColumnChunk(begin, begin + found.total_compressed_size, found.compression)
 
 
-def unpacked(file: pa.NativeFile, place: Chunk) -> int:
+def unpacked_bytes(file: pa.NativeFile, chunk: ColumnChunk) -> int:
     """Bytes that the pages of a chunk unpack to, by their headers. Raises ValueError for headers that cannot
     be.
     """
-    return sum(size for size, _ in _pages(file, place))
+    return sum(size for size, _ in _pages(file, chunk))
 
 
-def _pages(file: pa.NativeFile, place: Chunk) -> Iterator[tuple[int, int]]:
+def _pages(file: pa.NativeFile, chunk: ColumnChunk) -> Iterator[tuple[int, int]]:
     """(bytes unpacked, bytes packed) of each page."""
-    if not 0 < place.begin <= place.end <= file.size():
+    if not 0 < chunk.begin <= chunk.end <= file.size():
         raise ValueError("its pages lie outside of it")
-    offset = place.begin
-    while offset < place.end:
+    offset = chunk.begin
+    while offset < chunk.end:
         fields, length = _header(file, offset)
         sizes = fields.get(_UNPACKED, -1), fields.get(_PACKED, -1)
         if min(sizes) < 0:

@@ -5,21 +5,21 @@ predictions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import fs as pafs
 
+from probes.errors import REMEDY, RunError
 from probes.log import opening
 from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.opening import RunError
-from probes.log.segments import LARGEST, Segment, counted_segments, write_atomic
+from probes.log.opening import LogFile
+from probes.log.segments import LARGEST, Segment, counted_segments
 from probes.schema import FORCES, REGIMES
+from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
 
@@ -77,7 +77,7 @@ LAYER_COLUMNS = pa.schema(
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
-PIECE_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
+BATCH_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
 # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 ROW_GROUP_ROWS = 16_384
 
@@ -92,25 +92,25 @@ def join(tables: list[pa.Table]) -> pa.Table:
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
-def gather(name: str, pieces: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
+def gather(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table:
     """Tables, or rows as tuples in the order of the schema, as one table of the folder `name`."""
     schema = SCHEMAS[name]
-    if all(isinstance(piece, pa.Table) for piece in pieces):
-        return order_columns(join(pieces)) if name == "evaluation" else join(pieces)
-    columns = zip(*(row for piece in pieces for row in piece), strict=True)
+    if all(isinstance(rows, pa.Table) for rows in added):
+        return order_columns(join(added)) if name == "evaluation" else join(added)
+    columns = zip(*(row for rows in added for row in rows), strict=True)
     return pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
     )
 
 
-def write_rows(path: Path, table: pa.Table, precision: str) -> None:
+def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> None:
     """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and
     maximum on `step`.
     """
     codec, level = CODEC[precision]
     # summaries are read whole
-    rows = max(1, table.num_rows) if path.parent.name == "layers" else ROW_GROUP_ROWS
-    single = [field.name for field in table.schema if field.type == pa.float32()]
+    rows = max(1, table.num_rows) if _folder_of(path) == "layers" else ROW_GROUP_ROWS
+    floats = [field.name for field in table.schema if field.type == pa.float32()]
     keys = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
 
     def write(temporary: Path) -> None:
@@ -120,13 +120,13 @@ def write_rows(path: Path, table: pa.Table, precision: str) -> None:
             compression=codec,
             compression_level=level,
             use_dictionary=keys,
-            column_encoding=dict.fromkeys(single, "BYTE_STREAM_SPLIT"),
+            column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
             write_statistics=["step"],
             store_schema=False,
         ) as writer:
             writer.write_table(table.combine_chunks(), row_group_size=rows)
 
-    write_atomic(path, write)
+    storage.put(path, write)
 
 
 def rounded(table: pa.Table) -> pa.Table:
@@ -148,26 +148,30 @@ def order_columns(table: pa.Table) -> pa.Table:
     return table.select([*keys, *rest])
 
 
-def read_whole(path: Path, limit: int = opening.WHOLE_BYTES) -> pa.Table:
+def _folder_of(path: str) -> str:
+    return PurePosixPath(path).parent.name
+
+
+def read_whole(storage: Storage, path: str, limit: int = opening.WHOLE_BYTES) -> pa.Table:
     """All rows of a file. Raises RunError for one that is damaged or not of the log."""
-    with opening.open_parquet(str(path)) as file:
-        check_columns(opening.schema_of(file), path.parent.name, str(path))
-        return opening.read(file, str(path), range(file.num_row_groups), limit=limit)
+    with opening.open_parquet(path, storage) as file:
+        check_columns(opening.schema_of(file), _folder_of(path), file.address)
+        return opening.read(file, range(file.num_row_groups), limit=limit)
 
 
-def read_pieces(path: Path) -> Iterator[pa.Table]:
+def read_batches(storage: Storage, path: str) -> Iterator[pa.Table]:
     """All rows of a file of any size, a few row groups at a time. Raises as `read_whole`."""
-    with opening.open_parquet(str(path)) as file:
-        check_columns(opening.schema_of(file), path.parent.name, str(path))
-        rows = first = 0  # of the piece that is being put together
+    with opening.open_parquet(path, storage) as file:
+        check_columns(opening.schema_of(file), _folder_of(path), file.address)
+        rows = first = 0  # of the batch that is being put together
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows
-            if group > first and rows + size > PIECE_ROWS:
-                yield opening.read(file, str(path), range(first, group))
+            if group > first and rows + size > BATCH_ROWS:
+                yield opening.read(file, range(first, group))
                 rows, first = 0, group
             rows += size
         if file.num_row_groups:
-            yield opening.read(file, str(path), range(first, file.num_row_groups))
+            yield opening.read(file, range(first, file.num_row_groups))
 
 
 def check_columns(schema: pa.Schema, name: str, path: str) -> None:
@@ -209,9 +213,7 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
     """
     for field in _schema(name):
         if field.name in table.column_names and not field.nullable and table[field.name].null_count:
-            raise RunError(
-                f"{path}: column `{field.name}` has gaps, which it must not have; {opening.REMEDY}"
-            )
+            raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {REMEDY}")
     if not table.num_rows:
         return
     limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
@@ -220,37 +222,38 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
             low, high = pc.min_max(table[key]).as_py().values()
             if low is not None and not least <= low <= high <= most:
                 wrong = low if low < least else high
-                raise RunError(f"{path} names {key} {wrong}, which the run does not have; {opening.REMEDY}")
+                raise RunError(f"{path} names {key} {wrong}, which the run does not have; {REMEDY}")
     if {"layer", "neuron"} <= set(table.column_names):
         there = table.select(["layer", "neuron"]).drop_null()
         neurons = there["neuron"].to_numpy()
         if ((neurons < 0) | (neurons >= np.asarray(widths)[there["layer"].to_numpy()])).any():
-            raise RunError(f"{path} names a neuron that its layer does not have; {opening.REMEDY}")
+            raise RunError(f"{path} names a neuron that its layer does not have; {REMEDY}")
 
 
 class Table:
-    """Reader of one folder of plain rows; what a file holds is read once and kept. widths: neurons of each
+    """Reader of one folder of plain rows; what a file holds is read once. widths: neurons of each
     layer of the run.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, folder: str, widths: Sequence[int]) -> None:
-        self._filesystem, self._folder, self._widths = filesystem, folder, widths
+    def __init__(self, storage: Storage, folder: str, widths: Sequence[int]) -> None:
+        self._storage, self._folder, self._widths = storage, folder, widths
         self._name = folder.rsplit("/", 1)[-1]
         self.segments: list[Segment] = []
-        self._kept: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
+        self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
-        self.segments = counted_segments(self._filesystem, self._folder)
+        self.segments = counted_segments(self._storage, self._folder)
         known = set(self.segments)
-        self._kept = {key: table for key, table in self._kept.items() if key[0] in known}
+        self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
-        """All rows in order of arrival, or those of one step (large tables: not kept). Raises RunError for a
-        broken file.
+        """All rows in order of arrival, or those of one step, which are not cached: such tables are large.
+
+        Raises RunError for a broken file.
         """
         tables = [
-            self._part(segment, columns) if step is None else self._at(segment, step)
+            self._cached(segment, columns) if step is None else self._rows_at(segment, step)
             for segment in self.segments
         ]
         if not tables:
@@ -259,8 +262,9 @@ class Table:
         try:
             return join(tables)
         except pa.ArrowException as error:
+            folder = self._storage.address(self._folder)
             raise RunError(
-                f"{self._folder}: its files have columns of different types ({error}); {opening.REMEDY}"
+                f"{folder}: its files have columns of different types ({error}); {REMEDY}"
             ) from error
 
     def steps(self) -> np.ndarray:
@@ -278,21 +282,17 @@ class Table:
             ]
             single = [found.min for found in limits if found is not None and found.min == found.max]
             open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
-            read = (
-                self._read(file, segment, open_, ["step"])["step"].to_numpy()
-                if open_
-                else np.zeros(0, np.int64)
-            )
+            read = self._read(file, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
         return np.concatenate([np.array(single, np.int64), read])
 
-    def _part(self, segment: Segment, columns: list[str] | None) -> pa.Table:
+    def _cached(self, segment: Segment, columns: list[str] | None) -> pa.Table:
         key = segment, None if columns is None else tuple(columns)
-        if key not in self._kept:
+        if key not in self._cache:
             with self._open(segment) as file:
-                self._kept[key] = self._read(file, segment, range(file.num_row_groups), columns)
-        return self._kept[key]
+                self._cache[key] = self._read(file, range(file.num_row_groups), columns)
+        return self._cache[key]
 
-    def _at(self, segment: Segment, step: int) -> pa.Table:
+    def _rows_at(self, segment: Segment, step: int) -> pa.Table:
         with self._open(segment) as file:
             metadata = file.metadata
             groups = [
@@ -301,26 +301,22 @@ class Table:
                 if (found := metadata.row_group(group).column(0).statistics) is None
                 or found.min <= step <= found.max
             ]
-            table = self._read(file, segment, groups, None)
+            table = self._read(file, groups, None)
         return table.filter(pc.equal(table["step"], step))
 
-    def _open(self, segment: Segment) -> pq.ParquetFile:
-        path = f"{self._folder}/{segment.name}"
-        file = opening.open_parquet(path, self._filesystem)
-        check_columns(opening.schema_of(file), self._name, path)
+    def _open(self, segment: Segment) -> LogFile:
+        file = opening.open_parquet(f"{self._folder}/{segment.name}", self._storage)
+        check_columns(opening.schema_of(file), self._name, file.address)
         # whose names count steps, all others' rows
         most = segment.span * (len(self._widths) if self._name == "layers" else 1)
         if file.metadata.num_rows > most:
             raise RunError(
-                f"{path} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most;"
-                f" {opening.REMEDY}"
+                f"{file.address} holds {file.metadata.num_rows:,} rows, its name promises {most:,} at most;"
+                f" {REMEDY}"
             )
         return file
 
-    def _read(
-        self, file: pq.ParquetFile, segment: Segment, groups: Iterable[int], columns: list[str] | None
-    ) -> pa.Table:
-        path = f"{self._folder}/{segment.name}"
-        table = opening.read(file, path, groups, columns, filesystem=self._filesystem)
-        check_keys(table, self._name, path, self._widths)
+    def _read(self, file: LogFile, groups: Iterable[int], columns: list[str] | None) -> pa.Table:
+        table = opening.read(file, groups, columns)
+        check_keys(table, self._name, file.address, self._widths)
         return table

@@ -1,7 +1,7 @@
 """Layer summaries: how each statistic is distributed over a layer's neurons at each step, and the regime
 counts.
 
-Computed once when a part is written, so that no page reads every neuron to draw a band.
+Computed once when a segment is written, so that no page reads every neuron to draw a band.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
 KINDS = ("mean", *QUANTILES)
 
 
-def spread_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
+def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
     """(N, T) -> mean and quantiles (linear interpolation) over the neurons, each (T,) float32.
 
     Over the finite values alone: one broken neuron must not blank the layer (`regime_1` counts it). NaN
@@ -55,15 +55,15 @@ def summarise(blocks: list[ColumnBlock]) -> pa.Table:
     order = np.lexsort((layers, steps))
     arrays = {"step": pa.array(steps[order]), "layer": pa.array(layers[order])}
     for name in sorted({n for block in blocks for n in block.columns} - {REGIME}, key=column_rank):
-        pieces = [
-            spread_over_neurons(block.columns[name]) if name in block.columns else None for block in blocks
+        summaries = [
+            summary_over_neurons(block.columns[name]) if name in block.columns else None for block in blocks
         ]
         absent = ~np.concatenate([presence(block, name) for block in blocks])[order]
         for kind in KINDS:
             values = np.concatenate(
                 [
-                    piece[kind] if piece else np.zeros(block.steps.size, np.float32)
-                    for piece, block in zip(pieces, blocks, strict=True)
+                    summary[kind] if summary else np.zeros(block.steps.size, np.float32)
+                    for summary, block in zip(summaries, blocks, strict=True)
                 ]
             )[order]
             arrays[f"{name}_{kind}"] = pa.array(values, mask=absent if absent.any() else None)

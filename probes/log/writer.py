@@ -1,9 +1,8 @@
-"""The disk side of a recorder: batches of buffered rows become parts, full blocks, summaries and the
+"""The disk side of a recorder: batches of buffered rows become segments, full blocks, summaries and the
 manifest.
 
-Synchronous and single-threaded; `recorder.Recorder` calls it from its background thread. Every write is a
-task of its own that is forgotten when done, so a write that failed (disk full) is tried again and nothing
-doubles.
+Synchronous and single-threaded; `background.Background` calls it from its thread. Every write is a task of
+its own that is forgotten when done, so a write that failed (disk full) is tried again and nothing doubles.
 
 Plain rows are written before the statistics of their steps. `neurons/` is the truth; `layers/` and `pyramid/`
 are derived from it, and a reader computes what is not there yet. What was compacted is deleted one batch
@@ -16,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from probes.log.compaction import Compactor, PyramidBuilder, pyramid_name
 from probes.log.segments import Segment
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, PYRAMID
+from probes.storage import Folder, open_folder
 
 
 @dataclass(frozen=True)
@@ -61,77 +60,87 @@ class Batch:
 
 
 class Writer:
-    """Writes the batches of one segment of a run. Needs the run's lock to be held.
+    """Writes the batches of one writing session of a run. Needs the run's lock to be held.
 
     folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each
     plain table.
     """
 
-    def __init__(self, folder: Path, state: dict[str, Any], next_rows: dict[str, int] | None = None) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Folder, state: dict[str, Any], next_rows: dict[str, int] | None = None
+    ) -> None:
+        self.storage = open_folder(folder)
         self.state = state
         self._widths = [layer["neurons"] for layer in state["layers"]]
         self._precision = state["precision"]
         self._next_rows = dict(next_rows or {})
-        self._shelves: dict[str, Compactor] = {}
+        self._compactors: dict[str, Compactor] = {}
         self._block_left = BLOCK_STEPS  # recorded steps that the block which is filling still takes
         self._tasks: deque[Callable[[], None]] = deque()
 
+    @property
+    def folder(self) -> str:
+        """The run's folder, for messages."""
+        return self.storage.root
+
     def submit(self, batch: Batch) -> None:
         """Queue a batch; `run` writes it."""
-        for name, pieces in batch.rows.items():
-            self._tasks.append(partial(self._write_rows, name, rows.gather(name, pieces)))
+        for name, added in batch.rows.items():
+            self._tasks.append(partial(self._write_rows, name, rows.gather(name, added)))
             self._tasks.append(partial(self._compact, name))
-        blocks = [self._slab(layer, chunks) for layer, chunks in sorted(_by_layer(batch.chunks).items())]
-        while blocks:
-            steps = np.unique(np.concatenate([block.steps for block in blocks]))[: self._block_left]
+        waiting = [self._column_block(layer, chunks) for layer, chunks in _by_layer(batch.chunks)]
+        while waiting:
+            steps = np.unique(np.concatenate([block.steps for block in waiting]))[: self._block_left]
             first, last = int(steps[0]), int(steps[-1])
-            piece = [segment for block in blocks if (segment := block.between(first, last)).steps.size]
-            self._tasks.append(partial(self._write_neurons, Segment(first, last), steps.size, piece))
-            self._tasks.append(partial(self._write_layers, Segment(first, last), steps.size, piece))
+            segment = Segment(first, last)
+            cut = [block.between(first, last) for block in waiting]
+            blocks = [block for block in cut if block.steps.size]
+            self._tasks.append(partial(self._write_neurons, segment, steps.size, blocks))
+            self._tasks.append(partial(self._write_layers, segment, steps.size, blocks))
             self._tasks.append(partial(self._compact, "layers"))
             self._block_left -= steps.size
             if self._block_left:
                 self._tasks.append(partial(self._compact, "neurons"))
             else:
                 self._close_block()
-            blocks = [
-                block.between(last + 1, int(block.steps[-1])) for block in blocks if block.steps[-1] > last
+            waiting = [
+                block.between(last + 1, int(block.steps[-1])) for block in waiting if block.steps[-1] > last
             ]
 
     def run(self) -> None:
         """Do what is queued, then write the manifest. Raises OSError at the first write that fails; call
         again to go on.
         """
-        garbage = [path for shelf in self._shelves.values() for path in shelf.take_garbage()]
+        obsolete = [path for compactor in self._compactors.values() for path in compactor.take_obsolete()]
         while self._tasks:
             self._tasks[0]()
             self._tasks.popleft()
-        manifest.write(self.folder, self.state)
-        for path in garbage:
-            path.unlink(missing_ok=True)
+        manifest.write(self.storage, self.state)
+        for path in obsolete:
+            self.storage.delete(path)
 
     def finish(self, status: str) -> None:
-        """Fold what is left, write the last pyramid part and the final status."""
+        """Compact what is left, write the last segments of the pyramid and the final status."""
         if self._block_left < BLOCK_STEPS:
             self._close_block()
-        self._tasks.append(self._fold_the_rest)
+        self._tasks.append(self._compact_the_rest)
         self.state["status"] = status
         self.run()
         self.run()  # what the first compacted is deleted by the second
 
-    def _shelf(self, name: str) -> Compactor:
-        if name not in self._shelves:
-            self._shelves[name] = Compactor(self.folder, name, self._precision, self._widths)
-        return self._shelves[name]
+    def _compactor(self, name: str) -> Compactor:
+        if name not in self._compactors:
+            self._compactors[name] = Compactor(self.storage, name, self._precision, self._widths)
+        return self._compactors[name]
 
-    def _slab(self, layer: int, chunks: list[Chunk]) -> ColumnBlock:
+    def _column_block(self, layer: int, chunks: list[Chunk]) -> ColumnBlock:
         """Chunks of a layer as one block, rounded if so chosen, with the regime of every row."""
-        pieces = [
-            ColumnBlock(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()})
-            for chunk in chunks
-        ]
-        block = concatenate(pieces)
+        block = concatenate(
+            [
+                ColumnBlock(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()})
+                for chunk in chunks
+            ]
+        )
         columns = {name: np.ascontiguousarray(values) for name, values in block.columns.items()}
         if self._precision == "10bit":
             columns = {name: round_mantissa(values) for name, values in columns.items()}
@@ -140,8 +149,8 @@ class Writer:
         return ColumnBlock(layer, block.steps, columns, block.present)
 
     def _write_neurons(self, segment: Segment, size: int, blocks: list[ColumnBlock]) -> None:
-        write_layers(self.folder / "neurons" / segment.name, blocks, self._precision)
-        self._shelf("neurons").add(segment, size, blocks)
+        write_layers(self.storage, f"neurons/{segment.name}", blocks, self._precision)
+        self._compactor("neurons").add(segment, size, blocks)
         known = self.state["statistics"]
         names = {name for block in blocks for name in block.columns if name != REGIME}
         self.state["statistics"] = sorted(names.union(known), key=column_rank)
@@ -153,8 +162,8 @@ class Writer:
         table = summarise(blocks)
         if self._precision == "10bit":
             table = rows.rounded(table)
-        rows.write_rows(self.folder / "layers" / segment.name, table, self._precision)
-        self._shelf("layers").add(segment, size)
+        rows.write_rows(self.storage, f"layers/{segment.name}", table, self._precision)
+        self._compactor("layers").add(segment, size)
         manifest.note_layers(self.state, table)
 
     def _write_rows(self, name: str, table: pa.Table) -> None:
@@ -162,44 +171,45 @@ class Writer:
         segment = Segment(first, first + table.num_rows - 1)
         if self._precision == "10bit" and name in rows.ROUNDED:
             table = rows.rounded(table)
-        rows.write_rows(self.folder / name / segment.name, table, self._precision)
+        rows.write_rows(self.storage, f"{name}/{segment.name}", table, self._precision)
         self._next_rows[name] = segment.last + 1
-        self._shelf(name).add(segment, table.num_rows)
+        self._compactor(name).add(segment, table.num_rows)
         if name == "scalars":
             manifest.note_scalars(self.state, table)
 
     def _compact(self, name: str) -> None:
-        self._shelf(name).compact()
+        self._compactor(name).compact()
 
-    def _fold_the_rest(self) -> None:
-        for name, shelf in self._shelves.items():
-            if name != "neurons" and not shelf.empty:
-                shelf.compact_all()
+    def _compact_the_rest(self) -> None:
+        for name, compactor in self._compactors.items():
+            if name != "neurons" and not compactor.empty:
+                compactor.compact_all()
 
     def _close_block(self) -> None:
-        """Queue: compact the parts of the block into one file, add its buckets to the pyramid, begin the next
+        """Queue: compact the segments of the block into one, add its buckets to the pyramid, begin the next
         block.
         """
         self._tasks += [
-            self._fold_block,
+            self._compact_block,
             self._write_pyramid,
             *(partial(self._compact, pyramid_name(width)) for width in PYRAMID),
         ]
         self._block_left = BLOCK_STEPS
 
-    def _fold_block(self) -> None:
+    def _compact_block(self) -> None:
         builder = PyramidBuilder()
-        segment = self._shelf("neurons").compact_all(builder.visit)
-        self._block = segment, builder
+        segment = self._compactor("neurons").compact_all(builder.visit)
+        self._full_block = segment, builder
 
     def _write_pyramid(self) -> None:
-        segment, builder = self._block
-        for name, size in builder.write(self.folder, segment, self._precision).items():
-            self._shelf(name).add(segment, size)
+        segment, builder = self._full_block
+        for name, size in builder.write(self.storage, segment, self._precision).items():
+            self._compactor(name).add(segment, size)
 
 
-def _by_layer(chunks: list[Chunk]) -> dict[int, list[Chunk]]:
+def _by_layer(chunks: list[Chunk]) -> list[tuple[int, list[Chunk]]]:
+    """(layer, its chunks), in order of layer."""
     groups: dict[int, list[Chunk]] = {}
     for chunk in chunks:
         groups.setdefault(chunk.layer, []).append(chunk)
-    return groups
+    return sorted(groups.items())

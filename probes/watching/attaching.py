@@ -17,8 +17,8 @@ from typing import Any, Self, SupportsFloat
 import torch
 from torch import nn
 
+from probes.errors import RunError
 from probes.log import manifest
-from probes.log.opening import RunError
 from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo

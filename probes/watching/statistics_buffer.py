@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.log.opening import RunError
+from probes.errors import RunError
 from probes.moments import derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo

@@ -18,11 +18,11 @@ from probes import diagnostics
 from probes.analysis import neuron_summary, posteriors
 from probes.analysis.network_curves import network_curves
 from probes.analysis.overview import layer_rows
+from probes.errors import RunError
 from probes.experiments import store
 from probes.figures import frames
 from probes.log import notes
 from probes.log.check import check
-from probes.log.opening import RunError
 
 REFUSED = "RunError: "
 POINTS = 8
@@ -87,7 +87,8 @@ def ask(path: Path, only: Collection[str] | None = None, thorough: bool = False)
         return value
 
     question("notes", lambda: notes.read(path))
-    for name in {*store.stored(path), "study"}:
+    experiments = question("experiments", lambda: store.stored(path)) or []
+    for name in {*experiments, "study"}:
         question(f"experiment {name}", lambda name=name: store.load(path, name))
         question(f"progress {name}", lambda name=name: store.progress_of(path, name))
     run = question("open", lambda: probes.Run(path))

@@ -77,7 +77,7 @@ def write_real(folder: Path) -> Path:
             continue
         name = str(path.parent.relative_to(folder))
         if not is_grid(name):
-            write_rows(path, read_whole(path), state["precision"])
+            write_rows(LOCAL, str(path), read_whole(LOCAL, str(path)), state["precision"])
             continue
         file = GridFile(LOCAL, str(path), widths)
         groups = [
@@ -87,7 +87,7 @@ def write_real(folder: Path) -> Path:
         ]
         nullable = {column for column in file.columns if file.may_lack(column)}
         file.close()
-        write_column_blocks(path, groups, file.columns, nullable, state["precision"])
+        write_column_blocks(LOCAL, str(path), groups, file.columns, nullable, state["precision"])
     return folder
 
 

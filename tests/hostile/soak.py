@@ -1,11 +1,10 @@
 """Hours in minutes: a run that is written for two hours, at speed, while a browser uses every page 500 times.
 
 `python tests/hostile/soak.py` starts the dashboard on a folder with a sample run and a live one: its recorder
-flushes 1,440 parts (two hours of one every 5 s) and folds them meanwhile, and is closed when half of the time
-is over. A browser goes from page
-to page and works whatever can be worked there, as often after that as before. Prints one JSON object: the
-server's memory on the way, what server and browser complained of. Exit status 1 for any complaint, or memory
-that grows.
+flushes 1,440 segments (two hours of one every 5 s), compacts them meanwhile, and is closed when half of the
+time is over. A browser goes from page to page and works whatever can be worked there, as often after that as
+before. Prints one JSON object: the server's memory on the way, what server and browser complained of. Exit
+status 1 for any complaint, or memory that grows.
 """
 
 from __future__ import annotations

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from probes import Recorder, Run, catalog
+from probes.errors import RunError
 from probes.experiments import store
 from probes.log import notes, page_headers, rows
 from probes.log.check import check
-from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, RunError
+from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, LOCAL
 from probes.log.segments import LARGEST
 
 MEGABYTES = 1024
@@ -86,7 +87,7 @@ def lying_page(run: Path) -> None:
     )
     path.unlink()
     pq.write_table(table, path, compression="zstd", store_schema=False, use_dictionary=False)
-    place = page_headers.chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
+    place = page_headers.column_chunk(pq.read_metadata(path), 0, table.column_names.index("value"))
     whole = bytearray(path.read_bytes())
     unpacked, packed = varint(2 * (2**31 - 1)), varint(2 * (place.end - place.begin))
     encodings = b"\x15\x00\x15\x00\x15\x06\x15\x06\x00"
@@ -168,7 +169,7 @@ def test_a_bomb_is_refused_in_bounded_memory(run: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("folder", ["evaluation", "layers"])
 def test_a_table_below_the_limits_is_checked_and_read_in_bounded_memory(run: Path, folder: str) -> None:
-    """Twenty million rows of few columns under a name that promises them: `check` reads pieces, steps are
+    """Twenty million rows of few columns under a name that promises them: `check` reads batches, steps are
     taken uncopied.
     """
     (path,) = (run / folder).iterdir()
@@ -179,17 +180,17 @@ def test_a_table_below_the_limits_is_checked_and_read_in_bounded_memory(run: Pat
     assert found["check"] != "[]"
 
 
-def test_pieces_hold_all_rows_in_order_and_few_at_a_time(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_hold_all_rows_in_order_and_few_at_a_time(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = scalars(run)
     table = pq.ParquetFile(path).read().replace_schema_metadata(None)
     path.unlink()
     pq.write_table(table, path, row_group_size=4, store_schema=False)
-    monkeypatch.setattr(rows, "PIECE_ROWS", 10)
-    pieces = list(rows.read_pieces(path))
-    assert {piece.num_rows for piece in pieces[:-1]} == {8}
-    assert pa.concat_tables(pieces)["value"].equals(table["value"])
-    monkeypatch.setattr(rows, "PIECE_ROWS", 1)  # a row group is never cut
-    assert max(piece.num_rows for piece in rows.read_pieces(path)) == 4
+    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    batches = list(rows.read_batches(LOCAL, str(path)))
+    assert {batch.num_rows for batch in batches[:-1]} == {8}
+    assert pa.concat_tables(batches)["value"].equals(table["value"])
+    monkeypatch.setattr(rows, "BATCH_ROWS", 1)  # a row group is never cut
+    assert max(batch.num_rows for batch in rows.read_batches(LOCAL, str(path))) == 4
 
 
 def test_the_largest_file_that_is_read_stays_below_a_gigabyte(run: Path) -> None:
@@ -229,11 +230,11 @@ def test_pages_are_counted_as_the_footer_counts_them(tmp_path: Path, codec: str)
         for group in range(metadata.num_row_groups):
             for index in range(metadata.num_columns):
                 column = metadata.row_group(group).column(index)
-                place = page_headers.chunk(metadata, group, index)
+                place = page_headers.column_chunk(metadata, group, index)
                 sizes = list(page_headers._pages(file, place))
                 headers = column.total_compressed_size - sum(packed for _, packed in sizes)
-                assert page_headers.unpacked(file, place) == column.total_uncompressed_size - headers
-                assert page_headers.unpacked(file, place) <= place.most
+                assert page_headers.unpacked_bytes(file, place) == column.total_uncompressed_size - headers
+                assert page_headers.unpacked_bytes(file, place) <= place.max_unpacked
 
 
 # ---- paths that lead elsewhere

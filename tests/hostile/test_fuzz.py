@@ -20,10 +20,10 @@ from pages.shell.session import cache
 from pages.shell.widgets import runs_table
 from probes import catalog
 from probes.analysis import run_filter, run_groups
+from probes.errors import RunError
 from probes.log import manifest, notes
 from probes.log.catalog import COLUMNS
 from probes.log.manifest_fields import FIELDS
-from probes.log.opening import RunError
 
 INPUTS = int(os.environ.get("HOSTILE_INPUTS", "500"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0"))

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from probes import Run
+from probes.errors import RunError
 from probes.log import footer_checksum, manifest, page_headers
 from probes.log.check import check
-from probes.log.opening import RunError
 
 COLUMNS = 2  # whose headers are damaged, of the first row group
 READ: dict[str, Callable[[Run], Any]] = {
@@ -32,7 +32,7 @@ def header_bytes(path: Path) -> Iterator[int]:
     metadata = pq.read_metadata(path)
     with pa.OSFile(str(path)) as file:
         for column in range(COLUMNS):
-            chunk = page_headers.chunk(metadata, 0, column)
+            chunk = page_headers.column_chunk(metadata, 0, column)
             offset = chunk.begin
             while offset < chunk.end:
                 fields, length = page_headers._header(file, offset)

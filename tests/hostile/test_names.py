@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shell.session import cache
 from probes import Recorder, Run, catalog
 from probes.__main__ import main
-from probes.log.opening import RunError
+from probes.errors import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60  # seconds: the first run imports plotly and pyarrow

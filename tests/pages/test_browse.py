@@ -18,6 +18,7 @@ from pages.shell.widgets import ticked_rows
 from probes import Recorder, Run
 from probes.log import notes
 from probes.log.manifest import group_of
+from probes.storage.local import LocalStorage
 
 Open = Callable[..., AppTest]
 
@@ -147,7 +148,7 @@ def test_notes_that_cannot_be_written_say_so(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(notes, "write_text", full)
+    monkeypatch.setattr(LocalStorage, "put", full)
     app.button[0].click().run()
     assert "Not saved" in texts(app)
     assert "No space left" in texts(app)

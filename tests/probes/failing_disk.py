@@ -2,18 +2,21 @@
 
 import errno
 
-from probes.log import segments
+from probes.storage import local
 
 
 class FailingDisk:
-    """`os.replace`, as `parts.write_atomic` calls it, on a disk that is full while `full` is set."""
+    """`os.replace` and `os.link`, as `LocalStorage` calls them, on a disk that is full while `full`."""
 
     def __init__(self, monkeypatch):
         self.full = False
-        self._replace = segments.os.replace
-        monkeypatch.setattr(segments.os, "replace", self)
+        for name in ("replace", "link"):
+            monkeypatch.setattr(local.os, name, self._until_full(getattr(local.os, name)))
 
-    def __call__(self, source, target):
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._replace(source, target)
+    def _until_full(self, call):
+        def limited(source, target):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            call(source, target)
+
+        return limited

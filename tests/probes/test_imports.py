@@ -2,8 +2,11 @@
 training core.
 """
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +41,24 @@ def test_the_package_itself_is_lazy():
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = probes.nothing
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_storage_knows_file_systems():
+    package = Path(probes.__file__).parent
+    log = [*(package / "log").glob("*.py"), package / "run.py"]
+    file_systems = ("os", "shutil", "glob", "tempfile", "fcntl", "pyarrow.fs")
+    assert {
+        (path.name, name) for path in log for name in imports(path) if name.startswith(file_systems)
+    } == set()
+    below = {name for path in (package / "storage").glob("*.py") for name in imports(path)}
+    ours = {name.rsplit(".", 1)[0] for name in below if name.startswith("probes")}
+    assert ours == {"probes.errors", "probes.storage", "probes.storage.arrow", "probes.storage.local"}

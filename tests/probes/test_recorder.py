@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
 
 import probes
-from probes.log import compaction, segments
+from probes.log import compaction
 from probes.log.blocks import round_mantissa
 from probes.recorder import Recorder, RecorderError
 from probes.schema import FORCES
+from probes.storage import local
 
 LAYER = [{"name": "only", "neurons": 3}]
 
@@ -78,8 +79,8 @@ def test_blocks_have_the_layout_of_the_format(tmp_path):
 
 
 def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path, monkeypatch):
-    for name, kept in (("kept", compaction.KEPT_BYTES), ("not", 0)):
-        monkeypatch.setattr(compaction, "KEPT_BYTES", kept)
+    for name, kept in (("kept", compaction.CACHE_BYTES), ("not", 0)):
+        monkeypatch.setattr(compaction, "CACHE_BYTES", kept)
         truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
         rng = np.random.default_rng(0)
         with Recorder(tmp_path / name, truth.layers, flush_steps=1000) as recorder:
@@ -106,7 +107,7 @@ def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
     assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == list(range(60))
 
 
-def test_a_live_run_is_read_without_what_was_folded_twice(tmp_path):
+def test_a_live_run_is_read_without_what_was_compacted_twice(tmp_path):
     truth = Truth([{"name": "only", "neurons": 70}])
     rng = np.random.default_rng(1)
     with Recorder(tmp_path / "run", truth.layers) as recorder:
@@ -271,6 +272,14 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_store_is_not_recorded_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for start in (lambda: Recorder("s3://bucket/run", LAYER), lambda: Recorder.resume("s3://bucket/run", 1)):
+        with pytest.raises(probes.RunError, match="s3://bucket/run cannot be recorded to: record to a local"):
+            start()
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_writer_a_run(tmp_path):
     with Recorder(tmp_path / "run", LAYER):
         for second in (
@@ -326,7 +335,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path,
     fill(recorder, truth, list(range(230, 300)), rng)
     recorder.close()
     assert_same(probes.Run(tmp_path / "run"), truth)
-    assert not list((tmp_path / "run").rglob(f"{segments.TEMPORARY}*"))
+    assert not list((tmp_path / "run").rglob(f"{local.TEMPORARY}*"))
 
 
 def test_without_strict_a_full_disk_warns_once_and_counts_what_is_lost(tmp_path, monkeypatch):
@@ -369,18 +378,18 @@ r.close()
 
 def test_when_full_waits_or_drops(tmp_path, monkeypatch):
     gate = threading.Event()
-    replace = segments.os.replace
+    replace = local.os.replace
     for choice in ("wait", "drop"):
         gate.clear()
         recorder = Recorder(tmp_path / choice, LAYER, when_full=choice, flush_steps=5)
-        monkeypatch.setattr(segments.os, "replace", lambda *names: (gate.wait(), replace(*names)))
+        monkeypatch.setattr(local.os, "replace", lambda *names: (gate.wait(), replace(*names)))
         releaser = threading.Timer(0.3, gate.set)
         releaser.start()
         for step in range(100):
             recorder.record(step, 0, mean=[step, 0, 0])
         recorder.close()
         releaser.join()
-        monkeypatch.setattr(segments.os, "replace", replace)
+        monkeypatch.setattr(local.os, "replace", replace)
         run = probes.Run(tmp_path / choice)
         assert run.steps.size + recorder.dropped["steps"] == 100
         assert (recorder.dropped["steps"] == 0) == (choice == "wait")

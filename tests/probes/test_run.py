@@ -122,7 +122,7 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
 
 def test_an_image_is_not_filled_better_at_any_price(long_run, monkeypatch):
     run, truth = long_run
-    monkeypatch.setattr("probes.log.levels.FINER_CELLS", 1100 * 70 - 1)
+    monkeypatch.setattr("probes.log.levels.MAX_FINER_CELLS", 1100 * 70 - 1)
     _, edges = run.matrix(0, "mean", max_columns=1099)
     np.testing.assert_array_equal(edges[:-1], np.array(truth.steps(0))[bucket_starts(16)])
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from log_truth import Truth, assert_same, draw, fill
 
 import probes
-from probes.log import segments
 from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
+from probes.storage import local
 
 LAYERS = [{"name": "wide", "neurons": 130}, {"name": "narrow", "neurons": 3}]
 DISK_BYTES = 2**20
@@ -122,7 +122,7 @@ def test_a_disk_that_is_full_at_the_end_can_be_resumed(disk):
         fill(recorder, truth, list(range(20, 50)), rng)
     assert_same(probes.Run(path), truth)
     assert check(path) == []
-    assert not list(path.rglob(f"{segments.TEMPORARY}*"))
+    assert not list(path.rglob(f"{local.TEMPORARY}*"))
 
 
 @pytest.fixture

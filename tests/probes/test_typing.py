@@ -87,7 +87,7 @@ REVEALED = {
     "reader.status": STATUS,
     "probes.catalog('runs')": FRAME,
     "probes.observe('z', tensor, tensor, prior=(0.0, 1.0))": "None",
-    "probes.RunError('x')": "probes.log.opening.RunError",
+    "probes.RunError('x')": "probes.errors.RunError",
     "probes.RecorderError('x')": "probes.log.background.RecorderError",
     "probes.WatchError('x')": "probes.watching.finding.WatchError",
     "probes.PartError('x')": "probes.watching.stated.PartError",

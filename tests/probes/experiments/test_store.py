@@ -10,8 +10,8 @@ import time
 import pandas as pd
 import pytest
 
+from probes.errors import RunError
 from probes.experiments import store
-from probes.log.opening import RunError
 
 FRAME = pd.DataFrame({"layer": [0, 1], "effect": [0.5, float("nan")], "score": ["nll", "crps"]})
 

@@ -98,7 +98,9 @@ def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     """
     read = []
     row = catalog._row
-    monkeypatch.setattr(catalog, "_row", lambda path, with_notes: read.append(path) or row(path, with_notes))
+    monkeypatch.setattr(
+        catalog, "_row", lambda run, with_notes: read.append(run.root) or row(run, with_notes)
+    )
     for name in ("one", "two"):
         simple_run(tmp_path / name, steps=2)
     catalog.rows(tmp_path)
@@ -110,8 +112,8 @@ def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     assert read[2:] == [str(tmp_path / "one")]
     shutil.rmtree(tmp_path / "two")
     catalog.rows(tmp_path)
-    assert set(catalog._kept[str(tmp_path)]) == {str(tmp_path / "one")}
-    for place in range(catalog.FOLDERS_KEPT):
+    assert set(catalog._cache[str(tmp_path)]) == {"one"}
+    for place in range(catalog.CACHED_FOLDERS):
         (tmp_path / "others" / str(place)).mkdir(parents=True)
         catalog.rows(tmp_path / "others" / str(place))
-    assert str(tmp_path) not in catalog._kept
+    assert str(tmp_path) not in catalog._cache

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from probes.errors import RunError
 from probes.log import notes
 from probes.log.manifest import FILE
-from probes.log.opening import RunError
 
 
 @pytest.fixture

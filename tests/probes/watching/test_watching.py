@@ -15,8 +15,8 @@ from failing_disk import FailingDisk
 from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
 
+from probes.errors import RunError
 from probes.log import background
-from probes.log.opening import RunError
 from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run
