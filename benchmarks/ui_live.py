@@ -1,4 +1,4 @@
-"""What the server spends on a page of a run that is being written: after each flush, and after a mere heartbeat.
+"""What the server spends on a page of a run that is being written: after a flush, and after a mere heartbeat.
 
 `ui_client` asks for the page again, as a page does of itself when its run has grown; nothing is drawn.
 """
@@ -77,4 +77,6 @@ def _row(name: str, client: Client, change: Callable[[], None], accesses: Access
         opened.append(sum(one.endswith(".parquet") for one in accesses.opened()))
     files = statistics.median(opened[1:])
     found = f"CPU {statistics.mean(cpu[1:]):.0f} ms, {files:.0f} Parquet files opened"
-    return Row(name, "no file again that was there before", found, files <= (0 if "heartbeat" in name else 12))
+    return Row(
+        name, "no file again that was there before", found, files <= (0 if "heartbeat" in name else 12)
+    )

@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def children() -> Iterator[jobs.JobManager]:
-    jobs.children.clear()
-    yield jobs.children()
-    for run, name in jobs.children().running():
-        jobs.children().cancel(Path(run), name)
-    until(lambda: not jobs.children().running())
+def manager() -> Iterator[jobs.JobManager]:
+    jobs.job_manager.clear()
+    yield jobs.job_manager()
+    for run, name in jobs.job_manager().running():
+        jobs.job_manager().cancel(Path(run), name)
+    until(lambda: not jobs.job_manager().running())
 
 
 def tables() -> dict[str, dict[str, pd.DataFrame]]:
@@ -105,7 +105,7 @@ FIGURES = {"ablation": 3, "traversal": 2, "shift": 3, "risk-coverage": 1, "rollo
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_a_stored_experiment_is_shown_without_running_it(
-    open_page: Open, folder: Path, children: jobs.JobManager, name: str
+    open_page: Open, folder: Path, manager: jobs.JobManager, name: str
 ) -> None:
     store.save(
         folder / "run",
@@ -120,7 +120,7 @@ def test_a_stored_experiment_is_shown_without_running_it(
     assert any(
         "2,000 windows · test split · checkpoint after 60 steps" in caption.value for caption in app.caption
     )
-    assert not children.running()
+    assert not manager.running()
 
 
 def test_a_result_under_a_name_of_its_own_is_offered(open_page: Open, folder: Path) -> None:
@@ -211,44 +211,42 @@ except store.Cancelled:
 """
 
 
-def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children: jobs.JobManager) -> None:
+def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, manager: jobs.JobManager) -> None:
     run = folder / "run"
-    assert children.start(run, "shift", [sys.executable, "-c", TRACKED, str(run)])
-    assert not children.start(run, "ablation", [sys.executable, "-c", ""])  # one at a time
-    until(lambda: children.standing(run, "shift").share > 0)
-    now = children.standing(run, "shift")
+    assert manager.start(run, "shift", [sys.executable, "-c", TRACKED, str(run)])
+    assert not manager.start(run, "ablation", [sys.executable, "-c", ""])  # one at a time
+    until(lambda: manager.status(run, "shift").share > 0)
+    now = manager.status(run, "shift")
     assert (now.state, now.ours) == ("running", True)
-    children.cancel(run, "shift")
-    until(lambda: children.standing(run, "shift").state == "ended")
-    assert "Cancelled" in children.standing(run, "shift").message
+    manager.cancel(run, "shift")
+    until(lambda: manager.status(run, "shift").state == "ended")
+    assert "Cancelled" in manager.status(run, "shift").message
     assert store.progress_of(run, "shift").status == "cancelled"
 
 
-def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: jobs.JobManager) -> None:
+def test_what_a_process_said_before_it_failed_is_shown(folder: Path, manager: jobs.JobManager) -> None:
     run = folder / "run"
-    children.start(
-        run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"]
-    )
-    until(lambda: not children.running())
-    assert children.standing(run, "rollout").message == "It ended with status 1: the data set is not there"
+    manager.start(run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"])
+    until(lambda: not manager.running())
+    assert manager.status(run, "rollout").message == "It ended with status 1: the data set is not there"
 
 
 def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
-    open_page: Open, folder: Path, children: jobs.JobManager
+    open_page: Open, folder: Path, manager: jobs.JobManager
 ) -> None:
     place = store.folder_of(folder / "run", "shift")
     place.mkdir(parents=True)
     noted = {"status": "running", "done": 3, "total": 12, "message": "", "pid": 1, "time": time.time()}
     (place / "progress.json").write_text(json.dumps(noted))
-    now = children.standing(folder / "run", "shift")
+    now = manager.status(folder / "run", "shift")
     assert (now.state, now.share, now.ours) == ("running", 0.25, False)
-    children.cancel(folder / "run", "shift")  # a file's word is no reason to end a process
+    manager.cancel(folder / "run", "shift")  # a file's word is no reason to end a process
     app = open_page("probes", folder, experiment="shift")
     assert not [button for button in app.button if button.key in ("cancel", "start")]
 
 
 def test_the_button_starts_what_the_form_says(
-    open_page: Open, folder: Path, children: jobs.JobManager, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, folder: Path, manager: jobs.JobManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from pages.shell.data import payloads
 from pages.shell.session import cache
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from pages.shell.widgets.canvases import pack
 from probes.figures import frames
 from probes.schema import LIVING_REGIMES, REGIMES
 
+COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
+RUNS_KEPT = 8  # of whose layers series are kept
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
 
 ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
@@ -36,6 +37,24 @@ class Side:
     """A step that is among the frames as recorded, where others may be means of several steps."""
 
 
+def layers_at_first(context: RunContext, runs: int) -> list[int]:
+    """Layers that are shown of a run that has more than fit side by side, beside as many runs."""
+    return frames.spaced(len(context.names), COLUMNS // runs, log=False).tolist()
+
+
+def last_step(contexts: Sequence[RunContext]) -> int:
+    """The last recorded step of any of the runs."""
+    return max(int(context.run.steps[-1]) for context in contexts)
+
+
+def exact_step(context: RunContext, cursor: int | None, opens_at: int | None) -> int | None:
+    """The recorded step that is sent as it is: long runs are drawn from means of steps while they play, and
+    exactly where the cursor rests.
+    """
+    at = cursor if cursor is not None and len(context.run.steps) > frames.RAW_STEPS else opens_at
+    return None if at is None else cache.recorded_step(context.run.steps, at)
+
+
 def payload(
     sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None
 ) -> bytes:
@@ -47,15 +66,17 @@ def payload(
     chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
     if not chosen:
         raise ValueError("a replay needs at least one layer")
-    tracks = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
+    recorded_frames = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
     steps = frames.timeline(
-        [track.steps for track in tracks], payloads.FRAMES, [s.exact for s in sides if s.exact is not None]
+        [found.steps for found in recorded_frames],
+        payloads.FRAMES,
+        [s.exact for s in sides if s.exact is not None],
     )
     arrays: dict[str, np.ndarray] = {}
     layers = []
-    for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
-        shown = frames.aligned(track, steps)
-        arrays |= {f"{name}.{place}": values for name, values in _drawn(shown).items()}
+    for place, ((side, layer, neurons), found) in enumerate(zip(chosen, recorded_frames, strict=True)):
+        shown = frames.aligned(found, steps)
+        arrays |= {f"{name}.{place}": values for name, values in _ridge_arrays(shown).items()}
         arrays |= {
             f"{name}.{place}": values
             for name, values in _series(side.context, layer, steps, probe_input).items()
@@ -72,7 +93,7 @@ def payload(
         "view": "\n".join(side.context.entry.name for side in sides),
         "layers": layers,
         "steps": steps.tolist(),
-        "width": frames.aligned(tracks[0], steps).width.tolist(),
+        "width": frames.aligned(recorded_frames[0], steps).width.tolist(),
         "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
         "autoplay": True,
         "input": probe_input,
@@ -81,16 +102,19 @@ def payload(
     return pack(header, arrays)
 
 
-def _drawn(shown: frames.Frames) -> dict[str, np.ndarray]:
+def _ridge_arrays(shown: frames.Frames) -> dict[str, np.ndarray]:
     """What the ridges are drawn from: mean, sd of the mean posterior, sd of the aggregate; NaN where one is
     not recorded.
     """
     with np.errstate(invalid="ignore"):
         sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
-    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
+    return {
+        name: _as_half_precision(values)
+        for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()
+    }
 
 
-def _halved(values: np.ndarray) -> np.ndarray:
+def _as_half_precision(values: np.ndarray) -> np.ndarray:
     """Numbers to draw, right to one in 2,000: half the bytes, and finer than a pixel; float32 where that
     cannot hold them.
     """
@@ -107,15 +131,15 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
     for side in sides:
         for layer in side.layers:
             neurons = _neurons(side, layer, ridges, order)
-            track = _frames(side, layer, neurons, probe_input)
+            found = _frames(side, layer, neurons, probe_input)
             count = len(neurons)
             parts.append(
                 pd.DataFrame(
                     {
                         "run": side.context.entry.name, "layer": side.context.names[layer],
-                        "neuron": np.tile(neurons, len(track.steps)), "step": np.repeat(track.steps, count),
-                        "width": np.repeat(track.width, count), "mean": track.mean.ravel(),
-                        "variance": track.variance.ravel(), "spread": track.spread.ravel(),
+                        "neuron": np.tile(neurons, len(found.steps)), "step": np.repeat(found.steps, count),
+                        "width": np.repeat(found.width, count), "mean": found.mean.ravel(),
+                        "variance": found.variance.ravel(), "spread": found.spread.ravel(),
                     }
                 )
             )  # fmt: skip
@@ -124,7 +148,7 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
 
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
-    counts = [cache.probe_inputs(side.context.stamp, side.context.run) for side in sides]
+    counts = [cache.probe_inputs(side.context) for side in sides]
     return min(
         (found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers),
         default=0,
@@ -133,23 +157,22 @@ def probe_inputs(sides: Sequence[Side]) -> int:
 
 def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
     context = side.context
-    last = cache.at(context.stamp, context.run, int(context.run.steps[-1]))
+    last = cache.at(context, int(context.run.steps[-1]))
     return _ordered(
         last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order
     )
 
 
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
-    run, stamp = side.context.run, side.context.stamp
+    context = side.context
     if probe_input is None:
-        found = cache.replay_frames(stamp, run, layer, tuple(neurons), payloads.FRAMES)
+        found = cache.replay_frames(context, layer, tuple(neurons), payloads.FRAMES)
         if side.exact is None or side.exact in found.steps[found.width == 1]:
             return found
-        rows = cache.at(
-            stamp, run, side.exact, tuple(name for name in frames.SHOWN if name in run.statistics)
-        )
+        names = tuple(name for name in frames.SHOWN if name in context.run.statistics)
+        rows = cache.at(context, side.exact, names)
         return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
-    steps, mu, sigma = cache.probe_input(stamp, run, probe_input)[layer]
+    steps, mu, sigma = cache.probe_input(context, probe_input)[layer]
     return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons])
 
 
@@ -163,10 +186,10 @@ def _series(
     at = np.searchsorted(recorded, steps, side="right") - 1
     outside = (at < 0) | (steps > recorded[-1])
     at = np.maximum(at, 0)
-    found = {name: values[layer][at] for name, values in _layer_series(context.stamp, context).items()}
+    found = {name: values[layer][at] for name, values in _layer_series(context).items()}
     found["information"] = np.where(outside, np.nan, found["information"])
     if probe_input is not None:
-        when, _, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
+        when, _, sigma = cache.probe_input(context, probe_input)[layer]
         variance, stored = sigma**2, np.maximum(np.searchsorted(when, steps, side="right") - 1, 0)
         found |= {
             "median": np.median(variance, axis=1)[stored],
@@ -175,13 +198,13 @@ def _series(
     return found
 
 
-@st.cache_resource(max_entries=cache.RUNS_KEPT, show_spinner=False)
-def _layer_series(stamp: cache.Stamp, _opened: RunContext) -> dict[str, np.ndarray]:
+@cache.of_run("neurons", keep=RUNS_KEPT)
+def _layer_series(context: RunContext) -> dict[str, np.ndarray]:
     """(L, T) over recorded steps: mean information, median variance, contraction, share of living or mixed
     neurons.
     """
-    table = cache.summary(stamp, _opened.run)
-    steps, layers = np.asarray(_opened.run.steps), len(_opened.layers)
+    table = cache.summary(context)
+    steps, layers = np.asarray(context.run.steps), len(context.layers)
     place = table["layer"].to_numpy(), np.searchsorted(steps, table["step"].to_numpy())
 
     def column(name: str) -> np.ndarray:
@@ -220,8 +243,8 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
 
 def event_ticks(context: RunContext) -> list[dict[str, Any]]:
     """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
-    alerts = np.unique(cache.alerts(context.stamp, context.run)["step"].to_numpy(np.int64))
-    events = np.unique(cache.events(context.stamp, context.run)["step"].to_numpy(np.int64))
+    alerts = np.unique(cache.alerts(context)["step"].to_numpy(np.int64))
+    events = np.unique(cache.events(context)["step"].to_numpy(np.int64))
     return [
         {"step": int(step), "alert": alert}
         for alert, steps in ((False, events), (True, alerts))
