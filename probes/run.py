@@ -381,8 +381,8 @@ class Run:
     def _rows_at(self, name: str, step: int | None) -> pd.DataFrame:
         table = self._tables[name]
         if step is None:
-            steps = table.read(["step"])["step"]
-            step = int(steps.to_numpy().max()) if len(steps) else -1
+            steps = table.steps()
+            step = int(steps[-1]) if steps.size else -1
         return table.read(step=step).to_pandas()
 
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
