@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell import frame
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, shown_neurons
 from pages.shell.session import state, url
 from pages.shell.widgets import (
     figures,
@@ -36,10 +36,10 @@ frame.header(
     step,
 )
 frame.needs_distributions(context)
-shown = neuron_series.shown_neurons(context)
+shown = shown_neurons.chosen(context)
 search.find(context, step, show_all=not url.pins())
 if not shown:
-    shown, most = neuron_series.preview(context, step), neuron_series.previewed_by(context)
+    shown, most = shown_neurons.preview(context, step), shown_neurons.previewed_by(context)
     st.caption(
         f"Nothing is pinned yet: these are the most {most} neurons. Tick rows above, or click ridges in"
         " Replay."

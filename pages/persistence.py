@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import persistence
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import canvases, figures, persistence_views, step_axis
-from probes.diagnostics import half_life
 from probes.figures import frames, layer_bands, style
 from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
@@ -23,11 +21,11 @@ STEPS = 300  # columns of a layer's history of every neuron
 frame.guard()
 context = frame.pick_run()
 step = state.cursor(context)
-words = (
+caption = (
     "What do neurons remember? How much of a neuron's mean is carried from one position t of the data to the"
     " next."
 )
-frame.header("Persistence", context, words, step)
+frame.header("Persistence", context, caption, step)
 frame.needs_distributions(context)
 if "persistence" not in context.run.statistics:
     st.info(
@@ -74,7 +72,7 @@ with left:
     values = persistence.half_lives(mine, stride)
     caption = f"of {url.plain(layer_name)}{'' if known else '; no stride in the config: 1'}"
     caption += persistence.outside_histogram(values)
-    marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
+    marks = persistence.half_life_marks(input_slope, stride)
     figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
     half_lives = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
     figures.card(f"**Half-life** · {caption}", figure, "half_lives", half_lives, of=context.entry.name)

@@ -17,11 +17,11 @@ from probes.experiments.kinds import EXPERIMENTS
 
 frame.guard()
 context = frame.pick_run()
-words = (
+caption = (
     "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch"
     " what changes."
 )
-frame.header("Probes", context, words)
+frame.header("Probes", context, caption)
 frame.needs_distributions(context)
 with st.sidebar:
     frame.link_to_reference()

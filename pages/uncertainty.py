@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from pages.shell import frame
@@ -44,14 +43,14 @@ with st.sidebar:
     ):
         twin_entry = None
 table = forecasts.predictions(context)
-taken = np.unique(table["step"].to_numpy(np.int64))
-at = cache.recorded_step(taken, step) if len(taken) else step
+taken = forecasts.steps_of(table)
+at = cache.recorded_step(taken, step) if taken else step
 twin: RunContext | None = None
 twin_table, twin_scalars = None, None
 if twin_entry is not None:
     try:
         twin = runs.open_run(twin_entry)
-        twin_table = forecasts.predictions(twin, tuple(taken.tolist()))
+        twin_table = forecasts.predictions(twin, tuple(taken))
         twin_scalars = cache.scalars(twin)
     except runs.RunError as error:
         twin = None
@@ -67,11 +66,11 @@ scalars = cache.scalars(context)
 validation = scalars[scalars["split"] == "validation"]
 
 
-if len(taken):
+if taken:
     found = forecasts.calibration_over_steps(context)
     twin_parts = None
     if twin and twin_table is not None and len(twin_table):
-        twin_parts = view.within(forecasts.calibration_over_steps(twin, tuple(taken.tolist())).parts)
+        twin_parts = view.within(forecasts.calibration_over_steps(twin, tuple(taken)).parts)
     canvases.number_cards(forecasts.number_cards(found.parts, at, validation, step), key="uncertainty_cards")
     single_forecasts.show(context, table, twin_table, at)
     wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
@@ -99,16 +98,16 @@ if drawn_scores(validation):
     figure = predictive_scores(
         view.within(validation), twin=beside, step=cursor, axis=axis, twin_axis=twin_axis
     )
-    words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
-    card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
+    note = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
+    card(f"**Scores of the validation split** · {note}", figure, "scores", validation, draw=over_steps)
 if state.has_distributions(context):
     shown = frames.spaced(len(context.names), FANS, log=False).tolist()
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
     by_layer, steps_per_row = cache.thinned_summary(context, view.span)
     figure = uncertainty_fans(by_layer, context.names, step=cursor, axis=axis, shown=shown)
-    words = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(steps_per_row)}"
+    note = f"root of E[σ²] and its Gaussian's entropy{left_out}{said(steps_per_row)}"
     summary = partial(cache.summary, context)
-    card(f"**Posterior sd and entropy** · {words}", figure, "fans", summary, draw=over_steps)
+    card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
 else:
     frame.say_no_distributions()
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})

@@ -77,6 +77,11 @@ def calibration_over_steps(context: RunContext, steps: tuple[int, ...] = ()) -> 
     return Calibration(calibration.pit_histogram(table), parts)
 
 
+def steps_of(table: pd.DataFrame) -> list[int]:
+    """Steps at which forecasts were taken, in order."""
+    return [int(step) for step in np.unique(table["step"].to_numpy(np.int64))]
+
+
 def find_twin(context: RunContext) -> runs.Entry | None:
     """The newest run with the same settings but for being a deterministic twin."""
     entries = runs.entries().values()
@@ -111,7 +116,7 @@ def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
 
 def number_cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     """The probe batch at its step `at`, then coverage of the validation split at `step`, each with its
-    course.
+    values over steps.
     """
     variance = parts["latent"] + parts["observation"]
     numbers = (
@@ -139,28 +144,30 @@ def number_cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: i
     )
     place = int(np.flatnonzero(parts["step"] == at)[0])
     items = [
-        _card(label, values.to_numpy(float), place, unit, note, words)
-        for label, values, unit, note, words in numbers
+        _card(label, values.to_numpy(float), place, unit, note, explanation)
+        for label, values, unit, note, explanation in numbers
     ]
     for level in COVERAGE:
         part = validation[validation["name"] == f"coverage_{level}"].sort_values("step")
         seen = int((part["step"] <= step).sum())
         if seen:
-            words = "Share of what came that lay in the central band"
+            explanation = "Share of what came that lay in the central band"
             values = 100 * part["value"].to_numpy(float)
             items.append(
-                _card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", words)
+                _card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", explanation)
             )
     return items
 
 
-def _card(label: str, values: np.ndarray, place: int, unit: str, note: str, words: str) -> dict[str, Any]:
+def _card(
+    label: str, values: np.ndarray, place: int, unit: str, note: str, explanation: str
+) -> dict[str, Any]:
     shown = {
         "label": label,
         "value": payloads.number(values[place]),
         "unit": unit,
         "note": note,
-        "help": words,
+        "help": explanation,
     }
     return {**shown, "spark": payloads.spark(values)}
 

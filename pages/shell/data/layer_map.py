@@ -53,8 +53,8 @@ def layer_map(
     ranks = frames.spaced(len(order), ROWS, log=False)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, highlighted)))
     recorded = np.searchsorted(context.run.steps, [span[0], span[1] + 1])
-    together = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
-    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, together)
+    per_column = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
+    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column)
 
 
 def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last: int) -> np.ndarray:

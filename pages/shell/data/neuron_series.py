@@ -11,12 +11,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from pages.shell.session import cache, pins, state, url
+from pages.shell.data.shown_neurons import colors, labels
+from pages.shell.session import cache
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
-from pages.shell.session.url import Pin
 from probes.analysis import neuron_summary
-from probes.figures import frames, style
+from probes.figures import frames
 from probes.figures.densities import Moment
 from probes.figures.panels import NeuronSeries, column
 from probes.schema import FORCES, STATISTICS
@@ -30,8 +30,6 @@ MEDIAN_POINTS = 200  # of a layer's median; more would not be seen behind a neur
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
 NEURONS_KEPT = 64
-INFORMATIVE = ("information", "spread", "kl")  # what a preview goes by, the first that is recorded
-PREVIEWED = 4  # neurons that are shown while nothing is pinned
 
 STATISTICS_READ = (
     "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
@@ -41,53 +39,6 @@ STATISTICS_READ = (
     "prior_variance",
 )  # fmt: skip
 """Statistics that the page reads of every shown neuron."""
-
-
-def shown_neurons(context: RunContext) -> list[Pinned]:
-    """The pinned neurons that have distributions, and the chosen one if there is room."""
-    shown = [
-        neuron for neuron in pins.resolve(url.pins(), context) if state.has_distributions(neuron.context)
-    ][: pins.PLOTTED]
-    chosen = state.chosen_neuron(context)
-    if chosen and len(shown) < pins.PLOTTED:
-        pin = Pin(context.entry.name, *chosen)
-        shown += [Pinned(pin, context)] if pin not in url.pins() else []
-    return shown
-
-
-def previewed_by(context: RunContext) -> str:
-    """What `preview` goes by, as an adjective."""
-    return "informative" if set(INFORMATIVE) & set(context.run.statistics) else "contracted"
-
-
-def preview(context: RunContext, step: int) -> list[Pinned]:
-    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
-
-    Where information was not recorded, that of most spread or KL; where these are not either, the most
-    contracted.
-    """
-    now = cache.at(context, step)
-    key = next((name for name in INFORMATIVE if name in now), "variance")
-    found = []
-    for layer in frames.spaced(len(context.layers), PREVIEWED, log=False):
-        part = now[now["layer"] == layer]
-        if len(part):
-            values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
-            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
-            found.append(Pinned(Pin(context.entry.name, int(layer), int(part["neuron"].iloc[best])), context))
-    return found
-
-
-def labels(shown: Sequence[Pinned]) -> list[str]:
-    """Names for panels, all different: without the run where all are of one."""
-    one = len({neuron.pin.run for neuron in shown}) == 1
-    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
-    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
-
-
-def colors(count: int) -> list[str]:
-    """A colour for each shown neuron, by its place."""
-    return [style.OKABE_ITO[place % len(style.OKABE_ITO)] for place in range(min(count, pins.PLOTTED))]
 
 
 def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSeries]:

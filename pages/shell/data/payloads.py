@@ -54,8 +54,8 @@ def regimes_payload(
 
 def spark(values: np.ndarray) -> list[float | None]:
     """At most SPARK_POINTS of a series, None for what is not a number."""
-    kept = values[frames.spaced(len(values), SPARK_POINTS, log=False)]
-    return [float(v) if np.isfinite(v) else None for v in kept]
+    points = values[frames.spaced(len(values), SPARK_POINTS, log=False)]
+    return [float(v) if np.isfinite(v) else None for v in points]
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -82,6 +82,11 @@ def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:
     return half_life(rows["persistence"].to_numpy(float, na_value=np.nan), stride)
 
 
+def half_life_marks(input_slope: float, stride: int) -> dict[str, float]:
+    """What half-lives are compared with, by label: the input's own, where its slope was recorded."""
+    return {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
+
+
 def outside_histogram(values: np.ndarray) -> str:
     """Which half-lives no histogram holds, in words; empty if it holds all."""
     endless, undefined = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
@@ -143,13 +148,13 @@ def number_cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[d
     return items
 
 
-def _card(label: str, value: float, unit: str, note: str, words: str) -> dict[str, Any]:
+def _card(label: str, value: float, unit: str, note: str, explanation: str) -> dict[str, Any]:
     return {
         "label": label,
         "value": "∞" if np.isinf(value) else payloads.number(value),
         "unit": unit,
         "note": note,
-        "help": words,
+        "help": explanation,
     }
 
 

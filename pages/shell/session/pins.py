@@ -124,5 +124,5 @@ def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
         for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
     ]
     wanted = [here[place] for place in chosen]
-    kept = [pin for pin in url.pins() if pin not in here or pin in wanted]
-    url.put_pins([*kept, *(pin for pin in wanted if pin not in kept)])
+    remaining = [pin for pin in url.pins() if pin not in here or pin in wanted]
+    url.put_pins([*remaining, *(pin for pin in wanted if pin not in remaining)])

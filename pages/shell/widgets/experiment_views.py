@@ -154,19 +154,19 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
     curves, areas = result.tables["curves"], result.tables["areas"]
     error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
     figure = risk_coverage.risk_coverage(curves, areas, error)
-    words = (
+    note = (
         f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs"
         " and more"
     )
-    card(f"**Error of the inputs that are kept** · {words}", figure, "risk_coverage", curves)
+    card(f"**Error of the inputs that are kept** · {note}", figure, "risk_coverage", curves)
     part = areas[areas["error"] == error].drop(columns="error").round(4)
     labels = {
         "value": "AURC", "low": "AURC from", "high": "AURC to", "gain": "gain over output variance",
         "gain_low": "gain from",
         "gain_high": "gain to", "mean": "dropped at random",
     }  # fmt: skip
-    words = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
-    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=words)
+    alt = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
+    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=alt)
 
 
 def show_rollout(result: store.Result, layers: list[str]) -> None:

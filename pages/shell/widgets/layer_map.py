@@ -52,15 +52,15 @@ def show(
 
 def _reduction(found: data.LayerMap) -> str:
     """What the image leaves out, in words."""
-    words = ""
+    caption = ""
     if found.steps_per_column > 1:
-        words = f" A column is the mean of about {found.steps_per_column:.0f} recorded steps."
+        caption = f" A column is the mean of about {found.steps_per_column:.0f} recorded steps."
     if len(found.order) < len(found.values):
-        words += (
+        caption += (
             f" {len(found.order):,} of {len(found.values):,} neurons are drawn, at evenly spaced ranks; the"
             " download has all."
         )
-    return words
+    return caption
 
 
 def _shown(layer_name: str) -> tuple[str | None, ...]:

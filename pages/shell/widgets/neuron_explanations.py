@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, shown_neurons
 from pages.shell.session import url
 from pages.shell.session.pins import Pinned
 from probes.figures.panels import across
@@ -20,7 +20,7 @@ def show(shown: Sequence[Pinned], step: int) -> None:
         columns = st.columns(in_row, gap="small")
         for place, column in enumerate(columns[: len(shown) - row], start=row):
             with column, st.container(border=True, gap="xsmall", height="stretch"):
-                _box(shown[place], place, neuron_series.colors(len(shown))[place], step)
+                _box(shown[place], place, shown_neurons.colors(len(shown))[place], step)
 
 
 def _box(neuron: Pinned, place: int, color: str, step: int) -> None:

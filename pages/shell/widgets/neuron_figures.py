@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, shown_neurons
 from pages.shell.session import url
 from pages.shell.session.pins import Pinned
 from pages.shell.widgets import downloads, figures, step_axis
@@ -88,7 +88,7 @@ def forces(shown: Sequence[Pinned], step: int) -> None:
             entry = st.selectbox(
                 "Force", FORCES, format_func=lambda name: STATISTICS[name].label, key="force", width=260
             )
-            figure = force_balance(table, neuron_series.labels(shown), str(entry))
+            figure = force_balance(table, shown_neurons.labels(shown), str(entry))
             downloads.menu(figure, table, "neurons forces")
         st.caption(
             f"{STATISTICS[str(entry)].meaning} {STATISTICS[str(entry)].caveat} Stored at"

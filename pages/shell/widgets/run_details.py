@@ -58,17 +58,17 @@ def _links(entries: list[runs.Entry]) -> None:
 
 def _edit(entry: runs.Entry, tags: list[str]) -> None:
     """Tags and notes of a run, saved beside its log."""
-    kept = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
+    stored = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
     keys = f"tags of {entry.name}", f"note of {entry.name}"
     with st.form(f"notes of {entry.name}", border=False):
         st.multiselect(
-            "Tags", sorted({*tags, *kept.tags}), default=list(kept.tags), accept_new_options=True,
+            "Tags", sorted({*tags, *stored.tags}), default=list(stored.tags), accept_new_options=True,
             placeholder="Type a tag",
             max_selections=notes.TAGS, key=keys[0],
         )  # fmt: skip
         st.text_area(
             "Notes",
-            kept.text,
+            stored.text,
             height=94,
             max_chars=notes.NOTE_CHARACTERS,
             placeholder="What was tried, and seen",

@@ -31,9 +31,15 @@ def show(context: RunContext, table: pd.DataFrame, twin: pd.DataFrame | None, at
             )
             menu = st.container(width="content")
         left, right = st.columns(2)
-        words = "At first the calmest, the middle and the most uncertain one of the last step"
+        help_text = "At first the calmest, the middle and the most uncertain one of the last step"
         inputs = _choose_numbers(
-            left, "Probe inputs", known, "inputs", forecasts.typical_inputs(table, INPUTS), INPUTS, help=words
+            left,
+            "Probe inputs",
+            known,
+            "inputs",
+            forecasts.typical_inputs(table, INPUTS),
+            INPUTS,
+            help=help_text,
         )
         steps = _choose_numbers(
             right, "Steps", taken, "steps", [], STEPS, placeholder="from the first step to the cursor"

@@ -123,7 +123,7 @@ def value_scale(usual: str, positive: bool) -> str:
     """A control for the vertical axis, "linear" or "log"; the choice waits while not all values are
     positive.
     """
-    words = "Logarithmic where all values are positive"
+    help_text = "Logarithmic where all values are positive"
     if not positive:
         st.segmented_control(
             "Value axis",
@@ -132,11 +132,11 @@ def value_scale(usual: str, positive: bool) -> str:
             required=True,
             disabled=True,
             key="no_scale",
-            help=words,
+            help=help_text,
         )
         return "linear"
     return url.choice(
-        st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=words
+        st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=help_text
     )
 
 
