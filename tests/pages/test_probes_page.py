@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,9 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.server import jobs
-from probes.experiments import kinds, store
+from probes.experiments import store
 
 Open = Callable[..., AppTest]
-WAIT = 30  # seconds until a process has started or ended on a busy machine
 LAYERS, NEURONS = 2, 10
 
 
@@ -31,15 +29,6 @@ def folder(tmp_path: Path) -> Path:
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "last.pt").touch()
     return tmp_path
-
-
-@pytest.fixture
-def manager() -> Iterator[jobs.JobManager]:
-    jobs.job_manager.clear()
-    yield jobs.job_manager()
-    for run, name in jobs.job_manager().running():
-        jobs.job_manager().cancel(Path(run), name)
-    until(lambda: not jobs.job_manager().running())
 
 
 def tables() -> dict[str, dict[str, pd.DataFrame]]:
@@ -159,76 +148,6 @@ def test_without_checkpoint_or_of_another_program_nothing_can_be_started(
     other = tmp_path / "others"
     write_run(other / "theirs", neurons=4, steps=10)
     assert any("probes.experiments" in caption.value for caption in open_page("probes", other).caption)
-
-
-def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
-    run = tmp_path / "a b; rm -rf $HOME"
-    words = jobs.command(run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)])
-    assert words[:5] == [sys.executable, "-m", "vdn", "probe", str(run)]
-    assert words[5:] == [
-        "traversal",
-        "--split",
-        "test",
-        "--windows",
-        "4",
-        "--draws",
-        "8",
-        "--neurons",
-        "0:3",
-        "1:5",
-    ]
-    with pytest.raises(KeyError):
-        jobs.command(run, "--help", {}, "test")
-
-
-def test_the_form_starts_where_the_command_does() -> None:
-    from vdn.experiment import add_command
-
-    parser = argparse.ArgumentParser()
-    add_command(parser.add_subparsers())
-    for name, experiment in kinds.EXPERIMENTS.items():
-        defaults = vars(parser.parse_args(["probe", "RUN", name]))
-        assert {setting.flag: setting.value for setting in experiment.settings}.items() <= defaults.items()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-TRACKED = """
-import sys, time
-from probes.experiments import store
-try:
-    with store.tracked(sys.argv[1], "shift") as tracker:
-        for done in range(1000):
-            tracker(done, 1000)
-            time.sleep(0.02)
-except store.Cancelled:
-    sys.exit(130)
-"""
-
-
-def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, manager: jobs.JobManager) -> None:
-    run = folder / "run"
-    assert manager.start(run, "shift", [sys.executable, "-c", TRACKED, str(run)])
-    assert not manager.start(run, "ablation", [sys.executable, "-c", ""])  # one at a time
-    until(lambda: manager.status(run, "shift").share > 0)
-    now = manager.status(run, "shift")
-    assert (now.state, now.ours) == ("running", True)
-    manager.cancel(run, "shift")
-    until(lambda: manager.status(run, "shift").state == "ended")
-    assert "Cancelled" in manager.status(run, "shift").message
-    assert store.progress_of(run, "shift").status == "cancelled"
-
-
-def test_what_a_process_said_before_it_failed_is_shown(folder: Path, manager: jobs.JobManager) -> None:
-    run = folder / "run"
-    manager.start(run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"])
-    until(lambda: not manager.running())
-    assert manager.status(run, "rollout").message == "It ended with status 1: the data set is not there"
 
 
 def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
