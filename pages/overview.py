@@ -50,9 +50,10 @@ def draw_cards(now: RunContext) -> None:
 
 def distributions() -> None:
     """What needs recorded neurons: the map with its explanation, the counts."""
+    chosen = state.chosen_neuron(context)
     wide, narrow = st.columns([3, 1], gap="small")
     with wide, st.container(border=True):
-        regime_map.show(context, step)
+        regime_map.show(context, step, chosen)
     many = len(cache.alerts(context)) > 2
     with narrow, st.container(border=True, height=ALERTS_HEIGHT if many else "content"):
         alert_list.show(context)

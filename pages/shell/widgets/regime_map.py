@@ -7,16 +7,15 @@ from functools import partial
 import streamlit as st
 
 from pages.shell.data import neuron_regime, payloads
-from pages.shell.session import cache, canvas_sync, state, url
+from pages.shell.session import cache, canvas_sync, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases
 
 _KEY = "regime_map"
 
 
-def show(context: RunContext, step: int) -> None:
-    """The map, and the chosen neuron's regime in words."""
-    chosen = state.chosen_neuron(context)
+def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None:
+    """The map, and the regime of the chosen neuron, (layer, neuron), in words."""
     st.markdown(
         "**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain"
     )
