@@ -22,5 +22,5 @@ if __name__ == "__main__":
     frame.main()
 elif Path(sys.argv[0]).resolve() == Path(__file__).resolve():
     options.check(sys.argv[1:])
-    preload.up()
+    preload.run()
     app = st.App(Path(__file__), middleware=[Middleware(HostPolicy)])

@@ -23,10 +23,10 @@ class Accesses:
     def __init__(self, folder: Path) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK))
+        self._folders: dict[int, str] = {}  # by watch, relative to `folder`
         for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-            self._checked(
-                self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), IN_ACCESS | IN_OPEN)
-            )
+            watch = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), IN_ACCESS | IN_OPEN)
+            self._folders[self._checked(watch)] = str(path.relative_to(folder))
 
     @staticmethod
     def _checked(result: int) -> int:
@@ -47,7 +47,15 @@ class Accesses:
         """Names of the files that were opened or read since the last call; listing a folder is no reading of
         a file.
         """
-        found: set[str] = set()
+        return {path.rsplit("/", 1)[-1] for path, _ in self._events()}
+
+    def opened(self) -> list[str]:
+        """Paths below the folder of the files that were opened since the last call, once for each time."""
+        return [path for path, mask in self._events() if mask & IN_OPEN]
+
+    def _events(self) -> list[tuple[str, int]]:
+        """(path, mask) of what has been done to files since the last call."""
+        found: list[tuple[str, int]] = []
         while True:
             try:
                 data = os.read(self._descriptor, BUFFER)
@@ -55,8 +63,8 @@ class Accesses:
                 return found
             place = 0
             while place < len(data):
-                _, mask, _, length = EVENT.unpack_from(data, place)
+                watch, mask, _, length = EVENT.unpack_from(data, place)
                 name = data[place + EVENT.size : place + EVENT.size + length].rstrip(b"\0").decode()
                 place += EVENT.size + length
                 if not mask & IN_ISDIR and name:
-                    found.add(name)
+                    found.append((f"{self._folders[watch]}/{name}", mask))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shell import frame
-from pages.shell.session import cache, live, url
+from pages.shell.data import runs_catalog
+from pages.shell.session import live, runs, url
 from pages.shell.widgets import cards, run_details, runs_table
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
@@ -15,7 +16,7 @@ GROUPS = 8  # drawn at once: as many as there are line colours
 
 frame.guard()
 frame.sidebar()
-entries = cache.entries()
+entries = runs.entries()
 with st.container(gap="xsmall"):
     st.markdown("## Runs")
     st.caption(
@@ -41,7 +42,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     view = st.segmented_control(
         "Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params"
     )
-shown = runs_table.chosen(entries, text or "")
+shown = runs_table.filtered(entries, text or "")
 live.follow_all(
     {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
 )
@@ -49,13 +50,13 @@ live.follow_all(
 
 def each_run() -> None:
     """The table of runs, and under it what is ticked."""
-    ticked = runs_table.show_runs(runs_table.runs_frame(shown, entries))
+    ticked = runs_table.show_runs(runs_catalog.runs_frame(shown, entries))
     broken = [entry for entry in shown.values() if entry.row["error"]]
     if len(ticked) == 1:
         tags = sorted({str(tag) for entry in entries.values() for tag in entry.row.get("tags") or []})
-        run_details.one(entries[ticked[0]], tags)
+        run_details.show_one(entries[ticked[0]], tags)
     elif ticked:
-        run_details.several({name: entries[name] for name in ticked})
+        run_details.show_several({name: entries[name] for name in ticked})
     elif broken:
         with st.expander(f"{len(broken)} of them cannot be read: why", icon=":material/error:"):
             for entry in broken:
@@ -65,21 +66,17 @@ def each_run() -> None:
 
 def seeds_together() -> None:
     """Runs that differ by their seed alone, as one row and one band."""
-    groups = run_groups.seed_groups(runs_table.rows_of(shown).values())
+    groups = run_groups.seed_groups(runs_catalog.named_rows(shown).values())
     if not groups:
         st.info(
             "None of these runs has settings, so that none is known to be another's seed. `Recorder(...,"
             " config=...)` keeps them."
         )
         return
-    table = runs_table.groups_frame(groups)
+    table = runs_catalog.groups_frame(groups)
     ticked = (runs_table.show_groups(table) or list(range(len(groups))))[:GROUPS]
     labels = {list(groups)[place]: str(table["group"][place]) for place in ticked}
-    quantities = {"NLL (nats)": cache.NAMES_OF_NLL, "living share": runs_table.LIVING}
-    panels = {
-        title: {label: [run_groups.curve(row, names) for row in groups[key]] for key, label in labels.items()}
-        for title, names in quantities.items()
-    }
+    panels = runs_catalog.group_curves(groups, labels)
     figure = seed_bands(panels, shares=["living share"])
     with st.container(border=True):
         left_out = (

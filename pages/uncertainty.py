@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import forecasts
-from pages.shell.session import cache, state, url
-from pages.shell.widgets import canvases, cards, downloads, step_axis
+from pages.shell.session import cache, runs, state, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import canvases, cards, single_forecasts, step_axis
 from probes.figures.downsampling import downsampling_note
-from probes.figures.forecast_bands import forecast_bands
 from probes.figures.pit import pit_histogram
 from probes.figures.pit_over_steps import pit_over_steps
 from probes.figures.predictive_scores import predictive_scores, score_panels
@@ -21,7 +20,6 @@ from probes.figures.variance_parts import variance_parts
 from probes.schema import COVERAGE_LEVELS, SCORES
 from probes.spacing import evenly_spaced
 
-INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
     "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
@@ -44,69 +42,41 @@ with st.sidebar:
         "Twin beside it", True, key="beside", help=f"{url.plain(twin_entry.name)}"
     ):
         twin_entry = None
-table = forecasts.predictions(context.stamp, context.run)
-taken = np.unique(table["step"].to_numpy(np.int64))
-at = cache.recorded_step(taken, step) if len(taken) else step
-twin, twin_table, twin_scalars, twin_axis = None, None, None, None
-beside_it: list[state.RunContext] = []
+table = forecasts.predictions(context)
+taken = forecasts.steps_of(table)
+at = cache.recorded_step(taken, step) if taken else step
+twin: RunContext | None = None
+twin_table, twin_scalars = None, None
 if twin_entry is not None:
     try:
-        twin, stamp = cache.open_run(twin_entry)
-        twin_table, twin_scalars = forecasts.predictions(stamp, twin, tuple(taken.tolist())), twin.scalars()
-        beside_it = [state.RunContext(twin_entry, twin, stamp)]
-    except cache.RunError as error:
+        twin = runs.open_run(twin_entry)
+        twin_table = forecasts.predictions(twin, tuple(taken))
+        twin_scalars = cache.scalars(twin)
+    except runs.RunError as error:
+        twin = None
         st.warning(f"The twin cannot be read: {url.plain(error)}.")
 with st.sidebar:
-    view = step_axis.choose([context, *beside_it])
+    view = step_axis.choose([context, twin] if twin else [context])
     frame.link_to_reference()
-axis, mark = view.axis(context), view.mark(step)
+axis, cursor = view.axis(context), view.cursor(step)
 over_steps = partial(step_axis.chart, view=view, axes=[axis])
 card = partial(cards.card, of=context.entry.name)
-twin_axis = view.axis(beside_it[0]) if beside_it else None
-scalars = context.run.scalars()
+twin_axis = view.axis(twin) if twin else None
+scalars = cache.scalars(context)
 validation = scalars[scalars["split"] == "validation"]
 
 
-def single_forecasts() -> None:
-    """Three windows at up to four steps."""
-    known = np.unique(table["input"].to_numpy(np.int64)).tolist()
-    with st.container(border=True):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(
-                "**Single forecasts** · bands are those of a Gaussian with the mixture's mean and variance",
-                width="stretch",
-            )
-            menu = st.container(width="content")
-        left, right = st.columns(2)
-        words = "At first the calmest, the middle and the most uncertain one of the last step"
-        inputs = forecasts.several(
-            left, "Probe inputs", known, "inputs", forecasts.typical_inputs(table, INPUTS), INPUTS, help=words
-        )
-        steps = forecasts.several(
-            right, "Steps", taken.tolist(), "steps", [], STEPS,
-            placeholder="from the first step to the cursor"
-        )  # fmt: skip
-        steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)
-        figure = forecast_bands(table, inputs, steps, twin=twin_table, unit="scaled")
-        with menu:
-            shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]
-            downloads.beside(figure, shown, f"{context.entry.name} forecasts")
-        cards.show(figure, "forecasts")
-
-
-if len(taken):
-    found = forecasts.calibrated(context.stamp, table)
-    twin_parts = (
-        view.cut(forecasts.calibrated(stamp, twin_table).parts)
-        if twin_table is not None and len(twin_table)
-        else None
-    )
-    canvases.cards(forecasts.cards(found.parts, at, validation, step), key="uncertainty_cards")
-    single_forecasts()
+if taken:
+    found = forecasts.calibration_over_steps(context)
+    twin_parts = None
+    if twin and twin_table is not None and len(twin_table):
+        twin_parts = view.within(forecasts.calibration_over_steps(twin, tuple(taken)).parts)
+    canvases.number_cards(forecasts.number_cards(found.parts, at, validation, step), key="uncertainty_cards")
+    single_forecasts.show(context, table, twin_table, at)
     wide, narrow, last = st.columns([1.5, 1, 1.35], gap="small")
     with wide:
         figure = variance_parts(
-            view.cut(found.parts), twin=twin_parts, step=view.mark(at), axis=axis, twin_axis=twin_axis
+            view.within(found.parts), twin=twin_parts, step=view.cursor(at), axis=axis, twin_axis=twin_axis
         )
         card(
             "**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps
@@ -114,7 +84,7 @@ if len(taken):
     with narrow:
         card(f"**PIT** · step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
     with last:
-        figure = pit_over_steps(view.cut(found.pit), at)
+        figure = pit_over_steps(view.within(found.pit), at)
         card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)
 else:
     st.info(
@@ -122,18 +92,22 @@ else:
         " numbers to predict (`--probe-inputs` above 0), your own loop with `Recorder.predictions`."
     )
 if score_panels(validation):
-    beside = None if twin_scalars is None else view.cut(twin_scalars[twin_scalars["split"] == "validation"])
-    figure = predictive_scores(view.cut(validation), twin=beside, step=mark, axis=axis, twin_axis=twin_axis)
-    words = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
-    card(f"**Scores of the validation split** · {words}", figure, "scores", validation, draw=over_steps)
+    beside = (
+        None if twin_scalars is None else view.within(twin_scalars[twin_scalars["split"] == "validation"])
+    )
+    figure = predictive_scores(
+        view.within(validation), twin=beside, step=cursor, axis=axis, twin_axis=twin_axis
+    )
+    note = "NLL and CRPS: lower is better; coverage should lie on its dotted level"
+    card(f"**Scores of the validation split** · {note}", figure, "scores", validation, draw=over_steps)
 if state.has_distributions(context):
     shown = evenly_spaced(len(context.names), FANS).tolist()
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
-    drawn, together = cache.drawn_summary(context.stamp, context.run, view.span)
-    figure = uncertainty_fans(drawn, context.names, step=mark, axis=axis, shown=shown)
-    words = f"root of E[σ²] and its Gaussian's entropy{left_out}{downsampling_note(together)}"
-    summary = partial(cache.summary, context.stamp, context.run)
-    card(f"**Posterior sd and entropy** · {words}", figure, "fans", summary, draw=over_steps)
+    by_layer, steps_per_row = cache.thinned_summary(context, view.span)
+    figure = uncertainty_fans(by_layer, context.names, step=cursor, axis=axis, shown=shown)
+    note = f"root of E[σ²] and its Gaussian's entropy{left_out}{downsampling_note(steps_per_row)}"
+    summary = partial(cache.summary, context)
+    card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
 else:
     frame.say_no_distributions()
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from probes.recorder import RecorderError as RecorderError
     from probes.run import Run as Run
     from probes.run import catalog as catalog
+    from probes.run import catalog_rows as catalog_rows
     from probes.run_reader import LayerInfo as LayerInfo
     from probes.run_reader import RunReader as RunReader
     from probes.watching.attaching import Recording as Recording
@@ -37,6 +38,7 @@ __all__ = [
     "RunReader",
     "WatchError",
     "catalog",
+    "catalog_rows",
     "observe",
     "watch",
 ]
@@ -56,6 +58,7 @@ _HOMES = {
     "RunReader": "probes.run_reader",
     "WatchError": "probes.watching.finding",
     "catalog": "probes.run",
+    "catalog_rows": "probes.run",
     "observe": "probes.watching.observing",
     "watch": "probes.watching.attaching",
 }

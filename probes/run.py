@@ -7,11 +7,14 @@ Frames are pandas with the keys as columns, sorted (step, layer, neuron); arrays
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,19 +25,22 @@ from numpy.typing import NDArray
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.blocks import REGIME, ColumnBlock, column_rank
-from probes.log.catalog import catalog
+from probes.log.catalog import catalog, catalog_rows
 from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.rows import SCHEMAS, Table, join
 from probes.log.summaries import summarise
 from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, STATISTICS, derivable, evaluate, with_inputs
 from probes.storage import Folder, open_folder
+from probes.storage.lock import FILE as LOCK_FILE
 
-__all__ = ["Run", "RunError", "catalog"]
+__all__ = ["Run", "RunError", "catalog", "catalog_rows"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+_LASTING = ("created", "name", "segments", "layers", "precision", "config", "packages")
+"""What a manifest keeps while its run is written; `segments` lists the sessions that have written it."""
 _ATTEMPTS = 5
 """A live run may compact a file away between listing and opening it; a second listing finds what replaced it.
 """
@@ -119,6 +125,19 @@ class Run:
         return manifest.status(self.manifest)
 
     @property
+    def identity(self) -> str:
+        """A digest that stays while the run is only added to. It changes when the run is resumed, which sets
+        rows aside, or when another one has taken its place.
+
+        Times in a manifest are whole seconds, within which a run can be deleted and made anew: the lock file,
+        written once, tells these apart.
+        """
+        lock = self._storage.stamp(LOCK_FILE)  # a copy may have none
+        lasting = {key: self.manifest.get(key) for key in _LASTING}
+        text = json.dumps([self.path, lock, lasting], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
     @_reading
     def statistics(self) -> list[str]:
         """Names of the stored statistics, in the registry's order."""
@@ -171,6 +190,30 @@ class Run:
             self.manifest = manifest.read(self._storage)
             self._list()
             return before != self._contents()
+
+    def snapshot(self) -> Self:
+        """A reader of what this one has found so far, which stays as it is while this one is refreshed.
+
+        Both share what they have read, and the lock that guards it; making one reads nothing. For pages: what
+        is put together from several answers is of one state of the run.
+        """
+        with self._lock:
+            fixed = copy.copy(self)
+            fixed._levels = self._levels.snapshot()
+            fixed._tables = {name: copy.copy(table) for name, table in self._tables.items()}
+            return fixed
+
+    def extent(self, name: str) -> int:
+        """How far the rows of "neurons" or of a table ("scalars", "events", "probe", ...) reach: the last
+        recorded step, or the number of rows; -1 or 0 while there are none.
+
+        It grows when rows come, and by nothing else, so that it tells an answer about the whole run from a
+        later one. Known from the names of files: opens none. Raises KeyError for a table that no run has.
+        """
+        if name == "neurons":
+            return self._levels.raw.segments[-1].last if self._levels.raw.segments else -1
+        segments = self._tables[name].segments
+        return segments[-1].last + 1 if segments else 0
 
     def _contents(self) -> tuple[Any, ...]:
         """What tells one state of the run from another: its files and status (a heartbeat alone is nothing
@@ -532,8 +575,8 @@ class Run:
     def _rows_at(self, name: str, step: int | None) -> pd.DataFrame:
         table = self._tables[name]
         if step is None:
-            steps = table.read(["step"])["step"]
-            step = int(steps.to_numpy().max()) if len(steps) else -1
+            steps = table.steps()
+            step = int(steps[-1]) if steps.size else -1
         return table.read(step=step).to_pandas()
 
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The frame of every page: navigation and its guard, run picker and tray, page header, empty states."""
+"""The frame of every page: navigation and its guard, run picker, pinned neurons, header, empty states."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shell.session import cache, live, options, pins, state, url
-from pages.shell.session.state import RunContext
+from pages.shell.session import live, options, pins, runs, state, url
+from pages.shell.session.runs import RunContext
 
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
@@ -55,7 +55,7 @@ def run_page(page: StreamlitPage) -> None:
         url.sync()
         st.html(_STYLE)
         page.run()
-    except cache.RunError as error:  # a damaged file is met when a card asks for it
+    except runs.RunError as error:  # a damaged file is met when a card asks for it
         st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")
     finally:
         st.session_state[_ROUTED] = False
@@ -74,11 +74,11 @@ def guard() -> None:
 
 def sidebar() -> None:
     """The run picker on pages that show no single run, so that the frame stays the same."""
-    if cache.entries():
-        _picker(cache.entries())
+    if runs.entries():
+        _picker(runs.entries())
 
 
-def _picker(entries: dict[str, cache.Entry]) -> cache.Entry:
+def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:
     latest = next(iter(entries))
     asked = url.get("run")
     if asked not in entries:
@@ -110,17 +110,16 @@ def pick_run() -> RunContext:
 
     Ends the page with an explanation when there is no run, or it cannot be read.
     """
-    entries = cache.entries()
+    entries = runs.entries()
     if not entries:
         no_runs()
         st.stop()
     entry = _picker(entries)
     try:
-        run, stamp = cache.open_run(entry)
-    except cache.RunError as error:
+        context = runs.open_run(entry)
+    except runs.RunError as error:
         st.error(f"This run cannot be read: {url.plain(error)}. Choose another in the sidebar.")
         st.stop()
-    context = RunContext(entry, run, stamp)
     with st.sidebar:
         live.follow(context)
     pins.show(context)

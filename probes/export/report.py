@@ -21,13 +21,12 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from probes import canvas
+from probes import canvas, notes
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_arrays
 from probes.errors import RunError
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
-from probes.log import notes
 from probes.run import Run
 from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps

@@ -9,7 +9,7 @@ import pandas as pd
 
 from probes.errors import RunError, as_text
 from probes.log import manifest
-from probes.log.notes import NAME, Notes, read
+from probes.notes import NAME, Notes, read
 from probes.storage import Folder, Storage, open_folder
 
 COLUMNS = (
@@ -50,10 +50,10 @@ def catalog(folder: Folder) -> pd.DataFrame:
     `error`.
     """
     # None stays None: an absent error is not a number
-    return pd.DataFrame(rows(folder), columns=list(COLUMNS), dtype=object)
+    return pd.DataFrame(catalog_rows(folder), columns=list(COLUMNS), dtype=object)
 
 
-def rows(folder: Folder) -> list[dict[str, Any]]:
+def catalog_rows(folder: Folder) -> list[dict[str, Any]]:
     """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time."""
     storage = open_folder(folder)
     names = storage.names()

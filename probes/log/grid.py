@@ -200,11 +200,14 @@ class Level:
         self._open: OrderedDict[Segment, None] = OrderedDict()
 
     def refresh(self) -> None:
-        """List the folder anew; files that are known already are not touched."""
+        """List the folder anew; files that are known already are not touched.
+
+        A file that no longer counts closes when nobody holds it: a snapshot may still be reading it.
+        """
         self.segments = counted_segments(self._storage, self._folder)
-        for segment in self._files.keys() - set(self.segments):
-            self._files.pop(segment).close()
-            self._open.pop(segment, None)
+        known = set(self.segments)
+        self._files = {segment: file for segment, file in self._files.items() if segment in known}
+        self._open = OrderedDict.fromkeys(segment for segment in self._open if segment in known)
 
     def file(self, segment: Segment) -> GridFile:
         if segment not in self._files:

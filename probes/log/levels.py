@@ -6,6 +6,8 @@ buckets are computed from the raw rows, so that every level covers every step.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from probes.log.blocks import REGIME, ColumnBlock, buckets, filled
@@ -34,6 +36,15 @@ class Levels:
         """
         for level in (*self._levels.values(), self.raw):
             level.refresh()
+
+    def snapshot(self) -> Levels:
+        """The levels as they are listed now, sharing the files that are open: `refresh` of one leaves the
+        other as it is.
+        """
+        fixed = copy.copy(self)
+        fixed.raw = copy.copy(self.raw)
+        fixed._levels = {width: copy.copy(level) for width, level in self._levels.items()}
+        return fixed
 
     def uncovered(self, segments: list[Segment]) -> list[tuple[int, int]]:
         """Ranges of steps that `neurons/` holds and the segments of a derived folder do not."""

@@ -240,22 +240,24 @@ class Table:
         self._name = folder.rsplit("/", 1)[-1]
         self.segments: list[Segment] = []
         self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
+        self._known_steps: dict[Segment, np.ndarray] = {}
 
     def refresh(self) -> None:
         """List the folder anew; files that are known already are not touched."""
         self.segments = counted_segments(self._storage, self._folder)
         known = set(self.segments)
         self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
+        self._known_steps = {key: steps for key, steps in self._known_steps.items() if key in known}
 
     def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
         """All rows in order of arrival, or those of one step, which are not cached: such tables are large.
 
         Raises RunError for a broken file.
         """
-        tables = [
-            self._cached(segment, columns) if step is None else self._rows_at(segment, step)
-            for segment in self.segments
-        ]
+        if step is None:
+            tables = [self._cached(segment, columns) for segment in self.segments]
+        else:
+            tables = [self._rows_at(segment, step) for segment in self._with_step(step)]
         if not tables:
             schema = SCHEMAS.get(self._name, LAYER_KEYS)
             return schema.empty_table().select(columns or schema.names)
@@ -267,6 +269,12 @@ class Table:
                 f"{folder}: its files have columns of different types ({error}); {REMEDY}"
             ) from error
 
+    def _with_step(self, step: int) -> list[Segment]:
+        """Files that hold rows of the step, or may; the last one where none does, for its columns."""
+        known = self._known_steps
+        found = [segment for segment in self.segments if segment not in known or step in known[segment]]
+        return found or self.segments[-1:]
+
     def steps(self) -> np.ndarray:
         """(T,) int64, increasing: the steps that rows are of. Rows are read only where a group's limits leave
         it open.
@@ -276,6 +284,11 @@ class Table:
         )
 
     def _steps(self, segment: Segment) -> np.ndarray:
+        if segment not in self._known_steps:
+            self._known_steps[segment] = np.unique(self._read_steps(segment))
+        return self._known_steps[segment]
+
+    def _read_steps(self, segment: Segment) -> np.ndarray:
         with self._open(segment) as file:
             limits = [
                 file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)

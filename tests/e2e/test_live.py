@@ -64,6 +64,8 @@ def writer(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def reach(page: Page, figure: str) -> int:
+    # while a page is drawn anew, a figure may for a moment stand in its old place and in its new one
+    expect(panels(page, figure)).to_have_count(1, timeout=WAIT_MS)
     return int(panels(page, figure).evaluate(REACH))
 
 

@@ -24,9 +24,9 @@ from serving import Server
 
 from pages.shell.server.host_policy import HEADERS
 from pages.shell.session.state import PAGES
+from probes import notes
 from probes.experiments import store
 from probes.export import export
-from probes.log import notes
 
 SETTLED_MS = 300  # plotly lays a figure out once more when it is seen, and complains of a hover meanwhile
 MEGABYTE = 2**20

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 import probes
-from probes import diagnostics
+from probes import diagnostics, notes
 from probes.analysis import neuron_summary, posteriors
 from probes.analysis.network_curves import network_curves
 from probes.analysis.overview import layer_rows
 from probes.errors import RunError
 from probes.experiments import store
 from probes.figures import frames
-from probes.log import notes
 from probes.log.check import check
 
 REFUSED = "RunError: "

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from probes import notes
 from probes.experiments import store
-from probes.log import manifest, notes
+from probes.log import manifest
 from probes.log.blocks import write_column_blocks
 from probes.log.compaction import is_grid
 from probes.log.grid import GridFile

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from probes import Recorder, Run, catalog
+from probes import Recorder, Run, catalog, notes
 from probes.errors import RunError
 from probes.experiments import store
-from probes.log import notes, page_headers, rows
+from probes.log import page_headers, rows
 from probes.log.check import check
 from probes.log.opening import DECODED_BYTES, FOOTER_BYTES, JSON_BYTES, LOCAL
 from probes.log.segments import LARGEST

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pages.shell.session import cache
-from pages.shell.widgets import runs_table
-from probes import catalog
+from pages.shell.data import runs_catalog
+from pages.shell.session import runs
+from probes import catalog, notes
 from probes.analysis import run_filter, run_groups
 from probes.errors import RunError
-from probes.log import manifest, notes
+from probes.log import manifest
 from probes.log.catalog import COLUMNS
 from probes.log.manifest_fields import FIELDS
 
@@ -65,13 +65,13 @@ def listed(folder: Path) -> dict[str, Any]:
     (row,) = catalog(folder).to_dict("records")
     # what cannot be encoded cannot be sent to a browser
     json.dumps(row, ensure_ascii=False, default=str).encode()
-    entry = cache.Entry("run", folder / "run", row)
-    table = runs_table.runs_frame({"run": entry}, {"run": entry})
+    entry = runs.Entry("run", folder / "run", row)
+    table = runs_catalog.runs_frame({"run": entry}, {"run": entry})
     assert list(table["run"]) == ["run"]
     facts = run_filter.facts(row)
     run_filter.matches(run_filter.parse("seed=1 beta<0.05 tag:keep x"), facts)
     run_groups.differences({"run": row["config"] or {}, "other": {"seed": 1}})
-    runs_table.groups_frame(run_groups.seed_groups([{**row, "name": "run"}]))
+    runs_catalog.groups_frame(run_groups.seed_groups([{**row, "name": "run"}]))
     return row
 
 

@@ -13,7 +13,7 @@ import damage
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shell.session import cache
+from pages.shell.session import runs
 from pages.shell.session.state import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,8 +107,8 @@ def test_a_broken_run_beside_another_is_said(folder: Path, monkeypatch: pytest.M
 def test_the_catalog_of_fifty_runs_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has not changed is not parsed again."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(folder)])
-    cache.entries()
+    runs.entries()
     monkeypatch.setattr(
         "probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again")
     )
-    assert len(cache.entries()) == RUNS
+    assert len(runs.entries()) == RUNS

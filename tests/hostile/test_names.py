@@ -14,7 +14,7 @@ import damage
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shell.session import cache
+from pages.shell.session import runs
 from probes import Recorder, Run, catalog
 from probes.__main__ import main
 from probes.errors import RunError
@@ -117,7 +117,7 @@ def test_a_name_in_the_manifest_is_no_path(
     for name in ("one", "two"):
         bases.link_copy(sound, tmp_path / "runs" / name)
         rename(tmp_path / "runs" / name, "../two")
-    entries = cache.entries()
+    entries = runs.entries()
     assert set(entries) == {"one", "two"}
     assert {entry.path.name for entry in entries.values()} == {"one", "two"}
 

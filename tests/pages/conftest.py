@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from checked_figures import checked_figures  # noqa: E402
 from planted import write_run  # noqa: E402
+from started import until  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from pages.shell.server import jobs  # noqa: E402
 
 __all__ = ["checked_figures"]
 
@@ -44,3 +47,13 @@ def open_page(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return app
 
     return start
+
+
+@pytest.fixture
+def manager() -> Iterator[jobs.JobManager]:
+    """The server's, without what an earlier test has left; what this one starts is ended."""
+    jobs.job_manager.clear()
+    yield jobs.job_manager()
+    for run, name in jobs.job_manager().running():
+        jobs.job_manager().cancel(Path(run), name)
+    until(lambda: not jobs.job_manager().running())

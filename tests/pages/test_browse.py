@@ -15,8 +15,7 @@ from shown import component, figures, query, texts
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.widgets import ticked_rows
-from probes import Recorder, Run
-from probes.log import notes
+from probes import Recorder, Run, notes
 from probes.log.manifest import group_of
 from probes.storage.local import LocalStorage
 

@@ -131,26 +131,6 @@ def test_a_query_fills_the_table_and_a_tick_pins(open_page: Open, two: Path) -> 
     assert "No neuron matches" in app.info[0].value
 
 
-def test_ticked_rows_are_pinned_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pandas as pd
-    import streamlit as st
-
-    from pages.shell.session import pins, url
-
-    monkeypatch.setattr(st, "query_params", {"run": "a b", "pin": "0.7,other:0:1,other:0:1,a%20b:1:2"})
-    monkeypatch.setattr(st, "session_state", {})
-    table = pd.DataFrame({"layer": [0, 0, 1], "neuron": [7, 8, 2]})
-    assert url.pins() == [("a b", 0, 7), ("other", 0, 1), ("a b", 1, 2)]
-    assert pins.pinned_rows(table, "a b") == [0, 2]
-    pins.pick_rows(table, "a b", [1, 2])
-    assert url.pins() == [("other", 0, 1), ("a b", 1, 2), ("a b", 0, 8)]
-    url.toggle_pin(0, 8)
-    assert url.get("pin") == "other:0:1,a%20b:1:2"
-    monkeypatch.setitem(st.query_params, "pin", "x,0.1.2,:1:2,a:b:c,1.a,a,b:0:1")
-    assert url.pins() == [("b", 0, 1)]
-    assert len(url.unread_pins()) == 6
-
-
 def test_pins_are_kept_over_pages_and_runs_and_can_be_removed(open_page: Open, two: Path) -> None:
     app = open_page("layers", two, run="one", pin="0.2")
     app.selectbox(key="choose_run").set_value("two").run()

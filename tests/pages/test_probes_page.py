@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,9 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.server import jobs
-from probes.experiments import kinds, store
+from probes.experiments import store
 
 Open = Callable[..., AppTest]
-WAIT = 30  # seconds until a process has started or ended on a busy machine
 LAYERS, NEURONS = 2, 10
 
 
@@ -31,15 +29,6 @@ def folder(tmp_path: Path) -> Path:
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "last.pt").touch()
     return tmp_path
-
-
-@pytest.fixture
-def children() -> Iterator[jobs.JobManager]:
-    jobs.children.clear()
-    yield jobs.children()
-    for run, name in jobs.children().running():
-        jobs.children().cancel(Path(run), name)
-    until(lambda: not jobs.children().running())
 
 
 def tables() -> dict[str, dict[str, pd.DataFrame]]:
@@ -105,7 +94,7 @@ FIGURES = {"ablation": 3, "traversal": 2, "shift": 3, "risk-coverage": 1, "rollo
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_a_stored_experiment_is_shown_without_running_it(
-    open_page: Open, folder: Path, children: jobs.JobManager, name: str
+    open_page: Open, folder: Path, manager: jobs.JobManager, name: str
 ) -> None:
     store.save(
         folder / "run",
@@ -120,7 +109,7 @@ def test_a_stored_experiment_is_shown_without_running_it(
     assert any(
         "2,000 windows · test split · checkpoint after 60 steps" in caption.value for caption in app.caption
     )
-    assert not children.running()
+    assert not manager.running()
 
 
 def test_a_result_under_a_name_of_its_own_is_offered(open_page: Open, folder: Path) -> None:
@@ -161,94 +150,22 @@ def test_without_checkpoint_or_of_another_program_nothing_can_be_started(
     assert any("probes.experiments" in caption.value for caption in open_page("probes", other).caption)
 
 
-def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
-    run = tmp_path / "a b; rm -rf $HOME"
-    words = jobs.command(run, "traversal", {"windows": 4, "draws": 8, "each": 2}, "test", [(0, 3), (1, 5)])
-    assert words[:5] == [sys.executable, "-m", "vdn", "probe", str(run)]
-    assert words[5:] == [
-        "traversal",
-        "--split",
-        "test",
-        "--windows",
-        "4",
-        "--draws",
-        "8",
-        "--neurons",
-        "0:3",
-        "1:5",
-    ]
-    with pytest.raises(KeyError):
-        jobs.command(run, "--help", {}, "test")
-
-
-def test_the_form_starts_where_the_command_does() -> None:
-    from vdn.experiment import add_command
-
-    parser = argparse.ArgumentParser()
-    add_command(parser.add_subparsers())
-    for name, experiment in kinds.EXPERIMENTS.items():
-        defaults = vars(parser.parse_args(["probe", "RUN", name]))
-        assert {setting.flag: setting.value for setting in experiment.settings}.items() <= defaults.items()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-TRACKED = """
-import sys, time
-from probes.experiments import store
-try:
-    with store.tracked(sys.argv[1], "shift") as tracker:
-        for done in range(1000):
-            tracker(done, 1000)
-            time.sleep(0.02)
-except store.Cancelled:
-    sys.exit(130)
-"""
-
-
-def test_progress_is_seen_and_cancelling_ends_the_process(folder: Path, children: jobs.JobManager) -> None:
-    run = folder / "run"
-    assert children.start(run, "shift", [sys.executable, "-c", TRACKED, str(run)])
-    assert not children.start(run, "ablation", [sys.executable, "-c", ""])  # one at a time
-    until(lambda: children.standing(run, "shift").share > 0)
-    now = children.standing(run, "shift")
-    assert (now.state, now.ours) == ("running", True)
-    children.cancel(run, "shift")
-    until(lambda: children.standing(run, "shift").state == "ended")
-    assert "Cancelled" in children.standing(run, "shift").message
-    assert store.progress_of(run, "shift").status == "cancelled"
-
-
-def test_what_a_process_said_before_it_failed_is_shown(folder: Path, children: jobs.JobManager) -> None:
-    run = folder / "run"
-    children.start(
-        run, "rollout", [sys.executable, "-c", "import sys; sys.exit('the data set is not there')"]
-    )
-    until(lambda: not children.running())
-    assert children.standing(run, "rollout").message == "It ended with status 1: the data set is not there"
-
-
 def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
-    open_page: Open, folder: Path, children: jobs.JobManager
+    open_page: Open, folder: Path, manager: jobs.JobManager
 ) -> None:
     place = store.folder_of(folder / "run", "shift")
     place.mkdir(parents=True)
     noted = {"status": "running", "done": 3, "total": 12, "message": "", "pid": 1, "time": time.time()}
     (place / "progress.json").write_text(json.dumps(noted))
-    now = children.standing(folder / "run", "shift")
+    now = manager.status(folder / "run", "shift")
     assert (now.state, now.share, now.ours) == ("running", 0.25, False)
-    children.cancel(folder / "run", "shift")  # a file's word is no reason to end a process
+    manager.cancel(folder / "run", "shift")  # a file's word is no reason to end a process
     app = open_page("probes", folder, experiment="shift")
     assert not [button for button in app.button if button.key in ("cancel", "start")]
 
 
 def test_the_button_starts_what_the_form_says(
-    open_page: Open, folder: Path, children: jobs.JobManager, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, folder: Path, manager: jobs.JobManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(

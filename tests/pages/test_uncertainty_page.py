@@ -14,7 +14,6 @@ from planted import write_run
 from shown import figures, numbers, texts
 from streamlit.testing.v1 import AppTest
 
-from pages.shell.data import forecasts as shell_forecasts
 from probes import Recorder
 
 Open = Callable[..., AppTest]
@@ -121,18 +120,3 @@ def test_a_run_of_scores_alone(open_page: Open, tmp_path: Path) -> None:
 def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:
     drawn = figure(open_page("uncertainty", folder, run="run", step="20"), "t ahead")
     assert [a["text"] for a in drawn["layout"]["annotations"]] == [f"step {s}" for s in STEPS if s <= 20]
-
-
-@pytest.mark.parametrize(
-    ("taken", "cursor", "shown"),
-    [
-        ([0, 13, 207, 2999], 2999, [0, 13, 207, 2999]),
-        ([0, 13, 207, 2999], 300, [0, 13, 207]),
-        ([5, 9], 3, [5]),
-        ([0, 1, 2, 4, 8, 16, 32, 64], 64, [0, 8, 32, 64]),
-    ],
-)
-def test_steps_of_forecasts_are_all_if_few_else_the_first_and_late_ones(
-    taken: list[int], cursor: int, shown: list[int]
-) -> None:
-    assert shell_forecasts.spread_steps(taken, cursor, 4) == shown

@@ -302,3 +302,82 @@ def test_pandas_polars_and_duckdb_see_the_same_rows(long_run):
         )
         pd.testing.assert_frame_equal(ordered, expected)
     pd.testing.assert_frame_equal(raw_frame(Path(run.path))[expected.columns], expected)
+
+
+def growing(path):
+    """A recorder of one layer, and a function that writes a step with a loss."""
+    recorder = Recorder(path, [{"name": "a", "neurons": 3}])
+
+    def write(step, value=0.5):
+        recorder.record(step, 0, mean=[value] * 3, variance=[1.0] * 3)
+        recorder.scalar(step, "loss", value)
+        recorder.flush()
+
+    return recorder, write
+
+
+def test_extents_grow_with_rows_and_with_nothing_else(tmp_path):
+    recorder, write = growing(tmp_path / "run")
+    run = probes.Run(tmp_path / "run")
+    assert [run.extent(name) for name in ("neurons", "scalars", "probe")] == [-1, 0, 0]
+    for step in range(5):
+        write(step)
+    assert run.extent("neurons") == -1, "not refreshed yet"
+    run.refresh()
+    assert [run.extent(name) for name in ("neurons", "scalars", "probe")] == [4, 5, 0]
+    recorder.close()
+    run.refresh()
+    assert [run.extent(name) for name in ("neurons", "scalars", "probe")] == [4, 5, 0], "compacted"
+    with pytest.raises(KeyError):
+        run.extent("nothing")
+
+
+def test_a_snapshot_stays_while_its_run_is_refreshed(tmp_path):
+    recorder, write = growing(tmp_path / "run")
+    for step in range(3):
+        write(step)
+    run = probes.Run(tmp_path / "run")
+    before = run.snapshot()
+    write(3)
+    assert run.refresh()
+    after = run.snapshot()
+    assert before.steps.tolist() == before.history(0)["step"].unique().tolist() == [0, 1, 2]
+    assert after.steps.tolist() == run.steps.tolist() == [0, 1, 2, 3]
+    assert len(before.scalars()) == 3
+    assert len(before.layer_summary()) == 3
+    recorder.close()
+    run.refresh()
+    assert before.history(0)["step"].unique().tolist() == [0, 1, 2], "its files are open still"
+
+
+def test_the_identity_is_another_once_a_run_is_resumed_or_replaced(tmp_path):
+    recorder, write = growing(tmp_path / "run")
+    write(1)
+    run = probes.Run(tmp_path / "run")
+    found = [run.identity]
+    write(2)
+    run.refresh()
+    recorder.close()
+    run.refresh()
+    assert [run.identity] == found, "written on and finished"
+    Recorder.resume(tmp_path / "run", 1).close()
+    run.refresh()
+    found.append(run.identity)
+    shutil.rmtree(tmp_path / "run")
+    growing(tmp_path / "run")[0].close()
+    found.append(probes.Run(tmp_path / "run").identity)
+    assert len(set(found)) == 3
+
+
+def test_a_step_that_no_file_holds_has_the_same_columns_whatever_was_read_before(tmp_path):
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
+        recorder.record(1, 0, mean=[0.0] * 3)
+        for step in (1, 2):
+            recorder.predictions(step, pd.DataFrame({"input": [0], "y": [1.0]}))
+            recorder.flush()
+        run = probes.Run(tmp_path / "run")
+        before = run.predictions(7)
+        assert run.predictions()["step"].tolist() == [2]  # now the files' steps are known
+        pd.testing.assert_frame_equal(run.predictions(7), before)
+        assert list(before) == ["step", "input", "y"]
+        assert run.predictions(1)["step"].tolist() == [1]

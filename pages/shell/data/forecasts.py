@@ -1,28 +1,26 @@
-"""Forecasts of a run's probe batch, cached; the deterministic twin beside it; which inputs and steps are
-looked at.
+"""Forecasts of a run's probe batch; the deterministic twin beside it; which inputs and steps are shown at
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from pages.shell.data import payloads
-from pages.shell.session import cache, url
-from pages.shell.session.state import RunContext
+from pages.shell.session import cache, runs
+from pages.shell.session.runs import RunContext
 from probes.analysis import calibration
 from probes.analysis.run_groups import twin_of
 from probes.experiments.estimates import clustered_mean
 from probes.figures.predictive_scores import COVERAGE
-from probes.run_reader import RunReader
-from probes.spacing import evenly_spaced, evenly_spaced_between
+from probes.spacing import evenly_spaced
 
+STEPS_KEPT = 96  # of them at one step
 RUNS_KEPT = 4  # of the probe batch's forecasts: up to some tens of megabytes each
 NEEDED = {"step", "input", "horizon", "y", "mean", "latent_variance", "observation_variance", "pit"}
 
@@ -37,14 +35,16 @@ class Calibration:
     parts: pd.DataFrame
 
 
-@st.cache_resource(max_entries=RUNS_KEPT, show_spinner="Reading forecasts …")
-def predictions(stamp: cache.Stamp, _run: RunReader, steps: tuple[int, ...] = ()) -> pd.DataFrame:
+@cache.of_run("probe", "predictions", keep=RUNS_KEPT, show_spinner="Reading forecasts …")
+def predictions(context: RunContext, steps: tuple[int, ...] = ()) -> pd.DataFrame:
     """Forecasts of the probe batch at every step they were taken; empty for a run without (or of classes).
 
     `steps` are looked at besides those of the run's own posteriors: a twin has forecasts and no posteriors.
     """
-    wanted = sorted({*(int(step) for step in _run.probe_steps()), *steps})
-    tables = [_run.predictions(step) for step in wanted] + [_run.predictions()]
+    newest = cache.predictions(context)
+    last = int(newest["step"].iloc[0]) if len(newest) else -1
+    wanted = sorted({*(int(step) for step in cache.probe_steps(context)), *steps} - {last})
+    tables = [_predictions_at(context, step, step > last) for step in wanted] + [newest]
     tables = [table for table in tables if len(table) and set(table) >= NEEDED]
     if not tables:
         return pd.DataFrame(columns=sorted(NEEDED))
@@ -53,21 +53,39 @@ def predictions(stamp: cache.Stamp, _run: RunReader, steps: tuple[int, ...] = ()
     )
 
 
-@st.cache_resource(max_entries=RUNS_KEPT, show_spinner=False)
-def calibrated(stamp: cache.Stamp, _table: pd.DataFrame) -> Calibration:
-    """PIT histograms, and the parts of the predictive variance with the error, over steps."""
-    parts = calibration.sharpness_over_steps(_table)
+def _predictions_at(context: RunContext, step: int, to_come: bool) -> pd.DataFrame:
+    """Forecasts at a step; after the last one that has any they may be on their way."""
+    return _stored_predictions(context, step, context.run.extent("predictions") if to_come else 0)
+
+
+@cache.of_run(keep=STEPS_KEPT)
+def _stored_predictions(context: RunContext, step: int, rows: int) -> pd.DataFrame:
+    return context.run.predictions(step)
+
+
+@cache.of_run("probe", "predictions", keep=RUNS_KEPT)
+def calibration_over_steps(context: RunContext, steps: tuple[int, ...] = ()) -> Calibration:
+    """PIT histograms, and the parts of the predictive variance with the error, over steps. Arguments as of
+    `predictions`.
+    """
+    table = predictions(context, steps)
+    parts = calibration.sharpness_over_steps(table)
     errors = []
-    for _, part in _table.groupby("step", sort=True):
+    for _, part in table.groupby("step", sort=True):
         errors.append(clustered_mean((part["y"] - part["mean"]) ** 2, part["input"]))
     parts["error"] = [float(mean) for mean, _ in errors]
     parts["error_error"] = [float(error) for _, error in errors]
-    return Calibration(calibration.pit_histogram(_table), parts)
+    return Calibration(calibration.pit_histogram(table), parts)
 
 
-def find_twin(context: RunContext) -> cache.Entry | None:
+def steps_of(table: pd.DataFrame) -> list[int]:
+    """Steps at which forecasts were taken, in order."""
+    return [int(step) for step in np.unique(table["step"].to_numpy(np.int64))]
+
+
+def find_twin(context: RunContext) -> runs.Entry | None:
     """The newest run with the same settings but for being a deterministic twin."""
-    entries = cache.entries().values()
+    entries = runs.entries().values()
     row = twin_of(context.entry.row, [entry.row for entry in entries])
     return next((entry for entry in entries if row is not None and entry.row["path"] == row["path"]), None)
 
@@ -80,26 +98,26 @@ def typical_inputs(table: pd.DataFrame, count: int) -> list[int]:
     variance = (
         (last["latent_variance"] + last["observation_variance"]).groupby(last["input"]).mean().sort_values()
     )
-    return [int(variance.index[place]) for place in evenly_spaced(len(variance), count)]
+    places = evenly_spaced(len(variance), count)
+    return [int(variance.index[place]) for place in places]
 
 
-def spread_steps(steps: Iterable[int], cursor: int, count: int) -> list[int]:
+def spread_steps(steps: Sequence[int], cursor: int, count: int) -> list[int]:
     """At most `count` recorded steps up to the cursor: the first, and the rest evenly spaced over the later
     half.
 
     Probe steps are log-spaced, so that most of them lie before anything is learnt.
     """
-    known = [int(step) for step in steps]
-    before = [step for step in known if step <= cursor] or known[:1]
+    before = [int(step) for step in steps if step <= cursor] or [int(steps[0])]
     if len(before) <= count:
         return before
-    late = evenly_spaced_between(len(before) // 2, len(before) - 1, count - 1)
-    return [before[place] for place in [0, *late]]
+    late = np.linspace(len(before) // 2, len(before) - 1, count - 1).round().astype(int)
+    return [before[place] for place in np.unique([0, *late])]
 
 
-def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:
+def number_cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     """The probe batch at its step `at`, then coverage of the validation split at `step`, each with its
-    course.
+    values over steps.
     """
     variance = parts["latent"] + parts["observation"]
     numbers = (
@@ -127,59 +145,32 @@ def cards(parts: pd.DataFrame, at: int, validation: pd.DataFrame, step: int) -> 
     )
     place = int(np.flatnonzero(parts["step"] == at)[0])
     items = [
-        _card(label, values.to_numpy(float), place, unit, note, words)
-        for label, values, unit, note, words in numbers
+        _card(label, values.to_numpy(float), place, unit, note, explanation)
+        for label, values, unit, note, explanation in numbers
     ]
     for level in COVERAGE:
         part = validation[validation["name"] == f"coverage_{level}"].sort_values("step")
         seen = int((part["step"] <= step).sum())
         if seen:
-            words = "Share of what came that lay in the central band"
+            explanation = "Share of what came that lay in the central band"
             values = 100 * part["value"].to_numpy(float)
             items.append(
-                _card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", words)
+                _card(f"In the {level} % band", values, seen - 1, "%", "of the validation split", explanation)
             )
     return items
 
 
-def _card(label: str, values: np.ndarray, place: int, unit: str, note: str, words: str) -> dict[str, Any]:
+def _card(
+    label: str, values: np.ndarray, place: int, unit: str, note: str, explanation: str
+) -> dict[str, Any]:
     shown = {
         "label": label,
         "value": payloads.number(values[place]),
         "unit": unit,
         "note": note,
-        "help": words,
+        "help": explanation,
     }
     return {**shown, "spark": payloads.spark(values)}
-
-
-def several(
-    place: DeltaGenerator,
-    label: str,
-    options: Sequence[int],
-    key: str,
-    default: list[int],
-    most: int,
-    **settings: Any,
-) -> list[int]:
-    """A choice of at most `most` numbers that lives in the URL under `key`, comma-separated; the default
-    stays out of it.
-    """
-    asked = [item for item in (url.get(key) or "").split(",") if item]
-    kept = [int(item) for item in asked if item.isdecimal() and int(item) in options][:most]
-    if len(kept) < len(asked):
-        instead = ", ".join(map(str, kept or default)) or "the default"
-        url.unknown(label.lower(), ", ".join(asked), instead)
-        url.put(key, ",".join(map(str, kept)) or None)
-    name = f"choose_{key}"
-    st.session_state[name] = kept or default
-
-    def changed() -> None:
-        chosen = st.session_state[name]
-        url.put(key, None if chosen in ([], default) else ",".join(map(str, chosen)))
-
-    place.multiselect(label, options, key=name, max_selections=most, on_change=changed, **settings)
-    return kept or default
 
 
 def final_scores(scalars: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -10,18 +10,15 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
+from pages.shell.data.shown_neurons import colors, labels
 from pages.shell.session import cache
-from pages.shell.session.pins import PLOTTED, Pinned
-from pages.shell.session.state import RunContext
-from pages.shell.session.url import Pin
-from probes import palette
+from pages.shell.session.pins import Pinned
+from pages.shell.session.runs import RunContext
 from probes.analysis import neuron_summary
 from probes.figures.densities import Moment
 from probes.figures.neuron_series import NeuronSeries, column
-from probes.run_reader import RunReader
-from probes.schema import FORCES
+from probes.schema import FORCES, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
@@ -29,13 +26,12 @@ POINTS = 150
 # recorded steps up to which a neuron is drawn as recorded: as many points as the coarser levels give at most
 EXACT = 2400
 EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that a log axis shows wide
-LAYER_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
+MEDIAN_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
 NEURONS_KEPT = 64
-PREVIEWED = 4  # neurons that are shown while nothing is pinned
 
-DRAWN = (
+STATISTICS_READ = (
     "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
     "beta", "persistence",
     "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation",
@@ -45,67 +41,29 @@ DRAWN = (
 """Statistics that the page reads of every shown neuron."""
 
 
-def preview(context: RunContext, step: int) -> list[Pinned]:
-    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
-
-    Where information was not recorded, that of most spread or KL; where these are not either, the most
-    contracted.
-    """
-    now = cache.at(context.stamp, context.run, step)
-    key = next((name for name in ("information", "spread", "kl") if name in now), "variance")
-    found = []
-    for layer in evenly_spaced(len(context.layers), PREVIEWED):
-        part = now[now["layer"] == layer]
-        if len(part):
-            values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
-            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
-            found.append(Pinned(Pin(context.entry.name, int(layer), int(part["neuron"].iloc[best])), context))
-    return found
-
-
-def labels(shown: Sequence[Pinned]) -> list[str]:
-    """Names for panels, all different: without the run where all are of one."""
-    one = len({neuron.pin.run for neuron in shown}) == 1
-    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
-    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
-
-
-def colors(count: int) -> list[str]:
-    """A colour for each shown neuron, by its place."""
-    return [palette.OKABE_ITO[place % len(palette.OKABE_ITO)] for place in range(min(count, PLOTTED))]
-
-
 def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSeries]:
     """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to
     it.
     """
     found = []
     for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
-        context = neuron.context
-        parts = _one_series(context.stamp, context.run, neuron.pin.layer, neuron.pin.neuron, span)
-        found.append(NeuronSeries(name, *parts, color, neuron.latent_dim, context.run.stride))
+        context, layer, number = neuron.context, neuron.pin.layer, neuron.pin.neuron
+        recorded = context.until_now(span)
+        rows = _rows(context, layer, number, recorded)
+        median, events = _layer_median(context, layer, recorded), _events(context, layer, number, span)
+        found.append(
+            NeuronSeries(name, rows, median, events, color, neuron.latent_dim, neuron.context.run.stride)
+        )
     return found
 
 
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _one_series(
-    stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, span: tuple[int, int]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows, layer's summary and interventions of one neuron: kept one by one, so that another beside them is
-    all that is read.
-    """
-    return (
-        _rows(_run, layer, neuron, span),
-        _layer_summary(stamp, _run, layer, span),
-        _events(stamp, _run, layer, neuron, span),
-    )
-
-
-def _rows(run: RunReader, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
+@cache.of_run(keep=NEURONS_KEPT)
+def _rows(context: RunContext, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Rows as recorded while they are few; of a long run the first EXACT_FIRST as recorded, the others from
-    the pyramid.
+    the pyramid. `span` ends where the run's steps do, at the latest.
     """
-    names = [statistic for statistic in DRAWN if statistic in run.statistics]
+    run = context.run
+    names = [statistic for statistic in STATISTICS_READ if statistic in run.statistics]
     recorded = np.asarray(run.steps)
     recorded = recorded[(recorded >= span[0]) & (recorded <= span[1])]
     read = partial(run.history, layer, neuron, names)
@@ -116,28 +74,27 @@ def _rows(run: RunReader, layer: int, neuron: int, span: tuple[int, int]) -> pd.
     return pd.concat([read((span[0], border)), late[late["step"] > border]], ignore_index=True)
 
 
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _layer_summary(stamp: cache.Stamp, _run: RunReader, layer: int, span: tuple[int, int]) -> pd.DataFrame:
+@cache.of_run(keep=NEURONS_KEPT)
+def _layer_median(context: RunContext, layer: int, span: tuple[int, int]) -> pd.DataFrame:
     """The layer's summary at as many steps as are seen behind a neuron, on either axis."""
-    summary = cache.summary(stamp, _run)
-    layer_rows = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
-    return layer_rows.iloc[
-        np.union1d(evenly_spaced(len(layer_rows), LAYER_POINTS), log_spaced(len(layer_rows), LAYER_POINTS))
+    summary = cache.summary(context)
+    rows = summary[(summary["layer"] == layer) & summary["step"].between(*span)]
+    return rows.iloc[
+        np.union1d(evenly_spaced(len(rows), MEDIAN_POINTS), log_spaced(len(rows), MEDIAN_POINTS))
     ]
 
 
-def _events(
-    stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, span: tuple[int, int]
-) -> pd.DataFrame:
+@cache.of_run("events", keep=NEURONS_KEPT)
+def _events(context: RunContext, layer: int, neuron: int, span: tuple[int, int]) -> pd.DataFrame:
     """Interventions on the neuron, or on its whole layer, or on the whole run."""
-    table = cache.events(stamp, _run)
+    table = cache.events(context)
     here = (table["layer"].isna() | (table["layer"] == layer)) & (
         table["neuron"].isna() | (table["neuron"] == neuron)
     )
     return table[here.fillna(False).to_numpy(bool) & table["step"].between(*span).to_numpy(bool)]
 
 
-def reduced(shown: Sequence[NeuronSeries], runs: Sequence[Pinned]) -> int:
+def steps_per_point(shown: Sequence[NeuronSeries], runs: Sequence[Pinned]) -> int:
     """How many recorded steps one drawn point stands for, at most; 1 is exact."""
     widths = [1]
     for one, neuron in zip(shown, runs, strict=True):
@@ -151,9 +108,9 @@ def reduced(shown: Sequence[NeuronSeries], runs: Sequence[Pinned]) -> int:
 
 
 @dataclass(frozen=True)
-class Story:
-    """What a neuron's box says: the recorded step, its regime there (None: its layer was not recorded), why,
-    since when.
+class Explanation:
+    """A neuron in words: the recorded step, its regime there (None: its layer was not recorded), why, since
+    when.
     """
 
     step: int
@@ -162,42 +119,27 @@ class Story:
     history: str
 
 
-def story(neuron: Pinned, step: int) -> Story:
+def explanation(neuron: Pinned, step: int) -> Explanation:
     """The neuron in words at the recorded step at or before the cursor."""
     context, (_, layer, number) = neuron.context, neuron.pin
-    return _story(
-        context.stamp,
-        context.run,
-        layer,
-        number,
-        cache.recorded_step(context.run.steps, step),
-        neuron.latent_dim,
-    )
-
-
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _story(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int, latent_dim: int) -> Story:
-    row = _row(stamp, _run, layer, neuron, step)
+    at = cache.recorded_step(context.run.steps, step)
+    row = _row(context, layer, number, at)
     if row is None:
-        return Story(step, None, "", "")
-    return Story(
-        step,
-        int(row["regime"]),
-        neuron_summary.rule(row, latent_dim),
-        _contracted(stamp, _run, layer, neuron),
-    )
+        return Explanation(at, None, "", "")
+    rule = neuron_summary.rule(row, neuron.latent_dim)
+    return Explanation(at, int(row["regime"]), rule, _contraction_history(context, layer, number))
 
 
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _contracted(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int) -> str:
-    names = [name for name in ("variance", "prior_variance", "phi") if name in _run.statistics]
-    return neuron_summary.contracted(_run.history(layer, neuron, names))
+@cache.of_run("neurons", keep=NEURONS_KEPT)
+def _contraction_history(context: RunContext, layer: int, neuron: int) -> str:
+    names = [name for name in ("variance", "prior_variance", "phi") if name in context.run.statistics]
+    return neuron_summary.contracted(context.run.history(layer, neuron, names))
 
 
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _row(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int) -> pd.Series | None:
+@cache.of_run(keep=NEURONS_KEPT)
+def _row(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
     """One row alone: the step's other neurons would take as long as all figures of the page."""
-    rows = _run.history(layer, neuron, steps=(step, step))
+    rows = context.run.history(layer, neuron, steps=(step, step))
     return None if rows.empty else rows.iloc[0]
 
 
@@ -206,35 +148,31 @@ def moment(neuron: Pinned, step: int) -> Moment:
     they are stored.
     """
     context, (_, layer, number) = neuron.context, neuron.pin
-    return _moment(context.stamp, context.run, layer, number, step)
-
-
-@st.cache_resource(max_entries=NEURONS_KEPT, show_spinner=False)
-def _moment(stamp: cache.Stamp, _run: RunReader, layer: int, neuron: int, step: int) -> Moment:
-    at = cache.recorded_step(_run.steps, step)
-    value = partial(_number, _row(stamp, _run, layer, neuron, at))
-    stored = _probe_at(stamp, _run, step)
-    probe = None if stored is None else cache.probe_layer(stamp, _run, stored, layer)
-    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
+    at = cache.recorded_step(context.run.steps, step)
+    value = partial(_number, _row(context, layer, number, at))
+    stored = probe_step(context, step)
+    probe = None if stored is None else cache.probe_layer(context, stored, layer)
+    mu, sigma = (None, None) if probe is None else (table[:, number] for table in probe)
     return Moment(
         at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored
     )
 
 
-def probe_at(context: RunContext, step: int) -> int | None:
+def probe_step(context: RunContext, step: int) -> int | None:
     """The step at or before the cursor (else the first) at which the probe batch was stored; None if it never
     was.
     """
-    return _probe_at(context.stamp, context.run, step)
-
-
-def _probe_at(stamp: cache.Stamp, run: RunReader, step: int) -> int | None:
-    steps = cache.probe_steps(stamp, run)
+    steps = cache.probe_steps(context)
     return cache.recorded_step(steps, step) if len(steps) else None
 
 
 def _number(row: pd.Series | None, name: str) -> float:
     return float("nan") if row is None or name not in row or pd.isna(row[name]) else float(row[name])
+
+
+def recorded_statistics(series: Sequence[NeuronSeries]) -> list[str]:
+    """Statistics that some of the neurons have numbers of, in the registry's order."""
+    return [name for name in STATISTICS if any(np.isfinite(one.values(name)).any() for one in series)]
 
 
 def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:
@@ -246,9 +184,9 @@ def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def comparable(context: RunContext) -> list[int]:
+def comparison_steps(context: RunContext) -> list[int]:
     """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
-    stored = cache.probe_steps(context.stamp, context.run)
+    stored = cache.probe_steps(context)
     recorded = np.asarray(context.run.steps)
     steps = stored if len(stored) else recorded[log_spaced_steps(recorded, COMPARED)]
     return [int(step) for step in steps]
@@ -277,7 +215,7 @@ def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> p
     return pd.DataFrame(rows)
 
 
-def say_moments(before: Sequence[Moment], after: Sequence[Moment]) -> str:
+def moments_caption(before: Sequence[Moment], after: Sequence[Moment]) -> str:
     """Which steps and inputs the densities are of."""
     probe = next((moment for moment in after if moment.mu is not None), None)
     ends = f"Steps {_steps(before)} and {_steps(after)}."
@@ -306,7 +244,7 @@ def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
     """
     parts = []
     for neuron, name in zip(shown, labels(shown), strict=True):
-        table = cache.forces(neuron.context.stamp, neuron.context.run)
+        table = cache.forces(neuron.context)
         rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
         if len(rows):
             at = cache.recorded_step(np.unique(rows["step"].to_numpy()), step)
@@ -314,6 +252,6 @@ def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def force_steps(pulled: pd.DataFrame) -> str:
+def force_steps_caption(table: pd.DataFrame) -> str:
     """The steps that forces are shown of, in words."""
-    return f"step {' / '.join(f'{step:,}' for step in sorted(pulled['step'].unique()))}"
+    return f"step {' / '.join(f'{step:,}' for step in sorted(table['step'].unique()))}"

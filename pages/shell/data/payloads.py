@@ -1,11 +1,11 @@
-"""From a run to what the components show: regime map, cards. No widgets here; the replay is in `replays`."""
+"""From a run to what the components show: regime map, cards. No widgets here; the replay is in `replay`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pages.shell.session import cache
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from probes.canvas import pack
 from probes.schema import LIVING_REGIMES, REGIMES
 from probes.spacing import evenly_spaced
@@ -15,20 +15,19 @@ REGIME_BYTES = 400_000  # of the regime map: frames are thinned for wide network
 SPARK_POINTS = 60
 
 
-def regimes_held(context: RunContext) -> int:
+def frames_held(context: RunContext) -> int:
     """How many recorded steps the regime map holds: fewer the wider the network."""
     total = sum(layer["neurons"] for layer in context.layers)
-    return int(np.clip(REGIME_BYTES // max(total, 1), 2, FRAMES))
+    return int(np.clip(REGIME_BYTES // max(total, 1), 1, FRAMES))
 
 
 def regimes_payload(
-    context: RunContext, chosen: tuple[int, int] | None, cursor: int | None, told: int
+    context: RunContext, chosen: tuple[int, int] | None, cursor: int | None, revision: int
 ) -> bytes:
-    """What the regime map draws: every neuron's regime, one byte a frame. `told`: how often it was told of
-    cursor and choice.
+    """What the regime map draws: every neuron's regime, one byte a frame. `revision` counts the changes of
+    cursor and choice that the map did not make itself.
     """
-    run = context.run
-    codes, steps = cache.regime_frames(context.stamp, run, regimes_held(context))
+    codes, steps = cache.regime_frames(context, frames_held(context))
     header = {
         "view": context.entry.name,
         "layers": [
@@ -37,7 +36,7 @@ def regimes_payload(
         ],
         "steps": steps.tolist(),
         "cursor": cursor,
-        "told": told,
+        "told": revision,
         "chosen": None if chosen is None else {"layer": chosen[0], "neuron": chosen[1]},
         "regimes": [
             {
@@ -55,8 +54,8 @@ def regimes_payload(
 
 def spark(values: np.ndarray) -> list[float | None]:
     """At most SPARK_POINTS of a series, None for what is not a number."""
-    kept = values[evenly_spaced(len(values), SPARK_POINTS)]
-    return [float(v) if np.isfinite(v) else None for v in kept]
+    points = values[evenly_spaced(len(values), SPARK_POINTS)]
+    return [float(v) if np.isfinite(v) else None for v in points]
 
 
 def number(value: float, digits: int = 3) -> str:

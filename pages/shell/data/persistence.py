@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import streamlit as st
 
 from pages.shell.data import payloads
 from pages.shell.session import cache
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from probes.analysis import posteriors
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
-from probes.run_reader import RunReader
 from probes.schema import STATISTICS
 from probes.spacing import evenly_spaced
 
@@ -26,16 +24,16 @@ INTERVAL = {"persistence_low", "persistence_high"}
 CURVES = 5  # autocorrelations drawn: the least, the most and the quartiles of persistence
 
 
-@st.cache_resource(max_entries=cache.SLICES_KEPT, show_spinner=False)
-def pooled(stamp: cache.Stamp, _run: RunReader) -> pd.DataFrame:
+@cache.of_run("evaluation", keep=cache.SLICES_KEPT)
+def split_statistics(context: RunContext) -> pd.DataFrame:
     """Statistics over whole splits, with their persistence; empty where none was evaluated."""
-    table = _run.evaluation()
+    table = context.run.evaluation()
     return table if "persistence" in table else table.iloc[:0]
 
 
 def sources(context: RunContext) -> list[str]:
     """What the slopes may be measured on: the cursor's batch, and the splits that were evaluated."""
-    table = pooled(context.stamp, context.run)
+    table = split_statistics(context)
     return [AT_CURSOR, *(f"{split} split, step {step:,}" for step, split in _evaluated(table))]
 
 
@@ -45,14 +43,14 @@ def _evaluated(table: pd.DataFrame) -> list[tuple[int, str]]:
     )
 
 
-def measured(context: RunContext, source: str, step: int) -> pd.DataFrame:
+def measured_rows(context: RunContext, source: str, step: int) -> pd.DataFrame:
     """Every neuron's row of one measurement: layer, neuron, persistence and what else it has; `fault`
     added.
     """
     if source == AT_CURSOR:
-        rows = cache.at(context.stamp, context.run, step)
+        rows = cache.at(context, step)
     else:
-        table = pooled(context.stamp, context.run)
+        table = split_statistics(context)
         at, split = _evaluated(table)[sources(context).index(source) - 1]
         rows = table[(table["step"] == at) & (table["split"] == split)]
     if set(rows) >= INTERVAL | {"phi"}:
@@ -76,7 +74,8 @@ def input_slope(rows: pd.DataFrame) -> float:
 def stride_of(context: RunContext) -> tuple[int, bool]:
     """Positions between the two ends of a slope, and whether the run says so (1 without its word)."""
     stride = context.run.config.get("stride")
-    return (stride, True) if isinstance(stride, int) and stride > 0 else (1, False)
+    known = isinstance(stride, int) and stride > 0
+    return (stride if known else 1), known
 
 
 def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:
@@ -84,7 +83,18 @@ def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:
     return half_life(rows["persistence"].to_numpy(float, na_value=np.nan), stride)
 
 
-def cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[dict[str, Any]]:
+def half_life_marks(input_slope: float, stride: int) -> dict[str, float]:
+    """What half-lives are compared with, by label: the input's own, where its slope was recorded."""
+    return {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
+
+
+def outside_histogram(values: np.ndarray) -> str:
+    """Which half-lives no histogram holds, in words; empty if it holds all."""
+    endless, undefined = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
+    return f"; {endless} endless, {undefined} undefined or 0" if endless or undefined else ""
+
+
+def number_cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[dict[str, Any]]:
     """The whole network in numbers: how much is carried over, for how long, at what price, and who does not
     as expected.
     """
@@ -139,17 +149,17 @@ def cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[dict[str
     return items
 
 
-def _card(label: str, value: float, unit: str, note: str, words: str) -> dict[str, Any]:
+def _card(label: str, value: float, unit: str, note: str, explanation: str) -> dict[str, Any]:
     return {
         "label": label,
         "value": "∞" if np.isinf(value) else payloads.number(value),
         "unit": unit,
         "note": note,
-        "help": words,
+        "help": explanation,
     }
 
 
-def remembered(
+def autocorrelation_figure(
     context: RunContext, rows: pd.DataFrame, layer: int, step: int
 ) -> tuple[go.Figure, pd.DataFrame, int] | None:
     """Autocorrelation of neurons over the probe sequence at the last stored step up to `step`: figure, its
@@ -158,9 +168,9 @@ def remembered(
     The neurons are those at evenly spaced ranks of persistence. None where no sequence is stored or none of
     them moves.
     """
-    stored = cache.probe_steps(context.stamp, context.run)
+    stored = cache.probe_steps(context)
     at = int(stored[stored <= step].max(initial=-1))
-    mu = cache.probe_sequence(context.stamp, context.run, at, layer) if at >= 0 else None
+    mu = cache.probe_sequence(context, at, layer) if at >= 0 else None
     slopes = rows.loc[rows["layer"] == layer, ["neuron", "persistence"]].dropna().sort_values("persistence")
     if mu is None or not len(slopes):
         return None

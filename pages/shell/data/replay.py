@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from pages.shell.data import payloads
 from pages.shell.session import cache
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from probes.canvas import pack, replay_arrays
 from probes.figures import frames
+from probes.spacing import evenly_spaced
+
+COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
+RUNS_KEPT = 8  # of whose layers series are kept
 
 ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
 """How ridges can be ordered -> the statistic at the run's last step."""
@@ -33,6 +36,24 @@ class Side:
     """A step that is among the frames as recorded, where others may be means of several steps."""
 
 
+def layers_at_first(context: RunContext, runs: int) -> list[int]:
+    """Layers that are shown of a run that has more than fit side by side, beside as many runs."""
+    return evenly_spaced(len(context.names), COLUMNS // runs).tolist()
+
+
+def last_step(contexts: Sequence[RunContext]) -> int:
+    """The last recorded step of any of the runs."""
+    return max(int(context.run.steps[-1]) for context in contexts)
+
+
+def exact_step(context: RunContext, cursor: int | None, opens_at: int | None) -> int | None:
+    """The recorded step that is sent as it is: long runs are drawn from means of steps while they play, and
+    exactly where the cursor rests.
+    """
+    at = cursor if cursor is not None and len(context.run.steps) > frames.RAW_STEPS else opens_at
+    return None if at is None else cache.recorded_step(context.run.steps, at)
+
+
 def payload(
     sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None
 ) -> bytes:
@@ -44,14 +65,16 @@ def payload(
     chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
     if not chosen:
         raise ValueError("a replay needs at least one layer")
-    tracks = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
+    recorded_frames = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
     steps = frames.timeline(
-        [track.steps for track in tracks], payloads.FRAMES, [s.exact for s in sides if s.exact is not None]
+        [found.steps for found in recorded_frames],
+        payloads.FRAMES,
+        [s.exact for s in sides if s.exact is not None],
     )
     arrays: dict[str, np.ndarray] = {}
     layers = []
-    for place, ((side, layer, neurons), track) in enumerate(zip(chosen, tracks, strict=True)):
-        shown = frames.aligned(track, steps)
+    for place, ((side, layer, neurons), found) in enumerate(zip(chosen, recorded_frames, strict=True)):
+        shown = frames.aligned(found, steps)
         arrays |= {f"{name}.{place}": values for name, values in replay_arrays.ridge_arrays(shown).items()}
         arrays |= {
             f"{name}.{place}": values
@@ -69,11 +92,11 @@ def payload(
         "view": "\n".join(side.context.entry.name for side in sides),
         "layers": layers,
         "steps": steps.tolist(),
-        "width": frames.aligned(tracks[0], steps).width.tolist(),
+        "width": frames.aligned(recorded_frames[0], steps).width.tolist(),
         "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
         "autoplay": True,
         "input": probe_input,
-        "events": _event_ticks(sides[0].context),
+        "events": event_ticks(sides[0].context),
     }
     return pack(header, arrays)
 
@@ -86,15 +109,15 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
     for side in sides:
         for layer in side.layers:
             neurons = _neurons(side, layer, ridges, order)
-            track = _frames(side, layer, neurons, probe_input)
+            found = _frames(side, layer, neurons, probe_input)
             count = len(neurons)
             parts.append(
                 pd.DataFrame(
                     {
                         "run": side.context.entry.name, "layer": side.context.names[layer],
-                        "neuron": np.tile(neurons, len(track.steps)), "step": np.repeat(track.steps, count),
-                        "width": np.repeat(track.width, count), "mean": track.mean.ravel(),
-                        "variance": track.variance.ravel(), "spread": track.spread.ravel(),
+                        "neuron": np.tile(neurons, len(found.steps)), "step": np.repeat(found.steps, count),
+                        "width": np.repeat(found.width, count), "mean": found.mean.ravel(),
+                        "variance": found.variance.ravel(), "spread": found.spread.ravel(),
                     }
                 )
             )  # fmt: skip
@@ -103,7 +126,7 @@ def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | Non
 
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
-    counts = [cache.probe_inputs(side.context.stamp, side.context.run) for side in sides]
+    counts = [cache.probe_inputs(side.context) for side in sides]
     return min(
         (found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers),
         default=0,
@@ -112,22 +135,23 @@ def probe_inputs(sides: Sequence[Side]) -> int:
 
 def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
     context = side.context
-    last = cache.at(context.stamp, context.run, int(context.run.steps[-1]))
+    last = cache.at(context, int(context.run.steps[-1]))
     return _ordered(
         last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order
     )
 
 
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
-    run, stamp = side.context.run, side.context.stamp
+    context = side.context
     if probe_input is None:
-        found = cache.replay_frames(stamp, run, layer, tuple(neurons), payloads.FRAMES)
+        found = cache.replay_frames(context, layer, tuple(neurons), payloads.FRAMES)
         if side.exact is None or side.exact in found.steps[found.width == 1]:
             return found
-        rows = cache.at(stamp, run, side.exact, tuple(name for name in frames.READ if name in run.statistics))
+        names = tuple(name for name in frames.READ if name in context.run.statistics)
+        rows = cache.at(context, side.exact, names)
         return frames.with_step(found, side.exact, rows[rows["layer"] == layer], neurons)
-    steps, mu, sigma = cache.probe_input(stamp, run, probe_input)[layer]
-    prior = frames.prior_of(run, layer, neurons, steps)
+    steps, mu, sigma = cache.probe_input(context, probe_input)[layer]
+    prior = frames.prior_of(context.run, layer, neurons, steps)
     return frames.probe_frames(steps, mu[:, neurons], sigma[:, neurons], prior)
 
 
@@ -137,11 +161,9 @@ def _series(
     """What is written over a layer's ridges and in the strip, at the recorded step at or before each
     frame.
     """
-    found = replay_arrays.series_at(
-        _layer_series(context.stamp, context), layer, np.asarray(context.run.steps), steps
-    )
+    found = replay_arrays.series_at(_layer_series(context), layer, np.asarray(context.run.steps), steps)
     if probe_input is not None:
-        when, mu, sigma = cache.probe_input(context.stamp, context.run, probe_input)[layer]
+        when, mu, sigma = cache.probe_input(context, probe_input)[layer]
         neurons = list(range(sigma.shape[1]))
         prior = frames.prior_of(context.run, layer, neurons, when)
         variance = frames.probe_frames(when, mu, sigma, prior).variance.astype(np.float64)
@@ -153,11 +175,10 @@ def _series(
     return found
 
 
-@st.cache_resource(max_entries=cache.RUNS_KEPT, show_spinner=False)
-def _layer_series(stamp: cache.Stamp, _context: RunContext) -> dict[str, np.ndarray]:
-    return replay_arrays.layer_series(
-        cache.summary(stamp, _context.run), np.asarray(_context.run.steps), len(_context.layers)
-    )
+@cache.of_run("neurons", keep=RUNS_KEPT)
+def _layer_series(context: RunContext) -> dict[str, np.ndarray]:
+    summary, steps = cache.summary(context), np.asarray(context.run.steps)
+    return replay_arrays.layer_series(summary, steps, len(context.layers))
 
 
 def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
@@ -176,6 +197,6 @@ def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> l
     return [int(ids[place]) for place in chosen]
 
 
-def _event_ticks(context: RunContext) -> list[dict[str, Any]]:
-    events = cache.events(context.stamp, context.run)
-    return replay_arrays.event_ticks(events, cache.alerts(context.stamp, context.run))
+def event_ticks(context: RunContext) -> list[dict[str, Any]]:
+    """Steps of alerts and of interventions, one tick a step and kind, thinned evenly if they are many."""
+    return replay_arrays.event_ticks(cache.events(context), cache.alerts(context))

@@ -1,4 +1,4 @@
-"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its course
+"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its values
 so far.
 """
 
@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pages.shell.data import payloads
+from pages.shell.session import cache, state
+from pages.shell.session.runs import RunContext
 from probes.schema import LIKELIHOODS, SCORES, STATISTICS
 
 SHOWN_SCORES = ((LIKELIHOODS, "validation"), (("crps",), "validation, scaled"))
@@ -17,6 +19,19 @@ SHOWN_SCORES = ((LIKELIHOODS, "validation"), (("crps",), "validation, scaled"))
 HALF = 0.5  # a living share below it is shown as bad
 ROUNDING = 1e-6  # of the rate: information below it is what float32 leaves of a difference of two KLs
 DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
+
+
+def run_cards(context: RunContext, step: int) -> list[dict[str, Any]]:
+    """Scores, and the state of the network where the run has distributions."""
+    cards = score_cards(cache.scalars(context), step)
+    if state.has_distributions(context):
+        cards += layer_cards(cache.curves(context), step, state.is_shared(context))
+    return cards
+
+
+def regime_rows(context: RunContext) -> pd.DataFrame:
+    """How many neurons of each layer are in each regime, at every recorded step."""
+    return cache.summary(context).filter(regex=r"^(step|layer|regime_\d)$")
 
 
 def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:

@@ -26,20 +26,22 @@ from probes.experiments.kinds import EXPERIMENTS
 
 CANCELLED = 130  # exit status of an experiment that was asked to stop
 CHECKPOINT = Path("checkpoints", "last.pt")
-LINE = 300  # characters of what a process last said that are shown
+LINE = 300  # characters of a process's last line of errors that are shown
 
 
 @dataclass
-class Child:
-    """A process that this server has started."""
+class Job:
+    """A process that this server has started, and the file that it writes its errors to."""
 
     process: subprocess.Popen[bytes]
-    said: IO[bytes]
+    stderr: IO[bytes]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How an experiment stands, for the page: "running", "ended" or "none"; `ours` if this server can cancel
+class JobStatus:
+    """How far an experiment is, for the page.
+
+    state: "running", "ended" or "none". share: of the work that is done. ours: whether this server can cancel
     it.
     """
 
@@ -54,83 +56,77 @@ class JobManager:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, str], Child] = {}
-        self._ended: dict[tuple[str, str], tuple[int, Standing]] = {}
+        self._running: dict[tuple[str, str], Job] = {}
+        self._ended: dict[tuple[str, str], tuple[int, JobStatus]] = {}
 
     def running(self) -> list[tuple[str, str]]:
         """(run, experiment) of what has not ended."""
         with self._lock:
-            self._settle()
+            self._collect_ended()
             return list(self._running)
 
     def start(self, run: Path, name: str, arguments: Sequence[str]) -> bool:
         """Start a command for an experiment; False if one is running already."""
         with self._lock:
-            self._settle()
+            self._collect_ended()
             if self._running:
                 return False
-            said = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
-            quiet = subprocess.DEVNULL
+            stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
             process = subprocess.Popen(
                 list(arguments),
                 cwd=options.ROOT,
-                stdin=quiet,
-                stdout=quiet,
-                stderr=said,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
                 start_new_session=True,
             )
-            self._running[str(run), name] = Child(process, said)
+            self._running[str(run), name] = Job(process, stderr)
             return True
 
     def cancel(self, run: Path, name: str) -> None:
         """Ask an experiment of this server to stop; it does at its next sign of progress."""
         with self._lock:
-            self._settle()
-            child = self._running.get((str(run), name))
-            if child is not None:
-                child.process.terminate()
+            self._collect_ended()
+            job = self._running.get((str(run), name))
+            if job is not None:
+                job.process.terminate()
 
-    def standing(self, run: Path, name: str) -> Standing:
-        """How an experiment stands: by its process if it is this server's, else by what it notes beside its
-        result.
+    def status(self, run: Path, name: str) -> JobStatus:
+        """Of an experiment, by its process if it is this server's, else by the progress that it writes beside
+        its result.
         """
-        noted = store.progress_of(run, name)
+        progress = store.progress_of(run, name)
         with self._lock:
-            self._settle()
-            child, ended = self._running.get((str(run), name)), self._ended.get((str(run), name))
-        if child is not None:
-            mine = noted is not None and noted.pid == child.process.pid
-            return Standing(
-                "running",
-                noted.share if noted is not None and mine else 0.0,
-                "" if mine else "starting",
-                True,
-            )
-        if ended is not None and (noted is None or noted.status != "running" or noted.pid == ended[0]):
+            self._collect_ended()
+            job, ended = self._running.get((str(run), name)), self._ended.get((str(run), name))
+        if job is not None:
+            if progress is not None and progress.pid == job.process.pid:
+                return JobStatus("running", progress.share, "", True)
+            return JobStatus("running", 0.0, "starting", True)
+        if ended is not None and (
+            progress is None or progress.status != "running" or progress.pid == ended[0]
+        ):
             return ended[1]  # one that was killed could not take back that it runs
-        if noted is not None and noted.status == "running":
-            return Standing("running", noted.share, f"started elsewhere, process {noted.pid}", False)
-        words = (
-            ""
-            if noted is None or noted.status in ("finished", "cancelled")
-            else f"{noted.status}: {noted.message}"
-        )
-        return Standing("none", 0.0, words, False)
+        if progress is not None and progress.status == "running":
+            return JobStatus("running", progress.share, f"started elsewhere, process {progress.pid}", False)
+        if progress is None or progress.status in ("finished", "cancelled"):
+            return JobStatus("none", 0.0, "", False)
+        return JobStatus("none", 0.0, f"{progress.status}: {progress.message}", False)
 
-    def _settle(self) -> None:
-        """Take note of what has ended, and of what it said last."""
-        for key, child in list(self._running.items()):
-            status = child.process.poll()
-            if status is not None:
+    def _collect_ended(self) -> None:
+        """Take what has ended off the register, with its exit status and last line of errors."""
+        for key, job in list(self._running.items()):
+            code = job.process.poll()
+            if code is not None:
                 del self._running[key]
-                with child.said:
-                    standing = Standing("ended", float(status == 0), _verdict(status, child.said), True)
-                self._ended[key] = child.process.pid, standing
+                with job.stderr:
+                    status = JobStatus("ended", float(code == 0), _exit_message(code, job.stderr), True)
+                self._ended[key] = job.process.pid, status
 
 
 @st.cache_resource(show_spinner=False)
-def children() -> JobManager:
-    """The one register of this server."""
+def job_manager() -> JobManager:
+    """The one of this server."""
     return JobManager()
 
 
@@ -171,12 +167,12 @@ def can_start(run: Path, config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _verdict(status: int, said: IO[bytes]) -> str:
+def _exit_message(code: int, stderr: IO[bytes]) -> str:
     """What an exit status means; nothing if all went well."""
-    if status == 0:
+    if code == 0:
         return ""
-    if status in (CANCELLED, -signal.SIGTERM):  # the latter: before it listened
+    if code in (CANCELLED, -signal.SIGTERM):  # the latter: before it listened
         return "Cancelled; nothing was stored."
-    said.seek(0)
-    lines = said.read().decode("utf-8", "replace").strip().splitlines()
-    return f"It ended with status {status}: {lines[-1][:LINE] if lines else 'it said nothing'}"
+    stderr.seek(0)
+    lines = stderr.read().decode("utf-8", "replace").strip().splitlines()
+    return f"It ended with status {code}: {lines[-1][:LINE] if lines else 'it said nothing'}"

@@ -21,7 +21,7 @@ NEEDED = (
 HEIGHT = 300  # pixels of a figure that nobody sees
 
 
-def up() -> None:
+def run() -> None:
     """Import, build one figure (plotly loads its parts when they are first used), freeze."""
     for name in NEEDED:
         import_module(name)

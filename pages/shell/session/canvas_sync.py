@@ -1,35 +1,35 @@
-"""What a canvas was told of what the pages look at: the cursor, the neuron that is chosen.
+"""Synchronising a canvas with what the pages look at: the cursor, the neuron that is chosen.
 
-A canvas that moves these itself knows them. It is then told the same as before, so that its payload, of up to
-a megabyte,
-stays the same: the browser has it and is sent its hash.
+A canvas that moves these itself shows them already. It is then sent the same as before, so that its payload,
+of up to a megabyte, stays the same: the browser has it and is sent its hash.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 import streamlit as st
 
 from pages.shell.session import state
 
-_Words = TypeVar("_Words")
-# session: what the canvas knows; how often it was told, and what the last time
-_KNOWN, _TOLD = "_known_{}", "_told_{}"
+# session: the state that the canvas shows; the revision and the message that it was sent last
+_SHOWN, _SENT = "_canvas_shown_{}", "_canvas_sent_{}"
 
 
-def report(canvas: str, now: object) -> None:
-    """The canvas has made it so."""
-    st.session_state[_KNOWN.format(canvas)] = now
+def record(canvas: str, shown: Any) -> None:
+    """Note that the canvas shows this state by itself: a person has moved it there."""
+    st.session_state[_SHOWN.format(canvas)] = shown
 
 
-def tell(canvas: str, now: object, words: _Words) -> tuple[int, _Words]:
-    """`words`, which say that it is so now; or, while the canvas knows, what it was told before. With them
-    how often it was told: the same words may be told again after the canvas has moved on, and are then news.
+def to_send(canvas: str, shown: Any, message: Any) -> tuple[int, Any]:
+    """(revision, message) that bring the canvas to the state `shown`; the last ones while it shows that.
+
+    The revision tells a message that is repeated, because the canvas has been moved in between, from one that
+    was merely sent again.
     """
-    known, told = _KNOWN.format(canvas), _TOLD.format(canvas)
-    count, before = st.session_state.get(told, (0, None))
-    if state.entered() or not count or st.session_state.get(known) != now:
-        count, before = count + 1, words
-        st.session_state[told], st.session_state[known] = (count, words), now
-    return count, before
+    shown_key, sent_key = _SHOWN.format(canvas), _SENT.format(canvas)
+    revision, last = st.session_state.get(sent_key, (0, None))
+    if state.entered() or not revision or st.session_state.get(shown_key) != shown:
+        revision, last = revision + 1, message
+        st.session_state[sent_key], st.session_state[shown_key] = (revision, message), shown
+    return revision, last

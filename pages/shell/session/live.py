@@ -1,74 +1,78 @@
 """Following a run that is being written: numbers grow with it, and the page is drawn anew when the pictures
-would change.
-
-One reader a run is kept for this, and asks for new files alone: what it has read is not read again. Once the
-run has ended nothing is asked any more.
+would change. Once the run has ended nothing is asked any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import streamlit as st
 
-import probes
-from pages.shell.session import cache
-from pages.shell.session.state import RunContext
-from probes.run_reader import RunReader
+from pages.shell.session import runs
+from pages.shell.session.runs import RunContext
 
 EVERY = 5  # seconds: the recorder's own flush interval
 # the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
 GROWTH = 1.1
-FOLLOWED = 4  # runs with a reader; more than a person watches at once
-
-
-@st.cache_resource(max_entries=FOLLOWED, show_spinner=False)
-def _reader(path: str) -> RunReader:
-    return probes.Run(path)
 
 
 def is_live(context: RunContext) -> bool:
-    """Whether the run was being written when it was context."""
+    """Whether the run was being written when it was opened."""
     return bool(context.run.status == "running")
 
 
 def follow(context: RunContext) -> None:
-    """Say how far a run is that is being written; the page runs anew once it has ended or grown by GROWTH."""
+    """Say how far a run is that is being written; the page runs anew once it has ended, has grown by GROWTH,
+    or is another run.
+    """
     if not is_live(context):
         return
-    seen = len(context.run.steps)
+    shown = len(context.run.steps)
     ticks = [0]
 
     @st.fragment(run_every=EVERY)
     def tick() -> None:
-        run = _refreshed(context)
-        # Not in the page's own run: were its reader behind this one, the page would run anew without end.
-        if ticks[0] and (run.status != "running" or len(run.steps) > GROWTH * seen):
+        now = _now(context)
+        # Not in the page's own run: of a run that grows faster than its page is drawn, there would be no end.
+        if ticks[0] and (not is_live(now) or len(now.run.steps) > GROWTH * shown):
             st.rerun()
         ticks[0] += 1
+        steps = now.run.steps
         st.caption(
-            f":material/sensors: Being written: step {int(run.steps[-1]):,}"
-            if len(run.steps)
-            else "Being written"
+            f":material/sensors: Being written: step {int(steps[-1]):,}" if len(steps) else "Being written"
         )
 
     tick()
 
 
-def growing(context: RunContext, draw: Callable[[RunReader], None]) -> None:
-    """Call `draw(run)` now and, while the run is live, every few seconds with what has been written since."""
+def growing(context: RunContext, draw: Callable[[RunContext], None]) -> None:
+    """Call `draw` now and, while the run is live, every few seconds with what has been written since."""
     if not is_live(context):
-        draw(context.run)
+        draw(context)
         return
 
     @st.fragment(run_every=EVERY)
     def tick() -> None:
-        draw(_refreshed(context))
+        draw(_now(context))
 
     tick()
 
 
-def follow_all(live: Mapping[str, object]) -> None:
+def _now(context: RunContext) -> RunContext:
+    """The run as it stands now. The page runs anew when this is no longer the same run: resumed, replaced,
+    deleted, unreadable.
+    """
+    try:
+        now = runs.open_run(context.entry)
+    except runs.RunError:
+        st.rerun()
+    if now.identity != context.identity:
+        st.rerun()
+    return now
+
+
+def follow_all(live: Mapping[str, Any]) -> None:
     """Run the page anew when one of these runs, by name, has grown or ended. `live` holds what the page shows
     of each.
     """
@@ -78,7 +82,7 @@ def follow_all(live: Mapping[str, object]) -> None:
 
     @st.fragment(run_every=EVERY)
     def tick() -> None:
-        found = cache.entries()
+        found = runs.entries()
         now = {
             name: found[name].row["steps"]
             for name in live
@@ -89,9 +93,3 @@ def follow_all(live: Mapping[str, object]) -> None:
         ticks[0] += 1
 
     tick()
-
-
-def _refreshed(context: RunContext) -> RunReader:
-    run = _reader(str(context.entry.path))
-    run.refresh()
-    return run

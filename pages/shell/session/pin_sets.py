@@ -6,19 +6,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell.session import cache, url
-from pages.shell.session.state import RunContext
-from probes import RunError
-from probes.log import notes
+from pages.shell.session import runs, url
+from pages.shell.session.runs import RunContext
+from probes import RunError, notes
 
-_NAME, _SAID = "pin_set_name", "_pin_set_said"
+_NAME, _MESSAGE = "pin_set_name", "_pin_set_message"
 
 
 def show(context: RunContext) -> None:
     """A menu in the sidebar: save what is pinned, pin a set instead, delete one. Absent while there is
     neither pin nor set.
     """
-    entries = cache.entries()
+    entries = runs.entries()
     owners = sorted(
         (entry for entry in entries.values() if entry.row["sets"]),
         key=lambda entry: entry.name != context.entry.name,
@@ -42,9 +41,9 @@ def show(context: RunContext) -> None:
             st.caption(
                 f"Kept in the notes of {url.plain(context.entry.name)}; a name that it has is replaced."
             )
-        said = st.session_state.pop(_SAID, None)
-        if said:
-            st.markdown(said)
+        message = st.session_state.pop(_MESSAGE, None)
+        if message:
+            st.markdown(message)
         for owner in owners:
             st.caption(f"In {url.plain(owner.name)}")
             for name, items in list(owner.row["sets"].items())[: notes.SETS]:
@@ -62,27 +61,27 @@ def show(context: RunContext) -> None:
                     )  # fmt: skip
 
 
-def _save(entry: cache.Entry) -> None:
+def _save(entry: runs.Entry) -> None:
     name = " ".join(str(st.session_state[_NAME]).split())
     if not name:
-        st.session_state[_SAID] = ":red[Not saved: give the set a name.]"
+        st.session_state[_MESSAGE] = ":red[Not saved: give the set a name.]"
         return
     own = [f"{pin.layer}.{pin.neuron}" if pin.run == entry.name else url.write_pin(pin) for pin in url.pins()]
     if _write(entry, {**entry.row["sets"], name: own}):
         st.session_state[_NAME] = ""
-        st.session_state[_SAID] = ":green[:material/check: Saved]"
+        st.session_state[_MESSAGE] = ":green[:material/check: Saved]"
 
 
-def _delete(entry: cache.Entry, name: str) -> None:
+def _delete(entry: runs.Entry, name: str) -> None:
     _write(entry, {other: items for other, items in entry.row["sets"].items() if other != name})
 
 
-def _write(entry: cache.Entry, sets: dict[str, list[str]]) -> bool:
-    """Whether it went well; if not, why is said where the menu is drawn."""
+def _write(entry: runs.Entry, sets: dict[str, list[str]]) -> bool:
+    """Whether it went well; if not, the reason is shown where the menu is drawn."""
     try:
         notes.write_sets(entry.path, sets)
     except (RunError, OSError) as error:
-        st.session_state[_SAID] = f":red[Not written: {url.plain(error)}.]"
+        st.session_state[_MESSAGE] = f":red[Not written: {url.plain(error)}.]"
         return False
     return True
 

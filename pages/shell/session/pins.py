@@ -1,4 +1,4 @@
-"""The selection tray: pinned neurons of any runs, in the sidebar of every page and in the URL."""
+"""Pinned neurons of any runs, in the sidebar of every page and in the URL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from pages.shell.session import pin_sets, state, url
+from pages.shell.session import pin_sets, runs, state, url
+from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
 
 PLOTTED = 8
 """Neurons that figures draw side by side; more may be pinned."""
 
-LONGEST_RUN = 18  # characters of a run's name in the tray and over panels; they show no more
+LONGEST_RUN = 18  # characters of a run's name in the sidebar and over panels; they show no more
 _KEY = "tray"
 
 
@@ -23,7 +24,7 @@ class Pinned:
     """A pinned neuron with the run it is of."""
 
     pin: Pin
-    context: state.RunContext
+    context: RunContext
 
     @property
     def layer_name(self) -> str:
@@ -49,27 +50,27 @@ class Pinned:
         own = f"{self.layer_name}:{self.pin.neuron}"
         return own if self.pin.run == shown else f"{self.run_name}:{own}"
 
-    def chip(self, shown: str) -> str:
-        """What the tray shows, the run last: a narrow chip cuts what comes last."""
+    def label(self, shown: str) -> str:
+        """What the sidebar shows, the run last: a narrow chip cuts what comes last."""
         own = f"{self.layer_name}:{self.pin.neuron}"
         return own if self.pin.run == shown else f"{own} · {self.run_name}"
 
 
-def resolve(pins: Sequence[Pin], context: state.RunContext) -> list[Pinned]:
+def resolve(pins: Sequence[Pin], context: RunContext) -> list[Pinned]:
     """The pins that exist, with their runs, in order."""
-    runs: dict[str, state.RunContext | None] = {context.entry.name: context}
+    contexts: dict[str, RunContext | None] = {context.entry.name: context}
     found = []
     for pin in pins:
-        if pin.run not in runs:
-            runs[pin.run] = state.another_run(pin.run)
-        run = runs[pin.run]
+        if pin.run not in contexts:
+            contexts[pin.run] = runs.another_run(pin.run)
+        run = contexts[pin.run]
         if run is not None and state.exists(run, pin.layer, pin.neuron):
             found.append(Pinned(pin, run))
     return found
 
 
-def show(context: state.RunContext) -> None:
-    """Draw the tray, if anything is pinned. Pins that name nothing are said and left out."""
+def show(context: RunContext) -> None:
+    """The list of pinned neurons, if there are any. Pins that name nothing are reported and left out."""
     pins = url.pins()
     found = resolve(pins, context)
     if len(found) < len(pins) or url.unread_pins():
@@ -82,7 +83,7 @@ def show(context: state.RunContext) -> None:
     if not found:
         pin_sets.show(context)
         return
-    labels = {one.pin: one.chip(context.entry.name) for one in found}
+    labels = {one.pin: one.label(context.entry.name) for one in found}
     st.session_state[_KEY] = list(labels)
     with st.sidebar, st.container(gap="xsmall"):
         st.multiselect(
@@ -123,5 +124,5 @@ def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
         for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
     ]
     wanted = [here[place] for place in chosen]
-    kept = [pin for pin in url.pins() if pin not in here or pin in wanted]
-    url.put_pins([*kept, *(pin for pin in wanted if pin not in kept)])
+    remaining = [pin for pin in url.pins() if pin not in here or pin in wanted]
+    url.put_pins([*remaining, *(pin for pin in wanted if pin not in remaining)])

@@ -4,12 +4,10 @@ that are pinned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from pages.shell.session import cache, url
-from probes.run_reader import LayerInfo, RunReader
+from pages.shell.session.runs import RunContext
 
 PAGES = (
     ("runs", "Runs", "folder_open"),
@@ -51,35 +49,6 @@ def entered() -> bool:
     return bool(st.session_state.get(_ENTERED))
 
 
-@dataclass(frozen=True)
-class RunContext:
-    """The run that a page shows: its entry in the catalog, the reader, and the stamp that caches key on."""
-
-    entry: cache.Entry
-    run: RunReader
-    stamp: cache.Stamp
-
-    @property
-    def layers(self) -> list[LayerInfo]:
-        return list(self.run.layers)
-
-    @property
-    def names(self) -> list[str]:
-        return [str(layer["name"]) for layer in self.run.layers]
-
-
-def another_run(name: str) -> RunContext | None:
-    """A run beside the one that is shown; None if there is none of this name, or it cannot be read."""
-    entry = cache.entries().get(name)
-    if entry is None:
-        return None
-    try:
-        run, stamp = cache.open_run(entry)
-    except cache.RunError:
-        return None
-    return RunContext(entry, run, stamp)
-
-
 def cursor(context: RunContext) -> int | None:
     """The step that all pages look at: the recorded one at or before the URL's, else the last; None if
     nothing is recorded.
@@ -98,7 +67,7 @@ def cursor(context: RunContext) -> int | None:
 
 def _last_scalar(context: RunContext) -> int | None:
     """A twin records no neurons: its last step is that of its last score."""
-    steps = context.run.scalars()["step"]
+    steps = cache.scalars(context)["step"]
     return int(steps.max()) if len(steps) else None
 
 

@@ -34,19 +34,19 @@ KEYS = (
     "smooth",
 )
 
-_KEPT = "_url"
+_SAVED = "_url"
 
 
 def sync() -> None:
     """Put back what an earlier page of this session had chosen. Called once at the start of each run of the
     app.
     """
-    kept = st.session_state.setdefault(_KEPT, {})
+    saved = st.session_state.setdefault(_SAVED, {})
     for key in KEYS:
         if key in st.query_params:
-            kept[key] = st.query_params[key]
-        elif key in kept:
-            st.query_params[key] = kept[key]
+            saved[key] = st.query_params[key]
+        elif key in saved:
+            st.query_params[key] = saved[key]
 
 
 def get(key: str) -> str | None:
@@ -56,13 +56,13 @@ def get(key: str) -> str | None:
 
 def put(key: str, value: object | None) -> None:
     """Set a query key; None removes it."""
-    kept = st.session_state.setdefault(_KEPT, {})
+    saved = st.session_state.setdefault(_SAVED, {})
     if value is None:
-        kept.pop(key, None)
+        saved.pop(key, None)
         if key in st.query_params:
             del st.query_params[key]
     else:
-        kept[key] = str(value)
+        saved[key] = str(value)
         if st.query_params.get(key) != str(value):
             st.query_params[key] = str(value)
 
@@ -199,9 +199,9 @@ def read_pin(item: str, run: str) -> Pin | None:
     return Pin(unquote(parts[0]), int(parts[1]), int(parts[2]))
 
 
-def put_pins(kept: Iterable[Pin]) -> None:
+def put_pins(pinned: Iterable[Pin]) -> None:
     """Pin exactly these."""
-    put("pin", ",".join(map(write_pin, kept)) or None)
+    put("pin", ",".join(map(write_pin, pinned)) or None)
 
 
 def write_pin(pin: Pin) -> str:
@@ -212,8 +212,8 @@ def write_pin(pin: Pin) -> str:
 def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:
     """Pin a neuron (of the run that is shown), or unpin it if it is pinned."""
     item = Pin(run or str(get("run")), layer, neuron)
-    kept = pins()
-    put_pins([other for other in kept if other != item] if item in kept else [*kept, item])
+    pinned = pins()
+    put_pins([other for other in pinned if other != item] if item in pinned else [*pinned, item])
 
 
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]()<>#+-.!|~$:&"})

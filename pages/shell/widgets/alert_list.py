@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell.session import cache, url
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 
 LISTED = 40  # a run that goes wrong everywhere repeats itself
 
@@ -18,7 +18,7 @@ def go_to(context: RunContext, at: int) -> None:
 
 def show(context: RunContext) -> None:
     """The list; each alert's place is a button that moves the cursor there."""
-    alerts = cache.alerts(context.stamp, context.run)
+    alerts = cache.alerts(context)
     st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
     if context.run.status == "crashed":
         st.markdown(

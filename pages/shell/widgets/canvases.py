@@ -9,7 +9,7 @@ import streamlit as st
 
 from probes import canvas
 
-__all__ = ["cards", "heatmap", "regimes", "replay"]
+__all__ = ["heatmap", "number_cards", "regimes", "replay"]
 
 
 def _component(name: str) -> Callable[..., Any]:
@@ -17,11 +17,11 @@ def _component(name: str) -> Callable[..., Any]:
     return st.components.v2.component(f"neurons_{name}", html=html, css=css, js=js)
 
 
-def _nothing() -> None:
+def _no_callback() -> None:
     """A component's result names a trigger only if a callback is given for it."""
 
 
-def _while_there(key: str, callback: Callable[[], None]) -> Callable[[], None]:
+def _if_mounted(key: str, callback: Callable[[], None]) -> Callable[[], None]:
     """The callback, unless what it was to read has gone: a trigger may arrive when its page has just been
     left.
     """
@@ -39,7 +39,7 @@ _regimes = _component("regimes")
 _heatmap = _component("heatmap")
 
 
-def cards(items: list[dict[str, Any]], key: str) -> None:
+def number_cards(items: list[dict[str, Any]], key: str) -> None:
     """A row of cards: `label`, `value`, and optionally `unit`, `note`, `help`, `spark` (numbers),
     `colour`.
     """
@@ -54,8 +54,8 @@ def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Cal
     return _replay(
         data=payload,
         key=key,
-        on_cursor_change=_while_there(key, on_cursor),
-        on_pick_change=_while_there(key, on_pick),
+        on_cursor_change=_if_mounted(key, on_cursor),
+        on_pick_change=_if_mounted(key, on_pick),
     )
 
 
@@ -64,11 +64,11 @@ def regimes(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Ca
     return _regimes(
         data=payload,
         key=key,
-        on_cursor_change=_while_there(key, on_cursor),
-        on_pick_change=_while_there(key, on_pick),
+        on_cursor_change=_if_mounted(key, on_cursor),
+        on_pick_change=_if_mounted(key, on_pick),
     )
 
 
-def heatmap(payload: bytes, key: str, on_pick: Callable[[], None] = _nothing) -> Any:
+def heatmap(payload: bytes, key: str, on_pick: Callable[[], None] = _no_callback) -> Any:
     """Neuron x step image; triggers `pick` ({neuron, step})."""
-    return _heatmap(data=payload, key=key, on_pick_change=_while_there(key, on_pick))
+    return _heatmap(data=payload, key=key, on_pick_change=_if_mounted(key, on_pick))

@@ -12,7 +12,7 @@ from pages.shell.widgets import downloads
 
 
 def show(figure: go.Figure, key: str, **settings: Any) -> None:
-    """A figure as wide as there is room. Figures over steps are shown by `axes.chart`."""
+    """A figure as wide as there is room. Figures over steps are shown by `step_axis.chart`."""
     st.plotly_chart(
         figure,
         key=key,
@@ -41,7 +41,7 @@ def card(
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", wrap=False):
                 st.markdown(title, width="stretch")
-                downloads.beside(figure, rows, f"{of} {key}")
+                downloads.menu(figure, rows, f"{of} {key}")
             if note:
                 st.caption(note)
         draw(figure, key)

@@ -18,7 +18,7 @@ from pages.shell.session import url
 Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
-def beside(figure: go.Figure | None, frame: Data, name: str) -> None:
+def menu(figure: go.Figure | None, frame: Data, name: str) -> None:
     """A small menu with the data of a figure and the figure. `name` names the files and must be unique on the
     page.
 

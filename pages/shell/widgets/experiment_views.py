@@ -5,31 +5,17 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import cast
 
-import pandas as pd
 import streamlit as st
 
+from pages.shell.data import experiments
 from pages.shell.session import url
 from pages.shell.widgets.cards import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
 from probes.schema import STATISTICS
 
-RESULTS_KEPT = 8
 UNCERTAINTIES = tuple(dose_response.UNCERTAINTY_UNITS)
-
-
-def load(run: Path, name: str) -> store.Result:
-    """A stored result, cached until the experiment runs again. Raises RunError when it cannot be read."""
-    stat = (store.folder_of(run, name) / store.SETTINGS).stat()
-    return _load(str(run), name, stat.st_mtime_ns, stat.st_size)
-
-
-@st.cache_resource(max_entries=RESULTS_KEPT, show_spinner="Reading the experiment …")
-def _load(run: str, name: str, modified: int, size: int) -> store.Result:
-    return store.load(run, name)
 
 
 def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] = str) -> str:
@@ -87,7 +73,7 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
     """One neuron on one input: the whole prediction, and one output of it."""
     curves, posteriors = result.tables["curves"], result.tables["posteriors"]
     walked = list(dict.fromkeys(zip(curves["layer"].tolist(), curves["neuron"].tolist(), strict=True)))
-    moved = traversal_strength(curves)
+    moved = experiments.traversal_strength(curves)
     walked.sort(key=lambda item: -moved[item])
     with st.container(horizontal=True):
         label = lambda item: f"{layers[item[0]]} · neuron {item[1]} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
@@ -97,7 +83,11 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
         )
         outputs = sorted(curves["output"].unique().tolist())
         # Of an image the pixel that moves most: its corner never does.
-        first = outputs.index(most_moved(curves, layer, neuron)) if "image" in result.settings else 0
+        first = (
+            outputs.index(experiments.most_moved_output(curves, layer, neuron))
+            if "image" in result.settings
+            else 0
+        )
         output = st.selectbox(
             "Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110
         )
@@ -120,22 +110,6 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
     with right:
         figure = traversal.traversal_response(curves, posteriors, layer, neuron, index, output=output)
         card(f"**Output {output + 1} against the neuron's value**", figure, "traversal_response", curves)
-
-
-def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:
-    """How far each walked neuron moves the prediction: mean over inputs and outputs of largest less smallest
-    mean.
-    """
-    by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
-    strength = (by.max() - by.min()).groupby(["layer", "neuron"]).mean()
-    layers, neurons = (strength.index.get_level_values(name).tolist() for name in ("layer", "neuron"))
-    return dict(zip(zip(layers, neurons, strict=True), strength.tolist(), strict=True))
-
-
-def most_moved(curves: pd.DataFrame, layer: int, neuron: int) -> int:
-    """The output that a walked neuron moves most, over all inputs."""
-    part = curves[(curves["layer"] == layer) & (curves["neuron"] == neuron)].groupby("output")["mean"]
-    return int(cast(int, (part.max() - part.min()).idxmax()))
 
 
 def show_shift(result: store.Result, layers: list[str]) -> None:
@@ -180,19 +154,19 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
     curves, areas = result.tables["curves"], result.tables["areas"]
     error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
     figure = risk_coverage.risk_coverage(curves, areas, error)
-    words = (
+    note = (
         f"lower is better; in brackets 95 % intervals; the axis fits {risk_coverage.FEW:.0%} of the inputs"
         " and more"
     )
-    card(f"**Error of the inputs that are kept** · {words}", figure, "risk_coverage", curves)
+    card(f"**Error of the inputs that are kept** · {note}", figure, "risk_coverage", curves)
     part = areas[areas["error"] == error].drop(columns="error").round(4)
     labels = {
         "value": "AURC", "low": "AURC from", "high": "AURC to", "gain": "gain over output variance",
         "gain_low": "gain from",
         "gain_high": "gain to", "mean": "dropped at random",
     }  # fmt: skip
-    words = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
-    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=words)
+    alt = "Area under the risk-coverage curve for each uncertainty, with its gain over the output variance"
+    st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=alt)
 
 
 def show_rollout(result: store.Result, layers: list[str]) -> None:

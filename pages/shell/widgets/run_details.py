@@ -9,19 +9,18 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from pages.shell.session import cache, state, url
-from probes import RunError
+from pages.shell.session import runs, state, url
+from probes import RunError, notes
 from probes.analysis import run_groups
-from probes.log import notes
 
-OPEN = ("overview", "replay", "layers")
-BESIDE = ("replay", "neurons", "uncertainty")
+SINGLE_PAGES = ("overview", "replay", "layers")
+PAIR_PAGES = ("replay", "neurons", "uncertainty")
 """Pages that show one run, and those that show a second one beside it."""
 
-_SAID = "_notes_said"  # session: how saving went, said once
+_MESSAGE = "_notes_message"  # session: how saving went, shown once
 
 
-def one(entry: cache.Entry, tags: list[str]) -> None:
+def show_one(entry: runs.Entry, tags: list[str]) -> None:
     """A single run. `tags` are those in use, to choose from."""
     if entry.row["error"]:
         st.markdown(f"**{url.plain(entry.name)}** cannot be read")
@@ -31,7 +30,7 @@ def one(entry: cache.Entry, tags: list[str]) -> None:
             "`python -m probes compact` writes what a killed run left out."
         )
         return
-    _open_in([entry])
+    _links([entry])
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if entry.row["notes_error"]:
@@ -39,37 +38,37 @@ def one(entry: cache.Entry, tags: list[str]) -> None:
                 "Its tags and notes cannot be read, and saving writes them anew:"
                 f" {url.plain(entry.row['notes_error'])}."
             )
-        edit(entry, tags)
+        _edit(entry, tags)
     with right:
         _settings(entry)
 
 
-def _open_in(entries: list[cache.Entry]) -> None:
+def _links(entries: list[runs.Entry]) -> None:
     first, second = entries[0], entries[1] if len(entries) > 1 else None
     query = {"run": first.name} | ({"vs": second.name} if second else {})
     with st.container(horizontal=True, vertical_alignment="center"):
         beside = f" beside **{url.plain(second.name)}**" if second else ""
         st.markdown(f"Open **{url.plain(first.name)}**{beside} in", width="content")
         for page, title, _ in state.PAGES:
-            if page in (BESIDE if second else OPEN):
+            if page in (PAIR_PAGES if second else SINGLE_PAGES):
                 st.page_link(
                     f"pages/{page}.py", label=title, query_params=query, icon=":material/arrow_forward:"
                 )
 
 
-def edit(entry: cache.Entry, tags: list[str]) -> None:
+def _edit(entry: runs.Entry, tags: list[str]) -> None:
     """Tags and notes of a run, saved beside its log."""
-    kept = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
+    stored = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
     keys = f"tags of {entry.name}", f"note of {entry.name}"
     with st.form(f"notes of {entry.name}", border=False):
         st.multiselect(
-            "Tags", sorted({*tags, *kept.tags}), default=list(kept.tags), accept_new_options=True,
+            "Tags", sorted({*tags, *stored.tags}), default=list(stored.tags), accept_new_options=True,
             placeholder="Type a tag",
             max_selections=notes.TAGS, key=keys[0],
         )  # fmt: skip
         st.text_area(
             "Notes",
-            kept.text,
+            stored.text,
             height=94,
             max_chars=notes.NOTE_CHARACTERS,
             placeholder="What was tried, and seen",
@@ -77,22 +76,22 @@ def edit(entry: cache.Entry, tags: list[str]) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button("Save", on_click=_save, args=(entry, *keys))
-            said = st.session_state.pop(_SAID, None)
-            if said:
-                st.markdown(said, width="content")
+            message = st.session_state.pop(_MESSAGE, None)
+            if message:
+                st.markdown(message, width="content")
 
 
-def _save(entry: cache.Entry, tags: str, text: str) -> None:
+def _save(entry: runs.Entry, tags: str, text: str) -> None:
     """Write what the form holds, before the page reads the notes again."""
     try:
         notes.write(entry.path, st.session_state[tags], st.session_state[text])
     except (RunError, OSError) as error:
-        st.session_state[_SAID] = f":red[Not saved: {url.plain(error)}.]"
+        st.session_state[_MESSAGE] = f":red[Not saved: {url.plain(error)}.]"
     else:
-        st.session_state[_SAID] = ":green[:material/check: Saved]"
+        st.session_state[_MESSAGE] = ":green[:material/check: Saved]"
 
 
-def _settings(entry: cache.Entry) -> None:
+def _settings(entry: runs.Entry) -> None:
     config = entry.row.get("config") or {}
     st.markdown(":small[Settings]")
     if not config:
@@ -104,7 +103,7 @@ def _settings(entry: cache.Entry) -> None:
     )
 
 
-def several(chosen: Mapping[str, cache.Entry]) -> None:
+def show_several(chosen: Mapping[str, runs.Entry]) -> None:
     """Two or more runs: open the first two side by side, and what differs between all."""
     readable = [entry for entry in chosen.values() if not entry.row["error"]]
     left_out = [entry.name for entry in chosen.values() if entry.row["error"]]
@@ -112,9 +111,9 @@ def several(chosen: Mapping[str, cache.Entry]) -> None:
         st.caption(f"Left out, since they cannot be read: {url.plain(', '.join(left_out))}.")
     if len(readable) < 2:
         if readable:
-            _open_in(readable)
+            _links(readable)
         return
-    _open_in(readable)
+    _links(readable)
     if len(readable) > 2:
         st.caption("Pages show two runs at once: the first two of those ticked.")
     table = run_groups.differences({entry.name: entry.row.get("config") or {} for entry in readable})

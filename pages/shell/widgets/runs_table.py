@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell.session import cache, url
+from pages.shell.data import runs_catalog
+from pages.shell.session import url
+from pages.shell.session.runs import Entry
 from pages.shell.widgets import ticked_rows
-from probes.analysis import run_filter, run_groups
-from probes.log import notes
+from probes.analysis import run_filter
 
-LIVING = ("living_share",)
-RATE = ("rate", "train/rate")
 ROW_HEIGHT = 36  # pixels
 # rows seen at once, so that what is said of a ticked one is in sight; more scroll inside the table
 ROWS_HIGH = 9
 
 
-def rows_of(entries: Mapping[str, cache.Entry]) -> dict[str, dict[str, Any]]:
-    """The catalog's rows under the names that the dashboard gives the runs."""
-    return {name: {**entry.row, "name": name} for name, entry in entries.items()}
-
-
-def chosen(entries: Mapping[str, cache.Entry], text: str) -> dict[str, cache.Entry]:
-    """Runs that a filter leaves, in their order. A filter that cannot be applied is reported, and leaves
-    all.
-    """
+def filtered(entries: Mapping[str, Entry], text: str) -> dict[str, Entry]:
+    """Runs that a filter leaves. One that cannot be applied is reported, and leaves all."""
     try:
-        terms = run_filter.parse(text)
-        facts = {name: run_filter.facts(row, _nll(row)) for name, row in rows_of(entries).items()}
-        run_filter.check(terms, facts.values())
+        return runs_catalog.filtered(entries, text)
     except run_filter.FilterError as error:
         st.error(f"This filter cannot be applied, so all runs are shown. {url.plain(error)}.")
         return dict(entries)
-    return {name: entry for name, entry in entries.items() if run_filter.matches(terms, facts[name])}
-
-
-def _nll(row: Mapping[str, Any]) -> float | None:
-    found = run_groups.score(row, cache.NAMES_OF_NLL)
-    return None if found is None else found[1]
-
-
-def runs_frame(shown: Mapping[str, cache.Entry], everything: Mapping[str, cache.Entry]) -> pd.DataFrame:
-    """One row a shown run; its twin is looked for among all runs."""
-    rows = list(rows_of(everything).values())
-    lines = []
-    for entry in shown.values():
-        line = cache.catalog_line(entry)
-        kept = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
-        lines.append(
-            line
-            | {
-                "tags": list(kept.tags),
-                "to twin": run_groups.twin_delta(entry.row, rows, cache.NAMES_OF_NLL),
-                "rate over steps": run_groups.curve(entry.row, RATE)[:, 1].tolist(),
-            }
-        )
-    return pd.DataFrame(lines)
 
 
 def show_runs(table: pd.DataFrame) -> list[str]:
@@ -68,7 +33,7 @@ def show_runs(table: pd.DataFrame) -> list[str]:
     column = st.column_config
     order = ["run", "status", "tags", "created", "network", "steps", "NLL", "NLL over steps", "to twin"]
     order += ["rate over steps", "living", "living over steps"]
-    empty = {name for name in ("tags", "to twin") if not table[name].map(_said).any()}
+    empty = {name for name in ("tags", "to twin") if not table[name].map(_has_value).any()}
     event = st.dataframe(
         table[[name for name in order if name not in empty]],
         hide_index=True,
@@ -120,39 +85,12 @@ def show_runs(table: pd.DataFrame) -> list[str]:
     return [str(table.iloc[row]["run"]) for row in ticked_rows.ticked(event)]
 
 
-def _said(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     return bool(value) if isinstance(value, list) else bool(pd.notna(value))
 
 
 def _height(rows: int) -> int | Literal["content"]:
     return "content" if rows <= ROWS_HIGH else (ROWS_HIGH + 1) * ROW_HEIGHT
-
-
-def groups_frame(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    """One row a group of seeds: what its settings are, how its runs ended, median and range."""
-    labels = run_groups.group_labels(groups)
-    lines = []
-    for key, rows in groups.items():
-        scores = [value for row in rows if (value := _nll(row)) is not None]
-        living = [share for row in rows if (share := run_filter.facts(row)["living"]) is not None]
-        line = {
-            "group": labels[key],
-            "runs": len(rows),
-            "seeds": ", ".join(sorted({str(row.get("seed")) for row in rows})),
-        }
-        for name, values in (("NLL", scores), ("living", living)):
-            line |= {
-                name: float(np.median(values)) if values else None,
-                f"{name} range": _range(values, name == "living"),
-            }
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def _range(values: Sequence[float], percent: bool) -> str:
-    if len(values) < 2:
-        return ""
-    return f"{min(values):.0f} to {max(values):.0f}" if percent else f"{min(values):.3f} to {max(values):.3f}"
 
 
 def show_groups(table: pd.DataFrame) -> list[int]:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell.session import cache, pins, url
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads
 from probes.analysis.neuron_query import QueryError, parse
 from probes.schema import REGIMES, STATISTICS
@@ -33,7 +33,7 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     if not text and not show_all:
         return
     known = context.run.available
-    now = cache.at(context.stamp, context.run, step, ("regime", *known))
+    now = cache.at(context, step, ("regime", *known))
     try:
         query = parse(
             text or f"sort:-{'information' if 'information' in known else known[0]}", context.names, known
@@ -53,7 +53,7 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
             f"{len(found):,} of {len(now):,} neurons at step {step:,}{more}. Tick a row to pin it.",
             width="stretch",
         )
-        downloads.beside(None, found, f"neurons found in {context.entry.name}")
+        downloads.menu(None, found, f"neurons found in {context.entry.name}")
 
 
 def _table(context: RunContext, found: pd.DataFrame, statistics: list[str]) -> None:

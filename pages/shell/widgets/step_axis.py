@@ -17,15 +17,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.shell.data.step_clocks import recorded_steps, step_clocks
 from pages.shell.session import cache, url
-from pages.shell.session.state import RunContext
+from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards
-from probes.figures.clock import Clock, Measure, clocks
+from probes.figures.clock import Clock, Measure
 from probes.figures.style import StepAxis, StepScale
-from probes.run_reader import RunReader
 
 AXES = {"linear": "step", "log": "log", "epoch": "epoch", "time": "time"}
-"""Values of `axis` in the URL -> words."""
+"""Values of `axis` in the URL -> labels."""
 MEASURES: dict[Measure, str] = {
     "epoch": "its scalars carry no epochs, or only one",
     "time": "its scalars span no time",
@@ -61,33 +61,30 @@ class View:
         """The horizontal axis for what a run did, in its own epochs or its own time."""
         return self.clocks.get(context.entry.name) or self.scale
 
-    def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def within(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows within the range; `frame` has a column step."""
         return frame if self.span == self.ends else frame[frame["step"].between(*self.span)]
 
-    def mark(self, step: int) -> int | None:
-        """The cursor where it lies within the range: a mark outside would stretch the axis."""
+    def cursor(self, step: int) -> int | None:
+        """The cursor where it lies within the range: a line outside would stretch the axis."""
         return step if self.first <= step <= self.last else None
 
 
-def choose(runs: Sequence[RunContext]) -> View:
+def choose(contexts: Sequence[RunContext]) -> View:
     """Slider and axis, to be called in the sidebar, for figures of these runs. The first is the one that is
     shown.
 
     The range reaches out to recorded steps, so that it holds some. An axis is offered where all of the runs
     have it.
     """
-    context = list({run.entry.name: run for run in runs}.values())
-    recorded = np.unique(np.concatenate([_steps(run) for run in context]))
+    different = list({context.entry.name: context for context in contexts}.values())
+    recorded = recorded_steps(different)
     ends = int(recorded[0]), int(recorded[-1])
     low, high = url.span(*ends)
-    first = int(recorded[max(int(np.searchsorted(recorded, low, side="right")) - 1, 0)])
+    first = cache.recorded_step(recorded, low)
     last = int(recorded[min(int(np.searchsorted(recorded, high)), len(recorded) - 1)])
-    told = {
-        measure: _clocks(tuple(run.stamp for run in context), [run.run for run in context], measure)
-        for measure in MEASURES
-    }
-    lacking = [measure for measure, found in told.items() if None in found]
+    found = {measure: step_clocks(different, measure) for measure in MEASURES}
+    lacking = [measure for measure, clocks in found.items() if None in clocks]
     missing = [f"“{AXES[measure]}” is not offered: {MEASURES[measure]}." for measure in lacking]
     kind = url.choice(
         st.segmented_control, "Horizontal axis", [name for name in AXES if name not in lacking], "axis",
@@ -95,23 +92,9 @@ def choose(runs: Sequence[RunContext]) -> View:
         format_func=AXES.__getitem__, required=True,
         help=" ".join(["Time is that of recording, from the run's start.", *missing]),
     )  # fmt: skip
-    found = told.get(cast("Measure", kind), [None] * len(context))
-    return View(
-        kind, first, last, ends, {run.entry.name: clock for run, clock in zip(context, found, strict=True)}
-    )
-
-
-def _steps(context: RunContext) -> np.ndarray:
-    """Steps at which something is recorded: of neurons, or of a twin's scores."""
-    steps = context.run.steps
-    return np.asarray(steps) if len(steps) else context.run.scalars()["step"].to_numpy(np.int64)
-
-
-@st.cache_resource(max_entries=cache.SLICES_KEPT, show_spinner=False)
-def _clocks(
-    stamps: tuple[cache.Stamp, ...], _runs: Sequence[RunReader], measure: Measure
-) -> list[Clock | None]:
-    return clocks([run.scalars() for run in _runs], measure)
+    clocks = found.get(cast("Measure", kind), [None] * len(different))
+    by_run = {context.entry.name: clock for context, clock in zip(different, clocks, strict=True)}
+    return View(kind, first, last, ends, by_run)
 
 
 def chart(figure: go.Figure, key: str, view: View, axes: Sequence[StepAxis]) -> None:
@@ -136,10 +119,10 @@ def brushed(key: str, ends: tuple[int, int], axes: Sequence[StepAxis]) -> None:
 
 
 def value_scale(usual: str, positive: bool) -> str:
-    """A control for the vertical axis, "linear" or "log"; what was chosen rests while not all values are
+    """A control for the vertical axis, "linear" or "log"; the choice waits while not all values are
     positive.
     """
-    words = "Logarithmic where all values are positive"
+    help_text = "Logarithmic where all values are positive"
     if not positive:
         st.segmented_control(
             "Value axis",
@@ -148,11 +131,11 @@ def value_scale(usual: str, positive: bool) -> str:
             required=True,
             disabled=True,
             key="no_scale",
-            help=words,
+            help=help_text,
         )
         return "linear"
     return url.choice(
-        st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=words
+        st.segmented_control, "Value axis", ("linear", "log"), "scale", usual, required=True, help=help_text
     )
 
 

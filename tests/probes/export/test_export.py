@@ -12,10 +12,9 @@ import pytest
 from payloads import unpack
 from plotly.offline import get_plotlyjs
 
-from probes import Recorder, Run
+from probes import Recorder, Run, notes
 from probes.__main__ import main
 from probes.export import export, report
-from probes.log import notes
 from probes.schema import REGIMES
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'<!--part:css-->"

@@ -87,7 +87,7 @@ def test_rows_are_those_of_the_frame(tmp_path):
     simple_run(tmp_path / "good", steps=2)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text("{")
-    rows = catalog.rows(tmp_path)
+    rows = catalog.catalog_rows(tmp_path)
     assert [list(row) for row in rows] == [list(catalog.COLUMNS)] * 2
     assert rows == probes.catalog(tmp_path).to_dict("records")
 
@@ -103,15 +103,15 @@ def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     )
     for name in ("one", "two"):
         simple_run(tmp_path / name, steps=2)
-    catalog.rows(tmp_path)
+    catalog.catalog_rows(tmp_path)
     assert len(read) == 2
-    catalog.rows(tmp_path)
+    catalog.catalog_rows(tmp_path)
     assert len(read) == 2
     os.utime(tmp_path / "one" / "run.json", (1, 1))
-    catalog.rows(tmp_path)
+    catalog.catalog_rows(tmp_path)
     assert read[2:] == [str(tmp_path / "one")]
     shutil.rmtree(tmp_path / "two")
-    catalog.rows(tmp_path)
+    catalog.catalog_rows(tmp_path)
     assert set(catalog._cache[str(tmp_path)]) == {"one"}
     for place in range(catalog.CACHED_FOLDERS):
         (tmp_path / "others" / str(place)).mkdir(parents=True)

@@ -13,8 +13,9 @@ from memory import MemoryStorage
 from pyarrow import fs as pafs
 
 import probes
+from probes import notes
 from probes.experiments import store
-from probes.log import manifest, notes
+from probes.log import manifest
 from probes.log.check import check
 from probes.log.maintenance import compact
 from probes.run import Run

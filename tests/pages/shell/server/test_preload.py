@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[4]
 CHECK = """
 import gc, sys
 from pages.shell.server import preload
-preload.up()
+preload.run()
 assert gc.get_freeze_count() > 10_000, gc.get_freeze_count()
 for name in ("pyarrow.parquet", "plotly.graph_objs._scatter", "pages.shell.widgets.canvases"):
     assert name in sys.modules, name

@@ -18,29 +18,29 @@ def session(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_canvas_that_moved_itself_is_told_what_it_was_told() -> None:
-    first = canvas_sync.tell("map", ("run", "7"), 7)
+    first = canvas_sync.to_send("map", ("run", "7"), 7)
     assert first[1] == 7
-    canvas_sync.report("map", ("run", "9"))
-    assert canvas_sync.tell("map", ("run", "9"), 9) == first
-    assert canvas_sync.tell("map", ("run", "9"), 9) == first
+    canvas_sync.record("map", ("run", "9"))
+    assert canvas_sync.to_send("map", ("run", "9"), 9) == first
+    assert canvas_sync.to_send("map", ("run", "9"), 9) == first
 
 
 def test_the_same_words_are_news_after_the_canvas_has_moved_on() -> None:
-    first = canvas_sync.tell("map", "7", 7)
-    canvas_sync.report("map", "9")
-    again = canvas_sync.tell("map", "7", 7)
+    first = canvas_sync.to_send("map", "7", 7)
+    canvas_sync.record("map", "9")
+    again = canvas_sync.to_send("map", "7", 7)
     assert again[1] == 7
     assert again[0] != first[0]
 
 
 def test_a_page_that_is_entered_tells_what_is_so(session: dict[str, Any]) -> None:
-    canvas_sync.tell("map", "7", 7)
-    canvas_sync.report("map", "9")
+    canvas_sync.to_send("map", "7", 7)
+    canvas_sync.record("map", "9")
     state.enter("Layers")
-    assert canvas_sync.tell("map", "9", 9)[1] == 9
+    assert canvas_sync.to_send("map", "9", 9)[1] == 9
 
 
 def test_canvases_are_told_apart() -> None:
-    canvas_sync.tell("map", "7", 7)
-    canvas_sync.report("map", "9")
-    assert canvas_sync.tell("heat", "9", 9)[1] == 9
+    canvas_sync.to_send("map", "7", 7)
+    canvas_sync.record("map", "9")
+    assert canvas_sync.to_send("heat", "9", 9)[1] == 9

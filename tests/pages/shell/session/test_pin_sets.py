@@ -12,7 +12,7 @@ from planted import write_run
 from shown import query, texts
 from streamlit.testing.v1 import AppTest
 
-from probes.log import notes
+from probes import notes
 
 Open = Callable[..., AppTest]
 

@@ -13,7 +13,7 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.data import replay
-from pages.shell.session import cache, state
+from pages.shell.session import runs
 from pages.shell.widgets import downloads
 from probes import Run
 
@@ -49,8 +49,8 @@ def test_nothing_is_made_before_it_is_asked_for() -> None:
         def rows() -> None:
             raise AssertionError("read too early")
 
-        downloads.beside(go.Figure(), rows, "fans")
-        downloads.beside(None, rows, "map")
+        downloads.menu(go.Figure(), rows, "fans")
+        downloads.menu(None, rows, "map")
 
     app = AppTest.from_function(script).run()
     assert not app.exception
@@ -62,7 +62,7 @@ def test_nothing_is_made_before_it_is_asked_for() -> None:
 def test_the_replays_rows_are_those_of_the_log(tmp_path: Path) -> None:
     write_run(tmp_path / "one", layers=2, neurons=5, steps=30)
     run = Run(tmp_path / "one")
-    context = state.RunContext(cache.Entry("one", tmp_path / "one", {}), run, (str(tmp_path / "one"), 0, 0))
+    context = runs.RunContext(runs.Entry("one", tmp_path / "one", {}), run, run.identity)
     found = (
         replay.table([replay.Side(context, (1,), ())], 8, "spread").set_index(["step", "neuron"]).sort_index()
     )

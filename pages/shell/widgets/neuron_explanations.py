@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, shown_neurons
 from pages.shell.session import url
 from pages.shell.session.pins import Pinned
 from probes.figures.neuron_panels import panel_columns
@@ -20,11 +20,11 @@ def show(shown: Sequence[Pinned], step: int) -> None:
         columns = st.columns(in_row, gap="small")
         for place, column in enumerate(columns[: len(shown) - row], start=row):
             with column, st.container(border=True, gap="xsmall", height="stretch"):
-                _story(shown[place], place, neuron_series.colors(len(shown))[place], step)
+                _box(shown[place], place, shown_neurons.colors(len(shown))[place], step)
 
 
-def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
-    told = neuron_series.story(neuron, step)
+def _box(neuron: Pinned, place: int, color: str, step: int) -> None:
+    found = neuron_series.explanation(neuron, step)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
         st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
@@ -35,12 +35,12 @@ def _story(neuron: Pinned, place: int, color: str, step: int) -> None:
             on_click=url.toggle_pin,
             args=(*neuron.pin[1:], neuron.pin.run),
         )  # fmt: skip
-    st.caption(f"{url.plain(neuron.run_name)} · step {told.step:,}")
-    if told.regime is None:
-        st.caption(f"Its layer was not recorded at step {told.step:,}.")
+    st.caption(f"{url.plain(neuron.run_name)} · step {found.step:,}")
+    if found.regime is None:
+        st.caption(f"Its layer was not recorded at step {found.step:,}.")
         return
-    regime = REGIMES[told.regime]
-    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(told.rule)}. {url.plain(told.history)}]")
+    regime = REGIMES[found.regime]
+    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(found.rule)}. {url.plain(found.history)}]")
     if regime.code:
         todo = "" if regime.code in LIVING_REGIMES else f" What to do: {regime.advice}."
         st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}.{todo}")

@@ -11,7 +11,7 @@ def page() -> None:
     from pages.shell.widgets import canvases
 
     called = st.session_state.setdefault("called", [])
-    late = canvases._while_there("a canvas", lambda: called.append(st.session_state["a canvas"]["cursor"]))
+    late = canvases._if_mounted("a canvas", lambda: called.append(st.session_state["a canvas"]["cursor"]))
     late()
     st.session_state["a canvas"] = {"cursor": 7}
     late()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from probes import notes
 from probes.errors import RunError
-from probes.log import notes
 from probes.log.manifest import FILE
 
 

@@ -1,0 +1,122 @@
+"""The map of a layer: one statistic of every neuron over steps, as an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pages.shell.data import payloads
+from pages.shell.session import cache
+from pages.shell.session.runs import RunContext
+from probes.canvas import pack
+from probes.figures import frames
+from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced
+
+COLUMNS = 1000  # of the image: about one a pixel
+ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
+SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "index")
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """Values (neurons, columns) and the steps at the columns' edges; `order`: the neurons that are drawn, by
+    row; `ranks`: their places among all.
+    """
+
+    layer: int
+    statistic: str
+    sort: str
+    values: np.ndarray
+    edges: np.ndarray
+    order: np.ndarray
+    ranks: np.ndarray
+    steps_per_column: float
+
+
+def layer_map(
+    context: RunContext,
+    layer: int,
+    statistic: str,
+    sort: str,
+    span: tuple[int, int],
+    highlighted: Sequence[int],
+) -> LayerMap:
+    """The map between two recorded steps, sorted by one of SORTS; the neurons `highlighted` are among those
+    drawn.
+    """
+    values, edges = cache.matrix(context, layer, statistic, COLUMNS, span)
+    order = _order(context, layer, sort, values, span[1])
+    ranks = evenly_spaced(len(order), ROWS)
+    ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, highlighted)))
+    recorded = np.searchsorted(context.run.steps, [span[0], span[1] + 1])
+    per_column = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
+    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column)
+
+
+def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last: int) -> np.ndarray:
+    """Neurons in the order that was asked for, most first; what was not recorded comes last."""
+    if sort == "index":
+        return np.arange(len(values))
+    if sort.startswith("this"):
+        key = values[:, -1]
+    else:
+        now = cache.at(context, cache.recorded_step(context.run.steps, last))
+        name, sign = ("kl", 1) if sort.startswith("KL") else ("regime", -1)
+        key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
+    return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
+
+
+def payload(
+    found: LayerMap, layer_name: str, log: bool, highlighted: Sequence[int], cursor: int, revision: int
+) -> bytes:
+    """What the canvas draws. `revision` counts the changes of cursor and choice that are not its own."""
+    entry = STATISTICS[found.statistic]
+    image = frames.quantise(found.values[found.order], found.statistic, True if log else None)
+    by_index = found.sort == "index"
+    header: dict[str, Any] = {
+        "rows": len(found.order),
+        "columns": found.values.shape[1],
+        "order": found.order.tolist(),
+        "edges": found.edges.tolist(),
+        "ticks": (found.order if by_index else found.ranks + 1).tolist(),
+        "colors": entry.colors,
+        "low": image.low,
+        "high": image.high,
+        "log": image.log,
+        "title": entry.label,
+        "unit": entry.unit,
+        "rowTitle": "neuron" if by_index else "rank of the neuron",
+        "layer": layer_name,
+        "chosen": list(highlighted),
+        "cursor": cursor,
+        "told": revision,
+        "label": (
+            f"{entry.title} of {len(found.order)} neurons of {layer_name} over steps {found.edges[0]:,} to"
+            f" {found.edges[-1] - 1:,}, sorted by {found.sort}; colours from {payloads.number(image.low)} to"
+            f" {payloads.number(image.high)}"
+        ),
+    }
+    return pack(header, {"cells": image.cells})
+
+
+def table(found: LayerMap) -> pd.DataFrame:
+    """The map to take away: one row a neuron, one column a step (the first of those that a column stands
+    for).
+    """
+    return (
+        pd.DataFrame(found.values, columns=[f"step {edge}" for edge in found.edges[:-1]])
+        .rename_axis("neuron")
+        .reset_index()
+    )
+
+
+def value_at(context: RunContext, layer: int, neuron: int, statistic: str, step: int) -> float | None:
+    """The number of one neuron at a recorded step; None if its layer was not recorded there."""
+    now = cache.at(context, step, (statistic,))
+    row = now[(now["layer"] == layer) & (now["neuron"] == neuron)]
+    return float(row[statistic].iloc[0]) if len(row) else None

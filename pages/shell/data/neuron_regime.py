@@ -1,0 +1,40 @@
+"""One neuron's regime at a step: the rule that decided it, and the numbers behind it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pages.shell.data import payloads
+from pages.shell.session import cache
+from pages.shell.session.runs import RunContext
+from probes import regimes
+from probes.schema import REGIMES, STATISTICS, Regime
+
+EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
+"""Statistics whose values are shown beside the rule."""
+
+
+def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """What was recorded of the neuron at a recorded step; None if its layer was not."""
+    now = cache.at(context, step)
+    rows = now[(now["layer"] == layer) & (now["neuron"] == neuron)]
+    return None if rows.empty else rows.iloc[0]
+
+
+def regime_of(row: pd.Series) -> Regime:
+    """The regime that was recorded."""
+    return next(regime for regime in REGIMES if regime.code == int(row["regime"]))
+
+
+def rule(context: RunContext, layer: int, row: pd.Series) -> str:
+    """The rule that fired, with its values."""
+    return regimes.explain(row, latent_dim=context.layers[layer]["latent_dim"])
+
+
+def values(row: pd.Series) -> str:
+    """The numbers behind the rule, as markdown."""
+    return " · ".join(
+        f"{STATISTICS[name].label} **{payloads.number(float(row[name]), 3)}** {STATISTICS[name].unit}"
+        for name in EXPLAINED
+        if name in row.index
+    )

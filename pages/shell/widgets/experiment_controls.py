@@ -1,0 +1,72 @@
+"""Starting an experiment with its settings, and following it while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shell.server import jobs
+from pages.shell.session import state
+from pages.shell.session.runs import RunContext
+from probes.experiments.kinds import EXPERIMENTS
+
+SPLITS = ("test", "validation", "train")
+EVERY = 1.0  # seconds between two looks at a running experiment
+_REFUSED = "refused"  # session: whether the last start was refused, until it has been said
+
+
+def form(context: RunContext, name: str, again: bool) -> None:
+    """Settings and the button that starts, or why it cannot be started. again: a result is stored."""
+    reason = jobs.can_start(context.entry.path, context.run.config)
+    if reason:
+        st.caption(reason)
+        return
+    pins = state.pinned(context) if name == "traversal" else []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        settings = {
+            item.flag: int(
+                st.number_input(item.label, 1, item.largest, item.value, key=f"{name}_{item.flag}", width=150)
+            )
+            for item in EXPERIMENTS[name].settings
+        }
+        split = str(st.selectbox("Split", SPLITS, key=f"{name}_split", width=150))
+        pinned = bool(pins) and st.toggle(f"The {len(pins)} pinned neurons", key="walk_pinned")
+        st.button(
+            "Run again" if again else "Run", type="secondary" if again else "primary",
+            icon=":material/play_arrow:", key="start",
+            on_click=_start, args=(context.entry.path, name, settings, split, pins if pinned else []),
+            help="Replaces the stored result" if again else None,
+        )  # fmt: skip
+    if st.session_state.pop(_REFUSED, None):
+        st.warning("Another experiment is running on this server; one runs at a time.")
+
+
+def _start(
+    run: Path, name: str, settings: Mapping[str, int], split: str, neurons: Sequence[tuple[int, int]]
+) -> None:
+    if not jobs.job_manager().start(run, name, jobs.command(run, name, settings, split, neurons)):
+        st.session_state[_REFUSED] = True
+
+
+def progress(run: Path, name: str) -> None:
+    """Progress of a running experiment with a way to stop it; the page is drawn anew once it has ended."""
+
+    @st.fragment(run_every=EVERY)
+    def tick() -> None:
+        manager = jobs.job_manager()
+        now = manager.status(run, name)
+        if now.state != "running":
+            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(
+                min(now.share, 1.0),
+                text=f"Running, {now.share:.0%}" + (f" · {now.message}" if now.message else ""),
+            )
+            if now.ours:
+                st.button(
+                    "Cancel", key="cancel", icon=":material/stop:", on_click=manager.cancel, args=(run, name)
+                )
+
+    tick()

@@ -1,0 +1,97 @@
+"""The map of a layer on a page: an image whose cells name their neuron and step when they are clicked."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from pages.shell.data import layer_map as data
+from pages.shell.data import payloads
+from pages.shell.session import cache, canvas_sync, state, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import canvases, downloads, step_axis
+from probes.schema import STATISTICS
+
+_KEY = "heat"
+
+
+def show(
+    context: RunContext,
+    layer_name: str,
+    statistic: str,
+    sort: str,
+    scale: str,
+    view: step_axis.View,
+    step: int,
+) -> None:
+    """The map with the cursor and the chosen neuron, and the exact number behind that neuron's cell."""
+    entry, layer = STATISTICS[statistic], context.names.index(layer_name)
+    with st.container(border=True):
+        neuron = state.chosen_neuron(context)
+        chosen = [neuron[1]] if neuron and neuron[0] == layer else []
+        revision, (highlighted, cursor) = canvas_sync.to_send(_KEY, _shown(layer_name), (chosen, step))
+        found = data.layer_map(context, layer, statistic, sort, view.span, highlighted)
+        with st.container(gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(
+                    f"**{entry.label} of every neuron** · {url.plain(layer_name)}, one row a neuron",
+                    width="stretch",
+                )
+                name = f"{context.entry.name} {statistic} of {layer_name}"
+                downloads.menu(None, partial(data.table, found), name)
+            st.caption(
+                f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{_reduction(found)} Click"
+                " for the exact number."
+            )
+        sent = data.payload(found, layer_name, scale == "log", highlighted, cursor, revision)
+        canvases.heatmap(sent, _KEY, partial(_pick, context, layer_name))
+        if chosen:
+            _exact(context, layer, chosen[0], statistic, step)
+
+
+def _reduction(found: data.LayerMap) -> str:
+    """What the image leaves out, in words."""
+    caption = ""
+    if found.steps_per_column > 1:
+        caption = f" A column is the mean of about {found.steps_per_column:.0f} recorded steps."
+    if len(found.order) < len(found.values):
+        caption += (
+            f" {len(found.order):,} of {len(found.values):,} neurons are drawn, at evenly spaced ranks; the"
+            " download has all."
+        )
+    return caption
+
+
+def _shown(layer_name: str) -> tuple[str | None, ...]:
+    """What the map shows besides the image: the cursor and the chosen neuron, of a layer of the run."""
+    return url.get("run"), layer_name, url.get("step"), url.get("neurons")
+
+
+def _pick(context: RunContext, layer_name: str) -> None:
+    """A cell was clicked: its neuron and step become the cursor of all pages."""
+    pick = st.session_state[_KEY]["pick"]
+    url.put("neurons", f"{context.names.index(layer_name)}.{int(pick['neuron'])}")
+    url.put("step", cache.recorded_step(context.run.steps, int(pick["step"])))
+    canvas_sync.record(_KEY, _shown(layer_name))
+
+
+def _exact(context: RunContext, layer: int, neuron: int, statistic: str, step: int) -> None:
+    """The number behind the chosen cell."""
+    entry, value = STATISTICS[statistic], data.value_at(context, layer, neuron, statistic, step)
+    if value is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{payloads.number(value, 5)}**"
+            f" {entry.unit}",
+            width="content",
+        )
+        st.button(
+            "Unpin it" if (layer, neuron) in state.pinned(context) else "Pin it",
+            icon=":material/keep:",
+            key="pin_chosen",
+            on_click=url.toggle_pin,
+            args=(layer, neuron),
+        )
+        st.page_link("pages/neurons.py", label="Look closer", icon=":material/scatter_plot:")

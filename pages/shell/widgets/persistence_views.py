@@ -1,0 +1,104 @@
+"""Slopes of every neuron of a layer, and the neurons whose slope is not the one that their prior expects."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell.data import persistence
+from pages.shell.session import url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import cards, downloads
+from probes.figures.caterpillar import MOST, caterpillar
+
+ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
+FAULT_COLUMNS = {
+    "layer": "layer", "neuron": "neuron", "fault": "fault", "phi": "prior's φ", "persistence": "φ̂",
+    "persistence_low": "95 % from", "persistence_high": "to",
+}  # fmt: skip
+"""Columns of the table of faults -> their heads."""
+
+
+def every_neuron(
+    context: RunContext,
+    rows: pd.DataFrame,
+    layer_name: str,
+    source: str,
+    autoregressive: bool,
+    input_slope: float,
+) -> None:
+    """The slope of each neuron of a layer, `rows`, with its interval."""
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(
+                f"**Every neuron of {url.plain(layer_name)}** · slope with its 95 % interval, {source}",
+                width="stretch",
+            )
+            choices = [label for label in ORDERS if autoregressive or ORDERS[label] != "prior"]
+            order = st.segmented_control(
+                "Sort by", choices, default=choices[1] if autoregressive else choices[0], required=True,
+                key="memory_order",
+                label_visibility="collapsed",
+            )  # fmt: skip
+            menu = st.container(width="content")
+        figure = caterpillar(rows, order=ORDERS[str(order)], reference=input_slope)
+        with menu:
+            downloads.menu(figure, rows, f"{context.entry.name} caterpillar")
+        notes = ["Interval: Student's t of the slope, means taken out of each series."]
+        if len(rows) > MOST:
+            notes.append(f"{MOST} of {len(rows):,} neurons, at evenly spaced ranks.")
+        if np.isnan(input_slope):
+            notes.append(
+                "The input's own slope is not in this log: overlapping windows alone give a high one."
+            )
+        if not set(rows) >= persistence.INTERVAL:
+            notes.append("Its intervals were not recorded.")
+        st.caption(" ".join(notes))
+        cards.show(figure, "caterpillar")
+
+
+def faults(context: RunContext, rows: pd.DataFrame, autoregressive: bool) -> None:
+    """The table of stuck and jittery neurons; a ticked row is the chosen neuron of all pages."""
+    with st.container(border=True):
+        if not (autoregressive and set(rows) >= persistence.INTERVAL):
+            st.markdown("**Stuck and jittery**")
+            st.caption(
+                "These are judged against a prior that expects persistence, with the slope's interval; this"
+                " run has no such prior."
+            )
+            return
+        faulty = rows.loc[rows["fault"] != "", list(FAULT_COLUMNS)].reset_index(drop=True)
+        st.markdown(f"**Stuck and jittery** · {len(faulty)} of {len(rows):,} neurons")
+        st.caption(
+            "The 95 % interval lies wholly off the prior's φ, by more than 0.2 in atanh. Stuck: carries over"
+            " more; jittery: less."
+        )
+        if len(faulty):
+            named = (
+                faulty.assign(layer=[context.names[i] for i in faulty["layer"]])
+                .round(3)
+                .rename(columns=FAULT_COLUMNS)
+            )
+            st.dataframe(
+                named,
+                hide_index=True,
+                key="faults",
+                on_select=partial(_choose_neuron, faulty),
+                selection_mode="single-row",
+                height=280,
+                alt=(
+                    "Stuck and jittery neurons with the prior's persistence and the measured one; a ticked"
+                    " row is looked at"
+                ),
+            )
+
+
+def _choose_neuron(faulty: pd.DataFrame) -> None:
+    """A row of the table was chosen: that neuron is looked at on the other pages too."""
+    picked = st.session_state["faults"]["selection"]["rows"]
+    if picked:
+        row = faulty.iloc[picked[0]]
+        url.put("neurons", f"{int(row['layer'])}.{int(row['neuron'])}")

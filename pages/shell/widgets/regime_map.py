@@ -1,0 +1,80 @@
+"""The map of regimes: one tile a neuron, over steps; a click explains its neuron."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from pages.shell.data import neuron_regime, payloads
+from pages.shell.session import cache, canvas_sync, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import canvases
+
+_KEY = "regime_map"
+
+
+def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None:
+    """The map, and the regime of the chosen neuron, (layer, neuron), in words."""
+    st.markdown(
+        "**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain"
+    )
+    at = step if url.get("step") else None
+    revision, (cursor, highlighted) = canvas_sync.to_send(_KEY, _shown(), (at, chosen))
+    canvases.regimes(
+        payloads.regimes_payload(context, highlighted, cursor, revision),
+        _KEY,
+        partial(_cursor_moved, context),
+        partial(_pick, context),
+    )
+    held = len(cache.regime_frames(context, payloads.frames_held(context))[1])
+    recorded = len(context.run.steps)
+    if held < recorded:
+        st.caption(
+            f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start."
+        )
+    _explain(context, chosen, step)
+
+
+def _shown() -> tuple[str | None, ...]:
+    """What the map shows besides the regimes: the cursor and the chosen neuron, of the run."""
+    return url.get("run"), url.get("step"), url.get("neurons")
+
+
+def _cursor_moved(context: RunContext) -> None:
+    """The map's cursor rests."""
+    _put_step(context, int(st.session_state[_KEY]["cursor"]))
+    canvas_sync.record(_KEY, _shown())
+
+
+def _pick(context: RunContext) -> None:
+    """A tile was clicked: that neuron is explained, here and on the other pages."""
+    pick = st.session_state[_KEY]["pick"]
+    if pick.get("step") is not None:
+        _put_step(context, int(pick["step"]))
+    url.put("neurons", f"{int(pick['layer'])}.{int(pick['neuron'])}")
+    canvas_sync.record(_KEY, _shown())
+
+
+def _put_step(context: RunContext, at: int) -> None:
+    """Remember the cursor's step; the last one is the default and stays out of the URL."""
+    url.put("step", None if at == int(context.run.steps[-1]) else at)
+
+
+def _explain(context: RunContext, neuron: tuple[int, int] | None, step: int) -> None:
+    """The chosen neuron's regime: rule, values, reading, advice."""
+    if neuron is None:
+        st.caption(
+            "Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it."
+        )
+        return
+    name = f"**{url.plain(context.names[neuron[0]])} · neuron {neuron[1]}** at step {step:,}"
+    row = neuron_regime.row_at(context, *neuron, step)
+    if row is None:
+        st.markdown(f"{name}: this layer was not recorded at this step.")
+        return
+    regime = neuron_regime.regime_of(row)
+    with st.container(gap="xsmall"):
+        st.markdown(f"{name} is {url.plain(neuron_regime.rule(context, neuron[0], row))}.")
+        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
+        st.caption(neuron_regime.values(row))

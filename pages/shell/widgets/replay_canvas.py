@@ -1,0 +1,62 @@
+"""The replay on a page: ridges of one run or two under the cursor that all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from pages.shell.data import replay
+from pages.shell.session import canvas_sync, state, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import canvases, downloads
+
+_KEY = "replay"
+
+
+def show(
+    shown: Sequence[tuple[RunContext, list[int]]], ridges: int, order: str, probe_input: int | None
+) -> None:
+    """The canvas and its download. `shown`: runs with the layers that are shown of them; the first is the one
+    that the page shows.
+    """
+    last = replay.last_step([context for context, _ in shown])
+    cursor = _cursor(shown[0][0], last, several=len(shown) > 1)
+    _, opens_at = canvas_sync.to_send(_KEY, url.get("step"), cursor)  # None: it plays from the start
+    sides = [
+        replay.Side(context, layers, state.pinned(context), replay.exact_step(context, cursor, opens_at))
+        for context, layers in shown
+    ]
+    sent = replay.payload(sides, ridges, order, opens_at, probe_input)
+    canvases.replay(sent, _KEY, partial(_cursor_moved, last), partial(_pick, last))
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        downloads.menu(None, partial(replay.table, sides, ridges, order, probe_input), "replay")
+
+
+def _cursor(context: RunContext, last: int, several: bool) -> int | None:
+    """The cursor, which may lie beyond the end of one of two runs; None: nowhere yet."""
+    if not url.get("step"):
+        return None
+    own = state.cursor(context)  # a step that is none is reported there, and becomes the last one
+    step = url.get("step")
+    return min(int(step), last) if several and step else own
+
+
+def _cursor_moved(last: int) -> None:
+    """The cursor rests."""
+    _put_step(int(st.session_state[_KEY]["cursor"]), last)
+
+
+def _pick(last: int) -> None:
+    """A ridge was clicked: pin or unpin it. The step where the cursor rests comes with it."""
+    pick = st.session_state[_KEY]["pick"]
+    if pick.get("step") is not None:
+        _put_step(int(pick["step"]), last)
+    url.toggle_pin(int(pick["layer"]), int(pick["neuron"]), str(pick["run"]))
+
+
+def _put_step(step: int, last: int) -> None:
+    """Remember the cursor's step; the last one is the default and stays out of the URL."""
+    url.put("step", None if step == last else step)
+    canvas_sync.record(_KEY, url.get("step"))
