@@ -115,5 +115,5 @@ def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     assert set(catalog._cache[str(tmp_path)]) == {"one"}
     for place in range(catalog.CACHED_FOLDERS):
         (tmp_path / "others" / str(place)).mkdir(parents=True)
-        catalog.rows(tmp_path / "others" / str(place))
+        catalog.catalog_rows(tmp_path / "others" / str(place))
     assert str(tmp_path) not in catalog._cache

@@ -92,8 +92,7 @@ class Reads:
         self.files: list[str] = []
         for name in ANSWERS:
             monkeypatch.setattr(probes.Run, name, self._noting(name, getattr(probes.Run, name)))
-        for name in ("open_parquet", "reopen"):
-            monkeypatch.setattr(opening, name, self._noting_file(getattr(opening, name)))
+        monkeypatch.setattr(opening, "open_parquet", self._noting_file(opening.open_parquet))
 
     def _noting(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(run: Any, *args: Any, **kwargs: Any) -> Any:
