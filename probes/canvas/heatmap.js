@@ -42,7 +42,7 @@ import { readTheme } from "./theme.js"
  * @property {string} layer
  * @property {number[]} chosen neurons that are marked
  * @property {number | null} cursor step
- * @property {number} told how often Python has told of cursor and choice: if not again, the view knows better
+ * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
  * @property {string} label the map in words
  */
 
@@ -110,7 +110,7 @@ export class Heatmap {
         unpack(bytes)
       )
       if (this.loaded && this.loaded.label !== header.label) this.over = null
-      if (header.told !== this.loaded?.told) {
+      if (header.revision !== this.loaded?.revision) {
         this.cursor = header.cursor
         this.chosen = header.chosen
       }

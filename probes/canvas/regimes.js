@@ -24,7 +24,7 @@ import { Transport } from "./transport.js"
  * @property {Layer[]} layers
  * @property {number[]} steps of the frames, increasing
  * @property {number | null} cursor step
- * @property {number} told how often Python has told of cursor and choice: if not again, the view knows better
+ * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
  * @property {Tile | null} chosen whose `layer` is an index
  * @property {Regime[]} regimes by their codes
  */
@@ -89,7 +89,7 @@ export class Regimes {
       const { header, arrays } = /** @type {{ header: Header, arrays: Record<string, Uint8Array> }} */ (
         unpack(bytes)
       )
-      const news = this.loaded?.told !== header.told
+      const news = this.loaded?.revision !== header.revision
       this.bytes = bytes
       this.loaded = header
       this.arrays = arrays

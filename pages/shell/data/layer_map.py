@@ -94,7 +94,7 @@ def payload(
         "layer": layer_name,
         "chosen": list(highlighted),
         "cursor": cursor,
-        "told": revision,
+        "revision": revision,
         "label": (
             f"{entry.title} of {len(found.order)} neurons of {layer_name} over steps {found.edges[0]:,} to"
             f" {found.edges[-1] - 1:,}, sorted by {found.sort}; colours from {payloads.number(image.low)} to"

@@ -36,7 +36,7 @@ def regimes_payload(
         ],
         "steps": steps.tolist(),
         "cursor": cursor,
-        "told": revision,
+        "revision": revision,
         "chosen": None if chosen is None else {"layer": chosen[0], "neuron": chosen[1]},
         "regimes": [
             {

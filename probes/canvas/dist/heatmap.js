@@ -330,7 +330,7 @@ var Heatmap = class {
         unpack(bytes)
       );
       if (this.loaded && this.loaded.label !== header.label) this.over = null;
-      if (header.told !== this.loaded?.told) {
+      if (header.revision !== this.loaded?.revision) {
         this.cursor = header.cursor;
         this.chosen = header.chosen;
       }

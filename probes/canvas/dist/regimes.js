@@ -435,7 +435,7 @@ var Regimes = class {
         /** @type {{ header: Header, arrays: Record<string, Uint8Array> }} */
         unpack(bytes)
       );
-      const news = this.loaded?.told !== header.told;
+      const news = this.loaded?.revision !== header.revision;
       this.bytes = bytes;
       this.loaded = header;
       this.arrays = arrays;
