@@ -217,7 +217,7 @@ def series_count(task: Task) -> int:
     return task.values.shape[0] if isinstance(task, ForecastTask) else 1
 
 
-def observe(pool: Moments, posterior: Posterior, batch: Batch) -> None:
+def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
     """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with
     them.
 
@@ -262,7 +262,7 @@ def pooled_statistics(
         output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
         pools = pools or [new_pool(task) for _ in output.posteriors]
         for pool, posterior in zip(pools, output.posteriors, strict=True):
-            observe(pool, posterior, batch)
+            accumulate(pool, posterior, batch)
     return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
 
 

@@ -26,13 +26,13 @@ from probes.run_reader import FinalStatus, LayerInfo
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, load
 from vdn.evaluate import (
+    accumulate,
     baselines,
     evaluate,
     find_twin,
     living_share,
     network_scores,
     new_pool,
-    observe,
     scores,
     series_count,
 )
@@ -116,7 +116,7 @@ class TrainingLogger:
             self._steps.append(step)
             shared = self._of_input(done.batch)
             self._statistics.append(
-                [self._observe(layer, done, shared) for layer in range(len(done.output.posteriors))]
+                [self._accumulate(layer, done, shared) for layer in range(len(done.output.posteriors))]
             )
             if len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
@@ -135,13 +135,13 @@ class TrainingLogger:
         )
         return {"input_persistence": slope.expand(self.trainer.config.neurons)}
 
-    def _observe(
+    def _accumulate(
         self, layer: int, done: Step, shared: dict[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Sums that the statistics are derived from, and columns that are statistics already."""
         pool = new_pool(self.trainer.task)
         posterior = done.output.posteriors[layer]
-        observe(pool, posterior, done.batch)
+        accumulate(pool, posterior, done.batch)
         further = dict(done.columns[layer]) | shared
         if done.output.explained:
             further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
