@@ -3,6 +3,7 @@
 Shapes: y (B, H); a single forecast has mean and scale broadcastable to y, a mixture of S equally weighted
 draws has them (S, B, H). Scores average over all elements; `reduction="none"` keeps them. NLL in nats, CRPS
 and pinball in y's unit.
+A score's name, label and unit stand in `probes.schema.SCORES`; `vdn.evaluate` says which a split is given.
 Sources: Gneiting & Raftery 2007; Grimit et al. 2006 for the CRPS of a mixture.
 """
 

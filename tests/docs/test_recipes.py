@@ -65,6 +65,18 @@ RECIPES: dict[str, list[Insert | Append | Commands]] = {
         Insert("tests/probes/test_moments.py", '        "clamp_share": (('),
         Commands("against_float64 or every_statistic or names_and_labels or batching"),
     ],
+    "A derived statistic": [
+        Insert("probes/schema.py", "_ALL = ["),
+        Insert("probes/schema.py", "]\n\nSTATISTICS: dict[str, Statistic]"),
+        Append("tests/probes/test_derived.py"),
+        Commands("by_hand or every_statistic or names_and_labels or quantiles"),
+    ],
+    "A score": [
+        Insert("probes/schema.py", '    *(\n        Score(\n            f"coverage_'),
+        Insert("vdn/evaluate.py", '        "nll_joint": mixture_nll(y, mean, scale, "joint"),'),
+        Append("tests/vdn/test_evaluate.py"),
+        Commands("sharpness or in_the_registry or every_score"),
+    ],
     "A figure": [
         Append("probes/figures/kl_histogram.py"),
         Append("tests/probes/figures/test_kl_histogram.py"),
@@ -117,8 +129,8 @@ IN_WORDS = {
     "An experiment": [
         (
             "vdn/experiment.py",
-            "from probes.log.manifest",
-            "from probes.experiments.widening import widen\nfrom probes.log.manifest",
+            "from vdn.config import ConfigError",
+            "from probes.experiments.widening import widen\nfrom vdn.config import ConfigError",
         ),
         (
             "tests/vdn/test_experiment.py",
