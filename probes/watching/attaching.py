@@ -1,6 +1,6 @@
 """`watch(model, folder)`: record anybody's variational network without changing it.
 
-Until the first `step` every module's output is looked at; what holds a posterior is then settled, said and
+Until the first `step` every module's output is looked at; what holds a posterior is then settled, logged and
 stored, and hooks stay on those modules alone. Statistics are taken in the forward pass, on the device; a
 batch of steps at a time moves to the log.
 """
@@ -272,31 +272,31 @@ class Recording:
             self._detach()
             raise
         self._settled = True
-        self.found = [candidate.reading.describe() for candidate in chosen]
+        self.found = [candidate.source.describe() for candidate in chosen]
         layers: list[LayerInfo] = []
-        for candidate, said in zip(chosen, self.found, strict=True):
+        for candidate, description in zip(chosen, self.found, strict=True):
             _, neurons, latent_dim = candidate.observed[0].mu.shape
-            standard = candidate.reading.prior is None and candidate.observed[0].prior_mu is None
+            standard = candidate.source.prior is None and candidate.observed[0].prior_mu is None
             layers.append(
                 {
-                    **said,
+                    **description,
                     "neurons": neurons,
                     "latent_dim": latent_dim,
                     "prior": "standard" if standard else "given",
                 }
             )
-            level = logging.WARNING if "ASSUMED" in said["why"] else logging.INFO
+            level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(
                 level,
                 text,
-                said["name"],
+                description["name"],
                 neurons,
                 latent_dim,
-                said["source"],
-                said["read"],
-                said["prior"],
-                said["why"],
+                description["source"],
+                description["read"],
+                description["prior"],
+                description["why"],
             )
         config = {
             "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
@@ -308,10 +308,10 @@ class Recording:
             self._closed = True
             self._detach()
             raise
-        self._widths = {candidate.reading.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
+        self._widths = {candidate.source.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
         for candidate in chosen:
             for observed in candidate.observed:
-                self._receive(candidate.reading.name, given(observed))
+                self._receive(candidate.source.name, given(observed))
 
     def _detach(self) -> None:
         if self._finder is not None:
