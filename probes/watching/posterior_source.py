@@ -107,10 +107,22 @@ class Slot:
 class FoundLayer(TypedDict):
     """A posterior of a watched model in words: what it was taken for and why.
 
-    name: the layer's in the log. source: module whose output is read. read: how mean and scale are written
-    there. of: "activations", "weights" or "shared variables". prior: Normal(0, 1), given, or the network's
-    own. layout: which axes are rows, neurons and dimensions. why: the reason; it says ASSUMED where something
-    was.
+    Attributes
+    ----------
+    name
+        The layer's in the log.
+    source
+        Module whose output is read.
+    read
+        How mean and scale are written there.
+    of
+        "activations", "weights" or "shared variables".
+    prior
+        Normal(0, 1), given, or the network's own.
+    layout
+        Which axes are rows, neurons and dimensions.
+    why
+        The reason; it says ASSUMED where something was.
     """
 
     name: str
