@@ -114,7 +114,7 @@ def kl_floor(phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
     phi
         Persistence that the prior expects.
     latent_dim
-        K.
+        K, latent dimensions of a neuron.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def kl_above_floor(kl: ArrayLike, phi: ArrayLike, latent_dim: ArrayLike = 1) -> 
     phi
         Persistence that the prior expects.
     latent_dim
-        K.
+        K, latent dimensions of a neuron.
 
     Returns
     -------

@@ -167,7 +167,7 @@ def explain(
     thresholds
         Limits of the rules; `Thresholds()` by default.
     latent_dim
-        K.
+        K, latent dimensions of a neuron.
     family
         Of the layer's posteriors.
 

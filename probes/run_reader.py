@@ -35,7 +35,7 @@ class LayerInfo(TypedDict):
     name
         Unique within the run.
     neurons
-        N.
+        How many there are, N.
     latent_dim
         K, latent dimensions of a neuron.
     prior

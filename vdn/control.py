@@ -51,7 +51,7 @@ def mu2_band(
     Parameters
     ----------
     neurons
-        N.
+        How many there are, N.
     target
         Centre of the bands, above 0.
     lo, hi
@@ -326,7 +326,7 @@ class BetaThermostat:
     Parameters
     ----------
     neurons
-        N.
+        How many there are, N.
     beta_init
         Weight at the start, clipped to the limits.
     beta_min, beta_max

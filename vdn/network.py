@@ -162,7 +162,7 @@ class VariationalNetwork(nn.Module):
         Parameters
         ----------
         batch
-            B.
+            Examples B.
         n_samples
             Draws S.
         generator
@@ -267,7 +267,7 @@ class VariationalNetwork(nn.Module):
         first
             (B S, N) draws of the first layer.
         n_samples
-            S.
+            Draws S.
         window_mean, window_sd
             What undoes the normalisation, as `window` returns it.
 
@@ -368,7 +368,7 @@ def draws_of(rows: Tensor, n_samples: int) -> Tensor:
     rows
         (B S, ...).
     n_samples
-        S.
+        Draws S.
 
     Returns
     -------

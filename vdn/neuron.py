@@ -67,7 +67,7 @@ class VariationalNeurons(nn.Module):
     in_features
         Width F of the input.
     neurons
-        N.
+        How many there are, N.
     latent_dim
         K, one of 1, 2, 4, 8, 16.
     sigma

@@ -117,7 +117,7 @@ class AutoregressivePrior(nn.Module):
     Parameters
     ----------
     neurons
-        N.
+        How many there are, N.
     phi
         Start value in (-1, 1), a number or a table (N,).
     learned

@@ -56,7 +56,7 @@ def watch(
     model
         In training mode; forwards while `model.training` is False are not recorded.
     folder
-        Of the run; made if missing.
+        Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
     parts, skip, priors, hooks, config, mirror, strict, resume, precision, name

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import probes
+from probes import analysis, experiments
 
 MODULES = (
-    "vdn.scores", "vdn.control", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective",
-    "probes.diagnostics", "probes.regimes",
+    "vdn.scores", "vdn.control", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective", "vdn.evaluate",
+    "probes.diagnostics", "probes.regimes", "probes.moments", "probes.persistence", "probes.synthetic",
+    *(f"{package.__name__}.{module.name}"
+      for package in (analysis, experiments) for module in iter_modules(package.__path__)),
 )  # fmt: skip
 
 
@@ -35,9 +40,13 @@ def of_package() -> Iterator[tuple[str, Any]]:
             yield f"probes.{name}", value
 
 
-def is_record(value: Any) -> bool:
-    """A NamedTuple or TypedDict: what it holds are attributes."""
-    return hasattr(value, "_fields") or hasattr(value, "__required_keys__")
+def fields(value: Any) -> list[str] | None:
+    """What a NamedTuple, a TypedDict or a data class holds; None for anything else."""
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    if hasattr(value, "__required_keys__"):
+        return list(value.__annotations__)
+    return list(value._fields) if hasattr(value, "_fields") else None
 
 
 def described() -> dict[str, Any]:
@@ -47,10 +56,10 @@ def described() -> dict[str, Any]:
         values.update(of_module(importlib.import_module(name)))
     for name, value in list(values.items()):
         # a protocol's methods are described where they are implemented
-        if not inspect.isclass(value) or is_record(value) or getattr(value, "_is_protocol", False):
+        if not inspect.isclass(value) or getattr(value, "_is_protocol", False):
             continue
         for method in vars(value):
-            if not method.startswith("_") and inspect.isroutine(getattr(value, method)):
+            if not method.startswith("_") and inspect.isroutine(getattr(value, method, None)):
                 values[f"{name}.{method}"] = getattr(value, method)
     return values
 
@@ -80,9 +89,8 @@ DESCRIBED = described()
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_a_docstring_names_exactly_the_parameters(name):
     value = DESCRIBED[name]
-    if inspect.isclass(value) and is_record(value):
-        fields = list(getattr(value, "_fields", None) or value.__annotations__)
-        assert sorted(documented(value.__doc__, "Attributes")) == sorted(fields)
+    if inspect.isclass(value) and fields(value) is not None:
+        assert documented(value.__doc__, "Attributes") == fields(value)
         return
     if inspect.isclass(value) and ("__init__" not in vars(value) or getattr(value, "_is_protocol", False)):
         return  # made without arguments of its own, or never made
