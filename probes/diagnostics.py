@@ -26,20 +26,42 @@ NATS_PER_BIT = float(np.log(2))
 
 
 def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
-    """Gaussian upper estimate of I(x; z) of one dimension, nats: `families.gaussian.Gaussian.information`.
+    """Gaussian upper estimate of I(x; z) of one dimension, nats. For K dimensions add the dimensions' values.
 
-    variance E[v], spread Var[r], log_variance E[ln v], all whitened by the prior. For K dimensions add the
-    dimensions' values.
+    Parameters
+    ----------
+    variance, spread, log_variance
+        E[v], Var[r] and E[ln v] over the inputs, whitened by the prior.
+
+    Returns
+    -------
+    ndarray
+        ½ (ln(E[v] + Var[r]) − E[ln v]).
+
+    Notes
+    -----
+    `families.gaussian.Gaussian.information`. No density of the aggregate's variance has more entropy than the
+    Gaussian (Cover & Thomas 2006, 8.6).
     """
     return np.asarray(GAUSSIAN.information(_floats(variance), _floats(spread), _floats(log_variance)))
 
 
 def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
-    """KL of the aggregate posterior's Gaussian from Normal(0, 1), one dimension, nats:
-    `families.gaussian.Gaussian.mismatch`.
+    """KL of the aggregate posterior's Gaussian from Normal(0, 1), one dimension, nats.
 
-    mean E[r], variance E[v], spread Var[r], whitened by the prior. What is paid and tells nothing about the
-    input. kl = information + mismatch + past.
+    Parameters
+    ----------
+    mean, variance, spread
+        E[r], E[v] and Var[r] over the inputs, whitened by the prior.
+
+    Returns
+    -------
+    ndarray
+        What is paid and tells nothing about the input: kl = information + mismatch + past.
+
+    Notes
+    -----
+    `families.gaussian.Gaussian.mismatch` (Hoffman & Johnson 2016, ELBO surgery).
     """
     return np.asarray(GAUSSIAN.mismatch(_floats(mean), _floats(variance), _floats(spread)))
 
@@ -47,38 +69,100 @@ def mismatch(mean: ArrayLike, variance: ArrayLike, spread: ArrayLike) -> Floats:
 def contraction(variance: ArrayLike, prior_variance: ArrayLike = 1.0) -> Floats:
     """1 − E[σ²] / prior variance: 0 is the prior, 1 a point, negative wider than the prior.
 
-    prior_variance is that of the stationary marginal, 1 also under an autoregressive prior (Schad, Betancourt
-    & Vasishth 2019).
+    Parameters
+    ----------
+    variance
+        E[σ²].
+    prior_variance
+        That of the stationary marginal, 1 also under an autoregressive prior.
+
+    Returns
+    -------
+    ndarray
+        A share, without a unit.
+
+    Notes
+    -----
+    Schad, Betancourt & Vasishth 2019.
     """
     return evaluate("contraction", {"variance": _floats(variance), "prior_variance": _floats(prior_variance)})
 
 
 def half_life(phi: ArrayLike, stride: ArrayLike = 1) -> Floats:
-    """Positions of the data after which half of the mean is forgotten: stride · ln(1/2) / ln|phi|; units of
-    t.
+    """Positions of the data after which half of the mean is forgotten, in units of t.
 
-    phi is the slope over `stride` positions. Infinite where |phi| >= 1, 0 where phi is 0.
+    Parameters
+    ----------
+    phi
+        Slope over `stride` positions.
+    stride
+        Positions of the data between the ends of a slope.
+
+    Returns
+    -------
+    ndarray
+        stride · ln(1/2) / ln|phi|; infinite where |phi| >= 1, 0 where phi is 0.
     """
     return evaluate("half_life", {"persistence": _floats(phi)}, stride=_floats(stride))
 
 
 def kl_floor(phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
-    """Least KL under an autoregressive prior, K ½ ln(1 + phi²), nats: `families.gaussian.Gaussian.kl_floor`.
+    """Least KL under an autoregressive prior, nats: KL near 0 cannot be the sign of collapse there.
 
-    KL near 0 cannot be the sign of collapse there.
+    Parameters
+    ----------
+    phi
+        Persistence that the prior expects.
+    latent_dim
+        K, latent dimensions of a neuron.
+
+    Returns
+    -------
+    ndarray
+        K ½ ln(1 + phi²).
+
+    Notes
+    -----
+    `families.gaussian.Gaussian.kl_floor`.
     """
     return np.asarray(GAUSSIAN.kl_floor(_floats(phi), _floats(latent_dim)))
 
 
 def kl_above_floor(kl: ArrayLike, phi: ArrayLike, latent_dim: ArrayLike = 1) -> Floats:
-    """kl − `kl_floor`, nats: what the neuron pays of its own accord."""
+    """kl − `kl_floor`, nats: what the neuron pays of its own accord.
+
+    Parameters
+    ----------
+    kl
+        KL, summed over K dimensions, nats.
+    phi
+        Persistence that the prior expects.
+    latent_dim
+        K, latent dimensions of a neuron.
+
+    Returns
+    -------
+    ndarray
+        Nats.
+    """
     return evaluate(
         "kl_above_floor", {"kl": _floats(kl), "phi": _floats(phi)}, latent_dim=_floats(latent_dim)
     )
 
 
 def bits(nats: ArrayLike) -> Floats:
-    """Nats in bits."""
+    """Nats in bits.
+
+    Parameters
+    ----------
+    nats
+        Anything in nats.
+
+    Returns
+    -------
+    ndarray
+        The same in bits.
+    """
     return _floats(nats) / NATS_PER_BIT
 
 
@@ -90,11 +174,29 @@ def persistence_interval(
     series: int = 1,
     level: float = 0.95,
 ) -> tuple[Floats, Floats]:
-    """Interval (low, high) of a slope of least squares: slope ± t · sqrt(innovation / squares).
+    """Interval of a slope of least squares: slope ± t · sqrt(innovation / squares).
 
-    innovation: residual variance with pairs − series − 1 degrees of freedom; squares: sum of squares of the
-    predecessors' means around their series' means. Student's t is exact for Gaussian pairs; NaN without a
-    degree of freedom.
+    Parameters
+    ----------
+    slope
+        Least-squares slope over pairs.
+    innovation
+        Residual variance with pairs − series − 1 degrees of freedom.
+    squares
+        Sum of squares of the predecessors' means around their series' means.
+    pairs, series
+        How many of each.
+    level
+        Probability of the interval.
+
+    Returns
+    -------
+    tuple of ndarray
+        Low and high end; NaN without a degree of freedom.
+
+    Notes
+    -----
+    Student's t is exact for Gaussian pairs.
     """
     freedom = pairs - series - 1
     quantile = student_quantile(float(freedom), level) if freedom >= 1 else np.nan
@@ -103,9 +205,22 @@ def persistence_interval(
 
 
 def student_quantile(freedom: T, level: float = 0.95) -> T:
-    """Student's t of a two-sided interval, for degrees of freedom in a number, array or tensor (which stays
-    on its device).
+    """Student's t of a two-sided interval.
 
+    Parameters
+    ----------
+    freedom
+        Degrees of freedom: a number, an array or a tensor.
+    level
+        Probability of the interval.
+
+    Returns
+    -------
+    number, ndarray or Tensor
+        Of the kind of `freedom`; a tensor stays on its device.
+
+    Notes
+    -----
     The Cornish-Fisher series to the fourth order (Abramowitz & Stegun 26.7.5): at 0.95 the relative error is
     below 1 % from 3 degrees of freedom and below 1e-4 from 8.
     """
@@ -123,12 +238,22 @@ def student_quantile(freedom: T, level: float = 0.95) -> T:
 
 
 def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: float = 0.2) -> NDArray[np.str_]:
-    """ "stuck", "jittery" or "": is the interval (low, high) of the measured slope wholly off the prior's
-    phi?
+    """Whether the interval of a measured slope lies wholly off the prior's phi.
 
-    Off is more than `margin` in atanh. Stuck: the mean is carried over more than the prior expects; jittery:
-    less. "" also where phi is 0 (no autoregressive prior) or an end is NaN. Beside a neuron's regime, not
-    instead of it.
+    Parameters
+    ----------
+    low, high
+        Ends of the interval.
+    phi
+        Persistence that the prior expects; 0: no autoregressive prior.
+    margin
+        Off is more than this in atanh.
+
+    Returns
+    -------
+    ndarray of str
+        "stuck": the mean is carried over more than the prior expects; "jittery": less; "" otherwise, and
+        where phi is 0 or an end is NaN. Beside a neuron's regime, not instead of it.
     """
     prior = _floats(phi)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,10 +264,28 @@ def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: floa
 
 
 def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool = True) -> Floats:
-    """Step from which values stay at or beyond a threshold for good; NaN where the last value does not.
+    """Step from which values stay at or beyond a threshold for good.
 
-    steps (T,) increasing; values (..., T); threshold broadcasts to (...). Beyond is `>=`, or `<=` with
-    above=False. A NaN among the values is not beyond. The result is a recorded step, (...).
+    Parameters
+    ----------
+    steps
+        (T,), increasing.
+    values
+        (..., T). A NaN among them is not beyond.
+    threshold
+        Broadcasts to (...).
+    above
+        Beyond is `>=`; False: `<=`.
+
+    Returns
+    -------
+    ndarray
+        (...), a recorded step; NaN where the last value is not beyond.
+
+    Raises
+    ------
+    ValueError
+        Where there is not one step for each of the values' last axis, or none at all.
     """
     at, curve = _series(steps, values)
     limit = np.asarray(threshold, float)[..., None]
@@ -153,10 +296,24 @@ def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool
 
 
 def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
-    """Step from which a curve has done, for good, half of its way from its first to its last value; (...) for
-    values (..., T).
+    """Step from which a curve has done, for good, half of its way from its first to its last value.
 
-    NaN for a curve that ends where it began.
+    Parameters
+    ----------
+    steps
+        (T,), increasing.
+    values
+        (..., T).
+
+    Returns
+    -------
+    ndarray
+        (...), a recorded step; NaN for a curve that ends where it began.
+
+    Raises
+    ------
+    ValueError
+        As `onset`.
     """
     at, curve = _series(steps, values)
     first, last = curve[..., :1], curve[..., -1:]
@@ -168,7 +325,19 @@ def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
 def derived(frame: pd.DataFrame, latent_dim: ArrayLike = 1, stride: ArrayLike = 1) -> pd.DataFrame:
     """Rows of `neurons/` with every statistic that derives from those that they hold (`schema.derivable`).
 
-    latent_dim: K, one number or one for each row; stride: positions of the data between the ends of a slope.
+    Parameters
+    ----------
+    frame
+        Rows with columns of stored statistics.
+    latent_dim
+        K, one number or one for each row.
+    stride
+        Positions of the data between the ends of a slope.
+
+    Returns
+    -------
+    DataFrame
+        The rows with further columns.
     """
     names = derivable(str(name) for name in frame.columns)
     return frame.assign(
@@ -179,8 +348,15 @@ def derived(frame: pd.DataFrame, latent_dim: ArrayLike = 1, stride: ArrayLike = 
 def transitions(frame: pd.DataFrame) -> pd.DataFrame:
     """Who went where, when: one row for each change of a neuron's regime, in order of step.
 
-    frame: columns step, layer, neuron, regime, any order of rows. Result: step (the first in the new regime),
-    layer, neuron, before, after (int8 codes).
+    Parameters
+    ----------
+    frame
+        Columns step, layer, neuron, regime, any order of rows.
+
+    Returns
+    -------
+    DataFrame
+        step (the first in the new regime), layer, neuron, before, after (int8 codes).
     """
     ordered = frame[["step", "layer", "neuron", "regime"]].sort_values(
         ["layer", "neuron", "step"], kind="stable"
@@ -193,7 +369,20 @@ def transitions(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def living_share(regimes: ArrayLike, axis: int | None = None) -> Floats:
-    """Share of codes that are living or mixed, over all entries or along an axis; NaN of nothing."""
+    """Share of codes that are living or mixed.
+
+    Parameters
+    ----------
+    regimes
+        Regime codes, any shape.
+    axis
+        To be averaged over; all entries by default.
+
+    Returns
+    -------
+    ndarray
+        In [0, 1]; NaN of nothing.
+    """
     codes = np.asarray(regimes)
     if codes.size == 0:
         return np.asarray(np.nan)

@@ -64,8 +64,26 @@ def moments(
     mask: Tensor | None = None,
     pair_mask: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Statistics of one batch, name -> (N,) on the tensors' device: `Moments(n_series, sigma_limits)` after
-    one `update`, which describes the arguments.
+    """Statistics of one batch: those of `Moments(n_series, sigma_limits)` after one `update`.
+
+    Parameters
+    ----------
+    mu, sigma, prior_mu, prior_sigma
+        As for `Moments.update`.
+    n_series, sigma_limits
+        As for `Moments`.
+    kl, log_sigma, phi, previous_mu, previous_sigma, series, mask, pair_mask
+        As for `Moments.update`.
+
+    Returns
+    -------
+    dict
+        Name -> (N,) float32 on the tensors' device, as `derive` returns them.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not belong together.
     """
     pooled = Moments(n_series, sigma_limits).update(
         mu,
@@ -87,8 +105,12 @@ def moments(
 class Moments:
     """Pooled statistics of N neurons with K latent dimensions: the same whatever the batching.
 
-    `n_series`: number of series that pairs come from (ids 0 .. n_series − 1). `sigma_limits`: (low, high)
-    that the network limits σ to; given, `clamp_share` is counted.
+    Parameters
+    ----------
+    n_series
+        Number of series that pairs come from (ids 0 .. n_series − 1).
+    sigma_limits
+        (low, high) that the network limits σ to; given, `clamp_share` is counted.
     """
 
     def __init__(self, n_series: int = 1, sigma_limits: tuple[float, float] | None = None) -> None:
@@ -115,22 +137,45 @@ class Moments:
         mask: Tensor | None = None,
         pair_mask: Tensor | None = None,
     ) -> Moments:
-        """Add the posteriors of B inputs; returns self.
+        """Add the posteriors of B inputs.
 
-        mu (B, N, K); sigma, prior_mu, prior_sigma, log_sigma: broadcastable to it (what all inputs share
-        costs nothing). No prior is Normal(0, 1). kl (B, N): the KL of each input, nats, summed over K;
-        absent, it is computed. log_sigma spares a logarithm. σ > 0.
+        Parameters
+        ----------
+        mu
+            (B, N, K). The positions of a sequence are rows: flatten (B, T, N, K) first.
+        sigma
+            Broadcastable to mu, as all below (what all inputs share costs nothing); positive.
+        prior_mu, prior_sigma
+            Normal(0, 1) without them.
+        kl
+            (B, N): the KL of each input, nats, summed over K; absent, it is computed.
+        log_sigma
+            ln σ: spares a logarithm.
+        phi
+            (N,): persistence of an autoregressive prior. It needs previous_mu and previous_sigma of all B
+            rows; the prior, where not given, is Normal(phi μ', 1 − phi²); kl includes `past`. Pass the
+            origins alone as mu then: their predecessors stand under another prior.
+        previous_mu
+            (P, N, K): row p of mu, for p < P, has the predecessor previous_mu[p]. A batch of origins followed
+            by their predecessors passes `previous_mu=mu[B // 2:]`.
+        previous_sigma
+            Sds of the predecessors.
+        series
+            (P,) id of each pair's series.
+        mask
+            (B,): False leaves a row out, whatever it holds.
+        pair_mask
+            (P,): the same for pairs; mask[:P] by default.
 
-        Pairs: row p of mu, for p < P, has the predecessor previous_mu[p] (P, N, K), of series series[p]. A
-        batch of origins followed by their predecessors passes `previous_mu=mu[B // 2:]`. Autoregressive
-        prior: phi (N,), and previous_mu and previous_sigma of all B rows; the prior, where not given, is
-        Normal(phi μ', 1 − phi²); kl includes `past`. Pass the
-        origins alone as mu then: their predecessors stand under another prior.
+        Returns
+        -------
+        Moments
+            Itself.
 
-        mask (B,): False leaves a row out, whatever it holds. pair_mask (P,): the same for pairs (default
-        mask[:P]). The
-        positions of a sequence are rows: flatten (B, T, N, K) first. Raises ValueError where shapes do not
-        belong together.
+        Raises
+        ------
+        ValueError
+            Where shapes do not belong together, or an update has other arguments than those before.
         """
         if mu.dim() != 3:
             raise ValueError(f"mu is (B, N, K), got {tuple(mu.shape)}")
@@ -176,7 +221,23 @@ class Moments:
         return self
 
     def merge(self, other: Moments) -> Moments:
-        """Pool with what `other` has seen (in place): another worker's share of a split, say."""
+        """Pool with what another has seen, in place: another worker's share of a split, say.
+
+        Parameters
+        ----------
+        other
+            Of the same layer.
+
+        Returns
+        -------
+        Moments
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where the two were updated with different arguments.
+        """
         if other._sums is not None:
             self._shape = other._shape
             self._pool(other._sums)
@@ -185,16 +246,32 @@ class Moments:
         return self
 
     def result(self) -> dict[str, Tensor]:
-        """Statistics (N,) of all rows so far: `derive(self.sufficient_statistics())`. Raises ValueError
-        before the first update.
+        """Statistics of all rows so far: `derive(self.sufficient_statistics())`.
+
+        Returns
+        -------
+        dict
+            Name -> (N,).
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
         """
         return derive(self.sufficient_statistics())
 
     def sufficient_statistics(self) -> dict[str, Tensor]:
-        """All that the statistics depend on, name -> (N, K), (N,) or (); stacked over steps they are what
-        `derive` takes.
+        """All that the statistics depend on; stacked over steps they are what `derive` takes.
 
-        Raises ValueError before the first update.
+        Returns
+        -------
+        dict
+            Name -> (N, K), (N,) or ().
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
         """
         if self._sums is None:
             raise ValueError("no batch yet: update first")
@@ -233,12 +310,20 @@ class Moments:
 
 
 def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Statistics name -> (..., N) float32 from `Moments.sufficient_statistics()`, one step's or each stacked
-    over steps: (T, N, K), (T, N), (T,).
+    """Statistics from their sums. What each is stands in `schema.STATISTICS`.
 
-    What each is stands in `schema.STATISTICS`. Always: mean, variance, kl, information, spread, mismatch,
-    mu2, active_share, non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and
-    past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high, innovation.
+    Parameters
+    ----------
+    sums
+        `Moments.sufficient_statistics()` of one step, or each stacked over steps: (T, N, K), (T, N), (T,).
+
+    Returns
+    -------
+    dict
+        Name -> (..., N) float32. Always: mean, variance, kl, information, spread, mismatch, mu2,
+        active_share, non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and
+        past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high, innovation.
+        kl, information, mismatch and past are nats, summed over K.
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
     v = sums.get("v", sums["variance"])

@@ -27,9 +27,20 @@ ROUNDING = 4 * torch.finfo(torch.float32).eps
 class Pairs:
     """Pooled sums of pairs (x, y), each (P, N, K): the same slopes however the pairs are cut into updates.
 
-    `n_series` is the number of series; ids run from 0. Sums are float32, taken around each update's own means
-    and pooled by Chan, Golub & LeVeque (1983), so that a mean of 1e3 does not swallow a spread of 1e-3.
-    Nothing synchronises the device.
+    Parameters
+    ----------
+    n_series
+        Number of series; ids run from 0.
+
+    Raises
+    ------
+    ValueError
+        For fewer than one series.
+
+    Notes
+    -----
+    Sums are float32, taken around each update's own means and pooled by Chan, Golub & LeVeque (1983), so that
+    a mean of 1e3 does not swallow a spread of 1e-3. Nothing synchronises the device.
     """
 
     def __init__(self, n_series: int = 1) -> None:
@@ -42,11 +53,26 @@ class Pairs:
     def update(
         self, current: Tensor, previous: Tensor, series: Tensor | None = None, mask: Tensor | None = None
     ) -> Pairs:
-        """Add pairs: `current`, `previous` (P, N, K), `series` (P,) int64 ids (None: one series), `mask` (P,)
-        bool.
+        """Add pairs.
 
-        False in the mask leaves a pair out. Raises ValueError where the shapes do not belong together, or ids
-        are missing though there are several series.
+        Parameters
+        ----------
+        current, previous
+            (P, N, K) values and those of their predecessors.
+        series
+            (P,) int64 ids; None: one series.
+        mask
+            (P,) bool: False leaves a pair out.
+
+        Returns
+        -------
+        Pairs
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where the shapes do not belong together, or ids are missing though there are several series.
         """
         if current.shape != previous.shape or current.dim() != 3:
             raise ValueError(
@@ -65,11 +91,26 @@ class Pairs:
         series: Tensor | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """`update` with values that are centred already, which it overwrites; returns their sum and sum of
-        squares, (N K,).
+        """`update` with values that are centred already, which it overwrites.
 
-        shape: (N, K). current, previous: a base (N K,) near the mean and the rows (P, N K) without it, 0
-        where masked.
+        Parameters
+        ----------
+        shape
+            (N, K).
+        current, previous
+            A base (N K,) near the mean and the rows (P, N K) without it, 0 where masked.
+        series, mask
+            As for `update`.
+
+        Returns
+        -------
+        tuple of Tensor
+            Sum and sum of squares of the rows of both, (N K,) each.
+
+        Raises
+        ------
+        ValueError
+            Where ids are missing or not one a pair.
         """
         (y_base, y), (x_base, x) = current, previous
         if series is None and self.n_series > 1:
@@ -100,7 +141,23 @@ class Pairs:
         return row_sum(count[None], rest), part[0] + part[2] + row_sum(count[None], squares)
 
     def merge(self, other: Pairs) -> Pairs:
-        """Pool with the pairs that `other` has seen (in place)."""
+        """Pool with the pairs that another has seen, in place.
+
+        Parameters
+        ----------
+        other
+            Of the same number of series.
+
+        Returns
+        -------
+        Pairs
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For another number of series.
+        """
         if self.n_series != other.n_series:
             raise ValueError(f"cannot pool pairs of {self.n_series} series with pairs of {other.n_series}")
         if other._sums is not None:
@@ -111,8 +168,17 @@ class Pairs:
         self._sums = part if self._sums is None else self._sums.pooled(part)
 
     def sufficient_statistics(self) -> dict[str, Tensor]:
-        """What the slopes depend on, name -> (N, K) or (); stacked over steps they are what `slopes`
-        takes.
+        """What the slopes depend on; stacked over steps they are what `slopes` takes.
+
+        Returns
+        -------
+        dict
+            Name -> (N, K) or ().
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
         """
         if self._sums is None:
             raise ValueError("no pairs yet: update first")
@@ -131,20 +197,41 @@ class Pairs:
         }
 
     def result(self) -> dict[str, Tensor]:
-        """`slopes(self.sufficient_statistics())`, each (N,). Raises ValueError before the first update."""
+        """`slopes(self.sufficient_statistics())`.
+
+        Returns
+        -------
+        dict
+            Name -> (N,).
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
         return slopes(self.sufficient_statistics())
 
 
 def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
-    undefined.
+    """Slope of values on their predecessors, with its interval.
 
-    sums: `Pairs.sufficient_statistics()` of one step, or each stacked over steps: (T, N, K) and (T,).
-    Undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one degree of
-    freedom, pairs − series −
-    1. For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
-    mean over dimensions, and the interval
-    counts the pairs of one dimension: on the safe side where they are independent.
+    Parameters
+    ----------
+    sums
+        `Pairs.sufficient_statistics()` of one step, or each stacked over steps: (T, N, K) and (T,).
+
+    Returns
+    -------
+    dict
+        `persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
+        undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one degree
+        of freedom, pairs − series − 1.
+
+    Notes
+    -----
+    For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
+    mean over dimensions, and the interval counts the pairs of one dimension: on the safe side where they are
+    independent.
     """
     pairs, dimensions = sums["pairs"][..., None], sums["xx"].shape[-1]
     xx, xy, yy = (sums[name].sum(-1) for name in ("xx", "xy", "yy"))
@@ -207,12 +294,36 @@ class _Sums:
 
 
 def row_sum(weights: Tensor, value: Tensor) -> Tensor:
-    """(1, B) weights, (B, F) -> (F,): a matrix product, twice as fast as `sum(0)`."""
+    """Weighted sum over rows: a matrix product, twice as fast as `sum(0)`.
+
+    Parameters
+    ----------
+    weights
+        (1, B).
+    value
+        (B, F).
+
+    Returns
+    -------
+    Tensor
+        (F,).
+    """
     return torch.mm(weights, value)[0]
 
 
 def base_of(value: Tensor) -> Tensor:
-    """(B, F) -> (F,): mean of the first rows, near enough to the mean for sums of squares around it."""
+    """Mean of the first rows, near enough to the mean for sums of squares around it.
+
+    Parameters
+    ----------
+    value
+        (B, F).
+
+    Returns
+    -------
+    Tensor
+        (F,).
+    """
     rows = min(BASE_ROWS, len(value))
     return row_sum(value.new_full((1, rows), 1 / max(rows, 1)), value[:rows])
 

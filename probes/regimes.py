@@ -39,7 +39,19 @@ _COMPARE = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater
 
 
 class Check(NamedTuple):
-    """One comparison `value sign limit`, elementwise over rows."""
+    """One comparison `value sign limit`, elementwise over rows.
+
+    Attributes
+    ----------
+    label
+        What the value is called.
+    value
+        One number a row, NaN where there is none.
+    sign
+        "<", ">", "<=" or ">=".
+    limit
+        A number, or one a row.
+    """
 
     label: str
     value: Array
@@ -60,10 +72,25 @@ def codes(
 ) -> NDArray[np.int8]:
     """Regime codes of statistics held as arrays of one common shape: what a writer with arrays at hand calls.
 
-    `taken[name]` is a boolean array, False where the statistic was not taken; a name without an entry was
-    taken everywhere, so that its NaN is non-finite. `latent_dim` K (one number or an array of the same shape)
-    scales the floor of the KL under an autoregressive prior, since `kl` sums over K dimensions. Rules that
-    mean nothing for the layer's `family` do not fire.
+    Parameters
+    ----------
+    columns
+        Name -> values; names that are no statistics are ignored.
+    taken
+        Name -> boolean array, False where the statistic was not taken; a name without an entry was taken
+        everywhere, so that its NaN is non-finite.
+    thresholds
+        Limits of the rules; `Thresholds()` by default.
+    latent_dim
+        K, one number or an array of the same shape: scales the floor of the KL under an autoregressive prior,
+        since `kl` sums over K dimensions.
+    family
+        Of the layer's posteriors; rules that mean nothing for it do not fire.
+
+    Returns
+    -------
+    ndarray of int8
+        Codes of `schema.REGIMES`, of the common shape.
     """
     held = {name: values for name, values in columns.items() if name in schema.STATISTICS}
     if not held:
@@ -89,11 +116,28 @@ def classify(
     latent_dim: int | Sequence[int] | Mapping[int, int] = 1,
     family: Family = GAUSSIAN,
 ) -> pd.Series:
-    """Regime of each row: Series of int8 codes (`schema.REGIMES`) named "regime", with the frame's index.
+    """Regime of each row.
 
-    `frame` has columns as in `neurons/` of a run log, any subset, in any float type. `latent_dim` is K of all
-    rows, or K by layer (a sequence or mapping indexed by the frame's `layer` column). Raises KeyError for a
-    layer without K.
+    Parameters
+    ----------
+    frame
+        Columns as in `neurons/` of a run log, any subset, in any float type.
+    thresholds
+        Limits of the rules; `Thresholds()` by default.
+    latent_dim
+        K of all rows, or K by layer (a sequence or mapping indexed by the frame's `layer` column).
+    family
+        Of the layer's posteriors; rules that mean nothing for it do not fire.
+
+    Returns
+    -------
+    Series of int8
+        Codes of `schema.REGIMES`, named "regime", with the frame's index.
+
+    Raises
+    ------
+    KeyError
+        For a layer without K.
     """
     columns: dict[str, Array] = {}
     taken: dict[str, Array] = {}
@@ -116,7 +160,21 @@ def explain(
 ) -> str:
     """The rule that made this row's regime, with its values: "dead: information 0.001 < 0.005, ...".
 
-    `row` holds one neuron at one step (a mapping or Series of statistics; other keys are ignored).
+    Parameters
+    ----------
+    row
+        One neuron at one step, a mapping or Series of statistics; other keys are ignored.
+    thresholds
+        Limits of the rules; `Thresholds()` by default.
+    latent_dim
+        K, latent dimensions of a neuron.
+    family
+        Of the layer's posteriors.
+
+    Returns
+    -------
+    str
+        Name of the regime and what made it.
     """
     row = dict(row)
     frame = pd.DataFrame({name: [value] for name, value in row.items() if name in schema.STATISTICS})

@@ -207,11 +207,23 @@ class Run:
             return fixed
 
     def extent(self, name: str) -> int:
-        """How far the rows of "neurons" or of a table ("scalars", "events", "probe", ...) reach: the last
-        recorded step, or the number of rows; -1 or 0 while there are none.
+        """How far the rows of a table reach. Known from the names of files: opens none.
 
-        It grows when rows come, and by nothing else, so that it tells an answer about the whole run from a
-        later one. Known from the names of files: opens none. Raises KeyError for a table that no run has.
+        Parameters
+        ----------
+        name
+            "neurons", or a table: "scalars", "events", "probe", ...
+
+        Returns
+        -------
+        int
+            The last recorded step, or the number of rows; -1 or 0 while there are none. It grows when rows
+            come, and by nothing else, so that it tells an answer about the whole run from a later one.
+
+        Raises
+        ------
+        KeyError
+            For a table that no run has.
         """
         if name == "neurons":
             return self._levels.raw.segments[-1].last if self._levels.raw.segments else -1

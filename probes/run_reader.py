@@ -30,11 +30,26 @@ Reduction = Literal["mean", "min", "max"]
 class LayerInfo(TypedDict):
     """A layer of neurons as the manifest describes it; further keys that a recorder was given are kept too.
 
-    name: unique within the run. neurons: N. latent_dim: K, latent dimensions of a neuron. prior: "standard"
-    (Normal(0, 1)), "autoregressive", "given", or what watching says of a network's own prior.
-
-    Of a watched model also: source (the module), read (how mean and scale are read there), of (what the
-    posteriors are of: "activations", "weights" or "shared variables"), layout, why (the reason for all this).
+    Attributes
+    ----------
+    name
+        Unique within the run.
+    neurons
+        How many there are, N.
+    latent_dim
+        K, latent dimensions of a neuron.
+    prior
+        "standard" (Normal(0, 1)), "autoregressive", "given", or what watching says of a network's own prior.
+    source
+        Of a watched model, as all below: the module.
+    read
+        How mean and scale are read there.
+    of
+        What the posteriors are of: "activations", "weights" or "shared variables".
+    layout
+        Which axes are rows, neurons and dimensions.
+    why
+        The reason for all this.
     """
 
     name: str

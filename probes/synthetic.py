@@ -48,13 +48,33 @@ def plant(
     prior_phi: float = 0.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Truth of a run: one row a neuron. Columns layer, neuron, regime (that it ends in), onset (step), phi
-    (slope of its mean), information (nats, at the end), and its world: mean, spread, variance, width, share,
-    clamp_share, prior_phi.
+    """Truth of a run: what each neuron ends as, and when it sets out.
 
-    neurons: how many in each layer. regimes: codes to draw from evenly, or code -> weight; all ten by default
-    (all but mixed under an autoregressive prior, whose phi is `prior_phi`). Raises ValueError for a code that
-    is not a regime.
+    Parameters
+    ----------
+    neurons
+        How many in each layer.
+    steps
+        Length of the run.
+    regimes
+        Codes to draw from evenly, or code -> weight; all ten by default (all but mixed under an
+        autoregressive prior).
+    prior_phi
+        Persistence of the autoregressive prior; 0: Normal(0, 1).
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    DataFrame
+        One row a neuron: layer, neuron, regime (that it ends in), onset (step), phi (slope of its mean),
+        information (nats, at the end), and its world: mean, spread, variance, width, share, clamp_share,
+        prior_phi.
+
+    Raises
+    ------
+    ValueError
+        For a code that is not a regime, or mixed under an autoregressive prior.
     """
     draw = np.random.default_rng(seed)
     if regimes is None:
@@ -121,14 +141,36 @@ def plant(
 
 
 def resting_variance(prior_phi: float) -> float:
-    """Variance of least KL for a posterior that tells nothing: 1, or (1 − φ²)/(1 + φ²) under an
-    autoregressive prior.
+    """Variance of least KL for a posterior that tells nothing.
+
+    Parameters
+    ----------
+    prior_phi
+        Persistence that the prior expects.
+
+    Returns
+    -------
+    float
+        1, or (1 − φ²)/(1 + φ²) under an autoregressive prior.
     """
     return (1 - prior_phi**2) / (1 + prior_phi**2)
 
 
 def movement(phi: Array | float, prior_phi: Array | float) -> Array:
-    """Var[μ − φ_prior μ'] / Var[μ] for a mean of slope phi."""
+    """Var[μ − φ_prior μ'] / Var[μ]: how much of a mean's movement is news to the prior.
+
+    Parameters
+    ----------
+    phi
+        Slope of the mean.
+    prior_phi
+        Persistence that the prior expects.
+
+    Returns
+    -------
+    ndarray
+        1 − 2 φ φ_prior + φ_prior².
+    """
     return np.asarray(1 - 2 * np.asarray(phi) * prior_phi + np.asarray(prior_phi) ** 2)
 
 
@@ -140,11 +182,28 @@ def statistics(
     batch: int = 256,
     series: int = 7,
 ) -> dict[str, Array]:
-    """Statistics (T, N) float32 of the neurons of `truth` at the steps `at` (T,) of a run of `steps`, as a
-    batch would give them.
+    """Statistics of planted neurons at some steps, as a batch would give them.
 
-    batch inputs: half of them origins, the others their predecessors, of `series` series. Under an
-    autoregressive prior the statistics are of the origins.
+    Parameters
+    ----------
+    truth
+        Rows of `plant`.
+    at
+        (T,) steps.
+    steps
+        Length of the run.
+    draw
+        Source of the noise.
+    batch
+        Inputs a step: half of them origins, the others their predecessors. Under an autoregressive prior the
+        statistics are of the origins.
+    series
+        How many series they are of.
+
+    Returns
+    -------
+    dict
+        Name -> (T, N) float32.
     """
     world = {
         name: truth[name].to_numpy(np.float32)
@@ -244,8 +303,29 @@ def write(
     flush_steps: int = BLOCK_STEPS,
     flush_bytes: int = FLUSH_BYTES,
 ) -> None:
-    """Write a run of planted neurons at steps 0, every, 2 every ... < steps, from batches of `batch` inputs
-    of `series` series. precision, name, flush_seconds, flush_steps, flush_bytes: as for `Recorder`.
+    """Write a run of planted neurons at steps 0, every, 2 every ... < steps.
+
+    Parameters
+    ----------
+    path
+        Folder of the run.
+    truth
+        Rows of `plant`.
+    steps
+        Length of the run.
+    every
+        Steps between two recorded ones.
+    batch, series
+        Inputs a step, and how many series they are of.
+    seed
+        Of the noise.
+    precision, name, flush_seconds, flush_steps, flush_bytes
+        As for `Recorder`.
+
+    Raises
+    ------
+    RunError
+        When the folder holds a run already.
     """
     layers = [part.reset_index(drop=True) for _, part in truth.groupby("layer", sort=True)]
     prior = "autoregressive" if truth["prior_phi"].iloc[0] else "standard"

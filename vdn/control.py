@@ -23,7 +23,18 @@ INSIDE_TOLERANCE = 0.02  # relative: a projected neuron sits on the edge and rou
 
 
 def mean_square(mu: Tensor) -> Tensor:
-    """mu2 (N,): mean over batch and latent dimensions of mu^2, for mu (B, N, K)."""
+    """mu2: mean over batch and latent dimensions of mu^2.
+
+    Parameters
+    ----------
+    mu
+        (B, N, K) posterior means.
+
+    Returns
+    -------
+    Tensor
+        (N,).
+    """
     return mu.square().mean((0, 2))
 
 
@@ -35,11 +46,35 @@ def mu2_band(
     mode: BandMode = "homogeneous",
     spread: float = 8.0,
 ) -> tuple[Tensor, Tensor]:
-    """Band (lo_i, hi_i) of mu2 for each neuron, each (N,): lo t_i and hi t_i.
+    """Band (lo_i, hi_i) of mu2 for each neuron: lo t_i and hi t_i.
 
-    "homogeneous": t_i = target; "heterogeneous": t_i = target exp(u_i), u equally spaced from -ln spread to
-    +ln spread (a spread below 1 counts as 1; a single neuron gets -ln spread). Raises ValueError for an empty
-    or negative band.
+    Parameters
+    ----------
+    neurons
+        How many there are, N.
+    target
+        Centre of the bands, above 0.
+    lo, hi
+        Ends of a band as multiples of its t_i.
+    mode
+        "homogeneous": t_i = target. "heterogeneous": t_i = target exp(u_i), u equally spaced from -ln spread
+        to +ln spread.
+    spread
+        Reach of the heterogeneous centres; below 1 it counts as 1, and a single neuron gets -ln spread.
+
+    Returns
+    -------
+    tuple of Tensor
+        Lower and upper ends, (N,) each.
+
+    Raises
+    ------
+    ValueError
+        For an empty or negative band, or another `mode`.
+
+    Notes
+    -----
+    arXiv 2602.18250 and its notebook.
     """
     if target <= 0 or not 0 <= lo <= hi:
         raise ValueError(
@@ -64,10 +99,34 @@ def band_penalty(
     weight_low: float = 1.0,
     weight_high: float = 1.0,
 ) -> Tensor:
-    """Mean over neurons of weight_low a^2 + weight_high b^2, a = relu(lo - mu2), b = relu(mu2 - hi); a
-    scalar.
+    """Mean over neurons of weight_low a^2 + weight_high b^2 for what lies below and above the band.
 
-    "relative": a / max(lo, eps) and b / max(hi, eps). mu2, lo, hi: (N,).
+    Parameters
+    ----------
+    mu2
+        (N,) mean of mu^2 of each neuron.
+    lo, hi
+        (N,) ends of the band.
+    mode
+        "absolute": a = relu(lo - mu2), b = relu(mu2 - hi). "relative": a / max(lo, eps) and b / max(hi, eps).
+    eps
+        Least divisor of "relative".
+    weight_low, weight_high
+        Weights of the two sides.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Raises
+    ------
+    ValueError
+        For another `mode`.
+
+    Notes
+    -----
+    arXiv 2602.18250 and its notebook.
     """
     if mode not in ("relative", "absolute"):
         raise ValueError(f'mode must be "relative" or "absolute", this is {mode!r}')
@@ -79,7 +138,15 @@ def band_penalty(
 
 @torch.no_grad()
 def rescale(layer: VariationalNeurons, scale: Tensor) -> None:
-    """Multiplies each neuron's rows of W and b by its scale (N,), in place: mu2 changes by scale^2."""
+    """Multiplies each neuron's rows of W and b by its scale, in place: mu2 changes by scale^2.
+
+    Parameters
+    ----------
+    layer
+        Layer of N neurons.
+    scale
+        (N,) factors.
+    """
     rows = scale.repeat_interleave(layer.latent_dim)
     layer.mean.weight.mul_(rows[:, None])
     layer.mean.bias.mul_(rows)
@@ -89,10 +156,23 @@ def rescale(layer: VariationalNeurons, scale: Tensor) -> None:
 def project_to_band(
     layer: VariationalNeurons, mu2: Tensor, lo: Tensor, hi: Tensor, max_scale: float = 50.0
 ) -> Tensor:
-    """Puts neurons outside their band onto its nearer edge: rows of W and b times sqrt(lo/mu2) or
-    sqrt(hi/mu2).
+    """Puts neurons outside their band onto its nearer edge, in place.
 
-    In place; returns the scale (N,), 1 for neurons inside. The scale stays in [1/max_scale, max_scale].
+    Parameters
+    ----------
+    layer
+        Layer of N neurons.
+    mu2
+        (N,) mean of mu^2 of each neuron.
+    lo, hi
+        (N,) ends of the band.
+    max_scale
+        The scale stays in [1/max_scale, max_scale].
+
+    Returns
+    -------
+    Tensor
+        (N,) scale of the rows of W and b: sqrt(lo/mu2) below, sqrt(hi/mu2) above, 1 inside.
     """
     energy = mu2.clamp_min(MU2_FLOOR)
     scale = torch.where(
@@ -111,10 +191,30 @@ def homeostat_scale(
     max_step: float = 1.5,
     inside: Literal["keep", "geometric", "arithmetic"] = "keep",
 ) -> Tensor:
-    """Scale (N,) of a neuron's rows that moves mu2 a share eta of the way, in the logarithm, to its target.
+    """Scale of a neuron's rows that moves mu2 a share eta of the way, in the logarithm, to its target.
 
-    clip((target/mu2)^(eta/2), 1/max_step, max_step), target lo below and hi above the band; inside it mu2
-    itself, sqrt(lo hi) or (lo + hi)/2.
+    Parameters
+    ----------
+    mu2
+        (N,) mean of mu^2 of each neuron.
+    lo, hi
+        (N,) ends of the band: the target below and above it.
+    eta
+        Share of the way, in ln mu2.
+    max_step
+        The scale stays in [1/max_step, max_step].
+    inside
+        Target inside the band: "keep" mu2 itself, "geometric" sqrt(lo hi), "arithmetic" (lo + hi)/2.
+
+    Returns
+    -------
+    Tensor
+        (N,) scale, clip((target/mu2)^(eta/2), 1/max_step, max_step).
+
+    Raises
+    ------
+    ValueError
+        For another `inside`.
     """
     energy = mu2.clamp_min(MU2_FLOOR)
     centres = {"keep": energy, "geometric": (lo * hi).sqrt(), "arithmetic": (lo + hi) / 2}
@@ -130,12 +230,26 @@ def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
 
 
 class Homeostat:
-    """Slow regulation of mu2: a running mean of it, and every so often a gentle rescaling of the rows outside
-    their band.
+    """Slow regulation of mu2: its running mean, and every so often a gentle rescaling of rows off their band.
 
-    eta: share of the way (in ln mu2) an act goes; it grows with the share f of neurons outside, clip(eta (1 +
-    2 f), 0, eta_max). After acting the running mean is multiplied by scale^2, as mu2 itself was: without it
-    the law corrects twice and rings.
+    Parameters
+    ----------
+    lo, hi
+        (N,) ends of the band.
+    eta
+        Share of the way (in ln mu2) that an act goes; it grows with the share f of neurons outside, clip(eta
+        (1 + 2 f), 0, eta_max).
+    eta_max
+        Its limit.
+    ema
+        Weight of a new batch in the running mean.
+    max_step, inside
+        As for `homeostat_scale`.
+
+    Notes
+    -----
+    After acting the running mean is multiplied by scale^2, as mu2 itself was: without it the law corrects
+    twice and rings.
     """
 
     def __init__(
@@ -154,7 +268,13 @@ class Homeostat:
         self.mu2: Tensor | None = None
 
     def observe(self, mu2: Tensor) -> None:
-        """Takes in a batch's mu2 (N,); the first is copied."""
+        """Takes in a batch's mu2; the first is copied.
+
+        Parameters
+        ----------
+        mu2
+            (N,).
+        """
         self.mu2 = mu2.detach().clone() if self.mu2 is None else torch.lerp(self.mu2, mu2.detach(), self.ema)
 
     def outside(self) -> Tensor:
@@ -164,8 +284,17 @@ class Homeostat:
         return (self.mu2 < self.lo * (1 - INSIDE_TOLERANCE)) | (self.mu2 > self.hi * (1 + INSIDE_TOLERANCE))
 
     def act(self, layer: VariationalNeurons) -> Tensor:
-        """Rescales the layer's rows in place and returns the scale (N,); ones before the first
-        observation.
+        """Rescales the layer's rows in place.
+
+        Parameters
+        ----------
+        layer
+            Layer of N neurons.
+
+        Returns
+        -------
+        Tensor
+            (N,) scale; ones before the first observation.
         """
         if self.mu2 is None:
             return torch.ones_like(self.lo)
@@ -177,23 +306,57 @@ class Homeostat:
         return scale
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
         return {"mu2": self.mu2}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        state
+            As `state` returned it.
+        """
         self.mu2 = _moved(state["mu2"], self.lo.device)
 
 
 class BetaThermostat:
     """A KL weight of its own for every neuron that keeps its KL between c_min and c_max nats.
 
-    Running means (first copied) of KL_i and of alive_i, the batch's share with KL_i > alive_kl. err = kl -
-    c_min below, kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln beta +=
-    rate err; beta is clipped to [beta_min, beta_max] and then to within a factor of 4 of its mean, so that no
-    neuron is priced out of its layer.
+    Parameters
+    ----------
+    neurons
+        How many there are, N.
+    beta_init
+        Weight at the start, clipped to the limits.
+    beta_min, beta_max
+        Limits of a weight, above 0.
+    c_min, c_max
+        Limits of the KL in nats: numbers or (N,).
+    ema
+        Weight of a new batch in the running means (the first is copied) of KL_i and alive_i.
+    rate
+        Change of ln beta for an error of one nat.
+    alive_kl
+        KL in nats above which an example counts as alive; alive_i is the batch's share of them.
+    alive_min
+        Below this share a neuron gets the emergency.
+    emergency
+        Nats by which its error is lowered, beside its own size.
 
-    c_min, c_max: numbers or (N,). Under an autoregressive prior do not feed the KL itself: at phi 0.95 its
-    floor alone exceeds
-    0.30 and beta would climb for ever. `vdn.controller.context_paid` is what training feeds.
+    Raises
+    ------
+    ValueError
+        For limits that are not 0 < beta_min <= beta_max, or a c_min above c_max.
+
+    Notes
+    -----
+    err = kl - c_min below, kl - c_max above, else 0; where alive_i < alive_min, err -= |err| + emergency. ln
+    beta += rate err; beta is clipped to [beta_min, beta_max] and then to within a factor of 4 of its mean, so
+    that no neuron is priced out of its layer.
+
+    Under an autoregressive prior do not feed the KL itself: at phi 0.95 its floor alone exceeds 0.30 and beta
+    would climb for ever. `vdn.controller.context_paid` is what training feeds.
     """
 
     NEIGHBOURHOOD = 4.0
@@ -227,7 +390,18 @@ class BetaThermostat:
 
     @torch.no_grad()
     def update(self, kl: Tensor) -> Tensor:
-        """New beta (N,) after a batch's KL (B, N)."""
+        """New weights after a batch.
+
+        Parameters
+        ----------
+        kl
+            (B, N) nats.
+
+        Returns
+        -------
+        Tensor
+            (N,) beta.
+        """
         now, alive = kl.mean(0), (kl > self.alive_kl).to(kl.dtype).mean(0)
         self.kl = now if self.kl is None else torch.lerp(self.kl, now, self.ema)
         self.alive = alive if self.alive is None else torch.lerp(self.alive, alive, self.ema)
@@ -242,9 +416,17 @@ class BetaThermostat:
         return self.beta
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
         return {"beta": self.beta, "kl": self.kl, "alive": self.alive}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        state
+            As `state` returned it.
+        """
         device = self.beta.device
         self.beta = state["beta"].to(device)
         self.kl, self.alive = _moved(state["kl"], device), _moved(state["alive"], device)
@@ -254,11 +436,26 @@ class BetaThermostat:
 def guard_sigma(
     layer: VariationalNeurons, dead: Tensor, low: float = 0.15, high: float = 5.0, push: float = 0.02
 ) -> Tensor:
-    """Keeps ln sigma in [ln low, ln high]; dead neurons' sigma grows by `push` (in ln) on their own row, up
-    to the prior's sd, 1.
+    """Keeps ln sigma in [ln low, ln high] and widens dead neurons, in place.
 
-    dead: (N,) bool. In place; returns the change of ln sigma (N,), the mean over dimensions (of the bias for
-    sigma "input").
+    Parameters
+    ----------
+    layer
+        Layer of N neurons.
+    dead
+        (N,) bool.
+    low, high
+        Limits of sigma, in prior sds.
+    push
+        What a dead neuron's ln sigma grows by on its own row, up to the prior's sd, 1.
+
+    Returns
+    -------
+    Tensor
+        (N,) change of ln sigma, the mean over dimensions (of the bias for sigma "input").
+
+    Notes
+    -----
     A shared sigma is limited and never pushed: one dead neuron must not widen all.
     """
     table: Tensor = layer.log_sigma.bias if isinstance(layer.log_sigma, nn.Linear) else layer.log_sigma
@@ -279,9 +476,20 @@ def guard_sigma(
 class ArShareController:
     """Weight of the published AR penalty so that it makes up a set share of the loss.
 
-    lam <- lam exp(-rate (share - target)), clipped to [low, high]; where the share exceeds `cap` the factor
-    is at most `damping`, so that a penalty that has taken over is damped at least as hard. Nothing happens
-    while AR is off (share None).
+    Parameters
+    ----------
+    lam
+        Weight at the start.
+    target
+        Share of the loss to be reached.
+    rate
+        Speed: lam <- lam exp(-rate (share - target)).
+    low, high
+        Limits of lam.
+    cap
+        Share above which the penalty has taken over.
+    damping
+        Largest factor above the cap, so that it is damped at least as hard.
     """
 
     def __init__(
@@ -298,7 +506,18 @@ class ArShareController:
         self.low, self.high, self.cap, self.damping = low, high, cap, damping
 
     def update(self, share: float | None) -> float:
-        """New weight after the penalty took `share` of the loss."""
+        """New weight after a step.
+
+        Parameters
+        ----------
+        share
+            What the penalty made up of the loss; None while AR is off: nothing happens.
+
+        Returns
+        -------
+        float
+            The weight.
+        """
         if share is None:
             return self.lam
         factor = math.exp(-self.rate * (share - self.target))
@@ -308,7 +527,15 @@ class ArShareController:
         return self.lam
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
         return {"lam": self.lam}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        state
+            As `state` returned it.
+        """
         self.lam = state["lam"]

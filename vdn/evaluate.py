@@ -37,8 +37,21 @@ Counted = Callable[[int, int], None]
 
 
 def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
-    """Example numbers of a split in chunks that fit into memory with `draws` draws each; `limit`: that many,
-    evenly spread.
+    """Example numbers of a split in chunks that fit into memory.
+
+    Parameters
+    ----------
+    task, split
+        What is scored.
+    draws
+        Draws that each example gets.
+    limit
+        That many examples, evenly spread; all by default.
+
+    Yields
+    ------
+    Tensor
+        int64.
     """
     count = task.count(split)
     taken = count if limit is None else min(limit, count)
@@ -61,12 +74,31 @@ def scores(
     crps: bool = True,
     report: Counted | None = None,
 ) -> dict[str, Any]:
-    """Scores of `network` on a split with `draws` draws an example, averaged over all examples and outputs.
+    """Scores of a network on a split, averaged over all examples and outputs.
 
-    mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's unit;
-    coverage {50, 80, 95}: share of targets in the central interval. Classification: accuracy, nll_joint,
-    nll_marginal (equal), ece.
-    limit: that many examples, evenly spread; report: is called as they are done.
+    Parameters
+    ----------
+    network
+        The network, or its twin; its mode is restored.
+    task, split
+        What it is scored on.
+    draws
+        S, an example.
+    seed
+        Of the draws.
+    limit
+        That many examples, evenly spread; all by default.
+    crps
+        Whether to take the CRPS, the dearest of them.
+    report
+        Is called as examples are done.
+
+    Returns
+    -------
+    dict
+        mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's
+        unit; coverage {"50", "80", "95"}: share of targets in the central interval. Classification: accuracy,
+        nll_joint, nll_marginal (equal), ece.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -120,8 +152,21 @@ def _class_scores(output: Output, batch: Batch, confident: list[Tensor]) -> dict
 
 
 def calibration_error(pairs: Tensor) -> float:
-    """Expected calibration error from (2, n): confidence and whether right; mean |accuracy - confidence| over
-    equal bins.
+    """Expected calibration error: mean |accuracy - confidence| over equal bins, weighted by their examples.
+
+    Parameters
+    ----------
+    pairs
+        (2, n): confidence, and whether right.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Notes
+    -----
+    Guo et al. 2017, with CALIBRATION_BINS bins.
     """
     confidence, right = pairs
     which = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
@@ -144,9 +189,21 @@ def _nest(flat: dict[str, float]) -> dict[str, Any]:
 
 
 def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
-    """Scores of naive forecasts: "last_value" and "seasonal_naive" for series, the training mean or class
-    shares for rows.
+    """Scores of naive forecasts.
 
+    Parameters
+    ----------
+    task, split
+        What they are scored on.
+
+    Returns
+    -------
+    dict
+        "last_value" and "seasonal_naive" for series, the "training_mean" or "class_shares" for rows -> scores
+        as `scores` names them.
+
+    Notes
+    -----
     Each gets the Gaussian of its training residuals, one sd a horizon step, so that every score exists.
     """
     if isinstance(task, RowTask):
@@ -208,19 +265,51 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
 
 
 def new_pool(task: Task) -> Moments:
-    """An empty pool of one layer's statistics for batches of `task`."""
+    """An empty pool of one layer's statistics.
+
+    Parameters
+    ----------
+    task
+        That its batches are of.
+
+    Returns
+    -------
+    Moments
+        Empty.
+    """
     return Moments(n_series=series_count(task), sigma_limits=(SIGMA_MIN, SIGMA_MAX))
 
 
 def series_count(task: Task) -> int:
-    """How many series the examples of `task` come from; rows count as one."""
+    """How many series the examples come from; rows count as one.
+
+    Parameters
+    ----------
+    task
+        The task.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     return task.values.shape[0] if isinstance(task, ForecastTask) else 1
 
 
 def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
-    """Adds a layer's posteriors of one batch to `pool`; where the batch holds predecessors, the pairs with
-    them.
+    """Adds a layer's posteriors of one batch to a pool, and the pairs with predecessors where it holds them.
 
+    Parameters
+    ----------
+    pool
+        Of the layer; changed.
+    posterior
+        What the layer computed.
+    batch
+        That it computed it for.
+
+    Notes
+    -----
     Under an autoregressive prior only rows with a past count: predecessors stand under another prior.
     """
     mu, sigma, log_sigma = posterior.mu.detach(), posterior.sigma.detach(), posterior.log_sigma.detach()
@@ -252,7 +341,19 @@ def pooled_statistics(
 ) -> list[dict[str, np.ndarray]]:
     """Per-neuron statistics of each layer, pooled over every example of a split with its predecessor.
 
-    One dictionary a layer, name -> (N,); none for a twin.
+    Parameters
+    ----------
+    network
+        The network.
+    task, split
+        What they are taken on.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    list of dict
+        One a layer, name -> (N,); none for a twin.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -274,10 +375,18 @@ def network_scores(
     seed: int,
     report: Counted | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
-    """All scores of a network on a split, with its rate (nats an example) and the living share of each layer.
+    """All scores of a network on a split, and its pooled statistics.
 
-    A twin has neither: both are None. Beside them the pooled statistics, as `pooled_statistics` returns them.
-    report: see `scores`.
+    Parameters
+    ----------
+    network, task, split, draws, seed, report
+        As for `scores`.
+
+    Returns
+    -------
+    tuple
+        The scores, with rate (nats an example) and living_share of each layer, both None for a twin; and what
+        `pooled_statistics` returns.
     """
     result = scores(network, task, split, draws, seed, report=report)
     pooled = pooled_statistics(network, task, split, seed)
@@ -288,8 +397,19 @@ def network_scores(
 
 
 def find_twin(run: Path, config: Config) -> Path | None:
-    """The newest finished run beside `run` that trained its twin (`probes.analysis.run_groups.twin_of`), or
-    None.
+    """The newest finished run beside a run that trained its twin.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    config
+        Of the run.
+
+    Returns
+    -------
+    Path or None
+        As `probes.analysis.run_groups.twin_of` chooses.
     """
     rows = catalog(run.resolve().parent).to_dict("records")
     finished = [
@@ -302,11 +422,29 @@ def find_twin(run: Path, config: Config) -> Path | None:
 def evaluate(
     run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None
 ) -> dict[str, Any]:
-    """{"model": scores, "twin": scores or None, "baselines": {name: scores}} of a finished run, from its
-    checkpoint.
+    """Scores of a finished run, from its checkpoint.
 
-    twin: run of the deterministic twin; without it the newest one beside `run`. draws: S, the run's own
-    `test_draws` without it. Raises ConfigError or DataError when the run or its data cannot be read.
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    twin
+        Run of the deterministic twin; without it the newest one beside `run`.
+    split
+        What is scored.
+    draws
+        S, the run's own `test_draws` without it.
+
+    Returns
+    -------
+    dict
+        {"model": scores, "twin": scores or None, "baselines": {name: scores}}, as `network_scores` and
+        `baselines` return them.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When the run or its data cannot be read, or `twin` is no twin.
     """
     config, task, network = load_run(run)
     number = config.test_draws if draws is None else draws
@@ -324,5 +462,18 @@ def evaluate(
 
 
 def living_share(statistics: dict[str, np.ndarray], latent_dim: int) -> float:
-    """Share of a layer's neurons whose regime is living or mixed."""
+    """Share of a layer's neurons whose regime is living or mixed.
+
+    Parameters
+    ----------
+    statistics
+        Name -> (N,).
+    latent_dim
+        K, latent dimensions of a neuron.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     return float(classify(pd.DataFrame(statistics), latent_dim=latent_dim).isin(LIVING_REGIMES).mean())

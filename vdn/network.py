@@ -35,12 +35,17 @@ Edit = Callable[[int, Tensor], Tensor]
 class Output(NamedTuple):
     """What a network computed for a batch.
 
-    mean (S, B, H): predicted means, or logits for classification; scale (S, B, H): observation sds, None for
-    classification;
-    posteriors: one a layer, none for the twin. Beyond the first layer each draw has a posterior of its own,
-    since its input
-    was sampled: their batch is B S rows, row = b S + s. explained: with local decoders, E log p(target_i |
-    z_i) of each layer, nats, (B, N) or (B S, N).
+    Attributes
+    ----------
+    mean
+        (S, B, H) predicted means, or logits for classification.
+    scale
+        (S, B, H) observation sds, None for classification.
+    posteriors
+        One a layer, none for the twin. Beyond the first layer each draw has a posterior of its own, since its
+        input was sampled: their batch is B S rows, row = b S + s.
+    explained
+        With local decoders, E log p(target_i | z_i) of each layer, nats, (B, N) or (B S, N).
     """
 
     mean: Tensor
@@ -52,17 +57,39 @@ class Output(NamedTuple):
 class VariationalNetwork(nn.Module):
     """Encoder -> `layers` layers of `neurons` variational neurons -> head.
 
-    inputs: numbers an example; outputs: numbers predicted (H) or classes; task: what the head predicts;
-    latent_dim, sigma, pool, sigma_init: as in `VariationalNeurons`; prior: "standard" or "autoregressive"
-    with phi, learn_phi;
-    normalise: "window" subtracts each example's own mean and divides by its sd, and undoes both in the
-    prediction;
-    mean_gain: factor on the initial weights of mu, small values start the neurons at their prior;
-    read_first: whether the head also reads the first layer's sample linearly; local_decoder: whether each
-    neuron explains a projection of its layer's input (see `LocalDecoder`): "watch" leaves the neurons alone,
-    "train" moves them too.
+    Parameters
+    ----------
+    inputs
+        Numbers an example.
+    outputs
+        Numbers predicted (H), or classes.
+    layers, neurons
+        L and N.
+    latent_dim, sigma, pool, sigma_init
+        As for `VariationalNeurons`.
+    mean_gain
+        Factor on the initial weights of mu; small values start the neurons at their prior.
+    prior
+        "standard" or "autoregressive".
+    phi, learn_phi
+        Persistence of the autoregressive prior, and whether it is trained.
+    encoder
+        Name of an encoder of `vdn.encoders`.
+    normalise
+        "window" subtracts each example's own mean and divides by its sd, and undoes both in the prediction;
+        "none" leaves it.
+    task
+        What the head predicts.
+    read_first
+        Whether the head also reads the first layer's sample linearly.
+    local_decoder
+        Whether each neuron explains a projection of its layer's input (see `LocalDecoder`): "watch" leaves
+        the neurons alone, "train" moves them too.
 
-    Raises ValueError for a choice that does not exist.
+    Raises
+    ------
+    ValueError
+        For a choice that does not exist.
     """
 
     def __init__(
@@ -130,7 +157,22 @@ class VariationalNetwork(nn.Module):
     def draw_noise(
         self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None
     ) -> list[Tensor]:
-        """Standard normal noise for one forward pass, (S, B, N, K) a layer, from one stream."""
+        """Standard normal noise for one forward pass, from one stream.
+
+        Parameters
+        ----------
+        batch
+            Examples B.
+        n_samples
+            Draws S.
+        generator
+            Its source, on the network's device; torch's global stream without it.
+
+        Returns
+        -------
+        list of Tensor
+            (S, B, N, K) a layer.
+        """
         layer = self.neuron_layers[0]
         shape = (len(self.layers), n_samples, batch, layer.neurons, layer.latent_dim)
         weight = layer.mean.weight
@@ -144,10 +186,25 @@ class VariationalNetwork(nn.Module):
         noise: Sequence[Tensor] | None = None,
         edit: Edit | None = None,
     ) -> Output:
-        """Predictions and posteriors for examples x (B, inputs).
+        """Predictions and posteriors.
 
-        n_samples: draws S; pairs: the second half of the batch holds the predecessors of the first;
-        noise: as `draw_noise` returns it, drawn from torch's global stream without it; edit: replaces draws.
+        Parameters
+        ----------
+        x
+            (B, inputs) examples.
+        n_samples
+            Draws S.
+        pairs
+            The second half of the batch holds the predecessors of the first.
+        noise
+            As `draw_noise` returns it; drawn from torch's global stream without it.
+        edit
+            Replaces draws, see `Edit`.
+
+        Returns
+        -------
+        Output
+            KL of its posteriors in nats.
         """
         batch = x.shape[0]
         x, window_mean, window_sd = self.window(x)
@@ -180,8 +237,17 @@ class VariationalNetwork(nn.Module):
         return Output(mean, scale, posteriors, explained)
 
     def window(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The example in its own units with the mean and sd (B, 1) that undo it (0 and 1 without
-        normalisation).
+        """The examples in their own units.
+
+        Parameters
+        ----------
+        x
+            (B, inputs).
+
+        Returns
+        -------
+        tuple of Tensor
+            (B, inputs) normalised, with the mean and sd (B, 1) that undo it (0 and 1 without normalisation).
         """
         if self.normalise == "none":
             return x, x.new_zeros(()), x.new_ones(())
@@ -192,8 +258,23 @@ class VariationalNetwork(nn.Module):
     def predict(
         self, top: Tensor, first: Tensor, n_samples: int, window_mean: Tensor, window_sd: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Mean (S, B, H) and scale of the prediction from the top features and the first layer's draws, both
-        (B S, N).
+        """Mean and scale of the prediction.
+
+        Parameters
+        ----------
+        top
+            (B S, N) features of the last layer.
+        first
+            (B S, N) draws of the first layer.
+        n_samples
+            Draws S.
+        window_mean, window_sd
+            What undoes the normalisation, as `window` returns it.
+
+        Returns
+        -------
+        tuple
+            Mean (S, B, H), or logits, and scale (S, B, H), None for classification.
         """
         exact = self.head.weight.dtype  # as in the neurons: autocast shortens products alone
         out = self.head(top).to(exact)
@@ -213,8 +294,12 @@ def _with_signature_of(method: Callable[_P, None]) -> Callable[[Callable[..., No
 
 
 class DeterministicTwin(VariationalNetwork):
-    """The same modules with sigma = 0 and no KL: what the neurons' distributions cost or bring is measured
-    against it.
+    """The same modules with sigma = 0 and no KL, to measure what the neurons' distributions cost or bring.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `VariationalNetwork`.
     """
 
     @_with_signature_of(VariationalNetwork.__init__)
@@ -233,8 +318,19 @@ class DeterministicTwin(VariationalNetwork):
         noise: Sequence[Tensor] | None = None,
         edit: Edit | None = None,
     ) -> Output:
-        """Predictions (1, B, H) for examples x (B, inputs); there is one draw, whatever `n_samples`, and no
-        posterior.
+        """Predictions; there is one draw, whatever `n_samples`, and no posterior.
+
+        Parameters
+        ----------
+        x
+            (B, inputs) examples.
+        n_samples, pairs, noise, edit
+            Not used; they are there so that a twin is called like a `VariationalNetwork`.
+
+        Returns
+        -------
+        Output
+            mean and scale (1, B, H).
         """
         x, window_mean, window_sd = self.window(x)
         h = self.encoder(x)
@@ -249,12 +345,34 @@ class DeterministicTwin(VariationalNetwork):
 
 
 def rows_of(draws: Tensor) -> Tensor:
-    """(S, B, ...) -> (B S, ...), row = b S + s: halves of the rows are then halves of the batch, as pairs
-    need.
+    """Draws as rows, row = b S + s: halves of the rows are then halves of the batch, as pairs need.
+
+    Parameters
+    ----------
+    draws
+        (S, B, ...).
+
+    Returns
+    -------
+    Tensor
+        (B S, ...).
     """
     return draws.transpose(0, 1).flatten(0, 1)
 
 
 def draws_of(rows: Tensor, n_samples: int) -> Tensor:
-    """(B S, ...) -> (S, B, ...): undoes `rows_of`."""
+    """Undoes `rows_of`.
+
+    Parameters
+    ----------
+    rows
+        (B S, ...).
+    n_samples
+        Draws S.
+
+    Returns
+    -------
+    Tensor
+        (S, B, ...).
+    """
     return rows.unflatten(0, (-1, n_samples)).transpose(0, 1)

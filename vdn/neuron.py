@@ -27,10 +27,24 @@ Pooling = Literal["mean", "sum", "sum_sqrt"]
 class Posterior(NamedTuple):
     """What a layer of variational neurons computed for one batch.
 
-    mu (B, N, K); sigma, prior_mu, prior_sigma broadcastable to it; z (S, B, N, K) draws; activation (S, B, N)
-    draws pooled; kl (B, N) nats, summed over K; past (B, N) nats, its part due to an uncertain past, and phi
-    (N,), the persistence that the prior expects, both None where there is no past; log_sigma: natural log of
-    sigma, as sigma was computed from it.
+    Attributes
+    ----------
+    mu
+        (B, N, K).
+    sigma, prior_mu, prior_sigma
+        Broadcastable to mu.
+    z
+        (S, B, N, K) draws.
+    activation
+        (S, B, N) draws pooled.
+    kl
+        (B, N) nats, summed over K.
+    past
+        (B, N) nats, the part of kl due to an uncertain past; None where there is no past.
+    phi
+        (N,), the persistence that the prior expects; None where there is no past.
+    log_sigma
+        Natural log of sigma, as sigma was computed from it.
     """
 
     mu: Tensor
@@ -48,13 +62,32 @@ class Posterior(NamedTuple):
 class VariationalNeurons(nn.Module):
     """A layer of N variational neurons with K latent dimensions each.
 
-    in_features: width F of the input; neurons: N; latent_dim: K, one of 1, 2, 4, 8, 16;
-    sigma: "shared" (one number), "per_neuron" (a table (N, K)) or "input" (a linear map of h);
-    pool: how the K draws become the one number that is passed on: "mean", "sum" or "sum_sqrt" (sum / sqrt K);
-    prior: a module of `vdn.priors`, standard normal by default; sigma_init: sigma at the start, in prior sds.
+    Parameters
+    ----------
+    in_features
+        Width F of the input.
+    neurons
+        How many there are, N.
+    latent_dim
+        K, one of 1, 2, 4, 8, 16.
+    sigma
+        "shared" (one number), "per_neuron" (a table (N, K)) or "input" (a linear map of h).
+    pool
+        How the K draws become the one number that is passed on: "mean", "sum" or "sum_sqrt" (sum / sqrt K).
+    prior
+        A module of `vdn.priors`, standard normal by default.
+    sigma_init
+        sigma at the start, in prior sds.
 
-    Parameters: `mean.weight` (N K, F) and `mean.bias`, row = neuron K + k; `log_sigma` (natural log).
-    Raises ValueError for a choice that does not exist.
+    Raises
+    ------
+    ValueError
+        For a choice that does not exist.
+
+    Notes
+    -----
+    Trained: `mean.weight` (N K, F) and `mean.bias`, row = neuron K + k; `log_sigma` (natural log). Source:
+    arXiv 2602.18250.
     """
 
     def __init__(
@@ -92,7 +125,18 @@ class VariationalNeurons(nn.Module):
             self.log_sigma = nn.Parameter(torch.full(shape, start))
 
     def parameters_of(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """mu (B, N, K) and log sigma within its limits, broadcastable to it, for inputs h (B, F)."""
+        """Posterior's parameters for a batch.
+
+        Parameters
+        ----------
+        h
+            (B, F) inputs.
+
+        Returns
+        -------
+        tuple of Tensor
+            mu (B, N, K), and log sigma within its limits, broadcastable to it.
+        """
         shape = (h.shape[0], self.neurons, self.latent_dim)
         exact = self.mean.weight.dtype  # under autocast only the products are short: KL and sigma stay exact
         mu = self.mean(h).view(shape).to(exact)
@@ -104,13 +148,33 @@ class VariationalNeurons(nn.Module):
         return mu, raw.clamp(math.log(SIGMA_MIN), math.log(SIGMA_MAX))
 
     def pool(self, z: Tensor) -> Tensor:
-        """Latent values (..., N, K) -> the neurons' activations (..., N). Linear, so it pools means as it
-        pools draws.
+        """Activations of the neurons. Linear, so it pools means as it pools draws.
+
+        Parameters
+        ----------
+        z
+            (..., N, K) latent values.
+
+        Returns
+        -------
+        Tensor
+            (..., N).
         """
         return z.squeeze(-1) if self.latent_dim == 1 else z.sum(-1) * self.pool_factor
 
     def pool_sd(self, sigma: Tensor) -> Tensor:
-        """Sd of the pooled variable, (..., N), from the sds (..., N, K) of its independent dimensions."""
+        """Sd of the pooled variable.
+
+        Parameters
+        ----------
+        sigma
+            (..., N, K) sds of its independent dimensions.
+
+        Returns
+        -------
+        Tensor
+            (..., N).
+        """
         return sigma.square().sum(-1).sqrt() * self.pool_factor
 
     def forward(
@@ -121,11 +185,30 @@ class VariationalNeurons(nn.Module):
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Posterior:
-        """Posterior, draws and local KL for inputs h (B, F).
+        """Posterior, draws and local KL.
 
-        n_samples: draws S a row; prior_context: the past (see `vdn.priors.PriorContext`); noise: standard
-        normal (S, B, N, K) to use instead of drawing it; generator: source of the draws, on h's device.
-        Raises ValueError when noise has another shape.
+        Parameters
+        ----------
+        h
+            (B, F) inputs.
+        n_samples
+            Draws S a row.
+        prior_context
+            The past, see `vdn.priors.PriorContext`.
+        noise
+            (S, B, N, K) standard normal, to use instead of drawing it.
+        generator
+            Source of the draws, on h's device.
+
+        Returns
+        -------
+        Posterior
+            KL in nats.
+
+        Raises
+        ------
+        ValueError
+            When noise has another shape.
         """
         mu, log_sigma = self.parameters_of(h)
         sigma = log_sigma.exp()
@@ -153,7 +236,16 @@ class VariationalNeurons(nn.Module):
 class LocalDecoder(nn.Module):
     """Each neuron explains, linearly and from its own z alone, a fixed projection of the layer's input.
 
-    targets: T = h P^T with P (D, F) random with orthonormal rows, fixed, h detached. p(T | z_i) = Normal(W_i
+    Parameters
+    ----------
+    layer
+        The neurons that explain.
+    dimensions
+        D, numbers to be explained; at most the layer's input has.
+
+    Notes
+    -----
+    Targets: T = h P^T with P (D, F) random with orthonormal rows, fixed, h detached. p(T | z_i) = Normal(W_i
     z_i + b_i, s_i^2 I), s_i learned. E_q log p is exact because the mean is linear in z; no draw is needed.
     """
 
@@ -169,8 +261,21 @@ class LocalDecoder(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(layer.neurons))
 
     def forward(self, h: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-        """E_q log p(target | z_i), nats, (B, N), for inputs h (B, F) and posteriors mu (B, N, K), sigma
-        broadcastable.
+        """E_q log p(target | z_i).
+
+        Parameters
+        ----------
+        h
+            (B, F) inputs of the layer.
+        mu
+            (B, N, K) posterior means.
+        sigma
+            Posterior sds, broadcastable to mu.
+
+        Returns
+        -------
+        Tensor
+            (B, N) nats.
         """
         target = F.linear(h.detach(), self.projection)  # (B, D)
         gram = torch.einsum("nkd,njd->nkj", self.weight, self.weight)

@@ -20,8 +20,16 @@ from vdn.scores import mixture_nll
 
 
 class Loss(NamedTuple):
-    """The loss and its parts: total in nats per predicted number; distortion (NLL) and rate (sum of KL) in
-    nats per example.
+    """The loss and its parts, each a scalar.
+
+    Attributes
+    ----------
+    total
+        Nats per predicted number.
+    distortion
+        NLL, nats per example.
+    rate
+        Sum of KL, nats per example.
     """
 
     total: Tensor
@@ -30,8 +38,19 @@ class Loss(NamedTuple):
 
 
 def distortion(output: Output, target: Tensor) -> Tensor:
-    """NLL of the mixture over draws, nats per example, () : joint for numbers (target (B, H)), categorical
-    for classes (B,).
+    """NLL of the mixture over draws, nats per example.
+
+    Parameters
+    ----------
+    output
+        Of the network.
+    target
+        (B, H) numbers, scored jointly, or (B,) classes.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
     """
     if output.scale is not None:
         return mixture_nll(target, output.mean, output.scale) * target.shape[-1]
@@ -39,7 +58,20 @@ def distortion(output: Output, target: Tensor) -> Tensor:
 
 
 def class_nll(logits: Tensor, target: Tensor) -> Tensor:
-    """-ln of the mean over draws of the class probability, (B,), for logits (S, B, C) and classes (B,)."""
+    """-ln of the mean over draws of the class probability, nats.
+
+    Parameters
+    ----------
+    logits
+        (S, B, C).
+    target
+        (B,) classes.
+
+    Returns
+    -------
+    Tensor
+        (B,).
+    """
     log_p = F.log_softmax(logits, -1).gather(-1, target.expand(logits.shape[0], -1)[..., None])[..., 0]
     return math.log(logits.shape[0]) - torch.logsumexp(log_p, 0)
 
@@ -47,10 +79,24 @@ def class_nll(logits: Tensor, target: Tensor) -> Tensor:
 def parts(
     output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0
 ) -> dict[str, Tensor]:
-    """What `objective` sums, by the names of `probes.schema.FORCE_TERMS`, each () in nats per predicted
-    number.
+    """What `objective` sums, by the names of `probes.schema.FORCE_TERMS`.
 
-    "nll"; "kl", weighted, where there are posteriors; "decoder", where there are local decoders.
+    Parameters
+    ----------
+    output
+        Of the network.
+    target
+        (B, H) numbers or (B,) classes.
+    betas
+        Weight of the KL: one (N,) or a number a layer.
+    lam_rec
+        Weight of what the local decoders explain.
+
+    Returns
+    -------
+    dict
+        Scalars in nats per predicted number: "nll"; "kl", weighted, where there are posteriors; "decoder",
+        where there are local decoders.
     """
     numbers = predicted_numbers(output, target)
     found = {"nll": distortion(output, target) / numbers}
@@ -67,15 +113,41 @@ def parts(
 
 
 def predicted_numbers(output: Output, target: Tensor) -> int:
-    """H, by which the loss is divided: numbers predicted an example, 1 for classes."""
+    """H, by which the loss is divided: numbers predicted an example, 1 for classes.
+
+    Parameters
+    ----------
+    output
+        Of the network.
+    target
+        (B, H) numbers or (B,) classes.
+
+    Returns
+    -------
+    int
+        H.
+    """
     return target.shape[-1] if output.scale is not None else 1
 
 
 def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float], lam_rec: float = 1.0) -> Loss:
-    """Distortion plus weighted rate for targets (B, H) or classes (B,), less what the local decoders explain.
+    """Distortion plus weighted rate, less what the local decoders explain.
 
-    betas: one (N,) or a number a layer; lam_rec: weight of E log p(target_i | z_i), where there are decoders.
-    The penalties of `vdn.controller` come on top.
+    Parameters
+    ----------
+    output
+        Of the network.
+    target
+        (B, H) numbers or (B,) classes.
+    betas
+        Weight of the KL: one (N,) or a number a layer.
+    lam_rec
+        Weight of E log p(target_i | z_i), where there are decoders.
+
+    Returns
+    -------
+    Loss
+        The total has a gradient, its parts have none. The penalties of `vdn.controller` come on top.
     """
     found = parts(output, target, betas, lam_rec)
     rate = sum(
@@ -89,8 +161,21 @@ def objective(output: Output, target: Tensor, betas: Sequence[Tensor | float], l
 
 
 def ramp(steps_done: int, warmup: int, length: int) -> float:
-    """Multiplier of a term at g optimiser steps done: 0 while g < warmup, then linear to 1 over `length`
-    steps (0: a step).
+    """Multiplier of a term: 0 while it warms up, then linear to 1.
+
+    Parameters
+    ----------
+    steps_done
+        Optimiser steps done, g.
+    warmup
+        Steps at 0: while g < warmup.
+    length
+        Steps of the ramp; 0 is a step.
+
+    Returns
+    -------
+    float
+        In [0, 1].
     """
     if steps_done < warmup:
         return 0.0

@@ -24,9 +24,16 @@ PHI_LIMIT = 0.999
 class LocalKL(NamedTuple):
     """KL of a layer's posteriors against their prior, with the prior itself.
 
-    kl: (B, N) nats, summed over latent dimensions; prior_mu, prior_sigma: broadcastable to (B, N, K);
-    past: (B, N) nats, the part that the uncertainty of the predecessor costs; phi: (N,) persistence that the
-    prior expects; both None where there is no past.
+    Attributes
+    ----------
+    kl
+        (B, N) nats, summed over latent dimensions.
+    prior_mu, prior_sigma
+        Broadcastable to (B, N, K).
+    past
+        (B, N) nats, the part that the uncertainty of the predecessor costs; None where there is no past.
+    phi
+        (N,) persistence that the prior expects; None where there is no past.
     """
 
     kl: Tensor
@@ -37,8 +44,22 @@ class LocalKL(NamedTuple):
 
 
 def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor) -> Tensor:
-    """KL(Normal(mu, sigma^2) || Normal(prior_mu, prior_sigma^2)) in nats, element by element (broadcast).
+    """KL(Normal(mu, sigma^2) || Normal(prior_mu, prior_sigma^2)) in nats, element by element.
 
+    Parameters
+    ----------
+    mu, sigma
+        Posterior.
+    prior_mu, prior_sigma
+        Prior, broadcastable to it.
+
+    Returns
+    -------
+    Tensor
+        Of the common shape.
+
+    Notes
+    -----
     1/2 (r^2 + v - ln v - 1) with r = (mu - m)/s and v = sigma^2/s^2 (Kingma & Welling 2014, appendix B, for m
     = 0, s = 1).
     """
@@ -48,8 +69,17 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, prior_mu: Tensor, prior_sigma: Tensor
 
 
 def kl_floor(phi: Tensor) -> Tensor:
-    """Least KL per latent dimension under a persistent prior, both posteriors following one law: 1/2 ln(1 +
-    phi^2), nats.
+    """Least KL per latent dimension under a persistent prior, both posteriors following one law.
+
+    Parameters
+    ----------
+    phi
+        Persistence that the prior expects, any shape.
+
+    Returns
+    -------
+    Tensor
+        1/2 ln(1 + phi^2), nats.
     """
     return 0.5 * torch.log1p(phi * phi)
 
@@ -58,8 +88,21 @@ class StandardNormalPrior(nn.Module):
     """Normal(0, 1) for every latent dimension, whatever the past."""
 
     def forward(self, mu: Tensor, sigma: Tensor, log_sigma: Tensor, context: PriorContext = None) -> LocalKL:
-        """KL of Normal(mu, sigma^2), mu (B, N, K), sigma and its log broadcastable to it; `context` is
-        ignored.
+        """KL of Normal(mu, sigma^2) against Normal(0, 1).
+
+        Parameters
+        ----------
+        mu
+            (B, N, K).
+        sigma, log_sigma
+            Sd and its natural log, broadcastable to mu.
+        context
+            Ignored.
+
+        Returns
+        -------
+        LocalKL
+            Without past and phi.
         """
         # All that depends on sigma alone is one small table when sigma does not depend on the input: mu is
         # touched once.
@@ -71,11 +114,25 @@ class StandardNormalPrior(nn.Module):
 class AutoregressivePrior(nn.Module):
     """p(z | past) = Normal(phi_i z', 1 - phi_i^2) for neuron i, with z' from the predecessor's posterior.
 
-    `neurons`: N; `phi`: start value in (-1, 1), a number or a table (N,); `learned`: train it (through
-    atanh). The local KL is the expectation over q(z') = Normal(mu', sigma'^2):
-    1/2 [ (sigma^2 + (mu - phi mu')^2 + phi^2 sigma'^2)/s^2 - 1 - ln(sigma^2/s^2) ], s^2 = 1 - phi^2.
-    Rows without a past (the predecessors themselves) are under the stationary Normal(0, 1).
-    Raises ValueError for a phi outside (-1, 1).
+    Parameters
+    ----------
+    neurons
+        How many there are, N.
+    phi
+        Start value in (-1, 1), a number or a table (N,).
+    learned
+        Train it (through atanh).
+
+    Raises
+    ------
+    ValueError
+        For a phi outside (-1, 1).
+
+    Notes
+    -----
+    The local KL is the expectation over q(z') = Normal(mu', sigma'^2): 1/2 [ (sigma^2 + (mu - phi mu')^2 +
+    phi^2 sigma'^2)/s^2 - 1 - ln(sigma^2/s^2) ], s^2 = 1 - phi^2. Rows without a past (the predecessors
+    themselves) are under the stationary Normal(0, 1).
     """
 
     def __init__(self, neurons: int, phi: float | Tensor = 0.6, learned: bool = False) -> None:
@@ -92,9 +149,26 @@ class AutoregressivePrior(nn.Module):
         return torch.tanh(self.raw_phi).clamp(-PHI_LIMIT, PHI_LIMIT)
 
     def forward(self, mu: Tensor, sigma: Tensor, log_sigma: Tensor, context: PriorContext = None) -> LocalKL:
-        """Expected KL of Normal(mu, sigma^2), mu (B, N, K), given the past in `context` (see `PriorContext`).
+        """Expected KL of Normal(mu, sigma^2) given the past.
 
-        Raises ValueError when `context` is "pairs" and B is odd.
+        Parameters
+        ----------
+        mu
+            (B, N, K).
+        sigma, log_sigma
+            Sd and its natural log, broadcastable to mu.
+        context
+            The past, see `PriorContext`; None: the stationary Normal(0, 1).
+
+        Returns
+        -------
+        LocalKL
+            With past and phi where there is a past.
+
+        Raises
+        ------
+        ValueError
+            When `context` is "pairs" and B is odd.
         """
         if context is None:
             return self.stationary(mu, sigma, log_sigma)
@@ -131,10 +205,25 @@ Prior = StandardNormalPrior | AutoregressivePrior
 
 
 def ar_penalty(current: Tensor, previous: Tensor, phi: float = 0.95, ar_sigma: float = 0.1) -> Tensor:
-    """The published penalty on the means' change: mean of (cur - phi prev)^2 / (2 ar_sigma^2); a scalar, not
-    a KL.
+    """The published penalty on the means' change: mean of (cur - phi prev)^2 / (2 ar_sigma^2); not a KL.
 
-    `current`, `previous`: any equal shapes. Source: arXiv 2602.18250.
+    Parameters
+    ----------
+    current, previous
+        Posterior means, any equal shapes.
+    phi
+        Persistence that is asked for.
+    ar_sigma
+        Width of the penalty, in prior sds.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Notes
+    -----
+    arXiv 2602.18250.
     """
     return (current - phi * previous).square().mean() / (2 * ar_sigma**2)
 
@@ -142,8 +231,21 @@ def ar_penalty(current: Tensor, previous: Tensor, phi: float = 0.95, ar_sigma: f
 def ar_sigma_from_band(
     low: Tensor, high: Tensor, ar_k: float = 0.8, floor: float = 0.03, ceil: float = 1.0
 ) -> float:
-    """Width of the published penalty, tied to the band of E[mu^2]: clip(ar_k sqrt(mean_i sqrt(lo_i hi_i)),
-    floor, ceil).
+    """Width of the published penalty, tied to the band of E[mu^2].
+
+    Parameters
+    ----------
+    low, high
+        (N,) ends of the band.
+    ar_k
+        Factor on the root of the bands' mean geometric centre.
+    floor, ceil
+        Limits of the width.
+
+    Returns
+    -------
+    float
+        clip(ar_k sqrt(mean_i sqrt(lo_i hi_i)), floor, ceil).
     """
     centre = torch.sqrt(torch.as_tensor(low) * torch.as_tensor(high)).mean().item()
     return min(max(ar_k * math.sqrt(centre), floor), ceil)

@@ -32,14 +32,51 @@ def _cdf(x: Tensor) -> Tensor:
 
 
 def gaussian_nll(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """-ln Normal(y; mean, scale^2), nats per element."""
+    """-ln Normal(y; mean, scale^2), nats per element.
+
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        Forecast, broadcastable to y; scale is its sd, positive.
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar, or (B, H) without reduction.
+
+    Raises
+    ------
+    ValueError
+        For another `reduction`, as in all scores here.
+    """
     u = (y - mean) / scale
     return _reduce(0.5 * u * u + torch.log(scale) + HALF_LN_2PI, reduction)
 
 
 def gaussian_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """CRPS of Normal(mean, scale^2): scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y -
-    mean)/scale.
+    """CRPS of Normal(mean, scale^2), in y's unit.
+
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        Forecast, broadcastable to y; scale is its sd, positive.
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar, or (B, H) without reduction.
+
+    Notes
+    -----
+    scale (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/scale (Gneiting & Raftery 2007).
     """
     u = (y - mean) / scale
     density = torch.exp(-0.5 * u * u - HALF_LN_2PI)
@@ -49,9 +86,28 @@ def gaussian_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction =
 def pinball(
     y: Tensor, mean: Tensor, scale: Tensor, taus: Tensor | list[float], reduction: Reduction = "mean"
 ) -> Tensor:
-    """Quantile loss of Normal(mean, scale^2) at the levels `taus` (T,); without reduction (T, B, H).
+    """Quantile loss of Normal(mean, scale^2), in y's unit.
 
-    Raises ValueError for a level outside (0, 1).
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        Forecast, broadcastable to y; scale is its sd, positive.
+    taus
+        (T,) levels of the quantiles, each in (0, 1).
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar, or (T, B, H) without reduction.
+
+    Raises
+    ------
+    ValueError
+        For a level outside (0, 1).
     """
     levels = torch.as_tensor(taus, dtype=mean.dtype, device=mean.device)
     if not bool(((levels > 0) & (levels < 1)).all()):
@@ -68,10 +124,28 @@ def mixture_nll(
     kind: Literal["joint", "marginal"] = "joint",
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """NLL of a mixture of S draws, mean and scale (S, B, H), in nats per predicted number.
+    """NLL of a mixture of S draws, in nats per predicted number.
 
-    "joint": -ln[(1/S) sum_s prod_h p_sh] / H, without reduction (B,);
-    "marginal": -ln[(1/S) sum_s p_sh], without reduction (B, H).
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        (S, B, H) means and sds of the draws, equally weighted.
+    kind
+        "joint": -ln[(1/S) sum_s prod_h p_sh] / H; "marginal": -ln[(1/S) sum_s p_sh].
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar; without reduction (B,) for "joint" and (B, H) for "marginal".
+
+    Raises
+    ------
+    ValueError
+        For another `kind`.
     """
     log_p = -gaussian_nll(y, mean, scale, "none")  # (S, B, H)
     ln_draws = math.log(log_p.shape[0])
@@ -95,11 +169,28 @@ def _absolute(d: Tensor, s: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mixture_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Exact CRPS of the marginal mixtures, mean and scale (S, B, H); without reduction (B, H). A score: it
-    has no gradient.
+    """Exact CRPS of the marginal mixtures, in y's unit. A score: it has no gradient.
 
-    mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)); the pairs are taken once
-    each and in chunks.
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean
+        (S, B, H) means of the draws, equally weighted.
+    scale
+        Sds of the draws, broadcastable to mean.
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar, or (B, H) without reduction.
+
+    Notes
+    -----
+    mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)), A(d, s) = E|d + s e| for a
+    standard normal e (Grimit et al. 2006); the pairs are taken once each and in chunks.
     """
     draws = mean.shape[0]
     shape = y.shape
@@ -122,17 +213,51 @@ def mixture_crps(y: Tensor, mean: Tensor, scale: Tensor, reduction: Reduction = 
 
 
 def pit(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Probability integral transform F(y), (B, H), of a forecast or, for mean and scale (S, B, H), of the
-    mixture.
+    """Probability integral transform F(y) of a forecast or of a mixture; never averaged.
+
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        Forecast, broadcastable to y; (S, B, H) for a mixture of S draws.
+
+    Returns
+    -------
+    Tensor
+        (B, H), uniform on [0, 1] for a calibrated forecast.
     """
     values = _cdf((y - mean) / scale)
     return values.mean(0) if values.dim() > y.dim() else values
 
 
 def coverage(y: Tensor, mean: Tensor, scale: Tensor, level: float, reduction: Reduction = "mean") -> Tensor:
-    """Share of y inside the central interval of probability `level`: (1 - level)/2 <= F(y) <= (1 + level)/2.
+    """Share of y inside the central interval of probability `level`; exact for mixtures too.
 
-    Exact for mixtures too. Raises ValueError for a level outside (0, 1).
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    mean, scale
+        Forecast, broadcastable to y; (S, B, H) for a mixture of S draws.
+    level
+        Probability of the interval, in (0, 1).
+    reduction
+        "mean" over all elements, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar; without reduction (B, H): 1 inside, 0 outside.
+
+    Raises
+    ------
+    ValueError
+        For a level outside (0, 1).
+
+    Notes
+    -----
+    Inside is (1 - level)/2 <= F(y) <= (1 + level)/2.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), this is {level}")

@@ -229,10 +229,23 @@ def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
 def fit(
     trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None
 ) -> tuple[FinalStatus, Progress]:
-    """Trains to the last step or to an interruption; returns "finished" or "interrupted", with log and
-    checkpoint up to date.
+    """Trains to the last step or to an interruption, with log and checkpoint up to date.
 
-    Beside it the last state of things, as `report` was told it.
+    Parameters
+    ----------
+    trainer
+        What is trained.
+    recorder
+        Of the log.
+    run
+        Folder of the checkpoint.
+    report
+        As for `train`.
+
+    Returns
+    -------
+    tuple
+        "finished" or "interrupted", and the last state of things, as `report` was told it.
     """
     config = trainer.config
     watcher = TrainingLogger(trainer, recorder)
@@ -307,10 +320,26 @@ def layer_list(config: Config) -> list[LayerInfo]:
 
 
 def train(config: Config, run: Path, report: Report | None = None) -> dict[str, Any]:
-    """Trains a run from its resolved configuration into the folder `run` and tests it; returns status and
-    scores.
+    """Trains a run from its resolved configuration and tests it.
 
-    Raises ConfigError or DataError before anything is written.
+    Parameters
+    ----------
+    config
+        The configuration.
+    run
+        Folder of the run, made if missing.
+    report
+        Is called with a `Progress` every PROGRESS_SECONDS or so.
+
+    Returns
+    -------
+    dict
+        {"status"}: "finished" or "interrupted"; of a finished one also what `vdn.evaluate.evaluate` returns.
+
+    Raises
+    ------
+    ConfigError, DataError
+        Before anything is written.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -323,10 +352,24 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
 
 
 def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
-    """Continues a run from its checkpoint as if it had not stopped; what the log holds beyond it is set
-    aside.
+    """Continues a run from its checkpoint as if it had not stopped; rows of the log beyond it are set aside.
 
-    Returns what `train` returns. Raises ConfigError when the run has no full checkpoint or is finished.
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    report
+        As for `train`.
+
+    Returns
+    -------
+    dict
+        As `train`.
+
+    Raises
+    ------
+    ConfigError
+        When the run has no full checkpoint or is finished.
     """
     state = load_checkpoint(run)
     config = from_dict(state["config"])
@@ -350,8 +393,21 @@ def conclude(
 ) -> dict[str, Any]:
     """Tests a finished training and closes the log; an interrupted one is only closed.
 
-    last: how training ended, of which the test's progress is a copy.
-    Returns {"status"} and, of a finished one, what `vdn.evaluate.evaluate` returns for it.
+    Parameters
+    ----------
+    trainer, recorder, run
+        As for `fit`.
+    status
+        How training ended.
+    last
+        The state it ended in, of which the test's progress is a copy.
+    report
+        As for `train`.
+
+    Returns
+    -------
+    dict
+        {"status"} and, of a finished one, what `vdn.evaluate.evaluate` returns for it.
     """
     summary: dict[str, Any] = {"status": status}
     if status == "finished":

@@ -17,11 +17,25 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 def pit_histogram(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """How often the target falls into each of `bins` equal parts of its predictive distribution, per step.
+    """How often the target falls into each of equal parts of its predictive distribution, per step.
 
-    Columns step, bin, left, right, density (1 everywhere when calibrated: Gneiting, Balabdaoui & Raftery
-    2007), low, high: where a calibrated forecast's density lies in 95 % of probe batches, if inputs are
-    independent and an input's horizons are one.
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+    bins
+        How many parts.
+
+    Returns
+    -------
+    DataFrame
+        step, bin, left, right, density (1 everywhere when calibrated), low, high: where a calibrated
+        forecast's density lies in 95 % of probe batches, if inputs are independent and an input's horizons
+        are one.
+
+    Notes
+    -----
+    Gneiting, Balabdaoui & Raftery 2007.
     """
     edges = np.linspace(0, 1, bins + 1)
     rows = []
@@ -38,9 +52,22 @@ def pit_histogram(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
 
 
 def coverage_over_steps(predictions: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-    """Share of targets inside the central interval of each level, per step: step, level, coverage,
-    standard_error.
+    """Share of targets inside the central interval of each level, per step.
 
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+    levels
+        Probabilities of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        step, level, coverage, standard_error.
+
+    Notes
+    -----
     Exact from the PIT: (1 - level)/2 <= F(y) <= (1 + level)/2.
     """
     rows = []
@@ -53,8 +80,17 @@ def coverage_over_steps(predictions: pd.DataFrame, levels: Sequence[float] = LEV
 
 
 def sharpness_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Parts of the predictive variance, per step: step, latent, observation (batch means), sd (mean root of
-    their sum).
+    """Parts of the predictive variance, per step.
+
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+
+    Returns
+    -------
+    DataFrame
+        step, latent, observation (batch means), sd (mean root of their sum).
     """
     rows = []
     for step, part in predictions.groupby("step", sort=True):
@@ -65,11 +101,18 @@ def sharpness_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def risk_coverage_over_steps(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Squared error of the probe inputs kept, as the most uncertain are dropped, per step: step, uncertainty,
-    coverage, risk.
+    """Squared error of the probe inputs kept, as the most uncertain are dropped, per step.
 
-    uncertainty: "latent variance" or "output variance" (that of the observation), each averaged over an
-    input's horizons.
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()`.
+
+    Returns
+    -------
+    DataFrame
+        step, uncertainty ("latent variance" or "output variance", that of the observation, each averaged over
+        an input's horizons), coverage, risk.
     """
     rows = []
     for step, part in predictions.groupby("step", sort=True):

@@ -20,8 +20,9 @@ def summary_with_derived(run: RunReader, names: Sequence[str] | None = None) -> 
 
     Parameters
     ----------
-    run : RunReader
-    names : sequence of str, optional
+    run
+        The run.
+    names
         Derived statistics of the run; all that can be derived by default.
 
     Returns

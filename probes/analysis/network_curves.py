@@ -13,12 +13,22 @@ COLUMNS = ("living_share", "rate", "information", "contraction")
 
 
 def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame:
-    """One row a step of `Run.layer_summary()`, indexed by step; `widths` are the layers' neurons.
+    """One row a step: living share, rate, information and contraction of the whole network.
 
-    living_share: of all recorded neurons, living or mixed. rate and information: nats, summed over neurons.
-    contraction: mean over neurons; where a layer's neurons have priors of different widths only if the
-    summary holds it (`layer_quantiles.summary_with_derived`). NaN where a statistic was not recorded; a layer
-    that a step does not have counts as absent, not as 0.
+    Parameters
+    ----------
+    summary
+        `Run.layer_summary()`.
+    widths
+        The layers' neurons.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by step. living_share: of all recorded neurons, living or mixed. rate and information: nats,
+        summed over neurons. contraction: mean over neurons; where a layer's neurons have priors of different
+        widths only if the summary holds it (`layer_quantiles.summary_with_derived`). NaN where a statistic
+        was not recorded; a layer that a step does not have counts as absent, not as 0.
     """
     steps = pd.Index(np.unique(summary["step"]), name="step")
     out = pd.DataFrame(np.nan, index=steps, columns=list(COLUMNS))

@@ -40,7 +40,21 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True)
 class Query:
-    """Conditions and order. `layers` and `neurons` None: any; `limits` are (statistic, sign, number)."""
+    """Conditions, all of which hold, and order.
+
+    Attributes
+    ----------
+    layers
+        Indices; None: any.
+    neurons
+        (first, last) of ranges; None: any.
+    regimes
+        Codes; None: any.
+    limits
+        (statistic, sign, number).
+    order
+        (column, whether the largest is first); later ones break ties.
+    """
 
     layers: frozenset[int] | None = None
     neurons: tuple[tuple[int, int], ...] | None = None
@@ -49,8 +63,17 @@ class Query:
     order: tuple[tuple[str, bool], ...] = ()
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows that match, in the asked order (else the frame's). `frame` holds the statistics that
-        the query names.
+        """The rows that match, in the asked order (else the frame's).
+
+        Parameters
+        ----------
+        frame
+            Columns layer, neuron, regime, where the query names them, and the statistics that it names.
+
+        Returns
+        -------
+        DataFrame
+            Rows of `frame`.
         """
         keep = np.ones(len(frame), bool)
         if self.layers is not None:
@@ -71,8 +94,26 @@ class Query:
 
 
 def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
-    """Read a query about a run with these layers (their names) and statistics. Raises QueryError for what it
-    cannot read.
+    """Read a query about a run.
+
+    Parameters
+    ----------
+    text
+        The query, see the module's text.
+    layers
+        Names of the run's layers.
+    statistics
+        Names of its statistics.
+
+    Returns
+    -------
+    Query
+        Conditions and order.
+
+    Raises
+    ------
+    QueryError
+        For what it cannot read; the message says which term, and what would do.
     """
     found: dict[str, Any] = {"layers": None, "neurons": None, "regimes": None}
     limits: list[tuple[str, str, float]] = []

@@ -17,16 +17,38 @@ NEAREST = 8  # neighbours of a neuron that are listed
 
 
 def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
-    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005,
-    ...".
+    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005, ...".
+
+    Parameters
+    ----------
+    row
+        Statistics of one neuron at one step.
+    latent_dim
+        K, latent dimensions of a neuron.
+
+    Returns
+    -------
+    str
+        From the colon on.
     """
     text = regimes.explain(row, latent_dim=latent_dim)
     return text[text.index(":") :]
 
 
 def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> str:
-    """When a neuron left its prior for good: onset (contraction at or above the threshold from then on) and
-    half-time.
+    """When a neuron left its prior for good: onset and half-time of its contraction.
+
+    Parameters
+    ----------
+    rows
+        One neuron over steps: step and what contraction derives from.
+    threshold
+        Onset is where contraction is at or above it from then on.
+
+    Returns
+    -------
+    str
+        A sentence.
     """
     if len(rows) < 2:
         return "One step is recorded: too few to say when it contracted."
@@ -57,9 +79,23 @@ def neighbours(
 ) -> pd.DataFrame:
     """Neurons of several layers whose means move most like one neuron's over the same probe inputs.
 
-    mu (B, N) of the neuron's layer, others: layer -> (B, M). `own_layer` is the neuron's layer if `others`
-    are of its own run, so that it is not its own neighbour. Columns layer, neuron, correlation, in order of
-    the correlation's size.
+    Parameters
+    ----------
+    mu
+        (B, N) of the neuron's layer.
+    neuron
+        Its number.
+    others
+        Layer -> (B, M).
+    own_layer
+        The neuron's layer if `others` are of its own run, so that it is not its own neighbour.
+    count
+        How many.
+
+    Returns
+    -------
+    DataFrame
+        layer, neuron, correlation, in order of the correlation's size.
     """
     parts = []
     for layer, values in others.items():
@@ -75,9 +111,22 @@ def neighbours(
 
 
 def partners(mu: np.ndarray, other: np.ndarray, neurons: Sequence[int]) -> pd.DataFrame:
-    """The partners of some neurons when every neuron of a layer gets one of another run's: neuron, partner,
-    correlation.
+    """The partners of some neurons when every neuron of a layer gets one of another run's.
 
+    Parameters
+    ----------
+    mu, other
+        (B, N) and (B, M), on the same inputs.
+    neurons
+        The numbers of those that are asked for.
+
+    Returns
+    -------
+    DataFrame
+        neuron, partner, correlation.
+
+    Notes
+    -----
     The matching (`posteriors.match`) is over all neurons of both layers, so that no two share a partner.
     """
     matched = posteriors.match(mu, other)

@@ -9,9 +9,19 @@ from probes.schema import LIVING_REGIMES, REGIMES
 
 
 def layer_rows(run: RunReader) -> list[dict[str, Any]]:
-    """One dict a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information
-    (nats, summed over neurons), contraction (median), half_life (median, in t). None for what the run has not
-    recorded.
+    """What each layer is doing at its last step.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Returns
+    -------
+    list of dict
+        One a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats,
+        summed over neurons), contraction (median), half_life (median, in t). None for what the run has not
+        recorded.
     """
     rows = []
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken

@@ -21,10 +21,24 @@ TRUSTED_SHARE = 0.5
 
 
 def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
-    """mu and sigma, each (B, N), of one layer from the rows of one step of `Run.probe`.
+    """mu and sigma of one layer from the rows of one step of `Run.probe`.
 
-    Raises ValueError for rows of several steps, or of a layer whose rows are not one for every input and
-    neuron.
+    Parameters
+    ----------
+    probe
+        Rows of `Run.probe`.
+    layer
+        Index of the layer.
+
+    Returns
+    -------
+    tuple of ndarray
+        (B, N) each.
+
+    Raises
+    ------
+    ValueError
+        For rows of several steps, or of a layer whose rows are not one for every input and neuron.
     """
     if probe["step"].nunique() > 1:
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
@@ -39,20 +53,42 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
 
 
 class Inputs(NamedTuple):
-    """Rows of a probe batch by what they are for; `input` counts from 0 in each."""
+    """Rows of a probe batch by what they are for; `input` counts from 0 in each.
+
+    Attributes
+    ----------
+    spread
+        Inputs spread over the data.
+    sequence
+        A sequence of consecutive t.
+    """
 
     spread: pd.DataFrame
     sequence: pd.DataFrame
 
 
 def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
-    """The probe batch's rows (`Run.probe`) as inputs spread over the data and a sequence of consecutive t.
+    """The probe batch's rows as inputs spread over the data and a sequence of consecutive t.
 
-    config: `Run.config`, where `probe_sequence` says how many of the inputs, the last, are the sequence; a
-    run without it has none. What is about the inputs as a whole (mutual information, neighbours) takes
-    `spread`: neighbours in t say nearly the same; what is about t (autocorrelation, effective sample size)
-    takes `sequence`, in whose mu and sigma (`table`) rows follow each other in t. Raises ValueError when the
-    batch holds fewer inputs than the sequence.
+    Parameters
+    ----------
+    probe
+        Rows of `Run.probe`.
+    config
+        `Run.config`, where `probe_sequence` says how many of the inputs, the last, are the sequence; a run
+        without it has none.
+
+    Returns
+    -------
+    Inputs
+        What is about the inputs as a whole (mutual information, neighbours) takes `spread`: neighbours in t
+        say nearly the same; what is about t (autocorrelation, effective sample size) takes `sequence`, in
+        whose mu and sigma (`table`) rows follow each other in t.
+
+    Raises
+    ------
+    ValueError
+        When the batch holds fewer inputs than the sequence.
     """
     length = int(config.get("probe_sequence") or 0)
     inputs = int(probe["input"].max()) + 1 if len(probe) else 0
@@ -66,8 +102,16 @@ def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
 
 
 class MutualInformation(NamedTuple):
-    """value (N,) nats, standard_error (N,) nats, at_least (N,): whether the value is only a lower bound, to
-    be shown as ">=".
+    """An estimate of I(x; z_i) for each neuron.
+
+    Attributes
+    ----------
+    value
+        (N,) nats.
+    standard_error
+        (N,) nats.
+    at_least
+        (N,): whether the value is only a lower bound, to be shown as ">=".
     """
 
     value: Floats
@@ -78,11 +122,30 @@ class MutualInformation(NamedTuple):
 def mutual_information(mu: ArrayLike, sigma: ArrayLike, draws: int = 4, seed: int = 0) -> MutualInformation:
     """I(x; z_i) of each neuron by Monte Carlo against the aggregate posterior of the B inputs, nats.
 
-    mean over inputs b and draws of ln q(z|x_b) - ln (1/B) sum_j q(z|x_j), z from q(z|x_b); `draws` a input,
-    each from its own equally likely stratum. Its expectation never exceeds I and is at most ln B (He et al.
-    2019; Poole et al. 2019): beyond half of ln B it is marked `at_least`. The error is the inputs': the
-    influence of an input on I is its own KL to the aggregate. NaN where a posterior is not finite. Raises
-    ValueError for sigma <= 0 or shapes that differ.
+    Parameters
+    ----------
+    mu, sigma
+        (B, N); sigma positive.
+    draws
+        Draws an input, each from its own equally likely stratum.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    MutualInformation
+        NaN where a posterior is not finite; beyond half of ln B it is marked `at_least`.
+
+    Raises
+    ------
+    ValueError
+        For sigma <= 0 or shapes that differ.
+
+    Notes
+    -----
+    Mean over inputs b and draws of ln q(z|x_b) - ln (1/B) sum_j q(z|x_j), z from q(z|x_b). Its expectation
+    never exceeds I and is at most ln B (He et al. 2019; Poole et al. 2019). The error is the inputs': the
+    influence of an input on I is its own KL to the aggregate.
     """
     centre, width = _pair(mu, sigma)
     if (width <= 0).any():
@@ -138,10 +201,23 @@ def _log_ratio(centre: Floats, width: Floats, noise: Floats) -> Floats:
 
 
 def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
-    """Autocorrelation (N, max_lag + 1) of series (T, N) at consecutive positions: lag 0 is 1, NaN for a
-    constant series.
+    """Autocorrelation of series at consecutive positions.
 
-    The usual estimate with 1/T at every lag, which is positive semi-definite. max_lag: T - 1 by default.
+    Parameters
+    ----------
+    values
+        (T, N).
+    max_lag
+        T - 1 by default.
+
+    Returns
+    -------
+    ndarray
+        (N, max_lag + 1): lag 0 is 1; NaN for a constant series.
+
+    Notes
+    -----
+    The usual estimate with 1/T at every lag, which is positive semi-definite.
     """
     series = np.asarray(values, np.float64)
     length = len(series)
@@ -157,12 +233,28 @@ def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
 
 
 def effective_sample_size(values: ArrayLike) -> Floats:
-    """How many independent positions tell as much about the mean as the T of a series: (N,) for series (T,
-    N).
+    """How many independent positions tell as much about the mean as the T of a series.
 
+    Parameters
+    ----------
+    values
+        (T, N), T at least 4.
+
+    Returns
+    -------
+    ndarray
+        (N,); NaN for a constant series.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 4 positions.
+
+    Notes
+    -----
     T / (-1 + 2 sum_t P_t), P_t = rho_2t + rho_2t+1, summed up to the first that is not positive and made
     non-increasing (initial monotone sequence, Geyer 1992); at most T log10 T, as Vehtari et al. 2021 limit
-    it. NaN for a constant series.
+    it.
     """
     series = np.asarray(values, np.float64)
     length = len(series)
@@ -180,11 +272,28 @@ def effective_sample_size(values: ArrayLike) -> Floats:
 def update_speed(
     mu: ArrayLike, sigma: ArrayLike, previous_mu: ArrayLike, previous_sigma: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """How far posteriors have moved on the same inputs: KL(q || q_previous), nats, and squared Wasserstein-2,
-    prior sd^2.
+    """How far posteriors have moved on the same inputs.
 
-    All arguments (B, N); both results (N,), means over inputs. W2^2 = (mu - mu')^2 + (sigma - sigma')^2 for
-    Gaussians.
+    Parameters
+    ----------
+    mu, sigma
+        (B, N) now.
+    previous_mu, previous_sigma
+        (B, N) before.
+
+    Returns
+    -------
+    tuple of ndarray
+        KL(q || q_previous), nats, and squared Wasserstein-2, prior sd^2: (N,) each, means over inputs.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ.
+
+    Notes
+    -----
+    W2^2 = (mu - mu')^2 + (sigma - sigma')^2 for Gaussians.
     """
     m, s = _pair(mu, sigma)
     m0, s0 = _pair(previous_mu, previous_sigma)
@@ -197,11 +306,18 @@ def update_speed(
 
 
 def drift(probes: dict[int, pd.DataFrame]) -> pd.DataFrame:
-    """`update_speed` between consecutive recorded probe steps: step, previous, layer, neuron, update_kl,
-    wasserstein2.
+    """`update_speed` between consecutive recorded probe steps.
 
-    probes: step -> `Run.probe(step)`. Both are per interval, whatever its length: divide by step - previous
-    for a speed.
+    Parameters
+    ----------
+    probes
+        Step -> `Run.probe(step)`.
+
+    Returns
+    -------
+    DataFrame
+        step, previous, layer, neuron, update_kl (nats), wasserstein2 (prior sd^2). Both are per interval,
+        whatever its length: divide by step - previous for a speed.
     """
     rows = []
     steps = sorted(probes)
@@ -215,9 +331,24 @@ def drift(probes: dict[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
-    """Correlation over the inputs of every neuron of mu (B, N) with every neuron of other (B, M): (N, M).
+    """Correlation over the inputs of every neuron of one layer with every neuron of another.
 
-    NaN for a neuron whose mean does not move. Raises ValueError for different numbers of inputs.
+    Parameters
+    ----------
+    mu
+        (B, N).
+    other
+        (B, M), on the same inputs.
+
+    Returns
+    -------
+    ndarray
+        (N, M); NaN for a neuron whose mean does not move.
+
+    Raises
+    ------
+    ValueError
+        For different numbers of inputs.
     """
     first, second = _standard(mu), _standard(other)
     if len(first) != len(second):
@@ -228,11 +359,29 @@ def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
 
 
 def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: int = 8) -> pd.DataFrame:
-    """Neurons of `other` (or of mu itself) whose means move most like those of `neuron`: columns neuron,
-    correlation.
+    """Neurons whose means move most like those of one neuron.
 
-    In order of the correlation's size: the sign of a latent variable is arbitrary. Neurons that do not move
-    are left out.
+    Parameters
+    ----------
+    mu
+        (B, N) of the neuron's layer.
+    neuron
+        Its number.
+    other
+        (B, M) of the layer that is searched; mu itself by default.
+    count
+        How many.
+
+    Returns
+    -------
+    DataFrame
+        neuron, correlation, in order of the correlation's size: the sign of a latent variable is arbitrary.
+        Neurons that do not move are left out.
+
+    Raises
+    ------
+    ValueError
+        For different numbers of inputs.
     """
     values = correlation(np.asarray(mu)[:, [neuron]], mu if other is None else other)[0]
     if other is None:
@@ -243,11 +392,29 @@ def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: i
 
 
 def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
-    """One partner for each neuron, by the largest sum of |correlation| (Kuhn 1955): neuron, partner,
-    correlation.
+    """One partner for each neuron, by the largest sum of |correlation|.
 
-    mu (B, N), other (B, M), on the same inputs; min(N, M) rows in order of neuron. A neuron that does not
-    move has correlation NaN and whichever partner is left over.
+    Parameters
+    ----------
+    mu
+        (B, N).
+    other
+        (B, M), on the same inputs.
+
+    Returns
+    -------
+    DataFrame
+        neuron, partner, correlation: min(N, M) rows in order of neuron. A neuron that does not move has
+        correlation NaN and whichever partner is left over.
+
+    Raises
+    ------
+    ValueError
+        For different numbers of inputs.
+
+    Notes
+    -----
+    Kuhn 1955.
     """
     values = correlation(mu, other)
     size = np.nan_to_num(np.abs(values))
@@ -262,11 +429,27 @@ def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
 
 
 def assignment(cost: ArrayLike) -> NDArray[np.int64]:
-    """Column of each row (n,) with the least sum of cost (n, m), n <= m: shortest augmenting paths (Jonker &
-    Volgenant 1987).
+    """Column of each row with the least sum of cost.
 
-    n^2 vectorised passes over m columns: about a second at 500 x 500. Raises ValueError for more rows than
-    columns.
+    Parameters
+    ----------
+    cost
+        (n, m), n <= m.
+
+    Returns
+    -------
+    ndarray
+        (n,) int64, no column twice.
+
+    Raises
+    ------
+    ValueError
+        For more rows than columns.
+
+    Notes
+    -----
+    Shortest augmenting paths (Jonker & Volgenant 1987): n^2 vectorised passes over m columns, about a second
+    at 500 x 500.
     """
     table_ = np.asarray(cost, np.float64)
     rows, columns = table_.shape
@@ -303,8 +486,17 @@ def assignment(cost: ArrayLike) -> NDArray[np.int64]:
 
 
 def same_inputs(predictions: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether the probe batches of two runs are the same inputs, by the targets in their
-    `Run.predictions()`.
+    """Whether the probe batches of two runs are the same inputs, by their targets.
+
+    Parameters
+    ----------
+    predictions, other
+        Rows of one step of `Run.predictions()`.
+
+    Returns
+    -------
+    bool
+        False also where there are none.
     """
     if len(predictions) != len(other) or not len(predictions):
         return False

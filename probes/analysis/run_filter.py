@@ -39,7 +39,17 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True)
 class Term:
-    """One condition; without a key, a word to be found."""
+    """One condition.
+
+    Attributes
+    ----------
+    key
+        None: a word to be found.
+    sign
+        "=", "!=", "<", "<=", ">" or ">="; "has" without a key.
+    value
+        As it is written.
+    """
 
     key: str | None
     sign: str
@@ -47,7 +57,23 @@ class Term:
 
 
 def parse(text: str) -> list[Term]:
-    """Terms of a filter. Raises FilterError for a quote that is not closed or a term that has no value."""
+    """Terms of a filter.
+
+    Parameters
+    ----------
+    text
+        The filter, see the module's text.
+
+    Returns
+    -------
+    list of Term
+        All of which a run has to meet.
+
+    Raises
+    ------
+    FilterError
+        For a quote that is not closed or a term that has no value.
+    """
     try:
         words = shlex.split(_SPACED.sub(r"\1", text))
     except ValueError as error:
@@ -65,8 +91,19 @@ def parse(text: str) -> list[Term]:
 
 
 def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
-    """What a filter can ask of a catalog's row, keys in lower case; `nll` is the score that the caller goes
-    by.
+    """What a filter can ask of a run.
+
+    Parameters
+    ----------
+    row
+        Of `probes.catalog`, as a dict.
+    nll
+        The score that the caller goes by.
+
+    Returns
+    -------
+    dict
+        Key, in lower case -> value.
     """
     shares = [share for share in row.get("living_share") or [] if share is not None]
     known = {key: row.get(key) for key in FALLBACKS}
@@ -81,8 +118,19 @@ def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
 
 
 def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
-    """Raises FilterError for a key that no run has, or an order that cannot be decided. `runs` are
-    `facts`.
+    """Look whether terms can be applied to some runs.
+
+    Parameters
+    ----------
+    terms
+        As `parse` returns them.
+    runs
+        `facts` of each.
+
+    Raises
+    ------
+    FilterError
+        For a key that no run has, or an order that cannot be decided.
     """
     known = list(runs)
     keys = {key for run in known for key in run}
@@ -108,7 +156,20 @@ def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def matches(terms: Iterable[Term], run: Mapping[str, Any]) -> bool:
-    """Whether a run, as `facts`, meets all terms. What a run does not have meets none but !=."""
+    """Whether a run meets all terms. What a run does not have meets none but !=.
+
+    Parameters
+    ----------
+    terms
+        As `parse` returns them.
+    run
+        Its `facts`.
+
+    Returns
+    -------
+    bool
+        True without terms.
+    """
     return all(_meets(term, run) for term in terms)
 
 

@@ -27,7 +27,20 @@ CURVE_POINTS = 64
 
 
 def score(row: Row, names: Sequence[str]) -> tuple[str, float] | None:
-    """The first of `names` that the run has a finite last score of, with that score."""
+    """The first of some scores that a run has a finite last value of.
+
+    Parameters
+    ----------
+    row
+        Of `probes.catalog`, as a dict.
+    names
+        "split/name" of the scores.
+
+    Returns
+    -------
+    tuple or None
+        Name and value.
+    """
     scores = row.get("scores") or {}
     for name in names:
         value = (scores.get(name) or {}).get("value")
@@ -37,8 +50,19 @@ def score(row: Row, names: Sequence[str]) -> tuple[str, float] | None:
 
 
 def curve(row: Row, names: Sequence[str]) -> NDArray[np.float64]:
-    """(P, 2) steps and finite values of the first of `names` that the run has a sparkline of; (0, 2) without
-    one.
+    """The first of some sparklines that a run has.
+
+    Parameters
+    ----------
+    row
+        Of `probes.catalog`, as a dict.
+    names
+        Of the sparklines.
+
+    Returns
+    -------
+    ndarray
+        (P, 2) steps and finite values; (0, 2) without one.
     """
     series = row.get("sparklines") or {}
     found: list[Any] = next((series[name] for name in names if series.get(name)), [])
@@ -55,8 +79,19 @@ tuned apart, and what it does not read (beta, sigma, prior, control) may be anyt
 
 
 def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
-    """The newest run with `twin` true and the row's settings in `TWIN_KEYS`; None for a twin, or where there
-    is none.
+    """The newest run with `twin` true and a run's settings in `TWIN_KEYS`.
+
+    Parameters
+    ----------
+    row
+        The run, of `probes.catalog`, as a dict.
+    rows
+        Where it is looked for.
+
+    Returns
+    -------
+    Mapping or None
+        None for a twin, or where there is none.
     """
     config = row.get("config") or {}
     if not config or config.get("twin"):
@@ -71,8 +106,21 @@ def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
 
 
 def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | None:
-    """Last score minus that of the run's twin, by the first of `names` that both have; below 0 the run is the
-    better.
+    """Last score of a run minus that of its twin.
+
+    Parameters
+    ----------
+    row
+        The run, of `probes.catalog`, as a dict.
+    rows
+        Where its twin is looked for.
+    names
+        "split/name" of scores; the first that both have is taken.
+
+    Returns
+    -------
+    float or None
+        Below 0 the run is the better.
     """
     twin = twin_of(row, rows)
     if twin is None:
@@ -85,8 +133,18 @@ def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | N
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """What differs between configs: one row a key, one column a run, values as text; in the configs' own
-    order of keys.
+    """What differs between configs.
+
+    Parameters
+    ----------
+    configs
+        Name of a run -> its config.
+
+    Returns
+    -------
+    DataFrame
+        One row a key, one column a run, values as text, ABSENT where there is none; in the configs' own order
+        of keys.
     """
     keys = list(dict.fromkeys(key for config in configs.values() for key in config))
     rows = {}
@@ -98,8 +156,17 @@ def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Runs that differ by their seed alone (the manifest's `group`), largest group first; those without a
-    config are left out.
+    """Runs that differ by their seed alone (the manifest's `group`).
+
+    Parameters
+    ----------
+    rows
+        Of `probes.catalog`, as dicts.
+
+    Returns
+    -------
+    dict
+        Group -> its rows, largest group first; runs without a config are left out.
     """
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -109,8 +176,17 @@ def seed_groups(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """What tells each group from the others, `beta=0.05 layers=3`: the LABEL_KEYS settings with the most
-    values, those that all groups have first. Labels differ.
+    """What tells each group from the others, `beta=0.05 layers=3`. Labels differ.
+
+    Parameters
+    ----------
+    groups
+        As `seed_groups` returns them.
+
+    Returns
+    -------
+    dict
+        Group -> the LABEL_KEYS settings with the most values, those that all groups have first.
     """
     configs = {
         key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()
@@ -132,9 +208,17 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
 
 
 def common_curve(curves: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Curves of several runs on common steps: steps (P,), values (R, P), NaN where a run has no step around.
+    """Curves of several runs on common steps, linear between a curve's points.
 
-    Linear between a curve's points. Empty curves are left out; without any, both are empty.
+    Parameters
+    ----------
+    curves
+        (P_i, 2) steps and values; empty ones are left out.
+
+    Returns
+    -------
+    tuple of ndarray
+        Steps (P,) and values (R, P), NaN where a run has no step around; both empty without curves.
     """
     kept = [item for item in curves if len(item)]
     if not kept:

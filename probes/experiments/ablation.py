@@ -40,13 +40,40 @@ def ablate(
     workers: int = 1,
     progress: Progress = silent,
 ) -> pd.DataFrame:
-    """Effect of silencing every neuron: rows (layer, neuron, mode, score) with effect and standard_error.
+    """Effect of silencing every neuron: the change of each score, above 0 where the network needed it.
 
-    x (B, ...), y (B, ...): examples; scores: name -> function of draws that gives one number an example,
-    lower is better; groups (B,): blocks of windows that are independent of each other, for the standard
-    error; workers: threads, each with matrix products of its own (two threads on one product wait for each
-    other). A score with S draws is that of the network as used with S draws. The prior is the stationary
-    Normal(0, 1).
+    Parameters
+    ----------
+    subject
+        The network.
+    x, y
+        (B, ...) examples and their targets.
+    scores
+        Name -> function of draws that gives one number an example, lower is better. A score with S draws is
+        that of the network as used with S draws.
+    draws
+        S, draws an example.
+    seed
+        Of the noise, which stays the same while a neuron is silenced.
+    modes
+        "mean": the neuron stands at its prior's mean; "resampled": it draws from its prior. The prior is the
+        stationary Normal(0, 1).
+    groups
+        (B,): blocks of windows that are independent of each other, for the standard error.
+    workers
+        Threads, each with matrix products of its own (two threads on one product wait for each other).
+    progress
+        Called with (done, total) as it goes on.
+
+    Returns
+    -------
+    DataFrame
+        layer, neuron, mode, score, effect, standard_error.
+
+    Raises
+    ------
+    ValueError
+        For an unknown mode.
     """
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown:
@@ -117,13 +144,27 @@ def _changes(
 def predictors(
     effects: pd.DataFrame, statistics: pd.DataFrame, names: Sequence[str] = PREDICTORS
 ) -> pd.DataFrame:
-    """Does a statistic rank the neurons as their silencing does? Rows (mode, score, layer, predictor): value,
-    low, high, neurons.
+    """Does a statistic rank the neurons as their silencing does?
 
-    statistics: columns layer, neuron, regime and any of `names`. Spearman's coefficient with its 95 %
-    interval for numbers; for `regime` the share of the ranks' variance that it explains (epsilon squared)
-    with a bootstrap interval over neurons. layer -1
-    stands for all layers together. Noise in the effects pulls every coefficient towards 0: see `reliability`.
+    Parameters
+    ----------
+    effects
+        As `ablate` returns them.
+    statistics
+        Columns layer, neuron, regime and any of `names`.
+    names
+        Statistics to look at.
+
+    Returns
+    -------
+    DataFrame
+        mode, score, layer (-1: all together), predictor, value, low, high, neurons. Spearman's coefficient
+        with its 95 % interval for numbers; for `regime` the share of the ranks' variance that it explains
+        (epsilon squared) with a bootstrap interval over neurons.
+
+    Notes
+    -----
+    Noise in the effects pulls every coefficient towards 0: see `reliability`.
     """
     columns = [name for name in names if name in statistics]
     joined = effects.merge(
@@ -151,11 +192,18 @@ def _by_regime(regime: np.ndarray, effect: np.ndarray) -> tuple[float, float, fl
 
 
 def reliability(effects: pd.DataFrame) -> pd.DataFrame:
-    """Share of the effects' variance over neurons that is not their standard error: rows (mode, score,
-    layer), reliability.
+    """Share of the effects' variance over neurons that is not their standard error.
 
-    1 - mean error^2 / variance, at least 0. A statistic that ranked the true effects perfectly would reach
-    about its square root.
+    Parameters
+    ----------
+    effects
+        As `ablate` returns them.
+
+    Returns
+    -------
+    DataFrame
+        mode, score, layer, reliability: 1 - mean error^2 / variance, at least 0. A statistic that ranked the
+        true effects perfectly would reach about its square root.
     """
     rows = []
     for key, part in effects.groupby(["mode", "score", "layer"], sort=False):

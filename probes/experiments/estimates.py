@@ -18,7 +18,15 @@ NORMAL_95 = 1.959963984540054  # two-sided 95 % of the standard normal
 
 
 class Estimate(NamedTuple):
-    """A number with the ends of its 95 % interval; NaN where there is too little to say."""
+    """A number with the ends of its 95 % interval; NaN where there is too little to say.
+
+    Attributes
+    ----------
+    value
+        The number.
+    low, high
+        Ends of the interval.
+    """
 
     value: float
     low: float
@@ -26,10 +34,23 @@ class Estimate(NamedTuple):
 
 
 def clustered_mean(values: ArrayLike, groups: ArrayLike | None = None) -> tuple[Floats, Floats]:
-    """Mean and its standard error over the first axis: values (n, ...) -> two arrays (...).
+    """Mean and its standard error over the first axis.
 
-    Cluster-robust: sqrt(G/(G-1) sum_g (sum_{b in g} (d_b - mean))^2) / n over the G groups. NaN error with
-    one group.
+    Parameters
+    ----------
+    values
+        (n, ...).
+    groups
+        (n,) blocks that are independent of each other; without it every value is one.
+
+    Returns
+    -------
+    tuple of ndarray
+        (...) each; NaN error with one group.
+
+    Notes
+    -----
+    Cluster-robust: sqrt(G/(G-1) sum_g (sum_{b in g} (d_b - mean))^2) / n over the G groups.
     """
     table = np.asarray(values, np.float64)
     mean = table.mean(0)
@@ -48,7 +69,18 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike | None = None) -> tuple[
 
 
 def ranks(values: ArrayLike) -> Floats:
-    """Ranks from 1 along the last axis, ties share their mean rank."""
+    """Ranks from 1 along the last axis, ties share their mean rank.
+
+    Parameters
+    ----------
+    values
+        (..., n).
+
+    Returns
+    -------
+    ndarray
+        (..., n).
+    """
     table = np.asarray(values, np.float64)
     ordered = np.sort(table, -1)
     if table.ndim == 1:
@@ -58,7 +90,18 @@ def ranks(values: ArrayLike) -> Floats:
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> Floats:
-    """Spearman's coefficient along the last axis (broadcast); NaN where one does not vary."""
+    """Spearman's coefficient along the last axis.
+
+    Parameters
+    ----------
+    x, y
+        (..., n), broadcast.
+
+    Returns
+    -------
+    ndarray
+        (...); NaN where one does not vary.
+    """
     a, b = ranks(x), ranks(y)
     a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -66,10 +109,21 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> Floats:
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> Estimate:
-    """Spearman's coefficient of two (n,) with its interval: Fisher's z, variance (1 + rho^2/2)/(n - 3)
-    (Bonett & Wright 2000).
+    """Spearman's coefficient with its interval.
 
-    Pairs with a NaN are left out; fewer than 10 give no interval.
+    Parameters
+    ----------
+    x, y
+        (n,); pairs with a NaN are left out.
+
+    Returns
+    -------
+    Estimate
+        Fewer than 10 pairs give no interval, fewer than 3 nothing.
+
+    Notes
+    -----
+    Fisher's z, variance (1 + rho^2/2)/(n - 3) (Bonett & Wright 2000).
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     kept = np.isfinite(a) & np.isfinite(b)
@@ -86,11 +140,23 @@ def spearman(x: ArrayLike, y: ArrayLike) -> Estimate:
 
 
 def rank_share(values: ArrayLike, classes: ArrayLike) -> float:
-    """Share of the variance of the ranks of `values` that `classes` explain, less what chance would:
-    epsilon^2 (Kelley 1935).
+    """Share of the variance of ranks that classes explain, less what chance would.
 
-    1 - (n - 1)/(n - k) within/total for k classes; about 0 when classes say nothing. NaN with one class or
-    values all equal.
+    Parameters
+    ----------
+    values
+        (n,), to be ranked.
+    classes
+        (n,).
+
+    Returns
+    -------
+    float
+        About 0 when classes say nothing; NaN with one class or values all equal.
+
+    Notes
+    -----
+    epsilon^2 = 1 - (n - 1)/(n - k) within/total for k classes (Kelley 1935).
     """
     rank = ranks(values)
     _, index = np.unique(np.asarray(classes), return_inverse=True)
@@ -104,9 +170,27 @@ def rank_share(values: ArrayLike, classes: ArrayLike) -> float:
 
 
 def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
-    """Probability that a value of `positive` exceeds one of `negative`, ties half; both (n,), value b of the
-    same input b.
+    """Probability that a value of `positive` exceeds one of `negative`, ties half.
 
+    Parameters
+    ----------
+    negative, positive
+        (n,) each, value b of the same input b.
+    groups
+        (n,) blocks that are independent of each other.
+
+    Returns
+    -------
+    Estimate
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ.
+
+    Notes
+    -----
     Interval by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed
     over groups.
     """
@@ -128,8 +212,17 @@ def _share_below(reference: Floats, values: Floats) -> Floats:
 
 
 def risk_curve(error: ArrayLike, uncertainty: ArrayLike) -> tuple[Floats, Floats]:
-    """Coverage k/n and mean error of the k inputs of least uncertainty, k = 1 .. n; inputs of equal
-    uncertainty count alike.
+    """Mean error of the inputs kept, as those of most uncertainty are dropped.
+
+    Parameters
+    ----------
+    error, uncertainty
+        (n,); inputs of equal uncertainty count alike.
+
+    Returns
+    -------
+    tuple of ndarray
+        Coverage k/n and mean error of the k inputs of least uncertainty, k = 1 .. n.
     """
     losses, order = np.asarray(error, np.float64), np.asarray(uncertainty, np.float64)
     _, index, count = np.unique(order, return_inverse=True, return_counts=True)
@@ -139,7 +232,22 @@ def risk_curve(error: ArrayLike, uncertainty: ArrayLike) -> tuple[Floats, Floats
 
 
 def area_under_risk(error: ArrayLike, uncertainty: ArrayLike) -> float:
-    """AURC: the mean of `risk_curve` over coverages (Geifman & El-Yaniv 2017), in the error's unit."""
+    """AURC: the mean of `risk_curve` over coverages, in the error's unit.
+
+    Parameters
+    ----------
+    error, uncertainty
+        (n,).
+
+    Returns
+    -------
+    float
+        Lower is better.
+
+    Notes
+    -----
+    Geifman & El-Yaniv 2017.
+    """
     return float(risk_curve(error, uncertainty)[1].mean())
 
 
@@ -149,7 +257,24 @@ def bootstrap(
     groups: ArrayLike | None = None,
     repeats: int = 300,
 ) -> Floats:
-    """`statistic(indices)` of `repeats` resamples of whole groups of the `count` inputs: (repeats, ...)."""
+    """A statistic of resamples of whole groups of inputs.
+
+    Parameters
+    ----------
+    statistic
+        Function of the indices of a resample.
+    count
+        How many inputs.
+    groups
+        (count,) blocks; without it every input is one.
+    repeats
+        How many resamples.
+
+    Returns
+    -------
+    ndarray
+        (repeats, ...).
+    """
     generator = np.random.default_rng(0)
     ids = np.arange(count) if groups is None else np.asarray(groups)
     _, index = np.unique(ids, return_inverse=True)
@@ -159,7 +284,20 @@ def bootstrap(
 
 
 def interval(value: float, resampled: ArrayLike) -> Estimate:
-    """`value` with the central 95 % of its resamples."""
+    """A number with the central 95 % of its resamples.
+
+    Parameters
+    ----------
+    value
+        The number.
+    resampled
+        The same of resamples, as `bootstrap` returns them; NaNs are left out.
+
+    Returns
+    -------
+    Estimate
+        The number and its interval.
+    """
     low, high = np.nanpercentile(np.asarray(resampled, np.float64), [2.5, 97.5])
     return Estimate(value, float(low), float(high))
 
@@ -171,8 +309,21 @@ def auroc_gain(
     other_positive: ArrayLike,
     groups: ArrayLike | None = None,
 ) -> Estimate:
-    """AUROC of one quantity less that of another on the same inputs, with the interval of the difference (see
-    `auroc`).
+    """AUROC of one quantity less that of another on the same inputs, with the interval of the difference.
+
+    Parameters
+    ----------
+    negative, positive
+        (n,) of the one, as for `auroc`.
+    other_negative, other_positive
+        (n,) of the other.
+    groups
+        (n,) blocks that are independent of each other.
+
+    Returns
+    -------
+    Estimate
+        In [-1, 1].
     """
     parts = []
     for low, high in ((negative, positive), (other_negative, other_positive)):

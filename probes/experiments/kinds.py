@@ -11,8 +11,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """A number that an experiment takes, at most `largest` on the page, which calls it `label`; the command
-    line says `help`.
+    """A number that an experiment takes.
+
+    Attributes
+    ----------
+    flag
+        Its name on the command line.
+    label
+        What the page calls it.
+    help
+        What the command line says.
+    value
+        Where it starts.
+    largest
+        The most that the page takes.
     """
 
     flag: str
@@ -24,7 +36,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What can be started: its title, the question it answers, what it does in a line, its settings."""
+    """What can be started.
+
+    Attributes
+    ----------
+    title
+        Its name on the page.
+    question
+        That it answers.
+    help
+        What it does, in a line.
+    settings
+        Numbers that it takes.
+    """
 
     title: str
     question: str
@@ -33,10 +57,34 @@ class Experiment:
 
 
 def windows(value: int, largest: int = 20_000) -> Setting:
+    """How many examples an experiment takes.
+
+    Parameters
+    ----------
+    value, largest
+        As for `Setting`.
+
+    Returns
+    -------
+    Setting
+        "windows".
+    """
     return Setting("windows", "Windows", "examples, evenly spread", value, largest)
 
 
 def draws(value: int, largest: int = 64) -> Setting:
+    """How many draws an example gets.
+
+    Parameters
+    ----------
+    value, largest
+        As for `Setting`.
+
+    Returns
+    -------
+    Setting
+        "draws".
+    """
     return Setting("draws", "Draws", "draws an example", value, largest)
 
 

@@ -33,8 +33,27 @@ def measure(
     seed: int = 0,
     progress: Progress = silent,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Errors and uncertainties of every input, name -> (B,) each, for inputs x (B, ...) and targets y (B,
-    ...).
+    """Errors and uncertainties of every input.
+
+    Parameters
+    ----------
+    subject
+        The network.
+    x, y
+        (B, ...) inputs and targets.
+    errors
+        Name -> function of draws that gives one number an example.
+    draws
+        S, draws an example.
+    seed
+        Of the noise.
+    progress
+        Called with (done, total) as it goes on.
+
+    Returns
+    -------
+    tuple of dict
+        Errors and uncertainties (`uncertainty.NAMES`), name -> (B,).
     """
     found_errors: dict[str, list[np.ndarray]] = {name: [] for name in errors}
     found: dict[str, list[np.ndarray]] = {}
@@ -59,14 +78,24 @@ def risk_coverage(
     groups: np.ndarray | None = None,
     repeats: int = 300,
 ) -> dict[str, pd.DataFrame]:
-    """Curves and their areas, for errors and uncertainties name -> (B,); groups (B,): blocks for the
-    intervals.
+    """Curves of risk against coverage, and the areas below them.
 
-    "curves": error, uncertainty, coverage, risk (mean error of the share kept), with the oracle's among them;
-    "areas": error, uncertainty, value (AURC), low, high; `mean` (what dropping at random gives, for every
-    coverage); gain,
-    gain_low, gain_high: how much lower the AURC is than that of the output variance, resampled together. 95 %
-    intervals by resampling blocks.
+    Parameters
+    ----------
+    errors, uncertainties
+        Name -> (B,), as `measure` returns them.
+    groups
+        (B,): blocks for the intervals.
+    repeats
+        Resamples of the blocks.
+
+    Returns
+    -------
+    dict of DataFrame
+        "curves": error, uncertainty, coverage, risk (mean error of the share kept), with the oracle's among
+        them; "areas": error, uncertainty, value (AURC), low, high; `mean` (what dropping at random gives, for
+        every coverage); gain, gain_low, gain_high: how much lower the AURC is than that of the output
+        variance, resampled together. 95 % intervals by resampling blocks.
     """
     curves, areas = [], []
     for error, losses in errors.items():

@@ -29,17 +29,45 @@ def rollout(
     truth: Tensor | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """`trajectories` continuations of each window x (C, W), `length` positions long; truth (C, length): what
-    really came.
+    """Let the network continue windows on its own, each sampled prediction fed back.
 
+    Parameters
+    ----------
+    subject
+        The network.
+    x
+        (C, W) windows.
+    length
+        Positions to continue.
+    trajectories
+        Continuations of each window.
+    feed
+        Values that are drawn and fed at once.
+    seed
+        Of the noise.
+    truth
+        (C, length): what really came.
+    progress
+        Called with (done, total) as it goes on.
+
+    Returns
+    -------
+    dict of DataFrame
+        "forecasts": start, t, mean, sd, q05 .. q95 over trajectories, and with truth y, crps (of the sample,
+        fair: Ferro 2014); "uncertainty": start, t, internal_kl (nats), latent (variance of the predicted mean
+        over trajectories: draws and diverging histories), output (observation variance), means over the
+        values fed, at the positions where the network was asked; "neurons": t, layer, neuron, statistics over
+        all windows and trajectories, at the same positions. t counts positions from 1.
+
+    Raises
+    ------
+    ValueError
+        For a forecast without a scale, or a `feed` beyond the horizon.
+
+    Notes
+    -----
     Every `feed` positions each trajectory draws its neurons and then its next `feed` values from the
-    predictive distribution of that draw; they are appended and the oldest values fall out. t counts positions
-    from 1. Tables: "forecasts": start, t, mean, sd, q05 .. q95 over trajectories, and with truth y, crps (of
-    the sample, fair: Ferro 2014); "uncertainty": start, t, internal KL, latent (variance of the predicted
-    mean over trajectories: draws and diverging histories), output (observation variance), means over the
-    values fed, at the positions where the network was asked; "neurons": t, layer, neuron, statistics over all
-    windows and trajectories, at the same positions. Raises ValueError for a forecast without a scale, or a
-    `feed` beyond the horizon.
+    predictive distribution of that draw; they are appended and the oldest values fall out.
     """
     starts = len(x)
     windows = x.repeat_interleave(trajectories, 0)
@@ -110,10 +138,23 @@ def _forecasts(values: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
 
 
 def sample_crps(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """CRPS of samples values (C, R, T) against truth (C, T): mean |X - y| - 1/2 mean |X - X'| over pairs of
-    different draws.
+    """CRPS of samples: mean |X - y| - 1/2 mean |X - X'| over pairs of different draws.
 
-    Unbiased for the distribution that the draws are from, whatever R > 1 (Ferro 2014); (C, T).
+    Parameters
+    ----------
+    values
+        (C, R, T) samples.
+    truth
+        (C, T).
+
+    Returns
+    -------
+    ndarray
+        (C, T), in the values' unit.
+
+    Notes
+    -----
+    Unbiased for the distribution that the draws are from, whatever R > 1 (Ferro 2014).
     """
     count = values.shape[1]
     ordered = np.sort(values, axis=1)
@@ -125,8 +166,16 @@ def sample_crps(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def write_replay(folder: Path, neurons: pd.DataFrame, layers: list[dict[str, object]]) -> None:
-    """The rollout's neurons as a run of its own in `folder`, with t in place of the step: Replay opens it
-    like any other.
+    """The rollout's neurons as a run of its own, with t in place of the step: Replay opens it like any other.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    neurons
+        The table "neurons" of `rollout`.
+    layers
+        As for `Recorder`.
     """
     with Recorder(folder, layers, config={"axis": "t"}, precision="10bit") as recorder:
         for t, frame in neurons.groupby("t", sort=True):

@@ -28,13 +28,41 @@ Damage = Callable[[Tensor, float, torch.Generator], Tensor]
 
 
 def noise(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """Independent Gaussian noise of sd `dose` on every value."""
+    """Independent Gaussian noise on every value.
+
+    Parameters
+    ----------
+    x
+        (B, D) inputs.
+    dose
+        Its sd, in sds of the data.
+    source
+        Of the noise.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
+    """
     return x + dose * torch.randn(x.shape, generator=source, device=x.device, dtype=x.dtype)
 
 
 def missing(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """A stretch of values, at a place of each input's own, replaced by 0, the training mean; half of the
-    input at dose 3.
+    """A stretch of values, at a place of each input's own, replaced by 0, the training mean.
+
+    Parameters
+    ----------
+    x
+        (B, D) inputs.
+    dose
+        Half of the input is missing at dose 3.
+    source
+        Of the places.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
     """
     length = round(x.shape[1] * LARGEST_GAP * dose / FULL_DOSE)
     largest = round(x.shape[1] * LARGEST_GAP)
@@ -44,20 +72,63 @@ def missing(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
 
 
 def level(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """From a change point in the input's second half on, values lie `dose` sds higher."""
+    """From a change point in the input's second half on, values lie higher.
+
+    Parameters
+    ----------
+    x
+        (B, D) inputs.
+    dose
+        By how much, in sds of the data.
+    source
+        Of the change points.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
+    """
     return x + dose * _changed(x, source)
 
 
 def scale(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """From a change point in the second half on, distances from the input's mean are 1 + dose times as
-    large.
+    """From a change point in the second half on, distances from the input's mean are larger.
+
+    Parameters
+    ----------
+    x
+        (B, D) inputs.
+    dose
+        They are 1 + dose times as large.
+    source
+        Of the change points.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
     """
     centre = x.mean(1, keepdim=True)
     return x + dose * _changed(x, source) * (x - centre)
 
 
 def shuffle(x: Tensor, dose: float, source: torch.Generator) -> Tensor:
-    """A share dose / 3 of the positions, chosen for each input, exchange their values at random."""
+    """A share of the positions, chosen for each input, exchange their values at random.
+
+    Parameters
+    ----------
+    x
+        (B, D) inputs.
+    dose
+        The share is dose / 3.
+    source
+        Of the positions.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
+    """
     order = torch.rand(x.shape, generator=source, device=x.device).argsort(1)
     count = round(x.shape[1] * min(dose / FULL_DOSE, 1))
     result = x.clone()
@@ -83,8 +154,28 @@ DAMAGES: dict[str, Damage] = {
 
 
 def damage(kind: str, x: Tensor, dose: float, seed: int) -> Tensor:
-    """Inputs x (B, D) damaged; the same seed damages the same places at every dose. ValueError for an unknown
-    kind.
+    """Inputs damaged; the same seed damages the same places at every dose.
+
+    Parameters
+    ----------
+    kind
+        Key of `DAMAGES`.
+    x
+        (B, D) inputs.
+    dose
+        How much, in sds of the data; 0 leaves them.
+    seed
+        Of the damage.
+
+    Returns
+    -------
+    Tensor
+        (B, D).
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind.
     """
     if kind not in DAMAGES:
         raise ValueError(f"inputs are damaged by {', '.join(DAMAGES)}, not by {kind!r}")
@@ -104,15 +195,44 @@ def dose_response(
     groups: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """Scores, uncertainties and every neuron's statistics against the dose, for inputs x (B, D) with targets
-    y.
+    """Scores, uncertainties and every neuron's statistics against the dose of a damage to the inputs.
 
-    Targets stay as they are: what is damaged is what the network sees. Tables:
-    "responses": kind, quantity, dose, mean, standard_error, and change, change_error against dose 0 (paired);
-    "trends": kind, quantity, value, low, high: Spearman's coefficient of quantity and dose within an input,
-    mean over inputs; "detection": kind, quantity, dose, value, low, high: AUROC for telling damaged from
-    clean inputs, and gain, gain_low, gain_high over the output variance; "neurons": kind, dose, layer,
-    neuron, statistics. Raises ValueError when dose 0, against which all is measured, is not the first.
+    Parameters
+    ----------
+    subject
+        The network.
+    x
+        (B, D) inputs.
+    y
+        Their targets, which stay as they are: what is damaged is what the network sees.
+    scores
+        Name -> function of draws that gives one number an example, lower is better.
+    draws
+        S, draws an example.
+    seed
+        Of the noise and the damages.
+    kinds
+        Keys of `DAMAGES`.
+    doses
+        In sds of the data; 0 first.
+    groups
+        (B,): blocks of inputs that are independent of each other, for the errors.
+    progress
+        Called with (done, total) as it goes on.
+
+    Returns
+    -------
+    dict of DataFrame
+        "responses": kind, quantity, dose, mean, standard_error, and change, change_error against dose 0
+        (paired); "trends": kind, quantity, value, low, high: Spearman's coefficient of quantity and dose
+        within an input, mean over inputs; "detection": kind, quantity, dose, value, low, high: AUROC for
+        telling damaged from clean inputs, and gain, gain_low, gain_high over the output variance; "neurons":
+        kind, dose, layer, neuron, statistics.
+
+    Raises
+    ------
+    ValueError
+        When dose 0, against which all is measured, is not the first, or a kind is unknown.
     """
     if not doses or doses[0] != 0:
         raise ValueError(f"the first dose is 0, the clean input; these are {list(doses)}")

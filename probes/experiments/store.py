@@ -40,12 +40,28 @@ class Cancelled(Exception):
 
 
 def silent(done: int, total: int) -> None:
-    """Progress that nobody looks at."""
+    """Progress that nobody looks at.
+
+    Parameters
+    ----------
+    done, total
+        Ignored.
+    """
 
 
 @dataclass(frozen=True)
 class Result:
-    """A stored experiment: its name, the settings it ran with, and its tables by name."""
+    """A stored experiment.
+
+    Attributes
+    ----------
+    name
+        Of the experiment.
+    settings
+        What it ran with.
+    tables
+        Name -> table.
+    """
 
     name: str
     settings: dict[str, Any]
@@ -53,7 +69,25 @@ class Result:
 
 
 def folder_of(run: str | Path, name: str) -> Path:
-    """RUN/experiments/NAME. Raises ValueError for a name that is not letters, digits, `-` and `_`."""
+    """RUN/experiments/NAME.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    name
+        Of the experiment.
+
+    Returns
+    -------
+    Path
+        The folder, there or not.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not letters, digits, `-` and `_`.
+    """
     return Path(run) / _path(name)
 
 
@@ -69,8 +103,30 @@ def _is_name(name: str) -> bool:
 
 
 def save(run: Folder, name: str, tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> Path:
-    """Store a result, replacing what has the name; returns its folder. Raises OSError when it cannot be
-    written.
+    """Store a result, replacing what has the name.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    name
+        Of the experiment.
+    tables
+        Name -> table.
+    settings
+        What it ran with, JSON-like.
+
+    Returns
+    -------
+    Path
+        The result's folder.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not letters, digits, `-` and `_`.
+    OSError
+        When it cannot be written.
     """
     path = _path(name)
     storage = open_folder(run)
@@ -93,8 +149,26 @@ def save(run: Folder, name: str, tables: dict[str, pd.DataFrame], settings: dict
 
 
 def load(run: Folder, name: str) -> Result:
-    """A stored result. Raises RunError when there is none, it is not whole, or a file of it cannot be
-    read.
+    """A stored result.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    name
+        Of the experiment.
+
+    Returns
+    -------
+    Result
+        Settings and tables.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not letters, digits, `-` and `_`.
+    RunError
+        When there is none, it is not whole, or a file of it cannot be read.
     """
     storage, path = open_folder(run), _path(name)
     try:
@@ -121,7 +195,23 @@ def _read_table(storage: Storage, path: str, name: str) -> pd.DataFrame:
 
 
 def stored(run: Folder) -> list[str]:
-    """Names of the finished experiments of a run. Raises RunError where their folder is a link."""
+    """Names of the finished experiments of a run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+
+    Returns
+    -------
+    list of str
+        Those that `load` takes.
+
+    Raises
+    ------
+    RunError
+        Where their folder is a link.
+    """
     storage = open_folder(run)
     names = (entry.name for entry in storage.entries(FOLDER) if entry.is_folder and _is_name(entry.name))
     return [name for name in names if storage.stamp(f"{FOLDER}/{name}/{SETTINGS}")]
@@ -129,8 +219,18 @@ def stored(run: Folder) -> list[str]:
 
 @dataclass(frozen=True)
 class Status:
-    """How an experiment stands: "running", "finished", "cancelled", "failed" or "lost" (said running, then
-    nothing).
+    """How an experiment stands.
+
+    Attributes
+    ----------
+    status
+        "running", "finished", "cancelled", "failed" or "lost" (said running, then nothing).
+    done, total
+        In units of the experiment's own.
+    message
+        What went wrong.
+    pid
+        Process that runs it.
     """
 
     status: str
@@ -141,11 +241,25 @@ class Status:
 
     @property
     def share(self) -> float:
+        """Part that is done, in [0, 1]."""
         return self.done / self.total if self.total else 0.0
 
 
 def progress_of(run: Folder, name: str) -> Status | None:
-    """How the last start of an experiment stands; None when there was none or its note cannot be read."""
+    """How the last start of an experiment stands.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    name
+        Of the experiment.
+
+    Returns
+    -------
+    Status or None
+        None when there was none or its note cannot be read.
+    """
     try:
         noted = opening.read_json(f"{_path(name)}/{PROGRESS}", open_folder(run))
         status = str(noted["status"])
@@ -159,8 +273,16 @@ def progress_of(run: Folder, name: str) -> Status | None:
 
 
 class Tracker:
-    """Progress that is written to the experiment's folder, and that raises `Cancelled` once `cancel` was
-    called.
+    """Progress that is written to the experiment's folder; it raises `Cancelled` once `cancel` was called.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    name
+        Of the experiment.
+    shown
+        Is called with the progress too.
     """
 
     def __init__(self, run: Folder, name: str, shown: Progress = silent) -> None:
@@ -184,7 +306,15 @@ class Tracker:
             self.note("running")
 
     def note(self, status: str, message: str = "") -> None:
-        """Write how the experiment stands."""
+        """Write how the experiment stands.
+
+        Parameters
+        ----------
+        status
+            As in `Status`.
+        message
+            What went wrong.
+        """
         self._written = time.monotonic()
         values = {"status": status, "done": self._done, "total": self._total, "message": message}
         _write_json(self._storage, self._path, {**values, "pid": os.getpid(), "time": time.time()})
@@ -192,8 +322,17 @@ class Tracker:
 
 @contextmanager
 def tracked(run: Folder, name: str, shown: Progress = silent) -> Iterator[Tracker]:
-    """A `Tracker` that listens for SIGINT and SIGTERM and notes how the block ended; what ended it is raised
-    on.
+    """A `Tracker` that listens for SIGINT and SIGTERM and notes how the block ended.
+
+    Parameters
+    ----------
+    run, name, shown
+        As for `Tracker`.
+
+    Yields
+    ------
+    Tracker
+        To be called with the progress. What ended the block is raised on.
     """
     tracker = Tracker(run, name, shown)
 

@@ -27,14 +27,35 @@ PRIOR, DAMAGE, VALUES = 1, 2, 3
 
 
 def generator(seed: int, stream: int, device: torch.device | str) -> torch.Generator:
-    """A generator of one stream. torch's CPU generator reads 32 bits of a seed: the upper two are the
-    stream's.
+    """A generator of one stream of noise.
+
+    Parameters
+    ----------
+    seed
+        Common to all streams.
+    stream
+        PRIOR, DAMAGE or VALUES.
+    device
+        Where it draws.
+
+    Returns
+    -------
+    torch.Generator
+        torch's CPU generator reads 32 bits of a seed: the upper two are the stream's.
     """
     return torch.Generator(device).manual_seed((stream << SEED_BITS) + seed % (1 << SEED_BITS))
 
 
 class Layer(NamedTuple):
-    """A layer of neurons: its name in the log, N and K."""
+    """A layer of neurons.
+
+    Attributes
+    ----------
+    name
+        In the log.
+    neurons, latent_dim
+        N and K.
+    """
 
     name: str
     neurons: int
@@ -42,8 +63,14 @@ class Layer(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """mean (S, B, H): predicted means, or logits, of each draw; scale (S, B, H): observation sds, None where
-    there is none.
+    """What a network predicts for B inputs with S draws each.
+
+    Attributes
+    ----------
+    mean
+        (S, B, H) predicted means, or logits, of each draw.
+    scale
+        (S, B, H) observation sds, None where there is none.
     """
 
     mean: Tensor
@@ -54,9 +81,19 @@ class Forecast(NamedTuple):
 class Response:
     """What a network computed for B inputs with S draws each.
 
-    z (S, B, N, K) a layer. mu, sigma (B S, N, K) and kl (B S, N) nats a layer, rows b S + s; a layer whose
-    posterior does
-    not depend on the draw may have B rows. context: for the subject's own use.
+    Attributes
+    ----------
+    forecast
+        Its predictions.
+    z
+        (S, B, N, K) a layer.
+    mu, sigma
+        (B S, N, K) a layer, rows b S + s; a layer whose posterior does not depend on the draw may have B
+        rows.
+    kl
+        (B S, N) nats a layer, rows as those of mu.
+    context
+        For the subject's own use.
     """
 
     forecast: Forecast
@@ -68,6 +105,7 @@ class Response:
 
     @property
     def draws(self) -> int:
+        """S."""
         return self.forecast.mean.shape[0]
 
 
@@ -91,10 +129,14 @@ class Subject(Protocol):
 
 
 class CallableSubject:
-    """Any function as a subject: `respond(x, draws, seed, edit)` -> Response, with `edit` None or an `Edit`
-    to be applied.
+    """Any function as a subject. Each replacement is a whole forward pass.
 
-    Each replacement is a whole forward pass.
+    Parameters
+    ----------
+    respond
+        (x, draws, seed, edit) -> Response, with `edit` None or an `Edit` to be applied.
+    layers
+        Name, N and K (1 if not given) of each, in order of depth.
     """
 
     def __init__(
@@ -107,12 +149,36 @@ class CallableSubject:
 
     @torch.no_grad()
     def respond(self, x: Tensor, draws: int, seed: int) -> Response:
+        """The network's answer, see `Subject.respond`.
+
+        Parameters
+        ----------
+        x, draws, seed
+            Inputs, number of draws, seed of the noise.
+
+        Returns
+        -------
+        Response
+            Its context is what `replace` needs.
+        """
         response = self._respond(x, draws, seed, None)
         response.context = (x, seed)
         return response
 
     @torch.no_grad()
     def replace(self, response: Response, layer: int, neurons: Tensor, values: Tensor) -> Forecast:
+        """Forecasts with neurons replaced, see `Subject.replace`.
+
+        Parameters
+        ----------
+        response, layer, neurons, values
+            As for `Subject.replace`.
+
+        Returns
+        -------
+        Forecast
+            (S, M, B, H).
+        """
         x, seed = response.context
         values = values.expand(len(neurons), *response.z[layer][:, :, 0].shape)
         found = []

@@ -25,15 +25,36 @@ def traverse(
     values: Sequence[float] | None = None,
     progress: Progress = silent,
 ) -> dict[str, pd.DataFrame]:
-    """Predictions for inputs x (B, ...) with each (layer, neuron) held at `values` (25 from -3 to 3 prior sds
-    by default).
+    """Predictions with each of some neurons held at values over its prior.
 
-    All K latent dimensions of a neuron take the value together. Two tables. "curves": layer, neuron, input,
-    value, output,
-    mean, sd: mean and sd of the mixture over draws (the same draws at every value); of a classifier mean is
-    the class's probability and sd that of the draws. "posteriors": layer, neuron, input, mu, sigma: where the
-    input itself puts the neuron, means over draws and dimensions. Raises ValueError for a neuron that is not
-    there.
+    Parameters
+    ----------
+    subject
+        The network.
+    x
+        (B, ...) inputs.
+    neurons
+        (layer, neuron) of each.
+    draws
+        S, the same draws at every value.
+    seed
+        Of the noise.
+    values
+        In prior sds; 25 from -3 to 3 by default. All K latent dimensions of a neuron take the value together.
+    progress
+        Called with (done, total) as it goes on.
+
+    Returns
+    -------
+    dict of DataFrame
+        "curves": layer, neuron, input, value, output, mean, sd: mean and sd of the mixture over draws; of a
+        classifier mean is the class's probability and sd that of the draws. "posteriors": layer, neuron,
+        input, mu, sigma: where the input itself puts the neuron, means over draws and dimensions.
+
+    Raises
+    ------
+    ValueError
+        For a neuron that is not there.
     """
     widths = [part.neurons for part in subject.layers]
     for layer, neuron in neurons:
@@ -69,8 +90,17 @@ def traverse(
 
 
 def pooled(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sd over draws of a forecast (S, ..., H), the observation's part included; of logits, those of
-    probabilities.
+    """Mean and sd over draws of a forecast, its observation's part included; of logits, of probabilities.
+
+    Parameters
+    ----------
+    forecast
+        (S, ..., H).
+
+    Returns
+    -------
+    tuple of ndarray
+        (..., H) each.
     """
     means = forecast.mean.softmax(-1) if forecast.scale is None else forecast.mean
     variance = means.var(0, correction=0)
@@ -80,8 +110,17 @@ def pooled(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
 
 
 def strength(curves: pd.DataFrame) -> pd.DataFrame:
-    """How far a neuron moves the prediction: layer, neuron, strength, the mean over inputs and outputs of max
-    - min of `mean`.
+    """How far a neuron moves the prediction.
+
+    Parameters
+    ----------
+    curves
+        The table "curves" of `traverse`.
+
+    Returns
+    -------
+    DataFrame
+        layer, neuron, strength: the mean over inputs and outputs of max - min of `mean`.
     """
     by = curves.groupby(["layer", "neuron", "input", "output"])["mean"]
     return (by.max() - by.min()).groupby(["layer", "neuron"]).mean().rename("strength").reset_index()

@@ -19,16 +19,38 @@ NAMES = (INTERNAL_KL, LATENT, OUTPUT, TOTAL)
 
 
 def internal_kl(response: Response) -> np.ndarray:
-    """KL of all neurons of all layers, summed, mean over draws: (B,) nats."""
+    """KL of all neurons of all layers, summed, mean over draws.
+
+    Parameters
+    ----------
+    response
+        Of the network.
+
+    Returns
+    -------
+    ndarray
+        (B,) nats.
+    """
     inputs = response.forecast.mean.shape[1]
     parts = [kl.reshape(inputs, -1, kl.shape[-1]).mean(1).sum(-1) for kl in response.kl]
     return np.sum([_plain(part) for part in parts], 0)
 
 
 def variances(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
-    """Latent and output variance of each input, (B,) each: means over H of numbers, sums over classes of
-    probabilities.
+    """Latent and output variance of each input.
 
+    Parameters
+    ----------
+    forecast
+        (S, B, H).
+
+    Returns
+    -------
+    tuple of ndarray
+        (B,) each: means over H of numbers, sums over classes of probabilities.
+
+    Notes
+    -----
     Without a scale the forecast is logits: latent is then the variance of the classes' probabilities over
     draws, output the mean over draws of sum_c p_c (1 - p_c).
     """
@@ -41,7 +63,18 @@ def variances(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
 
 
 def of_inputs(response: Response) -> dict[str, np.ndarray]:
-    """Every statistic of uncertainty, name -> (B,)."""
+    """Every statistic of uncertainty (`NAMES`).
+
+    Parameters
+    ----------
+    response
+        Of the network.
+
+    Returns
+    -------
+    dict
+        Name -> (B,).
+    """
     latent, output = variances(response.forecast)
     return {INTERNAL_KL: internal_kl(response), LATENT: latent, OUTPUT: output, TOTAL: latent + output}
 

@@ -54,7 +54,23 @@ def catalog(folder: Folder) -> pd.DataFrame:
 
 
 def catalog_rows(folder: Folder) -> list[dict[str, Any]]:
-    """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time."""
+    """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time.
+
+    Parameters
+    ----------
+    folder
+        A folder whose direct subfolders are runs.
+
+    Returns
+    -------
+    list of dict
+        Newest first.
+
+    Raises
+    ------
+    RunError
+        When the folder is not there or cannot be listed.
+    """
     storage = open_folder(folder)
     names = storage.names()
     if not names and storage.stamp("") is None:

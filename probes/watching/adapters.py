@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from probes.watching.naming import FORMS, PRIOR_WORD, find_pairs, not_latent, returned_names, speaks, words
-from probes.watching.posterior_source import Key, Layout, Prior, Reading, Slot, is_number, pick
+from probes.watching.posterior_source import Key, Layout, PosteriorSource, Prior, Slot, is_number, pick
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -119,14 +119,14 @@ ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
 )
 
 
-def find_in_output(path: str, module: nn.Module, output: Any) -> list[Reading]:
-    """Readings of what a module put out, not settled yet; empty where its path speaks of a decoder or a
+def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:
+    """Posteriors in what a module put out, not settled yet; none where its path speaks of a decoder or a
     prior.
     """
     if not_latent(path):
         return []
     return [
-        Reading(
+        PosteriorSource(
             (join(path, suffix) if suffix else path) or type(module).__name__,
             path,
             "output",
@@ -140,7 +140,7 @@ def find_in_output(path: str, module: nn.Module, output: Any) -> list[Reading]:
     ]
 
 
-def sibling_layers(model: nn.Module) -> list[Reading]:
+def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
     """Pairs of layers, or a layer and a parameter, of one parent that are named as mean and scale."""
     found = []
     for path, parent in model.named_modules():
@@ -154,16 +154,18 @@ def sibling_layers(model: nn.Module) -> list[Reading]:
             of_parameter = scale in parameters
             if mean not in layers or (of_parameter and assumed) or not_latent(join(path, mean)):
                 continue
-            source = f"{join(path, mean)} & {join(path, scale)}"
+            pair = f"{join(path, mean)} & {join(path, scale)}"
             channels = isinstance(parent.get_submodule(mean), CONVOLUTIONS)
             why = f"sibling layers {mean} and {scale}" + _assumption(scale, form, assumed)
             slot = Slot(0, 1, form)
             layout: Layout | None = "channels" if channels else None
-            found.append(Reading(join(path, mean), source, "layers", slot, why, RANK_SIBLINGS, layout=layout))
+            found.append(
+                PosteriorSource(join(path, mean), pair, "layers", slot, why, RANK_SIBLINGS, layout=layout)
+            )
     return found
 
 
-def weight_posteriors(model: nn.Module) -> list[Reading]:
+def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
     """Modules whose own weights are Gaussian (torchbnn, Blitz, bayesian-torch and their like): a neuron is an
     output row.
 
@@ -179,7 +181,7 @@ def weight_posteriors(model: nn.Module) -> list[Reading]:
             why = f"parameters {mean} and {scale}: a posterior of WEIGHTS, the same for every input"
             slot, prior = Slot(mean, scale, form), _own_prior(module)
             found.append(
-                Reading(
+                PosteriorSource(
                     f"{join(path, mean)} (weights)",
                     path,
                     "parameters",

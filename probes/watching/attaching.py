@@ -1,6 +1,6 @@
 """`watch(model, folder)`: record anybody's variational network without changing it.
 
-Until the first `step` every module's output is looked at; what holds a posterior is then settled, said and
+Until the first `step` every module's output is looked at; what holds a posterior is then settled, logged and
 stored, and hooks stay on those modules alone. Statistics are taken in the forward pass, on the device; a
 batch of steps at a time moves to the log.
 """
@@ -49,17 +49,33 @@ def watch(
     precision: Precision = "full",
     name: str | None = None,
 ) -> Recording:
-    """Record the posteriors of `model` into a new run at `folder`; call `.step(step, loss=loss)` once an
-    optimiser step.
+    """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
-    model: in training mode; forwards while `model.training` is False are not recorded. folder: made if
-    missing.
-    every: every so many calls of `step` are recorded, and the first and the last one. The keywords are those
-    of `Recording`, which describes them.
+    Parameters
+    ----------
+    model
+        In training mode; forwards while `model.training` is False are not recorded.
+    folder
+        Folder of the run, made if missing.
+    every
+        Every so many calls of `step` are recorded, and the first and the last one.
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name
+        As for `Recording`, which describes them.
 
-    Raises RunError when the folder holds a run, CompiledError for a compiled model, PartError for parts that
-    are not there; the first `step` raises WatchError when no posterior was found. Use it as a context
-    manager, or call `close`.
+    Returns
+    -------
+    Recording
+        Use it as a context manager, or call `close`. Its first `step` raises WatchError when no posterior was
+        found.
+
+    Raises
+    ------
+    RunError
+        When the folder holds a run.
+    CompiledError
+        For a compiled model.
+    PartError
+        For parts that are not there.
     """
     return Recording(
         model,
@@ -81,20 +97,48 @@ def watch(
 class Recording:
     """An open watch; made by `probes.watch`.
 
-    parts: what to read and how, by hand (`probes.watching.stated`); nothing else is looked for. skip:
-    patterns of module paths, and of a Pyro guide's sites, to leave alone. priors: {pattern of layer names:
-    (mean, sd)} where the prior is not Normal(0, 1);
-    statistics are then in its units. hooks: False leaves the model alone and records what `probes.observe`
-    hands over.
-    config: stored with the run. mirror: function (name, value, step) that gets every scalar and each layer's
-    KL too, such as
-    `SummaryWriter.add_scalar`. strict: a disk that fails raises in the training loop; False warns once, goes
-    on and counts (`lost`). resume: the last step to keep of a run that is there already. precision, name: as
-    for `probes.Recorder`.
+    In a distributed job rank 0 alone records, its own share of each batch; elsewhere the object does nothing.
+    Of a DistributedDataParallel its module is watched.
 
-    `found`: after the first step, one dict a layer: name, source, how it is read, prior, why. In a
-    distributed job rank 0 alone records, its own share of each batch; elsewhere the object does nothing. Of a
-    DistributedDataParallel its module is watched.
+    Parameters
+    ----------
+    model, folder, every
+        As for `probes.watch`.
+    parts
+        What to read and how, by hand (`probes.watching.stated`); nothing else is looked for.
+    skip
+        Patterns of module paths, and of a Pyro guide's sites, to leave alone.
+    priors
+        {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1); statistics are then in its
+        units.
+    hooks
+        False leaves the model alone and records what `probes.observe` hands over.
+    config
+        Stored with the run.
+    mirror
+        Function (name, value, step) that gets every scalar and each layer's KL too, such as
+        `SummaryWriter.add_scalar`.
+    strict
+        A disk that fails raises in the training loop; False warns once, goes on and counts (`lost`).
+    resume
+        The last step to keep of a run that is there already.
+    precision, name
+        As for `probes.Recorder`.
+
+    Attributes
+    ----------
+    found
+        After the first step, one dict a layer (`probes.FoundLayer`): name, source, how it is read, prior,
+        why.
+
+    Raises
+    ------
+    TypeError
+        For a model that is no torch module.
+    ValueError
+        For an `every` below 1.
+    RunError, CompiledError, PartError
+        As `probes.watch`.
     """
 
     def __init__(
@@ -158,14 +202,26 @@ class Recording:
     def step(
         self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: SupportsFloat
     ) -> None:
-        """End of optimiser step `step`: what was seen since the last call is its statistics, pooled over
-        forwards.
+        """End of an optimiser step: what was seen since the last call, over all forwards, is its statistics.
 
-        step: counts over the whole training, not within an epoch. scalars: numbers of the step, such as
-        loss=loss; tensors of one element are read later, so that the device is not waited for.
+        Parameters
+        ----------
+        step
+            Counts over the whole training, not within an epoch.
+        epoch, split
+            Stored with the scalars.
+        **scalars
+            Numbers of the step, such as loss=loss; tensors of one element are read later, so that the device
+            is not waited for.
 
-        Raises ValueError for a step that does not increase, WatchError at the first call when no posterior
-        was found.
+        Raises
+        ------
+        ValueError
+            For a step that does not increase.
+        WatchError
+            At the first call, when no posterior was found.
+        RecorderError
+            When the watch is closed.
         """
         if self._finder is None:
             return
@@ -195,7 +251,26 @@ class Recording:
         split: str = "train",
         epoch: float | None = None,
     ) -> None:
-        """One number at a step, such as a validation loss (split="validation"); tensors are read later."""
+        """One number at a step, such as a validation loss.
+
+        Parameters
+        ----------
+        step
+            The step.
+        name
+            What the number is called.
+        value
+            A number; a tensor of one element is read later.
+        split
+            Part of the data that it is of, such as "validation".
+        epoch
+            Epoch of the step, may be fractional.
+
+        Raises
+        ------
+        RecorderError
+            When the watch is closed.
+        """
         if self._finder is not None:
             self._check_open()
             self._outlet.scalar(step, name, value, split, epoch)
@@ -205,7 +280,13 @@ class Recording:
         self._outlet.flush()
 
     def close(self, status: FinalStatus = "finished") -> None:
-        """Remove our hooks, write what is left, close the run ("finished", "interrupted", "crashed")."""
+        """Remove our hooks, write what is left, close the run.
+
+        Parameters
+        ----------
+        status
+            "finished", "interrupted" or "crashed".
+        """
         if self._closed or self._finder is None:
             return
         self._closed = True
@@ -272,31 +353,31 @@ class Recording:
             self._detach()
             raise
         self._settled = True
-        self.found = [candidate.reading.describe() for candidate in chosen]
+        self.found = [candidate.source.describe() for candidate in chosen]
         layers: list[LayerInfo] = []
-        for candidate, said in zip(chosen, self.found, strict=True):
+        for candidate, description in zip(chosen, self.found, strict=True):
             _, neurons, latent_dim = candidate.observed[0].mu.shape
-            standard = candidate.reading.prior is None and candidate.observed[0].prior_mu is None
+            standard = candidate.source.prior is None and candidate.observed[0].prior_mu is None
             layers.append(
                 {
-                    **said,
+                    **description,
                     "neurons": neurons,
                     "latent_dim": latent_dim,
                     "prior": "standard" if standard else "given",
                 }
             )
-            level = logging.WARNING if "ASSUMED" in said["why"] else logging.INFO
+            level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(
                 level,
                 text,
-                said["name"],
+                description["name"],
                 neurons,
                 latent_dim,
-                said["source"],
-                said["read"],
-                said["prior"],
-                said["why"],
+                description["source"],
+                description["read"],
+                description["prior"],
+                description["why"],
             )
         config = {
             "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
@@ -308,10 +389,10 @@ class Recording:
             self._closed = True
             self._detach()
             raise
-        self._widths = {candidate.reading.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
+        self._widths = {candidate.source.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
         for candidate in chosen:
             for observed in candidate.observed:
-                self._receive(candidate.reading.name, given(observed))
+                self._receive(candidate.source.name, given(observed))
 
     def _detach(self) -> None:
         if self._finder is not None:

@@ -27,15 +27,15 @@ from probes.watching.adapters import (
 from probes.watching.hooks import (
     COMPILED,
     CompiledError,
-    PairTap,
+    PairHooks,
     Sites,
+    hook_output,
+    hook_sites,
     is_compiled,
     is_pyro,
-    tap_output,
-    tap_sites,
 )
 from probes.watching.naming import describe
-from probes.watching.posterior_source import NotReadable, Observed, Reading, Slot
+from probes.watching.posterior_source import NotReadable, Observed, PosteriorSource, Slot
 from probes.watching.stated import GRAMMAR, PartError, PartSpec, parse_parts
 
 Observe = Callable[[], Observed]
@@ -55,7 +55,7 @@ class Candidate:
     stay theirs.
     """
 
-    reading: Reading
+    source: PosteriorSource
     tensors: tuple[Tensor, ...]
     observed: list[Observed] = dataclass_field(default_factory=list)
 
@@ -68,7 +68,7 @@ class Candidate:
 
 
 class Finder:
-    """Taps a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why
+    """Hooks a model and hands each posterior it computes in training mode to `receive(name, observe)`, or why
     not.
 
     Before `settle` everything is a candidate and kept; `settle` decides and returns the candidates that are
@@ -88,12 +88,12 @@ class Finder:
         self.model = model
         self._receive, self._skip, self._priors = receive, tuple(skip), priors
         self._search = hooks and parts is None
-        self._taps: dict[str, list[RemovableHandle]] = {}  # by source, as all below
-        self._pairs: list[PairTap] = []
-        self._sources: dict[str, list[Reading]] = {}
+        self._handles: dict[str, list[RemovableHandle]] = {}  # by path, as all below
+        self._pairs: list[PairHooks] = []
+        self._sources: dict[str, list[PosteriorSource]] = {}
         self._looked: dict[str, str] = {}
         self._candidates: dict[tuple[str, int], Candidate] = {}  # by name and rank
-        self._layers: dict[str, Reading] | None = None  # None until settled
+        self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._evaluations = 0
         if hooks:
             try:
@@ -109,17 +109,17 @@ class Finder:
 
     def detach(self) -> None:
         """Remove our hooks, and no others."""
-        for handles in self._taps.values():
+        for handles in self._handles.values():
             for handle in handles:
                 handle.remove()
-        self._taps.clear()
+        self._handles.clear()
 
     def observe(self, name: str, observed: Observed) -> bool:
         """A posterior that `probes.observe` handed over; False when its name came too late to be a layer."""
         if not self._listens():
             return True
         if self._layers is None:
-            reading = Reading(
+            source = PosteriorSource(
                 name,
                 name,
                 "observe",
@@ -129,7 +129,7 @@ class Finder:
                 layout="neurons",
             )
             self._candidates.setdefault(
-                (name, RANK_OBSERVED), Candidate(reading, observed[:2])
+                (name, RANK_OBSERVED), Candidate(source, observed[:2])
             ).observed.append(observed)
         elif name in self._layers:
             self._receive(name, given(observed))
@@ -142,17 +142,17 @@ class Finder:
         candidates = list(self._candidates.values())
         chosen: list[Candidate] = []
         # stable: first seen first
-        for candidate in sorted(candidates, key=lambda candidate: candidate.reading.rank):
-            if candidate.reading.rank == RANK_GUESS and chosen and chosen[0].reading.rank < RANK_GUESS:
+        for candidate in sorted(candidates, key=lambda candidate: candidate.source.rank):
+            if candidate.source.rank == RANK_GUESS and chosen and chosen[0].source.rank < RANK_GUESS:
                 break
             if not any(candidate.same_as(other) for other in chosen):
                 chosen.append(candidate)
-        names = [candidate.reading.name for candidate in chosen]
+        names = [candidate.source.name for candidate in chosen]
         if not chosen or len(set(names)) < len(names):
             self.detach()
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
         chosen.sort(key=candidates.index)
-        self._layers = {candidate.reading.name: candidate.reading for candidate in chosen}
+        self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         self._drop_other_hooks()
         return chosen
@@ -161,61 +161,59 @@ class Finder:
 
     def _attach(self, parts: Mapping[str, PartSpec] | None) -> None:
         if parts is not None:
-            readings = parse_parts(self.model, parts)
-            sources = [reading.source for reading in readings]
+            sources = parse_parts(self.model, parts)
+            paths = [source.path for source in sources]
         else:
-            readings = [
-                r
-                for r in sibling_layers(self.model) + weight_posteriors(self.model)
-                if not self._skipped(r.source)
+            sources = [
+                source
+                for source in sibling_layers(self.model) + weight_posteriors(self.model)
+                if not self._skipped(source.path)
             ]
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
-            sources = modules + [reading.source for reading in readings]
-        self._refuse_compiled(sources)
-        for reading in readings:
-            self._sources.setdefault(reading.source, []).append(reading)
-        for source in dict.fromkeys(sources):
-            self._tap(source)
-
-    def _tap(self, source: str) -> None:
-        if " & " in source:
-            pair = PairTap(self.model, source, lambda outputs: self._arrived(source, self.model, outputs))
-            self._pairs.append(pair)
-            self._taps[source] = pair.handles
-            return
-        module = self.model.get_submodule(source)
-        if isinstance(module, torch.jit.ScriptModule):
-            self._looked[source] = "scripted: its inside cannot be watched"
-            return
-        self._taps[source] = tap_output(module, lambda output: self._arrived(source, module, output))
-        topmost = not any(is_pyro(self.model.get_submodule(parent)) for parent in _parents(source))
-        if self._search and topmost and is_pyro(module):
-            self._taps[source] += tap_sites(module, lambda sites: self._sampled(source, sites))
-
-    def _refuse_compiled(self, sources: Iterable[str]) -> None:
-        compiled = {path: module for path, module in self.model.named_modules() if is_compiled(module)}
+            paths = modules + [source.path for source in sources]
+        self._refuse_compiled(paths)
         for source in sources:
-            for path in source.split(" & "):
-                for above in (*_parents(path), path):
+            self._sources.setdefault(source.path, []).append(source)
+        for path in dict.fromkeys(paths):
+            self._hook(path)
+
+    def _hook(self, path: str) -> None:
+        if " & " in path:
+            pair = PairHooks(self.model, path, lambda outputs: self._arrived(path, self.model, outputs))
+            self._pairs.append(pair)
+            self._handles[path] = pair.handles
+            return
+        module = self.model.get_submodule(path)
+        if isinstance(module, torch.jit.ScriptModule):
+            self._looked[path] = "scripted: its inside cannot be watched"
+            return
+        self._handles[path] = hook_output(module, lambda output: self._arrived(path, module, output))
+        topmost = not any(is_pyro(self.model.get_submodule(parent)) for parent in _parents(path))
+        if self._search and topmost and is_pyro(module):
+            self._handles[path] += hook_sites(module, lambda sites: self._sampled(path, sites))
+
+    def _refuse_compiled(self, paths: Iterable[str]) -> None:
+        compiled = {path: module for path, module in self.model.named_modules() if is_compiled(module)}
+        for path in paths:
+            for side in path.split(" & "):
+                for above in (*_parents(side), side):
                     if above in compiled:
                         what = repr(above) if above else f"the model ({type(compiled[above]).__name__})"
                         raise CompiledError(COMPILED.format(what=what))
 
-    def _skipped(self, source: str) -> bool:
-        return any(fnmatchcase(path, pattern) for path in source.split(" & ") for pattern in self._skip)
+    def _skipped(self, path: str) -> bool:
+        return any(fnmatchcase(side, pattern) for side in path.split(" & ") for pattern in self._skip)
 
     def _drop_other_hooks(self) -> None:
         layers = self._layers or {}
         self._sources = {
-            source: kept
-            for source, readings in self._sources.items()
-            if (kept := [r for r in readings if _is_layer(r, layers)])
+            path: kept
+            for path, sources in self._sources.items()
+            if (kept := [s for s in sources if _is_layer(s, layers)])
         }
-        sampled = {reading.source for reading in layers.values() if reading.origin == "sites"}
-        for source in [
-            source for source in self._taps if source not in self._sources and source not in sampled
-        ]:
-            for handle in self._taps.pop(source):
+        sampled = {source.path for source in layers.values() if source.origin == "sites"}
+        for path in [path for path in self._handles if path not in self._sources and path not in sampled]:
+            for handle in self._handles.pop(path):
                 handle.remove()
 
     # ---- what the hooks bring
@@ -225,77 +223,77 @@ class Finder:
             self._evaluations += 1
         return self.model.training
 
-    def _arrived(self, source: str, module: nn.Module, output: Any) -> None:
+    def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
         if not self._listens():
             return
-        if self._search and self._layers is None and " & " not in source and source not in self._looked:
+        if self._search and self._layers is None and " & " not in path and path not in self._looked:
             named = [name for name in fields(module, output).values() if name is not None]
             called = f", called {', '.join(named)}" if named else ""
-            self._looked[source] = f"{type(module).__name__} returned {describe(output)}{called}"
-            self._sources.setdefault(source, []).extend(find_in_output(source, module, output))
-        for reading in self._sources.get(source, ()):
-            self._take(reading, module, output)
+            self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
+            self._sources.setdefault(path, []).extend(find_in_output(path, module, output))
+        for source in self._sources.get(path, ()):
+            self._take(source, module, output)
 
-    def _sampled(self, source: str, sites: Sites) -> None:
+    def _sampled(self, path: str, sites: Sites) -> None:
         if not self._listens():
             return
         if sites.observed:
-            self._looked[source] = (
+            self._looked[path] = (
                 f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
             )
             return
         for site in sites:
             if not self._skipped(site):
-                reading = Reading(
-                    site, source, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION
+                source = PosteriorSource(
+                    site, path, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION
                 )
                 self._take(
-                    replace(reading, of="shared variables") if site in sites.shared else reading,
+                    replace(source, of="shared variables") if site in sites.shared else source,
                     self.model,
                     sites,
                 )
 
-    def _take(self, reading: Reading, module: nn.Module, output: Any) -> None:
+    def _take(self, source: PosteriorSource, module: nn.Module, output: Any) -> None:
         """Read one posterior and hand it on."""
-        value = module if reading.origin == "parameters" else output
-        if reading.function is not None:
-            value = reading.function(module, output)
+        value = module if source.origin == "parameters" else output
+        if source.function is not None:
+            value = source.function(module, output)
         if self._layers is None:
-            self._take_candidate(reading, value)
-        elif _is_layer(reading, self._layers):
-            layer = self._layers[reading.name]
+            self._take_candidate(source, value)
+        elif _is_layer(source, self._layers):
+            layer = self._layers[source.name]
             try:
                 observe: Observe | Exception = partial(layer.observed, layer.take(value))
             except CHANGED as error:
-                observe = NotReadable(f"{reading.source} no longer returns what it did: {error}")
-            self._receive(reading.name, observe)
+                observe = NotReadable(f"{source.path} no longer returns what it did: {error}")
+            self._receive(source.name, observe)
 
-    def _take_candidate(self, reading: Reading, value: Any) -> None:
-        key = reading.name, reading.rank
+    def _take_candidate(self, source: PosteriorSource, value: Any) -> None:
+        key = source.name, source.rank
         if key not in self._candidates:
             try:
                 prior = next(
-                    (prior for name, prior in self._priors.items() if fnmatchcase(reading.name, name)),
-                    reading.prior,
+                    (prior for name, prior in self._priors.items() if fnmatchcase(source.name, name)),
+                    source.prior,
                 )
-                settled = replace(reading, prior=prior).settle(value)
+                settled = replace(source, prior=prior).settle(value)
             except NotReadable as error:
-                if reading.by_hand:
+                if source.by_hand:
                     raise PartError(
-                        f"parts: {reading.source!r} cannot be read as {reading.slot}: {error}"
+                        f"parts: {source.path!r} cannot be read as {source.slot}: {error}"
                     ) from error
-                self._looked[f"{reading.source or '(the model itself)'} as {reading.slot}"] = str(error)
+                self._looked[f"{source.path or '(the model itself)'} as {source.slot}"] = str(error)
                 return
             candidate = Candidate(settled, settled.computed(value))
             if any(
-                other.reading.layout == "channels" and other.same_as(candidate)
+                other.source.layout == "channels" and other.same_as(candidate)
                 for other in self._candidates.values()
             ):
                 # (B, C, T) that a convolution has put out before
-                candidate.reading = replace(settled, layout="channels")
+                candidate.source = replace(settled, layout="channels")
             self._candidates[key] = candidate
         candidate = self._candidates[key]
-        candidate.observed.append(candidate.reading.observed(candidate.reading.take(value)))
+        candidate.observed.append(candidate.source.observed(candidate.source.take(value)))
 
     def _nothing_found(self) -> str:
         lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
@@ -324,10 +322,10 @@ def given(observed: Observed) -> Observe:
     return lambda: observed
 
 
-def _is_layer(reading: Reading, layers: Mapping[str, Reading]) -> bool:
-    """Whether an unsettled reading is the one that a layer was made from."""
-    layer = layers.get(reading.name)
-    return layer is not None and (layer.source, layer.rank) == (reading.source, reading.rank)
+def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:
+    """Whether an unsettled source is the one that a layer was made from."""
+    layer = layers.get(source.name)
+    return layer is not None and (layer.path, layer.rank) == (source.path, source.rank)
 
 
 def _parents(path: str) -> list[str]:

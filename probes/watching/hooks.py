@@ -59,27 +59,27 @@ def is_compiled(module: nn.Module) -> bool:
     )
 
 
-def tap_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
+def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
     """`receive(output)` after each forward."""
     return [module.register_forward_hook(Hook(module, receive))]
 
 
-class PairTap:
+class PairHooks:
     """Outputs of two layers, put together in the order of their calls: `receive((first, second))`.
 
     A side that is a parameter is read whenever the other side has run. `reset` forgets an output whose
     partner never came.
     """
 
-    def __init__(self, model: nn.Module, source: str, receive: Receive) -> None:
+    def __init__(self, model: nn.Module, path: str, receive: Receive) -> None:
         self._receive = receive
         self._queues: tuple[list[Any], list[Any]] = ([], [])
         self.handles: list[RemovableHandle] = []
         parameters = dict(model.named_parameters())
-        self._fixed = [parameters.get(path) for path in source.split(" & ")]
-        for side, path in enumerate(source.split(" & ")):
+        self._fixed = [parameters.get(side) for side in path.split(" & ")]
+        for side, layer in enumerate(path.split(" & ")):
             if self._fixed[side] is None:
-                self.handles += tap_output(model.get_submodule(path), partial(self._arrived, side))
+                self.handles += hook_output(model.get_submodule(layer), partial(self._arrived, side))
 
     def _arrived(self, side: int, output: Any) -> None:
         self._queues[side].append(output)
@@ -110,7 +110,7 @@ def is_pyro(module: nn.Module) -> bool:
     return pyro is not None and isinstance(module, pyro.PyroModule)
 
 
-def tap_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
+def hook_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
     """`receive(Sites)` after each forward of a Pyro module: an effect handler of its own stands around each
     call.
     """

@@ -32,18 +32,33 @@ def observe(
     *,
     mask: Tensor | None = None,
 ) -> None:
-    """Record the posterior Normal(mu, sigma²) of a batch under the layer name `name`, in every open
-    `probes.watch`.
+    """Record the posterior Normal(mu, sigma²) of a batch, in every open `probes.watch`.
 
-    mu: (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
-    channel is a neuron, its positions are dimensions (KL summed over them). sigma: broadcastable to mu,
-    positive. prior: None is Normal(0, 1), else a torch Normal or (mean, sd), broadcastable to mu. previous:
-    mu of the predecessors in the data of the first P rows, (P, N) or (P, N, K): gives persistence. mask (B,):
-    False leaves a row out.
+    Parameters
+    ----------
+    name
+        Of the layer. Called several times with one name within a step, the batches are pooled.
+    mu
+        (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
+        channel is a neuron, its positions are dimensions (KL summed over them).
+    sigma
+        Broadcastable to mu, positive.
+    prior
+        None is Normal(0, 1), else a torch Normal or (mean, sd), broadcastable to mu.
+    previous
+        mu of the predecessors in the data of the first P rows, (P, N) or (P, N, K): gives persistence.
+    mask
+        (B,): False leaves a row out.
 
-    Called several times with one name within a step, the batches are pooled. Nothing is recorded while the
-    watched model is in eval mode. Gradients, values and random state are left alone. Raises ValueError where
-    shapes do not belong together.
+    Raises
+    ------
+    ValueError
+        Where shapes do not belong together.
+
+    Notes
+    -----
+    Nothing is recorded while the watched model is in eval mode. Gradients, values and random state are left
+    alone.
     """
     prior_mu, prior_sigma = (prior.loc, prior.scale) if isinstance(prior, Normal) else prior or (None, None)
     values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)

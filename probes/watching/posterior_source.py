@@ -1,8 +1,8 @@
 """A Gaussian posterior in a network's output: where its mean and scale stand, and how they become mu and
 sigma.
 
-A `Slot` is a place in an output, a `Reading` one posterior of a network: its slot, prior and layout, and why
-it is taken for one.
+A `Slot` is a place in an output, a `PosteriorSource` one posterior of a network: its slot, prior and layout,
+and why it is taken for one.
 
 Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with
 two or more
@@ -107,10 +107,22 @@ class Slot:
 class FoundLayer(TypedDict):
     """A posterior of a watched model in words: what it was taken for and why.
 
-    name: the layer's in the log. source: module whose output is read. read: how mean and scale are written
-    there. of: "activations", "weights" or "shared variables". prior: Normal(0, 1), given, or the network's
-    own. layout: which axes are rows, neurons and dimensions. why: the reason; it says ASSUMED where something
-    was.
+    Attributes
+    ----------
+    name
+        The layer's in the log.
+    source
+        Module whose output is read.
+    read
+        How mean and scale are written there.
+    of
+        "activations", "weights" or "shared variables".
+    prior
+        Normal(0, 1), given, or the network's own.
+    layout
+        Which axes are rows, neurons and dimensions.
+    why
+        The reason; it says ASSUMED where something was.
     """
 
     name: str
@@ -126,18 +138,18 @@ Prior = Slot | tuple[float, float] | None  # None: Normal(0, 1)
 
 
 @dataclass(frozen=True)
-class Reading:
+class PosteriorSource:
     """One posterior of a network: where it is, how it is read, and why.
 
-    name: the layer's name in the log. source: module whose output is read; two paths joined by " & " for a
-    pair of layers.
+    name: the layer's name in the log. path: module whose output is read; two paths joined by " & " for a
+    pair of layers ("source" in the log).
     origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites"
     that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
     of: what the posterior is of; "weights" and "shared variables" are the same for every input.
     """
 
     name: str
-    source: str
+    path: str
     origin: Literal["output", "layers", "parameters", "sites", "observe"]
     slot: Slot
     why: str
@@ -148,8 +160,8 @@ class Reading:
     by_hand: bool = False
     of: Literal["activations", "weights", "shared variables"] = "activations"
 
-    def settle(self, output: Any) -> Reading:
-        """The reading with what only values tell: the layout, and the form where the values refute the name.
+    def settle(self, output: Any) -> PosteriorSource:
+        """The source with what only values tell: the layout, and the form where the values refute the name.
 
         Raises NotReadable when shapes do not agree. Looks at values, so it synchronises the device: once a
         part.
@@ -247,7 +259,7 @@ class Reading:
             prior = f"Normal({prior[0]:g}, {prior[1]:g}²), whitened: all statistics are in its units"
         return {
             "name": self.name,
-            "source": self.source or "(the model itself)",
+            "source": self.path or "(the model itself)",
             "read": self._how(),
             "of": self.of,
             "prior": f"the network's own: {prior}" if isinstance(prior, Slot) else prior,

@@ -1,4 +1,4 @@
-"""Parts of a network named by hand: `parts={path pattern: how to read it}` -> readings.
+"""Parts of a network named by hand: `parts={path pattern: how to read it}` -> posterior sources.
 
     "mu, log_var"                          the elements of a returned tuple, in order; "_" is an element to
     pass over "mu=embedding, log_var=log_covariance" fields of a returned mapping or object
@@ -23,7 +23,7 @@ from torch.distributions import Distribution
 
 from probes.watching.adapters import RANK_OBSERVED
 from probes.watching.naming import FORMS
-from probes.watching.posterior_source import DISTRIBUTION, Key, Reading, Slot
+from probes.watching.posterior_source import DISTRIBUTION, Key, PosteriorSource, Slot
 
 PartSpec = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
 """How a part is read: a text of the grammar above, or a function (module, output) of the user's."""
@@ -38,15 +38,15 @@ class PartError(ValueError):
     """A part named by hand that is not there, or cannot be understood; the message says what is."""
 
 
-def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Reading]:
-    """Readings of the parts named by hand. Raises PartError for a pattern without a match or a text that says
+def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[PosteriorSource]:
+    """Sources of the parts named by hand. Raises PartError for a pattern without a match or a text that says
     nothing.
     """
     paths = [path for path, _ in model.named_modules()]
-    readings = []
+    sources = []
     for pattern, spec in parts.items():
         if " & " in pattern:
-            readings.append(_pair(model, pattern, spec))
+            sources.append(_pair(model, pattern, spec))
             continue
         matches = [path for path in paths if fnmatchcase(path, pattern)]
         if not matches:
@@ -55,8 +55,8 @@ def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Reading
         slot, function = (Slot(0, 1, "sigma"), spec) if callable(spec) else (parse_spec(spec), None)
         for path in matches:
             name = path or type(model).__name__
-            readings.append(
-                Reading(
+            sources.append(
+                PosteriorSource(
                     name,
                     path,
                     "output",
@@ -67,7 +67,7 @@ def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Reading
                     by_hand=True,
                 )
             )
-    return readings
+    return sources
 
 
 def parse_spec(spec: str) -> Slot:
@@ -87,7 +87,7 @@ def parse_spec(spec: str) -> Slot:
     return Slot(None, None, scales[0], True) if halves else Slot(mean, keys[scales[0]], scales[0])
 
 
-def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> Reading:
+def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> PosteriorSource:
     slot = parse_spec(spec) if isinstance(spec, str) else None
     if slot is None or {slot.mean, slot.scale} != {0, 1}:
         raise PartError(
@@ -109,10 +109,10 @@ def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> Reading:
             f"parts: {pattern!r}: the mean is a parameter and the scale a layer; observe them with"
             " probes.observe"
         )
-    return Reading(name, pattern, "layers", slot, "named by hand", RANK_OBSERVED, by_hand=True)
+    return PosteriorSource(name, pattern, "layers", slot, "named by hand", RANK_OBSERVED, by_hand=True)
 
 
-def _weights(name: str, sides: list[str], slot: Slot) -> Reading:
+def _weights(name: str, sides: list[str], slot: Slot) -> PosteriorSource:
     owners = {side.rpartition(".")[0] for side in sides}
     if len(owners) != 1:
         raise PartError(
@@ -121,7 +121,9 @@ def _weights(name: str, sides: list[str], slot: Slot) -> Reading:
     mean, scale = (sides[key].rpartition(".")[2] for key in (slot.mean, slot.scale) if isinstance(key, int))
     parameters = Slot(mean, scale, slot.form)
     name, path, why = f"{name} (weights)", owners.pop(), "named by hand"
-    return Reading(name, path, "parameters", parameters, why, RANK_OBSERVED, by_hand=True, of="weights")
+    return PosteriorSource(
+        name, path, "parameters", parameters, why, RANK_OBSERVED, by_hand=True, of="weights"
+    )
 
 
 def _key(text: str) -> Key:
