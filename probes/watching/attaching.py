@@ -168,7 +168,7 @@ class Recording:
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name = precision, name
-        self._outlet = StatisticsBuffer(self.folder, strict, mirror)
+        self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._calls, self._step = 0, -1 if resume is None else resume
@@ -192,12 +192,12 @@ class Recording:
     @property
     def recorder(self) -> Recorder | None:
         """The run's recorder, from the first step on."""
-        return self._outlet.recorder
+        return self._buffer.recorder
 
     @property
     def lost(self) -> int:
         """Steps, and batches, that were not recorded because writing or reading failed."""
-        return self._outlet.lost
+        return self._buffer.lost
 
     def step(
         self, step: int, *, epoch: float | None = None, split: str = "train", **scalars: SupportsFloat
@@ -273,11 +273,11 @@ class Recording:
         """
         if self._finder is not None:
             self._check_open()
-            self._outlet.scalar(step, name, value, split, epoch)
+            self._buffer.scalar(step, name, value, split, epoch)
 
     def flush(self) -> None:
         """Hand what is buffered to the recorder; its writer stores it within 5 s."""
-        self._outlet.flush()
+        self._buffer.flush()
 
     def close(self, status: FinalStatus = "finished") -> None:
         """Remove our hooks, write what is left, close the run.
@@ -296,7 +296,7 @@ class Recording:
             for name, observe in held:
                 self._pool(name, observe)
             self._add(step)
-        self._outlet.close(status)
+        self._buffer.close(status)
 
     def __enter__(self) -> Self:
         return self
@@ -315,12 +315,12 @@ class Recording:
             error = RuntimeError(
                 f"observe({name!r}) came after the first step, when the layers of a run are fixed"
             )
-            self._outlet.failed(error, 1)
+            self._buffer.failed(error, 1)
 
     def _receive(self, name: str, observe: Observe | Exception) -> None:
         """From the hooks, once the layers are settled."""
         if isinstance(observe, Exception):
-            self._outlet.failed(observe, 1)
+            self._buffer.failed(observe, 1)
         elif self._due():
             self._pool(name, observe)
         else:
@@ -337,12 +337,12 @@ class Recording:
             )
             self._pools[name] = pool
         except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
-            self._outlet.failed(ValueError(f"layer {name!r}: {error}"), 1)
+            self._buffer.failed(ValueError(f"layer {name!r}: {error}"), 1)
 
     def _add(self, step: int) -> None:
         sums = {name: pool.sufficient_statistics() for name, pool in self._pools.items()}
         self._pools = {}
-        self._outlet.add(step, sums)
+        self._buffer.add(step, sums)
 
     def _settle(self) -> None:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
@@ -384,7 +384,7 @@ class Recording:
             **self._config,
         }
         try:
-            self._outlet.open(layers, config, self._resume, precision=self._precision, name=self._name)
+            self._buffer.open(layers, config, self._resume, precision=self._precision, name=self._name)
         except (RuntimeError, ValueError, OSError):
             self._closed = True
             self._detach()
