@@ -360,7 +360,7 @@ class Recorder:
             When the recorder is closed, or writing has failed (`strict`).
         """
         index = self._layer(layer)
-        mean, deviation = np.asarray(mu, np.float32), np.asarray(sigma, np.float32)
+        mean, deviation = np.array(mu, np.float32), np.array(sigma, np.float32)
         neurons = self.layers[index]["neurons"]
         if mean.ndim != 2 or mean.shape[1] != neurons or mean.shape != deviation.shape:
             name, shapes = self.layers[index]["name"], f"mu {mean.shape} and sigma {deviation.shape}"

@@ -99,6 +99,7 @@ class Run:
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._list()
+        self._seen_contents = self._contents()
 
     def __repr__(self) -> str:
         count = (self.manifest.get("steps") or {}).get("count") or 0  # opens no file, which might be damaged
@@ -186,10 +187,12 @@ class Run:
             When the manifest or a folder cannot be read any more.
         """
         with self._lock:
-            before = self._contents()
+            # not what the manifest of before says by now: a run that falls silent is news as well
+            before = self._seen_contents
             self.manifest = manifest.read(self._storage)
             self._list()
-            return before != self._contents()
+            self._seen_contents = self._contents()
+            return before != self._seen_contents
 
     def snapshot(self) -> Self:
         """A reader of what this one has found so far, which stays as it is while this one is refreshed.

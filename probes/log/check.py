@@ -260,7 +260,7 @@ def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findi
         found = expected.index.isin(stored.index)
         missing += int((~found).sum())
         expected = expected[found]
-        for name in expected.columns:
+        for name in expected.columns if len(expected) else ():
             if name not in stored.columns:
                 yield Finding("error", "layers", f"lacks the column {name}")
                 return

@@ -32,9 +32,9 @@ class Schedule:
             return True
         if self.geometric is None or step * (self.geometric - 1) >= self.every:
             return False
-        return step <= 1 or math.floor(math.log(step, self.geometric)) > math.floor(
-            math.log(step - 1, self.geometric)
-        )
+        # Whether the last power up to this step lies beyond the one before; the logarithm of a power may fall
+        # short of a whole number.
+        return step <= 1 or self.geometric ** math.floor(math.log(step, self.geometric) + 1e-9) > step - 1
 
     def mask(self, steps: np.ndarray) -> np.ndarray:
         """`due` of each of several steps, (T,) bool."""

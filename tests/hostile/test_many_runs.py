@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shell.session import runs
 from pages.shell.session.state import PAGES
+from probes.log import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60  # seconds: the first run imports plotly and pyarrow
@@ -108,7 +109,5 @@ def test_the_catalog_of_fifty_runs_is_read_once(folder: Path, monkeypatch: pytes
     """What has not changed is not parsed again."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(folder)])
     runs.entries()
-    monkeypatch.setattr(
-        "probes.log.manifest.read", lambda *arguments: pytest.fail("a manifest was read again")
-    )
+    monkeypatch.setattr(manifest, "read", lambda *arguments: pytest.fail("a manifest was read again"))
     assert len(runs.entries()) == RUNS

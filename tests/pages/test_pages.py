@@ -287,10 +287,44 @@ def test_names_of_a_run_are_shown_literally(open_page: Open, tmp_path: Path) -> 
 
 
 def test_choices_stay_when_the_page_changes(open_page: Open) -> None:
-    app = open_page("layers", statistic="kl", step="50")
-    app.switch_page("pages/overview.py").run()
-    assert query(app, "step") == "50"
+    """Streamlit empties the address when another page is chosen, which AppTest leaves to us."""
+    chosen = {
+        "statistic": "kl",
+        "step": "50",
+        "layer": "layer 2",
+        "pin": "planted:1:3",
+        "axis": "log",
+        "from": "10",
+    }
+    app = open_page("layers", **chosen)
+    for page in ("overview", "layers"):
+        app.query_params.clear()
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception
+        assert {key: query(app, key) for key in chosen} == chosen
+
+
+def test_what_was_taken_out_of_the_address_stays_out_of_the_next_page(open_page: Open) -> None:
+    app = open_page("layers", statistic="kl", layer="layer 2")
+    assert app.session_state["_url"]["layer"] == "layer 2"
+    [layer] = [item for item in app.sidebar.segmented_control if item.key == "choose_layer"]
+    layer.set_value("layer 1").run()
+    assert "layer" not in app.query_params  # the default
+    app.query_params.clear()
+    app.switch_page("pages/replay.py").run()
+    assert "layer" not in app.query_params
     assert query(app, "statistic") == "kl"
+
+
+def test_an_address_that_is_asked_for_wins_over_what_was_chosen_before(open_page: Open) -> None:
+    app = open_page("layers", step="50")
+    app.query_params.clear()
+    app.query_params["step"] = "60"
+    app.switch_page("pages/overview.py").run()
+    assert query(app, "step") == "60"
+    app.query_params.clear()
+    app.switch_page("pages/layers.py").run()
+    assert query(app, "step") == "60"
 
 
 def test_another_run_forgets_what_names_parts_of_the_first(open_page: Open, tmp_path: Path) -> None:

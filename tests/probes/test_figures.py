@@ -160,6 +160,14 @@ def test_quantised_values_come_back_within_a_cell() -> None:
     assert np.abs(ratio).max() <= np.log(image.high / image.low) / 254 / 2 + 1e-9
 
 
+def test_colours_run_from_the_1st_to_the_99th_percentile() -> None:
+    """Of 0, 1, .. 100 these are 1 and 99; what lies beyond has the end's colour."""
+    image = frames.quantise(np.arange(101.0)[None], "active_share")
+    assert (image.low, image.high, image.log) == (1, 99, False)
+    assert image.cells[0, [0, 1, 50, 99, 100]].tolist() == [1, 1, 128, 255, 255]
+    assert image.cells[0, 2] == 1 + round(254 / 98)
+
+
 def test_signed_statistics_are_centred_and_constants_have_a_scale() -> None:
     image = frames.quantise(np.array([[-1.0, 0.0, 3.0]]), "mean")
     assert image.low == -image.high

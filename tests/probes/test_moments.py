@@ -88,6 +88,23 @@ def test_against_float64(dimensions):
         assert name in schema.STATISTICS
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "floors"), [(1, [0.0, 0.1115718, 0.3215845]), (4, [0.0, 0.4462871, 1.2863379])]
+)
+def test_an_input_is_active_where_its_kl_exceeds_the_floor_of_its_prior(dimensions, floors):
+    """floor = K/2 ln(1 + phi^2), for phi 0, 0.5, 0.95 as written above. Two KLs lie below floor + 0.01, two
+    beyond.
+    """
+    phi = torch.tensor([0.0, 0.5, 0.95])
+    at = torch.tensor(floors)
+    kl = torch.stack([at - 0.05, at + 0.0099, at + 0.0101, at + 5]).clamp_min(0)
+    mu = torch.zeros(4, 3, dimensions)
+    for sign in (1, -1):
+        result = moments(mu, mu + 0.5, kl=kl, phi=sign * phi, previous_mu=mu, previous_sigma=mu + 0.5)
+        assert result["active_share"].tolist() == [0.5, 0.5, 0.5]
+    assert moments(mu, mu + 0.5, kl=kl)["active_share"].tolist() == [0.5, 1.0, 1.0]
+
+
 def test_a_learned_prior_that_inputs_do_or_do_not_share():
     given = batch(dimensions=2) | {"kl": None}
     m, s = torch.randn(7, 2), torch.rand(7, 2) + 0.5
@@ -210,6 +227,48 @@ def test_broken_inputs_are_counted_and_stay_with_their_neuron():
     assert finite.tolist() == [True, True, False, True, False, True, True]
 
 
+def test_pairs_that_are_masked_leave_no_trace():
+    """With their rows of mu, which stay; also where the predecessors are the batch's own second half."""
+    given = batch(inputs=120, dimensions=2)
+    mu, series = given["mu"], torch.arange(60) % 3
+    pair_mask = torch.rand(60, generator=torch.Generator().manual_seed(3)) < 0.6
+    chosen = {"previous_mu": mu[60:][pair_mask], "series": series[pair_mask]}
+    order = torch.cat([torch.arange(60)[pair_mask], torch.arange(60)[~pair_mask], torch.arange(60, 120)])
+    expected = moments(mu[order], given["sigma"][order], **chosen, n_series=3)
+    for previous in (mu[60:], mu[60:].clone()):
+        result = moments(
+            mu, given["sigma"], previous_mu=previous, series=series, pair_mask=pair_mask, n_series=3
+        )
+        for name, value in expected.items():
+            torch.testing.assert_close(result[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_prior_may_be_told_by_its_width_or_its_mean_alone():
+    given = batch(dimensions=2)
+    width, level = torch.rand(7, 2) + 0.5, torch.randn(7, 2)
+    by_width = moments(given["mu"], given["sigma"], None, width)
+    torch.testing.assert_close(by_width["whitened_mean"], (given["mu"] / width).mean((0, 2)))
+    torch.testing.assert_close(by_width["prior_variance"], width.square().mean(1))
+    by_mean = moments(given["mu"], given["sigma"], level)
+    torch.testing.assert_close(by_mean["whitened_mean"], (given["mu"] - level).mean((0, 2)))
+    assert by_mean["prior_variance"].tolist() == [1.0] * 7
+    for result, prior in ((by_width, Normal(0.0, width)), (by_mean, Normal(level, 1.0))):
+        kl = kl_divergence(Normal(given["mu"], given["sigma"]), prior).sum(2).mean(0)
+        torch.testing.assert_close(result["kl"], kl, rtol=1e-5, atol=1e-5)
+
+
+def test_a_pool_that_has_seen_nothing_takes_up_another():
+    given = batch(dimensions=3) | {"previous_mu": batch(dimensions=3, seed=1)["mu"]}
+    other = Moments().update(**given)
+    for pool in (
+        Moments().merge(other),
+        Moments().merge(Moments()).merge(other),
+        Moments().update(**given).merge(Moments()),
+    ):
+        for name, value in other.result().items():
+            torch.testing.assert_close(pool.result()[name], value, msg=name)
+
+
 def test_autocast_and_gradients_are_left_alone():
     given = batch()
     given["mu"].requires_grad_()
@@ -232,5 +291,7 @@ def test_bad_calls_name_the_fault():
         moments(given["mu"], given["sigma"], phi=given["phi"])
     with pytest.raises(ValueError, match="cannot be pooled"):
         Moments().update(**given).update(given["mu"], given["sigma"])
+    with pytest.raises(ValueError, match="updates with and without past, phi"):
+        Moments().update(given["mu"], given["sigma"]).update(**given)
     with pytest.raises(ValueError, match="no batch yet"):
         Moments().result()

@@ -90,6 +90,52 @@ def test_undefined_slopes_are_nan():
     )
 
 
+def column(*values):
+    return torch.tensor(values).view(-1, 1, 1)
+
+
+def test_three_pairs_leave_one_degree_of_freedom():
+    """y = 0, 1, 4 on x = 0, 1, 2: slope 4 / 2, residual 26 / 3 - 8. Student's t is good to a per cent from 3
+    degrees on.
+    """
+    result = Pairs().update(column(0.0, 1.0, 4.0), column(0.0, 1.0, 2.0)).result()
+    assert result["persistence"].item() == pytest.approx(2)
+    assert result["innovation"].item() == pytest.approx(2 / 3, rel=1e-5)
+    half = 12.7062 * math.sqrt(2 / 3 / 2)
+    assert 2 - result["persistence_low"].item() == pytest.approx(half, rel=0.12)
+    assert result["persistence_high"].item() - 2 == pytest.approx(half, rel=0.12)
+    assert Pairs().update(column(0.0, 1.0), column(0.0, 2.0)).result()["persistence"].isnan().all()
+
+
+def test_series_without_a_pair_take_no_degree_of_freedom():
+    current, previous, ids = pairs([0.3, 0.8], count=20, series=2)
+    few = Pairs(2).update(current, previous, ids).result()
+    many = Pairs(50).update(current, previous, ids * 37).result()
+    for name, value in few.items():
+        torch.testing.assert_close(many[name], value, msg=name)
+
+
+def test_a_movement_within_the_rounding_of_its_level_is_none():
+    """In float32 numbers near 1,000 lie 6e-5 apart: one such step to and fro is arithmetic, ten times 2^-4 is
+    not.
+    """
+    to_and_fro = torch.arange(40.0).view(-1, 1, 1) % 2
+    for size, moves in ((2.0**-14, False), (2.0**-4, True)):
+        value = 1000 + size * to_and_fro
+        slope = Pairs().update(value.roll(1, 0), value).result()["persistence"]
+        assert slope.isnan().item() != moves
+    assert slope.item() == pytest.approx(-1)
+
+
+def test_a_line_without_noise_has_an_innovation_of_nought_and_an_interval():
+    previous = torch.randn(40, 500, 1, generator=torch.Generator().manual_seed(0))
+    result = Pairs().update(0.3 * previous, previous).result()
+    assert (result["innovation"] >= 0).all()
+    assert result["innovation"].max() < 1e-6
+    torch.testing.assert_close(result["persistence_low"], torch.full((500,), 0.3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(result["persistence_high"], torch.full((500,), 0.3), rtol=0, atol=1e-3)
+
+
 def test_bad_calls_name_the_fault():
     current, previous, ids = pairs([0.5])
     with pytest.raises(ValueError, match="at least one series"):

@@ -10,16 +10,14 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from failing_disk import FailingDisk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log_truth import Truth, assert_same, draw, fill, raw_frame, simple_run
+from log_truth import Truth, assert_same, draw, fill
 
 import probes
-from probes.log import compaction
-from probes.log.blocks import round_mantissa
+from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
 from probes.schema import FORCES
 from probes.storage import local
@@ -52,59 +50,6 @@ def test_round_trip_bit_for_bit_with_a_resume_that_overlaps(
     with Recorder.resume(path, checkpoint, flush_steps=flush_steps) as recorder:
         fill(recorder, truth, [checkpoint + 1, checkpoint + 5], rng, sometimes_every)
     assert_same(probes.Run(path), truth)
-
-
-def test_blocks_have_the_layout_of_the_format(tmp_path):
-    truth = Truth([{"name": "wide", "neurons": 150}, {"name": "narrow", "neurons": 5}])
-    with Recorder(tmp_path / "run", truth.layers, flush_steps=50) as recorder:
-        fill(recorder, truth, list(range(300)), np.random.default_rng(0), sometimes_every=1)
-    full, rest = sorted((tmp_path / "run" / "neurons").iterdir())
-    assert [full.name, rest.name] == [
-        "000000000000-000000000255.parquet",
-        "000000000256-000000000299.parquet",
-    ]
-    metadata = pq.read_metadata(full)
-    assert [metadata.row_group(i).num_rows // 256 for i in range(metadata.num_row_groups)] == [64, 64, 22, 5]
-    for index in range(metadata.num_columns):
-        column = metadata.row_group(0).column(index)
-        key = column.path_in_schema in ("step", "layer", "neuron")
-        assert column.is_stats_set == key
-        assert column.has_dictionary_page == (key or column.path_in_schema == "regime")
-        assert ("BYTE_STREAM_SPLIT" in column.encodings) == (column.physical_type == "FLOAT")
-        assert column.compression == "LZ4"
-    table = pq.read_table(full).to_pandas()
-    assert table[["layer", "neuron", "step"]].equals(
-        table[["layer", "neuron", "step"]].sort_values(["layer", "neuron", "step"])
-    )
-
-
-def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path, monkeypatch):
-    for name, kept in (("kept", compaction.CACHE_BYTES), ("not", 0)):
-        monkeypatch.setattr(compaction, "CACHE_BYTES", kept)
-        truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
-        rng = np.random.default_rng(0)
-        with Recorder(tmp_path / name, truth.layers, flush_steps=1000) as recorder:
-            for start in range(0, 540, 9):  # 28 parts a block: 16 of them are compacted early
-                fill(recorder, truth, list(range(start, start + 9)), rng)
-                recorder.flush()
-        assert_same(probes.Run(tmp_path / name), truth)
-    files = sorted(
-        path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").glob("[nlp]*/**/*.parquet")
-    )
-    assert len(files) == 3 + 1 + 2 * 1
-    for file in files:
-        assert (tmp_path / "kept" / file).read_bytes() == (tmp_path / "not" / file).read_bytes(), file
-
-
-def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
-    with Recorder(tmp_path / "run", LAYER) as recorder:
-        for step in range(60):
-            recorder.record(step, 0, mean=np.full(3, step))
-            recorder.flush()
-        recorder.flush()  # deletes what the one before has compacted
-        for folder in ("neurons", "layers"):
-            assert len(list((tmp_path / "run" / folder).glob("*.parquet"))) <= 2 * 16
-    assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == list(range(60))
 
 
 def test_a_live_run_is_read_without_what_was_compacted_twice(tmp_path):
@@ -162,6 +107,32 @@ def test_every_keeps_first_and_last(tmp_path):
     assert probes.Run(tmp_path / "run").history(0, 0)["mean"].tolist() == [3, 10, 20, 30, 40, 50, 57]
 
 
+@pytest.mark.parametrize("last", [57, 59, 60, 61])
+def test_a_step_that_was_held_back_is_let_go_when_another_comes(tmp_path, last):
+    """A last step that the schedule passes over is held in reserve; one that is due takes its place."""
+    layers = [{"name": "a", "neurons": 1}, {"name": "b", "neurons": 1}]
+    with Recorder(tmp_path / "run", layers, every=10) as recorder:
+        for step in range(3, last + 1):
+            for layer in (0, 1):
+                recorder.record(step, layer, mean=[step])
+    kept = [3, 10, 20, 30, 40, 50, *([] if last < 60 else [60]), *([] if last == 60 else [last])]
+    run = probes.Run(tmp_path / "run")
+    for layer in (0, 1):
+        assert run.history(layer, 0)["mean"].tolist() == kept
+    assert run.steps.tolist() == kept
+    assert check(tmp_path / "run") == []
+
+
+def test_blocks_are_thinned_out_and_their_last_step_stays(tmp_path):
+    with Recorder(tmp_path / "run", LAYER, every=4) as recorder:
+        recorder.record_block([1, 2, 3, 4, 5], 0, {"mean": np.arange(15.0).reshape(5, 3)})
+        recorder.record_block([6, 7, 8], 0, {"mean": np.arange(9.0).reshape(3, 3) + 15})
+        recorder.record_block([9, 10], 0, {"mean": np.arange(6.0).reshape(2, 3) + 24})
+    frame = probes.Run(tmp_path / "run").history(0, 0)
+    assert frame["step"].tolist() == [1, 4, 8, 10]
+    assert frame["mean"].tolist() == [0, 9, 21, 27]
+
+
 def test_every_and_geometric_start(tmp_path):
     with Recorder(tmp_path / "run", LAYER, every=50, geometric=1.2) as recorder:
         for step in range(1, 333):
@@ -171,30 +142,6 @@ def test_every_and_geometric_start(tmp_path):
     assert steps[-1] == 332
     assert {50, 100, 150, 200, 250, 300} <= set(steps)
     assert len(steps) < 40
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=1, max_size=50))
-def test_ten_bits_round_within_their_bound(values):
-    given_values = np.array(values, np.float32)
-    rounded = round_mantissa(given_values)
-    finite = np.isfinite(given_values)
-    np.testing.assert_array_equal(rounded[~finite], given_values[~finite])
-    assert (
-        np.abs(rounded[finite].astype(float) - given_values[finite])
-        <= np.abs(given_values[finite].astype(float)) * 2**-11
-    ).all()
-
-
-def test_ten_bit_run_is_within_the_bound_and_smaller(tmp_path):
-    full, truth = simple_run(tmp_path / "full", steps=256, neurons=64)
-    short, _ = simple_run(tmp_path / "short", steps=256, neurons=64, precision="10bit")
-    exact, rounded = full.history(0, statistics=["kl"])["kl"], short.history(0, statistics=["kl"])["kl"]
-    assert (np.abs(exact - rounded) <= exact.abs() * 2**-11).all()
-    sizes = [
-        sum(f.stat().st_size for f in (tmp_path / name / "neurons").iterdir()) for name in ("full", "short")
-    ]
-    assert sizes[1] < 0.6 * sizes[0]
 
 
 @pytest.mark.parametrize(
@@ -278,6 +225,88 @@ def test_a_store_is_not_recorded_to(tmp_path, monkeypatch):
         with pytest.raises(probes.RunError, match="s3://bucket/run cannot be recorded to: record to a local"):
             start()
     assert not list(tmp_path.iterdir())
+
+
+def test_latent_dimensions_become_one_number_as_the_registry_says(tmp_path):
+    wide = np.arange(6.0).reshape(2, 3)
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2, "latent_dim": 3}]) as recorder:
+        recorder.record(
+            0, 0, mean=wide, variance=wide, kl=wide, information=wide, mismatch=wide, past=wide, spread=wide
+        )
+    frame = probes.Run(tmp_path / "run").at(0)
+    for name in ("kl", "information", "mismatch", "past"):
+        assert frame[name].tolist() == [3, 12], name
+    for name in ("mean", "variance", "spread"):
+        assert frame[name].tolist() == [1, 4], name
+
+
+def test_what_is_recorded_is_a_copy(tmp_path):
+    """A training loop writes its next step into the same arrays."""
+    values, block = np.float32([1, 2, 3]), np.float32([[4, 5, 6], [7, 8, 9]])
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        recorder.record(0, 0, mean=values)
+        recorder.record_block([1, 2], 0, {"mean": block})
+        recorder.probe(2, 0, block, block)
+        recorder.forces(2, 0, "kl", **dict.fromkeys(FORCES, values))
+        recorder.evaluation(2, "test", 0, mean=values)
+        values[:], block[:] = -1, -1
+    run = probes.Run(tmp_path / "run")
+    assert run.history(0)["mean"].tolist() == list(range(1, 10))
+    assert run.probe()["mu"].tolist() == [4, 7, 5, 8, 6, 9]
+    assert run.forces()["pull_mu"].tolist() == run.evaluation()["mean"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 2)], ids=["one neuron", "one input"])
+def test_a_probe_batch_of_one_neuron_or_one_input_is_a_copy_too(tmp_path, shape):
+    """Turned over, such an array lies in memory as it did."""
+    values = np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)
+    expected = values.ravel().tolist()
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": shape[1]}]) as recorder:
+        recorder.probe(0, 0, values, values)
+        values[:] = -1
+    frame = probes.Run(tmp_path / "run").probe()
+    assert frame["mu"].tolist() == frame["sigma"].tolist() == expected
+
+
+def test_a_flush_before_a_checkpoint_writes_the_step_that_is_under_way(tmp_path):
+    """One of two layers has recorded it: the flush says that no other will."""
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 1}, {"name": "b", "neurons": 1}]) as recorder:
+        recorder.record(0, "a", mean=[0])
+        recorder.record(0, "b", mean=[0])
+        recorder.record(1, "a", mean=[1])
+        recorder.flush()
+        assert probes.Run(tmp_path / "run").steps.tolist() == [0, 1]
+        with pytest.raises(ValueError, match="step 1 of layer 'b' comes too late"):
+            recorder.record(1, "b", mean=[1])
+        recorder.record(2, "b", mean=[2])
+    assert probes.Run(tmp_path / "run").history("b")["step"].tolist() == [0, 2]
+
+
+def test_the_time_of_training_goes_on_after_a_resume(tmp_path, monkeypatch):
+    clock = time.monotonic
+    with Recorder(tmp_path / "run", LAYER) as recorder:
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 1000)
+        recorder.scalar(0, "nll", 1.0)
+        recorder.flush()
+    monkeypatch.setattr(time, "monotonic", clock)
+    with Recorder.resume(tmp_path / "run", 0) as recorder:
+        recorder.scalar(1, "nll", 1.0)
+    before, after = probes.Run(tmp_path / "run").scalars()["time"]
+    assert before <= after < before + 100
+
+
+def test_a_start_that_fails_lets_go_of_the_run(tmp_path):
+    Recorder(tmp_path / "run", LAYER).close()
+    file = tmp_path / "run" / "run.json"
+    sound = file.read_text()
+    with pytest.raises(probes.RunError, match="holds a run already") as first:
+        Recorder(tmp_path / "run", LAYER)
+    file.write_text("{")
+    with pytest.raises(probes.RunError, match="JSON") as second:
+        Recorder.resume(tmp_path / "run", 0)
+    file.write_text(sound)
+    Recorder.resume(tmp_path / "run", 0).close()
+    assert first.value is not second.value  # both are held here, and with them all that their tracebacks hold
 
 
 def test_one_writer_a_run(tmp_path):
@@ -430,56 +459,3 @@ def test_plain_rows(tmp_path):
     assert run.evaluation()["kl"].tolist() == [2, 2, 2]
     assert run.predictions()["y"].tolist() == [0.1, 0.2]
     assert run.manifest["scores"]["train/nll"] == {"step": 0, "value": None}
-
-
-def test_many_numbers_are_rounded_with_ten_bits_and_targets_are_not(tmp_path):
-    numbers = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
-    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2}], precision="10bit") as recorder:
-        recorder.probe(0, "a", numbers, np.abs(numbers))
-        recorder.predictions(0, pd.DataFrame({"input": np.arange(5), "y": numbers[:, 0]}))
-    run = probes.Run(tmp_path / "run")
-    kept = run.probe(0)["mu"].to_numpy().reshape(2, 5).T
-    np.testing.assert_array_equal(kept, round_mantissa(numbers))
-    assert not np.array_equal(kept, numbers)
-    np.testing.assert_array_equal(run.predictions()["y"], numbers[:, 0])
-
-
-def test_resume_sets_aside_what_lies_after_its_step(tmp_path):
-    truth = Truth([{"name": "only", "neurons": 3}])
-    rng = np.random.default_rng(5)
-    with Recorder(tmp_path / "run", truth.layers) as recorder:
-        fill(recorder, truth, list(range(600)), rng)
-        for step in range(0, 600, 100):
-            recorder.scalar(step, "nll", step)
-            recorder.event(step, "poke")
-    before = raw_frame(tmp_path / "run")
-    truth.forget_after(300)
-    with Recorder.resume(tmp_path / "run", 300) as recorder:
-        with pytest.raises(ValueError, match="step 300 .* the step before it is 300"):
-            recorder.record(300, 0, mean=[0, 0, 0])
-        fill(recorder, truth, [301, 400], rng)
-    run = probes.Run(tmp_path / "run")
-    assert_same(run, truth)
-    assert run.scalars()["step"].tolist() == run.events()["step"].tolist() == [0, 100, 200, 300]
-    assert [segment["resumed_from"] for segment in run.manifest["segments"]] == [None, 300]
-    assert run.manifest["steps"] == {"count": 303, "first": 0, "last": 400}
-    assert run.layer_summary()["step"].tolist() == truth.steps(0)
-    aside = raw_frame(tmp_path / "run" / "superseded" / "0001")
-    kept = before.merge(aside, how="inner")
-    assert set(range(301, 600)) <= set(kept["step"])
-
-
-def test_regimes_are_written(tmp_path):
-    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
-        recorder.record(
-            0,
-            0,
-            mean=[0, 0.5, np.nan],
-            variance=[1.0, 0.5, 0.5],
-            kl=[0.0, 1, 1],
-            information=[0.0, 1, 1],
-            spread=[0.0, 0.3, 1],
-        )
-    run = probes.Run(tmp_path / "run")
-    assert run.at(0)["regime"].tolist() == [4, 0, 1]
-    assert run.layer_summary()[["regime_0", "regime_1", "regime_4"]].to_numpy().tolist() == [[1, 1, 1]]

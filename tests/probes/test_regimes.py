@@ -32,7 +32,15 @@ ONE_OF_EACH = [
     ({"mu2": 0.52, "band_high": 0.5}, 8),
     ({"mu2": 0.505, "band_high": 0.5}, 0),
     ({"mu2": 3.0}, 0),
+    ({"information": 0.001, "variance": 0.30, "phi": -0.95, "kl": 0.33}, 4),
+    ({"variance": 2.0, "spread": 3.0, "mean": 2.0, "prior_variance": 4.0}, 0),
+    ({"variance": 2.0, "spread": 3.0, "mean": 3.4, "prior_variance": 4.0}, 8),
+    ({"variance": 1.05, "phi": 0.5, "prior_variance": 0.75}, 0),
     ({"active_share": 0.5}, 9),
+    ({"active_share": 0.1}, 9),
+    ({"active_share": 0.9}, 9),
+    ({"active_share": 0.0999}, 0),
+    ({"active_share": 0.9001}, 0),
     ({"active_share": 0.95}, 0),
 ]
 

@@ -13,6 +13,7 @@ import pytest
 from log_truth import Truth, assert_same, fill, raw_frame, simple_run
 
 import probes
+from probes.log import levels
 from probes.log.summaries import QUANTILES
 from probes.recorder import Recorder
 
@@ -122,7 +123,7 @@ def test_matrix_at_every_level(long_run, statistic, reduce, how):
 
 def test_an_image_is_not_filled_better_at_any_price(long_run, monkeypatch):
     run, truth = long_run
-    monkeypatch.setattr("probes.log.levels.MAX_FINER_CELLS", 1100 * 70 - 1)
+    monkeypatch.setattr(levels, "MAX_FINER_CELLS", 1100 * 70 - 1)
     _, edges = run.matrix(0, "mean", max_columns=1099)
     np.testing.assert_array_equal(edges[:-1], np.array(truth.steps(0))[bucket_starts(16)])
 
@@ -247,6 +248,39 @@ def test_a_heartbeat_that_stopped_and_a_clock_that_jumped(tmp_path):
         (tmp_path / "run" / "run.json").write_text(json.dumps(data))
         run.refresh()
         assert run.status == "crashed"
+
+
+def manifest_with(path, **changes):
+    """run.json with other values; no other file is touched."""
+    file = path / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted", "crashed"])
+def test_a_run_that_ends_without_a_further_file_is_news(tmp_path, status):
+    simple_run(tmp_path / "run", steps=2)
+    manifest_with(tmp_path / "run", status="running", heartbeat=time.time())
+    run = probes.Run(tmp_path / "run")
+    manifest_with(tmp_path / "run", heartbeat=time.time())
+    assert not run.refresh(), "a heartbeat alone is nothing new"
+    manifest_with(tmp_path / "run", status=status)
+    assert run.refresh()
+    assert run.status == status
+    assert not run.refresh()
+
+
+def test_a_run_that_falls_silent_is_news_once(tmp_path, monkeypatch):
+    """Nothing changes on the disk: its writer was killed, and the heartbeat grows old."""
+    simple_run(tmp_path / "run", steps=2)
+    manifest_with(tmp_path / "run", status="running", heartbeat=time.time())
+    run = probes.Run(tmp_path / "run")
+    assert run.status == "running"
+    assert not run.refresh()
+    later = time.time() + 31
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert run.refresh()
+    assert run.status == "crashed"
+    assert not run.refresh()
 
 
 @pytest.mark.parametrize(

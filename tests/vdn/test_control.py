@@ -126,6 +126,46 @@ def test_homeostat_approaches_its_band_monotonely_and_stays(start):
     assert not law.outside().any()
 
 
+def test_homeostat_acts_by_hand():
+    """Two of four neurons outside: eta 0.15 (1 + 2 x 0.5) = 0.3, so that a neuron goes 0.3 of its way in ln
+    mu2.
+    """
+    energy = torch.tensor([0.1, 0.5, 1.0, 4.0]).double()
+    layer, h = layer_at(energy)
+    law = Homeostat(torch.full((4,), 0.2).double(), torch.full((4,), 1.0).double())
+    law.observe(energy)
+    assert law.outside().tolist() == [True, False, False, True]
+    scale = law.act(layer)
+    torch.testing.assert_close(scale, torch.tensor([2**0.15, 1, 1, 0.25**0.15]).double())
+    torch.testing.assert_close(law.mu2, energy * scale.square())
+    torch.testing.assert_close(energy_of(layer, h), law.mu2)
+
+
+def test_homeostat_goes_no_further_than_half_of_its_way():
+    """All outside: 0.4 (1 + 2) = 1.2, limited to eta_max 0.5; 81 / 80 of the upper edge is inside, within its
+    tolerance.
+    """
+    law = Homeostat(torch.ones(2).double(), torch.ones(2).double(), eta=0.4)
+    energy = torch.tensor([0.5, 2.0]).double()
+    law.observe(energy)
+    torch.testing.assert_close(law.act(layer_at(energy)[0]), torch.tensor([2**0.25, 0.5**0.25]).double())
+    near = Homeostat(torch.ones(3), torch.ones(3))
+    near.observe(torch.tensor([1.0125, 0.985, 1.03]))
+    assert near.outside().tolist() == [False, False, True]
+
+
+def test_homeostat_keeps_a_running_mean_and_takes_it_up_again():
+    law = Homeostat(torch.zeros(1), torch.ones(1))
+    first = torch.tensor([1.0])
+    law.observe(first)
+    law.observe(torch.tensor([3.0]))
+    assert law.mu2.item() == pytest.approx(1 + 0.05 * 2)
+    assert first.item() == 1
+    again = Homeostat(torch.zeros(1), torch.ones(1))
+    again.restore(law.state())
+    assert again.mu2.item() == law.mu2.item()
+
+
 def test_homeostat_does_nothing_before_it_has_seen_anything():
     layer, h = layer_at(torch.ones(2).double())
     before = energy_of(layer, h)
@@ -170,6 +210,45 @@ def test_thermostat_keeps_neighbours_together_and_within_limits():
         BetaThermostat(2, beta_min=0.1, beta_max=0.01)
 
 
+def test_thermostat_second_step_by_hand():
+    """Running means of a tenth: KL 0.5 then 0.1 is 0.46, 0.5 then 0 is 0.45; 1 of 1 inputs alive, then 0, is
+    0.9: none in need.
+
+    A neuron that was dead and is alive at a tenth of 0.5, 0.05, is not below alive_min any more.
+    """
+    law = BetaThermostat(3, beta_init=0.1)
+    law.restore(
+        {
+            "beta": torch.full((3,), 0.1),
+            "kl": torch.tensor([0.5, 0.5, 0.2]),
+            "alive": torch.tensor([1.0, 1.0, 0.0]),
+        }
+    )
+    beta = law.update(torch.tensor([[0.1, 0.0, 0.2], [0.1, 0.0, 0.0]]))
+    torch.testing.assert_close(law.kl, torch.tensor([0.46, 0.45, 0.19]))
+    torch.testing.assert_close(law.alive, torch.tensor([1.0, 0.9, 0.05]))
+    torch.testing.assert_close(beta, 0.1 * (0.2 * torch.tensor([0.16, 0.15, 0.0])).exp())
+    again = BetaThermostat(3)
+    again.restore(law.state())
+    for name, value in law.state().items():
+        assert torch.equal(again.state()[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("beta", "expected"),
+    [
+        ([0.8] + [0.01] * 9, [0.356] + [0.02225] * 9),  # mean 0.089: within [0.089 / 4, 0.089 x 4]
+        ([0.002] + [0.08] * 9, [0.01805] + [0.08] * 9),  # mean 0.0722: only the lowest is lifted
+        ([0.2] + [0.06] * 9, [0.2] + [0.06] * 9),  # mean 0.074: all within a factor of 4
+    ],
+)
+def test_thermostat_keeps_every_beta_within_a_factor_of_four_of_the_mean(beta, expected):
+    """A KL between its set-points moves no beta; what is left is the limit around the mean."""
+    law = BetaThermostat(10)
+    law.restore({"beta": torch.tensor(beta), "kl": None, "alive": None})
+    torch.testing.assert_close(law.update(torch.full((3, 10), 0.2)), torch.tensor(expected))
+
+
 def test_thermostat_does_not_run_away_under_the_floor_of_a_persistent_prior():
     """KL at the floor of phi 0.95, 0.322 nats, carries no information: beta must fall, not climb."""
     floor = 0.5 * math.log1p(0.95**2)
@@ -201,6 +280,10 @@ def test_sigma_guard_limits():
     guard_sigma(layer, torch.zeros(2, dtype=torch.bool))
     torch.testing.assert_close(layer.log_sigma.exp(), torch.full((2, 1), 0.15))
     shared = VariationalNeurons(3, 2, sigma="shared", sigma_init=8.0)
+    wide = VariationalNeurons(3, 2, sigma_init=5.5)
+    torch.testing.assert_close(
+        guard_sigma(wide, torch.ones(2, dtype=torch.bool)), torch.full((2,), math.log(5 / 5.5))
+    )
     assert guard_sigma(shared, torch.ones(2, dtype=torch.bool)).shape == (2,)
     assert shared.log_sigma.exp().item() == pytest.approx(5)
 
@@ -221,3 +304,7 @@ def test_ar_share_damps_hard_above_its_cap_and_rests_while_off():
     assert law.update(0.6) == pytest.approx(0.9)
     assert law.update(0.1) == pytest.approx(0.9 * math.exp(0.01))
     assert ArShareController(lam=1e-4).update(0.99) == 1e-4
+    assert ArShareController(lam=9.99).update(0.0) == 10.0
+    again = ArShareController()
+    again.restore(law.state())
+    assert again.lam == law.lam

@@ -2,7 +2,9 @@
 neurons its context.
 """
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -165,6 +167,129 @@ def test_information_follows_its_set_point_and_persistence_little():
     assert abs(change["persistence"]) < 0.15 * change["information"]
 
 
+def test_penalties_are_weighted_and_ramped(small):
+    """Nothing before the warm-up's end, half way up its ramp half of it, then all; each by its definition."""
+    one = trainer(
+        {
+            **small,
+            "band_mode": "homogeneous",
+            "lam_band": 0.1,
+            "lam_ar": 0.2,
+            "ramp_warmup": 10,
+            "ramp_length": 10,
+        }
+    )
+    output = one.step().output
+    at = [one.controller.penalties(output, done) for done in (9, 10, 15, 20, 99)]
+    assert at[:2] == [{}, {}]
+    band = change = 0.0
+    for mu in (posterior.mu.detach() for posterior in output.posteriors):
+        mu2 = mu.square().mean((0, 2))
+        below, above = (0.24 - mu2).clamp_min(0) / 0.24, (mu2 - 0.48).clamp_min(0) / 0.48
+        band += (below.square() + above.square()).mean().item() / len(output.posteriors)
+        now, before = mu.chunk(2)
+        width = 0.8 * (0.24 * 0.48) ** 0.25  # of the penalty, tied to the band
+        change += ((now - 0.95 * before).square().mean() / (2 * width**2)).item() / len(output.posteriors)
+    for found, share in zip(at[2:], (0.5, 1, 1), strict=True):
+        assert found["band"].item() == pytest.approx(0.1 * share * band, rel=1e-4)
+        assert found["ar"].item() == pytest.approx(0.2 * share * change, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", [2.0, -2.0])
+def test_the_ar_penaltys_weight_follows_its_share_of_the_loss_where_that_is_asked_for(small, loss):
+    for asked in (True, False):
+        one = trainer({**small, "lam_ar": 0.2, "ar_share": asked, "control_every": 1})
+        output = one.step().output
+        lam = one.controller.ar.lam
+        ar = one.controller.penalties(output, 5)["ar"].item()
+        one.controller.penalty(output, 5, torch.tensor(loss))
+        acts = one.controller.act(output, 5)
+        if not asked:
+            assert acts == []
+            assert one.controller.ar.lam == 0.2
+            continue
+        share = ar / (ar + 2)
+        factor = math.exp(-0.1 * (share - 0.2))
+        [act] = acts
+        assert act[:3] == (None, "ar_share", None)
+        assert act.amounts.item() == pytest.approx(
+            lam * (factor if share <= 0.5 else min(factor, 0.9)), rel=1e-5
+        )
+
+
+def test_laws_begin_with_the_step_after_the_warmup(small):
+    settings = {"control": "homeostasis", "thermostat": True, "ramp_warmup": 6, "control_every": 1}
+    one = trainer({**small, **settings})
+    output = one.step().output
+    beta = one.controller.betas()[0].clone()
+    assert one.controller.act(output, 6) == []
+    assert torch.equal(one.controller.betas()[0], beta)
+    kinds = {act.mechanism for act in one.controller.act(output, 7)}
+    assert kinds == {"homeostasis"}
+    assert not torch.equal(one.controller.betas()[0], beta)
+
+
+def test_each_layer_has_laws_of_its_own(small):
+    one = trainer({**small, "control": "homeostasis", "thermostat": True, "control_every": 100})
+    output = one.step().output
+    for law, posterior in zip(one.controller.homeostats, output.posteriors, strict=True):
+        torch.testing.assert_close(law.mu2, posterior.mu.detach().square().mean((0, 2)))
+    for law, posterior in zip(one.controller.thermostats, output.posteriors, strict=True):
+        torch.testing.assert_close(law.kl, posterior.kl.detach().mean(0))
+
+
+def test_the_guard_widens_silent_neurons_alone(small):
+    one = trainer(
+        {
+            **small,
+            "sigma_guard": True,
+            "control_every": 1,
+            "sigma": "per_neuron",
+            "sigma_init": 0.5,
+            "lr": 0.0,
+        }
+    )
+    with torch.no_grad():
+        for layer in one.network.neuron_layers:
+            layer.mean.weight.mul_(10)
+            layer.mean.weight[:3] = 0  # three neurons of each layer say nothing
+    acts = one.step().interventions
+    assert [(act.layer, act.mechanism, act.neurons.tolist()) for act in acts] == [
+        (i, "sigma_guard", [0, 1, 2]) for i in (0, 1)
+    ]
+    torch.testing.assert_close(acts[0].amounts, torch.full((3,), 0.02), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("information", "expected"), [(0.004, True), (0.006, False), (0.015, False)])
+def test_a_neuron_is_silent_below_five_thousandths_of_a_nat(information, expected):
+    """Of means with variance v at one width 1: half of ln(1 + v)."""
+    size = math.sqrt(math.exp(2 * information) - 1)
+    mu = size * torch.tensor([1.0, -1.0]).repeat(8).view(16, 1, 1)
+    assert silent(SimpleNamespace(mu=mu, sigma=torch.ones(1))).tolist() == [expected]
+
+
+def test_state_is_taken_up_again(small):
+    settings = {
+        **small,
+        "control": "homeostasis",
+        "thermostat": True,
+        "lam_ar": 0.2,
+        "ar_share": True,
+        "control_every": 2,
+    }
+    one, other = trainer(settings), trainer(settings)
+    for _ in range(6):
+        one.step()
+    other.controller.restore(one.controller.state())
+    for mine, theirs in zip(
+        torch.utils._pytree.tree_leaves(one.controller.state()),
+        torch.utils._pytree.tree_leaves(other.controller.state()),
+        strict=True,
+    ):
+        assert torch.equal(torch.as_tensor(mine), torch.as_tensor(theirs))
+    assert one.controller.ar.lam != 0.2
+
+
 def test_columns_are_those_of_the_update(small):
     one = trainer({**small, "thermostat": True, "control": "homeostasis"})
     before = [law.beta.clone() for law in one.controller.thermostats]
@@ -172,6 +297,9 @@ def test_columns_are_those_of_the_update(small):
     for column, beta in zip(step.columns, before, strict=True):
         assert torch.equal(column["beta"], beta)
         assert set(column) == {"beta", "band_low", "band_high"}
+        centre = 0.3 * 2 ** torch.linspace(-1, 1, 8)  # from half to twice the target, neuron by neuron
+        torch.testing.assert_close(column["band_low"], 0.8 * centre)
+        torch.testing.assert_close(column["band_high"], 1.6 * centre)
     assert not torch.equal(one.controller.thermostats[0].beta, before[0])
 
 

@@ -1,0 +1,364 @@
+"""What the README and the documentation show as code runs as it is printed, and gives what they say it
+gives.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from blocks import ROOT, Block, blocks, run_block
+from torch import nn
+
+import probes
+from probes.log.check import check
+from probes.recorder import RecorderError
+
+README, FORMAT, WATCH = "README.md", "docs/format.md", "docs/watch.md"
+NEURONS = 64
+
+
+def block(document: str, heading: str, number: int = 0, language: str = "python") -> Block:
+    return [b for b in blocks(document) if b.heading == heading and b.language == language][number]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path) -> probes.Run:
+    """A run called RUN with 501 steps to step 5,000 of two layers of 64 neurons."""
+    random = np.random.default_rng(0)
+    steps = np.arange(0, 5001, 10)
+    with probes.Recorder("RUN", [{"name": f"layer {i}", "neurons": NEURONS} for i in (0, 1)]) as recorder:
+        for layer in (0, 1):
+            kl, mean, variance = np.abs(random.normal(size=(3, steps.size, NEURONS)))
+            recorder.record_block(steps, layer, {"mean": mean, "variance": variance, "kl": kl})
+        recorder.scalar(5000, "nll", 1.0)
+        recorder.event(5000, "phase")
+        recorder.probe(5000, 0, np.zeros((2, NEURONS)), np.ones((2, NEURONS)))
+    return probes.Run("RUN")
+
+
+class Vae(nn.Module):
+    """Two layers whose names say what they are, as most VAEs have them."""
+
+    def __init__(self, latent: int = 16) -> None:
+        super().__init__()
+        self.fc_mu, self.fc_var = nn.Linear(5, latent), nn.Linear(5, latent)
+        self.decoder = nn.Linear(latent, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mu, log_var = self.fc_mu(x), self.fc_var(x)
+        return self.decoder(mu + (log_var / 2).exp() * torch.randn_like(mu))
+
+
+def trained(model: nn.Module) -> dict[str, Any]:
+    """What a training script has at hand: model, batches, an optimiser."""
+    torch.manual_seed(0)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+    return {
+        "probes": probes,
+        "model": model,
+        "loader": list(torch.randn(6, 8, 5)),
+        "optimiser": optimiser,
+        "torch": torch,
+    }
+
+
+def test_readme_watch_your_own_model(here: Path) -> None:
+    def train_step(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return (model(batch) - batch).square().mean()
+
+    space = run_block(block(README, "Watch your own model"), trained(Vae()) | {"train_step": train_step})
+    run = probes.Run("runs/my-vae")
+    assert run.steps.tolist() == list(range(6))
+    assert [layer["neurons"] for layer in run.layers] == [16]
+    assert run.scalars()["value"].iloc[-1] == pytest.approx(space["loss"].item())
+
+
+def test_readme_one_neurons_history(run: probes.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    example = block(README, "The log, in thirty lines")
+    *_, last = example.text.strip().splitlines()
+    space = run_block(example, {})
+    frame = eval(last, space)
+    expected = run.history(0, 17, ["kl"])
+    np.testing.assert_array_equal(frame["step"], expected["step"])
+    np.testing.assert_array_equal(frame["kl"], expected["kl"])
+
+
+def test_readme_layout_names_the_folders_of_a_run(run: probes.Run) -> None:
+    [layout] = [b for b in blocks(README) if b.heading == "The log, in thirty lines" and not b.language]
+    names = re.findall(r"^RUN/([a-z.]+)", layout.text, re.MULTILINE)
+    assert {"run.json", "neurons", "layers", "pyramid", "scalars", "events", "probe"} == set(names)
+    assert all(Path("RUN", name).exists() for name in names)
+
+
+def shell(line: str, **names: str) -> subprocess.CompletedProcess[str]:
+    """A command as printed, run by this interpreter; names in capitals stand for what the reader has."""
+    words = [
+        re.sub(r"\b[A-Z]+\b", lambda found: names.get(found[0], found[0]), word)
+        for word in shlex.split(line, comments=True)
+    ]
+    assert words[0] in (".venv/bin/python", "python")
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.cwd())}
+    return subprocess.run(
+        [sys.executable, *words[1:]], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_readme_train_your_own_series(here: Path) -> None:
+    """As printed, on a small series; smaller settings come on top, of which the last counts."""
+    hours = pd.date_range("2026-01-01", periods=1500, freq="h")
+    wave = np.sin(np.arange(1500) / 24 * 2 * np.pi)
+    noise = np.random.default_rng(0).normal(size=(2, 1500))
+    series = pd.DataFrame({"time": hours, "a": wave + 0.1 * noise[0], "b": 2 * wave + 0.1 * noise[1]})
+    series.to_csv("my_series.csv", index=False)
+    small = (
+        " --neurons 8 --steps 12 --test-draws 2 --window 24 --horizon 6 --batch 16 --probe-inputs 8"
+        " --probe-sequence 8"
+    )
+    train, *others = block(README, "Train your own series", language="").text.strip().splitlines()
+    done = shell(train + small)
+    assert done.returncode == 0, done.stderr
+    [folder] = Path("runs").iterdir()
+    assert len(probes.Run(folder).layers) == 3
+    assert probes.Run(folder).config["beta"] == 0.02
+    said = []
+    for line in others:
+        done = shell(line, NAME=folder.name)
+        assert done.returncode == 0, (line, done.stderr)
+        said.append(done.stdout)
+    assert len(said) == 3
+    assert folder.name in said[0]
+    assert "living share" in said[1]
+    assert "<html" in Path("report.html").read_text("utf-8")[:300].lower()
+
+
+def test_format_reading_with_other_tools(run: probes.Run) -> None:
+    example = block(FORMAT, "Reading it with other tools")
+    space = run_block(example, {})
+    expected = run.history(0, 17, ["kl"])["kl"].to_numpy()
+    for line in example.text.strip().splitlines()[-3:]:
+        frame = eval(line, space)
+        assert len(frame) == expected.size, line
+        np.testing.assert_array_equal(np.asarray(frame["kl"]), expected)
+
+
+def test_format_reading_with_this_project(run: probes.Run, here: Path) -> None:
+    example = block(FORMAT, "Reading it with this project")
+    (here / "runs").mkdir()
+    (here / "RUN").rename(here / "runs" / "RUN")
+    (here / "RUN").symlink_to("runs/RUN", target_is_directory=True)
+    space = run_block(example, {})
+    assert space["values"].shape == (NEURONS, 501)
+    assert space["edges"][[0, -1]].tolist() == [0, 5001]
+    found = {
+        line.split("  #")[0]: eval(line.split("  #")[0], space)
+        for line in example.text.splitlines()
+        if line[:4] in ("run.", "prob")
+    }
+    history, few, at, summaries, refreshed, catalog = found.values()
+    assert history.columns.tolist() == ["step", "layer", "neuron", "mean", "variance", "kl"]
+    assert history["neuron"].unique().tolist() == [17, 40]
+    assert {"kl_min", "kl_max"} <= set(few.columns)
+    assert len(at) == 2 * NEURONS
+    assert len(summaries) == 5
+    assert refreshed is False
+    assert catalog["name"].tolist() == ["RUN"]
+
+
+def test_format_the_command_line_and_its_exit_status(run: probes.Run, here: Path) -> None:
+    text = (ROOT / FORMAT).read_text("utf-8")
+    [commands] = re.findall(r"^`python -m probes (.*?)`", text, re.MULTILINE)
+    (here / "runs").mkdir()
+    (here / "RUN").rename(here / "runs" / "RUN")
+    for command in commands.split(" | "):
+        for line in dict.fromkeys(
+            [command.replace("[--json]", ""), command.replace("[", "").replace("]", "")]
+        ):
+            done = shell(f"python -m probes {line}", FOLDER="runs", RUN="runs/RUN", FILE="report.html")
+            assert done.returncode == 0, (line, done.stderr)
+    assert shell("python -m probes show nowhere").returncode == 2
+    next(Path("runs/RUN/neurons").iterdir()).unlink()
+    assert shell("python -m probes check runs/RUN").returncode == 1
+    assert "0, 1 when `check` found errors, 2 when" in text
+
+
+def test_format_writing_a_run(here: Path) -> None:
+    random = np.random.default_rng(0)
+    given = {
+        "probes": probes,
+        "steps": 5,
+        "nll": 0.5,
+        "epoch": 0.0,
+        "array": lambda: np.abs(random.normal(size=256)),
+    }
+    run_block(block(FORMAT, "Writing it"), given, {"mean": "array()", "variance": "array()", "kl": "array()"})
+    run = probes.Run("RUN")
+    assert run.steps.tolist() == run.scalars()["step"].tolist() == list(range(5))
+    assert run.statistics == ["mean", "variance", "kl"]
+    assert run.status == "finished"
+    assert check("RUN") == []
+    with pytest.raises(probes.RunError):
+        run_block(
+            block(FORMAT, "Writing it"), given, {"mean": "array()", "variance": "array()", "kl": "array()"}
+        )
+    assert issubclass(probes.RecorderError, RecorderError)
+
+
+def test_watch_two_lines_around_a_training_loop(here: Path) -> None:
+    space = run_block(
+        block(WATCH, "Watching anybody's network"),
+        trained(Vae()),
+        {"loss": "(model(batch) - batch).square().mean()"},
+    )
+    run = probes.Run("runs/my-vae")
+    assert run.steps.tolist() == list(range(6))
+    assert [layer["neurons"] for layer in run.layers] == [16]
+    assert run.scalars()["value"].iloc[-1] == pytest.approx(space["loss"].item())
+
+
+class Pair(nn.Module):
+    """Two linear layers of one input, given to `build`."""
+
+    def __init__(self, build: Callable[[torch.Tensor, torch.Tensor], Any], features: int = 5) -> None:
+        super().__init__()
+        self.first, self.second, self.build = nn.Linear(features, 4), nn.Linear(features, 4), build
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.build(self.first(x), self.second(x))
+
+
+class Every(nn.Module):
+    """A network with each kind of part that the documentation names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Pair(lambda a, b: (a, b))
+        self.encoder.block = nn.ModuleDict({"head": nn.Linear(5, 6)})
+        self.vae = Pair(lambda a, b: SimpleNamespace(embedding=a, log_covariance=b))
+        self.fc_loc, self.fc_scale = nn.Linear(5, 2), nn.Linear(5, 2)
+        self.flow = Pair(lambda a, b: SimpleNamespace(m=a, s=b.exp()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mu, _ = self.encoder(x)
+        parts = (
+            self.encoder.block["head"](x),
+            self.vae(x).embedding,
+            self.fc_loc(x),
+            self.fc_scale(x),
+            self.flow(x).m,
+        )
+        return mu.sum() + sum(part.sum() for part in parts)
+
+
+def test_watch_parts_named_by_hand(here: Path) -> None:
+    opened = []
+    real = probes.watch
+    given = trained(Every()) | {"folder": "runs/parts"}
+    given["probes"] = SimpleNamespace(watch=lambda *options, **named: opened.append(real(*options, **named)))
+    run_block(block(WATCH, "What is found, in order of trust"), given)
+    [recording] = opened
+    with recording:
+        for step, batch in enumerate(given["loader"]):
+            recording.step(step, loss=given["model"](batch).detach())
+    run = probes.Run("runs/parts")
+    assert sorted(layer["neurons"] for layer in run.layers) == [2, 3, 4, 4, 4]
+    assert run.steps.tolist() == list(range(6))
+
+
+def test_watch_a_posterior_named_in_compiled_code(here: Path) -> None:
+    space: dict[str, Any] = {}
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(5, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return space["forward"](self, x)
+
+    space |= trained(Model()) | {"folder": "runs/compiled"}
+    filled = {
+        "mu, sigma": "self.body(x).split(3, -1)[0], self.body(x).split(3, -1)[1].exp()",
+        "in def": "return mu",
+        "in with": "for step, batch in enumerate(loader):\n    model(batch)\n    recording.step(step)",
+    }
+    run_block(block(WATCH, "Compiled models"), space, filled)
+    run = probes.Run("runs/compiled")
+    assert [(layer["name"], layer["neurons"]) for layer in run.layers] == [("latent", 3)]
+    assert run.steps.tolist() == list(range(6))
+
+
+def test_watch_an_experiment_on_ones_own_network(here: Path) -> None:
+    """A decoder that adds what two of 16 neurons say: silencing one of these costs, silencing any other does
+    not.
+    """
+    torch.manual_seed(0)
+    weights = torch.zeros(16)
+    weights[[3, 11]] = 1.0
+    x = torch.randn(200, 16)
+    given = {
+        "torch": torch,
+        "encode": lambda x: (x, torch.full_like(x, 0.1)),
+        "decode": lambda z: (z * weights).sum(-1, keepdim=True),
+        "scale": None,
+        "x": x,
+        "y": (x * weights).sum(-1, keepdim=True),
+    }
+    effects = run_block(block(WATCH, "What does a neuron do?"), given)["effects"]
+    costs = effects.groupby("neuron")["effect"].mean()
+    assert costs[[3, 11]].min() > 0.5
+    assert costs.drop([3, 11]).abs().max() < 0.05
+
+
+SKIPPED = {
+    (
+        README,
+        "Two commands",
+        "",
+    ): "installs everything and opens a server; make itself is what runs these tests",
+    (README, "Cite", "bibtex"): "no code",
+    (FORMAT, "The log: an open folder of Parquet files", ""): "a list of files and columns, no code",
+    (
+        WATCH,
+        "Trainers and trackers",
+        "python",
+    ): "needs Lightning, transformers, TensorBoard and W&B: tests/integrations runs it",
+}
+RUN_HERE = {
+    (README, "Train your own series", ""),
+    (README, "Watch your own model", "python"),
+    (README, "The log, in thirty lines", ""),
+    (README, "The log, in thirty lines", "python"),
+    (FORMAT, "Reading it with other tools", "python"),
+    (FORMAT, "Reading it with this project", "python"),
+    (FORMAT, "Writing it", "python"),
+    (WATCH, "Watching anybody's network", "python"),
+    (WATCH, "What is found, in order of trust", "python"),
+    (WATCH, "Compiled models", "python"),
+    (WATCH, "What does a neuron do?", "python"),
+}
+
+
+@pytest.mark.parametrize("document", [README, FORMAT, WATCH])
+def test_every_block_is_run_or_has_a_reason(document: str) -> None:
+    """A block that is added needs a test here; docs/how_to_add.md has tests/docs/test_recipes.py."""
+    shown = [(b.document, b.heading, b.language) for b in blocks(document)]
+    assert len(set(shown)) == len(shown)
+    assert set(shown) == {key for key in RUN_HERE | SKIPPED.keys() if key[0] == document}

@@ -1,0 +1,162 @@
+"""The address: what it holds, what is cut, what is refused, and text of a run that is shown as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from shown import query, texts
+from streamlit.testing.v1 import AppTest
+
+from pages.shell.session import url
+from pages.shell.session.url import Pin
+
+
+def script() -> None:
+    """Draws the choice and the span of steps, and leaves what it found in the session."""
+    import streamlit as st
+
+    from pages.shell.session import url
+
+    url.sync()
+    found = st.session_state
+    found["choice"] = url.choice(st.selectbox, "Letter", ["a", "b", "c"], "layer", "a")
+    found["span"] = url.span(*found["ends"])
+    found["pins"], found["unread"] = url.pins(), url.unread_pins()
+    for item in found.get("toggle", []):
+        url.toggle_pin(*item)
+    found["toggle"] = []
+
+
+def context(ends: tuple[int, int] = (20, 100), **keys: str) -> AppTest:
+    app = AppTest.from_function(script, default_timeout=30)
+    app.session_state["ends"] = ends
+    for key, value in keys.items():
+        app.query_params[key.rstrip("_")] = value
+    return app.run()
+
+
+def address(app: AppTest) -> dict[str, str]:
+    return {key: query(app, key) for key in app.query_params}
+
+
+def test_a_choice_stands_in_the_address_and_the_default_does_not() -> None:
+    app = context()
+    assert (app.session_state["choice"], address(app)) == ("a", {})
+    app.selectbox[0].set_value("b").run()
+    assert (app.session_state["choice"], address(app)) == ("b", {"layer": "b"})
+    app.selectbox[0].set_value("a").run()
+    assert (app.session_state["choice"], address(app)) == ("a", {})
+
+
+def test_a_choice_that_is_none_is_told_once_and_falls_back() -> None:
+    app = context(layer="z")
+    assert app.session_state["choice"] == "a"
+    assert "The link asks for letter “z”, which this run does not have. Shown instead: a." in texts(app)
+    assert address(app) == {}
+    assert not app.run().warning
+
+
+@pytest.mark.parametrize(
+    ("keys", "span", "kept"),
+    [
+        ({}, (20, 100), {}),
+        ({"from": "30", "to": "50"}, (30, 50), {"from": "30", "to": "50"}),
+        ({"from": "5", "to": "50"}, (20, 50), {"from": "5", "to": "50"}),  # of a longer run beside this one
+        ({"to": "5000"}, (20, 100), {"to": "5000"}),
+        ({"from": "20"}, (20, 100), {"from": "20"}),
+    ],
+)
+def test_a_span_is_cut_to_the_run_and_stays_as_it_was_asked_for(
+    keys: dict[str, str], span: Any, kept: Any
+) -> None:
+    app = context(**keys)
+    assert app.session_state["span"] == span
+    assert address(app) == kept
+    assert not app.warning
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"),
+    [
+        ({"from": "50", "to": "50"}, "steps “50 to 50”"),
+        ({"from": "60", "to": "50"}, "steps “60 to 50”"),
+        ({"from": "1000"}, "steps “1,000 to 100”"),
+        ({"to": "3"}, "steps “20 to 3”"),
+        ({"from": "first"}, "from step “first”"),
+        ({"to": "-3"}, "to step “-3”"),
+    ],
+)
+def test_a_span_that_holds_nothing_is_told_and_forgotten(keys: dict[str, str], asked: str) -> None:
+    app = context(**keys)
+    assert app.session_state["span"] == (20, 100)
+    assert asked in texts(app)
+    assert address(app) == {}
+
+
+def test_ends_of_a_span_stay_out_of_the_address() -> None:
+    app = context()
+    app.slider[0].set_value((30, 100)).run()
+    assert address(app) == {"from": "30"}
+    app.slider[0].set_value((20, 60)).run()
+    assert address(app) == {"to": "60"}
+    app.button(key="show_all_steps").click().run()
+    assert address(app) == {}
+    assert app.session_state["span"] == (20, 100)
+
+
+def test_a_run_of_one_step_has_nothing_to_choose() -> None:
+    app = context((7, 7))
+    assert app.session_state["span"] == (7, 7)
+    assert not app.slider
+
+
+def test_pins_in_either_form_once_each_and_what_is_none() -> None:
+    app = context(run="my run", pin="0.17,other:2:5,my%20run:0:17,,x,1.2.3,other:2:5,:1:2,a:b:c")
+    assert app.session_state["pins"] == [Pin("my run", 0, 17), Pin("other", 2, 5)]
+    assert app.session_state["unread"] == ["x", "1.2.3", ":1:2", "a:b:c"]
+
+
+def test_a_pin_is_toggled_of_the_run_that_is_shown_or_of_another() -> None:
+    app = context(run="one")
+    for toggled, expected in (
+        ([(0, 3)], "one:0:3"),
+        ([(1, 4, "a:b,c")], "one:0:3,a%3Ab%2Cc:1:4"),
+        ([(0, 3)], "a%3Ab%2Cc:1:4"),
+        ([(1, 4, "one")], "a%3Ab%2Cc:1:4,one:1:4"),
+    ):
+        app.session_state["toggle"] = toggled
+        app.run()
+        assert query(app, "pin") == expected
+    app.session_state["toggle"] = [(1, 4, "a:b,c"), (1, 4)]
+    app.run()
+    assert "pin" not in app.query_params
+
+
+@pytest.mark.parametrize("run", ["plain", "a:b", "a,b", "50%", "a b", "%3A", "µ", "../x"])
+def test_a_pin_is_read_as_it_is_written(run: str) -> None:
+    pin = Pin(run, 3, 12)
+    written = url.write_pin(pin)
+    assert "," not in written
+    assert url.read_pin(written, "other") == pin
+    assert url.read_pin("3.12", run) == pin
+
+
+@pytest.mark.parametrize(
+    "item", ["", "3", "3.x", "x.3", "a:1", "a:1:2:3", "a:-1:2", "a:1:²", ":1:2", "1.2.3"]
+)
+def test_what_is_no_pin(item: str) -> None:
+    assert url.read_pin(item, "run") is None
+
+
+def test_a_neuron_without_a_run_is_none_where_no_run_is_shown() -> None:
+    assert url.read_pin("3.12", "") is None
+
+
+def test_text_of_a_run_is_one_line_without_markdown_or_links() -> None:
+    assert url.plain(" **b**\n\t_i_ ") == r"\*\*b\*\* \_i\_"
+    for link in ("https://x.example", "HTTPS://x.example", "www.x.example", "me@x.example"):
+        shown = url.plain(link)
+        assert "\u2060" in shown
+        assert shown.replace("\\", "").replace("\u2060", "") == link
+    assert url.plain(3) == "3"

@@ -1,0 +1,262 @@
+"""Every fault that is planted in a run is found, named, and of the right kind; a sound run has none."""
+
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sound_run import LAYERS, record, write_sound
+
+from probes.__main__ import main
+from probes.log.check import Finding, check
+from probes.log.segments import Segment
+from probes.recorder import Recorder
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return write_sound(tmp_path_factory.mktemp("sound") / "run")
+
+
+@pytest.fixture
+def run(sound, tmp_path):
+    shutil.copytree(sound, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def block(run, folder="neurons", number=1):
+    return sorted((run / folder).iterdir())[number]
+
+
+def rewrite(path, change):
+    """The file with its table changed, in the row groups that it had (what is over or missing goes to the
+    last).
+    """
+    sizes = [
+        pq.read_metadata(path).row_group(i).num_rows for i in range(pq.read_metadata(path).num_row_groups)
+    ]
+    table = change(pq.ParquetFile(path).read())
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for start, size in zip(np.cumsum([0, *sizes[:-1]]), [*sizes[:-1], table.num_rows], strict=True):
+            writer.write_table(table.slice(start, size))
+
+
+def with_column(table, name, values):
+    index = table.column_names.index(name)
+    return table.set_column(index, table.schema.field(name), pa.array(values, table.schema.field(name).type))
+
+
+def shifted(table, name, amount):
+    values = table[name].to_numpy().copy()
+    values[17] += amount
+    return with_column(table, name, values)
+
+
+def truncated(run):
+    path = block(run)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flipped(run):
+    path = block(run)
+    data = bytearray(path.read_bytes())
+    data[200:260] = b"\xff" * 60
+    path.write_bytes(data)
+
+
+def manifest_with(run, **changes):
+    path = run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+FAULTS = {
+    "truncated file": (truncated, "no footer"),
+    "flipped bytes": (flipped, "neurons/000000000256"),
+    "missing file": (lambda run: block(run).unlink(), "a file is missing"),
+    "doubled rows": (
+        lambda run: rewrite(block(run), lambda t: pa.concat_tables([t, t.slice(5, 1)])),
+        "is doubled",
+    ),
+    "overlapping files": (
+        lambda run: shutil.copy(block(run), run / "neurons" / "000000000300-000000000520.parquet"),
+        "overlaps",
+    ),
+    "gap inside a file": (
+        lambda run: rewrite(block(run), lambda t: pa.concat_tables([t.slice(0, 700), t.slice(701)])),
+        "gap",
+    ),
+    "wrong width": (
+        lambda run: manifest_with(run, layers=[LAYERS[0], LAYERS[1] | {"neurons": 4}]),
+        "manifest says 4",
+    ),
+    "unsorted rows": (lambda run: rewrite(block(run), lambda t: t.sort_by("step")), "not sorted"),
+    "name that lies": (
+        lambda run: block(run).rename(run / "neurons" / "000000000256-000000000510.parquet"),
+        "its name promises",
+    ),
+    "broken identity": (
+        lambda run: rewrite(block(run), lambda t: shifted(t, "information", 0.01)),
+        "kl = information",
+    ),
+    "wrong type": (
+        lambda run: rewrite(block(run), lambda t: t.set_column(4, "mean", t["mean"].cast(pa.float64()))),
+        "column 'mean' is double",
+    ),
+    "regime out of range": (
+        lambda run: rewrite(block(run), lambda t: shifted(t, "regime", 70)),
+        "does not exist",
+    ),
+    "summary that differs": (
+        lambda run: rewrite(block(run, "layers", 0), lambda t: shifted(t, "kl_p50", 0.01)),
+        "kl_p50 differs",
+    ),
+    "pyramid that differs": (
+        lambda run: rewrite(block(run, "pyramid/16", 0), lambda t: shifted(t, "variance_max", 0.01)),
+        "variance_max of layer 0 differs",
+    ),
+    "scalar rows missing": (
+        lambda run: rewrite(block(run, "scalars", 0), lambda t: t.slice(1)),
+        "its name promises 600",
+    ),
+    "manifest of other steps": (
+        lambda run: manifest_with(run, steps={"count": 599, "first": 0, "last": 599}),
+        "says steps",
+    ),
+    "newer format": (lambda run: manifest_with(run, format="2.0"), "format 2.0"),
+    "no manifest": (lambda run: (run / "run.json").unlink(), "no run.json"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found(run, fault, capsys):
+    plant, words = FAULTS[fault]
+    plant(run)
+    errors = [finding for finding in check(run) if finding.level == "error"]
+    assert any(words in f"{finding.where} {finding.what}" for finding in errors)
+    assert main(["check", str(run)]) == 1
+    assert words in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_ten_bit_run_is_sound(tmp_path):
+    with Recorder(tmp_path / "run", LAYERS, precision="10bit") as recorder:
+        record(recorder, range(300), np.random.default_rng(0))
+    assert check(tmp_path / "run") == []
+
+
+def notes(run):
+    """Findings of a run that has no errors."""
+    found = check(run)
+    assert {finding.level for finding in found} <= {"note"}
+    return [f"{finding.where}: {finding.what}" for finding in found]
+
+
+def stray(run):
+    (run / "scalars" / "notes.txt").write_text("")
+
+
+def half(run):
+    (run / "neurons" / ".tmp-x.parquet").write_text("")
+
+
+def compacted(run):
+    whole = block(run, number=2)
+    shutil.copy(whole, whole.with_name(Segment(520, 560).name))
+
+
+def without_a_summary(run):
+    block(run, "layers", 0).unlink()
+
+
+def without_the_pyramid(run):
+    shutil.rmtree(run / "pyramid" / "16")
+
+
+HARMLESS = {
+    stray: "scalars/notes.txt: is not a file of the log and is never read",
+    half: "neurons/.tmp-x.parquet: left half written by a killed writer; `compact` removes it",
+    compacted: "neurons: 1 files were compacted and not deleted; `compact` removes them",
+    without_a_summary: (
+        "layers: 1200 rows are not there yet and are computed on reading; `compact` writes them"
+    ),
+    without_the_pyramid: "pyramid/16: 3 files of neurons/ are not in it yet; `compact` adds them",
+}
+
+
+@pytest.mark.parametrize("plant", HARMLESS, ids=lambda plant: plant.__name__)
+def test_what_is_harmless_is_a_note(run, plant):
+    plant(run)
+    assert notes(run) == [HARMLESS[plant]]
+    assert main(["check", str(run)]) == 0
+
+
+@pytest.mark.parametrize(
+    "plant", [half, compacted, without_a_summary, without_the_pyramid], ids=lambda plant: plant.__name__
+)
+def test_of_a_live_run_nothing_is_said_about_what_its_writer_will_do(run, plant):
+    plant(run)
+    manifest_with(
+        run,
+        status="running",
+        heartbeat=time.time(),
+        steps={"count": 5, "first": 0, "last": 4},
+        statistics=["kl"],
+    )
+    assert check(run) == []
+
+
+def test_a_killed_run_may_be_ahead_of_its_manifest_and_a_finished_one_not(run):
+    steps = {"count": 580, "first": 0, "last": 579}
+    manifest_with(run, status="running", heartbeat=0, steps=steps)
+    assert ["`compact` brings it up to date" in note for note in notes(run)] == [True]
+    manifest_with(run, status="running", heartbeat=0, steps=steps | {"count": 601})
+    assert [finding.level for finding in check(run)] == ["error"]  # more than there is: a file is missing
+    manifest_with(run, status="finished", steps=steps)
+    assert [finding.level for finding in check(run)] == ["error"]
+
+
+def test_statistics_that_the_manifest_does_not_name(run):
+    manifest_with(run, statistics=["kl"])
+    assert [(finding.level, finding.where) for finding in check(run)] == [("error", "run.json")]
+    manifest_with(run, status="running", heartbeat=0)
+    assert len(notes(run)) == 1
+
+
+@pytest.mark.parametrize(("amount", "passes"), [(1e-4, True), (2e-3, False)])
+def test_the_identity_of_the_kl_holds_to_float32(run, amount, passes):
+    """Terms of about 1 to 5 nats: errors of 1e-4 of them are rounding, a hundred times more is not."""
+    rewrite(block(run), lambda t: shifted(t, "past", amount))
+    assert (not [finding for finding in check(run) if "kl = information" in finding.what]) == passes
+
+
+def test_the_worst_row_is_named(run):
+    rewrite(block(run), lambda t: shifted(shifted(t, "past", 0.5), "kl", 0.3))
+    [finding] = [finding for finding in check(run) if "kl = information" in finding.what]
+    assert "broken in 1 rows, worst by 0.2 nats at {'step': 273, 'layer': 0, 'neuron': 0}" in finding.what
+
+
+def test_rows_of_a_table_go_on_where_the_file_before_ended(run):
+    [scalars] = (run / "scalars").iterdir()
+    scalars.rename(scalars.with_name(Segment(1, 600).name))
+    where, what = (
+        f"scalars/{Segment(1, 600).name}",
+        "begins at row 1, the file before ends at -1: a file is missing",
+    )
+    assert Finding("error", where, what) in check(run)
+
+
+def test_errors_come_first(run):
+    stray(run)
+    block(run).unlink()
+    found = check(run)
+    assert found[0].level == "error"
+    assert [finding.level for finding in found] == sorted(finding.level for finding in found)
+
+
+def test_a_folder_that_is_a_link_is_told(run, tmp_path):
+    os.rename(run / "layers", tmp_path / "elsewhere")
+    (run / "layers").symlink_to(tmp_path / "elsewhere")
+    assert any("is a link" in finding.what for finding in check(run))

@@ -1,0 +1,109 @@
+"""Each field of run.json: what it may be, and the words that are said of anything else."""
+
+import math
+
+import pytest
+
+from probes.log import manifest_fields
+from probes.log.manifest_fields import FIELDS, MAX_NEURONS, fault
+
+LAYERS = [{"name": "a", "neurons": 3}]
+
+GOOD = {
+    "name": ["", "x"],
+    "created": [None, "2026-11-27T05:44:55+00:00", "2026-11-27"],
+    "status": ["running", "finished", "interrupted", "crashed"],
+    "heartbeat": [None, 0, 1.7e9],
+    "elapsed": [None, 0.0],
+    "segments": [[], [{"started": "x", "resumed_from": None}]],
+    "statistics": [None, [], ["kl"]],
+    "precision": ["full", "10bit"],
+    "config": [None, {}, {"a": {"b": [1]}}],
+    "seed": [None, 0, "x", 1.5, True],
+    "group": [None, "abc"],
+    "packages": [None, {}, {"numpy": "2.0"}],
+    "dropped": [None, {"steps": 0}],
+    "steps": [None, {}, {"count": 0, "first": None, "last": None}],
+    "scores": [None, {"a/b": {"step": 3, "value": 0.5}}, {"a/b": {"step": 3, "value": None}}],
+    "living_share": [None, [], [0.5, None]],
+    "sparklines": [None, {"rate": [[0, 1.0], [1, None]]}],
+}
+BAD = {
+    "name": [None, 3],
+    "created": ["yesterday", 5, "1969-12-31"],
+    "status": ["done", None, 1],
+    "heartbeat": ["now", True, math.inf, math.nan, [1]],
+    "elapsed": ["long", False],
+    "segments": [None, {}, [1]],
+    "statistics": ["kl", [1], {}],
+    "precision": ["half", None, 10],
+    "config": [[], "x"],
+    "seed": [[1], {}],
+    "group": [3],
+    "packages": [[], {"numpy": 2}],
+    "dropped": [[], {"steps": 1.5}, {"steps": True}, {"steps": None}],
+    "steps": [[], {"count": "3"}, {"last": 1.0}, {"first": True}],
+    "scores": [
+        [],
+        {"a": 3},
+        {"a": {"value": 1}},
+        {"a": {"step": 1}},
+        {"a": {"step": 1, "value": "x"}},
+        {"a": {"step": 1.5, "value": 1}},
+    ],
+    "living_share": [0.5, ["x"], [True], [math.nan]],
+    "sparklines": [
+        [],
+        {"rate": [1]},
+        {"rate": [[1]]},
+        {"rate": [[1, 2, 3]]},
+        {"rate": [[None, 1]]},
+        {"rate": [[True, 1]]},
+    ],
+}
+
+
+def test_every_field_is_tested_here():
+    assert GOOD.keys() == BAD.keys() == FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in GOOD.items() for value in values]
+)
+def test_what_a_field_may_be(name, value):
+    assert fault({"layers": LAYERS, name: value}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
+)
+def test_what_a_field_may_not_be_is_told_with_its_name_and_what_it_must_be(name, value):
+    told = fault({"layers": LAYERS, name: value})
+    assert told is not None
+    assert told.startswith(f"`{name}` is {value!r}, it must be ")
+    assert told.endswith(FIELDS[name][1])
+
+
+def test_absent_fields_are_no_fault():
+    assert fault({"layers": LAYERS}) is None
+    assert fault({"layers": LAYERS, "unheard_of": object()}) is None
+
+
+def test_a_long_value_is_shortened():
+    told = fault({"layers": LAYERS, "name": list(range(1000))})
+    assert "[0, 1, 2" in told
+    assert "..., it must be text" in told
+    assert len(told) < 100
+
+
+@pytest.mark.parametrize("name", ["", 3, None, ["a"]])
+def test_a_layer_is_called_by_some_text(name):
+    assert "a layer's name is" in fault({"layers": [{"name": name, "neurons": 1}]})
+
+
+def test_a_run_has_so_many_neurons_at_most():
+    assert MAX_NEURONS == manifest_fields.MAX_NEURONS == 2**24
+    halves = [{"name": "a", "neurons": MAX_NEURONS // 2}, {"name": "b", "neurons": MAX_NEURONS // 2}]
+    assert fault({"layers": halves}) is None
+    halves[0] = {"name": "a", "neurons": MAX_NEURONS // 2 + 1}
+    assert fault({"layers": halves}) == "the layers have 16,777,217 neurons, a run has at most 16,777,216"
