@@ -1,4 +1,4 @@
-"""Slabs, buckets of steps, rounded mantissas and the files they become: against numbers by hand and numpy."""
+"""Blocks, buckets of steps, rounded mantissas and their files: against numbers by hand and numpy."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from probes.log.blocks import (
     write_column_blocks,
     write_layers,
 )
+from probes.storage.local import LOCAL
 
 NAN = float("nan")
 
@@ -57,7 +58,7 @@ def test_columns_stand_in_the_registrys_order():
     ]
 
 
-def test_slabs_one_after_the_other():
+def test_blocks_one_after_the_other():
     first = block([1, 2], {"kl": [[1, 2], [3, 4]]}, layer=3)
     second = block([5], {"kl": [[6], [7]], "mu2": [[8], [9]]}, layer=3)
     both = concatenate([first, second])
@@ -184,7 +185,7 @@ def test_a_file_of_layers_is_what_the_format_says(tmp_path, precision):
     )
     narrow = block([4], {REGIME: [[9]], "kl": [[7]]}, layer=1)
     path = tmp_path / "neurons" / "file.parquet"
-    write_layers(path, [wide, narrow], precision)
+    write_layers(LOCAL, str(path), [wide, narrow], precision)
     metadata = pq.read_metadata(path)
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [128, 12, 1]
     columns = {
@@ -206,9 +207,9 @@ def test_a_file_of_layers_is_what_the_format_says(tmp_path, precision):
     assert table["mu2"].isna().tolist() == [False, True] * 70 + [True]
 
 
-def test_slabs_are_written_with_the_numbers_of_their_neurons(tmp_path):
+def test_blocks_are_written_with_the_numbers_of_their_neurons(tmp_path):
     pieces = [(0, block([1], {REGIME: np.zeros((64, 1))})), (64, block([1], {REGIME: np.ones((2, 1))}))]
-    write_column_blocks(tmp_path / "file.parquet", iter(pieces), [REGIME], set(), "full")
+    write_column_blocks(LOCAL, str(tmp_path / "file.parquet"), iter(pieces), [REGIME], set(), "full")
     table = pq.read_table(tmp_path / "file.parquet")
     assert table["neuron"].to_pylist() == list(range(66))
     assert table[REGIME].to_pylist() == [0] * 64 + [1] * 2

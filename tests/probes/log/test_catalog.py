@@ -17,8 +17,8 @@ def test_rows_from_manifests_alone(tmp_path):
     simple_run(tmp_path / "one", steps=31)
     simple_run(tmp_path / "two", steps=5)
     for folder in ("neurons", "layers", "scalars"):
-        for part in (tmp_path / "one" / folder).iterdir():
-            part.write_bytes(b"not opened")
+        for file in (tmp_path / "one" / folder).iterdir():
+            file.write_bytes(b"not opened")
     (tmp_path / "two" / "notes.json").write_text(json.dumps({"tags": ["keep"], "notes": "a good one"}))
     (tmp_path / "not a run").mkdir()
     (tmp_path / "file").write_text("")
@@ -136,7 +136,7 @@ def test_rows_are_those_of_the_frame(tmp_path):
     assert rows == probes.catalog(tmp_path).to_dict("records")
 
 
-def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
+def test_what_is_cached_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     """A run that is written for hours, and runs that come and go, leave nothing behind in a server's
     memory.
     """

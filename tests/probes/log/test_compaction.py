@@ -5,7 +5,7 @@ later.
 import numpy as np
 import pyarrow as pa
 import pytest
-from log_blocks import block, code, write_part
+from log_blocks import block, code, write_segment
 from log_truth import Truth, assert_same, fill
 
 import probes
@@ -20,30 +20,30 @@ from probes.log.compaction import (
     stack_neurons,
 )
 from probes.log.grid import GridFile
-from probes.log.opening import LOCAL
 from probes.log.segments import Segment
 from probes.recorder import Recorder
+from probes.storage.local import LOCAL, LocalStorage
 
 LAYER = [{"name": "only", "neurons": 3}]
 WIDTHS = [70, 3]
 
 
-def test_a_block_is_the_same_file_whether_it_was_kept_in_memory_or_not(tmp_path, monkeypatch):
-    for name, kept in (("kept", compaction.CACHE_BYTES), ("not", 0)):
-        monkeypatch.setattr(compaction, "KEPT_BYTES", kept)
+def test_a_block_is_the_same_file_whether_it_was_cached_or_not(tmp_path, monkeypatch):
+    for name, most in (("cached", compaction.CACHE_BYTES), ("not", 0)):
+        monkeypatch.setattr(compaction, "CACHE_BYTES", most)
         truth = Truth([{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}])
         rng = np.random.default_rng(0)
         with Recorder(tmp_path / name, truth.layers, flush_steps=1000) as recorder:
-            for start in range(0, 540, 9):  # 28 parts a block: 16 of them are compacted early
+            for start in range(0, 540, 9):  # 28 segments a block: 16 of them are compacted early
                 fill(recorder, truth, list(range(start, start + 9)), rng)
                 recorder.flush()
         assert_same(probes.Run(tmp_path / name), truth)
     files = sorted(
-        path.relative_to(tmp_path / "kept") for path in (tmp_path / "kept").glob("[nlp]*/**/*.parquet")
+        path.relative_to(tmp_path / "cached") for path in (tmp_path / "cached").glob("[nlp]*/**/*.parquet")
     )
     assert len(files) == 3 + 1 + 2 * 1
     for file in files:
-        assert (tmp_path / "kept" / file).read_bytes() == (tmp_path / "not" / file).read_bytes(), file
+        assert (tmp_path / "cached" / file).read_bytes() == (tmp_path / "not" / file).read_bytes(), file
 
 
 def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
@@ -75,7 +75,7 @@ def test_a_slow_run_does_not_pile_up_small_files(tmp_path):
         ([100] + [2] * 16, 16),
     ],
 )
-def test_what_is_folded_when(sizes, number):
+def test_what_is_compacted_when(sizes, number):
     """All of it when it fills a block of 256, else the newest 16 or more of less than 16 steps each."""
     assert due(sizes, 256) == number
 
@@ -132,18 +132,25 @@ def kl_of(path, layer, widths=WIDTHS):
     return steps.tolist(), np.concatenate(groups)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_parts_become_one_with_the_same_rows(tmp_path, kept):
-    """The second layer is missing in the first part, a statistic in the second."""
-    folder = tmp_path / "neurons"
+@pytest.mark.parametrize("cached", [True, False])
+def test_segments_become_one_with_the_same_rows(tmp_path, cached):
+    """The second layer is missing in the first segment, a statistic in the second."""
+    storage, folder = LocalStorage(tmp_path), tmp_path / "neurons"
     blocks = [[block(0, [1, 2], 70, mu2=[True, False])], [block(0, [3, 7], 70), block(1, [3], 3)]]
-    segments = [write_part(folder, piece) for piece in blocks]
+    segments = [write_segment(folder, piece) for piece in blocks]
     seen = []
-    memory = {segment: CachedSegment(piece) for segment, piece in zip(segments, blocks, strict=True)} if kept else {}
-    if kept:
+    memory = {}
+    if cached:
+        memory = {s: CachedSegment(piece) for s, piece in zip(segments, blocks, strict=True)}
         (folder / segments[0].name).write_bytes(b"is not read")
     compacted = compact_segments(
-        folder, segments, "full", WIDTHS, lambda first, piece: seen.append((piece.layer, first)), memory
+        storage,
+        "neurons",
+        segments,
+        "full",
+        WIDTHS,
+        lambda first, piece: seen.append((piece.layer, first)),
+        memory,
     )
     assert compacted == Segment(1, 7)
     assert seen == [(0, 0), (0, 64), (1, 0)]
@@ -159,13 +166,18 @@ def test_parts_become_one_with_the_same_rows(tmp_path, kept):
     assert (folder / segments[0].name).exists()
 
 
-def test_one_part_alone_is_seen_and_not_rewritten(tmp_path):
-    segment = write_part(tmp_path / "neurons", [block(0, [1], 70)])
+def test_one_segment_alone_is_seen_and_not_rewritten(tmp_path):
+    segment = write_segment(tmp_path / "neurons", [block(0, [1], 70)])
     before = (tmp_path / "neurons" / segment.name).stat().st_mtime_ns
     seen = []
     assert (
         compact_segments(
-            tmp_path / "neurons", [segment], "full", WIDTHS, lambda first, piece: seen.append(first)
+            LocalStorage(tmp_path),
+            "neurons",
+            [segment],
+            "full",
+            WIDTHS,
+            lambda first, piece: seen.append(first),
         )
         == segment
     )
@@ -173,85 +185,88 @@ def test_one_part_alone_is_seen_and_not_rewritten(tmp_path):
     assert (tmp_path / "neurons" / segment.name).stat().st_mtime_ns == before
 
 
-def write_events(folder, first, count):
+def write_events(storage, first, count):
     table = rows.gather("events", [[(first + i, None, "x", None, None, "") for i in range(count)]])
     segment = Segment(first, first + count - 1)
-    rows.write_rows(folder / segment.name, table, "full")
+    rows.write_rows(storage, f"events/{segment.name}", table, "full")
     return segment
 
 
-def test_tables_are_folded_by_their_rows(tmp_path):
-    folder = tmp_path / "events"
+def test_tables_are_compacted_by_their_rows(tmp_path):
+    storage = LocalStorage(tmp_path)
     compacted = compact_segments(
-        folder, [write_events(folder, 0, 2), write_events(folder, 2, 3)], "full", WIDTHS
+        storage, "events", [write_events(storage, 0, 2), write_events(storage, 2, 3)], "full", WIDTHS
     )
     assert compacted == Segment(0, 4)
-    assert rows.read_whole(folder / compacted.name)["step"].to_pylist() == [0, 1, 2, 3, 4]
+    assert rows.read_whole(storage, f"events/{compacted.name}")["step"].to_pylist() == [0, 1, 2, 3, 4]
 
 
-def test_a_shelf_folds_sixteen_and_then_gives_their_names_to_be_deleted(tmp_path):
-    shelf = Compactor(tmp_path, "events", "full", WIDTHS)
-    assert shelf.empty
+def test_a_compactor_compacts_sixteen_and_then_gives_their_names_to_be_deleted(tmp_path):
+    storage = LocalStorage(tmp_path)
+    compactor = Compactor(storage, "events", "full", WIDTHS)
+    assert compactor.empty
     written = []
     for number in range(16):
-        written.append(write_events(shelf.folder, number, 1))
-        shelf.add(written[-1], 1)
-        shelf.compact()
-        assert bool(shelf.take_obsolete()) == (number == 15)
-    assert shelf.take_obsolete() == []  # given once
-    assert not shelf.empty
-    assert sorted(path.name for path in shelf.folder.iterdir()) == sorted(
+        written.append(write_events(storage, number, 1))
+        compactor.add(written[-1], 1)
+        compactor.compact()
+        assert bool(compactor.take_obsolete()) == (number == 15)
+    assert compactor.take_obsolete() == []  # given once
+    assert not compactor.empty
+    assert sorted(path.name for path in (tmp_path / "events").iterdir()) == sorted(
         [Segment(0, 15).name, *(segment.name for segment in written)]
     )
 
 
-def test_garbage_is_what_was_folded_and_not_what_came_of_it(tmp_path):
-    shelf = Compactor(tmp_path, "events", "full", WIDTHS)
+def test_obsolete_is_what_was_compacted_and_not_what_came_of_it(tmp_path):
+    storage = LocalStorage(tmp_path)
+    compactor = Compactor(storage, "events", "full", WIDTHS)
     for number in range(3):
-        shelf.add(write_events(shelf.folder, number, 1), 1)
-    assert shelf.compact_all() == Segment(0, 2)
-    assert shelf.take_obsolete() == [shelf.folder / Segment(number, number).name for number in range(3)]
-    assert shelf.compact_all() == Segment(0, 2)  # one alone stays
-    assert shelf.take_obsolete() == []
+        compactor.add(write_events(storage, number, 1), 1)
+    assert compactor.compact_all() == Segment(0, 2)
+    assert compactor.take_obsolete() == [f"events/{Segment(number, number).name}" for number in range(3)]
+    assert compactor.compact_all() == Segment(0, 2)  # one alone stays
+    assert compactor.take_obsolete() == []
 
 
-def test_a_full_file_leaves_its_shelf(tmp_path, monkeypatch):
+def test_a_full_file_leaves_its_compactor(tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "FULL_ROWS", 6)
-    shelf = Compactor(tmp_path, "events", "full", WIDTHS)
+    storage = LocalStorage(tmp_path)
+    compactor = Compactor(storage, "events", "full", WIDTHS)
     for number in range(3):
-        shelf.add(write_events(shelf.folder, 2 * number, 2), 2)
-    shelf.compact()
-    assert shelf.empty
-    shelf.add(write_events(shelf.folder, 6, 1), 1)
-    assert shelf.compact_all() == Segment(6, 6)
+        compactor.add(write_events(storage, 2 * number, 2), 2)
+    compactor.compact()
+    assert compactor.empty
+    compactor.add(write_events(storage, 6, 1), 1)
+    assert compactor.compact_all() == Segment(6, 6)
 
 
-def test_what_is_kept_in_memory_is_bounded(tmp_path, monkeypatch):
-    shelf = Compactor(tmp_path, "neurons", "full", WIDTHS)
+def test_what_is_cached_is_bounded(tmp_path, monkeypatch):
+    compactor = Compactor(LocalStorage(tmp_path), "neurons", "full", WIDTHS)
     piece = [block(0, range(4), 70)]
     size = CachedSegment(piece).nbytes
     assert size == 70 * 4 * (4 + 1)
-    monkeypatch.setattr(compaction, "KEPT_BYTES", 2 * size)
+    monkeypatch.setattr(compaction, "CACHE_BYTES", 2 * size)
     for number in range(2):
-        shelf.add(Segment(number, number), 4, piece)
-    assert all(item.kept for item in shelf._tail)
-    shelf.add(Segment(2, 2), 4, piece)
-    assert not any(item.kept for item in shelf._tail)
+        compactor.add(Segment(number, number), 4, piece)
+    assert all(item.cached for item in compactor._tail)
+    compactor.add(Segment(2, 2), 4, piece)
+    assert not any(item.cached for item in compactor._tail)
 
 
-def test_what_is_kept_reads_like_its_file(tmp_path):
+def test_what_is_cached_reads_like_its_file(tmp_path):
     blocks = [block(0, [1, 2], 70, mu2=[True, False]), block(1, [2], 3)]
-    segment = write_part(tmp_path, blocks)
-    file, kept = GridFile(LOCAL, str(tmp_path / segment.name), WIDTHS), CachedSegment(blocks)
-    assert kept.layers == file.layers
-    assert kept.columns == file.columns
+    segment = write_segment(tmp_path, blocks)
+    file, cached = GridFile(LOCAL, str(tmp_path / segment.name), WIDTHS), CachedSegment(blocks)
+    assert cached.layers == file.layers
+    assert cached.columns == file.columns
     assert (
-        [kept.may_lack(name) for name in ("kl", "mu2")]
+        [cached.may_lack(name) for name in ("kl", "mu2")]
         == [file.may_lack(name) for name in ("kl", "mu2")]
         == [False, True]
     )
     for layer, group in ((0, 0), (0, 1), (1, 0)):
-        ours, theirs = kept.block(layer, group), file.block(layer, group)
+        ours, theirs = cached.block(layer, group), file.block(layer, group)
         assert ours.steps.tolist() == theirs.steps.tolist()
         for name in ("kl", REGIME):
             np.testing.assert_array_equal(ours.columns[name], theirs.columns[name])
@@ -263,7 +278,7 @@ def test_a_pyramid_is_collected_from_row_groups(tmp_path):
     for first in (0, 64):
         columns = {name: values[first : first + 64] for name, values in whole.columns.items()}
         builder.visit(first, type(whole)(0, whole.steps, columns))
-    sizes = builder.write(tmp_path, Segment(0, 39), "full")
+    sizes = builder.write(LocalStorage(tmp_path), Segment(0, 39), "full")
     assert sizes == {"pyramid/16": 3, "pyramid/256": 1}
     steps, kl = kl_of(tmp_path / "pyramid" / "16" / Segment(0, 39).name, 0)
     assert steps == [0, 16, 32]
@@ -280,10 +295,11 @@ def test_row_groups_become_a_layer_again():
     assert stack_neurons(groups[:1]) is groups[0]
 
 
-def test_a_fold_that_fails_can_be_done_again(tmp_path, monkeypatch):
-    shelf = Compactor(tmp_path, "events", "full", WIDTHS)
+def test_a_compaction_that_fails_can_be_done_again(tmp_path, monkeypatch):
+    storage = LocalStorage(tmp_path)
+    compactor = Compactor(storage, "events", "full", WIDTHS)
     for number in range(2):
-        shelf.add(write_events(shelf.folder, number, 1), 1)
+        compactor.add(write_events(storage, number, 1), 1)
 
     def full(*arguments):
         raise OSError("no room")
@@ -291,7 +307,7 @@ def test_a_fold_that_fails_can_be_done_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "write_rows", full)
         with pytest.raises(OSError, match="no room"):
-            shelf.compact_all()
-    assert shelf.take_obsolete() == []
-    assert shelf.compact_all() == Segment(0, 1)
-    assert pa.concat_tables([rows.read_whole(shelf.folder / Segment(0, 1).name)]).num_rows == 2
+            compactor.compact_all()
+    assert compactor.take_obsolete() == []
+    assert compactor.compact_all() == Segment(0, 1)
+    assert pa.concat_tables([rows.read_whole(storage, f"events/{Segment(0, 1).name}")]).num_rows == 2

@@ -2,29 +2,31 @@
 fit.
 """
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from log_blocks import block, code, write_part
-from pyarrow import fs
+from log_blocks import block, code, write_segment
 
+from probes.errors import RunError
 from probes.log import grid
 from probes.log.blocks import REGIME, ColumnBlock, write_column_blocks, write_layers
 from probes.log.grid import GridFile, Level
-from probes.log.opening import RunError
 from probes.log.segments import Segment
+from probes.storage.local import LOCAL
 
-LOCAL = fs.LocalFileSystem()
 WIDTHS = [70, 3]
 
 
-def open_part(folder, blocks, widths=WIDTHS):
-    return GridFile(LOCAL, str(folder / write_part(folder, blocks).name), widths)
+def open_segment(folder, blocks, widths=WIDTHS):
+    return GridFile(LOCAL, str(folder / write_segment(folder, blocks).name), widths)
 
 
 def test_a_file_knows_its_layers_columns_and_steps(tmp_path):
-    file = open_part(tmp_path, [block(0, [2, 5, 6], 70, mu2=[True, False, True]), block(1, [5], 3)])
+    file = open_segment(tmp_path, [block(0, [2, 5, 6], 70, mu2=[True, False, True]), block(1, [5], 3)])
     assert file.layers == [0, 1]
     assert file.columns == [REGIME, "kl", "mu2"]
     assert [file.count(layer) for layer in (0, 1, 2)] == [3, 1, 0]
@@ -36,7 +38,7 @@ def test_a_file_knows_its_layers_columns_and_steps(tmp_path):
 
 
 def test_a_row_group_is_64_neurons_at_all_steps(tmp_path):
-    file = open_part(tmp_path, [block(0, [2, 5, 6], 70, mu2=[True, False, True]), block(1, [5], 3)])
+    file = open_segment(tmp_path, [block(0, [2, 5, 6], 70, mu2=[True, False, True]), block(1, [5], 3)])
     second = file.block(0, 1)
     assert second.columns["kl"].tolist() == [[code(0, n, s) for s in (2, 5, 6)] for n in range(64, 70)]
     assert second.columns[REGIME].tolist() == [[0, 9, 0]] * 6
@@ -47,7 +49,7 @@ def test_a_row_group_is_64_neurons_at_all_steps(tmp_path):
 
 
 def test_a_file_that_was_closed_is_opened_again(tmp_path):
-    file = open_part(tmp_path, [block(1, [5], 3)])
+    file = open_segment(tmp_path, [block(1, [5], 3)])
     file.close()
     assert file.block(1, 0).columns["kl"].tolist() == [[code(1, n, 5)] for n in range(3)]
     file.close()
@@ -55,7 +57,7 @@ def test_a_file_that_was_closed_is_opened_again(tmp_path):
 
 def test_a_column_that_is_absent_throughout_is_nan(tmp_path):
     lacking = block(0, [1, 2], 70, mu2=[False, False])
-    file = open_part(tmp_path, [lacking, block(1, [1], 3)])
+    file = open_segment(tmp_path, [lacking, block(1, [1], 3)])
     found = file.block(0, 0, ["mu2"])
     assert found.columns["mu2"].dtype == np.float32
     assert found.present["mu2"].tolist() == [False, False]
@@ -72,12 +74,14 @@ def test_a_column_that_is_absent_throughout_is_nan(tmp_path):
 )
 def test_a_file_of_other_widths_is_refused(tmp_path, widths, words):
     with pytest.raises(RunError, match=words):
-        open_part(tmp_path, [block(0, [2, 5], 70), block(1, [2, 5], 3)], widths)
+        open_segment(tmp_path, [block(0, [2, 5], 70), block(1, [2, 5], 3)], widths)
 
 
 def test_neurons_with_the_wrong_numbers_are_refused(tmp_path):
     """As many rows as there should be, of neurons 1 to 3 instead of 0 to 2."""
-    write_column_blocks(tmp_path / Segment(1, 1).name, [(1, block(0, [1], 3))], [REGIME, "kl"], set(), "full")
+    write_column_blocks(
+        LOCAL, str(tmp_path / Segment(1, 1).name), [(1, block(0, [1], 3))], [REGIME, "kl"], set(), "full"
+    )
     with pytest.raises(RunError, match="does not hold 3 neurons"):
         GridFile(LOCAL, str(tmp_path / Segment(1, 1).name), [3])
 
@@ -85,7 +89,7 @@ def test_neurons_with_the_wrong_numbers_are_refused(tmp_path):
 def test_neurons_that_leave_one_out_are_refused(tmp_path):
     """The last of 66 neurons has the number 66: one is left out on the way, as no count of rows shows."""
     pieces = [(0, block(0, [1], 64)), (65, block(0, [1], 2))]
-    write_column_blocks(tmp_path / Segment(1, 1).name, pieces, [REGIME, "kl"], set(), "full")
+    write_column_blocks(LOCAL, str(tmp_path / Segment(1, 1).name), pieces, [REGIME, "kl"], set(), "full")
     with pytest.raises(RunError, match="does not hold 66 neurons"):
         GridFile(LOCAL, str(tmp_path / Segment(1, 1).name), [66])
 
@@ -93,15 +97,15 @@ def test_neurons_that_leave_one_out_are_refused(tmp_path):
 @pytest.mark.parametrize(("steps", "sound"), [(256, True), (257, False)])
 def test_a_file_has_256_steps_at_most(tmp_path, steps, sound):
     if sound:
-        assert open_part(tmp_path, [block(1, range(steps), 3)]).count(1) == steps
+        assert open_segment(tmp_path, [block(1, range(steps), 3)]).count(1) == steps
     else:
         with pytest.raises(RunError, match="layer 1 has 257 steps, a file has 1 to 256"):
-            open_part(tmp_path, [block(1, range(steps), 3)])
+            open_segment(tmp_path, [block(1, range(steps), 3)])
 
 
-@pytest.mark.parametrize("part", [Segment(3, 9), Segment(2, 8), Segment(10, 12)])
+@pytest.mark.parametrize("segment", [Segment(3, 9), Segment(2, 8), Segment(10, 12)])
 def test_steps_that_the_name_does_not_promise_are_refused(tmp_path, segment):
-    write_layers(tmp_path / segment.name, [block(1, [2, 9], 3)], "full")
+    write_layers(LOCAL, str(tmp_path / segment.name), [block(1, [2, 9], 3)], "full")
     file = GridFile(LOCAL, str(tmp_path / segment.name), WIDTHS)
     with pytest.raises(RunError, match="holds steps 2 to 9, its name promises others"):
         file.steps(1)
@@ -109,7 +113,9 @@ def test_steps_that_the_name_does_not_promise_are_refused(tmp_path, segment):
 
 def test_steps_that_do_not_increase_are_refused(tmp_path):
     whole = block(1, [2, 9], 3)
-    write_layers(tmp_path / Segment(2, 9).name, [ColumnBlock(1, np.array([9, 2]), whole.columns)], "full")
+    write_layers(
+        LOCAL, str(tmp_path / Segment(2, 9).name), [ColumnBlock(1, np.array([9, 2]), whole.columns)], "full"
+    )
     with pytest.raises(RunError, match="steps of layer 1 do not increase"):
         GridFile(LOCAL, str(tmp_path / Segment(2, 9).name), WIDTHS).steps(1)
 
@@ -129,7 +135,7 @@ def changed(path, change):
     ],
 )
 def test_columns_of_another_kind_are_refused(tmp_path, change, words):
-    path = tmp_path / write_part(tmp_path, [block(1, [1], 3)]).name
+    path = tmp_path / write_segment(tmp_path, [block(1, [1], 3)]).name
     changed(path, change)
     with pytest.raises(RunError, match=words):
         GridFile(LOCAL, str(path), WIDTHS)
@@ -137,14 +143,14 @@ def test_columns_of_another_kind_are_refused(tmp_path, change, words):
 
 
 def test_rows_without_a_regime_are_refused(tmp_path):
-    path = tmp_path / write_part(tmp_path, [block(1, [1], 3)]).name
+    path = tmp_path / write_segment(tmp_path, [block(1, [1], 3)]).name
     changed(path, lambda t: t.set_column(3, pa.field(REGIME, pa.int8()), pa.array([0, None, 0], pa.int8())))
     with pytest.raises(RunError, match="without a regime"):
         GridFile(LOCAL, str(path), WIDTHS).block(1, 0)
 
 
 def test_a_footer_without_limits_of_the_keys_is_refused(tmp_path):
-    path = tmp_path / write_part(tmp_path, [block(1, [1], 3)]).name
+    path = tmp_path / write_segment(tmp_path, [block(1, [1], 3)]).name
     pq.write_table(pq.ParquetFile(path).read(), path, write_statistics=False)
     with pytest.raises(RunError, match="no range of `layer` in its footer"):
         GridFile(LOCAL, str(path), WIDTHS)
@@ -155,8 +161,8 @@ def level(tmp_path):
     """Steps 0 to 9 with mu2 at every second and without layer 1; steps 20 to 29 with layer 1 and without
     mu2.
     """
-    write_part(tmp_path, [block(0, range(10), 70, mu2=[step % 2 == 0 for step in range(10)])])
-    write_part(tmp_path, [block(0, range(20, 30), 70), block(1, range(20, 30, 3), 3)])
+    write_segment(tmp_path, [block(0, range(10), 70, mu2=[step % 2 == 0 for step in range(10)])])
+    write_segment(tmp_path, [block(0, range(20, 30), 70), block(1, range(20, 30, 3), 3)])
     found = Level(LOCAL, str(tmp_path), WIDTHS)
     found.refresh()
     return found
@@ -190,14 +196,24 @@ def test_a_level_of_a_layer_that_a_file_lacks(level):
     assert found.columns["kl"].tolist() == [[code(1, 2, s) for s in (20, 23, 26, 29)]]
 
 
+def is_open(path):
+    """Whether this process has a descriptor of a file, deleted or not."""
+    found = {os.path.realpath(item) for item in Path("/proc/self/fd").iterdir()}
+    return not found.isdisjoint({str(path), f"{path} (deleted)"})
+
+
 def test_a_level_forgets_files_that_are_gone_and_keeps_the_others(level, tmp_path):
     kept, gone = (level.file(segment) for segment in level.segments)
-    (tmp_path / Segment(20, 29).name).unlink()
-    write_part(tmp_path, [block(0, range(20, 40), 70)])
+    path = tmp_path / Segment(20, 29).name
+    path.unlink()
+    write_segment(tmp_path, [block(0, range(20, 40), 70)])
     level.refresh()
     assert level.segments == [(0, 9), (20, 39)]
     assert level.file(Segment(0, 9)) is kept
-    assert gone._file.closed
+    assert gone.block(0, 0, ["kl"]).steps.tolist() == [*range(20, 30)]  # whoever holds it still reads it
+    assert is_open(path)
+    del gone
+    assert not is_open(path)
     assert level.steps(0, 0, 99).tolist() == [*range(10), *range(20, 40)]
     assert set(level._files) == set(level._open) == {(0, 9), (20, 39)}
 
@@ -205,7 +221,7 @@ def test_a_level_forgets_files_that_are_gone_and_keeps_the_others(level, tmp_pat
 def test_only_so_many_files_are_open_and_the_oldest_is_closed_first(tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "MAX_OPEN", 2)
     for step in range(4):
-        write_part(tmp_path, [block(1, [step], 3)])
+        write_segment(tmp_path, [block(1, [step], 3)])
     level = Level(LOCAL, str(tmp_path), WIDTHS)
     level.refresh()
     files = [level.file(segment) for segment in level.segments]

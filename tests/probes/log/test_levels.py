@@ -2,34 +2,31 @@
 
 import numpy as np
 import pytest
-from log_blocks import block, code, write_part
-from pyarrow import fs
+from log_blocks import block, code, write_segment
 
+from probes.errors import RunError
 from probes.log import levels
 from probes.log.blocks import REGIME, buckets, write_layers
-from probes.log.levels import Levels, bucket_columns, merge
-from probes.log.opening import RunError
+from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.segments import Segment
-
-LOCAL = fs.LocalFileSystem()
+from probes.storage.local import LocalStorage
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A block of 256 steps with its pyramid, and 40 more steps without."""
-    block = block(0, range(256), 3)
-    write_part(tmp_path / "neurons", [block])
-    write_part(tmp_path / "neurons", [block(0, range(256, 296), 3)])
+    whole = block(0, range(256), 3)
+    write_segment(tmp_path / "neurons", [whole])
+    write_segment(tmp_path / "neurons", [block(0, range(256, 296), 3)])
     for width in (16, 256):
-        write_layers(
-            tmp_path / "pyramid" / str(width) / Segment(0, 255).name, [buckets(block, width)], "full"
-        )
+        path = f"pyramid/{width}/{Segment(0, 255).name}"
+        write_layers(LocalStorage(tmp_path), path, [buckets(whole, width)], "full")
     return tmp_path
 
 
 @pytest.fixture
 def pyramid(folder):
-    found = Levels(LOCAL, str(folder), [3])
+    found = Levels(LocalStorage(folder), [3])
     found.refresh()
     return found
 
@@ -43,7 +40,7 @@ RECORDED = np.arange(296)
 )
 def test_the_coarsest_level_that_gives_so_many_points(pyramid, points, width):
     """16 buckets of 16 and three more of the last 40 steps (16, 16, 8): 19; of 256 one and one."""
-    assert pyramid.width_of_at_least(0, RECORDED, *EVERYTHING, points) == width
+    assert pyramid.width_of_at_least(0, RECORDED, *ALL_STEPS, points) == width
 
 
 @pytest.mark.parametrize(
@@ -70,14 +67,14 @@ def test_points_are_those_of_the_range(pyramid, first, last, points, width):
     ],
 )
 def test_the_level_of_an_image(pyramid, columns, width):
-    assert pyramid.width_for(0, RECORDED, *EVERYTHING, columns, 3) == width
+    assert pyramid.width_for(0, RECORDED, *ALL_STEPS, columns, 3) == width
 
 
 def test_an_image_is_not_filled_better_at_any_price(pyramid, monkeypatch):
-    monkeypatch.setattr(levels, "FINER_CELLS", 296 * 3)
-    assert pyramid.width_for(0, RECORDED, *EVERYTHING, 295, 3) == 1
-    monkeypatch.setattr(levels, "FINER_CELLS", 296 * 3 - 1)
-    assert pyramid.width_for(0, RECORDED, *EVERYTHING, 295, 3) == 16
+    monkeypatch.setattr(levels, "MAX_FINER_CELLS", 296 * 3)
+    assert pyramid.width_for(0, RECORDED, *ALL_STEPS, 295, 3) == 1
+    monkeypatch.setattr(levels, "MAX_FINER_CELLS", 296 * 3 - 1)
+    assert pyramid.width_for(0, RECORDED, *ALL_STEPS, 295, 3) == 16
 
 
 def test_raw_steps_stand_for_their_own_extremes(pyramid):
@@ -88,7 +85,7 @@ def test_raw_steps_stand_for_their_own_extremes(pyramid):
 
 
 def test_what_is_not_written_yet_is_computed_from_raw_rows(pyramid):
-    found = pyramid.read(16, 0, np.array([1]), ["kl", "kl_min", "kl_max", REGIME], *EVERYTHING)
+    found = pyramid.read(16, 0, np.array([1]), ["kl", "kl_min", "kl_max", REGIME], *ALL_STEPS)
     starts = [*range(0, 256, 16), 256, 272, 288]
     assert found.steps.tolist() == starts
     ends = [*(start + 15 for start in starts[:-1]), 295]
@@ -115,7 +112,7 @@ def test_a_pyramid_that_is_a_link_is_refused(folder, tmp_path):
     (folder / "pyramid").rename(tmp_path / "elsewhere")
     (folder / "pyramid").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError, match="is a link"):
-        Levels(LOCAL, str(folder), [3]).refresh()
+        Levels(LocalStorage(folder), [3]).refresh()
 
 
 def test_kinds_of_a_statistic():

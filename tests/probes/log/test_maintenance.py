@@ -13,9 +13,10 @@ import probes
 from probes.log import maintenance, manifest
 from probes.log.blocks import round_mantissa
 from probes.log.check import check
-from probes.log.opening import LOCAL
 from probes.log.segments import Segment
 from probes.recorder import Recorder
+from probes.storage import lock
+from probes.storage.local import LocalStorage
 
 LAYERS = [{"name": "wide", "neurons": 70}, {"name": "narrow", "neurons": 3}]
 
@@ -39,13 +40,13 @@ def killed(path, steps, every=20, **options):
         fill(recorder, truth, list(range(start, min(start + every, steps))), rng)
         recorder.scalar(start, "nll", 10.0 - start)
         recorder.flush()
-    shutil.copytree(path / "live", path / "killed", ignore=shutil.ignore_patterns(manifest.LOCK))
+    shutil.copytree(path / "live", path / "killed", ignore=shutil.ignore_patterns(lock.FILE))
     recorder.close()
     return truth
 
 
 def state_of(path):
-    return manifest.read(LOCAL, str(path))
+    return manifest.read(LocalStorage(path))
 
 
 def files(path, folder):
@@ -128,7 +129,7 @@ def test_rows_between_two_recorded_steps_are_cut_at_the_step_asked_for(tmp_path)
 def test_what_a_kill_left_out_is_computed_as_the_writer_would_have(tmp_path, precision):
     """Summaries and pyramid of the same rows: by a writer that came to its end, and by compacting."""
     record(tmp_path / "whole", range(300), precision=precision)
-    shutil.copytree(tmp_path / "whole", tmp_path / "bare", ignore=shutil.ignore_patterns(manifest.LOCK))
+    shutil.copytree(tmp_path / "whole", tmp_path / "bare", ignore=shutil.ignore_patterns(lock.FILE))
     for folder in ("layers", "pyramid"):
         shutil.rmtree(tmp_path / "bare" / folder)
     maintenance.compact(tmp_path / "bare", state_of(tmp_path / "bare"))
@@ -159,7 +160,7 @@ def test_small_files_become_as_large_as_can_be(tmp_path):
     assert_same(probes.Run(tmp_path / "killed"), truth)
 
 
-def test_neighbours_that_fill_a_file_exactly_are_folded(tmp_path):
+def test_neighbours_that_fill_a_file_exactly_are_compacted(tmp_path):
     """128 and 128 steps: two segments that make one full block."""
     truth, rng = Truth(LAYERS), np.random.default_rng(0)
     with Recorder(tmp_path / "run", truth.layers) as recorder:
@@ -197,7 +198,7 @@ def test_the_manifest_is_that_of_the_files_and_nothing_half_written_stays(tmp_pa
     assert not list((tmp_path / "run").rglob(".tmp-*"))
 
 
-def test_what_was_folded_and_not_deleted_is_removed(tmp_path):
+def test_what_was_compacted_and_not_deleted_is_removed(tmp_path):
     truth = record(tmp_path / "run", range(100))
     whole = tmp_path / "run" / "neurons" / Segment(0, 99).name
     shutil.copy(whole, whole.with_name(Segment(10, 20).name))

@@ -8,13 +8,12 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import fs
 
+from probes.errors import RunError
 from probes.log import manifest
-from probes.log.manifest import Lock
-from probes.log.opening import RunError
+from probes.storage.local import LocalStorage
+from probes.storage.lock import Lock
 
-LOCAL = fs.LocalFileSystem()
 LAYERS = [{"name": "a", "neurons": 2}, {"name": "b", "neurons": 4}]
 
 
@@ -75,7 +74,7 @@ def test_what_is_written_is_read_with_a_fresh_heartbeat(tmp_path):
     state = new(seed=np.int64(3), rate=math.inf, name="µ") | {"heartbeat": 0.0}
     before = time.time()
     manifest.write(tmp_path, state)
-    found = manifest.read(LOCAL, str(tmp_path))
+    found = manifest.read(LocalStorage(tmp_path))
     assert before <= found["heartbeat"] <= time.time()
     assert found["seed"] == 3
     assert found["config"] == {"seed": 3, "rate": None, "name": "µ"}
@@ -118,7 +117,7 @@ def test_a_newer_minor_version_is_read_and_its_fields_stay():
 
 def test_a_folder_without_a_manifest_holds_no_run(tmp_path):
     with pytest.raises(RunError, match=r"holds no run: there is no run\.json in it"):
-        manifest.read(LOCAL, str(tmp_path))
+        manifest.read(LocalStorage(tmp_path))
 
 
 @pytest.mark.parametrize(

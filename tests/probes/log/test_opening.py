@@ -9,8 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from probes import errors
+from probes.errors import RunError
 from probes.log import footer_checksum, opening
-from probes.log.opening import LOCAL, RunError, open_parquet, parse_json, read, read_json
+from probes.log.opening import open_parquet, parse_json, read, read_json
+from probes.storage.arrow import ArrowStorage
+from probes.storage.local import LOCAL, LocalStorage
 
 
 def nested(levels):
@@ -68,14 +72,15 @@ def test_json_files_are_plain_files_of_some_size(tmp_path, monkeypatch):
 def test_a_link_is_refused_on_this_machine(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(RunError, match="is a link, which may lead anywhere"):
-        opening.refuse_link(str(tmp_path / "link"), LOCAL)
-    opening.refuse_link(str(tmp_path), LOCAL)
-    opening.refuse_link(str(tmp_path / "link"), fs.SubTreeFileSystem("/", LOCAL))
+        LOCAL.names(str(tmp_path / "link"))
+    assert LOCAL.names(str(tmp_path)) == ["link"]
+    elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+    assert ArrowStorage(elsewhere, str(tmp_path), "store://run").names("link") == ["link"]
 
 
 def test_a_path_that_is_no_utf_8_is_shown_with_escapes():
-    assert opening.as_text(os.fsdecode(b"a\xffb")) == r"a\udcffb"
-    assert opening.as_text("µ") == "µ"
+    assert errors.as_text(os.fsdecode(b"a\xffb")) == r"a\udcffb"
+    assert errors.as_text("µ") == "µ"
 
 
 TABLE = pa.table(
@@ -99,9 +104,9 @@ def path(tmp_path):
 
 def test_row_groups_and_columns_that_are_asked_for(path):
     with open_parquet(str(path)) as file:
-        assert read(file, str(path), range(3)).equals(TABLE)
+        assert read(file, range(3)).equals(TABLE)
         assert opening.schema_of(file).names == ["step", "kl", "name"]
-        some = read(file, str(path), iter([0, 2]), ["name", "step"])
+        some = read(file, iter([0, 2]), ["name", "step"])
     assert some.to_pydict() == {"name": ["a", "b", "a", "b"], "step": [0, 1, 4, 5]}
     assert some.schema.field("name").type == pa.string()
 
@@ -114,38 +119,36 @@ def test_the_bytes_of_a_row(path):
 
 def test_no_more_than_the_limit_is_read(path):
     with open_parquet(str(path)) as file:
-        assert read(file, str(path), range(3), ["step"], limit=48 + 200).num_rows == 6
+        assert read(file, range(3), ["step"], limit=48 + 200).num_rows == 6
         with pytest.raises(RunError, match=r"unpacks to too much: 6 rows of 8 bytes would take"):
-            read(file, str(path), range(3), ["step"], limit=47)
+            read(file, range(3), ["step"], limit=47)
 
 
 def test_texts_count_as_often_as_they_stand_there(tmp_path):
     """A dictionary of one long text for a thousand rows takes little on the disk and much in memory."""
     table = pa.table({"name": pa.array(["x" * 1000] * 1000)})
     pq.write_table(table, tmp_path / "file.parquet")
-    with open_parquet(str(tmp_path / "file.parquet")) as file:
-        assert read(
-            file, "file", [0], limit=1_000_000, filesystem=fs.SubTreeFileSystem(str(tmp_path), LOCAL)
-        ).equals(table)
+    with open_parquet("file.parquet", LocalStorage(tmp_path)) as file:
+        assert read(file, [0], limit=1_000_000).equals(table)
         with pytest.raises(RunError, match="unpacks to too much: texts of"):
-            read(file, "file", [0], limit=999_999, filesystem=fs.SubTreeFileSystem(str(tmp_path), LOCAL))
+            read(file, [0], limit=999_999)
 
 
 def test_pages_that_unpack_to_more_than_the_footer_says_are_refused(tmp_path):
     """Zeros: 80,000 bytes in a few hundred; the limit is held by the pages' own headers."""
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"a": np.zeros(10_000)}), path, compression="zstd", use_dictionary=False)
-    metadata = pq.read_metadata(path)
-    opening.check_pages(str(path), metadata, [(0, 0)], 81_000, LOCAL)
-    with pytest.raises(RunError, match="unpacks to too much: pages of more than"):
-        opening.check_pages(str(path), metadata, [(0, 0)], 79_000, LOCAL)
+    with open_parquet(str(path)) as file:
+        opening.check_pages(file, [(0, 0)], 81_000)
+        with pytest.raises(RunError, match="unpacks to too much: pages of more than"):
+            opening.check_pages(file, [(0, 0)], 79_000)
 
 
 def test_a_table_of_another_number_of_rows_is_damaged(path):
     with open_parquet(str(path)) as file:
-        opening.check_row_count("file", TABLE.slice(0, 4), file.metadata, [0, 1])
+        opening.check_row_count(file, TABLE.slice(0, 4), [0, 1])
         with pytest.raises(RunError, match="its pages hold 3 of 4 rows"):
-            opening.check_row_count("file", TABLE.slice(0, 3), file.metadata, [0, 1])
+            opening.check_row_count(file, TABLE.slice(0, 3), [0, 1])
 
 
 def test_a_footer_longer_than_what_is_read_at_once(tmp_path):
@@ -155,7 +158,7 @@ def test_a_footer_longer_than_what_is_read_at_once(tmp_path):
         for _ in range(400):
             writer.write_table(TABLE)
     length = int.from_bytes(path.read_bytes()[-8:-4], "little")
-    assert length > opening._TAIL_READ
+    assert length > opening._END_BYTES
     with open_parquet(str(path)) as file:
         assert file.metadata.num_row_groups == 400
 
@@ -202,7 +205,7 @@ def test_a_flipped_bit_in_a_page_is_told(path):
     data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
     path.write_bytes(data)
     with open_parquet(str(path)) as file, pytest.raises(RunError, match="is damaged"):
-        read(file, str(path), range(3))
+        read(file, range(3))
 
 
 def test_doubled_and_nested_columns_are_refused(tmp_path):
@@ -213,6 +216,6 @@ def test_doubled_and_nested_columns_are_refused(tmp_path):
             open_parquet(str(tmp_path / f"{name}.parquet"))
 
 
-def test_a_file_that_is_not_there_may_have_been_folded_away(tmp_path):
+def test_a_file_that_is_not_there_may_have_been_compacted_away(tmp_path):
     with pytest.raises(FileNotFoundError):
         open_parquet(str(tmp_path / "nowhere.parquet"))

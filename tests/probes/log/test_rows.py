@@ -6,13 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
 
+from probes.errors import RunError
 from probes.log import opening, rows
-from probes.log.opening import RunError
 from probes.log.segments import Segment
-
-LOCAL = fs.LocalFileSystem()
+from probes.storage.local import LOCAL, LocalStorage
 
 
 def scalars(*steps, name="nll"):
@@ -65,7 +63,7 @@ def test_a_file_is_what_the_format_says(tmp_path):
     )
     table = keys.cast(rows.SCHEMAS["probe"])
     path = tmp_path / "probe" / Segment(0, 1).name
-    rows.write_rows(path, table, "full")
+    rows.write_rows(LOCAL, str(path), table, "full")
     assert pq.read_table(path).to_pydict() == table.to_pydict()
     column = {pq.read_metadata(path).row_group(0).column(i).path_in_schema: i for i in range(6)}
     group = pq.read_metadata(path).row_group(0)
@@ -77,8 +75,8 @@ def test_a_file_is_what_the_format_says(tmp_path):
 
 def test_row_groups_let_a_step_be_read_alone_and_summaries_are_one(tmp_path):
     table = predictions(np.arange(2 * rows.ROW_GROUP_ROWS + 1))
-    rows.write_rows(tmp_path / "predictions" / "a.parquet", table, "full")
-    rows.write_rows(tmp_path / "layers" / "a.parquet", table, "full")
+    rows.write_rows(LocalStorage(tmp_path), "predictions/a.parquet", table, "full")
+    rows.write_rows(LocalStorage(tmp_path), "layers/a.parquet", table, "full")
     assert pq.read_metadata(tmp_path / "predictions" / "a.parquet").num_row_groups == 3
     assert pq.read_metadata(tmp_path / "layers" / "a.parquet").num_row_groups == 1
 
@@ -97,17 +95,17 @@ def test_rounding_leaves_gaps_and_other_types():
     assert rounded.schema == table.schema
 
 
-def test_a_file_is_read_whole_and_in_pieces(tmp_path, monkeypatch):
-    path = tmp_path / "predictions" / "a.parquet"
+def test_a_file_is_read_whole_and_in_batches(tmp_path, monkeypatch):
+    storage, path = LocalStorage(tmp_path), "predictions/a.parquet"
     table = predictions(np.arange(5 * rows.ROW_GROUP_ROWS))
-    rows.write_rows(path, table, "full")
-    assert rows.read_whole(path).equals(table)
+    rows.write_rows(storage, path, table, "full")
+    assert rows.read_whole(storage, path).equals(table)
     with pytest.raises(RunError, match="unpacks to too much"):
-        rows.read_whole(path, limit=table.nbytes - 1)
-    monkeypatch.setattr(rows, "PIECE_ROWS", 2 * rows.ROW_GROUP_ROWS)
-    pieces = list(rows.read_batches(path))
-    assert [piece.num_rows // rows.ROW_GROUP_ROWS for piece in pieces] == [2, 2, 1]
-    assert pa.concat_tables(pieces).equals(table)
+        rows.read_whole(storage, path, limit=table.nbytes - 1)
+    monkeypatch.setattr(rows, "BATCH_ROWS", 2 * rows.ROW_GROUP_ROWS)
+    batches = list(rows.read_batches(storage, path))
+    assert [batch.num_rows // rows.ROW_GROUP_ROWS for batch in batches] == [2, 2, 1]
+    assert pa.concat_tables(batches).equals(table)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ class Folder:
 
     def add(self, steps, group=None):
         segment = Segment(self.rows, self.rows + len(steps) - 1)
-        rows.write_rows(self.root / segment.name, predictions(steps), "full")
+        rows.write_rows(LOCAL, str(self.root / segment.name), predictions(steps), "full")
         self.rows = segment.last + 1
         return self.root / segment.name
 
@@ -229,7 +227,7 @@ def test_steps_are_read_from_limits_where_those_leave_nothing_open(folder, monke
     monkeypatch.setattr(
         opening,
         "read",
-        lambda *arguments, **named: read.append(list(arguments[2])) or real(*arguments, **named),
+        lambda *arguments, **named: read.append(list(arguments[1])) or real(*arguments, **named),
     )
     assert folder.table.steps().tolist() == [1, 2]
     assert read == []
@@ -260,29 +258,29 @@ def test_what_is_known_is_not_read_again_and_what_is_gone_is_forgotten(folder, m
 
 def test_an_empty_folder_has_the_columns_of_its_kind(tmp_path):
     for name, schema in rows.SCHEMAS.items():
-        table = rows.Table(LOCAL, str(tmp_path / name), [2])
+        table = rows.Table(LocalStorage(tmp_path), name, [2])
         table.refresh()
         assert table.read().schema == schema
         assert table.steps().tolist() == []
-    layers = rows.Table(LOCAL, str(tmp_path / "layers"), [2])
+    layers = rows.Table(LocalStorage(tmp_path), "layers", [2])
     assert layers.read(["step"]).column_names == ["step"]
 
 
 def test_a_file_with_more_rows_than_its_name_promises_is_refused(tmp_path):
-    path = tmp_path / "predictions"
-    rows.write_rows(path / Segment(0, 1).name, predictions([1, 1, 2]), "full")
-    table = rows.Table(LOCAL, str(path), [2])
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, f"predictions/{Segment(0, 1).name}", predictions([1, 1, 2]), "full")
+    table = rows.Table(storage, "predictions", [2])
     table.refresh()
     with pytest.raises(RunError, match="holds 3 rows, its name promises 2 at most"):
         table.read()
 
 
 def test_files_whose_columns_do_not_go_together_are_refused(tmp_path):
-    path = tmp_path / "predictions"
-    rows.write_rows(path / Segment(0, 0).name, predictions([1]), "full")
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, f"predictions/{Segment(0, 0).name}", predictions([1]), "full")
     text = pa.table({"step": pa.array([2], pa.int64()), "y": ["a"]})
-    rows.write_rows(path / Segment(1, 1).name, text, "full")
-    table = rows.Table(LOCAL, str(path), [2])
+    rows.write_rows(storage, f"predictions/{Segment(1, 1).name}", text, "full")
+    table = rows.Table(storage, "predictions", [2])
     table.refresh()
     with pytest.raises(RunError, match="columns of different types"):
         table.read()

@@ -5,13 +5,12 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import fs
 
+from probes.errors import RunError
 from probes.log import segments
-from probes.log.opening import RunError
 from probes.log.segments import Segment
-
-LOCAL = fs.LocalFileSystem()
+from probes.storage import local
+from probes.storage.local import LOCAL, LocalStorage
 
 
 def test_a_name_is_its_range():
@@ -34,7 +33,7 @@ def test_a_name_is_its_range():
         "٠٠٠٠٠٠٠٠٠٠٠٠-٠٠٠٠٠٠٠٠٠٠٠١.parquet",
     ],
 )
-def test_what_is_no_name_of_a_part(name):
+def test_what_is_no_name_of_a_segment(name):
     assert segments.parse(name) is None
 
 
@@ -42,7 +41,7 @@ def test_the_largest_number_is_one_that_a_browser_can_tell():
     assert segments.parse(Segment(0, 2**53).name) == Segment(0, 2**53)
 
 
-def test_a_part_inside_another_is_its_past():
+def test_a_segment_inside_another_is_its_past():
     names = [Segment(*ends).name for ends in ((0, 9), (10, 19), (0, 19), (20, 29), (25, 29), (40, 49))]
     counted, covered = segments.split_by_coverage([*names, "notes.txt"])
     assert counted == [(0, 19), (20, 29), (40, 49)]
@@ -74,14 +73,16 @@ def test_a_folder_is_listed_and_one_that_is_not_there_holds_nothing(tmp_path):
     assert segments.counted_segments(LOCAL, str(tmp_path)) == [(0, 5)]
     assert segments.list_segments(LOCAL, str(tmp_path / "nowhere")) == ([], [])
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="cannot be listed"):
+    with pytest.raises(RunError, match="file is not a folder"):
         segments.list_segments(LOCAL, str(tmp_path / "file"))
+    with pytest.raises(RunError, match="cannot be listed"):
+        segments.list_segments(LOCAL, str(tmp_path / ("x" * 256)))  # longer than a name may be
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(RunError, match="is a link"):
         segments.list_segments(LOCAL, str(tmp_path / "link"))
 
 
-def test_parts_that_overlap_are_refused_and_neighbours_are_not(tmp_path):
+def test_segments_that_overlap_are_refused_and_neighbours_are_not(tmp_path):
     for segment in (Segment(0, 5), Segment(6, 9)):
         (tmp_path / segment.name).touch()
     assert segments.counted_segments(LOCAL, str(tmp_path)) == [(0, 5), (6, 9)]
@@ -102,10 +103,10 @@ def test_a_file_is_made_durable_before_it_gets_its_name(tmp_path, monkeypatch):
         done.append(("rename", str(target)))
         replace(source, target)
 
-    monkeypatch.setattr(segments.os, "fsync", synced)
-    monkeypatch.setattr(segments.os, "replace", renamed)
+    monkeypatch.setattr(local.os, "fsync", synced)
+    monkeypatch.setattr(local.os, "replace", renamed)
     path = tmp_path / "new" / "file"
-    segments.write_text(path, "µ")
+    local.write_text(path, "µ")
     assert path.read_bytes() == "µ".encode()
     temporary = str(path.with_name(".tmp-file"))
     assert done == [("sync", temporary), ("rename", str(path)), ("sync", str(path.parent))]
@@ -121,7 +122,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, error):
         raise error
 
     with pytest.raises(type(error)):
-        segments.write_atomic(path, half)
+        local.write_atomic(path, half)
     assert path.read_text() == "before"
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
@@ -132,7 +133,7 @@ def test_what_was_left_half_written_is_removed_at_any_depth(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("whole")
         path.with_name(f".tmp-{path.name}").write_text("half")
-    segments.remove_temporaries(tmp_path)
+    LocalStorage(tmp_path).remove_unfinished()
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         "neurons/a.parquet",
         "pyramid/16/a.parquet",

@@ -14,6 +14,8 @@ from probes.log.check import check
 from probes.log.segments import Segment
 from probes.log.writer import Batch, Chunk, Writer
 from probes.recorder import Recorder
+from probes.storage import local
+from probes.storage.local import LocalStorage
 
 
 def test_blocks_have_the_layout_of_the_format(tmp_path):
@@ -127,7 +129,7 @@ def test_steps_and_statistics_are_noted(tmp_path):
     writer.run()
     assert writer.state["steps"] == {"count": 3, "first": 3, "last": 9}
     assert writer.state["statistics"] == ["mean", "variance", "kl"]
-    assert manifest.read(probes.Run(tmp_path)._filesystem, str(tmp_path))["steps"]["last"] == 9
+    assert manifest.read(LocalStorage(tmp_path))["steps"]["last"] == 9
     assert (
         files(tmp_path / "neurons") == files(tmp_path / "layers") == [Segment(3, 4).name, Segment(9, 9).name]
     )
@@ -151,7 +153,7 @@ def test_a_batch_is_cut_where_the_block_is_full(tmp_path):
     assert probes.Run(tmp_path).status == "finished"
 
 
-def test_what_was_folded_is_deleted_one_batch_later(tmp_path):
+def test_what_was_compacted_is_deleted_one_batch_later(tmp_path):
     """A reader that has just listed the folder still finds what it has listed."""
     writer = writer_of(tmp_path, (1,))
     for step in range(16):
@@ -179,11 +181,14 @@ def test_row_numbers_go_on(tmp_path):
 
 
 def test_plain_rows_are_there_before_the_statistics_of_their_step(tmp_path, monkeypatch):
-    disk = FailingDisk(monkeypatch)
     writer = writer_of(tmp_path, (1,))
     order = []
-    replace = disk._replace
-    disk._replace = lambda source, target: (order.append(target.parent.name), replace(source, target))
+    replace = local.os.replace
+    monkeypatch.setattr(
+        local.os,
+        "replace",
+        lambda source, target: (order.append(target.parent.name), replace(source, target)),
+    )
     writer.submit(Batch([chunk(0, [0], 1)], {"events": [[(0, None, "x", None, None, "")]]}))
     writer.run()
     assert order == ["events", "neurons", "layers", tmp_path.name]
@@ -207,7 +212,7 @@ def test_a_write_that_failed_is_done_again_and_nothing_doubles(tmp_path, monkeyp
     assert check(tmp_path) == []
 
 
-def test_finishing_folds_tables_and_leaves_nothing_that_does_not_count(tmp_path):
+def test_finishing_compacts_tables_and_leaves_nothing_that_does_not_count(tmp_path):
     truth = Truth([{"name": "a", "neurons": 2}])
     with Recorder(tmp_path / "run", truth.layers) as recorder:
         for step in range(5):
