@@ -1,9 +1,10 @@
-"""Slabs and files of the log made of numbers that say where they stand."""
+"""Blocks and files of the log made of numbers that say where they stand."""
 
 import numpy as np
 
 from probes.log.blocks import REGIME, ColumnBlock, write_layers
 from probes.log.segments import Segment
+from probes.storage.local import LOCAL
 
 
 def code(layer, neuron, step):
@@ -24,8 +25,8 @@ def block(layer, steps, neurons, **present):
     )
 
 
-def write_part(folder, blocks, precision="full"):
-    """A file of `neurons/` or `pyramid/` with whole layers; returns its part."""
+def write_segment(folder, blocks, precision="full"):
+    """A file of `neurons/` or `pyramid/` with whole layers; returns its segment."""
     segment = Segment(min(int(s.steps[0]) for s in blocks), max(int(s.steps[-1]) for s in blocks))
-    write_layers(folder / segment.name, blocks, precision)
+    write_layers(LOCAL, str(folder / segment.name), blocks, precision)
     return segment

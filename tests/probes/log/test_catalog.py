@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import time
 
 import pytest
 from log_truth import simple_run
 
 import probes
+from probes import notes
 from probes.log import catalog
 
 
@@ -15,8 +17,8 @@ def test_rows_from_manifests_alone(tmp_path):
     simple_run(tmp_path / "one", steps=31)
     simple_run(tmp_path / "two", steps=5)
     for folder in ("neurons", "layers", "scalars"):
-        for part in (tmp_path / "one" / folder).iterdir():
-            part.write_bytes(b"not opened")
+        for file in (tmp_path / "one" / folder).iterdir():
+            file.write_bytes(b"not opened")
     (tmp_path / "two" / "notes.json").write_text(json.dumps({"tags": ["keep"], "notes": "a good one"}))
     (tmp_path / "not a run").mkdir()
     (tmp_path / "file").write_text("")
@@ -67,6 +69,48 @@ def test_a_changed_manifest_is_read_anew(tmp_path):
     assert probes.catalog(tmp_path)[["status", "steps"]].to_numpy().tolist() == [["finished", 1]]
 
 
+def manifest_with(path, **changes):
+    file = path / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_changed_notes_are_read_anew_though_the_manifest_is_the_same(tmp_path):
+    simple_run(tmp_path / "run", steps=2)
+    assert catalog.catalog_rows(tmp_path)[0]["tags"] == []
+    for tags in (["keep"], ["drop"], []):
+        notes.write(tmp_path / "run", tags, "".join(tags))
+        [row] = catalog.catalog_rows(tmp_path)
+        assert (row["tags"], row["notes"]) == (tags, "".join(tags))
+    (tmp_path / "run" / "notes.json").write_text("{")
+    assert "not readable as JSON" in catalog.catalog_rows(tmp_path)[0]["notes_error"]
+    (tmp_path / "run" / "notes.json").unlink()
+    assert catalog.catalog_rows(tmp_path)[0]["notes_error"] is None
+
+
+def test_the_newest_run_comes_first_and_an_unreadable_one_last(tmp_path):
+    for name, day in (("a", 2), ("b", 3), ("c", 1)):
+        probes.Recorder(tmp_path / name, [{"name": "l", "neurons": 1}]).close()
+        manifest_with(tmp_path / name, created=f"2026-01-0{day}T00:00:00+00:00")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "run.json").write_text("{")
+    assert [row["name"] for row in catalog.catalog_rows(tmp_path)] == ["b", "a", "c", "d"]
+
+
+def test_a_run_that_falls_silent_is_crashed_though_its_manifest_is_the_same(tmp_path, monkeypatch):
+    simple_run(tmp_path / "run", steps=2)
+    manifest_with(tmp_path / "run", status="running", heartbeat=time.time())
+    assert catalog.catalog_rows(tmp_path)[0]["status"] == "running"
+    later = time.time() + 31
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert catalog.catalog_rows(tmp_path)[0]["status"] == "crashed"
+
+
+def test_rows_are_copies(tmp_path):
+    simple_run(tmp_path / "run", steps=2)
+    catalog.catalog_rows(tmp_path)[0]["name"] = "changed by whoever asked"
+    assert catalog.catalog_rows(tmp_path)[0]["name"] == "run"
+
+
 def test_sparklines_stay_short_and_keep_both_ends(tmp_path):
     run, _ = simple_run(tmp_path / "run", steps=500, neurons=2, flush_steps=40)
     for series in run.manifest["sparklines"].values():
@@ -92,7 +136,7 @@ def test_rows_are_those_of_the_frame(tmp_path):
     assert rows == probes.catalog(tmp_path).to_dict("records")
 
 
-def test_what_is_kept_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
+def test_what_is_cached_between_two_looks_is_what_is_there(tmp_path, monkeypatch):
     """A run that is written for hours, and runs that come and go, leave nothing behind in a server's
     memory.
     """

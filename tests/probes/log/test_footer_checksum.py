@@ -13,7 +13,7 @@ from probes.log import footer_checksum
 TABLE = pa.table({"step": pa.array([1, 2, 3], pa.int64())})
 
 
-def parts_of(path):
+def file_and_footer(path):
     """(whole file, its footer)."""
     data = path.read_bytes()
     length = int.from_bytes(data[-8:-4], "little")
@@ -32,7 +32,7 @@ def path(tmp_path):
 def test_the_file_is_an_ordinary_one_with_a_key_more(path):
     assert pq.read_table(path).column("step").to_pylist() == [1, 2, 3]
     value = pq.read_metadata(path).metadata[b"footer_crc32"]
-    data, footer = parts_of(path)
+    data, footer = file_and_footer(path)
     assert value[8:] == f"{len(data):016x}".encode()
     zeroed = footer.replace(value, b"0" * 24)
     assert value[:8] == f"{zlib.crc32(zeroed):08x}".encode()
@@ -40,12 +40,12 @@ def test_the_file_is_an_ordinary_one_with_a_key_more(path):
 
 
 def test_every_bit_of_the_footer_is_told(path):
-    """By the checksum, or since the seal itself is torn, or since Parquet cannot read it any more.
+    """By the checksum, or since the checksum itself is malformed, or since Parquet cannot read it any more.
 
     But for the digits of the file's size, in which a file is told from one that another tool wrote: no reader
     needs them.
     """
-    data, footer = parts_of(path)
+    data, footer = file_and_footer(path)
     length = (len(footer)).to_bytes(4, "little")
     size = footer.index(b"footer_crc32") + len("footer_crc32") + 2 + 8
     for place in [place for place in range(len(footer)) if not size <= place < size + 16]:
@@ -69,21 +69,21 @@ def test_a_file_that_another_tool_wrote_anew_is_not_broken(path, tmp_path):
     with pq.ParquetWriter(tmp_path / "other.parquet", TABLE.schema) as writer:
         writer.write_table(pa.concat_tables([TABLE] * 50))
         writer.add_key_value_metadata({"footer_crc32": value.decode()})
-    data, footer = parts_of(tmp_path / "other.parquet")
+    data, footer = file_and_footer(tmp_path / "other.parquet")
     assert value in footer
     assert len(data) != path.stat().st_size
     assert not footer_checksum.mismatched(footer, len(data))
 
 
-def test_a_file_without_a_seal_is_not_broken(tmp_path):
+def test_a_file_without_a_checksum_is_not_broken(tmp_path):
     pq.write_table(TABLE, tmp_path / "plain.parquet")
-    data, footer = parts_of(tmp_path / "plain.parquet")
+    data, footer = file_and_footer(tmp_path / "plain.parquet")
     assert not footer_checksum.mismatched(footer, len(data))
     assert not footer_checksum.malformed(pq.read_metadata(tmp_path / "plain.parquet").metadata or {})
 
 
 @pytest.mark.parametrize(
-    ("entries", "torn"),
+    ("entries", "malformed"),
     [
         ({}, False),
         ({b"footer_crc32": b"0" * 24}, False),
@@ -95,12 +95,12 @@ def test_a_file_without_a_seal_is_not_broken(tmp_path):
         ({b"gooter_crc32": b"text"}, False),
     ],
 )
-def test_a_seal_that_is_damaged_itself(entries, torn):
-    assert footer_checksum.malformed(entries) == torn
+def test_a_checksum_that_is_damaged_itself(entries, malformed):
+    assert footer_checksum.malformed(entries) == malformed
 
 
-def test_what_was_changed_by_a_bit_is_broken_at_the_size_of_the_seal_alone(path):
-    data, footer = parts_of(path)
+def test_what_was_changed_by_a_bit_is_broken_at_the_size_of_the_checksum_alone(path):
+    data, footer = file_and_footer(path)
     changed = footer.replace(b"step", b"stop", 1)
     assert footer_checksum.mismatched(changed, len(data))
     assert not footer_checksum.mismatched(changed, len(data) + 1)

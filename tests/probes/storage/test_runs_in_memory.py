@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,10 @@ def killed(tmp_path: Path) -> Path:
         shutil.copytree(tmp_path / "run", tmp_path / "killed")
         recorder.record(700, 0, mean=np.zeros(recorder.layers[0]["neurons"]))
     sorted((tmp_path / "killed" / "layers").iterdir())[-1].unlink()
+    file = tmp_path / "killed" / "run.json"
+    state = json.loads(file.read_text())
+    state["heartbeat"] -= 2 * manifest.SILENT_SECONDS  # it was killed a while ago: not live any more
+    file.write_text(json.dumps(state))
     return tmp_path / "killed"
 
 

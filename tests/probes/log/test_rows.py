@@ -1,0 +1,286 @@
+"""Tables of plain rows: gathered, written, read by step, refused where they are not what their folder
+holds.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from probes.errors import RunError
+from probes.log import opening, rows
+from probes.log.segments import Segment
+from probes.storage.local import LOCAL, LocalStorage
+
+
+def scalars(*steps, name="nll"):
+    return rows.gather("scalars", [[(step, None, 0.5 * step, "train", name, 10.0 * step) for step in steps]])
+
+
+def predictions(steps):
+    return pa.table({"step": pa.array(steps, pa.int64()), "y": pa.array(np.arange(len(steps)), pa.float64())})
+
+
+def test_tuples_become_the_columns_of_their_folder():
+    table = rows.gather("events", [[(1, None, "phase", None, None, "x")], [(2, 0, "push", 3, 0.5, "")]])
+    assert table.schema == rows.SCHEMAS["events"]
+    assert table.to_pylist()[1] == {
+        "step": 2,
+        "layer": 0,
+        "kind": "push",
+        "neuron": 3,
+        "value": 0.5,
+        "text": "",
+    }
+    assert table["layer"].to_pylist() == [None, 0]
+
+
+def test_tables_below_each_other_lack_what_one_lacks():
+    table = rows.join([pa.table({"step": [1]}), pa.table({"step": [2], "y": pa.array([0.5])})])
+    assert table.to_pydict() == {"step": [1, 2], "y": [None, 0.5]}
+    assert table.schema.field("y").nullable
+
+
+def test_evaluations_have_their_columns_in_the_registrys_order():
+    keys = {"step": [1], "split": ["test"], "layer": [0], "neuron": [0]}
+    table = rows.gather(
+        "evaluation", [pa.table(keys | {"kl": [1.0], "mean": [2.0]}), pa.table({"mean": [3.0], **keys})]
+    )
+    assert table.column_names == ["step", "split", "layer", "neuron", "mean", "kl"]
+    assert table["kl"].to_pylist() == [1.0, None]
+
+
+def test_a_file_is_what_the_format_says(tmp_path):
+    keys = pa.table(
+        {
+            "step": [1, 2],
+            "layer": [0, 0],
+            "neuron": [0, 1],
+            "input": [0, 0],
+            "mu": [0.5, 1.5],
+            "sigma": [1.0, 1.0],
+        }
+    )
+    table = keys.cast(rows.SCHEMAS["probe"])
+    path = tmp_path / "probe" / Segment(0, 1).name
+    rows.write_rows(LOCAL, str(path), table, "full")
+    assert pq.read_table(path).to_pydict() == table.to_pydict()
+    column = {pq.read_metadata(path).row_group(0).column(i).path_in_schema: i for i in range(6)}
+    group = pq.read_metadata(path).row_group(0)
+    assert group.column(column["step"]).statistics.max == 2
+    assert not group.column(column["layer"]).is_stats_set
+    assert "BYTE_STREAM_SPLIT" in group.column(column["mu"]).encodings
+    assert group.column(column["neuron"]).has_dictionary_page
+
+
+def test_row_groups_let_a_step_be_read_alone_and_summaries_are_one(tmp_path):
+    table = predictions(np.arange(2 * rows.ROW_GROUP_ROWS + 1))
+    rows.write_rows(LocalStorage(tmp_path), "predictions/a.parquet", table, "full")
+    rows.write_rows(LocalStorage(tmp_path), "layers/a.parquet", table, "full")
+    assert pq.read_metadata(tmp_path / "predictions" / "a.parquet").num_row_groups == 3
+    assert pq.read_metadata(tmp_path / "layers" / "a.parquet").num_row_groups == 1
+
+
+def test_rounding_leaves_gaps_and_other_types():
+    table = pa.table(
+        {
+            "a": pa.array([1 + 2**-11, None, 1 + 3 * 2**-11], pa.float32()),
+            "b": pa.array([1 + 2**-11] * 3),
+            "c": [1, 2, 3],
+        }
+    )
+    rounded = rows.rounded(table)
+    assert rounded["a"].to_pylist() == [1.0, None, 1 + 2 * 2**-10]
+    assert rounded["b"].to_pylist() == [1 + 2**-11] * 3
+    assert rounded.schema == table.schema
+
+
+def test_a_file_is_read_whole_and_in_batches(tmp_path, monkeypatch):
+    storage, path = LocalStorage(tmp_path), "predictions/a.parquet"
+    table = predictions(np.arange(5 * rows.ROW_GROUP_ROWS))
+    rows.write_rows(storage, path, table, "full")
+    assert rows.read_whole(storage, path).equals(table)
+    with pytest.raises(RunError, match="unpacks to too much"):
+        rows.read_whole(storage, path, limit=table.nbytes - 1)
+    monkeypatch.setattr(rows, "BATCH_ROWS", 2 * rows.ROW_GROUP_ROWS)
+    batches = list(rows.read_batches(storage, path))
+    assert [batch.num_rows // rows.ROW_GROUP_ROWS for batch in batches] == [2, 2, 1]
+    assert pa.concat_tables(batches).equals(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (
+            "scalars",
+            lambda t: t.drop_columns("split"),
+            "lacks the column `split`: this is not a file of `scalars/`",
+        ),
+        (
+            "scalars",
+            lambda t: t.set_column(0, "step", t["step"].cast(pa.int32())),
+            "column `step` is int32, not int64",
+        ),
+        (
+            "scalars",
+            lambda t: t.append_column("x", pa.array([b"1"] * t.num_rows)),
+            "column `x` is binary, which",
+        ),
+    ],
+)
+def test_columns_that_a_folder_does_not_hold_are_refused(name, change, words):
+    with pytest.raises(RunError, match=words):
+        rows.check_columns(change(scalars(1, 2)).schema, name, "file")
+
+
+def test_columns_beyond_those_that_are_always_there():
+    rows.check_columns(scalars(1).append_column("more", pa.array([True])).schema, "scalars", "file")
+    layers = rows.LAYER_COLUMNS.append(pa.field("kl_mean", pa.float32()))
+    rows.check_columns(layers, "layers", "file")
+    with pytest.raises(RunError, match="column `x` is int64, which `layers/` does not hold"):
+        rows.check_columns(layers.append(pa.field("x", pa.int64())), "layers", "file")
+    evaluation = rows.SCHEMAS["evaluation"]
+    with pytest.raises(RunError, match="column `x` is string, which `evaluation/` does not hold"):
+        rows.check_columns(evaluation.append(pa.field("x", pa.string())), "evaluation", "file")
+
+
+def keyed(**columns):
+    full = {"step": [1], "layer": [0], "kind": ["x"], "neuron": [0], "value": [None], "text": [""]} | columns
+    return pa.table(full, schema=rows.SCHEMAS["events"])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"layer": [None], "neuron": [None]},
+        {"layer": [1], "neuron": [4]},
+        {"step": [2**53]},
+        {"step": [-(2**53)]},
+    ],
+)
+def test_keys_that_the_run_has(columns):
+    rows.check_keys(keyed(**columns), "events", "file", [2, 5])
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"layer": [2]}, "names layer 2, which the run does not have"),
+        ({"layer": [-1]}, "names layer -1"),
+        ({"neuron": [2]}, "names a neuron that its layer does not have"),
+        ({"neuron": [-1]}, "names a neuron"),
+        ({"layer": [1], "neuron": [5]}, "names a neuron"),
+        ({"step": [2**53 + 1]}, "names step 9007199254740993"),
+        ({"step": [-(2**53) - 1]}, "names step -9007199254740993"),
+    ],
+)
+def test_keys_that_the_run_does_not_have_are_refused(columns, words):
+    with pytest.raises(RunError, match=words):
+        rows.check_keys(keyed(**columns), "events", "file", [2, 5])
+
+
+def test_a_key_without_a_value_is_refused():
+    table = pa.table({"step": pa.array([1, None], pa.int64()), "y": [0.0, 1.0]})
+    with pytest.raises(RunError, match="column `step` has gaps"):
+        rows.check_keys(table, "predictions", "file", [2])
+
+
+class Folder:
+    """A folder of predictions and its reader."""
+
+    def __init__(self, root):
+        self.root = root / "predictions"
+        self.rows = 0
+        self.table = rows.Table(LOCAL, str(self.root), [2])
+
+    def add(self, steps, group=None):
+        segment = Segment(self.rows, self.rows + len(steps) - 1)
+        rows.write_rows(LOCAL, str(self.root / segment.name), predictions(steps), "full")
+        self.rows = segment.last + 1
+        return self.root / segment.name
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "ROW_GROUP_ROWS", 4)
+    return Folder(tmp_path)
+
+
+def test_rows_in_order_of_arrival_and_those_of_a_step(folder):
+    folder.add([1, 1, 1, 1, 2, 2, 5])
+    folder.add([5, 3])
+    assert folder.table.read().num_rows == 0  # not listed yet
+    folder.table.refresh()
+    assert folder.table.read()["step"].to_pylist() == [1, 1, 1, 1, 2, 2, 5, 5, 3]
+    assert folder.table.read(["y"]).column_names == ["y"]
+    for step, count in ((1, 4), (2, 2), (3, 1), (4, 0), (5, 2)):
+        assert folder.table.read(step=step)["step"].to_pylist() == [step] * count
+    assert folder.table.steps().tolist() == [1, 2, 3, 5]
+
+
+def test_steps_are_read_from_limits_where_those_leave_nothing_open(folder, monkeypatch):
+    """Groups of one step each are not read; a group of several is."""
+    folder.add([1] * 4 + [2] * 4)
+    folder.table.refresh()
+    read = []
+    real = opening.read
+    monkeypatch.setattr(
+        opening,
+        "read",
+        lambda *arguments, **named: read.append(list(arguments[1])) or real(*arguments, **named),
+    )
+    assert folder.table.steps().tolist() == [1, 2]
+    assert read == []
+    folder.add([3, 4, 3, 4, 9, 9, 9, 9])
+    folder.table.refresh()
+    assert folder.table.steps().tolist() == [1, 2, 3, 4, 9]
+    assert read == [[0]]
+
+
+def test_what_is_known_is_not_read_again_and_what_is_gone_is_forgotten(folder, monkeypatch):
+    first = folder.add([1, 2])
+    folder.table.refresh()
+    before = folder.table.read()
+    opened = []
+    real = opening.open_parquet
+    monkeypatch.setattr(opening, "open_parquet", lambda path, *rest: opened.append(path) or real(path, *rest))
+    folder.table.refresh()
+    assert folder.table.read().equals(before)
+    assert opened == []
+    second = folder.add([3])
+    folder.table.refresh()
+    assert folder.table.read()["step"].to_pylist() == [1, 2, 3]
+    assert opened == [str(second)]
+    first.unlink()
+    folder.table.refresh()
+    assert folder.table.read()["step"].to_pylist() == [3]
+
+
+def test_an_empty_folder_has_the_columns_of_its_kind(tmp_path):
+    for name, schema in rows.SCHEMAS.items():
+        table = rows.Table(LocalStorage(tmp_path), name, [2])
+        table.refresh()
+        assert table.read().schema == schema
+        assert table.steps().tolist() == []
+    layers = rows.Table(LocalStorage(tmp_path), "layers", [2])
+    assert layers.read(["step"]).column_names == ["step"]
+
+
+def test_a_file_with_more_rows_than_its_name_promises_is_refused(tmp_path):
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, f"predictions/{Segment(0, 1).name}", predictions([1, 1, 2]), "full")
+    table = rows.Table(storage, "predictions", [2])
+    table.refresh()
+    with pytest.raises(RunError, match="holds 3 rows, its name promises 2 at most"):
+        table.read()
+
+
+def test_files_whose_columns_do_not_go_together_are_refused(tmp_path):
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, f"predictions/{Segment(0, 0).name}", predictions([1]), "full")
+    text = pa.table({"step": pa.array([2], pa.int64()), "y": ["a"]})
+    rows.write_rows(storage, f"predictions/{Segment(1, 1).name}", text, "full")
+    table = rows.Table(storage, "predictions", [2])
+    table.refresh()
+    with pytest.raises(RunError, match="columns of different types"):
+        table.read()
