@@ -12,12 +12,16 @@ import pytest
 import torch
 from scipy import stats
 
+from probes.families.gaussian import GAUSSIAN
+from probes.moments import moments
+from probes.schema import Thresholds
+from vdn import controller
 from vdn.config import from_dict, resolve
 from vdn.controller import context_paid, silent, spread_groups
 from vdn.data import load
 from vdn.evaluate import pooled_statistics
 from vdn.neuron import VariationalNeurons
-from vdn.priors import AutoregressivePrior
+from vdn.priors import AutoregressivePrior, kl_floor
 from vdn.trainer import Trainer
 
 
@@ -75,6 +79,20 @@ def test_what_a_thermostat_is_fed_with():
     plain = VariationalNeurons(3, 4, 2)
     posterior = plain(torch.randn(6, 3))
     torch.testing.assert_close(context_paid(posterior, plain), (posterior.kl / 2).detach())
+
+
+def test_the_core_and_the_log_agree_on_what_is_said_in_both(monkeypatch):
+    """The core imports nothing of probes; what it has to know as well is the same number and formula."""
+    assert Thresholds().information == controller.SILENT_INFORMATION
+    phi = torch.linspace(-0.99, 0.99, 21)
+    torch.testing.assert_close(kl_floor(phi), GAUSSIAN.kl_floor(phi))
+    torch.manual_seed(0)
+    posterior = VariationalNeurons(3, 8, 2, sigma="input")(0.1 * torch.randn(64, 3))
+    with torch.no_grad():
+        found = moments(posterior.mu, posterior.sigma)
+    for limit in (0.5 * found["information"].median(), 2 * found["information"].median()):
+        monkeypatch.setattr(controller, "SILENT_INFORMATION", float(limit))
+        assert torch.equal(silent(posterior), found["information"] < limit)
 
 
 def test_silent_neurons_are_those_that_ignore_the_input():
