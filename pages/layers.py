@@ -41,7 +41,8 @@ with st.sidebar:
     )
     frame.link_to_reference()
 entry = STATISTICS[statistic]
-summary = cache.summary(context)
+derived = cache.summarised_with(context, statistic)
+summary = cache.summary(context, derived)
 axis = view.axis(context)
 
 figure = depth_profile(summary, [name for name in DEPTH if name in offered], context.names, step)
@@ -52,7 +53,7 @@ shown = evenly_spaced(len(context.names), PANELS).tolist()
 left_out = (
     f" {len(shown)} of {len(context.names)} layers are shown." if len(shown) < len(context.names) else ""
 )
-rows, steps_per_row = cache.thinned_summary(context, view.span)
+rows, steps_per_row = cache.thinned_summary(context, view.span, derived)
 note = downsampling_note(steps_per_row)
 figure = layer_bands(
     rows, statistic, context.names, step=view.cursor(step), axis=axis, scale=scale, shown=shown

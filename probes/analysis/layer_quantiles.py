@@ -38,7 +38,7 @@ def summary_with_derived(run: RunReader, names: Sequence[str] | None = None) -> 
     latent_dim = np.array([int(layer.get("latent_dim", 1)) for layer in run.layers])
     layers = summary["layer"].to_numpy()
     found: dict[str, np.ndarray] = {}
-    for name in derivable(stored) if names is None else names:
+    for name in derivable(stored) if names is None else [name for name in names if name not in stored]:
         values = {
             kind: evaluate(name, summary, kind, latent_dim=latent_dim[layers], stride=run.stride)
             for kind in KINDS

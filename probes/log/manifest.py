@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from probes.errors import RunError
+from probes.families import family_of
 from probes.log import manifest_fields
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
@@ -35,7 +36,8 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The layers as the manifest holds them: `name`, `neurons`, `latent_dim` (1), `prior` ("standard"), any
     further keys.
 
-    Raises ValueError for no layers, a missing or doubled name, a width or latent dimension below 1.
+    Raises ValueError for no layers, a missing or doubled name, a width or latent dimension below 1, or a
+    family that is not known.
     """
     if not layers:
         raise ValueError("a run needs at least one layer: layers=[{'name': 'layer1', 'neurons': 64}]")
@@ -50,6 +52,10 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1"
                 )
             full[key] = int(full[key])
+        try:
+            family_of(full)
+        except KeyError as error:
+            raise ValueError(error.args[0]) from error
         checked.append(full)
     names = [layer["name"] for layer in checked]
     if len(set(names)) < len(names):

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from probes import regimes
+from probes.families import family_of
 from probes.log import manifest, rows
 from probes.log.blocks import REGIME, ColumnBlock, column_rank, concatenate, round_mantissa, write_layers
 from probes.log.compaction import Compactor, PyramidBuilder, pyramid_name
@@ -145,7 +146,8 @@ class Writer:
         if self._precision == "10bit":
             columns = {name: round_mantissa(values) for name, values in columns.items()}
         taken = {n: np.broadcast_to(mask, columns[n].shape) for n, mask in block.present.items()}
-        columns[REGIME] = regimes.codes(columns, taken, latent_dim=self.state["layers"][layer]["latent_dim"])
+        of = self.state["layers"][layer]
+        columns[REGIME] = regimes.codes(columns, taken, latent_dim=of["latent_dim"], family=family_of(of))
         return ColumnBlock(layer, block.steps, columns, block.present)
 
     def _write_neurons(self, segment: Segment, size: int, blocks: list[ColumnBlock]) -> None:

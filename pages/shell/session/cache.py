@@ -56,18 +56,29 @@ def of_run(
     )
 
 
+SUMMARISED = ("contraction",)
+"""Derived statistics that several pages show; the summary of another one is asked for by its name."""
+
+
+def summarised_with(context: RunContext, statistic: str) -> tuple[str, ...]:
+    """`derived` of a summary that has this statistic too."""
+    return SUMMARISED if statistic in (*context.run.statistics, *SUMMARISED) else (*SUMMARISED, statistic)
+
+
 @of_run("neurons", keep=WHOLES_KEPT)
-def summary(context: RunContext) -> pd.DataFrame:
-    """Quantiles, those of derived statistics too, and regime counts per layer and step."""
-    return summary_with_derived(context.run)
+def summary(context: RunContext, derived: tuple[str, ...] = SUMMARISED) -> pd.DataFrame:
+    """Quantiles, those of some derived statistics too, and regime counts per layer and step."""
+    return summary_with_derived(context.run, [name for name in context.run.available if name in derived])
 
 
 @of_run("neurons", keep=SLICES_KEPT)
-def thinned_summary(context: RunContext, span: tuple[int, int]) -> tuple[pd.DataFrame, int]:
+def thinned_summary(
+    context: RunContext, span: tuple[int, int], derived: tuple[str, ...] = SUMMARISED
+) -> tuple[pd.DataFrame, int]:
     """The summary within `span`, with as many rows as figures can show, and how many recorded steps one
     stands for at most.
     """
-    rows = summary(context)
+    rows = summary(context, derived)
     return downsample(rows[rows["step"].between(*span)])
 
 

@@ -21,6 +21,14 @@ def new(**config):
     return manifest.new("run", manifest.check_layers([dict(layer) for layer in LAYERS]), config, "full")
 
 
+def test_a_layer_of_an_unknown_family_is_refused_before_training():
+    with pytest.raises(ValueError, match="layer 'z' is of the family 'cauchy'; known are .'gaussian'."):
+        manifest.check_layers([{"name": "z", "neurons": 3, "family": "cauchy"}])
+    assert (
+        manifest.check_layers([{"name": "z", "neurons": 3, "family": "gaussian"}])[0]["family"] == "gaussian"
+    )
+
+
 def test_layers_get_what_they_do_not_say_and_keep_what_they_say_more():
     checked = manifest.check_layers(
         [{"name": "a", "neurons": 3.0, "of": "weights"}, {"name": "b", "neurons": 1, "latent_dim": 4}]
