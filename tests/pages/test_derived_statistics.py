@@ -1,0 +1,56 @@
+"""Derived statistics on pages: offered where stored ones are, and one number wherever they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import probes
+
+NEURONS, STEPS = 5, 40
+
+
+@pytest.fixture
+def wide_prior(tmp_path: Path) -> Path:
+    """Posteriors of variance 1 under a prior of variance 4 and mean 0, remembered at a slope of one half."""
+    shape = (STEPS, NEURONS)
+    values = {"mean": 0.0, "whitened_mean": 0.0, "variance": 1.0, "prior_variance": 4.0, "spread": 2.0}
+    information = 0.5 * np.log((0.25 + 0.5) / 0.25)
+    mismatch = 0.5 * (0.75 - 1 - np.log(0.75))
+    values |= {"information": information, "mismatch": mismatch, "kl": information + mismatch}
+    values |= {"persistence": 0.5}
+    with probes.Recorder(tmp_path / "wide", [{"name": "z", "neurons": NEURONS}], {"stride": 24}) as recorder:
+        steps = np.arange(1, STEPS + 1)
+        recorder.record_block(steps, 0, {name: np.full(shape, value) for name, value in values.items()})
+    return tmp_path
+
+
+Open = Callable[..., AppTest]
+
+
+def text_of(app: AppTest) -> str:
+    return "\n".join(element.value for element in (*app.markdown, *app.caption))
+
+
+def test_layers_offers_them_and_a_chosen_cell_has_the_neurons_own_number(
+    open_page: Open, wide_prior: Path
+) -> None:
+    app = open_page("layers", wide_prior, run="wide", statistic="contraction", neurons="0.2")
+    offered = next(box for box in app.selectbox if box.label == "Statistic").options
+    assert {"Contraction", "Half-life"} <= set(offered)
+    assert "Contraction **0.75**" in text_of(app)
+    app = open_page("layers", wide_prior, run="wide", statistic="half_life", neurons="0.2")
+    assert "Half-life **24**" in text_of(app)
+
+
+def test_neurons_finds_by_them(open_page: Open, wide_prior: Path) -> None:
+    app = open_page("neurons", wide_prior, run="wide")
+    app.text_input(key="neuron_search").set_value("contraction>0.7 half_life<30 sort:-half_life").run()
+    assert not app.exception
+    [table] = [frame.value for frame in app.dataframe if "contraction" in frame.value]
+    assert table["contraction"].tolist() == [0.75] * NEURONS
+    assert table["half_life"].tolist() == [24.0] * NEURONS
