@@ -294,7 +294,7 @@ class Moments:
         self._pairs = self._pairs or Pairs(self.n_series)
         total, squares = self._pairs.add(self._shape, (base, origins), (base, predecessors), series, None)
         rest = total / len(mu)
-        return _Centred(base, rest, squares / len(mu) - rest * rest)
+        return _Centred(base, rest, (squares / len(mu) - rest * rest).clamp_min(0))
 
     def _pool(self, part: _Sums) -> None:
         if self._sums is None:
@@ -441,18 +441,17 @@ class _Posterior:
         self.scratch = torch.empty_like(self.mu)  # one buffer for all products, so that it stays in the cache
 
     def mean_square(self, value: Tensor) -> Tensor:
-        return (
-            value[0] * value[0]
-            if len(value) == 1
-            else self.rows.mean(torch.mul(value, value, out=self.scratch))
-        )
+        if len(value) == 1:
+            return value[0] * value[0]
+        fits = value.shape == self.scratch.shape  # sigma may have more rows than a mean that all inputs share
+        return self.rows.mean(torch.mul(value, value, out=self.scratch if fits else None))
 
     def centred(self, value: Tensor) -> _Centred:
         """Mean and variance over rows, taken around the mean of a few of them."""
-        base = base_of(value)
+        base = base_of(value, self.rows.mask)
         centred = value - base
         rest = self.rows.mean(centred)
-        return _Centred(base, rest, self.rows.mean(centred.mul_(centred)) - rest * rest)
+        return _Centred(base, rest, (self.rows.mean(centred.mul_(centred)) - rest * rest).clamp_min(0))
 
     def count_of(self, compare: Any, value: Tensor, limit: Any) -> Tensor:
         """Count of rows where `compare(value, limit)`; written as numbers at once, which costs a third of a

@@ -311,19 +311,25 @@ def row_sum(weights: Tensor, value: Tensor) -> Tensor:
     return torch.mm(weights, value)[0]
 
 
-def base_of(value: Tensor) -> Tensor:
-    """Mean of the first rows, near enough to the mean for sums of squares around it.
+def base_of(value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of the first rows, near enough to the mean for sums of squares around it; of all rows that a mask
+    leaves, wherever they are.
 
     Parameters
     ----------
     value
-        (B, F).
+        (B, F), finite where the mask leaves a row out.
+    mask
+        (B,) bool: False leaves a row out.
 
     Returns
     -------
     Tensor
         (F,).
     """
+    if mask is not None and len(mask) == len(value):
+        weights = mask.to(value)[None]
+        return row_sum(weights / weights.sum().clamp_min(1), value)
     rows = min(BASE_ROWS, len(value))
     return row_sum(value.new_full((1, rows), 1 / max(rows, 1)), value[:rows])
 
@@ -332,7 +338,7 @@ def _without_base(value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Base (F,) and the rows (P, F) without it; what the mask leaves out is 0."""
     if mask is not None:
         value = torch.where(mask[:, None], value, 0.0)
-    base = base_of(value)
+    base = base_of(value, mask)
     value = value - base
     if mask is not None:
         value *= mask[:, None]

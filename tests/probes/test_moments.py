@@ -295,3 +295,39 @@ def test_bad_calls_name_the_fault():
         Moments().update(given["mu"], given["sigma"]).update(**given)
     with pytest.raises(ValueError, match="no batch yet"):
         Moments().result()
+
+
+@pytest.mark.parametrize("place", ["leading", "trailing", "scattered", "one left"])
+def test_a_mask_leaves_out_rows_wherever_they_are(place):
+    """Means of 100 that move by 0.01: what is left out, filled with anything, must not enter any sum."""
+    torch.manual_seed(0)
+    mask = {
+        "leading": torch.arange(64) >= 40,
+        "trailing": torch.arange(64) < 24,
+        "scattered": torch.rand(64) < 0.3,
+        "one left": torch.arange(64) == 50,
+    }[place]
+    mu = 100 + 0.01 * torch.randn(64, 5, 2, dtype=torch.float64)
+    before = 100 + 0.6 * (mu - 100) + 0.008 * torch.randn(64, 5, 2, dtype=torch.float64)
+    sigma = torch.rand(64, 5, 2, dtype=torch.float64) + 0.1
+    filled = torch.where(mask[:, None, None], mu, torch.nan).float()
+    found = moments(filled, sigma.float(), previous_mu=before.float(), mask=mask)
+    left = mu.float().double()[mask]
+    torch.testing.assert_close(
+        found["spread"].double(), left.var(0, correction=0).mean(-1), rtol=2e-4, atol=1e-9
+    )
+    assert (found["spread"] >= 0).all()
+    assert found["information"].isfinite().all()
+    if place != "one left":
+        x, y = (v.float().double()[mask] - v.float().double()[mask].mean(0) for v in (before, mu))
+        torch.testing.assert_close(
+            found["persistence"].double(), (x * y).sum((0, 2)) / (x * x).sum((0, 2)), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_a_mean_that_all_inputs_share_beside_a_width_of_each():
+    """A warning is an error here: a buffer of the mean's size must not be given to the widths."""
+    sigma = torch.rand(8, 4, 1) + 0.1
+    found = moments(torch.zeros(1, 4, 1).expand(8, 4, 1), sigma)
+    torch.testing.assert_close(found["variance"], sigma.square().mean(0)[:, 0])
+    assert found["spread"].tolist() == [0] * 4
