@@ -13,7 +13,7 @@ What is missing and what is broken are two things:
   object columns with None) tell it from a NaN, which is then non-finite; in plain float columns, where pandas
   writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
   of a mean that never moves) are never non-finite for being NaN.
-- An infinite value is non-finite everywhere. So is a positive `non_finite` count.
+- An infinite value is non-finite everywhere. So is a positive `non_finite` count, and a variance below 0.
 """
 
 from __future__ import annotations
@@ -253,6 +253,8 @@ def _non_finite(columns: Mapping[str, Array], taken: Mapping[str, Array]) -> Arr
         broken |= bad if name not in taken else bad & taken[name]
         if name == "non_finite":
             broken |= values > 0
+        if name == "variance":
+            broken |= values < 0
     return broken
 
 

@@ -887,7 +887,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         1,
         "non-finite",
-        "any NaN or Inf",
+        "any NaN or Inf, a negative variance",
         "broken",
         "stop; look at the step before, lower the learning rate",
         palette.BLACK,

@@ -193,3 +193,9 @@ def test_explain_shows_the_values_of_the_rule():
     assert "KL above its floor" in regimes.explain(LIVING | {"information": 0.001, "phi": 0.95, "kl": 0.33})
     assert regimes.explain(pd.Series(LIVING | {"kl": math.inf, "step": 3})) == "non-finite: kl inf"
     assert regimes.explain({"step": 1}) == "living: no other rule fires"
+
+
+def test_a_negative_variance_is_broken_and_not_certain():
+    row = {"mean": 0.0, "variance": -0.5, "kl": 1.0, "information": 0.5, "spread": 0.3}
+    assert regimes.classify(pd.DataFrame([row, row | {"variance": 0.001}])).tolist() == [1, 7]
+    assert regimes.explain(row) == "non-finite: variance -0.5"
