@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from probes.run_reader import RunReader
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, RAW_REGIMES, REGIMES
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -311,7 +311,7 @@ def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Alert]:
 
 def _counts(layer: pd.DataFrame) -> NDArray[np.int64]:
     """Regime counts, (T, 10)."""
-    return layer[[f"regime_{regime.code}" for regime in REGIMES]].to_numpy(np.int64)
+    return layer[[f"regime_{code}" for code in RAW_REGIMES]].to_numpy(np.int64)
 
 
 def _first_of_runs(flags: NDArray[np.bool_], length: int) -> list[int]:

@@ -351,20 +351,21 @@ def transitions(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        Columns step, layer, neuron, regime, any order of rows.
+        Columns step, layer, neuron and settled, or regime where it has none; any order of rows.
 
     Returns
     -------
     DataFrame
         step (the first in the new regime), layer, neuron, before, after (int8 codes).
     """
-    ordered = frame[["step", "layer", "neuron", "regime"]].sort_values(
+    codes = "settled" if "settled" in frame else "regime"
+    ordered = frame[["step", "layer", "neuron", codes]].sort_values(
         ["layer", "neuron", "step"], kind="stable"
     )
-    before = ordered["regime"].shift(fill_value=0)
+    before = ordered[codes].shift(fill_value=0)
     same = (ordered["layer"] == ordered["layer"].shift()) & (ordered["neuron"] == ordered["neuron"].shift())
-    changed = ordered.assign(before=before.astype("int8"))[same & (before != ordered["regime"])]
-    result = changed.rename(columns={"regime": "after"})[["step", "layer", "neuron", "before", "after"]]
+    changed = ordered.assign(before=before.astype("int8"))[same & (before != ordered[codes])]
+    result = changed.rename(columns={codes: "after"})[["step", "layer", "neuron", "before", "after"]]
     return result.sort_values(["step", "layer", "neuron"], kind="stable").reset_index(drop=True)
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from probes.families.gaussian import GAUSSIAN
 from probes.persistence import Pairs, base_of, row_sum, slopes
-from probes.schema import ACTIVE_KL
+from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
 LARGEST = torch.finfo(torch.float32).max
@@ -201,6 +201,8 @@ class Moments:
                 self._centred_by_halves(posterior.mu, series) if halves else posterior.centred(posterior.mu)
             )
             sums = posterior.sums(centred, self.sigma_limits)
+            if halves:
+                sums.independent = sums.count / 2
             if prior_mu is not None or prior_sigma is not None:
                 posterior.whiten(
                     sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma
@@ -281,7 +283,7 @@ class Moments:
             found |= {"r": sums.r.mean, "r_square": sums.r.square}
         for name in PER_DIMENSION & found.keys():
             found[name] = found[name].reshape(self._shape)
-        found["non_finite"] = sums.non_finite
+        found |= {"non_finite": sums.non_finite, "count": sums.count, "rows": sums.independent}
         return found | (self._pairs.sufficient_statistics() if self._pairs is not None else {})
 
     def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
@@ -320,30 +322,39 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        Name -> (..., N) float32. Always: mean, variance, kl, information, spread, mismatch, mu2,
-        active_share, non_finite; with a prior given whitened_mean and prior_variance; with phi also phi and
-        past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high, innovation.
-        kl, information, mismatch and past are nats, summed over K.
+        Name -> (..., N) float32. Always: mean, variance, kl, information, spread, mismatch, width_spread,
+        mu2, active_share, non_finite, rows; with a prior given whitened_mean and prior_variance; with phi
+        also phi and past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high,
+        innovation. kl, information, mismatch, width_spread and past are nats, summed over K. NaN: all but
+        non_finite and rows where no row counts, what moves with the input where only one does.
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
     v = sums.get("v", sums["variance"])
+    rows = sums["rows"][..., None].expand(sums["kl"].shape)
+    some = torch.where(sums["count"][..., None] >= 1, 0.0, math.nan)
+    several = torch.where(rows >= FEWEST_ROWS, 0.0, math.nan)
     result = {
-        "mean": sums["mu"].mean(-1),
-        "variance": sums["variance"].mean(-1),
-        "kl": sums["kl"],
-        "information": GAUSSIAN.information(v, r_square, sums["log_v"]).sum(-1),
-        "spread": sums["mu_square"].mean(-1),
-        "mismatch": GAUSSIAN.mismatch(r, v, r_square).sum(-1),
-        "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1),
-        "active_share": sums["active_share"],
+        "mean": sums["mu"].mean(-1) + some,
+        "variance": sums["variance"].mean(-1) + some,
+        "kl": sums["kl"] + some,
+        "information": GAUSSIAN.information(v, r_square, sums["log_v"]).sum(-1) + several,
+        "spread": sums["mu_square"].mean(-1) + several,
+        "mismatch": GAUSSIAN.mismatch(r, v, r_square).sum(-1) + several,
+        "width_spread": GAUSSIAN.width_spread(v, sums["log_v"]).clamp_min(0).sum(-1) + several,
+        "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1) + some,
+        "active_share": sums["active_share"] + some,
         "non_finite": sums["non_finite"],
+        "rows": rows,
     }
     if "clamp_share" in sums:
-        result["clamp_share"] = sums["clamp_share"].mean(-1)
+        result["clamp_share"] = sums["clamp_share"].mean(-1) + some
     if "r" in sums:
-        result |= {"whitened_mean": sums["r"].mean(-1), "prior_variance": sums["prior_variance"].mean(-1)}
+        result |= {
+            "whitened_mean": sums["r"].mean(-1) + some,
+            "prior_variance": sums["prior_variance"].mean(-1) + some,
+        }
     if "past" in sums:
-        result |= {"phi": sums["phi"], "past": sums["past"].sum(-1)}
+        result |= {"phi": sums["phi"], "past": sums["past"].sum(-1) + some}
     return result | (slopes(sums) if "pairs" in sums else {})
 
 
@@ -372,10 +383,11 @@ class _Centred:
 @dataclass
 class _Sums:
     """Sums over rows, as means by name, (N K,) or (N,); `mu` and, where whitened by a prior, `r` with their
-    deviations.
+    deviations. `independent` of the `count` rows are inputs of their own: a predecessor is nearly its origin.
     """
 
     count: Tensor
+    independent: Tensor
     mu: _Centred
     means: dict[str, Tensor]
     non_finite: Tensor
@@ -386,6 +398,7 @@ class _Sums:
         share = other.count / count.clamp_min(1)
         return _Sums(
             count,
+            self.independent + other.independent,
             self.mu.pooled(other.mu, share),
             {name: value + share * (other.means[name] - value) for name, value in self.means.items()},
             self.non_finite + other.non_finite,
@@ -418,7 +431,7 @@ class _Rows:
                 ) from error
         if value.stride(0) == 0:
             return value[0].reshape(1, -1).float()
-        return self.filled(value.reshape(len(value), -1).float(), filler)
+        return self.filled(value.flatten(1).float(), filler)
 
     def filled(self, value: Tensor, filler: float) -> Tensor:
         return value if self.mask is None else torch.where(self.mask[:, None], value, filler)
@@ -468,7 +481,7 @@ class _Posterior:
         if limits is not None:
             low, high = limits[0] * (1 + LIMIT_TOLERANCE), limits[1] * (1 - LIMIT_TOLERANCE)
             means["clamp_share"] = self.count_of(_outside, self.sigma, (low, high)) / self.rows.divisor
-        return _Sums(count, mu, means, torch.zeros_like(means["variance"][: self.rows.shape[1]]))
+        return _Sums(count, count, mu, means, torch.zeros_like(means["variance"][: self.rows.shape[1]]))
 
     def whiten(self, sums: _Sums, prior_mu: Tensor | float, prior_sigma: Tensor | float) -> None:
         """Add the moments of r and v; a prior that all inputs share needs no pass over the rows."""

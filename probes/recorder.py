@@ -91,7 +91,7 @@ class Recorder:
         lock = Lock(folder)
         try:
             state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
-            state["segments"].append({"started": manifest.now(), "resumed_from": None})
+            state["segments"].append(manifest.session(None, {}))
             if not manifest.create(folder, state):
                 raise RunError(
                     f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"

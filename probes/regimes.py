@@ -13,6 +13,7 @@ What is missing and what is broken are two things:
   object columns with None) tell it from a NaN, which is then non-finite; in plain float columns, where pandas
   writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
   of a mean that never moves) are never non-finite for being NaN.
+- Of fewer than two inputs (`rows`) nothing that varies with the input is known: a NaN is "not taken" there.
 - An infinite value is non-finite everywhere. So is a positive `non_finite` count, and a variance below 0.
 """
 
@@ -82,8 +83,8 @@ def codes(
     thresholds
         Limits of the rules; `Thresholds()` by default.
     latent_dim
-        K, one number or an array of the same shape: scales the floor of the KL under an autoregressive prior,
-        since `kl` sums over K dimensions.
+        K, one number or an array of the same shape: scales the limits in nats and the floor of the KL under
+        an autoregressive prior, since what is in nats sums over K dimensions.
     family
         Of the layer's posteriors; rules that mean nothing for it do not fire.
 
@@ -160,10 +161,13 @@ def explain(
 ) -> str:
     """The rule that made this row's regime, with its values: "dead: information 0.001 < 0.005, ...".
 
+    Where the row has a settled regime, that is named first: "living; at this step dead: information ...".
+
     Parameters
     ----------
     row
-        One neuron at one step, a mapping or Series of statistics; other keys are ignored.
+        One neuron at one step, a mapping or Series of statistics, and its `settled` code; other keys are
+        ignored.
     thresholds
         Limits of the rules; `Thresholds()` by default.
     latent_dim
@@ -174,7 +178,7 @@ def explain(
     Returns
     -------
     str
-        Name of the regime and what made it.
+        Names of the settled regime and, where it is another, the row's own, and what made the latter.
     """
     row = dict(row)
     frame = pd.DataFrame({name: [value] for name, value in row.items() if name in schema.STATISTICS})
@@ -183,7 +187,10 @@ def explain(
         if len(frame)
         else schema.REGIMES[0]
     )
-    return f"{regime.name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
+    settled = schema.REGIMES[int(row.get(schema.SETTLED, regime.code))]
+    same = settled is regime or (settled.code, regime.code) == (schema.AT_PRIOR, schema.DEAD)
+    name = settled.name if same else f"{settled.name}; at this step {regime.name}"
+    return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
 
 
 def _rules(
@@ -210,46 +217,62 @@ def _rules(
 
     autoregressive = np.nan_to_num(get("phi")) != 0
     contraction = derived("contraction")
-    # Energy is against the stationary marginal, which is Normal(0, 1) under an autoregressive prior.
-    prior_variance = np.where(autoregressive, 1.0, _or(get("prior_variance"), 1.0))
-    energy = (get("variance") + get("spread") + get("mean") ** 2) / prior_variance
+    information = get("information")
+    limit = GAUSSIAN.information_limit(
+        information, _or(get("width_spread"), 0.0), _or(get("rows"), np.inf), latent_dim, limits.confidence
+    )
+    # kl = information + mismatch + past: what a recorder was not given follows from the others
+    mismatch = _or(get("mismatch"), get("kl") - information - get("past"))
+    prior_mean, prior_sd = GAUSSIAN.prior(
+        get("mean"), get("whitened_mean"), get("prior_variance"), get("phi")
+    )
+    # E[μ²]; of one dimension spread + mean², of several at least that
+    mu2 = _or(get("mu2"), get("spread") + get("mean") ** 2)
+    around = np.where(prior_mean == 0, mu2, mu2 - 2 * prior_mean * get("mean") + prior_mean**2)
+    energy = (get("variance") + around) / prior_sd**2
     # Each form of rule 4 speaks for its own kind of prior: the other's value is absent.
-    whitened = np.where(autoregressive, np.nan, np.abs(_or(get("whitened_mean"), get("mean"))))
+    fixed = np.where(autoregressive, np.nan, mismatch)
     above_floor = np.where(autoregressive, derived("kl_above_floor"), np.nan)
     band = get("band_high") * (1 + limits.band_tolerance)
 
-    silent = Check("information", get("information"), "<", limits.information)
+    nats = limits.information * latent_dim
+    known = np.isinf(_or(get("rows"), np.inf)).all()
+    untold = Check("information" if known else "upper limit of the information", limit, "<", nats)
+    silent = Check("information", information, "<", nats)
     narrow = Check("contraction", contraction, "<", limits.contraction)
-    centred = Check("|whitened mean|", whitened, "<", limits.whitened_mean)
-    at_floor = Check("KL above its floor", above_floor, "<", limits.kl_above_floor)
+    matched = Check("mismatch", fixed, "<=", limits.mismatch * latent_dim)
+    at_floor = Check("KL above its floor", above_floor, "<", limits.kl_above_floor * latent_dim)
     some = Check("active share", get("active_share"), ">=", limits.mixed_low)
     not_all = Check("active share", get("active_share"), "<=", limits.mixed_high)
+    wide = Check("spread of widths", get("width_spread"), ">", limits.width_spread * latent_dim)
 
     yield 2, [[Check("clamped share", get("clamp_share"), ">", limits.clamp_share)]]
     yield 3, [[Check("contraction", contraction, "<", limits.exploded)]]
-    yield 4, [[silent, narrow, centred], [silent, at_floor]]
+    yield 4, [[untold, narrow, matched], [untold, at_floor]]
     yield 5, [[silent, narrow]]
     yield 6, [[silent]]
     yield 7, [[Check("contraction", contraction, ">", limits.deterministic)]]
     yield (
         8,
         [
-            [Check("variance + spread + mean²", energy, ">", limits.energy)],
+            [Check("variance + mean energy", energy, ">", limits.energy)],
             [Check("mean energy", get("mu2"), ">", band)],
         ],
     )
-    yield 9, [[some, not_all]]
+    yield 9, [[some, not_all, wide]]
 
 
 def _non_finite(columns: Mapping[str, Array], taken: Mapping[str, Array]) -> Array:
     """Where a stored statistic that was taken is NaN or infinite, or the batch held such values."""
     broken = np.zeros(np.shape(next(iter(columns.values()))), bool)
+    few = columns["rows"] < schema.FEWEST_ROWS if "rows" in columns else np.zeros_like(broken)
     for name, values in columns.items():
         statistic = schema.STATISTICS[name]
         # a derived value may be infinite and right: the half-life of a mean that never decays
         if not statistic.stored:
             continue
         bad = np.isinf(values) if statistic.nullable else ~np.isfinite(values)
+        bad &= ~(few & np.isnan(values))
         broken |= bad if name not in taken else bad & taken[name]
         if name == "non_finite":
             broken |= values > 0

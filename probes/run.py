@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from probes.errors import RunError
 from probes.log import manifest
-from probes.log.blocks import REGIME, ColumnBlock, column_rank
+from probes.log.blocks import CODES, ColumnBlock, column_rank
 from probes.log.catalog import catalog, catalog_rows
 from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.rows import SCHEMAS, Table, join
-from probes.log.summaries import summarise
+from probes.log.summaries import COUNTS, summarise
 from probes.run_reader import LayerInfo, Reduction, Status
-from probes.schema import KEYS, STATISTICS, derivable, evaluate, with_inputs
+from probes.schema import KEYS, REGIME, SETTLED, STATISTICS, derivable, evaluate, with_inputs
 from probes.storage import Folder, open_folder
 from probes.storage.lock import FILE as LOCK_FILE
 
@@ -146,7 +146,7 @@ class Run:
         if (
             self.manifest.get("status") == "running" and self._levels.raw.segments
         ):  # a killed writer may not have come to its manifest
-            known |= set(self._levels.raw.file(self._levels.raw.segments[-1]).columns) - {REGIME}
+            known |= set(self._levels.raw.file(self._levels.raw.segments[-1]).columns) - set(CODES)
         return sorted(known, key=column_rank)
 
     @property
@@ -275,7 +275,8 @@ class Run:
         neurons
             One or several, from 0; all by default.
         statistics
-            Names, such as "kl", stored or derived (`available`); all stored ones and `regime` by default.
+            Names, such as "kl", stored or derived (`available`); all stored ones, `regime` and
+            `settled` by default.
         steps
             (first, last), inclusive; all by default.
         max_points
@@ -359,11 +360,12 @@ class Run:
         layer
             Name or index.
         statistic
-            Name, or "regime".
+            Name, "regime" or "settled".
         max_columns
             Most columns of the image.
         reduce
-            How several steps become one column: "mean", "min" or "max". A regime is that of the last step.
+            How several steps become one column: "mean", "min" or "max". A regime is the most severe, a
+            settled one the last (before format 1.2 both the last).
         steps
             (first, last), inclusive; columns that stand for several steps and overlap the range are whole.
 
@@ -399,11 +401,11 @@ class Run:
         width = self._levels.width_for(
             index, recorded, first, last, max_columns, self.layers[index]["neurons"]
         )
-        column = name if width == 1 or reduce == "mean" or name == REGIME else f"{name}_{reduce}"
+        column = name if width == 1 or reduce == "mean" or name in CODES else f"{name}_{reduce}"
         block = self._levels.read(width, index, self._neurons(index, None), [column], first, last)
         values, starts = block.columns[column], block.steps
         if starts.size > max_columns:
-            how = "last" if name == REGIME else reduce
+            how = {REGIME: "severe", SETTLED: "last"}.get(name, reduce)
             taken = self._taken(index, name)
             values, starts = merge(values, starts, -(-starts.size // max_columns), how, taken[taken <= last])
         end = recorded[recorded <= last][-1:] + 1
@@ -420,7 +422,8 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            Columns step, layer, neuron, regime (a code of `schema.REGIMES`).
+            Columns step, layer, neuron, regime (the code of `schema.REGIMES` that its own numbers give),
+            settled (what the last records agree on; in rows before format 1.2 their regime).
 
         Raises
         ------
@@ -432,11 +435,11 @@ class Run:
                 return pd.DataFrame(
                     {
                         **{key: pd.Series(dtype=kind) for key, kind in KEYS.items()},
-                        REGIME: pd.Series(dtype="int8"),
+                        **{name: pd.Series(dtype="int8") for name in CODES},
                     }
                 )
             step = int(self.steps[-1])
-        return self.at(step, statistics=[REGIME])
+        return self.at(step, statistics=CODES)
 
     @_reading
     def taken(self, layer: int | str, statistic: str) -> NDArray[np.int64]:
@@ -447,7 +450,7 @@ class Run:
         layer
             Name or index.
         statistic
-            Name, or "regime".
+            Name, "regime" or "settled".
 
         Returns
         -------
@@ -472,9 +475,15 @@ class Run:
         -------
         pandas.DataFrame
             Rows (step, layer): KIND_mean, KIND_p05, _p25, _p50, _p75, _p95 of every statistic, over its
-            finite values; counts regime_0 .. regime_9.
+            finite values; counts of the rows' own regimes regime_0 .. regime_9 and of what the last records
+            agree on, settled_0 .. settled_10. Rows before format 1.2 have not settled: their regimes count.
         """
-        return self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
+        summary = self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
+        for code in COUNTS[SETTLED]:
+            own = summary.get(f"regime_{code}", 0)
+            name = f"settled_{code}"
+            summary[name] = summary[name].fillna(own) if name in summary else own
+        return summary
 
     @_reading
     def scalars(self) -> pd.DataFrame:
@@ -650,7 +659,7 @@ class Run:
 
     def _statistics(self, statistics: Sequence[str] | None) -> tuple[list[str], list[str]]:
         """Columns that are asked for, and the stored ones that they are made of."""
-        stored = [REGIME, *self.statistics]
+        stored = [*CODES, *self.statistics]
         if statistics is None:
             return stored, stored
         asked = list(dict.fromkeys(statistics))
@@ -699,8 +708,8 @@ class Run:
         return _frozen(evaluate(name, columns, kind, **settings).astype(np.float32)), edges
 
     def _taken(self, layer: int, name: str) -> np.ndarray:
-        """Steps at which a statistic of a layer is there (`regime` always is)."""
-        if name == REGIME:
+        """Steps at which a statistic of a layer is there (regimes always are)."""
+        if name in CODES:
             return self._layer_steps(layer)
         summary = self._summary()
         mine = summary.filter(pc.equal(summary["layer"], layer))

@@ -22,7 +22,7 @@ from probes import palette
 from probes.families.gaussian import GAUSSIAN
 
 FORMAT_MAJOR = 1
-FORMAT_MINOR = 1
+FORMAT_MINOR = 2
 FORMAT_VERSION = f"{FORMAT_MAJOR}.{FORMAT_MINOR}"
 
 KEYS: dict[str, str] = {"step": "int64", "layer": "int16", "neuron": "int32"}
@@ -33,6 +33,14 @@ BLOCK_STEPS = 256
 ROW_GROUP_NEURONS = 64
 PYRAMID = (16, 256)  # recorded steps a bucket, finest first
 ACTIVE_KL = 0.01  # nats above the floor that make an input count as active
+
+FEWEST_ROWS = 2
+"""Inputs that a spread needs: of fewer, what moves with the input is null."""
+
+REGIME = "regime"
+"""Column of the regime that a row's own numbers say."""
+SETTLED = "settled"
+"""Column of the regime that the last records agree on (`probes.settling`)."""
 
 Cost = Literal["S", "P", "D"]
 COSTS: dict[str, str] = {
@@ -291,6 +299,33 @@ _ALL = [
         "S",
         "Bonheme & Grzes 2021, mixed variables",
         caveat="floor = K ½ ln(1 + φ²), 0 for a fixed prior.",
+    ),
+    Statistic(
+        "width_spread",
+        "Spread of widths",
+        "h",
+        "nats",
+        "Σ_k ½ ( ln E[v] − E[ln v] ), v whitened by the prior",
+        "How much the width of the posterior differs between inputs: 0 where every input has one width.",
+        "S",
+        "Jensen's gap of the logarithm",
+        caveat=(
+            "That widths differ, not that they are of two kinds: a smooth spread of widths counts as well."
+            " Part of the information."
+        ),
+        over_dimensions="sum",
+        colors="Cividis",
+    ),
+    Statistic(
+        "rows",
+        "Inputs of the batch",
+        "B",
+        "inputs",
+        "count of independent inputs that the row's statistics are over",
+        "How much a row's numbers can be trusted: information from few inputs is noisy.",
+        "S",
+        "sampling theory of a variance",
+        caveat="Absent: taken as unlimited. Below 2, what moves with the input is null.",
     ),
     Statistic(
         "mu2",
@@ -862,25 +897,37 @@ class Regime:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the regimes' rules; a field's name says what is compared. Information and KL are in nats."""
+    """Limits of the regimes' rules; a field's name says what is compared.
+
+    Those in nats (information, mismatch, kl_above_floor, width_spread) are of one latent dimension: the rules
+    take them times K. `confidence` is that of the upper limit of the information, by which a neuron counts
+    as dead.
+    """
 
     clamp_share: float = 0.10
     exploded: float = -0.1
     information: float = 0.005
     contraction: float = 0.05
-    whitened_mean: float = 0.1
+    mismatch: float = 0.005
     kl_above_floor: float = 0.02
     deterministic: float = 0.99
     energy: float = 4.0
     band_tolerance: float = 0.02
     mixed_low: float = 0.1
     mixed_high: float = 0.9
+    width_spread: float = 0.02
+    confidence: float = 0.98
 
 
 _AT = Thresholds()
-_SILENT = f"information < {_AT.information:g}"
+_SILENT = f"information < {_AT.information:g} K"
+_UNTOLD = f"upper limit of the information ({100 * _AT.confidence:g} %) < {_AT.information:g} K"
 _NARROW = f"contraction < {_AT.contraction:g}"
 _LOUD = f"mu2 above its band by {100 * _AT.band_tolerance:g} %"
+_DEAD = (
+    f"{_UNTOLD}, {_NARROW}, mismatch <= {_AT.mismatch:g} K; under an autoregressive prior {_UNTOLD}, KL above"
+    f" its floor < {_AT.kl_above_floor:g} K"
+)
 
 REGIMES: tuple[Regime, ...] = (
     Regime(0, "living", "otherwise", "healthy", "nothing to do", palette.LIVING),
@@ -911,8 +958,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         4,
         "dead",
-        f"{_SILENT}, {_NARROW}, |whitened mean| < {_AT.whitened_mean:g}; "
-        f"under an autoregressive prior {_SILENT}, KL above its floor < {_AT.kl_above_floor:g}",
+        f"{_DEAD}, having left it before",
         "posterior = prior",
         "lower beta, use homeostasis",
         palette.GREY,
@@ -944,7 +990,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         8,
         "over-energetic",
-        f"variance + spread + mean² > {_AT.energy:g}, or {_LOUD}",
+        f"variance + mean energy > {_AT.energy:g}, or {_LOUD}",
         "ignores the prior's scale",
         "homeostasis, projection",
         palette.ORANGE,
@@ -952,11 +998,28 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         9,
         "mixed",
-        f"active share between {_AT.mixed_low:g} and {_AT.mixed_high:g}",
+        f"active share between {_AT.mixed_low:g} and {_AT.mixed_high:g}, spread of widths >"
+        f" {_AT.width_spread:g} K",
         "lives for some inputs",
         "nothing: look at which",
         palette.MINT,
     ),
+    Regime(
+        10,
+        "at prior",
+        "as dead, and never left since the run began; of settled regimes alone",
+        "where every neuron starts; one that stays has collapsed",
+        "wait; then lower beta",
+        palette.LIGHT_GREY,
+    ),
 )
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""
+DEAD, AT_PRIOR = 4, 10
+"""The code that rows give a neuron at its prior, and the settled one of a neuron that has never left it."""
+RAW_REGIMES = tuple(regime.code for regime in REGIMES if regime.code != AT_PRIOR)
+"""Codes that a row's own numbers can give."""
+SEVERITY = (1, 3, 2, 4, 5, 6, 7, 8, 9, 0)
+"""Raw codes, the most severe first: the one of a bucket of the pyramid that holds several."""
+ALARMING = (1, 2, 3)
+"""Raw codes of which maps show a single step: non-finite, saturated, exploded."""

@@ -4,7 +4,7 @@ Terms are separated by spaces and all must hold:
 
 - `layer:2`, `layer:1,3`, `layer:1-3`, `layer:"my layer"`: a layer's name, or its place counted from 1
 - `neuron:17`, `neuron:3,20-40`: the neuron's number, from 0
-- `regime:dead`, `regime:dead,frozen`: a regime's name
+- `regime:dead`, `regime:at-prior,frozen`: the regime that a neuron has settled in
 - `kl>0.3`, `spread<=1e-3`: a statistic, one of < <= > >= =, a number; a neuron without the statistic does not
   match
 - `sort:kl`, `sort:-kl`: by a statistic, `layer`, `neuron` or `regime`, with - the largest first; more of them
@@ -68,7 +68,7 @@ class Query:
         Parameters
         ----------
         frame
-            Columns layer, neuron, regime, where the query names them, and the statistics that it names.
+            Columns layer, neuron, settled, where the query names them, and the statistics that it names.
 
         Returns
         -------
@@ -82,14 +82,15 @@ class Query:
             number = frame["neuron"].to_numpy()
             keep &= np.any([(number >= low) & (number <= high) for low, high in self.neurons], axis=0)
         if self.regimes is not None:
-            keep &= frame["regime"].isin(self.regimes).to_numpy()
+            keep &= frame["settled"].isin(self.regimes).to_numpy()
         for name, sign, value in self.limits:
             keep &= _SIGNS[sign](frame[name].to_numpy(dtype=float, na_value=np.nan), value)
         found = frame[keep]
         if self.order:
             names, falling = zip(*self.order, strict=True)
             ascending = [not down for down in falling]
-            found = found.sort_values(list(names), ascending=ascending, kind="stable", na_position="last")
+            columns = ["settled" if name == "regime" else name for name in names]
+            found = found.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
         return found
 
 
@@ -190,10 +191,11 @@ def _span(value: str, term: str) -> tuple[int, int]:
 
 
 def _regime(value: str, term: str) -> int:
-    names = [regime.name for regime in REGIMES]
-    if value.lower() not in names:
+    names = [regime.name.replace(" ", "-") for regime in REGIMES]
+    asked = value.lower().replace(" ", "-")
+    if asked not in names:
         raise QueryError(f"“{term}”: {_suggest(value, names)}; regimes are {', '.join(names)}")
-    return REGIMES[names.index(value.lower())].code
+    return REGIMES[names.index(asked)].code
 
 
 def _statistic(name: str, statistics: Sequence[str], term: str) -> str:

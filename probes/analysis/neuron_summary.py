@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,22 +18,23 @@ NEAREST = 8  # neighbours of a neuron that are listed
 
 
 def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
-    """Why a neuron is in its regime at one step, after the regime's name: ": information 0.001 < 0.005, ...".
+    """Why a neuron is in its regime at one step, after the settled one's name: ": information 0.001 < 0.005,
+    ...", or "; at this step dead: ..." where its own numbers say another.
 
     Parameters
     ----------
     row
-        Statistics of one neuron at one step.
+        Statistics of one neuron at one step, and `settled`.
     latent_dim
         K, latent dimensions of a neuron.
 
     Returns
     -------
     str
-        From the colon on.
+        From the name on.
     """
     text = regimes.explain(row, latent_dim=latent_dim)
-    return text[text.index(":") :]
+    return text[re.search("[:;]", text).start() :]  # type: ignore[union-attr]
 
 
 def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> str:

@@ -30,7 +30,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         row |= dict.fromkeys(("living_share", "rate", "information", "contraction", "half_life"))
         if index in last.index:
             summary = last.loc[index].to_dict()
-            counts = {regime.code: int(summary[f"regime_{regime.code}"]) for regime in REGIMES}
+            counts = {regime.code: int(summary[f"settled_{regime.code}"]) for regime in REGIMES}
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
             row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):

@@ -25,6 +25,7 @@ import { readTheme } from "./theme.js"
 /** @typedef {import("./heatmap_layout.js").Cell} Cell */
 /** @typedef {CanvasRenderingContext2D} Context */
 
+/** @typedef {{ column: number, text: string, color: string }} Alarm */
 /**
  * @typedef {object} Header
  * @property {number} rows
@@ -41,6 +42,7 @@ import { readTheme } from "./theme.js"
  * @property {string} rowTitle
  * @property {string} layer
  * @property {number[]} chosen neurons that are marked
+ * @property {Alarm[]} alarms columns with a step at which neurons were broken or saturated
  * @property {number | null} cursor step
  * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
  * @property {string} label the map in words
@@ -51,6 +53,7 @@ const ROW = 18 // pixels, at most
 const LEAST_HEIGHT = 60
 const PAGE = 10 // rows that a page key moves
 const BAR = 220 // pixels: height of the colour bar, at most
+const ALARM = 5 // pixels: half the width of an alarm's mark
 
 export class Heatmap {
   /** @param {import("./component.js").Root} root */
@@ -149,6 +152,7 @@ export class Heatmap {
     this.drawRows(context)
     this.drawBar(context)
     this.drawChosen(context)
+    this.drawAlarms(context)
     this.drawCursor(context)
     if (this.keyed && this.over) this.drawMark(context, this.over)
     this.canvas.setAttribute(
@@ -219,6 +223,27 @@ export class Heatmap {
       context.lineTo(LEFT - 9, y - 4)
       context.lineTo(LEFT - 9, y + 4)
       context.fill()
+    }
+  }
+
+  /**
+   * A mark above each column that holds an alarm.
+   * @param {Context} context
+   */
+  drawAlarms(context) {
+    const { alarms, columns } = this.header
+    for (const { column, color } of alarms) {
+      const x = LEFT + (this.size.width * (column + 0.5)) / columns
+      context.fillStyle = color
+      context.strokeStyle = this.theme.muted
+      context.lineWidth = 1
+      context.beginPath()
+      context.moveTo(x, TOP - 2)
+      context.lineTo(x - ALARM, TOP - 11)
+      context.lineTo(x + ALARM, TOP - 11)
+      context.closePath()
+      context.fill()
+      context.stroke()
     }
   }
 
@@ -316,7 +341,9 @@ export class Heatmap {
     const steps =
       end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`
-    return `${layer} · neuron ${order[row]}\n${steps}\n${code ? about : `${title} not recorded`}`
+    const alarm = this.header.alarms.find((found) => found.column === column)
+    const said = code ? about : `${title} not recorded`
+    return `${layer} · neuron ${order[row]}\n${steps}\n${said}${alarm ? `\n${alarm.text}` : ""}`
   }
 
   close() {

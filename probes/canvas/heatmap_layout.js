@@ -10,7 +10,7 @@ import { COLOR_SCALES } from "./palette.js"
 // Pixels around the image.
 export const LEFT = 62
 export const RIGHT = 96
-export const TOP = 8
+export const TOP = 14
 export const BOTTOM = 42
 
 /**

@@ -1,5 +1,5 @@
 // Layer x neuron map of regimes over steps: one tile a neuron, one byte a tile and frame, scrubbed in the
-// browser.
+// browser. The lower half of a byte is the settled regime, the upper half what alarmed since the frame before.
 
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
@@ -30,6 +30,7 @@ import { Transport } from "./transport.js"
  */
 
 const NEAR = 90 // sum of the differences of red, green and blue below which two colours are taken for one
+const LEAST_ALARM = 4 // pixels: side of an alarm's corner
 const SEPARATE = 5 // pixels: larger tiles have a line between them
 
 export class Regimes {
@@ -110,7 +111,8 @@ export class Regimes {
     const row = part(this.root, "legend", HTMLElement)
     row.replaceChildren()
     const ever = new Set()
-    for (const codes of Object.values(this.arrays)) for (let i = 0; i < codes.length; i++) ever.add(codes[i])
+    for (const codes of Object.values(this.arrays))
+      for (let i = 0; i < codes.length; i++) ever.add(codes[i] & 15).add(codes[i] >> 4)
     this.counts = this.header.regimes.map((regime, code) => {
       const entry = document.createElement("span")
       entry.setAttribute("role", "listitem")
@@ -142,9 +144,22 @@ export class Regimes {
   }
 
   /** @param {number} layer @param {number} neuron */
-  code(layer, neuron) {
+  byte(layer, neuron) {
     const frame = Math.round(this.transport.position)
     return this.arrays[`regime.${layer}`][frame * this.header.layers[layer].count + neuron]
+  }
+
+  /** @param {number} layer @param {number} neuron */
+  code(layer, neuron) {
+    return this.byte(layer, neuron) & 15
+  }
+
+  /**
+   * The most severe regime of single steps since the frame before; 0 for none.
+   * @param {number} layer @param {number} neuron
+   */
+  alarm(layer, neuron) {
+    return this.byte(layer, neuron) >> 4
   }
 
   draw() {
@@ -162,6 +177,8 @@ export class Regimes {
         totals[code] += 1
         living += regime.living ? 1 : 0
         this.drawTile(context, index, neuron, regime.color, faint[code])
+        const alarm = this.alarm(index, neuron)
+        if (alarm && alarm !== code) this.drawAlarm(context, index, neuron, header.regimes[alarm].color)
       }
       context.globalAlpha = 1
       this.drawName(context, index, (100 * living) / Math.max(layer.count, 1))
@@ -206,6 +223,31 @@ export class Regimes {
       context.strokeStyle = theme.accent
       context.lineWidth = 2
       context.strokeRect(x - 2, y - 2, side + 3, side + 3)
+    }
+  }
+
+  /**
+   * A corner in the colour of what alarmed, on a rim that sets it apart from its tile.
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} index of the layer
+   * @param {number} neuron
+   * @param {string} color
+   */
+  drawAlarm(context, index, neuron, color) {
+    const { x, y } = this.layout.place(index, neuron)
+    const size = Math.max(this.layout.side * 0.55, LEAST_ALARM)
+    const right = x + this.layout.side - (this.layout.side > SEPARATE ? 1 : 0)
+    context.globalAlpha = 1
+    for (const [reach, fill] of /** @type {[number, string][]} */ ([
+      [size + 1.5, rgba(this.theme.background, 1)],
+      [size, color],
+    ])) {
+      context.fillStyle = fill
+      context.beginPath()
+      context.moveTo(right - reach, y)
+      context.lineTo(right, y)
+      context.lineTo(right, y + reach)
+      context.fill()
     }
   }
 
@@ -266,7 +308,9 @@ export class Regimes {
     const { layer, neuron } = this.over
     const regime = this.header.regimes[this.code(layer, neuron)]
     const said = regime ? `${regime.name}: ${regime.reading}` : "not recorded"
-    return `${this.header.layers[layer].name} · neuron ${neuron}\n${said}`
+    const alarm = this.alarm(layer, neuron)
+    const also = alarm ? `\n${this.header.regimes[alarm].name} at a step since the frame before` : ""
+    return `${this.header.layers[layer].name} · neuron ${neuron}\n${said}${also}`
   }
 
   /**

@@ -46,7 +46,7 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
             out[place] = summary[name].to_numpy(dtype=float, na_value=np.nan)
         return out
 
-    counts = {regime.code: column(f"regime_{regime.code}") for regime in REGIMES}
+    counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
     total = np.nansum(list(counts.values()), axis=0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {

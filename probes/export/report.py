@@ -272,7 +272,7 @@ def _top(run: Run) -> str:
         series = run.history(layer, neuron, [by], max_points=TOP_POINTS)[by].to_numpy(float, na_value=np.nan)
         cells = "".join(f"<td>{number(float(row[name]))}</td>" for name in columns)
         name = escape(str(run.layers[layer]["name"]))
-        regime = regimes.get(int(row["regime"]), "–")
+        regime = regimes.get(int(row["settled"]), "–")
         rows.append(
             f"<tr><th>{name} · {neuron}</th><td>{regime}</td>{cells}<td>{sparkline(series)}</td></tr>"
         )

@@ -15,7 +15,7 @@ from pyarrow import csv as pacsv
 
 from probes.errors import RunError
 from probes.run import Run
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import REGIME, REGIMES, SETTLED, STATISTICS
 from probes.storage.local import write_atomic
 
 ROWS_AT_ONCE = 500_000  # rows of a CSV held in memory: about 40 MB
@@ -86,7 +86,7 @@ def _neurons(run: Run) -> Iterator[pd.DataFrame]:
     """Every row of `neurons/`, in blocks of whole steps; one empty frame for a run without any."""
     steps = np.asarray(run.steps)
     if not steps.size:
-        yield pd.DataFrame(columns=["step", "layer", "neuron", "regime", *run.statistics])
+        yield pd.DataFrame(columns=["step", "layer", "neuron", REGIME, SETTLED, *run.statistics])
         return
     block = max(ROWS_AT_ONCE // sum(layer["neurons"] for layer in run.layers), 1)
     for start in range(0, steps.size, block):
@@ -113,8 +113,8 @@ def to_netcdf(run: Run, target: Path) -> Path:
     each other.
 
     Coordinates `layer`, `layer_name` and `number` say which neuron of which layer; units and long names are
-    the registry's. NaN, and regime -1, where a layer was not recorded. One statistic is in memory at a time.
-    Raises RunError without NETCDF_NEEDS, or for a run without neurons.
+    the registry's. NaN, and a regime of -1, where a layer was not recorded. One statistic is in memory at a
+    time. Raises RunError without NETCDF_NEEDS, or for a run without neurons.
     """
     missing = [name for name in NETCDF_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
@@ -124,7 +124,7 @@ def to_netcdf(run: Run, target: Path) -> Path:
         raise RunError(f"{run.path} has recorded no neurons: there is nothing to put into a netCDF file")
 
     def write(temporary: Path) -> None:
-        names = ["regime", *run.statistics]
+        names = [REGIME, SETTLED, *run.statistics]
         frame = _frame(run, xarray)
         frame.to_netcdf(temporary, mode="w", engine="h5netcdf")
         for name in names:
@@ -174,7 +174,7 @@ def _frame(run: Run, xarray: Any) -> Any:
 def _matrix(run: Run, name: str) -> np.ndarray:
     """(T, N) of a statistic over all layers."""
     steps, widths = np.asarray(run.steps), [layer["neurons"] for layer in run.layers]
-    regime = name == "regime"
+    regime = name in (REGIME, SETTLED)
     out = np.full(
         (steps.size, sum(widths)), NOT_RECORDED if regime else np.nan, np.int8 if regime else np.float32
     )
@@ -187,11 +187,11 @@ def _matrix(run: Run, name: str) -> np.ndarray:
 
 
 def _attributes(name: str) -> dict[str, Any]:
-    if name == "regime":
+    if name in (REGIME, SETTLED):
         meanings = " ".join(regime.name.replace(" ", "_") for regime in REGIMES)
         codes = np.array([regime.code for regime in REGIMES], np.int8)
         return {
-            "long_name": "regime of the neuron",
+            "long_name": "regime of the neuron" if name == REGIME else "settled regime of the neuron",
             "flag_values": codes,
             "flag_meanings": meanings,
             "missing": NOT_RECORDED,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,55 @@ class Gaussian:
         No density of the aggregate's variance has more entropy than the Gaussian (Cover & Thomas 2006, 8.6).
         """
         return 0.5 * (log(variance + spread) - log_variance)
+
+    @staticmethod
+    def width_spread(variance: Any, log_variance: Any) -> Any:
+        """½ (ln E[v] − E[ln v]), nats: 0 where every input has one width, by Jensen's inequality never below.
+
+        Parameters
+        ----------
+        variance, log_variance
+            E[v] and E[ln v] over the inputs.
+        """
+        return 0.5 * (log(variance) - log_variance)
+
+    @staticmethod
+    def information_limit(
+        information: Any, width_spread: Any, rows: Any, latent_dim: Any = 1, confidence: float = 0.98
+    ) -> NDArray[np.float64]:
+        """Upper confidence limit of the information, nats, of a mean that is Gaussian over the inputs.
+
+        Parameters
+        ----------
+        information, width_spread
+            Of a neuron, nats, summed over its dimensions.
+        rows
+            Independent inputs that they are estimated from; infinite: the information is its own limit.
+        latent_dim
+            K.
+        confidence
+            One-sided.
+
+        Returns
+        -------
+        ndarray
+            NaN for fewer than two inputs.
+
+        Notes
+        -----
+        Σ_k ½ ln(1 + (S_k / v_k) (B − 1) / χ²(B − 1)) + h: the sampling law of a variance. Only the sum over
+        dimensions is recorded; taking all S_k / v_k for equal gives the largest limit of that sum, since
+        ½ ln(1 + c (e^{2u} − 1)) is concave in u for c >= 1.
+        """
+        rows = np.asarray(rows, np.float64)
+        sizes, index = np.unique(rows, return_inverse=True)
+        freedom = np.where(sizes >= 2, sizes - 1, np.nan)
+        with np.errstate(invalid="ignore", over="ignore"):
+            quantile = 2 * gammaincinv(freedom / 2, 1 - confidence)  # of the chi-squared distribution
+            growth = np.where(np.isinf(freedom), 1.0, np.maximum(freedom / quantile, 1.0))
+            moving = np.maximum(np.subtract(information, width_spread), 0.0) / latent_dim
+            limit = 0.5 * np.log1p(growth[index].reshape(rows.shape) * np.expm1(2 * moving))
+            return np.asarray(latent_dim * limit + width_spread, np.float64)
 
     @staticmethod
     def mismatch(mean: Any, variance: Any, spread: Any) -> Any:

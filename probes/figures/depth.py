@@ -95,6 +95,6 @@ def _panel(figure: FigureBuilder, part: pd.DataFrame, colors: Sequence[str], col
 
 
 def _living(now: pd.DataFrame, layers: int) -> np.ndarray:
-    counts = now.set_index("layer").filter(regex=r"^regime_\d$").reindex(range(layers))
-    living = counts[[f"regime_{code}" for code in LIVING_REGIMES]].sum(axis=1)
+    counts = now.set_index("layer").filter(regex=r"^settled_\d+$").reindex(range(layers))
+    living = counts[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
     return (living / counts.sum(axis=1).where(lambda total: total > 0)).to_numpy(np.float32)

@@ -1,4 +1,4 @@
-"""How many neurons of each layer are in each regime, over steps."""
+"""How many neurons of each layer have settled in each regime, over steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.schema import REGIMES
 
-STACK = (0, 9, 7, 6, 5, 8, 3, 2, 4, 1)
+STACK = (0, 9, 7, 6, 5, 8, 3, 2, 10, 4, 1)
 """Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis.
 """
 
@@ -40,14 +40,14 @@ def regime_counts(
         Areas; bars where there is one step. Regimes that no neuron ever enters are left out.
     """
     names = {regime.code: regime for regime in REGIMES}
-    present = [code for code in STACK if f"regime_{code}" in summary and summary[f"regime_{code}"].sum() > 0]
+    present = [code for code in STACK if summary.get(f"settled_{code}", pd.Series(0)).sum() > 0]
     figure = FigureBuilder.small_multiples(
         len(layers), titles=[style.text(name) for name in layers], shared_xaxes="all", shared_yaxes="all",
         shared_legend=True, horizontal_spacing=0.025,
     )  # fmt: skip
     for layer in range(len(layers)):
         part = summary[summary["layer"] == layer]
-        counts = {code: part[f"regime_{code}"].to_numpy(float) for code in present}
+        counts = {code: part[f"settled_{code}"].to_numpy(float) for code in present}
         total = np.maximum(np.sum(list(counts.values()), axis=0), 1)
         x = style.along(axis, part["step"])
         for code, count in counts.items():

@@ -2,7 +2,7 @@
 
 A `ColumnBlock` holds one layer at T recorded steps, neuron-major as on disk, so that a row group is a
 contiguous slice and no row is ever sorted. Statistics are float32, byte-stream-split and compressed; only the
-keys and `regime` have a dictionary, only the keys carry minimum and maximum.
+keys and codes have a dictionary, only the keys carry minimum and maximum.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from probes.log.footer_checksum import checksummed_writer
-from probes.schema import KEYS, ROW_GROUP_NEURONS, STATISTICS
+from probes.schema import KEYS, REGIME, ROW_GROUP_NEURONS, SETTLED, SEVERITY, STATISTICS
 from probes.storage import Storage
 
-REGIME = "regime"
+CODES = (REGIME, SETTLED)
+"""Columns of regime codes, int8, never null: what a row's numbers say, and what the last rows agree on."""
+_RANK = np.argsort(np.array(SEVERITY)).astype(np.int8)  # of a raw code: 0 is the most severe
+_CODE = np.array(SEVERITY, np.int8)
 SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
 KEPT_MANTISSA_BITS = 10  # precision="10bit": half a unit in the last kept place is a relative 2^-11
 CODEC = {"full": ("lz4", None), "10bit": ("zstd", 1)}
@@ -30,7 +33,7 @@ KEY_FIELDS = tuple(pa.field(key, pa.type_for_alias(kind), nullable=False) for ke
 class ColumnBlock:
     """One layer at some recorded steps.
 
-    steps (T,) int64, increasing. columns: name -> (N, T), float32 (`regime`: int8). present: name -> (T,)
+    steps (T,) int64, increasing. columns: name -> (N, T), float32 (`CODES`: int8). present: name -> (T,)
     bool for the statistics that some of the steps do not have; what is absent there is null on disk.
     """
 
@@ -51,9 +54,9 @@ class ColumnBlock:
 
 
 def column_rank(name: str) -> tuple[int, str]:
-    """Sort key of a column: registry order, `regime` before everything."""
+    """Sort key of a column: registry order, the regime codes before everything."""
     base = name.removesuffix("_min").removesuffix("_max") if name not in _ORDER else name
-    return (-1 if name == REGIME else _ORDER.get(base, len(_ORDER)), name)
+    return (-1 if name in CODES else _ORDER.get(base, len(_ORDER)), name)
 
 
 def concatenate(blocks: list[ColumnBlock]) -> ColumnBlock:
@@ -111,8 +114,9 @@ def buckets(block: ColumnBlock, width: int) -> ColumnBlock:
     """Every `width` recorded steps as one: KIND (mean, summed in float64), KIND_min, KIND_max; the last may
     be shorter.
 
-    `step` is the first step of the bucket, `regime` that of its last step. What is absent is left out of the
-    mean; a bucket in which it is always absent has none. NaN spreads: a broken neuron stays visible.
+    `step` is the first step of the bucket, `regime` its most severe, `settled` its last. What is
+    absent is left out of the mean; a bucket in which it is always absent has none. NaN spreads: a broken
+    neuron stays visible.
     """
     return buckets_at(block, np.arange(0, block.steps.size, width))
 
@@ -124,6 +128,9 @@ def buckets_at(block: ColumnBlock, starts: np.ndarray) -> ColumnBlock:
     present: dict[str, np.ndarray] = {}
     for name, values in block.columns.items():
         if name == REGIME:
+            columns[name] = most_severe(values, starts)
+            continue
+        if name == SETTLED:
             columns[name] = values[:, starts + sizes - 1]
             continue
         low = high = total = values
@@ -146,6 +153,11 @@ def buckets_at(block: ColumnBlock, starts: np.ndarray) -> ColumnBlock:
     return ColumnBlock(block.layer, block.steps[starts], columns, present)
 
 
+def most_severe(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(N, T) raw codes -> (N, B): the most severe of those from each start to the next."""
+    return _CODE[np.minimum.reduceat(_RANK[codes], starts, axis=1)]
+
+
 def _reduce(
     function: np.ufunc, values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, dtype: type
 ) -> np.ndarray:
@@ -159,7 +171,7 @@ def _reduce(
 
 
 def _schema(names: list[str], nullable: set[str]) -> pa.Schema:
-    kinds = ((name, pa.int8() if name == REGIME else pa.float32()) for name in names)
+    kinds = ((name, pa.int8() if name in CODES else pa.float32()) for name in names)
     return pa.schema(
         [*KEY_FIELDS, *(pa.field(name, kind, nullable=name in nullable) for name, kind in kinds)]
     )
@@ -197,7 +209,7 @@ def write_column_blocks(
     """
     codec, level = CODEC[precision]
     schema = _schema(names, nullable)
-    statistics = [name for name in names if name != REGIME]
+    statistics = [name for name in names if name not in CODES]
 
     def write(temporary: Path) -> None:
         with checksummed_writer(
@@ -205,7 +217,7 @@ def write_column_blocks(
             schema,
             compression=codec,
             compression_level=level,
-            use_dictionary=[*KEYS, *(name for name in names if name == REGIME)],
+            use_dictionary=[*KEYS, *(name for name in names if name in CODES)],
             column_encoding=dict.fromkeys(statistics, "BYTE_STREAM_SPLIT"),
             write_statistics=list(KEYS),
             store_schema=False,

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from probes.errors import REMEDY, RunError
 from probes.log import manifest, opening, rows
-from probes.log.blocks import KEPT_MANTISSA_BITS, REGIME, ColumnBlock, buckets_at, filled, neuron_groups
+from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
 from probes.log.segments import Segment, list_segments, uncovered
-from probes.log.summaries import summarise
-from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIMES, STATISTICS
+from probes.log.summaries import COUNTS, summarise
+from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIME, SETTLED, STATISTICS
 from probes.storage import Folder, Storage, open_folder
 from probes.storage.local import TEMPORARY
 
@@ -212,11 +212,11 @@ def _key_fault(table: pa.Table, widths: list[int], segment: Segment) -> str | No
 
 
 def _value_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
-    codes = table[REGIME].to_numpy()
-    if codes.min() < 0 or codes.max() >= len(REGIMES):
-        yield Finding(
-            "error", where, f"regime {codes.min() if codes.min() < 0 else codes.max()} does not exist"
-        )
+    for column, known in COUNTS.items():
+        found = np.unique(table[column].to_numpy()) if column in table.column_names else np.zeros(0)
+        unknown = found[~np.isin(found, known)]
+        if unknown.size:
+            yield Finding("error", where, f"{column} {int(unknown[0])} does not exist")
     if not {"kl", "information", "mismatch"} <= set(table.column_names):
         return
     terms = [np.asarray(table[name], np.float64) for name in ("information", "mismatch")]
@@ -318,7 +318,12 @@ def _pyramid_findings(storage: Storage, state: dict[str, Any], width: int) -> It
                 found = np.concatenate([filled(bucket, column) for bucket in stored[block.layer]], axis=1)[
                     :, inside
                 ]
-                if not _all_close(filled(expected, column) if column != REGIME else values, found, tolerance):
+                values = values if column in CODES else filled(expected, column)
+                if column == REGIME and SETTLED not in expected.columns:
+                    # before format 1.2 a bucket had the regime of its last step
+                    last = block.columns[REGIME][:, ends - 1]
+                    values = np.where(found == last, last, values)
+                if not _all_close(values, found, tolerance):
                     yield Finding(
                         "error",
                         name,

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from probes.errors import REMEDY, RunError
 from probes.log import opening
-from probes.log.blocks import KEY_FIELDS, REGIME, ColumnBlock, filled, neuron_groups, presence
+from probes.log.blocks import CODES, KEY_FIELDS, ColumnBlock, filled, neuron_groups, presence
 from probes.log.segments import Segment, counted_segments, parse
-from probes.schema import BLOCK_STEPS, KEYS, ROW_GROUP_NEURONS
+from probes.schema import BLOCK_STEPS, KEYS, REGIME, ROW_GROUP_NEURONS, SETTLED
 from probes.storage import Storage
 
 COLUMN_BYTES = 32 * 2**20
@@ -104,18 +104,24 @@ class GridFile:
         file has.
         """
         wanted = self.columns if columns is None else [name for name in columns if name in self._column_index]
+        # before format 1.2 nothing was settled: a row's own regime is the best that is known
+        unsettled = columns is not None and SETTLED in columns and SETTLED not in self._column_index
+        if unsettled:
+            wanted = list(dict.fromkeys([*wanted, REGIME]))
         steps = self.steps(layer)
         table = self._read(self._layers[layer].row_group + group, wanted)
         values, present = {}, {}
         for name, column in zip(wanted, table.itercolumns(), strict=True):
             flat = column.to_numpy()
-            if name == REGIME and column.null_count:
+            if name in CODES and column.null_count:
                 raise RunError(f"{self.address}: rows of layer {layer} without a regime; {REMEDY}")
             values[name] = flat.reshape(-1, steps.size)
             if column.null_count:
                 present[name] = column.is_valid().to_numpy()[: steps.size]
                 if flat.dtype != np.float32:
                     values[name] = values[name].astype(np.float32)
+        if unsettled:
+            values[SETTLED] = values[REGIME]
         return ColumnBlock(layer, steps, values, present)
 
     def _read(self, row_group: int, columns: list[str]) -> pa.Table:
@@ -176,9 +182,11 @@ class GridFile:
 
 def schema_fault(schema: pa.Schema) -> str | None:
     """What is wrong with the columns of a file of `neurons/` or `pyramid/`; None if nothing is."""
-    types = {field.name: field.type for field in KEY_FIELDS} | {REGIME: pa.int8()}
+    types = {field.name: field.type for field in KEY_FIELDS} | dict.fromkeys(CODES, pa.int8())
     for name, kind in types.items():
         if name not in schema.names:
+            if name == SETTLED:  # of a file that was written before format 1.2
+                continue
             return f"column {name!r} is missing"
         if schema.field(name).type != kind:
             return f"column {name!r} is {schema.field(name).type}, not {kind}"
@@ -238,7 +246,7 @@ class Level:
         """
         steps = self.steps(layer, first, last)
         values = {
-            name: np.empty((neurons.size, steps.size), np.int8 if name == REGIME else np.float32)
+            name: np.empty((neurons.size, steps.size), np.int8 if name in CODES else np.float32)
             for name in columns
         }
         present = {name: np.ones(steps.size, bool) for name in columns}

@@ -10,7 +10,7 @@ import copy
 
 import numpy as np
 
-from probes.log.blocks import REGIME, ColumnBlock, buckets, filled
+from probes.log.blocks import CODES, ColumnBlock, buckets, filled, most_severe
 from probes.log.compaction import pyramid_name
 from probes.log.grid import Level
 from probes.log.segments import Segment, uncovered
@@ -124,12 +124,14 @@ def merge(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every `factor` columns of (N, C) as one, with the new starts.
 
-    reduce: "min", "max", "last", or "mean", weighted with the number of `taken` steps (at which the statistic
-    is) in each column.
+    reduce: "min", "max", "last", "severe" (of raw regimes), or "mean", weighted with the number
+    of `taken` steps (at which the statistic is) in each column.
     """
     groups = np.arange(0, starts.size, factor)
     if reduce == "last":
         return values[:, np.append(groups[1:], starts.size) - 1], starts[groups]
+    if reduce == "severe":
+        return most_severe(values, groups), starts[groups]
     if reduce != "mean":
         function = np.fmin if reduce == "min" else np.fmax
         return function.reduceat(values, groups, axis=1), starts[groups]
@@ -147,7 +149,7 @@ def _statistic_of(column: str) -> str:
 
 def bucket_columns(name: str) -> list[str]:
     """Columns of a level that hold a statistic."""
-    return [name] if name == REGIME else [name, f"{name}_min", f"{name}_max"]
+    return [name] if name in CODES else [name, f"{name}_min", f"{name}_max"]
 
 
 def _sorted_by_step(blocks: list[ColumnBlock], columns: list[str]) -> ColumnBlock:

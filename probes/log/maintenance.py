@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from probes.log import manifest, opening, rows
-from probes.log.blocks import ColumnBlock, column_rank, neuron_groups, write_column_blocks
+from probes.log.blocks import ColumnBlock, column_rank, concatenate, neuron_groups, write_column_blocks
 from probes.log.compaction import (
     FULL_ROWS,
     PyramidBuilder,
@@ -25,7 +25,8 @@ from probes.log.grid import GridFile
 from probes.log.segments import Segment, list_segments, uncovered
 from probes.log.summaries import summarise
 from probes.log.writer import Writer
-from probes.schema import BLOCK_STEPS, PYRAMID, STATISTICS
+from probes.schema import BLOCK_STEPS, FORMAT_VERSION, PYRAMID, REGIME, SETTLED, STATISTICS
+from probes.settling import RECORDS, Settling
 from probes.storage import Folder, Storage, open_folder
 
 PYRAMIDS = [pyramid_name(width) for width in PYRAMID]
@@ -44,11 +45,32 @@ def reopen(folder: Folder, step: int) -> Writer:
     for name in FOLDERS:
         _delete_covered(storage, name)
         _set_aside(storage, name, step, f"{superseded}/{name}", state)
-    state["segments"].append({"started": manifest.now(), "resumed_from": step})
-    state["status"] = "running"
     compact(storage, state)
     next_rows = {name: found[-1].last + 1 for name in rows.SCHEMAS if (found := _segments(storage, name))}
-    return Writer(storage, state, next_rows)
+    state |= {"status": "running", "format": FORMAT_VERSION}
+    state["segments"].append(manifest.session(step, next_rows))
+    return Writer(storage, state, next_rows, _settling(storage, state))
+
+
+def _settling(storage: Storage, state: dict[str, Any]) -> dict[int, Settling]:
+    """How each layer's neurons stand after the last rows kept; rows before format 1.2 settled as they are."""
+    last: dict[int, list[ColumnBlock]] = {}
+    widths = _widths(state)
+    for segment in reversed(_segments(storage, "neurons")):
+        with closing(GridFile(storage, f"neurons/{segment.name}", widths)) as file:
+            for layer in file.layers:
+                if sum(block.steps.size for block in last.get(layer, [])) < RECORDS - 1:
+                    groups = range(len(list(neuron_groups(widths[layer]))))
+                    found = [file.block(layer, group, [REGIME, SETTLED]) for group in groups]
+                    last.setdefault(layer, []).insert(0, stack_neurons(found))
+        if len(last) == len(widths) and all(
+            sum(block.steps.size for block in blocks) >= RECORDS - 1 for blocks in last.values()
+        ):
+            break
+    stood = {layer: concatenate(blocks).columns for layer, blocks in last.items()}
+    return {
+        layer: Settling.resumed(columns[SETTLED][:, -1], columns[REGIME]) for layer, columns in stood.items()
+    }
 
 
 def compact(folder: Folder, state: dict[str, Any]) -> None:
@@ -207,9 +229,11 @@ def _compact_folder(storage: Storage, name: str, state: dict[str, Any]) -> None:
     full = BLOCK_STEPS if is_grid(name) else FULL_ROWS
     groups: list[list[Segment]] = []
     size = 0
+    starts = manifest.format_starts(state, name if name in rows.SCHEMAS else None)
     for segment in _segments(storage, name):
         own = _size(storage, name, segment, widths)
-        if groups and size + own <= full:
+        same = not any(groups and groups[-1][-1].first < start <= segment.first for start in starts)
+        if groups and same and size + own <= full:
             groups[-1].append(segment)
             size += own
         else:

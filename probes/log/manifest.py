@@ -19,7 +19,7 @@ from probes.families import family_of
 from probes.log import manifest_fields
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
-from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES
+from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES, REGIME, SETTLED
 from probes.storage import Folder, Storage, open_folder
 
 FILE = "run.json"
@@ -76,6 +76,30 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def session(resumed_from: int | None, next_rows: dict[str, int]) -> dict[str, Any]:
+    """The entry of `segments` of a writing session that begins now.
+
+    next_rows: the first row number of each plain table that is the session's own; 0 where absent.
+    """
+    return {"started": now(), "resumed_from": resumed_from, "format": FORMAT_VERSION, "rows": next_rows}
+
+
+def format_starts(manifest: dict[str, Any], table: str | None = None) -> list[int]:
+    """Where files of another format begin: the first step of each, or the first row of a plain table.
+
+    Sessions before format 1.2 do not say what they wrote.
+    """
+    starts: list[tuple[int, str | None]] = []
+    for entry in manifest["segments"]:
+        resumed = entry.get("resumed_from")
+        first = -1 if resumed is None else resumed + 1
+        if table is not None and resumed is not None:
+            first = entry["rows"].get(table, 0) if "rows" in entry else sys.maxsize
+        starts = [(start, kind) for start, kind in starts if start < first]
+        starts.append((first, entry.get("format")))
+    return [start for (start, kind), (_, before) in zip(starts[1:], starts, strict=False) if kind != before]
 
 
 def now() -> str:
@@ -209,7 +233,8 @@ def note_layers(manifest: dict[str, Any], table: pa.Table) -> None:
     """
     widths = np.array([layer["neurons"] for layer in manifest["layers"]])
     layers, steps = table["layer"].to_numpy(), table["step"].to_numpy()
-    living = sum(table[f"regime_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
+    column = SETTLED if f"{SETTLED}_0" in table.column_names else REGIME  # before format 1.2
+    living = sum(table[f"{column}_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
     for layer, share in zip(layers, living, strict=True):  # in order of step: the last one stays
         manifest["living_share"][layer] = round(float(share), 4)
     starts = np.flatnonzero(np.diff(steps, prepend=-1))

@@ -79,6 +79,15 @@ def _score(value: Any) -> bool:
     )
 
 
+def _session(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _or_null(_integer)(value.get("resumed_from"))
+        and _text(value.get("format", ""))
+        and _dict_of(_integer)(value.get("rows", {}))
+    )
+
+
 def _point(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and _number(value[0]) and _or_null(_number)(value[1])
 
@@ -89,7 +98,7 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "status": (lambda value: value in STATUSES, f"one of {', '.join(STATUSES)}"),
     "heartbeat": (_or_null(_number), "a number of seconds"),
     "elapsed": (_or_null(_number), "a number of seconds"),
-    "segments": (_list_of(lambda item: isinstance(item, dict)), "a list of objects"),
+    "segments": (_list_of(_session), "a list of objects with resumed_from, format and rows"),
     "statistics": (_or_null(_list_of(_text)), "a list of names"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "config": (_or_null(lambda value: isinstance(value, dict)), "an object"),

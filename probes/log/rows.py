@@ -18,7 +18,7 @@ from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
 from probes.log.opening import LogFile
 from probes.log.segments import LARGEST, Segment, counted_segments
-from probes.schema import FORCES, REGIMES
+from probes.schema import FORCES, RAW_REGIMES
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -69,10 +69,10 @@ ROUNDED = ("probe", "forces")
 they are.
 """
 
-LAYER_COLUMNS = pa.schema(
-    [STEP, LAYER, *(_column(f"regime_{regime.code}", pa.int32()) for regime in REGIMES)]
-)
-"""Columns of `layers/` that are always there; the summaries stand beside them."""
+LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{code}", pa.int32()) for code in RAW_REGIMES)])
+"""Columns of `layers/` that are always there; summaries, and since format 1.2 settled counts, stand beside
+them.
+"""
 
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
@@ -187,11 +187,15 @@ def check_columns(schema: pa.Schema, name: str, path: str) -> None:
             text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
             raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
     for field in schema:
-        numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
+        numbers = {"layers": _is_summary, "evaluation": pa.types.is_floating}.get(name, _is_plain)
         if field.name not in _schema(name).names and not numbers(field.type):
             raise RunError(
                 f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it"
             )
+
+
+def _is_summary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _is_plain(kind: pa.DataType) -> bool:

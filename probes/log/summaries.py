@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from probes.log.blocks import REGIME, ColumnBlock, column_rank, presence
-from probes.schema import REGIMES
+from probes.log.blocks import CODES, ColumnBlock, column_rank, presence
+from probes.schema import RAW_REGIMES, REGIME, REGIMES, SETTLED
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
 KINDS = ("mean", *QUANTILES)
+COUNTS = {REGIME: RAW_REGIMES, SETTLED: tuple(regime.code for regime in REGIMES)}
+"""Column of codes -> those that are counted, as COLUMN_CODE."""
 
 
 def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -48,13 +50,13 @@ def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def summarise(blocks: list[ColumnBlock]) -> pa.Table:
     """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 ..
-    regime_9.
+    regime_9, settled_0 .. settled_10.
     """
     steps = np.concatenate([block.steps for block in blocks])
     layers = np.concatenate([np.full(block.steps.size, block.layer, np.int16) for block in blocks])
     order = np.lexsort((layers, steps))
     arrays = {"step": pa.array(steps[order]), "layer": pa.array(layers[order])}
-    for name in sorted({n for block in blocks for n in block.columns} - {REGIME}, key=column_rank):
+    for name in sorted({n for block in blocks for n in block.columns} - set(CODES), key=column_rank):
         summaries = [
             summary_over_neurons(block.columns[name]) if name in block.columns else None for block in blocks
         ]
@@ -67,11 +69,11 @@ def summarise(blocks: list[ColumnBlock]) -> pa.Table:
                 ]
             )[order]
             arrays[f"{name}_{kind}"] = pa.array(values, mask=absent if absent.any() else None)
-    for regime in REGIMES:
-        counts = np.concatenate([(block.columns[REGIME] == regime.code).sum(axis=0) for block in blocks])[
-            order
-        ]
-        arrays[f"regime_{regime.code}"] = pa.array(counts.astype(np.int32))
+    for column, codes in COUNTS.items():
+        if all(column in block.columns for block in blocks):
+            for code in codes:
+                counts = np.concatenate([(block.columns[column] == code).sum(axis=0) for block in blocks])
+                arrays[f"{column}_{code}"] = pa.array(counts[order].astype(np.int32))
     # What is never null is read a third faster when the schema says so.
     fields = [pa.field(name, array.type, nullable=array.null_count > 0) for name, array in arrays.items()]
     return pa.table(arrays, schema=pa.schema(fields))

@@ -23,11 +23,20 @@ import pyarrow as pa
 from probes import regimes
 from probes.families import family_of
 from probes.log import manifest, rows
-from probes.log.blocks import REGIME, ColumnBlock, column_rank, concatenate, round_mantissa, write_layers
+from probes.log.blocks import (
+    CODES,
+    ColumnBlock,
+    column_rank,
+    concatenate,
+    presence,
+    round_mantissa,
+    write_layers,
+)
 from probes.log.compaction import Compactor, PyramidBuilder, pyramid_name
 from probes.log.segments import Segment
 from probes.log.summaries import summarise
-from probes.schema import BLOCK_STEPS, PYRAMID
+from probes.schema import BLOCK_STEPS, FEWEST_ROWS, PYRAMID, REGIME, SETTLED
+from probes.settling import UNKNOWN, Settling
 from probes.storage import Folder, open_folder
 
 
@@ -64,17 +73,24 @@ class Writer:
     """Writes the batches of one writing session of a run. Needs the run's lock to be held.
 
     folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each
-    plain table.
+    plain table. settling: how each layer's neurons stood after the last row kept.
     """
 
     def __init__(
-        self, folder: Folder, state: dict[str, Any], next_rows: dict[str, int] | None = None
+        self,
+        folder: Folder,
+        state: dict[str, Any],
+        next_rows: dict[str, int] | None = None,
+        settling: dict[int, Settling] | None = None,
     ) -> None:
         self.storage = open_folder(folder)
         self.state = state
         self._widths = [layer["neurons"] for layer in state["layers"]]
         self._precision = state["precision"]
         self._next_rows = dict(next_rows or {})
+        self._settling = [Settling(width) for width in self._widths]
+        for layer, stood in (settling or {}).items():
+            self._settling[layer] = stood
         self._compactors: dict[str, Compactor] = {}
         self._block_left = BLOCK_STEPS  # recorded steps that the block which is filling still takes
         self._tasks: deque[Callable[[], None]] = deque()
@@ -135,7 +151,7 @@ class Writer:
         return self._compactors[name]
 
     def _column_block(self, layer: int, chunks: list[Chunk]) -> ColumnBlock:
-        """Chunks of a layer as one block, rounded if so chosen, with the regime of every row."""
+        """Chunks of a layer as one block, rounded if so chosen, with the regimes of every row."""
         block = concatenate(
             [
                 ColumnBlock(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()})
@@ -145,16 +161,23 @@ class Writer:
         columns = {name: np.ascontiguousarray(values) for name, values in block.columns.items()}
         if self._precision == "10bit":
             columns = {name: round_mantissa(values) for name, values in columns.items()}
-        taken = {n: np.broadcast_to(mask, columns[n].shape) for n, mask in block.present.items()}
+        present = dict(block.present)
+        unknown = np.zeros((block.neurons, block.steps.size), bool)
+        if "rows" in columns:
+            few = columns["rows"] < FEWEST_ROWS
+            unknown = few & (presence(block, "rows"))
+            present |= _undefined(block, columns, unknown.all(axis=0))
+        taken = {n: np.broadcast_to(mask, columns[n].shape) for n, mask in present.items()}
         of = self.state["layers"][layer]
-        columns[REGIME] = regimes.codes(columns, taken, latent_dim=of["latent_dim"], family=family_of(of))
-        return ColumnBlock(layer, block.steps, columns, block.present)
+        codes = regimes.codes(columns, taken, latent_dim=of["latent_dim"], family=family_of(of))
+        settled = self._settling[layer].update(np.where(unknown, np.int8(UNKNOWN), codes))
+        return ColumnBlock(layer, block.steps, columns | {REGIME: codes, SETTLED: settled}, present)
 
     def _write_neurons(self, segment: Segment, size: int, blocks: list[ColumnBlock]) -> None:
         write_layers(self.storage, f"neurons/{segment.name}", blocks, self._precision)
         self._compactor("neurons").add(segment, size, blocks)
         known = self.state["statistics"]
-        names = {name for block in blocks for name in block.columns if name != REGIME}
+        names = {name for block in blocks for name in block.columns if name not in CODES}
         self.state["statistics"] = sorted(names.union(known), key=column_rank)
         steps = self.state["steps"]
         first = segment.first if steps["first"] is None else steps["first"]
@@ -207,6 +230,16 @@ class Writer:
         segment, builder = self._full_block
         for name, size in builder.write(self.storage, segment, self._precision).items():
             self._compactor(name).add(segment, size)
+
+
+def _undefined(block: ColumnBlock, columns: dict[str, np.ndarray], few: np.ndarray) -> dict[str, np.ndarray]:
+    """Presence of the columns that are NaN for every neuron at steps of too `few` inputs: null there."""
+    found = {}
+    for name, values in columns.items() if few.any() else ():
+        absent = few & np.isnan(values).all(axis=0)
+        if absent.any():
+            found[name] = presence(block, name) & ~absent
+    return found
 
 
 def _by_layer(chunks: list[Chunk]) -> list[tuple[int, list[Chunk]]]:

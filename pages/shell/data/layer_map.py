@@ -14,7 +14,7 @@ from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes.canvas import pack
 from probes.figures import frames
-from probes.schema import STATISTICS
+from probes.schema import ALARMING, REGIME, REGIMES, SETTLED, SEVERITY, STATISTICS
 from probes.spacing import evenly_spaced
 
 COLUMNS = 1000  # of the image: about one a pixel
@@ -25,7 +25,7 @@ SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "
 @dataclass(frozen=True)
 class LayerMap:
     """Values (neurons, columns) and the steps at the columns' edges; `order`: the neurons that are drawn, by
-    row; `ranks`: their places among all.
+    row; `ranks`: their places among all; `alarms`: columns with a step at which neurons were broken.
     """
 
     layer: int
@@ -36,6 +36,7 @@ class LayerMap:
     order: np.ndarray
     ranks: np.ndarray
     steps_per_column: float
+    alarms: list[dict[str, Any]]
 
 
 def layer_map(
@@ -55,7 +56,20 @@ def layer_map(
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, highlighted)))
     recorded = np.searchsorted(context.run.steps, [span[0], span[1] + 1])
     per_column = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
-    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column)
+    severe, _ = cache.matrix(context, layer, REGIME, COLUMNS, span)
+    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column, _alarms(severe))
+
+
+def _alarms(severe: np.ndarray) -> list[dict[str, Any]]:
+    """Columns of (N, C) most severe regimes that hold an alarming one, with how many neurons, in words."""
+    found = []
+    for column in np.flatnonzero(np.isin(severe, ALARMING).any(axis=0)).tolist():
+        counts = [(code, int((severe[:, column] == code).sum())) for code in SEVERITY if code in ALARMING]
+        counts = [(code, count) for code, count in counts if count]
+        said = ", ".join(f"{count:,} {REGIMES[code].name}" for code, count in counts)
+        text = f"neurons at some step here: {said}"
+        found.append({"column": column, "text": text, "color": REGIMES[counts[0][0]].color})
+    return found
 
 
 def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last: int) -> np.ndarray:
@@ -66,7 +80,7 @@ def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last:
         key = values[:, -1]
     else:
         now = cache.at(context, cache.recorded_step(context.run.steps, last))
-        name, sign = ("kl", 1) if sort.startswith("KL") else ("regime", -1)
+        name, sign = ("kl", 1) if sort.startswith("KL") else (SETTLED, -1)
         key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
     return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
 
@@ -93,6 +107,7 @@ def payload(
         "rowTitle": "neuron" if by_index else "rank of the neuron",
         "layer": layer_name,
         "chosen": list(highlighted),
+        "alarms": found.alarms,
         "cursor": cursor,
         "revision": revision,
         "label": (

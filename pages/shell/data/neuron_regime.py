@@ -8,7 +8,7 @@ from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes import regimes
-from probes.schema import REGIMES, STATISTICS, Regime
+from probes.schema import REGIMES, SETTLED, STATISTICS, Regime
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
 """Statistics whose values are shown beside the rule."""
@@ -22,12 +22,12 @@ def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series
 
 
 def regime_of(row: pd.Series) -> Regime:
-    """The regime that was recorded."""
-    return next(regime for regime in REGIMES if regime.code == int(row["regime"]))
+    """The regime that the neuron has settled in."""
+    return next(regime for regime in REGIMES if regime.code == int(row[SETTLED]))
 
 
 def rule(context: RunContext, layer: int, row: pd.Series) -> str:
-    """The rule that fired, with its values."""
+    """The regime, and the rule that fired with its values."""
     return regimes.explain(row, latent_dim=context.layers[layer]["latent_dim"])
 
 

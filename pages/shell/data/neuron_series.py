@@ -127,7 +127,7 @@ def explanation(neuron: Pinned, step: int) -> Explanation:
     if row is None:
         return Explanation(at, None, "", "")
     rule = neuron_summary.rule(row, neuron.latent_dim)
-    return Explanation(at, int(row["regime"]), rule, _contraction_history(context, layer, number))
+    return Explanation(at, int(row["settled"]), rule, _contraction_history(context, layer, number))
 
 
 @cache.of_run("neurons", keep=NEURONS_KEPT)

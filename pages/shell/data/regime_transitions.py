@@ -11,7 +11,7 @@ from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes import diagnostics
 from probes.figures.frames import RAW_STEPS
-from probes.schema import REGIMES
+from probes.schema import REGIMES, SETTLED
 
 RUNS_KEPT = 8  # whose transitions stay in memory
 REGIME_NAMES = {regime.code: regime.name for regime in REGIMES}
@@ -31,7 +31,7 @@ def transitions(context: RunContext) -> tuple[pd.DataFrame, int]:
     columns = int(np.clip(cache.CELLS_AT_ONCE // max(total, 1), 2, RAW_STEPS))
     parts, apart = [], 1
     for layer in range(len(run.layers)):
-        values, edges = run.matrix(layer, "regime", max_columns=columns)
+        values, edges = run.matrix(layer, SETTLED, max_columns=columns)
         if values.shape[1] < 2:
             continue
         steps = np.array([cache.recorded_step(recorded, int(edge) - 1) for edge in edges[1:]])
@@ -44,7 +44,7 @@ def transitions(context: RunContext) -> tuple[pd.DataFrame, int]:
         neurons, places = np.nonzero(beside)
         regimes = values[neurons, places].astype(np.int8)
         parts.append(
-            pd.DataFrame({"step": steps[places], "layer": layer, "neuron": neurons, "regime": regimes})
+            pd.DataFrame({"step": steps[places], "layer": layer, "neuron": neurons, SETTLED: regimes})
         )
     if not parts:
         return pd.DataFrame(columns=["step", "layer", "neuron", "before", "after"]).astype("int64"), apart

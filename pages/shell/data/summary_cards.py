@@ -30,8 +30,8 @@ def run_cards(context: RunContext, step: int) -> list[dict[str, Any]]:
 
 
 def regime_rows(context: RunContext) -> pd.DataFrame:
-    """How many neurons of each layer are in each regime, at every recorded step."""
-    return cache.summary(context).filter(regex=r"^(step|layer|regime_\d)$")
+    """How many neurons of each layer have settled in each regime, at every recorded step."""
+    return cache.summary(context).filter(regex=r"^(step|layer|settled_\d+)$")
 
 
 def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:

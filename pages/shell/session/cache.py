@@ -26,6 +26,7 @@ from probes.analysis.network_curves import network_curves
 from probes.figures import frames
 from probes.figures.downsampling import downsample
 from probes.run_reader import RunReader
+from probes.schema import ALARMING, REGIME, SETTLED, SEVERITY
 from probes.spacing import log_spaced_steps
 
 SLICES_KEPT = 64  # cached arrays and frames, of at most about a megabyte each
@@ -267,29 +268,49 @@ def _matrix(
 
 @of_run("neurons", keep=WHOLES_KEPT, show_spinner="Reading every neuron's regime …")
 def regime_frames(context: RunContext, count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the frames'
-    steps.
+    """Settled regimes of every neuron at log-spaced steps: (frames, neurons) uint8 of each layer, and the
+    frames' steps.
 
+    The lower four bits are the settled code. The upper four are the most severe of `schema.ALARMING` that the
+    neuron's own numbers said at any step since the frame before, 0 for none: what lasted a single step shows.
     At most `count` frames; fewer where a frame is so wide that reading many would take seconds.
     """
     run = context.run
     steps = np.asarray(run.steps)
     total = sum(layer["neurons"] for layer in run.layers)
-    if total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE:
+    wide = total * min(len(steps), frames.RAW_STEPS) > CELLS_AT_ONCE
+    columns = SINGLE_STEPS if wide else frames.RAW_STEPS
+    if wide:
         chosen = steps[log_spaced_steps(steps, min(count, SINGLE_STEPS))]
         tables = [run.regimes(int(step)) for step in chosen]
-        return [
-            np.stack([t.loc[t["layer"] == i, "regime"].to_numpy(np.uint8) for t in tables])
+        codes = [
+            np.stack([t.loc[t["layer"] == i, SETTLED].to_numpy(np.uint8) for t in tables])
             for i in range(len(run.layers))
-        ], chosen
-    codes, chosen = [], steps
-    for layer in range(len(run.layers)):
-        values, edges = run.matrix(layer, "regime", max_columns=frames.RAW_STEPS)
-        ends = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:]])
-        keep = log_spaced_steps(ends, count)
-        chosen = ends[keep]
-        codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
+        ]
+    else:
+        codes, chosen = [], steps
+        for layer in range(len(run.layers)):
+            values, edges = run.matrix(layer, SETTLED, max_columns=columns)
+            ends = np.array([recorded_step(steps, int(edge) - 1) for edge in edges[1:]])
+            keep = log_spaced_steps(ends, count)
+            chosen = ends[keep]
+            codes.append(np.ascontiguousarray(values[:, keep].T.astype(np.uint8)))
+    for layer, settled in enumerate(codes):
+        severe, edges = run.matrix(layer, REGIME, max_columns=columns)
+        settled |= _alarms(severe, edges, chosen) << 4
     return codes, chosen
+
+
+def _alarms(codes: np.ndarray, edges: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(frames, neurons) uint8: the most severe alarming code of the columns (N, C) that end after the frame
+    before, up to each frame.
+    """
+    found = np.zeros((len(chosen), len(codes)), np.uint8)
+    frame = np.minimum(np.searchsorted(chosen, edges[1:] - 1), len(chosen) - 1)
+    for code in sorted(ALARMING, key=SEVERITY.index, reverse=True):
+        neurons, places = np.nonzero(codes == code)
+        found[frame[places], neurons] = code
+    return found
 
 
 def recorded_step(steps: ArrayLike, step: int) -> int:

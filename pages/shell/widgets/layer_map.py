@@ -60,6 +60,8 @@ def _reduction(found: data.LayerMap) -> str:
             f" {len(found.order):,} of {len(found.values):,} neurons are drawn, at evenly spaced ranks; the"
             " download has all."
         )
+    if found.alarms:
+        caption += " Marks above: a step at which neurons were non-finite, exploded or saturated."
     return caption
 
 

@@ -27,7 +27,12 @@ def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None
         partial(_cursor_moved, context),
         partial(_pick, context),
     )
-    held = len(cache.regime_frames(context, payloads.frames_held(context))[1])
+    codes, steps = cache.regime_frames(context, payloads.frames_held(context))
+    if any((table >> 4).any() for table in codes):
+        st.caption(
+            "A corner: non-finite, exploded or saturated at a step since the frame before, if only one."
+        )
+    held = len(steps)
     recorded = len(context.run.steps)
     if held < recorded:
         st.caption(

@@ -33,7 +33,7 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     if not text and not show_all:
         return
     known = context.run.available
-    now = cache.at(context, step, ("regime", *known))
+    now = cache.at(context, step, ("settled", *known))
     try:
         query = parse(
             text or f"sort:-{'information' if 'information' in known else known[0]}", context.names, known
@@ -62,7 +62,7 @@ def _table(context: RunContext, found: pd.DataFrame, statistics: list[str]) -> N
         {
             "layer": [context.names[layer] for layer in found["layer"]],
             "neuron": found["neuron"].to_numpy(),
-            "regime": [names.get(int(code), "?") for code in found["regime"]],
+            "regime": [names.get(int(code), "?") for code in found["settled"]],
         }
         | {name: found[name].to_numpy(float) for name in statistics}
     )

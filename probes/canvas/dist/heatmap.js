@@ -144,7 +144,7 @@ function framePosition(steps, step) {
 // probes/canvas/heatmap_layout.js
 var LEFT = 62;
 var RIGHT = 96;
-var TOP = 8;
+var TOP = 14;
 var BOTTOM = 42;
 function cellColors(name) {
   const stops = (
@@ -280,6 +280,7 @@ var ROW = 18;
 var LEAST_HEIGHT = 60;
 var PAGE = 10;
 var BAR = 220;
+var ALARM = 5;
 var Heatmap = class {
   /** @param {import("./component.js").Root} root */
   constructor(root) {
@@ -367,6 +368,7 @@ var Heatmap = class {
     this.drawRows(context);
     this.drawBar(context);
     this.drawChosen(context);
+    this.drawAlarms(context);
     this.drawCursor(context);
     if (this.keyed && this.over) this.drawMark(context, this.over);
     this.canvas.setAttribute(
@@ -433,6 +435,26 @@ var Heatmap = class {
       context.lineTo(LEFT - 9, y - 4);
       context.lineTo(LEFT - 9, y + 4);
       context.fill();
+    }
+  }
+  /**
+   * A mark above each column that holds an alarm.
+   * @param {Context} context
+   */
+  drawAlarms(context) {
+    const { alarms, columns } = this.header;
+    for (const { column, color } of alarms) {
+      const x = LEFT + this.size.width * (column + 0.5) / columns;
+      context.fillStyle = color;
+      context.strokeStyle = this.theme.muted;
+      context.lineWidth = 1;
+      context.beginPath();
+      context.moveTo(x, TOP - 2);
+      context.lineTo(x - ALARM, TOP - 11);
+      context.lineTo(x + ALARM, TOP - 11);
+      context.closePath();
+      context.fill();
+      context.stroke();
     }
   }
   /** @param {Context} context */
@@ -523,9 +545,12 @@ click for the exact number`);
     const end = edges[column + 1] - 1;
     const steps = end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`;
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`;
+    const alarm = this.header.alarms.find((found) => found.column === column);
+    const said = code ? about : `${title} not recorded`;
     return `${layer} · neuron ${order[row]}
 ${steps}
-${code ? about : `${title} not recorded`}`;
+${said}${alarm ? `
+${alarm.text}` : ""}`;
   }
   close() {
     this.resize.disconnect();
