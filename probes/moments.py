@@ -117,6 +117,7 @@ class Moments:
         self.n_series = n_series
         self.sigma_limits = sigma_limits
         self._shape = torch.Size()
+        self._shared = False
         self._sums: _Sums | None = None
         self._pairs: Pairs | None = None
 
@@ -136,6 +137,7 @@ class Moments:
         series: Tensor | None = None,
         mask: Tensor | None = None,
         pair_mask: Tensor | None = None,
+        shared: bool = False,
     ) -> Moments:
         """Add the posteriors of B inputs.
 
@@ -166,6 +168,9 @@ class Moments:
             (B,): False leaves a row out, whatever it holds.
         pair_mask
             (P,): the same for pairs; mask[:P] by default.
+        shared
+            Whether this is the posterior of every input, as those of weights are: the batch is not a sample
+            then, and `rows` is left out.
 
         Returns
         -------
@@ -214,6 +219,7 @@ class Moments:
                 sums.means |= {"past": rows.mean(past), "phi": phi}
                 floor = GAUSSIAN.kl_floor(phi, mu.shape[2])
             posterior.add_kl(sums, kl, past, floor)
+        self._shared = shared
         self._pool(sums)
         if previous_mu is not None and not halves:
             self._pairs = self._pairs or Pairs(self.n_series)
@@ -241,7 +247,7 @@ class Moments:
             Where the two were updated with different arguments.
         """
         if other._sums is not None:
-            self._shape = other._shape
+            self._shape, self._shared = other._shape, other._shared
             self._pool(other._sums)
         if other._pairs is not None:
             self._pairs = (self._pairs or Pairs(self.n_series)).merge(other._pairs)
@@ -283,7 +289,9 @@ class Moments:
             found |= {"r": sums.r.mean, "r_square": sums.r.square}
         for name in PER_DIMENSION & found.keys():
             found[name] = found[name].reshape(self._shape)
-        found |= {"non_finite": sums.non_finite, "count": sums.count, "rows": sums.independent}
+        found |= {"non_finite": sums.non_finite, "count": sums.count}
+        if not self._shared:
+            found["rows"] = sums.independent
         return found | (self._pairs.sufficient_statistics() if self._pairs is not None else {})
 
     def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
@@ -323,16 +331,17 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     -------
     dict
         Name -> (..., N) float32. Always: mean, variance, kl, information, spread, mismatch, width_spread,
-        mu2, active_share, non_finite, rows; with a prior given whitened_mean and prior_variance; with phi
-        also phi and past; with limits clamp_share; with pairs persistence, persistence_low, persistence_high,
-        innovation. kl, information, mismatch, width_spread and past are nats, summed over K. NaN: all but
-        non_finite and rows where no row counts, what moves with the input where only one does.
+        mu2, active_share, non_finite; rows unless the posterior is shared; with a prior given whitened_mean
+        and prior_variance; with phi also phi and past; with limits clamp_share; with pairs persistence,
+        persistence_low, persistence_high, innovation. kl, information, mismatch, width_spread and past are
+        nats, summed over K. NaN: all but non_finite and rows where no row counts, what moves with the input
+        where only one does.
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
     v = sums.get("v", sums["variance"])
-    rows = sums["rows"][..., None].expand(sums["kl"].shape)
-    some = torch.where(sums["count"][..., None] >= 1, 0.0, math.nan)
-    several = torch.where(rows >= FEWEST_ROWS, 0.0, math.nan)
+    some = several = torch.where(sums["count"][..., None] >= 1, 0.0, math.nan)
+    if "rows" in sums:
+        several = torch.where(sums["rows"][..., None] >= FEWEST_ROWS, 0.0, math.nan)
     result = {
         "mean": sums["mu"].mean(-1) + some,
         "variance": sums["variance"].mean(-1) + some,
@@ -344,8 +353,9 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1) + some,
         "active_share": sums["active_share"] + some,
         "non_finite": sums["non_finite"],
-        "rows": rows,
     }
+    if "rows" in sums:
+        result["rows"] = sums["rows"][..., None].expand(sums["kl"].shape)
     if "clamp_share" in sums:
         result["clamp_share"] = sums["clamp_share"].mean(-1) + some
     if "r" in sums:

@@ -85,7 +85,7 @@ class Gaussian:
             growth = np.where(np.isinf(freedom), 1.0, np.maximum(freedom / quantile, 1.0))
             moving = np.maximum(np.subtract(information, width_spread), 0.0) / latent_dim
             limit = 0.5 * np.log1p(growth[index].reshape(rows.shape) * np.expm1(2 * moving))
-            return np.asarray(latent_dim * limit + width_spread, np.float64)
+            return np.asarray(information + latent_dim * (limit - moving), np.float64)
 
     @staticmethod
     def mismatch(mean: Any, variance: Any, spread: Any) -> Any:

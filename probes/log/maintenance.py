@@ -49,6 +49,7 @@ def reopen(folder: Folder, step: int) -> Writer:
     next_rows = {name: found[-1].last + 1 for name in rows.SCHEMAS if (found := _segments(storage, name))}
     state |= {"status": "running", "format": FORMAT_VERSION}
     state["segments"].append(manifest.session(step, next_rows))
+    manifest.write(storage, state)
     return Writer(storage, state, next_rows, _settling(storage, state))
 
 

@@ -4,6 +4,7 @@ predictions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +19,7 @@ from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
 from probes.log.opening import LogFile
 from probes.log.segments import LARGEST, Segment, counted_segments
-from probes.schema import FORCES, RAW_REGIMES
+from probes.schema import FORCES, RAW_REGIMES, REGIME, SETTLED
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -73,6 +74,9 @@ LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{code}", pa.int32()) 
 """Columns of `layers/` that are always there; summaries, and since format 1.2 settled counts, stand beside
 them.
 """
+
+COUNT = re.compile(f"({REGIME}|{SETTLED})_[0-9]+")
+"""Names of the counts of neurons in `layers/`."""
 
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
@@ -187,15 +191,13 @@ def check_columns(schema: pa.Schema, name: str, path: str) -> None:
             text = f"column `{field.name}` is {schema.field(field.name).type}, not {field.type}"
             raise RunError(f"{path}: {text}: this is not a file of `{name}/`; remove it")
     for field in schema:
-        numbers = {"layers": _is_summary, "evaluation": pa.types.is_floating}.get(name, _is_plain)
+        numbers = {"layers": pa.types.is_floating, "evaluation": pa.types.is_floating}.get(name, _is_plain)
+        if name == "layers" and COUNT.fullmatch(field.name):
+            numbers = pa.types.is_integer
         if field.name not in _schema(name).names and not numbers(field.type):
             raise RunError(
                 f"{path}: column `{field.name}` is {field.type}, which `{name}/` does not hold; remove it"
             )
-
-
-def _is_summary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -173,6 +173,7 @@ class Recording:
         self._settled = self._closed = False
         self._calls, self._step = 0, -1 if resume is None else resume
         self._widths: dict[str, int] = {}  # neurons of each layer
+        self._shared: set[str] = set()  # layers whose posterior is that of every input
         self._pools: dict[str, Moments] = {}
         # of a step that is not due: not read, kept in case it is the last
         self._held: list[tuple[str, Observe]] = []
@@ -333,8 +334,9 @@ class Recording:
                 raise ValueError(f"it has {self._widths[name]} neurons, a batch is {tuple(mu.shape)}")
             pool = self._pools.get(name) or Moments()
             pool.update(
-                mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask
-            )
+                mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
+                shared=name in self._shared,
+            )  # fmt: skip
             self._pools[name] = pool
         except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
             self._buffer.failed(ValueError(f"layer {name!r}: {error}"), 1)
@@ -390,6 +392,7 @@ class Recording:
             self._detach()
             raise
         self._widths = {candidate.source.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
+        self._shared = {c.source.name for c in chosen if c.source.of != "activations"}
         for candidate in chosen:
             for observed in candidate.observed:
                 self._receive(candidate.source.name, given(observed))

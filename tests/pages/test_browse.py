@@ -89,7 +89,7 @@ def test_seeds_are_taken_together(open_page: Open, folder: Path) -> None:
     table = app.dataframe[0].value.set_index("group")
     assert sorted(table.index) == ["beta=0.01", "beta=0.5"]
     assert table["runs"].tolist() == [2, 2]
-    living = [Run(folder / f"beta0.5-{seed}").regimes()["regime"].isin([0, 9]).mean() for seed in range(2)]
+    living = [Run(folder / f"beta0.5-{seed}").regimes()["settled"].isin([0, 9]).mean() for seed in range(2)]
     assert np.isclose(table.loc["beta=0.5", "living"], 100 * np.median(living), atol=0.01)
     figure = figures(app)[0]
     assert {trace["name"] for trace in figure["data"] if trace.get("showlegend")} == {
@@ -158,7 +158,7 @@ def test_transitions_are_those_of_the_rows(open_page: Open, run_folder: Path) ->
     from probes.diagnostics import transitions
 
     run = Run(run_folder / "planted")
-    rows = [run.history(layer, statistics=["regime"]) for layer in range(3)]
+    rows = [run.history(layer, statistics=["settled"]) for layer in range(3)]
     expected = sum(len(transitions(frame)) for frame in rows)
     app = open_page("overview")
     assert f"{expected:,} moves." in texts(app)

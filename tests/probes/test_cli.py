@@ -9,7 +9,6 @@ from log_truth import Truth, assert_same, draw, simple_run
 from sound_run import LAYERS, write_sound
 
 import probes
-from probes import regimes
 from probes.__main__ import main
 from probes.diagnostics import half_life
 from probes.log.check import check
@@ -55,7 +54,7 @@ def test_show(sound, capsys):
     assert layer["contraction"] == pytest.approx(1 - last["variance"].median(), rel=1e-5)
     assert layer["half_life"] == pytest.approx(half_life(last["persistence"].median(), 24), rel=1e-5)
     assert sum(layer["regimes"].values()) == layer["neurons"] == 66
-    assert layer["living_share"] == pytest.approx(regimes.classify(last).isin([0, 9]).mean())
+    assert layer["living_share"] == pytest.approx(last["settled"].isin([0, 9]).mean())
     assert main(["show", str(sound)]) == 0
     assert "living share" in capsys.readouterr().out
 

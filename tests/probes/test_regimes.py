@@ -201,7 +201,7 @@ def test_explain_shows_the_values_of_the_rule():
     assert regimes.explain(dead | {"settled": 4}) == f"dead: {reasons}"
     assert regimes.explain(dead | {"settled": 10}) == f"at prior: {reasons}"
     assert regimes.explain(dead | {"settled": 0}) == f"living; at this step dead: {reasons}"
-    assert "upper limit of the information 0.00128" in regimes.explain(dead | {"rows": 1024})
+    assert "upper limit of the information 0.00132" in regimes.explain(dead | {"rows": 1024})
     assert "KL above its floor" in regimes.explain(LIVING | {"information": 0.001, "phi": 0.95, "kl": 0.33})
     assert regimes.explain(pd.Series(LIVING | {"kl": math.inf, "step": 3})) == "non-finite: kl inf"
     assert regimes.explain({"step": 1}) == "living: no other rule fires"

@@ -16,6 +16,7 @@ import probes
 from probes.log import levels
 from probes.log.summaries import QUANTILES
 from probes.recorder import Recorder
+from probes.schema import SEVERITY
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +149,14 @@ def test_matrix_of_regimes_and_of_nonsense(long_run):
     run, _ = long_run
     values, edges = run.matrix("wide", "regime", max_columns=100)
     exact = run.history(0, statistics=["regime"])["regime"].to_numpy().reshape(-1, 70).T
-    np.testing.assert_array_equal(values, exact[:, np.append(bucket_starts(16)[1:], 1100) - 1])
+    rank = np.argsort(SEVERITY)
+    worst = np.minimum.reduceat(rank[exact], bucket_starts(16), axis=1)
+    np.testing.assert_array_equal(values, np.array(SEVERITY)[worst])
     assert values.dtype == np.int8
+    settled, _ = run.matrix("wide", "settled", max_columns=100)
+    exact = run.history(0, statistics=["settled"])["settled"].to_numpy().reshape(-1, 70).T
+    np.testing.assert_array_equal(settled, exact[:, np.append(bucket_starts(16)[1:], 1100) - 1])
+    assert settled.dtype == np.int8
     for array in (values, edges, run.steps):
         assert not array.flags.writeable
     for arguments in ((0, "nope"), (5, "mean"), ("nope", "mean"), (0, "mean", 0), (0, "mean", 10, "median")):

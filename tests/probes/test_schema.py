@@ -33,17 +33,17 @@ def test_names_and_labels_are_used_once():
 
 
 def test_information_and_kl_are_sums_in_nats():
-    for name in ("kl", "information", "mismatch", "past", "kl_above_floor"):
+    for name in ("kl", "information", "mismatch", "past", "kl_above_floor", "width_spread"):
         assert schema.STATISTICS[name].unit == "nats"
         assert schema.STATISTICS[name].over_dimensions == "sum"
 
 
 def test_regimes():
-    assert [regime.code for regime in schema.REGIMES] == list(range(10))
+    assert [regime.code for regime in schema.REGIMES] == list(range(11))
     assert (
         len({regime.name for regime in schema.REGIMES})
         == len({regime.color for regime in schema.REGIMES})
-        == 10
+        == 11
     )
     assert all(re.fullmatch("#[0-9A-F]{6}", regime.color) for regime in schema.REGIMES)
 
@@ -52,7 +52,8 @@ def test_the_words_of_the_rules_hold_the_limits_of_the_rules():
     words = " ".join(regime.rule for regime in schema.REGIMES)
     said = {float(number) for number in re.findall(r"-?\d+\.?\d*", re.sub("mean²|mu2", "", words))}
     limits = dataclasses.asdict(Thresholds())
-    limits["band_tolerance"] *= 100  # said in per cent
+    for name in ("band_tolerance", "confidence"):  # said in per cent
+        limits[name] *= 100
     assert set(limits.values()) == said
 
 

@@ -25,7 +25,7 @@ def test_curves_are_those_of_all_neurons(tmp_path):
     for step in range(4):
         rows = run.at(step)
         expected = [
-            rows["regime"].isin([0, 9]).mean(),
+            rows["settled"].isin([0, 9]).mean(),
             rows["kl"].sum(),
             rows["information"].sum(),
             1 - rows["variance"].mean(),
@@ -34,7 +34,7 @@ def test_curves_are_those_of_all_neurons(tmp_path):
 
 
 def test_what_was_not_recorded_is_no_number():
-    counts = {f"regime_{code}": [2 if code == 4 else 0] for code in range(10)}
+    counts = {f"settled_{code}": [2 if code == 4 else 0] for code in range(11)}
     curves = network_curves(pd.DataFrame({"step": [7], "layer": [0], **counts}), [2])
     assert curves.loc[7, "living_share"] == 0
     assert curves.loc[7, ["rate", "information", "contraction"]].isna().all()

@@ -20,7 +20,7 @@ def frame() -> pd.DataFrame:
     size = 60
     rows = {
         "layer": np.repeat([0, 1, 2], 20), "neuron": np.tile(np.arange(20), 3),
-        "regime": random.integers(0, 10, size),
+        "settled": random.integers(0, 11, size),
         "kl": random.gamma(1, 0.3, size), "variance": random.uniform(0.1, 1.2, size),
     }  # fmt: skip
     return derived(pd.DataFrame(rows))
@@ -42,8 +42,10 @@ def test_all_terms_hold_and_rows_are_sorted(frame: pd.DataFrame) -> None:
         ('layer:"layer 2",3', lambda f: f["layer"] >= 1),
         ("LAYER:1 layer:1-2", lambda f: f["layer"] == 0),
         ("neuron:3,10-12", lambda f: f["neuron"].isin([3, 10, 11, 12])),
-        ("regime:dead,Frozen", lambda f: f["regime"].isin([4, 6])),
-        ("regime:over-energetic", lambda f: f["regime"] == 8),
+        ("regime:dead,Frozen", lambda f: f["settled"].isin([4, 6])),
+        ("regime:at-prior", lambda f: f["settled"] == 10),
+        ('regime:"at prior"', lambda f: f["settled"] == 10),
+        ("regime:over-energetic", lambda f: f["settled"] == 8),
         ("KL>=0.1 kl<2e-1", lambda f: (f["kl"] >= 0.1) & (f["kl"] < 0.2)),
         ("contraction<=0.5", lambda f: 1 - f["variance"] <= 0.5),
     ],
@@ -54,7 +56,7 @@ def test_terms(frame: pd.DataFrame, text: str, mask) -> None:
 
 def test_ties_are_broken_by_the_next_order(frame: pd.DataFrame) -> None:
     found = parse("sort:regime,-neuron", LAYERS, KNOWN).select(frame)
-    expected = frame.sort_values(["regime", "neuron"], ascending=[True, False], kind="stable")
+    expected = frame.sort_values(["settled", "neuron"], ascending=[True, False], kind="stable")
     pd.testing.assert_frame_equal(found, expected)
 
 

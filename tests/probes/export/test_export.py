@@ -119,9 +119,9 @@ def test_the_replays_strip_holds_what_the_summary_says(run):
     np.testing.assert_allclose(arrays["information.0"], first["information_mean"], rtol=1e-6)
     np.testing.assert_allclose(arrays["median.0"], first["variance_p50"], rtol=1e-6)
     np.testing.assert_allclose(arrays["contraction.0"], 1 - first["variance_mean"], rtol=1e-5, atol=1e-6)
-    counts = first[[f"regime_{regime.code}" for regime in REGIMES]]
+    counts = first[[f"settled_{regime.code}" for regime in REGIMES]]
     np.testing.assert_allclose(
-        arrays["living.0"], counts[["regime_0", "regime_9"]].sum(axis=1) / counts.sum(axis=1)
+        arrays["living.0"], counts[["settled_0", "settled_9"]].sum(axis=1) / counts.sum(axis=1)
     )
 
 
@@ -206,7 +206,7 @@ def test_netcdf_has_every_statistic_over_step_and_neuron(run, tmp_path):
     assert loaded["kl"].attrs["units"] == "nats"
     assert loaded["layer_name"].values.tolist() == ["first"] * 5 + ["second"] * 2
     assert json.loads(loaded.attrs["config"])["warmup_steps"] == 0
-    for name in ("regime", *reader.statistics):
+    for name in ("regime", "settled", *reader.statistics):
         for layer in range(2):
             mine = loaded[name].isel(neuron=loaded["layer"].values == layer)
             steps = [step for step in range(12) if (step, layer) != (3, 1)]

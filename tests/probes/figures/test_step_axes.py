@@ -125,7 +125,7 @@ def test_a_smoothed_curve_has_the_raw_one_behind_it() -> None:
 
 def summary() -> pd.DataFrame:
     quantiles = {f"variance_{name}": 0.5 for name in ("mean", "p05", "p25", "p50", "p75", "p95")}
-    return pd.DataFrame({"step": STEPS, "layer": 0, "regime_0": 3, **quantiles})
+    return pd.DataFrame({"step": STEPS, "layer": 0, "settled_0": 3, **quantiles})
 
 
 def events() -> pd.DataFrame:

@@ -122,7 +122,7 @@ def test_buckets_by_hand():
     )
     found = buckets(whole, 2)
     assert found.steps.tolist() == [1, 3, 8]
-    assert found.columns[REGIME].tolist() == [[4, 9, 7]]  # of the last step
+    assert found.columns[REGIME].tolist() == [[4, 6, 7]]  # the most severe
     assert found.columns["kl"].tolist() == [[1.5, 8, 4]]
     assert found.columns["kl_min"].tolist() == [[1, 6, 4]]
     assert found.columns["kl_max"].tolist() == [[2, 10, 4]]

@@ -103,7 +103,10 @@ FAULTS = {
         "kl = information",
     ),
     "wrong type": (
-        lambda run: rewrite(block(run), lambda t: t.set_column(4, "mean", t["mean"].cast(pa.float64()))),
+        lambda run: rewrite(
+            block(run),
+            lambda t: t.set_column(t.column_names.index("mean"), "mean", t["mean"].cast(pa.float64())),
+        ),
         "column 'mean' is double",
     ),
     "regime out of range": (

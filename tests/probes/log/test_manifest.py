@@ -100,7 +100,7 @@ def test_what_is_written_is_read_with_a_fresh_heartbeat(tmp_path):
         ("[]", "names no format version"),
         ('{"format": 1.1, "layers": []}', "names no format version"),
         ('{"format": "x.1"}', "names no format version"),
-        ('{"format": "2.0"}', "has format 2.0, this reader knows 1.1: update the package"),
+        ('{"format": "2.0"}', "has format 2.0, this reader knows 1.2: update the package"),
         ('{"format": "1.0"}', "at least one layer"),
         ('{"format": "1.0", "layers": 3}', "run.json"),
         ('{"format": "1.0", "layers": [{"name": "a", "neurons": 1e999}]}', "run.json"),

@@ -139,6 +139,7 @@ def test_columns_beyond_those_that_are_always_there():
     rows.check_columns(layers, "layers", "file")
     with pytest.raises(RunError, match="column `x` is int64, which `layers/` does not hold"):
         rows.check_columns(layers.append(pa.field("x", pa.int64())), "layers", "file")
+    rows.check_columns(layers.append(pa.field("settled_10", pa.int32())), "layers", "file")
     evaluation = rows.SCHEMAS["evaluation"]
     with pytest.raises(RunError, match="column `x` is string, which `evaluation/` does not hold"):
         rows.check_columns(evaluation.append(pa.field("x", pa.string())), "evaluation", "file")

@@ -33,7 +33,7 @@ def test_blocks_have_the_layout_of_the_format(tmp_path):
         column = metadata.row_group(0).column(index)
         key = column.path_in_schema in ("step", "layer", "neuron")
         assert column.is_stats_set == key
-        assert column.has_dictionary_page == (key or column.path_in_schema == "regime")
+        assert column.has_dictionary_page == (key or column.path_in_schema in ("regime", "settled"))
         assert ("BYTE_STREAM_SPLIT" in column.encodings) == (column.physical_type == "FLOAT")
         assert column.compression == "LZ4"
     table = pq.read_table(full).to_pandas()
