@@ -553,11 +553,15 @@ _ALL = [
         "Onset",
         "t₀",
         "steps",
-        "first step from which the contraction stays at or beyond a threshold",
-        "When the neuron contracted for good.",
+        "first step at which the contraction, smoothed over records before and after, reaches a threshold",
+        "When the neuron left its prior.",
         "D",
         "collapse as a phase transition, arXiv 2510.01621",
-        caveat="A single later record on the other side moves it: it looks at the whole run so far.",
+        caveat=(
+            "Not for good: whether the end of the run is back on the other side is said beside it. Smoothing"
+            " (half-life 16 records, or 1 % of fewer than 1,600) finds a sudden change early at a threshold"
+            " far below half of it."
+        ),
         stored=False,
         nullable=True,
     ),
@@ -566,11 +570,15 @@ _ALL = [
         "Half-time",
         "t₅₀",
         "steps",
-        "first step from which a curve has, for good, done half of its way from its first to its last value",
+        "first step at which a curve, smoothed over records before and after, is half-way from its first"
+        " value to the median of its last 5 %",
         "When half of the change was done.",
         "D",
         "collapse as a phase transition, arXiv 2510.01621",
-        caveat="Of the run so far: it moves while the curve does.",
+        caveat=(
+            "Of the run so far: it moves while the curve does. Null where the change is less than 5 times"
+            " what the curve does over 5 % of the run anyway."
+        ),
         stored=False,
         nullable=True,
     ),
