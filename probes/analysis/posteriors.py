@@ -220,7 +220,7 @@ def _bounds(centre: Floats, width: Floats, noise: Floats) -> tuple[Floats, Float
     varies = inputs * np.exp(np.logaddexp(0, squares) - 2 * every) - 1
     lower, upper = np.log(inputs) - every, np.log(inputs - 1) - others
     of_draw = (lower, lower + varies / (2 * inputs), upper)
-    return tuple(part.reshape(inputs, draws).mean(1) for part in of_draw)  # type: ignore[return-value]
+    return tuple(part.reshape(inputs, draws).mean(1) for part in of_draw)
 
 
 def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
