@@ -23,6 +23,11 @@ Floats = NDArray[np.float64]
 
 T = TypeVar("T")
 NATS_PER_BIT = float(np.log(2))
+SMOOTHED = 16.0  # records: half-life of the smoothing of onsets, for fewer than 1,600 records 1 % of them
+LAST = 20  # one of so many parts of a curve is its end
+CHANGE = 5.0
+"""How many times its noise a change must be: white noise alone gets there in 1 %, an autoregression of 0.9 in
+1 % over 500 records and in 3 % over 200."""
 
 
 def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
@@ -264,14 +269,14 @@ def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: floa
 
 
 def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool = True) -> Floats:
-    """Step from which values stay at or beyond a threshold for good.
+    """Step at which a curve, smoothed without lag, first reaches a threshold.
 
     Parameters
     ----------
     steps
         (T,), increasing.
     values
-        (..., T). A NaN among them is not beyond.
+        (..., T). What is not finite is skipped.
     threshold
         Broadcasts to (...).
     above
@@ -280,46 +285,130 @@ def onset(steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool
     Returns
     -------
     ndarray
-        (...), a recorded step; NaN where the last value is not beyond.
+        (...), a recorded step; NaN where the smoothed curve is never beyond. `reverted` says whether it has
+        come back since.
 
     Raises
     ------
     ValueError
         Where there is not one step for each of the values' last axis, or none at all.
+
+    Notes
+    -----
+    Smoothed is the average over records before and after, weighted 2^(-distance / h), h the smaller of 16
+    records and 1 % of them. A sudden change is found where it is if the threshold lies half-way; at a
+    threshold near its beginning it is found early, by up to h log2(size / (2 threshold)) records.
     """
     at, curve = _series(steps, values)
-    limit = np.asarray(threshold, float)[..., None]
-    beyond = curve >= limit if above else curve <= limit
-    stays = np.logical_and.accumulate(beyond[..., ::-1], axis=-1)[..., ::-1]
-    first = np.argmax(stays, axis=-1)
-    return np.where(stays.any(axis=-1), at[first], np.nan)
+    return _first(at, _beyond(_smooth(curve), threshold, above))
 
 
-def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
-    """Step from which a curve has done, for good, half of its way from its first to its last value.
+def reverted(
+    steps: ArrayLike, values: ArrayLike, threshold: ArrayLike, above: bool = True
+) -> NDArray[np.bool_]:
+    """Whether a curve that has reached a threshold ends on the other side of it.
 
     Parameters
     ----------
-    steps
-        (T,), increasing.
-    values
-        (..., T).
+    steps, values, threshold, above
+        As for `onset`.
 
     Returns
     -------
-    ndarray
-        (...), a recorded step; NaN for a curve that ends where it began.
+    ndarray of bool
+        (...): it has an `onset`, and the median of the last 5 % of the smoothed curve is not beyond.
 
     Raises
     ------
     ValueError
         As `onset`.
     """
+    _, curve = _series(steps, values)
+    smooth = _smooth(curve)
+    ended = _end(smooth)
+    back = np.isfinite(ended) & ~_beyond(ended[..., None], threshold, above)[..., 0]
+    return np.asarray(back & _beyond(smooth, threshold, above).any(axis=-1))
+
+
+def half_time(steps: ArrayLike, values: ArrayLike) -> Floats:
+    """Step at which a curve, smoothed without lag, has first done half of its way.
+
+    Parameters
+    ----------
+    steps
+        (T,), increasing.
+    values
+        (..., T). What is not finite is skipped.
+
+    Returns
+    -------
+    ndarray
+        (...), a recorded step; NaN where the whole change is not beyond the curve's noise.
+
+    Raises
+    ------
+    ValueError
+        As `onset`.
+
+    Notes
+    -----
+    Smoothed as in `onset`; the way leads from the first value to the median of the last 5 %. Noise is what
+    the smoothed curve does over 5 % of the records: 1.4826 / sqrt 2 times the median size of such a
+    difference. A change is more than CHANGE times that. So an even ramp of fewer than seven records has none.
+    """
     at, curve = _series(steps, values)
-    first, last = curve[..., :1], curve[..., -1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        progress = (curve - first) / (last - first)
-    return onset(at, progress, 0.5)
+    smooth = _smooth(curve)
+    seen = np.isfinite(smooth)
+    first = np.take_along_axis(smooth, np.argmax(seen, axis=-1)[..., None], axis=-1)
+    way = _end(smooth)[..., None] - first
+    apart = max(1, curve.shape[-1] // LAST)
+    differences = np.abs(smooth[..., apart:] - smooth[..., :-apart])
+    noise = 1.4826 / np.sqrt(2) * _median(differences)[..., None]
+    rounding = 1e-9 * np.abs(first)
+    changed = np.abs(way) > CHANGE * np.nan_to_num(noise) + rounding
+    return _first(at, changed & ((smooth - first - way / 2) * np.sign(way) >= 0))
+
+
+def _smooth(curve: Floats) -> Floats:
+    """Average of each finite value with those before and after it along the last axis, weighted
+    2^(-distance / h); NaN where the curve is not finite.
+    """
+    rows = curve.reshape(-1, curve.shape[-1]).T
+    half_life = min(SMOOTHED, rows.shape[0] / 100)
+
+    def both_ways(values: Floats) -> Floats:
+        before, after = (
+            pd.DataFrame(one).ewm(halflife=half_life).sum().to_numpy() for one in (values, values[::-1])
+        )
+        return before + after[::-1] - values
+
+    seen = np.isfinite(rows)
+    with np.errstate(invalid="ignore"):
+        smooth = both_ways(np.where(seen, rows, 0.0)) / both_ways(seen.astype(np.float64))
+    return np.where(seen, smooth, np.nan).T.reshape(curve.shape)
+
+
+def _end(smooth: Floats) -> Floats:
+    """Median of the last 5 % of a curve."""
+    return _median(smooth[..., -max(1, -(-smooth.shape[-1] // LAST)) :])
+
+
+def _median(values: Floats) -> Floats:
+    """Of what is finite along the last axis; NaN of nothing."""
+    found = np.full(values.shape[:-1], np.nan)
+    some = np.isfinite(values).any(axis=-1)
+    found[some] = np.nanmedian(values[some], axis=-1)
+    return found
+
+
+def _beyond(values: Floats, threshold: ArrayLike, above: bool) -> NDArray[np.bool_]:
+    limit = np.asarray(threshold, float)[..., None]
+    return values >= limit if above else values <= limit
+
+
+def _first(at: NDArray[Any], beyond: NDArray[np.bool_]) -> Floats:
+    """The step of the first True along the last axis; NaN where there is none."""
+    return np.where(beyond.any(axis=-1), at[np.argmax(beyond, axis=-1)], np.nan)
 
 
 def derived(frame: pd.DataFrame, latent_dim: ArrayLike = 1, stride: ArrayLike = 1) -> pd.DataFrame:

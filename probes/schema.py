@@ -154,13 +154,14 @@ _ALL = [
         "I",
         "nats",
         "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior",
-        "How much the neuron's distribution depends on its input.",
+        "How much the neuron's distribution depends on its input h.",
         "S",
-        "maximum-entropy bound on I(x; z_i)",
+        "maximum-entropy bound on I(h; z_i)",
         caveat=(
-            "A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high where it"
-            " takes few values. Under an autoregressive prior, of what is new. Rounding leaves about 1e-6"
-            " nats."
+            "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from the"
+            " input”. A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high"
+            " where it takes few values. Under an autoregressive prior, of what is new. Rounding leaves about"
+            " 1e-6 nats."
         ),
         over_dimensions="sum",
         colors="Cividis",
@@ -171,11 +172,30 @@ _ALL = [
         "Var[μ]",
         "prior sd²",
         "Var_b[μ_i(x_b)]",
-        "How much the posterior mean moves with the input.",
+        "How much the posterior mean moves with its input h.",
         "S",
         "Burda, Grosse & Salakhutdinov 2016, active units",
-        caveat="Alone it says little: at one width, information is ½ ln(1 + spread / variance).",
+        caveat=(
+            "Alone it says little: at one width, information is ½ ln(1 + spread / variance). In layers 2, 3,"
+            " … h carries the noise that the layers below have drawn: see “Share from the input”."
+        ),
         log=True,
+    ),
+    Statistic(
+        "share_from_input",
+        "Share from the input",
+        "Var_x[μ] / Var[μ]",
+        "share of the spread",
+        "Var_x(E[μ|x]) / (Var_x(E[μ|x]) + E_x[Var(μ|x)]), over draws of the layers below",
+        "How much of the mean's movement comes from the network's input x and not from sampling below.",
+        "P",
+        "law of total variance; one-way random effects, without bias",
+        caveat=(
+            "Of layers 2, 3, …: in the first layer it is 1 and not recorded. From a few draws of each probe"
+            " input at the steps of the probe batch; noise may take it below 0."
+        ),
+        nullable=True,
+        good="high",
     ),
     Statistic(
         "mismatch",
@@ -214,7 +234,9 @@ _ALL = [
         "S",
         "first-order autoregression",
         caveat=(
-            "Memory is what exceeds the input's own slope: overlapping windows alone give a high one."
+            "Memory is what exceeds the input's own slope: overlapping windows alone give a high one. It is"
+            " of the mean for the layer's input h, which in layers 2, 3, … carries the noise that the layers"
+            " below have drawn, anew at each position: that lowers it."
             " Undefined (NaN) for a mean that does not move and for fewer pairs than series + 2."
         ),
         nullable=True,
@@ -553,11 +575,15 @@ _ALL = [
         "Onset",
         "t₀",
         "steps",
-        "first step from which the contraction stays at or beyond a threshold",
-        "When the neuron contracted for good.",
+        "first step at which the contraction, smoothed over records before and after, reaches a threshold",
+        "When the neuron left its prior.",
         "D",
         "collapse as a phase transition, arXiv 2510.01621",
-        caveat="A single later record on the other side moves it: it looks at the whole run so far.",
+        caveat=(
+            "Not for good: whether the end of the run is back on the other side is said beside it. Smoothing"
+            " (half-life 16 records, or 1 % of fewer than 1,600) finds a sudden change early at a threshold"
+            " far below half of it."
+        ),
         stored=False,
         nullable=True,
     ),
@@ -566,11 +592,15 @@ _ALL = [
         "Half-time",
         "t₅₀",
         "steps",
-        "first step from which a curve has, for good, done half of its way from its first to its last value",
+        "first step at which a curve, smoothed over records before and after, is half-way from its first"
+        " value to the median of its last 5 %",
         "When half of the change was done.",
         "D",
         "collapse as a phase transition, arXiv 2510.01621",
-        caveat="Of the run so far: it moves while the curve does.",
+        caveat=(
+            "Of the run so far: it moves while the curve does. Null where the change is less than 5 times"
+            " what the curve does over 5 % of the run anyway."
+        ),
         stored=False,
         nullable=True,
     ),

@@ -65,14 +65,18 @@ class ProbeBatch:
         # of the first series
         self.sequence = task.batch("validation", torch.arange(config.probe_sequence, device=device))
 
-    def record(self, step: int) -> None:
+    def record(self, step: int) -> list[dict[str, Tensor]]:
         """Posteriors, forecasts and forces before optimiser step `step`; noise comes from a generator of its
-        own.
+        own. Returns the statistics of `neurons/` that need several draws of an input: a dictionary a layer.
         """
         generator = torch.Generator(self.trainer.device).manual_seed(self.trainer.config.seed)
         posteriors: list[list[tuple[Tensor, Tensor]]] = []
+        further: list[dict[str, Tensor]] = [{} for _ in range(self.trainer.config.layers)]
         if len(self.spread.x):
             output = self._forward(self.spread.x, PROBE_DRAWS, generator)
+            if len(self.spread.x) > 1:
+                for columns, posterior in zip(further[1:], output.posteriors[1:], strict=False):
+                    columns["share_from_input"] = share_from_input(posterior.mu, PROBE_DRAWS)
             posteriors.append(self._posteriors(output, PROBE_DRAWS))
             if output.scale is not None:
                 self.recorder.predictions(step, prediction_frame(output, self.spread.y))
@@ -83,6 +87,7 @@ class ProbeBatch:
             self.recorder.probe(step, layer, mu=mu, sigma=sigma)
         if not self.trainer.config.twin:
             self._forces(step, generator)
+        return further
 
     @torch.no_grad()
     def _forward(self, x: Tensor, draws: int, generator: torch.Generator) -> Output:
@@ -121,6 +126,21 @@ class ProbeBatch:
                 self.recorder.forces(
                     step, layer, term, **{name: value.cpu().numpy() for name, value in values.items()}
                 )
+
+
+def share_from_input(mu: Tensor, draws: int) -> Tensor:
+    """Share of the spread of means that comes from the input, not from the sampling below: (N,).
+
+    mu: (B S, N, K), row = b S + s, at least 2 inputs and 2 draws. By the law of total variance, each part
+    without bias (one-way random effects): within = E_b Var_s[mu] with S - 1, between = Var_b(E_s[mu]) with
+    B - 1, less within / S; between / (between + within), variances summed over K. Noise may take it below 0;
+    NaN for a mean that does not move.
+    """
+    # around the neuron's mean, so that float32 keeps the digits of what moves
+    by_draw = (mu - mu.mean(0)).unflatten(0, (-1, draws))
+    within = by_draw.var(1).mean(0).sum(-1)
+    between = by_draw.mean(1).var(0).sum(-1) - within / draws
+    return between / (between + within)
 
 
 def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:

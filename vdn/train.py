@@ -83,13 +83,17 @@ class TrainingLogger:
     def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
         config = trainer.config
         self.trainer, self.recorder = trainer, recorder
-        self.recorded = geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1}
         self.probed = (
             geometric_steps(config.probe_times, trainer.steps)
             if config.probe_inputs + config.probe_sequence
             else set()
         )
+        # what the probe batch says of a step stands in that step's rows
+        self.recorded = (
+            geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1} | self.probed
+        )
         self.probe_batch = ProbeBatch(trainer, recorder)
+        self._of_probe_batch: list[dict[str, Tensor]] = []
         self._steps: list[int] = []
         # a list of layers each recorded step
         self._statistics: list[list[tuple[dict[str, Tensor], dict[str, Tensor]]]] = []
@@ -100,7 +104,8 @@ class TrainingLogger:
     def before(self, step: int) -> None:
         """Before optimiser step `step`: what is seen of the probe batch, where it is due."""
         if step in self.probed:
-            self.probe_batch.record(step)
+            self.flush()  # a block holds the same statistics at all of its steps
+            self._of_probe_batch = self.probe_batch.record(step)
 
     def after(self, step: int, done: Step) -> None:
         """After optimiser step `step`: what the control laws did, and the statistics of what was computed
@@ -118,8 +123,9 @@ class TrainingLogger:
             self._statistics.append(
                 [self._accumulate(layer, done, shared) for layer in range(len(done.output.posteriors))]
             )
-            if len(self._steps) >= BUFFERED_STEPS:
+            if self._of_probe_batch or len(self._steps) >= BUFFERED_STEPS:
                 self.flush()
+            self._of_probe_batch = []
 
     def _of_input(self, batch: Batch) -> dict[str, Tensor]:
         """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no
@@ -143,6 +149,8 @@ class TrainingLogger:
         posterior = done.output.posteriors[layer]
         accumulate(pool, posterior, done.batch)
         further = dict(done.columns[layer]) | shared
+        if self._of_probe_batch:
+            further |= self._of_probe_batch[layer]
         if done.output.explained:
             further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
         return pool.sufficient_statistics(), further

@@ -38,14 +38,14 @@ def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
 
 
 def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> str:
-    """When a neuron left its prior for good: onset and half-time of its contraction.
+    """When a neuron left its prior, and whether it has come back: onset and half-time of its contraction.
 
     Parameters
     ----------
     rows
         One neuron over steps: step and what contraction derives from.
     threshold
-        Onset is where contraction is at or above it from then on.
+        Onset is where the smoothed contraction first reaches it.
 
     Returns
     -------
@@ -59,21 +59,15 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
         float(diagnostics.onset(steps, values, threshold)),
         float(diagnostics.half_time(steps, values)),
     )
+    ends = f"ends at {values[-1]:.2g}"
     if np.isnan(start):
-        return (
-            f"Its contraction ends at {values[-1]:.2g}, below {threshold:g}: it has not left its prior for"
-            " good."
-        )
+        return f"Its contraction has not reached {threshold:g} and {ends}: it has not left its prior."
+    if diagnostics.reverted(steps, values, threshold):
+        ends = f"has fallen back below since: it {ends}"
     if start == steps[0]:
-        return (
-            f"Its contraction was above {threshold:g} from the first recorded step on and ends at"
-            f" {values[-1]:.2g}."
-        )
-    later = f", was half-way by step {half:,.0f}" if np.isfinite(half) else ""
-    return (
-        f"It left its prior for good at step {start:,.0f} (contraction ≥ {threshold:g}){later} and ends at"
-        f" {values[-1]:.2g}."
-    )
+        return f"Its contraction was at {threshold:g} or above from the first recorded step on and {ends}."
+    halfway = f", was half-way by step {half:,.0f}" if np.isfinite(half) else ""
+    return f"It left its prior at step {start:,.0f} (contraction ≥ {threshold:g}){halfway} and {ends}."
 
 
 def neighbours(

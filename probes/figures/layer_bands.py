@@ -86,6 +86,8 @@ def layer_bands(
     )  # fmt: skip
     for panel, layer in enumerate(shown):
         part, color = table[table["layer"] == layer], style.layer_color(layer)
+        if entry.cost == "P":  # null between the steps of the probe batch: no gap
+            part = part.dropna(subset="p50")
         _bands(figure, panel, style.along(axis, part["step"]), part, color, entry.unit)
     figure.update_yaxes(title=entry.title, col=1)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):

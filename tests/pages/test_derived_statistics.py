@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shown import figures, numbers
 from streamlit.testing.v1 import AppTest
 
 import probes
@@ -54,3 +55,29 @@ def test_neurons_finds_by_them(open_page: Open, wide_prior: Path) -> None:
     [table] = [frame.value for frame in app.dataframe if "contraction" in frame.value]
     assert table["contraction"].tolist() == [0.75] * NEURONS
     assert table["half_life"].tolist() == [24.0] * NEURONS
+
+
+@pytest.fixture
+def probed(tmp_path: Path) -> Path:
+    """Two layers; the second has its share from the input at steps 1, 20 and 40, as a probe batch has."""
+    layers = [{"name": name, "neurons": NEURONS} for name in ("first", "second")]
+    plain = {"mean": 0.0, "variance": 0.5, "spread": 0.5, "information": 0.3, "mismatch": 0.0, "kl": 0.3}
+    with probes.Recorder(tmp_path / "probed", layers) as recorder:
+        for step in range(1, STEPS + 1):
+            for layer in (0, 1):
+                values = {name: np.full(NEURONS, value) for name, value in plain.items()}
+                if layer == 1 and step in (1, 20, 40):
+                    values["share_from_input"] = np.linspace(0.2, 0.6, NEURONS) + step / 100
+                recorder.record(step, layer, **values)
+    return tmp_path
+
+
+def test_what_is_taken_at_some_steps_is_drawn_there(open_page: Open, probed: Path) -> None:
+    app = open_page("layers", probed, statistic="share_from_input", layer="second", neurons="1.0", step="20")
+    assert "Share from the input **0.4** share of the spread" in text_of(app)
+    [bands] = [figure for figure in figures(app) if "Share from the input" in str(figure["layout"])][-1:]
+    [line] = [trace for trace in bands["data"] if trace.get("name") == "median" and len(numbers(trace["x"]))]
+    assert numbers(line["x"]).tolist() == [1, 20, 40]
+    np.testing.assert_allclose(numbers(line["y"]), [0.41, 0.6, 0.8], rtol=1e-5)
+    empty = open_page("layers", probed, statistic="share_from_input", layer="first")
+    assert not empty.exception

@@ -107,23 +107,74 @@ def test_temporal_fault():
     ]
 
 
-def test_onset_is_for_good():
+def test_onset_and_whether_it_has_reverted():
     steps = [0, 10, 20, 30, 40]
     values = [[0.0, 0.6, 0.4, 0.6, 0.7], [0.9] * 5, [0.9, 0.9, 0.9, 0.9, 0.1], [0.0, np.nan, 0.6, 0.6, 0.6]]
-    np.testing.assert_array_equal(diagnostics.onset(steps, values, 0.5), [30, 0, np.nan, 20])
+    np.testing.assert_array_equal(diagnostics.onset(steps, values, 0.5), [10, 0, 0, 20])
+    assert diagnostics.reverted(steps, values, 0.5).tolist() == [False, False, True, False]
     assert diagnostics.onset(steps, [5, 4, 3, 2, 1], 3, above=False) == 20
+    assert not diagnostics.reverted(steps, [5, 4, 3, 2, 1], 3, above=False)
     np.testing.assert_array_equal(
-        diagnostics.onset(steps, values, [0.65, 0.5, 0.05, 0.7]), [40, 0, 0, np.nan]
+        diagnostics.onset(steps, values, [0.65, 0.5, 0.95, 0.7]), [40, 0, np.nan, np.nan]
     )
+    assert not diagnostics.reverted(steps, values, [0.65, 0.5, 0.95, 0.7]).any()
     with pytest.raises(ValueError, match="one step for each"):
         diagnostics.onset([1, 2], [1, 2, 3], 0)
 
 
 def test_half_time():
     steps = np.arange(101)
-    assert diagnostics.half_time(steps, 1 - np.exp(-steps / 5.0)) == math.ceil(5 * math.log(2))
+    approach = 1 - np.exp(-steps / 5.0)  # smoothed over a record either way
+    assert diagnostics.half_time(steps, approach) == pytest.approx(5 * math.log(2), abs=1.6)
     assert diagnostics.half_time(steps, np.linspace(3, 1, 101)) == 50
     assert np.isnan(diagnostics.half_time(steps, np.ones(101)))
+    assert np.isnan(diagnostics.half_time(steps, np.full(101, np.nan)))
+    assert np.isnan(diagnostics.half_time([3], [1.0]))
+    assert diagnostics.half_time(steps, np.ones((0, 101))).shape == (0,)
+
+
+def rising(height, noise, records, curves, seed=0):
+    """Curves that rise at 30 % of the records, within 1 % of them."""
+    steps = np.arange(records)
+    height_now = height / (1 + np.exp(-(steps - 0.3 * records) / (0.0025 * records)))
+    return steps, height_now + noise * np.random.default_rng(seed).standard_normal((curves, records))
+
+
+@pytest.mark.parametrize(
+    ("height", "noise", "records"),
+    [(0.7, 0.02, 200), (0.1, 0.02, 200), (0.1, 0.04, 2000), (0.1, 0.02, 20_000)],
+)
+def test_noise_moves_an_onset_by_less_than_a_hundredth_of_the_run(height, noise, records):
+    steps, curves = rising(height, noise, records, 100)
+    for found in (diagnostics.onset(steps, curves, height / 2), diagnostics.half_time(steps, curves)):
+        assert np.isfinite(found).mean() >= 0.98
+        assert np.nanquantile(np.abs(found - 0.3 * records), 0.95) <= 0.01 * records
+
+
+def test_what_is_left_off_at_the_end_moves_a_half_time_little():
+    steps, curves = rising(0.1, 0.04, 2000, 100)
+    curves += 0.02 * steps / 2000  # and goes on moving
+    found = [diagnostics.half_time(steps[: 2000 - k], curves[:, : 2000 - k]) for k in range(0, 40, 2)]
+    assert np.nanquantile(np.ptp(found, axis=0), 0.9) <= 4
+
+
+def test_records_that_are_not_finite_are_skipped():
+    steps, curves = rising(0.7, 0.02, 400, 20)
+    curves[:, 5::3] = np.nan
+    curves[:, 1] = np.inf
+    assert np.abs(diagnostics.half_time(steps, curves) - 120).max() <= 4
+    assert np.abs(diagnostics.onset(steps, curves, 0.35) - 120).max() <= 4
+
+
+def test_noise_alone_has_no_half_time():
+    draw = np.random.default_rng(3)
+    for records in (40, 200, 2000):
+        false = np.isfinite(diagnostics.half_time(np.arange(records), draw.normal(size=(1000, records))))
+        assert false.mean() < 0.025
+    noise = draw.normal(size=(1000, 600))
+    for t in range(1, 600):
+        noise[:, t] = 0.9 * noise[:, t - 1] + noise[:, t]
+    assert np.isfinite(diagnostics.half_time(np.arange(500), noise[:, 100:])).mean() < 0.035
 
 
 def test_transitions_and_living_share():

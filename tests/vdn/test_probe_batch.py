@@ -10,6 +10,7 @@ import probes
 from probes.analysis import posteriors
 from vdn.config import from_dict, resolve
 from vdn.data import load
+from vdn.probe_batch import share_from_input
 from vdn.train import train
 from vdn.trainer import Trainer, load_checkpoint
 
@@ -71,3 +72,38 @@ def test_a_probe_batch_is_no_larger_than_the_validation_split(tmp_path, small):
     )
     train(rows, tmp_path / "rows")
     assert probes.Run(tmp_path / "rows").config["probe_sequence"] == 0
+
+
+def test_the_share_from_the_input_is_that_of_known_variances():
+    """Means a x + b eps with x, eps standard normal: a² / (a² + b²), whatever the draws and the mean."""
+    draw = torch.Generator().manual_seed(0)
+    inputs, draws = 4000, 4
+    x = torch.randn(inputs, 1, 1, 1, generator=draw)
+    noise = torch.randn(inputs, draws, 1, 1, generator=draw)
+    a, b = torch.tensor([1.0, 1.0, 0.0, 0.5]), torch.tensor([0.0, 1.0, 1.0, 0.25])
+    mu = (1000 + a[:, None] * x + b[:, None] * noise).flatten(0, 1)
+    found = share_from_input(mu, draws)
+    torch.testing.assert_close(found, a**2 / (a**2 + b**2), atol=0.03, rtol=0)
+    still = share_from_input(torch.full((8, 3, 2), 0.7), 4)
+    assert still.isnan().all()
+
+
+def test_few_draws_give_the_share_without_bias():
+    draw = torch.Generator().manual_seed(1)
+    x, noise = torch.randn(30, 1, 3000, 1, generator=draw), torch.randn(30, 2, 3000, 1, generator=draw)
+    found = share_from_input((0.5 * x + noise).flatten(0, 1), 2)
+    # the naive Var_b of the means over draws would say (0.25 + 0.5) / 1.25 = 0.6
+    assert float(found.median()) == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_run_holds_the_share_from_the_input_at_steps_of_the_probe_batch(tmp_path, small):
+    config = resolve(from_dict({**small, "probe_inputs": 16, "probe_times": 3, "record_every": 5}))
+    train(config, tmp_path / "run")
+    run = probes.Run(tmp_path / "run")
+    assert run.taken(0, "share_from_input").size == 0
+    for layer in range(1, len(run.layers)):
+        assert run.taken(layer, "share_from_input").tolist() == run.probe_steps().tolist()
+        assert (run.history(layer, statistics=["share_from_input"])["share_from_input"].dropna() <= 1).all()
+    alone = dataclasses.replace(config, probe_inputs=1)
+    train(alone, tmp_path / "alone")
+    assert "share_from_input" not in probes.Run(tmp_path / "alone").statistics

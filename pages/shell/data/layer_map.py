@@ -51,6 +51,8 @@ def layer_map(
     drawn.
     """
     values, edges = cache.matrix(context, layer, statistic, COLUMNS, span)
+    if STATISTICS[statistic].cost == "P":
+        values = _held(values)
     order = _order(context, layer, sort, values, span[1])
     ranks = evenly_spaced(len(order), ROWS)
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, highlighted)))
@@ -58,6 +60,13 @@ def layer_map(
     per_column = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     severe, _ = cache.matrix(context, layer, REGIME, COLUMNS, span)
     return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column, _alarms(severe))
+
+
+def _held(values: np.ndarray) -> np.ndarray:
+    """Columns at which nothing was taken as the last before them that was."""
+    taken = np.isfinite(values).any(axis=0)
+    last = np.maximum.accumulate(np.where(taken, np.arange(len(taken)), -1))
+    return np.where(last >= 0, values[:, last], np.nan)
 
 
 def _alarms(severe: np.ndarray) -> list[dict[str, Any]]:

@@ -55,6 +55,8 @@ def _reduction(found: data.LayerMap) -> str:
     caption = ""
     if found.steps_per_column > 1:
         caption = f" A column is the mean of about {found.steps_per_column:.0f} recorded steps."
+    if STATISTICS[found.statistic].cost == "P":
+        caption += " Colours last from a step of the probe batch to the next."
     if len(found.order) < len(found.values):
         caption += (
             f" {len(found.order):,} of {len(found.values):,} neurons are drawn, at evenly spaced ranks; the"

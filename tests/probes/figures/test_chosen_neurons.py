@@ -171,13 +171,15 @@ def test_a_broken_moment_is_left_out() -> None:
 
 
 def test_contracted_says_when() -> None:
-    variance = np.array([1, 0.99, 0.96, 0.94, 0.97, 0.5, 0.4])
+    variance = np.array([1, 0.99, 0.96, 0.98, 0.97, 0.5, 0.4])
     rows = pd.DataFrame({"step": [0, 1, 2, 4, 8, 16, 32], "variance": variance})
     assert diagnostics.onset(rows["step"], 1 - variance, 0.05) == 16
-    assert "for good at step 16" in neuron_summary.contracted(rows)
+    assert "left its prior at step 16" in neuron_summary.contracted(rows)
     assert "half-way by step 16" in neuron_summary.contracted(rows)
     assert "has not left its prior" in neuron_summary.contracted(rows.iloc[:5])
     assert "One step" in neuron_summary.contracted(rows.iloc[:1])
+    back = pd.DataFrame({"step": range(200), "variance": np.repeat([1.0, 0.3, 0.99], (50, 50, 100))})
+    assert "has fallen back below since: it ends at 0.01" in neuron_summary.contracted(back)
     assert "from the first recorded step on" in neuron_summary.contracted(rows.iloc[5:])
 
 
