@@ -9,12 +9,14 @@ s²).
 
 from __future__ import annotations
 
-from statistics import NormalDist
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
+from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from probes.families.gaussian import GAUSSIAN
 from probes.schema import LIVING_REGIMES, derivable, evaluate
@@ -28,6 +30,7 @@ LAST = 20  # one of so many parts of a curve is its end
 CHANGE = 5.0
 """How many times its noise a change must be: white noise alone gets there in 1 %, an autoregression of 0.9 in
 1 % over 500 records and in 3 % over 200."""
+POLYNOMIAL_DEGREE = 10  # of Student's quantile on tensors
 
 
 def information(variance: ArrayLike, spread: ArrayLike, log_variance: ArrayLike) -> Floats:
@@ -204,8 +207,7 @@ def persistence_interval(
     Student's t is exact for Gaussian pairs.
     """
     freedom = pairs - series - 1
-    quantile = student_quantile(float(freedom), level) if freedom >= 1 else np.nan
-    half = quantile * np.sqrt(_floats(innovation) / _floats(squares))
+    half = student_quantile(float(freedom), level) * np.sqrt(_floats(innovation) / _floats(squares))
     return _floats(slope) - half, _floats(slope) + half
 
 
@@ -215,31 +217,43 @@ def student_quantile(freedom: T, level: float = 0.95) -> T:
     Parameters
     ----------
     freedom
-        Degrees of freedom: a number, an array or a tensor.
+        Degrees of freedom, fractions among them: a number, an array or a tensor.
     level
         Probability of the interval.
 
     Returns
     -------
     number, ndarray or Tensor
-        Of the kind of `freedom`; a tensor stays on its device.
+        Of the kind of `freedom`, NaN below 1 degree; the normal's quantile at infinity. A tensor stays on its
+        device, and nothing waits for it.
 
     Notes
     -----
-    The Cornish-Fisher series to the fourth order (Abramowitz & Stegun 26.7.5): at 0.95 the relative error is
-    below 1 % from 3 degrees of freedom and below 1e-4 from 8.
+    Numbers and arrays: scipy's quantile. Tensors: its logarithm as a polynomial of 1 / `freedom`,
+    interpolated at Chebyshev's points; at 0.95 the relative error in float32 is below 1e-6 from 1 degree on,
+    at 0.999 below 1e-5.
     """
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    inverse: Any = 1 / cast(Any, freedom)
-    return cast(
-        T, z + inverse * (terms[0] + inverse * (terms[1] + inverse * (terms[2] + inverse * terms[3])))
-    )
+    value: Any = freedom
+    if not hasattr(value, "new_full"):  # no tensor
+        numbers = np.asarray(value, np.float64)
+        found = stdtrit(np.where(numbers >= 1, numbers, np.nan), 0.5 + level / 2)
+        return cast(T, np.asarray(found) if isinstance(value, np.ndarray) else float(found))
+    inverse = 1 / value
+    logarithm = inverse.new_full(inverse.shape, 0.0)
+    for coefficient in reversed(_student_polynomial(level)):
+        logarithm = logarithm * inverse + coefficient
+    return cast(T, logarithm.exp().where(value >= 1, float("nan")))
+
+
+@cache
+def _student_polynomial(level: float) -> tuple[float, ...]:
+    """Coefficients, from that of 1, of ln t over x = 1 / degrees of freedom in [0, 1]."""
+
+    def logarithm(x: Floats) -> Floats:
+        return np.asarray(np.log(stdtrit(1 / np.maximum(x, 1e-9), 0.5 + level / 2)))
+
+    fitted = Chebyshev.interpolate(logarithm, POLYNOMIAL_DEGREE, domain=[0, 1])
+    return tuple(fitted.convert(kind=Polynomial).coef.tolist())
 
 
 def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: float = 0.2) -> NDArray[np.str_]:

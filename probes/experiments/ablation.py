@@ -16,7 +16,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes.experiments.estimates import bootstrap, clustered_mean, interval, rank_share, spearman
+from probes.experiments.estimates import (
+    bootstrap,
+    clustered_mean,
+    degrees_of_freedom,
+    interval,
+    rank_share,
+    spearman,
+    split_half_reliability,
+)
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import PRIOR, Score, Subject, generator
 
@@ -68,7 +76,9 @@ def ablate(
     Returns
     -------
     DataFrame
-        layer, neuron, mode, score, effect, standard_error.
+        layer, neuron, mode, score, effect, standard_error, freedom (degrees, of the error), reliability: that
+        of the ranks of the layer's effects (`estimates.split_half_reliability`), the same for all its neurons
+        and null with fewer than 4 blocks.
 
     Raises
     ------
@@ -96,14 +106,16 @@ def ablate(
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
+    freedom = degrees_of_freedom(len(x), groups)
     rows = []
     for layer, mode, name in chunks[0]:
-        effect, error = clustered_mean(np.concatenate([chunk[layer, mode, name] for chunk in chunks]), groups)
-        frame = pd.DataFrame({"neuron": np.arange(len(effect)), "effect": effect, "standard_error": error})
-        rows.append(frame.assign(layer=layer, mode=mode, score=name))
-    return pd.concat(rows, ignore_index=True)[
-        ["layer", "neuron", "mode", "score", "effect", "standard_error"]
-    ]
+        change = np.concatenate([chunk[layer, mode, name] for chunk in chunks])
+        effect, error = clustered_mean(change, groups)
+        columns = {"effect": effect, "standard_error": error, "freedom": freedom}
+        key = {"layer": layer, "neuron": np.arange(len(effect)), "mode": mode, "score": name}
+        reliable = split_half_reliability(change, groups)
+        rows.append(pd.DataFrame({**key, **columns, "reliability": reliable}))
+    return pd.concat(rows, ignore_index=True)
 
 
 @torch.no_grad()
@@ -192,7 +204,7 @@ def _by_regime(regime: np.ndarray, effect: np.ndarray) -> tuple[float, float, fl
 
 
 def reliability(effects: pd.DataFrame) -> pd.DataFrame:
-    """Share of the effects' variance over neurons that is not their standard error.
+    """How well the ranks of a layer's effects repeat.
 
     Parameters
     ----------
@@ -202,12 +214,7 @@ def reliability(effects: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        mode, score, layer, reliability: 1 - mean error^2 / variance, at least 0. A statistic that ranked the
-        true effects perfectly would reach about its square root.
+        mode, score, layer, reliability: the rank correlation of the effects with those of as many other
+        windows. A statistic that ranked the true effects perfectly would reach about its square root.
     """
-    rows = []
-    for key, part in effects.groupby(["mode", "score", "layer"], sort=False):
-        variance = part["effect"].var()
-        share = 1 - (part["standard_error"] ** 2).mean() / variance if variance > 0 else np.nan
-        rows.append((*key, max(share, 0.0) if np.isfinite(share) else share))
-    return pd.DataFrame(rows, columns=["mode", "score", "layer", "reliability"])
+    return effects.groupby(["mode", "score", "layer"], sort=False)["reliability"].first().reset_index()

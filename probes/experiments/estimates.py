@@ -1,8 +1,8 @@
 """Estimates that experiments share, each with the error that it has: means, rank correlation, AUROC, risk
-against coverage.
+against coverage, reliability.
 
 Windows of one series that overlap are not independent. `groups` (n,) names blocks that are, and errors are
-taken over blocks; without it every value is a block of its own.
+taken over blocks; without it every value is a block of its own. Blocks may be few: intervals are Student's t.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from probes.diagnostics import student_quantile
 
 Floats = NDArray[np.float64]
 NORMAL_95 = 1.959963984540054  # two-sided 95 % of the standard normal
+FEWEST_BLOCKS = 4  # that can be halved in more than a few ways
 
 
 class Estimate(NamedTuple):
@@ -66,6 +70,50 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike | None = None) -> tuple[
         return mean, np.full_like(mean, np.nan)
     error = np.sqrt(count / (count - 1) * (sums**2).sum(0)) / len(table)
     return mean, error.reshape(mean.shape)
+
+
+def degrees_of_freedom(count: int, groups: ArrayLike | None = None) -> float:
+    """Degrees of freedom of the error of a mean over groups.
+
+    Parameters
+    ----------
+    count
+        How many values.
+    groups
+        (count,) blocks, as for `clustered_mean`.
+
+    Returns
+    -------
+    float
+        Groups - 1 where they are of one size; below 1, which is no error to speak of, where one of them
+        outweighs the others.
+
+    Notes
+    -----
+    Satterthwaite's for values that are one within their group: (sum n_g^2)^2 / sum n_g^4 - 1.
+    """
+    if groups is None:
+        return float(count - 1)
+    squares = np.unique(np.asarray(groups), return_counts=True)[1].astype(np.float64) ** 2
+    return float(squares.sum() ** 2 / (squares**2).sum() - 1) if len(squares) else -1.0
+
+
+def half_width(error: ArrayLike, freedom: ArrayLike) -> Floats:
+    """Half of the width of the 95 % interval of a mean.
+
+    Parameters
+    ----------
+    error
+        Standard error, as `clustered_mean` gives it.
+    freedom
+        As `degrees_of_freedom` gives it; broadcasts.
+
+    Returns
+    -------
+    ndarray
+        Student's t times the error; NaN below 1 degree of freedom.
+    """
+    return student_quantile(np.asarray(freedom, np.float64)) * np.asarray(error, np.float64)
 
 
 def ranks(values: ArrayLike) -> Floats:
@@ -191,8 +239,9 @@ def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = N
 
     Notes
     -----
-    Interval by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed
-    over groups.
+    Error by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed over
+    groups; the interval is Student's t on the scale of the log odds (Pepe 2003), so that it stays in [0, 1].
+    There is none at 0 and 1, nor where groups are too few.
     """
     a, b = np.asarray(negative, np.float64), np.asarray(positive, np.float64)
     if a.shape != b.shape:
@@ -200,8 +249,11 @@ def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = N
     above = _share_below(a, b)  # of each positive: share of negatives below it
     below = 1 - _share_below(b, a)  # of each negative: share of positives above it
     value, error = clustered_mean(above + below, groups)
-    area, half = float(value) / 2, NORMAL_95 * float(error)
-    return Estimate(area, max(0.0, area - half), min(1.0, area + half))
+    area = float(value) / 2
+    if not 0 < area < 1:
+        return Estimate(area, np.nan, np.nan)
+    half = float(half_width(error, degrees_of_freedom(len(a), groups))) / (area * (1 - area))
+    return Estimate(area, *(float(expit(logit(area) + side * half)) for side in (-1, 1)))
 
 
 def _share_below(reference: Floats, values: Floats) -> Floats:
@@ -284,7 +336,7 @@ def bootstrap(
 
 
 def interval(value: float, resampled: ArrayLike) -> Estimate:
-    """A number with the central 95 % of its resamples.
+    """A number with the central 95 % of its resamples: for many groups.
 
     Parameters
     ----------
@@ -300,6 +352,41 @@ def interval(value: float, resampled: ArrayLike) -> Estimate:
     """
     low, high = np.nanpercentile(np.asarray(resampled, np.float64), [2.5, 97.5])
     return Estimate(value, float(low), float(high))
+
+
+def interval_of_few(value: float, resampled: ArrayLike, freedom: float, positive: bool = False) -> Estimate:
+    """A number with a 95 % interval from resamples of groups that may be few.
+
+    Parameters
+    ----------
+    value
+        The number.
+    resampled
+        The same of resamples of groups, as `bootstrap` returns them.
+    freedom
+        Of the groups, as `degrees_of_freedom` gives it.
+    positive
+        Whether the number cannot be below 0: the interval is then one of its logarithm.
+
+    Returns
+    -------
+    Estimate
+        The number and its interval; no ends below 1 degree of freedom.
+
+    Notes
+    -----
+    Student's t times the resamples' sd, which with G groups is short by sqrt((G - 1) / G): the percentiles of
+    few groups are much too narrow (Hesterberg 2015).
+    """
+    numbers = np.asarray(resampled, np.float64)
+    if not freedom >= 1 or not np.isfinite(numbers).all():
+        return Estimate(value, np.nan, np.nan)
+    logarithmic = positive and value > 0 and bool((numbers > 0).all())
+    spread = np.std(np.log(numbers) if logarithmic else numbers, ddof=1)
+    half = float(half_width(spread * np.sqrt((freedom + 1) / freedom), freedom))
+    if logarithmic:
+        return Estimate(value, value * float(np.exp(-half)), value * float(np.exp(half)))
+    return Estimate(value, value - half, value + half)
 
 
 def auroc_gain(
@@ -325,10 +412,54 @@ def auroc_gain(
     Estimate
         In [-1, 1].
     """
-    parts = []
+    parts: list[Floats] = []
     for low, high in ((negative, positive), (other_negative, other_positive)):
         a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)
         parts.append(_share_below(a, b) + 1 - _share_below(b, a))
     value, error = clustered_mean(parts[0] - parts[1], groups)
-    gain, half = float(value) / 2, NORMAL_95 * float(error)
+    gain = float(value) / 2
+    half = float(half_width(error, degrees_of_freedom(len(parts[0]), groups)))
     return Estimate(gain, gain - half, gain + half)
+
+
+def split_half_reliability(values: ArrayLike, groups: ArrayLike | None = None, halves: int = 100) -> float:
+    """How well ranks of means repeat: the rank correlation that a second sample of the same size would show.
+
+    Parameters
+    ----------
+    values
+        (n, N): what is averaged over n, for N to be ranked.
+    groups
+        (n,) blocks that are independent of each other; they are split, never one of them.
+    halves
+        How many random halvings, the same each time.
+
+    Returns
+    -------
+    float
+        At least 0; NaN for fewer than 4 blocks or 3 to be ranked, where means do not differ or a value is not
+        finite.
+
+    Notes
+    -----
+    Spearman's coefficient between the means over random halves of the blocks, averaged over halvings and
+    stepped up to the whole by Spearman & Brown (1910): 2 r / (1 + r). Of ranks it does not hang on the few
+    means of largest error, as 1 - mean error^2 / variance does.
+    """
+    table = np.asarray(values, np.float64)
+    ids = np.arange(len(table)) if groups is None else np.asarray(groups)
+    _, index = np.unique(ids, return_inverse=True)
+    count = np.bincount(index)
+    if len(count) < FEWEST_BLOCKS or table.shape[1] < 3 or not np.isfinite(table).all():
+        return float("nan")
+    sums = np.zeros((len(count), table.shape[1]))
+    np.add.at(sums, index, table)
+    generator = np.random.default_rng(0)
+    chosen = np.zeros((halves, len(count)))
+    for row in chosen:
+        row[generator.permutation(len(count))[: len(count) // 2]] = 1
+    means = [(half @ sums) / (half @ count)[:, None] for half in (chosen, 1 - chosen)]
+    correlations = rank_correlation(*means)
+    defined = correlations[np.isfinite(correlations)]
+    correlation = max(defined.mean(), 0.0) if len(defined) else np.nan
+    return float(2 * correlation / (1 + correlation))

@@ -11,7 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes.experiments.estimates import area_under_risk, bootstrap, clustered_mean, interval, risk_curve
+from probes.experiments.estimates import (
+    area_under_risk,
+    bootstrap,
+    clustered_mean,
+    degrees_of_freedom,
+    interval_of_few,
+    risk_curve,
+)
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import Score, Subject
 from probes.experiments.uncertainty import REFERENCE, of_inputs
@@ -95,11 +102,13 @@ def risk_coverage(
         "curves": error, uncertainty, coverage, risk (mean error of the share kept), with the oracle's among
         them; "areas": error, uncertainty, value (AURC), low, high; `mean` (what dropping at random gives, for
         every coverage); gain, gain_low, gain_high: how much lower the AURC is than that of the output
-        variance, resampled together. 95 % intervals by resampling blocks.
+        variance, resampled together. 95 % intervals by resampling blocks (`interval_of_few`), of the AURC's
+        logarithm where no error is below 0; null with too few blocks.
     """
     curves, areas = [], []
     for error, losses in errors.items():
         orders = {**uncertainties, ORACLE: losses}
+        freedom, positive = degrees_of_freedom(len(losses), groups), bool((losses >= 0).all())
 
         def areas_of(
             index: np.ndarray, losses: np.ndarray = losses, orders: dict[str, np.ndarray] = orders
@@ -116,8 +125,10 @@ def risk_coverage(
                     {"error": error, "uncertainty": name, "coverage": coverage[kept], "risk": risk[kept]}
                 )
             )
-            gain = interval(whole[REFERENCE] - whole[name], resampled[REFERENCE] - resampled[name])
+            better = resampled[REFERENCE] - resampled[name]
+            gain = interval_of_few(whole[REFERENCE] - whole[name], better, freedom)
+            area = interval_of_few(whole[name], resampled[name], freedom, positive)
             mean = float(clustered_mean(losses)[0])
-            areas.append((error, name, *interval(whole[name], resampled[name]), mean, *gain))
+            areas.append((error, name, *area, mean, *gain))
     columns = ["error", "uncertainty", "value", "low", "high", "mean", "gain", "gain_low", "gain_high"]
     return {"curves": pd.concat(curves, ignore_index=True), "areas": pd.DataFrame(areas, columns=columns)}

@@ -13,7 +13,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from probes.experiments.estimates import NORMAL_95, auroc, auroc_gain, clustered_mean, rank_correlation
+from probes.experiments.estimates import (
+    auroc,
+    auroc_gain,
+    clustered_mean,
+    degrees_of_freedom,
+    half_width,
+    rank_correlation,
+)
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import DAMAGE, Score, Subject, generator
 from probes.experiments.uncertainty import NAMES, REFERENCE, of_inputs
@@ -224,10 +231,10 @@ def dose_response(
     -------
     dict of DataFrame
         "responses": kind, quantity, dose, mean, standard_error, and change, change_error against dose 0
-        (paired); "trends": kind, quantity, value, low, high: Spearman's coefficient of quantity and dose
-        within an input, mean over inputs; "detection": kind, quantity, dose, value, low, high: AUROC for
-        telling damaged from clean inputs, and gain, gain_low, gain_high over the output variance; "neurons":
-        kind, dose, layer, neuron, statistics.
+        (paired), freedom (degrees, of both errors); "trends": kind, quantity, value, low, high: Spearman's
+        coefficient of quantity and dose within an input, mean over inputs; "detection": kind, quantity, dose,
+        value, low, high: AUROC for telling damaged from clean inputs, and gain, gain_low, gain_high over the
+        output variance; "neurons": kind, dose, layer, neuron, statistics.
 
     Raises
     ------
@@ -300,6 +307,7 @@ def _responses(
             "standard_error": error,
             "change": change,
             "change_error": change_error,
+            "freedom": degrees_of_freedom(len(table), groups),
         }
         frames.append(pd.DataFrame({"kind": kind, "quantity": name, **columns}))
     return pd.concat(frames, ignore_index=True)
@@ -313,9 +321,8 @@ def _trends(
         # an input that does not respond: 0
         within = np.nan_to_num(rank_correlation(table, np.broadcast_to(doses, table.shape)))
         mean, error = clustered_mean(within, groups)
-        rows.append(
-            (kind, name, float(mean), float(mean - NORMAL_95 * error), float(mean + NORMAL_95 * error))
-        )
+        half = half_width(error, degrees_of_freedom(len(within), groups))
+        rows.append((kind, name, float(mean), float(mean - half), float(mean + half)))
     return pd.DataFrame(rows, columns=["kind", "quantity", "value", "low", "high"])
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
-from probes.experiments.estimates import NORMAL_95
+from probes.experiments.estimates import half_width
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.schema import REGIMES, SCORES, STATISTICS
@@ -32,6 +33,11 @@ def _select(effects: pd.DataFrame, score: str, mode: str) -> pd.DataFrame:
     return part
 
 
+def _half_width(effects: pd.DataFrame) -> NDArray[np.float32]:
+    """Of each effect's 95 % interval; a table without `freedom` is taken as one of many blocks."""
+    return half_width(effects["standard_error"], effects.get("freedom", np.inf)).astype(np.float32)
+
+
 def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Sequence[str]) -> go.Figure:
     """What silencing each neuron costs: neurons of each layer from the most to the least needed.
 
@@ -47,7 +53,8 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
     Returns
     -------
     go.Figure
-        Dots with 95 % intervals, in the unit of the score; above 0 the network is worse without the neuron.
+        Dots with 95 % intervals, each neuron's own, in the unit of the score; above 0 the network is worse
+        without the neuron.
 
     Raises
     ------
@@ -58,7 +65,7 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
     figure = FigureBuilder()
     for layer, name in enumerate(layers):
         rows = part[part["layer"] == layer].sort_values("effect", ascending=False)
-        half = NORMAL_95 * rows["standard_error"].to_numpy(np.float32)
+        half = _half_width(rows)
         figure.scatter(
             np.arange(1, len(rows) + 1), rows["effect"], style.text(name), mode="markers",
             marker={"color": style.layer_color(layer), "size": 5},
@@ -116,7 +123,7 @@ def ablation_prediction(
             rows[statistic].to_numpy(np.float32), rows["effect"],
             f"{regime.name}, {style.text(layers[place])}", mode="markers",
             marker={"color": regime.color, "size": 7, "symbol": SYMBOLS[place % len(SYMBOLS)]},
-            customdata=np.column_stack([rows["neuron"], rows["standard_error"]]),
+            customdata=np.column_stack([rows["neuron"], _half_width(rows)]),
             hovertemplate="neuron %{customdata[0]}: %{y:.3g} ± %{customdata[1]:.2g} at %{x:.3g}",
         )  # fmt: skip
     figure.add_hline(0, ZERO_LINE)

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
-from probes.experiments.estimates import NORMAL_95
+from probes.experiments.estimates import half_width
 from probes.figures import style
 from probes.figures.ablation import score_label
 from probes.figures.builder import FigureBuilder
@@ -39,7 +39,8 @@ def dose_response(responses: pd.DataFrame, quantities: Sequence[str]) -> go.Figu
     Parameters
     ----------
     responses : DataFrame
-        The experiment's table: columns kind, quantity, dose, mean, change, change_error.
+        The experiment's table: columns kind, quantity, dose, mean, change, change_error and freedom (without
+        it intervals are those of many blocks).
     quantities : sequence of str
         Which are drawn.
 
@@ -67,7 +68,7 @@ def dose_response(responses: pd.DataFrame, quantities: Sequence[str]) -> go.Figu
             )
         for color, kind in zip(palette.OKABE_ITO, kinds, strict=False):
             curve = part[part["kind"] == kind].sort_values("dose")
-            half = NORMAL_95 * curve["change_error"].to_numpy(np.float32)
+            half = half_width(curve["change_error"], curve.get("freedom", np.inf)).astype(np.float32)
             figure.line(
                 curve["dose"], curve["mean"], _kind_label(kind), color=color, width=1.75,
                 mode="lines+markers", marker={"size": 4},

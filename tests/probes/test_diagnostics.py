@@ -194,9 +194,35 @@ def test_transitions_and_living_share():
     assert np.isnan(diagnostics.living_share([]))
 
 
-def test_student_quantile():
-    freedom = np.array([3, 5, 8, 20, 126, 1e6])
-    ratio = diagnostics.student_quantile(torch.tensor(freedom)).numpy() / stats.t.ppf(0.975, freedom)
-    assert np.abs(ratio - 1).max() < 0.01
-    assert np.abs(ratio - 1)[2:].max() < 1e-4
-    assert diagnostics.student_quantile(10.0, 0.8) == pytest.approx(stats.t.ppf(0.9, 10), rel=1e-4)
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("kind", [float, np.asarray, torch.tensor])
+def test_student_quantile_is_scipys_from_one_degree_of_freedom_on(kind, level):
+    for freedom in (1, 1.001, 1.5, 2, 2.7, 3, 5, 8, 20, 126, 1e6):
+        found = diagnostics.student_quantile(kind(freedom), level)
+        assert float(found) == pytest.approx(stats.t.ppf(0.5 + level / 2, freedom), rel=1e-5)
+        assert isinstance(
+            found, torch.Tensor if kind is torch.tensor else np.ndarray if kind is np.asarray else float
+        )
+    assert float(diagnostics.student_quantile(kind(np.inf), level)) == pytest.approx(
+        stats.norm.ppf(0.5 + level / 2)
+    )
+    for freedom in (0.999, 0.0, -3.0, np.nan):
+        assert np.isnan(float(diagnostics.student_quantile(kind(freedom), level)))
+
+
+def test_student_quantile_of_a_tensor_stays_where_it_is():
+    freedom = torch.tensor([1, 4, 126], dtype=torch.float32)
+    found = diagnostics.student_quantile(freedom)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, stats.t.ppf(0.975, freedom), rtol=1e-6)
+    # a device without values would raise where something waits for one
+    assert diagnostics.student_quantile(torch.empty(3, device="meta")).shape == (3,)
+    assert diagnostics.student_quantile(torch.tensor([1, 4])).tolist() == pytest.approx(
+        stats.t.ppf(0.975, [1, 4])
+    )
+
+
+def test_an_interval_of_one_degree_of_freedom_is_cauchys():
+    low, high = diagnostics.persistence_interval(0.5, 1.0, 4.0, pairs=3)
+    assert (high - low) / 2 == pytest.approx(0.5 * np.tan(0.475 * np.pi))
+    assert np.isnan(diagnostics.persistence_interval(0.5, 1.0, 4.0, pairs=2)).all()

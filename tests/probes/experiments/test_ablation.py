@@ -9,6 +9,7 @@ import torch
 from linear_subject import SIGMA, WEIGHTS, examples, linear, squared
 
 from probes.experiments.ablation import ablate, predictors, reliability
+from probes.experiments.estimates import half_width
 from probes.experiments.store import Cancelled
 
 
@@ -84,9 +85,27 @@ def test_what_predicts_the_effects_is_found_and_what_does_not_is_not():
     assert regime["neurons"] == 2 * size
 
 
-def test_reliability_is_the_share_that_is_not_noise():
-    draw = np.random.default_rng(1)
-    keys = {"layer": 0, "neuron": np.arange(5000), "mode": "mean", "score": "nll", "standard_error": 1.0}
-    noisy = pd.DataFrame({**keys, "effect": 2 * draw.normal(size=5000) + draw.normal(size=5000)})
-    assert reliability(noisy)["reliability"][0] == pytest.approx(0.8, abs=0.03)
-    assert reliability(noisy.assign(effect=0.1 * noisy["effect"]))["reliability"][0] == 0
+def test_reliability_is_that_of_each_layers_ranks_and_null_with_few_blocks():
+    x, y = examples(400)
+    options = {"scores": {"squared": squared}, "draws": 1, "seed": 3}
+    table = reliability(ablate(linear(), x, y, groups=np.arange(400) // 25, **options))
+    assert list(table) == ["mode", "score", "layer", "reliability"]
+    assert len(table) == 4  # two modes, two layers
+    assert table["reliability"].between(0.8, 1).all()  # effects of up to 7 with errors below 0.5
+    few = ablate(linear(), x, y, groups=np.arange(400) // 150, **options)
+    assert reliability(few)["reliability"].isna().all()
+    assert (few["freedom"] > 1).all()
+
+
+def test_the_interval_covers_the_truth_with_few_blocks():
+    hits = []
+    for seed in range(80):
+        x, y = examples(60, seed)
+        frame = ablate(
+            linear(), x, y, {"squared": squared}, draws=1, seed=1000 * seed, modes=["mean"],
+            groups=np.arange(60) // 12,
+        )  # fmt: skip
+        frame = frame[frame["effect"].abs() > 1e-6]
+        truth = WEIGHTS.numpy()[frame["layer"], frame["neuron"]] ** 2 * (1 - SIGMA**2)
+        hits.append(np.abs(frame["effect"] - truth) < half_width(frame["standard_error"], frame["freedom"]))
+    assert 0.9 < np.mean(hits) < 0.98  # 1.96 errors cover 0.86

@@ -116,3 +116,125 @@ def test_the_gain_of_one_auroc_over_another_is_paired():
     single = estimates.auroc(a, b)
     assert found.low < found.value < found.high
     assert found.high - found.low < 0.3 * (single.high - single.low)
+
+
+@pytest.mark.parametrize("blocks", [3, 5, 12])
+def test_the_interval_of_a_mean_over_few_blocks_covers(blocks):
+    draw = np.random.default_rng(9)
+    groups = np.repeat(np.arange(blocks), 6)
+    freedom = estimates.degrees_of_freedom(len(groups), groups)
+    assert freedom == pytest.approx(blocks - 1)
+    hits = 0
+    for _ in range(2000):
+        mean, error = estimates.clustered_mean(
+            draw.normal(size=blocks)[groups] + draw.normal(size=len(groups)), groups
+        )
+        hits += abs(mean) < estimates.half_width(error, freedom)
+    assert hits / 2000 == pytest.approx(0.95, abs=0.015)  # 1.96 errors cover 0.81, 0.88, 0.92
+
+
+def test_blocks_of_which_one_outweighs_the_others_give_no_interval():
+    groups = np.repeat(np.arange(5), [400, 2, 2, 2, 2])
+    assert estimates.degrees_of_freedom(len(groups), groups) < 1
+    _, error = estimates.clustered_mean(np.random.default_rng(0).normal(size=len(groups)), groups)
+    assert np.isnan(estimates.half_width(error, estimates.degrees_of_freedom(len(groups), groups)))
+    assert estimates.degrees_of_freedom(12) == 11
+    assert np.isnan(estimates.half_width(1.0, estimates.degrees_of_freedom(6, np.zeros(6))))
+
+
+@pytest.mark.parametrize(("distance", "blocks"), [(1.0, 5), (2.5, 8), (2.5, 24)])
+def test_the_interval_of_auroc_covers_with_few_blocks_and_near_one(distance, blocks):
+    draw = np.random.default_rng(10)
+    groups, true = np.repeat(np.arange(blocks), 10), stats.norm.cdf(distance / np.sqrt(2))
+    hits = []
+    for _ in range(500):
+        shared = 0.6 * draw.normal(size=blocks)[groups]
+        a, b = shared + 0.8 * draw.normal(size=(2, len(groups)))
+        found = estimates.auroc(a, b + distance, groups)
+        if found.value < 1:
+            assert 0 <= found.low < found.value < found.high <= 1
+            hits.append(found.low < true < found.high)
+    assert np.mean(hits) > 0.9  # as it was: 0.85, 0.80, 0.87
+
+
+def test_auroc_of_what_is_told_apart_without_fail_has_no_interval():
+    found = estimates.auroc(np.zeros(20), np.ones(20))
+    assert found.value == 1
+    assert np.isnan([found.low, found.high]).all()
+    one = estimates.auroc(np.arange(20), np.arange(20) + 3, np.zeros(20))
+    assert np.isnan([one.low, one.high]).all()
+
+
+def area_under_risk_of(draw, blocks):
+    """Losses that vary with their block as their uncertainty does not know, and uncertainties."""
+    uncertainty = np.exp(0.5 * draw.normal(size=(blocks, 12)) + 0.3 * draw.normal(size=(blocks, 1)))
+    surprise = np.exp(0.5 * draw.normal(size=(blocks, 1)))
+    return (uncertainty * surprise * draw.chisquare(1, (blocks, 12))).ravel(), uncertainty.ravel()
+
+
+@pytest.mark.parametrize("blocks", [5, 12])
+def test_the_interval_from_resamples_of_few_blocks_covers(blocks):
+    draw = np.random.default_rng(11)
+    truth = np.mean([estimates.area_under_risk(*area_under_risk_of(draw, 400)) for _ in range(30)])
+    groups = np.repeat(np.arange(blocks), 12)
+    hits = {"percentiles": 0, "plain": 0, "logarithm": 0}
+    for _ in range(200):
+        loss, uncertainty = area_under_risk_of(draw, blocks)
+        value = estimates.area_under_risk(loss, uncertainty)
+        resampled = estimates.bootstrap(
+            lambda index, loss=loss, order=uncertainty: estimates.area_under_risk(loss[index], order[index]),
+            len(loss),
+            groups,
+            100,
+        )
+        found = {
+            "percentiles": estimates.interval(value, resampled),
+            "plain": estimates.interval_of_few(value, resampled, blocks - 1),
+            "logarithm": estimates.interval_of_few(value, resampled, blocks - 1, positive=True),
+        }
+        for name, estimate in found.items():
+            hits[name] += estimate.low < truth < estimate.high
+    assert hits["percentiles"] < 180
+    assert hits["plain"] > 170
+    assert hits["logarithm"] > 180
+
+
+def test_one_block_has_no_interval():
+    found = estimates.interval_of_few(1.0, np.ones(50), estimates.degrees_of_freedom(8, np.zeros(8)))
+    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan(estimates.interval_of_few(1.0, [0.5, np.nan, 2], 7).low)
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(0.0, 16), (0.4, 8), (0.4, 32), (1.5, 16)])
+def test_reliability_is_the_rank_correlation_with_a_second_sample(size, blocks):
+    """Of 64 means three have errors twelve times as large, which is all that their mean square tells."""
+    draw = np.random.default_rng(12)
+    groups, noise = np.repeat(np.arange(blocks), 6), np.where(np.arange(64) < 3, 12, 1)
+    found, second, by_squares = [], [], []
+    for _ in range(40):
+        true = size * draw.exponential(size=64)
+        own, other = (
+            true
+            + 0.7 * noise * (draw.normal(size=(blocks, 64))[groups] + draw.normal(size=(len(groups), 64)))
+            for _ in range(2)
+        )
+        found.append(estimates.split_half_reliability(own, groups))
+        second.append(estimates.rank_correlation(own.mean(0), other.mean(0)))
+        mean, error = estimates.clustered_mean(own, groups)
+        by_squares.append(max(0.0, 1 - (error**2).mean() / mean.var(ddof=1)))
+    assert np.mean(found) == pytest.approx(max(0, np.mean(second)), abs=0.1)
+    if size == 0.4:
+        assert np.mean(by_squares) < np.mean(second) - 0.2
+
+
+def test_reliability_of_exact_means_is_one_and_needs_four_blocks_and_three_means():
+    values = np.tile(np.arange(5.0), (8, 1))
+    assert estimates.split_half_reliability(values) == 1
+    assert estimates.split_half_reliability(values, np.arange(8) // 2) == 1
+    assert np.isnan(estimates.split_half_reliability(values, np.arange(8) // 3))
+    assert np.isnan(estimates.split_half_reliability(values[:, :2]))
+    assert np.isnan(estimates.split_half_reliability(np.ones((8, 5))))
+    assert np.isnan(estimates.split_half_reliability(np.where(np.eye(8, 5) > 0, np.nan, values)))
+    # each block says what the next denies
+    opposed = np.random.default_rng(0).normal(size=(8, 40)) + 9 * np.outer([1, -1] * 4, np.arange(40))
+    assert estimates.split_half_reliability(opposed) < 0.2
