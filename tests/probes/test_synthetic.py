@@ -1,23 +1,35 @@
-"""What is planted is recovered, and the noise is that of a batch."""
+"""What is planted is recovered from batches, and batches are of the law that is planted."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from numpy.polynomial.hermite_e import hermegauss
 from scipy import integrate, stats
+from torch.distributions import Normal, kl_divergence
 
 from probes import Run, diagnostics, regimes, synthetic
 from probes.moments import moments
-from probes.persistence import Pairs
 
-STEPS = 400
+STEPS, EVERY = 400, 4
+ARRIVED = -1e9  # an onset so long ago that a neuron is what it is planted as
 
 
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On a busy machine two threads wait for each other at each of many small operations."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=[1, 4])
+def planted(request, tmp_path_factory):
     """A run of 600 neurons in two layers, all regimes, and its truth."""
     path = tmp_path_factory.mktemp("runs") / "planted"
-    truth = synthetic.plant([350, 250], STEPS, seed=1)
-    synthetic.write(path, truth, STEPS)
+    truth = synthetic.plant([350, 250], STEPS, seed=1, latent_dim=request.param)
+    synthetic.write(path, truth, STEPS, EVERY)
     return Run(path), truth
 
 
@@ -30,16 +42,16 @@ def test_regimes_are_recovered(planted):
     run, truth = planted
     found = np.concatenate(
         [
-            run.history(layer, None, ["regime"])["regime"].to_numpy().reshape(STEPS, -1).T
+            run.history(layer, None, ["regime"])["regime"].to_numpy().reshape(len(run.steps), -1).T
             for layer in range(len(run.layers))
         ]
     )
-    assert found.shape == (600, STEPS)
+    assert found.shape == (600, STEPS // EVERY)
     steps, onset = run.steps, truth["onset"].to_numpy()[:, None]
     margin = 0.03 * STEPS
     before, after = steps < onset - margin, steps > onset + margin
     assert (found[before] == 4).mean() > 0.99
-    for code in range(10):
+    for code in synthetic.INFORMATION:
         rows = truth["regime"].to_numpy() == code
         assert rows.sum() > 30
         assert (found[rows] == code)[after[rows]].mean() > 0.99, code
@@ -51,7 +63,7 @@ def test_onsets_are_recovered(planted):
     final = diagnostics.contraction(variance[:, -20:].mean(1))
     # dead and offset neurons do not contract; NaN of the broken ones is not above
     moved = np.abs(final) > 0.1
-    assert moved.sum() > 300
+    assert moved.sum() > 250
     half = final[moved] / 2
     wider = half < 0
     curve = diagnostics.contraction(variance[moved]) * np.where(wider, -1, 1)[:, None]
@@ -62,7 +74,7 @@ def test_onsets_are_recovered(planted):
 
 
 def test_intervals_of_persistence_cover_the_truth():
-    truth = synthetic.plant([2000], 100, seed=2)
+    truth = synthetic.plant([2000], 100, [0, 3, 7, 8], seed=2)
     found = synthetic.statistics(truth, np.array([99]), 100, np.random.default_rng(0))
     covered = (found["persistence_low"] < truth["phi"].to_numpy()) & (
         truth["phi"].to_numpy() < found["persistence_high"]
@@ -70,23 +82,20 @@ def test_intervals_of_persistence_cover_the_truth():
     assert 0.93 <= covered.mean() <= 0.97
 
 
-def test_intervals_of_actual_batches_cover_the_truth():
-    draw = torch.Generator().manual_seed(3)
-    phi = torch.rand(2000, 1, generator=draw) * 0.99
-    previous = torch.randn(128, 2000, 1, generator=draw)
-    current = phi * previous + (1 - phi**2).sqrt() * torch.randn(128, 2000, 1, generator=draw)
-    found = Pairs(7).update(current, previous, torch.arange(128) % 7).result()
-    covered = (found["persistence_low"] < phi[:, 0]) & (phi[:, 0] < found["persistence_high"])
-    assert 0.93 <= covered.float().mean() <= 0.97
-
-
 def test_information_is_recovered(planted):
+    """Whatever it is, from 0 to 10 nats: relative to its size, and to a movement of 1e-5 nats."""
     run, truth = planted
-    information = series(run, truth, "information")[:, -50:]
-    gaussian = (truth["regime"] != 1) & (truth["share"] == 1)
-    error = information.mean(1)[gaussian] - truth["information"][gaussian]
-    assert np.abs(error).max() < 0.03
-    assert abs(error.mean()) < 0.005
+    information = series(run, truth, "information")[:, -20:].mean(1)
+    # at saturation a few inputs decide E[v]; a mixed neuron's own number of active inputs
+    even = ~truth["regime"].isin([1, 2, 9])
+    true = truth["information"][even].to_numpy()
+    assert set(np.round(true[true < 0.1 * len(run.layers)], 4)) >= {0.0}
+    error = information[even] - true
+    assert (np.abs(error) < 0.1 * true + 1e-5).all()
+    large = true > 0.1
+    assert abs(error[large].mean() / true[large].mean()) < 0.02
+    small = (true > 0) & ~large
+    assert abs(error[small].mean() / true[small].mean()) < 0.02
 
 
 def test_information_of_two_points_is_an_upper_bound():
@@ -110,61 +119,122 @@ def test_information_of_two_points_is_an_upper_bound():
     assert found[3] - exact[3] > 0.5, "two far points tell ln 2 at most"
 
 
+def of_law(row):
+    """Statistics of infinitely many inputs of a planted neuron, by quadrature of `torch.distributions` in
+    float64.
+    """
+    dims, prior = int(row["latent_dim"]), row["prior_phi"]
+    s2 = 1 - prior**2
+    rest = s2 / (1 + prior**2)
+    new = 1 - 2 * row["phi"] * prior + prior**2
+    log_v = np.log(row["variance"]) - row["width"] ** 2 / 2
+    kinds = [  # share of inputs, mean, spread, centre and sd of ln σ²
+        (row["share"] * (1 - row["clamp_share"]), row["mean"], row["spread"], log_v, row["width"]),
+        (row["share"] * row["clamp_share"], row["mean"], row["spread"], 2 * np.log(0.01), 0.0),
+        (1 - row["share"], 0.0, 0.0, np.log(rest), 0.0),
+    ]
+    standard = Normal(*torch.tensor([0.0, 1.0], dtype=torch.float64))
+    nodes, weights = hermegauss(48)
+    z, w = torch.tensor(nodes)[:, None], torch.tensor(nodes)[None]
+    weight = torch.tensor(np.outer(weights, weights) / (2 * np.pi))
+    total = dict.fromkeys(["mu", "mu2", "r", "r2", "v", "variance", "entropy", "kl"], 0.0)
+    for share, mean, spread, centre, width in kinds:
+        mu, variance = mean + spread**0.5 * z + 0 * w, torch.exp(centre + width * w) + 0 * z
+        r = mean * (1 - prior) / s2**0.5 + (spread * new / s2) ** 0.5 * z + 0 * w
+        q = Normal(r, (variance / s2).sqrt())
+        values = {
+            "mu": mu, "mu2": mu**2, "r": r, "r2": r**2, "v": variance / s2, "variance": variance,
+            "entropy": q.entropy(), "kl": kl_divergence(q, standard) + prior**2 * variance / (2 * s2),
+        }  # fmt: skip
+        for name, value in values.items():
+            total[name] += share * float((weight * value).sum())
+    sd = (total["v"] + total["r2"] - total["r"] ** 2) ** 0.5
+    aggregate = Normal(*torch.tensor([total["r"], sd], dtype=torch.float64))
+    return {
+        "mean": total["mu"] * (dims % 2) / dims,
+        "variance": total["variance"],
+        "spread": total["mu2"] - total["mu"] ** 2,
+        "mu2": total["mu2"],
+        "kl": dims * total["kl"],
+        "information": dims * (float(aggregate.entropy()) - total["entropy"]),
+        "mismatch": dims * float(kl_divergence(aggregate, standard)),
+        "past": dims * prior**2 * total["variance"] / (2 * s2),
+        "clamp_share": row["share"] * row["clamp_share"],
+        "persistence": row["phi"] if row["spread"] else np.nan,
+        "innovation": row["share"] * row["spread"] * (1 - row["phi"] ** 2) if row["spread"] else np.nan,
+    }
+
+
+@pytest.mark.parametrize("latent_dim", [1, 3, 4])
 @pytest.mark.parametrize("prior_phi", [0.0, 0.6])
-def test_the_noise_is_that_of_actual_batches(prior_phi):
-    repeats = 300
-    truth = synthetic.plant([300], 100, [0, 2, 3, 4, 5, 6, 7, 8], prior_phi, seed=4)
-    truth = truth.groupby("regime").head(2).assign(onset=10.0)
-    law = synthetic.statistics(truth, np.full(repeats, 99), 100, np.random.default_rng(0))
-    draw = torch.Generator().manual_seed(0)
-    world = {name: torch.tensor(truth[name].to_numpy(), dtype=torch.float32) for name in truth.columns}
-    phi, count = world["phi"], len(truth)
-    batches: dict[str, list[np.ndarray]] = {}
-    for _ in range(repeats):
-        previous = torch.randn(128, count, generator=draw)
-        current = phi * previous + (1 - phi**2).sqrt() * torch.randn(128, count, generator=draw)
-        mu = (world["mean"] + world["spread"].sqrt() * torch.cat([current, previous]))[..., None]
-        log_v = world["width"] * torch.randn(256, count, generator=draw) - world["width"] ** 2 / 2
-        sigma = (world["variance"] * log_v.exp()).sqrt()[..., None]
-        given = {"previous_mu": mu[128:], "series": torch.arange(128) % 7, "n_series": 7}
-        if prior_phi:
-            given |= {"phi": torch.full((count,), prior_phi), "previous_sigma": sigma[128:]}
-            mu, sigma = mu[:128], sigma[:128]
-        for name, value in moments(mu, sigma, **given).items():
-            batches.setdefault(name, []).append(value.numpy())
-    for name in [
-        "mean",
-        "spread",
-        "kl",
-        "information",
-        "mismatch",
-        "mu2",
-        "persistence",
-        "persistence_low",
-        "innovation",
-    ]:
-        drawn, real = law[name].astype(float), np.array(batches[name], float)
-        sd = real.std(0)
-        # 2e-6: float32 logarithms
-        assert (np.abs(drawn.mean(0) - real.mean(0)) < 0.5 * sd + 2e-6).all(), name
-        ratio = drawn.std(0) / sd
-        assert (ratio > 0.75).all(), name
-        assert (ratio < 1.5).all(), name
+def test_batches_are_of_the_planted_law(prior_phi, latent_dim):
+    truth = synthetic.plant([300], 100, prior_phi=prior_phi, seed=4, latent_dim=latent_dim)
+    truth = truth[truth["regime"] != 1].groupby("regime").head(4).assign(onset=ARRIVED)
+    found = synthetic.statistics(truth, np.zeros(64), 100, np.random.default_rng(0), 2**11)
+    laws = pd.DataFrame([of_law(row) for row in truth.to_dict("records")])
+    np.testing.assert_allclose(truth["information"], laws["information"], rtol=1e-6, atol=1e-12)
+    for name in laws.columns if prior_phi else laws.columns.drop("past"):
+        drawn, law = found[name].astype(float), laws[name].to_numpy()
+        error = drawn.std(0, ddof=1) / 8
+        # float32 sums over 2,048 equal numbers are right to 2e-5
+        allowed = 6 * error + 2e-5 * np.maximum(np.abs(law), latent_dim)
+        if name == "mismatch":  # of noise alone, 1/2 E[mean²] and 1/4 of the variance's relative one
+            allowed += 2 * latent_dim / 2**10
+        close = np.abs(drawn.mean(0) - law) < allowed
+        assert (close | (np.isnan(law) & np.isnan(drawn).all(0))).all(), name
 
 
-def test_parts_add_up_under_both_priors():
-    for prior_phi in (0.0, 0.9):
-        truth = synthetic.plant([200], 100, prior_phi=prior_phi)
-        found = synthetic.statistics(truth, np.arange(100), 100, np.random.default_rng(0))
-        parts = found["information"] + found["mismatch"] + found.get("past", 0.0)
-        fine = truth["regime"].to_numpy() != 1
-        np.testing.assert_allclose(found["kl"][:, fine], parts[:, fine], rtol=1e-5, atol=1e-6)
+def test_active_inputs_are_those_of_the_law():
+    """P(KL > 0.01) of an input: of the law by a grid of quantiles, of batches counted."""
+    truth = synthetic.plant([200], 100, [0, 3, 4, 5, 8, 9], seed=5).groupby("regime").head(6)
+    truth = truth.assign(onset=ARRIVED)
+    found = synthetic.statistics(truth, np.zeros(16), 100, np.random.default_rng(0), 2**12)
+    z = torch.tensor(stats.norm.ppf((np.arange(1000) + 0.5) / 1000))
+    for index, row in enumerate(truth.to_dict("records")):
+        mu = row["mean"] + row["spread"] ** 0.5 * z[:, None]
+        sigma = torch.exp(0.5 * (np.log(row["variance"]) - row["width"] ** 2 / 2 + row["width"] * z))
+        active = kl_divergence(Normal(mu, sigma), Normal(0.0, 1.0)) > 0.01
+        law = row["share"] * active.double().mean().item()
+        drawn = found["active_share"][:, index]
+        assert abs(drawn.mean() - law) < 6 * drawn.std(ddof=1) / 4 + 1e-3, row["regime"]
+
+
+@pytest.mark.parametrize("batch", [2, 8, 128])
+def test_the_spread_of_independent_inputs_is_chi_squared(batch):
+    truth = synthetic.plant([1], 100, [0]).assign(onset=ARRIVED)
+    truth = truth.loc[truth.index.repeat(4000)]
+    found = synthetic.statistics(truth, np.zeros(1), 100, np.random.default_rng(0), batch, series=0)
+    assert "persistence" not in found
+    squares = found["spread"][0] * batch / truth["spread"].to_numpy()
+    assert stats.kstest(squares, stats.chi2(batch - 1).cdf).pvalue > 0.01
+
+
+def test_some_inputs_move_for_all():
+    truth = synthetic.plant([400], 100, [0]).assign(onset=ARRIVED, mean=0.0, moving=1 / 64)
+    mu, _ = synthetic.posteriors(truth, np.zeros(1), 100, np.random.default_rng(0), 2**12)
+    moved = mu != 0
+    assert moved.float().mean() == pytest.approx(1 / 64, rel=0.03)
+    assert (moved[: 2**11] == moved[2**11 :]).all(), "an origin and its predecessor move together"
+    spread = (mu**2).mean((0, 2)).numpy() / truth["spread"].to_numpy()
+    assert spread.mean() == pytest.approx(1, abs=0.05)
+    alone, _ = synthetic.posteriors(truth, np.zeros(1), 100, np.random.default_rng(0), 2**12, pairs=False)
+    both = ((alone[: 2**11] != 0) & (alone[2**11 :] != 0)).float().mean()
+    assert both < 1e-3, "independent inputs"
+
+
+def test_large_requests_are_drawn_in_parts_of_their_own(monkeypatch):
+    truth = synthetic.plant([50], 100, [0], seed=3)
+    truth = truth.loc[truth.index[:1].repeat(50)].assign(onset=ARRIVED)
+    monkeypatch.setattr(synthetic, "CHUNK", 16 * 7)
+    found = synthetic.statistics(truth, np.zeros(6), 100, np.random.default_rng(0), 16)["spread"]
+    assert found.shape == (6, 50)
+    assert len(np.unique(found)) == 300
 
 
 def test_regimes_under_an_autoregressive_prior():
     truth = synthetic.plant([800], 100, prior_phi=0.6, seed=5)
     found = regimes.codes(synthetic.statistics(truth, np.arange(80, 100), 100, np.random.default_rng(0)))
-    for code in range(9):
+    for code in synthetic.INFORMATION:
         rows = truth["regime"].to_numpy() == code
         assert (found[:, rows] == code).mean() > 0.99, code
 
@@ -172,8 +242,18 @@ def test_regimes_under_an_autoregressive_prior():
 def test_bad_plans_are_refused():
     with pytest.raises(ValueError, match="cannot plant"):
         synthetic.plant([5], 10, [0, 12])
-    with pytest.raises(ValueError, match="cannot plant"):
-        synthetic.plant([5], 10, [9], prior_phi=0.5)
+    with pytest.raises(ValueError, match="at least one latent dimension"):
+        synthetic.plant([5], 10, latent_dim=0)
     weighted = synthetic.plant([500], 10, {0: 3.0, 4: 1.0})
     assert set(weighted["regime"]) == {0, 4}
     assert 0.65 < (weighted["regime"] == 0).mean() < 0.85
+
+
+def test_bad_batches_are_refused():
+    draw = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="batch is 7"):
+        synthetic.statistics(synthetic.plant([5], 10), np.zeros(1), 10, draw, batch=7)
+    with pytest.raises(ValueError, match="batch is 0"):
+        synthetic.posteriors(synthetic.plant([5], 10), np.zeros(1), 10, draw, batch=0)
+    with pytest.raises(ValueError, match="needs predecessors"):
+        synthetic.statistics(synthetic.plant([5], 10, prior_phi=0.5), np.zeros(1), 10, draw, series=0)

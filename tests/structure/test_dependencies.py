@@ -69,6 +69,7 @@ TORCH = (
     "probes.watching",
     "probes.integrations",
     "probes.experiments",
+    "probes.synthetic",
 )
 """Where in probes torch is imported; reading, drawing and recording work without it."""
 
