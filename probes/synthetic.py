@@ -409,10 +409,9 @@ class _Laws(NamedTuple):
     latent_dim: int
 
     def part(self, columns: slice) -> _Laws:
-        fields: dict[str, Any] = self._asdict()
-        return self._replace(
-            **{name: value[columns] for name, value in fields.items() if isinstance(value, Tensor)}
-        )
+        fields = self._asdict()
+        cut: dict[str, Any] = {n: v[columns] for n, v in fields.items() if isinstance(v, Tensor)}
+        return self._replace(**cut)
 
 
 def _laws(truth: pd.DataFrame, at: Array, steps: int) -> _Laws:

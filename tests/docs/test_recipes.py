@@ -61,7 +61,7 @@ class Commands:
 RECIPES: dict[str, list[Insert | Append | Commands]] = {
     "A statistic": [
         Insert("probes/schema.py", "]\n\nSTATISTICS: dict[str, Statistic]"),
-        Insert("probes/moments.py", '        "active_share": sums["active_share"],'),
+        Insert("probes/moments.py", '        "active_share": sums["active_share"] + some,'),
         Insert("tests/probes/test_moments.py", '        "clamp_share": (('),
         Commands("against_float64 or every_statistic or names_and_labels or batching"),
     ],

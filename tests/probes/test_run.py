@@ -422,3 +422,24 @@ def test_a_step_that_no_file_holds_has_the_same_columns_whatever_was_read_before
         pd.testing.assert_frame_equal(run.predictions(7), before)
         assert list(before) == ["step", "input", "y"]
         assert run.predictions(1)["step"].tolist() == [1]
+
+
+def test_a_neuron_that_explodes_for_one_step_shows_at_any_width(tmp_path):
+    """20 single steps among 20,480, each in a column of its own, at 300 columns and more."""
+    with Recorder(tmp_path / "run", [{"name": "a", "neurons": 3}]) as recorder:
+        for start in range(0, 20480, 256):
+            steps = np.arange(start, start + 256)
+            variance = np.full((256, 3), 0.5)
+            variance[steps % 1000 == 500, 1] = 2.0
+            same = {name: np.full((256, 3), 0.3) for name in ("mean", "kl", "information", "spread")}
+            recorder.record_block(steps, 0, same | {"variance": variance})
+    run = probes.Run(tmp_path / "run")
+    for columns in (300, 1000, 2000):
+        values, edges = run.matrix("a", "regime", max_columns=columns)
+        marked = np.flatnonzero((values == 3).any(axis=0))
+        assert marked.size == 20
+        assert (values[[0, 2]] == 0).all()
+        assert [any(step % 1000 == 500 for step in range(*edges[at : at + 2])) for at in marked] == [
+            True
+        ] * 20
+        assert (run.matrix("a", "settled", max_columns=columns)[0] == 0).all(), "none of them lasted"

@@ -4,12 +4,16 @@ anew.
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from log_truth import Truth, assert_same, fill, raw_frame
 
 import probes
+from probes.__main__ import main
 from probes.log import maintenance, manifest
 from probes.log.blocks import round_mantissa
 from probes.log.check import check
@@ -217,3 +221,88 @@ def test_the_truth_is_set_aside_last():
         "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "forces", "evaluation",
         "predictions", "neurons",
     }  # fmt: skip
+
+
+OLD = Path(__file__).parent / "format_1_1"
+
+
+@pytest.mark.parametrize("name", ["collapsed", "digits-vae"])
+def test_a_run_of_format_1_1_opens_and_compacts_unchanged(tmp_path, name):
+    shutil.copytree(OLD / name, tmp_path / "run")
+    before = probes.Run(tmp_path / "run")
+    state = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert state["format"] == "1.1"
+    rows = [before.history(layer) for layer in range(len(before.layers))]
+    for frame in rows:
+        assert frame["settled"].equals(frame["regime"].rename("settled")), (
+            "what was never settled is as it was"
+        )
+    summary = before.layer_summary()
+    assert (summary["settled_0"] == summary["regime_0"]).all()
+    assert (summary["settled_10"] == 0).all()
+    assert check(tmp_path / "run") == []
+    assert main(["compact", str(tmp_path / "run")]) == 0
+    after = probes.Run(tmp_path / "run")
+    assert after.manifest["format"] == "1.1"
+    for layer, frame in enumerate(rows):
+        pd.testing.assert_frame_equal(after.history(layer), frame)
+    pd.testing.assert_frame_equal(after.layer_summary(), summary)
+
+
+def test_a_run_of_format_1_1_is_resumed_and_no_file_spans_two_formats(tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(OLD / "digits-vae", path)
+    before = probes.Run(path)
+    last = int(before.steps[-1])
+    kept = before.history(0)
+    with Recorder.resume(path, last) as recorder:
+        row = before.at(last, 0)
+        names = [name for name in before.statistics if row[name].notna().all()]
+        for step in range(last + 1, last + 41):
+            for index in range(len(before.layers)):
+                now = before.at(last, index)
+                recorder.record(
+                    step, index, **{name: now[name].to_numpy() for name in names}, rows=[64.0] * len(now)
+                )
+        recorder.scalar(last + 1, "loss", 1.0)
+    for _ in range(2):  # as written, and compacted
+        run = probes.Run(path)
+        assert run.manifest["format"] == "1.2"
+        assert [entry.get("format") for entry in run.manifest["segments"]] == [None, "1.2"]
+        pd.testing.assert_frame_equal(run.history(0, steps=(0, last))[kept.columns], kept)
+        assert run.steps.size == before.steps.size + 40
+        assert check(path) == []
+        for file in (path / "neurons").glob("*.parquet"):
+            steps = pq.read_table(file, columns=["step"])["step"].to_numpy()
+            assert (steps <= last).all() or (steps > last).all()
+        counts = run.layer_summary()
+        assert (
+            counts.filter(regex="^settled_").sum(axis=1) == counts.filter(regex="^regime_").sum(axis=1)
+        ).all()
+        assert main(["compact", str(path)]) == 0
+
+
+def test_a_resumed_run_goes_on_from_what_was_settled(tmp_path):
+    """Cut anywhere and resumed, the settled codes are those of a run that was never stopped."""
+    draw = np.random.default_rng(0)
+    information = draw.choice([0.2, 0.001], size=(40, 6))
+    layer = [{"name": "a", "neurons": 6}]
+
+    def write(recorder, steps):
+        for step in steps:
+            values = {"mean": 0.0, "variance": 0.99, "spread": 0.1, "mismatch": 0.001}
+            columns = {name: np.full(6, value) for name, value in values.items()}
+            told = information[step]
+            recorder.record(step, 0, **columns, kl=told + 0.001, information=told)
+
+    with Recorder(tmp_path / "whole", layer) as recorder:
+        write(recorder, range(40))
+    with Recorder(tmp_path / "cut", layer) as recorder:
+        write(recorder, range(25))
+    with Recorder.resume(tmp_path / "cut", 17) as recorder:
+        write(recorder, range(18, 40))
+    whole, cut = (
+        probes.Run(tmp_path / name).history(0, statistics=["regime", "settled"]) for name in ("whole", "cut")
+    )
+    pd.testing.assert_frame_equal(cut, whole)
+    assert (whole["settled"] != whole["regime"]).mean() > 0.2

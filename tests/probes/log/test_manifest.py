@@ -260,3 +260,17 @@ def test_a_child_that_was_forked_does_not_keep_the_lock(tmp_path):
         os.waitpid(child, 0)
         for end in (*ready, *done):
             os.close(end)
+
+
+def test_where_files_of_another_format_begin():
+    old, resumed = {"resumed_from": None}, {"resumed_from": 100}
+    new = {"resumed_from": 200, "format": "1.2", "rows": {"scalars": 7}}
+    again = {"resumed_from": 300, "format": "1.2", "rows": {"scalars": 9}}
+    starts = manifest.format_starts
+    assert starts({"segments": [old, resumed]}) == []
+    assert starts({"segments": [old, resumed, new, again]}) == [201]
+    assert starts({"segments": [old, resumed, new, again]}, "scalars") == [7]
+    assert starts({"segments": [old, new]}, "events") == [0]
+    back = {"resumed_from": 50, "format": "1.3", "rows": {"scalars": 3}}
+    assert starts({"segments": [old, new, again, back]}) == [51]
+    assert starts({"segments": [{"resumed_from": None, "format": "1.2", "rows": {}}, again]}) == []
