@@ -82,7 +82,9 @@ if taken:
             "**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps
         )
     with narrow:
-        card(f"**PIT** · step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
+        histogram = forecasts.pit_histogram(context, at)
+        note = "grey: all bins of a calibrated forecast, in 95 % of batches"
+        card(f"**PIT** · step {at:,}; {note}", pit_histogram(histogram, at), "pit", histogram)
     with last:
         figure = pit_over_steps(view.within(found.pit), at)
         card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)
