@@ -23,7 +23,8 @@ from probes.spacing import evenly_spaced
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
     "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
-    "accuracy": "accuracy", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
+    "accuracy": "accuracy", "ece": "ECE", "ece_null": "ECE if calibrated",
+    "ece_null_95": "95 % below", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 
