@@ -23,7 +23,8 @@ from probes.spacing import evenly_spaced
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
     "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
-    "accuracy": "accuracy", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
+    "accuracy": "accuracy", "ece": "ECE", "ece_null": "ECE if calibrated",
+    "ece_null_95": "95 % below", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 
@@ -82,7 +83,9 @@ if taken:
             "**Parts of the variance** · and the squared error", figure, "parts", found.parts, draw=over_steps
         )
     with narrow:
-        card(f"**PIT** · step {at:,}", pit_histogram(found.pit, at), "pit", found.pit)
+        histogram = forecasts.pit_histogram(context, at)
+        note = "grey: all bins of a calibrated forecast, in 95 % of batches"
+        card(f"**PIT** · step {at:,}; {note}", pit_histogram(histogram, at), "pit", histogram)
     with last:
         figure = pit_over_steps(view.within(found.pit), at)
         card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)

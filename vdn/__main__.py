@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 2
 WIDE = 200  # columns of a table that goes to a file
+COLUMNS = {
+    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "ece")},
+    "ece_null": "if calibrated", "ece_null_95": "95 % below",
+}  # fmt: skip
+"""Scores of a table -> heads; an ECE says something beside what it would be if calibrated."""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -168,10 +173,15 @@ def score_table(result: dict[str, Any]) -> Table:
     """Model, twin where there is one, and naive forecasts, a row each."""
     model = result["model"]
     rows = {"model": model} | ({"twin": result["twin"]} if result.get("twin") else {}) | result["baselines"]
-    names = [name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "ece") if name in model]
+    names = [name for name in COLUMNS if name in model]
     table = Table(box=None)
     table.add_column("", no_wrap=True)
-    for head in (*names, *(["cover 80%"] if "coverage" in model else []), "rate", "living"):
+    for head in (
+        *(COLUMNS[name] for name in names),
+        *(["cover 80%"] if "coverage" in model else []),
+        "rate",
+        "living",
+    ):
         table.add_column(head, justify="right", no_wrap=True)
     for who, scores in rows.items():
         cells = [f"{scores[name]:.4f}" if name in scores else "" for name in names]

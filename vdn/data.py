@@ -23,6 +23,8 @@ NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 MIN_TRAIN_SD = 1e-8  # a column that varies less in training cannot be scaled
+# length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
+BLOCK_HORIZONS = 2
 SHUFFLE_SEED = 0  # of the rows of digits and diabetes: one split for all seeds, so that runs compare
 
 
@@ -166,6 +168,14 @@ class ForecastTask:
         """(series, origin) of examples 0 .. count - 1, in order (series, origin)."""
         first, last = self.origins(split)
         return index // (last - first), first + index % (last - first)
+
+    def blocks(self, split: Split, index: Tensor) -> Tensor:
+        """Number of the block of time, `BLOCK_HORIZONS` horizons long, that each example's origin lies in.
+
+        Windows that overlap share targets, and series share their time: examples of one block, of whichever
+        series, count as one for errors.
+        """
+        return self.locate(split, index)[1] // (BLOCK_HORIZONS * self.horizon)
 
     def batch(self, split: Split, index: Tensor, pairs: bool = False) -> Batch:
         """Examples by number, (n,); with `pairs` followed by their predecessors: 2n rows."""

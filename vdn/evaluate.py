@@ -32,6 +32,8 @@ from vdn.trainer import load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
+CALIBRATED_SETS = 1000  # of answers that are drawn for the ECE of a calibrated classifier
+NUMBERS_AT_ONCE = 1 << 20  # of them: some megabytes
 Counted = Callable[[int, int], None]
 """Is told how many examples are done, and of how many."""
 
@@ -98,7 +100,8 @@ def scores(
     dict
         mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's
         unit; coverage {"50", "80", "95"}: share of targets in the central interval. Classification: accuracy,
-        nll_joint, nll_marginal (equal), ece.
+        nll_joint, nll_marginal (equal), ece, and ece_null, ece_null_95: mean and 95th percentile of the ECE
+        if the same confidences were calibrated.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -123,7 +126,9 @@ def scores(
     network.train(was_training)
     result = {name: value / seen for name, value in sums.items()}
     if confident:
-        result["ece"] = calibration_error(torch.cat(confident, 1))
+        pairs = torch.cat(confident, 1)
+        result["ece"] = calibration_error(pairs)
+        result["ece_null"], result["ece_null_95"] = calibrated_error(pairs[0])
     return _nest(result)
 
 
@@ -169,11 +174,41 @@ def calibration_error(pairs: Tensor) -> float:
     Guo et al. 2017, with CALIBRATION_BINS bins.
     """
     confidence, right = pairs
+    return _mean_gap(confidence, right[None]).item()
+
+
+def calibrated_error(confidence: Tensor) -> tuple[float, float]:
+    """What `calibration_error` is of a perfectly calibrated classifier: never 0, since accuracies of bins are
+    of few examples.
+
+    Parameters
+    ----------
+    confidence
+        (n,).
+
+    Returns
+    -------
+    tuple of float
+        Mean and 95th percentile over sets of answers, each right with the probability that its confidence
+        says; drawn the same way each time. An error below the percentile is no sign of miscalibration.
+    """
+    confidence = confidence.cpu()
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    at_once = max(1, NUMBERS_AT_ONCE // len(confidence))
+    for start in range(0, CALIBRATED_SETS, at_once):
+        count = min(at_once, CALIBRATED_SETS - start)
+        drawn = torch.rand((count, len(confidence)), generator=generator)
+        found.append(_mean_gap(confidence, (drawn < confidence).to(confidence.dtype)))
+    errors = torch.cat(found)
+    return errors.mean().item(), errors.quantile(0.95).item()
+
+
+def _mean_gap(confidence: Tensor, right: Tensor) -> Tensor:
+    """Calibration errors (R,) of sets of answers right (R, n) at confidence (n,)."""
     which = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
-    gap = torch.zeros(CALIBRATION_BINS, dtype=confidence.dtype, device=confidence.device).index_add_(
-        0, which, right - confidence
-    )
-    return (gap.abs().sum() / confidence.numel()).item()
+    gap = confidence.new_zeros(len(right), CALIBRATION_BINS).index_add_(1, which, right - confidence)
+    return gap.abs().sum(1) / confidence.numel()
 
 
 def _nest(flat: dict[str, float]) -> dict[str, Any]:

@@ -42,8 +42,6 @@ from vdn.trainer import load_checkpoint, load_run
 
 Tables = dict[str, pd.DataFrame]
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-# length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
-BLOCK_HORIZONS = 2
 
 
 def scores_of(task: Task) -> dict[str, Score]:
@@ -82,11 +80,7 @@ def _brier(logits: Tensor, scale: Tensor | None, y: Tensor) -> Tensor:
 
 
 class Examples:
-    """Evenly spread examples of a split: x, y, their numbers, and blocks of them that are independent.
-
-    Windows that overlap share targets and weather: those of one block of time, of whichever series, count as
-    one for errors.
-    """
+    """Evenly spread examples of a split: x, y, their numbers, and blocks of time (`ForecastTask.blocks`)."""
 
     def __init__(self, task: Task, split: Split, count: int) -> None:
         self.index = torch.cat(list(chunks(task, split, 1, count)))
@@ -94,7 +88,7 @@ class Examples:
         self.x, self.y = batch.x, batch.y
         self.groups: np.ndarray | None = None
         if isinstance(task, ForecastTask):
-            self.groups = (task.locate(split, self.index)[1] // (BLOCK_HORIZONS * task.horizon)).numpy()
+            self.groups = task.blocks(split, self.index).numpy()
 
 
 class Bench:

@@ -21,7 +21,7 @@ from vdn.data import ForecastTask, Task
 from vdn.forces import forces
 from vdn.network import Output
 from vdn.objective import parts
-from vdn.scores import pit
+from vdn.scores import pit, widened_for_draws
 from vdn.trainer import Trainer
 
 PROBE_DRAWS = 8  # of the forecasts, an input
@@ -58,7 +58,9 @@ class ProbeBatch:
             """`count` examples of the validation split, evenly spaced."""
             return torch.arange(count, device=device) * task.count("validation") // max(1, count)
 
-        self.spread = task.batch("validation", spread(config.probe_inputs))
+        index = spread(config.probe_inputs)
+        self.spread = task.batch("validation", index)
+        self.blocks = task.blocks("validation", index) if isinstance(task, ForecastTask) else None
         force_inputs = min(FORCE_INPUTS, task.count("validation"))
         # as a training batch is made
         self.paired = task.batch("validation", spread(force_inputs), task.pairs)
@@ -79,7 +81,7 @@ class ProbeBatch:
                     columns["share_from_input"] = share_from_input(posterior.mu, PROBE_DRAWS)
             posteriors.append(self._posteriors(output, PROBE_DRAWS))
             if output.scale is not None:
-                self.recorder.predictions(step, prediction_frame(output, self.spread.y))
+                self.recorder.predictions(step, prediction_frame(output, self.spread.y, self.blocks))
         if len(self.sequence.x):
             posteriors.append(self._posteriors(self._forward(self.sequence.x, 1, generator), 1))
         for layer, pieces in enumerate(zip(*posteriors, strict=True)):
@@ -143,19 +145,25 @@ def share_from_input(mu: Tensor, draws: int) -> Tensor:
     return between / (between + within)
 
 
-def prediction_frame(output: Output, y: Tensor) -> pd.DataFrame:
+def prediction_frame(output: Output, y: Tensor, blocks: Tensor | None = None) -> pd.DataFrame:
     """Forecasts of a batch, one row an (input, horizon): y, mean, the two parts of the predictive variance,
-    pit.
+    pit, and block where there are blocks of inputs (B,).
+
+    Draws are few: the latent part is the unbiased estimate (NaN for one draw), and the PIT is that of the
+    mixture widened for its draws.
     """
     assert output.scale is not None
     inputs, horizon = torch.meshgrid(torch.arange(y.shape[0]), torch.arange(y.shape[1]), indexing="ij")
+    single = torch.full_like(output.mean[0], torch.nan)
     columns = {
         "input": inputs,
         "horizon": horizon,
         "y": y,
         "mean": output.mean.mean(0),
-        "latent_variance": output.mean.var(0, correction=0),
+        "latent_variance": output.mean.var(0) if len(output.mean) > 1 else single,
         "observation_variance": output.scale.square().mean(0),
-        "pit": pit(y, output.mean, output.scale),
+        "pit": pit(y, widened_for_draws(output.mean), output.scale),
     }
+    if blocks is not None:
+        columns["block"] = blocks[:, None].expand(y.shape)
     return pd.DataFrame({name: values.flatten().cpu().numpy() for name, values in columns.items()})

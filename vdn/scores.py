@@ -225,10 +225,37 @@ def pit(y: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, H), uniform on [0, 1] for a calibrated forecast.
+        (B, H), uniform on [0, 1] for a calibrated forecast. A mixture of S draws is a forecast of its own,
+        narrower than the one that it is drawn from: see `widened_for_draws`.
     """
     values = _cdf((y - mean) / scale)
     return values.mean(0) if values.dim() > y.dim() else values
+
+
+def widened_for_draws(mean: Tensor) -> Tensor:
+    """Means of S draws, moved apart so that their mixture is as wide as what it is held against.
+
+    Parameters
+    ----------
+    mean
+        (S, ...) means of the draws.
+
+    Returns
+    -------
+    Tensor
+        (S, ...); a single draw stays where it is.
+
+    Notes
+    -----
+    A mixture of S draws has (S - 1)/S of the latent variance, and its mean misses by 1/S of it: the PIT of a
+    calibrated forecast piles up at both ends. Distances from the mean are stretched by
+    sqrt((S + 1)/(S - 1)), so that variance and squared error agree (Fortin et al. 2014, for ensembles).
+    """
+    draws = len(mean)
+    if draws < 2:
+        return mean
+    centre = mean.mean(0)
+    return centre + (mean - centre) * math.sqrt((draws + 1) / (draws - 1))
 
 
 def coverage(y: Tensor, mean: Tensor, scale: Tensor, level: float, reduction: Reduction = "mean") -> Tensor:

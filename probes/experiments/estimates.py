@@ -241,7 +241,7 @@ def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = N
     -----
     Error by placement values (DeLong 1988), kept in pairs, since the same inputs are in both, and summed over
     groups; the interval is Student's t on the scale of the log odds (Pepe 2003), so that it stays in [0, 1].
-    There is none at 0 and 1, nor where groups are too few.
+    There is none at 0 and 1, nor where groups are too few; a value that is no number gives nothing.
     """
     a, b = np.asarray(negative, np.float64), np.asarray(positive, np.float64)
     if a.shape != b.shape:
@@ -257,6 +257,8 @@ def auroc(negative: ArrayLike, positive: ArrayLike, groups: ArrayLike | None = N
 
 
 def _share_below(reference: Floats, values: Floats) -> Floats:
+    if not (np.isfinite(reference).all() and np.isfinite(values).all()):
+        return np.full(len(values), np.nan)
     ordered = np.sort(reference)
     return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (
         2 * len(ordered)
@@ -294,12 +296,14 @@ def area_under_risk(error: ArrayLike, uncertainty: ArrayLike) -> float:
     Returns
     -------
     float
-        Lower is better.
+        Lower is better; NaN where an uncertainty is no number.
 
     Notes
     -----
     Geifman & El-Yaniv 2017.
     """
+    if not np.isfinite(np.asarray(uncertainty, np.float64)).all():
+        return float("nan")
     return float(risk_curve(error, uncertainty)[1].mean())
 
 
@@ -463,3 +467,56 @@ def split_half_reliability(values: ArrayLike, groups: ArrayLike | None = None, h
     defined = correlations[np.isfinite(correlations)]
     correlation = max(defined.mean(), 0.0) if len(defined) else np.nan
     return float(2 * correlation / (1 + correlation))
+
+
+def quantiles_of_few(values: ArrayLike, levels: ArrayLike, axis: int = 0) -> Floats:
+    """Quantiles of a sample between which the expected share of its distribution lies.
+
+    Parameters
+    ----------
+    values
+        The sample, along `axis`.
+    levels
+        (M,) in (0, 1).
+    axis
+        Of the sample.
+
+    Returns
+    -------
+    ndarray
+        (M, ...); NaN where a level lies beyond what n values can tell, 1/(n + 1) from an end.
+
+    Notes
+    -----
+    Weibull's positions, level (n + 1): the distribution function at the k-th of n has mean k/(n + 1). numpy's
+    own, level (n - 1) + 1, are too close: its middle 90 % of 32 values hold 84 %.
+    """
+    table, wanted = np.asarray(values, np.float64), np.asarray(levels, np.float64)
+    count = table.shape[axis]
+    found = np.quantile(table, wanted, axis=axis, method="weibull")
+    told = (wanted * (count + 1) >= 1 - 1e-9) & ((1 - wanted) * (count + 1) >= 1 - 1e-9)
+    found[~told] = np.nan
+    return np.asarray(found)
+
+
+def content_between(count: int, low: float, high: float) -> Estimate:
+    """Share of a distribution between two quantiles of a sample of it.
+
+    Parameters
+    ----------
+    count
+        Size of the sample.
+    low, high
+        Levels of the quantiles, as `quantiles_of_few` takes them.
+
+    Returns
+    -------
+    Estimate
+        Its mean and where 95 % of such samples have it; NaN where the quantiles are. By 4,000 uniform
+        samples, the same each time: it depends on no distribution but for the interpolation between
+        neighbours.
+    """
+    drawn = np.random.default_rng(0).random((4000, count))
+    bottom, top = quantiles_of_few(drawn, [low, high], axis=1)
+    share = top - bottom
+    return Estimate(float(share.mean()), *(float(end) for end in np.quantile(share, [0.025, 0.975])))

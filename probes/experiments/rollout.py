@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from probes.experiments.estimates import quantiles_of_few
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import VALUES, Subject, generator
-from probes.experiments.uncertainty import internal_kl
+from probes.experiments.uncertainty import internal_kl, variance_of_draws
 from probes.moments import Moments
 from probes.recorder import Recorder
 
@@ -53,11 +54,12 @@ def rollout(
     Returns
     -------
     dict of DataFrame
-        "forecasts": start, t, mean, sd, q05 .. q95 over trajectories, and with truth y, crps (of the sample,
-        fair: Ferro 2014); "uncertainty": start, t, internal_kl (nats), latent (variance of the predicted mean
-        over trajectories: draws and diverging histories), output (observation variance), means over the
-        values fed, at the positions where the network was asked; "neurons": t, layer, neuron, statistics over
-        all windows and trajectories, at the same positions. t counts positions from 1.
+        "forecasts": start, t, mean, sd, q05 .. q95 over trajectories (null where they are too few, and the sd
+        of one), each t for itself, and with truth y, crps (of the sample, fair: Ferro 2014); "uncertainty":
+        start, t, internal_kl (nats), latent (unbiased variance of the predicted mean over trajectories: draws
+        and diverging histories), output (observation variance), means over the values fed, at the positions
+        where the network was asked; "neurons": t, layer, neuron, statistics over all windows and
+        trajectories, at the same positions. t counts positions from 1.
 
     Raises
     ------
@@ -90,7 +92,8 @@ def rollout(
         windows = torch.cat([windows[:, feed:], drawn], 1)
         neurons += _statistics(response.mu, response.sigma, response.kl, before + 1)
         kl = internal_kl(response).reshape(starts, -1).mean(1)
-        latent = mean[:, :feed].unflatten(0, (starts, -1)).var(1, correction=0).mean(-1).cpu().numpy()
+        by_trajectory = mean[:, :feed].unflatten(0, (starts, -1)).transpose(0, 1)
+        latent = variance_of_draws(by_trajectory).mean(-1).cpu().numpy()
         output = scale[0, :, :feed].square().unflatten(0, (starts, -1)).mean((1, 2)).cpu().numpy()
         columns = {
             "start": np.arange(starts),
@@ -128,9 +131,9 @@ def _forecasts(values: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
         "start": start.ravel(),
         "t": t.ravel() + 1,
         "mean": values.mean(1).ravel(),
-        "sd": values.std(1).ravel(),
+        "sd": (values.std(1, ddof=1) if values.shape[1] > 1 else np.full(start.shape, np.nan)).ravel(),
     }
-    for level, quantile in zip(QUANTILES, np.quantile(values, QUANTILES, axis=1), strict=True):
+    for level, quantile in zip(QUANTILES, quantiles_of_few(values, QUANTILES, axis=1), strict=True):
         columns[f"q{round(100 * level):02d}"] = quantile.ravel()
     if truth is not None:
         columns |= {"y": truth.ravel(), "crps": sample_crps(values, truth).ravel()}

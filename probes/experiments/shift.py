@@ -320,6 +320,7 @@ def _trends(
     for name, table in values.items():
         # an input that does not respond: 0
         within = np.nan_to_num(rank_correlation(table, np.broadcast_to(doses, table.shape)))
+        within[~np.isfinite(table).all(1)] = np.nan
         mean, error = clustered_mean(within, groups)
         half = half_width(error, degrees_of_freedom(len(within), groups))
         rows.append((kind, name, float(mean), float(mean - half), float(mean + half)))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import Forecast, Subject
+from probes.experiments.uncertainty import variance_of_draws
 
 REACH, POINTS = 3.0, 25  # prior sds to either side, and values on the way
 
@@ -100,10 +101,10 @@ def pooled(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     tuple of ndarray
-        (..., H) each.
+        (..., H) each; the sd is NaN for a single draw.
     """
     means = forecast.mean.softmax(-1) if forecast.scale is None else forecast.mean
-    variance = means.var(0, correction=0)
+    variance = variance_of_draws(means)
     if forecast.scale is not None:
         variance = variance + forecast.scale.square().mean(0)
     return means.mean(0).cpu().numpy(), variance.sqrt().cpu().numpy()

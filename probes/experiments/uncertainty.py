@@ -8,6 +8,7 @@ of their own.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from probes.experiments.subject import Forecast, Response
@@ -47,7 +48,8 @@ def variances(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     tuple of ndarray
-        (B,) each: means over H of numbers, sums over classes of probabilities.
+        (B,) each: means over H of numbers, sums over classes of probabilities. Latent is unbiased, and NaN
+        for a single draw.
 
     Notes
     -----
@@ -56,10 +58,26 @@ def variances(forecast: Forecast) -> tuple[np.ndarray, np.ndarray]:
     """
     if forecast.scale is None:
         share = forecast.mean.softmax(-1)
-        latent, output = share.var(0, correction=0).sum(-1), (share * (1 - share)).sum(-1).mean(0)
+        latent, output = variance_of_draws(share).sum(-1), (share * (1 - share)).sum(-1).mean(0)
     else:
-        latent, output = forecast.mean.var(0, correction=0).mean(-1), forecast.scale.square().mean((0, 2))
+        latent, output = variance_of_draws(forecast.mean).mean(-1), forecast.scale.square().mean((0, 2))
     return _plain(latent), _plain(output)
+
+
+def variance_of_draws(values: Tensor) -> Tensor:
+    """Unbiased variance over the first axis.
+
+    Parameters
+    ----------
+    values
+        (S, ...).
+
+    Returns
+    -------
+    Tensor
+        (...); NaN for S of 1.
+    """
+    return values.var(0) if len(values) > 1 else torch.full_like(values[0], torch.nan)
 
 
 def of_inputs(response: Response) -> dict[str, np.ndarray]:

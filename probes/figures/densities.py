@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from probes import palette
 from probes.figures import style
 from probes.figures.neuron_panels import NeuronPanels
 
-POINTS = 241  # of a curve
+POINTS = 241  # of a panel's curves, evenly spaced; where one of them is narrow there are more
+MOST_POINTS = 640
+LOST = 1e-3  # of a curve's area between two points: beyond, one more is put between them
 REACH = 3.5  # sds that the axis shows of the prior, and at least of each distribution
 # times the prior's peak: taller ones are cut, or a single narrow neuron would flatten all others
 TALLEST = 6.0
@@ -72,17 +75,17 @@ def densities(
     """
     figure = NeuronPanels(names, "density (1 / prior sd)", "z (prior sd)")
     reach = _reach([*before, *after])
-    z = np.linspace(-reach, reach, POINTS)
     peak = float(normal(0, 0, 1))
     top = peak
     for panel, (first, last, color) in enumerate(zip(before, after, colors, strict=True)):
         row, col = figure.cell(panel)
+        z = places(reach, [first, last])
         figure.line(
             z, normal(z, 0, 1), "prior", color=style.CURSOR, width=1.5, dash="dash",
             row=row, col=col, hoverinfo="skip",
         )  # fmt: skip
         for moment, shade, when in ((first, palette.EARLIER, "earlier"), (last, color, "at the cursor")):
-            if not (np.isfinite(moment.variance) and moment.variance > 0):
+            if not _has_width(moment):
                 continue
             area = filled(z, moment)
             top = max(top, float(np.nanmax(area)))
@@ -102,6 +105,40 @@ def densities(
         else "No neuron"
     )
     return figure.finish_panels(alt)
+
+
+def places(reach: float, moments: Sequence[Moment]) -> NDArray[np.float64]:
+    """Where a panel's curves are taken: evenly from -reach to reach, at the means, and closer where straight
+    lines between the points would lose area of a curve or add some to it, up to MOST_POINTS.
+    """
+    shown = [moment for moment in moments if _has_width(moment)]
+    means = [moment.mean for moment in shown if abs(moment.mean) < reach]
+    z = np.union1d(np.linspace(-reach, reach, POINTS), means)
+    while True:
+        lost = np.zeros(len(z) - 1)
+        for mean, sd in (component for moment in shown for component in _curves(moment)):
+            below = ndtr((z[:, None] - mean) / sd).mean(axis=1)
+            height = normal(z[:, None], mean, sd).mean(axis=1)
+            lost = np.maximum(lost, np.abs((height[1:] + height[:-1]) / 2 * np.diff(z) - np.diff(below)))
+        worst = np.argsort(-lost)[: max(MOST_POINTS - len(z), 0)]
+        worst = worst[lost[worst] > LOST]
+        if not len(worst):
+            return z
+        z = np.union1d(z, (z[worst] + z[worst + 1]) / 2)
+
+
+def _curves(moment: Moment) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Means and sds of the Gaussians that each curve of a moment is the average of."""
+    if moment.mu is None or moment.sigma is None:
+        yield np.array([moment.mean]), np.sqrt([moment.variance])
+    else:
+        yield moment.mu, moment.sigma
+    if np.isfinite(moment.spread):
+        yield np.array([moment.mean]), np.sqrt([moment.variance + moment.spread])
+
+
+def _has_width(moment: Moment) -> bool:
+    return bool(np.isfinite(moment.variance) and moment.variance > 0)
 
 
 def filled(z: ArrayLike, moment: Moment) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
-from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
@@ -25,7 +24,7 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
     Returns
     -------
     go.Figure
-        Shaded: where the density of a calibrated forecast lies in 95 % of probe batches.
+        Shaded: a calibrated forecast keeps to it in all bins at once in 95 % of probe batches.
 
     Raises
     ------
@@ -44,19 +43,19 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
         dict(
             type="bar", x=(left + right) / 2, y=part["density"].to_numpy(np.float32),
             width=0.96 * (right - left), marker=bars,
-            customdata=np.column_stack([left, right]), name="density",
-            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:.2f}<extra></extra>",
+            customdata=part[["left", "right", "low", "high"]].to_numpy(np.float32), name="density",
+            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y:.2f} (calibrated:"
+            " %{customdata[2]:.2f} to %{customdata[3]:.2f})<extra></extra>",
         )
     )  # fmt: skip
-    figure.add_hrect(
-        float(part["low"].iloc[0]), float(part["high"].iloc[0]), line={"width": 0}, fillcolor=style.GRID
-    )
+    corners, low, high = np.stack([left, right], 1).ravel(), part["low"], part["high"]
+    figure.band(corners, np.repeat(low, 2), np.repeat(high, 2), color=style.GRID)
     figure.add_hline(1, {"color": style.CURSOR, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="PIT: F(y)", range=[0, 1])
     figure.update_yaxes(title="density (1 when calibrated)", rangemode="tozero")
     alt = (
-        f"Histogram of the probability integral transform at step {step} with the 95 % band of a calibrated"
-        " forecast"
+        f"Histogram of the probability integral transform at step {step}, with the band that all bins of a"
+        " calibrated forecast keep to in 95 % of batches"
     )
     return figure.finish(280, alt, showlegend=False, hovermode="closest", margin={"t": 16})
 
@@ -64,7 +63,7 @@ def pit_histogram(histogram: pd.DataFrame, step: int) -> go.Figure:
 def coverage_over_steps(
     coverage: pd.DataFrame, *, step: int | None = None, axis: style.StepAxis = "linear"
 ) -> go.Figure:
-    """Share of targets inside each central predictive interval over steps, with 95 % intervals.
+    """Share of targets inside each central predictive interval over steps.
 
     Parameters
     ----------
@@ -78,16 +77,19 @@ def coverage_over_steps(
     Returns
     -------
     go.Figure
-        Dotted: the level itself.
+        Dotted: the level itself. Shaded: where a calibrated forecast's shares lie, at all levels of a step at
+        once, in 95 % of probe batches.
     """
     figure = FigureBuilder()
     for color, (level, rows) in zip(palette.OKABE_ITO, coverage.groupby("level", sort=True), strict=False):
-        error = {"array": NORMAL_95 * rows["standard_error"].to_numpy(np.float32), "thickness": 1, "width": 0}
+        at = style.along(axis, rows["step"])
+        figure.band(at, rows["low"], rows["high"], color=palette.translucent(color, 0.12))
         figure.line(
-            style.along(axis, rows["step"]), rows["coverage"], f"{float(str(level)):.0%} interval",
-            color=color, width=1.75, mode="lines+markers", marker={"size": 5}, error_y=error,
+            at, rows["coverage"], f"{float(str(level)):.0%} interval", color=color, width=1.75,
+            mode="lines+markers", marker={"size": 5},
         )  # fmt: skip
         figure.add_hline(float(str(level)), {"color": color, "width": 1, "dash": "dot"})
     figure.update_yaxes(title="coverage (share of targets)", range=[0, 1.02], tickformat=".0%")
     figure.step_axis(axis, step)
-    return figure.finish(280, "Coverage of central predictive intervals over steps, with their levels dotted")
+    alt = "Coverage of central predictive intervals over steps, with the bands of a calibrated forecast"
+    return figure.finish(280, alt)

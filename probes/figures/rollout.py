@@ -6,14 +6,20 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
+from probes.experiments.estimates import content_between
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
-BANDS = (("q05", "q95", style.OUTER_BAND, "middle 90 %"), ("q25", "q75", style.INNER_BAND, "middle half"))
+BANDS = ((5, 95, style.OUTER_BAND, "middle 90 %"), (25, 75, style.INNER_BAND, "middle half"))
 
 
 def rollout_forecast(
-    forecasts: pd.DataFrame, start: int, *, t: int | None = None, unit: str = ""
+    forecasts: pd.DataFrame,
+    start: int,
+    *,
+    t: int | None = None,
+    unit: str = "",
+    trajectories: int | None = None,
 ) -> go.Figure:
     """Continuation of one starting window along t: trajectories that were sampled, and what really came.
 
@@ -27,11 +33,14 @@ def rollout_forecast(
         The cursor.
     unit : str
         Of the series.
+    trajectories : int, optional
+        How many there are: the legend says how much of what could come their bands hold.
 
     Returns
     -------
     go.Figure
-        Line: the median. Shaded: the middle half and the middle 90 %.
+        Line: the median. Shaded: the middle half and the middle 90 %, at each t for itself. Bands that
+        trajectories are too few for are left out.
 
     Raises
     ------
@@ -46,7 +55,13 @@ def rollout_forecast(
     figure = FigureBuilder()
     x, color = part["t"].to_numpy(), palette.PREDICTED
     for low, high, alpha, name in BANDS:
-        figure.band(x, part[low], part[high], name, color=palette.translucent(color, alpha))
+        ends = part[f"q{low:02d}"], part[f"q{high:02d}"]
+        if not ends[0].notna().any():
+            continue
+        if trajectories:
+            held = content_between(trajectories, low / 100, high / 100)
+            name += f" (of {trajectories}: holds {100 * held.low:.0f} to {100 * held.high:.0f} %)"
+        figure.band(x, *ends, name, color=palette.translucent(color, alpha))
     figure.line(x, part["q50"], "median", color=color)
     if "y" in part:
         figure.line(x, part["y"], "what came", color=palette.OBSERVED, width=1.5)

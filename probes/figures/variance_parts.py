@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
-from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
@@ -34,7 +33,7 @@ def variance_parts(
     ----------
     parts : DataFrame
         Columns step, latent, observation (means over the probe batch, target²), error (mean squared error of
-        the mean) and error_error (its standard error over inputs).
+        the mean) and error_half_width (of its 95 % interval).
     twin : DataFrame, optional
         The same of the deterministic twin; its observation part and error are drawn in grey.
     step : int, optional
@@ -55,7 +54,7 @@ def variance_parts(
         values = parts[column].to_numpy(np.float32)
         whisker: dict[str, Any] = {}
         if column == "error":
-            spread = (NORMAL_95 * parts["error_error"]).to_numpy(np.float32)
+            spread = parts["error_half_width"].to_numpy(np.float32)
             low = np.minimum(spread, 0.95 * values)  # a log axis has no place for the other side of zero
             ends = {"type": "data", "symmetric": False, "array": spread, "arrayminus": low}
             whisker = {"error_y": {**ends, "width": 0, "thickness": 1}}

@@ -122,6 +122,12 @@ def test_rows_of_tables(tmp_path, capsys, data):
     result = json.loads(capsys.readouterr().out)
     assert ("accuracy" in result["model"]) == (data == "digits")
     assert ("crps" in result["model"]) == (data == "diabetes")
+    if data == "digits":
+        assert 0 < result["model"]["ece_null"] < result["model"]["ece_null_95"]
+        assert main(["evaluate", str(tmp_path / "run")]) == 0
+        head, model, *_ = capsys.readouterr().out.splitlines()
+        assert "ece if calibrated 95 % below" in " ".join(head.split())
+        assert f"{result['model']['ece_null_95']:.4f}" in model
 
 
 @pytest.mark.parametrize("words", [["evaluate", "run", "--draws", "0"], ["sweep", "--jobs", "0"]])

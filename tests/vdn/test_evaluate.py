@@ -9,7 +9,15 @@ import torch
 from probes.schema import SCORES
 from vdn.config import from_dict, resolve
 from vdn.data import load
-from vdn.evaluate import calibration_error, chunks, living_share, network_scores, pooled_statistics, scores
+from vdn.evaluate import (
+    calibrated_error,
+    calibration_error,
+    chunks,
+    living_share,
+    network_scores,
+    pooled_statistics,
+    scores,
+)
 from vdn.scores import mixture_crps, mixture_nll
 from vdn.trainer import make_network
 
@@ -85,3 +93,25 @@ def test_calibration_error():
     confidence = torch.tensor([0.9, 0.9, 0.9, 0.9, 0.6, 0.6])
     right = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 1.0])
     assert calibration_error(torch.stack([confidence, right])) == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.4)
+
+
+def test_a_calibrated_classifiers_error_lies_below_its_95th_percentile_in_95_of_100_sets():
+    generator = torch.Generator().manual_seed(1)
+    confidence = 0.3 + 0.7 * torch.rand(200, generator=generator)
+    mean, high = calibrated_error(confidence)
+    answers = (torch.rand((600, 200), generator=generator) < confidence).float()
+    errors = [calibration_error(torch.stack([confidence, right])) for right in answers]
+    assert np.mean(errors) == pytest.approx(mean, rel=0.03)
+    assert mean > 0.05  # which is what "miscalibrated by 5 %" would be read from
+    assert np.mean(np.array(errors) < high) == pytest.approx(0.95, abs=0.025)
+    overconfident = (torch.rand(200, generator=generator) < confidence - 0.25).float()
+    assert calibration_error(torch.stack([confidence, overconfident])) > high
+    assert calibrated_error(confidence) == (mean, high)
+
+
+def test_the_null_of_the_calibration_error_shrinks_with_the_root_of_the_examples_and_is_0_for_certainty():
+    few, many = (calibrated_error(torch.full((count,), 0.8))[0] for count in (100, 40_000))
+    # one bin: E|accuracy - 0.8| = sqrt(2/pi) sqrt(0.16 / n)
+    assert few == pytest.approx(np.sqrt(2 / np.pi * 0.16 / 100), rel=0.06)
+    assert many == pytest.approx(np.sqrt(2 / np.pi * 0.16 / 40_000), rel=0.06)
+    assert calibrated_error(torch.ones(10)) == (0, 0)

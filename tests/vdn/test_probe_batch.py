@@ -10,7 +10,8 @@ import probes
 from probes.analysis import posteriors
 from vdn.config import from_dict, resolve
 from vdn.data import load
-from vdn.probe_batch import share_from_input
+from vdn.network import Output
+from vdn.probe_batch import prediction_frame, share_from_input
 from vdn.train import train
 from vdn.trainer import Trainer, load_checkpoint
 
@@ -107,3 +108,28 @@ def test_a_run_holds_the_share_from_the_input_at_steps_of_the_probe_batch(tmp_pa
     alone = dataclasses.replace(config, probe_inputs=1)
     train(alone, tmp_path / "alone")
     assert "share_from_input" not in probes.Run(tmp_path / "alone").statistics
+
+
+def test_predictions_name_their_block_of_time_and_have_unbiased_parts(tmp_path, small):
+    config = resolve(from_dict({**small, "probe_inputs": 30}))
+    train(config, tmp_path / "run")
+    table = probes.Run(tmp_path / "run").predictions()
+    task = load(config)
+    index = torch.arange(30) * task.count("validation") // 30
+    _, origin = task.locate("validation", index)
+    of_input = table.groupby("input")["block"].agg(["nunique", "first"])
+    assert (of_input["nunique"] == 1).all()
+    assert of_input["first"].tolist() == (origin // 12).tolist()  # two horizons of 6
+    assert table["block"].nunique() < 30  # three series share their time
+
+    generator = torch.Generator().manual_seed(0)
+    mean = 0.7 * torch.randn((8, 4000, 2), generator=generator)
+    output = Output(mean, torch.ones_like(mean), [], [])
+    y = 0.7 * torch.randn((4000, 2), generator=generator) + torch.randn((4000, 2), generator=generator)
+    frame = prediction_frame(output, y)
+    assert "block" not in frame
+    assert frame["latent_variance"].mean() == pytest.approx(0.49, rel=0.02)
+    assert ((frame["pit"] - 0.5).abs() <= 0.4).mean() == pytest.approx(0.8, abs=0.012)
+    single = prediction_frame(Output(mean[:1], torch.ones_like(mean[:1]), [], []), y)
+    assert single["latent_variance"].isna().all()
+    assert single["pit"].between(0, 1).all()

@@ -7,7 +7,16 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll, pinball, pit
+from vdn.scores import (
+    coverage,
+    gaussian_crps,
+    gaussian_nll,
+    mixture_crps,
+    mixture_nll,
+    pinball,
+    pit,
+    widened_for_draws,
+)
 
 S, B, H = 5, 4, 3
 
@@ -117,3 +126,24 @@ def test_wrong_arguments_name_themselves(forecast):
         gaussian_nll(y, mean[0], scale[0], "sum")
     with pytest.raises(ValueError, match="taus"):
         pinball(y, mean[0], scale[0], [0.0])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_the_pit_of_few_draws_is_uniform_once_they_are_widened(share):
+    """Targets from the law that the draws are of, of whose variance `share` is latent."""
+    generator = torch.Generator().manual_seed(5)
+    shape, draws = (20_000, 1), 8
+    latent = share**0.5 * torch.randn((draws + 1, *shape), generator=generator)
+    scale = torch.full(shape, (1 - share) ** 0.5)
+    y = latent[0] + scale * torch.randn(shape, generator=generator)
+    exact = pit(y, widened_for_draws(latent[1:]), scale)
+    plain = pit(y, latent[1:], scale)
+    for level in (0.5, 0.8, 0.95):
+        held = ((exact - 0.5).abs() <= level / 2).float().mean().item()
+        assert held == pytest.approx(level, abs=0.012)
+    narrow = ((plain - 0.5).abs() <= 0.4).float().mean().item()
+    assert narrow < 0.8 - 0.05 * share
+    wide = widened_for_draws(latent[1:])
+    assert torch.allclose(wide.mean(0), latent[1:].mean(0), atol=1e-6)
+    assert wide.var(0, correction=0).mean() == pytest.approx(share * 9 / 8, rel=0.03)
+    assert torch.equal(widened_for_draws(latent[:1]), latent[:1])

@@ -16,7 +16,7 @@ from pages.shell.session import cache, runs
 from pages.shell.session.runs import RunContext
 from probes.analysis import calibration
 from probes.analysis.run_groups import twin_of
-from probes.experiments.estimates import clustered_mean
+from probes.experiments.estimates import clustered_mean, degrees_of_freedom, half_width
 from probes.figures.predictive_scores import COVERAGE
 from probes.spacing import evenly_spaced
 
@@ -65,17 +65,25 @@ def _stored_predictions(context: RunContext, step: int, rows: int) -> pd.DataFra
 
 @cache.of_run("probe", "predictions", keep=RUNS_KEPT)
 def calibration_over_steps(context: RunContext, steps: tuple[int, ...] = ()) -> Calibration:
-    """PIT histograms, and the parts of the predictive variance with the error, over steps. Arguments as of
+    """PIT densities, and the parts of the predictive variance with the error, over steps. Arguments as of
     `predictions`.
     """
     table = predictions(context, steps)
     parts = calibration.sharpness_over_steps(table)
+    blocks = "block" if "block" in table else "input"
     errors = []
     for _, part in table.groupby("step", sort=True):
-        errors.append(clustered_mean((part["y"] - part["mean"]) ** 2, part["input"]))
-    parts["error"] = [float(mean) for mean, _ in errors]
-    parts["error_error"] = [float(error) for _, error in errors]
-    return Calibration(calibration.pit_histogram(table), parts)
+        mean, error = clustered_mean((part["y"] - part["mean"]) ** 2, part[blocks])
+        errors.append((float(mean), float(half_width(error, degrees_of_freedom(len(part), part[blocks])))))
+    parts[["error", "error_half_width"]] = np.reshape(errors, (-1, 2))
+    return Calibration(calibration.pit_density(table), parts)
+
+
+@cache.of_run("probe", "predictions", keep=STEPS_KEPT)
+def pit_histogram(context: RunContext, step: int) -> pd.DataFrame:
+    """The PIT histogram of a step with its band, which is drawn anew for each step."""
+    table = predictions(context)
+    return calibration.pit_histogram(table[table["step"] == step])
 
 
 def steps_of(table: pd.DataFrame) -> list[int]:

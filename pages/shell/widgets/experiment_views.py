@@ -60,13 +60,15 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         predictors,
     )
     shares = ", ".join(
-        f"{url.plain(layers[layer])} {share:.0%}"
+        f"{url.plain(layers[layer])} {'not told' if share != share else format(share, '.2f')}"
         for layer, share in zip(part["layer"].tolist(), part["reliability"].tolist(), strict=True)
         if layer >= 0
     )
     if shares:
-        st.caption(f"Share of the effects' variance over neurons that is not their standard error: {shares}. "
-                   "No statistic can be seen to rank them better than the square root of it.")  # fmt: skip
+        st.caption(
+            "Rank correlation of the effects with those of as many other windows, from halves of the blocks"
+            f" of time: {shares}. No statistic can be seen to rank them better than the square root of it."
+        )
 
 
 def show_traversal(result: store.Result, layers: list[str]) -> None:
@@ -175,8 +177,12 @@ def show_rollout(result: store.Result, layers: list[str]) -> None:
     columns = [starts[name].tolist() for name in ("start", "series", "origin")]
     names = {int(start): f"{series}, row {row:,}" for start, series, row in zip(*columns, strict=True)}
     start = st.selectbox("Window", list(names), format_func=names.__getitem__, key="rollout_start", width=320)
-    figure = rollout.rollout_forecast(forecasts, start)
-    card("**The series that it continues on its own**", figure, "rollout_forecast", forecasts)
+    trajectories = result.settings.get("trajectories")
+    figure = rollout.rollout_forecast(
+        forecasts, start, trajectories=trajectories if isinstance(trajectories, int) else None
+    )
+    note = "bands of sampled trajectories, at each t for itself; in brackets where 95 % of such bands lie"
+    card(f"**The series that it continues on its own** · {note}", figure, "rollout_forecast", forecasts)
     uncertainty = result.tables["uncertainty"]
     figure = rollout.rollout_uncertainty(uncertainty)
     card("**How unsure it is along t** · means over the windows", figure, "rollout_uncertainty", uncertainty)

@@ -238,3 +238,17 @@ def test_reliability_of_exact_means_is_one_and_needs_four_blocks_and_three_means
     # each block says what the next denies
     opposed = np.random.default_rng(0).normal(size=(8, 40)) + 9 * np.outer([1, -1] * 4, np.arange(40))
     assert estimates.split_half_reliability(opposed) < 0.2
+
+
+def test_quantiles_of_few_values_hold_the_share_that_their_levels_say():
+    draw = np.random.default_rng(13)
+    for values in (draw.normal(size=(20_000, 32)), draw.exponential(size=(20_000, 32))):
+        law = stats.norm if values.min() < 0 else stats.expon
+        low, high = law.cdf(estimates.quantiles_of_few(values, [0.05, 0.95], axis=1))
+        assert (high - low).mean() == pytest.approx(0.9, abs=0.012)
+        said = estimates.content_between(32, 0.05, 0.95)
+        assert said.value == pytest.approx(0.9, abs=0.005)
+        assert ((said.low < high - low) & (high - low < said.high)).mean() == pytest.approx(0.95, abs=0.025)
+    assert np.isnan(estimates.quantiles_of_few(np.arange(18), [0.05, 0.5, 0.95])[[0, 2]]).all()
+    np.testing.assert_allclose(estimates.quantiles_of_few(np.arange(19), [0.05, 0.5, 0.95]), [0, 9, 18])
+    assert np.isnan(estimates.content_between(8, 0.05, 0.95)).all()

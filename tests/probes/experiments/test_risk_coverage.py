@@ -23,7 +23,19 @@ def test_variances_of_class_probabilities_sum_to_that_of_the_class():
     logits = torch.randn((50, 7, 3), generator=torch.Generator().manual_seed(0))
     latent, output = variances(type(linear().respond(torch.zeros(1, 4), 1, 0).forecast)(logits, None))
     mean = logits.softmax(-1).mean(0)
-    np.testing.assert_allclose(latent + output, (mean * (1 - mean)).sum(-1), rtol=1e-5)
+    np.testing.assert_allclose(49 / 50 * latent + output, (mean * (1 - mean)).sum(-1), rtol=1e-5)
+
+
+def test_the_latent_variance_of_few_draws_is_not_too_small_and_that_of_one_is_not_told():
+    x, _ = examples(2000)
+    for draws in (2, 8):
+        latent = of_inputs(linear(scale=0.7).respond(x, draws, 0))["latent variance"].mean()
+        assert latent == pytest.approx(0.25 * 5.34, rel=0.06)  # 1/S instead of 1/(S - 1): 0.5 and 0.88 of it
+    single = of_inputs(linear(scale=0.7).respond(x, 1, 0))
+    assert np.isnan(single["latent variance"]).all()
+    areas = risk_coverage({"squared": np.arange(2000.0)}, single, repeats=5)["areas"].set_index("uncertainty")
+    assert areas.loc[["latent variance", "total variance"], ["value", "low", "gain"]].isna().all(axis=None)
+    assert areas.loc["output variance", "value"] > 0
 
 
 def orders(count=2000, seed=0):

@@ -54,6 +54,41 @@ def test_mean_and_spread_along_t_are_those_of_the_autoregression():
     assert frame.loc[(0, 1), "internal_kl"] == pytest.approx(kl, rel=1e-5)
 
 
+def test_the_bands_of_few_trajectories_hold_what_they_say():
+    x = torch.linspace(-2, 2, 400)[:, None].expand(400, 5)
+    generator = torch.Generator().manual_seed(7)
+    values, truth = x[:, -1], []
+    for _ in range(6):  # the autoregression itself goes on
+        noise = torch.randn((2, 400), generator=generator)
+        values = PHI * values + LATENT * noise[0] + INNOVATION * noise[1]
+        truth.append(values)
+    table = rollout(autoregression(), x, 6, trajectories=32, truth=torch.stack(truth, 1))["forecasts"]
+    for low, high, share in (("q05", "q95", 0.9), ("q25", "q75", 0.5)):
+        held = ((table["y"] > table[low]) & (table["y"] < table[high])).mean()
+        assert held == pytest.approx(share, abs=0.025)  # numpy's own quantiles: 0.845 and 0.475
+    assert (table["y"] < table["q50"]).mean() == pytest.approx(0.5, abs=0.03)
+    first = table[table["t"] == 1]
+    assert (first["sd"] ** 2).mean() == pytest.approx(INNOVATION**2 + LATENT**2, rel=0.03)
+
+
+def test_trajectories_that_are_too_few_for_a_band_have_none():
+    uncertainty, forecasts = (
+        rollout(autoregression(), torch.zeros(3, 5), 2, trajectories=1)[name]
+        for name in ("uncertainty", "forecasts")
+    )
+    assert forecasts[["sd", "q05", "q25", "q75", "q95"]].isna().all(axis=None)
+    assert forecasts["q50"].notna().all()
+    assert uncertainty["latent"].isna().all()
+    some = rollout(autoregression(), torch.zeros(3, 5), 2, trajectories=8)["forecasts"]
+    assert some["q95"].isna().all()
+    assert some["q75"].notna().all()
+
+
+def test_the_latent_variance_of_two_trajectories_is_not_half_of_it():
+    table = rollout(autoregression(), torch.zeros(4000, 5), 1, trajectories=2)["uncertainty"]
+    assert table["latent"].mean() == pytest.approx(LATENT**2, rel=0.06)
+
+
 def test_feeding_back_several_values_asks_less_often():
     tables = rollout(autoregression(), torch.zeros(1, 5), 8, trajectories=16, feed=3)
     assert tables["uncertainty"]["t"].tolist() == [1, 4, 7]

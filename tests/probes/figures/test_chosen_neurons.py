@@ -151,6 +151,32 @@ def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
     assert np.trapezoid(traces(figure, "at the cursor")[0].y, z) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("sd", [0.05, 0.01, 0.002])
+def test_narrow_densities_keep_their_area_and_their_peak(sd: float) -> None:
+    draw = np.random.default_rng(0)
+    for mean in draw.uniform(-1, 1, 20):
+        moment = Moment(1, mean, sd**2, 0.0)
+        figure = densities(["n"], [Moment(0, 0.0, 1.0, 0.0)], [moment], ["#0072B2"])
+        curve = traces(figure, "at the cursor")[0]
+        # on 241 even points: 0.07 to 2.3 at an sd of 0.005
+        assert np.trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.02)
+        assert max(curve.y) == pytest.approx(1 / (sd * np.sqrt(2 * np.pi)), rel=0.01)
+        assert len(curve.x) < 320
+        assert len(traces(figure, "prior")[0].x) == len(curve.x)
+    mu = draw.uniform(-2, 2, 32)
+    many = Moment(1, float(mu.mean()), sd**2, float(mu.var()), mu, np.full(32, sd))
+    curve = traces(densities(["n"], [many], [many], ["#0072B2"]), "at the cursor")[0]
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.03)
+    assert len(curve.x) <= 640
+
+
+def test_wide_densities_need_no_further_points() -> None:
+    figure = densities(["n"], [Moment(0, 0.0, 1.0, 0.0)], [Moment(1, 0.0, 0.3, 0.2)], ["#0072B2"])
+    assert {len(trace.x) for trace in figure.data} == {241}
+    off = densities(["n"], [Moment(0, 0.0, 1.0, 0.0)], [Moment(1, 40.0, 1e-6, 0.0)], ["#0072B2"])
+    assert {len(trace.x) for trace in off.data} == {241}
+
+
 def test_forces_stand_in_the_order_of_the_terms() -> None:
     rows = pd.DataFrame(
         {

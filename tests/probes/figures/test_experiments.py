@@ -214,6 +214,10 @@ def test_a_rollout_has_its_bands_the_truth_and_the_cursor():
         rollout.rollout_forecast(table, 3)
     known = rollout.rollout_forecast(table.drop(columns="y"), 0)
     assert len(known.data) == 5
+    counted = rollout.rollout_forecast(table, 0, trajectories=32)
+    assert counted.data[1].name == "middle 90 % (of 32: holds 79 to 97 %)"
+    few = rollout.rollout_forecast(table.assign(q05=np.nan, q95=np.nan), 0, trajectories=8)
+    assert [trace.name for trace in few.data if trace.name][0].startswith("middle half")
     uncertainty = pd.DataFrame(
         {
             "start": [0, 1] * 3,
@@ -241,8 +245,9 @@ def test_a_pit_histogram_has_its_bars_and_the_band_of_calibration():
     )
     figure = titled(pit.pit_histogram(table, 7))
     np.testing.assert_allclose(figure.data[0].y, [2, 1, 0.5, 0.5, 1])
-    band = figure.layout.shapes[0]
-    assert (band.y0, band.y1) == (0.7, 1.3)
+    low, high = figure.data[1:]
+    assert list(low.x) == list(high.x) == np.repeat(edges, 2)[1:-1].tolist()
+    np.testing.assert_allclose([*low.y, *high.y], [0.7] * 10 + [1.3] * 10, rtol=1e-6)
     with pytest.raises(ValueError, match=r"the steps are \[7\]"):
         pit.pit_histogram(table, 8)
 
@@ -253,12 +258,14 @@ def test_coverage_stands_beside_its_level():
             "step": [1, 2, 1, 2],
             "level": [0.5, 0.5, 0.8, 0.8],
             "coverage": [0.4, 0.5, 0.7, 0.8],
-            "standard_error": 0.05,
+            "low": [0.3, 0.3, 0.6, 0.6],
+            "high": [0.7, 0.7, 0.9, 0.9],
         }
     )
     figure = titled(pit.coverage_over_steps(table, step=2))
-    assert [trace.name for trace in figure.data] == ["50% interval", "80% interval"]
-    np.testing.assert_allclose(figure.data[1].y, [0.7, 0.8], rtol=1e-6)
+    assert [trace.name for trace in figure.data if trace.name] == ["50% interval", "80% interval"]
+    np.testing.assert_allclose(figure.data[4].y, 0.9, rtol=1e-6)
+    np.testing.assert_allclose(figure.data[5].y, [0.7, 0.8], rtol=1e-6)
     assert {shape.y0 for shape in figure.layout.shapes} >= {0.5, 0.8}
 
 

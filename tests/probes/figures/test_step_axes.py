@@ -137,7 +137,9 @@ def scores() -> pd.DataFrame:
 
 
 def parts() -> pd.DataFrame:
-    return pd.DataFrame({"step": STEPS, "latent": 1.0, "observation": 1.0, "error": 1.0, "error_error": 0.1})
+    return pd.DataFrame(
+        {"step": STEPS, "latent": 1.0, "observation": 1.0, "error": 1.0, "error_half_width": 0.1}
+    )
 
 
 MOVES = pd.DataFrame({"step": [10], "layer": [0], "neuron": [1], "before": [4], "after": [0]})

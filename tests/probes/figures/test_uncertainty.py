@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from probes.analysis.calibration import pit_histogram
+from probes.analysis.calibration import pit_density
 from probes.figures.caterpillar import caterpillar, sorted_neurons
 from probes.figures.floor_gap import floor_gap
 from probes.figures.forecast_bands import central_band, forecast_bands
@@ -119,7 +119,7 @@ def test_scores_have_a_panel_each_and_nominal_coverage() -> None:
 
 def test_a_latent_part_of_nothing_is_not_drawn_on_the_log_axis() -> None:
     parts = pd.DataFrame(
-        {"step": [1, 2], "latent": [0.0, 0.1], "observation": 1.0, "error": 0.5, "error_error": 0.4}
+        {"step": [1, 2], "latent": [0.0, 0.1], "observation": 1.0, "error": 0.5, "error_half_width": 0.4}
     )
     figure = variance_parts(parts, step=1)
     latent = next(trace for trace in figure.data if trace.name == "latent part")
@@ -129,7 +129,7 @@ def test_a_latent_part_of_nothing_is_not_drawn_on_the_log_axis() -> None:
 
 
 def test_pit_over_steps_holds_the_densities(table: pd.DataFrame) -> None:
-    histogram = pit_histogram(table, bins=5)
+    histogram = pit_density(table, bins=5)
     figure = pit_over_steps(histogram, 10)
     drawn = np.asarray(figure.data[0].z)
     # of 15 values, 3 a bin are expected
