@@ -53,7 +53,7 @@ TUNED = {
     "beta": 0.005,
     "steps": 3000,
     "record_start": 60,
-    "record_every": 60,
+    "record_every": 66,
     "prior": "autoregressive",
     "thermostat": True,
 }
