@@ -24,7 +24,8 @@ FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
     "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
     "accuracy": "accuracy", "ece": "ECE", "ece_null": "ECE if calibrated",
-    "ece_null_95": "95 % below", **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
+    "ece_null_95": "if calibrated, 95 % below",
+    **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},
 }  # fmt: skip
 """Scores of the table, by the names they have in the log."""
 
@@ -84,11 +85,14 @@ if taken:
         )
     with narrow:
         histogram = forecasts.pit_histogram(context, at)
-        note = "grey: all bins of a calibrated forecast, in 95 % of batches"
-        card(f"**PIT** · step {at:,}; {note}", pit_histogram(histogram, at), "pit", histogram)
+        card(f"**PIT** · step {at:,}", pit_histogram(histogram, at), "pit", histogram)
     with last:
         figure = pit_over_steps(view.within(found.pit), at)
         card("**PIT over steps** · white is calibrated", figure, "pit_steps", found.pit)
+    st.caption(
+        "Grey in the PIT: all bins of a calibrated forecast lie there at once in 95 % of batches whose"
+        " numbers hang together as these do. Bars of the squared error: 95 % intervals."
+    )
 else:
     st.info(
         "No forecasts of a probe batch are in this run: `python -m vdn train` stores them for series and"
@@ -121,6 +125,7 @@ if len(tested) and columns:
         st.markdown(
             "**Scores of the test split** · at the end, beside naive forecasts; “in 80 %” is the share in"
             " that central band"
+            + ("; an ECE below the last column is no sign of miscalibration" if "ece" in columns else "")
         )
         shown_scores = tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4)
         st.dataframe(

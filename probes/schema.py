@@ -919,6 +919,17 @@ _SCORES = [
         )
         for level in COVERAGE_LEVELS
     ),
+    Score(
+        "pit",
+        "PIT",
+        "share",
+        "F(y), F the predictive distribution, its few draws widened by √((S + 1)/(S − 1))",
+        "Uniform where predictions are calibrated: all bins of its histogram then lie in the band at once in"
+        " 95 % of batches. Such batches are simulated, with the dependence between horizons, and between"
+        " inputs of one block of time, that the batch shows.",
+        "level",
+        "Dawid 1984; Gneiting, Balabdaoui & Raftery 2007",
+    ),
 ]
 
 SCORES: dict[str, Score] = {score.name: score for score in _SCORES}

@@ -59,8 +59,8 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         "ablation_predictors",
         predictors,
     )
-    shares = ", ".join(
-        f"{url.plain(layers[layer])} {'not told' if share != share else format(share, '.2f')}"
+    shares = "; ".join(
+        f"{url.plain(layers[layer])}: {'not told' if share != share else format(share, '.2f')}"
         for layer, share in zip(part["layer"].tolist(), part["reliability"].tolist(), strict=True)
         if layer >= 0
     )
