@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -71,7 +71,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale  ## all that is measured, as tables in docs/benchmarks.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -90,6 +90,9 @@ bench-loggers: .venv-bench/.made  ## the run log beside TensorBoard, W&B offline
 
 bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 neurons, 1 to 1,000 runs
 	$(BIN)/python -m benchmarks.scale --write
+
+bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
+	$(BIN)/python -m benchmarks.regimes --write
 
 .venv-bench/.made: requirements-bench.txt requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench

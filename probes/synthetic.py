@@ -159,6 +159,50 @@ def plant(
     )
 
 
+def alike(
+    neurons: int,
+    information: float,
+    share: float = 1.0,
+    moving: float = 1.0,
+    phi: float = 0.0,
+    latent_dim: int = 1,
+) -> pd.DataFrame:
+    """Neurons of one law from the first step on, whose aggregate posterior is the prior.
+
+    Parameters
+    ----------
+    neurons
+        How many, in one layer.
+    information
+        Nats a latent dimension.
+    share, moving
+        Of the inputs, those that take part, and of these those that move their μ (the module's text).
+    phi
+        Slope of the mean over pairs.
+    latent_dim
+        K.
+
+    Returns
+    -------
+    DataFrame
+        As of `plant`; the regime, which limits decide, is 0.
+    """
+    variance = np.exp(-2 * information / share)  # of who takes part; the others tell nothing
+    one = plant([1], 1, [0], latent_dim=latent_dim).assign(
+        onset=-np.inf,
+        phi=phi,
+        information=latent_dim * information,
+        mean=0.0,
+        spread=1 - variance,
+        variance=variance,
+        width=0.0,
+        share=share,
+        moving=moving,
+    )
+    rows = one.loc[one.index.repeat(neurons)].reset_index(drop=True)
+    return rows.assign(neuron=rows.index.astype(np.int32))
+
+
 def resting_variance(prior_phi: float) -> float:
     """Variance of least KL for a posterior that tells nothing.
 

@@ -10,6 +10,8 @@ from torch.distributions import Normal, kl_divergence
 
 from probes import Run, diagnostics, regimes, synthetic
 from probes.moments import moments
+from probes.persistence import Pairs
+from probes.settling import settle
 
 STEPS, EVERY = 400, 4
 ARRIVED = -1e9  # an onset so long ago that a neuron is what it is planted as
@@ -80,6 +82,26 @@ def test_intervals_of_persistence_cover_the_truth():
         truth["phi"].to_numpy() < found["persistence_high"]
     )
     assert 0.93 <= covered.mean() <= 0.97
+
+
+def test_intervals_of_mixed_neurons_cover_as_other_batches_of_their_world_do():
+    """Whatever the interval is worth where half of the inputs take part, numpy's batches say the same."""
+    truth = synthetic.plant([1000], 100, [9], seed=3).assign(onset=ARRIVED)
+    phi, draw = truth["phi"].to_numpy(), np.random.default_rng(0)
+    planted = synthetic.statistics(truth, np.zeros(5), 100, draw)
+    coverage = {"planted": [], "numpy": []}
+    for step in range(5):
+        present = draw.random((128, 1000)) < truth["share"].to_numpy()
+        x = np.sqrt(truth["spread"].to_numpy()) * draw.standard_normal((128, 1000)) * present
+        new = np.sqrt(truth["spread"].to_numpy() * (1 - phi**2)) * draw.standard_normal((128, 1000))
+        current, previous = (torch.from_numpy(z)[..., None].float() for z in (phi * x + new * present, x))
+        other = Pairs(7).update(current, previous, torch.arange(128) % 7).result()
+        for name, low, high in (
+            ("planted", planted["persistence_low"][step], planted["persistence_high"][step]),
+            ("numpy", other["persistence_low"].numpy(), other["persistence_high"].numpy()),
+        ):
+            coverage[name].append(((low < phi) & (phi < high)).mean())
+    assert np.mean(coverage["planted"]) == pytest.approx(np.mean(coverage["numpy"]), abs=0.025)
 
 
 def test_information_is_recovered(planted):
@@ -237,6 +259,40 @@ def test_regimes_under_an_autoregressive_prior():
     for code in synthetic.INFORMATION:
         rows = truth["regime"].to_numpy() == code
         assert (found[:, rows] == code).mean() > 0.99, code
+
+
+def called(batch, information, latent_dim=1, **inputs):
+    """Raw codes (T, N) of 20 records of 250 neurons of one law, and the codes that they settle at."""
+    truth = synthetic.alike(250, information, latent_dim=latent_dim, **inputs)
+    found = synthetic.statistics(truth, np.zeros(20), 1, np.random.default_rng(0), batch, series=0)
+    raw = regimes.codes(found, latent_dim=latent_dim)
+    return raw, settle(raw.T)[:, -1]
+
+
+@pytest.mark.parametrize("latent_dim", [1, 4])
+@pytest.mark.parametrize("batch", [2, 4, 8, 32, 256])
+def test_who_tells_is_hardly_ever_called_dead(batch, latent_dim):
+    for information in (0.01, 0.02, 0.1):
+        raw, settled = called(batch, information, latent_dim)
+        assert (raw == 4).mean() <= 0.02, information  # 1.4 % at most of 20,000
+        assert not np.isin(settled, [4, 10]).any()
+
+
+def test_large_batches_tell_the_dead_from_the_living():
+    for batch in (128, 256):
+        for information, code in ((0.0, 4), (0.002, 4), (0.01, 0), (0.1, 0)):
+            assert (called(batch, information)[0] == code).mean() > 0.99, information
+    raw, settled = called(8, 0.5, share=0.5)
+    assert (raw == 9).mean() > 0.98
+    assert (settled == 9).all()
+
+
+def test_where_few_inputs_move_a_batch_of_none_is_taken_for_dead():
+    """Published, not promised: at least the chance that none of the inputs moves."""
+    for batch in (8, 128):
+        none = (63 / 64) ** batch
+        dead = (called(batch, 0.01, moving=1 / 64)[0] == 4).mean()
+        assert none - 0.02 < dead < none + 0.32  # and those whose movement is small: Gaussian as well
 
 
 def test_bad_plans_are_refused():
