@@ -158,7 +158,7 @@ _ALL = [
         "S",
         "maximum-entropy bound on I(h; z_i)",
         caveat=(
-            "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from the"
+            "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from"
             " input”. A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high"
             " where it takes few values. Under an autoregressive prior, of what is new. Rounding leaves about"
             " 1e-6 nats."
@@ -177,15 +177,15 @@ _ALL = [
         "Burda, Grosse & Salakhutdinov 2016, active units",
         caveat=(
             "Alone it says little: at one width, information is ½ ln(1 + spread / variance). In layers 2, 3,"
-            " … h carries the noise that the layers below have drawn: see “Share from the input”."
+            " … h carries the noise that the layers below have drawn: see “Share from input”."
         ),
         log=True,
     ),
     Statistic(
         "share_from_input",
-        "Share from the input",
+        "Share from input",
         "Var_x[μ] / Var[μ]",
-        "share of the spread",
+        "",
         "Var_x(E[μ|x]) / (Var_x(E[μ|x]) + E_x[Var(μ|x)]), over draws of the layers below",
         "How much of the mean's movement comes from the network's input x and not from sampling below.",
         "P",

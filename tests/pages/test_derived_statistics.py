@@ -76,8 +76,8 @@ def probed(tmp_path: Path) -> Path:
 
 def test_what_is_taken_at_some_steps_is_drawn_there(open_page: Open, probed: Path) -> None:
     app = open_page("layers", probed, statistic="share_from_input", layer="second", neurons="1.0", step="20")
-    assert "Share from the input **0.4** share of the spread" in text_of(app)
-    [bands] = [figure for figure in figures(app) if "Share from the input" in str(figure["layout"])][-1:]
+    assert "Share from input **0.4**" in text_of(app)
+    [bands] = [figure for figure in figures(app) if "Share from input" in str(figure["layout"])][-1:]
     [line] = [trace for trace in bands["data"] if trace.get("name") == "median" and len(numbers(trace["x"]))]
     assert numbers(line["x"]).tolist() == [1, 20, 40]
     np.testing.assert_allclose(numbers(line["y"]), [0.41, 0.6, 0.8], rtol=1e-5)
@@ -92,8 +92,14 @@ def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page:
     told = posteriors.mutual_information(mu, sigma)
     app = open_page("layers", SAMPLE_RUNS, run="healthy")
     [depth] = [figure for figure in figures(app) if "Mutual information (nats)" in str(figure["layout"])]
-    dots = [trace for trace in depth["data"] if trace.get("name") == "median"]
-    assert numbers(dots[1]["y"])[0] == pytest.approx(np.median(told.value), rel=1e-4)
+    titles = {
+        key.replace("axis", ""): value["title"]["text"]
+        for key, value in depth["layout"].items()
+        if key.startswith("yaxis")
+    }
+    dots = {titles[trace["yaxis"]]: trace for trace in depth["data"] if trace.get("name") == "median"}
+    drawn = numbers(dots["Mutual information (nats)"]["y"])[0]
+    assert drawn == pytest.approx(np.median(told.value), rel=1e-4)
     assert "Drift (prior sd²)" in str(depth["layout"])
 
     best = int(np.argmax(told.value))

@@ -55,8 +55,7 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
         return
     _table(near.found, other)
     with st.container(horizontal=True, vertical_alignment="center"):
-        same = neuron.context.entry.name == other.entry.name
-        steps = f"{near.steps[0]:,}" if same else f"{near.steps[0]:,} and {near.steps[1]:,}"
+        steps = " and ".join(f"{at:,}" for at in dict.fromkeys(near.steps))
         before = f"; before training half of the layer's neurons found {near.untrained:.2f}"
         st.caption(
             f"At step {steps}, over {near.inputs} inputs. The nearest of {near.among:,} is large by chance:"
@@ -72,7 +71,7 @@ def _match(neuron: pins.Pinned, other: RunContext, match: data.Match) -> None:
     if match.partner is not None:
         name = f"{other.entry.name}:{other.names[neuron.pin.layer]}:{match.partner[0]}"
         untrained = "" if match.untrained is None else f"; before training, median {match.untrained:.2f}"
-        size = f"{match.partner[1]:.2f}".replace("-", "−")
+        size = _number(match.partner[1])
         st.markdown(
             "Its partner, when every neuron of the layer gets one (Hungarian matching):"
             f" **{url.plain(name)}**, correlation **{size}**"
@@ -85,13 +84,17 @@ def _match(neuron: pins.Pinned, other: RunContext, match: data.Match) -> None:
         ("SVCCA", alike.svcca, alike.svcca_chance, before and before.svcca),
     ):
         if np.isfinite(value):
-            untrained = (
-                f", before training {earlier:.2f}" if earlier is not None and np.isfinite(earlier) else ""
-            )
-            parts.append(f"{label} **{value:.2f}** (by chance up to {chance:.2f}{untrained})")
+            untrained = ""
+            if earlier is not None and np.isfinite(earlier):
+                untrained = f", before training {_number(earlier)}"
+            parts.append(f"{label} **{_number(value)}** (by chance up to {_number(chance)}{untrained})")
     if parts:
-        text = f"The layers as wholes, without the bias of few inputs: {'; '.join(parts)}."
-        st.markdown(text.replace("-0.", "−0."))
+        st.markdown(f"The layers as wholes, without the bias of few inputs: {'; '.join(parts)}.")
+
+
+def _number(value: float) -> str:
+    """Two decimals, with a minus sign where it is not rounded to 0."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _table(found: pd.DataFrame, other: RunContext) -> None:
