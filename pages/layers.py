@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shell import frame
 from pages.shell.data.layer_map import SORTS
 from pages.shell.session import cache, state, url
-from pages.shell.widgets import cards, layer_map, step_axis
+from pages.shell.widgets import cards, layer_map, probe_batch, step_axis
 from probes.figures import depth_profile, layer_bands
 from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
@@ -48,6 +48,8 @@ axis = view.axis(context)
 figure = depth_profile(summary, [name for name in DEPTH if name in offered], context.names, step)
 title = "**Depth at the cursor** · median, middle half and middle 90 % of each layer's neurons"
 cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.entry.name)
+
+probe_batch.of_layers(context, step)
 
 shown = evenly_spaced(len(context.names), PANELS).tolist()
 left_out = (

@@ -16,6 +16,7 @@ from pages.shell.widgets import (
     cards,
     neuron_explanations,
     neuron_figures,
+    probe_batch,
     search,
     similar_neurons,
     step_axis,
@@ -97,6 +98,7 @@ if "persistence" in has:
         ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence"),
     )
 
+probe_batch.of_neurons(shown, step)
 neuron_figures.two_steps(shown, series, step)
 neuron_figures.together(series, view, along, cursor)
 neuron_figures.forces(shown, step)

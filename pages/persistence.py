@@ -49,7 +49,6 @@ over_steps = partial(step_axis.chart, view=view, axes=[axis])
 layer = context.names.index(layer_name)
 rows = persistence.measured_rows(context, source, step)
 mine = rows[rows["layer"] == layer]
-stride, known = persistence.stride_of(context)
 autoregressive = persistence.is_autoregressive(rows)
 input_slope = persistence.input_slope(rows)
 
@@ -60,7 +59,7 @@ if rows["persistence"].notna().sum() == 0:
         " series + 2. Choose a later step."
     )
 else:
-    canvases.number_cards(persistence.number_cards(context, rows, stride), key="memory_cards")
+    canvases.number_cards(persistence.number_cards(context, rows, step), key="memory_cards")
 persistence_views.every_neuron(context, mine, layer_name, source, autoregressive, input_slope)
 
 by_layer, steps_per_row = cache.thinned_summary(context, view.span)
@@ -70,13 +69,11 @@ bands = layer_bands(by_layer, "persistence", context.names, step=cursor, axis=ax
 has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
-    values = persistence.half_lives(mine, stride)
-    caption = f"of {url.plain(layer_name)}{'' if known else '; no stride in the config: 1'}"
-    caption += persistence.outside_histogram(values)
-    marks = persistence.half_life_marks(input_slope, stride)
-    figure = half_life_histogram(values, color=style.layer_color(layer), marks=marks)
-    half_lives = mine[["layer", "neuron", "persistence"]].assign(half_life=values)
-    cards.card(f"**Half-life** · {caption}", figure, "half_lives", half_lives, of=context.entry.name)
+    lives = persistence.half_lives(context, mine, layer, step, input_slope)
+    figure = half_life_histogram(lives.values, color=style.layer_color(layer), marks=lives.marks)
+    lived = mine[["layer", "neuron", "persistence"]].assign(half_life=lives.values)
+    title = f"**{lives.title}** · of {url.plain(layer_name)}{'; ' if lives.note else ''}{lives.note}"
+    cards.card(title, figure, "half_lives", lived, of=context.entry.name)
 if has_floor:
     with right:
         kl, edges = cache.matrix(context, layer, "kl", STEPS, view.span)
@@ -103,7 +100,7 @@ if curves is None:
 else:
     figure, correlations, at = curves
     title = (
-        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}; shaded: no"
-        " memory"
+        f"**Autocorrelation** · of posterior means over consecutive positions, at step {at:,}, the bias of so"
+        " few put back; shaded: no memory"
     )
     cards.card(title, figure, "autocorrelation", correlations, of=context.entry.name)

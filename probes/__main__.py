@@ -105,13 +105,15 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         "information (nats)",
         "contraction",
         "half-life (t)",
+        "if AR(1) (t)",
         "regimes",
     )
     table = Table(*heads, box=None)
     for row in layers:
-        numbers = [
-            _number(row[key]) for key in ("living_share", "rate", "information", "contraction", "half_life")
-        ]
+        keys = (
+            "living_share", "rate", "information", "contraction", "measured_half_life", "half_life",
+        )  # fmt: skip
+        numbers = [_number(row[key]) for key in keys]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes)
     console.print(table)

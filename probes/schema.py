@@ -158,7 +158,7 @@ _ALL = [
         "S",
         "maximum-entropy bound on I(h; z_i)",
         caveat=(
-            "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from the"
+            "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from"
             " input”. A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high"
             " where it takes few values. Under an autoregressive prior, of what is new. Rounding leaves about"
             " 1e-6 nats."
@@ -177,15 +177,15 @@ _ALL = [
         "Burda, Grosse & Salakhutdinov 2016, active units",
         caveat=(
             "Alone it says little: at one width, information is ½ ln(1 + spread / variance). In layers 2, 3,"
-            " … h carries the noise that the layers below have drawn: see “Share from the input”."
+            " … h carries the noise that the layers below have drawn: see “Share from input”."
         ),
         log=True,
     ),
     Statistic(
         "share_from_input",
-        "Share from the input",
+        "Share from input",
         "Var_x[μ] / Var[μ]",
-        "share of the spread",
+        "",
         "Var_x(E[μ|x]) / (Var_x(E[μ|x]) + E_x[Var(μ|x)]), over draws of the layers below",
         "How much of the mean's movement comes from the network's input x and not from sampling below.",
         "P",
@@ -552,16 +552,17 @@ _ALL = [
     ),
     Statistic(
         "half_life",
-        "Half-life",
-        "t½",
+        "Half-life if AR(1)",
+        "",
         "t",
         "stride · ln(1/2) / ln|φ̂|, infinite at |φ̂| ≥ 1",
-        "After how many positions of the data half of the mean is forgotten.",
+        "After how many positions of the data a first-order autoregression would have forgotten half.",
         "D",
         "first-order autoregression",
         caveat=(
-            "In positions t of the data, never in steps of training. Near φ̂ = 1 its uncertainty is large:"
-            " read the interval."
+            "In positions t of the data, never in steps of training. Means are seldom such: of forecasting"
+            " neurons it is twice as long as the half-life that is measured, and another at another stride."
+            " Near φ̂ = 1 its uncertainty is large: read the interval."
         ),
         stored=False,
         nullable=True,
@@ -569,6 +570,69 @@ _ALL = [
         derive=_half_life,
         monotone="increasing",
         domain=0.0,
+    ),
+    Statistic(
+        "measured_half_life",
+        "Half-life",
+        "t½",
+        "t",
+        "first lag at which the autocorrelation of μ over the probe sequence falls below 1/2",
+        "After how many positions of the data half of the mean is forgotten.",
+        "P",
+        "autocorrelation, the bias of the sequence's own mean put back",
+        caveat=(
+            "In positions t of the data, never in steps of training. Null: longer than a quarter of the"
+            " sequence, which is all that it can say. In layers 2, 3, … the noise that the layers below have"
+            " drawn shortens it."
+        ),
+        stored=False,
+        nullable=True,
+        log=True,
+    ),
+    Statistic(
+        "mutual_information",
+        "Mutual information",
+        "I(x; z)",
+        "nats",
+        "E_b[ ln q(z|x_b) − ln (1/B) Σ_j q(z|x_j) ], z from q(z|x_b), its first bias put back",
+        "What the neuron's variable tells about the input, whatever the shape of its means.",
+        "P",
+        "Poole et al. 2019; He et al. 2019",
+        caveat=(
+            "Of the probe inputs' posteriors, whose number B limits it: beyond ½ ln B only bounds are known,"
+            " and ≥ stands before the lower end of a one-sided 95 % interval."
+        ),
+        stored=False,
+        nullable=True,
+        colors="Cividis",
+    ),
+    Statistic(
+        "update_kl",
+        "Update",
+        "KL(q ‖ q')",
+        "nats",
+        "E_b[ KL( q_step(z|x_b) ‖ q_previous(z|x_b) ) ]",
+        "How far the posteriors have moved on the same inputs since the probe batch was stored before.",
+        "P",
+        "Kullback-Leibler divergence of Gaussians",
+        caveat="Per interval, whatever its length in steps.",
+        stored=False,
+        nullable=True,
+        log=True,
+    ),
+    Statistic(
+        "wasserstein2",
+        "Drift",
+        "W₂²",
+        "prior sd²",
+        "E_b[ (μ − μ')² + (σ − σ')² ]",
+        "How far the posteriors have moved, as a distance, since the probe batch was stored before.",
+        "P",
+        "squared 2-Wasserstein distance of Gaussians",
+        caveat="Per interval, whatever its length in steps.",
+        stored=False,
+        nullable=True,
+        log=True,
     ),
     Statistic(
         "onset",
@@ -607,6 +671,9 @@ _ALL = [
 ]
 
 STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _ALL}
+
+PROBED = ("mutual_information", "update_kl", "wasserstein2", "measured_half_life")
+"""Statistics of the posteriors that a run stores of its probe batch: `analysis.probe_statistics`."""
 
 FORCES = ("force_mu", "force_sigma", "pull_mu", "pull_sigma")
 """Statistics of `forces/`, one row a term of the loss."""

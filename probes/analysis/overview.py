@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from probes.analysis import posteriors, probe_statistics
 from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES
 
@@ -20,14 +24,20 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     -------
     list of dict
         One a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats,
-        summed over neurons), contraction (median), half_life (median, in t). None for what the run has not
-        recorded.
+        summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
+        None also where it is longer than that can say), half_life (median, in t, if means were first-order
+        autoregressions). None for what the run has not recorded.
     """
     rows = []
+    probed = run.probe_steps()
+    sequence = (
+        posteriors.split_inputs(run.probe(int(probed[-1])), run.config).sequence if len(probed) else None
+    )
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
     for index, layer in enumerate(run.layers):
         row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
-        row |= dict.fromkeys(("living_share", "rate", "information", "contraction", "half_life"))
+        row |= dict.fromkeys(("living_share", "rate", "information", "contraction"))
+        row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
         if index in last.index:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary[f"settled_{regime.code}"]) for regime in REGIMES}
@@ -42,3 +52,14 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
                     row[name] = None if values.isna().all() else float(values.median())
         rows.append(row)
     return rows
+
+
+def _measured_half_life(sequence: pd.DataFrame | None, layer: int) -> float | None:
+    """Median over a layer's neurons; None where no sequence is stored of it, and where it is too short."""
+    if sequence is None or not (sequence["layer"] == layer).any():
+        return None
+    mu, _ = posteriors.table(sequence, layer)
+    if len(mu) < probe_statistics.LEAST_SEQUENCE:
+        return None
+    middle = probe_statistics.median_half_life(posteriors.measured_half_life(mu))
+    return middle if np.isfinite(middle) else None

@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 # of ln B: beyond, inputs are too few to say more than bounds
 TRUSTED_SHARE = 0.5
 ONE_SIDED_95 = 1.645  # standard errors
+LEAST_SIZE = 10.0  # independent positions; of fewer the estimate is 30 to 100 % too large
+LARGEST_SIZE = (
+    10.0  # independent positions a position: what alternates more cannot be told from a mean of no error
+)
 
 
 def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
@@ -255,6 +259,62 @@ def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
     return result
 
 
+def unbiased_autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Floats:
+    """Autocorrelation of short series, without the bias of their own mean.
+
+    Parameters
+    ----------
+    values
+        (T, N), T at least 4.
+    max_lag
+        T // 2 by default: later lags are of a few products.
+
+    Returns
+    -------
+    ndarray
+        (N, max_lag + 1): lag 0 is 1; NaN for a constant series.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 4 positions.
+
+    Notes
+    -----
+    v + (1 - v) r_k T / (T - k), r_k of `autocorrelation`: taking off a series' own mean takes v = Var(mean) /
+    variance off every lag. v = 1 / `effective_sample_size`, of which it is a part: a fixed point.
+    """
+    series = _sequence(values)
+    length = len(series)
+    rho = autocorrelation(series)
+    lost = np.minimum(1 / effective_sample_size(series), 1)[:, None]
+    lags = length // 2 if max_lag is None else min(max_lag, length - 1)
+    return (lost + (1 - lost) * rho * length / (length - np.arange(length)))[:, : lags + 1]
+
+
+def measured_half_life(values: ArrayLike) -> Floats:
+    """First lag at which the autocorrelation falls below one half.
+
+    Parameters
+    ----------
+    values
+        (T, N) at consecutive positions, T at least 4.
+
+    Returns
+    -------
+    ndarray
+        (N,) in t; NaN where it does not within T // 4 (later lags are of too few independent products: the
+        half-life is longer than the sequence can say), and for a constant series.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 4 positions.
+    """
+    below = unbiased_autocorrelation(values, len(np.asarray(values)) // 4) < 0.5
+    return np.where(below.any(axis=1), below.argmax(axis=1), np.nan)
+
+
 def effective_sample_size(values: ArrayLike) -> Floats:
     """How many independent positions tell as much about the mean as the T of a series.
 
@@ -266,7 +326,8 @@ def effective_sample_size(values: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        (N,); NaN for a constant series.
+        (N,), at most LARGEST_SIZE T; NaN for a constant series. Below LEAST_SIZE a series is too short to
+        tell (`too_short`): the number is then too large.
 
     Raises
     ------
@@ -276,20 +337,44 @@ def effective_sample_size(values: ArrayLike) -> Floats:
     Notes
     -----
     T / (-1 + 2 sum_t P_t), P_t = rho_2t + rho_2t+1, summed up to the first that is not positive and made
-    non-increasing (initial monotone sequence, Geyer 1992); at most T log10 T, as Vehtari et al. 2021 limit
-    it.
+    non-increasing (initial monotone sequence, Geyer 1992). rho_k = v (1 - k/T) + (1 - v) r_k puts back what
+    the series' own mean has taken off, v = 1 / size, by iteration.
     """
-    series = np.asarray(values, np.float64)
+    series = _sequence(values)
     length = len(series)
-    if length < 4:
-        raise ValueError(f"an effective sample size needs at least 4 positions, these are {length}")
-    rho = autocorrelation(series)
-    pairs = rho[:, : length // 2 * 2].reshape(len(rho), -1, 2).sum(2)
-    kept = np.logical_and.accumulate(pairs > 0, axis=1)
-    monotone = np.minimum.accumulate(np.where(kept, pairs, 0), axis=1)
-    time = -1 + 2 * np.where(kept, monotone, 0).sum(1)
-    size = length / np.maximum(time, 1 / np.log10(length))
-    return np.where(np.isnan(rho[:, 0]), np.nan, size)
+    raw = autocorrelation(series)
+    window = 1 - np.arange(length) / length
+    lost = np.zeros(len(raw))
+    for _ in range(8):
+        rho = lost[:, None] * window + (1 - lost[:, None]) * raw
+        pairs = rho[:, : length // 2 * 2].reshape(len(rho), -1, 2).sum(2)
+        kept = np.logical_and.accumulate(pairs > 0, axis=1)
+        time = -1 + 2 * np.minimum.accumulate(np.where(kept, pairs, 0), axis=1).sum(1)
+        lost = np.clip(time / length, 0, 0.99)
+    return np.where(np.isnan(raw[:, 0]), np.nan, length / np.maximum(time, 1 / LARGEST_SIZE))
+
+
+def too_short(sizes: ArrayLike) -> NDArray[np.bool_]:
+    """Whether a series is shorter than ten of its autocorrelation times: too short to tell its size.
+
+    Parameters
+    ----------
+    sizes
+        As `effective_sample_size` gives them, any shape.
+
+    Returns
+    -------
+    ndarray of bool
+        False for a constant series, which has none.
+    """
+    return np.asarray(np.asarray(sizes, np.float64) < LEAST_SIZE)
+
+
+def _sequence(values: ArrayLike) -> Floats:
+    series = np.asarray(values, np.float64)
+    if len(series) < 4:
+        raise ValueError(f"a sequence needs at least 4 positions, these are {len(series)}")
+    return series
 
 
 def update_speed(
@@ -437,75 +522,11 @@ def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
 
     Notes
     -----
-    Kuhn 1955.
+    Kuhn 1955, by scipy. The best of many is large by chance: `likeness.chance_of_match`.
     """
     values = correlation(mu, other)
-    size = np.nan_to_num(np.abs(values))
-    if values.shape[0] <= values.shape[1]:
-        neurons = np.arange(values.shape[0])
-        partners = assignment(-size)
-    else:
-        neurons = assignment(-size.T)
-        partners = np.arange(values.shape[1])
-    frame = pd.DataFrame({"neuron": neurons, "partner": partners, "correlation": values[neurons, partners]})
-    return frame.sort_values("neuron", ignore_index=True)
-
-
-def assignment(cost: ArrayLike) -> NDArray[np.int64]:
-    """Column of each row with the least sum of cost.
-
-    Parameters
-    ----------
-    cost
-        (n, m), n <= m.
-
-    Returns
-    -------
-    ndarray
-        (n,) int64, no column twice.
-
-    Raises
-    ------
-    ValueError
-        For more rows than columns.
-
-    Notes
-    -----
-    Shortest augmenting paths (Jonker & Volgenant 1987): n^2 vectorised passes over m columns, about a second
-    at 500 x 500.
-    """
-    table_ = np.asarray(cost, np.float64)
-    rows, columns = table_.shape
-    if rows > columns:
-        raise ValueError(f"{rows} rows cannot each have one of {columns} columns")
-    # the row that a column belongs to; the last column is the start of each search
-    owner = np.full(columns + 1, -1)
-    of_row, of_column = np.zeros(rows), np.zeros(columns + 1)
-    for row in range(rows):
-        owner[columns] = row
-        column = columns
-        shortest, came_from = np.full(columns, np.inf), np.full(columns, columns)
-        done = np.zeros(columns + 1, bool)
-        while owner[column] >= 0:
-            done[column] = True
-            here = owner[column]
-            reach = table_[here] - of_row[here] - of_column[:columns]
-            better = ~done[:columns] & (reach < shortest)
-            shortest[better], came_from[better] = reach[better], column
-            open_ = np.where(done[:columns], np.inf, shortest)
-            following = int(open_.argmin())
-            step = open_[following]
-            of_row[owner[done]] += step
-            of_column[done] -= step
-            shortest[~done[:columns]] -= step
-            column = following
-        while column != columns:
-            owner[column] = owner[came_from[column]]
-            column = came_from[column]
-    result = np.empty(rows, np.int64)
-    taken = np.flatnonzero(owner[:columns] >= 0)
-    result[owner[taken]] = taken
-    return result
+    neurons, partners = optimize.linear_sum_assignment(np.nan_to_num(np.abs(values)), maximize=True)
+    return pd.DataFrame({"neuron": neurons, "partner": partners, "correlation": values[neurons, partners]})
 
 
 def same_inputs(predictions: pd.DataFrame, other: pd.DataFrame) -> bool:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from probes import palette
+from probes.analysis.posteriors import LEAST_SIZE, too_short
 from probes.experiments.estimates import NORMAL_95
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
@@ -26,7 +27,8 @@ def autocorrelation(
     Parameters
     ----------
     curves : mapping of str to (L,) array
-        Label -> values from lag 0 on, as `probes.analysis.posteriors.autocorrelation` gives them.
+        Label -> values from lag 0 on, as `probes.analysis.posteriors.unbiased_autocorrelation`
+        gives them.
     length : int
         Positions of the sequence.
     phi : mapping of str to float, optional
@@ -43,7 +45,7 @@ def autocorrelation(
     for place, (label, values) in enumerate(curves.items()):
         color = palette.OKABE_ITO[place % len(palette.OKABE_ITO)]
         lags = np.arange(np.size(values))
-        size = f" (ESS {sizes[label]:.0f} of {length})" if sizes and label in sizes else ""
+        size = f" (ESS {_size(sizes[label])} of {length})" if sizes and label in sizes else ""
         name = style.text(label)
         figure.line(lags, values, name + size, color=color, width=1.75)
         if phi and label in phi:
@@ -54,3 +56,8 @@ def autocorrelation(
     figure.update_xaxes(title="lag (t)")
     figure.update_yaxes(title="autocorrelation of the mean", range=[-1, 1.02])
     return figure.finish(320, f"Autocorrelation of the means of {len(curves)} neurons against the lag in t")
+
+
+def _size(value: float) -> str:
+    """An effective sample size; below the least that a sequence can tell, that."""
+    return f"< {LEAST_SIZE:.0f}" if too_short(value) else f"{value:.0f}"

@@ -19,7 +19,12 @@ NAMED, LETTERS = 4, 28
 
 
 def depth_profile(
-    summary: pd.DataFrame, statistics: Sequence[str], layers: Sequence[str], step: int
+    summary: pd.DataFrame,
+    statistics: Sequence[str],
+    layers: Sequence[str],
+    step: int,
+    *,
+    living: bool = True,
 ) -> go.Figure:
     """Statistics over the neurons of each layer at one step, layer beside layer: one panel a statistic.
 
@@ -33,11 +38,13 @@ def depth_profile(
         The layers' names.
     step : int
         A recorded step.
+    living : bool
+        Whether a last panel has the living share; the summary then has counts of regimes.
 
     Returns
     -------
     go.Figure
-        Per layer the median (dot), middle half (thick) and middle 90 % (thin); last the living share.
+        Per layer the median (dot), middle half (thick) and middle 90 % (thin).
 
     Raises
     ------
@@ -45,30 +52,29 @@ def depth_profile(
         For a statistic that is not in the registry.
     """
     now = summary[summary["step"] == step]
-    figure = FigureBuilder(1, len(statistics) + 1, horizontal_spacing=0.1)
+    panels = len(statistics) + living
+    figure = FigureBuilder(1, panels, horizontal_spacing=0.1 if panels < 5 else 0.07)
     colors = [style.layer_color(i) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
         _panel(figure, part, colors, column)
         figure.update_yaxes(title=STATISTICS[name].title, rangemode="tozero", col=column)
-    living = _living(now, len(layers))
-    figure.add_trace(
-        dict(
-            type="bar", x=np.arange(len(layers)), y=living, marker={"color": colors},
-            hovertemplate="%{y:.0%} living<extra></extra>",
-        ),
-        1, len(statistics) + 1,
-    )  # fmt: skip
-    figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=len(statistics) + 1)
+    if living:
+        figure.add_trace(
+            dict(
+                type="bar", x=np.arange(len(layers)), y=_living(now, len(layers)), marker={"color": colors},
+                hovertemplate="%{y:.0%} living<extra></extra>",
+            ),
+            1, panels,
+        )  # fmt: skip
+        figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=panels)
     named = len(layers) <= NAMED and sum(map(len, layers)) <= LETTERS
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)
     figure.update_xaxes(range=[-0.6, len(layers) - 0.4])
-    alt = (
-        f"{', '.join(STATISTICS[name].label for name in statistics)} and living share per layer at step"
-        f" {step}"
-    )
+    shown_names = [STATISTICS[name].label for name in statistics] + ["living share"] * living
+    alt = f"{', '.join(shown_names)} per layer at step {step}"
     return figure.finish(262, alt, hovermode="closest", margin={"t": 12}, showlegend=False)
 
 

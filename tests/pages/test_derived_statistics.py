@@ -11,8 +11,10 @@ from shown import figures, numbers
 from streamlit.testing.v1 import AppTest
 
 import probes
+from probes.analysis import posteriors
 
 NEURONS, STEPS = 5, 40
+SAMPLE_RUNS = Path(__file__).parents[2] / "sample_runs"
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def test_layers_offers_them_and_a_chosen_cell_has_the_neurons_own_number(
 ) -> None:
     app = open_page("layers", wide_prior, run="wide", statistic="contraction", neurons="0.2")
     offered = next(box for box in app.selectbox if box.label == "Statistic").options
-    assert {"Contraction", "Half-life"} <= set(offered)
+    assert {"Contraction", "Half-life if AR(1)"} <= set(offered)
     assert "Contraction **0.75**" in text_of(app)
     app = open_page("layers", wide_prior, run="wide", statistic="half_life", neurons="0.2")
-    assert "Half-life **24**" in text_of(app)
+    assert "Half-life if AR(1) **24**" in text_of(app)
 
 
 def test_neurons_finds_by_them(open_page: Open, wide_prior: Path) -> None:
@@ -74,10 +76,49 @@ def probed(tmp_path: Path) -> Path:
 
 def test_what_is_taken_at_some_steps_is_drawn_there(open_page: Open, probed: Path) -> None:
     app = open_page("layers", probed, statistic="share_from_input", layer="second", neurons="1.0", step="20")
-    assert "Share from the input **0.4** share of the spread" in text_of(app)
-    [bands] = [figure for figure in figures(app) if "Share from the input" in str(figure["layout"])][-1:]
+    assert "Share from input **0.4**" in text_of(app)
+    [bands] = [figure for figure in figures(app) if "Share from input" in str(figure["layout"])][-1:]
     [line] = [trace for trace in bands["data"] if trace.get("name") == "median" and len(numbers(trace["x"]))]
     assert numbers(line["x"]).tolist() == [1, 20, 40]
     np.testing.assert_allclose(numbers(line["y"]), [0.41, 0.6, 0.8], rtol=1e-5)
     empty = open_page("layers", probed, statistic="share_from_input", layer="first")
     assert not empty.exception
+
+
+def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page: Open) -> None:
+    run = probes.Run(SAMPLE_RUNS / "healthy")
+    step = int(run.probe_steps()[-1])
+    mu, sigma = posteriors.table(posteriors.split_inputs(run.probe(step), run.config).spread, 0)
+    told = posteriors.mutual_information(mu, sigma)
+    app = open_page("layers", SAMPLE_RUNS, run="healthy")
+    [depth] = [figure for figure in figures(app) if "Mutual information (nats)" in str(figure["layout"])]
+    titles = {
+        key.replace("axis", ""): value["title"]["text"]
+        for key, value in depth["layout"].items()
+        if key.startswith("yaxis")
+    }
+    dots = {titles[trace["yaxis"]]: trace for trace in depth["data"] if trace.get("name") == "median"}
+    drawn = numbers(dots["Mutual information (nats)"]["y"])[0]
+    assert drawn == pytest.approx(np.median(told.value), rel=1e-4)
+    assert "Drift (prior sd²)" in str(depth["layout"])
+
+    best = int(np.argmax(told.value))
+    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin=f"healthy:0:{best}")
+    [table] = [frame.value for frame in app.dataframe if "wasserstein2" in frame.value]
+    assert {"mutual_information", "update_kl", "measured_half_life"} <= set(table)
+    expected = f"≥ {told.value[best]:.2g}" if told.at_least[best] else f"{told.value[best]:.2g} ± "
+    assert table["mutual_information"].iloc[0].startswith(expected)
+    search = "layer:1 mutual_information>1 sort:-mutual_information"
+    app.text_input(key="neuron_search").set_value(search).run()
+    assert not app.exception
+    found = next(frame.value for frame in app.dataframe if "regime" in frame.value)
+    assert len(found) == (told.value > 1).sum()
+    assert found["neuron"].iloc[0] == best
+
+
+def test_a_run_without_a_probe_batch_says_nothing_of_it(open_page: Open, wide_prior: Path) -> None:
+    for page in ("layers", "neurons"):
+        assert "On the probe batch" not in text_of(open_page(page, wide_prior, run="wide"))
+    app = open_page("neurons", wide_prior, run="wide")
+    app.text_input(key="neuron_search").set_value("mutual_information>1").run()
+    assert "unknown" in app.error[0].value

@@ -15,8 +15,10 @@ from shown import HALF, figures, numbers, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
 from probes import Run
+from probes.analysis import likeness, posteriors
 
 Open = Callable[..., AppTest]
+SAMPLE_RUNS = Path(__file__).parents[2] / "sample_runs"
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +201,30 @@ def test_neighbours_follow_the_same_feature(open_page: Open, two: Path) -> None:
     nearest = app.dataframe[-1].value.iloc[0]
     assert nearest["neuron"] == 0
     assert abs(nearest["correlation"]) == pytest.approx(1, abs=1e-6)
-    assert "two:first:0" in texts(app)
+    said = texts(app)
+    assert "two:first:0" in said
+    assert "The nearest of 10 is large by chance: 0." in said
+    assert "linear CKA" in said
+    assert "before training" not in said  # step 0 was not probed
+
+
+def test_what_moves_alike_stands_beside_chance_and_untrained_networks(open_page: Open) -> None:
+    """healthy and collapsed were trained and probed on the same data."""
+    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin="healthy:1:0")
+    own = texts(app)
+    assert "The nearest of 191 is large by chance" in own
+    run = Run(SAMPLE_RUNS / "healthy")
+    means = [
+        posteriors.table(posteriors.split_inputs(run.probe(0), run.config).spread, i)[0] for i in range(3)
+    ]
+    others = np.hstack([means[1], means[0], means[2]])
+    untrained = np.median(likeness.nearest_in_layers(means[1], others, own=True))
+    assert f"before training half of the layer's neurons found {untrained:.2f}" in own
+    app.selectbox(key="kin_in").set_value("collapsed").run()
+    said = texts(app)
+    assert "correlation **" in said
+    assert said.count("by chance") == 4  # of the partner, CKA, SVCCA and the nearest
+    assert said.count("before training") == 4
 
 
 def test_other_probe_inputs_are_not_compared(open_page: Open, tmp_path: Path) -> None:

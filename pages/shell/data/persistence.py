@@ -4,6 +4,7 @@ widgets here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import plotly.graph_objects as go
 from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
-from probes.analysis import posteriors
+from probes.analysis import posteriors, probe_statistics
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
 from probes.schema import STATISTICS
@@ -78,23 +79,91 @@ def stride_of(context: RunContext) -> tuple[int, bool]:
     return (stride if known else 1), known
 
 
-def half_lives(rows: pd.DataFrame, stride: int) -> np.ndarray:
-    """Half-life of every row in t; NaN for an undefined slope."""
-    return half_life(rows["persistence"].to_numpy(float, na_value=np.nan), stride)
+@dataclass(frozen=True)
+class HalfLives:
+    """Half-lives of neurons, in t, by neuron.
+
+    values: NaN and infinite ones included. title, note: what they are, and which no histogram holds. marks:
+    what they are compared with, by label.
+    """
+
+    values: np.ndarray
+    title: str
+    note: str
+    marks: dict[str, float]
 
 
-def half_life_marks(input_slope: float, stride: int) -> dict[str, float]:
-    """What half-lives are compared with, by label: the input's own, where its slope was recorded."""
-    return {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
-
-
-def outside_histogram(values: np.ndarray) -> str:
-    """Which half-lives no histogram holds, in words; empty if it holds all."""
+def half_lives(
+    context: RunContext, rows: pd.DataFrame, layer: int, step: int, input_slope: float
+) -> HalfLives:
+    """Those of a layer's `rows`: measured where the probe batch holds a sequence, else what its slopes would
+    mean if means were first-order autoregressions.
+    """
+    stride, known = stride_of(context)
+    found = _measured(context, step, layer)
+    if found is not None:
+        at, values = found
+        longer = int(np.isnan(values).sum())
+        note = f"measured over the probe sequence at step {at:,}"
+        note += f"; {longer} longer than it can say" if longer else ""
+        return HalfLives(values, STATISTICS["measured_half_life"].label, note, {})
+    values = half_life(rows["persistence"].to_numpy(float, na_value=np.nan), stride)
     endless, undefined = int(np.isinf(values).sum()), int((values == 0).sum() + np.isnan(values).sum())
-    return f"; {endless} endless, {undefined} undefined or 0" if endless or undefined else ""
+    note = "" if known else "no stride in the config: 1"
+    if endless or undefined:
+        note += f"{'; ' if note else ''}{endless} endless, {undefined} undefined or 0"
+    marks = {} if np.isnan(input_slope) else {"the input's": float(half_life(input_slope, stride))}
+    return HalfLives(values, STATISTICS["half_life"].label, note, marks)
 
 
-def number_cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[dict[str, Any]]:
+def _measured(context: RunContext, step: int, layer: int) -> tuple[int, np.ndarray] | None:
+    """The stored step up to `step` and the half-lives measured there; None where no sequence is stored."""
+    at = _stored(context, step)
+    mu = cache.probe_sequence(context, at, layer) if at >= 0 else None
+    if mu is None or len(mu) < probe_statistics.LEAST_SEQUENCE:
+        return None
+    return at, posteriors.measured_half_life(mu)
+
+
+def _stored(context: RunContext, step: int) -> int:
+    """The last step up to `step` at which the probe batch was stored; -1 if there is none."""
+    stored = cache.probe_steps(context)
+    return int(stored[stored <= step].max(initial=-1))
+
+
+def _half_life_cards(context: RunContext, step: int, slope: float) -> list[dict[str, Any]]:
+    """The measured half-life first, where there is a sequence; then what slopes say at one stride or two."""
+    stride, _ = stride_of(context)
+    items, formula = [], f"{_in_t(half_life(slope, stride))} at stride {stride}"
+    found = [_measured(context, step, layer) for layer in range(len(context.layers))]
+    values = [one[1] for one in found if one is not None]
+    if values:
+        measured = np.concatenate(values)
+        longer = int(np.isnan(measured).sum())
+        middle = probe_statistics.median_half_life(measured)
+        note = f"median, {longer} of {len(measured)} longer than it can say" if longer else "median neuron"
+        items.append(
+            _card(STATISTICS["measured_half_life"].label, middle, "t", note,
+                  STATISTICS["measured_half_life"].caveat)
+        )  # fmt: skip
+        at = _stored(context, step)
+        sequences = [cache.probe_sequence(context, at, layer) for layer in range(len(context.layers))]
+        next_slopes = [posteriors.unbiased_autocorrelation(mu, 1)[:, 1] for mu in sequences if mu is not None]
+        if stride > 1:
+            other = float(np.nanmedian(np.concatenate(next_slopes)))
+            formula += f", {_in_t(half_life(other, 1))} at 1"
+    items.append(
+        {**_card(STATISTICS["half_life"].label, float(half_life(slope, stride)), "t", formula,
+                 STATISTICS["half_life"].caveat)}
+    )  # fmt: skip
+    return items
+
+
+def _in_t(value: Any) -> str:
+    return "∞" if np.isinf(value) else payloads.number(float(value))
+
+
+def number_cards(context: RunContext, rows: pd.DataFrame, step: int) -> list[dict[str, Any]]:
     """The whole network in numbers: how much is carried over, for how long, at what price, and who does not
     as expected.
     """
@@ -109,13 +178,7 @@ def number_cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[d
             f"half from {low:.2f} to {high:.2f}",
             STATISTICS["persistence"].caveat,
         ),
-        _card(
-            "Half-life",
-            float(half_life(middle, stride)),
-            "t",
-            "of the median φ̂",
-            STATISTICS["half_life"].caveat,
-        ),
+        *_half_life_cards(context, step, middle),
     ]
     if set(rows) >= INTERVAL:
         carried = 100 * float((rows["persistence_low"] > 0).mean())
@@ -152,7 +215,7 @@ def number_cards(context: RunContext, rows: pd.DataFrame, stride: int) -> list[d
 def _card(label: str, value: float, unit: str, note: str, explanation: str) -> dict[str, Any]:
     return {
         "label": label,
-        "value": "∞" if np.isinf(value) else payloads.number(value),
+        "value": _in_t(value),
         "unit": unit,
         "note": note,
         "help": explanation,
@@ -168,8 +231,7 @@ def autocorrelation_figure(
     The neurons are those at evenly spaced ranks of persistence. None where no sequence is stored or none of
     them moves.
     """
-    stored = cache.probe_steps(context)
-    at = int(stored[stored <= step].max(initial=-1))
+    at = _stored(context, step)
     mu = cache.probe_sequence(context, at, layer) if at >= 0 else None
     slopes = rows.loc[rows["layer"] == layer, ["neuron", "persistence"]].dropna().sort_values("persistence")
     if mu is None or not len(slopes):
@@ -178,7 +240,9 @@ def autocorrelation_figure(
     chosen = [int(neuron) for neuron in slopes["neuron"].iloc[ranks] if np.ptp(mu[:, int(neuron)]) > 0]
     if not chosen:
         return None
-    values = posteriors.autocorrelation(mu[:, chosen], len(mu) // 2)
+    if len(mu) < probe_statistics.LEAST_SEQUENCE:
+        return None
+    values = posteriors.unbiased_autocorrelation(mu[:, chosen])
     sizes = posteriors.effective_sample_size(mu[:, chosen])
     names = [f"n{neuron}" for neuron in chosen]
     figure = autocorrelation(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from pages.shell.data import probe_batch
 from pages.shell.session import cache, pins, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads
+from pages.shell.widgets import probe_batch as widget
 from probes.analysis.neuron_query import QueryError, parse
-from probes.schema import REGIMES, STATISTICS
+from probes.schema import REGIMES
 
 EXAMPLE = "layer:2 regime:dead kl>0.3 sort:-kl"
-COLUMNS = ("information", "kl", "contraction", "spread", "persistence", "active_share", "mu2")
+COLUMNS = (
+    "information", "kl", "contraction", "spread", "share_from_input", "persistence", "active_share", "mu2",
+)  # fmt: skip
 """Statistics that the table shows beside those that the query names, as far as the run has them."""
 ROWS = 500  # of the table; the best of a sorted query
 HEIGHT = 246  # pixels: six rows, so that the figures stay in sight
@@ -32,8 +36,8 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     ).strip()  # fmt: skip
     if not text and not show_all:
         return
-    known = context.run.available
-    now = cache.at(context, step, ("settled", *known))
+    recorded = context.run.available
+    known = [*recorded, *probe_batch.offered(context)]
     try:
         query = parse(
             text or f"sort:-{'information' if 'information' in known else known[0]}", context.names, known
@@ -41,12 +45,14 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     except QueryError as error:
         st.error(f"{url.plain(error)}.", icon=":material/search_off:")
         return
+    asked = [*(name for name, _, _ in query.limits), *(name for name, _ in query.order)]
+    named = [name for name in dict.fromkeys([*asked, *COLUMNS]) if name in known]
+    now = probe_batch.beside(context, cache.at(context, step, ("settled", *recorded)), step, named)
     found = query.select(now)
     if found.empty:
         st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Overview.")
         return
-    named = [*(name for name, _, _ in query.limits), *(name for name, _ in query.order), *COLUMNS]
-    _table(context, found.head(ROWS), list(dict.fromkeys(name for name in named if name in known)))
+    _table(context, found.head(ROWS), named)
     more = f"; the first {ROWS} are listed" if len(found) > ROWS else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
@@ -64,7 +70,7 @@ def _table(context: RunContext, found: pd.DataFrame, statistics: list[str]) -> N
             "neuron": found["neuron"].to_numpy(),
             "regime": [names.get(int(code), "?") for code in found["settled"]],
         }
-        | {name: found[name].to_numpy(float) for name in statistics}
+        | {name: probe_batch.shown(found, name) for name in statistics}
     )
     key = "found_neurons"
     st.session_state[key] = {
@@ -74,15 +80,10 @@ def _table(context: RunContext, found: pd.DataFrame, statistics: list[str]) -> N
     def picked() -> None:
         pins.pick_rows(found, context.entry.name, st.session_state[key]["selection"]["rows"])
 
-    numbers = {
-        name: st.column_config.NumberColumn(
-            STATISTICS[name].title, format="%.4g", help=STATISTICS[name].meaning
-        )
-        for name in statistics
-    }
     st.dataframe(
         shown, hide_index=True, width="stretch", height=min(HEIGHT, 37 + 35 * len(shown)), key=key,
         on_select=picked,
-        selection_mode="multi-row", column_config=numbers, placeholder="–",
+        selection_mode="multi-row", placeholder="–",
+        column_config={name: widget.column(name) for name in statistics},
         alt="Neurons that match the search, with their regime and statistics; ticked rows are pinned",
     )  # fmt: skip

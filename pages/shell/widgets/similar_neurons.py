@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -47,25 +48,53 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
     if near is None:
         st.info("This layer has no stored probe batch.")
         return
-    if near.partner is not None:
-        name = f"{other.entry.name}:{other.names[neuron.pin.layer]}:{near.partner[0]}"
-        st.markdown(
-            "Its partner, when every neuron of the layer gets one (Hungarian matching):"
-            f" **{url.plain(name)}**, correlation **{near.partner[1]:.2f}**".replace("-", "−")
-        )
+    if near.match is not None:
+        _match(neuron, other, near.match)
     if near.found.empty:
         st.caption("This neuron's mean does not move with the input, so that none moves like it.")
         return
     _table(near.found, other)
     with st.container(horizontal=True, vertical_alignment="center"):
-        same = neuron.context.entry.name == other.entry.name
-        steps = f"{near.steps[0]:,}" if same else f"{near.steps[0]:,} and {near.steps[1]:,}"
+        steps = " and ".join(f"{at:,}" for at in dict.fromkeys(near.steps))
+        before = f"; before training half of the layer's neurons found {near.untrained:.2f}"
         st.caption(
-            f"At step {steps}, over {near.inputs} inputs: with so few, chance alone gives about "
-            f"±{2 / near.inputs**0.5:.2f}. The sign of a latent variable is arbitrary.",
+            f"At step {steps}, over {near.inputs} inputs. The nearest of {near.among:,} is large by chance:"
+            f" {near.chance.median:.2f}, in 5 % above {near.chance.upper:.2f}"
+            f"{before if np.isfinite(near.untrained) else ''}. The sign of a latent variable is arbitrary.",
             width="stretch",
         )
         downloads.menu(None, near.found, f"alike {neuron.name}")
+
+
+def _match(neuron: pins.Pinned, other: RunContext, match: data.Match) -> None:
+    """The neuron's partner, and the two layers as wholes, each with what chance and no training give."""
+    if match.partner is not None:
+        name = f"{other.entry.name}:{other.names[neuron.pin.layer]}:{match.partner[0]}"
+        untrained = "" if match.untrained is None else f"; before training, median {match.untrained:.2f}"
+        size = _number(match.partner[1])
+        st.markdown(
+            "Its partner, when every neuron of the layer gets one (Hungarian matching):"
+            f" **{url.plain(name)}**, correlation **{size}**"
+            f" (by chance {match.chance.median:.2f}, in 5 % above {match.chance.upper:.2f}{untrained})"
+        )
+    alike, before = match.alike, match.untrained_alike
+    parts = []
+    for label, value, chance, earlier in (
+        ("linear CKA", alike.cka, alike.cka_chance, before and before.cka),
+        ("SVCCA", alike.svcca, alike.svcca_chance, before and before.svcca),
+    ):
+        if np.isfinite(value):
+            untrained = ""
+            if earlier is not None and np.isfinite(earlier):
+                untrained = f", before training {_number(earlier)}"
+            parts.append(f"{label} **{_number(value)}** (by chance up to {_number(chance)}{untrained})")
+    if parts:
+        st.markdown(f"The layers as wholes, without the bias of few inputs: {'; '.join(parts)}.")
+
+
+def _number(value: float) -> str:
+    """Two decimals, with a minus sign where it is not rounded to 0."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _table(found: pd.DataFrame, other: RunContext) -> None:

@@ -1,12 +1,12 @@
-"""Probe-batch statistics against closed forms, quadrature, scipy's assignment and simulated
-autoregressions.
-"""
+"""Probe-batch statistics against closed forms, quadrature, brute force and simulated autoregressions."""
+
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import integrate, optimize
+from scipy import integrate
 
 from probes.analysis import posteriors
 
@@ -119,20 +119,57 @@ def test_autocorrelation_by_hand_and_of_an_autoregression():
     assert np.isnan(posteriors.autocorrelation(np.ones((20, 1)))).all()
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
-def test_effective_sample_size_of_an_autoregression(phi):
-    size = posteriors.effective_sample_size(autoregression(phi, 4096, 100))
-    assert np.median(size) == pytest.approx(4096 * (1 - phi) / (1 + phi), rel=0.08)
+def exact_size(phi, length):
+    """1 / Var(mean) of a unit autoregression."""
+    lags = np.arange(1, length)
+    return length / (1 + 2 * ((1 - lags / length) * phi**lags).sum())
+
+
+@pytest.mark.parametrize(
+    ("phi", "length"),
+    [(0.0, 256), (0.5, 256), (0.9, 256), (-0.5, 256), (0.0, 96), (0.5, 96), (-0.5, 96), (0.9, 4096)],
+)
+def test_effective_sample_size_of_an_autoregression(phi, length):
+    sizes = posteriors.effective_sample_size(autoregression(phi, length, 1000 if length < 4096 else 100))
+    assert np.median(sizes) == pytest.approx(exact_size(phi, length), rel=0.15)
+    assert posteriors.too_short(sizes).mean() < 0.3
+
+
+def test_a_sequence_shorter_than_ten_autocorrelation_times_is_too_short():
+    assert posteriors.too_short(posteriors.effective_sample_size(autoregression(0.98, 96, 300))).mean() > 0.85
+    assert not posteriors.too_short([np.nan, 10.0]).any()
 
 
 def test_effective_sample_size_of_an_alternating_series_is_large_and_limited_and_of_a_constant_undefined():
-    assert posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).min() > 1024
-    assert (
-        posteriors.effective_sample_size(autoregression(-0.9, 1024, 5)).max() <= 1024 * np.log10(1024) + 1e-9
-    )
+    sizes = posteriors.effective_sample_size(autoregression(-0.9, 1024, 50))
+    assert sizes.min() > 1024
+    assert sizes.max() <= posteriors.LARGEST_SIZE * 1024 + 1e-6
     assert np.isnan(posteriors.effective_sample_size(np.ones((10, 2)))).all()
     with pytest.raises(ValueError, match="at least 4"):
         posteriors.effective_sample_size(np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(("phi", "length"), [(0.9, 256), (0.8, 96)])
+def test_autocorrelation_of_short_sequences_has_no_bias_of_their_own_mean(phi, length):
+    series = autoregression(phi, length, 2000)
+    lags = np.arange(13)
+    biased = np.median(posteriors.autocorrelation(series, 12), 0) - phi**lags
+    corrected = np.median(posteriors.unbiased_autocorrelation(series, 12), 0) - phi**lags
+    assert np.abs(corrected).max() < 0.5 * np.abs(biased).max()
+    assert posteriors.unbiased_autocorrelation(series).shape == (2000, length // 2 + 1)
+
+
+@pytest.mark.parametrize(("phi", "length"), [(0.0, 96), (0.8, 256), (0.9, 256), (0.95, 256)])
+def test_half_lives_are_measured_where_the_autocorrelation_falls_below_one_half(phi, length):
+    found = posteriors.measured_half_life(autoregression(phi, length, 1000))
+    true = np.argmax(phi ** np.arange(100) < 0.5)
+    assert abs(np.nanmedian(found) - true) <= max(1, 0.15 * true)
+
+
+def test_a_half_life_longer_than_the_sequence_is_null():
+    ramp = np.arange(96.0)
+    found = posteriors.measured_half_life(np.column_stack([ramp, np.ones(96), np.tile([1.0, -1.0], 48)]))
+    np.testing.assert_array_equal(found, [np.nan, np.nan, 1])
 
 
 def test_update_speed_against_torch():
@@ -201,13 +238,11 @@ def test_nearest_neurons_are_those_that_move_alike_whatever_their_sign():
         posteriors.correlation(mu, mu[:100])
 
 
-@pytest.mark.parametrize("shape", [(6, 6), (5, 9), (40, 41), (1, 1)])
-def test_assignment_costs_what_scipys_does(shape):
-    cost = np.random.default_rng(3).normal(size=shape)
-    mine = posteriors.assignment(cost)
-    assert len(set(mine)) == shape[0]
-    reference = optimize.linear_sum_assignment(cost)
-    assert cost[np.arange(shape[0]), mine].sum() == pytest.approx(cost[reference].sum())
+def test_matching_has_the_largest_sum_of_all_permutations():
+    first, second = np.random.default_rng(3).normal(size=(2, 12, 5))
+    sizes = np.abs(posteriors.correlation(first, second))
+    best = max(sum(sizes[i, j] for i, j in enumerate(order)) for order in permutations(range(5)))
+    assert posteriors.match(first, second)["correlation"].abs().sum() == pytest.approx(best)
 
 
 @pytest.mark.parametrize("neurons", [(7, 7), (7, 4), (4, 7)])
