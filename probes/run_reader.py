@@ -157,7 +157,9 @@ class RunReader(Protocol):
         """What happened: step, layer (null: the run), kind, neuron (null: the whole layer), value, text."""
 
     def alerts(self) -> pd.DataFrame:
-        """What to look at: step, layer (null: the run), kind, count, neurons (list of ids), text, advice."""
+        """What to look at, one row an event: step, layer (where it began; null: the run), layers (list),
+        kind, count, neurons (list of ids), neuron_layers (list: the layer of each), text, advice.
+        """
 
     def probe(self, step: int | None = None) -> pd.DataFrame:
         """Posteriors of the probe batch at a step (default: the last): step, layer, neuron, input, mu,

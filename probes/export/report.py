@@ -21,6 +21,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from probes import alerts as alert_rules
 from probes import canvas, notes
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
@@ -215,8 +216,9 @@ def _alerts(run: Run, alerts: pd.DataFrame) -> str:
     if alerts.empty:
         return "<section><h2>Alerts</h2><p>Nothing to report.</p></section>"
     items = []
+    names = [str(layer["name"]) for layer in run.layers]
     for alert in alerts.head(ALERTS).to_dict("records"):
-        where = "the run" if pd.isna(alert["layer"]) else str(run.layers[int(alert["layer"])]["name"])
+        where = alert_rules.where(alert["layers"], names)
         items.append(
             f"<li><b>{escape(where)} · step {alert['step']:,}</b> {escape(alert['text'])}"
             f'<br><span class="note">What to do: {escape(alert["advice"])}.</span></li>'

@@ -34,7 +34,8 @@ def to_csv(run: Run, target: Path) -> list[Path]:
     if target.suffix.lower() == ".csv":
         return [_write_csv(target, _neuron_tables(run))]
     alerts = run.alerts()
-    alerts["neurons"] = [" ".join(map(str, neurons)) for neurons in alerts["neurons"]]
+    for name in ("layers", "neurons", "neuron_layers"):
+        alerts[name] = [" ".join(map(str, values)) for values in alerts[name]]
     names = (
         pd.DataFrame(run.layers)
         .rename_axis("layer")

@@ -35,7 +35,7 @@ WHOLES_KEPT = 16
 CELLS_AT_ONCE = 20_000_000  # regimes read in one go; a tenth of a second
 PROBES_KEPT = 4  # stored steps of a probe batch, some megabytes each
 INPUTS_KEPT = 96  # single probe inputs at a stored step, of at most some hundred kilobytes
-REGIMES_KEPT = 128  # regimes of a layer at a step: five bytes a neuron
+REGIMES_KEPT = 128  # regimes of a layer at the steps of an alert: some bytes a neuron and step
 SINGLE_STEPS = 24  # frames of the regime map that are read one by one
 
 _P = ParamSpec("_P")
@@ -103,7 +103,7 @@ def events(context: RunContext) -> pd.DataFrame:
 
 @of_run("neurons", "scalars", "events", keep=SLICES_KEPT)
 def alerts(context: RunContext) -> pd.DataFrame:
-    """What went wrong, in order of step: step, layer, kind, count, neurons, text, advice."""
+    """What went wrong, in order of step: columns as `probes.alerts.alerts` gives them."""
     return find_alerts(cast(RunReader, _CachedRows(context)))  # all that the rules ask for
 
 
@@ -126,15 +126,17 @@ class _CachedRows:
     def events(self) -> pd.DataFrame:
         return events(self.context)
 
-    def at(self, step: int, layer: int | str | None, statistics: Sequence[str]) -> pd.DataFrame:
-        return _rows_of_layer(self.context, int(step), layer, tuple(statistics))
+    def history(
+        self, layer: int, neurons: None, statistics: Sequence[str], steps: tuple[int, int]
+    ) -> pd.DataFrame:
+        return _rows_of_layer(self.context, layer, tuple(statistics), steps)
 
 
 @of_run(keep=REGIMES_KEPT)
 def _rows_of_layer(
-    context: RunContext, step: int, layer: int | str | None, statistics: tuple[str, ...]
+    context: RunContext, layer: int, statistics: tuple[str, ...], steps: tuple[int, int]
 ) -> pd.DataFrame:
-    return context.run.at(step, layer, statistics)[["neuron", *statistics]]
+    return context.run.history(layer, None, statistics, steps)[["neuron", *statistics]]
 
 
 def at(context: RunContext, step: int, statistics: tuple[str, ...] | None = None) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
+from probes import alerts
 
 LISTED = 40  # a run that goes wrong everywhere repeats itself
 
@@ -18,17 +18,17 @@ def go_to(context: RunContext, at: int) -> None:
 
 def show(context: RunContext) -> None:
     """The list; each alert's place is a button that moves the cursor there."""
-    alerts = cache.alerts(context)
-    st.markdown(f"**Alerts** · {len(alerts)}" if len(alerts) else "**Alerts**")
+    found = cache.alerts(context)
+    st.markdown(f"**Alerts** · {len(found)}" if len(found) else "**Alerts**")
     if context.run.status == "crashed":
         st.markdown(
             ":red-badge[crashed] The run stopped without saying so, after step"
             f" {int(context.run.steps[-1]):,}."
         )
-    elif alerts.empty:
+    elif found.empty:
         st.caption("Nothing to report.")
-    for place, alert in enumerate(alerts.head(LISTED).to_dict("records")):
-        where = "the run" if pd.isna(alert["layer"]) else context.names[int(alert["layer"])]
+    for place, alert in enumerate(found.head(LISTED).to_dict("records")):
+        where = alerts.where(alert["layers"], context.names)
         with st.container(gap=None):
             st.button(
                 f"{url.plain(where)} · step {alert['step']:,}", key=f"alert_{place}", on_click=go_to,
@@ -38,7 +38,5 @@ def show(context: RunContext) -> None:
             )  # fmt: skip
             st.markdown(f":small[{url.plain(alert['text'])}]")
             st.caption(f"What to do: {url.plain(alert['advice'])}.")
-    if len(alerts) > LISTED:
-        st.caption(
-            f"{len(alerts) - LISTED} later ones are ticks on Replay and marks among the interventions."
-        )
+    if len(found) > LISTED:
+        st.caption(f"{len(found) - LISTED} later ones are ticks on Replay and marks among the interventions.")
