@@ -91,7 +91,7 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     box = alert.bounding_box()
     assert box
     assert box["y"] < 800, "seen without scrolling"
-    page.get_by_text("1 neurons became non-finite").first.wait_for()
+    page.get_by_text("1 neuron became non-finite").first.wait_for()
     alert.click()
     page.wait_for_url(re.compile(rf"step={BROKEN}\b"))
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", str(BROKEN), timeout=WAIT_MS)
