@@ -203,7 +203,7 @@ class Moments:
                 and _is_second_half(previous_mu, mu)
             )
             centred = (
-                self._centred_by_halves(posterior.mu, series) if halves else posterior.centred(posterior.mu)
+                self._centred_by_halves(posterior, series) if halves else posterior.centred(posterior.mu)
             )
             sums = posterior.sums(centred, self.sigma_limits)
             if halves:
@@ -294,15 +294,15 @@ class Moments:
             found["rows"] = sums.independent
         return found | (self._pairs.sufficient_statistics() if self._pairs is not None else {})
 
-    def _centred_by_halves(self, mu: Tensor, series: Tensor | None) -> _Centred:
+    def _centred_by_halves(self, posterior: _Posterior, series: Tensor | None) -> _Centred:
         """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
         of the passes.
         """
+        mu = posterior.mu
         base = base_of(mu)
-        rows = mu - base
-        origins, predecessors = rows.chunk(2)
+        values = (mu - base).unflatten(0, (2, -1))
         self._pairs = self._pairs or Pairs(self.n_series)
-        total, squares = self._pairs.add(self._shape, (base, origins), (base, predecessors), series, None)
+        total, squares = self._pairs.add(self._shape, base[None], values, series, scratch=posterior.scratch)
         rest = total / len(mu)
         return _Centred(base, rest, (squares / len(mu) - rest * rest).clamp_min(0))
 

@@ -2,9 +2,12 @@
 
 A pair is a value at position t and its predecessor at t − stride of the same series. The slope of the one on
 the other is taken within series (each series' own means removed), otherwise the level of a series would look
-like memory. The interval is the slope's own, of least squares with Student's t: exact for Gaussian pairs.
-Fisher's transformation belongs to the correlation, whose error at φ near 1 is smaller by sqrt(1 − φ²); put on
-the slope it covers 46 % at φ = 0.95.
+like memory.
+
+The interval is that of the slope, with errors that hold whatever the noise of each pair (White 1980): the
+slope's variance is the sum of its squared scores, x e for predecessor x and residual e. Pairs of a training
+batch are scores of their own; those of a whole split overlap, and their scores are summed by blocks of time
+(Liang & Zeger 1986).
 """
 
 from __future__ import annotations
@@ -22,10 +25,11 @@ from probes.diagnostics import student_quantile
 BASE_ROWS = 16
 # of a mean's size: movement below it is arithmetic, not the neuron's
 ROUNDING = 4 * torch.finfo(torch.float32).eps
+LEAST_FREEDOM = 2 - 1e-4  # degrees of freedom of an interval; 2 themselves may round down
 
 
 class Pairs:
-    """Pooled sums of pairs (x, y), each (P, N, K): the same slopes however the pairs are cut into updates.
+    """Pairs (x, y) of one training batch, each (P, N, K): the same slopes however they are cut into updates.
 
     Parameters
     ----------
@@ -39,15 +43,19 @@ class Pairs:
 
     Notes
     -----
-    Sums are float32, taken around each update's own means and pooled by Chan, Golub & LeVeque (1983), so that
-    a mean of 1e3 does not swallow a spread of 1e-3. Nothing synchronises the device.
+    The interval takes pairs for independent of each other, as those of random origins nearly are. Pairs of a
+    whole split are not: `BlockPairs`.
+
+    A residual needs the slope, and a slope over several updates is known after the last: the pairs are kept,
+    as float32 around a base near their mean, so that a mean of 1e3 does not swallow a spread of 1e-3. Nothing
+    synchronises the device.
     """
 
     def __init__(self, n_series: int = 1) -> None:
-        if n_series < 1:
-            raise ValueError(f"n_series is {n_series}: pairs belong to at least one series")
+        _check_count("n_series", n_series, "series")
         self.n_series = n_series
-        self._sums: _Sums | None = None
+        self._shape = torch.Size()
+        self._parts: list[_Part] = []
 
     @torch.no_grad()
     def update(
@@ -62,7 +70,7 @@ class Pairs:
         series
             (P,) int64 ids; None: one series.
         mask
-            (P,) bool: False leaves a pair out.
+            (P,) bool: False leaves a pair out, whatever it holds.
 
         Returns
         -------
@@ -74,33 +82,36 @@ class Pairs:
         ValueError
             Where the shapes do not belong together, or ids are missing though there are several series.
         """
-        if current.shape != previous.shape or current.dim() != 3:
-            raise ValueError(
-                f"pairs need two tensors (P, N, K) of one shape, got {tuple(current.shape)} and"
-                f" {tuple(previous.shape)}"
-            )
-        y, x = (value.detach().reshape(len(value), -1).float() for value in (current, previous))
-        self.add(current.shape[1:], _without_base(y, mask), _without_base(x, mask), series, mask)
+        values = torch.stack([value.float() for value in _matrices(current, previous)])
+        if mask is not None:
+            values = torch.where(mask[:, None], values, 0.0)
+        base = torch.stack([base_of(value, mask) for value in values])
+        self.add(current.shape[1:], base, _masked(values - base[:, None], mask), series, mask)
         return self
 
     def add(
         self,
         shape: torch.Size,
-        current: tuple[Tensor, Tensor],
-        previous: tuple[Tensor, Tensor],
+        base: Tensor,
+        values: Tensor,
         series: Tensor | None,
-        mask: Tensor | None,
+        mask: Tensor | None = None,
+        scratch: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`update` with values that are centred already, which it overwrites.
+        """`update` with values that are centred already, which it keeps and changes.
 
         Parameters
         ----------
         shape
             (N, K).
-        current, previous
-            A base (N K,) near the mean and the rows (P, N K) without it, 0 where masked.
+        base
+            (2, N K) or (1, N K): of the values and of their predecessors, near their means.
+        values
+            (2, P, N K): both without it, 0 where masked.
         series, mask
             As for `update`.
+        scratch
+            Memory as large as `values`, to be written over.
 
         Returns
         -------
@@ -112,33 +123,13 @@ class Pairs:
         ValueError
             Where ids are missing or not one a pair.
         """
-        (y_base, y), (x_base, x) = current, previous
-        if series is None and self.n_series > 1:
-            raise ValueError(f"pairs of {self.n_series} series need their series ids, one a pair")
-        if series is not None and series.shape != x.shape[:1]:
-            raise ValueError(f"series ids have shape {tuple(series.shape)}, the pairs are {len(x)}")
-        ones = x.new_ones(1, len(x)) if mask is None else mask.to(x)[None]
-        if series is None or self.n_series == 1:
-            # Of one series the means are as near 0 as the base is to them: E[x²] − E[x]² loses no more than a
-            # factor P / 16.
-            count = ones.sum(1)
-            products = torch.empty_like(x)
-            x_sum, y_sum = row_sum(ones, x), row_sum(ones, y)
-            xx, yy = (row_sum(ones, torch.mul(value, value, out=products)) for value in (x, y))
-            xy = row_sum(ones, torch.mul(x, y, out=products))
-            divisor = count.clamp_min(1)
-            x_rest, y_rest = x_sum / divisor, y_sum / divisor
-            x_level, y_level = _Level(x_base, x_rest[None]), _Level(y_base, y_rest[None])
-            part = (xx - x_sum * x_rest, xy - x_sum * y_rest, yy - y_sum * y_rest)
-        else:
-            count = x.new_zeros(self.n_series).index_add_(0, series, ones[0])
-            x_level = _Level(x_base, _take_levels(x, count, series, mask))
-            y_level = _Level(y_base, _take_levels(y, count, series, mask))
-            xy = row_sum(ones, x * y)
-            part = (row_sum(ones, x.mul_(x)), xy, row_sum(ones, y.mul_(y)))
-        self._pool(_Sums(shape, count, x_level, y_level, *part))
-        rest, squares = x_level.rest + y_level.rest, x_level.rest**2 + y_level.rest**2
-        return row_sum(count[None], rest), part[0] + part[2] + row_sum(count[None], squares)
+        _check_ids("series", series, self.n_series, values.shape[1])
+        self._shape = shape
+        series = None if self.n_series == 1 else series
+        part = _summed(shape, base, values, series, mask, self.n_series, scratch)
+        self._parts.append(part)
+        sums = part.level * part.count[:, None]
+        return sums.sum((0, 1)), part.squares.sum(0) + (sums * part.level).sum((0, 1))
 
     def merge(self, other: Pairs) -> Pairs:
         """Pool with the pairs that another has seen, in place.
@@ -160,41 +151,214 @@ class Pairs:
         """
         if self.n_series != other.n_series:
             raise ValueError(f"cannot pool pairs of {self.n_series} series with pairs of {other.n_series}")
-        if other._sums is not None:
-            self._pool(other._sums)
+        if other._parts:
+            self._shape = other._shape
+            self._parts += other._parts
         return self
 
-    def _pool(self, part: _Sums) -> None:
-        self._sums = part if self._sums is None else self._sums.pooled(part)
-
+    @torch.no_grad()
     def sufficient_statistics(self) -> dict[str, Tensor]:
         """What the slopes depend on; stacked over steps they are what `slopes` takes.
 
         Returns
         -------
         dict
-            Name -> (N, K) or ().
+            Name -> (N, K), (N,) or ().
 
         Raises
         ------
         ValueError
             Before the first update.
         """
-        if self._sums is None:
+        if not self._parts:
+            raise ValueError("no pairs yet: update first")
+        if len(self._parts) > 1:
+            self._parts = [_joined(self._shape, self._parts)]
+        part = self._parts[0]
+        by_dimension = {
+            "xx": part.squares[1],
+            "xy": part.xy,
+            "yy": part.squares[0],
+            "level": (part.base[-1] + part.level[1]).abs().amax(0),
+        }
+        return {name: value.reshape(self._shape) for name, value in by_dimension.items()} | {
+            "scores": part.relative[0],
+            "shares": part.relative[1],
+            "pairs": part.count.sum(),
+            "groups": part.count.count_nonzero(),
+        }
+
+    def result(self) -> dict[str, Tensor]:
+        """`slopes(self.sufficient_statistics())`.
+
+        Returns
+        -------
+        dict
+            Name -> (N,).
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
+        return slopes(self.sufficient_statistics())
+
+
+class BlockPairs:
+    """Pairs (x, y) of a whole split, whose windows overlap and share their time: slopes with an interval that
+    takes blocks of time, not pairs, for independent.
+
+    Parameters
+    ----------
+    n_series
+        Number of series; ids run from 0.
+    n_blocks
+        Number of blocks of time; ids run from 0. A block holds the pairs of all series within, say, two
+        horizons.
+
+    Raises
+    ------
+    ValueError
+        For fewer than one series or block.
+
+    Notes
+    -----
+    Sums are float64 and on the CPU, 16 bytes for each block, series, neuron and dimension. Of one series in
+    float32 they lose at most 1e-4 of a spread that float32 still bears.
+    """
+
+    def __init__(self, n_series: int, n_blocks: int) -> None:
+        _check_count("n_series", n_series, "series")
+        _check_count("n_blocks", n_blocks, "block of time")
+        self.n_series = n_series
+        self.n_blocks = n_blocks
+        self._shape = torch.Size()
+        self._device = torch.device("cpu")
+        self._sums: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def update(
+        self,
+        current: Tensor,
+        previous: Tensor,
+        series: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        block: Tensor | None,
+    ) -> BlockPairs:
+        """Add pairs.
+
+        Parameters
+        ----------
+        current, previous, series, mask
+            As for `Pairs.update`.
+        block
+            (P,) int64 ids: the block of time of each pair.
+
+        Returns
+        -------
+        BlockPairs
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where the shapes do not belong together, or ids are missing, not one a pair, or out of range.
+        """
+        y, x = _matrices(current, previous)
+        _check_ids("series", series, self.n_series, len(x))
+        if block is None:
+            raise ValueError(f"pairs of {self.n_blocks} blocks of time need their block ids, one a pair")
+        _check_ids("block", block, self.n_blocks, len(x))
+        series = torch.zeros_like(block) if series is None or self.n_series == 1 else series
+        kept = torch.ones_like(block, dtype=torch.bool) if mask is None else mask
+        y, x, series, block = (value[kept].cpu() for value in (y, x, series, block))
+        for name, ids, most in (("series", series, self.n_series), ("block", block, self.n_blocks)):
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < most:
+                raise ValueError(f"{name} ids are 0 to {most - 1}, got {int(ids.min())} to {int(ids.max())}")
+        self._shape, self._device = current.shape[1:], current.device
+        y, x = y.double(), x.double()
+        cell, cells, features = block * self.n_series + series, self.n_blocks * self.n_series, x.shape[1]
+        self._add(
+            {
+                "count": x.new_zeros(cells).index_add_(0, cell, x.new_ones(len(x))),
+                "x": x.new_zeros(cells, features).index_add_(0, cell, x),
+                "y": x.new_zeros(cells, features).index_add_(0, cell, y),
+                "xx": x.new_zeros(self.n_blocks, features).index_add_(0, block, x * x),
+                "xy": x.new_zeros(self.n_blocks, features).index_add_(0, block, x * y),
+                "yy": (y * y).sum(0),
+            }
+        )
+        return self
+
+    def merge(self, other: BlockPairs) -> BlockPairs:
+        """Pool with the pairs that another has seen, in place.
+
+        Parameters
+        ----------
+        other
+            Of the same numbers of series and blocks.
+
+        Returns
+        -------
+        BlockPairs
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For other numbers.
+        """
+        mine, its = (self.n_series, self.n_blocks), (other.n_series, other.n_blocks)
+        if mine != its:
+            raise ValueError(f"cannot pool pairs of {mine} series and blocks with pairs of {its}")
+        if other._sums:
+            self._shape, self._device = other._shape, other._device
+            self._add(other._sums)
+        return self
+
+    def _add(self, part: dict[str, Tensor]) -> None:
+        self._sums = {name: self._sums[name] + value for name, value in part.items()} if self._sums else part
+
+    def sufficient_statistics(self) -> dict[str, Tensor]:
+        """What the slopes depend on, as of `Pairs`, and the number of `blocks` with a pair.
+
+        Returns
+        -------
+        dict
+            Name -> (N, K), (N,) or (), float32 on the pairs' device.
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
+        if not self._sums:
             raise ValueError("no pairs yet: update first")
         sums = self._sums
-        found = {
-            "xx": sums.xx,
-            "xy": sums.xy,
-            "yy": sums.yy,
-            "level": (sums.x.base + sums.x.rest).abs().amax(0),
+        count = sums["count"].reshape(self.n_blocks, self.n_series)
+        x, y = (sums[name].reshape(self.n_blocks, self.n_series, -1) for name in ("x", "y"))
+        pairs = count.sum(0)
+        x_mean, y_mean = (value.sum(0) / pairs.clamp_min(1)[:, None] for value in (x, y))
+        # Σ (x − x̄)(y − ȳ) = Σ x y − x̄ Σ y − ȳ Σ x + n x̄ ȳ of each block, series by series
+        xx = sums["xx"] - torch.einsum("bsf,sf->bf", 2 * x - count[:, :, None] * x_mean, x_mean)
+        xy = (
+            sums["xy"]
+            - torch.einsum("bsf,sf->bf", y - count[:, :, None] * y_mean, x_mean)
+            - torch.einsum("bsf,sf->bf", x, y_mean)
+        )
+        yy = sums["yy"] - row_sum(pairs[None], y_mean * y_mean)
+        work = torch.stack([value.unflatten(1, self._shape).sum(2) for value in (xy, xx)])
+        scores, shares = _relative_scores(work, *work.sum(1)).square().sum(1)
+        by_dimension = {"xx": xx.sum(0), "xy": xy.sum(0), "yy": yy, "level": x_mean.abs().amax(0)}
+        found = {name: value.reshape(self._shape) for name, value in by_dimension.items()} | {
+            "scores": scores,
+            "shares": shares,
+            "pairs": pairs.sum(),
+            "groups": (pairs > 0).sum(),
+            "blocks": (count.sum(1) > 0).sum(),
         }
-        pairs = sums.count.sum()
-        groups = (sums.count > 0).sum()
-        return {name: value.reshape(sums.shape) for name, value in found.items()} | {
-            "pairs": pairs,
-            "groups": groups,
-        }
+        return {name: value.to(self._device, torch.float32) for name, value in found.items()}
 
     def result(self) -> dict[str, Tensor]:
         """`slopes(self.sufficient_statistics())`.
@@ -218,79 +382,156 @@ def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Parameters
     ----------
     sums
-        `Pairs.sufficient_statistics()` of one step, or each stacked over steps: (T, N, K) and (T,).
+        `sufficient_statistics()` of one step, or each stacked over steps: (T, N, K), (T, N) and (T,).
 
     Returns
     -------
     dict
         `persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
-        undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one degree
-        of freedom, pairs − series − 1.
+        undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one residual
+        degree of freedom, pairs − series − 1. The interval alone is NaN where fewer than two pairs' worth of
+        movement, or fewer than two blocks, carry it. Of `BlockPairs` also `persistence_blocks`, their number.
 
     Notes
     -----
+    φ̂ ± t sqrt(Σ (score / Σ x²)²), the score of a pair being Σ_k x_k e_k. Pairs: times n / (n − series − 1)
+    (HC1, MacKinnon & White 1985), and t has 1 / Σ a² degrees of freedom, a = x² / Σ x² a pair's share of the
+    movement, as many pairs as carry the slope (after Satterthwaite 1946). Blocks: times G / (G − 1), t with
+    G − 1.
+
     For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
-    mean over dimensions, and the interval counts the pairs of one dimension: on the safe side where they are
-    independent.
+    mean over dimensions, and score and share are of the pair: its dimensions need not be independent.
     """
     pairs, dimensions = sums["pairs"][..., None], sums["xx"].shape[-1]
     xx, xy, yy = (sums[name].sum(-1) for name in ("xx", "xy", "yy"))
     still = ((ROUNDING * sums["level"]) ** 2).sum(-1) * pairs
     xx = torch.where(xx > still, xx, math.nan)
-    freedom = pairs - sums["groups"][..., None] - 1
-    freedom = torch.where(freedom >= 1, freedom, math.nan)
-    slope = xy / xx + 0 * freedom
-    innovation = (yy - slope * xy).clamp_min(0) / (dimensions * freedom)
-    half = student_quantile(freedom) * (innovation * dimensions / xx).sqrt()
-    return {
+    residual = pairs - sums["groups"][..., None] - 1
+    residual = torch.where(residual >= 1, residual, math.nan)
+    slope = xy / xx + 0 * residual
+    result = {
         "persistence": slope,
-        "persistence_low": slope - half,
-        "persistence_high": slope + half,
-        "innovation": innovation,
+        "innovation": (yy - slope * xy).clamp_min(0) / (dimensions * residual),
     }
+    if "blocks" in sums:
+        blocks = sums["blocks"][..., None] + 0 * slope
+        freedom = torch.where(blocks >= 2, blocks - 1, math.nan)
+        correction = blocks / freedom
+        result["persistence_blocks"] = sums["blocks"][..., None].expand_as(slope)
+    else:
+        freedom = 1 / sums["shares"]
+        freedom = torch.where(freedom >= LEAST_FREEDOM, freedom, math.nan)
+        correction = pairs / residual
+    half = student_quantile(freedom) * (correction * sums["scores"]).sqrt()
+    return result | {"persistence_low": slope - half, "persistence_high": slope + half}
 
 
 @dataclass
-class _Level:
-    """Means of each series, base (N K,) + rest (S, N K): apart, since differences of large means drown in
-    their rounding.
+class _Part:
+    """Pairs and their sums; of values, then of predecessors, where there are two.
+
+    The pairs are base (2 or 1, F) + level (2, S, F) + rows (2, P, F), apart, since differences of large means
+    drown in their rounding. Sums of the rows' squares (2, F) and products (F,); of the squared relative
+    scores and shares of pairs (2, N).
     """
 
     base: Tensor
-    rest: Tensor
-
-    def minus(self, other: _Level) -> Tensor:
-        return (self.base - other.base) + (self.rest - other.rest)
-
-
-@dataclass
-class _Sums:
-    """Per series: counts (S,) and the levels of x and y; over all pairs: centred sums of squares and products
-    (N K,).
-    """
-
-    shape: torch.Size
+    level: Tensor
+    rows: Tensor
+    series: Tensor | None
+    mask: Tensor | None
     count: Tensor
-    x: _Level
-    y: _Level
-    xx: Tensor
+    squares: Tensor
     xy: Tensor
-    yy: Tensor
+    relative: Tensor
 
-    def pooled(self, other: _Sums) -> _Sums:
-        count = self.count + other.count
-        share = (other.count / count.clamp_min(1))[:, None]
-        dx, dy = other.x.minus(self.x), other.y.minus(self.y)
-        weight = share * self.count[:, None]
-        return _Sums(
-            self.shape,
-            count,
-            _Level(self.x.base, self.x.rest + share * dx),
-            _Level(self.y.base, self.y.rest + share * dy),
-            self.xx + other.xx + (weight * dx * dx).sum(0),
-            self.xy + other.xy + (weight * dx * dy).sum(0),
-            self.yy + other.yy + (weight * dy * dy).sum(0),
+    def around(self, base: Tensor) -> Tensor:
+        """The pairs without a base of another part."""
+        level = self.level if self.series is None else self.level.index_select(1, self.series)
+        return self.rows + level + (self.base - base)[:, None]
+
+    def pair_mask(self) -> Tensor:
+        if self.mask is not None:
+            return self.mask.bool()
+        return torch.ones(self.rows.shape[1], dtype=torch.bool, device=self.rows.device)
+
+
+def _summed(
+    shape: torch.Size,
+    base: Tensor,
+    rows: Tensor,
+    series: Tensor | None,
+    mask: Tensor | None,
+    n_series: int,
+    scratch: Tensor | None = None,
+) -> _Part:
+    """Pairs, (2, P, F) around a base, with their sums; the rows are centred in place."""
+    with torch.autocast(rows.device.type, enabled=False):  # its products would round sums to 16 bits
+        ones = rows.new_ones(1, rows.shape[1]) if mask is None else mask.to(rows)[None]
+        if series is None:
+            count = ones.sum(1)
+            level = _row_sums(ones, rows)[:, None] / count.clamp_min(1)
+            rows -= level
+        else:
+            count = rows.new_zeros(n_series).index_add_(0, series, ones[0])
+            level = rows.new_zeros(2, n_series, rows.shape[2]).index_add_(1, series, rows)
+            level /= count.clamp_min(1)[:, None]
+            rows -= level.index_select(1, series)
+        _masked(rows, mask)
+        work = torch.empty_like(rows) if scratch is None else scratch.view(rows.shape)  # stays in the cache
+        squares = _row_sums(ones, torch.mul(rows, rows, out=work))
+        torch.mul(rows[0], rows[1], out=work[0])
+        xy = row_sum(ones, work[0])
+        xy_total, xx_total = xy, squares[1]
+        if shape[1] > 1:  # a score is of the pair: its dimensions need not be independent
+            work = work.unflatten(2, shape).sum(3)
+            xy_total, xx_total = xy.reshape(shape).sum(1), xx_total.reshape(shape).sum(1)
+        relative = _relative_scores(work, xy_total, xx_total)
+        relative = _row_sums(ones, relative.mul_(relative))
+    return _Part(base, level, rows, series, mask, count, squares, xy, relative)
+
+
+def _joined(shape: torch.Size, parts: list[_Part]) -> _Part:
+    """Pairs of several updates as one."""
+    base = parts[0].base
+    mask = torch.cat([part.pair_mask() for part in parts])
+    rows = _masked(torch.cat([part.around(base) for part in parts], 1), mask)
+    ids = [part.series for part in parts if part.series is not None]
+    return _summed(shape, base, rows, torch.cat(ids) if ids else None, mask, len(parts[0].count))
+
+
+def _relative_scores(work: Tensor, xy: Tensor, xx: Tensor) -> Tensor:
+    """Scores x e and squares x² of pairs or blocks, over the sum of squares: the squares of both are numbers
+    then, however small the movement.
+
+    `work` (2, P, N), products x y and squares x² whose sums are xy and xx (N,), becomes the result.
+    """
+    inverse = xx.reciprocal()
+    work[0].addcmul_(work[1], xy * inverse, value=-1)
+    return work.mul_(inverse)
+
+
+def _matrices(current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+    """Both (P, N, K) as (P, N K)."""
+    if current.shape != previous.shape or current.dim() != 3:
+        raise ValueError(
+            f"pairs need two tensors (P, N, K) of one shape, got {tuple(current.shape)} and"
+            f" {tuple(previous.shape)}"
         )
+    y, x = (value.detach().reshape(len(value), -1) for value in (current, previous))
+    return y, x
+
+
+def _check_count(name: str, number: int, what: str) -> None:
+    if number < 1:
+        raise ValueError(f"{name} is {number}: pairs belong to at least one {what}")
+
+
+def _check_ids(name: str, ids: Tensor | None, number: int, pairs: int) -> None:
+    if ids is None and number > 1:
+        raise ValueError(f"pairs of {number} {name} need their {name} ids, one a pair")
+    if ids is not None and ids.shape != (pairs,):
+        raise ValueError(f"{name} ids have shape {tuple(ids.shape)}, the pairs are {pairs}")
 
 
 def row_sum(weights: Tensor, value: Tensor) -> Tensor:
@@ -334,26 +575,11 @@ def base_of(value: Tensor, mask: Tensor | None = None) -> Tensor:
     return row_sum(value.new_full((1, rows), 1 / max(rows, 1)), value[:rows])
 
 
-def _without_base(value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Base (F,) and the rows (P, F) without it; what the mask leaves out is 0."""
-    if mask is not None:
-        value = torch.where(mask[:, None], value, 0.0)
-    base = base_of(value, mask)
-    value = value - base
-    if mask is not None:
-        value *= mask[:, None]
-    return base, value
+def _row_sums(weights: Tensor, values: Tensor) -> Tensor:
+    """`row_sum` of both of (2, B, F)."""
+    return torch.bmm(weights.expand(2, -1, -1), values)[:, 0]
 
 
-def _take_levels(value: Tensor, count: Tensor, series: Tensor, mask: Tensor | None) -> Tensor:
-    """Take the mean of each series out of the rows (P, F), in place; returns the means (S, F).
-
-    In two steps, since the base is gone: the rounding of a mean of 1e3 is more than a spread of 1e-3 bears.
-    """
-    level = (
-        value.new_zeros(len(count), value.shape[1]).index_add_(0, series, value) / count.clamp_min(1)[:, None]
-    )
-    value -= level.index_select(0, series)
-    if mask is not None:
-        value *= mask[:, None]
-    return level
+def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
+    """`values` (2, B, F), 0 from now on where masked."""
+    return values if mask is None else values.mul_(mask[:, None])
