@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from probes.families.gaussian import GAUSSIAN
-from probes.persistence import Pairs, base_of, row_sum, slopes
+from probes.persistence import BlockPairs, Pairs, base_of, row_sum, slopes
 from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
@@ -111,15 +111,26 @@ class Moments:
         Number of series that pairs come from (ids 0 .. n_series − 1).
     sigma_limits
         (low, high) that the network limits σ to; given, `clamp_share` is counted.
+    n_blocks
+        For a whole split, whose windows overlap: the number of blocks of time that its pairs come from (ids 0
+        .. n_blocks − 1), which the slopes' interval takes for independent (`BlockPairs`). None: a training
+        batch, whose pairs are.
     """
 
-    def __init__(self, n_series: int = 1, sigma_limits: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        n_series: int = 1,
+        sigma_limits: tuple[float, float] | None = None,
+        n_blocks: int | None = None,
+    ) -> None:
         self.n_series = n_series
         self.sigma_limits = sigma_limits
+        self.n_blocks = n_blocks
         self._shape = torch.Size()
         self._shared = False
         self._sums: _Sums | None = None
-        self._pairs: Pairs | None = None
+        self._pairs: Pairs | None = None  # of a batch
+        self._block_pairs: BlockPairs | None = None  # of a split
 
     @torch.no_grad()
     def update(
@@ -138,6 +149,7 @@ class Moments:
         mask: Tensor | None = None,
         pair_mask: Tensor | None = None,
         shared: bool = False,
+        block: Tensor | None = None,
     ) -> Moments:
         """Add the posteriors of B inputs.
 
@@ -171,6 +183,8 @@ class Moments:
         shared
             Whether this is the posterior of every input, as those of weights are: the batch is not a sample
             then, and `rows` is left out.
+        block
+            (P,) id of each pair's block of time, where there are `n_blocks`.
 
         Returns
         -------
@@ -180,7 +194,8 @@ class Moments:
         Raises
         ------
         ValueError
-            Where shapes do not belong together, or an update has other arguments than those before.
+            Where shapes do not belong together, an update has other arguments than those before, or `block`
+            is given without `n_blocks` or the other way round.
         """
         if mu.dim() != 3:
             raise ValueError(f"mu is (B, N, K), got {tuple(mu.shape)}")
@@ -192,6 +207,8 @@ class Moments:
             phi = phi.detach().float()
             if prior_mu is None:
                 prior_mu, prior_sigma = phi[:, None] * previous_mu, ((1 - phi) * (1 + phi)).sqrt()[:, None]
+        if block is not None and self.n_blocks is None:
+            raise ValueError("ids of blocks of time need their number: Moments(n_blocks=...)")
         self._shape = mu.shape[1:]
         with torch.autocast(mu.device.type, enabled=False):  # its matrix products would round sums to 16 bits
             rows = _Rows(mu.shape, mask, mu.device)
@@ -203,7 +220,9 @@ class Moments:
                 and _is_second_half(previous_mu, mu)
             )
             centred = (
-                self._centred_by_halves(posterior, series) if halves else posterior.centred(posterior.mu)
+                self._centred_by_halves(posterior, series)
+                if halves and self.n_blocks is None
+                else posterior.centred(posterior.mu)
             )
             sums = posterior.sums(centred, self.sigma_limits)
             if halves:
@@ -221,11 +240,15 @@ class Moments:
             posterior.add_kl(sums, kl, past, floor)
         self._shared = shared
         self._pool(sums)
-        if previous_mu is not None and not halves:
-            self._pairs = self._pairs or Pairs(self.n_series)
+        if previous_mu is not None:
             count = len(previous_mu)
             pair_mask = mask[:count] if pair_mask is None and mask is not None else pair_mask
-            self._pairs.update(mu[:count], previous_mu, series, pair_mask)
+            if self.n_blocks is not None:
+                self._block_pairs = self._block_pairs or BlockPairs(self.n_series, self.n_blocks)
+                self._block_pairs.update(mu[:count], previous_mu, series, pair_mask, block=block)
+            elif not halves:
+                self._pairs = self._pairs or Pairs(self.n_series)
+                self._pairs.update(mu[:count], previous_mu, series, pair_mask)
         return self
 
     def merge(self, other: Moments) -> Moments:
@@ -244,13 +267,18 @@ class Moments:
         Raises
         ------
         ValueError
-            Where the two were updated with different arguments.
+            Where the two were updated with different arguments, or one of them has blocks of time.
         """
+        if (self.n_blocks is None) != (other.n_blocks is None):
+            raise ValueError("cannot pool statistics with and without blocks of time: give both n_blocks")
         if other._sums is not None:
             self._shape, self._shared = other._shape, other._shared
             self._pool(other._sums)
         if other._pairs is not None:
             self._pairs = (self._pairs or Pairs(self.n_series)).merge(other._pairs)
+        if other._block_pairs is not None and self.n_blocks is not None:
+            own = self._block_pairs or BlockPairs(self.n_series, self.n_blocks)
+            self._block_pairs = own.merge(other._block_pairs)
         return self
 
     def result(self) -> dict[str, Tensor]:
@@ -292,7 +320,8 @@ class Moments:
         found |= {"non_finite": sums.non_finite, "count": sums.count}
         if not self._shared:
             found["rows"] = sums.independent
-        return found | (self._pairs.sufficient_statistics() if self._pairs is not None else {})
+        pairs = self._pairs or self._block_pairs
+        return found | (pairs.sufficient_statistics() if pairs is not None else {})
 
     def _centred_by_halves(self, posterior: _Posterior, series: Tensor | None) -> _Centred:
         """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
@@ -332,8 +361,8 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     dict
         Name -> (..., N) float32. Always: mean, variance, kl, information, spread, mismatch, width_spread,
         mu2, active_share, non_finite; rows unless the posterior is shared; with a prior given whitened_mean
-        and prior_variance; with phi also phi and past; with limits clamp_share; with pairs persistence,
-        persistence_low, persistence_high, innovation. kl, information, mismatch, width_spread and past are
+        and prior_variance; with phi also phi and past; with limits clamp_share; with pairs what `slopes`
+        returns. kl, information, mismatch, width_spread and past are
         nats, summed over K. NaN: all but non_finite and rows where no row counts, what moves with the input
         where only one does.
     """

@@ -25,7 +25,8 @@ from probes.diagnostics import student_quantile
 BASE_ROWS = 16
 # of a mean's size: movement below it is arithmetic, not the neuron's
 ROUNDING = 4 * torch.finfo(torch.float32).eps
-LEAST_FREEDOM = 2 - 1e-4  # degrees of freedom of an interval; 2 themselves may round down
+# pairs or blocks of equal share in the movement that an interval needs; 2 themselves may round down
+LEAST_EFFECTIVE = 2 - 1e-4
 
 
 class Pairs:
@@ -389,14 +390,15 @@ def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     dict
         `persistence` φ̂, `persistence_low`, `persistence_high` (95 %), `innovation`, each (..., N), NaN where
         undefined: a mean that does not move (beyond the rounding of its own size), or fewer than one residual
-        degree of freedom, pairs − series − 1. The interval alone is NaN where fewer than two pairs' worth of
-        movement, or fewer than two blocks, carry it. Of `BlockPairs` also `persistence_blocks`, their number.
+        degree of freedom, pairs − series − 1. The interval alone is NaN where it is that of fewer than two
+        pairs, or blocks, of equal share in the movement: 1 / Σ a² < 2. Of `BlockPairs` also
+        `persistence_blocks`, their number.
 
     Notes
     -----
     φ̂ ± t sqrt(Σ (score / Σ x²)²), the score of a pair being Σ_k x_k e_k. Pairs: times n / (n − series − 1)
     (HC1, MacKinnon & White 1985), and t has 1 / Σ a² degrees of freedom, a = x² / Σ x² a pair's share of the
-    movement, as many pairs as carry the slope (after Satterthwaite 1946). Blocks: times G / (G − 1), t with
+    movement: as many as carry the slope (after Satterthwaite 1946). Blocks: times G / (G − 1), and t has
     G − 1.
 
     For K > 1 the slope is pooled over dimensions (each weighs by its own movement), the innovation is the
@@ -409,19 +411,17 @@ def slopes(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     residual = pairs - sums["groups"][..., None] - 1
     residual = torch.where(residual >= 1, residual, math.nan)
     slope = xy / xx + 0 * residual
+    effective = 1 / sums["shares"]  # pairs or blocks that carry the slope
     result = {
         "persistence": slope,
         "innovation": (yy - slope * xy).clamp_min(0) / (dimensions * residual),
     }
     if "blocks" in sums:
-        blocks = sums["blocks"][..., None] + 0 * slope
-        freedom = torch.where(blocks >= 2, blocks - 1, math.nan)
-        correction = blocks / freedom
-        result["persistence_blocks"] = sums["blocks"][..., None].expand_as(slope)
+        blocks = result["persistence_blocks"] = sums["blocks"][..., None].expand_as(slope)
+        freedom, correction = blocks - 1, blocks / (blocks - 1)
     else:
-        freedom = 1 / sums["shares"]
-        freedom = torch.where(freedom >= LEAST_FREEDOM, freedom, math.nan)
-        correction = pairs / residual
+        freedom, correction = effective, pairs / residual
+    freedom = torch.where(effective >= LEAST_EFFECTIVE, freedom, math.nan)
     half = student_quantile(freedom) * (correction * sums["scores"]).sqrt()
     return result | {"persistence_low": slope - half, "persistence_high": slope + half}
 

@@ -107,6 +107,17 @@ def _half_life(persistence: Any, stride: Any = 1) -> Any:
     return np.where(size >= 1, np.inf, stride * np.log(0.5) / np.log(np.minimum(size, 1)))
 
 
+_INTERVAL_FORMULA = (
+    "s_j = Σ x (y − φ̂ x) of μ_t and μ_{t−stride} around their series' means. A batch: j is a pair, over all its"
+    " dimensions, c = n / (n − series − 1), t has (Σx²)² / Σ_j(x²)² degrees of freedom. A split: j is a block"
+    " of two horizons of time, all series together, c = G / (G − 1), t has G − 1"
+)
+_INTERVAL_SOURCE = (
+    "White 1980; HC1, MacKinnon & White 1985; degrees of freedom after Satterthwaite 1946; blocks as clusters,"
+    " Liang & Zeger 1986"
+)
+_INTERVAL_CAVEAT = "TODO"
+
 _ALL = [
     Statistic(
         "mean",
@@ -271,14 +282,11 @@ _ALL = [
         "Persistence, lower end",
         "φ̂ low",
         "",
-        "φ̂ − t₀.₉₇₅ · sqrt(Var[ε] / Σ(μ_i(x_{t−stride}) − series mean)²)",
+        "φ̂ − t₀.₉₇₅ · sqrt(c Σ_j s_j²) / Σx²; " + _INTERVAL_FORMULA,
         "Lower end of the 95 % interval of the slope.",
         "S",
-        "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat=(
-            "Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half"
-            " of the inputs take part)."
-        ),
+        _INTERVAL_SOURCE,
+        caveat=_INTERVAL_CAVEAT,
         nullable=True,
         colors="diverging",
     ),
@@ -287,16 +295,25 @@ _ALL = [
         "Persistence, upper end",
         "φ̂ high",
         "",
-        "φ̂ + t₀.₉₇₅ · sqrt(Var[ε] / Σ(μ_i(x_{t−stride}) − series mean)²)",
+        "φ̂ + t₀.₉₇₅ · sqrt(c Σ_j s_j²) / Σx²; " + _INTERVAL_FORMULA,
         "Upper end of the 95 % interval of the slope.",
         "S",
-        "least squares, Student's t with pairs − series − 1 degrees of freedom",
-        caveat=(
-            "Exact for Gaussian pairs of one noise; too narrow for mixed neurons (it covers 84 % where half"
-            " of the inputs take part)."
-        ),
+        _INTERVAL_SOURCE,
+        caveat=_INTERVAL_CAVEAT,
         nullable=True,
         colors="diverging",
+    ),
+    Statistic(
+        "persistence_blocks",
+        "Blocks of the interval",
+        "G",
+        "blocks of time",
+        "count of blocks of two horizons of time that hold a pair",
+        "Of how many blocks of time the interval of a slope over a whole split is.",
+        "S",
+        "Liang & Zeger 1986",
+        caveat="Only of splits; the interval of a batch takes its pairs for independent.",
+        nullable=True,
     ),
     Statistic(
         "input_persistence",

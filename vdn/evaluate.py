@@ -31,6 +31,7 @@ from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixt
 from vdn.trainer import load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
+BLOCK_HORIZONS = 2  # of a block of time, whose pairs a slope's interval takes for one
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
 CALIBRATED_SETS = 1000  # of answers that are drawn for the ECE of a calibrated classifier
 NUMBERS_AT_ONCE = 1 << 20  # of them: some megabytes
@@ -299,20 +300,44 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
     return {"training_mean": _nest(_single_scores(y, mean.expand_as(y), scale))}
 
 
-def new_pool(task: Task) -> Moments:
+def new_pool(task: Task, split: Split | None = None) -> Moments:
     """An empty pool of one layer's statistics.
 
     Parameters
     ----------
     task
         That its batches are of.
+    split
+        Whole: its pairs belong to `time_blocks`. None: a training batch.
 
     Returns
     -------
     Moments
         Empty.
     """
-    return Moments(n_series=series_count(task), sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+    n_blocks = None
+    if split is not None and isinstance(task, ForecastTask):
+        n_blocks = int(time_blocks(task, split, torch.tensor([task.count(split) - 1]))) + 1
+    return Moments(series_count(task), (SIGMA_MIN, SIGMA_MAX), n_blocks)
+
+
+def time_blocks(task: ForecastTask, split: Split, index: Tensor) -> Tensor:
+    """The block of time that each example of a split lies in: BLOCK_HORIZONS horizons of origins, all series.
+
+    Parameters
+    ----------
+    task, split
+        What the examples are of.
+    index
+        (n,) example numbers.
+
+    Returns
+    -------
+    Tensor
+        (n,) int64, 0 for the split's first origins.
+    """
+    origin = task.locate(split, index)[1]
+    return (origin - task.origins(split)[0]) // (BLOCK_HORIZONS * task.horizon)
 
 
 def series_count(task: Task) -> int:
@@ -331,7 +356,7 @@ def series_count(task: Task) -> int:
     return task.values.shape[0] if isinstance(task, ForecastTask) else 1
 
 
-def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
+def accumulate(pool: Moments, posterior: Posterior, batch: Batch, block: Tensor | None = None) -> None:
     """Adds a layer's posteriors of one batch to a pool, and the pairs with predecessors where it holds them.
 
     Parameters
@@ -342,6 +367,8 @@ def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
         What the layer computed.
     batch
         That it computed it for.
+    block
+        (B/2,) `time_blocks` of the origins, where the pool is of a whole split.
 
     Notes
     -----
@@ -352,7 +379,9 @@ def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
         pool.update(mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma)
         return
     half = len(mu) // 2
-    series = batch.series.repeat_interleave(half // len(batch.series))  # rows of draws: b S + s
+    draws = half // len(batch.series)
+    series = batch.series.repeat_interleave(draws)  # rows of draws: b S + s
+    block = None if block is None else block.repeat_interleave(draws)
     if posterior.phi is not None:
         sigma = sigma.expand_as(mu)
         pool.update(
@@ -363,10 +392,17 @@ def accumulate(pool: Moments, posterior: Posterior, batch: Batch) -> None:
             previous_mu=mu[half:],
             previous_sigma=sigma[half:],
             series=series,
+            block=block,
         )
     else:
         pool.update(
-            mu, sigma, kl=posterior.kl.detach(), log_sigma=log_sigma, previous_mu=mu[half:], series=series
+            mu,
+            sigma,
+            kl=posterior.kl.detach(),
+            log_sigma=log_sigma,
+            previous_mu=mu[half:],
+            series=series,
+            block=block,
         )
 
 
@@ -396,9 +432,10 @@ def pooled_statistics(
     for index in chunks(task, split, 2):
         batch = task.batch(split, index.to(device), task.pairs)
         output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
-        pools = pools or [new_pool(task) for _ in output.posteriors]
+        pools = pools or [new_pool(task, split) for _ in output.posteriors]
+        block = time_blocks(task, split, index) if isinstance(task, ForecastTask) else None
         for pool, posterior in zip(pools, output.posteriors, strict=True):
-            accumulate(pool, posterior, batch)
+            accumulate(pool, posterior, batch, block)
     return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
 
 
