@@ -90,7 +90,7 @@ with st.container() if has_floor else right:
     summary = partial(cache.summary, context)
     cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
 
-persistence_views.faults(context, rows, autoregressive)
+persistence_views.faults(context, rows, source, autoregressive)
 curves = persistence.autocorrelation_figure(context, mine, layer, step)
 if curves is None:
     st.caption(

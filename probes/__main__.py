@@ -107,6 +107,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         "half-life (t)",
         "if AR(1) (t)",
         "regimes",
+        "temporal faults",
     )
     table = Table(*heads, box=None)
     for row in layers:
@@ -115,7 +116,8 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         )  # fmt: skip
         numbers = [_number(row[key]) for key in keys]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
-        table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes)
+        faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
+        table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes, faults or "-")
     console.print(table)
     return 0
 

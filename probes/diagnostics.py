@@ -174,43 +174,6 @@ def bits(nats: ArrayLike) -> Floats:
     return _floats(nats) / NATS_PER_BIT
 
 
-def persistence_interval(
-    slope: ArrayLike,
-    innovation: ArrayLike,
-    squares: ArrayLike,
-    pairs: int,
-    series: int = 1,
-    level: float = 0.95,
-) -> tuple[Floats, Floats]:
-    """Interval of a slope of least squares: slope ± t · sqrt(innovation / squares).
-
-    Parameters
-    ----------
-    slope
-        Least-squares slope over pairs.
-    innovation
-        Residual variance with pairs − series − 1 degrees of freedom.
-    squares
-        Sum of squares of the predecessors' means around their series' means.
-    pairs, series
-        How many of each.
-    level
-        Probability of the interval.
-
-    Returns
-    -------
-    tuple of ndarray
-        Low and high end; NaN without a degree of freedom.
-
-    Notes
-    -----
-    Student's t is exact for Gaussian pairs.
-    """
-    freedom = pairs - series - 1
-    half = student_quantile(float(freedom), level) * np.sqrt(_floats(innovation) / _floats(squares))
-    return _floats(slope) - half, _floats(slope) + half
-
-
 def student_quantile(freedom: T, level: float = 0.95) -> T:
     """Student's t of a two-sided interval.
 
@@ -262,7 +225,8 @@ def temporal_fault(low: ArrayLike, high: ArrayLike, phi: ArrayLike, margin: floa
     Parameters
     ----------
     low, high
-        Ends of the interval.
+        Ends of the interval: of a whole split that of blocks of time (`persistence.BlockPairs`), since pairs
+        that overlap are not independent.
     phi
         Persistence that the prior expects; 0: no autoregressive prior.
     margin

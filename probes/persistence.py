@@ -518,7 +518,7 @@ def _matrices(current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
             f"pairs need two tensors (P, N, K) of one shape, got {tuple(current.shape)} and"
             f" {tuple(previous.shape)}"
         )
-    y, x = (value.detach().reshape(len(value), -1) for value in (current, previous))
+    y, x = (value.detach().flatten(1) for value in (current, previous))
     return y, x
 
 

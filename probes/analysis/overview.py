@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from probes.analysis import posteriors, probe_statistics
+from probes.diagnostics import temporal_fault
 from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES
 
@@ -26,9 +27,11 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         One a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats,
         summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
         None also where it is longer than that can say), half_life (median, in t, if means were first-order
-        autoregressions). None for what the run has not recorded.
+        autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split that was evaluated
+        last). None for what the run has not recorded.
     """
     rows = []
+    faults = _temporal_faults(run)
     probed = run.probe_steps()
     sequence = (
         posteriors.split_inputs(run.probe(int(probed[-1])), run.config).sequence if len(probed) else None
@@ -38,6 +41,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
         row |= dict.fromkeys(("living_share", "rate", "information", "contraction"))
         row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
+        row["temporal_faults"] = faults.get(index)
         if index in last.index:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary[f"settled_{regime.code}"]) for regime in REGIMES}
@@ -63,3 +67,21 @@ def _measured_half_life(sequence: pd.DataFrame | None, layer: int) -> float | No
         return None
     middle = probe_statistics.median_half_life(posteriors.measured_half_life(mu))
     return middle if np.isfinite(middle) else None
+
+
+def _temporal_faults(run: RunReader) -> dict[int, dict[str, int]]:
+    """Counts by layer, where a prior is autoregressive and the slopes' intervals are of blocks of time."""
+    table = run.evaluation()
+    if not {"persistence_blocks", "persistence_low", "persistence_high", "phi"} <= set(table):
+        return {}
+    table = table[table["persistence_blocks"].notna() & (table["phi"].fillna(0) != 0)]
+    if table.empty:
+        return {}
+    table = table[(table["step"] == table["step"].iloc[-1]) & (table["split"] == table["split"].iloc[-1])]
+    found = temporal_fault(table["persistence_low"], table["persistence_high"], table["phi"])
+    return {
+        int(layer): {
+            fault: int((found[table["layer"] == layer] == fault).sum()) for fault in ("stuck", "jittery")
+        }
+        for layer in table["layer"].unique()
+    }

@@ -79,7 +79,7 @@ def caterpillar(
     Returns
     -------
     go.Figure
-        Dots with 95 % intervals (Student's t of the slope); bars: the prior's phi.
+        Dots with their 95 % intervals; bars: the prior's phi.
 
     Notes
     -----

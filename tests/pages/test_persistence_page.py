@@ -13,11 +13,12 @@ from planted import write_run
 from shown import cards, figures, numbers, texts
 from streamlit.testing.v1 import AppTest
 
-from probes import Run
+from probes import Recorder, Run
 from probes.analysis import posteriors
 from probes.diagnostics import half_life
 
 Open = Callable[..., AppTest]
+SLOPE = ("persistence", "persistence_low", "persistence_high", "phi")
 SAMPLE_RUNS = Path(__file__).parents[2] / "sample_runs"
 
 
@@ -79,6 +80,27 @@ def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder:
     expected = posteriors.unbiased_autocorrelation(mu[:, None])[0]
     assert drawn == pytest.approx(expected, abs=1e-4)
     assert "none is stored" in texts(open_page("persistence", folder, run="plain"))
+
+
+def test_a_split_is_judged_by_blocks_of_time_or_not_at_all(open_page: Open, tmp_path: Path) -> None:
+    names = {"blocks": {"persistence_blocks": 30.0}, "pairs": {}}
+    for name, further in names.items():
+        write_forecasting(tmp_path / name, phi=0.7)
+        with Recorder.resume(tmp_path / name, 60) as recorder:
+            rows = Run(tmp_path / name).at(60, 0)
+            columns = {key: rows[key].to_numpy() for key in SLOPE}
+            blocks = {key: [value] * len(rows) for key, value in further.items()}
+            recorder.evaluation(60, "test", 0, kl=rows["kl"], **columns, **blocks)
+    source = "test split, step 60"
+    app = open_page("persistence", tmp_path, run="blocks")
+    app.selectbox(key="measured_on").select(source).run()
+    assert cards(app)["Stuck"]["value"] == "1"
+    assert "30 blocks of two horizons" in texts(app)
+    app = open_page("persistence", tmp_path, run="pairs")
+    app.selectbox(key="measured_on").select(source).run()
+    assert not {"Stuck", "Jittery", "Carry over"} & set(cards(app))
+    assert "evaluated without blocks of time" in texts(app)
+    assert f"{source}: no interval" in texts(app)
 
 
 def test_a_prior_that_does_not_look_back_has_no_faults(open_page: Open, folder: Path) -> None:

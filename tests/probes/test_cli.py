@@ -59,6 +59,22 @@ def test_show(sound, capsys):
     assert "living share" in capsys.readouterr().out
 
 
+def test_show_counts_temporal_faults_of_splits_that_went_by_blocks(tmp_path, capsys):
+    slopes = {"persistence_low": [0.9, 0.5, 0.1], "persistence_high": [0.95, 0.7, 0.2], "phi": [0.6] * 3}
+    layers = [{"name": "a", "neurons": 3}]
+    for name, further in (("blocks", {"persistence_blocks": [20.0] * 3}), ("pairs", {})):
+        with Recorder(tmp_path / name, layers) as recorder:
+            recorder.record(0, 0, mean=[0.0] * 3, variance=[1.0] * 3, kl=[0.0] * 3)
+            recorder.evaluation(0, "test", 0, persistence=[0.9, 0.6, 0.15], **slopes, **further)
+    found = []
+    for name in ("blocks", "pairs"):
+        assert main(["show", str(tmp_path / name), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["layers"][0]["temporal_faults"])
+    assert found == [{"stuck": 1, "jittery": 1}, None]
+    assert main(["show", str(tmp_path / "blocks")]) == 0
+    assert "stuck 1, jittery 1" in capsys.readouterr().out
+
+
 def test_show_a_run_without_distributions(tmp_path, capsys):
     with Recorder(tmp_path / "twin", LAYERS) as recorder:
         recorder.scalar(0, "nll", 2.0)

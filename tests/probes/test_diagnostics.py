@@ -9,7 +9,6 @@ import torch
 from scipy import integrate, stats
 
 from probes import diagnostics
-from probes.persistence import Pairs
 
 
 def test_information_of_a_gaussian_channel():
@@ -73,23 +72,6 @@ def test_no_posterior_beats_the_floor(phi):
         assert kl.min() >= diagnostics.kl_floor(phi) - 1e-12
         if mean == 0:
             assert kl.min() == pytest.approx(float(diagnostics.kl_floor(phi)), abs=1e-5)
-
-
-def test_persistence_interval_agrees_with_the_streaming_one():
-    draw = torch.Generator().manual_seed(0)
-    previous = torch.randn(128, 5, 1, generator=draw)
-    current = 0.7 * previous + 0.5 * torch.randn(128, 5, 1, generator=draw)
-    ids = torch.arange(128) % 3
-    result = {name: value.numpy() for name, value in Pairs(3).update(current, previous, ids).result().items()}
-    centred = previous[:, :, 0].numpy().copy()
-    for i in range(3):
-        centred[ids.numpy() == i] -= centred[ids.numpy() == i].mean(0)
-    low, high = diagnostics.persistence_interval(
-        result["persistence"], result["innovation"], (centred**2).sum(0), 128, 3
-    )
-    np.testing.assert_allclose(low, result["persistence_low"], rtol=1e-4)
-    np.testing.assert_allclose(high, result["persistence_high"], rtol=1e-4)
-    assert np.isnan(diagnostics.persistence_interval(0.5, 1.0, 1.0, 4, 3)).all()
 
 
 def test_temporal_fault():
@@ -220,9 +202,3 @@ def test_student_quantile_of_a_tensor_stays_where_it_is():
     assert diagnostics.student_quantile(torch.tensor([1, 4])).tolist() == pytest.approx(
         stats.t.ppf(0.975, [1, 4])
     )
-
-
-def test_an_interval_of_one_degree_of_freedom_is_cauchys():
-    low, high = diagnostics.persistence_interval(0.5, 1.0, 4.0, pairs=3)
-    assert (high - low) / 2 == pytest.approx(0.5 * np.tan(0.475 * np.pi))
-    assert np.isnan(diagnostics.persistence_interval(0.5, 1.0, 4.0, pairs=2)).all()

@@ -10,6 +10,7 @@ from torch.distributions import Normal, kl_divergence
 from probes import schema
 from probes.families.gaussian import GAUSSIAN
 from probes.moments import Moments, derive, moments
+from probes.persistence import BlockPairs
 
 LIMITS = (0.15, 1.0)
 
@@ -228,6 +229,32 @@ def test_broken_inputs_are_counted_and_stay_with_their_neuron():
     assert result["non_finite"].tolist() == [0, 0, 1, 0, 3, 0, 0]
     finite = torch.stack([result[name] for name in GAUSSIAN.required]).isfinite().all(0)
     assert finite.tolist() == [True, True, False, True, False, True, True]
+
+
+def test_the_pairs_of_a_split_go_by_blocks_of_time():
+    """With a mask, over updates and by merging; a batch's statistics else."""
+    given = batch(128)
+    mu, sigma, previous = given["mu"], given["sigma"], given["mu"].roll(1, 0)
+    block, mask = torch.arange(128) // 16, torch.arange(128) % 5 > 0
+    expected = BlockPairs(1, 8).update(mu, previous, mask=mask, block=block).result()
+    parts = [Moments(n_blocks=8) for _ in range(2)]
+    for part, at in zip(parts, (slice(0, 50), slice(50, 128)), strict=True):
+        part.update(mu[at], sigma[at], previous_mu=previous[at], mask=mask[at], block=block[at])
+    found = parts[0].merge(parts[1]).result()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, msg=name)
+    plain = moments(mu, sigma, mask=mask)
+    for name, value in plain.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    halves = Moments(n_blocks=4).update(mu, sigma, previous_mu=mu[64:], block=block[:64]).result()
+    assert halves["rows"].tolist() == [64] * mu.shape[1]
+    assert halves["persistence_blocks"].tolist() == [4] * mu.shape[1]
+    with pytest.raises(ValueError, match="with and without blocks"):
+        Moments().merge(parts[0])
+    with pytest.raises(ValueError, match=r"Moments\(n_blocks"):
+        Moments().update(mu, sigma, previous_mu=previous, block=block)
+    with pytest.raises(ValueError, match="need their block ids"):
+        Moments(n_blocks=8).update(mu, sigma, previous_mu=previous)
 
 
 def test_pairs_that_are_masked_leave_no_trace():

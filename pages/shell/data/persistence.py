@@ -46,7 +46,7 @@ def _evaluated(table: pd.DataFrame) -> list[tuple[int, str]]:
 
 def measured_rows(context: RunContext, source: str, step: int) -> pd.DataFrame:
     """Every neuron's row of one measurement: layer, neuron, persistence and what else it has; `fault`
-    added.
+    added. An interval of a split that is not of blocks of time is left out: it is several times too narrow.
     """
     if source == AT_CURSOR:
         rows = cache.at(context, step)
@@ -54,11 +54,33 @@ def measured_rows(context: RunContext, source: str, step: int) -> pd.DataFrame:
         table = split_statistics(context)
         at, split = _evaluated(table)[sources(context).index(source) - 1]
         rows = table[(table["step"] == at) & (table["split"] == split)]
+        if not block_count(rows):
+            rows = rows.drop(columns=list(INTERVAL), errors="ignore")
     if set(rows) >= INTERVAL | {"phi"}:
         return rows.assign(
             fault=temporal_fault(rows["persistence_low"], rows["persistence_high"], rows["phi"])
         )
     return rows.assign(fault="")
+
+
+def block_count(rows: pd.DataFrame) -> int:
+    """Of how many blocks of time the intervals are; 0 where they are not of blocks."""
+    counts = rows["persistence_blocks"].dropna() if "persistence_blocks" in rows else pd.Series(dtype=float)
+    return int(counts.max()) if len(counts) else 0
+
+
+def interval_note(rows: pd.DataFrame, source: str) -> str:
+    """What the intervals rest on, in words."""
+    if set(rows) >= INTERVAL:
+        blocks = block_count(rows)
+        what = f"of {blocks} blocks of two horizons of time" if blocks else "of pairs of any width"
+        return f"Interval: Student's t, {what}; means taken out of each series."
+    if source == AT_CURSOR:
+        return "Its intervals were not recorded."
+    return (
+        "No interval: this split was evaluated without blocks of time, and one of overlapping windows is"
+        " several times too narrow."
+    )
 
 
 def is_autoregressive(rows: pd.DataFrame) -> bool:
@@ -203,7 +225,8 @@ def number_cards(context: RunContext, rows: pd.DataFrame, step: int) -> list[dic
                 STATISTICS["kl_above_floor"].meaning,
             )
         )
-        for fault, words in (("stuck", "carries over more"), ("jittery", "carries over less")):
+        judged = (("stuck", "carries over more"), ("jittery", "carries over less"))
+        for fault, words in judged if set(rows) >= INTERVAL else ():
             count = int((rows["fault"] == fault).sum())
             text = "95 % interval wholly off the prior's φ, by more than 0.2 in atanh"
             items.append(

@@ -47,27 +47,25 @@ def every_neuron(
         figure = caterpillar(rows, order=ORDERS[str(order)], reference=input_slope)
         with menu:
             downloads.menu(figure, rows, f"{context.entry.name} caterpillar")
-        notes = ["Interval: Student's t of the slope, means taken out of each series."]
+        notes = [persistence.interval_note(rows, source)]
         if len(rows) > MOST:
             notes.append(f"{MOST} of {len(rows):,} neurons, at evenly spaced ranks.")
         if np.isnan(input_slope):
             notes.append(
                 "The input's own slope is not in this log: overlapping windows alone give a high one."
             )
-        if not set(rows) >= persistence.INTERVAL:
-            notes.append("Its intervals were not recorded.")
         st.caption(" ".join(notes))
         cards.show(figure, "caterpillar")
 
 
-def faults(context: RunContext, rows: pd.DataFrame, autoregressive: bool) -> None:
+def faults(context: RunContext, rows: pd.DataFrame, source: str, autoregressive: bool) -> None:
     """The table of stuck and jittery neurons; a ticked row is the chosen neuron of all pages."""
     with st.container(border=True):
         if not (autoregressive and set(rows) >= persistence.INTERVAL):
             st.markdown("**Stuck and jittery**")
             st.caption(
-                "These are judged against a prior that expects persistence, with the slope's interval; this"
-                " run has no such prior."
+                "These are judged against a prior that expects persistence, with the slope's interval; "
+                + (f"{source}: no interval." if autoregressive else "this run has no such prior.")
             )
             return
         faulty = rows.loc[rows["fault"] != "", list(FAULT_COLUMNS)].reset_index(drop=True)
