@@ -328,12 +328,11 @@ class Moments:
         of the passes.
         """
         mu = posterior.mu
-        base = base_of(mu)
-        values = (mu - base).unflatten(0, (2, -1))
+        base = mu[:1].clone()
+        values = (mu - base).view(2, len(mu) // 2, -1)
         self._pairs = self._pairs or Pairs(self.n_series)
-        total, squares = self._pairs.add(self._shape, base[None], values, series, scratch=posterior.scratch)
-        rest = total / len(mu)
-        return _Centred(base, rest, (squares / len(mu) - rest * rest).clamp_min(0))
+        rest, squares = self._pairs.add(self._shape, base, values, series, scratch=posterior.scratch)
+        return _Centred(base[0], rest, squares / len(mu))
 
     def _pool(self, part: _Sums) -> None:
         if self._sums is None:

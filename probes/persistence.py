@@ -86,7 +86,8 @@ class Pairs:
         values = torch.stack([value.float() for value in _matrices(current, previous)])
         if mask is not None:
             values = torch.where(mask[:, None], values, 0.0)
-        base = torch.stack([base_of(value, mask) for value in values])
+        with torch.autocast(values.device.type, enabled=False):  # it would round a base to 16 bits
+            base = torch.stack([base_of(value, mask) for value in values])
         self.add(current.shape[1:], base, _masked(values - base[:, None], mask), series, mask)
         return self
 
@@ -106,7 +107,7 @@ class Pairs:
         shape
             (N, K).
         base
-            (2, N K) or (1, N K): of the values and of their predecessors, near their means.
+            (2, N K), or (1, N K) where both have one: near their means.
         values
             (2, P, N K): both without it, 0 where masked.
         series, mask
@@ -117,7 +118,7 @@ class Pairs:
         Returns
         -------
         tuple of Tensor
-            Sum and sum of squares of the rows of both, (N K,) each.
+            Mean of both without the first base, and their sum of squares around it, (N K,) each.
 
         Raises
         ------
@@ -129,8 +130,10 @@ class Pairs:
         series = None if self.n_series == 1 else series
         part = _summed(shape, base, values, series, mask, self.n_series, scratch)
         self._parts.append(part)
-        sums = part.level * part.count[:, None]
-        return sums.sum((0, 1)), part.squares.sum(0) + (sums * part.level).sum((0, 1))
+        share = (part.count / (2 * part.count.sum()).clamp_min(1))[:, None]
+        mean = (part.level * share).sum((0, 1))
+        deviation = part.level - mean
+        return mean, part.squares.sum(0) + (deviation * deviation * part.count[:, None]).sum((0, 1))
 
     def merge(self, other: Pairs) -> Pairs:
         """Pool with the pairs that another has seen, in place.
@@ -465,30 +468,28 @@ def _summed(
     n_series: int,
     scratch: Tensor | None = None,
 ) -> _Part:
-    """Pairs, (2, P, F) around a base, with their sums; the rows are centred in place."""
-    with torch.autocast(rows.device.type, enabled=False):  # its products would round sums to 16 bits
-        ones = rows.new_ones(1, rows.shape[1]) if mask is None else mask.to(rows)[None]
-        if series is None:
-            count = ones.sum(1)
-            level = _row_sums(ones, rows)[:, None] / count.clamp_min(1)
-            rows -= level
-        else:
-            count = rows.new_zeros(n_series).index_add_(0, series, ones[0])
-            level = rows.new_zeros(2, n_series, rows.shape[2]).index_add_(1, series, rows)
-            level /= count.clamp_min(1)[:, None]
-            rows -= level.index_select(1, series)
-        _masked(rows, mask)
-        work = torch.empty_like(rows) if scratch is None else scratch.view(rows.shape)  # stays in the cache
-        squares = _row_sums(ones, torch.mul(rows, rows, out=work))
-        torch.mul(rows[0], rows[1], out=work[0])
-        xy = row_sum(ones, work[0])
-        xy_total, xx_total = xy, squares[1]
-        if shape[1] > 1:  # a score is of the pair: its dimensions need not be independent
-            work = work.unflatten(2, shape).sum(3)
-            xy_total, xx_total = xy.reshape(shape).sum(1), xx_total.reshape(shape).sum(1)
-        relative = _relative_scores(work, xy_total, xx_total)
-        relative = _row_sums(ones, relative.mul_(relative))
-    return _Part(base, level, rows, series, mask, count, squares, xy, relative)
+    """Pairs, (2, P, F) around a base, with their sums; the rows are centred in place, and 0 where masked."""
+    if series is None:
+        count = rows.new_full((1,), rows.shape[1]) if mask is None else mask.to(rows).sum(0, keepdim=True)
+        level = rows.sum(1, keepdim=True)
+        level /= max(1, rows.shape[1]) if mask is None else count.clamp_min(1)
+        rows -= level
+    else:
+        ones = rows.new_ones(rows.shape[1]) if mask is None else mask.to(rows)
+        count = rows.new_zeros(n_series).index_add_(0, series, ones)
+        level = rows.new_zeros(2, n_series, rows.shape[2]).index_add_(1, series, rows)
+        level /= count.clamp_min(1)[:, None]
+        rows -= level.index_select(1, series)
+    _masked(rows, mask)
+    work = torch.empty_like(rows) if scratch is None else scratch.view(rows.shape)  # stays in the cache
+    squares = torch.mul(rows, rows, out=work).sum(1)
+    xy = torch.mul(rows[0], rows[1], out=work[0]).sum(0)
+    xy_total, xx_total = xy, squares[1]
+    if shape[1] > 1:  # a score is of the pair: its dimensions need not be independent
+        work = work.unflatten(2, shape).sum(3)
+        xy_total, xx_total = xy.reshape(shape).sum(1), xx_total.reshape(shape).sum(1)
+    relative = _relative_scores(work, xy_total, xx_total)
+    return _Part(base, level, rows, series, mask, count, squares, xy, relative.mul_(relative).sum(1))
 
 
 def _joined(shape: torch.Size, parts: list[_Part]) -> _Part:
@@ -573,11 +574,6 @@ def base_of(value: Tensor, mask: Tensor | None = None) -> Tensor:
         return row_sum(weights / weights.sum().clamp_min(1), value)
     rows = min(BASE_ROWS, len(value))
     return row_sum(value.new_full((1, rows), 1 / max(rows, 1)), value[:rows])
-
-
-def _row_sums(weights: Tensor, values: Tensor) -> Tensor:
-    """`row_sum` of both of (2, B, F)."""
-    return torch.bmm(weights.expand(2, -1, -1), values)[:, 0]
 
 
 def _masked(values: Tensor, mask: Tensor | None) -> Tensor:
