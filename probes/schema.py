@@ -93,6 +93,24 @@ class Statistic:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
+_INTERVAL_FORMULA = (
+    "s_j = Σ x (y − φ̂ x), y and x being μ_t and μ_{t−stride} without their series' means. In a batch j is a"
+    " pair, over all its dimensions; c = n / (n − series − 1), t has (Σx²)² / Σ_j(Σx²)² degrees of freedom."
+    " Of a split j is a block of two horizons of time, all series together; c = G / (G − 1), t has G − 1"
+)
+_INTERVAL_SOURCE = (
+    "White 1980; HC1, MacKinnon & White 1985; degrees of freedom after Satterthwaite 1946; blocks as"
+    " clusters, Liang & Zeger 1986"
+)
+_INTERVAL_CAVEAT = (
+    "Covers, of 128 independent pairs, 94 to 96 % (Gaussian, Student's t with 4 degrees of freedom, half of"
+    " the inputs active), 93 to 95 % (a quarter), 91 to 93 % (lognormal widths). Blocks: 92 to 94 % on"
+    " average from 36 blocks on, 90 % of 20; less, down to 78 %, where series stay correlated over more than"
+    " a block, since taking out their means biases the slope. Undefined where fewer than two pairs, or"
+    " blocks, carry the slope."
+)
+
+
 def _contraction(variance: Any, prior_variance: Any = 1.0, phi: Any = 0.0) -> Any:
     # An autoregressive prior's own variance is that of what is new; its stationary marginal is Normal(0, 1).
     return 1 - variance / np.where(phi != 0, 1.0, prior_variance)
@@ -106,23 +124,6 @@ def _half_life(persistence: Any, stride: Any = 1) -> Any:
     size = np.abs(persistence)
     return np.where(size >= 1, np.inf, stride * np.log(0.5) / np.log(np.minimum(size, 1)))
 
-
-_INTERVAL_FORMULA = (
-    "s_j = Σ x (y − φ̂ x), y and x being μ_t and μ_{t−stride} without their series' means. In a batch j is a"
-    " pair, over all its dimensions; c = n / (n − series − 1), t has (Σx²)² / Σ_j(Σx²)² degrees of freedom."
-    " Of a split j is a block of two horizons of time, all series together; c = G / (G − 1), t has G − 1"
-)
-_INTERVAL_SOURCE = (
-    "White 1980; HC1, MacKinnon & White 1985; degrees of freedom after Satterthwaite 1946; blocks as"
-    " clusters, Liang & Zeger 1986"
-)
-_INTERVAL_CAVEAT = (
-    "Covers, of 128 independent pairs, 94 to 96 % (Gaussian, Student's t with 4 degrees of freedom, half of"
-    " the inputs active), 93 to 95 % (a quarter), 91 to 93 % (lognormal widths). Blocks: 92 to 94 % on"
-    " average from 36 blocks on, 89 % of 20; 78 to 90 % where the series stay correlated over more than a"
-    " block, since taking out their means biases the slope. Undefined where fewer than two pairs, or blocks,"
-    " carry the slope."
-)
 
 _ALL = [
     Statistic(

@@ -170,12 +170,14 @@ class ForecastTask:
         return index // (last - first), first + index % (last - first)
 
     def blocks(self, split: Split, index: Tensor) -> Tensor:
-        """Number of the block of time, `BLOCK_HORIZONS` horizons long, that each example's origin lies in.
+        """Number of the block of time that each example's origin lies in: `BLOCK_HORIZONS` horizons long, the
+        first from the split's first origin.
 
         Windows that overlap share targets, and series share their time: examples of one block, of whichever
         series, count as one for errors.
         """
-        return self.locate(split, index)[1] // (BLOCK_HORIZONS * self.horizon)
+        since = self.locate(split, index)[1] - self.origins(split)[0]
+        return since // (BLOCK_HORIZONS * self.horizon)
 
     def batch(self, split: Split, index: Tensor, pairs: bool = False) -> Batch:
         """Examples by number, (n,); with `pairs` followed by their predecessors: 2n rows."""

@@ -31,7 +31,6 @@ from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixt
 from vdn.trainer import load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
-BLOCK_HORIZONS = 2  # of a block of time, whose pairs a slope's interval takes for one
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
 CALIBRATED_SETS = 1000  # of answers that are drawn for the ECE of a calibrated classifier
 NUMBERS_AT_ONCE = 1 << 20  # of them: some megabytes
@@ -308,7 +307,7 @@ def new_pool(task: Task, split: Split | None = None) -> Moments:
     task
         That its batches are of.
     split
-        Whole: its pairs belong to `time_blocks`. None: a training batch.
+        Whole: its pairs belong to `ForecastTask.blocks`. None: a training batch.
 
     Returns
     -------
@@ -317,27 +316,8 @@ def new_pool(task: Task, split: Split | None = None) -> Moments:
     """
     n_blocks = None
     if split is not None and isinstance(task, ForecastTask):
-        n_blocks = int(time_blocks(task, split, torch.tensor([task.count(split) - 1]))) + 1
+        n_blocks = int(task.blocks(split, torch.tensor(task.count(split) - 1))) + 1
     return Moments(series_count(task), (SIGMA_MIN, SIGMA_MAX), n_blocks)
-
-
-def time_blocks(task: ForecastTask, split: Split, index: Tensor) -> Tensor:
-    """The block of time that each example of a split lies in: BLOCK_HORIZONS horizons of origins, all series.
-
-    Parameters
-    ----------
-    task, split
-        What the examples are of.
-    index
-        (n,) example numbers.
-
-    Returns
-    -------
-    Tensor
-        (n,) int64, 0 for the split's first origins.
-    """
-    origin = task.locate(split, index)[1]
-    return (origin - task.origins(split)[0]) // (BLOCK_HORIZONS * task.horizon)
 
 
 def series_count(task: Task) -> int:
@@ -368,7 +348,7 @@ def accumulate(pool: Moments, posterior: Posterior, batch: Batch, block: Tensor 
     batch
         That it computed it for.
     block
-        (B/2,) `time_blocks` of the origins, where the pool is of a whole split.
+        (B/2,) `ForecastTask.blocks` of the origins, where the pool is of a whole split.
 
     Notes
     -----
@@ -433,7 +413,7 @@ def pooled_statistics(
         batch = task.batch(split, index.to(device), task.pairs)
         output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
         pools = pools or [new_pool(task, split) for _ in output.posteriors]
-        block = time_blocks(task, split, index) if isinstance(task, ForecastTask) else None
+        block = task.blocks(split, index) if isinstance(task, ForecastTask) else None
         for pool, posterior in zip(pools, output.posteriors, strict=True):
             accumulate(pool, posterior, batch, block)
     return [{name: value.float().cpu().numpy() for name, value in pool.result().items()} for pool in pools]
