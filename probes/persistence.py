@@ -227,8 +227,8 @@ class BlockPairs:
 
     Notes
     -----
-    Sums are float64 and on the CPU, 16 bytes for each block, series, neuron and dimension. Of one series in
-    float32 they lose at most 1e-4 of a spread that float32 still bears.
+    Sums are float64 and on the CPU, 16 bytes for each block, series, neuron and dimension: what float32 tells
+    from its rounding they hold to 1e-3.
     """
 
     def __init__(self, n_series: int, n_blocks: int) -> None:
