@@ -39,7 +39,6 @@ COLUMNS = {
 }
 ACTING = ("homeostasis", "projection")  # kinds of events that push E[μ²] towards its band
 JUDGED_BY = (*LIKELIHOODS, "loss")  # the validation score that progress is judged by: the first that there is
-NAMED = 3  # layers of an alert by name
 LEVEL = 0.75  # quantile over records that is the level at which a layer lives
 LIVING = list(LIVING_REGIMES)
 
@@ -228,12 +227,12 @@ def _alert(parts: list[Part]) -> Alert:
     )
 
 
-def where(layers: Sequence[int], names: Sequence[str]) -> str:
-    """Names of an alert's layers, the first three of many; "the run" for none."""
-    if not layers:
+def where(alert: Mapping[Any, Any], names: Sequence[str]) -> str:
+    """Where an alert (a row of `alerts`) is: the layer in which it began and how many more, or "the run"."""
+    if pd.isna(alert["layer"]):
         return "the run"
-    more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
-    return ", ".join(names[layer] for layer in layers[:NAMED]) + more
+    more = len(alert["layers"]) - 1
+    return names[int(alert["layer"])] + (f" and {more} more" if more else "")
 
 
 def warmup_of(config: Mapping[str, Any]) -> int | None:

@@ -296,13 +296,16 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
         )
         return f"no other rule fires ({values})" if values else "no other rule fires"
     columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
-    for rule, alternatives in _rules(columns, limits, latent_dim):
-        for checks in alternatives:
-            if rule == code and all(bool(check.holds()[0]) for check in checks):
-                return ", ".join(
-                    f"{c.label} {_number(c.value[0])} {c.sign} {_number(np.ravel(c.limit)[0])}"
-                    for c in checks
-                )
+    rules = dict(_rules(columns, limits, latent_dim))
+    for checks in rules[code]:
+        if all(bool(check.holds()[0]) for check in checks):
+            reasons = ", ".join(
+                f"{c.label} {_number(c.value[0])} {c.sign} {_number(np.ravel(c.limit)[0])}" for c in checks
+            )
+            upper = rules[4][0][0]  # offset and frozen ask the estimate: of few inputs it proves little
+            if code in (5, 6) and upper.value[0] >= upper.limit:
+                reasons += f"; of {columns['rows'][0]:.0f} inputs, it may be up to {_number(upper.value[0])}"
+            return reasons
     raise AssertionError(f"regime {code} has no rule that fires")
 
 

@@ -218,7 +218,7 @@ def _alerts(run: Run, alerts: pd.DataFrame) -> str:
     items = []
     names = [str(layer["name"]) for layer in run.layers]
     for alert in alerts.head(ALERTS).to_dict("records"):
-        where = alert_rules.where(alert["layers"], names)
+        where = alert_rules.where(alert, names)
         items.append(
             f"<li><b>{escape(where)} · step {alert['step']:,}</b> {escape(alert['text'])}"
             f'<br><span class="note">What to do: {escape(alert["advice"])}.</span></li>'

@@ -181,6 +181,22 @@ def test_alerts_are_listed_and_go_to_their_step(open_page: Open, tmp_path: Path)
     assert {event["step"] for event in header["events"] if event["alert"]} == set(alerts["step"].tolist())
 
 
+def test_an_alert_of_several_layers_is_one_entry(open_page: Open, tmp_path: Path) -> None:
+    with Recorder(
+        tmp_path / "falls", [{"name": n, "neurons": 24} for n in "abc"], config={"warmup_steps": 0}
+    ) as recorder:
+        for layer in range(3):
+            lives = np.ones((100, 24), np.float32)
+            lives[50:, : 6 * layer] = 0
+            kl = {"kl": 0.3 * lives, "information": 0.2 * lives, "spread": 0.4 * lives}
+            recorder.record_block(np.arange(100), layer, {"mean": 0 * lives, "variance": 1 - lives / 2, **kl})
+    app = open_page("overview", tmp_path)
+    assert "**Alerts** · 1" in texts(app)
+    button = app.button(key="alert_0")
+    assert button.label.startswith("c and 1 more · step ")
+    assert button.help == "Go to this step · b, c"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_run_says_how_to_make_one(open_page: Open, tmp_path: Path, page: str) -> None:
     app = open_page(page, tmp_path)

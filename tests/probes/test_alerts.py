@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import alerts as planted
 from probes import Recorder, Run, alerts, diagnostics
+from probes.export import export
 
 NEURONS, STEPS, WARMUP = 20, 300, 50
 TOLD = 8  # records: five until a regime has settled, and four more that its count must hold
@@ -227,9 +228,14 @@ def test_neurons_of_several_layers_are_named_with_their_layers(tmp_path):
     assert (row["layer"], row["layers"], row["count"]) == (0, [0, 2], 9)
     pairs = list(zip(row["neuron_layers"], row["neurons"], strict=True))
     assert pairs == [(0, n) for n in (1, 2, 3, 4, 5)] + [(2, n) for n in (0, 7, 8, 9)]
-    assert alerts.where(row["layers"], list("abc")) == "a, c"
-    assert alerts.where(range(5), list("abcde")) == "a, b, c and 2 more"
-    assert alerts.where([], list("abc")) == "the run"
+    assert alerts.where(row, list("abc")) == "a and 1 more"
+    assert alerts.where({"layer": 2, "layers": [2]}, list("abc")) == "c"
+    assert alerts.where({"layer": pd.NA, "layers": []}, list("abc")) == "the run"
+    export(tmp_path / "run", html=tmp_path / "report.html", csv=tmp_path / "tables")
+    assert "<b>a and 1 more · step" in (tmp_path / "report.html").read_text()
+    (table,) = pd.read_csv(tmp_path / "tables" / "alerts.csv").to_dict("records")
+    assert table["layers"] == "0 2"
+    assert table["neuron_layers"] == "0 0 0 0 0 2 2 2 2"
 
 
 def test_a_jump_up_and_a_fall_of_two_layers_are_two_events():

@@ -202,6 +202,10 @@ def test_explain_shows_the_values_of_the_rule():
     assert regimes.explain(dead | {"settled": 10}) == f"at prior: {reasons}"
     assert regimes.explain(dead | {"settled": 0}) == f"living; at this step dead: {reasons}"
     assert "upper limit of the information 0.00132" in regimes.explain(dead | {"rows": 1024})
+    few = dead | {"mismatch": 0.3, "kl": 0.301}
+    assert regimes.explain(few).startswith("offset: information 0.0012 < 0.005, contraction")
+    assert "; of 4 inputs, it may be up to 0.0" in regimes.explain(few | {"rows": 4})
+    assert "may be" not in regimes.explain(few | {"rows": 4096}) + regimes.explain(few | {"rows": 1})
     assert "KL above its floor" in regimes.explain(LIVING | {"information": 0.001, "phi": 0.95, "kl": 0.33})
     assert regimes.explain(pd.Series(LIVING | {"kl": math.inf, "step": 3})) == "non-finite: kl inf"
     assert regimes.explain({"step": 1}) == "living: no other rule fires"

@@ -16,6 +16,11 @@ def go_to(context: RunContext, at: int) -> None:
     url.put("step", cache.recorded_step(context.run.steps, at))
 
 
+def _help(context: RunContext, layers: list[int]) -> str:
+    all_of_them = f" · {', '.join(context.names[layer] for layer in layers)}" if len(layers) > 1 else ""
+    return f"Go to this step{url.plain(all_of_them)}"
+
+
 def show(context: RunContext) -> None:
     """The list; each alert's place is a button that moves the cursor there."""
     found = cache.alerts(context)
@@ -28,12 +33,12 @@ def show(context: RunContext) -> None:
     elif found.empty:
         st.caption("Nothing to report.")
     for place, alert in enumerate(found.head(LISTED).to_dict("records")):
-        where = alerts.where(alert["layers"], context.names)
+        where = alerts.where(alert, context.names)
         with st.container(gap=None):
             st.button(
                 f"{url.plain(where)} · step {alert['step']:,}", key=f"alert_{place}", on_click=go_to,
                 args=(context, alert["step"]),
-                type="tertiary", help="Go to this step", icon=":material/arrow_forward:",
+                type="tertiary", help=_help(context, alert["layers"]), icon=":material/arrow_forward:",
                 icon_position="right",
             )  # fmt: skip
             st.markdown(f":small[{url.plain(alert['text'])}]")
