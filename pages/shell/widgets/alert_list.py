@@ -17,8 +17,8 @@ def go_to(context: RunContext, at: int) -> None:
 
 
 def _help(context: RunContext, layers: list[int]) -> str:
-    all_of_them = f" · {', '.join(context.names[layer] for layer in layers)}" if len(layers) > 1 else ""
-    return f"Go to this step{url.plain(all_of_them)}"
+    names = ", ".join(context.names[layer] for layer in layers)
+    return f"Go to this step · {url.plain(names)}" if len(layers) > 1 else "Go to this step"
 
 
 def show(context: RunContext) -> None:
