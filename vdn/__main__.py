@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,8 @@ from rich.table import Table
 from probes import RunError
 from vdn import experiment
 from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
-from vdn.data import DataError
 from vdn.experiment import INTERRUPTED, positive
+from vdn.records import DataError
 
 if TYPE_CHECKING:
     from vdn.sweep import Job
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     add_settings(train)
     resume = commands.add_parser("resume", help="continue a run that was stopped, bit for bit")
     resume.add_argument("run", type=Path, help="the run's folder")
+    experiment.add_data(resume)
     evaluate = commands.add_parser("evaluate", help="scores of a run, of its twin and of naive forecasts")
     evaluate.add_argument("run", type=Path, help="the run's folder")
     evaluate.add_argument("--json", action="store_true", help="one JSON value on stdout")
@@ -103,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
     evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
+    experiment.add_data(evaluate)
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
         "--grid",
@@ -246,14 +249,21 @@ def run_resume(arguments: argparse.Namespace) -> int:
     console = Console()
     display = Display(console)
     with display:
-        summary = resume(arguments.run, display)
+        summary = resume(arguments.run, display, arguments.data, arguments.changed_data)
     return finish(console, arguments.run, summary)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     from vdn.evaluate import evaluate
 
-    result = evaluate(arguments.run, arguments.twin_run, arguments.split, arguments.draws)
+    result = evaluate(
+        arguments.run,
+        arguments.twin_run,
+        arguments.split,
+        arguments.draws,
+        arguments.data,
+        arguments.changed_data,
+    )
     if arguments.json:
         print(json.dumps(result))
     else:
@@ -312,6 +322,11 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; a wrong setting, run or data set is one line on stderr and exit status 2."""
     arguments = parser().parse_args(argv)
+    # what was read goes where results go, but for a result that programs read
+    stream = sys.stderr if getattr(arguments, "json", False) else sys.stdout
+    log, said = logging.getLogger("vdn"), logging.StreamHandler(stream)
+    log.addHandler(said)
+    log.setLevel(logging.INFO)
     try:
         return COMMANDS[arguments.command](arguments)
     except (ConfigError, DataError, RunError) as error:
@@ -320,6 +335,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"python -m vdn {arguments.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        log.removeHandler(said)
 
 
 if __name__ == "__main__":

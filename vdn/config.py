@@ -55,6 +55,13 @@ class Config:
     # data
     data: str = _text("nyc", "data set: nyc, digits, diabetes or csv:PATH")
     columns: str = _text("", "columns of the CSV, comma-separated; all numeric ones without it")
+    sep: str = _text("", "separator of the CSV: a character, or tab, space ...; the file says it without it")
+    decimal: str = _choice("", "decimal mark of the CSV; the file says it without it", "", ".", ",")
+    header: str = _choice(
+        "", "whether the first line holds names; the file says it without it", "", "first", "none"
+    )
+    time: str = _text("", "column of times (two with a comma: date,clock); none: the file has none")
+    id: str = _text("", "column that tells series apart, in a CSV of one row for each series and time")
     window: int | None = _number(None, "rows that the network sees (nyc 168, csv 336)", 2)
     horizon: int | None = _number(None, "rows that it forecasts (nyc 24, csv 96)", 1)
     stride: int = _number(24, "rows between an origin and its predecessor", 1)

@@ -7,29 +7,30 @@ targets; windows may reach back.
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from vdn.config import ROW_TASKS, Config
+from vdn.records import DataError
+from vdn.table import Dialect, Table, read_table
 
 NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-MIN_TRAIN_SD = 1e-8  # a column that varies less in training cannot be scaled
+ROUNDING = 8 * np.finfo(np.float64).eps  # of the largest value: a column that varies less is constant
 # length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
 BLOCK_HORIZONS = 2
 SHUFFLE_SEED = 0  # of the rows of digits and diabetes: one split for all seeds, so that runs compare
-
-
-class DataError(ValueError):
-    """The data cannot be used; the message says which part and what to do."""
 
 
 class Batch(NamedTuple):
@@ -42,50 +43,6 @@ class Batch(NamedTuple):
     x: Tensor
     y: Tensor
     series: Tensor | None = None
-
-
-def read_table(path: Path, columns: str = "") -> tuple[np.ndarray, list[str]]:
-    """Numeric columns of a CSV as (rows, columns) float64 and their names; a column of times is left out.
-
-    columns: comma-separated names, all numeric columns without it. Raises DataError for a file that is
-    missing, no CSV, without numbers or with gaps.
-    """
-    if not path.is_file():
-        raise DataError(f"no such file: {path}")
-    try:
-        frame = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}") from error
-    if columns:
-        names = [name.strip() for name in columns.split(",")]
-        missing = [name for name in names if name not in frame.columns]
-        if missing:
-            raise DataError(
-                f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
-            )
-        frame = frame[names]
-    times = [
-        name
-        for name in frame.columns[:1]
-        if str(name).lower() in ("date", "time", "datetime", "timestamp", "t")
-    ]
-    numeric = frame.drop(columns=times).select_dtypes("number")
-    if numeric.empty:
-        raise DataError(
-            f"{path} has no column of numbers; a series is a numeric column, a time column may stand"
-            " beside it"
-        )
-    if columns and len(numeric.columns) < len(frame.columns):
-        text = next(name for name in frame.columns if name not in numeric.columns)
-        raise DataError(f"column {text!r} of {path} does not hold numbers")
-    values = numeric.to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise DataError(
-            f"column {numeric.columns[column]!r} of {path} has a gap at data row {row + 1}; fill or remove it"
-            " first"
-        )
-    return values, [str(name) for name in numeric.columns]
 
 
 def split_ends(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
@@ -119,7 +76,8 @@ class ForecastTask:
     """Windows of series, scaled by the training rows' mean and sd alone.
 
     values (C, T) float32 scaled; ends: (train, validation, test) ends of rows; stride: how far back a
-    predecessor's origin lies, in rows; season: period of the seasonal baseline, in rows.
+    predecessor's origin lies, in rows; season: period of the seasonal baseline, in rows; table: what was
+    read.
     """
 
     values: Tensor
@@ -131,6 +89,7 @@ class ForecastTask:
     season: int
     kind: Literal["forecast"] = "forecast"
     pairs: bool = True
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -191,9 +150,7 @@ class ForecastTask:
 
     def to(self, device: torch.device) -> ForecastTask:
         """The same task with its values on `device`."""
-        return ForecastTask(
-            self.values.to(device), self.names, self.ends, self.window, self.horizon, self.stride, self.season
-        )
+        return dataclasses.replace(self, values=self.values.to(device))
 
 
 def forecast_task(
@@ -205,26 +162,37 @@ def forecast_task(
     split: str = "0.7,0.1,0.2",
     counts: str = "",
     columns: str = "",
+    dialect: Dialect | None = None,
 ) -> ForecastTask:
-    """Series of a CSV as a forecasting task; see `read_table`, `split_ends` and `ForecastTask`. Raises
-    DataError.
+    """Series of a file as a forecasting task; columns: those of `dialect` without it. See `read_table`,
+    `split_ends` and `ForecastTask`. Raises DataError.
     """
     for name, value in (("window", window), ("horizon", horizon), ("stride", stride), ("season", season)):
         if value < 1:
             raise DataError(f"{name} must be at least 1, this is {value}")
     if season > window:
         raise DataError(f"the season of {season} rows does not fit into a window of {window}")
-    values, names = read_table(path, columns)
-    ends = split_ends(len(values), split, counts)
-    train = values[: ends[0]]
-    mean, sd = train.mean(0), train.std(0)
-    flat = [name for name, s in zip(names, sd, strict=True) if s < MIN_TRAIN_SD]
+    dialect = dialect or Dialect()
+    table = read_table(path, dataclasses.replace(dialect, columns=columns or dialect.columns))
+    ends = split_ends(len(table.values), split, counts)
+    train = table.values[: ends[0]]
+    flat = [name for name, column in zip(table.names, train.T, strict=True) if is_constant(column)]
     if flat:
         raise DataError(
             f"column {flat[0]!r} of {path} is constant in the training rows; leave it out with --columns"
         )
-    scaled = torch.from_numpy(((values - mean) / sd).T.astype(np.float32).copy())
-    return ForecastTask(scaled, names, ends, window, horizon, stride, season)
+    exponents = np.frexp(np.abs(train).max(0))[1]  # squares of 1e-200 are no numbers
+    values = np.ldexp(table.values, -exponents)
+    train = values[: ends[0]]
+    scaled = ((values - train.mean(0)) / train.std(0)).T.astype(np.float32)
+    return ForecastTask(
+        torch.from_numpy(scaled.copy()), table.names, ends, window, horizon, stride, season, table=table
+    )
+
+
+def is_constant(values: np.ndarray) -> bool:
+    """Whether numbers (n,) differ by no more than their own rounding."""
+    return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 @dataclass
@@ -279,9 +247,10 @@ def row_task(name: str, split: str, counts: str = "") -> RowTask:
     ends = split_ends(len(x), split, counts)
     if min(np.diff((0, *ends))) < 1:
         raise DataError(f"the split {counts or split} of {len(x)} rows leaves a part without any")
-    sd = x[: ends[0]].std(0)
+    train = x[: ends[0]]
     # blank corners of the images stay 0
-    scaled = (x - x[: ends[0]].mean(0)) / np.where(sd < MIN_TRAIN_SD, 1, sd)
+    sd = np.array([1.0 if is_constant(column) else column.std() for column in train.T])
+    scaled = (x - train.mean(0)) / sd
     inputs = torch.from_numpy(scaled.astype(np.float32))
     names = [f"x{i}" for i in range(x.shape[1])]
     if name == "digits":
@@ -296,9 +265,8 @@ def load(config: Config) -> Task:
         return row_task(config.data, config.split, config.split_rows)
     assert config.window is not None
     assert config.horizon is not None
-    path = NYC if config.data == "nyc" else Path(config.data.removeprefix("csv:")).expanduser()
     return forecast_task(
-        path,
+        NYC if config.data == "nyc" else path_of(config.data),
         config.window,
         config.horizon,
         config.stride,
@@ -306,4 +274,88 @@ def load(config: Config) -> Task:
         config.split,
         config.split_rows,
         config.columns,
+        Dialect(config.sep, config.decimal, config.header, config.time, config.id),
     )
+
+
+def say_what_was_read(task: Task) -> None:
+    """One line to the log "vdn", of data that is a file."""
+    if isinstance(task, ForecastTask) and task.table is not None:
+        logging.getLogger("vdn").info("read %s", task.table.sentence)
+
+
+def path_of(data: str) -> Path:
+    """The file of csv:PATH."""
+    return Path(data.removeprefix("csv:")).expanduser()
+
+
+def identity(config: Config, task: Task) -> dict[str, Any]:
+    """What a run keeps of the data that it is trained on: `Table.identity`; none for rows of a library."""
+    table = task.table if isinstance(task, ForecastTask) else None
+    if table is None:
+        return {}
+    own = {"path": config.data} if not config.data.startswith("csv:") else {}
+    return table.identity | own
+
+
+def load_known(
+    config: Config, known: Mapping[str, Any], data: str | None, changed: bool
+) -> tuple[Config, Task]:
+    """The data of a run that exists: that which it was trained on, wherever it lies now.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    known
+        `identity` of when it was trained; empty for a run that kept none.
+    data
+        csv:PATH where the file lies now, if somebody has said so.
+    changed
+        Whether other data is welcome.
+
+    Returns
+    -------
+    tuple
+        The configuration, with where the data lies, and the task.
+
+    Raises
+    ------
+    DataError
+        For a file that is gone or, unless that is welcome, is another than then.
+    """
+    if data is not None and not config.data.startswith("csv:"):
+        raise DataError(f"the run was trained on {config.data}, which is no file: leave --data out")
+    if data is not None:
+        config = dataclasses.replace(config, data=data if data.startswith("csv:") else f"csv:{data}")
+    elif config.data.startswith("csv:") and known:
+        here, there = path_of(config.data), Path(str(known["path"]))
+        if not _is(here, known) and there.is_file() and (_is(there, known) or not here.is_file()):
+            config = dataclasses.replace(config, data=f"csv:{there}")
+        elif not here.is_file():
+            raise DataError(
+                f"no such file: {here}; the run was trained on it ({_spoken(known)}): if it has moved,"
+                " --data csv:PATH says where it lies"
+            )
+    task = load(config)
+    now = identity(config, task)
+    if known and now and now["sha256"] != known["sha256"] and not changed:
+        raise DataError(
+            f"{now['path']} has changed since the run was trained on it: {_spoken(known)} then,"
+            f" {_spoken(now)} now; put the file back, or --changed-data takes it as it is"
+        )
+    return config, task
+
+
+def _is(path: Path, known: Mapping[str, Any]) -> bool:
+    try:
+        return (
+            path.stat().st_size == known["bytes"] and sha256(path.read_bytes()).hexdigest() == known["sha256"]
+        )
+    except OSError:
+        return False
+
+
+def _spoken(known: Mapping[str, Any]) -> str:
+    size = f"{known['rows']:,} rows of {known['series']} series, {known['bytes']:,} bytes"
+    return f"{size}, sha256 {known['sha256'][:12]}"

@@ -22,13 +22,13 @@ from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
-from vdn.config import Config, ConfigError
-from vdn.data import Batch, ForecastTask, RowTask, Split, Task
+from vdn.config import Config, ConfigError, from_dict
+from vdn.data import Batch, ForecastTask, RowTask, Split, Task, say_what_was_read
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
 from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
-from vdn.trainer import load_run
+from vdn.trainer import load_checkpoint, load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
@@ -472,7 +472,12 @@ def find_twin(run: Path, config: Config) -> Path | None:
 
 
 def evaluate(
-    run: Path, twin: Path | None = None, split: Split = "test", draws: int | None = None
+    run: Path,
+    twin: Path | None = None,
+    split: Split = "test",
+    draws: int | None = None,
+    data: str | None = None,
+    changed: bool = False,
 ) -> dict[str, Any]:
     """Scores of a finished run, from its checkpoint.
 
@@ -486,6 +491,8 @@ def evaluate(
         What is scored.
     draws
         S, the run's own `test_draws` without it.
+    data, changed
+        As for `vdn.data.load_known`.
 
     Returns
     -------
@@ -498,15 +505,16 @@ def evaluate(
     ConfigError, DataError
         When the run or its data cannot be read, or `twin` is no twin.
     """
-    config, task, network = load_run(run)
+    config, task, network = load_run(run, data, changed)
+    say_what_was_read(task)
     number = config.test_draws if draws is None else draws
     result: dict[str, Any] = {
         "model": network_scores(network, task, split, number, config.seed)[0],
         "twin": None,
     }
-    beside = twin or (None if config.twin else find_twin(run, config))
+    beside = twin or (None if config.twin else find_twin(run, from_dict(load_checkpoint(run)["config"])))
     if beside is not None:
-        twin_config, twin_task, twin_network = load_run(beside)
+        twin_config, twin_task, twin_network = load_run(beside, data, changed)
         if not twin_config.twin:
             raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
         result["twin"] = network_scores(twin_network, twin_task, split, 1, twin_config.seed)[0]

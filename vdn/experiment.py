@@ -33,9 +33,10 @@ from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
 from vdn.config import ConfigError
-from vdn.data import SPLITS, DataError, ForecastTask, Split, Task
+from vdn.data import SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
 from vdn.objective import class_nll
+from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
 from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_run
@@ -98,7 +99,8 @@ class Bench:
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
         self.step = int(load_checkpoint(run)["step"])
-        self.config, self.task, network = load_run(run)
+        self.config, self.task, network = load_run(run, arguments.data, arguments.changed_data)
+        say_what_was_read(self.task)
         self.subject = NetworkSubject(network)
         self.scores = scores_of(self.task)
         self.split: Split = arguments.split
@@ -227,6 +229,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
             one.add_argument(f"--{setting.flag}", type=positive, default=setting.value, help=words)
         one.add_argument("--split", choices=SPLITS, default="test", help="where they are from [test]")
         one.add_argument("--seed", type=int, default=0, help="seed of the noise [0]")
+        add_data(one)
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
     cores = os.cpu_count() or 1
     parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
@@ -234,6 +237,16 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
     fed = "predicted rows that are fed back at once [1]"
     parsers["rollout"].add_argument("--feed", type=positive, default=1, help=fed)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Flags of commands on a run that exists: where its data lies, and whether that may have changed."""
+    parser.add_argument("--data", metavar="csv:PATH", help="where the run's data lies now, if it has moved")
+    parser.add_argument(
+        "--changed-data",
+        action="store_true",
+        help="take the data as it is, though the run was trained on other",
+    )
 
 
 def neuron(text: str) -> tuple[int, int]:
@@ -265,7 +278,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings = {
                 name: value
                 for name, value in vars(arguments).items()
-                if name not in ("command", "run", "name")
+                if name not in ("command", "run", "name", "data", "changed_data")
             }
             settings |= {
                 "step": bench.step,

@@ -23,8 +23,8 @@ from probes.moments import derive
 from probes.persistence import Pairs
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
-from vdn.config import Config, ConfigError, from_dict
-from vdn.data import Batch, load
+from vdn.config import Config, ConfigError
+from vdn.data import Batch, identity, load, say_what_was_read
 from vdn.evaluate import (
     accumulate,
     baselines,
@@ -37,7 +37,7 @@ from vdn.evaluate import (
     series_count,
 )
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
-from vdn.trainer import Step, Trainer, load_checkpoint, save_checkpoint
+from vdn.trainer import Step, Trainer, load_checkpoint, load_data, save_checkpoint
 
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
@@ -354,12 +354,16 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     task = load(config)
     config = fit_probe_batch(config, task)
     trainer = Trainer(config, task)
+    say_what_was_read(task)
     precision = cast("Precision", config.precision)  # Config has looked at it
-    with Recorder(run, layer_list(config), dataclasses.asdict(config), precision) as recorder:
+    kept = dataclasses.asdict(config) | {"data_file": identity(config, task)}
+    with Recorder(run, layer_list(config), kept, precision) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
-def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
+def resume(
+    run: Path, report: Report | None = None, data: str | None = None, changed: bool = False
+) -> dict[str, Any]:
     """Continues a run from its checkpoint as if it had not stopped; rows of the log beyond it are set aside.
 
     Parameters
@@ -368,6 +372,8 @@ def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
         Folder of the run.
     report
         As for `train`.
+    data, changed
+        As for `vdn.data.load_known`.
 
     Returns
     -------
@@ -376,17 +382,18 @@ def resume(run: Path, report: Report | None = None) -> dict[str, Any]:
 
     Raises
     ------
-    ConfigError
-        When the run has no full checkpoint or is finished.
+    ConfigError, DataError
+        When the run has no full checkpoint or is finished, or its data is gone or another.
     """
     state = load_checkpoint(run)
-    config = from_dict(state["config"])
+    config, task = load_data(state, data, changed)
     if config.threads:
         torch.set_num_threads(config.threads)
-    trainer = Trainer(config, load(config))
+    trainer = Trainer(config, task)
     trainer.restore(state)
     if Run(run).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
+    say_what_was_read(task)
     with Recorder.resume(run, trainer.done - 1) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 

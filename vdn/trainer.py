@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
-from vdn.data import Batch, Task, load
+from vdn.data import Batch, Task, identity, load_known
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
 from vdn.objective import objective, predicted_numbers
 
@@ -170,6 +171,7 @@ class Trainer:
             "config": dataclasses.asdict(self.config),
             "step": self.done,
             "model": self.network.state_dict(),
+            "data": identity(self.config, self.task),
         }
         if self.config.checkpoint == "full":
             state |= {
@@ -220,11 +222,23 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
     return state
 
 
-def load_run(run: Path) -> tuple[Config, Task, VariationalNetwork]:
-    """Configuration, task and trained network of a run. ConfigError or DataError when one cannot be had."""
+def load_data(
+    state: Mapping[str, Any], data: str | None = None, changed: bool = False
+) -> tuple[Config, Task]:
+    """Configuration and data of a checkpoint; see `vdn.data.load_known`. ConfigError or DataError when
+    they cannot be had.
+    """
+    return load_known(from_dict(state["config"]), state.get("data", {}), data, changed)
+
+
+def load_run(
+    run: Path, data: str | None = None, changed: bool = False
+) -> tuple[Config, Task, VariationalNetwork]:
+    """Configuration, task and trained network of a run; data and changed as for `vdn.data.load_known`.
+    ConfigError or DataError when one cannot be had.
+    """
     state = load_checkpoint(run)
-    config = from_dict(state["config"])
-    task = load(config)
+    config, task = load_data(state, data, changed)
     network = make_network(config, task)
     network.load_state_dict(state["model"])
     return config, task, network

@@ -2,6 +2,8 @@
 bad files speak.
 """
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vdn.config import Config, resolve
+from probes import Run
+from vdn.config import Config, from_dict, resolve
 from vdn.data import SPLITS, DataError, ForecastTask, forecast_task, load, read_table, row_task, split_ends
-from vdn.evaluate import baselines
+from vdn.evaluate import baselines, evaluate
+from vdn.train import resume, train
+from vdn.trainer import CHECKPOINT
 
 
 @pytest.fixture
@@ -174,3 +179,81 @@ def test_rows():
         row_task("diabetes", "0.0001,0.5,0.4999")
     with pytest.raises(ValueError, match="predecessors"):
         digits.batch("train", torch.arange(2), pairs=True)
+
+
+def test_what_is_constant_is_told_by_its_own_size(csv):
+    small = {"window": 10, "horizon": 4, "stride": 2, "season": 5}
+    wave = np.sin(np.arange(60.0))
+    for frame in ({"a": 3e-10 * wave}, {"a": 1e9 + wave}, {"a": 1e-300 * (2 + wave)}):
+        task = forecast_task(csv(pd.DataFrame(frame)), **small)
+        assert abs(np.corrcoef(task.values[0], wave)[0, 1]) > 0.999
+    for value in (5.0, 0.0, 123456789012.3, 1e-300):
+        with pytest.raises(DataError, match="'b' .* constant"):
+            forecast_task(csv(pd.DataFrame({"a": wave, "b": value})), **small)
+
+
+SMALL = {"window": 12, "horizon": 4, "stride": 4, "season": 12, "layers": 1, "neurons": 4, "steps": 3}
+SMALL |= {"threads": 1, "test_draws": 2, "probe_times": 1, "probe_inputs": 4, "probe_sequence": 4}
+
+
+def trained(folder, **settings):
+    config = resolve(from_dict(SMALL | settings))
+    train(config, folder)
+    return folder
+
+
+def test_a_run_knows_the_file_that_it_was_trained_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "wave.csv"
+    text = "date,load\n" + "".join(f"{i},{np.sin(i / 5):.4f}\n" for i in range(400))
+    file.write_text(text)
+    run = trained(tmp_path / "run", data="csv:wave.csv")
+    kept = Run(run).config["data_file"]
+    assert kept["path"] == str(file)
+    assert kept["bytes"] == len(text)
+    assert kept["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert (kept["rows"], kept["series"]) == (400, 1)
+    assert "left out: date (counts the rows)" in kept["read"]
+    before = evaluate(run)["model"]["mse"]
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert evaluate(run)["model"]["mse"] == before  # by the path that it was read from
+    moved = file.rename(tmp_path / "moved.csv")
+    for act in (evaluate, resume):
+        with pytest.raises(DataError, match=r"no such file: .*400 rows of 1 series, .*--data csv:PATH"):
+            act(run)
+    assert evaluate(run, data=f"csv:{moved}")["model"]["mse"] == before
+
+    moved.write_text(text + "400,0.5\n")
+    for act in (evaluate, resume):
+        with pytest.raises(DataError, match=r"has changed since .*: 400 rows .* 401 rows .*--changed-data"):
+            act(run, data=f"csv:{moved}")
+    assert evaluate(run, data=str(moved), changed=True)["model"]["mse"] != before
+
+
+def test_a_relative_file_of_another_folder_is_not_taken_for_the_runs_own(tmp_path, monkeypatch):
+    text = "load\n" + "".join(f"{np.sin(i / 5):.4f}\n" for i in range(400))
+    for folder, more in (("a", ""), ("b", "0.5\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "wave.csv").write_text(text + more)
+    monkeypatch.chdir(tmp_path / "a")
+    run = trained(tmp_path / "run", data="csv:wave.csv")
+    before = evaluate(run)["model"]["mse"]
+    monkeypatch.chdir(tmp_path / "b")
+    assert evaluate(run)["model"]["mse"] == before
+
+
+def test_runs_without_a_file_or_of_before_are_evaluated_as_ever(tmp_path):
+    digits = trained(tmp_path / "digits", data="digits", window=None, horizon=None)
+    assert Run(digits).config["data_file"] == {}
+    evaluate(digits)
+    with pytest.raises(DataError, match="trained on digits, which is no file"):
+        evaluate(digits, data="csv:x.csv")
+    file = tmp_path / "wave.csv"
+    file.write_text("load\n" + "".join(f"{np.sin(i / 5):.4f}\n" for i in range(400)))
+    run = trained(tmp_path / "run", data=f"csv:{file}")
+    state = torch.load(run / CHECKPOINT, weights_only=True)
+    del state["data"]
+    torch.save(state, run / CHECKPOINT)
+    evaluate(run)

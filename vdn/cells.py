@@ -1,0 +1,237 @@
+"""What the text of a cell is: a number as people write it, a time, nothing at all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+MISSING = {"", "na", "n/a", "nan", "-nan", "null", "none", "nil", "missing", "?", "-", "--", ".", "..", "..."}
+MISSING |= {"n/e", "#n/a", "#n/a n/a", "#na", "<na>", "#value!"}
+# marks between groups of three digits, beside that which is no decimal mark
+SPACES = "\u00a0\u2009\u202f"
+GROUPS = " '\u2019" + SPACES
+
+
+def all_values(record: list[str]) -> bool:
+    cells = [cell for cell in record if cell.strip()]
+    return (
+        bool(cells) and all(is_value(cell) for cell in cells) and any(not is_missing(cell) for cell in cells)
+    )
+
+
+def is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
+def is_value(cell: str) -> bool:
+    return is_number(cell) or looks_like_time(cell) or is_missing(cell)
+
+
+def is_number(cell: str) -> bool:
+    return number(cell, ".") is not None or number(cell, ",") is not None
+
+
+def plain_numbers(cells: list[str]) -> np.ndarray | None:
+    """Cells as float64, where all are finite and written as Python writes numbers; else None."""
+    try:
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() and not any("_" in cell for cell in cells) else None
+
+
+def _pattern(mark: str, group: str) -> re.Pattern[str]:
+    marks = f"[{GROUPS}{group}]"
+    point = re.escape(mark)
+    grouped = rf"[1-9]\d{{0,2}}(?P<group>{marks})\d{{3}}(?:(?P=group)\d{{3}})*"
+    return re.compile(rf"[+-]?(?:(?:{grouped}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eEdD][+-]?\d+)?")
+
+
+OTHER = {".": ",", ",": "."}
+PATTERNS = {".": _pattern(".", ","), ",": _pattern(",", ".")}
+
+
+def number(cell: str, mark: str) -> float | None:
+    """A number with a decimal mark, its marks of thousands and per cent sign aside; None: no number."""
+    text = cell.strip().replace("\u2212", "-").removesuffix("%").rstrip(" " + SPACES)
+    if not PATTERNS[mark].fullmatch(text):
+        return None
+    text = re.sub(f"[{GROUPS}{OTHER[mark]}]", "", text)
+    return float(text.replace(",", ".").lower().replace("d", "e"))
+
+
+def decimal_of(cell: str) -> str:
+    """The decimal mark that a cell proves: ".", ",", "" for neither, "?" where a comma may be either."""
+    point, comma = number(cell, "."), number(cell, ",")
+    if point is None or comma is None:
+        return (
+            "," if point is None and comma is not None else "." if comma is None and point is not None else ""
+        )
+    if point == comma:
+        return ""
+    return (
+        "?" if "," in cell else ""
+    )  # 1.234 is taken for a decimal point unless another cell proves the comma
+
+
+CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
+DATE = r"(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
+WORDS = r"(?:\d{1,2}[- ])?[A-Za-z]{3,9}\.?[- ,]+(?:\d{1,2}, ?)?(?:\d{4}|\d{2})"
+LIKE_TIME = re.compile(
+    rf"(?:{DATE}|{WORDS}|\d{{4}}-?Q[1-4])(?:[T ,]+{CLOCK})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+)
+
+
+def looks_like_time(cell: str) -> bool:
+    return LIKE_TIME.fullmatch(cell.strip()) is not None
+
+
+def are_clocks(cells: list[str]) -> bool:
+    return all(re.fullmatch(CLOCK, cell.strip()) for cell in cells)
+
+
+def parsed_times(cells: list[str]) -> tuple[list[pd.DatetimeIndex], int]:
+    """The readings of times, two where day and month may change places; else none, and a cell without
+    one.
+    """
+    series = pd.Series(cells)
+    clock = series.str.extract(rf"^({DATE}) (\d{{1,2}})\.(\d{{2}})(?:\.(\d{{2}}))?$")
+    if clock[0].notna().all():  # 18.00.00
+        series = (
+            clock[0] + " " + clock[1] + ":" + clock[2] + (":" + clock[3] if clock[3].notna().all() else "")
+        )
+    quarter = series.str.fullmatch(r"\d{4}-?Q[1-4]")
+    if quarter.all():
+        return [pd.PeriodIndex(series.str.replace("-", ""), freq="Q").to_timestamp()], 0
+    zoned = bool(zones(cells))
+    best, bad = -1, 0
+    found: list[pd.DatetimeIndex] = []
+    for format_ in _formats(series.iloc[0]):
+        parsed = pd.to_datetime(series, format=format_, errors="coerce", utc=zoned)
+        if parsed.notna().all():
+            times = pd.DatetimeIndex(parsed).tz_localize(None)
+            if "/" not in cells[0]:
+                return [times], 0  # with points and dashes the day is first, wherever it can be
+            if not any(times.equals(other) for other in found):
+                found.append(times)
+            continue
+        first = int(np.flatnonzero(parsed.isna())[0])
+        if first > best:
+            best, bad = first, first
+    return found[:2], bad
+
+
+def _formats(cell: str) -> list[str]:
+    """Formats that a time may have, by the first of a column."""
+    match = re.match(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?=\D|$)", cell)
+    if match:
+        mark, year = match[2], "%Y" if len(match[4]) == 4 else "%y"
+        days = [mark.join(order) for order in (("%d", "%m", year), ("%m", "%d", year))]
+        return [day + tail for day in days for tail in _tails(cell[match.end() :])]
+    slashed = re.match(r"\d{4}([/.])\d{1,2}(\1\d{1,2})?(?=\D|$)", cell)
+    if slashed:
+        day = f"%Y{slashed[1]}%m" + (f"{slashed[1]}%d" if slashed[2] else "")
+        return [day + tail for tail in _tails(cell[slashed.end() :])]
+    if re.match(r"\d{4}-\d{1,2}-\d(?!\d)|\d{4}-\d(?!\d)", cell):
+        return ["%Y-%m-%d" + tail for tail in _tails(re.sub(r"^\d{4}-\d{1,2}-\d{1,2}", "", cell))] + ["%Y-%m"]
+    if re.search("[A-Za-z]{3}", cell) and not cell.endswith(("UTC", "GMT")):
+        return [
+            day + tail
+            for month in ("%b", "%B")
+            for year in ("%Y", "%y")
+            for day in (
+                f"%d-{month}-{year}",
+                f"%d {month} {year}",
+                f"{month} %d, {year}",
+                f"{month} {year}",
+                f"{month}-{year}",
+            )
+            for tail in ("", " %H:%M", " %H:%M:%S")
+        ]
+    return ["ISO8601"]
+
+
+def _tails(rest: str) -> list[str]:
+    """Formats of the clock after a date."""
+    if not rest.strip():
+        return [""]
+    lead = re.match(r"[T ,]+", rest)
+    start = lead[0] if lead else ""
+    if re.search("[AaPp]\\.?[Mm]", rest):
+        return [f"{start}%I:%M:%S %p", f"{start}%I:%M %p", f"{start}%I:%M:%S%p", f"{start}%I:%M%p"]
+    return [
+        f"{start}{clock}{zone}"
+        for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H")
+        for zone in ("", "%z", " %z", "Z")
+    ]
+
+
+def disorder(times: pd.DatetimeIndex) -> tuple[bool, float]:
+    """How unlike a record of one step a reading of times is: out of order, share of unusual steps."""
+    steps = np.diff(times.to_numpy()).astype(np.int64)
+    if not len(steps):
+        return False, 0.0
+    inverse = bool(np.any(steps > 0) and np.any(steps < 0))
+    months = np.diff(times.year * 12 + times.month) if (times.day == times.day[0]).all() else None
+    usual = max(Counter(steps.tolist()).values())
+    if months is not None and len(months):
+        usual = max(usual, max(Counter(months.tolist()).values()))
+    return inverse, 1 - usual / len(steps)
+
+
+def epoch_unit(values: np.ndarray) -> str | None:
+    """The unit of times since 1970 (1990 to 2100), if they are: s, ms, us or ns."""
+    for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if np.all((values >= 6.3e8 * size) & (values <= 4.1e9 * size)):
+            return unit
+    return None
+
+
+def are_days(values: np.ndarray) -> bool:
+    """Whether numbers are dates written as 20200131."""
+    if not np.all((values >= 19000101) & (values <= 21001231) & (values == np.round(values))):
+        return False
+    text = pd.Series(values.astype(np.int64).astype(str))
+    return bool(pd.to_datetime(text, format="%Y%m%d", errors="coerce").notna().all())
+
+
+def zones(texts: list[str]) -> set[str]:
+    """Offsets from UTC that times end in."""
+    found = (re.search(r":\d\d ?(Z|UTC|GMT|[+-]\d\d:?\d\d)$", text) for text in texts)
+    return {match[1] for match in found if match}
+
+
+def time_text(time: object) -> str:
+    """A time without the parts that say nothing."""
+    text = str(time)
+    return text.removesuffix(" 00:00:00") if text.endswith(" 00:00:00") else text.removesuffix(":00")
+
+
+def usual_step(times: pd.DatetimeIndex) -> tuple[str, np.ndarray] | None:
+    """The most frequent step in words, and where steps are others (n - 1,), in calendar months where all
+    times are of one day of a month; None for fewer than three different times.
+    """
+    if times.nunique() < 3:
+        return None
+    months = np.diff(times.year * 12 + times.month)
+    if (times.day == times.day[0]).all() and np.all(months >= 1):
+        step = Counter(months.tolist()).most_common(1)[0][0]
+        return {1: "1 month", 3: "1 quarter", 12: "1 year"}.get(step, f"{step} months"), months != step
+    steps = np.diff(times.to_numpy().astype("datetime64[ns]")).astype(np.int64)
+    step = Counter(steps[steps != 0].tolist()).most_common(1)[0][0]
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    size, word = next((unit for unit in units if step >= unit[0] * 1e9), units[-1])
+    return f"{step / 1e9 / size:g} {word}", steps != step
+
+
+def gaps(times: pd.DatetimeIndex) -> np.ndarray:
+    """Where the next time is further than usual, as numbers of rows, of times in order."""
+    step = usual_step(times)
+    if step is None:
+        return np.empty(0, np.int64)
+    steps = np.diff(times.to_numpy())
+    usual = steps[~step[1]]
+    return np.flatnonzero(step[1] & (steps > usual.max())) if len(usual) else np.empty(0, np.int64)

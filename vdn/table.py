@@ -1,0 +1,438 @@
+"""Series of numbers read from a text file: comma- and otherwise separated values as people have them.
+
+A file says itself how it is written: separator, decimal mark, header, which column is the time. What it says
+is read; what it leaves open is an error that names the line and the flag that settles it. Nothing is left out
+without a word: `Table.sentence` says what was read and what was not.
+
+The time column is read, never forecast: rows newest first are turned round, rows out of order sorted,
+repeated and missing times named.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vdn import cells
+from vdn.records import Column, Records, read_records
+
+TIME_NAMES = frozenset(
+    ["date", "time", "datetime", "date_time", "timestamp", "ts", "t", "ds", "day", "month", "quarter", "year"]
+    + ["hour", "period", "zeit", "datum", "uhrzeit", "zeitstempel", "tag", "monat", "jahr", "fecha", "data"]
+    + ["unix", "epoch", "unixtime", "unix_time", "posix", "timestamp_ms", "time_ms", "index", "idx", "id"]
+    + ["step", "row", "row_id", "rowid", "rownames", "obs", "observation", "serial", "no", "nr", "number"]
+)
+NO_TIME = "none"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What is known of how a file is written; an empty text: the file says so itself.
+
+    sep: one character, or comma, semicolon, tab, bar, space. decimal: "." or ",". header: "none" where the
+    first line holds values, "first" where it holds names though they look like values. time: column of times,
+    or two with a comma between (date,clock); "none": there is none. id: column that tells series apart where
+    a table has one row for each series and time. columns: the series, with commas between.
+    """
+
+    sep: str = ""
+    decimal: str = ""
+    header: str = ""
+    time: str = ""
+    id: str = ""
+    columns: str = ""
+
+
+@dataclass
+class Table:
+    """Series (rows, series) float64 with names, and what was read.
+
+    times: of the rows, None where the file has none. notes: what a reader should know. left_out: column ->
+    why. size, sha256: of the file as it lies there, in bytes and as hexadecimal digits.
+    """
+
+    path: Path
+    values: np.ndarray
+    names: list[str]
+    times: pd.DatetimeIndex | None = None
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+    sha256: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """One line: rows, series, time range, step, what was done and what was left out."""
+        rows, count = self.values.shape
+        shown = ", ".join(self.names[:5]) + (f" and {count - 5} more" if count > 5 else "")
+        parts = [f"{self.path.name}: {rows:,} rows of {count} series ({shown})"]
+        if self.times is not None:
+            span = f"{cells.time_text(self.times[0])} to {cells.time_text(self.times[-1])}"
+            step = cells.usual_step(self.times)
+            parts.append(f"{span}, step {step[0]}" if step else span)
+        parts += self.notes
+        if self.left_out:
+            parts.append("left out: " + ", ".join(f"{name} ({why})" for name, why in self.left_out.items()))
+        return "; ".join(parts)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What says whether a file is the same: path, bytes, sha256, rows, series; and what was read."""
+        return {
+            "path": str(self.path.resolve()),
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "rows": len(self.values),
+            "series": len(self.names),
+            "read": self.sentence,
+        }
+
+
+def read_table(path: Path, dialect: Dialect | None = None) -> Table:
+    """Read a file's series.
+
+    Parameters
+    ----------
+    path
+        Text, also compressed (.gz, .bz2, .xz), in UTF-8, UTF-16 or Latin-1.
+    dialect
+        What the file leaves open.
+
+    Returns
+    -------
+    Table
+        In order of time.
+
+    Raises
+    ------
+    DataError
+        For a file that is missing or no table of numbers, or may be read in two ways; the message names file,
+        line, what stands there, and the remedy.
+    """
+    dialect = dialect or Dialect()
+    records = read_records(path, dialect.sep, dialect.header)
+    if not any(column.numeric for column in records.columns):
+        raise records.fault(
+            "no column of numbers; a series is a column of numbers, a column of times may stand beside it"
+        )
+    asked = [_find(records, name, "--columns") for name in _names(dialect.columns)]
+    key = _find(records, dialect.id, "--id") if dialect.id else None
+    times, of_time = _times(records, dialect.time, [column for column in (*asked, key) if column is not None])
+    rest = [
+        column for column in asked or records.columns if column is not key and column.number not in of_time
+    ]
+    names, values = _series(records, rest, bool(asked), dialect.decimal)
+    if key is not None:
+        times, names, values = _one_column_each(records, times, key, names, values)
+    elif isinstance(times, pd.DatetimeIndex):
+        _refuse_long(records, times, of_time)
+        times, values = _in_order(records, times, values)
+    elif times is not None:
+        records.notes.append("newest first, turned round")
+        times, values = None, values[::-1]
+    if times is not None:
+        gaps = cells.gaps(times)
+        if len(gaps):
+            first = cells.time_text(times[int(gaps[0])])
+            many = f"{len(gaps):,} gaps" if len(gaps) > 1 else "a gap"
+            records.notes.append(f"{many} in time, first after {first}: windows run across them")
+    digest = hashlib.sha256(records.content).hexdigest()
+    size = len(records.content)
+    return Table(path, values, names, times, records.notes, records.left_out, size, digest)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def _find(records: Records, name: str, flag: str) -> Column:
+    known = [column.name for column in records.columns]
+    if name in known:
+        return records.columns[known.index(name)]
+    if name in records.left_out:
+        raise records.fault(f"column {name!r} of {flag} is {records.left_out[name]}")
+    close = get_close_matches(name, known, 1)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    raise records.fault(f"no column {name!r} of {flag}{guess}; it has {', '.join(known[:20])}")
+
+
+# times
+
+
+class _Backwards:
+    """The rows are counted down."""
+
+
+def _times(
+    records: Records, asked: str, taken: list[Column]
+) -> tuple[pd.DatetimeIndex | _Backwards | None, set[int]]:
+    """Times of the rows, and the numbers of the columns that are no series for it. taken: have another
+    part.
+    """
+    if asked == NO_TIME:
+        return None, set()
+    if asked:
+        chosen = [_find(records, name, "--time") for name in _names(asked)]
+        return _read(records, chosen, True), {column.number for column in chosen}
+    found: pd.DatetimeIndex | _Backwards | None = None
+    used: set[int] = set()
+    free = [column for column in records.columns if column not in taken]
+    numeric = [column for column in records.columns if column.numeric]
+    only = numeric[0] if len(numeric) == 1 else None  # is the series
+    for column, after in zip(free, [*free[1:], None], strict=False):
+        if column.number in used:
+            continue
+        chosen = [column]
+        if column.numeric:
+            alone = column is only and column.name.lower() not in TIME_NAMES
+            if alone or not _counts(column):
+                continue
+        elif not cells.looks_like_time(next(cell for cell in column.cells if cell.strip())):
+            if column.name.lower() not in TIME_NAMES or column is not free[0]:
+                continue
+        elif after is not None and cells.are_clocks(after.cells):
+            chosen = [column, after]
+        times = _read(records, chosen, must=found is None and column is free[0])
+        if times is None and not column.numeric:
+            continue  # words
+        used |= {one.number for one in chosen}
+        if found is None and times is not None:
+            found = times
+        else:
+            records.left_out[column.name] = "counts the rows" if times is None else "times, too"
+    return found, used
+
+
+def _counts(column: Column) -> bool:
+    """Whether a column of numbers counts rows or time: strictly in order, evenly or by its name."""
+    values = column.plain
+    if values is None:
+        return False
+    steps = np.diff(values)
+    ordered = bool(np.all(steps > 0) or np.all(steps < 0))
+    even = ordered and bool(np.allclose(steps, steps[:1], rtol=1e-6))
+    whole = bool(np.all(values == np.round(values)))
+    named = column.name.lower() in TIME_NAMES or column.unnamed
+    if len(values) < 3:
+        return named
+    days = cells.are_days(values)
+    if column.number == 1:
+        return even or days or (ordered and whole and (named or cells.epoch_unit(values) is not None))
+    return named and whole and (even or days or (ordered and cells.epoch_unit(values) is not None))
+
+
+def _read(records: Records, chosen: list[Column], must: bool) -> pd.DatetimeIndex | _Backwards | None:
+    """Times of a column, or of two. must: what cannot be read is an error; else None. None, too, where the
+    rows are counted and the count alone says nothing more.
+    """
+    first, label = chosen[0], " and ".join(repr(column.name) for column in chosen)
+    values = first.plain if len(chosen) == 1 else None
+    if values is not None:
+        return _read_numbers(records, first, values)
+    texts = [" ".join(parts) for parts in zip(*(map(str.strip, c.cells) for c in chosen), strict=True)]
+    gap = next((i for i, text in enumerate(texts) if cells.is_missing(text)), None)
+    readings, bad = cells.parsed_times(texts) if gap is None else ([], gap)
+    if not readings:
+        if not must:
+            return None
+        what = f"{texts[bad]!r} is no time that can be read" if gap is None else "no time"
+        raise records.fault(
+            f"{what}, column {label}: write it as 2020-03-01 12:00; --time none takes the rows as they come",
+            bad,
+        )
+    times = min(readings, key=cells.disorder)
+    for other in readings:
+        if cells.disorder(other) == cells.disorder(times) and not other.equals(times):
+            raise records.fault(
+                f"{texts[0]!r}, column {label}, may begin with the day or with the month: write it as"
+                " 2020-03-01; --time none takes the rows as they come",
+                0,
+            )
+    zones = cells.zones(texts)
+    if len(zones) > 1:
+        records.notes.append(f"{len(zones)} time zones in {first.name}, read as UTC")
+    return times
+
+
+def _read_numbers(
+    records: Records, column: Column, values: np.ndarray
+) -> pd.DatetimeIndex | _Backwards | None:
+    if cells.are_days(values):
+        return pd.DatetimeIndex(
+            pd.to_datetime(pd.Series(values.astype(np.int64).astype(str)), format="%Y%m%d")
+        )
+    unit = cells.epoch_unit(values)
+    if unit is not None:
+        records.notes.append(f"{column.name} read as {unit} since 1970")
+        return pd.DatetimeIndex(values.astype(np.int64).astype(f"datetime64[{unit}]"))
+    if column.name.lower() in ("year", "jahr") and np.all((values >= 1000) & (values <= 2200)):
+        return pd.DatetimeIndex(
+            (values.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]")
+        )
+    records.left_out[column.name] = "counts the rows"
+    steps = np.diff(values)
+    if np.all(steps < 0):
+        return _Backwards()
+    if not np.all(steps > 0):
+        raise records.fault(f"column {column.name!r} of --time is not in order")
+    return None
+
+
+def _in_order(
+    records: Records, times: pd.DatetimeIndex, values: np.ndarray
+) -> tuple[pd.DatetimeIndex, np.ndarray]:
+    """Rows in order of time; refuse times that stand twice where that leaves the order open."""
+    steps = np.diff(times.to_numpy()).astype(np.int64)
+    again = times.duplicated()
+    if np.any(steps < 0) and np.all(steps <= 0):
+        records.notes.append("newest first, turned round")
+        times, values = times[::-1], values[::-1]
+    elif np.any(steps < 0) and again.any():
+        at = int(np.flatnonzero(again)[0])
+        before = int(np.flatnonzero(times == times[at])[0])
+        raise records.fault(
+            f"the time {cells.time_text(times[at])} stands twice, in line {records.lines[before]} too, and"
+            " rows are not in order: remove the duplicates, or write local times of a clock change in UTC",
+            at,
+        )
+    elif np.any(steps < 0):
+        line = records.lines[int(np.flatnonzero(steps < 0)[0]) + 1]
+        records.notes.append(f"rows not in order of time (line {line}), sorted")
+        order = np.argsort(times.to_numpy(), kind="stable")
+        times, values = times[order], values[order]
+    if again.any():
+        first = cells.time_text(times[int(np.flatnonzero(times.duplicated())[0])])
+        records.notes.append(
+            f"{int(again.sum()):,} rows repeat the time of the row before (duplicates, first {first}): taken"
+            " as they come"
+        )
+    return times, values
+
+
+def _refuse_long(records: Records, times: pd.DatetimeIndex, of_time: set[int]) -> None:
+    """Refuse a table of one row for each series and time without --id."""
+    if not times.has_duplicates:
+        return
+    for column in records.columns:
+        kinds = pd.Series(column.cells).str.strip()
+        if column.number in of_time or not 2 <= kinds.nunique() <= len(kinds) // 2:
+            continue
+        if not pd.DataFrame({"time": times, "kind": kinds}).duplicated().any():
+            raise records.fault(
+                f"times repeat, once for each {column.name!r}: a long table, of one row for each series and"
+                f" time, is read with --id {column.name}"
+            )
+
+
+# series
+
+
+def _series(
+    records: Records, columns: list[Column], asked: bool, decimal: str
+) -> tuple[list[str], np.ndarray]:
+    """Names and values (rows, series) of the columns of numbers; of those asked for, all must be."""
+    numeric = []
+    for column in columns:
+        if column.numeric:
+            numeric.append(column)
+            continue
+        row, example = next((i, cell.strip()[:20]) for i, cell in enumerate(column.cells) if cell.strip())
+        if asked:
+            raise records.fault(f"column {column.name!r} holds {example!r} and the like, no numbers", row)
+        records.left_out[column.name] = f"text, such as {example!r}"
+    if not numeric:
+        raise records.fault("no column of numbers beside that of times; --columns names one that is a series")
+    mark = decimal or _decimal_mark(records, numeric)
+    if mark == ",":
+        records.notes.append("decimal comma")
+    values = np.column_stack([_numbers(records, column, mark) for column in numeric])
+    return [column.name for column in numeric], values
+
+
+def _decimal_mark(records: Records, columns: list[Column]) -> str:
+    """The mark that the cells prove; an error where they contradict each other or leave a comma open."""
+    if all(column.plain is not None for column in columns):
+        return "."
+    proof: dict[str, tuple[int, str]] = {}
+    for column in columns:
+        if column.plain is not None and "." in proof:
+            continue  # nothing new
+        for row, cell in enumerate(column.cells):
+            mark = cells.decimal_of(cell)
+            if mark and mark not in proof:
+                proof[mark] = row, f"{cell.strip()!r} in {column.name!r}"
+                if column.plain is not None:
+                    break
+    if "." in proof and "," in proof:
+        row, point = proof["."]
+        other, comma = proof[","]
+        raise records.fault(
+            f"{point} has a decimal point, {comma} (line {records.lines[other]}) a decimal comma: write all"
+            " alike, or leave one out with --columns",
+            row,
+        )
+    if "?" in proof and len(proof) == 1:
+        row, cell = proof["?"]
+        raise records.fault(
+            f"{cell} may have a decimal comma or a mark of thousands: --decimal , or --decimal . says which",
+            row,
+        )
+    return "," if "," in proof else "."
+
+
+def _numbers(records: Records, column: Column, mark: str) -> np.ndarray:
+    """The values of a column; an error for a cell that is none."""
+    values = column.plain if mark == "." else None
+    if values is not None:
+        return values
+    percent = sum(cell.rstrip().endswith("%") for cell in column.cells)
+    result = np.empty(len(column.cells))
+    for row, cell in enumerate(column.cells):
+        value = cells.number(cell, mark)
+        if value is None or not np.isfinite(value):
+            shown = f" ({cell.strip()!r})" if cell.strip() else ""
+            what = f"a gap{shown}" if cells.is_missing(cell) else f"{cell.strip()!r}, which is no number,"
+            raise records.fault(
+                f"column {column.name!r} has {what} at data row {row + 1}: fill or remove it first, or choose"
+                " other columns with --columns",
+                row,
+            )
+        if 0 < percent < len(result) and not cell.rstrip().endswith("%"):
+            raise records.fault(
+                f"{cell.strip()!r} in column {column.name!r} has no per cent sign, other rows have one", row
+            )
+        result[row] = value
+    if percent:
+        records.notes.append(f"per cent signs of {column.name} taken off")
+    return result
+
+
+def _one_column_each(
+    records: Records, times: object, key: Column, names: list[str], values: np.ndarray
+) -> tuple[pd.DatetimeIndex, list[str], np.ndarray]:
+    """A long table as one column for each of its series."""
+    if not isinstance(times, pd.DatetimeIndex):
+        raise records.fault("--id needs a column of times that says which rows belong together: --time")
+    ids = [cell.strip() for cell in key.cells]
+    index = pd.MultiIndex.from_arrays([times, ids])
+    if index.has_duplicates:
+        at = int(np.flatnonzero(index.duplicated())[0])
+        raise records.fault(f"{ids[at]!r} has a second row at {cells.time_text(times[at])}", at)
+    wide = pd.DataFrame(values, index, names).unstack()
+    holes = np.argwhere(wide.isna().to_numpy())
+    if len(holes):
+        row, place = holes[0]
+        raise records.fault(
+            f"{wide.columns[place][-1]!r} has no row at {cells.time_text(wide.index[row])}; every series"
+            " needs the same times: fill or remove them first"
+        )
+    records.notes.append(f"one series for each {key.name}")
+    labels = [str(pair[1]) if len(names) == 1 else f"{pair[1]} {pair[0]}" for pair in wide.columns.tolist()]
+    return pd.DatetimeIndex(wide.index), labels, wide.to_numpy(np.float64)
