@@ -18,7 +18,7 @@ from typing import Any, Self, SupportsFloat
 import torch
 from torch import nn
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
 from probes.forks import forget_in_children
 from probes.log import manifest
 from probes.moments import Moments
@@ -185,7 +185,9 @@ class Recording:
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
-        if resume is None and (self.folder / manifest.FILE).exists():
+        with writing(self.folder):
+            begun = (self.folder / manifest.FILE).exists()
+        if begun and resume is None:
             raise RunError(
                 f"{folder} holds a run already: name another folder, or continue it with resume=<last step to"
                 " keep>"
