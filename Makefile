@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
+PYARROW ?= 17 18 19 20 21 22 23 24 25 26
+OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-pyarrow bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -29,6 +31,16 @@ test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
 
 test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
 	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
+
+test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARROW, nor with a pandas that loads its threads late
+	$(BIN)/pip install --quiet --no-deps --upgrade --target build/pandas "pandas==$(OLD_PANDAS).*"
+	for version in $(PYARROW); do \
+	    $(BIN)/pip install --quiet --no-deps --upgrade --target build/pyarrow-$$version "pyarrow==$$version.*" && \
+	    for pandas in "" :$(CURDIR)/build/pandas; do \
+	        PYTHONPATH=$(CURDIR)/build/pyarrow-$$version$$pandas $(BIN)/python -c "import pandas, pyarrow; print('pyarrow', pyarrow.__version__, 'pandas', pandas.__version__)" && \
+	        PYTHONPATH=$(CURDIR)/build/pyarrow-$$version$$pandas $(BIN)/pytest tests/probes/test_exit.py || exit 1; \
+	    done; \
+	done
 
 .venv-integrations/.made: requirements-integrations.txt requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-integrations

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from probes import export
 from probes.analysis.overview import layer_rows
+from probes.command_line import OneLine, Output, enter, shown
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
@@ -27,9 +28,7 @@ from probes.storage.lock import Lock
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m probes", description="Look at run logs and put them in order."
-    )
+    parser = OneLine(prog="python -m probes", description="Look at run logs and put them in order.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
     show = commands.add_parser("show", help="what each layer of a run is doing at its last step")
@@ -40,37 +39,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run"
     )
     export.add_command(commands)
-    options = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
-    try:
-        if options.command == "ls":
-            return _ls(options.folder, console)
-        if options.command == "show":
-            return _show(options.run, options.json, console)
-        if options.command == "check":
-            return _check(options.run, console)
-        if options.command == "export":
-            return export.run_command(options)
-        return _compact(options.run, console)
-    except (RunError, OSError) as error:
-        print(_shown(error), file=sys.stderr)
-        return 2
+    return enter(parser, _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    wide = sys.stdout is None or not sys.stdout.isatty()
+    console = Output(width=160 if wide else None, highlight=False, markup=False)
+    if options.command == "ls":
+        return _ls(options.folder, console)
+    if options.command == "show":
+        return _show(options.run, options.json, console)
+    if options.command == "check":
+        return _check(options.run, console)
+    if options.command == "export":
+        return export.run_command(options)
+    return _compact(options.run, console)
 
 
 def _ls(folder: str, console: Console) -> int:
     table = Table("run", "status", "steps", "layers", "neurons", "living share", "scores", box=None)
     for row in catalog(folder).to_dict("records"):
         if row["error"]:
-            table.add_row(_shown(row["name"]), row["status"], _shown(row["error"]))
+            table.add_row(shown(row["name"]), row["status"], shown(row["error"]))
             continue
         living = " ".join("-" if share is None else f"{share:.2f}" for share in row["living_share"])
         # held-out scores first
         scored = sorted(row["scores"].items(), key=lambda item: item[0].startswith("train/"))
-        scores = "  ".join(f"{_shown(key)} {_number(score['value'])}" for key, score in scored[:4])
+        scores = "  ".join(f"{shown(key)} {_number(score['value'])}" for key, score in scored[:4])
         if row["notes_error"]:
-            print(_shown(row["notes_error"]), file=sys.stderr)
+            print(shown(row["notes_error"]), file=sys.stderr)
         table.add_row(
-            _shown(row["name"]),
+            shown(row["name"]),
             row["status"],
             *(str(row[key]) for key in ("steps", "layers", "neurons")),
             living,
@@ -94,7 +93,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         print(json.dumps(manifest.plain(head | {"layers": layers}), allow_nan=False))
         return 0
     console.print(
-        f"{_shown(run.name)}: {run.status}, {steps.size} recorded steps"
+        f"{shown(run.name)}: {run.status}, {steps.size} recorded steps"
         + (f", the last is {steps[-1]}" if steps.size else "")
     )
     heads = (
@@ -117,7 +116,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         numbers = [_number(row[key]) for key in keys]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
-        table.add_row(_shown(row["layer"]), str(row["neurons"]), *numbers, regimes, faults or "-")
+        table.add_row(shown(row["layer"]), str(row["neurons"]), *numbers, regimes, faults or "-")
     console.print(table)
     return 0
 
@@ -127,10 +126,10 @@ def _check(path: str, console: Console) -> int:
         raise RunError(f"{path} is not a folder: name the folder of a run")
     findings = check(path)
     for finding in findings:
-        console.print(_shown(f"{finding.level}: {finding.where}: {finding.what}"), soft_wrap=True)
+        console.print(shown(f"{finding.level}: {finding.where}: {finding.what}"), soft_wrap=True)
     errors = sum(finding.level == "error" for finding in findings)
     summary = f"{errors} errors, {len(findings) - errors} notes" if findings else "all is as it should be"
-    console.print(f"{_shown(path)}: {summary}")
+    console.print(f"{shown(path)}: {summary}")
     return 1 if errors else 0
 
 
@@ -145,15 +144,8 @@ def _compact(path: str, console: Console) -> int:
         compact(folder, state)
     finally:
         lock.release()
-    console.print(f"{_shown(path)}: {before} files before, {sum(1 for _ in folder.rglob('*.parquet'))} now")
+    console.print(f"{shown(path)}: {before} files before, {sum(1 for _ in folder.rglob('*.parquet'))} now")
     return 0
-
-
-def _shown(text: object) -> str:
-    """A text of a log for a terminal, which would obey control codes in it: they are written as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text)
-    )
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, SupportsFloat
@@ -19,7 +21,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
+from probes.forks import forget_in_children
 from probes.log import manifest, rows
 from probes.log.background import FLUSH_BYTES, Background, RecorderError, Settings
 from probes.log.blocks import CODEC
@@ -29,6 +32,7 @@ from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.schema import BLOCK_STEPS, FORCES, STATISTICS
+from probes.storage import local_folder
 from probes.storage.lock import Lock
 
 __all__ = ["Precision", "Recorder", "RecorderError", "Settings"]
@@ -38,7 +42,8 @@ Precision = Literal["full", "10bit"]
 
 
 class Recorder:
-    """Writes one run. Use it as a context manager, or call `close`.
+    """Writes one run. Use it as a context manager, or call `close`; what is neither is closed as interrupted
+    when the interpreter ends. It belongs to the process that made it: a forked child's copy is closed.
 
     Parameters
     ----------
@@ -63,6 +68,8 @@ class Recorder:
         For bad arguments.
     RunError
         When the folder holds a run, is no folder of this machine, or another recorder writes it.
+    WriteError
+        When it cannot be written: a `RunError` and an `OSError` that names the remedy.
     """
 
     def __init__(
@@ -86,10 +93,11 @@ class Recorder:
         checked = manifest.check_layers([dict(layer) for layer in layers])
         if precision not in CODEC:
             raise ValueError(f"precision is {precision!r}; it must be one of {list(CODEC)}")
-        folder = _local_folder(path)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = local_folder(path)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
-        try:
+        with _begun(lock, folder):
             state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
             state["segments"].append(manifest.session(None, {}))
             if not manifest.create(folder, state):
@@ -97,9 +105,6 @@ class Recorder:
                     f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"
                     " another folder"
                 )
-        except BaseException:
-            lock.release()
-            raise
         self._start(Writer(folder, state), lock, settings, schedule, after=-1)
 
     @classmethod
@@ -136,18 +141,17 @@ class Recorder:
         ------
         RunError
             When there is no run, another recorder writes it, or its format is newer.
+        WriteError
+            When it cannot be written.
         """
         settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
         schedule = Schedule(settings.every, settings.geometric)
-        folder = _local_folder(path)
+        folder = local_folder(path)
         if not (folder / manifest.FILE).exists():
             raise RunError(f"{folder} holds no run to resume: there is no {manifest.FILE} in it")
         lock = Lock(folder)
-        try:
+        with _begun(lock, folder):
             writer = reopen(folder, int(step))
-        except BaseException:
-            lock.release()
-            raise
         self = cls.__new__(cls)
         self._start(writer, lock, settings, schedule, after=int(step))
         return self
@@ -168,6 +172,7 @@ class Recorder:
         self._background = Background(writer, settings, complete=after)
         self._closed = False
         atexit.register(self._close_at_exit)
+        forget_in_children(self)
 
     # ---- what the training loop calls
 
@@ -521,7 +526,16 @@ class Recorder:
         """A script that ends without `close`: keep what was recorded and say that the run did not end as
         meant.
         """
-        self.close("interrupted")
+        try:
+            self.close("interrupted")
+        except RecorderError as error:  # there is nobody left to raise it to
+            warnings.warn(str(error), RuntimeWarning, stacklevel=1)
+
+    def forget(self) -> None:
+        """In a forked child: be closed, without a word to the parent's run."""
+        self._closed = True
+        atexit.unregister(self._close_at_exit)
+        self._background.forget()
 
     def __enter__(self) -> Self:
         return self
@@ -591,7 +605,12 @@ class Recorder:
         return array
 
 
-def _local_folder(path: str | Path) -> Path:
-    if "://" in str(path):
-        raise RunError(f"{path} cannot be recorded to: record to a local folder, and copy that there")
-    return Path(path)
+@contextmanager
+def _begun(lock: Lock, folder: Path) -> Iterator[None]:
+    """What is done under the lock before there is a recorder: the lock is let go where it fails."""
+    try:
+        with writing(folder):
+            yield
+    except BaseException:
+        lock.release()
+        raise

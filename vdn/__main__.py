@@ -11,24 +11,22 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes import RunError
+from probes.command_line import INTERRUPTED, OneLine, Output, enter
 from vdn import experiment
-from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
-from vdn.experiment import INTERRUPTED, positive
+from vdn.config import Config, ConfigError, flag_words, from_dict, from_toml, resolve
+from vdn.experiment import positive
 from vdn.records import DataError
 
 if TYPE_CHECKING:
     from vdn.sweep import Job
     from vdn.train import Progress
 
-USAGE_ERROR = 2
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
     **{name: name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "ece")},
@@ -64,14 +62,6 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given as flags."""
     known = {item.name for item in dataclasses.fields(Config)}
     return {name: value for name, value in vars(arguments).items() if name in known}
-
-
-def flag_words(name: str, value: Any) -> list[str]:
-    """A setting as words of a command line."""
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
-    return [f"--{flag}={value}"]
 
 
 def settings(arguments: argparse.Namespace) -> Config:
@@ -125,24 +115,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-class OneLine(argparse.ArgumentParser):
-    """A parser that takes whole flags alone and whose errors are one line, without the usage of every
-    flag.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 class Display:
     """A progress bar with step, loss, rate, living share and time left; below it, once training has ended,
     one of the test.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Output) -> None:
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -215,13 +193,13 @@ def sweep_table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
     return table
 
 
-def wide_console() -> Console:
+def wide_console() -> Output:
     """The terminal, or lines long enough for a table where the output goes elsewhere."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDE)
+    console = Output()
+    return console if console.is_terminal else Output(width=WIDE)
 
 
-def finish(console: Console, folder: Path, summary: dict[str, Any]) -> int:
+def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
     """Says how a training ended."""
     console.print(f"{summary['status']}: {folder}", soft_wrap=True, markup=False, highlight=False)
     if summary["status"] != "finished":
@@ -236,7 +214,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     from vdn.train import new_folder, train
 
     folder = new_folder(config, arguments.out, arguments.runs)
-    console = Console()
+    console = Output()
     display = Display(console)
     with display:
         summary = train(config, folder, display)
@@ -246,7 +224,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 def run_resume(arguments: argparse.Namespace) -> int:
     from vdn.train import resume
 
-    console = Console()
+    console = Output()
     display = Display(console)
     with display:
         summary = resume(arguments.run, display, arguments.data, arguments.changed_data)
@@ -279,7 +257,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     jobs = plan(arguments.grid, arguments.seeds, arguments.runs)
     for job in jobs:  # a wrong grid is noticed before the first run
         settings(parser().parse_args(job.command(common)[3:]))
-    console = Console(stderr=True)
+    console = Output(stderr=True)
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -320,21 +298,18 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; a wrong setting, run or data set is one line on stderr and exit status 2."""
-    arguments = parser().parse_args(argv)
+    """Runs a command; a wrong setting, run, data set or folder is one line on stderr and exit status 2."""
+    return enter(parser(), _run, argv, ConfigError, DataError)
+
+
+def _run(given: argparse.Namespace) -> int:
     # what was read goes where results go, but for a result that programs read
-    stream = sys.stderr if getattr(arguments, "json", False) else sys.stdout
+    stream = sys.stderr if getattr(given, "json", False) else sys.stdout
     log, said = logging.getLogger("vdn"), logging.StreamHandler(stream)
     log.addHandler(said)
     log.setLevel(logging.INFO)
     try:
-        return COMMANDS[arguments.command](arguments)
-    except (ConfigError, DataError, RunError) as error:
-        print(f"python -m vdn {arguments.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        print(f"python -m vdn {arguments.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return COMMANDS[given.command](given)
     finally:
         log.removeHandler(said)
 

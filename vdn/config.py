@@ -236,8 +236,26 @@ def from_dict(values: dict[str, Any], base: Config | None = None) -> Config:
     return dataclasses.replace(base or Config(), **values)
 
 
+def flag_words(name: str, value: Any) -> list[str]:
+    """A setting as words of a command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}={value}"]
+
+
+def command_words(config: Config) -> list[str]:
+    """The words of a command line that give `config` again, what its data set has by itself left out."""
+    own = resolve(Config(data=config.data))
+    given = {item.name: getattr(config, item.name) for item in dataclasses.fields(Config)}
+    changed = {name: value for name, value in given.items() if name == "data" or value != getattr(own, name)}
+    return [word for name, value in changed.items() for word in flag_words(name, value)]
+
+
 def from_toml(path: Path) -> dict[str, Any]:
     """The settings of a TOML file, keys as the fields are called. ConfigError when it cannot be read."""
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise ConfigError(f"the configuration {path} is not a file")
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

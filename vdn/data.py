@@ -25,6 +25,7 @@ from vdn.records import DataError
 from vdn.table import Dialect, Table, read_table
 
 NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
+DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 ROUNDING = 8 * np.finfo(np.float64).eps  # of the largest value: a column that varies less is constant

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from probes import RunError, regimes
+from probes.command_line import INTERRUPTED
 from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
@@ -42,7 +43,6 @@ from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_run
 
 Tables = dict[str, pd.DataFrame]
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def scores_of(task: Task) -> dict[str, Score]:

@@ -5,6 +5,7 @@ stop.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,9 @@ from probes.moments import derive
 from probes.persistence import Pairs
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
-from vdn.config import Config, ConfigError
-from vdn.data import Batch, identity, load, say_what_was_read
+from probes.storage import local_folder
+from vdn.config import Config, ConfigError, command_words, from_dict
+from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
 from vdn.evaluate import (
     accumulate,
     baselines,
@@ -37,11 +39,13 @@ from vdn.evaluate import (
     series_count,
 )
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
-from vdn.trainer import Step, Trainer, load_checkpoint, load_data, save_checkpoint
+from vdn.trainer import CHECKPOINT, Step, Trainer, load_checkpoint, load_data, save_checkpoint
 
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
+NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
+NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
@@ -217,21 +221,31 @@ def interruptible() -> Iterator[Interrupt]:
 def run_name(config: Config, now: datetime) -> str:
     """A readable name: what, with what, when, for example nyc-3x256-beta0.02-seed0-20261123-181500."""
     data = Path(config.data.removeprefix("csv:")).stem if config.data.startswith("csv:") else config.data
+    data = "".join(c if c.isprintable() and c not in NOT_IN_NAMES else "_" for c in data)
+    data = data.encode()[:NAME_BYTES].decode(errors="ignore")
     kind = "twin" if config.twin else f"beta{config.beta:g}"
     return f"{data}-{config.layers}x{config.neurons}-{kind}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
 
 
 def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
-    """The folder of a new run, not made yet. ConfigError when `out` holds something already."""
+    """The folder of a new run, not made yet.
+
+    Raises ConfigError when `out` holds something already, RunError where it is no folder of this machine.
+    """
     if out is not None:
+        local_folder(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{out} is not empty; give a new folder, or resume the run that is there")
         return out
-    name = run_name(config, datetime.now(UTC))
-    folder, number = runs / name, 2
-    while folder.exists():
-        folder, number = runs / f"{name}-{number}", number + 1
-    return folder
+    return free_folder(local_folder(runs) / run_name(config, datetime.now(UTC)))
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or the first of FOLDER-2, FOLDER-3 ... that is not there yet."""
+    found, number = folder, 2
+    while found.exists():
+        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return found
 
 
 def fit(
@@ -356,7 +370,7 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     trainer = Trainer(config, task)
     say_what_was_read(task)
     precision = cast("Precision", config.precision)  # Config has looked at it
-    kept = dataclasses.asdict(config) | {"data_file": identity(config, task)}
+    kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
     with Recorder(run, layer_list(config), kept, precision) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
@@ -382,9 +396,16 @@ def resume(
 
     Raises
     ------
-    ConfigError, DataError
-        When the run has no full checkpoint or is finished, or its data is gone or another.
+    ConfigError
+        When the run has no full checkpoint or is finished; of one that was stopped before its first, with the
+        command that starts it anew.
+    DataError
+        When its data is gone or another.
+    RunError
+        When there is no run.
     """
+    if not (run / CHECKPOINT).exists():
+        raise ConfigError(_nothing_to_resume(run))
     state = load_checkpoint(run)
     config, task = load_data(state, data, changed)
     if config.threads:
@@ -396,6 +417,21 @@ def resume(
     say_what_was_read(task)
     with Recorder.resume(run, trainer.done - 1) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
+
+
+def _nothing_to_resume(run: Path) -> str:
+    """Why a run without a checkpoint has none, and what to do."""
+    log = Run(run)
+    if "data" not in log.config:
+        return f"{run} was not made by `python -m vdn train`: its checkpoints are with who trained it"
+    config = from_dict({name: value for name, value in log.config.items() if name != DATA_FILE})
+    ended = "is running, or was killed just now," if log.status == "running" else "was stopped"
+    folder = free_folder(run)
+    words = shlex.join(["python", "-m", "vdn", "train", *command_words(config), f"--out={folder}"])
+    return (
+        f"{run} {ended} before its first checkpoint, which is written after {config.validate_every} steps:"
+        f" there is nothing to resume; start anew with {words}"
+    )
 
 
 def conclude(

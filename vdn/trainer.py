@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from probes.errors import writing
+from probes.storage.local import write_atomic
 from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
 from vdn.data import Batch, Task, identity, load_known
@@ -195,15 +196,18 @@ class Trainer:
 
 
 def save_checkpoint(trainer: Trainer, run: Path) -> None:
-    """Writes RUN/checkpoints/last.pt whole or not at all."""
+    """Writes RUN/checkpoints/last.pt whole or not at all. Raises WriteError when it cannot."""
     path = run / CHECKPOINT
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        torch.save(trainer.state(), file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    state = trainer.state()
+    with writing(path):
+        write_atomic(path, lambda temporary: _save(state, temporary))
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # torch's word for a disk that takes no more
+        raise OSError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
 def load_checkpoint(run: Path) -> dict[str, Any]:

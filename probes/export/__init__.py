@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from probes.errors import RunError
 from probes.run import Run
+from probes.storage import local_folder
 
 
 def add_command(commands: argparse._SubParsersAction[Any]) -> None:
@@ -45,8 +47,9 @@ def export(
     if not (html or csv or netcdf):
         raise RunError("nothing to export: name --html FILE, --csv FOLDER_OR_FILE or --netcdf FILE")
     run = Run(path)
+    inside = Path(os.path.realpath(path))  # unlike `Path.resolve` it bears links that lead round in circles
     for target in (html, csv, netcdf):
-        if target and Path(path).resolve() in (target.resolve(), *target.resolve().parents):
+        if target and Path(os.path.realpath(local_folder(target))).is_relative_to(inside):
             raise RunError(
                 f"{target} lies inside the run's folder, which holds the log alone: name a place elsewhere"
             )

@@ -7,6 +7,7 @@ is being written.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - pandas and pyarrow load it late: too late at exit
 import threading
 import time
 import warnings
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from probes.errors import obstacle
 from probes.log.writer import Batch, Chunk, Writer
 from probes.schema import BLOCK_STEPS
 
@@ -85,13 +87,18 @@ class Background:
         self._bytes = 0
         self._oldest: float | None = None  # when the oldest buffered row came
         self._asked = self._done = 0  # flushes asked for and done
-        self._busy = self._failing = self._closing = self._warned = False
+        self._busy = self._failing = self._closing = self._warned = self._forgotten = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name=f"recorder {writer.folder}", daemon=True)
         self._thread.start()
 
     def check_open(self) -> None:
         """Raise RecorderError when closed, or when writing has failed since the last call."""
+        if self._forgotten:
+            raise RecorderError(
+                f"the recorder of {self.writer.folder} belongs to the process that this one was forked from:"
+                " record there, or into a run of its own"
+            )
         if self._closing:
             raise RecorderError(
                 f"the recorder of {self.writer.folder} is closed: use Recorder.resume(path, step) to go on"
@@ -143,6 +150,13 @@ class Background:
         except WRITE_ERRORS as error:
             self._error = error
         self._raise_error()
+
+    def forget(self) -> None:
+        """In a forked child, which has no background thread: be closed. `wake` may have been held by a thread
+        of the parent.
+        """
+        self.wake = threading.Condition(threading.RLock())
+        self._forgotten = True
 
     def _full(self) -> bool:
         return self._bytes >= self.settings.flush_bytes or max(self._sizes) >= self.settings.flush_steps
@@ -229,16 +243,15 @@ class Background:
         if self._error is None:
             return
         error, self._error = self._error, None
-        message = (
-            f"cannot write {self.writer.folder}: {error}. The rows are kept in memory and tried again at the"
-            " next flush"
-        )
+        message = f"cannot write {self.writer.folder}: {obstacle(error)}. "
+        if self._closing:
+            message += "What was not written yet is lost"
+        else:
+            message += "The rows are kept in memory and tried again at the next flush"
         if self.settings.strict:
             raise RecorderError(message) from error
-        if not self._warned:
+        if not self._warned or self._closing:
             self._warned = True
-            warnings.warn(
-                f"{message}; when the buffer is full new rows are dropped and counted",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+            if not self._closing:
+                message += "; when the buffer is full new rows are dropped and counted"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)

@@ -8,6 +8,7 @@ line there.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from probes.errors import REMEDY, RunError
 
-__all__ = ["Content", "Entry", "Folder", "Storage", "open_folder"]
+__all__ = ["Content", "Entry", "Folder", "Storage", "local_folder", "open_folder"]
 
 Content: TypeAlias = bytes | Callable[[Path], object]
 """What is put: the bytes, or a function that writes them to the local file it is given, which is then put."""
@@ -196,6 +197,9 @@ class Storage(Protocol):
         """Remove what writers that were killed have left half written, here and in all folders below."""
 
 
+_URI = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""How the URI of a store begins, also after `Path` has taken `//` for `/`; a drive is one letter."""
+
 Folder: TypeAlias = str | Path | Storage
 """What names a folder: a path, a URI, or its storage."""
 
@@ -221,13 +225,41 @@ def open_folder(folder: Folder) -> Storage:
     """
     if not isinstance(folder, str | Path):
         return folder
-    if "://" in str(folder):
+    if "://" in str(folder) and _URI.match(str(folder)):
         from probes.storage.arrow import open_uri
 
         return open_uri(str(folder))
     from probes.storage.local import LocalStorage
 
     return LocalStorage(folder)
+
+
+def local_folder(path: str | Path) -> Path:
+    """A folder of this machine to write to.
+
+    Parameters
+    ----------
+    path
+        As it was given.
+
+    Returns
+    -------
+    Path
+        The same; nothing is looked at.
+
+    Raises
+    ------
+    RunError
+        For the URI of a store, and for a name that no file can have.
+    """
+    if "\0" in str(path):
+        raise RunError(f"{str(path)!r} holds a NUL character, which no name of a folder can")
+    if _URI.match(str(path)):
+        raise RunError(
+            f"{path} cannot be written: stores are read, not written yet; name a local folder, and copy that"
+            " there"
+        )
+    return Path(path)
 
 
 def refuse_size(address: str, size: int, limit: int) -> None:

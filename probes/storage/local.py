@@ -1,26 +1,30 @@
 """A folder of this machine. Nothing in it is trusted: links and devices are refused, sizes looked at first.
 
 An object appears by the rename of a finished, fsynced temporary file beside it, and its folder is fsynced
-then: after a crash or a power cut it is there whole, or not at all.
+then: after a crash or a power cut it is there whole, or not at all. A file system that cannot sync a folder
+(CIFS, some FUSE) gives the second promise up, not the writing. Reading needs no permission but to read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs as pafs
 
-from probes.errors import REMEDY, RunError, as_text
+from probes.errors import REMEDY, RunError, WriteError, as_text
 from probes.storage import Content, Entry, Storage, refuse_size
 
 TEMPORARY = ".tmp-"
 """Prefix of a file that is being written; readers never list it, the next writer removes it."""
 _FILES = pafs.LocalFileSystem()
+_LOST = {errno.EIO, errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What a sync says when data did not reach the disk; all else says that there is no sync of this kind."""
 
 
 class LocalStorage(Storage):
@@ -49,8 +53,8 @@ class LocalStorage(Storage):
         if not address.isascii() and as_text(address) != address:
             raise RunError(f"{as_text(address)} has a name that is not UTF-8: rename it")
         if os.path.islink(address):
-            target = Path(address).resolve().parent
-            if target != Path(self.root).resolve():
+            target = Path(os.path.realpath(address)).parent
+            if target != Path(os.path.realpath(self.root)):
                 raise RunError(
                     f"{address} is a link that leaves its folder of runs: name {target} as a folder of runs"
                     " instead, or copy the run"
@@ -133,8 +137,8 @@ class LocalStorage(Storage):
         before, after = Path(self.address(source)), Path(self.address(target))
         after.parent.mkdir(parents=True, exist_ok=True)
         os.replace(before, after)
-        _sync(after.parent)
-        _sync(before.parent)
+        _sync_folder(after.parent)
+        _sync_folder(before.parent)
 
     def delete(self, path: str) -> None:
         Path(self.address(path)).unlink(missing_ok=True)
@@ -164,11 +168,17 @@ def _reading(address: str) -> Iterator[None]:
 def _entry(item: os.DirEntry[str]) -> Entry | None:
     """A name as it was listed, None where it was deleted since."""
     try:
-        if item.is_dir():
-            return Entry(item.name, None, None)
+        folder = item.is_dir()
+    except OSError:  # a link round in a circle
+        folder = False
+    if folder:
+        return Entry(item.name, None, None)
+    try:
         info = item.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RunError(f"{as_text(item.path)} cannot be read: {error}") from error
     return Entry(item.name, info.st_size, _stamp(info))
 
 
@@ -201,15 +211,18 @@ def write_text(path: Path, text: str) -> None:
 
 def _publish(path: Path, write: Callable[[Path], object], rename: Callable[[Path, Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY}{path.name}"
+    if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
+        raise WriteError(f"{path} is not a file, and is not replaced by one: name another")
+    temporary = path.parent.absolute() / f"{TEMPORARY}{path.name}"  # relative, pyarrow takes "a:b" for a URI
     try:
         write(temporary)
-        _sync(temporary)
+        _sync_file(temporary)
         rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that has become read-only; the next writer removes it
+            temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
 def _rename_if_absent(temporary: Path, path: Path) -> None:
@@ -230,10 +243,30 @@ def _rename_if_absent(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
-def _sync(path: Path) -> None:
-    """Make the content of a file, or the renames in a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs no file that is open for reading alone
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the renames in a folder durable, where the system opens folders and its file system syncs them."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _LOST:
+            raise

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import weakref
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
+from probes.forks import forget_in_children
 
 FILE = ".lock"
 
 
 class Lock:
-    """One writer a run: an advisory lock that the kernel drops with the process, so that a crash leaves it
+    """One writer a run: an advisory lock that the system drops with the process, so that a crash leaves it
     open.
 
-    Raises RunError when another writer holds it. A forked child (a data loader's worker) lets go of its copy,
-    or it would keep a dead writer's lock.
+    Raises RunError when another writer holds it, WriteError when its file cannot be written. On a file system
+    without locks it warns and holds nothing. A forked child (a data loader's worker) lets go of its copy, or
+    it would keep a dead writer's lock.
     """
 
-    _held: weakref.WeakSet[Lock] = weakref.WeakSet()
-
     def __init__(self, folder: Path) -> None:
-        self._file: TextIO | None = open(folder / FILE, "a", encoding="utf-8")  # noqa: SIM115 - held open by design
+        from filelock import lock_descriptor  # not at the top: what only reads needs no locks
+
+        with writing(folder):
+            self._file: TextIO | None = open(folder / FILE, "a", encoding="utf-8", opener=_open)  # noqa: SIM115 - held open by design
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise RunError(f"{folder} is being written by another recorder: one writer a run") from error
-        Lock._held.add(self)
+            free = lock_descriptor(self._file.fileno(), blocking=False)
+        except OSError as error:  # Lustre, NFS and others without flock
+            self.forget()
+            warnings.warn(
+                f"{folder} lies on a file system without locks ({error.strerror}): nothing keeps a second"
+                " recorder out of this run, so start one alone",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return
+        if not free:
+            self.forget()
+            raise RunError(f"{folder} is being written by another recorder: one writer a run")
+        forget_in_children(self)
 
     def release(self) -> None:
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            self._forget()
+        """Let the next writer in."""
+        from filelock import unlock_descriptor
 
-    def _forget(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # closing the file unlocks it too
+                unlock_descriptor(self._file.fileno())
+            self.forget()
+
+    def forget(self) -> None:
+        """Close this process's copy without unlocking."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    @classmethod
-    def forget_all(cls) -> None:
-        """Close this process's copies without unlocking: for a child just forked."""
-        for lock in list(cls._held):
-            lock._forget()
 
-
-os.register_at_fork(after_in_child=Lock.forget_all)
+def _open(path: str, flags: int) -> int:
+    """Follows no link and waits for no pipe that lies there under the lock's name."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)

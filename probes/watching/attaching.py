@@ -7,6 +7,7 @@ batch of steps at a time moves to the log.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,13 @@ from typing import Any, Self, SupportsFloat
 import torch
 from torch import nn
 
-from probes.errors import RunError
+from probes.errors import RunError, writing
+from probes.forks import forget_in_children
 from probes.log import manifest
 from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.storage import local_folder
 from probes.watching.finding import CHANGED, Finder, Observe, given
 from probes.watching.observing import RECEIVERS
 from probes.watching.posterior_source import FoundLayer, Observed
@@ -164,7 +167,7 @@ class Recording:
             raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
         if every < 1:
             raise ValueError(f"every is {every}; it must be at least 1")
-        self.model, self.folder, self.every = model, Path(folder), every
+        self.model, self.folder, self.every = model, local_folder(folder), every
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name = precision, name
@@ -182,11 +185,14 @@ class Recording:
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
-        if resume is None and (self.folder / manifest.FILE).exists():
+        with writing(self.folder):
+            begun = (self.folder / manifest.FILE).exists()
+        if begun and resume is None:
             raise RunError(
                 f"{folder} holds a run already: name another folder, or continue it with resume=<last step to"
                 " keep>"
             )
+        forget_in_children(self)
         self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks)
         RECEIVERS.append(self._observe)
 
@@ -291,6 +297,7 @@ class Recording:
         if self._closed or self._finder is None:
             return
         self._closed = True
+        atexit.unregister(self._close_at_exit)
         self._detach()
         if self._last is not None:
             step, held = self._last
@@ -298,6 +305,17 @@ class Recording:
                 self._pool(name, observe)
             self._add(step)
         self._buffer.close(status)
+
+    def _close_at_exit(self) -> None:
+        """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
+        self.close("interrupted")
+
+    def forget(self) -> None:
+        """In a forked child: see nothing and say nothing, as ranks beyond the first do."""
+        self._detach()
+        self._finder = None
+        atexit.unregister(self._close_at_exit)
+        self._buffer.forget()
 
     def __enter__(self) -> Self:
         return self
@@ -391,6 +409,7 @@ class Recording:
             self._closed = True
             self._detach()
             raise
+        atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
         self._widths = {candidate.source.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
         self._shared = {c.source.name for c in chosen if c.source.of != "activations"}
         for candidate in chosen:

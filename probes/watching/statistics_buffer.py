@@ -7,7 +7,6 @@ be strict.
 
 from __future__ import annotations
 
-import atexit
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +84,6 @@ class StatisticsBuffer:
         if there != now:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
-        atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
 
     def add(self, step: int, row: Sums) -> None:
         """The sums of a step."""
@@ -132,7 +130,6 @@ class StatisticsBuffer:
 
     def close(self, status: FinalStatus) -> None:
         """Flush, and close the run."""
-        atexit.unregister(self._close_at_exit)
         try:
             self.flush()
         finally:
@@ -154,9 +151,10 @@ class StatisticsBuffer:
             )
             warnings.warn(text, RuntimeWarning, stacklevel=5)
 
-    def _close_at_exit(self) -> None:
-        """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
-        self.close("interrupted")
+    def forget(self) -> None:
+        """In a forked child: write nothing any more, and let go of what the parent will write."""
+        self.recorder = self.mirror = None
+        self._rows, self._scalars = [], []
 
 
 def _columns(row: Sums) -> dict[str, tuple[str, ...]]:

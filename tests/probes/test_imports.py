@@ -61,4 +61,5 @@ def test_only_storage_knows_file_systems():
     } == set()
     below = {name for path in (package / "storage").glob("*.py") for name in imports(path)}
     ours = {name.rsplit(".", 1)[0] for name in below if name.startswith("probes")}
-    assert ours == {"probes.errors", "probes.storage", "probes.storage.arrow", "probes.storage.local"}
+    stores = {"probes.storage", "probes.storage.arrow", "probes.storage.local"}
+    assert ours == {"probes.errors", "probes.forks"} | stores

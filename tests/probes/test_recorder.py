@@ -222,7 +222,9 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
 def test_a_store_is_not_recorded_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for start in (lambda: Recorder("s3://bucket/run", LAYER), lambda: Recorder.resume("s3://bucket/run", 1)):
-        with pytest.raises(probes.RunError, match="s3://bucket/run cannot be recorded to: record to a local"):
+        with pytest.raises(
+            probes.RunError, match="s3://bucket/run cannot be written: .*; name a local folder"
+        ):
             start()
     assert not list(tmp_path.iterdir())
 
@@ -336,16 +338,6 @@ def test_statuses(tmp_path):
             _record_and_raise(tmp_path / name, error)
         assert probes.Run(tmp_path / name).status == status
         assert probes.Run(tmp_path / name).steps.tolist() == [0]
-
-
-def test_a_script_that_forgets_to_close_keeps_its_rows(tmp_path):
-    code = (
-        f"import probes; r = probes.Recorder({str(tmp_path / 'run')!r}, [dict(name='a', neurons=1)]);"
-        " r.record(0, 0, mean=[1])"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    run = probes.Run(tmp_path / "run")
-    assert (run.status, run.steps.tolist()) == ("interrupted", [0])
 
 
 def test_a_full_disk_is_one_clear_error_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):

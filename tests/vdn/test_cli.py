@@ -2,8 +2,10 @@
 real process.
 """
 
+import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +13,11 @@ import time
 
 import pytest
 
-from vdn.__main__ import INTERRUPTED, flag_words, main
+import probes
+from probes.storage import local
+from vdn import trainer
+from vdn.__main__ import INTERRUPTED, main
+from vdn.config import command_words, flag_words, from_dict, resolve
 
 
 def words(settings):
@@ -52,6 +58,139 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, capsys, extra, messa
     assert message in err
     assert out == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+NAMES = {
+    "too long": "a" * 300,
+    "NUL": "a\0b",
+    "newline": "a\nb",
+    "not UTF-8": "a\udcffb",
+    "folder": "{here}/folder",
+    "below a file": "{here}/file/x",
+    "FIFO": "{here}/pipe",
+    "no end": "/dev/zero",
+    "loop": "{here}/loop/x",
+    "store": "s3://bucket/run",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_any_kind_is_one_line(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    word, runs = NAMES[name].format(here=tmp_path), ["--runs", str(tmp_path / "runs")]
+    commands = [
+        ["train", "--data", f"csv:{word}", *runs],
+        ["train", "--config", word, *runs],
+        ["train", "--data", word, *runs],
+        ["resume", word],
+        ["evaluate", word],
+        ["sweep", "--config", word, *runs],
+        ["probe", word, "shift"],
+    ]
+    if name not in ("newline", "not UTF-8", "folder"):  # where a run may be
+        commands += [["train", "--out", word], ["sweep", "--runs", word, "--data", "none"]]
+    for command in commands:
+        assert main(command) == 2, command
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1, command
+        assert err.strip().isprintable()
+    if name == "store":
+        assert main(["train", "--data", "diabetes", "--out", word]) == 2
+        assert "stores are read, not written yet; name a local folder" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "s3:").exists()
+
+
+@pytest.mark.parametrize("stem", ["sensor_export_" * 17, "ä" * 120, "two\nlines", "tab\tand:colon"])
+def test_a_run_is_called_after_its_data_as_far_as_a_folder_can_be(tmp_path, waves, small, stem):
+    data = tmp_path / f"{stem}.csv"
+    data.write_bytes(waves.read_bytes())
+    assert (
+        main(
+            ["train", "--runs", str(tmp_path / "runs"), *words({**small, "data": f"csv:{data}", "steps": 2})]
+        )
+        == 0
+    )
+    [run] = (tmp_path / "runs").iterdir()
+    assert run.name.startswith(stem[:3])
+    assert len(run.name.encode()) <= 143
+    assert run.name.isprintable()
+    assert not set(run.name) & set('/\\:*?"<>|')
+
+
+@pytest.mark.parametrize("when", ["log", "checkpoint"])
+def test_a_disk_that_fills_up_is_one_line(tmp_path, monkeypatch, capsys, small, when):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def torn(*_arguments, **_options):  # torch's word for it
+        raise RuntimeError(
+            "[enforce fail at inline_container.cc:692] . unexpected pos 64 vs 0\n frame #0: 0x7f"
+        )
+
+    if when == "checkpoint":
+        monkeypatch.setattr(trainer.torch, "save", torn)
+    else:
+        start = trainer.Trainer.step
+
+        def step(self):
+            monkeypatch.setattr(local.os, "replace", full)
+            return start(self)
+
+        monkeypatch.setattr(trainer.Trainer, "step", step)
+    assert main(["train", "--out", str(tmp_path / "run"), *words({**small, "steps": 3})]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert str(tmp_path / "run") in err
+    assert "cannot" in err
+    assert list((tmp_path / "run").rglob(".tmp-*")) == []
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint(tmp_path, capsys, small):
+    settings = {**small, "beta": 0.25, "learn_phi": False, "read_first": False, "columns": ""}
+    config = resolve(from_dict(settings))
+    assert resolve(from_dict({})) != config
+    run = tmp_path / "a run"
+    assert main(["train", "--out", str(run), *words(settings)]) == 0
+    before = json.loads((run / "run.json").read_text())["config"]
+    (run / "checkpoints" / "last.pt").unlink()
+    state = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(state | {"status": "running", "heartbeat": 0.0}))
+    capsys.readouterr()
+    assert main(["resume", str(run)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert (
+        f"was stopped before its first checkpoint, which is written after {config.validate_every} steps"
+        in err
+    )
+    command = shlex.split(err.split("start anew with ")[1])
+    assert command[:4] == ["python", "-m", "vdn", "train"]
+    assert command[-1] == f"--out={run}-2"
+    assert main(command[3:]) == 0
+    assert json.loads((tmp_path / "a run-2" / "run.json").read_text())["config"] == before
+
+
+def test_what_has_no_checkpoint_of_ours(tmp_path, capsys):
+    with probes.Recorder(tmp_path / "run", [{"name": "z", "neurons": 2}]) as recorder:
+        recorder.record(0, "z", mean=[0, 0])
+    assert main(["resume", str(tmp_path / "run")]) == 2
+    assert "was not made by `python -m vdn train`" in capsys.readouterr().err
+
+
+def test_words_that_give_a_configuration_again():
+    for settings in (
+        {"data": "nyc"},
+        {"data": "digits", "beta": 0.5},
+        {"data": "nyc", "phi": "0.1,0.9", "bf16": True},
+    ):
+        config = resolve(from_dict(settings))
+        assert set(command_words(config)) <= {w for n, v in settings.items() for w in flag_words(n, v)}
+        assert len(command_words(config)) == len(settings)
 
 
 def test_train_evaluate_and_twin(tmp_path, capsys, small):
