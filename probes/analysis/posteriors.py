@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from probes.errors import REMEDY, RunError
+
 Floats = NDArray[np.float64]
 # of ln B: beyond, inputs are too few to say more than bounds
 TRUSTED_SHARE = 0.5
@@ -44,15 +46,18 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     Raises
     ------
     ValueError
-        For rows of several steps, or of a layer whose rows are not one for every input and neuron.
+        For rows of several steps.
+    RunError
+        For a layer whose rows are not one for every input and neuron.
     """
     if probe["step"].nunique() > 1:
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
     part = probe[probe["layer"] == layer].sort_values(["input", "neuron"])
     inputs, neurons = part["input"].nunique(), part["neuron"].nunique()
     if not len(part) or len(part) != inputs * neurons:
-        raise ValueError(
-            f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons"
+        raise RunError(
+            f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons: some are"
+            f" missing; {REMEDY}"
         )
     mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
     return mu, sigma
