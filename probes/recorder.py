@@ -8,13 +8,14 @@ the buffer is full while the previous one is still being written. numpy in; torc
 from __future__ import annotations
 
 import atexit
+import logging
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, SupportsFloat
+from typing import Any, Literal, Self, SupportsFloat, SupportsIndex
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,11 @@ from numpy.typing import ArrayLike
 
 from probes.errors import RunError, writing
 from probes.forks import forget_in_children
-from probes.log import manifest, rows
+from probes.log import arguments, manifest, rows
 from probes.log.background import FLUSH_BYTES, Background, RecorderError, Settings
 from probes.log.blocks import CODEC
+from probes.log.budget import GB, Budget
+from probes.log.limits import LARGEST
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
 from probes.log.schedule import Schedule
@@ -41,6 +44,12 @@ Precision = Literal["full", "10bit"]
 """How exactly numbers are stored."""
 
 
+logger = logging.getLogger("probes.recorder")
+
+BUDGET_EVENT = "budget"
+"""Kind of the events that say what `max_gb` does."""
+
+
 class Recorder:
     """Writes one run. Use it as a context manager, or call `close`; what is neither is closed as interrupted
     when the interpreter ends. It belongs to the process that made it: a forked child's copy is closed.
@@ -52,20 +61,21 @@ class Recorder:
     layers
         `{"name": str, "neurons": int, "latent_dim": 1, "prior": "standard"}` each, in order of depth.
     config
-        Resolved configuration, JSON-like; `config["seed"]` sets runs apart within their group.
+        Resolved configuration: a dict of what JSON has; of anything else its text is kept, of large arrays
+        their shape. `config["seed"]` sets runs apart within their group.
     precision
         "full" is lossless, "10bit" rounds mantissas (relative error at most 2^-11) for half the bytes.
     flush_seconds
         The most seconds of recording that a kill can cost.
     name
         The run's name; that of its folder by default.
-    flush_steps, flush_bytes, when_full, strict, every, geometric
+    flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
         Fields of `Settings`.
 
     Raises
     ------
     ValueError
-        For bad arguments.
+        For bad arguments, and whatever readers would refuse: it is said before training.
     RunError
         When the folder holds a run, is no folder of this machine, or another recorder writes it.
     WriteError
@@ -87,18 +97,22 @@ class Recorder:
         strict: bool = True,
         every: int = 1,
         geometric: float | None = None,
+        max_gb: float | None = None,
     ) -> None:
-        settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
+        settings = Settings(
+            flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
+        )
         schedule = Schedule(settings.every, settings.geometric)
-        checked = manifest.check_layers([dict(layer) for layer in layers])
         if precision not in CODEC:
             raise ValueError(f"precision is {precision!r}; it must be one of {list(CODEC)}")
         folder = local_folder(path)
+        own_name = folder.resolve().name if name is None else arguments.text(name, "name", empty=True)
+        checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers])
+        state = manifest.new(own_name or folder.resolve().name, checked, config, precision)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
         with _begun(lock, folder):
-            state = manifest.new(name or folder.resolve().name, checked, dict(config or {}), precision)
             state["segments"].append(manifest.session(None, {}))
             if not manifest.create(folder, state):
                 raise RunError(
@@ -120,6 +134,7 @@ class Recorder:
         strict: bool = True,
         every: int = 1,
         geometric: float | None = None,
+        max_gb: float | None = None,
     ) -> Self:
         """Continue a run after its checkpoint: that step is kept, what lies after it is set aside.
 
@@ -129,7 +144,7 @@ class Recorder:
             Folder of the run. Layers, config and precision are the run's own.
         step
             Step of the checkpoint; rows after it move to `superseded/`.
-        flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric
+        flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
             Fields of `Settings`.
 
         Returns
@@ -139,21 +154,26 @@ class Recorder:
 
         Raises
         ------
+        ValueError
+            For a step that is no integer of at least -1, which keeps nothing.
         RunError
             When there is no run, another recorder writes it, or its format is newer.
         WriteError
             When it cannot be written.
         """
-        settings = Settings(flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric)
+        settings = Settings(
+            flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
+        )
         schedule = Schedule(settings.every, settings.geometric)
+        kept = arguments.whole_number(step, "resume: step", least=-1)
         folder = local_folder(path)
         if not (folder / manifest.FILE).exists():
             raise RunError(f"{folder} holds no run to resume: there is no {manifest.FILE} in it")
         lock = Lock(folder)
         with _begun(lock, folder):
-            writer = reopen(folder, int(step))
+            writer = reopen(folder, kept)
         self = cls.__new__(cls)
-        self._start(writer, lock, settings, schedule, after=int(step))
+        self._start(writer, lock, settings, schedule, after=kept)
         return self
 
     def _start(self, writer: Writer, lock: Lock, settings: Settings, schedule: Schedule, after: int) -> None:
@@ -170,6 +190,10 @@ class Recorder:
         self._held: dict[int, Chunk] = {}  # newest step of each layer where the schedule passes it over
 
         self._background = Background(writer, settings, complete=after)
+        self._predicted = writer.predicted
+        self._budget: Budget | None = None
+        if settings.max_gb is not None:
+            self._budget = Budget(settings.max_gb * GB, settings.every, writer.storage, writer.state)
         self._closed = False
         atexit.register(self._close_at_exit)
         forget_in_children(self)
@@ -182,14 +206,16 @@ class Recorder:
         return dict(self._writer.state["dropped"])
 
     def due(self, step: int) -> bool:
-        """Whether the schedule keeps a step: ask before computing statistics.
+        """Whether the schedule, and the budget, keep a step: ask before computing statistics.
 
         Parameters
         ----------
         step
             The step.
         """
-        return self._first in (None, step) or self._schedule.due(step)
+        if self._first in (None, step):
+            return True
+        return self._schedule.due(step) and (self._budget is None or self._budget.due(step))
 
     def record(self, step: int, layer: int | str, **statistics: ArrayLike) -> None:
         """Record statistics of every neuron of a layer at one step, all layers before the next step.
@@ -212,8 +238,10 @@ class Recorder:
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
-        single = {name: np.asarray(values)[None] for name, values in statistics.items()}
-        self.record_block([step], layer, single)
+        index = self._layer(layer)
+        number = self._step(step, index)
+        single = {name: self._values(name, values, None, index) for name, values in statistics.items()}
+        self._add(np.array([number]), index, single)
 
     def record_block(
         self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, ArrayLike]
@@ -240,6 +268,11 @@ class Recorder:
         columns = {
             name: self._values(name, values, numbers.size, index) for name, values in statistics.items()
         }
+        self._add(numbers, index, columns)
+
+    def _add(self, numbers: np.ndarray, index: int, columns: dict[str, np.ndarray]) -> None:
+        """Buffer what is checked but for its steps: (T,), and columns (T, N)."""
+        self._check_order(numbers, index)
         if not columns:
             raise ValueError(
                 f"no statistic given for layer {self.layers[index]['name']!r} at step {numbers[0]}"
@@ -249,9 +282,14 @@ class Recorder:
             self._background.check_open()
             if self._first is None:
                 self._first = int(numbers[0])
-            kept = self._schedule.mask(numbers) | (numbers == self._first)
             if numbers[0] > self._seen:
                 self._background.complete = self._seen
+                self._review(int(numbers[0]))
+            kept = self._schedule.mask(numbers) | (numbers == self._first)
+            if self._budget is not None and kept.any():
+                kept[kept] = self._budget.mask(index, numbers[kept])
+                if kept.any():
+                    self._budget.note(index, numbers[kept], list(columns))
             self._seen = max(self._seen, int(numbers[-1]))
             self._last[index] = int(numbers[-1])
             self._held.pop(index, None)
@@ -261,6 +299,14 @@ class Recorder:
                 self._background.add_chunk(chunk if kept.all() else chunk.select(kept))
             if min(self._last) == self._seen:
                 self._background.complete = self._seen
+
+    def _review(self, step: int) -> None:
+        """Let the budget look ahead before a new step, and say what it has to say in the run and to the
+        user.
+        """
+        for said in () if self._budget is None else self._budget.review(step):
+            logger.warning("%s: %s", self.path, said)
+            self.event(step, BUDGET_EVENT, text=said)
 
     def scalar(
         self,
@@ -275,7 +321,7 @@ class Recorder:
         Parameters
         ----------
         step, name, value
-            Such as `(step, "nll", 1.3)`.
+            Such as `(step, "nll", 1.3)`; a number of any kind, also an array or tensor of one element.
         split
             What it was measured on: "train", "validation", ...
         epoch
@@ -283,16 +329,21 @@ class Recorder:
 
         Raises
         ------
+        ValueError
+            For a step that is no integer from 0 to 2^53, a name or split that is no text or empty, a value
+            that is not one number.
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
+        called = arguments.text(name, "a scalar's name")
+        of = f"scalar {called!r}"
         row = (
-            int(step),
-            None if epoch is None else float(epoch),
+            arguments.whole_number(step, f"{of}: step"),
+            None if epoch is None else arguments.number(epoch, f"{of}: epoch"),
             time.monotonic() - self._began,
-            split,
-            name,
-            float(value),
+            arguments.text(split, f"{of}: split"),
+            called,
+            arguments.number(value, of),
         )
         self._background.add_rows("scalars", [row])
 
@@ -323,27 +374,23 @@ class Recorder:
         Raises
         ------
         ValueError
-            For a layer or neuron that the run does not have.
+            For a layer or neuron that the run does not have, and for a step, text or value that is none.
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
+        called = arguments.text(kind, "an event's kind")
+        of = f"event {called!r}"
+        number = arguments.whole_number(step, f"{of}: step")
+        said = arguments.long_text(text, f"{of}: text")
         index = None if layer is None else self._layer(layer)
-        neurons = [None] if neuron is None else np.atleast_1d(np.asarray(neuron)).tolist()
-        values = (
-            [None] * len(neurons)
-            if value is None
-            else np.broadcast_to(np.asarray(value, float), len(neurons)).tolist()
-        )
-        if index is not None and any(
-            n is not None and not 0 <= n < self.layers[index]["neurons"] for n in neurons
-        ):
+        neurons = [None] if neuron is None else self._neurons(neuron, index, of)
+        values = [None] if value is None else [arguments.number(v, f"{of}: value") for v in _each(value)]
+        if len(values) not in (1, len(neurons)):
             raise ValueError(
-                f"event {kind!r}: layer {self.layers[index]['name']!r} has {self.layers[index]['neurons']}"
-                f" neurons, got {neurons}"
+                f"{of}: {len(values)} values for {len(neurons)} neurons; give one for all, or one each"
             )
-        self._background.add_rows(
-            "events", [(int(step), index, kind, *pair, text) for pair in zip(neurons, values, strict=True)]
-        )
+        pairs = zip(neurons, values if len(values) > 1 else values * len(neurons), strict=True)
+        self._background.add_rows("events", [(number, index, called, *pair, said) for pair in pairs])
 
     def probe(self, step: int, layer: int | str, mu: ArrayLike, sigma: ArrayLike) -> None:
         """Record the posterior of every neuron for every input of the fixed probe batch.
@@ -360,19 +407,21 @@ class Recorder:
         Raises
         ------
         ValueError
-            For an unknown layer or other shapes.
+            For an unknown layer, other shapes, or a step that is no integer from 0 to 2^53.
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
         index = self._layer(layer)
-        mean, deviation = np.array(mu, np.float32), np.array(sigma, np.float32)
+        number = self._step(step, index)
+        mean = arguments.array(mu, f"probe of layer {self.layers[index]['name']!r}: mu")
+        deviation = arguments.array(sigma, f"probe of layer {self.layers[index]['name']!r}: sigma")
         neurons = self.layers[index]["neurons"]
         if mean.ndim != 2 or mean.shape[1] != neurons or mean.shape != deviation.shape:
             name, shapes = self.layers[index]["name"], f"mu {mean.shape} and sigma {deviation.shape}"
             raise ValueError(f"probe of layer {name!r}: {shapes} must both be (inputs, {neurons})")
         inputs = mean.shape[0]
         arrays = [
-            np.full(mean.size, int(step)),
+            np.full(mean.size, number),
             np.full(mean.size, index, np.int16),
             np.repeat(np.arange(neurons, dtype=np.int32), inputs),
             np.tile(np.arange(inputs, dtype=np.int32), neurons),
@@ -400,23 +449,25 @@ class Recorder:
         Raises
         ------
         ValueError
-            For an unknown layer, a missing force or another shape.
+            For an unknown layer, a missing force, another shape, a term that is no text.
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
         index = self._layer(layer)
         name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
+        number = self._step(step, index)
+        called = arguments.text(term, f"forces of layer {name!r}: the term")
         if set(forces) != set(FORCES):
             raise ValueError(f"forces of layer {name!r}: {sorted(forces)} given, {list(FORCES)} are needed")
-        values = {key: np.array(forces[key], np.float32) for key in FORCES}
+        values = {key: arguments.array(forces[key], f"{key} of layer {name!r}") for key in FORCES}
         wrong = [f"{key} {array.shape}" for key, array in values.items() if array.shape != (neurons,)]
         if wrong:
             raise ValueError(f"forces of layer {name!r}: {', '.join(wrong)} must be ({neurons},)")
         keys = [
-            np.full(neurons, int(step)),
+            np.full(neurons, number),
             np.full(neurons, index, np.int16),
             np.arange(neurons, dtype=np.int32),
-            np.full(neurons, term),
+            np.full(neurons, called),
         ]
         arrays = [pa.array(array) for array in (*keys, *values.values())]
         self._background.add_rows("forces", pa.Table.from_arrays(arrays, schema=rows.SCHEMAS["forces"]))
@@ -440,13 +491,14 @@ class Recorder:
         """
         index = self._layer(layer)
         neurons = self.layers[index]["neurons"]
-        values = {
-            name: self._values(name, np.asarray(array)[None], 1, index)[0]
-            for name, array in statistics.items()
-        }
+        number = self._step(step, index)
+        part = arguments.text(split, f"evaluation of layer {self.layers[index]['name']!r}: split")
+        if not statistics:
+            raise ValueError(f"no statistic given for layer {self.layers[index]['name']!r} at step {number}")
+        values = {name: self._values(name, given, None, index)[0] for name, given in statistics.items()}
         keys = {
-            "step": pa.array(np.full(neurons, int(step))),
-            "split": pa.array([split] * neurons),
+            "step": pa.array(np.full(neurons, number)),
+            "split": pa.array([part] * neurons),
             "layer": pa.array(np.full(neurons, index, np.int16)),
             "neuron": pa.array(np.arange(neurons, dtype=np.int32)),
         }
@@ -461,21 +513,21 @@ class Recorder:
         step
             The step.
         frame
-            Columns input, horizon, y, mean, ...; they are stored as they are.
+            Columns input, horizon, y, mean, ...: numbers, texts and bools, each of one kind throughout the
+            run.
 
         Raises
         ------
         ValueError
-            When the frame has a column `step`.
+            When the frame has a column `step`, or one of another kind: dates, lists, or texts where the run
+            has numbers.
         RecorderError
             When the recorder is closed, or writing has failed (`strict`).
         """
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        if "step" in table.column_names:
+        number = arguments.whole_number(step, "predictions: step")
+        if "step" in frame.columns:
             raise ValueError("predictions: the frame has a column `step`; the step is the first argument")
-        table = table.add_column(
-            0, rows.SCHEMAS["predictions"].field("step"), pa.array(np.full(table.num_rows, int(step)))
-        )
+        table, self._predicted = rows.prediction_table(number, frame, self._predicted)
         self._background.add_rows("predictions", table)
 
     def flush(self) -> None:
@@ -548,23 +600,31 @@ class Recorder:
     # ---- checks, all before anything changes
 
     def _layer(self, layer: int | str) -> int:
-        index = self._index.get(layer, -1) if isinstance(layer, str) else int(layer)
+        if isinstance(layer, str):
+            index = self._index.get(layer, -1)
+        else:
+            index = arguments.whole_number(layer, "layer", least=-1)
         if not 0 <= index < len(self.layers):
             raise ValueError(
                 f"unknown layer {layer!r}; the run has {list(self._index)} (or 0 to {len(self.layers) - 1})"
             )
         return index
 
+    def _step(self, step: int, index: int) -> int:
+        return arguments.whole_number(step, f"step of layer {self.layers[index]['name']!r}")
+
     def _steps(self, steps: Sequence[int] | np.ndarray, index: int) -> np.ndarray:
         given = np.asarray(steps)
-        if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+        if given.ndim != 1 or not given.size or given.dtype.kind not in "iuO":
             raise ValueError(
                 f"steps must be a non-empty sequence of integers, got {given.dtype} of shape {given.shape}"
             )
-        numbers = given.astype(np.int64)
+        if given.dtype.kind == "O" or given.min() < 0 or given.max() > LARGEST:
+            given = np.array([self._step(step, index) for step in given.tolist()])
+        return given.astype(np.int64)
+
+    def _check_order(self, numbers: np.ndarray, index: int) -> None:
         name = self.layers[index]["name"]
-        if numbers[0] < 0:
-            raise ValueError(f"step {numbers[0]} of layer {name!r} is negative; steps count from 0")
         before = np.concatenate([[self._last[index]], numbers[:-1]])
         if (numbers <= before).any():
             at = int(np.argmax(numbers <= before))
@@ -577,23 +637,33 @@ class Recorder:
                 " complete"
             )
             raise ValueError(f"{late}; record all layers of a step before the next step")
-        return numbers
 
-    def _values(self, name: str, values: ArrayLike, count: int, index: int) -> np.ndarray:
-        """(T, N) float32 copy of one statistic, reduced over latent dimensions."""
+    def _neurons(
+        self, neuron: SupportsIndex | Iterable[SupportsIndex], index: int | None, of: str
+    ) -> list[int]:
+        if index is None:
+            raise ValueError(f"{of}: names neuron {arguments.shown(neuron)} and no layer; give layer= too")
+        found = [arguments.whole_number(n, f"{of}: neuron") for n in _each(neuron)]
+        width = self.layers[index]["neurons"]
+        if any(n >= width for n in found):
+            raise ValueError(
+                f"{of}: layer {self.layers[index]['name']!r} has {width} neurons, got {found[:20]}"
+            )
+        return found
+
+    def _values(self, name: str, values: ArrayLike, count: int | None, index: int) -> np.ndarray:
+        """(T, N) float32 copy of one statistic, reduced over latent dimensions; count is T, or None for
+        values of one step without an axis of steps.
+        """
         statistic = STATISTICS.get(name)
         layer = self.layers[index]
         if statistic is None or not statistic.stored:
             known = ", ".join(n for n, s in STATISTICS.items() if s.stored)
             reason = "unknown statistic" if statistic is None else "derived on reading, not stored:"
             raise ValueError(f"{reason} {name!r}; the log stores {known}")
-        try:
-            with np.errstate(over="ignore"):
-                array = np.array(values, np.float32)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"{name} of layer {layer['name']!r} is not an array of numbers: {error}"
-            ) from error
+        array = arguments.array(values, f"{name} of layer {layer['name']!r}")
+        if count is None:
+            array, count = array[None], 1
         wide = (count, layer["neurons"], layer["latent_dim"])
         if array.shape == wide:
             array = array.sum(axis=2) if statistic.over_dimensions == "sum" else array.mean(axis=2)
@@ -603,6 +673,13 @@ class Recorder:
                 f" {wide[1:]}"
             )
         return array
+
+
+def _each(value: object) -> list[Any]:
+    """The elements of an array, a tensor or another iterable; a single thing as a list of it."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
 
 
 @contextmanager

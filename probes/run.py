@@ -23,11 +23,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from probes.errors import RunError
+from probes.log import config as configuration
 from probes.log import manifest
 from probes.log.blocks import CODES, ColumnBlock, column_rank
 from probes.log.catalog import catalog, catalog_rows
 from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
-from probes.log.rows import SCHEMAS, Table, join
+from probes.log.limits import LARGEST
+from probes.log.rows import SCHEMAS, Table, join, known_table
+from probes.log.segments import counted_segments, listed_anew
 from probes.log.summaries import COUNTS, summarise
 from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, REGIME, SETTLED, STATISTICS, derivable, evaluate, with_inputs
@@ -41,9 +44,6 @@ _T = TypeVar("_T")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _LASTING = ("created", "name", "segments", "layers", "precision", "config", "packages")
 """What a manifest keeps while its run is written; `segments` lists the sessions that have written it."""
-_ATTEMPTS = 5
-"""A live run may compact a file away between listing and opening it; a second listing finds what replaced it.
-"""
 
 
 def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate[Run, _P], _T]:
@@ -54,13 +54,8 @@ def _reading(method: Callable[Concatenate[Run, _P], _T]) -> Callable[Concatenate
     @functools.wraps(method)
     def wrapper(self: Run, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:
-            for _ in range(_ATTEMPTS - 1):
-                try:
-                    return method(self, *args, **kwargs)
-                except FileNotFoundError:
-                    self.refresh()
             try:
-                return method(self, *args, **kwargs)
+                return listed_anew(lambda: method(self, *args, **kwargs), self.refresh)
             except FileNotFoundError as error:
                 raise RunError(
                     f"{self.path}: a file that its folder lists cannot be opened: {error}"
@@ -85,19 +80,21 @@ class Run:
 
     Notes
     -----
-    The files are described in docs/format.md. Threads may share a run: one reads at a time.
+    The files are described in docs/format.md. `storage` is where they lie, `path` what that is called,
+    `manifest` what run.json said at the last `refresh`. Threads may share a run: one reads at a time.
     """
 
     def __init__(self, path: Folder) -> None:
-        self._storage = open_folder(path)
-        self.path = self._storage.root
+        self.storage = open_folder(path)
+        self.path = self.storage.root
         self._lock = threading.RLock()
-        self.manifest: dict[str, Any] = manifest.read(self._storage)
+        self.manifest: dict[str, Any] = manifest.read(self.storage)
         widths = [layer["neurons"] for layer in self.layers]
-        self._levels = Levels(self._storage, widths)
-        self._tables = {name: Table(self._storage, name, widths) for name in ("layers", *SCHEMAS)}
+        self._levels = Levels(self.storage, widths)
+        self._tables = {name: Table(self.storage, name, widths) for name in ("layers", *SCHEMAS)}
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
+        self._config: dict[str, Any] | None = None
         self._list()
         self._seen_contents = self._contents()
 
@@ -118,11 +115,16 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.manifest.get("config") or {}
+        """Resolved configuration that the run was recorded with; a large one is read from config.json."""
+        if not self.manifest.get("config_file"):
+            return self.manifest.get("config") or {}
+        if self._config is None:
+            self._config = configuration.read(self.storage)
+        return self._config
 
     @property
     def status(self) -> Status:
-        """Resolved configuration that the run was recorded with."""
+        """How the run stands as of the last `refresh`."""
         return manifest.status(self.manifest)
 
     @property
@@ -133,7 +135,7 @@ class Run:
         Times in a manifest are whole seconds, within which a run can be deleted and made anew: the lock file,
         written once, tells these apart.
         """
-        lock = self._storage.stamp(LOCK_FILE)  # a copy may have none
+        lock = self.storage.stamp(LOCK_FILE)  # a copy may have none
         lasting = {key: self.manifest.get(key) for key in _LASTING}
         text = json.dumps([self.path, lock, lasting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -158,8 +160,8 @@ class Run:
     @property
     def stride(self) -> int:
         """Positions of the data between the two ends of a measured slope; 1 where the run does not say."""
-        stride = self.config.get("stride")
-        return stride if isinstance(stride, int) and stride > 0 else 1
+        stride = (self.manifest.get("config") or {}).get("stride")
+        return stride if isinstance(stride, int) and 0 < stride <= LARGEST else 1
 
     @property
     @_reading
@@ -189,7 +191,7 @@ class Run:
         with self._lock:
             # not what the manifest of before says by now: a run that falls silent is news as well
             before = self._seen_contents
-            self.manifest = manifest.read(self._storage)
+            self.manifest = manifest.read(self.storage)
             self._list()
             self._seen_contents = self._contents()
             return before != self._seen_contents
@@ -229,6 +231,32 @@ class Run:
             return self._levels.raw.segments[-1].last if self._levels.raw.segments else -1
         segments = self._tables[name].segments
         return segments[-1].last + 1 if segments else 0
+
+    def files(self, table: str = "neurons") -> list[str]:
+        """The files of a table that count, to be read by something else; `probes.scan` makes one table of
+        them.
+
+        Parameters
+        ----------
+        table
+            "neurons", "layers", "pyramid/16", "pyramid/256", or a table of plain rows: "scalars", ...
+
+        Returns
+        -------
+        list of str
+            Their addresses, in order of step (of arrival for plain rows), listed now. Each row is in one of
+            them; those that were compacted into a larger one are left out. Of a live run one of the newest
+            may be compacted away before it is read: list anew then.
+
+        Raises
+        ------
+        KeyError
+            For a table that no run has.
+        RunError
+            Where the folder cannot be listed, or its files overlap.
+        """
+        segments = counted_segments(self.storage, known_table(table))
+        return [self.storage.address(f"{table}/{segment.name}") for segment in segments]
 
     def _contents(self) -> tuple[Any, ...]:
         """What tells one state of the run from another: its files and status (a heartbeat alone is nothing

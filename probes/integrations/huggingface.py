@@ -39,6 +39,7 @@ class Watch(TrainerCallback):
         resume: int | None = None,
         precision: Precision = "full",
         name: str | None = None,
+        max_gb: float | None = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -54,6 +55,7 @@ class Watch(TrainerCallback):
             strict=strict,
             precision=precision,
             name=name,
+            max_gb=max_gb,
         )
         self.recording: Recording | None = None
 
@@ -74,7 +76,7 @@ class Watch(TrainerCallback):
     ) -> None:
         """What the Trainer logs, at the last step done."""
         for name, value in (logs or {}).items():
-            if self.recording is not None and isinstance(value, (int, float)):
+            if self.recording is not None and (isinstance(value, int | float) or hasattr(value, "item")):
                 split = "validation" if name.startswith("eval_") else "train"
                 self.recording.scalar(max(0, state.global_step - 1), name, value, split, state.epoch)
 

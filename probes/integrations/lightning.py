@@ -46,6 +46,7 @@ class Watch(lightning.Callback):
         resume: int | None = None,
         precision: Precision = "full",
         name: str | None = None,
+        max_gb: float | None = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -61,6 +62,7 @@ class Watch(lightning.Callback):
             strict=strict,
             precision=precision,
             name=name,
+            max_gb=max_gb,
         )
         self.recording: Recording | None = None
         self._done = 0

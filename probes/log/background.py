@@ -8,6 +8,7 @@ is being written.
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - pandas and pyarrow load it late: too late at exit
+import math
 import threading
 import time
 import warnings
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from probes.errors import obstacle
+from probes.log.arguments import number
 from probes.log.writer import Batch, Chunk, Writer
 from probes.schema import BLOCK_STEPS
 
@@ -49,6 +51,9 @@ class Settings:
         counts what is lost.
     every, geometric
         Which steps are recorded: see `Schedule`.
+    max_gb
+        Size of the run's tables, in 10^9 bytes, that fewer steps are recorded to stay below: see `Budget`.
+        None sets no limit.
 
     Raises
     ------
@@ -63,6 +68,7 @@ class Settings:
     strict: bool = True
     every: int = 1
     geometric: float | None = None
+    max_gb: float | None = None
 
     def __post_init__(self) -> None:
         if self.when_full not in ("wait", "drop"):
@@ -70,6 +76,8 @@ class Settings:
         for name in ("flush_seconds", "flush_steps", "flush_bytes"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be positive")
+        if self.max_gb is not None and not 0 < number(self.max_gb, "max_gb") < math.inf:
+            raise ValueError(f"max_gb is {self.max_gb!r}; it must be positive")
 
 
 class Background:
@@ -116,9 +124,13 @@ class Background:
                 self.writer.state["dropped"]["steps"] += chunk.steps.size
 
     def add_rows(self, name: str, new: pa.Table | list[tuple[Any, ...]]) -> None:
-        """Buffer plain rows of the folder `name`, or count them as dropped."""
+        """Buffer plain rows of the folder `name`, or count them as dropped; none at all are nothing to
+        write.
+        """
         with self.wake:
             self.check_open()
+            if not len(new):
+                return
             if self._make_room():
                 self._buffer.rows.setdefault(name, []).append(new)
                 self._account(new.nbytes if isinstance(new, pa.Table) else ROW_BYTES * len(new))

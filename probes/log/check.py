@@ -5,8 +5,9 @@ Reads everything once, slowly and without trust: nothing here relies on the layo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from probes.log import manifest, opening, rows
 from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
-from probes.log.segments import Segment, list_segments, uncovered
+from probes.log.segments import Segment, list_segments, listed_anew, uncovered
 from probes.log.summaries import COUNTS, summarise
 from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIME, SETTLED, STATISTICS
 from probes.storage import Folder, Storage, open_folder
@@ -76,32 +77,39 @@ def check(path: Folder) -> list[Finding]:
         return [Finding("error", manifest.FILE, str(error))]
     widths = [layer["neurons"] for layer in state["layers"]]
     findings = [
-        *_until_refused(_unread_files(storage, state)),
-        *_until_refused(_neuron_findings(storage, state)),
+        *_until_refused(lambda: _unread_files(storage, state)),
+        *_until_refused(lambda: _neuron_findings(storage, state)),
     ]
     if not any(finding.level == "error" for finding in findings):
-        findings += _until_refused(_summary_findings(storage, state))
+        findings += _until_refused(lambda: _summary_findings(storage, state))
         for width in PYRAMID:
-            findings += _until_refused(_pyramid_findings(storage, state, width))
+            findings += _until_refused(partial(_pyramid_findings, storage, state, width))
     for name in rows.SCHEMAS:
-        findings += _until_refused(_row_findings(storage, name, widths))
+        findings += _until_refused(partial(_row_findings, storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
 
 
-def _until_refused(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings, and as the last one what no reader gets over: a link, a folder that cannot be listed, a
-    file without a layout.
+def _until_refused(look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """The findings of a look at some folders, and as the last one what no reader gets over: a link, a folder
+    that cannot be listed, a file without a layout. It looks anew where a file is compacted away meanwhile.
     """
+    found: list[Finding] = []
+
+    def collect() -> None:
+        found.clear()
+        found.extend(look())
+
     try:
-        yield from findings
-    except RunError as error:
-        yield Finding("error", "log", str(error))
+        listed_anew(collect)
+    except (RunError, FileNotFoundError) as error:
+        found.append(Finding("error", "log", str(error)))
+    return found
 
 
 def _unread_files(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Files that nothing reads: left half written, compacted and not deleted, or none of the log."""
     live = manifest.status(state) == "running"
-    for name in ("neurons", "layers", *(pyramid_name(width) for width in PYRAMID), *rows.SCHEMAS):
+    for name in rows.TABLES:
         counted, covered = list_segments(storage, name)
         segments = {segment.name for segment in (*counted, *covered)}
         if covered and not live:
@@ -130,7 +138,7 @@ def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findin
         where = f"neurons/{segment.name}"
         try:
             table = _all_rows(storage, where, widths)
-        except (RunError, FileNotFoundError) as error:
+        except RunError as error:
             yield Finding("error", where, str(error))
             broken = True
             continue
@@ -245,7 +253,7 @@ def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findi
         where = f"layers/{segment.name}"
         try:
             tables.append(rows.read_whole(storage, where, opening.DECODED_BYTES).to_pandas())
-        except (RunError, FileNotFoundError) as error:
+        except RunError as error:
             yield Finding("error", where, str(error))
     stored = pd.concat(tables) if tables else pd.DataFrame({"step": [], "layer": []})
     keys = ["step", "layer"]
@@ -350,7 +358,7 @@ def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Fi
             for table in rows.read_batches(storage, where):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows
-        except (RunError, FileNotFoundError) as error:
+        except RunError as error:
             yield Finding("error", where, str(error))
             continue
         if count != segment.span:

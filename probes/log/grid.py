@@ -135,7 +135,7 @@ class GridFile:
         try:
             table = self._file.reader.read_row_group(row_group, column_indices=indices, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise RunError(f"{self.address} is damaged (row group {row_group}: {error}); {REMEDY}") from error
+            raise self._file.unread(error, f"row group {row_group}: {error}") from error
         opening.check_row_count(self._file, table, [row_group])
         return table
 

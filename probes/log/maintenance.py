@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.log import manifest, opening, rows
@@ -50,7 +51,16 @@ def reopen(folder: Folder, step: int) -> Writer:
     state |= {"status": "running", "format": FORMAT_VERSION}
     state["segments"].append(manifest.session(step, next_rows))
     manifest.write(storage, state)
-    return Writer(storage, state, next_rows, _settling(storage, state))
+    return Writer(storage, state, next_rows, _settling(storage, state), _predicted(storage))
+
+
+def _predicted(storage: Storage) -> pa.Schema | None:
+    """Columns of the last file of `predictions/`, which those to come must go with."""
+    segments = _segments(storage, "predictions")
+    if not segments:
+        return None
+    with opening.open_parquet(f"predictions/{segments[-1].name}", storage) as file:
+        return opening.schema_of(file)
 
 
 def _settling(storage: Storage, state: dict[str, Any]) -> dict[int, Settling]:

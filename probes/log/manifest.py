@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -16,7 +17,10 @@ import pyarrow as pa
 
 from probes.errors import RunError
 from probes.families import family_of
+from probes.log import config as configuration
 from probes.log import manifest_fields
+from probes.log.config import plain as plain
+from probes.log.limits import JSON_BYTES, SCORES
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
 from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES, REGIME, SETTLED
@@ -47,7 +51,7 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
             raise ValueError(f"layer {index} is {layer!r}; it must be a dict with 'name' and 'neurons'")
         full: dict[str, Any] = {"latent_dim": 1, "prior": "standard"} | layer
         for key in ("neurons", "latent_dim"):
-            if int(full[key]) != full[key] or full[key] < 1:
+            if not _is_count(full[key]):
                 raise ValueError(
                     f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1"
                 )
@@ -63,19 +67,8 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return checked
 
 
-def plain(value: Any) -> Any:
-    """A value as strict JSON has it: non-finite numbers are null, numpy scalars and arrays plain, anything
-    else its text.
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and 1 <= value < math.inf and value == int(value)
 
 
 def session(resumed_from: int | None, next_rows: dict[str, int]) -> dict[str, Any]:
@@ -107,20 +100,26 @@ def now() -> str:
 
 
 def group_of(config: dict[str, Any]) -> str:
-    """Runs that differ by their seed alone share this: a short hash of the config without `seed`."""
-    rest = {key: value for key, value in plain(config).items() if key != "seed"}
+    """Runs that differ by their seed alone share this: a short hash of the stored config without `seed`."""
+    rest = {key: value for key, value in config.items() if key != "seed"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precision: str) -> dict[str, Any]:
-    """The manifest of a run that starts now."""
+def new(
+    name: str, layers: list[dict[str, Any]], config: Mapping[str, Any] | None, precision: str
+) -> dict[str, Any]:
+    """The manifest of a run that starts now, with the whole configuration in it.
+
+    Raises ValueError for what readers would refuse.
+    """
+    config = configuration.stated(config)
     versions = {"python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {
+    state = {
         "format": FORMAT_VERSION,
         "name": name,
         "created": now(),
@@ -130,8 +129,8 @@ def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precisi
         "layers": layers,
         "statistics": [],
         "precision": precision,
-        "config": plain(config),
-        "seed": plain(config).get("seed"),
+        "config": config,
+        "seed": _seed(config.get("seed")),
         "group": group_of(config),
         "packages": versions,
         "dropped": {"steps": 0, "rows": 0},
@@ -141,6 +140,24 @@ def new(name: str, layers: list[dict[str, Any]], config: dict[str, Any], precisi
         "living_share": [None] * len(layers),
         "sparklines": {},
     }
+    if fault := manifest_fields.fault(state):
+        raise ValueError(f"{fault}; a run that starts so could not be read")
+    if (
+        size := len(_content(state | {"config": {}}))
+    ) > JSON_BYTES // 2:  # it grows: scores, writing sessions
+        raise ValueError(
+            f"the layers take {size / 2**20:,.1f} MB in {FILE}, of which at most {JSON_BYTES / 2**21:.0f} MB"
+            " are left to them: describe them in fewer words"
+        )
+    return state
+
+
+def _seed(seed: Any) -> int | float | str | None:
+    """A seed as tables of runs show it: what is no number of 64 bits as text."""
+    if isinstance(seed, list | dict) or (isinstance(seed, int) and abs(seed) >= 2**63):
+        return json.dumps(seed)
+    found: int | float | str | None = seed
+    return found
 
 
 def write(folder: Folder, manifest: dict[str, Any]) -> None:
@@ -149,8 +166,17 @@ def write(folder: Folder, manifest: dict[str, Any]) -> None:
 
 
 def create(folder: Folder, manifest: dict[str, Any]) -> bool:
-    """`write` where there is no run.json yet; whether it was written."""
-    return open_folder(folder).put_if_absent(FILE, _content(manifest))
+    """`write` where there is no run.json yet, and beside it a configuration that is too large for it;
+    whether it was written. Needs the run's lock to be held.
+    """
+    storage = open_folder(folder)
+    if storage.stamp(FILE) is not None:
+        return False
+    whole = manifest["config"]
+    if (short := configuration.inline(whole)) != whole:
+        storage.put(configuration.FILE, configuration.content(whole))
+        manifest |= {"config": short, "config_file": configuration.FILE}
+    return storage.put_if_absent(FILE, _content(manifest))
 
 
 def _content(manifest: dict[str, Any]) -> bytes:
@@ -253,6 +279,8 @@ def note_scalars(manifest: dict[str, Any], table: pa.Table) -> None:
     manifest["elapsed"] = float(table["time"][-1].as_py())
     for row in table.select(["step", "split", "name", "value"]).to_pylist():
         key = f"{row['split']}/{row['name']}"
+        if key not in manifest["scores"] and len(manifest["scores"]) >= SCORES:
+            continue
         manifest["scores"][key] = {"step": row["step"], "value": row["value"]}
         if key in manifest["sparklines"] or len(manifest["sparklines"]) < SPARKLINES:
             add_point(manifest["sparklines"].setdefault(key, []), row["step"], row["value"])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-MAX_NEURONS = 2**24
-"""Most neurons of a run: readers make arrays of a layer's width before they look into its files."""
+from probes.log.config import FILE as CONFIG_FILE
+from probes.log.limits import MAX_LAYERS, MAX_NEURONS
+
 STATUSES = ("running", "finished", "interrupted", "crashed")
 PRECISIONS = ("full", "10bit")
 
@@ -25,6 +26,8 @@ def fault(manifest: dict[str, Any]) -> str | None:
     for layer in manifest["layers"]:
         if not isinstance(layer["name"], str) or not layer["name"]:
             return f"a layer's name is {_shown(layer['name'])}, it must be text"
+    if len(manifest["layers"]) > MAX_LAYERS:
+        return f"there are {len(manifest['layers']):,} layers, a run has at most {MAX_LAYERS:,}"
     neurons = sum(layer["neurons"] for layer in manifest["layers"])
     if neurons > MAX_NEURONS:
         return f"the layers have {neurons:,} neurons, a run has at most {MAX_NEURONS:,}"
@@ -45,7 +48,7 @@ def _number(value: Any) -> bool:
 
 
 def _integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _or_null(check: Check) -> Check:
@@ -102,6 +105,7 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "statistics": (_or_null(_list_of(_text)), "a list of names"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "config": (_or_null(lambda value: isinstance(value, dict)), "an object"),
+    "config_file": (lambda value: value in (None, CONFIG_FILE), f"{CONFIG_FILE} or null"),
     "seed": (lambda value: not isinstance(value, list | dict), "a number or text"),
     "group": (_or_null(_text), "text"),
     "packages": (_or_null(_dict_of(_text)), "an object of versions"),

@@ -7,6 +7,7 @@ the file. Nothing of a log is executed.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from probes.errors import REMEDY, RunError
 from probes.log import footer_checksum, page_headers
+from probes.log.limits import INTEGER_DIGITS, JSON_BYTES, JSON_DEPTH
 from probes.storage import Storage
 from probes.storage.local import LOCAL
 
@@ -29,12 +31,6 @@ DECODED_BYTES = 256 * 2**20
 """Most that one reading of one file may unpack to: with its copy as a frame the process stays below 1 GB."""
 WHOLE_BYTES = 512 * 2**20
 """The same where rows are checked or rewritten and no frame is made of them."""
-JSON_BYTES = 8 * 2**20
-JSON_DEPTH = 64
-INTEGER_DIGITS = 20
-"""JSON beyond these is no manifest: a run with 1,000 layers has 0.3 MB, four levels, and no integer beyond 64
-bits.
-"""
 _END_BYTES = 64 * 2**10  # bytes read at once from a file's end: most footers whole
 
 
@@ -47,7 +43,7 @@ def read_json(path: str, storage: Storage = LOCAL) -> Any:
 
 def parse_json(text: str | bytes, path: str) -> Any:
     """Value of the JSON text of the file `path`. Raises RunError for what is no JSON, too deep, or has
-    numbers beyond 64 bits.
+    integers of too many digits.
     """
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
@@ -67,8 +63,8 @@ def parse_json(text: str | bytes, path: str) -> Any:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > INTEGER_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
+    if (count := len(digits.lstrip("-"))) > INTEGER_DIGITS:
+        raise ValueError(f"a number of {count} digits")
     return int(digits)
 
 
@@ -86,13 +82,24 @@ def _depth(value: Any) -> int:
 class LogFile(pq.ParquetFile):
     """A Parquet file of a run, as `open_parquet` gives it; to be read with `read`, and closed.
 
-    address: its full name, for messages. source: what its bytes are read from.
+    address: its full name, for messages. source: what its bytes are read from. path: of it in the storage.
     """
 
-    def __init__(self, source: pa.NativeFile, address: str, metadata: pq.FileMetaData) -> None:
+    def __init__(
+        self, source: pa.NativeFile, address: str, metadata: pq.FileMetaData, storage: Storage, path: str
+    ) -> None:
         texts = [field.name for field in metadata.schema.to_arrow_schema() if _is_text(field.type)]
         super().__init__(source, metadata=metadata, read_dictionary=texts, page_checksum_verification=True)
         self.address, self.source = address, source
+        self._storage, self._path = storage, path
+
+    def unread(self, error: Exception, why: str) -> Exception:
+        """What a reading of an open file that failed is raised as: FileNotFoundError where the file has been
+        compacted away since, as object stores and NFS notice no sooner; else a RunError that says `why`.
+        """
+        if _is_gone(self._storage, self._path):
+            return FileNotFoundError(errno.ENOENT, "compacted away while it was read", self.address)
+        return RunError(f"{self.address} is damaged ({why}); {REMEDY}")
 
     def close(self, force: bool = True) -> None:
         """Close the source too."""
@@ -108,12 +115,23 @@ def open_parquet(path: str, storage: Storage = LOCAL, metadata: pq.FileMetaData 
     address = storage.address(path)
     source = storage.open(path)
     try:
-        return LogFile(source, address, metadata or _sound_metadata(source, address))
+        footer = metadata or _sound_metadata(source, address)
+        return LogFile(source, address, footer, storage, path)
     except (pa.ArrowException, OSError, ValueError) as error:
         source.close()
+        if _is_gone(storage, path):
+            raise FileNotFoundError(errno.ENOENT, "compacted away while it was opened", address) from error
         if isinstance(error, RunError):
             raise
         raise _unreadable(address, _brief(error)) from error
+
+
+def _is_gone(storage: Storage, path: str) -> bool:
+    """Whether a file that was opened is not there any more."""
+    try:
+        return storage.stamp(path) is None
+    except OSError:  # a store that does not answer says nothing of its files
+        return False
 
 
 def _sound_metadata(source: pa.NativeFile, address: str) -> pq.FileMetaData:
@@ -189,7 +207,7 @@ def read(
     except RunError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise RunError(f"{file.address} is damaged ({_brief(error)}); {REMEDY}") from error
+        raise file.unread(error, _brief(error)) from error
     check_row_count(file, table, groups)
     others = {
         key: value
@@ -253,7 +271,7 @@ def check_pages(file: LogFile, chunks: Sequence[tuple[int, int]], limit: int) ->
         try:
             total += page_headers.unpacked_bytes(file.source, chunk)
         except OSError as error:
-            raise RunError(f"{file.address} cannot be read: {error}") from error
+            raise file.unread(error, _brief(error)) from error
         except ValueError as error:
             raise RunError(f"{file.address} is damaged: {error}; {REMEDY}") from error
         if total > limit:

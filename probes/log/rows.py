@@ -10,16 +10,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from probes.errors import REMEDY, RunError
 from probes.log import opening
-from probes.log.blocks import CODEC, KEY_FIELDS, column_rank, round_mantissa
+from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
+from probes.log.limits import LARGEST
 from probes.log.opening import LogFile
-from probes.log.segments import LARGEST, Segment, counted_segments
-from probes.schema import FORCES, RAW_REGIMES, REGIME, SETTLED
+from probes.log.segments import Segment, counted_segments
+from probes.schema import FORCES, PYRAMID, RAW_REGIMES, REGIME, SETTLED
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -78,6 +80,9 @@ them.
 COUNT = re.compile(f"({REGIME}|{SETTLED})_[0-9]+")
 """Names of the counts of neurons in `layers/`."""
 
+TABLES = ("neurons", *(f"pyramid/{width}" for width in PYRAMID), "layers", *SCHEMAS)
+"""Every folder of a run's rows."""
+
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
@@ -87,8 +92,8 @@ ROW_GROUP_ROWS = 16_384
 
 
 def join(tables: list[pa.Table]) -> pa.Table:
-    """Tables one below the other; a column that one lacks is null there."""
-    table = pa.concat_tables(tables, promote_options="default")
+    """Tables one below the other; a column that one lacks is null there, integers among floats are floats."""
+    table = pa.concat_tables(tables, promote_options="permissive")
     fields = [
         f.with_nullable(f.nullable or c.null_count > 0)
         for f, c in zip(table.schema, table.columns, strict=True)
@@ -105,6 +110,56 @@ def gather(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table
     return pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
     )
+
+
+def prediction_table(step: int, frame: pd.DataFrame, known: pa.Schema | None) -> tuple[pa.Table, pa.Schema]:
+    """A frame of predictions as rows of `predictions/`, and the columns that the table has by now.
+
+    known: its columns so far, None while there are none. Raises ValueError for columns that readers do not
+    take (dates, lists, objects, two of one name), and for those of another kind than before.
+    """
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ValueError(f"predictions: the frame is no table of numbers and texts: {error}") from error
+    before = {} if known is None else {field.name: field for field in known}
+    for index, field in enumerate(table.schema):
+        stored = _stored_type(field.type)
+        if pa.types.is_null(field.type) and field.name in before:
+            stored = before[field.name].type
+        if stored is None:
+            raise ValueError(
+                f"predictions: column `{field.name}` is {field.type}; numbers, texts and bools are stored:"
+                " give one of these, such as a time in seconds"
+            )
+        if field.name in before and _kind(stored) != _kind(before[field.name].type):
+            raise ValueError(
+                f"predictions: column `{field.name}` is {stored}, and was {before[field.name].type} before:"
+                " give it another name"
+            )
+        table = table.set_column(index, pa.field(field.name, stored), table.column(index).cast(stored))
+        before.setdefault(field.name, table.schema.field(index))
+    steps = pa.array(np.full(table.num_rows, step))
+    return table.add_column(0, SCHEMAS["predictions"].field("step"), steps), pa.schema(before.values())
+
+
+def _stored_type(kind: pa.DataType) -> pa.DataType | None:
+    """What a column of a frame is stored as; None for what is not."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_unsigned_integer(kind):
+        return pa.float64() if kind.bit_width == 64 else pa.int64()
+    if pa.types.is_null(kind):
+        return pa.float64()
+    return kind if _is_plain(kind) else None
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_string(kind):
+        return "text"
+    return "bool" if pa.types.is_boolean(kind) else "number"
 
 
 def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> None:
@@ -211,6 +266,20 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _schema(name: str) -> pa.Schema:
     return SCHEMAS.get(name, LAYER_COLUMNS)
+
+
+def known_table(name: str) -> str:
+    """The name of a table. Raises KeyError for one that no run has."""
+    if name not in TABLES:
+        raise KeyError(f"a run has no table {name!r}; its tables are {', '.join(TABLES)}")
+    return name
+
+
+def lasting_columns(name: str) -> pa.Schema:
+    """The columns that are there in every file of a table (`settled` since format 1.2)."""
+    if name == "neurons" or name.startswith("pyramid/"):
+        return pa.schema([*KEY_FIELDS, *(_column(code, pa.int8()) for code in CODES)])
+    return _schema(name)
 
 
 def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> None:

@@ -8,17 +8,17 @@ other and not yet deleted) and does not count, so that names alone decide.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 from probes.errors import RunError
+from probes.log.limits import LARGEST
 from probes.storage import Storage
 
+T = TypeVar("T")
+ATTEMPTS = 5
+"""How often a reader lists anew: a live run may compact a file away after each listing."""
 _NAME = re.compile(r"([0-9]{12,19})-([0-9]{12,19})\.parquet")
-LARGEST = 2**53
-"""Largest step or row number: beyond it a browser's numbers, which are float64, would no longer tell two
-apart.
-"""
 
 
 class Segment(NamedTuple):
@@ -83,6 +83,20 @@ def list_segments(storage: Storage, folder: str) -> tuple[list[Segment], list[Se
     Raises RunError for a folder that cannot be listed or is a link.
     """
     return split_by_coverage(storage.names(folder))
+
+
+def listed_anew(read: Callable[[], T], refresh: Callable[[], object] = lambda: None) -> T:
+    """What `read` gives, which opens files that were listed; tried again, after `refresh`, where one has been
+    compacted away between its listing and its opening or reading.
+
+    Raises FileNotFoundError where that does not end.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            refresh()
+    return read()
 
 
 def counted_segments(storage: Storage, folder: str) -> list[Segment]:

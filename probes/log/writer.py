@@ -73,7 +73,8 @@ class Writer:
     """Writes the batches of one writing session of a run. Needs the run's lock to be held.
 
     folder: the run. state: its manifest, kept up to date here. next_rows: the first free row number of each
-    plain table. settling: how each layer's neurons stood after the last row kept.
+    plain table. settling: how each layer's neurons stood after the last row kept. predicted: the columns of
+    `predictions/`, where it has any.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class Writer:
         state: dict[str, Any],
         next_rows: dict[str, int] | None = None,
         settling: dict[int, Settling] | None = None,
+        predicted: pa.Schema | None = None,
     ) -> None:
         self.storage = open_folder(folder)
         self.state = state
         self._widths = [layer["neurons"] for layer in state["layers"]]
         self._precision = state["precision"]
+        self.predicted = predicted
         self._next_rows = dict(next_rows or {})
         self._settling = [Settling(width) for width in self._widths]
         for layer, stood in (settling or {}).items():
@@ -103,7 +106,7 @@ class Writer:
     def submit(self, batch: Batch) -> None:
         """Queue a batch; `run` writes it."""
         for name, added in batch.rows.items():
-            self._tasks.append(partial(self._write_rows, name, rows.gather(name, added)))
+            self._tasks.append(partial(self._write_rows, name, added))
             self._tasks.append(partial(self._compact, name))
         waiting = [self._column_block(layer, chunks) for layer, chunks in _by_layer(batch.chunks)]
         while waiting:
@@ -191,7 +194,8 @@ class Writer:
         self._compactor("layers").add(segment, size)
         manifest.note_layers(self.state, table)
 
-    def _write_rows(self, name: str, table: pa.Table) -> None:
+    def _write_rows(self, name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> None:
+        table = rows.gather(name, added)
         first = self._next_rows.get(name, 0)
         segment = Segment(first, first + table.num_rows - 1)
         if self._precision == "10bit" and name in rows.ROUNDED:

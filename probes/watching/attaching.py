@@ -21,8 +21,10 @@ from torch import nn
 from probes.errors import RunError, writing
 from probes.forks import forget_in_children
 from probes.log import manifest
+from probes.log.arguments import whole_number
+from probes.log.config import stated
 from probes.moments import Moments
-from probes.recorder import Precision, Recorder, RecorderError
+from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.finding import CHANGED, Finder, Observe, given
@@ -51,6 +53,7 @@ def watch(
     resume: int | None = None,
     precision: Precision = "full",
     name: str | None = None,
+    max_gb: float | None = None,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -62,7 +65,7 @@ def watch(
         Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
-    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
         As for `Recording`, which describes them.
 
     Returns
@@ -94,6 +97,7 @@ def watch(
         resume=resume,
         precision=precision,
         name=name,
+        max_gb=max_gb,
     )
 
 
@@ -125,7 +129,7 @@ class Recording:
         A disk that fails raises in the training loop; False warns once, goes on and counts (`lost`).
     resume
         The last step to keep of a run that is there already.
-    precision, name
+    precision, name, max_gb
         As for `probes.Recorder`.
 
     Attributes
@@ -139,7 +143,7 @@ class Recording:
     TypeError
         For a model that is no torch module.
     ValueError
-        For an `every` below 1.
+        For an `every` below 1, a bad `max_gb`, a config that cannot be stored.
     RunError, CompiledError, PartError
         As `probes.watch`.
     """
@@ -160,6 +164,7 @@ class Recording:
         resume: int | None = None,
         precision: Precision = "full",
         name: str | None = None,
+        max_gb: float | None = None,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -167,10 +172,12 @@ class Recording:
             raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
         if every < 1:
             raise ValueError(f"every is {every}; it must be at least 1")
+        Settings(max_gb=max_gb)
+        stated(config)  # what the recorder would refuse later, after the first step
         self.model, self.folder, self.every = model, local_folder(folder), every
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
-        self._precision, self._name = precision, name
+        self._precision, self._name, self._max_gb = precision, name, max_gb
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
@@ -203,7 +210,7 @@ class Recording:
 
     @property
     def lost(self) -> int:
-        """Steps, and batches, that were not recorded because writing or reading failed."""
+        """Steps, batches and numbers that were not recorded because writing or reading failed."""
         return self._buffer.lost
 
     def step(
@@ -219,12 +226,13 @@ class Recording:
             Stored with the scalars.
         **scalars
             Numbers of the step, such as loss=loss; tensors of one element are read later, so that the device
-            is not waited for.
+            is not waited for. What is not one number is left out: a warning names it, `lost` counts it, and
+            with `strict` it raises.
 
         Raises
         ------
         ValueError
-            For a step that does not increase.
+            For a step that is no integer from 0 to 2^53, or does not increase.
         WatchError
             At the first call, when no posterior was found.
         RecorderError
@@ -233,6 +241,7 @@ class Recording:
         if self._finder is None:
             return
         self._check_open()
+        step = whole_number(step, "step")
         if step <= self._step:
             raise ValueError(
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
@@ -404,7 +413,14 @@ class Recording:
             **self._config,
         }
         try:
-            self._buffer.open(layers, config, self._resume, precision=self._precision, name=self._name)
+            self._buffer.open(
+                layers,
+                config,
+                self._resume,
+                precision=self._precision,
+                name=self._name,
+                max_gb=self._max_gb,
+            )
         except (RuntimeError, ValueError, OSError):
             self._closed = True
             self._detach()

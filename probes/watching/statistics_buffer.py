@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from probes.errors import RunError
+from probes.log.arguments import number, text, whole_number
 from probes.moments import derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
@@ -47,7 +48,7 @@ class StatisticsBuffer:
     _limit: int = BUFFERED_STEPS
     _scalars: list[tuple[int, str, SupportsFloat, str, float | None]] = field(default_factory=list)
     _lost: int = 0
-    _warned: bool = False
+    _warned: set[str] = field(default_factory=set)
     _flushed: float = field(default_factory=time.monotonic)
 
     @property
@@ -63,6 +64,7 @@ class StatisticsBuffer:
         *,
         precision: Precision = "full",
         name: str | None = None,
+        max_gb: float | None = None,
     ) -> None:
         """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
         layers.
@@ -70,10 +72,10 @@ class StatisticsBuffer:
         try:
             if resume is None:
                 self.recorder = Recorder(
-                    self.folder, layers, config, precision, name=name, strict=self.strict
+                    self.folder, layers, config, precision, name=name, strict=self.strict, max_gb=max_gb
                 )
             else:
-                self.recorder = Recorder.resume(self.folder, resume, strict=self.strict)
+                self.recorder = Recorder.resume(self.folder, resume, strict=self.strict, max_gb=max_gb)
         except OSError as error:
             self.failed(error, 0)
             return
@@ -101,10 +103,26 @@ class StatisticsBuffer:
             self.flush()
 
     def scalar(self, step: int, name: str, value: SupportsFloat, split: str, epoch: float | None) -> None:
-        """One number; a tensor is copied, and read when the buffer is flushed."""
-        self._scalars.append(
-            (step, name, value.detach().clone() if isinstance(value, Tensor) else value, split, epoch)
-        )
+        """One number; a tensor is copied, and read when the buffer is flushed. Anything else is left out."""
+        try:
+            called = text(name, "a scalar's name")
+            of = f"scalar {called!r}"
+            kept: SupportsFloat
+            if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+                kept = value.detach().clone()
+            else:
+                kept = number(value, of)
+            self._scalars.append(
+                (
+                    whole_number(step, f"{of}: step"),
+                    called,
+                    kept,
+                    text(split, f"{of}: split"),
+                    None if epoch is None else number(epoch, f"{of}: epoch"),
+                )
+            )
+        except ValueError as error:
+            self.failed(error, 1, f"scalar {name!r}")
 
     def flush(self) -> None:
         """Move what is buffered to the recorder, whose writer stores it within 5 s, and to the mirror."""
@@ -114,6 +132,7 @@ class StatisticsBuffer:
         ]
         self._scalars, self._flushed = [], time.monotonic()
         blocks = _blocks(rows)
+        self._look_for_negative_sigma(blocks)
         try:
             for layer, (steps, columns) in blocks.items() if self.recorder is not None else ():
                 self.recorder.record_block(steps, layer, columns)  # type: ignore[union-attr]
@@ -139,17 +158,35 @@ class StatisticsBuffer:
                 except (RecorderError, OSError) as error:
                     self.failed(error, 0)
 
-    def failed(self, error: Exception, steps: int) -> None:
-        """Count `steps` as lost and warn, the first time; raise when strict."""
-        self._lost += steps
+    def failed(self, error: Exception, lost: int, of: str = "") -> None:
+        """Count what is lost and warn, the first time of each thing that it is `of`; raise when strict."""
+        self._lost += lost
         if self.strict:
             raise error
-        if not self._warned:
-            self._warned = True
-            text = (
-                f"{self.folder}: {error}. Training goes on; steps that are not recorded are counted in `lost`"
-            )
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        self._warn(of, f"{error}. Training goes on; what is not recorded is counted in `lost`")
+
+    def _warn(self, of: str, message: str) -> None:
+        """Warn, the first time of each thing."""
+        if of not in self._warned:
+            self._warned.add(of)
+            warnings.warn(f"{self.folder}: {message}", RuntimeWarning, stacklevel=6)
+
+    def _look_for_negative_sigma(self, blocks: dict[str, tuple[list[int], dict[str, np.ndarray]]]) -> None:
+        """Say where a standard deviation is negative: its square is a number then, and its logarithm is
+        none.
+        """
+        for layer, (steps, columns) in blocks.items():
+            if not {"mean", "variance", "kl"} <= columns.keys():
+                continue
+            known = np.isfinite(columns["mean"]) & np.isfinite(columns["variance"])
+            if (negative := known & np.isnan(columns["kl"])).any():
+                at, count = int(np.argmax(negative.any(1))), int(negative.any(0).sum())
+                self._warn(
+                    f"sigma of {layer}",
+                    f"layer {layer!r}: sigma, or the prior's, has negative values from step {steps[at]} on,"
+                    f" in {count} neurons, which are non-finite: sigma is a standard deviation; of a log"
+                    " variance give (0.5 * log_var).exp()",
+                )
 
     def forget(self) -> None:
         """In a forked child: write nothing any more, and let go of what the parent will write."""

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from probes.log import manifest_fields
-from probes.log.manifest_fields import FIELDS, MAX_NEURONS, fault
+from probes.log.limits import MAX_LAYERS, MAX_NEURONS
+from probes.log.manifest_fields import FIELDS, fault
 
 LAYERS = [{"name": "a", "neurons": 3}]
 
@@ -19,6 +19,7 @@ GOOD = {
     "statistics": [None, [], ["kl"]],
     "precision": ["full", "10bit"],
     "config": [None, {}, {"a": {"b": [1]}}],
+    "config_file": [None, "config.json"],
     "seed": [None, 0, "x", 1.5, True],
     "group": [None, "abc"],
     "packages": [None, {}, {"numpy": "2.0"}],
@@ -38,6 +39,7 @@ BAD = {
     "statistics": ["kl", [1], {}],
     "precision": ["half", None, 10],
     "config": [[], "x"],
+    "config_file": ["../config.json", 3],
     "seed": [[1], {}],
     "group": [3],
     "packages": [[], {"numpy": 2}],
@@ -102,8 +104,22 @@ def test_a_layer_is_called_by_some_text(name):
 
 
 def test_a_run_has_so_many_neurons_at_most():
-    assert MAX_NEURONS == manifest_fields.MAX_NEURONS == 2**24
+    assert MAX_NEURONS == 2**24
     halves = [{"name": "a", "neurons": MAX_NEURONS // 2}, {"name": "b", "neurons": MAX_NEURONS // 2}]
     assert fault({"layers": halves}) is None
     halves[0] = {"name": "a", "neurons": MAX_NEURONS // 2 + 1}
     assert fault({"layers": halves}) == "the layers have 16,777,217 neurons, a run has at most 16,777,216"
+
+
+def test_a_run_has_so_many_layers_at_most():
+    layers = [{"name": str(index), "neurons": 1} for index in range(MAX_LAYERS)]
+    assert fault({"layers": layers}) is None
+    assert fault({"layers": [*layers, {"name": "more", "neurons": 1}]}) == (
+        "there are 32,768 layers, a run has at most 32,767"
+    )
+
+
+def test_integers_beyond_64_bits_are_no_steps():
+    assert "`steps` is" in fault({"steps": {"count": 2**63}, "layers": LAYERS})
+    assert fault({"steps": {"count": 2**63 - 1}, "layers": LAYERS}) is None
+    assert fault({"heartbeat": 10**299, "layers": LAYERS}) is None

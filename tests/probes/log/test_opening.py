@@ -30,10 +30,11 @@ def test_json_of_sixty_four_levels_is_read_and_no_deeper():
         parse_json(nested(200_000), "file")
 
 
-def test_json_of_twenty_digits_is_read_and_no_more():
-    assert parse_json("9" * 20, "file") == 10**20 - 1
-    with pytest.raises(RunError, match="a number of 21 digits"):
-        parse_json("9" * 21, "file")
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_json_of_three_hundred_digits_is_read_and_no_more(sign):
+    assert abs(parse_json(sign + "9" * 300, "file")) == 10**300 - 1
+    with pytest.raises(RunError, match="a number of 301 digits"):
+        parse_json(sign + "9" * 301, "file")
 
 
 @pytest.mark.parametrize("text", [b"\xef\xbb\xbf[1]", b"[1]", "[1]"])

@@ -20,9 +20,11 @@ from probes.log import background
 from probes.moments import moments
 from probes.recorder import RecorderError
 from probes.run import Run
+from probes.schema import REGIMES
 from probes.watching import attaching as watching
 from probes.watching import statistics_buffer
 from probes.watching.attaching import watch
+from probes.watching.observing import observe
 
 
 def train(model, steps, watcher=None, accumulate=1):
@@ -533,3 +535,130 @@ def test_skipped_modules_are_left_alone(tmp_path):
         recording.step(0)
     assert [part["name"] for part in recording.found] == ["b"]
     assert Run(tmp_path / "run").layers[0]["neurons"] == NEURONS
+
+
+METRICS = {
+    "None": None,
+    "text": "0.5",
+    "list": [0.5],
+    "array of two": np.ones(2),
+    "tensor of two": torch.ones(2),
+    "empty tensor": torch.ones(0),
+    "complex": torch.tensor(1j),
+}
+
+
+def record_metrics(folder, metrics):
+    """Steps with loss=1 and with further metrics, one dictionary a step; returns the closed recording."""
+    model = fresh()
+    with watch(model, folder) as recording:
+        for step, more in enumerate(metrics):
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(step, loss=1.0, **more)
+    return recording
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_a_metric_that_is_no_number_loses_itself_alone_and_is_named_once(tmp_path, kind):
+    metrics = [{"acc": METRICS[kind]} if step in (3, 5) else {} for step in range(20)]
+    with pytest.warns(RuntimeWarning, match="scalar 'acc' is .*Training goes on") as caught:
+        recording = record_metrics(tmp_path / "run", metrics)
+    assert (len(caught), recording.lost) == (1, 2)
+    run = Run(tmp_path / "run")
+    assert run.steps.tolist() == list(range(20))
+    assert run.scalars()["value"].tolist() == [1.0] * 20
+    assert run.status == "finished"
+
+
+def test_each_metric_that_is_no_number_is_named(tmp_path):
+    with pytest.warns(RuntimeWarning) as caught:
+        recording = record_metrics(tmp_path / "run", [{"first": None, "second": "x", "": 1.0}] * 3)
+    assert [str(one.message).split("run: ")[1][:15] for one in caught] == [
+        "scalar 'first' ",
+        "scalar 'second'",
+        "a scalar's name",
+    ]
+    assert recording.lost == 9
+
+
+def test_a_strict_watch_raises_at_the_call_that_is_wrong(tmp_path):
+    model = fresh()
+    with watch(model, tmp_path / "run", strict=True) as recording:
+        model(torch.randn(BATCH, INPUTS))
+        recording.step(0, loss=1.0)
+        with pytest.raises(ValueError, match="scalar 'acc' is None; it must be one number"):
+            recording.scalar(0, "acc", None)
+    assert Run(tmp_path / "run").scalars()["name"].tolist() == ["loss"]
+
+
+@pytest.mark.parametrize("step", [1.0, "1", None, True, -1, 2**60, np.float32(1)])
+def test_a_step_that_is_none_is_refused_at_its_call(tmp_path, step):
+    model = fresh()
+    with watch(model, tmp_path / "run") as recording:
+        for good in (np.int64(0), torch.tensor(1)):
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(good, loss=1.0)
+            with pytest.raises(ValueError, match="step is"):
+                recording.step(step, loss=2.0)
+    assert Run(tmp_path / "run").steps.tolist() == [0, 1]
+    assert Run(tmp_path / "run").scalars()["value"].tolist() == [1, 1]
+
+
+class Named(nn.Module):
+    """Hands over what it calls its sigma, with negative values in it where it is `wrong`."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.wrong = nn.Linear(INPUTS, 8), False
+
+    def forward(self, x):
+        mu, log_var = self.body(x).chunk(2, -1)
+        observe("z", mu, log_var if self.wrong else (0.5 * log_var).exp())
+        return mu
+
+
+def record_named(folder, wrong=4, steps=4):
+    """Steps of a `Named`, from `wrong` on with negative values; the recording is closed."""
+    torch.manual_seed(0)
+    model = Named()
+    with watch(model, folder, hooks=False) as recording:
+        for step in range(steps):
+            model.wrong = step >= wrong
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(step)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_sigma_with_negative_values_is_named_once(tmp_path, first):
+    words = f"layer 'z': sigma.* negative values from step {first} on"
+    with pytest.warns(RuntimeWarning, match=words) as caught:
+        record_named(tmp_path / "run", first)
+    assert len(caught) == 1
+    run = Run(tmp_path / "run")
+    assert (run.at(3)["regime"] == 1).all()
+    assert "deterministic" not in {REGIMES[code].name for code in run.at(3)["settled"]}
+
+
+@pytest.mark.parametrize("log_var", [0.0, -500.0, -50.0, 500.0, float("nan")])
+def test_other_sigmas_are_not_called_negative(tmp_path, log_var):
+    model = Named()
+    model.body.weight.data[4:], model.body.bias.data[4:] = 0, log_var
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with watch(model, tmp_path / "run", hooks=False) as recording:
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(0)
+
+
+def test_a_watch_keeps_to_a_size(tmp_path):
+    model = fresh()
+    with watch(model, tmp_path / "run", config={"steps": 600}, max_gb=0.0001) as recording:
+        for step in range(600):
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(step)
+    run = Run(tmp_path / "run")
+    assert run.steps[[0, -1]].tolist() == [0, 599]
+    assert run.steps.size < 400
+    assert run.events()["kind"].unique().tolist() == ["budget"]
+    with pytest.raises(ValueError, match="max_gb is -1"):
+        watch(model, tmp_path / "other", max_gb=-1)

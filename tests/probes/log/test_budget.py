@@ -1,0 +1,140 @@
+"""`max_gb`: the weight is said at the start, and fewer steps are recorded before the size is exceeded."""
+
+import logging
+
+import numpy as np
+import pytest
+
+import probes
+from probes.log.budget import table_bytes
+from probes.log.check import check
+from probes.recorder import Recorder
+from probes.storage.local import LocalStorage
+
+NEURONS = 64
+LAYERS = [{"name": name, "neurons": NEURONS} for name in "ab"]
+
+
+def fill(path, steps, config=None, max_gb=0.002, layers=LAYERS, **options):
+    """Numbers that hardly compress, 3 statistics a neuron: about 0.7 kB a layer and step."""
+    random = np.random.default_rng(0)
+    with Recorder(path, layers, config, max_gb=max_gb, **options) as recorder:
+        for step in steps:
+            for layer in range(len(layers)):
+                mean, variance, kl = random.random((3, NEURONS))
+                recorder.record(step, layer, mean=mean, variance=variance, kl=kl)
+    return probes.Run(path), table_bytes(LocalStorage(path))
+
+
+@pytest.mark.parametrize("config", [None, {"steps": 4000}, {"steps": 100}], ids=["unknown", "known", "wrong"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_stays_below_its_size_with_all_layers_at_the_same_steps(tmp_path, config, every):
+    run, size = fill(tmp_path / "run", range(4000), config, every=every, flush_steps=50)
+    assert 0.4 * 2e6 < size < 2e6  # unthinned: 5.6 MB, and 1.9 MB of every third step
+    assert run.steps[0] == 0
+    assert run.steps[-1] == 3999
+    assert run.history("a", 0)["step"].tolist() == run.history("b", 0)["step"].tolist() == run.steps.tolist()
+    assert (run.steps[:-1] % every == 0).all()
+    assert check(tmp_path / "run") == []
+
+
+def test_with_a_known_number_of_steps_they_are_thinned_evenly_from_the_start(tmp_path):
+    run, _ = fill(tmp_path / "run", range(4000), {"steps": 4000})
+    gaps = np.diff(run.steps[:-1])
+    assert gaps.min() == gaps.max() == 4
+    weight, thinned = run.events()["text"]
+    assert "128 neurons with 3 statistics take about 1.64 kB a recorded step; with 4,000 steps" in weight
+    assert "every one recorded, the run will weigh about 6.56 MB" in weight
+    assert thinned.startswith("from step 1 on one step in 4 is recorded")
+    assert run.events()["kind"].tolist() == ["budget", "budget"]
+
+
+def test_without_it_the_gaps_double_and_each_doubling_is_said_once(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "probes.recorder"):
+        run, _ = fill(tmp_path / "run", range(4000), layers=LAYERS[:1], max_gb=0.001)
+    gaps = np.diff(run.steps[:-1])
+    assert gaps[0] == 1
+    assert (np.diff(gaps[gaps < 2 * np.roll(gaps, 1)]) >= 0).all()
+    events = run.events()
+    assert len(events) >= 3
+    assert "max_gb=0.001 holds about" in events["text"][0]
+    doubled = [int(text.split("one step in ")[1].split()[0]) for text in events["text"][1:]]
+    assert doubled == [2 ** (index + 1) for index in range(len(doubled))]
+    assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == events["text"].tolist()
+
+
+@pytest.mark.parametrize("start", [0, 1007])
+def test_steps_far_apart_and_off_any_multiple_are_thinned_by_half(tmp_path, start):
+    run, size = fill(tmp_path / "run", range(start, start + 4000 * 10, 10), {"steps": start + 40000})
+    assert size < 2e6
+    gaps = np.diff(run.steps[:-1])
+    assert gaps.min() == gaps.max() == 40
+
+
+def test_blocks_of_steps_are_thinned_too(tmp_path):
+    random = np.random.default_rng(0)
+    with Recorder(tmp_path / "run", LAYERS, max_gb=0.002) as recorder:
+        for start in range(0, 4000, 50):
+            for layer in (0, 1):
+                values = random.random((3, 50, NEURONS))
+                block = dict(zip(("mean", "variance", "kl"), values, strict=True))
+                recorder.record_block(np.arange(start, start + 50), layer, block)
+    run = probes.Run(tmp_path / "run")
+    assert table_bytes(LocalStorage(tmp_path / "run")) < 2e6
+    assert run.history("a", 0)["step"].tolist() == run.history("b", 0)["step"].tolist() == run.steps.tolist()
+    assert run.steps[-1] == 3999
+
+
+def test_a_loop_that_asks_computes_nothing_in_vain(tmp_path):
+    asked = []
+    with Recorder(tmp_path / "run", LAYERS[:1], {"steps": 3000}, max_gb=0.0005) as recorder:
+        for step in range(3000):
+            if recorder.due(step):
+                asked.append(step)
+                recorder.record(step, 0, mean=np.zeros(NEURONS), kl=np.ones(NEURONS))
+    run = probes.Run(tmp_path / "run")
+    assert set(run.steps) <= set(asked)
+    assert len(asked) - run.steps.size < len(run.events())  # the step at which a gap doubles was asked for
+    assert run.steps.size < 1600
+
+
+def test_a_size_that_is_not_reached_changes_nothing_and_is_said(tmp_path):
+    run, _ = fill(tmp_path / "run", range(300), {"steps": 300}, max_gb=1)
+    assert run.steps.tolist() == list(range(300))
+    [text] = run.events()["text"]
+    assert "will weigh about 491 kB" in text
+
+
+def test_a_resumed_run_counts_what_is_there(tmp_path):
+    _, before = fill(tmp_path / "run", range(500), max_gb=None)
+    limit = 1.3 * before / 1e9
+    random = np.random.default_rng(1)
+    with Recorder.resume(tmp_path / "run", 499, max_gb=limit) as recorder:
+        for step in range(500, 3000):
+            for layer in (0, 1):
+                mean, variance, kl = random.random((3, NEURONS))
+                recorder.record(step, layer, mean=mean, variance=variance, kl=kl)
+    assert table_bytes(LocalStorage(tmp_path / "run")) < limit * 1e9
+    assert probes.Run(tmp_path / "run").steps.size > 550
+
+
+def test_what_else_is_recorded_is_not_thinned_and_said_when_it_is_too_much(tmp_path):
+    with Recorder(tmp_path / "run", LAYERS[:1], max_gb=0.0001) as recorder:
+        for step in range(2000):
+            recorder.record(step, 0, mean=np.zeros(NEURONS))
+            recorder.probe(step, 0, np.random.default_rng(step).random((4, NEURONS)), np.ones((4, NEURONS)))
+            if step % 200 == 0:
+                recorder.flush()
+    run = probes.Run(tmp_path / "run")
+    assert run.probe_steps().size == 2000
+    assert sum("is exceeded" in text for text in run.events()["text"]) == 1
+
+
+@pytest.mark.parametrize("max_gb", [0, -1, float("nan"), float("inf"), "1", None, [1]])
+def test_a_size_is_a_positive_number(tmp_path, max_gb):
+    if max_gb is None:
+        Recorder(tmp_path / "run", LAYERS, max_gb=None).close()
+        return
+    with pytest.raises(ValueError, match="max_gb is"):
+        Recorder(tmp_path / "run", LAYERS, max_gb=max_gb)
+    assert not (tmp_path / "run").exists()
