@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes.dataset import Scan as Scan
+    from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
     from probes.recorder import Recorder as Recorder
     from probes.recorder import RecorderError as RecorderError
@@ -36,10 +38,12 @@ __all__ = [
     "Run",
     "RunError",
     "RunReader",
+    "Scan",
     "WatchError",
     "catalog",
     "catalog_rows",
     "observe",
+    "scan",
     "watch",
 ]
 
@@ -56,10 +60,12 @@ _HOMES = {
     "Run": "probes.run",
     "RunError": "probes.errors",
     "RunReader": "probes.run_reader",
+    "Scan": "probes.dataset",
     "WatchError": "probes.watching.finding",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
     "observe": "probes.watching.observing",
+    "scan": "probes.dataset",
     "watch": "probes.watching.attaching",
 }
 """Public name -> the module that it is loaded from. Type checkers read the imports above instead."""

@@ -4,11 +4,12 @@ gives.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +55,59 @@ def run(here: Path) -> probes.Run:
     return probes.Run("RUN")
 
 
+DURING = """
+import os, signal, sys
+import numpy as np
+import probes
+from probes.storage.local import LocalStorage
+
+recorder = probes.Recorder("RUN", [{"name": f"layer {i}", "neurons": 64} for i in (0, 1)])
+begin = 100 if sys.argv[1] == "late" else 0
+if sys.argv[1] == "killed":  # when small files are compacted into a larger one, and not deleted yet
+    LocalStorage.delete = lambda self, path: os.kill(os.getpid(), signal.SIGKILL)
+for start in range(0, 5001, 100):
+    steps = np.arange(start, min(start + 100, 5001), 10)
+    for layer in (0, 1):
+        values = np.broadcast_to(1.0 + steps[:, None] + layer, (steps.size, 64))
+        statistics = {"mean": values, "variance": values} | ({"kl": values} if start >= begin else {})
+        recorder.record_block(steps, layer, statistics)
+    recorder.scalar(start, "nll", 1.0)
+    recorder.flush()
+    if sys.argv[1] == "live" and start == 2500:
+        break
+if sys.argv[1] == "late":
+    recorder.close()
+else:
+    print("live", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+"""
+
+
+@pytest.fixture(params=["finished", "live", "killed", "late"])
+def any_run(request: pytest.FixtureRequest, here: Path) -> Iterator[probes.Run]:
+    """A run called RUN: finished, being written, killed amidst a compaction, with a kl that begins late."""
+    if request.param == "finished":
+        yield request.getfixturevalue("run")
+        return
+    writer = subprocess.Popen(
+        [sys.executable, "-c", DURING, request.param],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert writer.stdout is not None
+    if request.param == "live":
+        assert writer.stdout.readline() == b"live\n"
+    else:
+        writer.wait(60)
+    run = probes.Run("RUN")
+    doubled = len(list(Path("RUN/neurons").glob("*.parquet"))) - len(run.files())
+    assert (doubled > 0) == (request.param in ("live", "killed"))
+    yield run
+    writer.communicate()
+
+
 class Vae(nn.Module):
     """Two layers whose names say what they are, as most VAEs have them."""
 
@@ -91,12 +145,12 @@ def test_readme_watch_your_own_model(here: Path) -> None:
     assert run.scalars()["value"].iloc[-1] == pytest.approx(space["loss"].item())
 
 
-def test_readme_one_neurons_history(run: probes.Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_one_neurons_history(any_run: probes.Run) -> None:
     example = block(README, "The log, in thirty lines")
     *_, last = example.text.strip().splitlines()
     space = run_block(example, {})
     frame = eval(last, space)
-    expected = run.history(0, 17, ["kl"])
+    expected = any_run.history(0, 17, ["kl"])
     np.testing.assert_array_equal(frame["step"], expected["step"])
     np.testing.assert_array_equal(frame["kl"], expected["kl"])
 
@@ -149,14 +203,33 @@ def test_readme_train_your_own_series(here: Path) -> None:
     assert "<html" in Path("report.html").read_text("utf-8")[:300].lower()
 
 
-def test_format_reading_with_other_tools(run: probes.Run) -> None:
+def test_format_reading_with_other_tools(any_run: probes.Run) -> None:
     example = block(FORMAT, "Reading it with other tools")
     space = run_block(example, {})
-    expected = run.history(0, 17, ["kl"])["kl"].to_numpy()
-    for line in example.text.strip().splitlines()[-3:]:
+    expected = any_run.history(0, 17, ["kl"])
+    lines = example.text.strip().splitlines()
+    *by_tools, scalars, files = [line for line in lines if line.startswith(("neurons.", "pl.", "probes."))]
+    assert len(by_tools) == 3
+    for line in by_tools:
         frame = eval(line, space)
-        assert len(frame) == expected.size, line
-        np.testing.assert_array_equal(np.asarray(frame["kl"]), expected)
+        assert frame["step"].to_numpy().tolist() == expected["step"].tolist(), line
+        np.testing.assert_array_equal(np.asarray(frame["kl"], float), expected["kl"])
+    assert len(eval(scalars, space)) == len(any_run.scalars())
+    assert all(Path(file).exists() for file in eval(files, space))
+
+
+def test_format_reading_any_run_with_this_project(any_run: probes.Run) -> None:
+    """Each line gives each step once, whatever state the run is in."""
+    Path("runs").mkdir()  # whose catalog is asked for too
+    steps = any_run.steps
+    example = block(FORMAT, "Reading it with this project")
+    text = example.text.replace("5000", str(steps[-1]))
+    space = run_block(Block(example.document, example.heading, example.line, "python", text), {})
+    assert space["values"].shape == (NEURONS, steps.size)
+    found = [eval(line.split("  #")[0], space) for line in text.splitlines() if line.startswith("run.")]
+    assert found[0]["step"].tolist() == np.repeat(steps, 2).tolist()
+    assert found[2]["step"].tolist() == [steps[-1]] * 2 * NEURONS
+    assert found[3][0]["step"].tolist() == np.repeat(steps, 2).tolist()
 
 
 def test_format_reading_with_this_project(run: probes.Run, here: Path) -> None:
