@@ -362,20 +362,20 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
         mu2, active_share, non_finite; rows unless the posterior is shared; with a prior given whitened_mean
         and prior_variance; with phi also phi and past; with limits clamp_share; with pairs what `slopes`
         returns. kl, information, mismatch, width_spread and past are
-        nats, summed over K. NaN: all but non_finite and rows where no row counts, what moves with the input
-        where only one does.
+        nats, summed over K. NaN: all but non_finite and rows where no row counts, what is told by
+        how the mean moves with the input where only one does (spread is 0 there).
     """
     r, r_square = sums.get("r", sums["mu"]), sums.get("r_square", sums["mu_square"])
     v = sums.get("v", sums["variance"])
-    some = several = torch.where(sums["count"][..., None] >= 1, 0.0, math.nan)
+    some = several = torch.where(sums["count"][..., None] >= 1, 0.0, math.nan).float()
     if "rows" in sums:
-        several = torch.where(sums["rows"][..., None] >= FEWEST_ROWS, 0.0, math.nan)
+        several = torch.where(sums["rows"][..., None] >= FEWEST_ROWS, 0.0, math.nan).float()
     result = {
         "mean": sums["mu"].mean(-1) + some,
         "variance": sums["variance"].mean(-1) + some,
         "kl": sums["kl"] + some,
         "information": GAUSSIAN.information(v, r_square, sums["log_v"]).sum(-1) + several,
-        "spread": sums["mu_square"].mean(-1) + several,
+        "spread": sums["mu_square"].mean(-1) + some,
         "mismatch": GAUSSIAN.mismatch(r, v, r_square).sum(-1) + several,
         "width_spread": GAUSSIAN.width_spread(v, sums["log_v"]).clamp_min(0).sum(-1) + several,
         "mu2": (sums["mu_square"] + sums["mu"] ** 2).mean(-1) + some,
@@ -452,8 +452,9 @@ class _Rows:
     def __init__(self, shape: torch.Size, mask: Tensor | None, device: torch.device) -> None:
         self.shape = shape
         self.mask = mask
-        self.ones = torch.ones(1, shape[0], device=device) if mask is None else mask.float()[None]
-        self.count = torch.full((), float(shape[0]), device=device) if mask is None else self.ones.sum()
+        like: Any = {"device": device, "dtype": torch.float32}  # a program may have another default
+        self.ones = torch.ones(1, shape[0], **like) if mask is None else mask.float()[None]
+        self.count = torch.full((), float(shape[0]), **like) if mask is None else self.ones.sum()
         self.divisor = max(1, shape[0]) if mask is None else self.count.clamp_min(1)
         self.share = self.ones / self.divisor
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.parameter import is_lazy
 
 from probes.watching.naming import FORMS, PRIOR_WORD, find_pairs, not_latent, returned_names, speaks, words
 from probes.watching.posterior_source import Key, Layout, PosteriorSource, Prior, Slot, is_number, pick
@@ -174,7 +175,11 @@ def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
     """
     found = []
     for path, module in model.named_modules():
-        own = {name: value for name, value in module.named_parameters(recurse=False) if value.dim() > 1}
+        own = {
+            name: value
+            for name, value in module.named_parameters(recurse=False)
+            if not is_lazy(value) and value.dim() > 1
+        }
         for mean, scale, form, assumed in find_pairs(own):
             if assumed or own[mean].shape != own[scale].shape or not_latent(join(path, mean)):
                 continue

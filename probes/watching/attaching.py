@@ -27,7 +27,7 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
-from probes.watching.finding import CHANGED, Finder, Observe, given
+from probes.watching.finding import Finder, Observe, first_line, given
 from probes.watching.observing import RECEIVERS
 from probes.watching.posterior_source import FoundLayer, Observed
 from probes.watching.stated import PartSpec
@@ -181,8 +181,9 @@ class Recording:
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
+        self._unseen = 0, 0  # forward passes not looked at, up to the last recorded step
         self._calls, self._step = 0, -1 if resume is None else resume
-        self._widths: dict[str, int] = {}  # neurons of each layer
+        self._sizes: dict[str, tuple[int, int]] = {}  # neurons of each layer, and their dimensions
         self._shared: set[str] = set()  # layers whose posterior is that of every input
         self._pools: dict[str, Moments] = {}
         # of a step that is not due: not read, kept in case it is the last
@@ -357,21 +358,41 @@ class Recording:
     def _pool(self, name: str, observe: Observe) -> None:
         try:
             mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observe()
-            if mu.shape[1] != self._widths[name]:
-                raise ValueError(f"it has {self._widths[name]} neurons, a batch is {tuple(mu.shape)}")
+            neurons, dimensions = self._sizes[name]
+            if mu.shape[1:] != (neurons, dimensions):
+                raise ValueError(
+                    f"it has {neurons} neurons, a batch is {tuple(mu.shape)}"
+                    if mu.shape[1] != neurons
+                    else f"it has {dimensions} dimensions or positions a neuron, a batch is {tuple(mu.shape)}"
+                )
             pool = self._pools.get(name) or Moments()
             pool.update(
                 mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
                 shared=name in self._shared,
             )  # fmt: skip
             self._pools[name] = pool
-        except CHANGED as error:  # a batch of another shape than the step's first, or the layer's
-            self._buffer.failed(ValueError(f"layer {name!r}: {error}"), 1)
+        except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
+            self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1)
 
     def _add(self, step: int) -> None:
-        sums = {name: pool.sufficient_statistics() for name, pool in self._pools.items()}
-        self._pools = {}
-        self._buffer.add(step, sums)
+        pools, self._pools = self._pools, {}
+        self._look_for_forgotten_train(step, bool(pools))
+        self._buffer.add(step, pools)
+
+    def _look_for_forgotten_train(self, step: int, seen: bool) -> None:
+        """A step whose forward passes were all in eval mode, or inside a transform, is lost, and said so."""
+        assert self._finder is not None  # the caller looked
+        finder, before = self._finder, self._unseen
+        self._unseen = finder.evaluations, finder.transformed
+        if seen:
+            return
+        if finder.evaluations > before[0] and not self.model.training:
+            why = "in eval mode: model.train() goes back to training"
+        elif finder.transformed > before[1]:
+            why = "inside a transform of torch.func, whose tensors do not outlive it"
+        else:
+            return
+        self._buffer.failed(RuntimeError(f"step {step}: its forward passes were {why}"), 1)
 
     def _settle(self) -> None:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
@@ -426,7 +447,9 @@ class Recording:
             self._detach()
             raise
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
-        self._widths = {candidate.source.name: candidate.observed[0].mu.shape[1] for candidate in chosen}
+        for candidate in chosen:
+            _, neurons, dimensions = candidate.observed[0].mu.shape
+            self._sizes[candidate.source.name] = neurons, dimensions
         self._shared = {c.source.name for c in chosen if c.source.of != "activations"}
         for candidate in chosen:
             for observed in candidate.observed:

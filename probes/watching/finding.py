@@ -33,6 +33,7 @@ from probes.watching.hooks import (
     hook_sites,
     is_compiled,
     is_pyro,
+    is_transforming,
 )
 from probes.watching.naming import describe
 from probes.watching.posterior_source import NotReadable, Observed, PosteriorSource, Slot
@@ -40,6 +41,8 @@ from probes.watching.stated import GRAMMAR, PartError, PartSpec, parse_parts
 
 Observe = Callable[[], Observed]
 """A posterior that was computed, to be read when and if it is needed; reading raises one of `CHANGED`."""
+Seen = tuple[str, Observe | Exception]
+"""Name of a layer, or path of a module, and what it computed or why that cannot be read."""
 CHANGED = (ValueError, RuntimeError, KeyError, IndexError, AttributeError, TypeError)
 """What reading an output raises when a module suddenly returns something else."""
 LISTED = 30  # modules that the error for "nothing found" lists
@@ -61,10 +64,12 @@ class Candidate:
 
     def same_as(self, other: Candidate) -> bool:
         """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve
-        several).
+        several). A cast or a copy of a mean is the same mean.
         """
         addresses = {tensor.data_ptr() for tensor in self.tensors}
-        return any(tensor.data_ptr() in addresses for tensor in other.tensors)
+        return any(tensor.data_ptr() in addresses for tensor in other.tensors) or _same_numbers(
+            self.tensors[0], other.tensors[0]
+        )
 
 
 class Finder:
@@ -94,7 +99,8 @@ class Finder:
         self._looked: dict[str, str] = {}
         self._candidates: dict[tuple[str, int], Candidate] = {}  # by name and rank
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
-        self._evaluations = 0
+        self.evaluations = 0  # forward passes in eval mode
+        self.transformed = 0  # and inside transforms of torch.func
         if hooks:
             try:
                 self._attach(parts)
@@ -220,41 +226,67 @@ class Finder:
 
     def _listens(self) -> bool:
         if not self.model.training:
-            self._evaluations += 1
-        return self.model.training
+            self.evaluations += 1
+        elif is_transforming():
+            self.transformed += 1
+        else:
+            return True
+        return False
+
+    def _hand_on(self, path: str, look: Callable[[], list[Seen]]) -> None:
+        """What `look` finds; what goes wrong in it does not reach the forward pass, but for parts named by
+        hand.
+        """
+        seen: list[Seen] = []
+        try:
+            seen = look()
+        except (PartError, CompiledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
+            if self._layers is None:
+                self._looked[path] = f"cannot be read: {first_line(error)}"
+            else:
+                seen = [(path, error)]
+        for name, observe in seen:
+            self._receive(name, observe)
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
-        if not self._listens():
-            return
+        if self._listens():
+            self._hand_on(path, lambda: self._look(path, module, output))
+
+    def _look(self, path: str, module: nn.Module, output: Any) -> list[Seen]:
         if self._search and self._layers is None and " & " not in path and path not in self._looked:
             named = [name for name in fields(module, output).values() if name is not None]
             called = f", called {', '.join(named)}" if named else ""
             self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
             self._sources.setdefault(path, []).extend(find_in_output(path, module, output))
-        for source in self._sources.get(path, ()):
-            self._take(source, module, output)
+        return [seen for source in self._sources.get(path, ()) for seen in self._take(source, module, output)]
 
     def _sampled(self, path: str, sites: Sites) -> None:
-        if not self._listens():
-            return
+        if self._listens():
+            self._hand_on(path, lambda: self._look_at_sites(path, sites))
+
+    def _look_at_sites(self, path: str, sites: Sites) -> list[Seen]:
         if sites.observed:
             self._looked[path] = (
                 f"a Pyro model, it observes {', '.join(sites.observed)}: watch its guide instead"
             )
-            return
+            return []
+        seen: list[Seen] = []
         for site in sites:
             if not self._skipped(site):
                 source = PosteriorSource(
                     site, path, "sites", Slot(site), "sampled by a Pyro guide", RANK_DISTRIBUTION
                 )
-                self._take(
+                seen += self._take(
                     replace(source, of="shared variables") if site in sites.shared else source,
                     self.model,
                     sites,
                 )
+        return seen
 
-    def _take(self, source: PosteriorSource, module: nn.Module, output: Any) -> None:
-        """Read one posterior and hand it on."""
+    def _take(self, source: PosteriorSource, module: nn.Module, output: Any) -> list[Seen]:
+        """Read one posterior; none where it is a candidate yet, or no layer."""
         value = module if source.origin == "parameters" else output
         if source.function is not None:
             value = source.function(module, output)
@@ -266,7 +298,8 @@ class Finder:
                 observe: Observe | Exception = partial(layer.observed, layer.take(value))
             except CHANGED as error:
                 observe = NotReadable(f"{source.path} no longer returns what it did: {error}")
-            self._receive(source.name, observe)
+            return [(source.name, observe)]
+        return []
 
     def _take_candidate(self, source: PosteriorSource, value: Any) -> None:
         key = source.name, source.rank
@@ -291,9 +324,10 @@ class Finder:
             ):
                 # (B, C, T) that a convolution has put out before
                 candidate.source = replace(settled, layout="channels")
-            self._candidates[key] = candidate
-        candidate = self._candidates[key]
+        else:
+            candidate = self._candidates[key]
         candidate.observed.append(candidate.source.observed(candidate.source.take(value)))
+        self._candidates[key] = candidate  # not before it could be read
 
     def _nothing_found(self) -> str:
         lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
@@ -301,8 +335,13 @@ class Finder:
         if not lines:
             lines = [
                 "  no module ran in training mode; calls in eval mode, which are not recorded:"
-                f" {self._evaluations}"
+                f" {self.evaluations} (model.train() goes back to training)"
             ]
+        if self.transformed:
+            lines.append(
+                f"  calls inside transforms of torch.func (vmap, grad), whose tensors do not outlive them:"
+                f" {self.transformed}"
+            )
         return "\n".join(
             [
                 f"no posterior was found in {type(self.model).__name__} before the first step. Looked at:",
@@ -320,6 +359,23 @@ class Finder:
 def given(observed: Observed) -> Observe:
     """What was read already."""
     return lambda: observed
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its name."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _same_numbers(one: Tensor, other: Tensor) -> bool:
+    """Whether a mean is a copy of another, to the rounding of the coarser. Zeros, as heads may begin with,
+    are no evidence.
+    """
+    if one.shape != other.shape or one.device != other.device or not bool(one.any()):
+        return False
+    if one.dtype == other.dtype:
+        return torch.equal(one, other)
+    rounding = max(torch.finfo(one.dtype).eps, torch.finfo(other.dtype).eps)
+    return torch.allclose(one.double(), other.double(), rtol=rounding, atol=0)
 
 
 def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:

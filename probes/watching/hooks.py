@@ -41,7 +41,7 @@ class Hook:
 
     def __init__(self, module: nn.Module, receive: Receive) -> None:
         self._module = weakref.ref(module)
-        self._receive = torch.compiler.disable(receive, reason=COMPILED.format(what="the watched model"))
+        self._receive = _untraced(receive)
 
     def __call__(self, module: nn.Module, args: Any, output: Any = None) -> None:
         if module is self._module():
@@ -49,6 +49,21 @@ class Hook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (nullcontext(), "__exit__")
+
+
+def _untraced(receive: Receive) -> Receive:
+    """`receive`, which a compiler refuses with our reason, where torch (2.8 on) lets it have one."""
+    try:
+        return torch.compiler.disable(receive, reason=COMPILED.format(what="the watched model"))
+    except TypeError:
+        return torch.compiler.disable(receive)
+
+
+def is_transforming() -> bool:
+    """Whether vmap, grad or another transform of torch.func runs: its tensors are dead after it."""
+    functorch = getattr(torch._C, "_functorch", None)
+    peek = getattr(functorch, "peek_interpreter_stack", None)
+    return peek is not None and peek() is not None
 
 
 def is_compiled(module: nn.Module) -> bool:

@@ -85,7 +85,7 @@ class Slot:
             scale = pick(output, self.scale)
         if not (is_number(mean) and is_number(scale)):
             raise NotReadable(f"{self} is {describe(mean)} and {describe(scale)}, not two tensors of numbers")
-        return mean, scale
+        return unnested(mean), unnested(scale)
 
     def sigmas(self, scale: Tensor) -> tuple[Tensor, Tensor | None]:
         """sigma and, where the scale is a logarithm, ln sigma."""
@@ -285,6 +285,11 @@ def as_rows(value: Tensor, layout: Layout) -> Tensor:
     if layout == "rows":
         return value.reshape(-1, value.shape[-1], 1)
     return value[..., None] if value.dim() == 2 else value.flatten(2)
+
+
+def unnested(value: Tensor) -> Tensor:
+    """Sequences of different lengths in one tensor, one after the other: positions are rows."""
+    return torch.cat(value.unbind()) if value.is_nested else value
 
 
 def is_number(value: Any) -> bool:

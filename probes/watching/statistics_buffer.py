@@ -20,13 +20,14 @@ from torch import Tensor
 
 from probes.errors import RunError
 from probes.log.arguments import number, text, whole_number
-from probes.moments import derive
+from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_STEPS = 64
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
+MIRROR_FAILURES = 3  # in a row, after which a mirror is left alone
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
@@ -49,6 +50,7 @@ class StatisticsBuffer:
     _scalars: list[tuple[int, str, SupportsFloat, str, float | None]] = field(default_factory=list)
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
+    _mirror_failures: int = 0
     _flushed: float = field(default_factory=time.monotonic)
 
     @property
@@ -87,10 +89,15 @@ class StatisticsBuffer:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
-    def add(self, step: int, row: Sums) -> None:
-        """The sums of a step."""
+    def add(self, step: int, pools: Mapping[str, Moments]) -> None:
+        """What was seen of each layer in a step."""
         if self.recorder is None:
             self._lost += 1
+            return
+        try:
+            row = {name: pool.sufficient_statistics() for name, pool in pools.items()}
+        except Exception as error:  # noqa: BLE001 - training goes on
+            self.failed(error, 1)
             return
         if self._rows and _columns(row) != _columns(self._rows[-1][1]):
             self.flush()  # a block has the same statistics at all its steps
@@ -127,25 +134,43 @@ class StatisticsBuffer:
     def flush(self) -> None:
         """Move what is buffered to the recorder, whose writer stores it within 5 s, and to the mirror."""
         rows, self._rows = self._rows, []
-        scalars = [
-            (step, name, float(value), split, epoch) for step, name, value, split, epoch in self._scalars
-        ]
-        self._scalars, self._flushed = [], time.monotonic()
-        blocks = _blocks(rows)
-        self._look_for_negative_sigma(blocks)
+        kept, self._scalars = self._scalars, []
+        self._flushed = time.monotonic()
+        scalars: list[tuple[int, str, float, str, float | None]] = []
+        blocks: dict[str, tuple[list[int], dict[str, np.ndarray]]] = {}
         try:
+            scalars = [(step, name, float(value), split, epoch) for step, name, value, split, epoch in kept]
+            blocks = _blocks(rows)
+            self._look_for_negative_sigma(blocks)
             for layer, (steps, columns) in blocks.items() if self.recorder is not None else ():
                 self.recorder.record_block(steps, layer, columns)  # type: ignore[union-attr]
             for step, name, number, split, epoch in scalars if self.recorder is not None else ():
                 self.recorder.scalar(step, name, number, split, epoch)  # type: ignore[union-attr]
-        except (RecorderError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - training goes on
             self.failed(error, len(rows))
         if self.mirror is not None:
-            for layer, (steps, columns) in blocks.items():
-                for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
-                    self.mirror(f"kl/{layer}", float(kl), step)
-            for step, name, number, split, _ in scalars:
-                self.mirror(f"{split}/{name}", number, step)
+            try:
+                for layer, (steps, columns) in blocks.items():
+                    for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
+                        self.mirror(f"kl/{layer}", float(kl), step)
+                for step, name, number, split, _ in scalars:
+                    self.mirror(f"{split}/{name}", number, step)
+                self._mirror_failures = 0
+            except Exception as error:  # noqa: BLE001 - a tracker may raise anything
+                self._mirror_failed(error)
+
+    def _mirror_failed(self, error: Exception) -> None:
+        """Warn of a mirror that fails; after a few times in a row it is left alone: it may cost time."""
+        self._mirror_failures += 1
+        if self._mirror_failures == MIRROR_FAILURES:
+            self.mirror = None
+        if self.strict:
+            raise error
+        self._warn(
+            "mirror",
+            f"the mirror failed: {error or type(error).__name__}. Training and the log go on; after"
+            f" {MIRROR_FAILURES} failures in a row it is left alone",
+        )
 
     def close(self, status: FinalStatus) -> None:
         """Flush, and close the run."""
@@ -194,8 +219,8 @@ class StatisticsBuffer:
         self._rows, self._scalars = [], []
 
 
-def _columns(row: Sums) -> dict[str, tuple[str, ...]]:
-    return {layer: tuple(sums) for layer, sums in row.items()}
+def _columns(row: Sums) -> dict[str, tuple[tuple[str, torch.Size], ...]]:
+    return {layer: tuple((name, value.shape) for name, value in sums.items()) for layer, sums in row.items()}
 
 
 def _blocks(rows: list[tuple[int, Sums]]) -> dict[str, tuple[list[int], dict[str, np.ndarray]]]:

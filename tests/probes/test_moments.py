@@ -346,8 +346,9 @@ def test_a_mask_leaves_out_rows_wherever_they_are(place):
     assert found["rows"].tolist() == [float(mask.sum())] * 5
     if place == "one left":
         torch.testing.assert_close(found["mean"].double(), left.mean(0).mean(-1))
-        for name in ("spread", "information", "mismatch", "width_spread"):
+        for name in ("information", "mismatch", "width_spread"):
             assert found[name].isnan().all(), "of one input nothing is known that moves with the input"
+        assert (found["spread"] == 0).all()
         return
     torch.testing.assert_close(
         found["spread"].double(), left.var(0, correction=0).mean(-1), rtol=2e-4, atol=1e-9
@@ -376,7 +377,7 @@ def test_what_is_not_there_is_no_number(inputs, recwarn):
     whole = moments(mu, sigma)
     masked = moments(mu, sigma, mask=torch.zeros(inputs, dtype=torch.bool))
     known = {"non_finite", "rows"} | (set(whole) if inputs > 1 else set())
-    known |= {"mean", "variance", "kl", "mu2", "active_share"} if inputs else set()
+    known |= {"mean", "variance", "kl", "mu2", "active_share", "spread"} if inputs else set()
     for name, value in whole.items():
         assert value.isfinite().all() == (name in known), name
         assert masked[name].isfinite().all() == (name in ("non_finite", "rows")), name
