@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
+TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-pyarrow bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-torch test-pyarrow bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
@@ -31,6 +32,11 @@ test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
 
 test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
 	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
+
+test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
+	python3 -m venv build/torch-$(TORCH)
+	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy rich filelock pytest pytest-timeout hypothesis
+	build/torch-$(TORCH)/bin/python -m pytest -q -p no:cacheprovider tests/probes/watching tests/probes/test_moments.py
 
 test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARROW, nor with a pandas that loads its threads late
 	$(BIN)/pip install --quiet --no-deps --upgrade --target build/pandas "pandas==$(OLD_PANDAS).*"

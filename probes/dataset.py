@@ -13,9 +13,7 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from probes.errors import RunError
-from probes.log import manifest, opening, rows
-from probes.log.blocks import KEY_FIELDS, column_rank
-from probes.log.compaction import is_grid
+from probes.log import columns, manifest, opening, rows
 from probes.log.segments import counted_segments, listed_anew
 from probes.run import Run
 from probes.storage import Folder, Storage, open_folder
@@ -129,11 +127,4 @@ def _scan(storage: Storage, table: str) -> Scan:
             fragments.append(FORMAT.make_fragment(storage.address(path), fs.LocalFileSystem()))
         else:
             fragments.append(FORMAT.make_fragment(storage.open(path)))
-    columns = list(pa.unify_schemas(schemas, promote_options="permissive"))
-    if is_grid(table):
-        columns = [
-            *KEY_FIELDS,
-            *sorted(columns[len(KEY_FIELDS) :], key=lambda field: column_rank(field.name)),
-        ]
-    schema = pa.schema([field.with_nullable(True) for field in columns])
-    return Scan(fragments, schema, table.replace("/", "_"))
+    return Scan(fragments, columns.unified(table, schemas), table.replace("/", "_"))

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from probes import regimes
 from probes.families import family_of
-from probes.log import manifest, rows
+from probes.log import columns, manifest, rows
 from probes.log.blocks import (
     CODES,
     ColumnBlock,
@@ -32,7 +32,7 @@ from probes.log.blocks import (
     round_mantissa,
     write_layers,
 )
-from probes.log.compaction import Compactor, PyramidBuilder, pyramid_name
+from probes.log.compaction import Compactor, PyramidBuilder, is_grid, pyramid_name
 from probes.log.segments import Segment
 from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, FEWEST_ROWS, PYRAMID, REGIME, SETTLED
@@ -144,6 +144,8 @@ class Writer:
         if self._block_left < BLOCK_STEPS:
             self._close_block()
         self._tasks.append(self._compact_the_rest)
+        names = [name for name in self._compactors if is_grid(name)]
+        self._tasks += [partial(columns.write, self.storage, name, self._precision) for name in names]
         self.state["status"] = status
         self.run()
         self.run()  # what the first compacted is deleted by the second

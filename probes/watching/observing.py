@@ -69,7 +69,17 @@ def observe(
         _deliver(name, *detached)
 
 
-@torch.library.custom_op("probes::observe", mutates_args=("count",))
+if not hasattr(torch.library, "custom_op"):
+    raise ImportError(f"probes.watch and probes.observe need torch 2.4 or later, this is {torch.__version__}")
+
+# torch before 2.5 reads no schema from annotations that are text
+SCHEMA = (
+    "(Tensor(a!) count, str name, Tensor mu, Tensor sigma, Tensor? prior_mu, Tensor? prior_sigma,"
+    " Tensor? previous, Tensor? mask) -> ()"
+)
+
+
+@torch.library.custom_op("probes::observe", mutates_args=("count",), schema=SCHEMA)
 def _observe(
     count: Tensor,
     name: str,

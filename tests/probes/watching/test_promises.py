@@ -1,5 +1,7 @@
 """Whatever a model does in a forward pass: its training goes on, and what is not recorded is counted."""
 
+import subprocess
+import sys
 import warnings
 
 import networks
@@ -249,3 +251,12 @@ def test_a_torch_whose_disable_knows_no_reason(tmp_path, monkeypatch):
         model(rows())
         recording.step(0)
     assert Run(tmp_path / "run").steps.tolist() == [0]
+
+
+def test_a_torch_that_is_too_old_is_told_so():
+    code = (
+        "import torch; del torch.library.custom_op; torch.__version__ = '2.3.1'\nimport probes; probes.watch"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "probes.watch and probes.observe need torch 2.4 or later, this is 2.3.1" in ended.stderr
