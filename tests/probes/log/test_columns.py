@@ -30,7 +30,7 @@ def test_a_statistic_that_begins_late_is_seen_by_a_plain_reader(tmp_path):
     frame = pd.read_parquet(run / "neurons", **KL)
     assert frame["kl"].notna().sum() == 600
     assert len(frame) == 1200
-    assert Run(run).history([(0, 1)])["kl"].notna().sum() == 600
+    assert Run(run).history(0, [1])["kl"].notna().sum() == 600
     assert not [finding for finding in check(run) if finding.level == "error"]
 
 

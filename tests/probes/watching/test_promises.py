@@ -255,7 +255,7 @@ def test_a_torch_whose_disable_knows_no_reason(tmp_path, monkeypatch):
 
 def test_a_torch_that_is_too_old_is_told_so():
     code = (
-        "import torch; del torch.library.custom_op; torch.__version__ = '2.3.1'\nimport probes; probes.watch"
+        "import torch; del torch.library.custom_op; torch.__version__ = '2.3.1'; import probes; probes.watch"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
