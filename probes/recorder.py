@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,9 +107,11 @@ class Recorder:
         if precision not in CODEC:
             raise ValueError(f"precision is {precision!r}; it must be one of {list(CODEC)}")
         folder = local_folder(path)
-        own_name = folder.resolve().name if name is None else arguments.text(name, "name", empty=True)
+        # unlike `Path.resolve` it bears links that lead round in a circle
+        real_name = os.path.basename(os.path.realpath(folder))
+        own_name = real_name if name is None else arguments.text(name, "name", empty=True)
         checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers])
-        state = manifest.new(own_name or folder.resolve().name, checked, config, precision)
+        state = manifest.new(own_name or real_name, checked, config, precision)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TextIO, get_args, get_type_hints
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes.command_line import INTERRUPTED, OneLine, Output, enter
+from probes.command_line import INTERRUPTED, OneLine, Output, enter, shown
 from vdn import experiment
 from vdn.config import Config, ConfigError, flag_words, from_dict, from_toml, resolve
 from vdn.experiment import positive
@@ -113,6 +114,16 @@ def parser() -> argparse.ArgumentParser:
     add_settings(sweep)
     experiment.add_command(commands)
     return top
+
+
+class LogLines(logging.StreamHandler[TextIO]):
+    """Prints what the program logs as all else is printed: what stands in the way is raised."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise  # it is called while the error is handled
 
 
 class Display:
@@ -305,7 +316,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     # what was read goes where results go, but for a result that programs read
     stream = sys.stderr if getattr(given, "json", False) else sys.stdout
-    log, said = logging.getLogger("vdn"), logging.StreamHandler(stream)
+    log, said = logging.getLogger("vdn"), LogLines(stream or io.StringIO())
     log.addHandler(said)
     log.setLevel(logging.INFO)
     try:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from vdn import cells
-from vdn.records import Column, Records, read_records
+from vdn.records import Column, DataError, Records, read_records
 
 TIME_NAMES = frozenset(
     ["date", "time", "datetime", "date_time", "timestamp", "ts", "t", "ds", "day", "month", "quarter", "year"]
@@ -149,7 +149,11 @@ def read_table(path: Path, dialect: Dialect | None = None) -> Table:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+    try:
+        names = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise DataError(f"names of columns have commas between, these are {text!r}: {error}") from error
+    return [name.strip() for name in names if name.strip()]
 
 
 def _find(records: Records, name: str, flag: str) -> Column:

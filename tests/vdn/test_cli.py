@@ -38,6 +38,7 @@ def words(settings):
         (["--layer", "2"], "unrecognized arguments: --layer 2"),
         (["--out", "{full}"], "is not empty"),
         (["--split", "nan,0.1,0.2"], "three positive numbers"),
+        (["--columns", "a\nb"], "names of columns have commas between"),
         (["--band-low", "2", "--band-high", "1"], "a band needs"),
         (["--thermostat", "--c-min", "0.5"], "c_min must not exceed c_max"),
     ],
@@ -120,6 +121,25 @@ def test_a_run_is_called_after_its_data_as_far_as_a_folder_can_be(tmp_path, wave
     assert len(run.name.encode()) <= 143
     assert run.name.isprintable()
     assert not set(run.name) & set('/\\:*?"<>|')
+
+
+@pytest.mark.parametrize("to", ["closed pipe", "full disk"])
+@pytest.mark.parametrize("command", [["train", "--steps=2"], ["train", "--help"]], ids=" ".join)
+def test_output_that_cannot_be_written(tmp_path, small, to, command):
+    """What was read is said by logging, which would print a traceback of its own."""
+    settings = [] if "--help" in command else ["--out", str(tmp_path / "run"), *words({**small, "steps": 2})]
+    reader, writer = os.pipe()
+    os.close(reader)
+    target = writer if to == "closed pipe" else os.open("/dev/full", os.O_WRONLY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vdn", *command, *settings], stdout=target, stderr=subprocess.PIPE, text=True
+    )
+    err = process.communicate(timeout=120)[1]
+    for end in {writer, target}:
+        os.close(end)
+    assert err.count("\n") <= 1
+    assert "Traceback" not in err
+    assert settings == [] or process.returncode == 2
 
 
 @pytest.mark.parametrize("when", ["log", "checkpoint"])

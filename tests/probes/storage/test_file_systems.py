@@ -343,3 +343,7 @@ def test_a_name_that_no_file_can_have_is_said(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(WriteError, match="name a folder"):
             Recorder(path, LAYERS)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "loop", tmp_path / "loop" / "run"):
+        with pytest.raises(WriteError, match="cannot be written"):
+            Recorder(path, LAYERS)
