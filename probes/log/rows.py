@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from probes.errors import REMEDY, RunError
 from probes.log import opening
@@ -365,9 +366,7 @@ class Table:
 
     def _read_steps(self, segment: Segment) -> np.ndarray:
         with self._open(segment) as file:
-            limits = [
-                file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)
-            ]
+            limits = [_step_limits(file.metadata, group) for group in range(file.num_row_groups)]
             single = [found.min for found in limits if found is not None and found.min == found.max]
             open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
             read = self._read(file, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
@@ -386,8 +385,7 @@ class Table:
             groups = [
                 group
                 for group in range(metadata.num_row_groups)
-                if (found := metadata.row_group(group).column(0).statistics) is None
-                or found.min <= step <= found.max
+                if (found := _step_limits(metadata, group)) is None or found.min <= step <= found.max
             ]
             table = self._read(file, groups, None)
         return table.filter(pc.equal(table["step"], step))
@@ -408,3 +406,9 @@ class Table:
         table = opening.read(file, groups, columns)
         check_keys(table, self._name, file.address, self._widths)
         return table
+
+
+def _step_limits(metadata: pq.FileMetaData, group: int) -> pq.Statistics | None:
+    """Smallest and largest step of a row group; None where the file does not say, as of nulls alone."""
+    found = metadata.row_group(group).column(0).statistics
+    return found if found is not None and found.has_min_max else None

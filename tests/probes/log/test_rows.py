@@ -285,3 +285,13 @@ def test_files_whose_columns_do_not_go_together_are_refused(tmp_path):
     table.refresh()
     with pytest.raises(RunError, match="columns of different types"):
         table.read()
+
+
+def test_steps_that_are_all_null_are_refused_and_not_stumbled_over(folder):
+    """A row group of nulls has statistics without limits."""
+    folder.add([1, 1, 1, 1])
+    folder.add([None, None, None, None])
+    folder.table.refresh()
+    for ask in (folder.table.steps, lambda: folder.table.read(step=1)):
+        with pytest.raises(RunError, match="step"):
+            ask()
