@@ -35,6 +35,7 @@ def main() -> None:
         page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR
     )
     st.logo(ICON, size="large")
+    _needs_login()
     pages = [
         st.Page(
             _HERE.parent / f"{name}.py",
@@ -45,6 +46,16 @@ def main() -> None:
         for name, title, icon in state.PAGES
     ]
     run_page(st.navigation(pages, position="top"))
+
+
+def _needs_login() -> None:
+    """Ends the run of a session in which nobody is logged in, if `[auth]` in Streamlit's secrets names who
+    logs people in.
+    """
+    if not st.user.get("is_logged_in", True):
+        st.subheader("Log in to see the dashboard")
+        st.button("Log in", on_click=st.login, type="primary", key="log_in")
+        st.stop()
 
 
 def run_page(page: StreamlitPage) -> None:
