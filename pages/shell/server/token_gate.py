@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from html import escape
 from urllib.parse import quote, urlencode
 
 from starlette.requests import HTTPConnection
@@ -58,6 +59,7 @@ REFUSAL = """<!doctype html>
   token here. Your browser then keeps it in a cookie until it is closed.</p>
   <form>
     <label for="token">Token</label>
+    {kept}
     <div>
       <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
       <button>Open</button>
@@ -91,12 +93,12 @@ class TokenGate:
         request = HTTPConnection(scope)
         given = request.query_params.getlist(KEY)
         if scope["type"] == "http" and given:
-            answer = self._enter(request) if _same(given[-1], self._token) else _refused(wrong=True)
+            answer = self._enter(request) if _same(given[-1], self._token) else _refused(request, wrong=True)
             await answer(scope, receive, send)
         elif self._knows(request):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _refused(wrong=False)(scope, receive, send)
+            await _refused(request, wrong=False)(scope, receive, send)
         else:
             await WebSocketClose(POLICY_VIOLATION)(scope, receive, send)
 
@@ -111,8 +113,7 @@ class TokenGate:
 
         The address is relative, since a proxy may have taken a path off the one that the browser sees.
         """
-        rest = [(name, value) for name, value in request.query_params.multi_items() if name != KEY]
-        kept = urlencode(rest, quote_via=quote)
+        kept = urlencode(_rest(request), quote_via=quote)
         place = f"./{quote(request.scope['path'].rpartition('/')[2])}"
         answer = Response(
             status_code=303, headers={"location": f"{place}?{kept}" if kept else place, **_NOT_STORED}
@@ -128,7 +129,16 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _refused(wrong: bool) -> Response:
-    return HTMLResponse(
-        REFUSAL.format(said=WRONG if wrong else ""), 401, {"www-authenticate": "Bearer", **_NOT_STORED}
+def _rest(request: HTTPConnection) -> list[tuple[str, str]]:
+    """The query without the token."""
+    return [(name, value) for name, value in request.query_params.multi_items() if name != KEY]
+
+
+def _refused(request: HTTPConnection, wrong: bool) -> Response:
+    """The page that says so; its form asks for the same address, with the token."""
+    kept = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in _rest(request)
     )
+    page = REFUSAL.format(said=WRONG if wrong else "", kept=kept)
+    return HTMLResponse(page, 401, {"www-authenticate": "Bearer", **_NOT_STORED})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from http.cookies import SimpleCookie
 from urllib.parse import quote, urljoin
 
@@ -173,3 +174,10 @@ def test_a_refusal_is_a_page_without_scripts_that_is_not_kept(gate: TokenGate) -
     assert "<script" not in page
     assert "http" not in page.replace("<!doctype html>", "")  # it asks nothing of anywhere
     assert token_gate.WRONG not in page
+
+
+def test_its_form_keeps_the_rest_of_the_address_as_text(gate: TokenGate) -> None:
+    page = ask(gate, query="run=a%20b&x=%22%3E%3Cscript%3E1%3C/script%3E&token=wrong&run=c").body.decode()
+    hidden = re.findall('<input type="hidden" name="(.*?)" value="(.*?)">', page)
+    assert hidden == [("run", "a b"), ("x", "&quot;&gt;&lt;script&gt;1&lt;/script&gt;"), ("run", "c")]
+    assert "<script" not in page
