@@ -24,7 +24,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 from streamlit.url_util import make_url_path
 from streamlit.web.server import server_util
-from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+try:
+    from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+except ImportError:  # Streamlit 1.66 has it under this name
+    from streamlit.web.server.starlette.starlette_websocket import (  # type: ignore[attr-defined,no-redef]
+        _is_host_allowed as is_host_allowed,
+    )
 
 _INDEX = Path(st.__file__).with_name("static") / "index.html"
 REFUSED = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from streamlit import user_info
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,8 +20,8 @@ def test_who_is_not_logged_in_sees_nothing_where_a_provider_is_named(
     monkeypatch.setattr(sys, "argv", ["app.py", "--runs", str(run_folder)])
     # Streamlit says False where `[auth]` stands in its secrets, nothing where it does not
     for user, shut in (({"is_logged_in": False}, True), ({"is_logged_in": True}, False), ({}, False)):
+        monkeypatch.setattr(user_info, "_get_user_info", partial(dict, user))
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-        app.user = dict(user)
         if page:
             app.switch_page(page)
         app.run()
