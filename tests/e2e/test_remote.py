@@ -83,6 +83,7 @@ def profile(browser: Browser) -> Iterator[Callable[..., Recorded]]:
 # ---- the token
 
 
+@pytest.mark.browser
 def test_every_kind_of_answer_asks_for_the_token(start: Start, profile: Callable[..., Recorded]) -> None:
     """Page, Streamlit's files, downloads, web socket: all that a browser asked for while it drew the replay
     and a download.
@@ -122,6 +123,7 @@ def test_every_kind_of_answer_asks_for_the_token(start: Start, profile: Callable
     assert open_socket(server.port, "/_stcore/stream", "attacker.example", Cookie=cookie) == 403
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_that_refuses_takes_the_token(
     start: Start, profile: Callable[..., Recorded], scheme: str
@@ -295,6 +297,7 @@ def test_without_the_upgrade_there_is_no_session(start: Start, nginx: Callable[[
     assert open_socket(port, "/dash/_stcore/stream", f"{NAME}:{port}", **sent) not in (101, 403)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("kind", ["kept", "rewritten", "path taken off"])
 def test_a_browser_behind_nginx(
     start: Start, nginx: Callable[[str], int], profile: Callable[..., Recorded], kind: str

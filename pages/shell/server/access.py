@@ -42,6 +42,7 @@ from typing import NoReturn
 
 from starlette.middleware import Middleware
 from streamlit import config
+from streamlit.auth_util import get_secrets_auth_section
 from streamlit.runtime.secrets import secrets_singleton
 from streamlit.url_util import make_url_path
 
@@ -77,7 +78,7 @@ def configure(arguments: list[str]) -> list[Middleware]:
         )
     if given and len(given) < GUESSABLE:
         _warn(f"a token of {len(given)} characters can be guessed: --token without a value makes a good one")
-    if chosen.unauthenticated and not is_loopback(address):
+    if chosen.unauthenticated and not is_loopback(address) and not get_secrets_auth_section():
         may = "reads every run" if chosen.read_only else "reads every run, writes notes, starts experiments"
         _warn(f"no token: whoever reaches {address or 'this machine'} {may}")
     token = given or (secrets.token_urlsafe(32) if chosen.token is not None else "")
@@ -85,9 +86,14 @@ def configure(arguments: list[str]) -> list[Middleware]:
     own = [] if is_loopback(address) else [_own_name(address)]
     named = [*(config.get_option("server.allowedHosts") or LOOPBACK), *own, *chosen.allow_host]
     hosts = list(dict.fromkeys(name.strip() for name in named))
-    config.set_option("server.allowedHosts", hosts)
-    if chosen.base_path:
-        config.set_option("server.baseUrlPath", chosen.base_path)
+
+    def put() -> None:
+        config.set_option("server.allowedHosts", hosts)
+        if chosen.base_path:
+            config.set_option("server.baseUrlPath", chosen.base_path)
+
+    put()
+    config.on_config_parsed(put, force_connect=True)  # a server reads its files anew when one is edited
 
     shown = next((name for name in chosen.allow_host if "*" not in name), None) if own else None
     query = f"?{KEY}={'…' if given else token}" if token else ""

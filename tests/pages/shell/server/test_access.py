@@ -31,17 +31,27 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     monkeypatch.delenv(access.TOKEN_VARIABLE, raising=False)
     before = {name: config.get_option(name) for name in CONFIGURED}
 
+    connected: list[Callable[[], None]] = []
+
+    def connect(put: Callable[[], None], force_connect: bool) -> None:
+        connected.append(connected_before(put, force_connect))
+
+    connected_before = config.on_config_parsed
+
     def run(address: str | None, *arguments: str, **options: Any) -> dict[type, dict[str, Any]]:
         config.set_option("server.address", address)
         config.set_option("server.port", 8501)
         config.set_option("server.allowedHosts", ["localhost", "127.0.0.1"])
         config.set_option("secrets.files", [])
+        monkeypatch.setattr(config, "on_config_parsed", connect)
         for name, value in options.items():
             config.set_option(name.replace("_", "."), value)
         passed: list[Middleware] = access.configure(list(arguments))
         return {item.cls: dict(item.kwargs) for item in passed}  # type: ignore[misc]
 
     yield run
+    for disconnect in connected:
+        disconnect()
     for name, value in before.items():
         config.set_option(name, value)
 
@@ -194,6 +204,15 @@ def test_secrets_that_cannot_be_read_end_it(
     with pytest.raises(SystemExit):
         configure("127.0.0.1", secrets_files=[str(file)])
     assert str(file) in capsys.readouterr().err
-    file.write_text("[auth]\n")
-    configure("127.0.0.1", secrets_files=[str(file), str(tmp_path / "absent.toml")])
+    file.write_text('[auth]\nclient_id = "x"\n')
+    configure("0.0.0.0", "--unauthenticated", secrets_files=[str(file), str(tmp_path / "absent.toml")])
+    assert capsys.readouterr().err == ""  # not everybody: whoever logs in
     secrets_singleton._reset()
+
+
+def test_what_was_given_outlasts_settings_that_are_read_anew(configure: Configure) -> None:
+    """Streamlit watches its files, the home directory's too, and reads all of them when one is edited."""
+    configure("127.0.0.1", "--allow-host", "dash.example", "--base-path", "/dash")
+    config.get_config_options(force_reparse=True)
+    assert config.get_option("server.allowedHosts") == ["localhost", "127.0.0.1", "dash.example"]
+    assert config.get_option("server.baseUrlPath") == "/dash"

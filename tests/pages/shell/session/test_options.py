@@ -107,7 +107,7 @@ def test_whatever_changes_something_asks_first() -> None:
                 if not any(call.attr == "require_writable" for call in named):
                     bare.add(place)
     assert {"run_details._save", "pin_sets._write", "jobs.start", "jobs.cancel"} <= found
-    assert bare == set()
+    assert bare == set(), "these call `options.require_writable()` first"
 
 
 def test_no_experiment_starts_or_is_cancelled(
