@@ -11,16 +11,15 @@ import sys
 from pathlib import Path
 
 import streamlit as st
-from starlette.middleware import Middleware
 
 from pages.shell import frame
-from pages.shell.server import preload
-from pages.shell.server.host_policy import HostPolicy
+from pages.shell.server import access, preload
 from pages.shell.session import options
 
 if __name__ == "__main__":
     frame.main()
 elif Path(sys.argv[0]).resolve() == Path(__file__).resolve():
     options.check(sys.argv[1:])
+    middleware = access.configure(sys.argv[1:])
     preload.run()
-    app = st.App(Path(__file__), middleware=[Middleware(HostPolicy)])
+    app = st.App(Path(__file__), middleware=middleware)

@@ -61,8 +61,7 @@ if name not in stored:
             " the run."
         )
         st.info(
-            "Nothing is stored of this experiment"
-            f" yet{'.' if jobs.can_start(path, context.run.config) else here}"
+            f"Nothing is stored of this experiment yet{'.' if experiment_controls.why_not(context) else here}"
         )
     st.stop()
 try:

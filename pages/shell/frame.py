@@ -30,11 +30,12 @@ STATUS = {
 
 
 def main() -> None:
-    """Draw what all pages share and run the page that was asked for."""
+    """Draw what all pages share and run the page that was asked for, after a login where one is asked for."""
     st.set_page_config(
         page_title="Distributional neurons", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR
     )
     st.logo(ICON, size="large")
+    shut = not st.user.get("is_logged_in", True)  # absent unless `[auth]` in Streamlit's secrets asks for it
     pages = [
         st.Page(
             _HERE.parent / f"{name}.py",
@@ -44,7 +45,12 @@ def main() -> None:
         )
         for name, title, icon in state.PAGES
     ]
-    run_page(st.navigation(pages, position="top"))
+    page = st.navigation(pages, position="hidden" if shut else "top")
+    if shut:
+        st.subheader("Log in to see the dashboard")
+        st.button("Log in", on_click=st.login, type="primary", key="log_in")
+    else:
+        run_page(page)
 
 
 def run_page(page: StreamlitPage) -> None:

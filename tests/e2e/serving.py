@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -23,12 +24,19 @@ class Server:
     """`streamlit run app.py` on a free port; a context manager that ends it.
 
     folder: of the runs that it shows; log: where it writes what it says, nowhere without it; script: another
-    one than app.py, with the same settings. Raises RuntimeError if it ends, or does not answer within
-    START_SECONDS.
+    one than app.py, with the same settings; settings, options: more of Streamlit's and of the dashboard's own
+    command line, path: the base path that these name. Raises RuntimeError if it ends, or does not answer
+    within START_SECONDS.
     """
 
     def __init__(
-        self, folder: Path, log: IO[bytes] | int = subprocess.DEVNULL, script: str | Path = "app.py"
+        self,
+        folder: Path,
+        log: IO[bytes] | int = subprocess.DEVNULL,
+        script: str | Path = "app.py",
+        settings: Sequence[str] = (),
+        options: Sequence[str] = (),
+        path: str = "",
     ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -43,10 +51,12 @@ class Server:
             str(port),
             "--server.headless",
             "true",
+            *settings,
         ]
-        command += ["--", "--runs", str(folder)]
+        command += ["--", "--runs", str(folder), *options]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
-        self.address = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}{path}"
         self._wait()
 
     def _wait(self) -> None:

@@ -4,7 +4,7 @@ them there.
 
 from importlib.util import find_spec
 
-NEEDED = ("lightning", "pyro", "pythae", "torchbnn", "transformers", "wandb")
+NEEDED = ("lightning", "pyro", "pythae", "torchbnn", "transformers", "wandb", "jupyter_server_proxy")
 PRESENT = [name for name in NEEDED if find_spec(name) is not None]
 
 # An ordinary environment does not collect them; a half-made one does, and the import that fails names what is

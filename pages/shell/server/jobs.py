@@ -66,7 +66,10 @@ class JobManager:
             return list(self._running)
 
     def start(self, run: Path, name: str, arguments: Sequence[str]) -> bool:
-        """Start a command for an experiment; False if one is running already."""
+        """Start a command for an experiment; False if one is running already. Raises PermissionError under
+        `--read-only`.
+        """
+        options.require_writable()
         with self._lock:
             self._collect_ended()
             if self._running:
@@ -84,7 +87,10 @@ class JobManager:
             return True
 
     def cancel(self, run: Path, name: str) -> None:
-        """Ask an experiment of this server to stop; it does at its next sign of progress."""
+        """Ask an experiment of this server to stop; it does at its next sign of progress. Raises
+        PermissionError under `--read-only`.
+        """
+        options.require_writable()
         with self._lock:
             self._collect_ended()
             job = self._running.get((str(run), name))

@@ -1,8 +1,14 @@
-"""The dashboard's own command line: `streamlit run app.py -- --runs FOLDER ...`."""
+"""The dashboard's own command line: `streamlit run app.py -- --runs FOLDER ...`.
+
+What concerns the server (`--token`, `--allow-host` and so on) is put into effect by
+`pages.shell.server.access`, whose text says what each option does.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +16,54 @@ DEFAULT_FOLDERS = ("runs", "sample_runs")
 """Scanned beside app.py when none is named; either may be absent."""
 
 ROOT = Path(__file__).resolve().parents[3]
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_SOURCE = re.compile(r"[^\s;,]+")  # these three end a source of a policy
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+
+
+def host_name(text: str) -> str:
+    """A name as `server.allowedHosts` compares it: lower case, an IPv6 address without brackets.
+
+    Raises argparse.ArgumentTypeError for what no Host header can be equal to.
+    """
+    name = text.strip().lower().rstrip(".")
+    if ":" in name:
+        try:
+            return str(ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]")))
+        except ValueError:
+            pass
+    elif _HOST.fullmatch(name):
+        return name
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no host: give a name or an address without scheme, port and path, such as"
+        " `dash.example.org`, `*.example.org`, `::1`, or `*` for all"
+    )
+
+
+def policy_source(text: str) -> str:
+    """A source of a content security policy; the words self and none may come without their quotes.
+
+    Raises argparse.ArgumentTypeError for a text that would end the source.
+    """
+    if text in ("self", "none"):
+        return f"'{text}'"
+    if not _SOURCE.fullmatch(text) or not text.isascii():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no source of a policy: give `self`, `none`, or an origin such as"
+            " `https://hub.example.org`, several with spaces between them"
+        )
+    return text
+
+
+def base_path(text: str) -> str:
+    """A path with a slash before and none after it; empty for `/`.
+
+    Raises argparse.ArgumentTypeError for other characters than those of a path.
+    """
+    path = f"/{text.strip('/')}" if text.strip("/") else ""
+    if path and not _BASE_PATH.fullmatch(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path: give one such as `/dashboard`")
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -17,19 +71,65 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runs", nargs="+", metavar="FOLDER", type=Path, help="folders of runs (default: runs sample_runs)"
     )
+    parser.add_argument(
+        "--read-only", action="store_true", help="no notes, sets, experiments or deletes from a page"
+    )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--token", nargs="?", const="", help="answer whoever has this secret (default: a new one, printed)"
+    )
+    who.add_argument("--unauthenticated", action="store_true", help="answer everybody who reaches the server")
+    parser.add_argument(
+        "--allow-host", nargs="+", action="extend", default=[], metavar="NAME", type=host_name,
+        help="a name under which the server is asked, beside localhost; *.example.org, * for all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--frame-ancestors", nargs="+", action="extend", default=[], metavar="SOURCE", type=policy_source,
+        help="pages that may show the dashboard in a frame (default: none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--connect-src", nargs="+", action="extend", default=[], metavar="SOURCE", type=policy_source,
+        help="what the pages may connect to beside the server",
+    )  # fmt: skip
+    parser.add_argument(
+        "--base-path", default="", metavar="PATH", type=base_path, help="path that the server answers under"
+    )
     return parser
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The whole command line. Exits with status 2 and one line on stderr if it is wrong."""
+    return _parser().parse_args(arguments)
 
 
 def run_folders(arguments: list[str] | None = None) -> list[Path]:
     """Folders of runs that were named, absolute and in order; the defaults beside app.py when none was."""
-    named = _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)[0].runs
+    named = _known(arguments).runs
     folders = named if named else [ROOT / name for name in DEFAULT_FOLDERS]
     return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
+def read_only() -> bool:
+    """Whether the pages change nothing on the disk."""
+    return bool(_known(None).read_only)
+
+
+def require_writable() -> None:
+    """First call of whatever writes, deletes or starts something for a page. Raises PermissionError under
+    `--read-only`.
+    """
+    if read_only():
+        raise PermissionError("the dashboard was started with --read-only")
+
+
+def _known(arguments: list[str] | None) -> argparse.Namespace:
+    """What a session asks for: the server has refused a wrong line, a test may have more on it."""
+    return _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)[0]
+
+
 def check(arguments: list[str]) -> None:
     """Refuse a wrong command line before the server starts: one line on stderr, exit status 2."""
-    for folder in _parser().parse_args(arguments).runs or ():
+    for folder in parse(arguments).runs or ():
         if not folder.is_dir():
             sys.stderr.write(
                 f"{folder} is not a folder of runs: name one that is there, or make a run with `make train`\n"

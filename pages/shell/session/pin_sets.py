@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell.session import runs, url
+from pages.shell.session import options, runs, url
 from pages.shell.session.runs import RunContext
 from probes import RunError, notes
 
@@ -22,7 +22,7 @@ def show(context: RunContext) -> None:
         (entry for entry in entries.values() if entry.row["sets"]),
         key=lambda entry: entry.name != context.entry.name,
     )
-    pinned = url.pins()
+    pinned = [] if options.read_only() else url.pins()  # what could be saved
     if not pinned and not owners:
         return
     with (
@@ -54,11 +54,13 @@ def show(context: RunContext) -> None:
                         args=(owner.name, items),
                         help="Pin these neurons instead of those that are pinned",
                     )  # fmt: skip
-                    st.button(
-                        "", icon=":material/delete:", type="tertiary", key=f"delete {key}", on_click=_delete,
-                        args=(owner, name),
-                        help=f"Delete the set {url.plain(name)}",
-                    )  # fmt: skip
+                    if not options.read_only():
+                        st.button(
+                            "", icon=":material/delete:", type="tertiary", key=f"delete {key}",
+                            on_click=_delete,
+                            args=(owner, name),
+                            help=f"Delete the set {url.plain(name)}",
+                        )  # fmt: skip
 
 
 def _save(entry: runs.Entry) -> None:
@@ -79,6 +81,7 @@ def _delete(entry: runs.Entry, name: str) -> None:
 def _write(entry: runs.Entry, sets: dict[str, list[str]]) -> bool:
     """Whether it went well; if not, the reason is shown where the menu is drawn."""
     try:
+        options.require_writable()
         notes.write_sets(entry.path, sets)
     except (RunError, OSError) as error:
         st.session_state[_MESSAGE] = f":red[Not written: {url.plain(error)}.]"

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shell.server import jobs
-from pages.shell.session import state
+from pages.shell.session import options, state
 from pages.shell.session.runs import RunContext
 from probes.experiments.kinds import EXPERIMENTS
 
@@ -17,9 +17,16 @@ EVERY = 1.0  # seconds between two looks at a running experiment
 _REFUSED = "refused"  # session: whether the last start was refused, until it has been said
 
 
+def why_not(context: RunContext) -> str:
+    """Why no experiment can be started on a run from here; empty if one can."""
+    if options.read_only():
+        return "The dashboard was started with `--read-only`: it starts no experiments."
+    return jobs.can_start(context.entry.path, context.run.config)
+
+
 def form(context: RunContext, name: str, again: bool) -> None:
     """Settings and the button that starts, or why it cannot be started. again: a result is stored."""
-    reason = jobs.can_start(context.entry.path, context.run.config)
+    reason = why_not(context)
     if reason:
         st.caption(reason)
         return
@@ -64,7 +71,7 @@ def progress(run: Path, name: str) -> None:
                 min(now.share, 1.0),
                 text=f"Running, {now.share:.0%}" + (f" · {now.message}" if now.message else ""),
             )
-            if now.ours:
+            if now.ours and not options.read_only():
                 st.button(
                     "Cancel", key="cancel", icon=":material/stop:", on_click=manager.cancel, args=(run, name)
                 )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from pages.shell.session import runs, state, url
+from pages.shell.session import options, runs, state, url
 from probes import RunError, notes
 from probes.analysis import run_groups
 
@@ -34,11 +34,12 @@ def show_one(entry: runs.Entry, tags: list[str]) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if entry.row["notes_error"]:
-            st.warning(
-                "Its tags and notes cannot be read, and saving writes them anew:"
-                f" {url.plain(entry.row['notes_error'])}."
-            )
-        _edit(entry, tags)
+            anew = "" if options.read_only() else ", and saving writes them anew"
+            st.warning(f"Its tags and notes cannot be read{anew}: {url.plain(entry.row['notes_error'])}.")
+        if options.read_only():
+            _show(entry)
+        else:
+            _edit(entry, tags)
     with right:
         _settings(entry)
 
@@ -54,6 +55,16 @@ def _links(entries: list[runs.Entry]) -> None:
                 st.page_link(
                     f"pages/{page}.py", label=title, query_params=query, icon=":material/arrow_forward:"
                 )
+
+
+def _show(entry: runs.Entry) -> None:
+    """Tags and notes of a run, where nothing may be written."""
+    stored = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
+    st.markdown(":small[Tags]")
+    st.markdown(" ".join(f":gray-badge[{url.plain(tag)}]" for tag in stored.tags) or "none")
+    st.markdown(":small[Notes]")
+    st.text(stored.text or "none")
+    st.caption("The dashboard was started with `--read-only`.")
 
 
 def _edit(entry: runs.Entry, tags: list[str]) -> None:
@@ -84,6 +95,7 @@ def _edit(entry: runs.Entry, tags: list[str]) -> None:
 def _save(entry: runs.Entry, tags: str, text: str) -> None:
     """Write what the form holds, before the page reads the notes again."""
     try:
+        options.require_writable()
         notes.write(entry.path, st.session_state[tags], st.session_state[text])
     except (RunError, OSError) as error:
         st.session_state[_MESSAGE] = f":red[Not saved: {url.plain(error)}.]"
