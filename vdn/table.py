@@ -29,6 +29,7 @@ TIME_NAMES = frozenset(
     + ["unix", "epoch", "unixtime", "unix_time", "posix", "timestamp_ms", "time_ms", "index", "idx", "id"]
     + ["step", "row", "row_id", "rowid", "rownames", "obs", "observation", "serial", "no", "nr", "number"]
 )
+PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a time together
 NO_TIME = "none"
 
 
@@ -185,9 +186,9 @@ def _times(
     if asked:
         chosen = [_find(records, name, "--time") for name in _names(asked)]
         return _read(records, chosen, True), {column.number for column in chosen}
-    found: pd.DatetimeIndex | _Backwards | None = None
-    used: set[int] = set()
     free = [column for column in records.columns if column not in taken]
+    found: pd.DatetimeIndex | _Backwards | None
+    found, used = _of_parts(free)
     numeric = [column for column in records.columns if column.numeric]
     only = numeric[0] if len(numeric) == 1 else None  # is the series
     for column, after in zip(free, [*free[1:], None], strict=False):
@@ -212,6 +213,19 @@ def _times(
         else:
             records.left_out[column.name] = "counts the rows" if times is None else "times, too"
     return found, used
+
+
+def _of_parts(columns: list[Column]) -> tuple[pd.DatetimeIndex | None, set[int]]:
+    """Times of columns called year, month and so on, and the numbers of these."""
+    by_name = {column.name.lower(): column for column in columns if column.plain is not None}
+    parts = [part for part in PARTS if part in by_name]
+    if parts[:2] != ["year", "month"]:
+        return None, set()
+    frame = pd.DataFrame({part: by_name[part].plain for part in parts})
+    times = pd.to_datetime(frame if "day" in parts else frame.assign(day=1), errors="coerce")
+    if times.isna().any():
+        return None, set()
+    return pd.DatetimeIndex(times), {by_name[part].number for part in parts}
 
 
 def _counts(column: Column) -> bool:

@@ -295,6 +295,19 @@ def test_date_and_clock_in_two_columns(tmp_path):
     assert table(tmp_path, pointed, time="Date,Clock").times[-1] == pd.Timestamp("2006-12-15 11:30")
 
 
+def test_a_time_in_columns_of_its_parts(tmp_path):
+    lines = [f"{i + 1},2010,1,{1 + i // 24},{i % 24},{v}" for i, v in enumerate(LOAD)]
+    found = table(tmp_path, "No,year,month,day,hour,pm2.5\n" + "\n".join(lines))
+    assert_read(found, ("pm2.5",), (LOAD,))
+    assert found.times[-1] == pd.Timestamp("2010-01-03 11:00")
+    monthly = [f"{2000 + i // 12},{1 + i % 12},{v}" for i, v in enumerate(LOAD)]
+    found = table(tmp_path, "Year,Month,load\n" + "\n".join(monthly))
+    assert_read(found, ("load",), (LOAD,))
+    assert "2000-01-01 to 2004-12-01, step 1 month" in found.sentence
+    other = [f"{v},{w},{20 + v}" for v, w in zip(LOAD, PRICE, strict=True)]  # not what they are called after
+    assert table(tmp_path, "year,month,load\n" + "\n".join(other)).names == ["year", "month", "load"]
+
+
 def test_day_or_month_first_is_what_makes_even_steps(tmp_path):
     daily = pd.date_range("2020-01-01", periods=60)
     for pattern in ("%d/%m/%Y", "%m/%d/%Y"):
