@@ -98,14 +98,14 @@ def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
 
     Raises
     ------
-    ValueError
-        When the batch holds fewer inputs than the sequence.
+    RunError
+        When `probe_sequence` is no number of the batch's inputs.
     """
-    length = int(config.get("probe_sequence") or 0)
+    length = config.get("probe_sequence") or 0
     inputs = int(probe["input"].max()) + 1 if len(probe) else 0
-    if len(probe) and inputs < length:
-        raise ValueError(
-            f"probe batch of {inputs} inputs, of which probe_sequence = {length} cannot be the last"
+    if len(probe) and not (isinstance(length, int) and 0 <= length <= inputs):
+        raise RunError(
+            f"probe batch of {inputs} inputs, of which probe_sequence = {length!r} cannot be the last"
         )
     first = inputs - length
     later = probe["input"] >= first

@@ -9,6 +9,7 @@ import torch
 from scipy import integrate
 
 from probes.analysis import posteriors
+from probes.errors import RunError
 
 
 def channel(information, inputs, neurons, seed=0):
@@ -296,3 +297,6 @@ def test_inputs_are_split_into_spread_ones_and_a_sequence():
     assert posteriors.split_inputs(probe.iloc[:0], {"probe_sequence": 4}).sequence.empty
     with pytest.raises(ValueError, match="403 inputs"):
         posteriors.split_inputs(probe, {"probe_sequence": 404})
+    for wrong in (-1, 2.5, "4", [4], 2**63):  # of a damaged manifest
+        with pytest.raises(RunError, match="probe_sequence"):
+            posteriors.split_inputs(probe, {"probe_sequence": wrong})
