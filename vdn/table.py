@@ -31,6 +31,7 @@ TIME_NAMES = frozenset(
 )
 PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a time together
 NO_TIME = "none"
+TIMES_BEFORE = ("date", "time", "datetime", "timestamp", "t")
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,24 @@ def read_table(path: Path, dialect: Dialect | None = None) -> Table:
     digest = hashlib.sha256(records.content).hexdigest()
     size = len(records.content)
     return Table(path, values, names, times, records.notes, records.left_out, size, digest)
+
+
+def read_as_before(path: Path, columns: str = "") -> Table:
+    """Read a file as runs did that kept no record of theirs: commas, a header, rows as they stand.
+
+    columns: with commas between, all of numbers without it; a first column is left out that is called date,
+    time, datetime, timestamp or t. Raises DataError when the file cannot be read so.
+    """
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    try:
+        frame = pd.read_csv(path)
+        frame = frame[[name.strip() for name in columns.split(",")]] if columns else frame
+    except (ValueError, KeyError, OSError) as error:  # ValueError is what pandas' own errors are
+        raise DataError(f"{path} cannot be read as when the run was trained: {error}") from error
+    named = [name for name in frame.columns[:1] if str(name).lower() in TIMES_BEFORE]
+    numeric = frame.drop(columns=named).select_dtypes("number")
+    return Table(path, numeric.to_numpy(np.float64), [str(name) for name in numeric.columns])
 
 
 def _names(text: str) -> list[str]:
