@@ -238,7 +238,13 @@ def run_resume(arguments: argparse.Namespace) -> int:
     console = Output()
     display = Display(console)
     with display:
-        summary = resume(arguments.run, display, arguments.data, arguments.changed_data)
+        summary = resume(
+            arguments.run,
+            display,
+            arguments.data,
+            arguments.changed_data,
+            experiment.reading_of(arguments),
+        )
     return finish(console, arguments.run, summary)
 
 
@@ -252,6 +258,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         arguments.draws,
         arguments.data,
         arguments.changed_data,
+        experiment.reading_of(arguments),
     )
     if arguments.json:
         print(json.dumps(result))

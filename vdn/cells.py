@@ -43,6 +43,30 @@ def plain_numbers(cells: list[str]) -> np.ndarray | None:
     return values if np.isfinite(values).all() and not any("_" in cell for cell in cells) else None
 
 
+AFFIXES = "%\u2030$\u20ac\u00a3\u00a5"
+MEASURED = re.compile(r"[+-]?[\d.,]*\d ?([A-Za-z\u00b0\u00b5\u03a9][\w\u00b0/\u00b2\u00b3.^-]{0,9})")
+
+
+def affix(cell: str) -> str:
+    """The per cent or currency signs around a number."""
+    return "".join(sign for sign in cell if sign in AFFIXES)
+
+
+def unit(cell: str) -> str:
+    """The unit that is written behind a number, as in 3.5 kW; empty without one."""
+    match = MEASURED.fullmatch(cell.strip())
+    return match[1] if match else ""
+
+
+def may_be_thousands(texts: list[str]) -> bool:
+    """Whether the points of numbers (1.234 beside 987) may be marks of thousands: three digits follow each,
+    and numbers below a thousand have none.
+    """
+    if not all(re.fullmatch(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d{1,3})", text.strip()) for text in texts):
+        return False
+    return any("." in text for text in texts) and not all("." in text for text in texts)
+
+
 def _pattern(mark: str, group: str) -> re.Pattern[str]:
     marks = f"[{GROUPS}{group}]"
     point = re.escape(mark)
@@ -55,8 +79,12 @@ PATTERNS = {".": _pattern(".", ","), ",": _pattern(",", ".")}
 
 
 def number(cell: str, mark: str) -> float | None:
-    """A number with a decimal mark, its marks of thousands and per cent sign aside; None: no number."""
-    text = cell.strip().replace("\u2212", "-").removesuffix("%").rstrip(" " + SPACES)
+    """A number with a decimal mark, its marks of thousands and its per cent or currency sign aside; None: no
+    number.
+    """
+    text = cell.strip().replace("\u2212", "-").strip(AFFIXES + " " + SPACES)
+    if text[:1] in ("+", "-") and text[1:2] in tuple(AFFIXES):
+        text = text[0] + text[2:].lstrip()
     if not PATTERNS[mark].fullmatch(text):
         return None
     text = re.sub(f"[{GROUPS}{OTHER[mark]}]", "", text)
@@ -80,13 +108,17 @@ def decimal_of(cell: str) -> str:
 CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
 DATE = r"(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))"
 WORDS = r"(?:\d{1,2}[- ])?[A-Za-z]{3,9}\.?[- ,]+(?:\d{1,2}, ?)?(?:\d{4}|\d{2})"
-LIKE_TIME = re.compile(
-    rf"(?:{DATE}|{WORDS}|\d{{4}}-?Q[1-4])(?:[T ,]+{CLOCK})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
-)
+PERIOD = r"\d{4}-?Q[1-4]|Q[1-4][- ]?\d{4}|\d{4}M\d{1,2}"
+LIKE_TIME = re.compile(rf"(?:{DATE}|{WORDS}|{PERIOD})(?:[T ,]+{CLOCK})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?")
 
 
 def looks_like_time(cell: str) -> bool:
     return LIKE_TIME.fullmatch(cell.strip()) is not None
+
+
+def share_of_times(texts: list[str]) -> float:
+    """Share of the cells that look like times."""
+    return sum(map(looks_like_time, texts)) / max(1, len(texts))
 
 
 def are_clocks(cells: list[str]) -> bool:
@@ -97,22 +129,26 @@ def parsed_times(cells: list[str]) -> tuple[list[pd.DatetimeIndex], int]:
     """The readings of times, two where day and month may change places; else none, and a cell without
     one.
     """
+    cells = _alike(cells)
+    late = [bool(LATE.match(cell)) for cell in cells]  # the end of a day, as the hour 24
+    cells = [LATE.sub(r"\1 00:00\2", cell) for cell in cells]
     series = pd.Series(cells)
     clock = series.str.extract(rf"^({DATE}) (\d{{1,2}})\.(\d{{2}})(?:\.(\d{{2}}))?$")
     if clock[0].notna().all():  # 18.00.00
         series = (
             clock[0] + " " + clock[1] + ":" + clock[2] + (":" + clock[3] if clock[3].notna().all() else "")
         )
-    quarter = series.str.fullmatch(r"\d{4}-?Q[1-4]")
-    if quarter.all():
-        return [pd.PeriodIndex(series.str.replace("-", ""), freq="Q").to_timestamp()], 0
-    zoned = bool(zones(cells))
+    quarter = series.str.replace(r"^(Q[1-4])[- ]?(\d{4})$", r"\2\1", regex=True)
+    if quarter.str.fullmatch(r"\d{4}-?Q[1-4]").all():
+        return [pd.PeriodIndex(quarter.str.replace("-", ""), freq="Q").to_timestamp()], 0
+    zoned = any(zones(cells))
     best, bad = -1, 0
     found: list[pd.DatetimeIndex] = []
     for format_ in _formats(series.iloc[0]):
         parsed = pd.to_datetime(series, format=format_, errors="coerce", utc=zoned)
         if parsed.notna().all():
             times = pd.DatetimeIndex(parsed).tz_localize(None)
+            times = pd.DatetimeIndex(times + pd.to_timedelta(np.array(late, dtype=int), unit="D"))
             if "/" not in cells[0]:
                 return [times], 0  # with points and dashes the day is first, wherever it can be
             if not any(times.equals(other) for other in found):
@@ -122,6 +158,21 @@ def parsed_times(cells: list[str]) -> tuple[list[pd.DatetimeIndex], int]:
         if first > best:
             best, bad = first, first
     return found[:2], bad
+
+
+LATE = re.compile(r"^(\d\S*\d)[T ]24:00(:00)?$")
+
+
+def _alike(cells: list[str]) -> list[str]:
+    """Times with zones as offsets, months as numbers and, where others have a clock, midnight written out."""
+    cells = [re.sub(r"(:\d\d(?:\.\d+)?) ?(?:Z|UTC|GMT)$", r"\1+00:00", cell) for cell in cells]
+    cells = [re.sub(r"^(\d{4})M(\d{1,2})$", r"\1-\2", cell) for cell in cells]
+    clocks = {cell.count(":") for cell in cells if ":" in cell}
+    bare = [bool(re.fullmatch(DATE, cell)) for cell in cells]
+    if len(clocks) == 1 and any(bare):
+        midnight = " 00" + ":00" * clocks.pop()
+        cells = [cell + midnight if alone else cell for cell, alone in zip(cells, bare, strict=True)]
+    return cells
 
 
 def _formats(cell: str) -> list[str]:
@@ -175,56 +226,102 @@ def disorder(times: pd.DatetimeIndex) -> tuple[bool, float]:
     if not len(steps):
         return False, 0.0
     inverse = bool(np.any(steps > 0) and np.any(steps < 0))
-    months = np.diff(times.year * 12 + times.month) if (times.day == times.day[0]).all() else None
+    months = np.diff(times.year * 12 + times.month) if _monthly(times) else None
     usual = max(Counter(steps.tolist()).values())
     if months is not None and len(months):
         usual = max(usual, max(Counter(months.tolist()).values()))
     return inverse, 1 - usual / len(steps)
 
 
+EPOCH = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
 def epoch_unit(values: np.ndarray) -> str | None:
     """The unit of times since 1970 (1990 to 2100), if they are: s, ms, us or ns."""
-    for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+    for unit, size in EPOCH.items():
         if np.all((values >= 6.3e8 * size) & (values <= 4.1e9 * size)):
             return unit
     return None
 
 
-def are_days(values: np.ndarray) -> bool:
-    """Whether numbers are dates written as 20200131."""
-    if not np.all((values >= 19000101) & (values <= 21001231) & (values == np.round(values))):
-        return False
+COMPACT = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by the digits
+
+
+def compact_times(values: np.ndarray) -> pd.DatetimeIndex | None:
+    """Dates written as one number, 20200131 or 2020013112, of the years 1900 to 2100; else None."""
+    if (
+        not len(values)
+        or np.any(values != np.round(values))
+        or not 1e7 <= values.min() <= values.max() < 1e14
+    ):
+        return None
     text = pd.Series(values.astype(np.int64).astype(str))
-    return bool(pd.to_datetime(text, format="%Y%m%d", errors="coerce").notna().all())
+    digits = set(text.str.len())
+    if len(digits) != 1 or not text.str.match("19|20").all():
+        return None
+    times = pd.to_datetime(text, format=COMPACT.get(digits.pop(), "%Y"), errors="coerce")
+    return None if times.isna().any() else pd.DatetimeIndex(times)
 
 
-def zones(texts: list[str]) -> set[str]:
-    """Offsets from UTC that times end in."""
-    found = (re.search(r":\d\d ?(Z|UTC|GMT|[+-]\d\d:?\d\d)$", text) for text in texts)
-    return {match[1] for match in found if match}
+EXCEL = pd.Timestamp("1899-12-30")  # day 0 of a spreadsheet
+
+
+def excel_times(values: np.ndarray) -> pd.DatetimeIndex | None:
+    """Days of a spreadsheet (1927 to 2119) as times, to the second; else None."""
+    if not np.all((values >= 10_000) & (values <= 80_000)):
+        return None
+    return pd.DatetimeIndex(EXCEL + pd.to_timedelta(np.rint(values * 86_400), unit="s"))
+
+
+def zones(texts: list[str]) -> list[str]:
+    """The offset from UTC that each time ends in, empty where it has none."""
+    found = (re.search(r":\d\d(?:\.\d+)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$", text) for text in texts)
+    return [match[1] if match else "" for match in found]
+
+
+def steps_of(times: pd.Index) -> np.ndarray:
+    """Differences of times or numbers, (n - 1,): whole where they are times."""
+    steps = np.diff(times.to_numpy())
+    return steps.astype(np.int64) if isinstance(times, pd.DatetimeIndex) else steps
+
+
+def even(steps: np.ndarray) -> np.ndarray:
+    """Which steps (n,) are the usual one, but for the rounding of what is written; none where that is 0."""
+    usual = np.median(steps) if len(steps) else 0.0
+    return np.abs(steps - usual) <= 2e-3 * np.abs(usual) if usual else np.zeros(len(steps), bool)
 
 
 def time_text(time: object) -> str:
-    """A time without the parts that say nothing."""
-    text = str(time)
+    """A time, or a number that counts rows, without the parts that say nothing."""
+    text = f"{time:.15g}" if isinstance(time, float) else str(time)
     return text.removesuffix(" 00:00:00") if text.endswith(" 00:00:00") else text.removesuffix(":00")
+
+
+def _monthly(times: pd.DatetimeIndex) -> bool:
+    """Whether all are of one day of the month, or of its last."""
+    return bool((times.day == times.day[0]).all() or times.is_month_end.all())
 
 
 def usual_step(times: pd.DatetimeIndex) -> tuple[str, np.ndarray] | None:
     """The most frequent step in words, and where steps are others (n - 1,), in calendar months where all
-    times are of one day of a month; None for fewer than three different times.
+    times are of one day of a month, or of its last. Where most steps differ it is the middle one, and none
+    is another. None for fewer than three different times.
     """
     if times.nunique() < 3:
         return None
     months = np.diff(times.year * 12 + times.month)
-    if (times.day == times.day[0]).all() and np.all(months >= 1):
+    if _monthly(times) and np.all(months >= 1):
         step = Counter(months.tolist()).most_common(1)[0][0]
         return {1: "1 month", 3: "1 quarter", 12: "1 year"}.get(step, f"{step} months"), months != step
     steps = np.diff(times.to_numpy().astype("datetime64[ns]")).astype(np.int64)
-    step = Counter(steps[steps != 0].tolist()).most_common(1)[0][0]
+    moving = steps[steps != 0]
+    step, often = Counter(moving.tolist()).most_common(1)[0]
+    irregular = 2 * often < len(moving)
+    step = int(np.median(moving)) if irregular else step
     units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
     size, word = next((unit for unit in units if step >= unit[0] * 1e9), units[-1])
-    return f"{step / 1e9 / size:g} {word}", steps != step
+    words = f"{step / 1e9 / size:g} {word}"
+    return (f"irregular, {words} in the middle", steps > np.inf) if irregular else (words, steps != step)
 
 
 def gaps(times: pd.DatetimeIndex) -> np.ndarray:

@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdn.config import ROW_TASKS, Config
+from vdn.config import ROW_TASKS, Config, from_dict
 from vdn.records import DataError
-from vdn.table import Dialect, Table, read_table
+from vdn.table import Dialect, Table, read_as_before, read_table
 
 NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
+READING = ("columns", "sep", "decimal", "header", "time", "id")  # settings of how a file is read
 DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -175,20 +176,28 @@ def forecast_task(
         raise DataError(f"the season of {season} rows does not fit into a window of {window}")
     dialect = dialect or Dialect()
     table = read_table(path, dataclasses.replace(dialect, columns=columns or dialect.columns))
-    ends = split_ends(len(table.values), split, counts)
-    train = table.values[: ends[0]]
+    task = _windows(table, split_ends(len(table.values), split, counts), window, horizon, stride, season)
+    train = table.values[: task.ends[0]]
     flat = [name for name, column in zip(table.names, train.T, strict=True) if is_constant(column)]
     if flat:
         raise DataError(
             f"column {flat[0]!r} of {path} is constant in the training rows; leave it out with --columns"
         )
+    task.table = table
+    return task
+
+
+def _windows(
+    table: Table, ends: tuple[int, int, int], window: int, horizon: int, stride: int, season: int
+) -> ForecastTask:
+    """Series scaled by their training rows; one that does not move there becomes NaN."""
+    train = table.values[: ends[0]]
     exponents = np.frexp(np.abs(train).max(0))[1]  # squares of 1e-200 are no numbers
     values = np.ldexp(table.values, -exponents)
     train = values[: ends[0]]
-    scaled = ((values - train.mean(0)) / train.std(0)).T.astype(np.float32)
-    return ForecastTask(
-        torch.from_numpy(scaled.copy()), table.names, ends, window, horizon, stride, season, table=table
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = ((values - train.mean(0)) / train.std(0)).T.astype(np.float32)
+    return ForecastTask(torch.from_numpy(scaled.copy()), table.names, ends, window, horizon, stride, season)
 
 
 def is_constant(values: np.ndarray) -> bool:
@@ -260,14 +269,22 @@ def row_task(name: str, split: str, counts: str = "") -> RowTask:
     return RowTask(inputs, torch.from_numpy(target.astype(np.float32))[:, None], ends, names, 1, "regression")
 
 
-def load(config: Config) -> Task:
-    """The task of a resolved configuration. Raises DataError, naming what cannot be used."""
+def load(config: Config, as_before: bool = False) -> Task:
+    """The task of a resolved configuration. Raises DataError, naming what cannot be used.
+
+    as_before: read the file as runs did that kept no record of theirs, so that their scores stay.
+    """
     if config.data in ROW_TASKS:
         return row_task(config.data, config.split, config.split_rows)
     assert config.window is not None
     assert config.horizon is not None
+    path = NYC if config.data == "nyc" else path_of(config.data)
+    if as_before:
+        table = read_as_before(path, config.columns)
+        ends = split_ends(len(table.values), config.split, config.split_rows)
+        return _windows(table, ends, config.window, config.horizon, config.stride, config.season)
     return forecast_task(
-        NYC if config.data == "nyc" else path_of(config.data),
+        path,
         config.window,
         config.horizon,
         config.stride,
@@ -300,7 +317,11 @@ def identity(config: Config, task: Task) -> dict[str, Any]:
 
 
 def load_known(
-    config: Config, known: Mapping[str, Any], data: str | None, changed: bool
+    config: Config,
+    known: Mapping[str, Any],
+    data: str | None = None,
+    changed: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> tuple[Config, Task]:
     """The data of a run that exists: that which it was trained on, wherever it lies now.
 
@@ -309,11 +330,13 @@ def load_known(
     config
         Of the run.
     known
-        `identity` of when it was trained; empty for a run that kept none.
+        `identity` of when it was trained; empty for a run that kept none, whose file is read as it was then.
     data
         csv:PATH where the file lies now, if somebody has said so.
     changed
-        Whether other data is welcome.
+        Whether other data, or another reading of it, is welcome.
+    reading
+        Settings of READING that take the place of the run's own.
 
     Returns
     -------
@@ -323,8 +346,16 @@ def load_known(
     Raises
     ------
     DataError
-        For a file that is gone or, unless that is welcome, is another than then.
+        For a file that is gone or, unless that is welcome, is another than then or read otherwise.
     """
+    other = {name: value for name, value in (reading or {}).items() if value != getattr(config, name)}
+    if other and not changed:
+        flags = " ".join(f"--{name} {value!r}" for name, value in other.items())
+        own = " ".join(f"--{name} {getattr(config, name)!r}" for name in other)
+        raise DataError(
+            f"{flags} is not how the run read its data ({own}): leave it out, or --changed-data takes it"
+        )
+    config = from_dict(dict(other), config)
     if data is not None and not config.data.startswith("csv:"):
         raise DataError(f"the run was trained on {config.data}, which is no file: leave --data out")
     if data is not None:
@@ -338,7 +369,7 @@ def load_known(
                 f"no such file: {here}; the run was trained on it ({_spoken(known)}): if it has moved,"
                 " --data csv:PATH says where it lies"
             )
-    task = load(config)
+    task = load(config, as_before=not known and not other and config.data not in ROW_TASKS)
     now = identity(config, task)
     if known and now and now["sha256"] != known["sha256"] and not changed:
         raise DataError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -478,6 +478,7 @@ def evaluate(
     draws: int | None = None,
     data: str | None = None,
     changed: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Scores of a finished run, from its checkpoint.
 
@@ -491,7 +492,7 @@ def evaluate(
         What is scored.
     draws
         S, the run's own `test_draws` without it.
-    data, changed
+    data, changed, reading
         As for `vdn.data.load_known`.
 
     Returns
@@ -505,7 +506,7 @@ def evaluate(
     ConfigError, DataError
         When the run or its data cannot be read, or `twin` is no twin.
     """
-    config, task, network = load_run(run, data, changed)
+    config, task, network = load_run(run, data, changed, reading)
     say_what_was_read(task)
     number = config.test_draws if draws is None else draws
     result: dict[str, Any] = {
@@ -514,7 +515,7 @@ def evaluate(
     }
     beside = twin or (None if config.twin else find_twin(run, from_dict(load_checkpoint(run)["config"])))
     if beside is not None:
-        twin_config, twin_task, twin_network = load_run(beside, data, changed)
+        twin_config, twin_task, twin_network = load_run(beside, data, changed, reading)
         if not twin_config.twin:
             raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
         result["twin"] = network_scores(twin_network, twin_task, split, 1, twin_config.seed)[0]

@@ -8,6 +8,7 @@ built.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import sys
@@ -33,8 +34,8 @@ from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
-from vdn.config import ConfigError
-from vdn.data import SPLITS, ForecastTask, Split, Task, say_what_was_read
+from vdn.config import Config, ConfigError
+from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
 from vdn.objective import class_nll
 from vdn.records import DataError
@@ -99,7 +100,9 @@ class Bench:
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
         self.step = int(load_checkpoint(run)["step"])
-        self.config, self.task, network = load_run(run, arguments.data, arguments.changed_data)
+        self.config, self.task, network = load_run(
+            run, arguments.data, arguments.changed_data, reading_of(arguments)
+        )
         say_what_was_read(self.task)
         self.subject = NetworkSubject(network)
         self.scores = scores_of(self.task)
@@ -247,6 +250,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the data as it is, though the run was trained on other",
     )
+    for item in dataclasses.fields(Config):
+        if item.name in READING:
+            doc = f"{item.metadata['doc']} [as the run was trained]"
+            choices = item.metadata.get("options")
+            parser.add_argument(f"--{item.name}", choices=choices, default=argparse.SUPPRESS, help=doc)
+
+
+def reading_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """The flags among READING that were given."""
+    return {name: value for name, value in vars(arguments).items() if name in READING}
 
 
 def neuron(text: str) -> tuple[int, int]:
@@ -278,7 +291,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings = {
                 name: value
                 for name, value in vars(arguments).items()
-                if name not in ("command", "run", "name", "data", "changed_data")
+                if name not in ("command", "run", "name", "data", "changed_data", *READING)
             }
             settings |= {
                 "step": bench.step,

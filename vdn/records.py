@@ -35,8 +35,10 @@ MAGIC |= {
     b"\x1f\x8b": "gzip",
     b"\x93NUMPY": "NumPy's",
 }
+MARKUP = {b"<": "HTML or XML", b"{": "JSON", b"[{": "JSON", b"[[": "JSON"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+ONE_COLUMN = "\x1f"  # the separator of a file without one
 SAMPLE = 400  # lines that the separator is chosen by
 
 
@@ -58,12 +60,25 @@ class Column:
         return cells.plain_numbers(self.cells)
 
     @cached_property
+    def values(self) -> np.ndarray | None:
+        """Its numbers, also where all are written alike with a decimal comma; else None."""
+        if self.plain is not None:
+            return self.plain
+        pointed = [cell.replace(",", ".") for cell in self.cells]
+        return None if any("." in cell for cell in self.cells) else cells.plain_numbers(pointed)
+
+    @cached_property
     def numeric(self) -> bool:
         """Whether at least half of the cells that hold something are numbers."""
         if self.plain is not None:
             return True
         held = [cell for cell in self.cells if not cells.is_missing(cell)]
         return bool(held) and 2 * sum(map(cells.is_number, held)) >= len(held)
+
+    @property
+    def word(self) -> str:
+        """Its name in lower case, without a unit in brackets."""
+        return re.sub(r"\s*[(\[].*$", "", self.name).lower() or self.name.lower()
 
     @property
     def unnamed(self) -> bool:
@@ -76,7 +91,7 @@ class Records:
     """Columns of a file.
 
     lines: of the file, counted from 1, one a row. notes: what a reader should know. left_out: column -> why.
-    content: the file as it lies there.
+    content: the file as it lies there. sep: the separator.
     """
 
     path: Path
@@ -85,6 +100,17 @@ class Records:
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     content: bytes = b""
+    sep: str = ","
+
+    @property
+    def separator(self) -> str:
+        """What the separator is called."""
+        return "none" if self.sep == ONE_COLUMN else SPOKEN.get(self.sep, repr(self.sep))
+
+    @property
+    def example(self) -> str:
+        """What stands in the first row."""
+        return ", ".join(repr(column.cells[0].strip()[:20]) for column in self.columns[:3])
 
     def fault(self, text: str, row: int | None = None) -> DataError:
         """An error of the file, at a row (counted from 0) where there is one."""
@@ -92,7 +118,7 @@ class Records:
         return DataError(f"{where}: {text}")
 
 
-def read_records(path: Path, sep: str = "", header: str = "") -> Records:
+def read_records(path: Path, sep: str = "", header: str = "", decimal: str = "") -> Records:
     """Columns of a text file.
 
     Parameters
@@ -104,6 +130,8 @@ def read_records(path: Path, sep: str = "", header: str = "") -> Records:
     header
         "first": the first line holds names; "none": it holds values; empty: names, unless all its cells are
         values.
+    decimal
+        The decimal mark, if it is known: a comma separates then in quotes alone.
 
     Returns
     -------
@@ -122,13 +150,14 @@ def read_records(path: Path, sep: str = "", header: str = "") -> Records:
     declared = re.fullmatch(r'"?sep=(.)"?', lines[0].strip("\ufeff"), re.IGNORECASE)  # as Excel writes it
     if declared:
         first, sep = 1, sep or declared[1]
-    sep = sep or _guess_separator(lines[first : first + SAMPLE])
+    sep = found.sep = sep or _guess_separator(lines[first : first + SAMPLE], decimal)
     rows = _rows(found, lines, first, sep)
     rows = _below_preamble(found, rows)
+    rows = _below_comment(found, lines, rows, header)
     width = max(len(row) for row in rows)
     names = [str(i + 1) for i in range(width)]
     if _has_header(found, rows, header):
-        names = [name.strip().strip("\ufeff") for name in rows[0]]
+        names = [" ".join(name.strip("\ufeff").split()) for name in rows[0]]
         rows, found.lines = rows[1:], found.lines[1:]
         if not rows:
             raise found.fault("no rows under the header")
@@ -175,6 +204,9 @@ def _text(found: Records, content: bytes) -> str:
             raise found.fault(f"cannot be read as CSV: this is {what}; export it as CSV")
     if not content.strip():
         raise found.fault("cannot be read as CSV: it is empty")
+    for start, what in MARKUP.items():
+        if content.lstrip().startswith(start):
+            raise found.fault(f"cannot be read as CSV: this is {what}; export it as CSV")
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
     start = content[:4000]
     even, odd = start[::2].count(0), start[1::2].count(0)
@@ -200,23 +232,31 @@ def _separator_of(asked: str) -> str:
     return sep
 
 
-def _guess_separator(lines: Sequence[str]) -> str:
-    """What cuts most lines into equally many fields; of several, what gives most numbers and times."""
-    best: tuple[tuple[float, float, int], str] = (0.5, 0, 0), ","  # one column
+def _guess_separator(lines: Sequence[str], decimal: str) -> str:
+    """What cuts most lines into equally many fields, which are numbers and times: by the product of both
+    shares, the first of equals.
+    """
+    best, found = 0.0, ONE_COLUMN
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     for sep in SPOKEN:
-        try:
-            rows = list(_parsed(lines, sep))
-        except csv.Error:
+        if sep == decimal and not any('"' in line for line in lines):
             continue
+        rows: list[list[str]] = []
+        try:
+            for row in _parsed(lines, sep):
+                rows.append(row)
+        except csv.Error:
+            pass  # what came before it counts
         counts = Counter(len(row) for row in rows)
         count, often = max(counts.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
-        if count < 2:
+        if count < 2 or 2 * often < len(rows):
             continue
-        held = [cell for row in rows[1:] for cell in row if cell.strip()]
+        held = [cell for row in rows[1:] if len(row) == count for cell in row if cell.strip()]
         good = sum(cells.is_value(cell) for cell in held) / max(1, len(held))
-        best = max(best, ((round(often / len(rows), 2), good, count), sep))
-    return best[1]
+        score = often / len(rows) * (0.01 + good)
+        if score > best + 1e-9:
+            best, found = score, sep
+    return found
 
 
 def _parsed(lines: Iterable[str], sep: str) -> Iterator[list[str]]:
@@ -246,7 +286,7 @@ def _rows(found: Records, lines: list[str], first: int, sep: str) -> list[list[s
     if not held:
         raise found.fault("cannot be read as CSV: it holds no rows")
     rows, found.lines = rows[held[0] : held[-1] + 1], found.lines[held[0] : held[-1] + 1]
-    if sep != ",":
+    if sep not in (",", ONE_COLUMN):
         found.notes.append(f"separator {SPOKEN.get(sep, repr(sep))}")
     return rows
 
@@ -257,17 +297,35 @@ def _kept(lines: list[str], numbers: list[int], sep: str) -> Iterator[str]:
 
 
 def _below_preamble(found: Records, rows: list[list[str]]) -> list[list[str]]:
-    """Without lines of one field, titles and such, above a table of several columns."""
+    """Without lines of fewer fields, titles and such, above the names of a table of several columns."""
     widths = Counter(len(_trimmed(row)) for row in rows)
     usual = max(widths.items(), key=lambda item: (item[1], item[0]))[0]
     start = 0
     while usual > 1 and start < len(rows) and len(_trimmed(rows[start])) == 1:
         start += 1
+    wide = next((i for i, row in enumerate(rows) if len(_trimmed(row)) >= usual), 0)
+    if wide and not any(cells.is_value(cell) for cell in rows[wide] if cell.strip()):
+        start = wide
     if not start or start == len(rows) or cells.all_values(rows[start]):
         return rows
     found.notes.append(f"{_counted(start, 'line')} above the header skipped")
     found.lines = found.lines[start:]
     return rows[start:]
+
+
+def _below_comment(found: Records, lines: list[str], rows: list[list[str]], header: str) -> list[list[str]]:
+    """With the names that stand in the comment right above the values, if one has a name for each."""
+    above = found.lines[0] - 2  # counted from 0
+    if header == "none" or above < 0 or not lines[above].lstrip().startswith("#"):
+        return rows
+    if not cells.all_values(rows[0]):
+        return rows
+    names = next(_parsed([lines[above].lstrip().lstrip("#")], found.sep), [])
+    if len(names) != len(rows[0]) or any(cells.is_number(name) for name in names):
+        return rows
+    found.notes.append(f"names from the comment in line {above + 1}")
+    found.lines = [above + 1, *found.lines]
+    return [names, *rows]
 
 
 def _has_header(found: Records, rows: list[list[str]], asked: str) -> bool:

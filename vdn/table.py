@@ -29,8 +29,29 @@ TIME_NAMES = frozenset(
     + ["unix", "epoch", "unixtime", "unix_time", "posix", "timestamp_ms", "time_ms", "index", "idx", "id"]
     + ["step", "row", "row_id", "rowid", "rownames", "obs", "observation", "serial", "no", "nr", "number"]
 )
+SURE_NAMES = frozenset(
+    [
+        "date",
+        "datetime",
+        "date_time",
+        "timestamp",
+        "ds",
+        "datum",
+        "zeitstempel",
+        "fecha",
+        "year",
+        "yr",
+        "jahr",
+    ]
+    + ["period", "quarter", "unix", "epoch", "unixtime", "unix_time", "posix", "timestamp_ms", "time_ms"]
+    + ["rownames", "row_id"]
+)  # of no measured quantity, if they are whole or in order
+WHEN = SURE_NAMES | {"time", "zeit", "uhrzeit", "ts", "day", "month", "tag", "monat"}  # words there are times
+HOURS = ("hour", "hr", "stunde", "heure", "hora")
+EVEN = 0.9  # share of steps that are alike from which on whole numbers count rows, with gaps
 PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a time together
 NO_TIME = "none"
+TIMES_BEFORE = ("date", "time", "datetime", "timestamp", "t")
 
 
 @dataclass(frozen=True)
@@ -118,10 +139,13 @@ def read_table(path: Path, dialect: Dialect | None = None) -> Table:
         line, what stands there, and the remedy.
     """
     dialect = dialect or Dialect()
-    records = read_records(path, dialect.sep, dialect.header)
+    records = read_records(path, dialect.sep, dialect.header, dialect.decimal)
     if not any(column.numeric for column in records.columns):
         raise records.fault(
-            "no column of numbers; a series is a column of numbers, a column of times may stand beside it"
+            f"no column of numbers, read with separator {records.separator} ({records.example}); a series is"
+            " a column of numbers, a column of times may stand beside it; --sep, --decimal and --header tell"
+            " how the file is written",
+            0,
         )
     asked = [_find(records, name, "--columns") for name in _names(dialect.columns)]
     key = _find(records, dialect.id, "--id") if dialect.id else None
@@ -132,21 +156,50 @@ def read_table(path: Path, dialect: Dialect | None = None) -> Table:
     names, values = _series(records, rest, bool(asked), dialect.decimal)
     if key is not None:
         times, names, values = _one_column_each(records, times, key, names, values)
-    elif isinstance(times, pd.DatetimeIndex):
+    elif times is not None:
         _refuse_long(records, times, of_time)
         times, values = _in_order(records, times, values)
-    elif times is not None:
-        records.notes.append("newest first, turned round")
-        times, values = None, values[::-1]
+    if times is not None and not isinstance(times, pd.DatetimeIndex):
+        gaps = np.flatnonzero(~cells.even(np.diff(times.to_numpy())))
+        if len(gaps):
+            first = cells.time_text(times[int(gaps[0])])
+            records.notes.append(
+                f"{len(gaps):,} steps of the count are others than usual, first after {first}"
+            )
+        times = None
     if times is not None:
         gaps = cells.gaps(times)
         if len(gaps):
             first = cells.time_text(times[int(gaps[0])])
             many = f"{len(gaps):,} gaps" if len(gaps) > 1 else "a gap"
             records.notes.append(f"{many} in time, first after {first}: windows run across them")
+        step = cells.usual_step(times)
+        short = np.flatnonzero(step[1] & (cells.steps_of(times) > 0)) if step else gaps
+        short = np.setdiff1d(short, gaps)
+        if len(short):
+            first = cells.time_text(times[int(short[0])])
+            records.notes.append(f"{len(short):,} steps are shorter than usual, first after {first}")
     digest = hashlib.sha256(records.content).hexdigest()
     size = len(records.content)
     return Table(path, values, names, times, records.notes, records.left_out, size, digest)
+
+
+def read_as_before(path: Path, columns: str = "") -> Table:
+    """Read a file as runs did that kept no record of theirs: commas, a header, rows as they stand.
+
+    columns: with commas between, all of numbers without it; a first column is left out that is called date,
+    time, datetime, timestamp or t. Raises DataError when the file cannot be read so.
+    """
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    try:
+        frame = pd.read_csv(path)
+        frame = frame[[name.strip() for name in columns.split(",")]] if columns else frame
+    except (ValueError, KeyError, OSError) as error:  # ValueError is what pandas' own errors are
+        raise DataError(f"{path} cannot be read as when the run was trained: {error}") from error
+    named = [name for name in frame.columns[:1] if str(name).lower() in TIMES_BEFORE]
+    numeric = frame.drop(columns=named).select_dtypes("number")
+    return Table(path, numeric.to_numpy(np.float64), [str(name) for name in numeric.columns])
 
 
 def _names(text: str) -> list[str]:
@@ -171,15 +224,9 @@ def _find(records: Records, name: str, flag: str) -> Column:
 # times
 
 
-class _Backwards:
-    """The rows are counted down."""
-
-
-def _times(
-    records: Records, asked: str, taken: list[Column]
-) -> tuple[pd.DatetimeIndex | _Backwards | None, set[int]]:
-    """Times of the rows, and the numbers of the columns that are no series for it. taken: have another
-    part.
+def _times(records: Records, asked: str, taken: list[Column]) -> tuple[pd.Index | None, set[int]]:
+    """Times or counts of the rows, and the numbers of the columns that are no series for it. taken: have
+    another part.
     """
     if asked == NO_TIME:
         return None, set()
@@ -187,7 +234,7 @@ def _times(
         chosen = [_find(records, name, "--time") for name in _names(asked)]
         return _read(records, chosen, True), {column.number for column in chosen}
     free = [column for column in records.columns if column not in taken]
-    found: pd.DatetimeIndex | _Backwards | None
+    found: pd.Index | None
     found, used = _of_parts(free)
     numeric = [column for column in records.columns if column.numeric]
     only = numeric[0] if len(numeric) == 1 else None  # is the series
@@ -196,28 +243,45 @@ def _times(
             continue
         chosen = [column]
         if column.numeric:
-            alone = column is only and column.name.lower() not in TIME_NAMES
+            alone = column is only and column.word not in TIME_NAMES
             if alone or not _counts(column):
                 continue
         elif not cells.looks_like_time(next(cell for cell in column.cells if cell.strip())):
-            if column.name.lower() not in TIME_NAMES or column is not free[0]:
+            if column.word not in WHEN or column is not free[0]:
                 continue
-        elif after is not None and cells.are_clocks(after.cells):
-            chosen = [column, after]
-        times = _read(records, chosen, must=found is None and column is free[0])
+        else:
+            chosen = [column, *_clock(column, after, free)]
+        likely = column is free[0] or cells.share_of_times(column.cells) >= EVEN
+        times = _read(records, chosen, must=found is None and likely)
         if times is None and not column.numeric:
             continue  # words
         used |= {one.number for one in chosen}
-        if found is None and times is not None:
+        counted = not isinstance(times, pd.DatetimeIndex)
+        if found is None or (not counted and not isinstance(found, pd.DatetimeIndex)):
             found = times
-        else:
-            records.left_out[column.name] = "counts the rows" if times is None else "times, too"
+        elif not counted:
+            records.left_out[column.name] = "times, too"
+        if counted:
+            records.left_out[column.name] = "counts the rows"
     return found, used
+
+
+def _clock(column: Column, after: Column | None, free: list[Column]) -> list[Column]:
+    """The column that tells the time of day beside one of dates: clocks, or hours."""
+    if after is not None and cells.are_clocks(after.cells):
+        return [after]
+    if any(":" in cell for cell in column.cells) or len(set(column.cells)) == len(column.cells):
+        return []
+    return [
+        other
+        for other in free
+        if other.word in HOURS and other.plain is not None and set(other.plain) <= set(range(25))
+    ][:1]
 
 
 def _of_parts(columns: list[Column]) -> tuple[pd.DatetimeIndex | None, set[int]]:
     """Times of columns called year, month and so on, and the numbers of these."""
-    by_name = {column.name.lower(): column for column in columns if column.plain is not None}
+    by_name = {column.word: column for column in columns if column.plain is not None}
     parts = [part for part in PARTS if part in by_name]
     if parts[:2] != ["year", "month"]:
         return None, set()
@@ -229,32 +293,59 @@ def _of_parts(columns: list[Column]) -> tuple[pd.DatetimeIndex | None, set[int]]
 
 
 def _counts(column: Column) -> bool:
-    """Whether a column of numbers counts rows or time: strictly in order, evenly or by its name."""
-    values = column.plain
+    """Whether a column of numbers counts rows or time: by its values, judged the harder the less its name
+    and place say. A measured quantity neither goes evenly nor in one direction.
+    """
+    values = column.values
     if values is None:
         return False
-    steps = np.diff(values)
-    ordered = bool(np.all(steps > 0) or np.all(steps < 0))
-    even = ordered and bool(np.allclose(steps, steps[:1], rtol=1e-6))
-    whole = bool(np.all(values == np.round(values)))
-    named = column.name.lower() in TIME_NAMES or column.unnamed
+    name, first = column.word, column.number == 1
+    sure = name in SURE_NAMES or column.unnamed
+    named = sure or name in TIME_NAMES
     if len(values) < 3:
         return named
-    days = cells.are_days(values)
-    if column.number == 1:
-        return even or days or (ordered and whole and (named or cells.epoch_unit(values) is not None))
-    return named and whole and (even or days or (ordered and cells.epoch_unit(values) is not None))
+    steps = np.diff(values)
+    ordered = bool(np.all(steps > 0) or np.all(steps < 0))
+    whole = bool(np.all(values == np.round(values)))
+    share = cells.even(steps).mean()
+    if first and ordered and (named or share == 1 or (whole and share >= EVEN)):
+        return True
+    if cells.compact_times(values) is not None and (first or named):
+        return True
+    if named and ordered and (sure or share == 1):
+        return True
+    times = cells.epoch_unit(values) is not None
+    if (ordered and (first or named) and times and whole) or (sure and times):
+        return True
+    if not whole or not (sure or (first and named)):
+        return False
+    in_order = bool(np.all(steps >= 0) or np.all(steps <= 0))
+    return in_order or share >= EVEN or bool(np.all(np.diff(np.sort(values)) == 1))  # 3, 1, 2
 
 
-def _read(records: Records, chosen: list[Column], must: bool) -> pd.DatetimeIndex | _Backwards | None:
-    """Times of a column, or of two. must: what cannot be read is an error; else None. None, too, where the
-    rows are counted and the count alone says nothing more.
+def _read(records: Records, chosen: list[Column], must: bool) -> pd.Index | None:
+    """Times of a column, or of two, or the numbers that count rows. must: what cannot be read is an error;
+    else None.
     """
     first, label = chosen[0], " and ".join(repr(column.name) for column in chosen)
-    values = first.plain if len(chosen) == 1 else None
+    values = first.values if len(chosen) == 1 else None
     if values is not None:
         return _read_numbers(records, first, values)
-    texts = [" ".join(parts) for parts in zip(*(map(str.strip, c.cells) for c in chosen), strict=True)]
+    held = [
+        [f"{int(hour):02d}:00" for hour in column.plain]
+        if column.word in HOURS and column.plain is not None
+        else [cell.strip() for cell in column.cells]
+        for column in chosen
+    ]
+    texts = [" ".join(parts) for parts in zip(*held, strict=True)]
+    zones = cells.zones(texts)
+    if any(zones) and not all(zones):
+        without, given = zones.index(""), next(i for i, zone in enumerate(zones) if zone)
+        raise records.fault(
+            f"{texts[without]!r}, column {label}, has no time zone, {texts[given]!r} (line"
+            f" {records.lines[given]}) has one: write all alike, or --time none takes the rows as they come",
+            without,
+        )
     gap = next((i for i, text in enumerate(texts) if cells.is_missing(text)), None)
     readings, bad = cells.parsed_times(texts) if gap is None else ([], gap)
     if not readings:
@@ -273,41 +364,41 @@ def _read(records: Records, chosen: list[Column], must: bool) -> pd.DatetimeInde
                 " 2020-03-01; --time none takes the rows as they come",
                 0,
             )
-    zones = cells.zones(texts)
-    if len(zones) > 1:
-        records.notes.append(f"{len(zones)} time zones in {first.name}, read as UTC")
+    if len(set(zones)) > 1:
+        records.notes.append(f"{len(set(zones))} time zones in {first.name}, read as UTC")
     return times
 
 
-def _read_numbers(
-    records: Records, column: Column, values: np.ndarray
-) -> pd.DatetimeIndex | _Backwards | None:
-    if cells.are_days(values):
-        return pd.DatetimeIndex(
-            pd.to_datetime(pd.Series(values.astype(np.int64).astype(str)), format="%Y%m%d")
-        )
+def _read_numbers(records: Records, column: Column, values: np.ndarray) -> pd.Index:
+    """Times that are written as numbers, or the numbers themselves where they only count."""
+    name = column.word
+    compact = cells.compact_times(values)
+    if compact is not None:
+        return compact
     unit = cells.epoch_unit(values)
     if unit is not None:
         records.notes.append(f"{column.name} read as {unit} since 1970")
-        return pd.DatetimeIndex(values.astype(np.int64).astype(f"datetime64[{unit}]"))
-    if column.name.lower() in ("year", "jahr") and np.all((values >= 1000) & (values <= 2200)):
+        micro = np.rint(values * (1e6 / cells.EPOCH[unit])).astype(np.int64)
+        return pd.DatetimeIndex(micro.astype("datetime64[us]"))
+    whole = bool(np.all(values == np.round(values)))
+    if name in ("year", "jahr") and whole and np.all((values >= 1000) & (values <= 2200)):
         return pd.DatetimeIndex(
             (values.astype(np.int64) - 1970).astype("datetime64[Y]").astype("datetime64[s]")
         )
-    records.left_out[column.name] = "counts the rows"
+    days = cells.excel_times(values) if name in SURE_NAMES and name not in ("year", "jahr") else None
+    if days is not None:
+        records.notes.append(f"{column.name} read as days of a spreadsheet")
+        return days
     steps = np.diff(values)
-    if np.all(steps < 0):
-        return _Backwards()
-    if not np.all(steps > 0):
+    unique = whole and len(np.unique(values)) == len(values)
+    if not (_counts(column) or unique or np.all(steps > 0) or np.all(steps < 0)):
         raise records.fault(f"column {column.name!r} of --time is not in order")
-    return None
+    return pd.Index(values)
 
 
-def _in_order(
-    records: Records, times: pd.DatetimeIndex, values: np.ndarray
-) -> tuple[pd.DatetimeIndex, np.ndarray]:
+def _in_order(records: Records, times: pd.Index, values: np.ndarray) -> tuple[pd.Index, np.ndarray]:
     """Rows in order of time; refuse times that stand twice where that leaves the order open."""
-    steps = np.diff(times.to_numpy()).astype(np.int64)
+    steps = cells.steps_of(times)
     again = times.duplicated()
     if np.any(steps < 0) and np.all(steps <= 0):
         records.notes.append("newest first, turned round")
@@ -334,7 +425,7 @@ def _in_order(
     return times, values
 
 
-def _refuse_long(records: Records, times: pd.DatetimeIndex, of_time: set[int]) -> None:
+def _refuse_long(records: Records, times: pd.Index, of_time: set[int]) -> None:
     """Refuse a table of one row for each series and time without --id."""
     if not times.has_duplicates:
         return
@@ -364,6 +455,14 @@ def _series(
         row, example = next((i, cell.strip()[:20]) for i, cell in enumerate(column.cells) if cell.strip())
         if asked:
             raise records.fault(f"column {column.name!r} holds {example!r} and the like, no numbers", row)
+        if cells.unit(example) and all(
+            cells.unit(cell) == cells.unit(example) for cell in column.cells if not cells.is_missing(cell)
+        ):
+            raise records.fault(
+                f"column {column.name!r} has a unit in its cells ({example!r}): write numbers alone, or"
+                " choose the series with --columns",
+                row,
+            )
         records.left_out[column.name] = f"text, such as {example!r}"
     if not numeric:
         raise records.fault("no column of numbers beside that of times; --columns names one that is a series")
@@ -377,6 +476,7 @@ def _series(
 def _decimal_mark(records: Records, columns: list[Column]) -> str:
     """The mark that the cells prove; an error where they contradict each other or leave a comma open."""
     if all(column.plain is not None for column in columns):
+        _refuse_thousands(records, columns)
         return "."
     proof: dict[str, tuple[int, str]] = {}
     for column in columns:
@@ -405,12 +505,27 @@ def _decimal_mark(records: Records, columns: list[Column]) -> str:
     return "," if "," in proof else "."
 
 
+def _refuse_thousands(records: Records, columns: list[Column]) -> None:
+    """Refuse 1.234 beside 987 where nothing proves that the point is the decimal mark."""
+    if records.sep == ",":
+        return  # a file with marks of thousands has another separator, or commas for them
+    for column in columns:
+        if cells.may_be_thousands(column.cells):
+            row = next(i for i, cell in enumerate(column.cells) if "." in cell)
+            raise records.fault(
+                f"{column.cells[row].strip()!r} in {column.name!r} may have a decimal point or a mark of"
+                " thousands: --decimal . or --decimal , says which",
+                row,
+            )
+
+
 def _numbers(records: Records, column: Column, mark: str) -> np.ndarray:
     """The values of a column; an error for a cell that is none."""
     values = column.plain if mark == "." else None
     if values is not None:
         return values
-    percent = sum(cell.rstrip().endswith("%") for cell in column.cells)
+    sign = next(filter(None, map(cells.affix, column.cells)), "")
+    spoken = "per cent sign" if sign == "%" else f"sign {sign}"
     result = np.empty(len(column.cells))
     for row, cell in enumerate(column.cells):
         value = cells.number(cell, mark)
@@ -422,21 +537,21 @@ def _numbers(records: Records, column: Column, mark: str) -> np.ndarray:
                 " other columns with --columns",
                 row,
             )
-        if 0 < percent < len(result) and not cell.rstrip().endswith("%"):
+        if cells.affix(cell) != sign:
             raise records.fault(
-                f"{cell.strip()!r} in column {column.name!r} has no per cent sign, other rows have one", row
+                f"{cell.strip()!r} in column {column.name!r} has no {spoken}, other rows have one", row
             )
         result[row] = value
-    if percent:
-        records.notes.append(f"per cent signs of {column.name} taken off")
+    if sign:
+        records.notes.append(f"{spoken} of {column.name} taken off")
     return result
 
 
 def _one_column_each(
-    records: Records, times: object, key: Column, names: list[str], values: np.ndarray
-) -> tuple[pd.DatetimeIndex, list[str], np.ndarray]:
+    records: Records, times: pd.Index | None, key: Column, names: list[str], values: np.ndarray
+) -> tuple[pd.Index, list[str], np.ndarray]:
     """A long table as one column for each of its series."""
-    if not isinstance(times, pd.DatetimeIndex):
+    if times is None:
         raise records.fault("--id needs a column of times that says which rows belong together: --time")
     ids = [cell.strip() for cell in key.cells]
     index = pd.MultiIndex.from_arrays([times, ids])
@@ -453,4 +568,4 @@ def _one_column_each(
         )
     records.notes.append(f"one series for each {key.name}")
     labels = [str(pair[1]) if len(names) == 1 else f"{pair[1]} {pair[0]}" for pair in wide.columns.tolist()]
-    return pd.DatetimeIndex(wide.index), labels, wide.to_numpy(np.float64)
+    return wide.index, labels, wide.to_numpy(np.float64)

@@ -5,10 +5,11 @@ stop.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ from vdn.evaluate import (
     series_count,
 )
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
+from vdn.records import DataError
 from vdn.trainer import CHECKPOINT, Step, Trainer, load_checkpoint, load_data, save_checkpoint
 
 # enough to see the trend; the test takes every example and S = 64
@@ -376,7 +378,11 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
 
 
 def resume(
-    run: Path, report: Report | None = None, data: str | None = None, changed: bool = False
+    run: Path,
+    report: Report | None = None,
+    data: str | None = None,
+    changed: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Continues a run from its checkpoint as if it had not stopped; rows of the log beyond it are set aside.
 
@@ -386,7 +392,7 @@ def resume(
         Folder of the run.
     report
         As for `train`.
-    data, changed
+    data, changed, reading
         As for `vdn.data.load_known`.
 
     Returns
@@ -407,7 +413,7 @@ def resume(
     if not (run / CHECKPOINT).exists():
         raise ConfigError(_nothing_to_resume(run))
     state = load_checkpoint(run)
-    config, task = load_data(state, data, changed)
+    config, task = load_data(state, data, changed, reading)
     if config.threads:
         torch.set_num_threads(config.threads)
     trainer = Trainer(config, task)
@@ -474,7 +480,11 @@ def conclude(
         for layer, statistics in enumerate(pooled):
             recorder.evaluation(step, "test", layer, **statistics)
         twin = None if config.twin else find_twin(run, config)
-        summary["twin"] = evaluate(twin)["model"] if twin is not None else None
+        try:
+            summary["twin"] = evaluate(twin)["model"] if twin is not None else None
+        except DataError as error:  # the run's own scores are not lost over it
+            summary["twin"] = None
+            logging.getLogger("vdn").warning("the twin %s is left out: %s", twin, error)
         summary["baselines"] = baselines(trainer.task.to(torch.device("cpu")), "test")
         write_scores(recorder, step, "test", summary["model"])
         for name, values in summary["baselines"].items():

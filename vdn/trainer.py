@@ -227,22 +227,25 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
 
 
 def load_data(
-    state: Mapping[str, Any], data: str | None = None, changed: bool = False
+    state: Mapping[str, Any],
+    data: str | None = None,
+    changed: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> tuple[Config, Task]:
     """Configuration and data of a checkpoint; see `vdn.data.load_known`. ConfigError or DataError when
     they cannot be had.
     """
-    return load_known(from_dict(state["config"]), state.get("data", {}), data, changed)
+    return load_known(from_dict(state["config"]), state.get("data", {}), data, changed, reading)
 
 
 def load_run(
-    run: Path, data: str | None = None, changed: bool = False
+    run: Path, data: str | None = None, changed: bool = False, reading: Mapping[str, str] | None = None
 ) -> tuple[Config, Task, VariationalNetwork]:
-    """Configuration, task and trained network of a run; data and changed as for `vdn.data.load_known`.
+    """Configuration, task and trained network of a run; the rest as for `vdn.data.load_known`.
     ConfigError or DataError when one cannot be had.
     """
     state = load_checkpoint(run)
-    config, task = load_data(state, data, changed)
+    config, task = load_data(state, data, changed, reading)
     network = make_network(config, task)
     network.load_state_dict(state["model"])
     return config, task, network

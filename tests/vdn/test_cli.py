@@ -342,3 +342,20 @@ def test_signals_end_a_real_process_cleanly(tmp_path, small, number):
     assert process.returncode == INTERRUPTED
     assert err == b""
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("command", [["resume"], ["evaluate"], ["probe", "ablation"]])
+def test_commands_that_take_data_take_how_it_is_read(tmp_path, capsys, small, command):
+    assert main(["train", "--out", str(tmp_path / "run"), *words({**small, "steps": 2})]) == 0
+    what, *rest = command
+    capsys.readouterr()
+    for flag, value in (
+        *(("sep", ";"), ("decimal", ","), ("time", "none"), ("id", "a")),
+        *(("columns", "a"), ("header", "none")),
+    ):
+        flags = [f"--{flag}", value]
+        run = [str(tmp_path / "run")]
+        assert main([what, *run, *rest, *flags] if rest else [what, *run, *flags]) == 2
+        said = capsys.readouterr().err
+        assert f"--{flag} {value!r} is not how the run read its data" in said
+        assert said.count("\n") == 1

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from probes import Run
 from vdn.config import Config, from_dict, resolve
-from vdn.data import SPLITS, DataError, ForecastTask, forecast_task, load, read_table, row_task, split_ends
+from vdn.data import (
+    SPLITS,
+    DataError,
+    ForecastTask,
+    forecast_task,
+    identity,
+    load,
+    load_known,
+    read_table,
+    row_task,
+    split_ends,
+)
 from vdn.evaluate import baselines, evaluate
 from vdn.train import resume, train
 from vdn.trainer import CHECKPOINT
@@ -257,3 +268,65 @@ def test_runs_without_a_file_or_of_before_are_evaluated_as_ever(tmp_path):
     del state["data"]
     torch.save(state, run / CHECKPOINT)
     evaluate(run)
+
+
+WAVE = [f"{np.sin(i / 5):.4f}" for i in range(60)]
+DAYS = [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d}" for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "first"),
+    [
+        ("\n".join(f"{v},{i}5" for i, v in enumerate(WAVE)), [WAVE[0], "05"], [float(WAVE[1]), 15]),
+        (",load\n" + "\n".join(f"{i},{v}" for i, v in enumerate(WAVE)), ["Unnamed: 0", "load"], [0, 0]),
+        ("date,load\n" + "\n".join(f"{d},{v}" for d, v in zip(DAYS[::-1], WAVE, strict=True)), ["load"], [0]),
+        (
+            "date,load\n" + "\n".join(f"{d},{v}" for d, v in zip(DAYS[:30] * 2, WAVE, strict=True)),
+            ["load"],
+            [0],
+        ),
+        ("date,load,p\n" + "\n".join(f"{i},{v if i else '?'},{v}" for i, v in enumerate(WAVE)), ["p"], [0]),
+        ("date,load\n" + "\n".join(f"{i},{1e11 + i % 2 * 1e-5!r}" for i in range(60)), ["load"], [1e11]),
+    ],
+    ids=["no header", "an index", "newest first", "days that repeat", "a cell of text", "a large constant"],
+)
+def test_a_run_without_a_record_of_its_file_reads_it_as_it_did(tmp_path, text, names, first):
+    (tmp_path / "old.csv").write_text(text + "\n")
+    sizes = {"window": 10, "horizon": 4, "stride": 2, "season": 5}
+    config = resolve(from_dict({"data": f"csv:{tmp_path / 'old.csv'}"} | sizes))
+    _, task = load_known(config, {})
+    assert task.names == names
+    read = pd.read_csv(tmp_path / "old.csv")[names].to_numpy(np.float64)
+    train = read[: task.ends[0]]
+    np.testing.assert_array_equal(task.values.T, ((read - train.mean(0)) / train.std(0)).astype(np.float32))
+    np.testing.assert_array_equal(read[0], first)
+    assert identity(config, task) == {}  # resumed, it still reads so
+
+
+def test_another_reading_of_the_same_file_is_another_data_set(tmp_path):
+    file = tmp_path / "wave.csv"
+    file.write_text("load;price\n" + "".join(f"{np.sin(i / 5):.4f};{i % 7}.5\n" for i in range(400)))
+    run = trained(tmp_path / "run", data=f"csv:{file}")
+    before = evaluate(run)["model"]["mse"]
+    assert evaluate(run, reading={"columns": ""})["model"]["mse"] == before
+    with pytest.raises(
+        DataError, match=r"--columns 'price' is not how the run read its data \(--columns ''\)"
+    ):
+        evaluate(run, reading={"columns": "price"})
+    assert evaluate(run, changed=True, reading={"columns": "price"})["model"]["mse"] != before
+    file.write_text(file.read_text().replace(".", ","))
+    changed = evaluate(run, changed=True, reading={"decimal": ","})["model"]["mse"]
+    assert changed == before  # the numbers are the same
+
+
+def test_a_twin_whose_file_is_gone_costs_a_run_no_scores(tmp_path, caplog):
+    file = tmp_path / "wave.csv"
+    text = "load\n" + "".join(f"{np.sin(i / 5):.4f}\n" for i in range(400))
+    file.write_text(text)
+    trained(tmp_path / "twin", data=f"csv:{file}", twin=True)
+    file.write_text(text + "0.5\n")
+    summary = train(resolve(from_dict(SMALL | {"data": f"csv:{file}"})), tmp_path / "run")
+    assert summary["status"] == "finished"
+    assert summary["twin"] is None
+    assert summary["model"]["mse"] > 0
+    assert "is left out: " in caplog.text

@@ -115,7 +115,7 @@ def test_points_and_commas_in_one_file_are_refused(tmp_path):
 def test_per_cent_signs(tmp_path):
     found = table(tmp_path, rows([f"{v} %" for v in LOAD], PRICE))
     assert_read(found)
-    assert "per cent signs of load taken off" in found.sentence
+    assert "per cent sign of load taken off" in found.sentence
     with pytest.raises(DataError, match=r"line 3: '20\.199' in column 'load' has no per cent sign"):
         table(
             tmp_path,
@@ -422,17 +422,202 @@ def test_what_is_written_in_any_dialect_is_read_back(tmp_path, data):
     sep, mark = draw(st.sampled_from([",", ";", "\t", "|"])), draw(st.sampled_from(".,"))
     step = draw(st.sampled_from(["h", "D", "MS", "15min"]))
     pattern = draw(
-        st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M"])
+        st.sampled_from(
+            ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M", "%s", "%Y%m%d%H%M"]
+        )
     )
     times = pd.date_range("2019-03-17", periods=count, freq=step)
     buffer = io.StringIO()
     writer = csv.writer(
         buffer, delimiter=sep, quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     )
-    writer.writerow(["when", *(f"s {i}" for i in range(width))])
-    for time, row in zip(times, values, strict=True):
-        writer.writerow([time.strftime(pattern), *(f"{v:.4f}".replace(".", mark) for v in row)])
+    writer.writerow(["timestamp", *(f"s {i}" for i in range(width))])
+    order = draw(st.sampled_from([range(count), range(count)[::-1]]) | st.permutations(range(count)))
+    for time, row in ((times[i], values[i]) for i in order):
+        text = str(int(time.timestamp())) if pattern == "%s" else time.strftime(pattern)
+        writer.writerow([text, *(f"{v:.4f}".replace(".", mark) for v in row)])
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     found = table(tmp_path, buffer.getvalue(), encoding=encoding)
     assert (found.times == times).all()
     np.testing.assert_array_equal(found.values, values)
+
+
+UNIX = [1_577_836_800 + 3600 * i for i in range(60)]
+DATED = pd.date_range("2020-01-01", periods=60, freq="h")
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [
+        ("time", [f"{time}.25" for time in UNIX]),
+        ("n", [i + 3 * (i > 40) for i in range(60)]),
+        ("time", [round(i / 10 + (i % 7) / 300, 4) for i in range(60)]),
+        ("t (s)", [round(i / 10 + (i % 7) / 300, 4) for i in range(60)]),
+        ("year", [round(2000 + i / 12, 4) for i in range(60)]),
+    ],
+    ids=["unix with fractions", "a row number with a gap", "uneven seconds", "with a unit", "decimal years"],
+)
+def test_numbers_that_go_one_way_by_name_or_place_are_no_series(tmp_path, head, times):
+    assert_read(table(tmp_path, rows(LOAD, PRICE, head=f"{head},load,price", times=times)))
+
+
+@pytest.mark.parametrize(
+    ("head", "times", "step"),
+    [
+        ("time", DATED.strftime("%Y%m%d%H"), "1 h"),
+        ("date", DATED.strftime("%Y%m%d%H%M"), "1 h"),
+        ("Date", [round(43831 + i / 24, 6) for i in range(60)], "1 h"),
+        ("date", [43831 + i for i in range(60)], "1 d"),
+        ("date", DATED.strftime("%Y-%m-%d %H:%M:%S UTC"), "1 h"),
+        ("date", DATED.strftime("%Y-%m-%dT%H:%M:%S.000+0000"), "1 h"),
+        ("date", [f"Q{i % 4 + 1} {2000 + i // 4}" for i in range(60)], "1 quarter"),
+        ("date", [f"{2000 + i // 12}M{i % 12 + 1:02d}" for i in range(60)], "1 month"),
+        ("date", pd.date_range("2000-01-31", periods=60, freq="ME").strftime("%Y-%m-%d"), "1 month"),
+        ("date", [t.strftime("%d.%m.%Y" + " %H:%M" * (t.hour > 0)) for t in DATED], "1 h"),
+        (
+            "date",
+            [
+                (t - pd.Timedelta(days=1)).strftime("%Y-%m-%d 24:00")
+                if t.hour == 0
+                else f"{t:%Y-%m-%d %H:%M}"
+                for t in DATED
+            ],
+            "1 h",
+        ),
+        ("date,hour", [f"{t:%Y-%m-%d},{t.hour}" for t in DATED], "1 h"),
+        ("date,hour", [f"{t:%Y-%m-%d},{t.hour + 1}" for t in DATED], "1 h"),
+    ],
+)
+def test_times_in_further_spellings(tmp_path, head, times, step):
+    found = table(tmp_path, rows(LOAD, PRICE, head=f"{head},load,price", times=times))
+    assert_read(found)
+    assert f"step {step}" in found.sentence
+    assert "gap" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [("timestamp", UNIX), ("date", range(60)), ("", range(60)), ("year", range(1900, 1960)), ("ds", HOURS)],
+)
+def test_whatever_tells_the_time_is_sorted_and_its_repeats_are_refused(tmp_path, head, times):
+    order = np.random.default_rng(0).permutation(60)
+    pick = lambda values: [values[i] for i in order]  # noqa: E731
+    head = f"{head},load,price"
+    found = table(tmp_path, rows(pick(LOAD), pick(PRICE), times=pick(list(times)), head=head))
+    assert_read(found)
+    assert "sorted" in found.sentence
+    twice = list(times)[:30] * 2
+    with pytest.raises(DataError, match="line 32: the time .* stands twice, in line 2 too"):
+        table(tmp_path, rows(LOAD, PRICE, times=twice, head=head))
+    by_id = [f"{t},{'ab'[i // 30]}" for i, t in enumerate(twice)]
+    long = rows(LOAD, times=by_id, head=head.replace("load,price", "shop,y"))
+    with pytest.raises(DataError, match="--id shop"):
+        table(tmp_path, long)
+    assert_read(table(tmp_path, long, id="shop"), ("a", "b"), (LOAD[:30], LOAD[30:]))
+
+
+@pytest.mark.parametrize("head", ["T", "time", "Time (s)", "id", "index", "data", "no", "period"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_measured_quantity_is_a_series_whatever_its_name(tmp_path, head, place):
+    names = [head, "load"] if place == 0 else ["load", head]
+    lines = [f"{a},{b}" for a, b in zip(LOAD, PRICE, strict=True)]
+    assert_read(table(tmp_path, "\n".join([",".join(names), *lines])), names)
+    whole = [f"{round(10 * a)},{b}" for a, b in zip(LOAD, PRICE, strict=True)]
+    if place == 0 and head != "period":
+        assert table(tmp_path, "\n".join([",".join(names), *whole])).names == names
+
+
+def test_zones_in_some_times_alone_are_refused(tmp_path):
+    mixed = [time + "Z" * (i % 2) for i, time in enumerate(HOURS)]
+    with pytest.raises(
+        DataError, match=r"line 2: '2020-01-01 00:00', .*no time zone, .*Z' \(line 3\) has one"
+    ):
+        table(tmp_path, rows(LOAD, PRICE, times=mixed))
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_bad_time_is_refused_wherever_its_column_stands(tmp_path, place):
+    times = ["soon" if i == 40 else time for i, time in enumerate(HOURS)]
+    columns = [LOAD, times, PRICE] if place == 1 else [["north"] * 60, LOAD, times]
+    head = "load,when,price" if place == 1 else "site,load,when"
+    text = rows(*columns[1:], times=columns[0], head=head)
+    with pytest.raises(DataError, match="line 42: 'soon' is no time that can be read, column 'when'"):
+        table(tmp_path, text)
+
+
+def test_irregular_steps_are_named(tmp_path):
+    early = [f"{t:%Y-%m-%d %H:%M}" for t in DATED - pd.to_timedelta((np.arange(60) == 20) * 20, unit="min")]
+    found = table(tmp_path, rows(LOAD, PRICE, times=early))
+    assert "1 steps are shorter than usual, first after 2020-01-01 19:00" in found.sentence
+    days = np.cumsum(np.arange(1, 61))
+    uneven = (pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D")).strftime("%Y-%m-%d")
+    assert "step irregular, 31 d in the middle" in table(tmp_path, rows(LOAD, PRICE, times=uneven)).sentence
+
+
+@pytest.mark.parametrize("sign", ["$", "\u20ac", "\u00a3", "%"])
+def test_a_sign_beside_all_numbers_is_taken_off(tmp_path, sign):
+    before, after = [f"-{sign}{v}" for v in LOAD], [f"{v} {sign}" for v in PRICE]
+    found = table(tmp_path, rows(before, after))
+    assert_read(found, values=([-v for v in LOAD], PRICE))
+    assert "of load taken off" in found.sentence
+    with pytest.raises(DataError, match=r"line 2: '20\.0' in column 'load' has no"):
+        table(tmp_path, rows([LOAD[0], *after[1:]], PRICE))
+
+
+def test_a_unit_in_the_cells_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"line 2: column 'load' has a unit in its cells \('20\.0 kW'\)"):
+        table(tmp_path, rows([f"{v} kW" for v in LOAD], PRICE))
+
+
+def test_points_that_may_mark_thousands_are_refused_until_told(tmp_path):
+    visitors = [960 + 3 * i for i in range(60)]
+    text = rows([f"{v:,}".replace(",", ".") for v in visitors], sep=";", head="date,visitors")
+    with pytest.raises(DataError, match=r"line 16: '1\.002' in 'visitors' may have a decimal point or"):
+        table(tmp_path, text)
+    assert_read(table(tmp_path, text, decimal=","), ("visitors",), (visitors,))
+    assert table(tmp_path, text, decimal=".").values[-1, 0] == 1.137
+
+
+def test_one_column_with_decimal_commas(tmp_path):
+    text = "load\n" + "\n".join(comma(LOAD))
+    with pytest.raises(DataError, match="line 2: 2 fields where the header has 1"):
+        table(tmp_path, text)
+    assert_read(table(tmp_path, text, decimal=","), ("load",), (LOAD,))
+    quoted = rows([f'"{v}"' for v in comma(LOAD)], [f'"{v}"' for v in comma(PRICE)])
+    assert_read(table(tmp_path, quoted, decimal=","))  # commas separate, too
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["Station: X\nExported 2020-03-01\n\n", "Station,X\nOwner,Y\n", "# Station\n", "Height;12,5\n"],
+)
+def test_lines_above_the_names_are_skipped(tmp_path, above):
+    assert_read(table(tmp_path, above + rows(LOAD, PRICE)))
+
+
+def test_names_in_a_comment(tmp_path):
+    for head, sep in (("# t load price", " "), ("#,load,price", ",")):
+        lines = [sep.join(map(str, row)) for row in zip(range(60), LOAD, PRICE, strict=True)]
+        found = table(tmp_path, "\n".join([head, *lines]))
+        assert_read(found)
+        assert "names from the comment in line 1" in found.sentence
+
+
+def test_a_name_with_a_line_break_is_one_line(tmp_path):
+    found = table(tmp_path, rows(LOAD, PRICE).replace("load", '"load\nin kW"'))
+    assert_read(found, ("load in kW", "price"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html><table>", "this is HTML or XML; export it as CSV"),
+        ('[{"a": 1}]', "this is JSON; export it as CSV"),
+        (rows(LOAD, PRICE, sep="^"), r"separator space \('2020-01-01'.*--sep, --decimal and --header"),
+        (rows(LOAD, PRICE).replace(f",{LOAD[9]},", f',"{LOAD[9]},'), "line 61: .*is a quote left open"),
+    ],
+)
+def test_what_cannot_be_cut_into_columns_says_what_was_tried(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as error:
+        table(tmp_path, text)
+    assert "\n" not in str(error.value)
