@@ -13,7 +13,6 @@ from torch import nn
 from probes.run import Run
 from probes.watching import hooks
 from probes.watching.attaching import watch
-from probes.watching.finding import WatchError
 from probes.watching.statistics_buffer import MIRROR_FAILURES
 
 
@@ -128,10 +127,18 @@ def test_transforms_of_torch_func(tmp_path):
     assert all(torch.equal(expected[name], got[name]) for name in expected)
     assert recording.lost == 2
     assert Run(tmp_path / "run").steps.tolist() == [0, 3]
-    recording = watch(model, tmp_path / "other")
-    torch.func.grad(loss)(parameters, x)
-    with pytest.raises(WatchError, match=r"torch\.func"):
-        recording.step(0)
+
+
+def test_transforms_of_torch_func_before_the_first_step(tmp_path):
+    model = networks.SiblingVAE()
+    with watch(model, tmp_path / "run") as recording:
+        torch.func.vmap(model, randomness="different")(torch.randn(3, BATCH, INPUTS))
+        with pytest.warns(RuntimeWarning, match=r"step 0: nothing to record yet: .* of torch\.func"):
+            recording.step(0)
+        model(rows())
+        recording.step(1)
+    assert recording.lost == 1
+    assert Run(tmp_path / "run").steps.tolist() == [1]
 
 
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
