@@ -13,13 +13,14 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 import torch
 from torch import nn
 
-from probes.errors import RunError, writing
+from probes.errors import RunError, first_line, writing
 from probes.forks import forget_in_children
 from probes.log import manifest
 from probes.log.arguments import whole_number
@@ -28,7 +29,7 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
-from probes.watching.finding import Finder, Seen, first_line
+from probes.watching.finding import Finder, Seen
 from probes.watching.hooks import EVALUATED
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
@@ -194,6 +195,7 @@ class Recording:
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
         self._calls, self._step = 0, -1 if resume is None else resume
         self._pools: dict[str, Pool] = {}  # of each layer
+        self._lock = Lock()
         # of a step that is not due: not read, kept in case it is the last
         self._held: list[Seen] = []
         self._held_bytes = 0
@@ -334,15 +336,12 @@ class Recording:
             return
         self._closed = True
         atexit.unregister(self._close_at_exit)
-        self._detach()
-        if self._last is not None:
-            step, moments, held = self._last
-            for name, known in moments.items():
-                self._pools[name].moments = known
-            for name, reading in held:
-                self._pool(name, reading)
-            self._add(step)
-        self._buffer.close(status)
+        try:
+            if self._last is not None:
+                self._add_last(*self._last)
+        finally:
+            self._detach()
+            self._buffer.close(status)
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
@@ -366,9 +365,9 @@ class Recording:
     def _due(self) -> bool:
         return self._calls % self.every == 0
 
-    def _observe(self, name: str, reading: Reading, gradients: bool) -> None:
+    def _observe(self, name: str, reading: Reading, why_not: str | None) -> None:
         """From `probes.observe`."""
-        if self._finder is not None and not self._finder.observe(name, reading, gradients):
+        if self._finder is not None and not self._finder.observe(name, reading, why_not):
             error = RuntimeError(
                 f"observe({name!r}) came after the first step, when the layers of a run are fixed"
             )
@@ -391,17 +390,30 @@ class Recording:
         try:
             if isinstance(reading, Exception):
                 raise reading
-            self._pools[name].add(reading())
+            with self._lock:  # several threads may run the model
+                self._pools[name].add(reading())
         except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
             self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1, f"layer {name}")
 
     def _take_pools(self) -> dict[str, Moments]:
-        return {name: moments for name, pool in self._pools.items() if (moments := pool.take()) is not None}
+        with self._lock:
+            return {
+                name: moments for name, pool in self._pools.items() if (moments := pool.take()) is not None
+            }
 
     def _add(self, step: int) -> None:
         moments = self._take_pools()
         self._look_for_what_is_missing(step, moments)
         self._buffer.add(step, moments)
+
+    def _add_last(self, step: int, moments: Mapping[str, Moments], held: Sequence[Seen]) -> None:
+        """The last step, which was not due and is there nevertheless."""
+        self._take_pools()  # of forward passes after it, which belong to no step
+        for name, known in moments.items():
+            self._pools[name].moments = known
+        for name, reading in held:
+            self._pool(name, reading)
+        self._add(step)
 
     def _look_for_what_is_missing(self, step: int, seen: Mapping[str, Moments]) -> None:
         """A step whose forward passes were all passed over is lost, and said so; so is a layer without its

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from probes.errors import first_line
 from probes.watching.adapters import (
     RANK_DISTRIBUTION,
     RANK_GUESS,
@@ -27,6 +28,7 @@ from probes.watching.adapters import (
 )
 from probes.watching.hooks import (
     COMPILED,
+    WITHOUT_GRADIENTS,
     CompiledError,
     PairHooks,
     Sites,
@@ -37,6 +39,7 @@ from probes.watching.hooks import (
     is_on,
     is_pyro,
     passed_over,
+    without_gradients,
 )
 from probes.watching.naming import describe
 from probes.watching.pooling import Pool, Reading
@@ -148,12 +151,13 @@ class Finder:
         finally:
             self._paused = before
 
-    def observe(self, name: str, reading: Reading, gradients: bool) -> bool:
+    def observe(self, name: str, reading: Reading, why_not: str | None) -> bool:
         """A posterior that `probes.observe` handed over; False when its name came too late to be a layer.
 
-        Raises ValueError for one that cannot be read, before the layers are settled.
+        why_not: as `hooks.without_gradients`, or what else is known of it. Raises ValueError for one that
+        cannot be read, before the layers are settled.
         """
-        if not self._listens(gradients):
+        if not self._listens(why_not):
             return True
         if self._layers is None:
             self._observe_candidate(name, reading())
@@ -182,8 +186,8 @@ class Finder:
         if not self._ran:
             reasons = [f"its forward passes were {why}" for why in self.passed_over]
             return "; ".join(reasons) or "no forward pass yet"
-        missing = [path for path in self._sources if path not in self._ran]
-        return f"{', '.join(missing[:LISTED])} has not run yet" if missing else None
+        missing = [path or "the model" for path in self._sources if path not in self._ran]
+        return f"no inputs have come to {', '.join(missing[:LISTED])}" if missing else None
 
     def unhooked(self, seen: Iterable[str]) -> list[str]:
         """Layers, besides those `seen`, that no hook of ours is on any more, or whose module has left the
@@ -251,7 +255,10 @@ class Finder:
     def _hook(self, path: str) -> None:
         if " & " in path:
             pair = PairHooks(
-                self.model, path, lambda outputs: self._arrived(path, self.model, outputs), self._would_listen
+                self.model,
+                path,
+                lambda outputs: self._arrived(path, self.model, outputs),
+                lambda: self._listens(without_gradients()),
             )
             self._pairs.append(pair)
             self._handles[path], self._modules[path] = pair.handles, pair.modules
@@ -292,17 +299,12 @@ class Finder:
 
     # ---- what the hooks bring
 
-    def _why_not(self, gradients: bool) -> str | None:
-        return passed_over(self.model, gradients or self._no_grad)
-
-    def _would_listen(self) -> bool:
-        """For half a pair, which is counted when it is whole."""
-        return not self._paused and self._why_not(torch.is_grad_enabled()) is None
-
-    def _listens(self, gradients: bool) -> bool:
+    def _listens(self, why_not: str | None) -> bool:
         if self._paused:
             return False
-        if (why := self._why_not(gradients)) is not None:
+        if why_not == WITHOUT_GRADIENTS and self._no_grad:
+            why_not = None
+        if (why := passed_over(self.model) or why_not) is not None:
             self.passed_over[why] += 1
         return why is None
 
@@ -324,7 +326,7 @@ class Finder:
             self._receive(name, reading)
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
-        if self._listens(torch.is_grad_enabled()):
+        if self._listens(without_gradients()):
             self._ran.add(path)
             self._hand_on(path, lambda: self._look(path, module, output))
 
@@ -347,7 +349,7 @@ class Finder:
             self._known.add(path)
 
     def _sampled(self, path: str, sites: Sites) -> None:
-        if self._listens(torch.is_grad_enabled()):
+        if self._listens(without_gradients()):
             self._ran.add(path)
             self._hand_on(path, lambda: self._look_at_sites(path, sites))
 
@@ -390,7 +392,7 @@ class Finder:
             if isinstance(error, NoRows):
                 self._ran.discard(source.path)
             if layers is not None:
-                why = f"{source.path} no longer returns what it did: {first_line(error)}"
+                why = f"{source.path or 'the model'} no longer returns what it did: {first_line(error)}"
                 return source.name, NotReadable(why)
             if (candidate := self._candidates.get((source.name, source.rank))) is not None:
                 candidate.failures.append(first_line(error))
@@ -441,11 +443,6 @@ class Finder:
                 "Or call probes.observe(name, mu, sigma) in the forward pass.",
             ]
         )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, or its name."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _same_numbers(one: Tensor, other: Tensor) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from itertools import takewhile
+from threading import local
 from typing import Any
 
 import torch
@@ -35,6 +36,11 @@ COMPILED = (
     " train the model without torch.compile; or leave the compiled part out with skip=[pattern of its path]"
 )
 
+SCRIPTED = (
+    "a hook of probes.watch has no __name__: torch.jit.script cannot compile a watched model; script it"
+    " before probes.watch or after close()"
+)
+
 
 class Hook:
     """Calls `receive(output)` after (or before) each forward of `module` itself; never traced by a
@@ -48,6 +54,10 @@ class Hook:
     def __call__(self, module: nn.Module, args: Any, output: Any = None) -> None:
         if module is self._module():
             self._receive(output)
+
+    def __getattr__(self, name: str) -> Any:
+        # the first thing that torch.jit.script asks of a hook, which it would have to compile
+        raise AttributeError(SCRIPTED if name == "__name__" else f"a hook has no attribute {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (nullcontext(), "__exit__")
@@ -67,18 +77,18 @@ TRACED = "traced by a compiler, which takes no numbers"
 WITHOUT_GRADIENTS = "under torch.no_grad or inference_mode: watch(..., no_grad=True) records such ones too"
 
 
-def passed_over(model: nn.Module, gradients: bool) -> str | None:
-    """Why a forward pass that runs now is not recorded: one of the four texts above; None: it is.
-
-    gradients: whether autograd takes part, or need not.
-    """
+def passed_over(model: nn.Module) -> str | None:
+    """Why a forward pass that runs now is not recorded, whatever autograd does; None: it may be."""
     if not model.training:
         return EVALUATED
     if _peek() is not None:
         return TRANSFORMED
-    if is_tracing():
-        return TRACED
-    return None if gradients else WITHOUT_GRADIENTS
+    return TRACED if is_tracing() else None
+
+
+def without_gradients() -> str | None:
+    """Why a forward pass that runs now may not be recorded, where autograd takes no part."""
+    return None if torch.is_grad_enabled() else WITHOUT_GRADIENTS
 
 
 # None unless a transform of torch.func runs
@@ -109,6 +119,13 @@ def is_on(handle: RemovableHandle) -> bool:
 WITHOUT_PARTNER = 64  # outputs of one layer of a pair that wait for the other's
 
 
+class _Waiting(local):
+    """Outputs of either side that have no partner yet: of each thread its own."""
+
+    def __init__(self) -> None:
+        self.queues: tuple[list[Any], list[Any]] = ([], [])
+
+
 class PairHooks:
     """Outputs of two layers, put together in the order of their calls: `receive((first, second))`.
 
@@ -119,7 +136,7 @@ class PairHooks:
 
     def __init__(self, model: nn.Module, path: str, receive: Receive, listens: Callable[[], bool]) -> None:
         self._receive, self._listens = receive, listens
-        self._queues: tuple[list[Any], list[Any]] = ([], [])
+        self._waiting = _Waiting()
         self.handles: list[RemovableHandle] = []
         self.modules: list[tuple[str, nn.Module]] = []
         parameters = dict(model.named_parameters())
@@ -134,17 +151,18 @@ class PairHooks:
     def _arrived(self, side: int, output: Any) -> None:
         if not self._listens():
             return
-        if len(self._queues[side]) == WITHOUT_PARTNER:
+        queues = self._waiting.queues
+        if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
-        self._queues[side].append(output)
+        queues[side].append(output)
         for other, fixed in enumerate(self._fixed):
             if fixed is not None:
-                self._queues[other].append(fixed)
-        if all(self._queues):
-            self._receive((self._queues[0].pop(0), self._queues[1].pop(0)))
+                queues[other].append(fixed)
+        if all(queues):
+            self._receive((queues[0].pop(0), queues[1].pop(0)))
 
     def reset(self) -> None:
-        for queue in self._queues:
+        for queue in self._waiting.queues:
             queue.clear()
 
 

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
+from probes.watching.hooks import TRANSFORMED, without_gradients
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import Observed, as_rows, plain
 
-Receiver = Callable[[str, Reading, bool], None]
-"""Gets a name, what stands there, and whether autograd takes part. Raises ValueError for what cannot be read
-while that is the user's to mend: before the layers of a run are settled.
+Receiver = Callable[[str, Reading, str | None], None]
+"""Gets a name, what stands there, and why it may not count (`hooks.without_gradients`). Raises ValueError for
+what cannot be read while that is the user's to mend: before the layers of a run are settled.
 """
 RECEIVERS: list[Receiver] = []
 """Who listens at present: recordings that are open. Empty, `observe` does nothing."""
@@ -71,14 +72,14 @@ def observe(
     if torch.compiler.is_compiling():
         if not _is_exporting():
             values = _values(mu, sigma, prior, previous, mask)
-            _observe(_count, torch.is_grad_enabled(), name, *values)
+            _observe(_count, without_gradients(), name, *values)
     elif RECEIVERS:
         try:
             kept = _values(mu, sigma, prior, previous, mask)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            _deliver(name, torch.is_grad_enabled(), Reading(partial(_refuse, name, error), ()))
+            _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
         else:
-            _deliver(name, torch.is_grad_enabled(), Reading(partial(_read, name), tuple(kept)))
+            _deliver(name, without_gradients(), Reading(partial(_read, name), tuple(kept)))
 
 
 if not hasattr(torch.library, "custom_op"):
@@ -86,7 +87,7 @@ if not hasattr(torch.library, "custom_op"):
 
 # torch before 2.5 reads no schema from annotations that are text
 SCHEMA = (
-    "(Tensor(a!) count, bool gradients, str name, Tensor mu, Tensor sigma, Tensor? prior_mu,"
+    "(Tensor(a!) count, str? why_not, str name, Tensor mu, Tensor sigma, Tensor? prior_mu,"
     " Tensor? prior_sigma, Tensor? previous, Tensor? mask) -> ()"
 )
 
@@ -94,7 +95,7 @@ SCHEMA = (
 @torch.library.custom_op("probes::observe", mutates_args=("count",), schema=SCHEMA)
 def _observe(
     count: Tensor,
-    gradients: bool,
+    why_not: str | None,
     name: str,
     mu: Tensor,
     sigma: Tensor,
@@ -110,13 +111,13 @@ def _observe(
             None if value is None else value.clone()
             for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)
         )
-        _deliver(name, gradients, Reading(partial(_read, name), kept))
+        _deliver(name, why_not, Reading(partial(_read, name), kept))
 
 
 @_observe.register_fake
 def _(
     count: Tensor,
-    gradients: bool,
+    why_not: str | None,
     name: str,
     mu: Tensor,
     sigma: Tensor,
@@ -128,13 +129,24 @@ def _(
     return None
 
 
+def _over_a_batch(info: Any, in_dims: Any, count: Tensor, *_: Any) -> tuple[None, None]:
+    """Inside vmap, in compiled code: as in eager code nothing is recorded, and that is counted."""
+    none = torch.zeros(1, device=count.device)
+    _observe(count, TRANSFORMED, "", none, none, None, None, None, None)
+    return None, None
+
+
+if hasattr(_observe, "register_vmap"):  # torch 2.5
+    _observe.register_vmap(_over_a_batch)
+
+
 # torch before 2.7 does not tell
 _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)
 
 
-def _deliver(name: str, gradients: bool, reading: Reading) -> None:
+def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
     for receiver in tuple(RECEIVERS):
-        receiver(name, reading, gradients)
+        receiver(name, reading, why_not)
 
 
 def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.errors import RunError
+from probes.errors import RunError, first_line
 from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
@@ -205,7 +205,7 @@ class StatisticsBuffer:
             raise error
         self._warn(
             "mirror",
-            f"the mirror failed: {error or type(error).__name__}. Training and the log go on; after"
+            f"the mirror failed: {first_line(error)}. Training and the log go on; after"
             f" {MIRROR_FAILURES} failures in a row it is left alone",
         )
 
@@ -228,7 +228,7 @@ class StatisticsBuffer:
         self._lost += lost
         if self.strict:
             raise error
-        self._warn(of, f"{error}. Training goes on; what is not recorded is counted in `lost`")
+        self._warn(of, f"{first_line(error)}. Training goes on; what is not recorded is counted in `lost`")
 
     def _warn(self, of: str, message: str) -> None:
         """Warn, the first time of each thing."""
