@@ -436,6 +436,7 @@ class Recording:
     def _settle(self) -> None:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
         assert self._finder is not None  # the caller looked
+        late = self._finder.missing
         try:
             chosen = self._finder.settle()
         except RuntimeError:
@@ -467,6 +468,8 @@ class Recording:
                 description["prior"],
                 description["why"],
             )
+        if late:
+            logger.warning("not watched, since they have not run before the first step: %s", ", ".join(late))
         config = {
             "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
             **self._config,

@@ -186,8 +186,12 @@ class Finder:
         if not self._ran:
             reasons = [f"its forward passes were {why}" for why in self.passed_over]
             return "; ".join(reasons) or "no forward pass yet"
-        missing = [path or "the model" for path in self._sources if path not in self._ran]
-        return f"no inputs have come to {', '.join(missing[:LISTED])}" if missing else None
+        return f"no inputs have come to {', '.join(self.missing[:LISTED])}" if self.missing else None
+
+    @property
+    def missing(self) -> list[str]:
+        """Where a posterior is known to stand that has not been computed."""
+        return [path or "the model" for path in self._sources if path not in self._ran]
 
     def unhooked(self, seen: Iterable[str]) -> list[str]:
         """Layers, besides those `seen`, that no hook of ours is on any more, or whose module has left the

@@ -96,6 +96,17 @@ def test_a_part_that_runs_later_is_waited_for_and_a_model_without_any_is_refused
         recording.step(0)
 
 
+def test_what_has_not_run_before_the_first_step_is_named(tmp_path, caplog):
+    model = nn.ModuleDict({"first": Siblings(), "later": Siblings()})
+    with watch(model, tmp_path / "run") as recording:
+        model["first"](rows())
+        recording.step(0)
+    assert (
+        "not watched, since they have not run before the first step: later.fc_mu & later.fc_logvar"
+        in caplog.text
+    )
+
+
 @pytest.mark.parametrize("parts", [None, {"": "mu, log_var"}])
 @pytest.mark.filterwarnings("ignore:.*nothing to record yet")
 def test_a_first_batch_without_inputs_is_waited_out(tmp_path, parts):

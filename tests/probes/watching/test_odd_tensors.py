@@ -227,6 +227,9 @@ def test_observe_in_an_exported_program_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.skipif(
+    not hasattr(torch.library.CustomOpDef, "register_vmap"), reason="torch before 2.5 refuses it"
+)
 def test_observe_inside_vmap_of_compiled_code_is_counted(tmp_path, backend):
     torch.compiler.reset()
 
