@@ -1110,7 +1110,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         4,
         "dead",
-        f"{_DEAD}, having left it before",
+        f"having left it before: {_DEAD}",
         "posterior = prior",
         "lower beta, use homeostasis",
         palette.GREY,
