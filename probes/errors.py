@@ -38,6 +38,11 @@ def as_text(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
+def first_line(error: Exception) -> str:
+    """What an error says first, or its name where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def obstacle(error: Exception) -> str:
     """One line on what stands in the way of writing: what the system says and, where known, the remedy."""
     if isinstance(error, UnicodeEncodeError):

@@ -468,7 +468,7 @@ class _Rows:
                 raise ValueError(
                     f"a tensor of shape {tuple(value.shape)} does not fit mu's {tuple(self.shape)}"
                 ) from error
-        if value.stride(0) == 0:
+        if value.stride(0) == 0 and len(value):
             return value[0].reshape(1, -1).float()
         return self.filled(value.flatten(1).float(), filler)
 

@@ -234,6 +234,10 @@ def _rules(
     fixed = np.where(autoregressive, np.nan, mismatch)
     above_floor = np.where(autoregressive, derived("kl_above_floor"), np.nan)
     band = get("band_high") * (1 + limits.band_tolerance)
+    # Neither part of kl = information + mismatch is negative: where a recorder was not given the information
+    # (nor the rows that its limit needs), a KL within the limits of both says the same of both.
+    untold_kl = np.isnan(information) & np.isnan(get("rows")) & ~autoregressive
+    both = np.where(untold_kl, get("kl"), np.nan)
 
     nats = limits.information * latent_dim
     known = np.isinf(_or(get("rows"), np.inf)).all()
@@ -242,13 +246,14 @@ def _rules(
     narrow = Check("contraction", contraction, "<", limits.contraction)
     matched = Check("mismatch", fixed, "<=", limits.mismatch * latent_dim)
     at_floor = Check("KL above its floor", above_floor, "<", limits.kl_above_floor * latent_dim)
+    spent = Check("KL", both, "<", min(limits.information, limits.mismatch) * latent_dim)
     some = Check("active share", get("active_share"), ">=", limits.mixed_low)
     not_all = Check("active share", get("active_share"), "<=", limits.mixed_high)
     wide = Check("spread of widths", get("width_spread"), ">", limits.width_spread * latent_dim)
 
     yield 2, [[Check("clamped share", get("clamp_share"), ">", limits.clamp_share)]]
     yield 3, [[Check("contraction", contraction, "<", limits.exploded)]]
-    yield 4, [[untold, narrow, matched], [untold, at_floor]]
+    yield 4, [[untold, narrow, matched], [untold, at_floor], [spent, narrow]]
     yield 5, [[silent, narrow]]
     yield 6, [[silent]]
     yield 7, [[Check("contraction", contraction, ">", limits.deterministic)]]

@@ -1077,7 +1077,8 @@ _NARROW = f"contraction < {_AT.contraction:g}"
 _LOUD = f"mu2 above its band by {100 * _AT.band_tolerance:g} %"
 _DEAD = (
     f"{_UNTOLD}, {_NARROW}, mismatch <= {_AT.mismatch:g} K; under an autoregressive prior {_UNTOLD}, KL above"
-    f" its floor < {_AT.kl_above_floor:g} K"
+    f" its floor < {_AT.kl_above_floor:g} K; where no information is recorded, KL <"
+    f" {min(_AT.information, _AT.mismatch):g} K and {_NARROW}"
 )
 
 REGIMES: tuple[Regime, ...] = (
@@ -1109,7 +1110,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         4,
         "dead",
-        f"{_DEAD}, having left it before",
+        f"having left it before: {_DEAD}",
         "posterior = prior",
         "lower beta, use homeostasis",
         palette.GREY,

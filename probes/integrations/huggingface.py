@@ -40,6 +40,7 @@ class Watch(TrainerCallback):
         precision: Precision = "full",
         name: str | None = None,
         max_gb: float | None = None,
+        no_grad: bool = False,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -56,6 +57,7 @@ class Watch(TrainerCallback):
             precision=precision,
             name=name,
             max_gb=max_gb,
+            no_grad=no_grad,
         )
         self.recording: Recording | None = None
 

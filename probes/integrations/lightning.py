@@ -47,6 +47,7 @@ class Watch(lightning.Callback):
         precision: Precision = "full",
         name: str | None = None,
         max_gb: float | None = None,
+        no_grad: bool = False,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -63,6 +64,7 @@ class Watch(lightning.Callback):
             precision=precision,
             name=name,
             max_gb=max_gb,
+            no_grad=no_grad,
         )
         self.recording: Recording | None = None
         self._done = 0

@@ -8,7 +8,9 @@ What two of them find in the same tensors is one posterior: the one higher up is
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from numbers import Real
 from typing import Any
 
@@ -36,7 +38,8 @@ def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:
     if isinstance(output, (tuple, list)):
         names = returned_names(type(module).forward)
         return dict(enumerate(names if len(names) == len(output) else [None] * len(output)))
-    return {name: name for name in getattr(output, "__dict__", {})}
+    declared = [field.name for field in dataclasses.fields(output)] if is_dataclass(output) else []
+    return {name: name for name in (*declared, *getattr(output, "__dict__", {}))}  # slots have no __dict__
 
 
 Found = tuple[str, Slot, Prior, str]
@@ -94,6 +97,7 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     if (
         len(pair) != 2
         or output[pair[0]].shape != output[pair[1]].shape
+        or not output[pair[0]].numel()
         or any(n is not None and not speaks(n) for n in names)
     ):
         return []
@@ -212,7 +216,7 @@ def _own_prior(module: nn.Module) -> tuple[float, float] | None:
     for mean, scale, form, assumed in find_pairs(numbers):
         # outside a network's outputs a variance is one
         plain = "var" if assumed and form == "log_var" else form
-        sigma, _ = Slot(form=plain).sigmas(torch.tensor(numbers[scale], dtype=torch.float64))
+        sigma, _ = Slot(form=plain).sigmas(torch.tensor(numbers[scale], dtype=torch.float64, device="cpu"))
         return numbers[mean], sigma.item()
     return None
 

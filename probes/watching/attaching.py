@@ -11,14 +11,16 @@ import atexit
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 import torch
 from torch import nn
 
-from probes.errors import RunError, writing
+from probes.errors import RunError, first_line, writing
 from probes.forks import forget_in_children
 from probes.log import manifest
 from probes.log.arguments import whole_number
@@ -27,14 +29,17 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
-from probes.watching.finding import Finder, Observe, first_line, given
+from probes.watching.finding import Finder, Seen
+from probes.watching.hooks import EVALUATED
 from probes.watching.observing import RECEIVERS
-from probes.watching.posterior_source import FoundLayer, Observed
+from probes.watching.pooling import Pool, Reading
+from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
 
+HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
 RANK = "RANK"  # where torchrun and its like put a process's number
 
 
@@ -54,6 +59,7 @@ def watch(
     precision: Precision = "full",
     name: str | None = None,
     max_gb: float | None = None,
+    no_grad: bool = False,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -65,14 +71,14 @@ def watch(
         Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
-    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb, no_grad
         As for `Recording`, which describes them.
 
     Returns
     -------
     Recording
-        Use it as a context manager, or call `close`. Its first `step` raises WatchError when no posterior was
-        found.
+        Use it as a context manager, or call `close`. Its first `step` after a forward pass raises WatchError
+        when no posterior was found.
 
     Raises
     ------
@@ -98,6 +104,7 @@ def watch(
         precision=precision,
         name=name,
         max_gb=max_gb,
+        no_grad=no_grad,
     )
 
 
@@ -131,6 +138,9 @@ class Recording:
         The last step to keep of a run that is there already.
     precision, name, max_gb
         As for `probes.Recorder`.
+    no_grad
+        True records forward passes under torch.no_grad and inference_mode too, where training needs no
+        gradients; False takes them for targets, samples and predictions, which are not trained on.
 
     Attributes
     ----------
@@ -165,6 +175,7 @@ class Recording:
         precision: Precision = "full",
         name: str | None = None,
         max_gb: float | None = None,
+        no_grad: bool = False,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -181,15 +192,15 @@ class Recording:
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._finder: Finder | None = None
         self._settled = self._closed = False
-        self._unseen = 0, 0  # forward passes not looked at, up to the last recorded step
+        self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
         self._calls, self._step = 0, -1 if resume is None else resume
-        self._sizes: dict[str, tuple[int, int]] = {}  # neurons of each layer, and their dimensions
-        self._shared: set[str] = set()  # layers whose posterior is that of every input
-        self._pools: dict[str, Moments] = {}
+        self._pools: dict[str, Pool] = {}  # of each layer
+        self._lock = Lock()
         # of a step that is not due: not read, kept in case it is the last
-        self._held: list[tuple[str, Observe]] = []
+        self._held: list[Seen] = []
+        self._held_bytes = 0
         # the last step and its own, if it was not due
-        self._last: tuple[int, list[tuple[str, Observe]]] | None = None
+        self._last: tuple[int, dict[str, Moments], list[Seen]] | None = None
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
@@ -201,7 +212,7 @@ class Recording:
                 " keep>"
             )
         forget_in_children(self)
-        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks)
+        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad)
         RECEIVERS.append(self._observe)
 
     @property
@@ -211,7 +222,9 @@ class Recording:
 
     @property
     def lost(self) -> int:
-        """Steps, batches and numbers that were not recorded because writing or reading failed."""
+        """Everything that was to be recorded and was not, in steps, batches (where a step has others) and
+        numbers: what could not be read or written, and steps before the first forward pass in training.
+        """
         return self._buffer.lost
 
     def step(
@@ -235,7 +248,7 @@ class Recording:
         ValueError
             For a step that is no integer from 0 to 2^53, or does not increase.
         WatchError
-            At the first call, when no posterior was found.
+            At the first call after a forward pass, when no posterior was found.
         RecorderError
             When the watch is closed.
         """
@@ -248,17 +261,32 @@ class Recording:
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
                 " training"
             )
-        if not self._settled:
+        waits = None if self._settled else self._finder.waits
+        if not self._settled and waits is None:
             self._settle()
+            self._calls = 0  # the first step that there is something of is due
         self._finder.reset()
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
-        if self._due():
+        if waits is not None and self._due():
+            self._buffer.failed(RuntimeError(f"step {step}: nothing to record yet: {waits}"), 1, "waits")
+        elif waits is None and self._due():
             self._last = None
             self._add(step)
-        else:
-            self._last = step, self._held
-        self._held, self._step, self._calls = [], step, self._calls + 1
+        elif waits is None:
+            self._last = step, self._take_pools(), self._held
+        self._held, self._held_bytes = [], 0
+        self._step, self._calls = step, self._calls + 1
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Forward passes in a `with` block of it are not recorded: those of a second network, say.
+
+        Returns
+        -------
+        context manager
+            Blocks may stand in each other.
+        """
+        return self._finder.paused() if self._finder is not None else nullcontext()
 
     def scalar(
         self,
@@ -308,13 +336,12 @@ class Recording:
             return
         self._closed = True
         atexit.unregister(self._close_at_exit)
-        self._detach()
-        if self._last is not None:
-            step, held = self._last
-            for name, observe in held:
-                self._pool(name, observe)
-            self._add(step)
-        self._buffer.close(status)
+        try:
+            if self._last is not None:
+                self._add_last(*self._last)
+        finally:
+            self._detach()
+            self._buffer.close(status)
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
@@ -338,65 +365,78 @@ class Recording:
     def _due(self) -> bool:
         return self._calls % self.every == 0
 
-    def _observe(self, name: str, observed: Observed) -> None:
+    def _observe(self, name: str, reading: Reading, why_not: str | None) -> None:
         """From `probes.observe`."""
-        if self._finder is not None and not self._finder.observe(name, observed):
+        if self._finder is not None and not self._finder.observe(name, reading, why_not):
             error = RuntimeError(
                 f"observe({name!r}) came after the first step, when the layers of a run are fixed"
             )
-            self._buffer.failed(error, 1)
+            self._buffer.failed(error, 1, f"observe {name}")
 
-    def _receive(self, name: str, observe: Observe | Exception) -> None:
+    def _receive(self, name: str, reading: Reading | Exception) -> None:
         """From the hooks, once the layers are settled."""
-        if isinstance(observe, Exception):
-            self._buffer.failed(observe, 1)
-        elif self._due():
-            self._pool(name, observe)
-        else:
-            self._held.append((name, observe))
+        if self._due():
+            self._pool(name, reading)
+            return
+        self._held.append((name, reading))
+        self._held_bytes += reading.hold() if isinstance(reading, Reading) else 0
+        if self._held_bytes > HELD_BYTES:
+            for seen in self._held:
+                self._pool(*seen)
+            self._held, self._held_bytes = [], 0
 
-    def _pool(self, name: str, observe: Observe) -> None:
+    def _pool(self, name: str, reading: Reading | Exception) -> None:
+        """Add a batch to its layer's sums, or count it."""
         try:
-            mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observe()
-            neurons, dimensions = self._sizes[name]
-            if mu.shape[1:] != (neurons, dimensions):
-                raise ValueError(
-                    f"it has {neurons} neurons, a batch is {tuple(mu.shape)}"
-                    if mu.shape[1] != neurons
-                    else f"it has {dimensions} dimensions or positions a neuron, a batch is {tuple(mu.shape)}"
-                )
-            pool = self._pools.get(name) or Moments()
-            pool.update(
-                mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
-                shared=name in self._shared,
-            )  # fmt: skip
-            self._pools[name] = pool
+            if isinstance(reading, Exception):
+                raise reading
+            with self._lock:  # several threads may run the model
+                self._pools[name].add(reading())
         except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
-            self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1)
+            self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1, f"layer {name}")
+
+    def _take_pools(self) -> dict[str, Moments]:
+        with self._lock:
+            return {
+                name: moments for name, pool in self._pools.items() if (moments := pool.take()) is not None
+            }
 
     def _add(self, step: int) -> None:
-        pools, self._pools = self._pools, {}
-        self._look_for_forgotten_train(step, bool(pools))
-        self._buffer.add(step, pools)
+        moments = self._take_pools()
+        self._look_for_what_is_missing(step, moments)
+        self._buffer.add(step, moments)
 
-    def _look_for_forgotten_train(self, step: int, seen: bool) -> None:
-        """A step whose forward passes were all in eval mode, or inside a transform, is lost, and said so."""
+    def _add_last(self, step: int, moments: Mapping[str, Moments], held: Sequence[Seen]) -> None:
+        """The last step, which was not due and is there nevertheless."""
+        self._take_pools()  # of forward passes after it, which belong to no step
+        for name, known in moments.items():
+            self._pools[name].moments = known
+        for name, reading in held:
+            self._pool(name, reading)
+        self._add(step)
+
+    def _look_for_what_is_missing(self, step: int, seen: Mapping[str, Moments]) -> None:
+        """A step whose forward passes were all passed over is lost, and said so; so is a layer without its
+        hooks.
+        """
         assert self._finder is not None  # the caller looked
-        finder, before = self._finder, self._unseen
-        self._unseen = finder.evaluations, finder.transformed
-        if seen:
-            return
-        if finder.evaluations > before[0] and not self.model.training:
-            why = "in eval mode: model.train() goes back to training"
-        elif finder.transformed > before[1]:
-            why = "inside a transform of torch.func, whose tensors do not outlive it"
-        else:
-            return
-        self._buffer.failed(RuntimeError(f"step {step}: its forward passes were {why}"), 1)
+        before, self._passed_over = self._passed_over, dict(self._finder.passed_over)
+        if not seen:
+            whys = [why for why, count in self._passed_over.items() if count > before.get(why, 0)]
+            if self.model.training and EVALUATED in whys:
+                whys.remove(EVALUATED)  # a validation
+            if whys:
+                error = RuntimeError(f"step {step}: its forward passes were {whys[0]}")
+                self._buffer.failed(error, 1, whys[0])
+                return
+        for name in self._finder.unhooked(seen):
+            text = f"step {step}: layer {name!r} is seen no more: its hooks, or its module, were removed"
+            self._buffer.failed(RuntimeError(text), 1, f"hooks of {name}")
 
     def _settle(self) -> None:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
         assert self._finder is not None  # the caller looked
+        late = self._finder.missing
         try:
             chosen = self._finder.settle()
         except RuntimeError:
@@ -406,14 +446,13 @@ class Recording:
         self.found = [candidate.source.describe() for candidate in chosen]
         layers: list[LayerInfo] = []
         for candidate, description in zip(chosen, self.found, strict=True):
-            _, neurons, latent_dim = candidate.observed[0].mu.shape
-            standard = candidate.source.prior is None and candidate.observed[0].prior_mu is None
+            neurons, latent_dim = candidate.pool.size
             layers.append(
                 {
                     **description,
                     "neurons": neurons,
                     "latent_dim": latent_dim,
-                    "prior": "standard" if standard else "given",
+                    "prior": "standard" if candidate.standard else "given",
                 }
             )
             level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
@@ -429,6 +468,8 @@ class Recording:
                 description["prior"],
                 description["why"],
             )
+        if late:
+            logger.warning("not watched, since they have not run before the first step: %s", ", ".join(late))
         config = {
             "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
             **self._config,
@@ -448,12 +489,9 @@ class Recording:
             raise
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
         for candidate in chosen:
-            _, neurons, dimensions = candidate.observed[0].mu.shape
-            self._sizes[candidate.source.name] = neurons, dimensions
-        self._shared = {c.source.name for c in chosen if c.source.of != "activations"}
-        for candidate in chosen:
-            for observed in candidate.observed:
-                self._receive(candidate.source.name, given(observed))
+            self._pools[candidate.source.name] = candidate.pool
+            for failure in candidate.failures:
+                self._pool(candidate.source.name, NotReadable(failure))
 
     def _detach(self) -> None:
         if self._finder is not None:

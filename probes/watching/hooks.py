@@ -13,11 +13,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from itertools import takewhile
+from threading import local
 from typing import Any
 
 import torch
 from torch import nn
 from torch.distributions import Distribution, Independent, Normal
+from torch.jit._trace import is_tracing
 from torch.utils.hooks import RemovableHandle
 
 Receive = Callable[[Any], None]
@@ -31,6 +34,11 @@ COMPILED = (
     "{what} is compiled, and hooks do not run in compiled code. Call probes.observe(name, mu, sigma) in its"
     " forward, which works inside torch.compile(fullgraph=True), and watch with hooks=False; or watch and"
     " train the model without torch.compile; or leave the compiled part out with skip=[pattern of its path]"
+)
+
+SCRIPTED = (
+    "a hook of probes.watch has no __name__: torch.jit.script cannot compile a watched model; script it"
+    " before probes.watch or after close()"
 )
 
 
@@ -47,6 +55,10 @@ class Hook:
         if module is self._module():
             self._receive(output)
 
+    def __getattr__(self, name: str) -> Any:
+        # the first thing that torch.jit.script asks of a hook, which it would have to compile
+        raise AttributeError(SCRIPTED if name == "__name__" else f"a hook has no attribute {name!r}")
+
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (nullcontext(), "__exit__")
 
@@ -59,11 +71,30 @@ def _untraced(receive: Receive) -> Receive:
         return torch.compiler.disable(receive)
 
 
-def is_transforming() -> bool:
-    """Whether vmap, grad or another transform of torch.func runs: its tensors are dead after it."""
-    functorch = getattr(torch._C, "_functorch", None)
-    peek = getattr(functorch, "peek_interpreter_stack", None)
-    return peek is not None and peek() is not None
+EVALUATED = "in eval mode: model.train() goes back to training"
+TRANSFORMED = "inside a transform of torch.func (vmap, grad), whose tensors do not outlive it"
+TRACED = "traced by a compiler, which takes no numbers"
+WITHOUT_GRADIENTS = "under torch.no_grad or inference_mode: watch(..., no_grad=True) records such ones too"
+
+
+def passed_over(model: nn.Module) -> str | None:
+    """Why a forward pass that runs now is not recorded, whatever autograd does; None: it may be."""
+    if not model.training:
+        return EVALUATED
+    if _peek() is not None:
+        return TRANSFORMED
+    return TRACED if is_tracing() else None
+
+
+def without_gradients() -> str | None:
+    """Why a forward pass that runs now may not be recorded, where autograd takes no part."""
+    return None if torch.is_grad_enabled() else WITHOUT_GRADIENTS
+
+
+# None unless a transform of torch.func runs
+_peek: Callable[[], object] = getattr(
+    getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: None
+)
 
 
 def is_compiled(module: nn.Module) -> bool:
@@ -79,44 +110,74 @@ def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
     return [module.register_forward_hook(Hook(module, receive))]
 
 
+def is_on(handle: RemovableHandle) -> bool:
+    """Whether a hook is where it was put: other programs may have taken it off, or let its module go."""
+    hooks = handle.hooks_dict_ref()
+    return hooks is not None and handle.id in hooks
+
+
+WITHOUT_PARTNER = 64  # outputs of one layer of a pair that wait for the other's
+
+
+class _Waiting(local):
+    """Outputs of either side that have no partner yet: of each thread its own."""
+
+    def __init__(self) -> None:
+        self.queues: tuple[list[Any], list[Any]] = ([], [])
+
+
 class PairHooks:
     """Outputs of two layers, put together in the order of their calls: `receive((first, second))`.
 
     A side that is a parameter is read whenever the other side has run. `reset` forgets an output whose
-    partner never came.
+    partner never came; so does a new forward pass of the module that holds both layers. What comes while
+    `listens()` is false has no partner.
     """
 
-    def __init__(self, model: nn.Module, path: str, receive: Receive) -> None:
-        self._receive = receive
-        self._queues: tuple[list[Any], list[Any]] = ([], [])
+    def __init__(self, model: nn.Module, path: str, receive: Receive, listens: Callable[[], bool]) -> None:
+        self._receive, self._listens = receive, listens
+        self._waiting = _Waiting()
         self.handles: list[RemovableHandle] = []
+        self.modules: list[tuple[str, nn.Module]] = []
         parameters = dict(model.named_parameters())
         self._fixed = [parameters.get(side) for side in path.split(" & ")]
         for side, layer in enumerate(path.split(" & ")):
             if self._fixed[side] is None:
-                self.handles += hook_output(model.get_submodule(layer), partial(self._arrived, side))
+                self.modules.append((layer, model.get_submodule(layer)))
+                self.handles += hook_output(self.modules[-1][1], partial(self._arrived, side))
+        above = model.get_submodule(_common_parent(path))
+        self.handles.append(above.register_forward_pre_hook(Hook(above, lambda _: self.reset())))
 
     def _arrived(self, side: int, output: Any) -> None:
-        self._queues[side].append(output)
+        if not self._listens():
+            return
+        queues = self._waiting.queues
+        if len(queues[side]) == WITHOUT_PARTNER:
+            self.reset()
+        queues[side].append(output)
         for other, fixed in enumerate(self._fixed):
             if fixed is not None:
-                self._queues[other].append(fixed)
-        if all(self._queues):
-            self._receive((self._queues[0].pop(0), self._queues[1].pop(0)))
+                queues[other].append(fixed)
+        if all(queues):
+            self._receive((queues[0].pop(0), queues[1].pop(0)))
 
     def reset(self) -> None:
-        for queue in self._queues:
+        for queue in self._waiting.queues:
             queue.clear()
 
 
-class Sites(dict[str, Distribution]):
-    """What a Pyro guide sampled: site -> distribution, Gaussians as (rows, neurons).
+def _common_parent(path: str) -> str:
+    """Path of the lowest module that holds both sides of a pair."""
+    sides = [side.split(".")[:-1] for side in path.split(" & ")]
+    return ".".join(
+        one for one, other in takewhile(lambda pair: pair[0] == pair[1], zip(*sides, strict=False))
+    )
 
-    observed: names of data's sites. shared: of those without a batch, which are the same for every input.
-    """
+
+class Sites(dict[str, Distribution]):
+    """What a Pyro guide sampled: site -> distribution. observed: names of data's sites."""
 
     observed: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
 
 
 def is_pyro(module: nn.Module) -> bool:
@@ -140,9 +201,7 @@ def hook_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
             if message["is_observed"]:
                 self.sites.observed += (message["name"],)
             elif isinstance(message["fn"], Distribution) and type(message["fn"]).__name__ != "Delta":
-                self.sites[message["name"]] = flat(message["fn"])
-                if not message["fn"].batch_shape:
-                    self.sites.shared += (message["name"],)
+                self.sites[message["name"]] = message["fn"]
 
     collectors: list[Collector] = []
 
@@ -151,9 +210,10 @@ def hook_sites(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
         collectors[-1].__enter__()
 
     def after(_: Any) -> None:
-        collector = collectors.pop()
-        collector.__exit__(None, None, None)
-        receive(collector.sites)
+        if collectors:  # else the hooks came during a forward pass
+            collector = collectors.pop()
+            collector.__exit__(None, None, None)
+            receive(collector.sites)
 
     hook = module.register_forward_hook(Hook(module, after), always_call=True)
     return [module.register_forward_pre_hook(Hook(module, before)), hook]

@@ -9,14 +9,21 @@ in a tensor of its own: an operation that returns nothing and changes nothing wo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Independent, Normal
 
-from probes.watching.posterior_source import Observed, as_rows
+from probes.watching.hooks import TRANSFORMED, without_gradients
+from probes.watching.pooling import Reading
+from probes.watching.posterior_source import Observed, as_rows, plain
 
-Receiver = Callable[[str, Observed], None]
+Receiver = Callable[[str, Reading, str | None], None]
+"""Gets a name, what stands there, and why it may not count (`hooks.without_gradients`). Raises ValueError for
+what cannot be read while that is the user's to mend: before the layers of a run are settled.
+"""
 RECEIVERS: list[Receiver] = []
 """Who listens at present: recordings that are open. Empty, `observe` does nothing."""
 
@@ -53,20 +60,26 @@ def observe(
     Raises
     ------
     ValueError
-        Where shapes do not belong together.
+        Where shapes do not belong together, or something is no tensor of real numbers, before the first
+        `step`; later it is counted in `lost` and training goes on.
 
     Notes
     -----
-    Nothing is recorded while the watched model is in eval mode. Gradients, values and random state are left
-    alone.
+    Nothing is recorded while the watched model is in eval mode, nor, unless the watch has `no_grad=True`,
+    under torch.no_grad. Gradients, values and random state are left alone. An exported program
+    (torch.export) holds nothing of this call.
     """
-    prior_mu, prior_sigma = (prior.loc, prior.scale) if isinstance(prior, Normal) else prior or (None, None)
-    values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)
-    detached = [None if value is None else value.detach() for value in values]
     if torch.compiler.is_compiling():
-        _observe(_count, name, *detached)
+        if not _is_exporting():
+            values = _values(mu, sigma, prior, previous, mask)
+            _observe(_count, without_gradients(), name, *values)
     elif RECEIVERS:
-        _deliver(name, *detached)
+        try:
+            kept = _values(mu, sigma, prior, previous, mask)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
+        else:
+            _deliver(name, without_gradients(), Reading(partial(_read, name), tuple(kept)))
 
 
 if not hasattr(torch.library, "custom_op"):
@@ -74,14 +87,15 @@ if not hasattr(torch.library, "custom_op"):
 
 # torch before 2.5 reads no schema from annotations that are text
 SCHEMA = (
-    "(Tensor(a!) count, str name, Tensor mu, Tensor sigma, Tensor? prior_mu, Tensor? prior_sigma,"
-    " Tensor? previous, Tensor? mask) -> ()"
+    "(Tensor(a!) count, str? why_not, str name, Tensor mu, Tensor sigma, Tensor? prior_mu,"
+    " Tensor? prior_sigma, Tensor? previous, Tensor? mask) -> ()"
 )
 
 
 @torch.library.custom_op("probes::observe", mutates_args=("count",), schema=SCHEMA)
 def _observe(
     count: Tensor,
+    why_not: str | None,
     name: str,
     mu: Tensor,
     sigma: Tensor,
@@ -93,16 +107,17 @@ def _observe(
     count.add_(1)
     if RECEIVERS:
         # Compiled code may reuse its buffers for what comes after: what is held back for later needs a copy.
-        values = [
+        kept = tuple(
             None if value is None else value.clone()
             for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)
-        ]
-        _deliver(name, *values)
+        )
+        _deliver(name, why_not, Reading(partial(_read, name), kept))
 
 
 @_observe.register_fake
 def _(
     count: Tensor,
+    why_not: str | None,
     name: str,
     mu: Tensor,
     sigma: Tensor,
@@ -114,19 +129,52 @@ def _(
     return None
 
 
-def _deliver(
-    name: str,
-    mu: Tensor | None,
-    sigma: Tensor | None,
-    prior_mu: Tensor | None,
-    prior_sigma: Tensor | None,
-    previous: Tensor | None,
-    mask: Tensor | None,
-) -> None:
-    if mu is None or sigma is None or mu.dim() == 0:
+def _over_a_batch(info: Any, in_dims: Any, count: Tensor, *_: Any) -> tuple[None, None]:
+    """Inside vmap, in compiled code: as in eager code nothing is recorded, and that is counted."""
+    none = torch.zeros(1, device=count.device)
+    _observe(count, TRANSFORMED, "", none, none, None, None, None, None)
+    return None, None
+
+
+if hasattr(_observe, "register_vmap"):  # torch 2.5
+    _observe.register_vmap(_over_a_batch)
+
+
+# torch before 2.7 does not tell
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)
+
+
+def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
+    for receiver in tuple(RECEIVERS):
+        receiver(name, reading, why_not)
+
+
+def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:
+    """mu, sigma, the prior's mean and sd, previous and mask, as tensors or None, detached."""
+    while isinstance(prior, Independent):
+        prior = prior.base_dist
+    prior_mu, prior_sigma = (prior.loc, prior.scale) if isinstance(prior, Normal) else prior or (None, None)
+    values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)
+    return [None if value is None else value.detach() for value in values]
+
+
+def _refuse(name: str, error: Exception, _: tuple[()]) -> NoReturn:
+    raise ValueError(f"observe({name!r}) takes tensors of real numbers: {error}") from error
+
+
+def _read(name: str, values: tuple[Tensor | None, ...]) -> Observed:
+    """What was handed over, as (B, N, K). Raises ValueError that says what is wrong with it."""
+    if values[0] is None or values[0].dim() == 0:
         raise ValueError(
             f"observe({name!r}): mu is (N,), (B, N), (B, N, K) or (B, C, *S), got a single number"
         )
+    try:
+        mu, sigma, prior_mu, prior_sigma, previous, mask = (
+            None if value is None else plain(value) for value in values
+        )
+    except (ValueError, RuntimeError) as error:
+        _refuse(name, error, ())
+    assert mu is not None  # looked at above
     try:
         others = [
             None if value is None else as_rows(value.expand(mu.shape), "neurons")
@@ -137,11 +185,14 @@ def _deliver(
         raise ValueError(
             f"observe({name!r}): shapes {shapes} do not broadcast to mu's {tuple(mu.shape)}"
         ) from error
+    rows = as_rows(mu, "neurons")
+    if mask is not None and mask.shape != rows.shape[:1]:
+        raise ValueError(f"observe({name!r}): mask is {tuple(mask.shape)}, one a row is ({len(rows)},)")
     earlier = None if previous is None else as_rows(previous, "neurons")
     assert others[0] is not None  # sigma is given
-    observed = Observed(as_rows(mu, "neurons"), others[0], None, others[1], others[2], earlier, mask)
-    for receiver in tuple(RECEIVERS):
-        receiver(name, observed)
+    return Observed(
+        rows, others[0], None, others[1], others[2], earlier, None if mask is None else mask.bool()
+    )
 
 
 def _tensor(value: Tensor | float | None, like: Tensor) -> Tensor | None:

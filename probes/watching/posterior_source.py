@@ -33,6 +33,10 @@ class NotReadable(ValueError):
     """Something was found that is no Gaussian posterior; the message says why it is left out."""
 
 
+class NoRows(NotReadable):
+    """A batch without inputs: it says nothing about what is read, and the next one may."""
+
+
 class Observed(NamedTuple):
     """One batch of one posterior, detached: mu (B, N, K); sigma, log_sigma, prior_mu, prior_sigma
     broadcastable to it.
@@ -85,7 +89,7 @@ class Slot:
             scale = pick(output, self.scale)
         if not (is_number(mean) and is_number(scale)):
             raise NotReadable(f"{self} is {describe(mean)} and {describe(scale)}, not two tensors of numbers")
-        return unnested(mean), unnested(scale)
+        return plain(mean), plain(scale)
 
     def sigmas(self, scale: Tensor) -> tuple[Tensor, Tensor | None]:
         """sigma and, where the scale is a logarithm, ln sigma."""
@@ -175,7 +179,9 @@ class PosteriorSource:
             )
             self = replace(self, slot=slot, prior=prior)
         mean, scale = self.slot.tensors(output)
-        if mean.dim() == 0 or mean.numel() == 0:
+        if mean.dim() > 1 and len(mean) == 0:
+            raise NoRows(f"the mean is {describe(mean)}: no inputs")
+        if mean.numel() == 0:
             raise NotReadable(f"the mean is {describe(mean)}: no neurons")
         try:
             same = torch.broadcast_shapes(mean.shape, scale.shape) == mean.shape
@@ -238,7 +244,7 @@ class PosteriorSource:
         # one constant prior: in its units, so that 0 and 1 mean the prior everywhere
         elif self.prior is not None:
             m, s = self.prior
-            mu, sigma = (mu - m) / s, sigma / s
+            mu, sigma = (mu.float() - m) / s, sigma.float() / s  # 16 bits would round what the log keeps
             log_sigma = None if log_sigma is None else log_sigma - math.log(s)
 
         def rows(value: Tensor | None) -> Tensor | None:
@@ -287,9 +293,16 @@ def as_rows(value: Tensor, layout: Layout) -> Tensor:
     return value[..., None] if value.dim() == 2 else value.flatten(2)
 
 
-def unnested(value: Tensor) -> Tensor:
-    """Sequences of different lengths in one tensor, one after the other: positions are rows."""
-    return torch.cat(value.unbind()) if value.is_nested else value
+def plain(value: Tensor) -> Tensor:
+    """A tensor as rows lie in memory: sequences of different lengths one after the other, positions are rows;
+    what is sparse with its zeros. Raises NotReadable for complex numbers and tensors without values.
+    """
+    if value.is_complex() or value.is_meta or value.is_quantized:
+        kind = "complex" if value.is_complex() else "quantized" if value.is_quantized else "without values"
+        raise NotReadable(f"a {describe(value)} of {value.dtype} is {kind}: it holds no real numbers")
+    if value.is_nested:
+        return torch.cat(value.unbind())
+    return value if value.layout == torch.strided else value.to_dense()
 
 
 def is_number(value: Any) -> bool:

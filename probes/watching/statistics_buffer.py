@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.errors import RunError
+from probes.errors import RunError, first_line
 from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
@@ -28,11 +28,15 @@ from probes.run_reader import FinalStatus, LayerInfo
 BUFFERED_STEPS = 64
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
 MIRROR_FAILURES = 3  # in a row, after which a mirror is left alone
+WAITING_SCALARS = 100_000  # that are kept before there is a run
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
 """(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
 Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
+Row = tuple[int, Sums]
+Block = tuple[str, list[int], dict[str, np.ndarray]]
+Scalar = tuple[int, str, SupportsFloat, str, float | None]
 
 
 @dataclass
@@ -45,9 +49,10 @@ class StatisticsBuffer:
     strict: bool = False
     mirror: Mirror | None = None
     recorder: Recorder | None = None
-    _rows: list[tuple[int, Sums]] = field(default_factory=list)
+    _began: bool = False  # whether a run was opened, or could not be
+    _rows: list[Row] = field(default_factory=list)
     _limit: int = BUFFERED_STEPS
-    _scalars: list[tuple[int, str, SupportsFloat, str, float | None]] = field(default_factory=list)
+    _scalars: list[Scalar] = field(default_factory=list)
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
     _mirror_failures: int = 0
@@ -55,8 +60,8 @@ class StatisticsBuffer:
 
     @property
     def lost(self) -> int:
-        """Steps whose statistics were not kept."""
-        return self._lost + (self.recorder.dropped["steps"] if self.recorder is not None else 0)
+        """Steps, batches and numbers that were not kept."""
+        return self._lost + (sum(self.recorder.dropped.values()) if self.recorder is not None else 0)
 
     def open(
         self,
@@ -71,6 +76,7 @@ class StatisticsBuffer:
         """Open the run, or reopen it after step `resume`. Raises RunError where a run to resume has other
         layers.
         """
+        self._began = True
         try:
             if resume is None:
                 self.recorder = Recorder(
@@ -89,13 +95,10 @@ class StatisticsBuffer:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
-    def add(self, step: int, pools: Mapping[str, Moments]) -> None:
+    def add(self, step: int, moments: Mapping[str, Moments]) -> None:
         """What was seen of each layer in a step."""
-        if self.recorder is None:
-            self._lost += 1
-            return
         try:
-            row = {name: pool.sufficient_statistics() for name, pool in pools.items()}
+            row = {name: one.sufficient_statistics() for name, one in moments.items()}
         except Exception as error:  # noqa: BLE001 - training goes on
             self.failed(error, 1)
             return
@@ -114,6 +117,8 @@ class StatisticsBuffer:
         try:
             called = text(name, "a scalar's name")
             of = f"scalar {called!r}"
+            if not self._began and len(self._scalars) >= WAITING_SCALARS:
+                raise ValueError(f"{of}: no forward pass in training came before {WAITING_SCALARS} numbers")
             kept: SupportsFloat
             if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
                 kept = value.detach().clone()
@@ -133,31 +138,63 @@ class StatisticsBuffer:
 
     def flush(self) -> None:
         """Move what is buffered to the recorder, whose writer stores it within 5 s, and to the mirror."""
-        rows, self._rows = self._rows, []
-        kept, self._scalars = self._scalars, []
         self._flushed = time.monotonic()
-        scalars: list[tuple[int, str, float, str, float | None]] = []
-        blocks: dict[str, tuple[list[int], dict[str, np.ndarray]]] = {}
+        if not self._began:
+            return
+        rows, self._rows = self._rows, []
+        given, self._scalars = self._scalars, []
+        blocks = self._derived(rows)
+        self._look_for_negative_sigma(blocks)
+        scalars = [one for one in map(self._read, given) if one is not None]
+        recorder = self.recorder
+        for layer, steps, columns in blocks:
+            self._store(len(steps), recorder.record_block if recorder else None, steps, layer, columns)
+        for scalar in scalars:
+            self._store(1, recorder.scalar if recorder else None, *scalar)
+        self._copy_to_mirror(blocks, scalars)
+
+    def _derived(self, rows: list[Row]) -> list[Block]:
+        """Statistics of a block of steps; a step that has none loses itself alone."""
         try:
-            scalars = [(step, name, float(value), split, epoch) for step, name, value, split, epoch in kept]
-            blocks = _blocks(rows)
-            self._look_for_negative_sigma(blocks)
-            for layer, (steps, columns) in blocks.items() if self.recorder is not None else ():
-                self.recorder.record_block(steps, layer, columns)  # type: ignore[union-attr]
-            for step, name, number, split, epoch in scalars if self.recorder is not None else ():
-                self.recorder.scalar(step, name, number, split, epoch)  # type: ignore[union-attr]
+            return _blocks(rows)
         except Exception as error:  # noqa: BLE001 - training goes on
-            self.failed(error, len(rows))
-        if self.mirror is not None:
-            try:
-                for layer, (steps, columns) in blocks.items():
-                    for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
-                        self.mirror(f"kl/{layer}", float(kl), step)
-                for step, name, number, split, _ in scalars:
-                    self.mirror(f"{split}/{name}", number, step)
-                self._mirror_failures = 0
-            except Exception as error:  # noqa: BLE001 - a tracker may raise anything
-                self._mirror_failed(error)
+            if len(rows) == 1:
+                self.failed(RuntimeError(f"step {rows[0][0]}: {error}"), 1, "sums")
+                return []
+        return [block for row in rows for block in self._derived([row])]
+
+    def _read(self, scalar: Scalar) -> tuple[int, str, float, str, float | None] | None:
+        step, name, value, split, epoch = scalar
+        try:
+            return step, name, float(value), split, epoch
+        except Exception as error:  # noqa: BLE001 - a tensor without values, a device that failed
+            self.failed(ValueError(f"scalar {name!r}: {error}"), 1, f"scalar {name!r}")
+            return None
+
+    def _store(self, numbers: int, record: Callable[..., object] | None, *given: Any) -> None:
+        """Hand on to the recorder, or count what it does not take."""
+        if record is None:
+            self._lost += numbers
+            return
+        try:
+            record(*given)
+        except Exception as error:  # noqa: BLE001 - training goes on
+            self.failed(error, numbers)
+
+    def _copy_to_mirror(
+        self, blocks: list[Block], scalars: Sequence[tuple[int, str, float, str, float | None]]
+    ) -> None:
+        if self.mirror is None:
+            return
+        try:
+            for layer, steps, columns in blocks:
+                for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
+                    self.mirror(f"kl/{layer}", float(kl), step)
+            for step, name, number, split, _ in scalars:
+                self.mirror(f"{split}/{name}", number, step)
+            self._mirror_failures = 0
+        except Exception as error:  # noqa: BLE001 - a tracker may raise anything
+            self._mirror_failed(error)
 
     def _mirror_failed(self, error: Exception) -> None:
         """Warn of a mirror that fails; after a few times in a row it is left alone: it may cost time."""
@@ -168,12 +205,15 @@ class StatisticsBuffer:
             raise error
         self._warn(
             "mirror",
-            f"the mirror failed: {error or type(error).__name__}. Training and the log go on; after"
+            f"the mirror failed: {first_line(error)}. Training and the log go on; after"
             f" {MIRROR_FAILURES} failures in a row it is left alone",
         )
 
     def close(self, status: FinalStatus) -> None:
         """Flush, and close the run."""
+        if not self._began and self._scalars:
+            error = RuntimeError("no forward pass in training came: there is no run for the numbers")
+            self.failed(error, len(self._scalars), "no run")
         try:
             self.flush()
         finally:
@@ -188,7 +228,7 @@ class StatisticsBuffer:
         self._lost += lost
         if self.strict:
             raise error
-        self._warn(of, f"{error}. Training goes on; what is not recorded is counted in `lost`")
+        self._warn(of, f"{first_line(error)}. Training goes on; what is not recorded is counted in `lost`")
 
     def _warn(self, of: str, message: str) -> None:
         """Warn, the first time of each thing."""
@@ -196,11 +236,11 @@ class StatisticsBuffer:
             self._warned.add(of)
             warnings.warn(f"{self.folder}: {message}", RuntimeWarning, stacklevel=6)
 
-    def _look_for_negative_sigma(self, blocks: dict[str, tuple[list[int], dict[str, np.ndarray]]]) -> None:
+    def _look_for_negative_sigma(self, blocks: list[Block]) -> None:
         """Say where a standard deviation is negative: its square is a number then, and its logarithm is
         none.
         """
-        for layer, (steps, columns) in blocks.items():
+        for layer, steps, columns in blocks:
             if not {"mean", "variance", "kl"} <= columns.keys():
                 continue
             known = np.isfinite(columns["mean"]) & np.isfinite(columns["variance"])
@@ -219,15 +259,18 @@ class StatisticsBuffer:
         self._rows, self._scalars = [], []
 
 
-def _columns(row: Sums) -> dict[str, tuple[tuple[str, torch.Size], ...]]:
-    return {layer: tuple((name, value.shape) for name, value in sums.items()) for layer, sums in row.items()}
+def _columns(row: Sums) -> dict[str, tuple[tuple[str, torch.Size, torch.device], ...]]:
+    return {
+        layer: tuple((name, value.shape, value.device) for name, value in sums.items())
+        for layer, sums in row.items()
+    }
 
 
-def _blocks(rows: list[tuple[int, Sums]]) -> dict[str, tuple[list[int], dict[str, np.ndarray]]]:
-    """Layer -> steps and statistics, name -> (T, N), derived on the device for all steps at once."""
+def _blocks(rows: list[Row]) -> list[Block]:
+    """Layer, steps and statistics, name -> (T, N), derived on the device for all steps at once."""
     steps = [step for step, _ in rows]
-    blocks = {}
+    blocks = []
     for layer, first in rows[0][1].items() if rows else ():
         found = derive({name: torch.stack([row[layer][name] for _, row in rows]) for name in first})
-        blocks[layer] = steps, {name: values.cpu().numpy() for name, values in found.items()}
+        blocks.append((layer, steps, {name: values.cpu().numpy() for name, values in found.items()}))
     return blocks

@@ -255,6 +255,26 @@ def test_fewer_than_two_inputs_say_nothing():
     assert regimes.classify(pd.DataFrame([masked])).tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"kl": 0.004, "variance": 0.99}, 4),
+        ({"kl": 0.006, "variance": 0.99}, 0),
+        ({"kl": 0.004, "variance": 0.90}, 0),  # no Gaussian: it says more than its KL allows
+        ({"kl": 0.006, "variance": 0.99, "latent_dim": 2}, 4),
+        ({"kl": 0.004, "variance": 0.99, "phi": 0.95}, 0),
+        ({"kl": 0.004, "variance": 0.99, "rows": 1.0, "information": math.nan}, 0),  # of one input
+    ],
+)
+def test_without_information_a_neuron_that_pays_nothing_is_dead(change, code):
+    """What is recorded by hand, mean, variance and KL alone: kl = information + mismatch bounds both."""
+    change = dict(change)
+    latent_dim = change.pop("latent_dim", 1)
+    row = {"mean": 0.0, **change}
+    assert regimes.classify(pd.DataFrame([row]), latent_dim=latent_dim).tolist() == [code]
+    assert regimes.explain(row, latent_dim=latent_dim).startswith(schema.REGIMES[code].name)
+
+
 @pytest.mark.parametrize("inputs", [2, 3, 8, 128])
 def test_a_neuron_that_moves_is_not_taken_for_dead_by_a_small_batch(inputs):
     """Gaussian means that hold 0.01 nats: at most 2 % false deaths, whatever the batch."""
