@@ -129,8 +129,8 @@ IN_WORDS = {
     "An experiment": [
         (
             "vdn/experiment.py",
-            "from vdn.config import ConfigError",
-            "from probes.experiments.widening import widen\nfrom vdn.config import ConfigError",
+            "from vdn.config import Config, ConfigError",
+            "from probes.experiments.widening import widen\nfrom vdn.config import Config, ConfigError",
         ),
         (
             "tests/vdn/test_experiment.py",
