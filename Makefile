@@ -19,7 +19,7 @@ train: $(VENV)/.run  ## train only
 
 app: $(VENV)/.run  ## the dashboard on the runs that are there
 	mkdir -p $(RUNS)
-	$(BIN)/streamlit run app.py --server.port $(PORT) -- --runs $(RUNS) sample_runs
+	$(BIN)/python -m probes ui $(RUNS) sample_runs --port $(PORT)
 
 pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the sample runs
 	$(BIN)/python docs/pictures.py

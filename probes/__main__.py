@@ -16,7 +16,7 @@ from rich.table import Table
 
 from probes import export, ui
 from probes.analysis.overview import layer_rows
-from probes.command_line import OneLine, Output, enter, shown
+from probes.command_line import OneLine, Output, enter, program, shown
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
@@ -28,7 +28,7 @@ from probes.storage.lock import Lock
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = OneLine(prog="probes", description="Look at run logs and put them in order.")
+    parser = OneLine(prog=program("probes"), description="Look at run logs and put them in order.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
     show = commands.add_parser("show", help="what each layer of a run is doing at its last step")

@@ -40,6 +40,11 @@ class Output(Console):
         raise  # it is called while the error is handled
 
 
+def program(name: str) -> str:
+    """How a command line was called: by its command, or as a module of this interpreter."""
+    return f"python -m {name}" if Path(sys.argv[0]).name == "__main__.py" else name
+
+
 def enter(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], int],

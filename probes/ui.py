@@ -8,18 +8,18 @@ the dashboard goes to its own command line (`pages.shell.session.options`), whic
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import runpy
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from probes.errors import RunError
-from probes.extras import MissingPackageError, named
+from probes.extras import named
 
 _HERE = Path(__file__).resolve().parent
 _PACKAGED = _HERE / "_dashboard"
@@ -58,10 +58,9 @@ def run_command(options: argparse.Namespace) -> int:
 
     Raises RunError if a folder is not there, MissingPackageError without Streamlit or plotly.
     """
-    for needed in ("streamlit", "plotly"):
-        if importlib.util.find_spec(needed) is None:
-            with named("the dashboard"):
-                raise ModuleNotFoundError(name=needed)
+    with named("the dashboard"):
+        for needed in ("streamlit", "plotly"):
+            import_module(needed)
     folders = [_folder_of_runs(Path(text)) for text in options.folders]
     with _demo(options.demo) as shown:
         words = command(options, [*folders, *shown])
@@ -101,7 +100,9 @@ def _port(text: str) -> int:
 def _folder_of_runs(path: Path) -> Path:
     """The folder itself, absolute; that in which it lies if it is a run."""
     if not path.is_dir():
-        raise RunError(f"{path} is not a folder of runs: name one that is there, or look at `probes ui --demo`")
+        raise RunError(
+            f"{path} is not a folder of runs: name one that is there, or look at `probes ui --demo`"
+        )
     found = path.resolve()
     return found.parent if (found / "run.json").is_file() else found
 

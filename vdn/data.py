@@ -25,7 +25,9 @@ from vdn.records import DataError
 from vdn.table import Dialect, Table, read_table
 
 _HERE = Path(__file__).resolve().parent
-_DATA = _HERE / "_data" if (_HERE / "_data").is_dir() else _HERE.parent / "data"  # in a wheel, else a checkout
+_DATA = (
+    _HERE / "_data" if (_HERE / "_data").is_dir() else _HERE.parent / "data"
+)  # in a wheel, else a checkout
 NYC = _DATA / "nyc_weather_2013.csv.gz"
 DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
 Split = Literal["train", "validation", "test"]

@@ -35,8 +35,8 @@ def test_a_folder_that_is_not_there_is_one_line_and_status_2(tmp_path: Path) -> 
     done = start("--runs", str(tmp_path / "missing"))
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if line] == [
-        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or make a run with `make"
-        " train`"
+        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or look at `probes ui"
+        " --demo`"
     ]
 
 

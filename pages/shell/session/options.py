@@ -133,6 +133,6 @@ def check(arguments: list[str]) -> None:
     for folder in parse(arguments).runs or ():
         if not folder.is_dir():
             sys.stderr.write(
-                f"{folder} is not a folder of runs: name one that is there, or make a run with `make train`\n"
+                f"{folder} is not a folder of runs: name one that is there, or look at `probes ui --demo`\n"
             )
             raise SystemExit(2)
