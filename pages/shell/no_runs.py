@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -22,7 +23,7 @@ LIGHTNING = """\
 from lightning import Trainer
 from probes.integrations.lightning import Watch
 
-trainer = Trainer(callbacks=[Watch({run}, every=10)])
+trainer = Trainer(max_epochs=10, callbacks=[Watch({run}, every=10)])
 trainer.fit(model, loader)
 """
 RECORDER = """\
@@ -49,11 +50,19 @@ def show() -> None:
         " there in one of three ways, then reload this page; it can be looked at while it is written."
     )
     for tab, code in zip(st.tabs(list(WAYS)), WAYS.values(), strict=True):
-        tab.code(code.format(run=repr(str(folders[0] / "my-run"))), language="python")
+        tab.code(code.format(run=_literal(folders[0] / "my-run")), language="python")
     st.markdown(
         "Or train a network of distributional neurons on a year of weather, or look at a run that is there:"
     )
-    st.code(f"vdn train --data nyc --runs {_word(folders[0])}\nprobes ui --demo", language="bash")
+    st.code(
+        f"python -m vdn train --data nyc --runs {_word(folders[0])}\npython -m probes ui --demo",
+        language="bash",
+    )
+
+
+def _literal(path: Path) -> str:
+    """A path as text of a program."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _quoted(folder: Path) -> str:

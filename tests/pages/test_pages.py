@@ -205,8 +205,11 @@ def test_no_run_says_how_to_make_one(open_page: Open, tmp_path: Path, page: str)
         assert "probes.watch(model, " in watch
         assert "from probes.integrations.lightning import Watch" in lightning
         assert "probes.Recorder(" in recorder
-        assert all(repr(str(tmp_path / "my-run")) in code for code in (watch, lightning, recorder))
-        assert commands.splitlines() == [f"vdn train --data nyc --runs {tmp_path}", "probes ui --demo"]
+        assert all(f'"{tmp_path}/my-run"' in code for code in (watch, lightning, recorder))
+        assert commands.splitlines() == [
+            f"python -m vdn train --data nyc --runs {tmp_path}",
+            "python -m probes ui --demo",
+        ]
 
 
 def test_a_crashed_run_keeps_what_it_wrote(open_page: Open, tmp_path: Path) -> None:

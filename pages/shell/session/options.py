@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-DEFAULT_FOLDERS = (Path("runs"), ROOT / "sample_runs")
-"""Scanned when none is named: `runs` where the dashboard was started, and what a checkout has beside app.py;
-either may be absent.
+DEFAULT_FOLDERS = (Path("runs"), *ROOT.glob("sample_runs"))
+"""Scanned when none is named: `runs` where the dashboard was started, which may be absent, and what a
+checkout has beside app.py.
 """
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _SOURCE = re.compile(r"[^\s;,]+")  # these three end a source of a policy

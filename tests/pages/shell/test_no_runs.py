@@ -1,4 +1,4 @@
-"""The code that a dashboard without runs shows makes runs. Lightning's: tests/integrations/test_no_runs.py."""
+"""The code that a dashboard without runs shows makes runs. Lightning's is run in tests/integrations."""
 
 from __future__ import annotations
 
