@@ -8,18 +8,18 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-torch test-pyarrow bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
-	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
+	$(BIN)/vdn train --data nyc --runs $(RUNS)
 	$(MAKE) --no-print-directory app
 
 train: $(VENV)/.run  ## train only
-	$(BIN)/python -m vdn train --data nyc --runs $(RUNS)
+	$(BIN)/vdn train --data nyc --runs $(RUNS)
 
 app: $(VENV)/.run  ## the dashboard on the runs that are there
 	mkdir -p $(RUNS)
-	$(BIN)/streamlit run app.py --server.port $(PORT) -- --runs $(RUNS) sample_runs
+	$(BIN)/probes ui $(RUNS) sample_runs --port $(PORT)
 
 pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the sample runs
 	$(BIN)/python docs/pictures.py
@@ -27,8 +27,37 @@ pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the s
 sample: .venv-integrations/.made  ## make the committed sample runs anew, the examples' with the libraries that they watch
 	.venv-integrations/bin/python sample_runs/make.py
 
-test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too
-	$(BIN)/pytest
+test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too; with COVERAGE=1 the share of branches that they run
+	$(BIN)/pytest $(if $(COVERAGE),--cov=probes --cov=vdn --cov=pages --cov-report=term:skip-covered)
+
+# What is tested where torch is not installed: the log, the command line and the dashboard.
+WITHOUT_TORCH := $(addprefix tests/probes/,log analysis figures export canvas test_alerts.py test_cli.py test_extras.py \
+	test_recorder.py test_regimes.py test_run.py test_ui.py) tests/sample_runs tests/pages
+
+test-lowest: .venv-lowest/.made  ## the log and the dashboard with the lowest versions that pyproject.toml allows, without torch
+	.venv-lowest/bin/pytest $(WITHOUT_TORCH)
+
+.venv-lowest/.made: requirements-lowest.txt requirements-test.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -r requirements-lowest.txt
+	touch $@
+
+# The newest Python that is not $(PYTHON)'s, of those that the tests are known to pass with; pyenv's need not be on PATH.
+OTHER_PYTHON ?= $(shell for python in python3.13 python3.12 $(HOME)/.pyenv/versions/3.13*/bin/python $(HOME)/.pyenv/versions/3.12*/bin/python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 12), (3, 13)))' 2>/dev/null && echo $$python && break; done)
+
+test-python:  ## the same with the tested versions under another Python, 3.13 or 3.12, where there is one
+	@if [ -n "$(OTHER_PYTHON)" ]; then $(MAKE) --no-print-directory .venv-python/.made OTHER_PYTHON=$(OTHER_PYTHON) && \
+	.venv-python/bin/python --version && .venv-python/bin/pytest $(WITHOUT_TORCH); \
+	else echo "test-python: skipped, there is no Python 3.12 or 3.13 here (OTHER_PYTHON names one)"; fi
+
+.venv-python/.made: requirements-ui.txt requirements-test.txt
+	$(OTHER_PYTHON) -m venv .venv-python
+	.venv-python/bin/pip install --quiet --disable-pip-version-check -r requirements-ui.txt -r requirements-test.txt
+	touch $@
+
+test-wheel: $(VENV)/.dev $(VENV)/.browser  ## the wheel in an environment of its own: watch, the dashboard, a training
+	$(BIN)/pytest tests/wheel
 
 test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
 	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
@@ -48,7 +77,7 @@ test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARR
 	    done; \
 	done
 
-.venv-integrations/.made: requirements-integrations.txt requirements.txt | $(VENV)/bin/python
+.venv-integrations/.made: requirements-integrations.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check -r requirements-integrations.txt
@@ -112,25 +141,26 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.regimes --write
 
-.venv-bench/.made: requirements-bench.txt requirements.txt | $(VENV)/bin/python
+.venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-bench node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+$(VENV)/.run: requirements.txt requirements-ui.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .  # the commands probes and vdn
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+$(VENV)/.dev: requirements-dev.txt requirements-test.txt $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

@@ -1,8 +1,8 @@
 """The dashboard's entry: page config, navigation, shared choices.
 
-`streamlit run app.py -- --runs FOLDER ...` names the folders of runs (default: runs and sample_runs beside
-this file). The server imports this module once before it listens, which is where a wrong command line is
-refused; each session then runs it as a script.
+`probes ui FOLDER ...` starts it, as `streamlit run app.py -- --runs FOLDER ...` does; without folders it
+shows `runs` in the working directory, and sample_runs beside this file. The server imports this module once
+before it listens, which is where a wrong command line is refused; each session then runs it as a script.
 """
 
 from __future__ import annotations

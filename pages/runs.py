@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import frame
+from pages.shell import frame, no_runs
 from pages.shell.data import runs_catalog
 from pages.shell.session import live, runs, url
 from pages.shell.widgets import cards, run_details, runs_table
@@ -23,7 +23,7 @@ with st.container(gap="xsmall"):
         "Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them."
     )
 if not entries:
-    frame.no_runs()
+    no_runs.show()
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from probes.watching.stated import PartSpec as PartSpec
     from probes.watching.statistics_buffer import Mirror as Mirror
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CompiledError",
     "FoundLayer",
@@ -78,7 +80,10 @@ if not TYPE_CHECKING:  # a checker that saw it would take a misspelt name for An
             raise AttributeError(f"module 'probes' has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(_HOMES[name]), name)
+        from probes.extras import named
+
+        with named(f"probes.{name}"):
+            value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
 

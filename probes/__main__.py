@@ -1,4 +1,4 @@
-"""Command line: `python -m probes ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN`.
+"""Command line: `probes ui FOLDER | ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN`.
 
 Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from probes import export
+from probes import export, ui
 from probes.analysis.overview import layer_rows
-from probes.command_line import OneLine, Output, enter, shown
+from probes.command_line import OneLine, Output, enter, program, shown
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
@@ -28,7 +28,7 @@ from probes.storage.lock import Lock
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = OneLine(prog="python -m probes", description="Look at run logs and put them in order.")
+    parser = OneLine(prog=program("probes"), description="Look at run logs and put them in order.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ls", help="one line a run of a folder").add_argument("folder")
     show = commands.add_parser("show", help="what each layer of a run is doing at its last step")
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run"
     )
     export.add_command(commands)
+    ui.add_command(commands)
     return enter(parser, _run, arguments)
 
 
@@ -51,6 +52,8 @@ def _run(options: argparse.Namespace) -> int:
         return _show(options.run, options.json, console)
     if options.command == "check":
         return _check(options.run, console)
+    if options.command == "ui":
+        return ui.run_command(options)
     if options.command == "export":
         return export.run_command(options)
     return _compact(options.run, console)

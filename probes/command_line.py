@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from probes.errors import RunError, obstacle
+from probes.extras import MissingPackageError
 from probes.log.background import RecorderError
 
 UNMET = 2
@@ -37,6 +38,11 @@ class Output(Console):
 
     def on_broken_pipe(self) -> None:
         raise  # it is called while the error is handled
+
+
+def program(name: str) -> str:
+    """How a command line was called: by its command, or as a module of this interpreter."""
+    return f"python -m {name}" if Path(sys.argv[0]).name == "__main__.py" else name
 
 
 def enter(
@@ -64,7 +70,9 @@ def enter(
         The command's exit status; 2 where it could not be done, and 130 where it was interrupted, with one
         line on stderr that says why.
     """
-    known: tuple[type[Exception], ...] = (RunError, RecorderError, OSError, UnicodeError, *errors)
+    known: tuple[type[Exception], ...] = (
+        RunError, RecorderError, OSError, UnicodeError, MissingPackageError, *errors,
+    )  # fmt: skip
     for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Command line: python -m vdn train [--data nyc] [--layers 3] ...; every setting of `vdn.config.Config` is a
+"""Command line: `vdn train [--data nyc] [--layers 3] ...`; every setting of `vdn.config.Config` is a
 flag.
 """
 
@@ -18,11 +18,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from probes.command_line import INTERRUPTED, OneLine, Output, enter, shown
-from vdn import experiment
+from probes.command_line import INTERRUPTED, UNMET, OneLine, Output, enter, program, shown
+from probes.extras import MissingPackageError, named
 from vdn.config import Config, ConfigError, flag_words, from_dict, from_toml, resolve
-from vdn.experiment import positive
 from vdn.records import DataError
+
+try:
+    with named("vdn", "train"):
+        from vdn import experiment
+        from vdn.experiment import positive
+except MissingPackageError as error:  # torch is asked for as this is loaded, before any word is read
+    print(error, file=sys.stderr)
+    raise SystemExit(UNMET) from None
 
 if TYPE_CHECKING:
     from vdn.sweep import Job
@@ -73,7 +80,7 @@ def settings(arguments: argparse.Namespace) -> Config:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = OneLine(prog="python -m vdn", description="Train networks of variational distributional neurons.")
+    top = OneLine(prog=program("vdn"), description="Train networks of variational distributional neurons.")
     commands = top.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train a network into a run folder")
     train.add_argument("--config", type=Path, help="TOML file of settings; flags override it")
@@ -294,7 +301,7 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     with bar:
         results = {job: test_scores(job.folder) for job in run_jobs(jobs, common, arguments.jobs, report)}
     for line in failed:
-        print(f"python -m vdn sweep: {line}", file=sys.stderr)
+        print(f"{program('vdn')} sweep: {line}", file=sys.stderr)
     ordered = {job: results[job] for job in jobs if job in results}
     if ordered:
         names = [

@@ -24,7 +24,11 @@ from vdn.config import ROW_TASKS, Config, from_dict
 from vdn.records import DataError
 from vdn.table import Dialect, Table, read_as_before, read_table
 
-NYC = Path(__file__).resolve().parent.parent / "data" / "nyc_weather_2013.csv.gz"
+_HERE = Path(__file__).resolve().parent
+_DATA = (
+    _HERE / "_data" if (_HERE / "_data").is_dir() else _HERE.parent / "data"
+)  # in a wheel, else a checkout
+NYC = _DATA / "nyc_weather_2013.csv.gz"
 READING = ("columns", "sep", "decimal", "header", "time", "id")  # settings of how a file is read
 DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
 Split = Literal["train", "validation", "test"]

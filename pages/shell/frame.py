@@ -8,7 +8,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shell.session import live, options, pins, runs, state, url
+from pages.shell import no_runs
+from pages.shell.session import live, pins, runs, state, url
 from pages.shell.session.runs import RunContext
 
 _HERE = Path(__file__).parent
@@ -118,7 +119,7 @@ def pick_run() -> RunContext:
     """
     entries = runs.entries()
     if not entries:
-        no_runs()
+        no_runs.show()
         st.stop()
     entry = _picker(entries)
     try:
@@ -138,17 +139,6 @@ def choose_layer(context: RunContext, label: str) -> str:
     if len(context.names) <= BUTTONS:
         return choose(st.segmented_control, what="layer", required=True, format_func=url.plain)
     return choose(st.selectbox, what="layer")
-
-
-def no_runs() -> None:
-    """What to do when there is nothing to show."""
-    st.subheader("No run yet")
-    folders = ", ".join(f"`{str(folder).replace('`', '')}`" for folder in options.run_folders())
-    st.markdown(
-        f"Looked in {folders}. A run is a folder with a `run.json` in it. Make one, then reload this page:"
-    )
-    st.code("make train\npython -m vdn train --data nyc --neurons 256", language="bash")
-    st.markdown("Watching your own network? `probes.Recorder` writes the same log from any training loop.")
 
 
 def header(title: str, context: RunContext, caption: str, step: int | None = None) -> None:

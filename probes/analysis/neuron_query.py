@@ -1,6 +1,6 @@
 """A small language for finding neurons of one run: `layer:2 regime:dead kl>0.3 sort:-kl`.
 
-Terms are separated by spaces and all must hold:
+Terms (`probes.analysis.terms`) are separated by spaces and all must hold:
 
 - `layer:2`, `layer:1,3`, `layer:1-3`, `layer:"my layer"`: a layer's name, or its place counted from 1
 - `neuron:17`, `neuron:3,20-40`: the neuron's number, from 0
@@ -23,11 +23,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probes.analysis.terms import TermError, split, unquoted
 from probes.schema import REGIMES
 
-_TERM = re.compile(r'(?:"[^"]*"?|[^\s"])+')
-_KEYED = re.compile(r"^(\w+):(.*)$", re.DOTALL)
-_COMPARED = re.compile(r"^(\w+)(<=|>=|=|<|>)(.*)$", re.DOTALL)
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
 }  # fmt: skip
@@ -119,13 +117,16 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
     found: dict[str, Any] = {"layers": None, "neurons": None, "regimes": None}
     limits: list[tuple[str, str, float]] = []
     order: list[tuple[str, bool]] = []
-    for term in _TERM.findall(text):
-        keyed, compared = _KEYED.match(term), _COMPARED.match(term)
-        if compared:
-            name, sign, value = compared.groups()
-            limits.append((_statistic(name, statistics, term), sign, _number(value, term)))
-        elif keyed and keyed[1].lower() in _KEYS:
-            key, values = keyed[1].lower(), _values(keyed[2], term)
+    try:
+        parsed = split(text)
+    except TermError as error:
+        raise QueryError(str(error)) from None
+    for each in parsed:
+        term, key = each.text, (each.key or "").lower()
+        if each.sign in _SIGNS:
+            limits.append((_statistic(key, statistics, term), each.sign, _number(each.value, term)))
+        elif each.sign == ":" and key in _KEYS:
+            values = _values(each.value, term)
             if key == "layer":
                 found["layers"] = _both(found["layers"], _layers(values, layers, term))
             elif key == "regime":
@@ -138,10 +139,9 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
                 found["neurons"] = tuple(_span(value, term) for value in values)
             else:
                 order += [_sort(value, statistics, term) for value in values]
-        elif keyed:
+        elif each.sign == ":":
             raise QueryError(
-                f"“{term}”: {_suggest(keyed[1], _KEYS)}. A term starts with"
-                f" {', '.join(k + ':' for k in _KEYS)}"
+                f"“{term}”: {_suggest(key, _KEYS)}. A term starts with {', '.join(k + ':' for k in _KEYS)}"
             )
         else:
             raise QueryError(
@@ -151,7 +151,7 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
 
 
 def _values(text: str, term: str) -> list[str]:
-    values = [value.strip().strip('"') for value in re.findall(r'(?:"[^"]*"?|[^,"])+', text)]
+    values = [unquoted(value.strip()) for value in re.findall(r'(?:"[^"]*"|[^,"])+', text)]
     if not values or not all(values) or text.endswith(","):
         raise QueryError(f"“{term}” names nothing after the colon")
     return values

@@ -1,8 +1,8 @@
 """Choosing runs of a catalog by a line of text: `layers=3 beta<0.05 status:finished tag:keep nyc`.
 
-A term is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a run has to meet all terms.
-Keys are those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or :), !=, <, <=, >, >=.
-Quotes hold a value with blanks together.
+A term (`probes.analysis.terms`) is KEY SIGN VALUE, or a word that the name, status, tags or notes contain; a
+run has to meet all terms. Keys are those of the runs' configs (nested ones with dots) and FACTS. Signs: = (or
+:), !=, <, <=, >, >=.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import difflib
 import math
 import operator
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from probes.analysis.terms import TermError, split, unquoted
 
 FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living")
 """Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in
@@ -27,8 +28,6 @@ FALLBACKS = ("seed", "layers", "neurons")
 """Taken from the catalog where the config does not name them; neurons are then those of all layers."""
 
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_SPACED = re.compile(r"\s*(<=|>=|!=|=|<|>)\s*")
-_TERM = re.compile(r"([A-Za-z_][\w.\-]*)(<=|>=|!=|=|<|>|:)(.+)", re.DOTALL)
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 _NEAR = 0.5  # likeness from which another key is proposed
 
@@ -75,19 +74,21 @@ def parse(text: str) -> list[Term]:
         For a quote that is not closed or a term that has no value.
     """
     try:
-        words = shlex.split(_SPACED.sub(r"\1", text))
-    except ValueError as error:
-        raise FilterError(f"{error}: close the quote, or leave it out") from error
-    terms = []
-    for word in words:
-        match = _TERM.fullmatch(word)
-        if match:
-            terms.append(Term(match[1].lower(), "=" if match[2] == ":" else match[2], match[3]))
-        elif re.search(r"[<>=]|:$", word):
-            raise FilterError(f"“{word}” is no condition: write a key, a sign and a value, as in beta<0.05")
+        parsed = split(text)
+    except TermError as error:
+        raise FilterError(str(error)) from None
+    conditions = []
+    for term in parsed:
+        value = unquoted(term.value)
+        if term.key is None and (term.value != value or not re.search(r"[<>=]|:$", value)):
+            conditions.append(Term(None, "has", value))
+        elif term.key is None or not value:
+            raise FilterError(
+                f"“{term.text}” is no condition: write a key, a sign and a value, as in beta<0.05"
+            )
         else:
-            terms.append(Term(None, "has", word))
-    return terms
+            conditions.append(Term(term.key.lower(), "=" if term.sign == ":" else term.sign, value))
+    return conditions
 
 
 def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from scipy.stats import rankdata
 
 from probes.diagnostics import student_quantile
 
@@ -116,27 +117,6 @@ def half_width(error: ArrayLike, freedom: ArrayLike) -> Floats:
     return student_quantile(np.asarray(freedom, np.float64)) * np.asarray(error, np.float64)
 
 
-def ranks(values: ArrayLike) -> Floats:
-    """Ranks from 1 along the last axis, ties share their mean rank.
-
-    Parameters
-    ----------
-    values
-        (..., n).
-
-    Returns
-    -------
-    ndarray
-        (..., n).
-    """
-    table = np.asarray(values, np.float64)
-    ordered = np.sort(table, -1)
-    if table.ndim == 1:
-        return (np.searchsorted(ordered, table, "left") + np.searchsorted(ordered, table, "right") + 1) / 2
-    flat = [ranks(row) for row in table.reshape(-1, table.shape[-1])]
-    return np.array(flat).reshape(table.shape)
-
-
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> Floats:
     """Spearman's coefficient along the last axis.
 
@@ -150,7 +130,7 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> Floats:
     ndarray
         (...); NaN where one does not vary.
     """
-    a, b = ranks(x), ranks(y)
+    a, b = rankdata(x, axis=-1), rankdata(y, axis=-1)
     a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
@@ -206,7 +186,7 @@ def rank_share(values: ArrayLike, classes: ArrayLike) -> float:
     -----
     epsilon^2 = 1 - (n - 1)/(n - k) within/total for k classes (Kelley 1935).
     """
-    rank = ranks(values)
+    rank = rankdata(values)
     _, index = np.unique(np.asarray(classes), return_inverse=True)
     count = np.bincount(index)
     total = ((rank - rank.mean()) ** 2).sum()

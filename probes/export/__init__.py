@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from probes.errors import RunError
+from probes.export import tables
+from probes.extras import named
 from probes.run import Run
 from probes.storage import local_folder
 
@@ -53,19 +54,15 @@ def export(
             raise RunError(
                 f"{target} lies inside the run's folder, which holds the log alone: name a place elsewhere"
             )
-    from probes.export import report  # plotly is loaded for this command alone
-    from probes.export import tables as export_tables
-
     files: list[Path] = []
-    writers: tuple[tuple[Path | None, Callable[[Run, Path], Path | list[Path]]], ...] = (
-        (html, report.write),
-        (csv, export_tables.to_csv),
-        (netcdf, export_tables.to_netcdf),
-    )
-    for target, write in writers:
-        if target:
-            written = write(run, target)
-            files += written if isinstance(written, list) else [written]
+    if html:
+        with named("an HTML report"):
+            from probes.export import report  # loads plotly, which other commands do without
+        files.append(report.write(run, html))
+    if csv:
+        files += tables.to_csv(run, csv)
+    if netcdf:
+        files.append(tables.to_netcdf(run, netcdf))
     return files
 
 

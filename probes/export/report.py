@@ -1,24 +1,24 @@
 """A run as one HTML file that opens from disk and asks no host: overview, replay, layers, top neurons,
 alerts.
 
-Texts of the log are escaped where they become HTML (`html.escape`), JSON (`<`, `>` and `&` as escapes) or
-plotly's own text (`figures.style.text`). The page forbids itself every request by its content security
-policy.
+`assets/report.html` is the page, a Jinja2 template that escapes every text of the log; here is what it shows.
+In the figures' JSON `<`, `>` and `&` are escapes, in plotly's own text `figures.style.text` takes care. The
+page forbids itself every request by its content security policy.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import re
-from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from probes import alerts as alert_rules
@@ -34,6 +34,9 @@ from probes.spacing import evenly_spaced, log_spaced_steps
 from probes.storage.local import write_text
 
 _ASSETS = Path(__file__).with_name("assets")
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 # of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
 STEPS = 240
@@ -45,10 +48,6 @@ SPARK_POINTS = 60
 ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
-NO_NEURONS = (
-    "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
-    " variances."
-)
 SHOWN_SCORES = (LIKELIHOODS, ("crps",))  # of each the first that the run has
 
 
@@ -63,48 +62,38 @@ def report(run: Run) -> str:
     neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
     summary, scalars, alerts = summary_with_derived(run), run.scalars(), run.alerts()
     figures: dict[str, go.Figure] = {}
-    sections = [_alerts(run, alerts)]
+    sections = []
     if neurons:
         figures |= _figures(run, thin(summary, STEPS))
-        sections += [_replay(), _depth(run), _top(run)]
-    else:
-        sections.append(f"<section><h2>Neurons</h2><p>{NO_NEURONS}</p></section>")
+        sections += [*_depth(run), _top(run)]
     curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
     if len(curves):
         thinned = pd.concat([thin(segment, STEPS) for _, segment in curves.groupby(["split", "name"])])
         unit = "as the training loop logs it" if "watch" in run.config else "nats per prediction"
         figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
-        sections.append(
-            _section(
-                "Objective",
-                "Loss in training, negative log likelihood in training and validation",
-                ["objective"],
-            )
-        )
-    sections.append(_settings(run))
-    parts = {
-        "title": escape(run.name),
-        "head": _head(run),
-        "cards": _cards(run, summary, scalars, neurons),
-        "sections": "\n".join(sections),
-        "css": _asset("report.css"),
-        "figures": "{"
-        + ", ".join(f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
-        + "}",
-        "replay": base64.b64encode(_replay_payload(run, summary, alerts)).decode() if neurons else "",
-        "plotly": get_plotlyjs() if figures else "",
-        "script": canvas.script("report"),
-    }
-    return _fill(_asset("report.html"), parts)
+        caption = "Loss in training, negative log likelihood in training and validation"
+        sections.append({"title": "Objective", "caption": caption, "figure": "objective"})
+    encoded = (f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
+    return _TEMPLATES.get_template("report.html").render(
+        name=run.name,
+        notes=_notes(run),
+        about=_about(run),
+        cards=_cards(run, summary, scalars, neurons),
+        alerts=_alerts(run, alerts),
+        alert_count=len(alerts),
+        replay=_replay(run, summary, alerts) if neurons else None,
+        sections=sections,
+        settings=_settings(run),
+        css=_own((_ASSETS / "report.css").read_text(encoding="utf-8")),
+        figures=_own("{" + ", ".join(encoded) + "}"),
+        plotly=_own(get_plotlyjs() if figures else ""),
+        script=_own(canvas.script("report")),
+    )
 
 
-def _fill(page: str, parts: Mapping[str, str]) -> str:
-    """The page with its parts, in one pass: what looks like a place within a part stays."""
-    return re.sub(r"<!--part:(\w+)-->", lambda match: parts[match[1]], page)
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+def _own(text: str) -> Markup:
+    """A text of this package, or one that was made safe, which stands in the page as it is."""
+    return Markup(text)
 
 
 def _safe(text: str) -> str:
@@ -137,7 +126,7 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     return figures
 
 
-def _head(run: Run) -> str:
+def _about(run: Run) -> list[str]:
     steps = run.steps
     recorded = (
         f"{len(steps):,} recorded steps, {int(steps[0]):,} to {int(steps[-1]):,}"
@@ -145,22 +134,22 @@ def _head(run: Run) -> str:
         else "no recorded step"
     )
     widths = [layer["neurons"] for layer in run.layers]
-    said = [
+    return [
         run.status,
         recorded,
         f"{len(widths)} layers, {sum(widths):,} neurons",
         f"begun {run.manifest.get('created') or 'unknown'}",
     ]
+
+
+def _notes(run: Run) -> notes.Notes:
     try:
-        kept = notes.read(run.path)
+        return notes.read(run.path)
     except RunError as error:
-        kept = notes.Notes(text=str(error))
-    tags = "".join(f'<span class="tag">{escape(tag)}</span>' for tag in kept.tags)
-    text = f'<p class="notes">{escape(kept.text)}</p>' if kept.text else ""
-    return f"<h1>{escape(run.name)} {tags}</h1><p class='about'>{escape(' · '.join(said))}</p>{text}"
+        return notes.Notes(text=str(error))
 
 
-def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool) -> str:
+def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool) -> list[dict[str, str]]:
     cards = []
     validation = scalars[scalars["split"] == "validation"]
     for names in SHOWN_SCORES:
@@ -180,13 +169,11 @@ def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool
         cards.append(("Rate", curves["rate"].to_numpy(), "nats", "per example"))
         cards.append(("Information", curves["information"].to_numpy(), "nats", "all neurons"))
         cards.append(("Contraction", curves["contraction"].to_numpy(), "", "0 prior, 1 point"))
-    made = [
-        f'<div class="card"><div class="label">{label}</div><div><b>{number(series[-1])}</b>'
-        f' <small>{unit}</small></div><div class="note">{note}</div>{sparkline(series)}</div>'
+    return [
+        {"label": label, "value": number(series[-1]), "unit": unit, "note": note, "points": points(series)}
         for label, series, unit, note in cards
         if np.isfinite(series).any()
     ]
-    return f'<div class="cards">{"".join(made)}</div>' if made else ""
 
 
 def number(value: float) -> str:
@@ -196,8 +183,8 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def sparkline(series: np.ndarray) -> str:
-    """An SVG line of the finite values of a series."""
+def points(series: np.ndarray) -> str:
+    """The finite values of a series as points of a line in a box of 100 x 24; empty for fewer than two."""
     kept = np.asarray(series, float)[evenly_spaced(len(series), SPARK_POINTS)]
     finite = np.isfinite(kept)
     if finite.sum() < 2:
@@ -205,97 +192,75 @@ def sparkline(series: np.ndarray) -> str:
     low, high = kept[finite].min(), kept[finite].max()
     y = 22 - 20 * (kept - low) / (high - low if high > low else 1)
     x = 100 * np.arange(len(kept)) / (len(kept) - 1)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
-    return (
-        '<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline'
-        f' points="{points}"/></svg>'
-    )
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
 
 
-def _alerts(run: Run, alerts: pd.DataFrame) -> str:
-    if alerts.empty:
-        return "<section><h2>Alerts</h2><p>Nothing to report.</p></section>"
-    items = []
+def _alerts(run: Run, alerts: pd.DataFrame) -> list[dict[str, Any]]:
     names = [str(layer["name"]) for layer in run.layers]
-    for alert in alerts.head(ALERTS).to_dict("records"):
-        where = alert_rules.where(alert, names)
-        items.append(
-            f"<li><b>{escape(where)} · step {alert['step']:,}</b> {escape(alert['text'])}"
-            f'<br><span class="note">What to do: {escape(alert["advice"])}.</span></li>'
-        )
-    more = (
-        f"<p class='note'>{len(alerts) - ALERTS} later ones are left out.</p>" if len(alerts) > ALERTS else ""
-    )
-    return f"<section><h2>Alerts · {len(alerts)}</h2><ol>{''.join(items)}</ol>{more}</section>"
+    return [
+        {"where": alert_rules.where(alert, names), **{key: alert[key] for key in ("step", "text", "advice")}}
+        for alert in alerts.head(ALERTS).to_dict("records")
+    ]
 
 
-def _section(title: str, caption: str, figures: Sequence[str]) -> str:
-    places = "".join(f'<div class="figure" data-figure="{name}"></div>' for name in figures)
-    return f"<section><h2>{title}</h2><p class='note'>{caption}</p>{places}</section>"
+def _replay(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> dict[str, Markup]:
+    return {
+        "css": _own(canvas.style("replay")),
+        "markup": _own(canvas.markup("replay")),
+        "payload": _own(base64.b64encode(_replay_payload(run, summary, alerts)).decode()),
+    }
 
 
-def _replay() -> str:
-    content = _fill(
-        _asset("replay.html"), {"style": canvas.style("replay"), "markup": canvas.markup("replay")}
-    )
-    return f"<section><h2>Replay</h2>{content}</section>"
-
-
-def _depth(run: Run) -> str:
+def _depth(run: Run) -> list[dict[str, str]]:
     spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
     thinned = (
         f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
     )
-    bands = [name for name in BANDS if name in run.available]
-    first = _section(
-        "Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", ["regimes"]
-    )
-    second = _section("Layers", "Where in depth information is held, at the last step.", ["depth"])
-    titles = [
-        _section(STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", [name])
-        for name in bands
+    captions = [
+        ("Regimes", f"Share of each layer's neurons in each regime.{thinned}{spaced}", "regimes"),
+        ("Layers", "Where in depth information is held, at the last step.", "depth"),
     ]
-    return "\n".join([first, second, *titles])
+    captions += [
+        (STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", name)
+        for name in BANDS
+        if name in run.available
+    ]
+    return [{"title": title, "caption": caption, "figure": figure} for title, caption, figure in captions]
 
 
-def _top(run: Run) -> str:
+def _top(run: Run) -> dict[str, Any]:
     by = next((name for name in ("information", "kl", "spread") if name in run.statistics), "variance")
     last = run.at(int(run.steps[-1]))
     top = last.sort_values(by, ascending=by == "variance").head(TOP)
     columns = [name for name in COLUMNS if name in last.columns]
-    heads = "".join(
-        f'<th title="{escape(STATISTICS[name].meaning)}">{escape(STATISTICS[name].title)}</th>'
-        for name in columns
-    )
     regimes = {regime.code: regime.name for regime in REGIMES}
     rows = []
     for row in top.to_dict("records"):
         layer, neuron = int(row["layer"]), int(row["neuron"])
         series = run.history(layer, neuron, [by], max_points=TOP_POINTS)[by].to_numpy(float, na_value=np.nan)
-        cells = "".join(f"<td>{number(float(row[name]))}</td>" for name in columns)
-        name = escape(str(run.layers[layer]["name"]))
-        regime = regimes.get(int(row["settled"]), "–")
         rows.append(
-            f"<tr><th>{name} · {neuron}</th><td>{regime}</td>{cells}<td>{sparkline(series)}</td></tr>"
+            {
+                "name": f"{run.layers[layer]['name']} · {neuron}",
+                "regime": regimes.get(int(row["settled"]), "–"),
+                "numbers": [number(float(row[name])) for name in columns],
+                "points": points(series),
+            }
         )
     label = STATISTICS[by].label.lower()
     order = "narrowest posteriors" if by == "variance" else f"most {label}"
-    caption = f"The {len(top)} with the {order} at the last step; the line is their {label} over steps."
-    head = f"<thead><tr><th>neuron</th><th>regime</th>{heads}<th>{label}</th></tr></thead>"
-    table = f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
-    return f"<section><h2>Top neurons</h2><p class='note'>{caption}</p>{table}</section>"
+    return {
+        "title": "Top neurons",
+        "caption": f"The {len(top)} with the {order} at the last step; the line is their {label} over steps.",
+        "figure": None,
+        "heads": [STATISTICS[name] for name in columns],
+        "curve": label,
+        "rows": rows,
+    }
 
 
-def _settings(run: Run) -> str:
+def _settings(run: Run) -> list[tuple[str, Any]]:
     packages = run.manifest.get("packages") or {}
-    pairs = [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
-    rows = "".join(
-        f"<tr><th>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>" for key, value in pairs
-    )
-    return (
-        "<section><details><summary>Settings and versions</summary><table"
-        f" class='plain'>{rows}</table></details></section>"
-    )
+    return [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
 
 
 def _replay_payload(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> bytes:

@@ -11,9 +11,12 @@ figure in words. A test in tests/probes/figures/ compares what is drawn with the
 docs/how_to_add.md does it once from beginning to end. `frames` and `clock` are data, not figures.
 """
 
-from probes.figures.curves import scalar_curves
-from probes.figures.depth import depth_profile
-from probes.figures.layer_bands import layer_bands
-from probes.figures.regime_counts import regime_counts
+from probes.extras import named
+
+with named("probes.figures"):
+    from probes.figures.curves import scalar_curves
+    from probes.figures.depth import depth_profile
+    from probes.figures.layer_bands import layer_bands
+    from probes.figures.regime_counts import regime_counts
 
 __all__ = ["depth_profile", "layer_bands", "regime_counts", "scalar_curves"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import os
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
-from serving import ROOT
+from serving import ROOT, START_SECONDS
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -35,8 +38,8 @@ def test_a_folder_that_is_not_there_is_one_line_and_status_2(tmp_path: Path) -> 
     done = start("--runs", str(tmp_path / "missing"))
     assert done.returncode == 2
     assert [line for line in done.stderr.splitlines() if line] == [
-        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or make a run with `make"
-        " train`"
+        f"{tmp_path / 'missing'} is not a folder of runs: name one that is there, or look at `probes ui"
+        " --demo`"
     ]
 
 
@@ -69,3 +72,38 @@ def test_only_its_own_names_are_answered(serve: Callable[..., str]) -> None:
 def test_a_first_start_on_a_terminal_does_not_wait_for_an_address() -> None:
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert settings["server"]["showEmailPrompt"] is False
+
+
+def test_probes_ui_serves_from_any_folder(runs: Path, tmp_path: Path) -> None:
+    """The command's own options, Streamlit's and the dashboard's arrive where they belong."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["ui", str(runs), "--port", str(port), "--no-browser", "--base-path", "/dash", "--read-only"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "probes", *words],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            lines = iter(server.stdout.readline, "")
+            link = next(line for line in lines if "Dashboard: " in line).split()[-1]
+            assert link == f"http://127.0.0.1:{port}/dash/"
+            assert answer(port, "/dash/_stcore/health") == b"ok"
+            assert b"<title>Streamlit</title>" in answer(port, "/dash/")
+        finally:
+            server.terminate()
+
+
+def answer(port: int, path: str) -> bytes:
+    """The body at a path, once the server listens."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        finally:
+            connection.close()

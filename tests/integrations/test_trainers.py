@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
+from pages.shell import no_runs
 from probes.integrations.huggingface import Watch as HuggingFaceWatch
 from probes.integrations.lightning import Watch
 from probes.run import Run
@@ -165,3 +166,10 @@ def test_hugging_face_continues_the_run_of_a_checkpoint(tmp_path):
     run = Run(tmp_path / "run")
     assert (run.status, run.steps.tolist()) == ("finished", list(range(6)))
     assert [segment["resumed_from"] for segment in run.manifest["segments"]] == [None, 2]
+
+
+def test_the_code_that_a_dashboard_without_runs_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"model": Module(), "loader": DataLoader(X, batch_size=10)}
+    exec(no_runs.LIGHTNING.format(run=repr(str(tmp_path / "run"))), given)
+    assert Run(tmp_path / "run").steps.tolist() == [0, 10, 20, 30, 39]

@@ -201,7 +201,15 @@ def test_an_alert_of_several_layers_is_one_entry(open_page: Open, tmp_path: Path
 def test_no_run_says_how_to_make_one(open_page: Open, tmp_path: Path, page: str) -> None:
     app = open_page(page, tmp_path)
     if page != "reference":
-        assert "make train" in app.code[0].value
+        watch, lightning, recorder, commands = (code.value for code in app.code)
+        assert "probes.watch(model, " in watch
+        assert "from probes.integrations.lightning import Watch" in lightning
+        assert "probes.Recorder(" in recorder
+        assert all(f'"{tmp_path}/my-run"' in code for code in (watch, lightning, recorder))
+        assert commands.splitlines() == [
+            f"python -m vdn train --data nyc --runs {tmp_path}",
+            "python -m probes ui --demo",
+        ]
 
 
 def test_a_crashed_run_keeps_what_it_wrote(open_page: Open, tmp_path: Path) -> None:

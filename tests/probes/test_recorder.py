@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from failing_disk import FailingDisk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -539,6 +538,7 @@ def test_rows_of_nothing_are_nothing(tmp_path):
 
 
 def test_events_of_several_neurons_take_any_numbers(tmp_path):
+    torch = pytest.importorskip("torch")
     with Recorder(tmp_path / "run", LAYER) as recorder:
         recorder.event(0, "poke", "only", np.array([0, 2]), torch.tensor([0.5, 1.5]))
         recorder.event(1, "poke", 0, {1}, np.float32(0.25))
@@ -579,6 +579,7 @@ def test_a_resume_after_what_is_no_step(tmp_path, step):
 
 
 def test_tensors_are_recorded_wherever_they_come_from(tmp_path):
+    torch = pytest.importorskip("torch")
     values = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
     with Recorder(tmp_path / "run", LAYER) as recorder:
         recorder.record(0, 0, mean=values)

@@ -12,10 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-DEFAULT_FOLDERS = ("runs", "sample_runs")
-"""Scanned beside app.py when none is named; either may be absent."""
-
 ROOT = Path(__file__).resolve().parents[3]
+DEFAULT_FOLDERS = (Path("runs"), *ROOT.glob("sample_runs"))
+"""Scanned when none is named: `runs` where the dashboard was started, which may be absent, and what a
+checkout has beside app.py.
+"""
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _SOURCE = re.compile(r"[^\s;,]+")  # these three end a source of a policy
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -103,9 +104,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def run_folders(arguments: list[str] | None = None) -> list[Path]:
-    """Folders of runs that were named, absolute and in order; the defaults beside app.py when none was."""
+    """Folders of runs that were named, absolute and in order; the defaults when none was."""
     named = _known(arguments).runs
-    folders = named if named else [ROOT / name for name in DEFAULT_FOLDERS]
+    folders = named if named else DEFAULT_FOLDERS
     return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
@@ -132,6 +133,6 @@ def check(arguments: list[str]) -> None:
     for folder in parse(arguments).runs or ():
         if not folder.is_dir():
             sys.stderr.write(
-                f"{folder} is not a folder of runs: name one that is there, or make a run with `make train`\n"
+                f"{folder} is not a folder of runs: name one that is there, or look at `probes ui --demo`\n"
             )
             raise SystemExit(2)

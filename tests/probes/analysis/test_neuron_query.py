@@ -47,6 +47,7 @@ def test_all_terms_hold_and_rows_are_sorted(frame: pd.DataFrame) -> None:
         ('regime:"at prior"', lambda f: f["settled"] == 10),
         ("regime:over-energetic", lambda f: f["settled"] == 8),
         ("KL>=0.1 kl<2e-1", lambda f: (f["kl"] >= 0.1) & (f["kl"] < 0.2)),
+        ("kl > 0.1", lambda f: f["kl"] > 0.1),
         ("contraction<=0.5", lambda f: 1 - f["variance"] <= 0.5),
     ],
 )
@@ -86,6 +87,7 @@ def test_contraction_is_against_the_stationary_marginal() -> None:
         ("klt>1", "did you mean kl"),
         ("kl>abc", "“abc” is no number"),
         ("kl>", "is no number"),
+        ("kl!=1", "is no term"),
         ("neuron:5-2", "smaller number first"),
         ("neuron:x", "no range like 20-40"),
         ("neuron:1 neuron:2", "twice"),
@@ -100,6 +102,11 @@ def test_what_cannot_be_read_is_named_with_a_remedy(text: str, says: str) -> Non
     with pytest.raises(QueryError, match=says) as error:
         parse(f"kl>0 {text}", LAYERS, KNOWN)
     assert text.split()[-1] in str(error.value)
+
+
+def test_a_quote_that_is_not_closed_is_named() -> None:
+    with pytest.raises(QueryError, match='“"at prior” opens a quote'):
+        parse('kl>0 regime:"at prior', LAYERS, KNOWN)
 
 
 def test_an_empty_query_asks_for_everything() -> None:

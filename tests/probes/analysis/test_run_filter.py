@@ -63,6 +63,8 @@ def found(text):
         ("living>70", "d"),
         ("created>2026-11-22", "d"),
         ("created<2026-11-22", ""),
+        ('"Nice one"', "c"),
+        ('"a = b"', ""),
     ],
 )
 def test_a_filter_leaves_what_meets_it(text, names):

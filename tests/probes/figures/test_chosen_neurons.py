@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from probed import write_probed
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from probes import Run, diagnostics
 from probes.analysis import neuron_summary, posteriors
@@ -148,7 +149,7 @@ def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
     wide = stats.norm.pdf(z, row["mean"], np.sqrt(row["variance"] + row["spread"]))
     np.testing.assert_allclose(traces(figure, "at the cursor, aggregate")[0].y, wide, atol=1e-6)
     np.testing.assert_allclose(filled(z, start), stats.norm.pdf(z), atol=1e-12)
-    assert np.trapezoid(traces(figure, "at the cursor")[0].y, z) == pytest.approx(1, abs=0.01)
+    assert trapezoid(traces(figure, "at the cursor")[0].y, z) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("sd", [0.05, 0.01, 0.002])
@@ -159,14 +160,14 @@ def test_narrow_densities_keep_their_area_and_their_peak(sd: float) -> None:
         figure = densities(["n"], [Moment(0, 0.0, 1.0, 0.0)], [moment], ["#0072B2"])
         curve = traces(figure, "at the cursor")[0]
         # on 241 even points: 0.07 to 2.3 at an sd of 0.005
-        assert np.trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.02)
+        assert trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.02)
         assert max(curve.y) == pytest.approx(1 / (sd * np.sqrt(2 * np.pi)), rel=0.01)
         assert len(curve.x) < 320
         assert len(traces(figure, "prior")[0].x) == len(curve.x)
     mu = draw.uniform(-2, 2, 32)
     many = Moment(1, float(mu.mean()), sd**2, float(mu.var()), mu, np.full(32, sd))
     curve = traces(densities(["n"], [many], [many], ["#0072B2"]), "at the cursor")[0]
-    assert np.trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.03)
+    assert trapezoid(curve.y, curve.x) == pytest.approx(1, abs=0.03)
     assert len(curve.x) <= 640
 
 

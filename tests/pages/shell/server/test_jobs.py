@@ -40,6 +40,7 @@ def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
 
 
 def test_the_form_starts_where_the_command_does() -> None:
+    pytest.importorskip("torch")
     from vdn.experiment import add_command
 
     parser = argparse.ArgumentParser()

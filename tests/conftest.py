@@ -1,0 +1,45 @@
+"""Without torch, reading and the dashboard are tested alone: test files that need it stay out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TRAINING = ("torch", "vdn", "examples")
+"""Packages that need torch, or are it."""
+
+
+@cache
+def needs_torch(path: Path) -> bool:
+    """Whether a file imports torch at its top: itself, or by a module of `probes` or of the tests."""
+    return any(
+        name.partition(".")[0] in TRAINING or any(needs_torch(module) for module in files(name))
+        for name in imported(path)
+    )
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def files(module: str) -> list[Path]:
+    """Where a module of `probes`, or one that several tests share, lies."""
+    if module.partition(".")[0] == "probes":
+        path = HERE.parent.joinpath(*module.split(".")).with_suffix(".py")
+        return [path] if path.is_file() else []
+    return list(HERE.rglob(f"{module}.py"))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    python = collection_path.suffix == ".py" and find_spec("torch") is None
+    return True if python and needs_torch(collection_path) else None
