@@ -2,7 +2,7 @@
 
     python -m examples.digits_vae [FOLDER] [STEPS]
 
-Then `streamlit run app.py -- --runs runs` shows it: 16 latent neurons of which the model keeps as many as it
+Then `probes ui runs` shows it: 16 latent neurons of which the model keeps as many as it
 can use.
 """
 

@@ -8,6 +8,7 @@ the dashboard goes to its own command line (`pages.shell.session.options`), whic
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import shutil
 import sys
@@ -27,16 +28,18 @@ DASHBOARD = _PACKAGED if _PACKAGED.is_dir() else _HERE.parent
 """Where app.py lies."""
 DEMO = DASHBOARD / ("demo_runs" if DASHBOARD == _PACKAGED else "sample_runs")
 
+TOKEN_VARIABLE = "PROBES_TOKEN"
+"""Environment variable of the dashboard's secret; its value is not seen in a list of processes."""
 PASSED_ON: dict[str, dict[str, Any]] = {
     "--allow-host": {
-        "nargs": "+", "metavar": "NAME", "help": "names by which others reach the server, beside localhost",
+        "action": "append", "metavar": "NAME", "help": "a name by which others reach the server; may come again",
     },
     "--base-path": {"metavar": "/PATH", "help": "path under which a proxy serves the dashboard"},
     "--read-only": {"action": "store_true", "help": "pages write nothing and start nothing"},
-    "--token": {"nargs": "?", "const": "", "help": "answer only who has this secret [a new one, printed]"},
+    "--token": {"nargs": "?", "const": "", "help": "answer only who has this secret [a new one]; prints a link"},
     "--unauthenticated": {"action": "store_true", "help": "answer everybody, on an address for others too"},
-    "--frame-ancestors": {"nargs": "+", "metavar": "SOURCE", "help": "pages that may show it in a frame"},
-    "--connect-src": {"nargs": "+", "metavar": "SOURCE", "help": "what pages may connect to beside it"},
+    "--frame-ancestors": {"action": "append", "metavar": "SOURCE", "help": "pages that may show it in a frame"},
+    "--connect-src": {"action": "append", "metavar": "SOURCE", "help": "what pages may connect to beside it"},
 }  # fmt: skip
 """Options of the dashboard's own command line, which go to it as they are given: the one list of them."""
 
@@ -48,7 +51,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--demo", action="store_true", help="show copies of the runs that come with it")
     parser.add_argument("--port", type=_port, help="[8501, or the next that is free]")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on [127.0.0.1]")
-    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser; none is with a token")
     for flag, details in PASSED_ON.items():
         parser.add_argument(flag, default=argparse.SUPPRESS, **details)
 
@@ -73,13 +76,16 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def command(options: argparse.Namespace, folders: Sequence[Path]) -> list[str]:
-    """Arguments of Streamlit's command for the options of `ui`."""
+    """Arguments of Streamlit's command for the options of `ui`. Raises RunError where --token took a folder."""
+    token = getattr(options, "token", None)
+    if token and Path(token).is_dir():
+        raise RunError(f"--token {token} takes the folder for the secret: name folders before --token")
     words = ["run", str(DASHBOARD / "app.py")]
     if options.port is not None:
         words += ["--server.port", str(options.port)]
     if options.host is not None:
         words += ["--server.address", options.host]
-    if options.no_browser:
+    if options.no_browser or token is not None or os.environ.get(TOKEN_VARIABLE):  # the printed link has it
         words += ["--server.headless", "true"]
     words.append("--")
     if folders:

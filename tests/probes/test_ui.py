@@ -46,12 +46,38 @@ def test_folders_and_the_servers_options(called: list[list[str]], tmp_path: Path
     ]  # fmt: skip
 
 
-def test_what_concerns_the_dashboard_goes_to_its_own_command_line(called: list[list[str]]) -> None:
-    main(["ui", "--allow-host", "a.example", "b.example", "--base-path", "/x", "--read-only", "--token"])
+def test_what_concerns_the_dashboard_goes_to_its_own_command_line(
+    called: list[list[str]], tmp_path: Path
+) -> None:
+    folder = str(tmp_path)
+    main(
+        [
+            "ui",
+            "--allow-host",
+            "a.example",
+            "--allow-host",
+            "b.example",
+            folder,
+            "--base-path",
+            "/x",
+            "--token",
+        ]
+    )
     [line] = called
     assert line[line.index("--") + 1 :] == [
-        "--allow-host", "a.example", "b.example", "--base-path", "/x", "--read-only", "--token",
+        "--runs", folder, "--allow-host", "a.example", "b.example", "--base-path", "/x", "--token",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "variable"), [(["--token"], ""), (["--token", "s3cret"], ""), ([], "s3cret")]
+)
+def test_with_a_token_the_printed_link_opens_it(
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch, words: list[str], variable: str
+) -> None:
+    monkeypatch.setenv(ui.TOKEN_VARIABLE, variable)
+    main(["ui", *words])
+    assert called[0][2:4] == ["--server.headless", "true"]
 
 
 def test_every_option_of_the_dashboard_can_be_given() -> None:
@@ -73,6 +99,7 @@ def test_a_run_is_shown_among_those_beside_it(called: list[list[str]], tmp_path:
         (["--port", "0"], "'0' is no port"),
         (["--port", "99999"], "'99999' is no port"),
         (["--prot", "1"], "--prot"),
+        (["--token", "."], "name folders before --token"),
     ],
 )
 def test_what_cannot_be_served_is_one_line_and_status_2(

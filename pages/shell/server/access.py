@@ -49,8 +49,8 @@ from streamlit.url_util import make_url_path
 from pages.shell.server.host_policy import HostPolicy, headers
 from pages.shell.server.token_gate import KEY, TokenGate
 from pages.shell.session import options
+from probes.ui import TOKEN_VARIABLE
 
-TOKEN_VARIABLE = "PROBES_TOKEN"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 GUESSABLE = 16  # characters; shorter tokens are used, with a warning
 _EVERYWHERE = ("", "0.0.0.0", "::")
