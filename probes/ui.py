@@ -32,14 +32,14 @@ TOKEN_VARIABLE = "PROBES_TOKEN"
 """Environment variable of the dashboard's secret; its value is not seen in a list of processes."""
 PASSED_ON: dict[str, dict[str, Any]] = {
     "--allow-host": {
-        "action": "append", "metavar": "NAME", "help": "a name by which others reach the server; may come again",
+        "action": "append", "metavar": "NAME", "help": "a name by which others reach it; may come again",
     },
     "--base-path": {"metavar": "/PATH", "help": "path under which a proxy serves the dashboard"},
     "--read-only": {"action": "store_true", "help": "pages write nothing and start nothing"},
-    "--token": {"nargs": "?", "const": "", "help": "answer only who has this secret [a new one]; prints a link"},
+    "--token": {"nargs": "?", "const": "", "help": "answer only who has this secret [a new one, printed]"},
     "--unauthenticated": {"action": "store_true", "help": "answer everybody, on an address for others too"},
-    "--frame-ancestors": {"action": "append", "metavar": "SOURCE", "help": "pages that may show it in a frame"},
-    "--connect-src": {"action": "append", "metavar": "SOURCE", "help": "what pages may connect to beside it"},
+    "--frame-ancestors": {"action": "append", "metavar": "SOURCE", "help": "who may show it in a frame"},
+    "--connect-src": {"action": "append", "metavar": "SOURCE", "help": "what else pages may connect to"},
 }  # fmt: skip
 """Options of the dashboard's own command line, which go to it as they are given: the one list of them."""
 
@@ -76,7 +76,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def command(options: argparse.Namespace, folders: Sequence[Path]) -> list[str]:
-    """Arguments of Streamlit's command for the options of `ui`. Raises RunError where --token took a folder."""
+    """Arguments of Streamlit's command for the options of `ui`. RunError where --token took a folder."""
     token = getattr(options, "token", None)
     if token and Path(token).is_dir():
         raise RunError(f"--token {token} takes the folder for the secret: name folders before --token")

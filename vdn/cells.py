@@ -16,10 +16,9 @@ GROUPS = " '\u2019" + SPACES
 
 
 def all_values(record: list[str]) -> bool:
-    cells = [cell for cell in record if cell.strip()]
-    return (
-        bool(cells) and all(is_value(cell) for cell in cells) and any(not is_missing(cell) for cell in cells)
-    )
+    """Whether every cell that holds something is a value, and one of them is not a sign for none."""
+    held = [cell for cell in record if cell.strip()]
+    return all(map(is_value, held)) and not all(map(is_missing, held))
 
 
 def is_missing(cell: str) -> bool:
@@ -94,15 +93,12 @@ def number(cell: str, mark: str) -> float | None:
 def decimal_of(cell: str) -> str:
     """The decimal mark that a cell proves: ".", ",", "" for neither, "?" where a comma may be either."""
     point, comma = number(cell, "."), number(cell, ",")
-    if point is None or comma is None:
-        return (
-            "," if point is None and comma is not None else "." if comma is None and point is not None else ""
-        )
-    if point == comma:
-        return ""
-    return (
-        "?" if "," in cell else ""
-    )  # 1.234 is taken for a decimal point unless another cell proves the comma
+    if point is None:
+        return "" if comma is None else ","
+    if comma is None:
+        return "."
+    # 1.234 is taken for a decimal point unless another cell proves the comma
+    return "?" if point != comma and "," in cell else ""
 
 
 CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
@@ -135,9 +131,8 @@ def parsed_times(cells: list[str]) -> tuple[list[pd.DatetimeIndex], int]:
     series = pd.Series(cells)
     clock = series.str.extract(rf"^({DATE}) (\d{{1,2}})\.(\d{{2}})(?:\.(\d{{2}}))?$")
     if clock[0].notna().all():  # 18.00.00
-        series = (
-            clock[0] + " " + clock[1] + ":" + clock[2] + (":" + clock[3] if clock[3].notna().all() else "")
-        )
+        seconds = ":" + clock[3] if clock[3].notna().all() else ""
+        series = clock[0] + " " + clock[1] + ":" + clock[2] + seconds
     quarter = series.str.replace(r"^(Q[1-4])[- ]?(\d{4})$", r"\2\1", regex=True)
     if quarter.str.fullmatch(r"\d{4}-?Q[1-4]").all():
         return [pd.PeriodIndex(quarter.str.replace("-", ""), freq="Q").to_timestamp()], 0

@@ -28,7 +28,7 @@ from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
 from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
-from vdn.trainer import load_checkpoint, load_run
+from vdn.trainer import load_checkpoint, load_network, load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
 CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
@@ -506,18 +506,21 @@ def evaluate(
     ConfigError, DataError
         When the run or its data cannot be read, or `twin` is no twin.
     """
-    config, task, network = load_run(run, data, changed, reading)
+    state = load_checkpoint(run)
+    config, task, network = load_network(state, data, changed, reading)
     say_what_was_read(task)
+    # its data may have moved since: a twin is found by what the run was trained on
+    beside = twin or (None if config.twin else find_twin(run, from_dict(state["config"])))
+    trained = None if beside is None else load_run(beside, data, changed, reading)
+    if trained is not None and not trained[0].twin:
+        raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
     number = config.test_draws if draws is None else draws
     result: dict[str, Any] = {
         "model": network_scores(network, task, split, number, config.seed)[0],
         "twin": None,
     }
-    beside = twin or (None if config.twin else find_twin(run, from_dict(load_checkpoint(run)["config"])))
-    if beside is not None:
-        twin_config, twin_task, twin_network = load_run(beside, data, changed, reading)
-        if not twin_config.twin:
-            raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
+    if trained is not None:
+        twin_config, twin_task, twin_network = trained
         result["twin"] = network_scores(twin_network, twin_task, split, 1, twin_config.seed)[0]
     return result | {"baselines": baselines(task, split)}
 

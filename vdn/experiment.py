@@ -41,7 +41,7 @@ from vdn.objective import class_nll
 from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
 from vdn.subject import NetworkSubject
-from vdn.trainer import load_checkpoint, load_run
+from vdn.trainer import load_checkpoint, load_network
 
 Tables = dict[str, pd.DataFrame]
 
@@ -99,9 +99,10 @@ class Bench:
     """
 
     def __init__(self, run: Path, arguments: argparse.Namespace) -> None:
-        self.step = int(load_checkpoint(run)["step"])
-        self.config, self.task, network = load_run(
-            run, arguments.data, arguments.changed_data, reading_of(arguments)
+        state = load_checkpoint(run)
+        self.step = int(state["step"])
+        self.config, self.task, network = load_network(
+            state, arguments.data, arguments.changed_data, reading_of(arguments)
         )
         say_what_was_read(self.task)
         self.subject = NetworkSubject(network)

@@ -13,7 +13,7 @@ import gzip
 import lzma
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -259,7 +259,8 @@ def _guess_separator(lines: Sequence[str], decimal: str) -> str:
     return found
 
 
-def _parsed(lines: Iterable[str], sep: str) -> Iterator[list[str]]:
+def _parsed(lines: Iterable[str], sep: str) -> Any:
+    """A `csv.reader` of lines without their ends; a run of spaces counts as one."""
     if sep == " ":
         lines = (re.sub(r"[ \t]+", " ", line.strip()) for line in lines)
     return csv.reader((line + "\n" for line in lines), delimiter=sep, skipinitialspace=True, strict=True)
@@ -271,7 +272,7 @@ def _rows(found: Records, lines: list[str], first: int, sep: str) -> list[list[s
     if len(numbers) < len(lines) - first:
         found.notes.append(f"{_counted(len(lines) - first - len(numbers), 'comment line')} skipped")
     rows: list[list[str]] = []
-    reader = csv.reader(_kept(lines, numbers, sep), delimiter=sep, skipinitialspace=True, strict=True)
+    reader = _parsed((lines[i] for i in numbers), sep)
     try:
         for row in reader:
             if row:
@@ -289,11 +290,6 @@ def _rows(found: Records, lines: list[str], first: int, sep: str) -> list[list[s
     if sep not in (",", ONE_COLUMN):
         found.notes.append(f"separator {SPOKEN.get(sep, repr(sep))}")
     return rows
-
-
-def _kept(lines: list[str], numbers: list[int], sep: str) -> Iterator[str]:
-    for i in numbers:
-        yield (re.sub(r"[ \t]+", " ", lines[i].strip()) if sep == " " else lines[i]) + "\n"
 
 
 def _below_preamble(found: Records, rows: list[list[str]]) -> list[list[str]]:
@@ -320,7 +316,7 @@ def _below_comment(found: Records, lines: list[str], rows: list[list[str]], head
         return rows
     if not cells.all_values(rows[0]):
         return rows
-    names = next(_parsed([lines[above].lstrip().lstrip("#")], found.sep), [])
+    names: list[str] = next(_parsed([lines[above].lstrip().lstrip("#")], found.sep), [])
     if len(names) != len(rows[0]) or any(cells.is_number(name) for name in names):
         return rows
     found.notes.append(f"names from the comment in line {above + 1}")

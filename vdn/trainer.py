@@ -238,14 +238,23 @@ def load_data(
     return load_known(from_dict(state["config"]), state.get("data", {}), data, changed, reading)
 
 
-def load_run(
-    run: Path, data: str | None = None, changed: bool = False, reading: Mapping[str, str] | None = None
+def load_network(
+    state: Mapping[str, Any],
+    data: str | None = None,
+    changed: bool = False,
+    reading: Mapping[str, str] | None = None,
 ) -> tuple[Config, Task, VariationalNetwork]:
-    """Configuration, task and trained network of a run; the rest as for `vdn.data.load_known`.
+    """Configuration, task and trained network of a checkpoint; the rest as for `vdn.data.load_known`.
     ConfigError or DataError when one cannot be had.
     """
-    state = load_checkpoint(run)
     config, task = load_data(state, data, changed, reading)
     network = make_network(config, task)
     network.load_state_dict(state["model"])
     return config, task, network
+
+
+def load_run(
+    run: Path, data: str | None = None, changed: bool = False, reading: Mapping[str, str] | None = None
+) -> tuple[Config, Task, VariationalNetwork]:
+    """`load_network` of a run's checkpoint, `load_checkpoint`."""
+    return load_network(load_checkpoint(run), data, changed, reading)

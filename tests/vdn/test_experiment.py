@@ -12,8 +12,8 @@ from probes.experiments import store
 from vdn import experiment
 from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
-from vdn.experiment import load_run
 from vdn.train import train
+from vdn.trainer import load_run
 
 SMALL = {
     "neurons": 6,
