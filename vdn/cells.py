@@ -26,7 +26,8 @@ def is_missing(cell: str) -> bool:
 
 
 def is_value(cell: str) -> bool:
-    return is_number(cell) or looks_like_time(cell) or is_missing(cell)
+    clock = ":" in cell and are_clocks([cell])
+    return is_number(cell) or looks_like_time(cell) or is_missing(cell) or clock
 
 
 def is_number(cell: str) -> bool:
@@ -117,8 +118,26 @@ def share_of_times(texts: list[str]) -> float:
     return sum(map(looks_like_time, texts)) / max(1, len(texts))
 
 
+def has_clock(cell: str) -> bool:
+    """Whether a time tells the time of day beside its date."""
+    return re.search(rf"[T ,]{CLOCK}", cell.strip()) is not None
+
+
 def are_clocks(cells: list[str]) -> bool:
     return all(re.fullmatch(CLOCK, cell.strip()) for cell in cells)
+
+
+def digit_clocks(values: np.ndarray | None) -> list[str] | None:
+    """Times of day that are written as numbers, 93000 for 09:30:00, as clocks; else None."""
+    if values is None or np.any((values < 0) | (values > 235_959) | (values != np.round(values))):
+        return None
+    hours, minutes, seconds = values // 10_000, values // 100 % 100, values % 100
+    if not np.any(hours) or np.any((minutes > 59) | (seconds > 59)):
+        return None
+    return [
+        f"{hour:02.0f}:{minute:02.0f}:{second:02.0f}"
+        for hour, minute, second in zip(hours, minutes, seconds, strict=True)
+    ]
 
 
 def parsed_times(cells: list[str]) -> tuple[list[pd.DatetimeIndex], int]:

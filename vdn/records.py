@@ -35,7 +35,8 @@ MAGIC |= {
     b"\x1f\x8b": "gzip",
     b"\x93NUMPY": "NumPy's",
 }
-MARKUP = {b"<": "HTML or XML", b"{": "JSON", b"[{": "JSON", b"[[": "JSON"}
+TAGS = rb"<(?:[!?]|/?(?:html|head|body|title|table|div|pre|p|svg|xml)\b)"  # and <DATE> is a name
+MARKUP = {TAGS: "HTML or XML", rb"\{|\[\s*[\[{]": "JSON"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 ONE_COLUMN = "\x1f"  # the separator of a file without one
@@ -77,8 +78,8 @@ class Column:
 
     @property
     def word(self) -> str:
-        """Its name in lower case, without a unit in brackets."""
-        return re.sub(r"\s*[(\[].*$", "", self.name).lower() or self.name.lower()
+        """Its name in lower case, without a unit in brackets; <DATE> as date."""
+        return re.sub(r"\s*[(\[].*$", "", self.name).lower().strip("<>") or self.name.lower()
 
     @property
     def unnamed(self) -> bool:
@@ -204,8 +205,9 @@ def _text(found: Records, content: bytes) -> str:
             raise found.fault(f"cannot be read as CSV: this is {what}; export it as CSV")
     if not content.strip():
         raise found.fault("cannot be read as CSV: it is empty")
+    top = content.lstrip().partition(b"\n")[0].lower()
     for start, what in MARKUP.items():
-        if content.lstrip().startswith(start):
+        if re.match(start, top):
             raise found.fault(f"cannot be read as CSV: this is {what}; export it as CSV")
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
     start = content[:4000]

@@ -50,6 +50,8 @@ WHEN = SURE_NAMES | {"time", "zeit", "uhrzeit", "ts", "day", "month", "tag", "mo
 HOURS = ("hour", "hr", "stunde", "heure", "hora")
 EVEN = 0.9  # share of steps that are alike from which on whole numbers count rows, with gaps
 PARTS = ("year", "month", "day", "hour", "minute", "second")  # columns that make a time together
+SURELY_EVEN = 10  # values from which on equal steps count rows whatever the column's name and place
+ORDINAL_DAYS = ("doy", "dayofyear", "day_of_year", "yday", "julian day")  # beside a column of years
 NO_TIME = "none"
 TIMES_BEFORE = ("date", "time", "datetime", "timestamp", "t")
 
@@ -246,6 +248,8 @@ def _times(records: Records, asked: str, taken: list[Column]) -> tuple[pd.Index 
             alone = column is only and column.word not in TIME_NAMES
             if alone or not _counts(column):
                 continue
+            if all(len(cell.strip()) == 8 for cell in column.cells):  # 20200131
+                chosen += _clock(column, after, free)
         elif not cells.looks_like_time(next(cell for cell in column.cells if cell.strip())):
             if column.word not in WHEN or column is not free[0]:
                 continue
@@ -267,10 +271,16 @@ def _times(records: Records, asked: str, taken: list[Column]) -> tuple[pd.Index 
 
 
 def _clock(column: Column, after: Column | None, free: list[Column]) -> list[Column]:
-    """The column that tells the time of day beside one of dates: clocks, or hours."""
-    if after is not None and cells.are_clocks(after.cells):
+    """The column that tells the time of day beside one of dates alone: clocks, or hours. 18.30 is a clock
+    by its name only.
+    """
+    if any(map(cells.has_clock, column.cells)):
+        return []
+    if after is not None and cells.are_clocks(after.cells) and (after.plain is None or after.word in WHEN):
         return [after]
-    if any(":" in cell for cell in column.cells) or len(set(column.cells)) == len(column.cells):
+    if after is not None and after.word in WHEN and cells.digit_clocks(after.plain) is not None:
+        return [after]
+    if len(set(column.cells)) == len(column.cells):
         return []
     return [
         other
@@ -283,10 +293,19 @@ def _of_parts(columns: list[Column]) -> tuple[pd.DatetimeIndex | None, set[int]]
     """Times of columns called year, month and so on, and the numbers of these."""
     by_name = {column.word: column for column in columns if column.plain is not None}
     parts = [part for part in PARTS if part in by_name]
-    if parts[:2] != ["year", "month"]:
+    ordinal = next((name for name in ORDINAL_DAYS if name in by_name), None)
+    if parts[:2] == ["year", "month"]:
+        ordinal = None
+    elif ordinal is None or "year" not in parts:
         return None, set()
+    else:
+        parts = ["year", ordinal, *(part for part in parts if part in PARTS[3:])]
     frame = pd.DataFrame({part: by_name[part].plain for part in parts})
-    times = pd.to_datetime(frame if "day" in parts else frame.assign(day=1), errors="coerce")
+    if ordinal is not None:
+        since = pd.to_timedelta(frame.pop(ordinal) - 1, unit="D")
+        times = pd.to_datetime(frame.assign(month=1, day=1), errors="coerce") + since
+    else:
+        times = pd.to_datetime(frame if "day" in parts else frame.assign(day=1), errors="coerce")
     if times.isna().any():
         return None, set()
     return pd.DatetimeIndex(times), {by_name[part].number for part in parts}
@@ -308,14 +327,16 @@ def _counts(column: Column) -> bool:
     ordered = bool(np.all(steps > 0) or np.all(steps < 0))
     whole = bool(np.all(values == np.round(values)))
     share = cells.even(steps).mean()
-    if first and ordered and (named or share == 1 or (whole and share >= EVEN)):
+    if ordered and share == 1 and (first or len(values) >= SURELY_EVEN):
+        return True
+    if ordered and first and (named or (whole and share >= EVEN)):
         return True
     if cells.compact_times(values) is not None and (first or named):
         return True
     if named and ordered and (sure or share == 1):
         return True
     times = cells.epoch_unit(values) is not None
-    if (ordered and (first or named) and times and whole) or (sure and times):
+    if (ordered and (first or named or share >= EVEN) and times and whole) or (sure and times):
         return True
     if not whole or not (sure or (first and named)):
         return False
@@ -331,13 +352,7 @@ def _read(records: Records, chosen: list[Column], must: bool) -> pd.Index | None
     values = first.values if len(chosen) == 1 else None
     if values is not None:
         return _read_numbers(records, first, values)
-    held = [
-        [f"{int(hour):02d}:00" for hour in column.plain]
-        if column.word in HOURS and column.plain is not None
-        else [cell.strip() for cell in column.cells]
-        for column in chosen
-    ]
-    texts = [" ".join(parts) for parts in zip(*held, strict=True)]
+    texts = [" ".join(parts) for parts in zip(*map(_written, chosen), strict=True)]
     zones = cells.zones(texts)
     if any(zones) and not all(zones):
         without, given = zones.index(""), next(i for i, zone in enumerate(zones) if zone)
@@ -367,6 +382,17 @@ def _read(records: Records, chosen: list[Column], must: bool) -> pd.Index | None
     if len(set(zones)) > 1:
         records.notes.append(f"{len(set(zones))} time zones in {first.name}, read as UTC")
     return times
+
+
+def _written(column: Column) -> list[str]:
+    """Cells of dates and clocks, those that are numbers (20200131, hours, 93000) in full."""
+    if column.word in HOURS and column.plain is not None:
+        return [f"{int(hour):02d}:00" for hour in column.plain]
+    days = None if column.plain is None else cells.compact_times(column.plain)
+    if days is not None:
+        return days.strftime("%Y-%m-%d").tolist()
+    clocks = cells.digit_clocks(column.plain) if column.word in WHEN else None
+    return [cell.strip() for cell in column.cells] if clocks is None else clocks
 
 
 def _read_numbers(records: Records, column: Column, values: np.ndarray) -> pd.Index:
@@ -418,9 +444,9 @@ def _in_order(records: Records, times: pd.Index, values: np.ndarray) -> tuple[pd
         times, values = times[order], values[order]
     if again.any():
         first = cells.time_text(times[int(np.flatnonzero(times.duplicated())[0])])
+        repeats = "1 row repeats" if again.sum() == 1 else f"{int(again.sum()):,} rows repeat"
         records.notes.append(
-            f"{int(again.sum()):,} rows repeat the time of the row before (duplicates, first {first}): taken"
-            " as they come"
+            f"{repeats} the time of the row before (duplicates, first {first}): taken as they come"
         )
     return times, values
 

@@ -342,7 +342,7 @@ def test_repeated_times(tmp_path):
     clock_change = [*HOURS[:3], HOURS[2], *HOURS[3:59]]
     found = table(tmp_path, rows(LOAD, PRICE, times=clock_change))
     assert_read(found)
-    assert "1 rows repeat the time of the row before (duplicates, first 2020-01-01 02:00)" in found.sentence
+    assert "1 row repeats the time of the row before (duplicates, first 2020-01-01 02:00)" in found.sentence
     days = table(tmp_path, rows(LOAD, PRICE, times=[t[:10] for t in HOURS]))
     assert "57 rows repeat the time" in days.sentence
 
@@ -621,3 +621,62 @@ def test_what_cannot_be_cut_into_columns_says_what_was_tried(tmp_path, text, mes
     with pytest.raises(DataError, match=message) as error:
         table(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [HOURS, [f"2020-02-{1 + i % 28:02d}" for i in range(28)] + [f"2020-03-{i:02d}" for i in range(1, 32)]],
+)
+def test_two_decimals_are_no_clock(tmp_path, times):
+    values = [f"{12 + i % 7}.{i % 60:02d}" for i in range(len(times))]
+    found = table(tmp_path, "\n".join(["date,load", *map(",".join, zip(times, values, strict=True))]))
+    assert_read(found, ["load"], [list(map(float, values))])
+
+
+@pytest.mark.parametrize(
+    "clock", ["{:d}0000", "{:02d}0000", "{:02d}:00", "{:02d}:00:00", "{:02d}.00", "{:02d}.00.00"]
+)
+@pytest.mark.parametrize("day", ["202001{:02d}", "2020-01-{:02d}", "{:02d}.01.2020"])
+@pytest.mark.parametrize("names", ["<DATE>,<TIME>,load,price", "date,time,load,price"])
+def test_a_clock_beside_its_day(tmp_path, day, clock, names):
+    times = [f"{day.format(1 + i // 24)},{clock.format(i % 24)}" for i in range(60)]
+    found = table(tmp_path, rows(LOAD, PRICE, head=names, times=times))
+    assert_read(found)
+    assert found.times[25] == pd.Timestamp("2020-01-02 01:00")
+
+
+def test_days_of_the_year(tmp_path):
+    times = [f"2020,{300 + i}" for i in range(60)]
+    found = table(tmp_path, rows(LOAD, PRICE, head="year,doy,load,price", times=times))
+    assert_read(found)
+    assert found.times[5] == pd.Timestamp("2020-10-31")
+
+
+def test_a_first_line_of_day_and_clock_is_no_header(tmp_path):
+    text = rows(LOAD, PRICE, times=[time.replace("-", ".").replace(" ", ",") for time in HOURS])
+    found = table(tmp_path, text.partition("\n")[2])
+    assert_read(found, ["3", "4"])
+
+
+def test_a_second_column_of_unix_times_is_no_series(tmp_path):
+    begins = [1577836800000 + i * 3600000 for i in range(60)]
+    ends = [begin + 3599999 for begin in begins]
+    found = table(tmp_path, rows(LOAD, ends, PRICE, times=begins).partition("\n")[2])
+    assert_read(found, ["2", "4"])
+    assert found.left_out["3"] == "times, too"
+
+
+@pytest.mark.parametrize(
+    "text", ["<!DOCTYPE html>\n1,2", "<table><tr>", "<?xml version='1.0'?>", "<div id='a, b'>"]
+)
+def test_markup_is_named(tmp_path, text):
+    with pytest.raises(DataError, match="this is HTML or XML; export it as CSV"):
+        table(tmp_path, text)
+
+
+def test_a_count_is_no_series_wherever_it_stands(tmp_path):
+    count = [0.5 * i for i in range(60)]
+    found = table(tmp_path, rows(LOAD, count, PRICE, head="date,load,n2,price"))
+    assert_read(found)
+    assert found.left_out["n2"] == "counts the rows"
+    assert table(tmp_path, rows(LOAD, count, head="date,load,n2"), columns="n2").names == ["n2"]
