@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,8 @@ def run_command(options: argparse.Namespace) -> int:
     Raises RunError if a folder is not there, MissingPackageError without Streamlit or plotly.
     """
     with named("the dashboard"):
-        for needed in ("streamlit", "plotly"):
-            import_module(needed)
+        import plotly  # noqa: F401
+        import streamlit  # noqa: F401
     folders = [_folder_of_runs(Path(text)) for text in options.folders]
     with _demo(options.demo) as shown:
         words = command(options, [*folders, *shown])
