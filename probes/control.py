@@ -35,6 +35,8 @@ class BetaThermostat:
 
     Attributes
     ----------
+    target
+        May be set anew between steps: high until the decoder uses the neurons, then low.
     beta
         The present weight: a float before the first step, then a tensor, of the KL's shape without its rows.
     kl
@@ -67,9 +69,6 @@ class BetaThermostat:
         rate: float = 0.02,
         ema: float = 0.1,
     ) -> None:
-        wanted = torch.as_tensor(target, dtype=torch.float64).detach().clone()
-        if wanted.dim() > 1 or not wanted.numel() or not bool(((wanted > 0) & wanted.isfinite()).all()):
-            raise ValueError(f"target is a number of nats above 0, or one a neuron, (N,); this is {target}")
         if not 0 < low <= beta <= high < math.inf:
             raise ValueError(
                 f"the weight needs 0 < low <= beta <= high, these are low {low}, beta {beta}, high {high}"
@@ -78,9 +77,22 @@ class BetaThermostat:
             raise ValueError(f"rate is a number above 0, this is {rate}")
         if not 0 < ema <= 1:
             raise ValueError(f"ema is above 0 and at most 1, this is {ema}")
-        self.target, self.low, self.high, self.rate, self.ema = wanted, low, high, rate, ema
+        self.target = target
+        self.low, self.high, self.rate, self.ema = low, high, rate, ema
         self.beta: float | Tensor = beta
         self.kl: Tensor | None = None
+
+    @property
+    def target(self) -> Tensor:
+        """Nats, a number or (N,)."""
+        return self._target
+
+    @target.setter
+    def target(self, value: float | Tensor) -> None:
+        wanted = torch.as_tensor(value, dtype=torch.float64).detach().clone()
+        if wanted.dim() > 1 or not wanted.numel() or not bool(((wanted > 0) & wanted.isfinite()).all()):
+            raise ValueError(f"target is a number of nats above 0, or one a neuron, (N,); this is {value}")
+        self._target = wanted
 
     @torch.no_grad()
     def step(self, kl: Tensor) -> Tensor:
@@ -109,8 +121,8 @@ class BetaThermostat:
             )
         if self.kl is not None and now.shape != self.kl.shape:
             raise ValueError(f"the KL was {tuple(self.kl.shape)} before and is {tuple(now.shape)} now")
-        self.target = self.target.to(now.device)
-        target = self.target.to(now)
+        self._target = self._target.to(now.device)
+        target = self._target.to(now)
         beta = torch.as_tensor(self.beta).to(now).expand(now.shape)
         held = torch.full_like(now, math.nan) if self.kl is None else self.kl.to(now)
         mixed = torch.where(held.isfinite(), torch.lerp(held, now, self.ema), now)

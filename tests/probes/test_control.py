@@ -50,6 +50,18 @@ def test_each_neuron_has_its_own_target():
     torch.testing.assert_close(0.02 / law.beta, targets, rtol=1e-3, atol=0)
 
 
+def test_a_target_may_be_set_anew():
+    """Of 0.02 / beta nats the weight for 0.2 is 0.1, and for 0.02 it is 1."""
+    law = BetaThermostat(0.2, beta=0.5)
+    for target, beta in ((0.2, 0.1), (0.02, 1.0)):
+        law.target = target
+        for _ in range(1500):
+            law.step(0.02 / torch.as_tensor(law.beta).expand(2))
+        torch.testing.assert_close(law.beta, torch.full((2,), beta), rtol=1e-3, atol=0)
+    with pytest.raises(ValueError, match="target"):
+        law.target = 0.0
+
+
 def test_a_number_steers_the_layer_as_a_whole():
     law = BetaThermostat(3.0, beta=0.5)
     for _ in range(800):
