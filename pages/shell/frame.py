@@ -43,10 +43,19 @@ def main() -> None:
             title=title,
             icon=f":material/{icon}:",
             default=name == state.DEFAULT_PAGE,
+            url_path="start" if name == state.DEFAULT_PAGE else None,  # its own name is the page below
         )
         for name, title, icon in state.PAGES
     ]
-    page = st.navigation(pages, position="hidden" if shut else "top")
+    # the default page is served at /, and its own name is a link that people write
+    home = next(page for page in pages if page.url_path == "")
+    own = st.Page(
+        _HERE.parent / f"{state.DEFAULT_PAGE}.py",
+        title=home.title,
+        url_path=state.DEFAULT_PAGE,
+        visibility="hidden",
+    )
+    page = st.navigation([*pages, own], position="hidden" if shut else "top")
     if shut:
         st.subheader("Log in to see the dashboard")
         st.button("Log in", on_click=st.login, type="primary", key="log_in")
