@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ def run_command(options: argparse.Namespace) -> int:
     Raises RunError if a folder is not there, MissingPackageError without Streamlit or plotly.
     """
     with named("the dashboard"):
-        import plotly  # noqa: F401
-        import streamlit  # noqa: F401
+        import_module("streamlit")
+        import_module("plotly")
     folders = [_folder_of_runs(Path(text)) for text in options.folders]
     with _demo(options.demo) as shown:
         words = command(options, [*folders, *shown])
