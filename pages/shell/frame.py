@@ -15,6 +15,7 @@ from pages.shell.session.runs import RunContext
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "frame.css"
+_HISTORY = st.components.v2.component("frame_history", js=(_HERE / "frame.js").read_text())
 LAYERS_NAMED = 3  # in a caption; more would not fit a line
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
@@ -68,8 +69,9 @@ def run_page(page: StreamlitPage) -> None:
     st.session_state[_ROUTED] = True
     state.enter(page.title)
     try:
-        url.sync()
         st.html(_STYLE)
+        _HISTORY(key="frame_history")
+        url.sync()
         page.run()
     except runs.RunError as error:  # a damaged file is met when a card asks for it
         st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")
