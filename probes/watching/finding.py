@@ -73,7 +73,7 @@ class Candidate:
         """With its first batch. Raises what sums of odd tensors raise."""
         _, neurons, dimensions = observed.mu.shape
         pool = Pool((neurons, dimensions), shared=source.of != "activations")
-        pool.add(observed)
+        pool.add_observed(observed)
         return cls(source, tensors, pool, source.prior is None and observed.prior_mu is None)
 
     def same_as(self, other: Candidate) -> bool:
@@ -171,7 +171,7 @@ class Finder:
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
-                candidate.pool.add(observed)
+                candidate.pool.add_observed(observed)
             elif len(observed.mu):  # else the next batch may have inputs
                 self._candidates[name, RANK_OBSERVED] = Candidate.of(source, observed[:2], observed)
                 self._ran.add(name)
@@ -389,7 +389,7 @@ class Finder:
                 self._take_candidate(source, value)
                 return None
             layer = layers[source.name]
-            return source.name, Reading(layer.observed, layer.take(value))
+            return source.name, Reading(layer.observed, layer.take(value), layer.of == "activations")
         except PartError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
@@ -407,7 +407,7 @@ class Finder:
     def _take_candidate(self, source: PosteriorSource, value: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
-            candidate.pool.add(candidate.source.observed(candidate.source.take(value)))
+            candidate.pool.add_observed(candidate.source.observed(candidate.source.take(value)))
             return
         prior = next(
             (prior for name, prior in self._priors.items() if fnmatchcase(source.name, name)), source.prior

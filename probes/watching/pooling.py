@@ -1,24 +1,49 @@
-"""What is kept of a posterior between its forward pass and the end of the step: its tensors, or sums."""
+"""What is kept of a posterior between its forward pass and its statistics: its tensors, or sums.
+
+A small batch costs by its thirty operations, not by its rows. So small batches are copied and kept: those of
+a step are summed together, and so are those of several steps, each step for itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from probes.moments import Moments
 from probes.watching.posterior_source import Observed
+
+Read = Callable[[Any], Observed]
+Taken = tuple[Tensor | None, ...]
+Sums = dict[str, Tensor]
+"""`Moments.sufficient_statistics()` of a step."""
+
+KEPT_BYTES = 1e6  # of copies, before they are summed: fewer than a processor's cache holds
+SMALL_BYTES = KEPT_BYTES / 8  # of a batch, or of a step, that is kept: beyond, copying costs what it spares
 
 
 class Reading:
     """A posterior that was computed, to be read when and if it is needed: call it.
 
     Raises ValueError when a tensor was changed in place since `hold`, and what `read` raises.
+
+    Parameters
+    ----------
+    read
+        What was taken -> the posterior.
+    taken
+        Tensors, and None for what there is none of.
+    apart
+        Whether rows are read each for itself, so that `read` of batches one after the other is the batches'
+        `read` one after the other, where all tensors have one shape.
     """
 
-    def __init__(self, read: Callable[[Any], Observed], taken: tuple[Any, ...]) -> None:
-        self._read, self._taken = read, taken
+    def __init__(self, read: Read, taken: Taken, apart: bool = False) -> None:
+        self.read, self.taken = read, taken
+        self._apart = apart
         self._versions: list[int] | None = None
 
     def hold(self) -> int:
@@ -27,19 +52,116 @@ class Reading:
         return sum(tensor.nbytes for tensor in self._tensors())
 
     def __call__(self) -> Observed:
+        self._check()
+        return self.read(self.taken)
+
+    def kind(self) -> Kind | None:
+        """What batches have in common that may be kept beside each other; None: this one may not."""
+        if not self._apart:
+            return None
+        first = self.taken[0]
+        if first is None or first.dim() < 2 or not len(first):
+            return None
+        shape, size = first.shape, 0
+        parts: list[tuple[torch.dtype, torch.device] | None] = []
+        for tensor in self.taken:
+            if tensor is None:
+                parts.append(None)
+                continue
+            if tensor.is_nested or tensor.layout != torch.strided or tensor.shape != shape:
+                return None
+            size += tensor.nbytes
+            parts.append((tensor.dtype, tensor.device))
+        return Kind(shape, tuple(parts), size) if size <= SMALL_BYTES else None
+
+    def copied(self) -> Taken:
+        """What was taken, as it is now."""
+        self._check()
+        return tuple(None if value is None else value.clone() for value in self.taken)
+
+    def _check(self) -> None:
         if self._versions is not None and self._counted() != self._versions:
             raise ValueError("a tensor was changed in place after the forward pass had put it out")
-        return self._read(self._taken)
 
     def _tensors(self) -> list[Tensor]:
-        return [value for value in self._taken if isinstance(value, Tensor)]
+        return [value for value in self.taken if isinstance(value, Tensor)]
 
     def _counted(self) -> list[int]:
         return [tensor._version for tensor in self._tensors() if not tensor.is_inference()]
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Shape, (dtype, device) of each tensor, and bytes of a batch."""
+
+    shape: torch.Size
+    tensors: tuple[tuple[torch.dtype, torch.device] | None, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Batches of one step and layer, unread."""
+
+    read: Read
+    kind: Kind
+    batches: list[Taken]
+    shared: bool
+
+    def like(self, other: Rows) -> bool:
+        """Whether both have the same rows, so that they can be summed beside each other."""
+        return self.kind == other.kind and len(self.batches) == len(other.batches)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.kind.size * len(self.batches)
+
+
+def sums_of(steps: Sequence[Rows]) -> list[Sums]:
+    """Sums of each of several steps, whose rows are `like` each other's: those of one alone, to the rounding
+    of float32.
+
+    A step's neurons are taken for neurons of their own, which stand beside those of the others.
+    """
+    first, count = steps[0], len(steps)
+    mu, sigma, log_sigma, prior_mu, prior_sigma, _, _ = _beside(
+        first.read(_joined([batch for step in steps for batch in step.batches])), count
+    )
+    moments = Moments().update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, shared=first.shared)
+    sums = moments.sufficient_statistics()
+    parts = {
+        name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
+        for name, value in sums.items()
+    }
+    return [
+        dict(zip(parts, values, strict=True))
+        for values in zip(*(value.unbind() for value in parts.values()), strict=True)
+    ]
+
+
+def _joined(batches: Sequence[Taken]) -> Taken:
+    """Batches one after the other."""
+    if len(batches) == 1:
+        return batches[0]
+    return tuple(None if parts[0] is None else torch.cat(parts) for parts in zip(*batches, strict=True))
+
+
+def _beside(observed: Observed, count: int) -> Observed:
+    """(count R, N, K), step after step, as (R, count N, K)."""
+    if count == 1:
+        return observed
+
+    def turned(value: Tensor | None) -> Tensor | None:
+        if value is None:
+            return None
+        return value.unflatten(0, (count, -1)).transpose(0, 1).flatten(1, 2)
+
+    return Observed(*map(turned, observed))  # type: ignore[arg-type]
+
+
 class Pool:
-    """Sums of one layer over the batches of a step.
+    """One layer over the batches of a step.
 
     Parameters
     ----------
@@ -51,11 +173,52 @@ class Pool:
 
     def __init__(self, size: tuple[int, int], shared: bool) -> None:
         self.size, self.shared = size, shared
-        self.moments: Moments | None = None  # None: no batch yet
+        self._moments: Moments | None = None  # None: no batch yet
+        self._rows: Rows | None = None  # besides these sums
+        self._kind: Kind | None = None  # that was read and fits
 
-    def add(self, observed: Observed) -> None:
-        """One batch. Raises ValueError for another size, and what sums of odd tensors raise."""
-        mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
+    def add(self, reading: Reading) -> None:
+        """One batch. Raises ValueError for another size, what reading it raises, and what sums of odd tensors
+        raise.
+        """
+        kind = reading.kind()
+        if kind is None:
+            self.add_observed(reading())
+            return
+        if kind != self._kind:
+            self._check(reading().mu)
+            self._kind = kind
+        if self._rows is not None and (self._rows.kind != kind or self._rows.size + kind.size > KEPT_BYTES):
+            self._sum_up()
+        if self._rows is None:
+            self._rows = Rows(reading.read, kind, [], self.shared)
+        self._rows.batches.append(reading.copied())
+
+    def add_observed(self, observed: Observed) -> None:
+        """One batch that was read. Raises as `add`."""
+        self._check(observed.mu)
+        self._sum_up()
+        self._update(observed)
+
+    def take(self) -> Moments | Rows | None:
+        """What was added since the last call: rows, where they are few."""
+        rows = self._rows
+        if rows is not None and self._moments is None and rows.size <= SMALL_BYTES:
+            self._rows = None
+            return rows
+        return self.take_sums()
+
+    def take_sums(self) -> Moments | None:
+        """What was added since the last call."""
+        self._sum_up()
+        taken, self._moments = self._moments, None
+        return taken
+
+    def give(self, moments: Moments) -> None:
+        """Begin with what was taken before."""
+        self._moments = moments
+
+    def _check(self, mu: Tensor) -> None:
         neurons, dimensions = self.size
         if mu.shape[1:] != self.size:
             raise ValueError(
@@ -63,14 +226,17 @@ class Pool:
                 if mu.shape[1] != neurons
                 else f"it has {dimensions} dimensions or positions a neuron, a batch is {tuple(mu.shape)}"
             )
-        moments = self.moments or Moments()
+
+    def _sum_up(self) -> None:
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            self._update(rows.read(_joined(rows.batches)))
+
+    def _update(self, observed: Observed) -> None:
+        mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
+        moments = self._moments or Moments()
         moments.update(
             mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
             shared=self.shared,
         )  # fmt: skip
-        self.moments = moments
-
-    def take(self) -> Moments | None:
-        """What was added since the last call."""
-        taken, self.moments = self.moments, None
-        return taken
+        self._moments = moments

@@ -23,6 +23,7 @@ from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.watching.pooling import KEPT_BYTES, Rows, Sums, sums_of
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_STEPS = 64
@@ -33,8 +34,7 @@ BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of i
 
 Mirror = Callable[[str, float, int], object]
 """(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
-Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
-Row = tuple[int, Sums]
+Row = tuple[int, dict[str, Sums]]  # by layer
 Block = tuple[str, list[int], dict[str, np.ndarray]]
 Scalar = tuple[int, str, SupportsFloat, str, float | None]
 
@@ -51,6 +51,9 @@ class StatisticsBuffer:
     recorder: Recorder | None = None
     _began: bool = False  # whether a run was opened, or could not be
     _rows: list[Row] = field(default_factory=list)
+    # of the steps after these, all like each other
+    _kept: list[tuple[int, dict[str, Rows]]] = field(default_factory=list)
+    _kept_bytes: int = 0
     _limit: int = BUFFERED_STEPS
     _scalars: list[Scalar] = field(default_factory=list)
     _lost: int = 0
@@ -95,22 +98,55 @@ class StatisticsBuffer:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
-    def add(self, step: int, moments: Mapping[str, Moments]) -> None:
+    def add(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
         """What was seen of each layer in a step."""
+        kept = {name: one for name, one in seen.items() if isinstance(one, Rows)}
+        together = len(kept) == len(seen) > 0
+        if self._kept and not (together and _like(kept, self._kept[-1][1])):
+            self._sum_up()
+        if together:
+            self._kept.append((step, kept))
+            self._kept_bytes += sum(rows.size for rows in kept.values())
+            if self._kept_bytes > KEPT_BYTES:
+                self._sum_up()
+        elif seen:
+            self._sum_alone(step, seen)
+        waiting = len(self._rows) + len(self._kept)
+        if waiting >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
+            self.flush()
+
+    def _sum_up(self) -> None:
+        """What is kept of several steps becomes the sums of each."""
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        if not kept:
+            return
         try:
-            row = {name: one.sufficient_statistics() for name, one in moments.items()}
+            sums = {name: sums_of([rows[name] for _, rows in kept]) for name in kept[0][1]}
+        except Exception:  # noqa: BLE001 - a step loses itself alone
+            for step, rows in kept:
+                self._sum_alone(step, rows)
+            return
+        for index, (step, _) in enumerate(kept):
+            self._add_sums(step, {name: steps[index] for name, steps in sums.items()})
+
+    def _sum_alone(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
+        try:
+            row = {
+                name: sums_of([one])[0] if isinstance(one, Rows) else one.sufficient_statistics()
+                for name, one in seen.items()
+            }
         except Exception as error:  # noqa: BLE001 - training goes on
             self.failed(error, 1)
             return
+        self._add_sums(step, row)
+
+    def _add_sums(self, step: int, row: dict[str, Sums]) -> None:
         if self._rows and _columns(row) != _columns(self._rows[-1][1]):
             self.flush()  # a block has the same statistics at all its steps
-        if row and not self._rows:
+        if not self._rows:
             size = sum(value.nbytes for sums in row.values() for value in sums.values())
             self._limit = min(BUFFERED_STEPS, int(BUFFERED_BYTES // size) + 1)
-        if row:
-            self._rows.append((step, row))
-        if len(self._rows) >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
-            self.flush()
+        self._rows.append((step, row))
 
     def scalar(self, step: int, name: str, value: SupportsFloat, split: str, epoch: float | None) -> None:
         """One number; a tensor is copied, and read when the buffer is flushed. Anything else is left out."""
@@ -141,6 +177,7 @@ class StatisticsBuffer:
         self._flushed = time.monotonic()
         if not self._began:
             return
+        self._sum_up()
         rows, self._rows = self._rows, []
         given, self._scalars = self._scalars, []
         blocks = self._derived(rows)
@@ -256,10 +293,14 @@ class StatisticsBuffer:
     def forget(self) -> None:
         """In a forked child: write nothing any more, and let go of what the parent will write."""
         self.recorder = self.mirror = None
-        self._rows, self._scalars = [], []
+        self._rows, self._kept, self._scalars = [], [], []
 
 
-def _columns(row: Sums) -> dict[str, tuple[tuple[str, torch.Size, torch.device], ...]]:
+def _like(one: Mapping[str, Rows], other: Mapping[str, Rows]) -> bool:
+    return one.keys() == other.keys() and all(rows.like(other[name]) for name, rows in one.items())
+
+
+def _columns(row: Mapping[str, Sums]) -> dict[str, tuple[tuple[str, torch.Size, torch.device], ...]]:
     return {
         layer: tuple((name, value.shape, value.device) for name, value in sums.items())
         for layer, sums in row.items()
