@@ -173,7 +173,7 @@ class Finder:
             if candidate is not None:
                 candidate.pool.add_observed(observed)
             elif len(observed.mu):  # else the next batch may have inputs
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, observed[:2], observed)
+                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, (observed.mu,), observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
             raise ValueError(f"observe({name!r}): {first_line(error)}") from error

@@ -18,6 +18,8 @@ from probes.watching.posterior_source import Observed
 
 Read = Callable[[Any], Observed]
 Taken = tuple[Tensor | None, ...]
+Kind = tuple[object, ...]
+"""Shape of a batch's tensors, dtype and device of each."""
 Sums = dict[str, Tensor]
 """`Moments.sufficient_statistics()` of a step."""
 
@@ -49,39 +51,44 @@ class Reading:
     def hold(self) -> int:
         """From now on tensors must not change; returns the bytes that are kept alive."""
         self._versions = self._counted()
-        return sum(tensor.nbytes for tensor in self._tensors())
+        return self.nbytes
 
     def __call__(self) -> Observed:
-        self._check()
-        return self.read(self.taken)
+        return self.read(self.unchanged())
 
     def kind(self) -> Kind | None:
-        """What batches have in common that may be kept beside each other; None: this one may not."""
-        if not self._apart:
+        """What batches have in common that can be read as one; None: this one is read alone."""
+        if not self._apart or self.taken[0] is None:
             return None
-        first = self.taken[0]
-        if first is None or first.dim() < 2 or not len(first):
-            return None
-        shape, size = first.shape, 0
-        parts: list[tuple[torch.dtype, torch.device] | None] = []
+        shape: torch.Size | None = None
+        kind: list[Any] = []
         for tensor in self.taken:
             if tensor is None:
-                parts.append(None)
+                kind.append(None)
                 continue
-            if tensor.is_nested or tensor.layout != torch.strided or tensor.shape != shape:
+            if tensor.is_nested or tensor.layout != torch.strided:
                 return None
-            size += tensor.nbytes
-            parts.append((tensor.dtype, tensor.device))
-        return Kind(shape, tuple(parts), size) if size <= SMALL_BYTES else None
+            if shape is None:
+                kind.append(shape := tensor.shape)
+            elif tensor.shape != shape:
+                return None
+            kind += (tensor.dtype, tensor.device)
+        return tuple(kind) if shape is not None and len(shape) > 1 and shape[0] > 0 else None
 
     def copied(self) -> Taken:
         """What was taken, as it is now."""
-        self._check()
-        return tuple(None if value is None else value.clone() for value in self.taken)
+        return tuple([None if value is None else value.clone() for value in self.unchanged()])
 
-    def _check(self) -> None:
+    def unchanged(self) -> Taken:
+        """What was taken, which has not been changed since `hold`."""
         if self._versions is not None and self._counted() != self._versions:
             raise ValueError("a tensor was changed in place after the forward pass had put it out")
+        return self.taken
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what was taken."""
+        return sum(tensor.nbytes for tensor in self._tensors())
 
     def _tensors(self) -> list[Tensor]:
         return [value for value in self.taken if isinstance(value, Tensor)]
@@ -91,20 +98,12 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Shape, (dtype, device) of each tensor, and bytes of a batch."""
-
-    shape: torch.Size
-    tensors: tuple[tuple[torch.dtype, torch.device] | None, ...]
-    size: int
-
-
-@dataclass(frozen=True)
 class Rows:
-    """Batches of one step and layer, unread."""
+    """Batches of one step and layer, unread; bytes of each."""
 
     read: Read
     kind: Kind
+    batch_bytes: int
     batches: list[Taken]
     shared: bool
 
@@ -115,7 +114,7 @@ class Rows:
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.kind.size * len(self.batches)
+        return self.batch_bytes * len(self.batches)
 
 
 def sums_of(steps: Sequence[Rows]) -> list[Sums]:
@@ -125,11 +124,8 @@ def sums_of(steps: Sequence[Rows]) -> list[Sums]:
     A step's neurons are taken for neurons of their own, which stand beside those of the others.
     """
     first, count = steps[0], len(steps)
-    mu, sigma, log_sigma, prior_mu, prior_sigma, _, _ = _beside(
-        first.read(_joined([batch for step in steps for batch in step.batches])), count
-    )
-    moments = Moments().update(mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, shared=first.shared)
-    sums = moments.sufficient_statistics()
+    observed = first.read(_joined([batch for step in steps for batch in step.batches]))
+    sums = _updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
     parts = {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
         for name, value in sums.items()
@@ -176,6 +172,7 @@ class Pool:
         self._moments: Moments | None = None  # None: no batch yet
         self._rows: Rows | None = None  # besides these sums
         self._kind: Kind | None = None  # that was read and fits
+        self._batch_bytes = 0
 
     def add(self, reading: Reading) -> None:
         """One batch. Raises ValueError for another size, what reading it raises, and what sums of odd tensors
@@ -187,11 +184,15 @@ class Pool:
             return
         if kind != self._kind:
             self._check(reading().mu)
-            self._kind = kind
-        if self._rows is not None and (self._rows.kind != kind or self._rows.size + kind.size > KEPT_BYTES):
+            self._kind, self._batch_bytes = kind, reading.nbytes
+        rows = self._rows
+        if rows is not None and (rows.kind != kind or rows.size + self._batch_bytes > KEPT_BYTES):
             self._sum_up()
+        if self._batch_bytes > SMALL_BYTES:
+            self._update(reading())
+            return
         if self._rows is None:
-            self._rows = Rows(reading.read, kind, [], self.shared)
+            self._rows = Rows(reading.read, kind, self._batch_bytes, [], self.shared)
         self._rows.batches.append(reading.copied())
 
     def add_observed(self, observed: Observed) -> None:
@@ -233,10 +234,15 @@ class Pool:
             self._update(rows.read(_joined(rows.batches)))
 
     def _update(self, observed: Observed) -> None:
-        mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
-        moments = self._moments or Moments()
-        moments.update(
-            mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
-            shared=self.shared,
-        )  # fmt: skip
-        self._moments = moments
+        self._moments = _updated(self._moments or Moments(), observed, self.shared)
+
+
+def _updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
+    mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance = observed
+    if sigma is None:
+        return moments.update_plain(mu, log_variance=log_variance, shared=shared)
+    if mu.shape == sigma.shape and prior_mu is prior_sigma is previous is mask is None:
+        return moments.update_plain(mu, sigma, log_sigma=log_sigma, shared=shared)
+    return moments.update(
+        mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask, shared=shared
+    )
