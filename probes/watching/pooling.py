@@ -21,7 +21,7 @@ Taken = tuple[Tensor | None, ...]
 Kind = tuple[object, ...]
 """Shape of a batch's tensors, dtype and device of each."""
 Sums = dict[str, Tensor]
-"""`Moments.sufficient_statistics()` of a step."""
+"""`Moments.sufficient_statistics()` of steps."""
 
 KEPT_BYTES = 1e6  # of copies, before they are summed: fewer than a processor's cache holds
 SMALL_BYTES = KEPT_BYTES / 8  # of a batch, or of a step, that is kept: beyond, copying costs what it spares
@@ -117,23 +117,20 @@ class Rows:
         return self.batch_bytes * len(self.batches)
 
 
-def sums_of(steps: Sequence[Rows]) -> list[Sums]:
-    """Sums of each of several steps, whose rows are `like` each other's: those of one alone, to the rounding
-    of float32.
+@torch.no_grad()
+def sums_of(steps: Sequence[Rows]) -> Sums:
+    """Sums of several steps, stacked, whose rows are `like` each other's: of each those of it alone, to the
+    rounding of float32.
 
     A step's neurons are taken for neurons of their own, which stand beside those of the others.
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
     sums = _updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
-    parts = {
+    return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
         for name, value in sums.items()
     }
-    return [
-        dict(zip(parts, values, strict=True))
-        for values in zip(*(value.unbind() for value in parts.values()), strict=True)
-    ]
 
 
 def _joined(batches: Sequence[Taken]) -> Taken:
