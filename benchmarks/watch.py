@@ -31,9 +31,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import probes
 from benchmarks import sections
 
-PROCESSES, GROUPS, GROUP = 5, 4, 50  # of steps of each copy; a run moves to its log once in 64 recorded steps
-QUICK = 1, 3, 20
-COUNTED = 64  # steps whose operations are counted
+PROCESSES, GROUPS, GROUP = 5, 3, 20  # of steps of each copy; a run moves to its log once a second
+QUICK = 1, 3, 10
+COUNTED = 64  # steps whose operations are counted, of the first process
 EVERY = (0, 1, 10)  # 0: bare
 METHOD = """
 Three copies of a model train side by side, a step each in turns: bare, watched every step, and every 10th;
@@ -172,9 +172,9 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def measured(name: str, groups: int, group: int) -> dict[str, list[float]]:
+def measured(name: str, groups: int, group: int, counted: int) -> dict[str, list[float]]:
     """Of one process: bare CPU ms of a step, the share that watching adds to it, per cent, and operations
-    added, the last two for every step and every 10th.
+    added over some that are counted, the last two for every step and every 10th.
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="benchmark-watch-") as folder, ExitStack() as stack:
@@ -191,9 +191,9 @@ def measured(name: str, groups: int, group: int) -> dict[str, list[float]]:
         counts = []
         for loop in loops:
             with Operations() as operations:
-                for _ in range(COUNTED):
+                for _ in range(counted):
                     loop.step()
-            counts.append(operations.count / COUNTED)
+            counts.append(operations.count / max(1, counted))
         if any(loop.recording is not None and loop.recording.lost for loop in loops):
             sys.exit("steps were lost: this measures nothing")
     shares = [statistics.median(100 * (of[at] / of[0] - 1) for of in spent) for at in (1, 2)]
@@ -208,18 +208,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one process, some groups")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--case", help=argparse.SUPPRESS)  # one process of one case
+    parser.add_argument("--counted", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     processes, groups, group = QUICK if options.quick else (PROCESSES, GROUPS, GROUP)
     if options.case:
-        print(json.dumps(measured(options.case, groups, group)))
+        print(json.dumps(measured(options.case, groups, group, options.counted)))
         return
     ran_on = sections.measured_on("torch", "pandas", "pyarrow")
     command = [sys.executable, "-m", "benchmarks.watch", *(["--quick"] if options.quick else [])]
     rows = []
     for name, (*_, goals) in CASES.items():
         found = []
-        for _ in range(processes):
-            ended = subprocess.run([*command, "--case", name], stdout=subprocess.PIPE, check=True, text=True)
+        for process in range(processes):
+            one_of = [*command, "--case", name, "--counted", str(0 if process else COUNTED)]
+            ended = subprocess.run(one_of, stdout=subprocess.PIPE, check=True, text=True)
             found.append(json.loads(ended.stdout.splitlines()[-1]))
         bare = statistics.median(one["bare"][0] for one in found)
         for at, every in enumerate(EVERY[1:]):

@@ -261,7 +261,7 @@ class Finder:
             pair = PairHooks(
                 self.model,
                 path,
-                lambda outputs: self._arrived(path, self.model, outputs),
+                lambda outputs: self._seen(path, self.model, outputs),
                 lambda: self._listens(without_gradients()),
             )
             self._pairs.append(pair)
@@ -331,8 +331,16 @@ class Finder:
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
         if self._listens(without_gradients()):
+            self._seen(path, module, output)
+
+    def _seen(self, path: str, module: nn.Module, output: Any) -> None:
+        if self._layers is None:
             self._ran.add(path)
             self._hand_on(path, lambda: self._look(path, module, output))
+            return
+        for source in self._sources.get(path, ()):  # as above in fewer calls: this runs all training long
+            if (seen := self._take(source, module, output)) is not None:
+                self._receive(*seen)
 
     def _look(self, path: str, module: nn.Module, output: Any) -> list[Seen]:
         if self._search and self._layers is None and " & " not in path and path not in self._known:

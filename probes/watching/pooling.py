@@ -23,8 +23,8 @@ Kind = tuple[object, ...]
 Sums = dict[str, Tensor]
 """`Moments.sufficient_statistics()` of steps."""
 
-KEPT_BYTES = 1e6  # of copies, before they are summed: fewer than a processor's cache holds
-SMALL_BYTES = KEPT_BYTES / 8  # of a batch, or of a step, that is kept: beyond, copying costs what it spares
+KEPT_BYTES = 1 << 20  # of copies, before they are summed: fewer than a processor's cache holds
+SMALL_BYTES = KEPT_BYTES // 8  # of a batch, or of a step, that is kept: beyond, copying costs what it spares
 
 
 class Reading:
@@ -43,6 +43,8 @@ class Reading:
         `read` one after the other, where all tensors have one shape.
     """
 
+    __slots__ = ("_apart", "_versions", "read", "taken")
+
     def __init__(self, read: Read, taken: Taken, apart: bool = False) -> None:
         self.read, self.taken = read, taken
         self._apart = apart
@@ -58,22 +60,21 @@ class Reading:
 
     def kind(self) -> Kind | None:
         """What batches have in common that can be read as one; None: this one is read alone."""
-        if not self._apart or self.taken[0] is None:
+        first = self.taken[0] if self._apart else None
+        if first is None or first.is_nested:
             return None
-        shape: torch.Size | None = None
-        kind: list[Any] = []
+        shape = first.shape
+        if len(shape) < 2 or not shape[0]:
+            return None
+        kind: list[object] = [shape]
         for tensor in self.taken:
             if tensor is None:
                 kind.append(None)
-                continue
-            if tensor.is_nested or tensor.layout != torch.strided:
+            elif tensor.is_nested or tensor.layout != torch.strided or tensor.shape != shape:
                 return None
-            if shape is None:
-                kind.append(shape := tensor.shape)
-            elif tensor.shape != shape:
-                return None
-            kind += (tensor.dtype, tensor.device)
-        return tuple(kind) if shape is not None and len(shape) > 1 and shape[0] > 0 else None
+            else:
+                kind += (tensor.dtype, tensor.device)
+        return tuple(kind)
 
     def copied(self) -> Taken:
         """What was taken, as it is now."""
@@ -169,7 +170,7 @@ class Pool:
         self._moments: Moments | None = None  # None: no batch yet
         self._rows: Rows | None = None  # besides these sums
         self._kind: Kind | None = None  # that was read and fits
-        self._batch_bytes = 0
+        self._batch_bytes = self._most = 0  # of a batch of this kind, and how many are kept
 
     def add(self, reading: Reading) -> None:
         """One batch. Raises ValueError for another size, what reading it raises, and what sums of odd tensors
@@ -182,14 +183,16 @@ class Pool:
         if kind != self._kind:
             self._check(reading().mu)
             self._kind, self._batch_bytes = kind, reading.nbytes
+            small = self._batch_bytes <= SMALL_BYTES
+            self._most = int(KEPT_BYTES // max(1, self._batch_bytes)) if small else 0
         rows = self._rows
-        if rows is not None and (rows.kind != kind or rows.size + self._batch_bytes > KEPT_BYTES):
+        if rows is not None and (rows.kind is not self._kind or len(rows.batches) >= self._most):
             self._sum_up()
-        if self._batch_bytes > SMALL_BYTES:
+        if not self._most:
             self._update(reading())
             return
         if self._rows is None:
-            self._rows = Rows(reading.read, kind, self._batch_bytes, [], self.shared)
+            self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared)
         self._rows.batches.append(reading.copied())
 
     def add_observed(self, observed: Observed) -> None:
