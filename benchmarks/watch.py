@@ -32,7 +32,7 @@ import probes
 from benchmarks import sections
 
 PROCESSES, GROUPS, GROUP = 5, 3, 20  # of steps of each copy; a run moves to its log once a second
-QUICK = 1, 3, 10
+QUICK = 3, 2, 10
 COUNTED = 64  # steps whose operations are counted, of the first process
 EVERY = (0, 1, 10)  # 0: bare
 METHOD = """
@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one process, some groups")
+    parser.add_argument("--quick", action="store_true", help="fewer processes and steps")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--case", help=argparse.SUPPRESS)  # one process of one case
     parser.add_argument("--counted", type=int, default=0, help=argparse.SUPPRESS)
@@ -235,10 +235,8 @@ def main() -> None:
             print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     head = ("model", "recorded", "bare step, CPU ms", "added", "added, µs", "operations", "goal")
     method = METHOD.format(processes=processes, groups=groups, group=group)
-    text = (
-        f"`python -m benchmarks.watch --write`; {ran_on}, one thread. {' '.join(method.split())}\n\n"
-        + sections.table(head, rows)
-    )
+    called = "python -m benchmarks.watch " + ("--quick --write" if options.quick else "--write")
+    text = f"`{called}`; {ran_on}, one thread. {' '.join(method.split())}\n\n" + sections.table(head, rows)
     print(text)
     if options.write:
         sections.write("watch", "Watching", text)

@@ -32,6 +32,7 @@ from probes.watching.hooks import (
     CompiledError,
     PairHooks,
     Sites,
+    counts,
     flat,
     hook_output,
     hook_sites,
@@ -262,7 +263,7 @@ class Finder:
                 self.model,
                 path,
                 lambda outputs: self._seen(path, self.model, outputs),
-                lambda: self._listens(without_gradients()),
+                self._listens_now,
             )
             self._pairs.append(pair)
             self._handles[path], self._modules[path] = pair.handles, pair.modules
@@ -312,6 +313,11 @@ class Finder:
             self.passed_over[why] += 1
         return why is None
 
+    def _listens_now(self) -> bool:
+        if self.model.training and not self._paused and counts():
+            return True
+        return self._listens(without_gradients())
+
     def _hand_on(self, path: str, look: Callable[[], list[Seen]]) -> None:
         """What `look` finds; what goes wrong in it does not reach the forward pass, but for parts named by
         hand.
@@ -330,7 +336,7 @@ class Finder:
             self._receive(name, reading)
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
             self._seen(path, module, output)
 
     def _seen(self, path: str, module: nn.Module, output: Any) -> None:
@@ -361,7 +367,7 @@ class Finder:
             self._known.add(path)
 
     def _sampled(self, path: str, sites: Sites) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
             self._ran.add(path)
             self._hand_on(path, lambda: self._look_at_sites(path, sites))
 

@@ -52,8 +52,13 @@ class Reading:
 
     def hold(self) -> int:
         """From now on tensors must not change; returns the bytes that are kept alive."""
-        self._versions = self._counted()
-        return self.nbytes
+        self._versions, size = [], 0
+        for tensor in self.taken:
+            if tensor is not None:
+                size += tensor.nbytes
+                if not tensor.is_inference():
+                    self._versions.append(tensor._version)
+        return size
 
     def __call__(self) -> Observed:
         return self.read(self.unchanged())
