@@ -1,8 +1,8 @@
 """`watch(model, folder)`: record anybody's variational network without changing it.
 
 Until the first `step` every module's output is looked at; what holds a posterior is then settled, logged and
-stored, and hooks stay on those modules alone. Statistics are taken in the forward pass, on the device; a
-batch of steps at a time moves to the log.
+stored, and hooks stay on those modules alone. What a forward pass shows is copied or summed there and then,
+on the device; a batch of steps at a time moves to the log.
 """
 
 from __future__ import annotations
