@@ -4,286 +4,127 @@ Before the layers of a run are settled the graph that autograd has built anyway 
 get and return back to the heads. Where mean + scale * noise stands in it, the operations between each head
 and that sum are known by the names of the graph's nodes, so that the posterior can be read as it is sampled:
 sigma = softplus(fc_sigma) + 1e-4. A constant that is added stands in no node; it is solved from a sample that
-a module got. Nothing is computed in the model's place, and no node is kept: what is known of one is a note in
-its own metadata, which goes with it.
+a module got (`chains.solve`). Nothing is computed in the model's place, and no node is kept: what is known of
+one is a note in its own metadata, which goes with it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from probes.watching.chains import (
+    ADDED,
+    STEPS,
+    Blend,
+    Chain,
+    Noisy,
+    Repeated,
+    Step,
+    Use,
+    Value,
+    Where,
+    form_of,
+    solve,
+)
 from probes.watching.hooks import hook_input
+from probes.watching.naming import FORMS
 from probes.watching.posterior_source import DISTRIBUTION, NotReadable, PosteriorSource, pick
 
 NODES = 100_000  # of a graph that are looked at before the layers are settled
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
-LONGEST = 12  # operations between a head and its sample; beyond, the way is a network of its own
 NOTE = "probes.after_head"
 
 Key = tuple[str, int]
 """Name and rank of a candidate."""
-Where = tuple[str, int | str | None]
-"""A head: path of a module or parameter, and the place in its output; None is the output itself."""
 
+Reread = Callable[[PosteriorSource], PosteriorSource]
 
-@dataclass(frozen=True)
-class Step:
-    """An elementwise operation and its numbers; `numbers` None: one that cannot be repeated. A number None is
-    not known.
-    """
-
-    name: str
-    numbers: tuple[float | None, ...] | None = ()
-
-    @property
-    def hidden(self) -> bool:
-        """Whether a constant was added that the graph does not hold."""
-        return self.name == "add" and self.numbers == (None,)
-
-    @property
-    def factor(self) -> float:
-        """Of a product."""
-        return math.prod(number for number in self.numbers or () if number is not None)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x if self.hidden else STEPS[self.name][0](x, *(self.numbers or ()))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """Raises KeyError for what has none."""
-        return INVERSES[self.name](y, *(self.numbers or ()))
-
-    def of(self, text: str) -> str:
-        """In words."""
-        plain = self.name == "softplus" and self.numbers == (1.0, 20.0)
-        given = () if plain or self.numbers is None else self.numbers
-        numbers = ["?" if number is None else f"{number:.4g}" for number in given]
-        if self.name == "mul":
-            return f"{numbers[0]} * {text}"
-        if self.name == "add":
-            return f"({text} + {'a constant' if self.hidden else numbers[0]})"
-        return f"{self.name}({', '.join([text, *numbers])})"
-
-
-def _clamp(x: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
-    return x if low is None and high is None else x.clamp(low, high)
-
-
-def _elu(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
-    return scale * torch.where(x > 0, x, alpha * (input_scale * x).expm1())
-
-
-STEPS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
-    "exp": (torch.exp, ()),
-    "exp2": (torch.exp2, ()),
-    "expm1": (torch.expm1, ()),
-    "log": (torch.log, ()),
-    "log1p": (torch.log1p, ()),
-    "sqrt": (torch.sqrt, ()),
-    "rsqrt": (torch.rsqrt, ()),
-    "reciprocal": (torch.reciprocal, ()),
-    "tanh": (torch.tanh, ()),
-    "sigmoid": (torch.sigmoid, ()),
-    "logsigmoid": (F.logsigmoid, ()),
-    "relu": (torch.relu, ()),
-    "silu": (F.silu, ()),
-    "abs": (torch.abs, ()),
-    "neg": (torch.neg, ()),
-    "hardsigmoid": (F.hardsigmoid, ()),
-    "softplus": (lambda x, beta=1.0, threshold=20.0: F.softplus(x, beta, threshold), ("beta", "threshold")),
-    "clamp": (_clamp, ("min", "max")),
-    "hardtanh": (_clamp, ("min_val", "max_val")),
-    "leakyrelu": (lambda x, slope: F.leaky_relu(x, slope), ("negative_slope",)),
-    "elu": (_elu, ("alpha", "scale", "input_scale")),
-    "pow": (lambda x, exponent: x**exponent, ("exponent",)),
-    "mul": (lambda x, factor: x * factor, ()),
-    "add": (lambda x, constant: x + constant, ()),
-}
-"""Operation -> how it is repeated, and where its numbers stand in a node of the graph."""
-
-INVERSES: dict[str, Callable[..., Tensor]] = {
-    "exp": torch.log,
-    "sqrt": torch.square,
-    "neg": torch.neg,
-    "mul": lambda y, factor: y / factor,
-    "add": lambda y, constant: y - constant,
-    "tanh": torch.atanh,
-    "sigmoid": torch.logit,
-    "reciprocal": torch.reciprocal,
-    "softplus": lambda y, beta=1.0, threshold=20.0: y + torch.log(-torch.expm1(-beta * y)) / beta,
-}
-"""What takes a step back, where a constant before it is solved."""
-
-SAME = [
-    "Alias",
-    "AsStrided",
-    "Clone",
-    "Contiguous",
-    "Copy",
-    "Expand",
-    "Permute",
-    "Reshape",
-    "ReshapeAlias",
-    "Select",
-    "Slice",
-    "Split",
-    "SplitWithSizes",
-    "Squeeze",
-    "T",
-    "ToCopy",
-    "Transpose",
-    "UnsafeSplit",
-    "UnsafeView",
-    "Unbind",
-    "Unsqueeze",
-    "View",
-]
+_SAME = """
+    Alias AsStrided Clone Contiguous Copy Expand Permute Reshape ReshapeAlias Select Slice Split
+    SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
+"""
+SAME = frozenset(_SAME.split())
 """Nodes behind which the numbers are the same."""
-
 
 SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
+POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
+"""What makes one form of a scale of another."""
 
-@dataclass(frozen=True)
-class Chain:
-    """What has become of one call of a head: the operations since."""
-
-    head: Where
-    call: int
-    steps: tuple[Step, ...] = ()
-
-    def then(self, step: Step) -> Chain | Blend:
-        steps = self.steps
-        if step.name == "mul" and steps and steps[-1].name == "mul":
-            steps, step = steps[:-1], Step("mul", (steps[-1].factor * step.factor,))
-        elif step.hidden and steps and steps[-1].hidden:
-            return self
-        elif step.hidden and len(steps) > 1 and steps[-1].name == "mul" and steps[-2].hidden:
-            # (x + a) * k + b is k * x + c
-            steps = (*steps[:-2], steps[-1])
-        if len(steps) >= LONGEST:
-            return Blend(frozenset({self.head}), step.name)
-        return replace(self, steps=(*steps, step))
-
-    def apply(self, x: Tensor) -> Tensor:
-        for step in self.steps:
-            x = step(x)
-        return x
-
-    @property
-    def heads(self) -> frozenset[Where]:
-        return frozenset({self.head})
-
-    @property
-    def opaque(self) -> Step | None:
-        """The first operation that cannot be repeated."""
-        return next((step for step in self.steps if step.numbers is None), None)
-
-    @property
-    def hidden(self) -> list[int]:
-        """Where constants are added that are not known."""
-        return [index for index, step in enumerate(self.steps) if step.hidden]
-
-    def __str__(self) -> str:
-        path, place = self.head
-        text = path if place is None else f"{path}[{place!r}]"
-        for step in self.steps:
-            text = step.of(text)
-        return text.removeprefix("(").removesuffix(")") if text.startswith("(") else text
-
-
-@dataclass(frozen=True)
-class Blend:
-    """Computed from heads together with other things; `by`: the operation that brought them together."""
-
-    heads: frozenset[Where]
-    by: str
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """A value times a tensor that takes no part in training: noise, or a mask."""
-
-    value: Chain | Blend
-
-
-Value = Chain | Blend | Noisy | None
-
-
-@dataclass(frozen=True)
-class Use:
-    """How a pair of heads is sampled. checked: whether a sample that was seen is what the chains say."""
-
-    mean: Chain
-    scale: Chain
-    checked: bool | None = None
-
-    def __str__(self) -> str:
-        return f"sampled with mean {self.mean} and σ = {self.scale}"
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """The operations after two heads, on what the heads have put out: (mean, scale) -> (mean, scale)."""
-
-    mean: tuple[Step, ...]
-    scale: tuple[Step, ...]
-
-    def __call__(self, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        for step in self.mean:
-            mean = step(mean)
-        for step in self.scale:
-            scale = step(scale)
-        return mean, scale
-
-
-def form_of(steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
-    """The form (`naming.FORMS`) of a scale whose sigma is `steps` of it, and the steps before that form."""
-    names = [(step.name, step.numbers) for step in steps]
-    if names[-2:] == [("mul", (0.5,)), ("exp", ())]:
-        return "log_var", steps[:-2]
-    if names[-2:] in ([("exp", ()), ("sqrt", ())], [("exp", ()), ("pow", (0.5,))]):
-        return "log_var", steps[:-2]
-    if names[-1:] == [("exp", ())]:
-        return "log_sigma", steps[:-1]
-    if names[-1:] in ([("sqrt", ())], [("pow", (0.5,))]):
-        return "var", steps[:-1]
-    return ("rho", ()) if names == [("softplus", (1.0, 20.0))] else ("sigma", steps)
+SPOKEN = {
+    "Add": "a sum with another tensor",
+    "Sub": "a difference to another tensor",
+    "Mul": "a product with another tensor",
+    "Div": "a quotient with another tensor",
+    "add": "a sum with what is not one number",
+    "nativelayernorm": "a layer norm",
+    "nativebatchnorm": "a batch norm",
+    "NativeBatchNorm": "a batch norm",
+    "Addmm": "a linear layer",
+}
 
 
 def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
     """A pair of heads, read as it is sampled. Raises NotReadable, which says what stands between, for what
     cannot be repeated.
     """
-    for side, chain in (("mean", use.mean), ("scale", use.scale)):
-        if chain.opaque is not None:
-            raise NotReadable(BETWEEN.format(source=source.path, by=chain.opaque.name, side=side))
-    form, before = form_of(use.scale.steps)
-    changed = bool(use.mean.steps or before)
+    if use.opaque is not None or (use.hidden and use.checked is False):
+        side, step = use.opaque or ("mean or scale", ADDED)
+        what = SPOKEN.get(step.name, step.name)
+        raise NotReadable(BETWEEN.format(source=source.path, what=what, side=side))
+    form, before = form_of(use.scale.steps, source.slot.form)
     why = f"{source.why.split(';')[0]}; {use}"
-    if use.mean.hidden or use.scale.hidden:
-        why += "; ASSUMED the constant, which was not seen, is 0"
+    if use.hidden:
+        why += "; ASSUMED the constant, which stands in no graph, changes nothing"
     if use.checked is False:
         why += "; ASSUMED, since a sample that was seen is another"
+    return _read(source, use, form, before, why)
+
+
+def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float) -> PosteriorSource:
+    """A pair of heads whose sample was not seen, but what stands between its scale and all that uses it.
+
+    named: the form that its name speaks of. lowest: the least number behind those operations.
+    """
+    form = f"log_{named}" if named in ("sigma", "var") and lowest < 0 else named
+    why = source.why.split(";")[0]
+    why += f"; ASSUMED {scale} is {FORMS[form]}, since nothing uses {scale.head[0]} itself"
+    return _read(source, Use(Chain((_sides(source)[0], None), 0), scale), form, scale.steps, why)
+
+
+def unseen(source: PosteriorSource) -> PosteriorSource:
+    """A pair of heads of which no use was seen: one without gradients, or behind the model's own modules."""
+    return replace(source, why=f"{source.why}; ASSUMED as it is, since what uses it was not seen")
+
+
+def _read(
+    source: PosteriorSource, use: Use, form: str, before: tuple[Step, ...], why: str
+) -> PosteriorSource:
     path = source.path
     if source.origin == "layers":
         path = f"{use.mean.head[0]} & {use.scale.head[0]}"
-    after = Repeated(use.mean.steps, before) if changed else None
+    after = Repeated(use.mean.steps, before) if use.mean.steps or before else None
     return replace(source, path=path, slot=replace(source.slot, form=form), after=after, why=why)
 
 
+def _sides(source: PosteriorSource) -> tuple[str, str]:
+    """Paths of mean and scale of a pair of layers."""
+    sides = source.path.split(" & ")
+    return sides[int(str(source.slot.mean))], sides[int(str(source.slot.scale))]
+
+
 BETWEEN = (
-    "{by} stands between the {side} of {source} and the sample that is drawn with it, and cannot be repeated"
-    " from here: call probes.observe(name, mu, sigma) in the forward pass, or say what is done with"
+    "{what} stands between the {side} of {source} and the sample that is drawn with it, and cannot be"
+    " repeated from here: call probes.observe(name, mu, sigma) in the forward pass, or say what is done with"
     ' parts={{"{source}": probes.Part("mu, log_var", then=function)}}, where function(mu, sigma) returns'
     " the mean and sigma that are used"
 )
@@ -301,7 +142,8 @@ class AfterHeads:
     listens
         Whether a forward pass that runs now counts.
     found
-        Called with a candidate's key and its `Use`, once a candidate.
+        Called once a candidate, with its key, a function of its source that gives the one to read
+        (`as_sampled`), and what the heads have put out (mean, scale), as far as it is kept.
     parameters
         Of the model, by path.
 
@@ -316,7 +158,7 @@ class AfterHeads:
         modules: Mapping[str, nn.Module],
         pairs: Iterable[PosteriorSource],
         listens: Callable[[], bool],
-        found: Callable[[Key, Use], None],
+        found: Callable[[Key, Reread, list[tuple[Tensor, Tensor]]], None],
         parameters: Mapping[str, Tensor],
     ) -> None:
         self.inside: dict[Key, Key] = {}
@@ -328,13 +170,16 @@ class AfterHeads:
         self._held: dict[Where, dict[int, Tensor]] = {}  # by call
         self._calls, self._room, self._budget = 0, HELD_BYTES, NODES
         self._roots: dict[Where, Where] = {}  # a module's output -> the head that it is computed from
+        self._forms: dict[Key, str] = {}  # as their names speak
+        self._users: dict[tuple[Where, tuple[Step, ...]], set[Step | None]] = {}  # None: anything else
+        self._hooked = False  # whether to look at what autograd saved may run somebody's hooks
         self._exits: dict[str, Where | None] = {}
         self._shared: set[str] = set()  # modules that serve others than one head too
         for source in pairs:
             if source.origin == "layers":
-                sides = source.path.split(" & ")
-                mean, scale = ((sides[int(str(key))], None) for key in (source.slot.mean, source.slot.scale))
-                self._keys[mean, scale] = source.name, source.rank
+                mean, scale = sides = _sides(source)
+                self._keys[(mean, None), (scale, None)] = key = source.name, source.rank
+                self._forms[key] = source.slot.form
                 for side in sides:
                     if side in parameters:
                         self._variables[id(parameters[side])] = (side, None), parameters[side]
@@ -379,6 +224,7 @@ class AfterHeads:
                 self._begin(where, tensor)
         if slot.form != DISTRIBUTION:
             self._keys[places[0], places[1]] = key
+            self._forms.setdefault(key, slot.form)
         for (mean, scale), other in self._keys.items():
             sibling = mean[1] is None and scale[1] is None
             if sibling and mean in roots and (scale in roots or scale[0] not in self._layers):
@@ -392,7 +238,9 @@ class AfterHeads:
 
     def _entered(self, path: str, args: Any) -> None:
         if self._budget > 0 and self._listens():
+            self._hooked |= _saving_is_hooked()
             if not path:
+                self.settle()
                 self._held.clear()
                 self._room = HELD_BYTES
             with self._safely():
@@ -414,23 +262,30 @@ class AfterHeads:
         if path in self._layers and isinstance(output, Tensor):
             self._begin((path, None), output)
             return
+        self._hooked |= _saving_is_hooked()
         values = self._walk_all(output)
+        for value in values:
+            if isinstance(value, Chain) and value.head[0] != path:
+                self._users.setdefault((value.head, value.steps), set()).add(None)
         whole = values[0] if values and isinstance(output, Tensor) else None
+        if isinstance(whole, Noisy) and isinstance(whole.value, Chain) and whole.mask:
+            whole = whole.value.then(Step("Mul", None))  # dropout
         root = self._roots.get(whole.head, whole.head) if isinstance(whole, Chain) else None
         if self._exits.setdefault(path, root) != root:
             self._shared.add(path)
         if not isinstance(whole, Chain) or root is None or root[0] not in self._layers or not path:
             return
-        if whole.opaque is not None or whole.hidden:
+        if path not in self._shared and any(step.hidden or step.numbers is None for step in whole.steps):
             self._roots[path, None] = root
-            self._begin((path, None), output)
+            self._begin((path, None), output, f"{path}({root[0]})")
 
-    def _begin(self, where: Where, tensor: Tensor) -> None:
+    def _begin(self, where: Where, tensor: Tensor, label: str = "") -> None:
         if tensor.grad_fn is None or tensor.layout != torch.strided or tensor.is_nested:
             return
+        self._hooked |= _saving_is_hooked()
         self._calls += 1
         node: Any = tensor.grad_fn
-        node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls)
+        node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls, label=label)
         self._room -= tensor.nbytes
         if self._room > 0 and not self._seen.issuperset(self._keys.values()):
             self._held.setdefault(where, {})[self._calls] = tensor.detach().clone()
@@ -457,7 +312,11 @@ class AfterHeads:
                 continue
             self._budget -= 1
             sample = tensor if node is top else None
-            node.metadata[NOTE] = {None: self._value(node, sample)}
+            value = self._value(node, sample)
+            node.metadata[NOTE] = {None: value}
+            for above in (self._noted(*edge) for edge in node.next_functions):
+                if isinstance(above, Chain) and above != value:
+                    self._users.setdefault((above.head, above.steps), set()).add(_next(above, value))
         return self._noted(top, tensor.output_nr)
 
     def _noted(self, node: Any, place: int) -> Value:
@@ -490,36 +349,36 @@ class AfterHeads:
             return _blend([value], name)
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
-            other = self._operand(node, place)
-            if other is None:
-                return _blend([value], name)
-            if other.numel() > 1:
-                return Noisy(value) if name == "Mul" else _blend([value], name)
-            number = float(other)
-            if not isinstance(value, Chain) or number == 0:
-                return value
-            if name == "Mul":
-                return value.then(Step("mul", (number,)))
-            if place == 0:
-                return value.then(Step("mul", (1 / number,)))
-            turned = value.then(Step("reciprocal"))
-            return turned.then(Step("mul", (number,))) if isinstance(turned, Chain) else turned
+            return self._product(node, name, place, value)
         if not isinstance(value, Chain):
             return value
         if name in ("Add", "Sub", "Rsub") and others in ([None], []):
             negative = name == "Rsub" or (name == "Sub" and place == 1)
-            turned = value.then(Step("mul", (-1.0,))) if negative else value
-            return turned.then(Step("add", (None,))) if isinstance(turned, Chain) else turned
-        return value.then(_step(node, name.lower())) if not any(others) else self._with_others(value, name)
+            return _then(value, *([Step("neg")] if negative else []), ADDED)
+        # with others that are trained: a layer of its own, or a sum with something else
+        return value.then(Step(name, None) if any(others) else _step(node, name.lower()))
 
-    def _with_others(self, value: Chain, name: str) -> Value:
-        # a layer of its own, such as a batch norm with weights, or a sum with something else
-        return value.then(Step(name, None))
+    def _product(self, node: Any, name: str, place: int, value: Chain | Blend) -> Value:
+        """A value times, or over, or under what takes no part in training."""
+        other = self._operand(node, place)
+        if other is None and name == "Mul" and isinstance(value, Chain):
+            # as checkpointing hides it: noise behind what makes a scale positive, else a number
+            positive = any(step.name in POSITIVE for step in value.steps)
+            return Noisy(value, False) if positive else value.then(Step("mul", (None,)))
+        if other is None or (other.numel() > 1 and name == "Div"):
+            return _blend([value], name)
+        if other.numel() > 1:
+            return Noisy(value, not bool((other < 0).any()))
+        number = float(other)
+        if not isinstance(value, Chain) or number == 0:
+            return value
+        if name == "Div" and place == 1:
+            return _then(value, Step("reciprocal"), *([Step("mul", (number,))] if number != 1 else []))
+        return value.then(Step("mul", (number if name == "Mul" else 1 / number,)))
 
     def _operand(self, node: Any, place: int) -> Tensor | None:
         """The factor that takes no part in training; None where to look would run somebody's hooks."""
-        if _saving_is_hooked():
-            self._budget = 0
+        if self._hooked:
             return None
         other = getattr(node, "_saved_other" if place == 0 else "_saved_self", None)
         return other.detach() if isinstance(other, Tensor) else None
@@ -535,9 +394,10 @@ class AfterHeads:
             mean = values[0]
             place = 1 if values[1] is not None else 2
             scale = values[place]
-            noise = getattr(node, "_saved_tensor2" if place == 1 else "_saved_tensor1", None)
+            if not self._hooked:
+                noise = getattr(node, "_saved_tensor2" if place == 1 else "_saved_tensor1", None)
         else:
-            places = [place for place, value in enumerate(values) if isinstance(value, Noisy)]
+            places = [p for p, value in enumerate(values) if isinstance(value, Noisy) and not value.mask]
             if len(places) != 1:
                 return False
             noisy = values[places[0]]
@@ -545,9 +405,9 @@ class AfterHeads:
             noise = self._noise(node.next_functions[places[0]][0])
             if noise is not None and name == "Sub":
                 noise = -noise if places[0] == 1 else None
-        if mean is None or scale is None or isinstance(mean, Noisy) or isinstance(scale, Noisy):
-            return False
-        if noise is not None and not bool((noise < 0).any() & (noise > 0).any()):
+        if isinstance(mean, Noisy):  # a mask on it
+            mean = _then(_plain(mean.value), Step("Mul", None))
+        if mean is None or scale is None or isinstance(scale, Noisy):
             return False
         roots = self._rooted(mean), self._rooted(scale)
         for pair, key in self._keys.items():
@@ -559,7 +419,7 @@ class AfterHeads:
     def _noise(self, node: Any) -> Tensor | None:
         while node is not None and _name(node) in SAME:
             node = node.next_functions[0][0]
-        if node is None or _saving_is_hooked():
+        if node is None:
             return None
         places = [place for place, edge in enumerate(node.next_functions) if self._noted(*edge) is not None]
         return self._operand(node, places[0]) if len(places) == 1 else None
@@ -570,14 +430,46 @@ class AfterHeads:
         if key in self._seen:
             return
         use = Use(_plain(mean), _plain(scale))
-        if noise is not None and sample is not None:
-            use = self._solve(use, noise, sample.detach())
+        if noise is not None and sample is not None and use.opaque is None:
+            use = self._solved(use, noise, sample)
+        self._tell(key, partial(as_sampled, use=use), use)
+
+    def _tell(self, key: Key, reread: Reread, use: Use) -> None:
         self._seen.add(key)
-        self._found(key, use)
+        self._found(key, reread, self._outputs_of(use))
         for chain in (use.mean, use.scale):
             self._held.pop(chain.head, None)
 
-    def outputs(self, use: Use) -> list[tuple[Tensor, Tensor]]:
+    def settle(self, last: bool = False) -> None:
+        """What is known of pairs whose sample was not seen: what their scale goes through on all ways.
+
+        last: nothing more comes; of pairs that nothing was seen to use, that is said.
+        """
+        for (mean, scale), key in list(self._keys.items()):
+            if key not in self._seen:
+                with self._safely():
+                    self._prepared(key, mean, scale)
+            if (
+                last
+                and key not in self._seen
+                and not self._users.get((scale, ()), scale[0] not in self._layers)
+            ):
+                self._found(key, unseen, [])
+
+    def _prepared(self, key: Key, mean: Where, scale: Where) -> None:
+        chain = Chain(scale, 0)
+        while len(users := self._users.get((scale, chain.steps), set())) == 1:
+            (step,) = users
+            if step is None or step.numbers is None or step.name in FORMING:
+                break
+            chain = replace(chain, steps=(*chain.steps, step))
+        outputs = self._outputs_of(use := Use(Chain(mean, 0), chain))
+        if chain.steps and outputs:
+            lowest = min(float(chain.apply(scale).min()) for _, scale in outputs)
+            reread = partial(as_prepared, scale=chain, named=self._forms[key], lowest=lowest)
+            self._tell(key, reread, use)
+
+    def _outputs_of(self, use: Use) -> list[tuple[Tensor, Tensor]]:
         """What the heads of a use have put out, call by call, as far as it is kept."""
         means, scales = (self._outputs(chain.head) for chain in (use.mean, use.scale))
         return list(zip(means, scales * len(means) if len(scales) == 1 else scales, strict=False))
@@ -586,55 +478,28 @@ class AfterHeads:
         fixed = [value.detach() for where, value in self._variables.values() if where == head]
         return fixed or [value for _, value in sorted(self._held.get(head, {}).items())]
 
-    def _solve(self, use: Use, noise: Tensor, z: Tensor) -> Use:
-        """With the constants that a sample z = mean + sigma * noise tells, and whether it is one."""
+    def _solved(self, use: Use, noise: Tensor, z: Tensor) -> Use:
         try:
             mean, scale = (
                 self._held[chain.head][chain.call] if chain.call else self._outputs(chain.head)[0]
                 for chain in (use.mean, use.scale)
             )
-            if use.mean.opaque or use.scale.opaque or z.shape != noise.shape:
-                return use
-            rounding = max(torch.finfo(value.dtype).eps for value in (mean, scale, noise, z))
-            return _solved(use, mean.double(), scale.double(), noise.double(), z.double(), 1e3 * rounding)
-        except (KeyError, IndexError, RuntimeError):
+            return solve(use, mean, scale, noise, z) if z.shape == noise.shape else use
+        except (KeyError, IndexError, RuntimeError):  # not kept, or of other shapes
             return use
 
 
-def _solved(use: Use, mean: Tensor, scale: Tensor, noise: Tensor, z: Tensor, tolerance: float) -> Use:
-    hidden = use.mean.hidden, use.scale.hidden
-    if len(hidden[0]) + len(hidden[1]) == 1:
-        if hidden[1]:
-            far = noise.abs() > 0.1
-            target = ((z - use.mean.apply(mean)) / noise)[far]
-            constant = _constant(use.scale, scale.expand_as(z)[far], target)
-            use = replace(use, scale=_with(use.scale, constant))
-        else:
-            target = z - use.scale.apply(scale) * noise
-            use = replace(use, mean=_with(use.mean, _constant(use.mean, mean.expand_as(z), target)))
-    says = use.mean.apply(mean) + use.scale.apply(scale) * noise
-    size = z.abs() + (use.scale.apply(scale) * noise).abs()
-    return replace(use, checked=bool(((says - z).abs() <= tolerance * (1 + size)).all()))
+def _next(above: Chain, value: Value) -> Step | None:
+    """The one step from a chain to what was made of it; None where it is something else."""
+    grown = isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps
+    return value.steps[-1] if grown and isinstance(value, Chain) else None
 
 
-def _constant(chain: Chain, head: Tensor, target: Tensor) -> float:
-    """The number that is added at the chain's one hidden place, so that it becomes `target`."""
-    (place,) = chain.hidden
-    for step in reversed(chain.steps[place + 1 :]):
-        target = step.inverse(target)
-    for step in chain.steps[:place]:
-        head = step(head)
-    rough = float((target - head).nanmedian())
-    for digits in range(1, 7):
-        if abs(float(f"{rough:.{digits}g}") - rough) < 1e-6:
-            return float(f"{rough:.{digits}g}")
-    return rough
-
-
-def _with(chain: Chain, constant: float) -> Chain:
-    (place,) = chain.hidden
-    step = () if abs(constant) < 1e-6 else (Step("add", (constant,)),)
-    return replace(chain, steps=(*chain.steps[:place], *step, *chain.steps[place + 1 :]))
+def _then(chain: Chain, *steps: Step) -> Chain | Blend:
+    value: Chain | Blend = chain
+    for step in steps:
+        value = value.then(step) if isinstance(value, Chain) else value
+    return value
 
 
 def _plain(value: Chain | Blend) -> Chain:

@@ -26,7 +26,7 @@ from probes.watching.adapters import (
     sibling_layers,
     weight_posteriors,
 )
-from probes.watching.after_head import AfterHeads, Use, as_sampled
+from probes.watching.after_head import AfterHeads, Reread
 from probes.watching.hooks import (
     COMPILED,
     WITHOUT_GRADIENTS,
@@ -223,6 +223,8 @@ class Finder:
         """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are
         none.
         """
+        if self._after is not None:
+            self._after.settle(last=True)
         candidates = [candidate for key, candidate in self._candidates.items() if not self._is_elsewhere(key)]
         chosen: list[Candidate] = []
         # stable: first seen first
@@ -245,7 +247,6 @@ class Finder:
 
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
-        assert self._after is not None or not self._refused
         inside = self._after.inside.get(key) if self._after is not None else None
         return inside in self._candidates or key in self._refused
 
@@ -267,7 +268,7 @@ class Finder:
         if self._search:
             named = {path: self.model.get_submodule(path) for path in modules}
             parameters = dict(self.model.named_parameters())
-            self._after = AfterHeads(named, sources, self._looks, self._sampled_as, parameters)
+            self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
         for path in dict.fromkeys(paths):
@@ -454,14 +455,14 @@ class Finder:
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
 
-    def _sampled_as(self, key: tuple[str, int], use: Use) -> None:
-        """A candidate is read as it is sampled, what came before of it too."""
+    def _reread(self, key: tuple[str, int], reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """A candidate is read as it is used; so is what came before."""
         candidate = self._candidates.get(key)
-        if candidate is None or self._after is None:
+        if candidate is None:
             return
         before = candidate.source
         try:
-            candidate.source = source = as_sampled(before, use)
+            candidate.source = source = reread(before)
         except NotReadable as error:
             self._refused[key] = self._looked[before.path] = str(error)
             return
@@ -469,12 +470,12 @@ class Finder:
             return
         candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
-        for outputs in self._after.outputs(use):
-            candidate.pool.add(pair.observed(pair.take(outputs)))
+        for output in outputs:
+            candidate.pool.add(pair.observed(pair.take(output)))
         if source.path != before.path:
-            self._sources[source.path] = self._sources.pop(before.path)
-            self._ran.add(source.path)
+            del self._sources[before.path]
             self._sources[source.path] = [source]
+            self._ran.add(source.path)
             self._hook(source.path)
 
     def _nothing_found(self) -> str:

@@ -112,7 +112,7 @@ def test_sibling_layers_are_read_where_the_output_says_less(tmp_path, scale):
     model.body[2].p = 0.0
     run, found = record(model, tmp_path / "run", x)
     assert [(part["name"], part["source"]) for part in found] == [(mean, f"{mean} & {scale}")]
-    assert found[0]["why"].endswith(f"; sampled with mean {mean} and σ = exp(0.5 * {scale})")
+    assert found[0]["why"].endswith(f"; sampled with mean = {mean}, σ = exp(0.5 * {scale})")
     assert_statistics(run.at(0), expected(*model.posterior(x)))
 
 

@@ -32,8 +32,11 @@ class Heads(nn.Module):
 @pytest.mark.parametrize(
     ("use", "said"),
     [
-        (lambda m, mu, raw: (mu, (raw.clamp(-1, 0.2) / 2).exp()), "exp(0.5 * clamp(fc_logvar, -1, 0.2))"),
-        (lambda m, mu, raw: (m.norm(mu), (raw / 2).exp()), "mean norm and"),
+        (
+            lambda m, mu, raw: (mu, (raw.clamp(-1, 0.2) / 2).exp()),
+            "exp(0.5 * clamp(fc_logvar, min=-1, max=0.2))",
+        ),
+        (lambda m, mu, raw: (m.norm(mu), (raw / 2).exp()), "mean = norm(fc_mu),"),
     ],
 )
 def test_what_stands_between_is_read(tmp_path, use, said):
