@@ -39,6 +39,7 @@ from probes.watching.posterior_source import DISTRIBUTION, NotReadable, Posterio
 
 NODES = 100_000  # of a graph that are looked at before the layers are settled
 HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
+SEVERAL = -1  # calls of a head, put together
 NOTE = "probes.after_head"
 
 Key = tuple[str, int]
@@ -163,7 +164,7 @@ class AfterHeads:
     ) -> None:
         self.inside: dict[Key, Key] = {}
         self._listens, self._found = listens, found
-        self._keys: dict[tuple[Where, Where], Key] = {}
+        self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
         self._seen: set[Key] = set()
         self._layers: set[str] = set()  # heads that are modules
         self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
@@ -178,7 +179,8 @@ class AfterHeads:
         for source in pairs:
             if source.origin == "layers":
                 mean, scale = sides = _sides(source)
-                self._keys[(mean, None), (scale, None)] = key = source.name, source.rank
+                key = source.name, source.rank
+                self._keys[key] = (mean, None), (scale, None)
                 self._forms[key] = source.slot.form
                 for side in sides:
                     if side in parameters:
@@ -223,11 +225,16 @@ class AfterHeads:
                     roots |= self._rooted(value)
                 self._begin(where, tensor)
         if slot.form != DISTRIBUTION:
-            self._keys[places[0], places[1]] = key
+            self._keys[key] = places[0], places[1]
             self._forms.setdefault(key, slot.form)
-        for (mean, scale), other in self._keys.items():
-            sibling = mean[1] is None and scale[1] is None
-            if sibling and mean in roots and (scale in roots or scale[0] not in self._layers):
+        for other, (mean, scale) in self._keys.items():
+            absorbed = slot.form == DISTRIBUTION or (mean[1] is None and scale[1] is None)
+            if (
+                absorbed
+                and other != key
+                and mean in roots
+                and (scale in roots or scale[0] not in self._layers)
+            ):
                 self.inside.setdefault(other, key)
 
     def passed(self, path: str, output: Any) -> None:
@@ -247,7 +254,7 @@ class AfterHeads:
                 self._walk_all(args)
 
     def _walk_all(self, values: Any) -> list[Value]:
-        waits = self._calls and not self._seen.issuperset(self._keys.values())
+        waits = self._calls and not self._seen.issuperset(self._keys)
         return [self._walk(tensor) for tensor in _tensors(values)] if waits else []
 
     @contextmanager
@@ -287,7 +294,7 @@ class AfterHeads:
         node: Any = tensor.grad_fn
         node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls, label=label)
         self._room -= tensor.nbytes
-        if self._room > 0 and not self._seen.issuperset(self._keys.values()):
+        if self._room > 0 and not self._seen.issuperset(self._keys):
             self._held.setdefault(where, {})[self._calls] = tensor.detach().clone()
 
     def _rooted(self, value: Chain | Blend | Noisy) -> frozenset[Where]:
@@ -315,7 +322,7 @@ class AfterHeads:
             value = self._value(node, sample)
             node.metadata[NOTE] = {None: value}
             for above in (self._noted(*edge) for edge in node.next_functions):
-                if isinstance(above, Chain) and above != value:
+                if isinstance(above, Chain) and not _alike([above, value]):
                     self._users.setdefault((above.head, above.steps), set()).add(_next(above, value))
         return self._noted(top, tensor.output_nr)
 
@@ -410,11 +417,13 @@ class AfterHeads:
         if mean is None or scale is None or isinstance(scale, Noisy):
             return False
         roots = self._rooted(mean), self._rooted(scale)
-        for pair, key in self._keys.items():
-            if pair[0] in roots[0] and pair[1] in roots[1]:
-                self._sampled(key, mean, scale, noise, sample)
-                return True
-        return False
+        keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
+        if new := [key for key in keys if key not in self._seen]:
+            use = Use(_plain(mean), _plain(scale))
+            if noise is not None and sample is not None and use.opaque is None:
+                use = self._solved(use, noise, sample)
+            self._tell(new, partial(as_sampled, use=use), use)
+        return bool(keys)
 
     def _noise(self, node: Any) -> Tensor | None:
         while node is not None and _name(node) in SAME:
@@ -424,19 +433,11 @@ class AfterHeads:
         places = [place for place, edge in enumerate(node.next_functions) if self._noted(*edge) is not None]
         return self._operand(node, places[0]) if len(places) == 1 else None
 
-    def _sampled(
-        self, key: Key, mean: Chain | Blend, scale: Chain | Blend, noise: Tensor | None, sample: Tensor | None
-    ) -> None:
-        if key in self._seen:
-            return
-        use = Use(_plain(mean), _plain(scale))
-        if noise is not None and sample is not None and use.opaque is None:
-            use = self._solved(use, noise, sample)
-        self._tell(key, partial(as_sampled, use=use), use)
-
-    def _tell(self, key: Key, reread: Reread, use: Use) -> None:
-        self._seen.add(key)
-        self._found(key, reread, self._outputs_of(use))
+    def _tell(self, keys: Sequence[Key], reread: Reread, use: Use) -> None:
+        self._seen.update(keys)
+        outputs = self._outputs_of(use)
+        for key in keys:
+            self._found(key, reread, outputs)
         for chain in (use.mean, use.scale):
             self._held.pop(chain.head, None)
 
@@ -445,7 +446,7 @@ class AfterHeads:
 
         last: nothing more comes; of pairs that nothing was seen to use, that is said.
         """
-        for (mean, scale), key in list(self._keys.items()):
+        for key, (mean, scale) in list(self._keys.items()):
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
@@ -467,7 +468,7 @@ class AfterHeads:
         if chain.steps and outputs:
             lowest = min(float(chain.apply(scale).min()) for _, scale in outputs)
             reread = partial(as_prepared, scale=chain, named=self._forms[key], lowest=lowest)
-            self._tell(key, reread, use)
+            self._tell([key], reread, use)
 
     def _outputs_of(self, use: Use) -> list[tuple[Tensor, Tensor]]:
         """What the heads of a use have put out, call by call, as far as it is kept."""
@@ -491,8 +492,9 @@ class AfterHeads:
 
 def _next(above: Chain, value: Value) -> Step | None:
     """The one step from a chain to what was made of it; None where it is something else."""
-    grown = isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps
-    return value.steps[-1] if grown and isinstance(value, Chain) else None
+    if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
+        return value.steps[-1]
+    return None
 
 
 def _then(chain: Chain, *steps: Step) -> Chain | Blend:
@@ -517,10 +519,16 @@ def _blend(values: Sequence[Chain | Blend | Noisy], by: str) -> Blend:
 
 def _together(values: list[Chain | Blend | Noisy], by: str) -> Value:
     """Several calls of one head, side by side, are read like one."""
-    alike = {(value.head, value.steps) for value in values if isinstance(value, Chain)}
-    if len(alike) == 1 and all(isinstance(value, Chain) for value in values):
-        return values[0]
-    return _blend(values, by)
+    if not _alike(values):
+        return _blend(values, by)
+    first = values[0]
+    return replace(first, call=SEVERAL) if isinstance(first, Chain) and len(values) > 1 else first
+
+
+def _alike(values: Sequence[Value]) -> bool:
+    """Whether all are the same operations on one head."""
+    chains = [value for value in values if isinstance(value, Chain)]
+    return len(chains) == len(values) and len({(chain.head, chain.steps) for chain in chains}) == 1
 
 
 def _step(node: Any, name: str) -> Step:

@@ -145,7 +145,7 @@ class Chain:
 
     def __str__(self) -> str:
         path, place = self.head
-        text = self.label or (path if place is None else f"{path}[{place!r}]")
+        text = self.label or (path if place is None else f"{path or 'output'}[{place!r}]")
         for step in self.steps:
             text = step.of(text)
         return bare(text)
