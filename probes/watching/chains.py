@@ -250,22 +250,32 @@ def solve(use: Use, mean: Tensor, scale: Tensor, noise: Tensor, z: Tensor) -> Us
     noise, z
         (B, ...), of one shape.
 
+    Raises
+    ------
+    RuntimeError
+        Where shapes do not broadcast.
+
     Notes
     -----
     Gauss-Newton with halved steps from 0, all in float64.
     """
     rounding = max(torch.finfo(value.dtype).eps for value in (mean, scale, noise, z))
-    mean, scale, noise, z = (value.detach().double() for value in (mean, scale, noise, z))
+    stride = max(1, z.numel() // ENOUGH)
+    mean, scale, noise, z = (
+        value.detach().expand(z.shape).flatten()[::stride].cpu().double() for value in (mean, scale, noise, z)
+    )
 
     def misses(constants: Tensor) -> Tensor:
         told = use.told(constants.tolist())
-        return (z - told.mean.apply(mean) - told.scale.apply(scale) * noise).flatten()
+        return z - told.mean.apply(mean) - told.scale.apply(scale) * noise
 
     constants = z.new_zeros(len(use.hidden))
     left = misses(constants)
     for _ in range(ITERATIONS if len(constants) else 0):
         shifts = 1e-5 * torch.eye(len(constants), dtype=z.dtype, device=z.device)
         slopes = torch.stack([(misses(constants + s) - misses(constants - s)) / 2e-5 for s in shifts], 1)
+        if not slopes.isfinite().all():
+            break
         step = torch.linalg.lstsq(slopes, -left[:, None]).solution[:, 0]
         tries = (constants + step / 2**halving for halving in range(10))
         better = next((t for t in tries if misses(t).square().sum() < left.square().sum()), None)
@@ -275,12 +285,13 @@ def solve(use: Use, mean: Tensor, scale: Tensor, noise: Tensor, z: Tensor) -> Us
     rounded = z.new_tensor([_round(constant) for constant in constants.tolist()])
     told = use.told(rounded.tolist())
     size = 1 + z.abs() + (told.scale.apply(scale) * noise).abs()
-    checked = misses(rounded).reshape(z.shape).abs() <= 1e3 * rounding * size
+    checked = misses(rounded).abs() <= 1e3 * rounding * size
     right = bool(checked.all())
     return replace(told if right or not use.hidden else use, checked=right)
 
 
 ITERATIONS = 30
+ENOUGH = 10_000  # numbers to solve from
 
 
 def _round(number: float) -> float:
