@@ -33,6 +33,7 @@ from probes.watching.hooks import (
     CompiledError,
     PairHooks,
     Sites,
+    counts,
     flat,
     hook_output,
     hook_sites,
@@ -74,7 +75,7 @@ class Candidate:
         """With its first batch. Raises what sums of odd tensors raise."""
         _, neurons, dimensions = observed.mu.shape
         pool = Pool((neurons, dimensions), shared=source.of != "activations")
-        pool.add(observed)
+        pool.add_observed(observed)
         return cls(source, tensors, pool, source.prior is None and observed.prior_mu is None)
 
     def same_as(self, other: Candidate) -> bool:
@@ -176,9 +177,9 @@ class Finder:
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
-                candidate.pool.add(observed)
+                candidate.pool.add_observed(observed)
             elif len(observed.mu):  # else the next batch may have inputs
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, observed[:2], observed)
+                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, (observed.mu,), observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
             raise ValueError(f"observe({name!r}): {first_line(error)}") from error
@@ -279,8 +280,8 @@ class Finder:
             pair = PairHooks(
                 self.model,
                 path,
-                lambda outputs: self._arrived(path, self.model, outputs),
-                lambda: self._listens(without_gradients()),
+                lambda outputs: self._seen(path, self.model, outputs),
+                self._listens_now,
             )
             self._pairs.append(pair)
             self._handles[path], self._modules[path] = pair.handles, pair.modules
@@ -330,6 +331,11 @@ class Finder:
             self.passed_over[why] += 1
         return why is None
 
+    def _listens_now(self) -> bool:
+        if self.model.training and not self._paused and counts():
+            return True
+        return self._listens(without_gradients())
+
     def _hand_on(self, path: str, look: Callable[[], list[Seen]]) -> None:
         """What `look` finds; what goes wrong in it does not reach the forward pass, but for parts named by
         hand.
@@ -348,9 +354,17 @@ class Finder:
             self._receive(name, reading)
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
+            self._seen(path, module, output)
+
+    def _seen(self, path: str, module: nn.Module, output: Any) -> None:
+        if self._layers is None:
             self._ran.add(path)
             self._hand_on(path, lambda: self._look(path, module, output))
+            return
+        for source in self._sources.get(path, ()):  # as above in fewer calls: this runs all training long
+            if (seen := self._take(source, module, output)) is not None:
+                self._receive(*seen)
 
     def _look(self, path: str, module: nn.Module, output: Any) -> list[Seen]:
         if self._search and self._layers is None and " & " not in path and path not in self._known:
@@ -370,7 +384,7 @@ class Finder:
             self._known.add(path)
 
     def _sampled(self, path: str, sites: Sites) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
             self._ran.add(path)
             self._hand_on(path, lambda: self._look_at_sites(path, sites))
 
@@ -406,7 +420,7 @@ class Finder:
                 self._take_candidate(source, value)
                 return None
             layer = layers[source.name]
-            return source.name, Reading(layer.observed, layer.take(value))
+            return source.name, Reading(layer.observed, layer.take(value), layer.of == "activations")
         except PartError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
@@ -426,7 +440,7 @@ class Finder:
         if (candidate := self._candidates.get(key)) is not None:
             if self._after is not None:
                 self._after.returned(candidate.source, value)
-            candidate.pool.add(candidate.source.observed(candidate.source.take(value)))
+            candidate.pool.add_observed(candidate.source.observed(candidate.source.take(value)))
             return
         prior = next(
             (prior for name, prior in self._priors.items() if fnmatchcase(source.name, name)), source.prior
@@ -471,7 +485,7 @@ class Finder:
         candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
-            candidate.pool.add(pair.observed(pair.take(output)))
+            candidate.pool.add_observed(pair.observed(pair.take(output)))
         if source.path != before.path:
             del self._sources[before.path]
             self._sources[source.path] = [source]

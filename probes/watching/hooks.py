@@ -91,6 +91,13 @@ def without_gradients() -> str | None:
     return None if torch.is_grad_enabled() else WITHOUT_GRADIENTS
 
 
+def counts() -> bool:
+    """Whether neither `passed_over` nor `without_gradients` has a reason but the model's mode: asked at each
+    forward pass, all training long.
+    """
+    return torch.is_grad_enabled() and _peek() is None and not is_tracing()
+
+
 # None unless a transform of torch.func runs
 _peek: Callable[[], object] = getattr(
     getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: None
@@ -145,9 +152,11 @@ class PairHooks:
         self.handles: list[RemovableHandle] = []
         self.modules: list[tuple[str, nn.Module]] = []
         parameters = dict(model.named_parameters())
-        self._fixed = [parameters.get(side) for side in path.split(" & ")]
+        self._fixed: list[tuple[int, nn.Parameter]] = []
         for side, layer in enumerate(path.split(" & ")):
-            if self._fixed[side] is None:
+            if layer in parameters:
+                self._fixed.append((side, parameters[layer]))
+            else:
                 self.modules.append((layer, model.get_submodule(layer)))
                 self.handles += hook_output(self.modules[-1][1], partial(self._arrived, side))
         above = model.get_submodule(_common_parent(path))
@@ -160,11 +169,11 @@ class PairHooks:
         if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
         queues[side].append(output)
-        for other, fixed in enumerate(self._fixed):
-            if fixed is not None:
-                queues[other].append(fixed)
-        if all(queues):
-            self._receive((queues[0].pop(0), queues[1].pop(0)))
+        for other, fixed in self._fixed:
+            queues[other].append(fixed)
+        first, second = queues
+        if first and second:
+            self._receive((first.pop(0), second.pop(0)))
 
     def reset(self) -> None:
         for queue in self._waiting.queues:
