@@ -43,17 +43,17 @@ SCRIPTED = (
 
 
 class Hook:
-    """Calls `receive(output)` after (or before) each forward of `module` itself; never traced by a
-    compiler.
+    """Calls `receive(output)` after each forward of `module` itself, or `receive(arguments)` before; never
+    traced by a compiler.
     """
 
     def __init__(self, module: nn.Module, receive: Receive) -> None:
         self._module = weakref.ref(module)
         self._receive = _untraced(receive)
 
-    def __call__(self, module: nn.Module, args: Any, output: Any = None) -> None:
+    def __call__(self, module: nn.Module, args: Any, *output: Any) -> None:
         if module is self._module():
-            self._receive(output)
+            self._receive(*(output or (args,)))
 
     def __getattr__(self, name: str) -> Any:
         # the first thing that torch.jit.script asks of a hook, which it would have to compile
@@ -115,6 +115,11 @@ def is_compiled(module: nn.Module) -> bool:
 def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
     """`receive(output)` after each forward."""
     return [module.register_forward_hook(Hook(module, receive))]
+
+
+def hook_input(module: nn.Module, receive: Receive) -> RemovableHandle:
+    """`receive(arguments)`, the positional ones, before each forward."""
+    return module.register_forward_pre_hook(Hook(module, receive))
 
 
 def is_on(handle: RemovableHandle) -> bool:

@@ -156,6 +156,7 @@ class PosteriorSource:
     origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites"
     that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
     of: what the posterior is of; "weights" and "shared variables" are the same for every input.
+    after: what the network does with mean and scale before it uses them (`after_head`).
     """
 
     name: str
@@ -169,6 +170,7 @@ class PosteriorSource:
     function: Callable[..., Any] | None = None
     by_hand: bool = False
     of: Literal["activations", "weights", "shared variables"] = "activations"
+    after: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def settle(self, output: Any) -> PosteriorSource:
         """The source with what only values tell: the layout, and the form where the values refute the name.
@@ -243,6 +245,8 @@ class PosteriorSource:
     def observed(self, taken: tuple[Tensor, ...]) -> Observed:
         """The posterior of what was taken, then or later. Raises RuntimeError where shapes do not agree."""
         mu, scale, *given = taken
+        if self.after is not None:
+            mu, scale = self.after(mu, scale)
         layout = self.layout or "rows"
         if self.prior is None and self.slot.form == "log_var" and scale.shape == mu.shape:
             return Observed(as_rows(mu, layout), None, log_variance=as_rows(scale, layout))
