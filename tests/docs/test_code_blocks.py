@@ -400,6 +400,21 @@ def test_watch_an_experiment_on_ones_own_network(here: Path) -> None:
     assert costs.drop([3, 11]).abs().max() < 0.05
 
 
+def test_watch_statistics_of_numpys_arrays(here: Path) -> None:
+    """One neuron at its prior, fifteen that move."""
+    random = np.random.default_rng(0)
+    moving = np.arange(16) > 0
+    posteriors = [
+        (random.normal(size=(32, 16)) * moving, np.tile(np.where(moving, -2.0, 0.0), (32, 1)))
+        for _ in range(3)
+    ]
+    space = run_block(block(WATCH, "Numpy, JAX"), {"posteriors": posteriors})
+    run = probes.Run("runs/mine")
+    assert run.steps.tolist() == [0, 1, 2]
+    assert run.at(2)["regime"].tolist() == [4] + [0] * 15
+    assert set(run.statistics) == space["statistics"].keys()
+
+
 SKIPPED = {
     (
         README,
@@ -426,6 +441,7 @@ RUN_HERE = {
     (WATCH, "What is found, in order of trust", "python"),
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),
+    (WATCH, "Numpy, JAX", "python"),
 }
 
 

@@ -1,4 +1,4 @@
-"""These tests need JAX and its libraries: `make test-jax` makes an environment for them and runs them there."""
+"""These tests need JAX and its libraries: `make test-jax` makes an environment and runs them there."""
 
 from importlib.util import find_spec
 
