@@ -8,7 +8,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/vdn train --data nyc --runs $(RUNS)
@@ -62,6 +62,9 @@ test-wheel: $(VENV)/.dev $(VENV)/.browser  ## the wheel in an environment of its
 test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
 	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
 
+test-jax: .venv-jax/.made  ## recording from NumPyro and flax, without torch, in an environment of their own
+	.venv-jax/bin/pytest -o testpaths=tests/jax -o filterwarnings= tests/jax
+
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
 	python3 -m venv build/torch-$(TORCH)
 	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy scikit-learn jinja2 rich filelock pytest pytest-timeout hypothesis
@@ -81,6 +84,11 @@ test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARR
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check -r requirements-integrations.txt
+	touch $@
+
+.venv-jax/.made: requirements-jax.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-jax
+	.venv-jax/bin/pip install --quiet --disable-pip-version-check -r requirements-jax.txt
 	touch $@
 
 soak: $(VENV)/.dev $(VENV)/.browser  ## what takes longer than a test should: 200 kills, two hours live at speed, 20,000 hostile runs
@@ -148,7 +156,7 @@ bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by info
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

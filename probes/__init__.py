@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes import arrays as arrays
     from probes.dataset import Scan as Scan
     from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
@@ -42,6 +43,7 @@ __all__ = [
     "RunReader",
     "Scan",
     "WatchError",
+    "arrays",
     "catalog",
     "catalog_rows",
     "observe",
@@ -64,13 +66,16 @@ _HOMES = {
     "RunReader": "probes.run_reader",
     "Scan": "probes.dataset",
     "WatchError": "probes.watching.finding",
+    "arrays": "probes",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
     "observe": "probes.watching.observing",
     "scan": "probes.dataset",
     "watch": "probes.watching.attaching",
 }
-"""Public name -> the module that it is loaded from. Type checkers read the imports above instead."""
+"""Public name -> the module that it is loaded from; a module of this package from `probes` itself. Type
+checkers read the imports above instead.
+"""
 
 if not TYPE_CHECKING:  # a checker that saw it would take a misspelt name for Any
 
@@ -82,8 +87,10 @@ if not TYPE_CHECKING:  # a checker that saw it would take a misspelt name for An
 
         from probes.extras import named
 
+        home = _HOMES[name]
         with named(f"probes.{name}"):
-            value = getattr(import_module(_HOMES[name]), name)
+            own = home == __name__
+            value = import_module(f"{home}.{name}") if own else getattr(import_module(home), name)
         globals()[name] = value
         return value
 

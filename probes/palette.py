@@ -21,6 +21,7 @@ OKABE_ITO = (BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE, VERMILLION, DARK_YELLOW, GRE
 BLACK = "#000000"
 MINT = "#66C2A5"
 LIGHT_GREY = "#B5B5B5"
+SAND = "#C9B48C"
 # for grids, axes and cursors: translucent, it is seen on light and on dark pages
 SLATE = "#808C98"
 

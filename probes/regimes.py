@@ -14,6 +14,9 @@ What is missing and what is broken are two things:
   writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
   of a mean that never moves) are never non-finite for being NaN.
 - Of fewer than two inputs (`rows`) nothing that varies with the input is known: a NaN is "not taken" there.
+- Where no information is recorded, it is what KL and mismatch say; else, of one dimension under Normal(0, 1),
+  what mean, variance and KL leave open: where all of that is one regime, it is the neuron's, else the regime
+  is unknown (`schema.UNKNOWN`). Nobody is living for want of a column.
 - An infinite value is non-finite everywhere. So is a positive `non_finite` count, and a variance below 0.
 """
 
@@ -35,6 +38,9 @@ __all__ = ["Thresholds", "classify", "codes", "explain"]
 
 Array = NDArray[Any]
 
+
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Relative error of statistics that a program computes in float32."""
 
 _COMPARE = {"<": np.less, ">": np.greater, "<=": np.less_equal, ">=": np.greater_equal}
 
@@ -70,6 +76,7 @@ def codes(
     thresholds: Thresholds | None = None,
     latent_dim: int | Array = 1,
     family: Family = GAUSSIAN,
+    rounding: float = ROUNDING,
 ) -> NDArray[np.int8]:
     """Regime codes of statistics held as arrays of one common shape: what a writer with arrays at hand calls.
 
@@ -87,6 +94,8 @@ def codes(
         an autoregressive prior, since what is in nats sums over K dimensions.
     family
         Of the layer's posteriors; rules that mean nothing for it do not fire.
+    rounding
+        Relative error of the values.
 
     Returns
     -------
@@ -96,17 +105,26 @@ def codes(
     held = {name: values for name, values in columns.items() if name in schema.STATISTICS}
     if not held:
         shape = next((np.shape(values) for values in columns.values()), (0,))
-        return np.zeros(shape, np.int8)
+        return np.full(shape, schema.UNKNOWN, np.int8)
     taken = {} if taken is None else taken
     values = {name: _masked(array, taken.get(name)) for name, array in held.items()}
-    result = np.zeros(np.shape(next(iter(values.values()))), np.int8)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for code, alternatives in reversed(list(_rules(values, thresholds or Thresholds(), latent_dim))):
-            for checks in alternatives if code in family.regimes else ():
-                fires = checks[0].holds()
-                for check in checks[1:]:
-                    fires &= check.holds()
-                result[fires] = code
+    limits = thresholds or Thresholds()
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        result = _fired(values, limits, latent_dim, family)
+        # rules 2, 3 and 4 ask for no information, or have fired without
+        untold = _untold(values) & ~np.isin(result, (2, 3, 4))
+        if untold.any():
+            completed = _completed(values, latent_dim, family, rounding)
+            possible = [_fired(one, limits, latent_dim, family) for one in completed]
+            one_regime = np.logical_and.reduce(
+                [
+                    (codes == possible[0]) & np.isfinite(one["information"])
+                    for codes, one in zip(possible, completed, strict=True)
+                ]
+            )
+            result = np.where(untold, np.where(one_regime, possible[0], schema.UNKNOWN), result).astype(
+                np.int8
+            )
     result[_non_finite(held, taken)] = 1
     return result
 
@@ -148,7 +166,7 @@ def classify(
     result = (
         codes(columns, taken, thresholds, _dimensions(frame, latent_dim), family)
         if columns
-        else np.zeros(len(frame), np.int8)
+        else np.full(len(frame), schema.UNKNOWN, np.int8)
     )
     return pd.Series(result, index=frame.index, name="regime")
 
@@ -185,12 +203,63 @@ def explain(
     regime = (
         schema.REGIMES[int(classify(frame, thresholds, latent_dim, family).iloc[0])]
         if len(frame)
-        else schema.REGIMES[0]
+        else schema.REGIMES[schema.UNKNOWN]
     )
     settled = schema.REGIMES[int(row.get(schema.SETTLED, regime.code))]
     same = settled is regime or (settled.code, regime.code) == (schema.AT_PRIOR, schema.DEAD)
     name = settled.name if same else f"{settled.name}; at this step {regime.name}"
     return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
+
+
+def _fired(
+    values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array, family: Family
+) -> NDArray[np.int8]:
+    """Code of the first rule that fires, 0 where none does."""
+    result = np.zeros(np.shape(next(iter(values.values()))), np.int8)
+    for code, alternatives in reversed(list(_rules(values, limits, latent_dim))):
+        for checks in alternatives if code in family.regimes else ():
+            fires = checks[0].holds()
+            for check in checks[1:]:
+                fires &= check.holds()
+            result[fires] = code
+    return result
+
+
+def _untold(values: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """Where no information is recorded though the batch had inputs enough."""
+    absent = np.full(np.shape(next(iter(values.values()))), np.nan)
+    few = values.get("rows", absent) < schema.FEWEST_ROWS
+    return np.isnan(values.get("information", absent)) & ~few
+
+
+def _completed(
+    values: Mapping[str, Array], latent_dim: int | Array, family: Family, rounding: float
+) -> list[dict[str, Array]]:
+    """The values with an information where none is recorded: one for each end of what is possible."""
+    absent = np.full(np.shape(next(iter(values.values()))), np.nan)
+
+    def get(name: str) -> Array:
+        return np.asarray(values.get(name, absent), np.float64)
+
+    untold = _untold(values)
+    by_difference = get("kl") - get("mismatch") - _or(get("past"), 0.0)
+    # the formulas are of one dimension under Normal(0, 1); a prior that rows do not share is no number
+    standard = np.isnan(get("whitened_mean")) & (_or(get("prior_variance"), 1.0) == 1)
+    standard = standard & (_or(get("phi"), 0.0) == 0) & (np.asarray(latent_dim) == 1)
+    spread = _or(get("spread"), get("mu2") - get("mean") ** 2)
+    found = []
+    for information, moved, widths in family.completions(
+        get("mean"), get("variance"), get("kl"), spread, rounding
+    ):
+        filled = {
+            "information": _or(by_difference, np.where(standard, information, np.nan)),
+            "spread": np.where(standard & np.isnan(by_difference), moved, spread),
+            "width_spread": _or(get("width_spread"), np.where(standard, widths, np.nan)),
+        }
+        found.append(
+            {**values, **{name: np.where(untold, value, get(name)) for name, value in filled.items()}}
+        )
+    return found
 
 
 def _rules(
@@ -292,6 +361,12 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
     if code == 1:
         bad = [name for name, (values, mask) in read.items() if _non_finite({name: values}, {name: mask})[0]]
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)
+    columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
+    if code == schema.UNKNOWN:
+        return "no information is recorded, and mean, variance and KL leave it open"
+    if _untold(columns)[0] and _fired(columns, limits, latent_dim, family)[0] != code:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            columns = _completed(columns, latent_dim, family, ROUNDING)[0]
     if code == 0:
         shown = [
             name for name in ("information", "variance", "active_share") if name in read and read[name][1][0]
@@ -300,7 +375,6 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
             f"{schema.STATISTICS[name].label.lower()} {_number(read[name][0][0])}" for name in shown
         )
         return f"no other rule fires ({values})" if values else "no other rule fires"
-    columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
     rules = dict(_rules(columns, limits, latent_dim))
     for checks in rules[code]:
         if all(bool(check.holds()[0]) for check in checks):

@@ -510,7 +510,9 @@ class Run:
         for code in COUNTS[SETTLED]:
             own = summary.get(f"regime_{code}", 0)
             name = f"settled_{code}"
-            summary[name] = summary[name].fillna(own) if name in summary else own
+            summary[name] = (
+                summary[name].fillna(own) if name in summary else own + 0 * summary["layer"]
+            ).fillna(0)
         return summary
 
     @_reading

@@ -1164,14 +1164,24 @@ REGIMES: tuple[Regime, ...] = (
         "wait; then lower beta",
         palette.LIGHT_GREY,
     ),
+    Regime(
+        11,
+        "unknown",
+        "no information is recorded, and mean, variance and KL do not decide what it would",
+        "what its rules need is not recorded",
+        "record information, such as by probes.arrays.moments",
+        palette.SAND,
+    ),
 )
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""
 DEAD, AT_PRIOR = 4, 10
 """The code that rows give a neuron at its prior, and the settled one of a neuron that has never left it."""
+UNKNOWN = 11
+"""The code of a neuron whose regime hangs on statistics that are not there."""
 RAW_REGIMES = tuple(regime.code for regime in REGIMES if regime.code != AT_PRIOR)
 """Codes that a row's own numbers can give."""
-SEVERITY = (1, 3, 2, 4, 5, 6, 7, 8, 9, 0)
+SEVERITY = (1, 3, 2, 4, 5, 6, 7, 8, UNKNOWN, 9, 0)
 """Raw codes, the most severe first: the one of a bucket of the pyramid that holds several."""
 ALARMING = (1, 2, 3)
 """Raw codes of which maps show a single step: non-finite, saturated, exploded."""

@@ -35,7 +35,8 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     if not len(summary):
         return out
     width = np.asarray(widths, float)[summary["layer"].to_numpy()]
-    counts = summary[[f"settled_{regime.code}" for regime in REGIMES]]
+    names = [f"settled_{regime.code}" for regime in REGIMES]
+    counts = summary[summary.columns.intersection(names)]
     living = summary[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
     by_step = summary["step"].to_numpy()
     total = counts.sum(axis=1).groupby(by_step).sum()

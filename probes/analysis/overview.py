@@ -44,7 +44,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         row["temporal_faults"] = faults.get(index)
         if index in last.index:
             summary = last.loc[index].to_dict()
-            counts = {regime.code: int(summary[f"settled_{regime.code}"]) for regime in REGIMES}
+            counts = {regime.code: int(summary.get(f"settled_{regime.code}", 0)) for regime in REGIMES}
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
             row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):

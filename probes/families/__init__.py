@@ -33,6 +33,9 @@ class Family(Protocol):
     def information(self, variance: Any, spread: Any, log_variance: Any) -> Any:
         """What the posteriors tell of their inputs, nats, of one latent dimension."""
 
+    def completions(self, mean: Any, variance: Any, kl: Any, spread: Any, rounding: float) -> list[Any]:
+        """What mean, variance and KL leave open where no information is recorded."""
+
     def mismatch(self, mean: Any, variance: Any, spread: Any) -> Any:
         """KL of the member nearest to the aggregate posterior from the prior, nats, one dimension."""
 

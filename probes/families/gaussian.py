@@ -88,6 +88,45 @@ class Gaussian:
             return np.asarray(information + latent_dim * (limit - moving), np.float64)
 
     @staticmethod
+    def completions(
+        mean: Any, variance: Any, kl: Any, spread: Any, rounding: float
+    ) -> list[tuple[Any, Any, Any]]:
+        """Information, spread and spread of widths at the ends of what mean, variance and KL leave open.
+
+        Parameters
+        ----------
+        mean, variance, kl
+            Of a neuron of one dimension under Normal(0, 1), numpy arrays of one shape.
+        spread
+            The same, NaN where it is not known either.
+        rounding
+            Relative error of the numbers.
+
+        Returns
+        -------
+        list of tuple
+            (information, spread, width_spread): all that is possible lies between these; NaN where no
+            Gaussian posteriors under Normal(0, 1) have such a mean, variance and KL.
+
+        Notes
+        -----
+        D = kl − KL(Normal(mean, variance) ‖ Normal(0, 1)) = ½ S + h, S the spread and h >= 0 the spread of
+        widths (Jensen's inequality), and information = ½ ln(1 + S / variance) + h: S is between 0 and 2 D,
+        and on the way the information has one maximum, at S = 1 − variance.
+        """
+        beyond = kl - 0.5 * (mean * mean + (variance - 1) - log(variance))
+        slack = rounding * (kl + mean * mean + variance + 1)
+        found = []
+        for least in (np.maximum(beyond - slack, 0), beyond + slack):
+            for open_spread in (0.0, 2 * least, np.clip(1 - variance, 0.0, np.maximum(2 * least, 0.0))):
+                moved = np.where(np.isnan(spread), open_spread, spread)
+                widths = least - moved / 2
+                possible = (beyond + slack >= 0) & (widths >= -2 * slack - rounding * moved)
+                widths = np.where(possible, np.maximum(widths, 0), np.nan)
+                found.append((0.5 * np.log1p(moved / variance) + widths, moved, widths))
+        return found
+
+    @staticmethod
     def mismatch(mean: Any, variance: Any, spread: Any) -> Any:
         """KL of Normal(E r, E[v] + Var r) from Normal(0, 1), nats (Hoffman & Johnson 2016, ELBO surgery).
 

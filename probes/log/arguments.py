@@ -13,6 +13,9 @@ import numpy as np
 
 from probes.log.limits import LARGEST, NAME_CHARACTERS, TEXT_CHARACTERS
 
+NARROW = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
+"""Names of float types that JAX brings to numpy, which calls them raw bytes."""
+
 
 def whole_number(value: Any, what: str, least: int = 0, most: int = LARGEST) -> int:
     """An integer of Python, numpy or torch (one element), as an int. Raises ValueError for anything else, a
@@ -82,23 +85,27 @@ def long_text(value: Any, what: str) -> str:
     return text(value, what, TEXT_CHARACTERS, empty=True)
 
 
-def array(values: Any, what: str) -> np.ndarray:
-    """Numbers as a new float32 array: of lists, numpy, or a torch tensor wherever it lies, with its gradient.
+def array(values: Any, what: str, kind: type[np.floating[Any]] = np.float32) -> np.ndarray:
+    """Numbers as a new array of float32, or another kind of float: of lists, numpy, JAX, or a torch tensor
+    wherever it lies, with its gradient.
 
     Raises ValueError for texts, None, complex numbers and what has no one shape.
     """
     try:
         if hasattr(values, "detach"):
             values = values.detach().cpu()
-            values = (values.float() if values.is_floating_point() else values).numpy()
+            # numpy has no bfloat16
+            values = (values.double() if values.is_floating_point() else values).numpy()
         given = np.asarray(values)
+        if given.dtype.name in NARROW:
+            given = given.astype(np.float32)
         if given.dtype == object:
             flat = [number(value, "one of its values") for value in given.ravel()]
             given = np.array(flat, np.float64).reshape(given.shape)
         if given.dtype.kind not in "biuf":
             raise ValueError(f"it holds {given.dtype}")
         with np.errstate(over="ignore"):
-            return np.array(given, np.float32)
+            return np.array(given, kind)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{what} is not an array of numbers: {error}") from error
 

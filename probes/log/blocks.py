@@ -20,8 +20,9 @@ from probes.storage import Storage
 
 CODES = (REGIME, SETTLED)
 """Columns of regime codes, int8, never null: what a row's numbers say, and what the last rows agree on."""
-_RANK = np.argsort(np.array(SEVERITY)).astype(np.int8)  # of a raw code: 0 is the most severe
 _CODE = np.array(SEVERITY, np.int8)
+_RANK = np.full(_CODE.max() + 1, len(_CODE), np.int8)  # of a raw code: 0 is the most severe
+_RANK[_CODE] = np.arange(len(_CODE))
 SHORT_BUCKET = 64  # up to so many steps the inner loop over neurons beats the one over steps
 KEPT_MANTISSA_BITS = 10  # precision="10bit": half a unit in the last kept place is a relative 2^-11
 CODEC = {"full": ("lz4", None), "10bit": ("zstd", 1)}

@@ -261,6 +261,8 @@ def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findi
         yield Finding("error", "layers", "a row (step, layer) is doubled")
         return
     stored = stored.set_index(keys)
+    counts = [name for name in stored.columns if rows.COUNT.fullmatch(name)]
+    stored[counts] = stored[counts].fillna(0)  # a count that is not there
     missing = 0
     tolerance = _tolerance(DERIVED_TOLERANCE, state)
     for segment, blocks in _blocks_of_files(storage, "neurons", state):

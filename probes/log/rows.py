@@ -22,7 +22,7 @@ from probes.log.footer_checksum import checksummed_writer
 from probes.log.limits import LARGEST
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
-from probes.schema import FORCES, PYRAMID, RAW_REGIMES, REGIME, SETTLED
+from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -73,9 +73,9 @@ ROUNDED = ("probe", "forces")
 they are.
 """
 
-LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{code}", pa.int32()) for code in RAW_REGIMES)])
-"""Columns of `layers/` that are always there; summaries, and since format 1.2 settled counts, stand beside
-them.
+LAYER_COLUMNS = pa.schema([STEP, LAYER, *(_column(f"regime_{code}", pa.int32()) for code in range(10))])
+"""Columns of `layers/` that are always there; summaries, and since format 1.2 settled counts and those of
+the regime unknown, stand beside them.
 """
 
 COUNT = re.compile(f"({REGIME}|{SETTLED})_[0-9]+")

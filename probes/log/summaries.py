@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from probes.log.blocks import CODES, ColumnBlock, column_rank, presence
-from probes.schema import RAW_REGIMES, REGIME, REGIMES, SETTLED
+from probes.schema import RAW_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
 KINDS = ("mean", *QUANTILES)
@@ -50,7 +50,7 @@ def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def summarise(blocks: list[ColumnBlock]) -> pa.Table:
     """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 ..
-    regime_9, settled_0 .. settled_10.
+    regime_9, settled_0 .. settled_10; of the regime unknown only where there are some.
     """
     steps = np.concatenate([block.steps for block in blocks])
     layers = np.concatenate([np.full(block.steps.size, block.layer, np.int16) for block in blocks])
@@ -73,6 +73,8 @@ def summarise(blocks: list[ColumnBlock]) -> pa.Table:
         if all(column in block.columns for block in blocks):
             for code in codes:
                 counts = np.concatenate([(block.columns[column] == code).sum(axis=0) for block in blocks])
+                if code == UNKNOWN and not counts.any():  # runs from before there was such a regime have none
+                    continue
                 arrays[f"{column}_{code}"] = pa.array(counts[order].astype(np.int32))
     # What is never null is read a third faster when the schema says so.
     fields = [pa.field(name, array.type, nullable=array.null_count > 0) for name, array in arrays.items()]

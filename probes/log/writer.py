@@ -25,6 +25,7 @@ from probes.families import family_of
 from probes.log import columns, manifest, rows
 from probes.log.blocks import (
     CODES,
+    KEPT_MANTISSA_BITS,
     ColumnBlock,
     column_rank,
     concatenate,
@@ -174,7 +175,13 @@ class Writer:
             present |= _undefined(block, columns, unknown.all(axis=0))
         taken = {n: np.broadcast_to(mask, columns[n].shape) for n, mask in present.items()}
         of = self.state["layers"][layer]
-        codes = regimes.codes(columns, taken, latent_dim=of["latent_dim"], family=family_of(of))
+        codes = regimes.codes(
+            columns,
+            taken,
+            latent_dim=of["latent_dim"],
+            family=family_of(of),
+            rounding=2.0**-KEPT_MANTISSA_BITS / 2 if self._precision == "10bit" else regimes.ROUNDING,
+        )
         settled = self._settling[layer].update(np.where(unknown, np.int8(UNKNOWN), codes))
         return ColumnBlock(layer, block.steps, columns | {REGIME: codes, SETTLED: settled}, present)
 

@@ -416,6 +416,21 @@ def test_rescue_a_thermostat_in_a_training_loop(here: Path) -> None:
     assert scalars[scalars["name"] == "beta"]["value"].tolist() == [1] * 6
 
 
+def test_watch_statistics_of_numpys_arrays(here: Path) -> None:
+    """One neuron at its prior, fifteen that move."""
+    random = np.random.default_rng(0)
+    moving = np.arange(16) > 0
+    posteriors = [
+        (random.normal(size=(32, 16)) * moving, np.tile(np.where(moving, -2.0, 0.0), (32, 1)))
+        for _ in range(3)
+    ]
+    space = run_block(block(WATCH, "Numpy, JAX"), {"posteriors": posteriors})
+    run = probes.Run("runs/mine")
+    assert run.steps.tolist() == [0, 1, 2]
+    assert run.at(2)["regime"].tolist() == [4] + [0] * 15
+    assert set(run.statistics) == space["statistics"].keys()
+
+
 SKIPPED = {
     (
         README,
@@ -445,6 +460,7 @@ RUN_HERE = {
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),
     (RESCUE, "What was done", "python"),
+    (WATCH, "Numpy, JAX", "python"),
 }
 
 

@@ -7,8 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import probes
 from probes import regimes, schema
+from probes.arrays import moments
 from probes.families.gaussian import GAUSSIAN
+from probes.log.check import check
 
 LIVING = {"mean": 0.0, "variance": 0.5, "kl": 0.3, "information": 0.2, "spread": 0.4}
 
@@ -155,8 +158,8 @@ def test_an_infinite_half_life_is_not_broken():
 
 
 def test_absent_columns_leave_their_rules_silent():
-    assert regimes.classify(pd.DataFrame({"step": [1, 2], "neuron": [0, 0]})).tolist() == [0, 0]
-    assert regimes.classify(pd.DataFrame({"variance": [0.999, 1.3, 0.4]})).tolist() == [0, 3, 0]
+    assert regimes.classify(pd.DataFrame({"step": [1, 2], "neuron": [0, 0]})).tolist() == [11, 11]
+    assert regimes.classify(pd.DataFrame({"variance": [0.999, 1.3, 0.4]})).tolist() == [11, 3, 11]
     empty = regimes.classify(pd.DataFrame([LIVING]).iloc[:0])
     assert len(empty) == 0
     assert empty.dtype == np.int8
@@ -208,7 +211,7 @@ def test_explain_shows_the_values_of_the_rule():
     assert "may be" not in regimes.explain(few | {"rows": 4096}) + regimes.explain(few | {"rows": 1})
     assert "KL above its floor" in regimes.explain(LIVING | {"information": 0.001, "phi": 0.95, "kl": 0.33})
     assert regimes.explain(pd.Series(LIVING | {"kl": math.inf, "step": 3})) == "non-finite: kl inf"
-    assert regimes.explain({"step": 1}) == "living: no other rule fires"
+    assert regimes.explain({"step": 1}).startswith("unknown: no information is recorded")
 
 
 def test_a_negative_variance_is_broken_and_not_certain():
@@ -260,9 +263,24 @@ def test_fewer_than_two_inputs_say_nothing():
     [
         ({"kl": 0.004, "variance": 0.99}, 4),
         ({"kl": 0.006, "variance": 0.99}, 0),
-        ({"kl": 0.004, "variance": 0.90}, 0),  # no Gaussian: it says more than its KL allows
+        ({"kl": 0.004, "variance": 0.90}, 6),
+        ({"kl": 0.001, "variance": 0.90}, 11),  # no Gaussian posteriors have so small a KL
+        ({"kl": 0.00268, "variance": 0.90}, 6),
+        ({"kl": 0.5, "variance": 1.0, "mean": 1.0}, 5),
+        ({"kl": 0.505, "variance": 1.0, "mean": 1.0}, 11),  # the information is 0.00498 or 0.005
+        ({"kl": 0.52, "variance": 1.0, "mean": 1.0}, 0),
+        ({"kl": 3.0, "variance": 0.005}, 7),
+        ({"kl": 3.0, "variance": 0.25}, 11),  # it may be over-energetic
+        ({"kl": 3.0, "variance": 0.25, "spread": 3.0}, 0),
+        ({"kl": 3.0, "variance": 0.25, "mu2": 4.0}, 8),
+        ({"kl": 0.004, "variance": 0.90, "latent_dim": 2}, 11),
+        ({"kl": 0.5, "variance": 0.90, "latent_dim": 2, "mismatch": 0.1}, 0),
+        ({"kl": 0.5, "variance": 0.90, "latent_dim": 2, "mismatch": 0.4999}, 6),
+        ({"kl": 1.0, "variance": 0.99, "phi": 0.95, "mismatch": 0.1, "past": 0.4}, 0),
+        ({"kl": 1.0, "variance": 1.0, "prior_variance": 4.0}, 11),
+        ({"kl": 1.0, "variance": 2.0}, 3),
         ({"kl": 0.006, "variance": 0.99, "latent_dim": 2}, 4),
-        ({"kl": 0.004, "variance": 0.99, "phi": 0.95}, 0),
+        ({"kl": 0.004, "variance": 0.99, "phi": 0.95}, 11),
         ({"kl": 0.004, "variance": 0.99, "rows": 1.0, "information": math.nan}, 0),  # of one input
     ],
 )
@@ -286,3 +304,43 @@ def test_a_neuron_that_moves_is_not_taken_for_dead_by_a_small_batch(inputs):
     assert (known == 4).mean() <= 0.02
     if inputs < 10:
         assert (regimes.codes(columns) == 4).mean() > 0.1, "without `rows` the batch is taken as unlimited"
+
+
+def test_what_mean_variance_and_kl_say_holds_for_any_gaussian_posteriors():
+    """Of 2,000 neurons whose information is known: without it a regime is the right one, or unknown."""
+    random = np.random.default_rng(0)
+    neurons, inputs = 2000, 64
+    mu = random.normal(size=(inputs, neurons)) * 10 ** random.uniform(-3, 0.5, neurons)
+    mu += random.choice([0.0, 0.3, 1.0], neurons)
+    log_sigma = random.normal(size=(inputs, neurons)) * 10 ** random.uniform(-4, -0.5, neurons)
+    sigma = np.exp(log_sigma) * random.choice([0.05, 0.5, 0.9, 1.0], neurons)
+    whole = pd.DataFrame(moments(mu, sigma))
+    right = regimes.classify(whole.drop(columns=["rows", "active_share"]))
+    assert {0, 4, 5, 6, 7, 8} <= set(right)
+    for known, most in ((["mean", "variance", "kl"], 0.25), (["mean", "variance", "kl", "spread"], 0.02)):
+        found = regimes.classify(whole[known])
+        assert (found == schema.UNKNOWN).mean() < most
+        told = found != schema.UNKNOWN
+        assert (found[told] == right[told]).all(), pd.crosstab(found, right)
+
+
+def test_a_recorder_claims_no_life_that_it_was_not_told(tmp_path):
+    """Two dimensions and a KL that any split fits: unknown; counts, buckets and check know it."""
+    with probes.Recorder(tmp_path / "run", [{"name": "z", "neurons": 3, "latent_dim": 2}]) as recorder:
+        for step in range(300):
+            recorder.record(step, "z", mean=[0.0, 0.0, 1.0], variance=[1.0, 0.5, 1.0], kl=[0.0, 0.7, 1.0])
+    run = probes.Run(tmp_path / "run")
+    assert run.at(299)["regime"].tolist() == [4, 11, 11]
+    assert run.layer_summary().iloc[-1][["settled_10", "settled_11"]].tolist() == [1, 2]
+    assert run.history("z", 1, ["regime"], max_points=20)["regime"].unique().tolist() == [11]
+    assert run.manifest["living_share"] == [0.0]
+    assert check(tmp_path / "run") == []
+
+
+def test_an_offset_is_told_from_life_within_the_rounding_of_ten_bits(tmp_path):
+    mean = np.linspace(1, 4, 50)
+    layers = [{"name": "z", "neurons": 50}]
+    for precision, codes in (("full", {5}), ("10bit", {5, 11})):
+        with probes.Recorder(tmp_path / precision, layers, precision=precision) as recorder:
+            recorder.record(0, "z", mean=mean, variance=np.ones(50), kl=mean**2 / 2)
+        assert set(probes.Run(tmp_path / precision).at(0)["regime"]) <= codes | {8}

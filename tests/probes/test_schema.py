@@ -39,11 +39,11 @@ def test_information_and_kl_are_sums_in_nats():
 
 
 def test_regimes():
-    assert [regime.code for regime in schema.REGIMES] == list(range(11))
+    assert [regime.code for regime in schema.REGIMES] == list(range(12))
     assert (
         len({regime.name for regime in schema.REGIMES})
         == len({regime.color for regime in schema.REGIMES})
-        == 11
+        == 12
     )
     assert all(re.fullmatch("#[0-9A-F]{6}", regime.color) for regime in schema.REGIMES)
 
