@@ -82,10 +82,14 @@ def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
         side, step = use.opaque or ("mean or scale", ADDED)
         what = SPOKEN.get(step.name, step.name)
         raise NotReadable(BETWEEN.format(source=source.path, what=what, side=side))
-    form, before = form_of(use.scale.steps, source.slot.form)
-    why = f"{source.why.split(';')[0]}; {use}"
+    unsure = ""
+    if use.scale.steps[-2:] == (Step("mul", (None,)), Step("exp")) and source.slot.form == "log_var":
+        steps = (*use.scale.steps[:-2], Step("mul", (0.5,)), Step("exp"))
+        use, unsure = replace(use, scale=replace(use.scale, steps=steps)), "; its factor as its name says"
+    form, before = form_of(use.scale.steps)
+    why = f"{source.why.split(';')[0]}; {use}{unsure}"
     if use.hidden:
-        why += "; ASSUMED the constant, which stands in no graph, changes nothing"
+        why += "; ASSUMED the constant, which was not seen, changes nothing"
     if use.checked is False:
         why += "; ASSUMED, since a sample that was seen is another"
     return _read(source, use, form, before, why)
@@ -322,7 +326,7 @@ class AfterHeads:
             value = self._value(node, sample)
             node.metadata[NOTE] = {None: value}
             for above in (self._noted(*edge) for edge in node.next_functions):
-                if isinstance(above, Chain) and not _alike([above, value]):
+                if isinstance(above, Chain) and not _alike([above, value]) and not _is_closed(node):
                     self._users.setdefault((above.head, above.steps), set()).add(_next(above, value))
         return self._noted(top, tensor.output_nr)
 
@@ -368,10 +372,10 @@ class AfterHeads:
     def _product(self, node: Any, name: str, place: int, value: Chain | Blend) -> Value:
         """A value times, or over, or under what takes no part in training."""
         other = self._operand(node, place)
-        if other is None and name == "Mul" and isinstance(value, Chain):
+        if other is None and (name == "Mul" or place == 0) and isinstance(value, Chain):
             # as checkpointing hides it: noise behind what makes a scale positive, else a number
             positive = any(step.name in POSITIVE for step in value.steps)
-            return Noisy(value, False) if positive else value.then(Step("mul", (None,)))
+            return Noisy(value, False) if positive and name == "Mul" else value.then(Step("mul", (None,)))
         if other is None or (other.numel() > 1 and name == "Div"):
             return _blend([value], name)
         if other.numel() > 1:
@@ -543,6 +547,11 @@ def _step(node: Any, name: str) -> Step:
 def _name(node: Any) -> str:
     """ClampBackward1 -> Clamp."""
     return str(node.name()).rstrip("0123456789").removesuffix("Backward")
+
+
+def _is_closed(node: Any) -> bool:
+    """Whether a node hides what it does: a compiled function, a reentrant checkpoint, somebody's own."""
+    return isinstance(node, torch.autograd.function.BackwardCFunction)
 
 
 def _saving_is_hooked() -> bool:

@@ -219,17 +219,12 @@ class Repeated:
         return mean, scale
 
 
-def form_of(steps: tuple[Step, ...], named: str) -> tuple[str, tuple[Step, ...]]:
-    """The form (`naming.FORMS`) of a scale whose sigma is `steps` of it, and the steps before that form.
-
-    named: the form that its name speaks of, which decides where a factor is not known.
-    """
+def form_of(steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
+    """The form (`naming.FORMS`) of a scale whose sigma is `steps` of it, and the steps before that form."""
     names = [(step.name, step.numbers) for step in steps]
     if names[-2:] == [("mul", (0.5,)), ("exp", ())]:
         return "log_var", steps[:-2]
     if names[-2:] in ([("exp", ()), ("sqrt", ())], [("exp", ()), ("pow", (0.5,))]):
-        return "log_var", steps[:-2]
-    if names[-2:] == [("mul", (None,)), ("exp", ())] and named == "log_var":
         return "log_var", steps[:-2]
     if names[-1:] == [("exp", ())]:
         return "log_sigma", steps[:-1]

@@ -265,6 +265,26 @@ def test_checkpointed_batches_are_not_repeated_more_often(tmp_path):
     assert_statistics(Run(tmp_path / "run").at(0), expected(*model.truth))
 
 
+# of the compiler's own look at it
+@pytest.mark.filterwarnings("default:The .grad attribute of a Tensor that is not a leaf")
+def test_what_a_compiled_function_does_is_out_of_sight_and_said(tmp_path):
+    sample = torch.compile(lambda mu, raw: mu + tight(raw) * noise(mu), backend="aot_eager", fullgraph=True)
+    model = Whole(lambda m, x: m.decoder(sample(m.encoder.fc_mu(x), m.encoder.fc_logvar(x))))
+    _, found = record(model, tmp_path / "run")
+    assert "ASSUMED as it is, since what uses it was not seen" in found[0]["why"]
+
+
+def test_what_autograd_saves_elsewhere_is_left_there(tmp_path):
+    model, unpacked = VAE(lambda m, mu, raw: (mu, tight(raw))), []
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: unpacked.append(0) or x)
+    with hooks, watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, INPUTS))
+        recording.step(0)
+    assert not unpacked
+    assert "exp(0.5 * clamp(fc_logvar, min=-0.3, max=0.2)); its factor as" in recording.found[0]["why"]
+    assert_statistics(Run(tmp_path / "run").at(0), expected(*model.truth))
+
+
 def test_micro_batches_before_the_first_step_are_all_read_as_they_are_used(tmp_path):
     model, truths = VAE(lambda m, mu, raw: (m.norm(mu), F.softplus(raw) + 0.1), "fc_mu", "fc_std"), []
     with watch(model, tmp_path / "run") as recording:
