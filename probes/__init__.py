@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes.alerts import Alert as Alert
     from probes.dataset import Scan as Scan
     from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from probes.watching.statistics_buffer import Mirror as Mirror
 
 __all__ = [
+    "Alert",
     "CompiledError",
     "FoundLayer",
     "LayerInfo",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Alert": "probes.alerts",
     "CompiledError": "probes.watching.hooks",
     "FoundLayer": "probes.watching.posterior_source",
     "LayerInfo": "probes.run_reader",

@@ -18,8 +18,10 @@ from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
 from probes.forks import forget_in_children
 from probes.log import manifest
@@ -31,6 +33,7 @@ from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.finding import Finder, Seen
 from probes.watching.hooks import EVALUATED
+from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable
@@ -60,6 +63,7 @@ def watch(
     name: str | None = None,
     max_gb: float | None = None,
     no_grad: bool = False,
+    on_alert: OnAlert | None = None,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -71,7 +75,7 @@ def watch(
         Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
-    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb, no_grad
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb, no_grad, on_alert
         As for `Recording`, which describes them.
 
     Returns
@@ -105,6 +109,7 @@ def watch(
         name=name,
         max_gb=max_gb,
         no_grad=no_grad,
+        on_alert=on_alert,
     )
 
 
@@ -141,6 +146,9 @@ class Recording:
     no_grad
         True records forward passes under torch.no_grad and inference_mode too, where training needs no
         gradients; False takes them for targets, samples and predictions, which are not trained on.
+    on_alert
+        Function that gets each new alert (`probes.alerts.Alert`), in the thread that calls `step`. It may
+        fail: a warning says so, and after three failures in a row it is left alone.
 
     Attributes
     ----------
@@ -176,6 +184,7 @@ class Recording:
         name: str | None = None,
         max_gb: float | None = None,
         no_grad: bool = False,
+        on_alert: OnAlert | None = None,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -190,6 +199,7 @@ class Recording:
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name, self._max_gb = precision, name, max_gb
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
+        self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
@@ -320,6 +330,39 @@ class Recording:
             self._check_open()
             self._buffer.scalar(step, name, value, split, epoch)
 
+    def last(self, layer: str) -> dict[str, NDArray[Any]] | None:
+        """Statistics of the last step that was derived: the last recorded one, up to 64 recorded steps or a
+        second back, or after `flush` the last itself. From memory; no file is read.
+
+        Parameters
+        ----------
+        layer
+            Its name, as in `found`.
+
+        Returns
+        -------
+        dict
+            Name of the registry -> array (N,): what is stored, what derives from it (`contraction`), and
+            `regime`, codes of `schema.REGIMES`. None before anything was derived.
+
+        Raises
+        ------
+        KeyError
+            For a layer that is not recorded.
+        """
+        return self._loop.last(layer)
+
+    def alerts(self) -> list[Alert]:
+        """Alerts since the last call, by the rules of `probes.alerts` on what was derived so far (as `last`).
+
+        Returns
+        -------
+        list of Alert
+            In order of step. `where` names the layer; `step`, `kind`, `count`, `text` and `advice` say when,
+            what, how many neurons, and what to do. The first call reads the log once, later ones no file.
+        """
+        return self._loop.alerts()
+
     def flush(self) -> None:
         """Hand what is buffered to the recorder; its writer stores it within 5 s."""
         self._buffer.flush()
@@ -342,6 +385,7 @@ class Recording:
         finally:
             self._detach()
             self._buffer.close(status)
+            self._loop.finish()
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
@@ -487,6 +531,7 @@ class Recording:
             self._closed = True
             self._detach()
             raise
+        self._loop.begin(layers, config, self._resume)
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
         for candidate in chosen:
             self._pools[candidate.source.name] = candidate.pool

@@ -37,6 +37,8 @@ Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()
 Row = tuple[int, Sums]
 Block = tuple[str, list[int], dict[str, np.ndarray]]
 Scalar = tuple[int, str, SupportsFloat, str, float | None]
+Listener = Callable[[list[Block], list[tuple[int, str, float, str, float | None]]], None]
+"""Gets what was derived, and the numbers that came with it."""
 
 
 @dataclass
@@ -48,6 +50,7 @@ class StatisticsBuffer:
     folder: Path
     strict: bool = False
     mirror: Mirror | None = None
+    listener: Listener | None = None
     recorder: Recorder | None = None
     _began: bool = False  # whether a run was opened, or could not be
     _rows: list[Row] = field(default_factory=list)
@@ -152,6 +155,8 @@ class StatisticsBuffer:
         for scalar in scalars:
             self._store(1, recorder.scalar if recorder else None, *scalar)
         self._copy_to_mirror(blocks, scalars)
+        if self.listener is not None:
+            self.listener(blocks, scalars)
 
     def _derived(self, rows: list[Row]) -> list[Block]:
         """Statistics of a block of steps; a step that has none loses itself alone."""
