@@ -22,7 +22,7 @@ class RowRegimes:
 
     def __init__(self, layer: Mapping[str, Any], settling: Settling | None = None) -> None:
         self._latent_dim, self._family = layer["latent_dim"], family_of(layer)
-        self._settling = settling or Settling(layer["neurons"])
+        self._settling = settling or Settling(layer["neurons"], bool(layer.get("trained")))
 
     def with_codes(self, block: ColumnBlock) -> ColumnBlock:
         """The next rows with their codes; what is NaN for want of inputs is absent there."""

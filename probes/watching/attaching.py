@@ -24,6 +24,8 @@ from torch import nn
 from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
 from probes.forks import forget_in_children
+from probes.inputs import Inputs, as_inputs, run_model
+from probes.inputs import stored as stored_inputs
 from probes.log import manifest
 from probes.log.arguments import whole_number
 from probes.log.config import stated
@@ -36,7 +38,8 @@ from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
-from probes.watching.posterior_source import FoundLayer, NotReadable
+from probes.watching.posterior_source import FoundLayer, NotReadable, Observed
+from probes.watching.probing import of_inputs, untouched
 from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
@@ -64,6 +67,7 @@ def watch(
     max_gb: float | None = None,
     no_grad: bool = False,
     on_alert: OnAlert | None = None,
+    inputs: Any = None,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -75,7 +79,9 @@ def watch(
         Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
-    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb, no_grad, on_alert
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
+        As for `Recording`, which describes them.
+    no_grad, on_alert, inputs
         As for `Recording`, which describes them.
 
     Returns
@@ -110,6 +116,7 @@ def watch(
         max_gb=max_gb,
         no_grad=no_grad,
         on_alert=on_alert,
+        inputs=inputs,
     )
 
 
@@ -149,6 +156,12 @@ class Recording:
     on_alert
         Function that gets each new alert (`probes.alerts.Alert`), in the thread that calls `step`. It may
         fail: a warning says so, and after three failures in a row it is left alone.
+    inputs
+        A batch to look at the model with (`probes.Inputs`, or a tensor, a tuple whose first element is the
+        input, keyword arguments): at `close` the model is run on it, in eval mode, and what the inputs are is
+        stored beside each neuron's posterior of them. At most 256.
+    trained
+        Whether the first record is of a trained model: what says nothing is then dead, not "at prior".
 
     Attributes
     ----------
@@ -185,6 +198,8 @@ class Recording:
         max_gb: float | None = None,
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
+        inputs: Any = None,
+        trained: bool = False,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -198,6 +213,9 @@ class Recording:
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name, self._max_gb = precision, name, max_gb
+        self._inputs = None if inputs is None else as_inputs(inputs)
+        self._trained = trained
+        self._probed: dict[str, list[Observed]] | None = None  # what the probe inputs give, while they run
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
@@ -382,13 +400,62 @@ class Recording:
         try:
             if self._last is not None:
                 self._add_last(*self._last)
+            if self._inputs is not None and self._settled and status != "crashed":
+                self._probe_safely(self._inputs)
         finally:
             self._detach()
             self._buffer.close(status)
             self._loop.finish()
 
+    def listening(self) -> AbstractContextManager[None]:
+        """Forward passes in a `with` block of it are recorded in eval mode and without gradients too.
+
+        Returns
+        -------
+        context manager
+            Blocks may stand in each other.
+        """
+        return self._finder.listening() if self._finder is not None else nullcontext()
+
+    def probe(self, inputs: Inputs) -> None:
+        """Run the model on inputs, in the mode that it is in, and store their posteriors and what they are.
+
+        Parameters
+        ----------
+        inputs
+            From `probes.inputs.as_inputs`.
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be stored; and what the model raises.
+        """
+        if self._finder is None:
+            return
+        self._probed = {}
+        try:
+            with self._finder.listening():
+                run_model(self.model, inputs.batch, inputs.call)
+        finally:
+            found, self._probed = self._probed, None
+            self._finder.reset()
+        self._buffer.flush()
+        if (recorder := self._buffer.recorder) is not None:
+            recorder.inputs(self._step, stored_inputs(inputs))
+            for name, observed in found.items():
+                if (posteriors := of_inputs(observed, len(inputs.shown))) is not None:
+                    recorder.probe(self._step, name, *posteriors)
+
+    def _probe_safely(self, inputs: Inputs) -> None:
+        try:
+            with untouched(self.model, training=False):
+                self.probe(inputs)
+        except Exception as error:  # noqa: BLE001 - the run is closed all the same
+            self._buffer.failed(RuntimeError(f"inputs: {first_line(error)}"), 1, "inputs")
+
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
+        self._inputs = None
         self.close("interrupted")
 
     def forget(self) -> None:
@@ -419,9 +486,16 @@ class Recording:
 
     def _receive(self, name: str, reading: Reading | Exception) -> None:
         """From the hooks, once the layers are settled."""
-        if self._due():
+        if self._probed is not None:
+            if isinstance(reading, Reading):
+                self._probed.setdefault(name, []).append(reading())
+        elif self._due():
             self._pool(name, reading)
-            return
+        else:
+            self._hold(name, reading)
+
+    def _hold(self, name: str, reading: Reading | Exception) -> None:
+        """Keep what is needed only if its step is the last one."""
         self._held.append((name, reading))
         self._held_bytes += reading.hold() if isinstance(reading, Reading) else 0
         if self._held_bytes > HELD_BYTES:
@@ -499,6 +573,8 @@ class Recording:
                     "prior": "standard" if candidate.standard else "given",
                 }
             )
+            if self._trained:
+                layers[-1]["trained"] = True
             level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(

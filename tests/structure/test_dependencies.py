@@ -64,6 +64,8 @@ FORBIDDEN = (
 )  # fmt: skip
 
 TORCH = (
+    "probes.inputs",
+    "probes.snapshot",
     "probes.moments",
     "probes.persistence",
     "probes.watching",
