@@ -16,7 +16,7 @@ ROWS, INPUTS, NEURONS = 24, 6, 4
 
 
 class VAE(nn.Module):
-    """Two neurons tell of the input, two are at the prior; batch norm and dropout say in which mode it ran."""
+    """Two neurons tell of the input, two are at the prior; what it does tells its mode."""
 
     def __init__(self):
         super().__init__()
@@ -50,9 +50,7 @@ def test_a_checkpoint_is_one_record_that_names_what_collapsed(tmp_path, model):
     run = probes.snapshot(model, batches(), tmp_path / "run", step=700)
     assert run.steps.tolist() == [700]
     assert run.regimes().query("regime == @DEAD", local_dict={"DEAD": DEAD})["neuron"].tolist() == [2, 3]
-    assert (run.regimes()["settled"] == run.regimes()["regime"]).all(), (
-        "a trained model is dead, not at prior"
-    )
+    assert (run.regimes()["settled"] == run.regimes()["regime"]).all(), "dead, not at its prior yet"
     assert check(tmp_path / "run") == []
     assert run.status == "finished"
 
@@ -148,25 +146,24 @@ def test_a_watch_stores_its_inputs_and_changes_nothing(tmp_path, model):
         return torch.get_rng_state(), model.norm.running_mean.clone()
 
     state, mean = train(tmp_path / "plain")
-    same_state, same_mean = train(
-        tmp_path / "probed", inputs=Inputs(x, shown=[f"row {i}" for i in range(ROWS)])
-    )
+    texts = [f"row {i}" for i in range(ROWS)]
+    same_state, same_mean = train(tmp_path / "probed", inputs=Inputs(x, shown=texts))
     assert torch.equal(state, same_state)
     assert torch.equal(mean, same_mean)
     run = probes.Run(tmp_path / "probed")
     assert run.steps.tolist() == probes.Run(tmp_path / "plain").steps.tolist()
-    assert run.inputs()["content"].tolist() == [f"row {i}" for i in range(ROWS)]
+    assert run.inputs()["content"].tolist() == texts
     assert run.probe_steps().tolist() == [4]
     assert check(tmp_path / "probed") == []
     assert len(probes.Run(tmp_path / "plain").inputs()) == 0
 
 
 def test_inputs_that_fail_lose_themselves_alone(tmp_path, model):
+    recording = probes.watch(model, tmp_path / "run", inputs=torch.zeros(4, INPUTS + 1))
+    for step, batch in enumerate(batches(5)):
+        model(batch)
+        recording.step(step)
     with pytest.warns(RuntimeWarning, match="inputs: "):
-        recording = probes.watch(model, tmp_path / "run", inputs=torch.zeros(4, INPUTS + 1))
-        for step, batch in enumerate(batches(5)):
-            model(batch)
-            recording.step(step)
         recording.close()
     run = probes.Run(tmp_path / "run")
     assert (run.steps.size, run.status, recording.lost) == (5, "finished", 1)
