@@ -23,6 +23,7 @@ from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.watching.layer_numbers import layer_numbers
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_STEPS = 64
@@ -32,7 +33,9 @@ WAITING_SCALARS = 100_000  # that are kept before there is a run
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
-"""(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
+"""(name, value, step): gets every scalar, and each layer's summary (`layer_numbers`); what it returns is not
+looked at. Its method `begin`, where it has one, gets the run's folder first.
+"""
 Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
 Row = tuple[int, Sums]
 Block = tuple[str, list[int], dict[str, np.ndarray]]
@@ -90,6 +93,11 @@ class StatisticsBuffer:
         except OSError as error:
             self.failed(error, 0)
             return
+        if (begin := getattr(self.mirror, "begin", None)) is not None:
+            try:
+                begin(str(self.recorder.path.absolute()))
+            except Exception as error:  # noqa: BLE001 - a tracker may raise anything
+                self._mirror_failed(error)
         there, now = (
             [(la["name"], la["neurons"], la["latent_dim"]) for la in some]
             for some in (self.recorder.layers, layers)
@@ -193,8 +201,9 @@ class StatisticsBuffer:
             return
         try:
             for layer, steps, columns in blocks:
-                for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
-                    self.mirror(f"kl/{layer}", float(kl), step)
+                for name, values in layer_numbers(columns).items():
+                    for step, value in zip(steps, values, strict=True):
+                        self.mirror(f"{name}/{layer}", float(value), step)
             for step, name, number, split, _ in scalars:
                 self.mirror(f"{split}/{name}", number, step)
             self._mirror_failures = 0
