@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.log import LAYERS, NEURONS, STATISTICS, layer_dicts
+from probes.tracker_scalars import framed_records
 
 Statistics = list[dict[str, np.ndarray]]
 """One step: for each layer, statistic -> (N,) float32."""
@@ -235,24 +235,6 @@ class WandB(Logging):
     @classmethod
     def read(cls, folder: Path) -> list[np.ndarray]:
         return [np.array(value) for value in cls.items(folder)]
-
-
-def framed_records(data: bytes) -> Iterator[bytes]:
-    """Records of a LevelDB log: blocks of 32 KiB, chunks of checksum, length, kind (whole, first, middle,
-    last).
-    """
-    block, header, at, record = 32768, 7, 7, b""  # the file itself begins with 7 bytes of its own
-    while at < len(data):
-        left = block - at % block
-        if left < header:
-            at += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, at)
-        record += data[at + header : at + header + length]
-        at += header + length
-        if kind in (1, 4):
-            yield record
-            record = b""
 
 
 class WandBScalars(WandB):

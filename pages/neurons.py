@@ -17,6 +17,7 @@ from pages.shell.widgets import (
     neuron_explanations,
     neuron_figures,
     probe_batch,
+    probe_inputs,
     search,
     similar_neurons,
     step_axis,
@@ -99,6 +100,7 @@ if "persistence" in has:
     )
 
 probe_batch.of_neurons(shown, step)
+probe_inputs.of_neurons(shown, step)
 neuron_figures.two_steps(shown, series, step)
 neuron_figures.together(series, view, along, cursor)
 neuron_figures.forces(shown, step)

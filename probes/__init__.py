@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from probes import arrays as arrays
+    from probes.alerts import Alert as Alert
     from probes.dataset import Scan as Scan
     from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
+    from probes.inputs import Inputs as Inputs
     from probes.recorder import Recorder as Recorder
     from probes.recorder import RecorderError as RecorderError
     from probes.run import Run as Run
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from probes.run import catalog_rows as catalog_rows
     from probes.run_reader import LayerInfo as LayerInfo
     from probes.run_reader import RunReader as RunReader
+    from probes.snapshot import snapshot as snapshot
     from probes.watching.attaching import Recording as Recording
     from probes.watching.attaching import watch as watch
     from probes.watching.finding import WatchError as WatchError
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alert",
     "CompiledError",
     "FoundLayer",
+    "Inputs",
     "LayerInfo",
     "Mirror",
     "PartError",
@@ -48,12 +53,15 @@ __all__ = [
     "catalog_rows",
     "observe",
     "scan",
+    "snapshot",
     "watch",
 ]
 
 _HOMES = {
+    "Alert": "probes.alerts",
     "CompiledError": "probes.watching.hooks",
     "FoundLayer": "probes.watching.posterior_source",
+    "Inputs": "probes.inputs",
     "LayerInfo": "probes.run_reader",
     "Mirror": "probes.watching.statistics_buffer",
     "PartError": "probes.watching.stated",
@@ -71,6 +79,7 @@ _HOMES = {
     "catalog_rows": "probes.run",
     "observe": "probes.watching.observing",
     "scan": "probes.dataset",
+    "snapshot": "probes.snapshot",
     "watch": "probes.watching.attaching",
 }
 """Public name -> the module that it is loaded from; a module of this package from `probes` itself. Type

@@ -1,4 +1,5 @@
-"""Command line: `probes ui FOLDER | ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN`.
+"""Command line: `probes ui FOLDER | ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN |
+import FOLDER RUN`.
 
 Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
 """
@@ -24,6 +25,7 @@ from probes.log.maintenance import compact
 from probes.run import Run, catalog
 from probes.storage import open_folder
 from probes.storage.lock import Lock
+from probes.tracker_scalars import import_scalars
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("compact", help="merge small files, write what a killed run left out").add_argument(
         "run"
     )
+    taken = commands.add_parser(
+        "import", help="take the scalars of a TensorBoard folder or an offline W&B run into a run"
+    )
+    taken.add_argument("folder")
+    taken.add_argument("run")
     export.add_command(commands)
     ui.add_command(commands)
     return enter(parser, _run, arguments)
@@ -54,6 +61,10 @@ def _run(options: argparse.Namespace) -> int:
         return _check(options.run, console)
     if options.command == "ui":
         return ui.run_command(options)
+    if options.command == "import":
+        count = import_scalars(options.folder, options.run)
+        console.print(f"{shown(options.run)}: {count} numbers taken from {shown(options.folder)}")
+        return 0
     if options.command == "export":
         return export.run_command(options)
     return _compact(options.run, console)

@@ -86,10 +86,26 @@ class Part:
 
 @dataclass(frozen=True)
 class Alert:
-    """One event. layer: where it began, of several at once the one with most neurons; None: the whole run.
+    """One event.
 
-    layers: all that take part, increasing. count: neurons concerned, in all layers. text and advice are those
-    of the first part and of the one with most neurons.
+    Attributes
+    ----------
+    step
+        When it began.
+    layer
+        Index of the layer where it began, of several at once the one with most neurons; None: the whole run.
+    kind
+        What it is, in two or three words.
+    count
+        Neurons concerned, in all layers.
+    text, advice
+        What happened (of the first part), and what to do (of the part with most neurons).
+    layers
+        Indices of all layers that take part, increasing.
+    parts
+        What each layer does.
+    where
+        The layers in words, where their names are known.
     """
 
     step: int
@@ -100,6 +116,7 @@ class Alert:
     advice: str
     layers: tuple[int, ...] = ()
     parts: tuple[Part, ...] = field(default=(), repr=False)
+    where: str = ""
 
 
 def alerts(run: RunReader, limits: Limits | None = None) -> pd.DataFrame:
@@ -125,7 +142,7 @@ def alerts(run: RunReader, limits: Limits | None = None) -> pd.DataFrame:
         run.scalars(),
         run.events(),
         warmup_of(run.config),
-        limits or _limits_of(run.config),
+        limits or limits_of(run.config),
     )
     rows = []
     for alert in found:
@@ -246,7 +263,7 @@ def warmup_of(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _limits_of(config: Mapping[str, Any]) -> Limits:
+def limits_of(config: Mapping[str, Any]) -> Limits:
     """The limits, with those of beta where a config names both."""
     ends = config.get("beta_min"), config.get("beta_max")
     if all(isinstance(end, int | float) and end > 0 for end in ends):

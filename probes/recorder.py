@@ -435,6 +435,36 @@ class Recorder:
             "probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"])
         )
 
+    def inputs(self, step: int, inputs: Sequence[tuple[str, str]]) -> None:
+        """Record what the inputs of the probe batch are.
+
+        Parameters
+        ----------
+        step
+            The step.
+        inputs
+            Kind ("image", "text", "row") and content (a PNG as base64, a text, numbers as JSON) of each.
+
+        Raises
+        ------
+        ValueError
+            For a kind or content that is no text, or a step that is no integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        number = arguments.whole_number(step, "inputs: step")
+        added: list[tuple[Any, ...]] = [
+            (
+                number,
+                index,
+                arguments.text(kind, f"input {index}: kind"),
+                arguments.text(content, f"input {index}: content", empty=True),
+            )
+            for index, (kind, content) in enumerate(inputs)
+        ]
+        if added:
+            self._background.add_rows("inputs", added)
+
     def forces(self, step: int, layer: int | str, term: str, **forces: ArrayLike) -> None:
         """Record how one term of the loss pulls at every neuron.
 

@@ -556,6 +556,18 @@ class Run:
         return self._rows_at("probe", step)
 
     @_reading
+    def inputs(self) -> pd.DataFrame:
+        """What the inputs of the probe batch are, as last stored.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns input, kind ("image", "text", "row"), content (a PNG as base64, a text, numbers as JSON);
+            empty where that was not stored.
+        """
+        return self._rows_at("inputs", None).drop(columns="step").reset_index(drop=True)
+
+    @_reading
     def probe_steps(self) -> NDArray[np.int64]:
         """(T,) int64: the steps at which the probe batch was recorded."""
         return _frozen(self._tables["probe"].steps())

@@ -50,6 +50,8 @@ class LayerInfo(TypedDict):
         Which axes are rows, neurons and dimensions.
     why
         The reason for all this.
+    trained
+        True where the first record is of a trained model, which is at its prior by collapse alone.
     """
 
     name: str
@@ -61,6 +63,7 @@ class LayerInfo(TypedDict):
     of: NotRequired[str]
     layout: NotRequired[str]
     why: NotRequired[str]
+    trained: NotRequired[bool]
 
 
 class RunReader(Protocol):
@@ -164,6 +167,11 @@ class RunReader(Protocol):
     def probe(self, step: int | None = None) -> pd.DataFrame:
         """Posteriors of the probe batch at a step (default: the last): step, layer, neuron, input, mu,
         sigma.
+        """
+
+    def inputs(self) -> pd.DataFrame:
+        """What the inputs of the probe batch are: input, kind ("image", "text", "row"), content (a PNG as
+        base64, a text, numbers as JSON).
         """
 
     def probe_steps(self) -> NDArray[np.int64]:

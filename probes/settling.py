@@ -29,6 +29,8 @@ class Settling:
     ----------
     neurons
         N.
+    trained
+        Whether the first record is of a trained model: what is then at its prior is `DEAD`.
 
     Notes
     -----
@@ -38,7 +40,8 @@ class Settling:
     what comes after it is the most frequent of the finite codes.
     """
 
-    def __init__(self, neurons: int) -> None:
+    def __init__(self, neurons: int, trained: bool = False) -> None:
+        self._first_dead = DEAD if trained else AT_PRIOR
         self._settled = np.full(neurons, UNKNOWN, np.int8)
         self._recent = np.full((neurons, RECORDS - 1), UNKNOWN, np.int8)  # raw codes, the newest last
         self._contradicted = np.zeros(neurons, np.int64)  # records since one agreed
@@ -92,7 +95,7 @@ class Settling:
             known = raw != UNKNOWN
             window = np.concatenate([recent, raw[:, None]], axis=1)
             first = known & (settled == UNKNOWN)
-            settled[first] = np.where(raw[first] == DEAD, AT_PRIOR, raw[first])
+            settled[first] = np.where(raw[first] == DEAD, self._first_dead, raw[first])
             contradicted = np.where(known, np.where(_agree(raw, settled), 0, contradicted + 1), contradicted)
             broken = raw == NON_FINITE
             leaving = known & ~broken & ((contradicted >= RECORDS) | (settled == NON_FINITE))

@@ -12,6 +12,7 @@ from transformers import TrainerCallback  # type: ignore[import-not-found]
 from probes.log import manifest
 from probes.recorder import Precision
 from probes.watching.attaching import Recording, watch
+from probes.watching.in_the_loop import OnAlert
 from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror
 
@@ -41,6 +42,7 @@ class Watch(TrainerCallback):
         name: str | None = None,
         max_gb: float | None = None,
         no_grad: bool = False,
+        on_alert: OnAlert | None = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -58,6 +60,7 @@ class Watch(TrainerCallback):
             name=name,
             max_gb=max_gb,
             no_grad=no_grad,
+            on_alert=on_alert,
         )
         self.recording: Recording | None = None
 

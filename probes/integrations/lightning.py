@@ -16,6 +16,7 @@ from probes.log import manifest
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus
 from probes.watching.attaching import Recording, watch
+from probes.watching.in_the_loop import OnAlert
 from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror
 
@@ -48,6 +49,7 @@ class Watch(lightning.Callback):
         name: str | None = None,
         max_gb: float | None = None,
         no_grad: bool = False,
+        on_alert: OnAlert | None = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -65,6 +67,7 @@ class Watch(lightning.Callback):
             name=name,
             max_gb=max_gb,
             no_grad=no_grad,
+            on_alert=on_alert,
         )
         self.recording: Recording | None = None
         self._done = 0

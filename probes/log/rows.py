@@ -60,6 +60,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             *(_column(name, pa.float32()) for name in ("mu", "sigma")),
         ]
     ),
+    "inputs": pa.schema(
+        [STEP, _column("input", pa.int32()), _column("kind", pa.string()), _column("content", pa.string())]
+    ),
     "forces": pa.schema(
         [*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]
     ),

@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 
 from probes import regimes
-from probes.families import family_of
 from probes.log import columns, manifest, rows
 from probes.log.blocks import (
     CODES,
@@ -29,15 +28,15 @@ from probes.log.blocks import (
     ColumnBlock,
     column_rank,
     concatenate,
-    presence,
     round_mantissa,
     write_layers,
 )
 from probes.log.compaction import Compactor, PyramidBuilder, is_grid, pyramid_name
+from probes.log.row_regimes import RowRegimes
 from probes.log.segments import Segment
 from probes.log.summaries import summarise
-from probes.schema import BLOCK_STEPS, FEWEST_ROWS, PYRAMID, REGIME, SETTLED
-from probes.settling import UNKNOWN, Settling
+from probes.schema import BLOCK_STEPS, PYRAMID
+from probes.settling import Settling
 from probes.storage import Folder, open_folder
 
 
@@ -92,9 +91,11 @@ class Writer:
         self._precision = state["precision"]
         self.predicted = predicted
         self._next_rows = dict(next_rows or {})
-        self._settling = [Settling(width) for width in self._widths]
-        for layer, stood in (settling or {}).items():
-            self._settling[layer] = stood
+        stood = settling or {}
+        rounding = 2.0**-KEPT_MANTISSA_BITS / 2 if self._precision == "10bit" else regimes.ROUNDING
+        self._regimes = [
+            RowRegimes(layer, stood.get(index), rounding) for index, layer in enumerate(state["layers"])
+        ]
         self._compactors: dict[str, Compactor] = {}
         self._block_left = BLOCK_STEPS  # recorded steps that the block which is filling still takes
         self._tasks: deque[Callable[[], None]] = deque()
@@ -167,23 +168,7 @@ class Writer:
         columns = {name: np.ascontiguousarray(values) for name, values in block.columns.items()}
         if self._precision == "10bit":
             columns = {name: round_mantissa(values) for name, values in columns.items()}
-        present = dict(block.present)
-        unknown = np.zeros((block.neurons, block.steps.size), bool)
-        if "rows" in columns:
-            few = columns["rows"] < FEWEST_ROWS
-            unknown = few & (presence(block, "rows"))
-            present |= _undefined(block, columns, unknown.all(axis=0))
-        taken = {n: np.broadcast_to(mask, columns[n].shape) for n, mask in present.items()}
-        of = self.state["layers"][layer]
-        codes = regimes.codes(
-            columns,
-            taken,
-            latent_dim=of["latent_dim"],
-            family=family_of(of),
-            rounding=2.0**-KEPT_MANTISSA_BITS / 2 if self._precision == "10bit" else regimes.ROUNDING,
-        )
-        settled = self._settling[layer].update(np.where(unknown, np.int8(UNKNOWN), codes))
-        return ColumnBlock(layer, block.steps, columns | {REGIME: codes, SETTLED: settled}, present)
+        return self._regimes[layer].with_codes(ColumnBlock(layer, block.steps, columns, block.present))
 
     def _write_neurons(self, segment: Segment, size: int, blocks: list[ColumnBlock]) -> None:
         write_layers(self.storage, f"neurons/{segment.name}", blocks, self._precision)
@@ -243,16 +228,6 @@ class Writer:
         segment, builder = self._full_block
         for name, size in builder.write(self.storage, segment, self._precision).items():
             self._compactor(name).add(segment, size)
-
-
-def _undefined(block: ColumnBlock, columns: dict[str, np.ndarray], few: np.ndarray) -> dict[str, np.ndarray]:
-    """Presence of the columns that are NaN for every neuron at steps of too `few` inputs: null there."""
-    found = {}
-    for name, values in columns.items() if few.any() else ():
-        absent = few & np.isnan(values).all(axis=0)
-        if absent.any():
-            found[name] = presence(block, name) & ~absent
-    return found
 
 
 def _by_layer(chunks: list[Chunk]) -> list[tuple[int, list[Chunk]]]:

@@ -18,10 +18,14 @@ from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
 from probes.forks import forget_in_children
+from probes.inputs import Inputs, as_inputs, run_model
+from probes.inputs import stored as stored_inputs
 from probes.log import manifest
 from probes.log.arguments import whole_number
 from probes.log.config import stated
@@ -31,9 +35,11 @@ from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.finding import Finder, Seen
 from probes.watching.hooks import EVALUATED
+from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
-from probes.watching.posterior_source import FoundLayer, NotReadable
+from probes.watching.posterior_source import FoundLayer, NotReadable, Observed
+from probes.watching.probing import of_inputs, untouched
 from probes.watching.stated import PartSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
@@ -60,6 +66,8 @@ def watch(
     name: str | None = None,
     max_gb: float | None = None,
     no_grad: bool = False,
+    on_alert: OnAlert | None = None,
+    inputs: Any = None,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -71,7 +79,9 @@ def watch(
         Folder of the run, made if missing.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
-    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb, no_grad
+    parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
+        As for `Recording`, which describes them.
+    no_grad, on_alert, inputs
         As for `Recording`, which describes them.
 
     Returns
@@ -105,6 +115,8 @@ def watch(
         name=name,
         max_gb=max_gb,
         no_grad=no_grad,
+        on_alert=on_alert,
+        inputs=inputs,
     )
 
 
@@ -141,6 +153,15 @@ class Recording:
     no_grad
         True records forward passes under torch.no_grad and inference_mode too, where training needs no
         gradients; False takes them for targets, samples and predictions, which are not trained on.
+    on_alert
+        Function that gets each new alert (`probes.alerts.Alert`), in the thread that calls `step`. It may
+        fail: a warning says so, and after three failures in a row it is left alone.
+    inputs
+        A batch to look at the model with (`probes.Inputs`, or a tensor, a tuple whose first element is the
+        input, keyword arguments): at `close` the model is run on it, in eval mode, and what the inputs are is
+        stored beside each neuron's posterior of them. At most 256.
+    trained
+        Whether the first record is of a trained model: what says nothing is then dead, not "at prior".
 
     Attributes
     ----------
@@ -176,6 +197,9 @@ class Recording:
         name: str | None = None,
         max_gb: float | None = None,
         no_grad: bool = False,
+        on_alert: OnAlert | None = None,
+        inputs: Any = None,
+        trained: bool = False,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -189,7 +213,11 @@ class Recording:
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name, self._max_gb = precision, name, max_gb
+        self._inputs = None if inputs is None else as_inputs(inputs)
+        self._trained = trained
+        self._probed: dict[str, list[Observed]] | None = None  # what the probe inputs give, while they run
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
+        self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
@@ -320,6 +348,39 @@ class Recording:
             self._check_open()
             self._buffer.scalar(step, name, value, split, epoch)
 
+    def last(self, layer: str) -> dict[str, NDArray[Any]] | None:
+        """Statistics of the last step that was derived: the last recorded one, up to 64 recorded steps or a
+        second back, or after `flush` the last itself. From memory; no file is read.
+
+        Parameters
+        ----------
+        layer
+            Its name, as in `found`.
+
+        Returns
+        -------
+        dict
+            Name of the registry -> array (N,): what is stored, what derives from it (`contraction`), and
+            `regime`, codes of `schema.REGIMES`. None before anything was derived.
+
+        Raises
+        ------
+        KeyError
+            For a layer that is not recorded.
+        """
+        return self._loop.last(layer)
+
+    def alerts(self) -> list[Alert]:
+        """Alerts since the last call, by the rules of `probes.alerts` on what was derived so far (as `last`).
+
+        Returns
+        -------
+        list of Alert
+            In order of step. `where` names the layer; `step`, `kind`, `count`, `text` and `advice` say when,
+            what, how many neurons, and what to do. The first call reads the log once, later ones no file.
+        """
+        return self._loop.alerts()
+
     def flush(self) -> None:
         """Hand what is buffered to the recorder; its writer stores it within 5 s."""
         self._buffer.flush()
@@ -339,12 +400,62 @@ class Recording:
         try:
             if self._last is not None:
                 self._add_last(*self._last)
+            if self._inputs is not None and self._settled and status != "crashed":
+                self._probe_safely(self._inputs)
         finally:
             self._detach()
             self._buffer.close(status)
+            self._loop.finish()
+
+    def listening(self) -> AbstractContextManager[None]:
+        """Forward passes in a `with` block of it are recorded in eval mode and without gradients too.
+
+        Returns
+        -------
+        context manager
+            Blocks may stand in each other.
+        """
+        return self._finder.listening() if self._finder is not None else nullcontext()
+
+    def probe(self, inputs: Inputs) -> None:
+        """Run the model on inputs, in the mode that it is in, and store their posteriors and what they are.
+
+        Parameters
+        ----------
+        inputs
+            From `probes.inputs.as_inputs`.
+
+        Raises
+        ------
+        ValueError
+            For inputs that cannot be stored; and what the model raises.
+        """
+        if self._finder is None:
+            return
+        self._probed = {}
+        try:
+            with self._finder.listening():
+                run_model(self.model, inputs.batch, inputs.call)
+        finally:
+            found, self._probed = self._probed, None
+            self._finder.reset()
+        self._buffer.flush()
+        if (recorder := self._buffer.recorder) is not None:
+            recorder.inputs(self._step, stored_inputs(inputs))
+            for name, observed in found.items():
+                if (posteriors := of_inputs(observed, len(inputs.shown))) is not None:
+                    recorder.probe(self._step, name, *posteriors)
+
+    def _probe_safely(self, inputs: Inputs) -> None:
+        try:
+            with untouched(self.model, training=False):
+                self.probe(inputs)
+        except Exception as error:  # noqa: BLE001 - the run is closed all the same
+            self._buffer.failed(RuntimeError(f"inputs: {first_line(error)}"), 1, "inputs")
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that it did not end as meant."""
+        self._inputs = None
         self.close("interrupted")
 
     def forget(self) -> None:
@@ -375,9 +486,16 @@ class Recording:
 
     def _receive(self, name: str, reading: Reading | Exception) -> None:
         """From the hooks, once the layers are settled."""
-        if self._due():
+        if self._probed is not None:
+            if isinstance(reading, Reading):
+                self._probed.setdefault(name, []).append(reading())
+        elif self._due():
             self._pool(name, reading)
-            return
+        else:
+            self._hold(name, reading)
+
+    def _hold(self, name: str, reading: Reading | Exception) -> None:
+        """Keep what is needed only if its step is the last one."""
         self._held.append((name, reading))
         self._held_bytes += reading.hold() if isinstance(reading, Reading) else 0
         if self._held_bytes > HELD_BYTES:
@@ -456,6 +574,8 @@ class Recording:
                     "prior": "standard" if candidate.standard else "given",
                 }
             )
+            if self._trained:
+                layers[-1]["trained"] = True
             level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(
@@ -488,6 +608,7 @@ class Recording:
             self._closed = True
             self._detach()
             raise
+        self._loop.begin(layers, config, self._resume)
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
         for candidate in chosen:
             self._pools[candidate.source.name] = candidate.pool

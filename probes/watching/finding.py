@@ -29,6 +29,7 @@ from probes.watching.adapters import (
 from probes.watching.after_head import AfterHeads, Reread
 from probes.watching.hooks import (
     COMPILED,
+    EVALUATED,
     WITHOUT_GRADIENTS,
     CompiledError,
     PairHooks,
@@ -114,6 +115,7 @@ class Finder:
         self.model = model
         self._receive, self._skip, self._priors = receive, tuple(skip), priors
         self._no_grad, self._paused = no_grad, False
+        self._listening = False  # to every forward pass, in eval mode and without gradients too
         self._search = hooks and parts is None
         self._handles: dict[str, list[RemovableHandle]] = {}  # by path, as all below
         self._modules: dict[str, list[tuple[str, nn.Module]]] = {}
@@ -156,6 +158,15 @@ class Finder:
             yield
         finally:
             self._paused = before
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Forward passes in eval mode and without gradients are looked at inside."""
+        before, self._listening = self._listening, True
+        try:
+            yield
+        finally:
+            self._listening = before
 
     def observe(self, name: str, reading: Reading, why_not: str | None) -> bool:
         """A posterior that `probes.observe` handed over; False when its name came too late to be a layer.
@@ -325,9 +336,12 @@ class Finder:
     def _listens(self, why_not: str | None) -> bool:
         if self._paused:
             return False
-        if why_not == WITHOUT_GRADIENTS and self._no_grad:
+        if why_not == WITHOUT_GRADIENTS and (self._no_grad or self._listening):
             why_not = None
-        if (why := passed_over(self.model) or why_not) is not None:
+        why = passed_over(self.model)
+        if why == EVALUATED and self._listening:
+            why = None
+        if (why := why or why_not) is not None:
             self.passed_over[why] += 1
         return why is None
 

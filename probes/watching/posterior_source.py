@@ -54,6 +54,14 @@ class Observed(NamedTuple):
     mask: Tensor | None = None
     log_variance: Tensor | None = None
 
+    @property
+    def sd(self) -> Tensor:
+        """sigma, however it was given."""
+        if self.sigma is not None:
+            return self.sigma
+        assert self.log_variance is not None  # one of both is there
+        return (0.5 * self.log_variance.float()).exp()
+
 
 def pick(output: Any, key: Key) -> Any:
     """Element of an output: by index, by key or by attribute; None is the output itself."""

@@ -23,6 +23,7 @@ from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.watching.layer_numbers import layer_numbers
 from probes.watching.pooling import KEPT_BYTES, Rows, Sums, sums_of
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
@@ -33,10 +34,14 @@ WAITING_SCALARS = 100_000  # that are kept before there is a run
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
-"""(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
+"""(name, value, step): gets every scalar, and each layer's summary (`layer_numbers`); what it returns is not
+looked at. Its method `begin`, where it has one, gets the run's folder first.
+"""
 Summed = tuple[list[int], dict[str, Sums]]  # steps, and by layer their sums, stacked
 Block = tuple[str, list[int], dict[str, np.ndarray]]
 Scalar = tuple[int, str, SupportsFloat, str, float | None]
+Listener = Callable[[list[Block], list[tuple[int, str, float, str, float | None]]], None]
+"""Gets what was derived, and the numbers that came with it."""
 
 
 @dataclass
@@ -48,6 +53,7 @@ class StatisticsBuffer:
     folder: Path
     strict: bool = False
     mirror: Mirror | None = None
+    listener: Listener | None = None
     recorder: Recorder | None = None
     _began: bool = False  # whether a run was opened, or could not be
     _summed: list[Summed] = field(default_factory=list)
@@ -92,6 +98,11 @@ class StatisticsBuffer:
         except OSError as error:
             self.failed(error, 0)
             return
+        if (begin := getattr(self.mirror, "begin", None)) is not None:
+            try:
+                begin(str(self.recorder.path.absolute()))
+            except Exception as error:  # noqa: BLE001 - a tracker may raise anything
+                self._mirror_failed(error)
         there, now = (
             [(la["name"], la["neurons"], la["latent_dim"]) for la in some]
             for some in (self.recorder.layers, layers)
@@ -199,6 +210,8 @@ class StatisticsBuffer:
         for scalar in scalars:
             self._store(1, recorder.scalar if recorder else None, *scalar)
         self._copy_to_mirror(blocks, scalars)
+        if self.listener is not None:
+            self.listener(blocks, scalars)
 
     def _derived(self, summed: list[Summed]) -> list[Block]:
         """Statistics of a block of steps; a step that has none loses itself alone."""
@@ -236,8 +249,9 @@ class StatisticsBuffer:
             return
         try:
             for layer, steps, columns in blocks:
-                for step, kl in zip(steps, columns["kl"].sum(1), strict=True):
-                    self.mirror(f"kl/{layer}", float(kl), step)
+                for name, values in layer_numbers(columns).items():
+                    for step, value in zip(steps, values, strict=True):
+                        self.mirror(f"{name}/{layer}", float(value), step)
             for step, name, number, split, _ in scalars:
                 self.mirror(f"{split}/{name}", number, step)
             self._mirror_failures = 0

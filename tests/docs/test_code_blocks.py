@@ -431,6 +431,45 @@ def test_watch_statistics_of_numpys_arrays(here: Path) -> None:
     assert set(run.statistics) == space["statistics"].keys()
 
 
+class Observed(Vae):
+    """A VAE that hands its posterior over under the name `latent`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mu, log_var = self.fc_mu(x), self.fc_var(x)
+        probes.observe("latent", mu, (log_var / 2).exp())
+        return self.decoder(mu)
+
+
+def test_watch_acting_on_it_while_it_trains(here: Path) -> None:
+    given = trained(Observed()) | {"folder": "runs/acting", "beta": 1.0}
+    space = run_block(
+        block(WATCH, "Acting on it while it trains"), given, {"in with": "model(batch); recording.flush()"}
+    )
+    assert space["new"] == []
+    assert space["latest"]["kl"].shape == (16,)
+    assert space["beta"] == 1.0 or space["latest"]["kl"].sum() < 0.1
+
+
+def test_watch_a_trained_model_without_its_loop(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = Vae()
+    with torch.no_grad():  # the first half of the neurons says nothing
+        for layer in (model.fc_mu, model.fc_var):
+            layer.weight[:8], layer.bias[:8] = 0, 0
+        model.fc_mu.weight[8:], model.fc_var.bias[8:] = torch.eye(8, 5) + 1, -4
+    space = run_block(block(WATCH, "A trained model without its loop"), trained(model))
+    collapsed = space["run"].regimes().query("regime == 4")["neuron"].tolist()
+    assert collapsed == list(range(8))
+    assert "4" in capsys.readouterr().out
+
+
+def test_watch_what_the_inputs_are(here: Path) -> None:
+    given = trained(Vae()) | {"images": torch.rand(8, 64)}
+    given["model"] = nn.Sequential(nn.Linear(64, 5), given["model"])
+    given["loader"] = list(torch.rand(4, 8, 64))
+    run_block(block(WATCH, "What the inputs are"), given)
+    assert probes.Run("runs/with-inputs").inputs()["kind"].tolist() == ["image"] * 8
+
+
 SKIPPED = {
     (
         README,
@@ -461,6 +500,9 @@ RUN_HERE = {
     (WATCH, "What does a neuron do?", "python"),
     (RESCUE, "What was done", "python"),
     (WATCH, "Numpy, JAX", "python"),
+    (WATCH, "Acting on it while it trains", "python"),
+    (WATCH, "A trained model without its loop", "python"),
+    (WATCH, "What the inputs are", "python"),
 }
 
 

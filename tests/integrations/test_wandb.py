@@ -10,9 +10,9 @@ import wandb
 from torch import nn
 from wandb.proto import wandb_internal_pb2
 
-from benchmarks.logger_kinds import framed_records
 from probes.integrations.mirrors import wandb_mirror
 from probes.run import Run
+from probes.tracker_scalars import framed_records
 from probes.watching.attaching import watch
 
 

@@ -4,6 +4,7 @@ explained.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +102,35 @@ def test_a_walked_prediction_is_an_image_where_it_is_one(
     assert len(app.get("plotly_chart")) == figures
     assert any("2 inputs" in caption.value for caption in app.caption)
     assert app.selectbox(key="traversal_output").value == (0 if image is None else 5)  # the last moves most
+
+
+@pytest.fixture(scope="module")
+def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("snapshots")
+    torch.manual_seed(0)
+    x = torch.randn(40, 3)
+    images = probes.Inputs(x, shown=torch.rand(40, 1, 8, 8))
+    texts = probes.Inputs(x, shown=[f"text {i} <b>bold</b>" for i in range(40)])
+    for name, inputs in {"images": images, "texts": texts, "rows": None}.items():
+        probes.snapshot(VAE(), [x], runs / name, inputs=inputs)
+    return runs
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_snapshot_has_every_page(snapshots: Path, open_page: Open, page: str) -> None:
+    assert not open_page(page, folder=snapshots, run="images").exception
+
+
+@pytest.mark.parametrize(("run", "told"), [("images", ""), ("texts", "<b>bold</b>"), ("rows", "[")])
+def test_neurons_show_what_they_answer_to(snapshots: Path, open_page: Open, run: str, told: str) -> None:
+    at = open_page("neurons", folder=snapshots, run=run)
+    assert not at.exception
+    assert any("What it answers to" in one.value for one in at.markdown)
+    if told:
+        table = next(frame.value for frame in at.dataframe if "content" in frame.value)
+        assert table["content"].str.contains(told, regex=False).all()
+    else:
+        specs = [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+        sources = [i["source"] for spec in specs for i in spec["layout"].get("images", ())]
+        assert len(sources) == 32
+        assert all(source.startswith("data:image/png;base64,") for source in sources)

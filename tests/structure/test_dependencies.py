@@ -65,6 +65,8 @@ FORBIDDEN = (
 
 TORCH = (
     "probes.control",
+    "probes.inputs",
+    "probes.snapshot",
     "probes.moments",
     "probes.persistence",
     "probes.watching",

@@ -170,6 +170,12 @@ def probe_steps(context: RunContext) -> np.ndarray:
     return context.run.probe_steps()
 
 
+@of_run("inputs", keep=WHOLES_KEPT)
+def input_contents(context: RunContext) -> pd.DataFrame:
+    """What the inputs of the probe batch are: input, kind, content; empty if the run does not say."""
+    return context.run.inputs()
+
+
 def probe_rows(context: RunContext, step: int) -> int:
     """To be cached with what is read of the probe batch at a stored step. 0 where all of it is there; of the
     newest one a layer may still be on its way, so that it is the number of rows that have come.

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import probes
-from examples import digits_experiments
+from examples import alert_webhook, digits_experiments
 from examples.digits_vae import VAE
 from probes.experiments import store
 
@@ -60,3 +60,13 @@ def test_a_walked_neuron_moves_the_picture(folder):
     assert moved.max() > 0.2
     images = digits_experiments.digits()[1][:3].numpy()
     np.testing.assert_array_equal(targets.pivot_table(index="input", columns="output", values="y"), images)
+
+
+def test_the_webhook_gets_the_alert_of_a_collapse(
+    tmp_path,
+):
+    received = alert_webhook.main(str(tmp_path / "run"), 400)
+    alerts = probes.Run(tmp_path / "run").alerts()
+    assert [body["step"] for body in received] == alerts["step"].tolist()
+    assert any(200 <= body["step"] < 260 and "KL" in body["text"] for body in received)
+    assert all(body["where"] and body["advice"] for body in received)

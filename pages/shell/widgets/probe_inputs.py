@@ -1,0 +1,58 @@
+"""What the inputs are that a neuron answers to most: images, texts or rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.shell.data import probe_inputs as data
+from pages.shell.data import shown_neurons
+from pages.shell.session.pins import Pinned
+from pages.shell.widgets import cards, downloads
+from probes.figures.input_images import input_images
+
+
+def of_neurons(shown: Sequence[Pinned], step: int) -> None:
+    """One card, a tab a neuron; nothing where no run says what its inputs are."""
+    found = [(name, telling) for name, telling in zip(shown_neurons.labels(shown), (
+        data.of_neuron(neuron, step) for neuron in shown), strict=True) if telling is not None]  # fmt: skip
+    if not found:
+        return
+    chosen = found[0][0]
+    with st.container(border=True):
+        st.markdown("**What it answers to** · the probe inputs at the ends of its posteriors")
+        if len(found) > 1:
+            chosen = st.segmented_control(
+                "Neuron", [name for name, _ in found], default=chosen, label_visibility="collapsed",
+                key="answers_to",
+            ) or chosen  # fmt: skip
+        telling = dict(found).get(chosen, found[0][1])
+        _show(chosen, telling)
+
+
+def _show(name: str, telling: data.Telling) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"At step {telling.step:,}. Under each its mean, width or information (nats: KL from the"
+            " aggregate over the batch).",
+            width="stretch",
+        )
+        downloads.menu(None, telling.table, f"{name} inputs")
+    if telling.images:
+        cards.show(
+            input_images(telling.table, telling.images, f"Inputs that neuron {name} answers to most"),
+            "answers_to_images",
+        )
+        return
+    st.dataframe(
+        telling.table[["group", "input", "content", "mu", "sigma", "information"]], hide_index=True,
+        width="stretch", height=320,
+        column_config={
+            "content": st.column_config.TextColumn("what it is", width="large"),
+            "mu": st.column_config.NumberColumn("μ", format="%.3g"),
+            "sigma": st.column_config.NumberColumn("σ", format="%.3g"),
+            "information": st.column_config.NumberColumn("information (nats)", format="%.3g"),
+        },
+        alt=f"Inputs that neuron {name} answers to most",
+    )  # fmt: skip
