@@ -87,8 +87,9 @@ def snapshot(
     how = {"mode": "training" if training else "eval", "batches": batches}
     recording = Recording(
         model, folder, parts=parts, skip=skip, priors=priors, hooks=hooks, name=name, strict=True,
-        config={"snapshot": how, **(config or {})}, trained=True,
+        config={"snapshot": how, **(config or {})},
     )  # fmt: skip
+    recording.trained = True
     with recording, untouched(recording.model, training), recording.listening():
         count = 0
         for batch in islice(loader, batches):

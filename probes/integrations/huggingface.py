@@ -43,6 +43,7 @@ class Watch(TrainerCallback):
         max_gb: float | None = None,
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
+        inputs: Any = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -61,6 +62,7 @@ class Watch(TrainerCallback):
             max_gb=max_gb,
             no_grad=no_grad,
             on_alert=on_alert,
+            inputs=inputs,
         )
         self.recording: Recording | None = None
 

@@ -50,6 +50,7 @@ class Watch(lightning.Callback):
         max_gb: float | None = None,
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
+        inputs: Any = None,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -68,6 +69,7 @@ class Watch(lightning.Callback):
             max_gb=max_gb,
             no_grad=no_grad,
             on_alert=on_alert,
+            inputs=inputs,
         )
         self.recording: Recording | None = None
         self._done = 0

@@ -160,14 +160,15 @@ class Recording:
         A batch to look at the model with (`probes.Inputs`, or a tensor, a tuple whose first element is the
         input, keyword arguments): at `close` the model is run on it, in eval mode, and what the inputs are is
         stored beside each neuron's posterior of them. At most 256.
-    trained
-        Whether the first record is of a trained model: what says nothing is then dead, not "at prior".
 
     Attributes
     ----------
     found
         After the first step, one dict a layer (`probes.FoundLayer`): name, source, how it is read, prior,
         why.
+    trained
+        Set it before the first step where the model is trained already: a neuron that is at its prior in the
+        first record is then dead, not "at prior".
 
     Raises
     ------
@@ -199,7 +200,6 @@ class Recording:
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
         inputs: Any = None,
-        trained: bool = False,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -214,7 +214,7 @@ class Recording:
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name, self._max_gb = precision, name, max_gb
         self._inputs = None if inputs is None else as_inputs(inputs)
-        self._trained = trained
+        self.trained = False
         self._probed: dict[str, list[Observed]] | None = None  # what the probe inputs give, while they run
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._loop = InTheLoop(self._buffer, on_alert)
@@ -574,7 +574,7 @@ class Recording:
                     "prior": "standard" if candidate.standard else "given",
                 }
             )
-            if self._trained:
+            if self.trained:
                 layers[-1]["trained"] = True
             level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
