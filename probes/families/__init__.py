@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from probes.families.gaussian import GAUSSIAN
+from probes.families.gaussian import GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR
 
 __all__ = ["FAMILIES", "Family", "family_of"]
 
@@ -30,6 +30,10 @@ class Family(Protocol):
     def regimes(self) -> frozenset[int]:
         """Codes of `schema.REGIMES` whose rules mean something for this family."""
 
+    @property
+    def undefined(self) -> tuple[str, ...]:
+        """Derived statistics that mean nothing for this family."""
+
     def information(self, variance: Any, spread: Any, log_variance: Any) -> Any:
         """What the posteriors tell of their inputs, nats, of one latent dimension."""
 
@@ -40,7 +44,7 @@ class Family(Protocol):
         """KL of the member nearest to the aggregate posterior from the prior, nats, one dimension."""
 
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (GAUSSIAN,)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR)}
 """Every family by its name."""
 
 

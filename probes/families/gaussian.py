@@ -22,6 +22,7 @@ class Gaussian:
     name: str = "gaussian"
     required: tuple[str, ...] = ("mean", "variance", "kl", "information", "spread")
     regimes: frozenset[int] = frozenset(range(10))
+    undefined: tuple[str, ...] = ()
 
     @staticmethod
     def information(variance: Any, spread: Any, log_variance: Any) -> Any:
@@ -169,6 +170,16 @@ class Gaussian:
 
 
 GAUSSIAN = Gaussian()
+GAUSSIAN_UNKNOWN_PRIOR = Gaussian(
+    "gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset(), ("contraction", "kl_above_floor")
+)
+"""A Gaussian posterior whose prior is not known: no rule and no statistic that needs one means anything."""
+NEED_PRIOR = (
+    "kl", "information", "mismatch", "width_spread", "active_share", "whitened_mean", "prior_variance",
+)  # fmt: skip
+"""Statistics of a batch that are left out where the prior is not known. Of a prior that varies from row to row
+the information is another than of one for all.
+"""
 
 
 def log(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """A module's output -> (mu, sigma, prior): how distributions are found in a foreign network.
 
 `ADAPTERS` are tried on what a module put out; each is a small function (module, output) -> [(name, Slot,
-prior, why)].
+prior, why, origins)].
 What two of them find in the same tensors is one posterior: the one higher up is kept. How it is then read:
 `probes.watching.posterior_source`.
 """
@@ -11,79 +11,222 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from numbers import Real
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.parameter import is_lazy
 
-from probes.watching.naming import FORMS, PRIOR_WORD, find_pairs, not_latent, returned_names, speaks, words
-from probes.watching.posterior_source import Key, Layout, PosteriorSource, Prior, Slot, is_number, pick
+from probes.watching.naming import (
+    FORMS,
+    Tree,
+    find_pairs,
+    not_latent,
+    returned_roots,
+    returned_tree,
+    role,
+    speaks,
+    speaks_of_prior,
+    subject,
+    words,
+)
+from probes.watching.own_priors import flow_above, layer_prior
+from probes.watching.posterior_source import (
+    NAMED,
+    STATED,
+    Key,
+    Layout,
+    Origin,
+    PosteriorSource,
+    Prior,
+    Slot,
+    UnknownPrior,
+    is_number,
+    pick,
+)
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+DEEPEST = 3  # of what is nested in an output
+LONGEST = 32  # of a list whose elements are looked at
 
 
 def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:
-    """Key -> name of the values in an output; None where a tuple's element has no name in the source of
-    `forward`.
+    """Key -> name of the values in an output, those of nested ones joined by "_"; None where a tuple's element
+    has no name in the source of `forward`.
     """
-    if isinstance(output, (Tensor, Distribution, nn.Module)) or output is None:
+    tree = returned_tree(type(module).forward) if isinstance(output, (tuple, list)) else ()
+    return _fields(output, tree, DEEPEST)
+
+
+def _fields(output: Any, tree: Tree, depth: int) -> dict[Key, str | None]:
+    if isinstance(output, (Tensor, Distribution, nn.Module, str, int, float)) or output is None:
         return {}
+    named: dict[Any, Tree]
     if isinstance(output, Mapping):
-        return {key: key for key in output if isinstance(key, str)}
-    if isinstance(output, tuple) and hasattr(output, "_fields"):
-        return dict(zip(output._fields, output._fields, strict=True))
-    if isinstance(output, (tuple, list)):
-        names = returned_names(type(module).forward)
-        return dict(enumerate(names if len(names) == len(output) else [None] * len(output)))
-    declared = [field.name for field in dataclasses.fields(output)] if is_dataclass(output) else []
-    return {name: name for name in (*declared, *getattr(output, "__dict__", {}))}  # slots have no __dict__
+        named = {key: key for key in output if isinstance(key, str)}
+    elif isinstance(output, tuple) and hasattr(output, "_fields"):
+        named = dict(zip(output._fields, output._fields, strict=True))
+    elif isinstance(output, (tuple, list)):
+        known = isinstance(tree, tuple) and len(tree) == len(output)
+        named = dict(enumerate(tree if known and isinstance(tree, tuple) else [None] * len(output)))
+    else:
+        declared = [field.name for field in dataclasses.fields(output)] if is_dataclass(output) else []
+        # slots have no __dict__
+        named = {name: name for name in (*declared, *getattr(output, "__dict__", {}))}
+    found: dict[Key, str | None] = {}
+    for key, name in named.items():
+        value = pick(output, key)
+        inner = {}
+        if depth > 1 and isinstance(value, (tuple, list, Mapping)) and len(value) <= LONGEST:
+            inner = _fields(value, name if isinstance(name, tuple) else (), depth - 1)
+        prefix = name if isinstance(name, str) else None
+        for place, called in inner.items():
+            if called is None and prefix is not None:
+                called = f"{prefix}_{place if not isinstance(place, tuple) else place[0]}"
+            elif prefix is not None:
+                called = f"{prefix}_{called}"
+            found[(key, *(place if isinstance(place, tuple) else (place,)))] = called
+        if not inner:
+            found[key] = prefix
+    return found
 
 
-Found = tuple[str, Slot, Prior, str]
+Found = tuple[str, Slot, Prior, str, Mapping[str, Origin]]
+"""Suffix of the name, where it stands, its prior, why, origins of its parts."""
 
 
 def distributions(module: nn.Module, output: Any) -> list[Found]:
-    """torch.distributions in an output: Normal, Independent of one, MultivariateNormal; a field named prior
-    is their prior.
+    """torch.distributions in an output; one whose name, or the source of `forward`, says that it is a prior is
+    the prior of the one beside it.
     """
     if isinstance(output, Distribution):
-        return [("", Slot(None), None, f"returns the distribution {type(output).__name__}")]
+        return [("", Slot(None), None, f"returns the distribution {type(output).__name__}", STATED)]
     names = {
         key: name
         for key, name in fields(module, output).items()
         if isinstance(pick(output, key), Distribution)
     }
-    priors = [key for key, name in names.items() if name is not None and PRIOR_WORD in words(name)]
-    latent = [key for key, name in names.items() if name is None or not not_latent(name)]
-    prior = Slot(priors[0]) if len(priors) == 1 == len(latent) else None
+    roles = {key: _role(module, output, key, name) for key, name in names.items()}
+    latent = [key for key in names if roles[key] not in ("prior", "data")]
+    priors = {key: Slot(key) for key in names if roles[key] == "prior"}
+    matched = _matched({key: names[key] or "" for key in latent}, {key: names[key] or "" for key in priors})
     several = len(latent) > 1
-    return [
-        ((names[key] or str(key)) if several else "", Slot(key), prior, _returns(output, key))
-        for key in latent
-    ]
+    found: list[Found] = []
+    for key in latent:
+        prior: Prior = priors[matched[key]] if key in matched else None
+        untold = [other for other in latent if roles[other] is None]
+        if prior is None and priors:
+            prior = UnknownPrior(
+                f"a returned value, {', '.join(map(repr, map(_called, priors)))}, speaks of one"
+            )
+        elif prior is None and several and untold == latent and _alike([pick(output, one) for one in latent]):
+            prior = UnknownPrior(
+                "it returns several distributions, and none is named: one may be the prior of another"
+            )
+        named = ("named" if matched.get(key) is not None else "absent") if prior is not None else "assumed"
+        origins: dict[str, Origin] = {**STATED, "prior": named}  # type: ignore[dict-item]
+        found.append(
+            (
+                (names[key] or _called(key)) if several else "",
+                Slot(key),
+                prior,
+                _returns(output, key),
+                origins,
+            )
+        )
+    return found
+
+
+def _alike(values: list[Any]) -> bool:
+    shapes = {(value.batch_shape, value.event_shape) for value in values}
+    return len(shapes) == 1
+
+
+def _role(module: nn.Module, output: Any, key: Key, name: str | None) -> str | None:
+    """The role of a value in an output, by its name or by what it is computed from."""
+    if name is not None and role(name) is not None:
+        return role(name)
+    if not isinstance(output, (tuple, list)):
+        return None
+    roots = returned_roots(type(module).forward)
+    place = key[0] if isinstance(key, tuple) else key
+    if len(roots) != len(output) or not isinstance(place, int):
+        return None
+    # what others are computed from too tells nothing
+    own = roots[place]
+    said = {role(one) for one in own} & {"posterior", "prior"}
+    return said.pop() if len(said) == 1 else None
+
+
+def _matched(posteriors: Mapping[Any, str], priors: Mapping[Any, str]) -> dict[Any, Any]:
+    """Key of each posterior -> that of its prior: of one subject, or the only ones."""
+    found: dict[Any, Any] = {}
+    for key, name in posteriors.items():
+        same = [prior for prior, other in priors.items() if subject(other) == subject(name)]
+        rivals = [other for other, called in posteriors.items() if subject(called) == subject(name)]
+        if len(same) == 1 == len(rivals):
+            found[key] = same[0]
+    left = [key for key in posteriors if key not in found]
+    free = [prior for prior in priors if prior not in found.values()]
+    if len(left) == 1 == len(free) == len(posteriors):
+        found[left[0]] = free[0]
+    return found
 
 
 def named_pairs(module: nn.Module, output: Any) -> list[Found]:
-    """Tensors in an output whose names read as mean and scale; prior_mu and prior_sigma beside them are their
-    prior.
+    """Tensors in an output whose names read as mean and scale; those beside them whose names, or the source of
+    `forward`, say that they are a prior are their prior.
     """
     names = {
         name: key
         for key, name in fields(module, output).items()
         if name is not None and is_number(pick(output, key))
     }
-    found, priors = [], []
+    pairs = {mean: (scale, form, assumed) for mean, scale, form, assumed in find_pairs(names)}
+    roles = {mean: _role(module, output, names[mean], mean) for mean in pairs}
+    priors = {mean: mean for mean in pairs if roles[mean] == "prior"}
+    latent = {mean: mean for mean in pairs if roles[mean] not in ("prior", "data")}
+    matched = _matched(latent, priors)
+    found: list[Found] = []
+    for mean in latent:
+        scale, form, assumed = pairs[mean]
+        prior: Prior = None
+        origin: Origin = "assumed"
+        if mean in matched:
+            scale_p, form_p, assumed_p = pairs[matched[mean]]
+            prior, origin = Slot(names[matched[mean]], names[scale_p], form_p), "named"
+        elif priors:
+            prior = UnknownPrior(f"returned values, {', '.join(map(repr, priors))}, speak of one")
+            origin = "absent"
+        why = f"returns {mean} and {scale}" + _assumption(scale, form, assumed)
+        suffix = mean if len(latent) > 1 else ""
+        found.append(
+            (suffix, Slot(names[mean], names[scale], form), prior, why, _origins(mean, assumed, origin))
+        )
+    return found
+
+
+def named_priors(module: nn.Module, output: Any) -> list[Found]:
+    """As `distributions` and `named_pairs`, of a module that is a prior itself."""
+    if isinstance(output, Distribution):
+        return [("", Slot(None), None, "", STATED)]
+    values = fields(module, output)
+    several = [key for key in values if isinstance(pick(output, key), Distribution)]
+    found: list[Found] = [(_called(key), Slot(key), None, "", STATED) for key in several]
+    names = {name: key for key, name in values.items() if name is not None and is_number(pick(output, key))}
     for mean, scale, form, assumed in find_pairs(names):
-        slot = Slot(names[mean], names[scale], form)
-        if PRIOR_WORD in words(mean):
-            priors.append(slot)
-        elif not not_latent(mean):
-            found.append((mean, slot, f"returns {mean} and {scale}" + _assumption(scale, form, assumed)))
-    prior = priors[0] if len(priors) == 1 == len(found) else None
-    return [(mean if len(found) > 1 else "", slot, prior, why) for mean, slot, why in found]
+        found.append(
+            (mean, Slot(names[mean], names[scale], form), None, "", _origins(mean, assumed, "assumed"))
+        )
+    if not found and (pair := unnamed_pair(module, output)):
+        found = pair
+    return found
+
+
+def _origins(mean: str, assumed: bool, prior: Origin) -> dict[str, Origin]:
+    """Of a pair that is read by its names; loc may be that of any location-scale family."""
+    family: Origin = "assumed" if "loc" in words(mean) and assumed else "named"
+    return {**NAMED, "scale": "assumed" if assumed else "named", "family": family, "prior": prior}
 
 
 def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
@@ -92,7 +235,7 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     """
     if type(output) not in (tuple, list) or type(module).__module__.startswith("torch.nn"):
         return []
-    names = [name for key, name in fields(module, output).items() if is_number(output[key])]
+    names = [name for key, name in fields(module, output).items() if is_number(pick(output, key))]
     pair = [key for key in range(len(output)) if is_number(output[key]) and output[key].dim() > 1]
     if (
         len(pair) != 2
@@ -104,14 +247,9 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     positive = bool((output[pair[1]] > 0).all())
     form = "sigma" if positive else "log_var"
     why = f"returns two tensors of one shape; ASSUMED the second is {FORMS[form]}, since it "
-    return [
-        (
-            "",
-            Slot(pair[0], pair[1], form),
-            None,
-            why + ("is positive throughout" if positive else "takes negative values"),
-        )
-    ]
+    why += "is positive throughout" if positive else "takes negative values"
+    origins: dict[str, Origin] = {**NAMED, "mean": "assumed", "scale": "assumed", "family": "assumed"}
+    return [("", Slot(pair[0], pair[1], form), None, why, origins)]
 
 
 RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
@@ -125,11 +263,13 @@ ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
 
 
 def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:
-    """Posteriors in what a module put out, not settled yet; none where its path speaks of a decoder or a
-    prior.
+    """Posteriors in what a module put out, not settled yet, or, where its path speaks of a prior, priors; none
+    where it speaks of a decoder.
     """
-    if not_latent(path):
+    of = role(path)
+    if of == "data":
         return []
+    adapters = ADAPTERS if of != "prior" else ((RANK_NAMED, named_priors),)
     return [
         PosteriorSource(
             (join(path, suffix) if suffix else path) or type(module).__name__,
@@ -139,14 +279,18 @@ def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorS
             why,
             rank,
             prior,
+            origins=origins,
+            is_prior=of == "prior",
         )
-        for rank, adapter in ADAPTERS
-        for suffix, slot, prior, why in adapter(module, output)
+        for rank, adapter in adapters
+        for suffix, slot, prior, why, origins in adapter(module, output)
     ]
 
 
 def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
-    """Pairs of layers, or a layer and a parameter, of one parent that are named as mean and scale."""
+    """Pairs of layers, or a layer and a parameter, of one parent that are named as mean and scale; those of a
+    prior too.
+    """
     found = []
     for path, parent in model.named_modules():
         layers = {
@@ -157,7 +301,12 @@ def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
         parameters = {name for name, _ in parent.named_parameters(recurse=False)}
         for mean, scale, form, assumed in find_pairs(sorted(layers | parameters)):
             of_parameter = scale in parameters
-            if mean not in layers or (of_parameter and assumed) or not_latent(join(path, mean)):
+            is_prior = speaks_of_prior(join(path, mean))
+            if (
+                mean not in layers
+                or (of_parameter and assumed)
+                or (not_latent(join(path, mean)) and not is_prior)
+            ):
                 continue
             pair = f"{join(path, mean)} & {join(path, scale)}"
             channels = isinstance(parent.get_submodule(mean), CONVOLUTIONS)
@@ -165,7 +314,17 @@ def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
             slot = Slot(0, 1, form)
             layout: Layout | None = "channels" if channels else None
             found.append(
-                PosteriorSource(join(path, mean), pair, "layers", slot, why, RANK_SIBLINGS, layout=layout)
+                PosteriorSource(
+                    join(path, mean),
+                    pair,
+                    "layers",
+                    slot,
+                    why,
+                    RANK_SIBLINGS,
+                    layout=layout,
+                    origins=_origins(mean, assumed, "assumed"),
+                    is_prior=is_prior,
+                )
             )
     return found
 
@@ -175,9 +334,10 @@ def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
     output row.
 
     Its latent dimensions are the row's weights; there is one row, so spread is 0 and KL is all mismatch.
-    Biases are left out.
+    Biases are left out; so is what a flow has of its own, which is its base.
     """
     found = []
+    seen: set[int] = set()
     for path, module in model.named_modules():
         own = {
             name: value
@@ -185,40 +345,44 @@ def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
             if not is_lazy(value) and value.dim() > 1
         }
         for mean, scale, form, assumed in find_pairs(own):
-            if assumed or own[mean].shape != own[scale].shape or not_latent(join(path, mean)):
+            unlike = assumed or own[mean].shape != own[scale].shape or not_latent(join(path, mean))
+            if unlike or id(own[mean]) in seen or flow_above(model, path) is not None:
                 continue
+            seen.add(id(own[mean]))
             why = f"parameters {mean} and {scale}: a posterior of WEIGHTS, the same for every input"
-            slot, prior = Slot(mean, scale, form), _own_prior(module)
+            prior = layer_prior(model, path, mean, own[mean])
+            layout: Layout = "weights_across" if _is_across(module, own[mean]) else "weights"
+            origin: Origin = (
+                "assumed" if prior is None else "absent" if isinstance(prior, UnknownPrior) else "named"
+            )
             found.append(
                 PosteriorSource(
                     f"{join(path, mean)} (weights)",
                     path,
                     "parameters",
-                    slot,
+                    Slot(mean, scale, form),
                     why,
                     RANK_NAMED,
                     prior,
                     of="weights",
+                    layout=layout,
+                    origins={**NAMED, "prior": origin},
                 )
             )
     return found
 
 
-def _own_prior(module: nn.Module) -> tuple[float, float] | None:
-    """Normal(m, s²) that a module names as its prior in plain numbers (prior_mu, prior_sigma), None when it
-    does not.
+def _is_across(module: nn.Module, weight: Tensor) -> bool:
+    """Whether a matrix of weights is (inputs, outputs), by the sizes that its module states: a recurrent layer
+    has outputs for each of its gates.
     """
-    numbers = {
-        name: float(value)
-        for name, value in vars(module).items()
-        if isinstance(value, Real) and PRIOR_WORD in words(name)
-    }
-    for mean, scale, form, assumed in find_pairs(numbers):
-        # outside a network's outputs a variance is one
-        plain = "var" if assumed and form == "log_var" else form
-        sigma, _ = Slot(form=plain).sigmas(torch.tensor(numbers[scale], dtype=torch.float64, device="cpu"))
-        return numbers[mean], sigma.item()
-    return None
+    inputs, outputs = getattr(module, "in_features", None), getattr(module, "out_features", None)
+    if weight.dim() != 2 or not isinstance(inputs, int) or not isinstance(outputs, int):
+        return False
+    rows, columns = weight.shape
+    return (
+        rows in (inputs, outputs) and columns % outputs == 0 and not (rows == outputs and columns == inputs)
+    )
 
 
 def join(path: str, name: str) -> str:
@@ -231,3 +395,7 @@ def _assumption(scale: str, form: str, assumed: bool) -> str:
 
 def _returns(output: Any, key: Key) -> str:
     return f"returns {key!r}, a {type(pick(output, key)).__name__}"
+
+
+def _called(key: Key) -> str:
+    return ".".join(map(str, key)) if isinstance(key, tuple) else str(key)

@@ -108,7 +108,8 @@ def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float
 
 def unseen(source: PosteriorSource) -> PosteriorSource:
     """A pair of heads of which no use was seen: one without gradients, or behind the model's own modules."""
-    return replace(source, why=f"{source.why}; ASSUMED as it is, since what uses it was not seen")
+    why = f"{source.why}; ASSUMED as it is, since what uses it was not seen"
+    return replace(source, why=why).known(scale="assumed")
 
 
 def _read(
@@ -118,7 +119,8 @@ def _read(
     if source.origin == "layers":
         path = f"{use.mean.head[0]} & {use.scale.head[0]}"
     after = Repeated(use.mean.steps, before) if use.mean.steps or before else None
-    return replace(source, path=path, slot=replace(source.slot, form=form), after=after, why=why)
+    read = replace(source, path=path, slot=replace(source.slot, form=form), after=after, why=why)
+    return read.known(scale="assumed" if "ASSUMED" in why else "named")
 
 
 def _sides(source: PosteriorSource) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from torch import nn
 
 from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
+from probes.families.gaussian import GAUSSIAN_UNKNOWN_PRIOR
 from probes.forks import forget_in_children
 from probes.inputs import Inputs, as_inputs, run_model
 from probes.inputs import stored as stored_inputs
@@ -33,7 +34,7 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
-from probes.watching.finding import Finder, Seen
+from probes.watching.finding import Finder, PriorSpec, Seen
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
@@ -56,7 +57,7 @@ def watch(
     *,
     parts: Mapping[str, PartSpec] | None = None,
     skip: Sequence[str] = (),
-    priors: Mapping[str, tuple[float, float]] | None = None,
+    priors: Mapping[str, PriorSpec] | None = None,
     hooks: bool = True,
     config: Mapping[str, Any] | None = None,
     mirror: Mirror | None = None,
@@ -136,7 +137,8 @@ class Recording:
         Patterns of module paths, and of a Pyro guide's sites, to leave alone.
     priors
         {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1); statistics are then in its
-        units.
+        units. Or a function (module, output) -> (mu, sigma), or a Gaussian distribution, called at each forward
+        pass, of a prior that varies from row to row.
     hooks
         False leaves the model alone and records what `probes.observe` hands over.
     config
@@ -188,7 +190,7 @@ class Recording:
         *,
         parts: Mapping[str, PartSpec] | None = None,
         skip: Sequence[str] = (),
-        priors: Mapping[str, tuple[float, float]] | None = None,
+        priors: Mapping[str, PriorSpec] | None = None,
         hooks: bool = True,
         config: Mapping[str, Any] | None = None,
         mirror: Mirror | None = None,
@@ -571,12 +573,18 @@ class Recording:
                     **description,
                     "neurons": neurons,
                     "latent_dim": latent_dim,
-                    "prior": "standard" if candidate.standard else "given",
+                    "prior": candidate.kind_of_prior,
+                    **(
+                        {"family": GAUSSIAN_UNKNOWN_PRIOR.name}
+                        if candidate.kind_of_prior == "unknown"
+                        else {}
+                    ),
                 }
             )
             if self.trained:
                 layers[-1]["trained"] = True
-            level = logging.WARNING if "ASSUMED" in description["why"] else logging.INFO
+            sure = "ASSUMED" not in description["why"] and description["origins"]["prior"] != "absent"
+            level = logging.INFO if sure else logging.WARNING
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(
                 level,

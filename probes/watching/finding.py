@@ -46,9 +46,23 @@ from probes.watching.hooks import (
 )
 from probes.watching.naming import describe
 from probes.watching.pooling import Pool, Reading
-from probes.watching.posterior_source import NoRows, NotReadable, Observed, PosteriorSource, Slot
+from probes.watching.posterior_source import (
+    STATED,
+    NoRows,
+    NotReadable,
+    Observed,
+    PosteriorSource,
+    Prior,
+    PriorFunction,
+    Slot,
+    Taken,
+    UnknownPrior,
+)
+from probes.watching.prior_links import PriorLinks, Waiting
 from probes.watching.stated import GRAMMAR, PartError, PartSpec, parse_parts
 
+PriorSpec = tuple[float, float] | Callable[[Any, Any], Any]
+"""Mean and sd of a prior, or a function (module, output) -> (mu, sigma) or a Gaussian distribution."""
 Seen = tuple[str, Reading | Exception]
 """Name of a layer, or path of a module, and what it computed or why that cannot be read."""
 LISTED = 30  # modules that the error for "nothing found" lists
@@ -61,15 +75,19 @@ class WatchError(RuntimeError):
 @dataclass
 class Candidate:
     """A posterior found before the first step. `tensors`, its first ones, are kept so that their addresses
-    stay theirs; of later ones the sums alone. `standard`: without a prior of its own. `failures`: why batches
-    after the first were not read.
+    stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with a
+    prior. `failures`: why batches after the first were not read. `taken`: what it was, where it waits for its
+    prior; None: that was too much. `moves`: whether it varies with its input or is trained.
     """
 
     source: PosteriorSource
     tensors: tuple[Tensor, ...]
     pool: Pool
-    standard: bool
+    given: bool
     failures: list[str] = dataclass_field(default_factory=list)
+    taken: list[Taken] | None = dataclass_field(default_factory=list)
+    prior: Tensor | None = None
+    moves: bool = True
 
     @classmethod
     def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: Observed) -> Candidate:
@@ -77,7 +95,14 @@ class Candidate:
         _, neurons, dimensions = observed.mu.shape
         pool = Pool((neurons, dimensions), shared=source.of != "activations")
         pool.add_observed(observed)
-        return cls(source, tensors, pool, source.prior is None and observed.prior_mu is None)
+        return cls(source, tensors, pool, observed.prior_mu is not None)
+
+    @property
+    def kind_of_prior(self) -> str:
+        """What the manifest calls the layer's prior."""
+        if isinstance(self.source.prior, UnknownPrior):
+            return "unknown"
+        return "standard" if self.source.prior is None and not self.given else "given"
 
     def same_as(self, other: Candidate) -> bool:
         """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve
@@ -90,6 +115,18 @@ class Candidate:
             )
         except RuntimeError:  # tensors without memory
             return False
+
+    def is_prior_of(self, other: Candidate) -> bool:
+        """Whether the mean is that of another's prior."""
+        return (
+            other is not self
+            and other.prior is not None
+            and other.prior.data_ptr() == self.tensors[0].data_ptr()
+        )
+
+
+def _has_prior(candidate: Candidate) -> bool:
+    return candidate.given or candidate.source.prior is not None
 
 
 class Finder:
@@ -108,12 +145,14 @@ class Finder:
         receive: Callable[[str, Reading | Exception], None],
         parts: Mapping[str, PartSpec] | None,
         skip: Sequence[str],
-        priors: Mapping[str, tuple[float, float]],
+        priors: Mapping[str, PriorSpec],
         hooks: bool,
         no_grad: bool,
     ) -> None:
         self.model = model
-        self._receive, self._skip, self._priors = receive, tuple(skip), priors
+        self._receive, self._skip = receive, tuple(skip)
+        self._priors: dict[str, Prior] = {name: _stated_prior(name, prior) for name, prior in priors.items()}
+        self._links = PriorLinks(model, self._skipped)
         self._no_grad, self._paused = no_grad, False
         self._listening = False  # to every forward pass, in eval mode and without gradients too
         self._search = hooks and parts is None
@@ -140,6 +179,7 @@ class Finder:
         """Forget half a pair that a forward pass left behind when it broke off."""
         for pair in self._pairs:
             pair.reset()
+            pair.uneven = 0
 
     def detach(self) -> None:
         """Remove our hooks, and no others."""
@@ -184,7 +224,11 @@ class Finder:
 
     def _observe_candidate(self, name: str, observed: Observed) -> None:
         why = "handed over by probes.observe"
-        source = PosteriorSource(name, name, "observe", Slot(), why, RANK_OBSERVED, layout="neurons")
+        source = PosteriorSource(
+            name, name, "observe", Slot(), why, RANK_OBSERVED, layout="neurons", origins=STATED
+        )
+        if observed.prior_mu is not None:
+            source = source.known(prior="stated")
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
@@ -237,25 +281,57 @@ class Finder:
         """
         if self._after is not None:
             self._after.settle(last=True)
-        candidates = [candidate for key, candidate in self._candidates.items() if not self._is_elsewhere(key)]
+        candidates = [
+            candidate
+            for key, candidate in self._candidates.items()
+            if not self._is_elsewhere(key) and self._may_be_latent(candidate)
+        ]
         chosen: list[Candidate] = []
-        # stable: first seen first
-        for candidate in sorted(candidates, key=lambda candidate: candidate.source.rank):
+        # stable: first seen first, but one that came with its prior says more
+        for candidate in sorted(candidates, key=lambda one: (one.source.rank, not _has_prior(one))):
             if candidate.source.rank == RANK_GUESS and chosen and chosen[0].source.rank < RANK_GUESS:
                 break
             if not any(candidate.same_as(other) for other in chosen):
                 chosen.append(candidate)
+        chosen = [one for one in chosen if not any(one.is_prior_of(other) for other in chosen)]
         names = [candidate.source.name for candidate in chosen]
         if not chosen or len(set(names)) < len(names):
             self.detach()
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
         chosen.sort(key=candidates.index)
+        self._link_priors(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         if self._after is not None:
             self._after.close()
         self._drop_other_hooks()
         return chosen
+
+    def _may_be_latent(self, candidate: Candidate) -> bool:
+        """Not what neither varies with the input nor is trained, such as the base of a flow."""
+        if not candidate.moves:
+            path = candidate.source.path or "(the model itself)"
+            self._looked[f"{path} as {candidate.source.slot}"] = (
+                "neither varies with the input nor is trained: a prior, or the base of a flow"
+            )
+        return candidate.moves
+
+    def _link_priors(self, chosen: Sequence[Candidate]) -> None:
+        """Give each posterior that came without one its prior, as far as the model tells."""
+        lacking = [one for one in chosen if one.source.origins["prior"] == "assumed" and not one.given]
+        linked = self._links.settle([Waiting(one.source, one.taken) for one in lacking])
+        for candidate, (source, taken) in zip(lacking, linked, strict=True):
+            before, candidate.source = candidate.source, source
+            if taken is not None:
+                candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
+                for one in taken:
+                    candidate.pool.add_observed(source.observed(one))
+            if source.path != before.path:
+                self._sources[source.path] = [source]
+                self._ran.add(source.path)
+                self._hook(source.path)
+        for candidate in chosen:
+            candidate.taken = None
 
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
@@ -427,14 +503,15 @@ class Finder:
         if layers is not None and not _is_layer(source, layers):
             return None
         try:
-            value = module if source.origin == "parameters" else output
-            if source.function is not None:
-                value = source.function(module, output)
+            value = source.value(module, output)
+            if layers is None and source.is_prior:
+                self._links.arrived(source, value)
+                return None
             if layers is None:
-                self._take_candidate(source, value)
+                self._take_candidate(source, value, module, output)
                 return None
             layer = layers[source.name]
-            return source.name, Reading(layer.observed, layer.take(value), layer.of == "activations")
+            return source.name, Reading(layer.observed, layer.take(value, module, output), layer.apart)
         except PartError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
@@ -449,18 +526,16 @@ class Finder:
                 self._looked[f"{source.path or '(the model itself)'} as {source.slot}"] = first_line(error)
             return None
 
-    def _take_candidate(self, source: PosteriorSource, value: Any) -> None:
+    def _take_candidate(self, source: PosteriorSource, value: Any, module: Any, output: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
             if self._after is not None:
                 self._after.returned(candidate.source, value)
-            candidate.pool.add_observed(candidate.source.observed(candidate.source.take(value)))
+            self._add(candidate, candidate.source.take(value, module, output))
             return
-        prior = next(
-            (prior for name, prior in self._priors.items() if fnmatchcase(source.name, name)), source.prior
-        )
+        source = self._with_stated_prior(source)
         try:
-            settled = replace(source, prior=prior).settle(value)
+            settled = source.settle(value)
         except NoRows:
             raise
         except NotReadable as error:
@@ -470,15 +545,31 @@ class Finder:
         if self._after is not None:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
-        candidate = Candidate.of(settled, tensors, settled.observed(settled.take(value)))
         if settled.layout == "rows" and any(
-            other.source.layout == "channels" and other.same_as(candidate)
+            other.source.layout == "channels" and _same_place(other.tensors[0], tensors[0])
             for other in self._candidates.values()
         ):
             # (B, C, T) that a convolution has put out before
-            settled = replace(settled, layout="channels")
-            candidate = Candidate.of(settled, tensors, settled.observed(settled.take(value)))
+            settled = replace(settled, layout="channels").known(layout="named")
+        taken = settled.take(value, module, output)
+        candidate = Candidate.of(settled, tensors, settled.observed(taken))
+        candidate.taken = self._links.keep([], taken) if self._links.wanted else []
+        candidate.prior = taken[2] if len(taken) > 2 else None
+        candidate.moves = (
+            settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
+        )
         self._candidates[key] = candidate
+
+    def _add(self, candidate: Candidate, taken: Taken) -> None:
+        candidate.pool.add_observed(candidate.source.observed(taken))
+        if self._links.wanted:
+            candidate.taken = self._links.keep(candidate.taken, taken)
+
+    def _with_stated_prior(self, source: PosteriorSource) -> PosteriorSource:
+        for pattern, prior in self._priors.items():
+            if fnmatchcase(source.name, pattern):
+                return replace(source, prior=prior).known(prior="stated")
+        return source
 
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
@@ -496,10 +587,12 @@ class Finder:
             return
         if (source.slot, source.after, source.path) == (before.slot, before.after, before.path):
             return
-        candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
+        candidate.pool, candidate.taken = Pool(candidate.pool.size, candidate.pool.shared), []
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
-            candidate.pool.add_observed(pair.observed(pair.take(output)))
+            taken = pair.take(output)
+            candidate.pool.add_observed(pair.observed(taken))
+            candidate.taken = self._links.keep(candidate.taken, taken)
         if source.path != before.path:
             del self._sources[before.path]
             self._sources[source.path] = [source]
@@ -534,6 +627,30 @@ def _same_numbers(one: Tensor, other: Tensor) -> bool:
         return torch.equal(one, other)
     rounding = max(torch.finfo(one.dtype).eps, torch.finfo(other.dtype).eps)
     return torch.allclose(one.double(), other.double(), rtol=rounding, atol=0)
+
+
+def _same_place(one: Tensor, other: Tensor) -> bool:
+    try:
+        return one.shape == other.shape and one.data_ptr() == other.data_ptr()
+    except RuntimeError:  # tensors without memory
+        return False
+
+
+def _moves(source: PosteriorSource, value: Any) -> bool:
+    """Whether a posterior varies over the rows of a batch, or with parameters that are trained."""
+    tensors = source.slot.tensors(value)
+    if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():
+        return True
+    return any(tensor.dim() > 1 and bool((tensor != tensor[:1]).any()) for tensor in tensors)
+
+
+def _stated_prior(name: str, prior: PriorSpec) -> Prior:
+    if callable(prior):
+        return PriorFunction(prior, f"given: {getattr(prior, '__qualname__', repr(prior))}")
+    mean, sd = prior
+    if not sd > 0:
+        raise ValueError(f"priors: the sd of {name!r} is {sd}; it must be above 0")
+    return float(mean), float(sd)
 
 
 def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:

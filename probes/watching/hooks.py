@@ -132,33 +132,35 @@ WITHOUT_PARTNER = 64  # outputs of one layer of a pair that wait for the other's
 
 
 class _Waiting(local):
-    """Outputs of either side that have no partner yet: of each thread its own."""
+    """Outputs of each side that have no partner yet: of each thread its own."""
 
-    def __init__(self) -> None:
-        self.queues: tuple[list[Any], list[Any]] = ([], [])
+    def __init__(self, sides: int) -> None:
+        self.queues: tuple[list[Any], ...] = tuple([] for _ in range(sides))
 
 
 class PairHooks:
-    """Outputs of two layers, put together in the order of their calls: `receive((first, second))`.
+    """Outputs of two or more layers, put together in the order of their calls: `receive((first, second))`.
 
-    A side that is a parameter is read whenever the other side has run. `reset` forgets an output whose
-    partner never came; so does a new forward pass of the module that holds both layers. What comes while
-    `listens()` is false has no partner.
+    A side that is a parameter is read whenever the others have run. `reset` forgets an output whose
+    partner never came; so does a new forward pass of the module that holds the layers. What comes while
+    `listens()` is false has no partner. `uneven` counts what was forgotten.
     """
 
     def __init__(self, model: nn.Module, path: str, receive: Receive, listens: Callable[[], bool]) -> None:
         self._receive, self._listens = receive, listens
-        self._waiting = _Waiting()
         self.handles: list[RemovableHandle] = []
         self.modules: list[tuple[str, nn.Module]] = []
+        self.uneven = 0
         parameters = dict(model.named_parameters())
-        self._fixed: list[tuple[int, nn.Parameter]] = []
-        for side, layer in enumerate(path.split(" & ")):
-            if layer in parameters:
-                self._fixed.append((side, parameters[layer]))
-            else:
-                self.modules.append((layer, model.get_submodule(layer)))
-                self.handles += hook_output(self.modules[-1][1], partial(self._arrived, side))
+        sides = path.split(" & ")
+        self._outputs: list[nn.Parameter | None] = [parameters.get(side) for side in sides]
+        self._places: list[int] = []  # of the sides that are layers
+        for place, side in enumerate(sides):
+            if side not in parameters:
+                self.modules.append((side, model.get_submodule(side)))
+                self.handles += hook_output(self.modules[-1][1], partial(self._arrived, len(self._places)))
+                self._places.append(place)
+        self._waiting = _Waiting(len(self._places))
         above = model.get_submodule(_common_parent(path))
         self.handles.append(above.register_forward_pre_hook(Hook(above, lambda _: self.reset())))
 
@@ -169,22 +171,23 @@ class PairHooks:
         if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
         queues[side].append(output)
-        for other, fixed in self._fixed:
-            queues[other].append(fixed)
-        first, second = queues
-        if first and second:
-            self._receive((first.pop(0), second.pop(0)))
+        if all(queues):
+            outputs: list[Any] = self._outputs.copy()
+            for place, queue in zip(self._places, queues, strict=True):
+                outputs[place] = queue.pop(0)
+            self._receive(tuple(outputs))
 
     def reset(self) -> None:
         for queue in self._waiting.queues:
+            self.uneven += len(queue)
             queue.clear()
 
 
 def _common_parent(path: str) -> str:
-    """Path of the lowest module that holds both sides of a pair."""
+    """Path of the lowest module that holds all sides of a pair."""
     sides = [side.split(".")[:-1] for side in path.split(" & ")]
     return ".".join(
-        one for one, other in takewhile(lambda pair: pair[0] == pair[1], zip(*sides, strict=False))
+        parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*sides, strict=False))
     )
 
 

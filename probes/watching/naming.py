@@ -15,7 +15,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -69,35 +69,120 @@ CONVENTIONS: dict[tuple[str, str], str] = {
 }
 """Pairs that are known by name though their words say nothing."""
 
-PRIOR_WORD = "prior"
-NOT_LATENT = ("decod", "likelihood", "recon", "observ", "generator", PRIOR_WORD)
-"""Beginnings of words that mark a distribution of data, or a prior: a network's latent posterior is
-elsewhere.
-"""
-NOT_LATENT_WORDS = ("dec", "px")
+PRIOR_WORDS = ("p", "pz", "transition", "vamp")
+NOT_LATENT = ("decod", "likelihood", "recon", "observ", "generator")
+"""Beginnings of words that mark a distribution of data: a network's latent posterior is elsewhere."""
+NOT_LATENT_WORDS = ("dec", "px", "py")
 LATENT = ("encod", "latent", "poster", "infer", "recogn", "guide")
-LATENT_WORDS = ("enc", "q", "qz")
+LATENT_WORDS = ("enc", "post", "q", "qz")
+OF_DATA = ("x", "y", "data", "obs", "recon")
+"""What follows p in the name of a likelihood."""
+
+Role = Literal["posterior", "prior", "data"]
+
+FILLERS = (
+    "fc",
+    "net",
+    "network",
+    "layer",
+    "linear",
+    "lin",
+    "head",
+    "model",
+    "module",
+    "mlp",
+    "dist",
+    "z",
+    "out",
+    "hidden",
+    "h",
+    "to",
+)
+"""Words that tell nothing of whose distribution something is."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_HALF = "mu|mean|loc|logvar|logv|sigma|logsigma|std|logstd|var|scale"
+_ROLE_JOINED = re.compile(f"(?:([qp])({_HALF})|({_HALF})([qp]))")
+PLURALS = {
+    **{
+        f"{one}s": one
+        for one in (
+            "mu",
+            "mean",
+            "loc",
+            "logvar",
+            "sigma",
+            "std",
+            "scale",
+            "prior",
+            "posterior",
+            "transition",
+        )
+    },
+    "qs": "q",
+    "ps": "p",
+}
 Stem = tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """fc_logVar2 -> ("fc", "log", "var", "2")."""
-    return tuple(word.lower() for word in _WORD.findall(name))
+    """fc_logVar2 -> ("fc", "log", "var", "2"); qmu -> ("q", "mu"); several of a thing are named as one."""
+    found: list[str] = []
+    for word in _WORD.findall(name):
+        word = PLURALS.get(word.lower(), word.lower())
+        joined = _ROLE_JOINED.fullmatch(word)
+        found += [part for part in joined.groups() if part is not None] if joined else [word]
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def role(path: str) -> Role | None:
+    """Of what a path or name speaks: a posterior, a prior, a distribution of data, or none of these.
+
+    The last part of the path that says anything decides; in it a prior goes before the network that computes
+    it (prior_encoder), else the last word.
+    """
+    for part in reversed(path.split(".")):
+        parts = words(part)
+        if any(word.startswith("prior") and not word.startswith("priorit") for word in parts):
+            return "prior"
+        for place in reversed(range(len(parts))):
+            word = parts[place]
+            if word.startswith(LATENT) or word in LATENT_WORDS:
+                return "posterior"
+            if word == "p" and place + 1 < len(parts) and parts[place + 1] in OF_DATA:
+                return "data"
+            if word in PRIOR_WORDS:
+                return "prior"
+            if word.startswith(NOT_LATENT) or word in NOT_LATENT_WORDS:
+                return "data"
+    return None
 
 
 def not_latent(path: str) -> bool:
     """Whether a path or name speaks of a decoder, a likelihood or a prior; the last word that says anything
     decides.
     """
-    for word in reversed(words(path)):
-        if word.startswith(LATENT) or word in LATENT_WORDS:
-            return False
-        if word.startswith(NOT_LATENT) or word in NOT_LATENT_WORDS:
-            return True
-    return False
+    return role(path) in ("prior", "data")
+
+
+def speaks_of_prior(name: str) -> bool:
+    """Whether a name, alone, is that of a prior."""
+    return role(name) == "prior"
+
+
+@lru_cache(maxsize=4096)
+def subject(name: str) -> frozenset[str]:
+    """What a posterior or a prior is of: the words of its name that tell neither its role nor mean or scale."""
+    said = {word for pattern in SCALE_WORDS for word in pattern} | set(MEAN_WORDS)
+    return frozenset(
+        word
+        for word in words(name)
+        if word not in said
+        and not word.startswith((*LATENT, "prior"))
+        and word not in (*LATENT_WORDS, *PRIOR_WORDS, *FILLERS)
+    )
 
 
 def _stem(name: str, pattern: tuple[str, ...]) -> Stem | None:
@@ -144,27 +229,82 @@ def speaks(name: str) -> bool:
     return bool(mean_stems(name)) or any(_stem(name, pattern) is not None for pattern in SCALE_WORDS)
 
 
+Tree = str | tuple[Any, ...] | None
+"""The name of a returned value, those of the elements of a nested tuple, or None."""
+
+
 @lru_cache(maxsize=1024)
-def returned_names(function: Callable[..., Any]) -> tuple[str | None, ...]:
-    """What the last `return a, self.b(h), c.d` of a function calls its values: ("a", "b", "d"); None for
+def returned_tree(function: Callable[..., Any]) -> tuple[Tree, ...]:
+    """What the last `return a, (self.b(h), c.d)` of a function calls its values: ("a", ("b", "d")); None for
     other expressions.
 
     Empty when it returns no such tuple or has no source (typed into an interpreter, compiled). The source is
     parsed, not run.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
-    except (OSError, TypeError, SyntaxError):
+    returned = _returned(function)
+    return tuple(map(_called, returned.elts)) if returned is not None else ()
+
+
+def returned_names(function: Callable[..., Any]) -> tuple[str | None, ...]:
+    """As `returned_tree`, of the outermost tuple alone."""
+    return tuple(name if isinstance(name, str) else None for name in returned_tree(function))
+
+
+@lru_cache(maxsize=1024)
+def returned_roots(function: Callable[..., Any]) -> tuple[frozenset[str], ...]:
+    """Names of all that each returned value is computed from, in the source of a function: variables, layers,
+    arguments. Empty as `returned_tree`.
+    """
+    returned = _returned(function)
+    if returned is None:
         return ()
+    tree = _parsed(function)
+    assigned: dict[str, set[str]] = {}
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                names = [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
+                for name in names:
+                    assigned.setdefault(name, set()).update(_identifiers(node.value))
+    return tuple(frozenset(_reached(_identifiers(element), assigned)) for element in returned.elts)
+
+
+def _reached(names: set[str], assigned: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += assigned.get(name, ())
+    return seen
+
+
+def _identifiers(node: ast.AST) -> set[str]:
+    found = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return found | {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+
+
+def _parsed(function: Callable[..., Any]) -> ast.Module | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def _returned(function: Callable[..., Any]) -> ast.Tuple | None:
+    tree = _parsed(function)
     tuples = [
         node.value
-        for node in ast.walk(tree)
+        for node in (ast.walk(tree) if tree is not None else ())
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
     ]
-    return tuple(_called(element) for element in tuples[-1].elts) if tuples else ()
+    return tuples[-1] if tuples else None
 
 
-def _called(node: ast.expr) -> str | None:
+def _called(node: ast.expr) -> Tree:
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(map(_called, node.elts))
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -7,26 +7,58 @@ and why it is taken for one.
 Shapes. (B, N): N neurons. (B, T, N): positions of a sequence are rows. (B, C, *S), from a convolution or with
 two or more
 dimensions S: a channel is a neuron and its positions are its latent dimensions, so that KL and information
-are summed over positions and the rest is averaged. (N,): the same for all inputs, one row.
+are summed over positions and the rest is averaged. (N,): the same for all inputs, one row. `LAYOUTS` are the
+names by which a user says which it is.
+
+Where each part of a reading comes from is its `Origin`; a prior that the network speaks of and that was not
+used is an `UnknownPrior`, and what needs a prior is then absent.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+)
 
+from probes.watching.evidence import feature_axis
 from probes.watching.naming import FORMS, describe
 
-Key = str | int | None
-Layout = Literal["rows", "channels", "neurons", "weights"]
+Key = str | int | None | tuple[Any, ...]
+"""Index, key or attribute; None is the output itself, a tuple several, one after the other."""
+Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights_across"]
+Origin = Literal["stated", "named", "assumed", "absent"]
+"""stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module that
+made it do. assumed: nothing does. absent: there is one, and it is not known."""
 DISTRIBUTION = "distribution"
+LAYOUTS: dict[str, Layout] = {
+    "bn": "rows",
+    "btn": "rows",
+    "rows": "rows",
+    "bcx": "channels",
+    "bnk": "channels",
+    "bct": "positions",
+}
+"""Layouts by the names that users give them.
+
+"bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before the
+last axis are rows. "bcx": (B, C, *X), a channel is a neuron and its positions are its latent dimensions. "bnk":
+(B, N, K), K latent dimensions a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
+"""
+DIMENSIONS = {"bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9)}
+"""Fewest and most axes that a tensor of each layout has."""
 
 
 class NotReadable(ValueError):
@@ -67,6 +99,10 @@ def pick(output: Any, key: Key) -> Any:
     """Element of an output: by index, by key or by attribute; None is the output itself."""
     if key is None:
         return output
+    if isinstance(key, tuple):
+        for one in key:
+            output = pick(output, one)
+        return output
     if isinstance(output, Tensor):
         raise NotReadable(f"the output is one {describe(output)}: there is no {key!r} in it")
     if isinstance(key, int) or isinstance(output, Mapping):
@@ -96,9 +132,9 @@ class Slot:
                 return mean, scale  # as below in fewer calls: this runs all training long
         mean = pick(output, self.mean)
         if self.form == DISTRIBUTION:
-            mean, scale = _gaussian(mean)
+            mean, scale = gaussian(mean)
         elif self.halves:
-            mean, scale = mean.chunk(2, dim=1 if mean.dim() > 3 else -1)
+            mean, scale = mean.chunk(2, dim=1 if _feature_axis(mean) == 1 else -1)
         else:
             scale = pick(output, self.scale)
         if not (is_number(mean) and is_number(scale)):
@@ -114,12 +150,22 @@ class Slot:
             return scale.float().sqrt(), None
         return F.softplus(scale.float()) if self.form == "rho" else scale, None
 
+    def under(self, key: Any) -> Slot:
+        """The same place in an output that stands at `key` of another."""
+        scale = self.scale if self.form == DISTRIBUTION or self.halves else nested(key, self.scale)
+        return replace(self, mean=nested(key, self.mean), scale=scale)
+
     def __str__(self) -> str:
         if self.form == DISTRIBUTION:
-            return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={self.mean}"
+            return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={_said(self.mean)}"
         if self.halves:
             return f"mu | {self.form}"
-        return f"mu={self.mean}, {self.form}={self.scale}"
+        return f"mu={_said(self.mean)}, {self.form}={_said(self.scale)}"
+
+
+def nested(key: Any, inner: Key) -> Key:
+    """The key of what stands at `inner` of what stands at `key`."""
+    return key if inner is None else (key, *(inner if isinstance(inner, tuple) else (inner,)))
 
 
 class FoundLayer(TypedDict):
@@ -136,11 +182,16 @@ class FoundLayer(TypedDict):
     of
         "activations", "weights" or "shared variables".
     prior
-        Normal(0, 1), given, or the network's own.
+        Normal(0, 1), given, or the network's own; what was seen of one that is not known.
     layout
         Which axes are rows, neurons and dimensions.
     why
         The reason; it says ASSUMED where something was.
+    origins
+        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior that the network
+        speaks of and that is not known, "absent".
+    assumed
+        What was assumed, each in a few words.
     """
 
     name: str
@@ -150,21 +201,58 @@ class FoundLayer(TypedDict):
     prior: str
     layout: str
     why: str
+    origins: dict[str, Origin]
+    assumed: list[str]
 
 
-Prior = Slot | tuple[float, float] | None  # None: Normal(0, 1)
+@dataclass(frozen=True)
+class PriorFunction:
+    """A prior that is computed anew at each forward pass.
+
+    call: (module, output) of the posterior's source -> (mu, sigma) broadcastable to the mean, or a Gaussian
+    distribution. said: what it is, in words.
+    """
+
+    call: Callable[[Any, Any], Any]
+    said: str
+
+
+@dataclass(frozen=True)
+class UnknownPrior:
+    """A prior that the network has and that is not known: what needs one is absent from the log.
+
+    seen: what speaks of it.
+    """
+
+    seen: str
+
+
+Prior = Slot | tuple[float, float] | PriorFunction | UnknownPrior | None
+"""None: nothing speaks of one, Normal(0, 1) is assumed. A tuple: mean and sd."""
+
+NAMED: Mapping[str, Origin] = MappingProxyType(
+    dict.fromkeys(("mean", "scale", "layout", "family"), "named") | {"prior": "assumed"}  # type: ignore[arg-type]
+)
+STATED: Mapping[str, Origin] = MappingProxyType(
+    dict.fromkeys(("mean", "scale", "layout", "family"), "stated") | {"prior": "assumed"}  # type: ignore[arg-type]
+)
+Taken = tuple[Tensor | None, ...]
+"""Mean, scale, the prior's mean and sd, mask."""
 
 
 @dataclass(frozen=True)
 class PosteriorSource:
     """One posterior of a network: where it is, how it is read, and why.
 
-    name: the layer's name in the log. path: module whose output is read; two paths joined by " & " for a
-    pair of layers ("source" in the log).
-    origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites"
-    that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
-    of: what the posterior is of; "weights" and "shared variables" are the same for every input.
-    after: what the network does with mean and scale before it uses them (`after_head`).
+    name: the layer's name in the log. path: module whose output is read; paths joined by " & " for layers whose
+    outputs are read together ("source" in the log).
+    origin: what `slot` indexes: the "output", the outputs of several "layers", the module's "parameters", the
+    "sites" that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0
+    first. of: what the posterior is of; "weights" and "shared variables" are the same for every input.
+    origins: where each part comes from. after: what the network does with mean and scale before it uses them
+    (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
+    stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
+    prior_said: path of the modules that compute the prior.
     """
 
     name: str
@@ -178,23 +266,38 @@ class PosteriorSource:
     function: Callable[..., Any] | None = None
     by_hand: bool = False
     of: Literal["activations", "weights", "shared variables"] = "activations"
+    origins: Mapping[str, Origin] = field(default_factory=lambda: NAMED)
     after: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    then: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    mask: Callable[[Any, Any], Tensor | None] | None = None
+    stated_layout: str | None = None
+    is_prior: bool = False
+    prior_said: str | None = None
 
-    def settle(self, output: Any) -> PosteriorSource:
+    def known(self, **origins: Origin) -> PosteriorSource:
+        """The source with other origins of some parts."""
+        return replace(self, origins={**self.origins, **origins})
+
+    def value(self, module: Any, output: Any) -> Any:
+        """What `slot` indexes, of a forward pass of `module` that put out `output`."""
+        if self.function is not None:
+            return self.function(module, output)
+        return module if self.origin == "parameters" else output
+
+    def settle(self, value: Any) -> PosteriorSource:
         """The source with what only values tell: the layout, and the form where the values refute the name.
 
         Raises NotReadable when shapes do not agree. Looks at values, so it synchronises the device: once a
         part.
         """
         if self.function is not None:
-            gaussian = isinstance(output, Distribution)
-            given = not gaussian and len(output) == 4
-            slot, prior = (
-                Slot() if gaussian else Slot(0, 1, "sigma"),
-                Slot(2, 3, "sigma") if given else self.prior,
-            )
-            self = replace(self, slot=slot, prior=prior)
-        mean, scale = self.slot.tensors(output)
+            is_distribution = isinstance(value, Distribution)
+            given = not is_distribution and len(value) == 4
+            slot = Slot() if is_distribution else Slot(0, 1, "sigma")
+            self = replace(self, slot=slot)
+            if given:
+                self = replace(self, prior=Slot(2, 3, "sigma")).known(prior="stated")
+        mean, scale = self.slot.tensors(value)
         if mean.dim() > 1 and len(mean) == 0:
             raise NoRows(f"the mean is {describe(mean)}: no inputs")
         if mean.numel() == 0:
@@ -203,76 +306,103 @@ class PosteriorSource:
             same = torch.broadcast_shapes(mean.shape, scale.shape) == mean.shape
         except RuntimeError:
             same = False
-        if not same or (mean.dim() == 1 and not self._is_one_row(output)):
+        if not same or (mean.dim() == 1 and not self._is_one_row(value)):
             raise NotReadable(
                 f"mean {describe(mean)} and scale {describe(scale)} are no posterior of a batch"
             )
         slot, why = self.slot, self.why
-        if slot.form == DISTRIBUTION and not _is_diagonal(pick(output, slot.mean)):
-            raise NotReadable(
-                "a MultivariateNormal with correlated components: a neuron's own distribution is only its"
-                " marginal"
-            )
+        if slot.form == DISTRIBUTION and not isinstance(base := unwrapped(pick(value, slot.mean)), Normal):
+            why += f"; of the {type(base).__name__} its marginals are read, whose KL adds up to no more than its own"
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             slot = replace(slot, form="log_" + slot.form)
-            why += f"; it holds negative values, so it is taken as {FORMS[slot.form]}"
-        if self.origin == "sites" and self.prior is None:
-            why += "; its prior is the model's, ASSUMED Normal(0, 1): say it with priors={name: (mean, sd)}"
-        return replace(self, slot=slot, why=why, layout=self.layout or self._layout(mean, output))
+            why += f"; ASSUMED: it holds negative values, so it is taken as {FORMS[slot.form]}"
+            self = self.known(scale="assumed")
+        if self.stated_layout is not None:
+            _check_layout(self.stated_layout, mean)
+        layout, origin = self._layout(mean, value)
+        if origin == "assumed":
+            why += "; ASSUMED that the last of its three axes holds the neurons"
+        return replace(self.known(layout=origin), slot=slot, why=why, layout=layout)
 
-    def _is_one_row(self, output: Any) -> bool:
+    def _is_one_row(self, value: Any) -> bool:
         """Whether a mean (N,) is N neurons, the same for all inputs, and not N inputs of one."""
         if self.slot.form == DISTRIBUTION:
-            return len(pick(output, self.slot.mean).event_shape) > 0
+            return len(pick(value, self.slot.mean).event_shape) > 0
         return self.by_hand
 
-    def computed(self, output: Any) -> tuple[Tensor, ...]:
+    def computed(self, value: Any) -> tuple[Tensor, ...]:
         """The mean and, unless it is a parameter, which may serve several posteriors, the scale: what makes
         it this posterior.
         """
-        mean, scale = (value.detach() for value in self.slot.tensors(output))
-        fixed = self.origin == "layers" and isinstance(pick(output, self.slot.scale), nn.Parameter)
+        mean, scale = (one.detach() for one in self.slot.tensors(value))
+        fixed = self.origin == "layers" and isinstance(pick(value, self.slot.scale), nn.Parameter)
         return (mean,) if fixed else (mean, scale)
 
-    def _layout(self, mean: Tensor, output: Any) -> Layout:
+    def _layout(self, mean: Tensor, value: Any) -> tuple[Layout, Origin]:
+        if self.stated_layout is not None:
+            return LAYOUTS[self.stated_layout], "stated"
+        if self.layout is not None:
+            return self.layout, "stated" if self.origin in ("observe", "parameters") else "named"
         if self.origin == "parameters":
-            return "weights"
-        if mean.dim() == 3 and (self.function is not None or _has_kl_of(output, mean)):
-            return "neurons"
-        return "channels" if mean.dim() > 3 else "rows"
+            return "weights", "stated"
+        if mean.dim() < 3:
+            return "rows", "stated"
+        if mean.dim() == 3 and _has_kl_of(value, mean):
+            return "neurons", "named"
+        axis = _feature_axis(mean)
+        if axis is not None:
+            return ("rows" if axis == mean.dim() - 1 else "channels"), "named"
+        return ("channels", "named") if mean.dim() > 3 else ("rows", "assumed")
 
-    def take(self, output: Any) -> tuple[Tensor, ...]:
-        """Mean and scale, a prior's too, as they are now. Raises NotReadable, or what indexing raises, for
-        other outputs.
+    def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
+        """Mean and scale, a prior's mean and sd and the mask too, as they are now.
+
+        value: what `value(module, output)` gave. Raises NotReadable, or what indexing raises, for other outputs.
         """
-        taken = self.slot.tensors(output) + (
-            self.prior.tensors(output) if isinstance(self.prior, Slot) else ()
-        )
-        return tuple(map(_kept, taken))
+        taken: Taken = self.slot.tensors(value)
+        if isinstance(self.prior, Slot):
+            m, s = self.prior.tensors(value)
+            taken += (m, self.prior.sigmas(s)[0])
+        elif isinstance(self.prior, PriorFunction):
+            taken += prior_tensors(self.prior.call(module, output), taken[0])
+        elif self.mask is not None:
+            taken += (None, None)
+        if self.mask is not None:
+            taken += (self.mask(module, output),)
+        return tuple([None if one is None else _kept(one) for one in taken])
 
-    def observed(self, taken: tuple[Tensor, ...]) -> Observed:
+    def observed(self, taken: Taken) -> Observed:
         """The posterior of what was taken, then or later. Raises RuntimeError where shapes do not agree."""
         mu, scale, *given = taken
+        assert mu is not None and scale is not None  # `take` has seen to it
         if self.after is not None:
             mu, scale = self.after(mu, scale)
         layout = self.layout or "rows"
-        if self.prior is None and self.slot.form == "log_var" and scale.shape == mu.shape:
+        plain_log_variance = self.slot.form == "log_var" and not given and self.then is None
+        if plain_log_variance and not isinstance(self.prior, tuple) and scale.shape == mu.shape:
             return Observed(as_rows(mu, layout), None, log_variance=as_rows(scale, layout))
         sigma, log_sigma = self.slot.sigmas(scale)
-        prior_mu = prior_sigma = None
-        if isinstance(self.prior, Slot):
-            prior_mu, prior_sigma = given[0], self.prior.sigmas(given[1])[0]
+        if self.then is not None:
+            (mu, sigma), log_sigma = self.then(mu, sigma), None
         # one constant prior: in its units, so that 0 and 1 mean the prior everywhere
-        elif self.prior is not None:
+        if isinstance(self.prior, tuple):
             m, s = self.prior
             mu, sigma = (mu.float() - m) / s, sigma.float() / s  # 16 bits would round what the log keeps
             log_sigma = None if log_sigma is None else log_sigma - math.log(s)
+        shape = mu.shape
 
         def rows(value: Tensor | None) -> Tensor | None:
-            return None if value is None else as_rows(value.expand(mu.shape), layout)
+            return None if value is None else as_rows(value.expand(shape), layout)
 
+        prior_mu, prior_sigma, mask = (*given, None, None, None)[:3]
         others = map(rows, (sigma, log_sigma, prior_mu, prior_sigma))
-        return Observed(as_rows(mu, layout), *others)
+        counted = None if mask is None else mask_rows(mask, shape, layout)
+        return Observed(as_rows(mu, layout), *others, None, counted)
+
+    @property
+    def apart(self) -> bool:
+        """Whether rows are read each for itself, and have no mask."""
+        return self.of == "activations" and self.then is None and self.mask is None
 
     def _how(self) -> str:
         if self.function is not None:
@@ -281,18 +411,40 @@ class PosteriorSource:
 
     def describe(self) -> FoundLayer:
         """What the manifest stores and the log says."""
-        prior = "Normal(0, 1)" if self.prior is None else self.prior
-        if isinstance(prior, tuple):
-            prior = f"Normal({prior[0]:g}, {prior[1]:g}²), whitened: all statistics are in its units"
+        prior = self._prior()
+        family = "the family, Gaussian"
+        said = {
+            "mean": f"the mean ({self._how()})",
+            "scale": f"the scale ({self._how()})",
+            "prior": f"the prior {prior}",
+        }
+        said |= {"layout": f"the layout, {self.layout}", "family": family}
         return {
             "name": self.name,
             "source": self.path or "(the model itself)",
             "read": self._how(),
             "of": self.of,
-            "prior": f"the network's own: {prior}" if isinstance(prior, Slot) else prior,
+            "prior": prior + (", ASSUMED" if self.origins["prior"] == "assumed" else ""),
             "layout": self.layout or "rows",
             "why": self.why,
+            "origins": dict(self.origins),
+            "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"],
         }
+
+    def _prior(self) -> str:
+        if self.prior is None:
+            return "Normal(0, 1)" if self.origins["prior"] != "stated" else "given to observe"
+        if isinstance(self.prior, UnknownPrior):
+            return f"not known: {self.prior.seen}"
+        if isinstance(self.prior, Slot):
+            return f"the network's own: {self.prior_said or self.prior}"
+        if isinstance(self.prior, PriorFunction):
+            return self.prior.said
+        return f"Normal({self.prior[0]:g}, {self.prior[1]:g}²), whitened: all statistics are in its units"
+
+
+def _said(key: Key) -> str:
+    return ".".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def _kept(value: Tensor) -> Tensor:
@@ -300,18 +452,65 @@ def _kept(value: Tensor) -> Tensor:
     place.
     """
     whole = value if value._base is None else value._base
-    return value.detach().clone() if whole.is_leaf else value.detach()
+    return value.detach().clone() if whole.is_leaf and whole.requires_grad else value.detach()
 
 
 def as_rows(value: Tensor, layout: Layout) -> Tensor:
     """A tensor as (B, N, K); see the module's text. Views: what is broadcast stays so."""
     if layout == "weights":
         return value.flatten(1)[None]
+    if layout == "weights_across":
+        return value.T[None]
     if value.dim() == 1:
         return value[None, :, None]
-    if layout == "rows":
+    if layout == "positions":
+        value = value.movedim(1, -1)
+    if layout in ("rows", "positions"):
         return value.reshape(-1, value.shape[-1], 1)
     return value[..., None] if value.dim() == 2 else value.flatten(2)
+
+
+def mask_rows(mask: Tensor, shape: torch.Size, layout: Layout) -> Tensor:
+    """A mask as one boolean a row of a mean of `shape`; nonzero counts.
+
+    It may have the batch's axis alone, or all that are rows. Raises RuntimeError where it fits neither.
+    """
+    axes = shape[:-1] if layout == "rows" else (shape[0], *shape[2:]) if layout == "positions" else shape[:1]
+    mask = mask.to_dense() if mask.layout != torch.strided else mask
+    if mask.dim() == len(axes) + 1 and 1 in mask.shape[1:]:  # (B, T, 1), (B, 1, T)
+        mask = mask.squeeze(-1 if mask.shape[-1] == 1 else 1)
+    mask = mask.reshape(*mask.shape, *(1,) * (len(axes) - mask.dim()))
+    return (mask != 0).expand(axes).reshape(-1)
+
+
+def _check_layout(layout: str, mean: Tensor) -> None:
+    fewest, most = DIMENSIONS[layout]
+    if not fewest <= mean.dim() <= most:
+        raise NotReadable(f"the mean is {describe(mean)}, which is no {layout!r} (layout=)")
+
+
+def check_layout_name(layout: str | None) -> None:
+    """Raises ValueError for a layout that is not in `LAYOUTS`."""
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(map(repr, LAYOUTS))}")
+
+
+def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and sd of a prior that is a Gaussian distribution or (mu, sigma), on the device of `like`.
+
+    Raises NotReadable for another distribution, TypeError for what is neither.
+    """
+    if isinstance(prior, Distribution):
+        base = unwrapped(prior)
+        if not isinstance(base, Normal) and not _is_diagonal(base):
+            raise NotReadable(
+                f"a prior that is a {type(base).__name__} with correlated components is not its marginals"
+            )
+        return gaussian(prior)
+    if not isinstance(prior, (tuple, list)) or len(prior) != 2:
+        raise TypeError(f"a prior is a Gaussian distribution or (mean, sd), not {describe(prior)}")
+    mean, sd = (torch.as_tensor(value, dtype=torch.float32, device=like.device) for value in prior)
+    return mean, sd
 
 
 def plain(value: Tensor) -> Tensor:
@@ -350,22 +549,40 @@ def _has_kl_of(output: Any, mean: Tensor) -> bool:
     return isinstance(kl, Tensor) and kl.shape == mean.shape[:2]
 
 
+def _feature_axis(mean: Tensor) -> int | None:
+    """Which axis holds the neurons, by the module that made the tensor; None where that is not told."""
+    axis = feature_axis(mean)
+    return axis if axis in (1, mean.dim() - 1) else None
+
+
+def unwrapped(distribution: Any) -> Any:
+    """What Independent stands around."""
+    while isinstance(distribution, Independent):
+        distribution = distribution.base_dist
+    return distribution
+
+
 def _is_diagonal(distribution: Any) -> bool:
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    if not isinstance(distribution, MultivariateNormal):
-        return True
-    return not bool(distribution.scale_tril.tril(-1).any())
+    covariance = distribution.covariance_matrix
+    return not bool((covariance - torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))).any())
 
 
-def _gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian with independent components. Raises NotReadable for any other
-    distribution.
+def is_gaussian(distribution: Any) -> bool:
+    """Whether a distribution's marginals are Gaussian: a Normal, or a multivariate one, and no subclass that
+    is another distribution.
     """
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    if isinstance(distribution, MultivariateNormal):
-        return distribution.loc, distribution.scale_tril.diagonal(dim1=-2, dim2=-1)
-    if not isinstance(distribution, Normal):
-        raise NotReadable(f"{type(distribution).__name__} is no Gaussian with independent components")
-    return distribution.loc, distribution.scale
+    base = unwrapped(distribution)
+    for kind in (Normal, MultivariateNormal, LowRankMultivariateNormal):
+        if isinstance(base, kind):
+            return all(getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample"))
+    return False
+
+
+def gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
+    """loc and scale of a Gaussian's components, of a full covariance the marginals'. Raises NotReadable for any
+    other distribution, by its name.
+    """
+    base = unwrapped(distribution)
+    if not is_gaussian(base):
+        raise NotReadable(f"{type(base).__name__} is no Gaussian: only Gaussian posteriors are recorded")
+    return base.loc, base.scale if isinstance(base, Normal) else base.variance.sqrt()

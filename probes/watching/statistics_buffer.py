@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from probes.errors import RunError, first_line
+from probes.families.gaussian import NEED_PRIOR
 from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
@@ -64,6 +65,7 @@ class StatisticsBuffer:
     _kept_bytes: int = 0
     _limit: int = BUFFERED_STEPS
     _scalars: list[Scalar] = field(default_factory=list)
+    _without_prior: set[str] = field(default_factory=set)  # layers whose prior is not known
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
     _mirror_failures: int = 0
@@ -88,6 +90,7 @@ class StatisticsBuffer:
         layers.
         """
         self._began = True
+        self._without_prior = {la["name"] for la in layers if la["prior"] == "unknown"}
         try:
             if resume is None:
                 self.recorder = Recorder(
@@ -203,6 +206,7 @@ class StatisticsBuffer:
         given, self._scalars = self._scalars, []
         blocks = self._derived(summed)
         self._look_for_negative_sigma(blocks)
+        self._leave_out_what_needs_a_prior(blocks)
         scalars = [one for one in map(self._read, given) if one is not None]
         recorder = self.recorder
         for layer, steps, columns in blocks:
@@ -314,6 +318,13 @@ class StatisticsBuffer:
                     f" in {count} neurons, which are non-finite: sigma is a standard deviation; of a log"
                     " variance give (0.5 * log_var).exp()",
                 )
+                columns["variance"] = np.where(negative, np.nan, columns["variance"])
+
+    def _leave_out_what_needs_a_prior(self, blocks: list[Block]) -> None:
+        for layer, _, columns in blocks:
+            if layer in self._without_prior:
+                for name in NEED_PRIOR:
+                    columns.pop(name, None)
 
     def forget(self) -> None:
         """In a forked child: write nothing any more, and let go of what the parent will write."""

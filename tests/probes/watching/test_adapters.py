@@ -365,7 +365,6 @@ class Likelihood(nn.Module):
             networks.ReturnsOther(),
             ["tuple of Tensor (16, 4), Tensor (16, 4), called states, weights", "two: Linear returned"],
         ),
-        (networks.ReturnsCorrelated(), ["correlated components"]),
         (ReturnsLogNormal(), ["LogNormal is no Gaussian"]),
         (Likelihood(), ["decoder: ReturnsNormal returned Independent"]),
         (nn.LSTM(INPUTS, NEURONS), ["LSTM returned tuple of Tensor (16, 4), tuple of"]),

@@ -316,7 +316,13 @@ def test_the_manifest_says_what_is_watched_and_why(tmp_path):
     run = Run(tmp_path / "run")
     assert run.config["lr"] == 0.1
     assert run.config["watch"] == {"model": "SiblingVAE", "every": 1, "parts": recording.found}
-    assert set(recording.found[0]) == {"name", "source", "read", "of", "prior", "layout", "why"}
+    assert set(recording.found[0]) == {
+        "name", "source", "read", "of", "prior", "layout", "why", "origins", "assumed",
+    }  # fmt: skip
+    assert recording.found[0]["origins"] == {
+        "mean": "named", "scale": "assumed", "layout": "stated", "family": "named", "prior": "assumed",
+    }  # fmt: skip
+    assert recording.found[0]["assumed"] == ["the scale (mu=1, sigma=2)", "the prior Normal(0, 1)"]
     assert (run.manifest["name"], run.manifest["seed"]) == ("mine", 7)
 
 

@@ -1,0 +1,65 @@
+"""What made a tensor, and what becomes of one: told by the graph of autograd and by the source of the modules.
+
+Neither is run: the graph is walked, the source parsed. Where they tell nothing, the answer is None.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor, nn
+
+STEPS = 48  # of a graph that are looked at
+CHANNELS_SECOND = ("Convolution", "MkldnnConvolution", "CudnnConvolution", "MpsConvolution", "SlowConv")
+FEATURES_LAST = ("Addmm", "Mm", "Linear", "NativeLayerNorm", "Embedding", "Matmul", "FusedRmsNorm")
+
+
+def feature_axis(tensor: Tensor) -> int | None:
+    """The axis along which the last convolution or linear layer put its features; None where the graph does
+    not tell.
+    """
+    waiting: list[tuple[Any, list[Any], bool]] = [(tensor.grad_fn, [], False)]
+    for _ in range(STEPS):
+        if not waiting:
+            return None
+        node, moves, viewed = waiting.pop(0)
+        if node is None:
+            continue
+        kind = re.sub(r"Backward\d*$", "", type(node).__name__)
+        axis = None
+        if kind.startswith(CHANNELS_SECOND) and not viewed:
+            axis = 1
+        elif kind in FEATURES_LAST:
+            axis = tensor.dim() - 1
+        if axis is not None:
+            for move in reversed(moves):
+                axis = _moved(axis, move, tensor.dim())
+            return axis
+        if kind.startswith(CHANNELS_SECOND):
+            continue
+        if kind in ("Permute", "Transpose"):
+            moves = [*moves, node]
+        # a linear layer of more than two axes is a view of one of two; other views lose the axes
+        viewed = viewed or kind in ("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze", "Select")
+        waiting += [(following, moves, viewed) for following, _ in node.next_functions]
+    return None
+
+
+def _moved(axis: int, node: Any, dimensions: int) -> int:
+    if "Permute" in type(node).__name__:
+        order = [_plain(one, dimensions) for one in node._saved_dims]
+        return order.index(axis) if axis in order else axis
+    one, other = (_plain(value, dimensions) for value in (node._saved_dim0, node._saved_dim1))
+    return other if axis == one else one if axis == other else axis
+
+
+def _plain(axis: int, dimensions: int) -> int:
+    """An axis from 0; autograd stores negative ones as unsigned numbers."""
+    axis = axis - 2**64 if axis >= 2**63 else axis
+    return axis % dimensions

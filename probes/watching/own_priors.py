@@ -1,0 +1,265 @@
+"""Priors that a network holds by itself: numbers, buffers and distributions of its modules, and what else speaks
+of one.
+
+Nothing here runs a module. What is found and can be read becomes a prior; what speaks of one and cannot be read
+is a `Mention`, for which no other prior may be assumed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from probes.watching.naming import find_pairs, speaks_of_prior, subject, words
+from probes.watching.posterior_source import Prior, PriorFunction, Slot, UnknownPrior, is_gaussian
+
+FLOW_WORDS = (
+    "flow",
+    "flows",
+    "nflow",
+    "normalizing",
+    "normalising",
+    "realnvp",
+    "iaf",
+    "maf",
+    "planar",
+    "radial",
+    "glow",
+)
+STANDARD = re.compile(r"randn|Normal\(\s*0|zeros")
+"""In the source of a method that is a prior's: a standard normal one."""
+DRAWING = ("sample", "generate", "decode", "draw", "plot", "named", "register")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Something of a network that speaks of a prior: its path, and what it is in words."""
+
+    path: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A prior that a module holds: the path of what holds it, its name, and how it is read."""
+
+    path: str
+    name: str
+    prior: Prior
+
+
+def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior:
+    """The prior of a layer's weights, by the conventions of the libraries; None where nothing speaks of one.
+
+    bayesian-torch: buffers prior_weight_mu and prior_weight_sigma, the latter a standard deviation (filled with
+    what is called prior_variance). Blitz: prior_sigma_1, prior_sigma_2, prior_pi, a scale mixture (Blundell et
+    al. 2015), which is a Gaussian where prior_pi is 0 or 1. torchbnn: prior_mu, prior_sigma.
+    """
+    module = model.get_submodule(path)
+    tensors = dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
+    tensors = {name: value for name, value in tensors.items() if value is not None and speaks_of_prior(name)}
+    pairs = [Slot(m, s, _plain(form, assumed)) for m, s, form, assumed in find_pairs(tensors)]
+    fitting = [slot for slot in pairs if tensors[str(slot.mean)].shape == weight.shape]
+    same = [slot for slot in fitting or pairs if subject(str(slot.mean)) == subject(mean)]
+    if len(same) == 1:
+        return same[0]
+    if len(fitting) == 1:
+        return fitting[0]
+    attributes = {name: value for name, value in vars(module).items() if speaks_of_prior(name)}
+    if (mixture := _mixture(attributes)) is not None:
+        return mixture
+    numbers = {name: float(value) for name, value in attributes.items() if isinstance(value, Real)}
+    for m, s, form, assumed in find_pairs(numbers):
+        # outside a network's outputs a variance is one
+        sigma, _ = Slot(form=_plain(form, assumed)).sigmas(
+            torch.tensor(numbers[s], dtype=torch.float64, device="cpu")
+        )
+        return numbers[m], sigma.item()
+    above = path.rpartition(".")[0]
+    owners = {path: module} | ({above: model.get_submodule(above)} if path else {})
+    said = [
+        mention.said
+        for where, owner in owners.items()
+        for mention in _mentions_of(where, owner, weights=True)
+    ]
+    return UnknownPrior(said[0]) if said else None
+
+
+def _plain(form: str, assumed: bool) -> str:
+    return "var" if assumed and form == "log_var" else form
+
+
+def _mixture(attributes: dict[str, Any]) -> Prior:
+    """Blitz's scale mixture pi Normal(0, sigma_1²) + (1 - pi) Normal(0, sigma_2²), or the distribution given
+    instead.
+    """
+    one, two, pi = (attributes.get(name) for name in ("prior_sigma_1", "prior_sigma_2", "prior_pi"))
+    given = attributes.get("prior_dist")
+    if isinstance(given, Distribution) and one is not None:
+        if not is_gaussian(given) or given.batch_shape.numel() != 1:
+            return UnknownPrior(f"prior_dist, a {type(given).__name__}")
+        return float(given.mean), float(given.stddev)
+    if not all(isinstance(value, Real) for value in (one, two, pi)):
+        return None
+    if pi == 1 or one == two:
+        return 0.0, float(one)  # type: ignore[arg-type]
+    if pi == 0:
+        return 0.0, float(two)  # type: ignore[arg-type]
+    return UnknownPrior(f"a scale mixture, {pi:g} Normal(0, {one:g}²) + {1 - pi:g} Normal(0, {two:g}²)")  # type: ignore[operator, str-format]
+
+
+def held_priors(model: nn.Module) -> list[Held]:
+    """Gaussian priors that modules hold as attributes: a distribution, or a mean and a scale that are tensors or
+    numbers. They are read anew each time.
+    """
+    found: list[Held] = []
+    for path, module in model.named_modules():
+        attributes = {
+            name: value for name, value in vars(module).items() if not name.startswith("_") or _tensor(value)
+        }
+        for name, value in attributes.items():
+            if isinstance(value, Distribution) and speaks_of_prior(name) and is_gaussian(value):
+                said = f"the network's own: {name}, a {type(value).__name__}"
+                found.append(Held(_join(path, name), name, PriorFunction(_reader(module, name), said)))
+        values = {name: value for name, value in attributes.items() if _number(value) or _tensor(value)}
+        values |= dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
+        values = {name: value for name, value in values.items() if speaks_of_prior(name)}
+        for mean, scale, form, assumed in find_pairs(values):
+            slot = Slot(form=_plain(form, assumed))
+            said = f"the network's own: mu={mean}, {slot.form}={scale}"
+            found.append(
+                Held(_join(path, mean), mean, PriorFunction(_pair_reader(module, mean, scale, slot), said))
+            )
+    return found
+
+
+def _tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _reader(module: nn.Module, name: str) -> Callable[[Any, Any], Any]:
+    return lambda _, __: getattr(module, name)
+
+
+def _pair_reader(module: nn.Module, mean: str, scale: str, slot: Slot) -> Callable[[Any, Any], Any]:
+    def read(_: Any, __: Any) -> Any:
+        sigma, _log = slot.sigmas(torch.as_tensor(getattr(module, scale), dtype=torch.float32).detach())
+        return getattr(module, mean), sigma
+
+    return read
+
+
+def mentions(model: nn.Module) -> list[Mention]:
+    """What of a network speaks of a prior, or of a flow, which may be one or change a posterior; the uppermost
+    of several that stand in each other.
+    """
+    found: list[Mention] = []
+    for path, module in model.named_modules():
+        if any(path == one.path or path.startswith(f"{one.path}.") for one in found if one.path):
+            continue
+        found += _mentions_of(path, module)
+    return found
+
+
+def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterator[Mention]:
+    name = path.rpartition(".")[2]
+    kind = type(module)
+    if path and not weights and (speaks_of_prior(name) or _speaks(kind)) and _could_be(module):
+        yield Mention(path, f"the module {path!r} ({kind.__name__})")
+        return
+    if path and not weights and _is_flow(name, kind):
+        yield Mention(
+            path, f"a flow, {path!r} ({kind.__name__}), which may be the prior or change the posterior"
+        )
+        return
+    for attribute, value in vars(module).items():
+        called = speaks_of_prior(attribute) and not attribute.startswith(
+            "log_prior"
+        )  # a density, as Blitz keeps
+        # a number called p is a probability
+        if called and (
+            isinstance(value, (Distribution, Tensor)) or (_number(value) and "prior" in attribute)
+        ):
+            yield Mention(
+                _join(path, attribute), f"the attribute {_join(path, attribute)!r} ({_describe(value)})"
+            )
+    for children in (module._parameters, module._buffers) if not weights else ():
+        for attribute in children:
+            if speaks_of_prior(attribute):
+                yield Mention(_join(path, attribute), f"the tensor {_join(path, attribute)!r}")
+    for attribute in _methods(kind) if not weights else ():
+        yield Mention(_join(path, attribute), f"the method {kind.__name__}.{attribute}")
+
+
+def _methods(kind: type) -> Iterator[str]:
+    for one in kind.__mro__:
+        if one is nn.Module:
+            return
+        if one.__module__.split(".")[0] in (
+            "torch",
+            "lightning",
+            "pytorch_lightning",
+            "pyro",
+            "gpytorch",
+            "transformers",
+        ):
+            continue
+        for name, value in vars(one).items():
+            called = inspect.isfunction(value) and speaks_of_prior(name)
+            if called and not any(word in DRAWING for word in words(name)):
+                try:
+                    source = inspect.getsource(value)
+                except (OSError, TypeError):
+                    source = ""
+                if not STANDARD.search(source):
+                    yield name
+
+
+def _could_be(module: nn.Module) -> bool:
+    """Whether a module may hold or compute a prior: it has numbers of its own, and no images as DenseNet's
+    transitions.
+    """
+    parts = list(module.modules())
+    if any(isinstance(part, (nn.BatchNorm2d, nn.AvgPool2d, nn.Dropout)) for part in parts) and len(parts) < 8:
+        return "prior" in type(module).__name__.lower() or any(
+            speaks_of_prior(word) and word != "transition" for word in type(module).__name__.lower().split()
+        )
+    return next(module.parameters(), next(module.buffers(), None)) is not None or _speaks(type(module))
+
+
+def _speaks(kind: type) -> bool:
+    return any(word.startswith("prior") and not word.startswith("priorit") for word in words(kind.__name__))
+
+
+def _is_flow(name: str, kind: type) -> bool:
+    return any(word in FLOW_WORDS for word in (*words(name), *words(kind.__name__)))
+
+
+def flow_above(model: nn.Module, path: str) -> str | None:
+    """Path of the flow that a module stands in or is, None where there is none."""
+    parts = path.split(".") if path else []
+    for size in range(len(parts) + 1):
+        above = ".".join(parts[:size])
+        if _is_flow(parts[size - 1] if size else "", type(model.get_submodule(above))):
+            return above
+    return None
+
+
+def _describe(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, Real) else type(value).__name__  # type: ignore[str-format]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
