@@ -329,6 +329,23 @@ def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
     return found
 
 
+def latent_diffusion(model: nn.Module) -> list[PosteriorSource]:
+    """Autoencoders of latent diffusion (diffusers, CompVis, taming-transformers): the channels that `quant_conv`
+    puts out and `post_quant_conv` takes in half are means and log variances.
+    """
+    found = []
+    for path, parent in model.named_modules():
+        into, out_of = getattr(parent, "quant_conv", None), getattr(parent, "post_quant_conv", None)
+        both = isinstance(into, CONVOLUTIONS) and isinstance(out_of, CONVOLUTIONS)
+        if not both or into.out_channels != 2 * out_of.in_channels:  # as many: of a code book
+            continue
+        name = join(path, "quant_conv")
+        why = "quant_conv has twice the channels of post_quant_conv: means and log variances, as in latent diffusion"
+        slot = Slot(None, None, "log_var", halves=True)
+        found.append(PosteriorSource(name, name, "output", slot, why, RANK_SIBLINGS, layout="channels"))
+    return found
+
+
 def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
     """Modules whose own weights are Gaussian (torchbnn, Blitz, bayesian-torch and their like): a neuron is an
     output row.

@@ -23,6 +23,7 @@ from probes.watching.adapters import (
     RANK_OBSERVED,
     fields,
     find_in_output,
+    latent_diffusion,
     sibling_layers,
     weight_posteriors,
 )
@@ -347,7 +348,9 @@ class Finder:
         else:
             sources = [
                 source
-                for source in sibling_layers(self.model) + weight_posteriors(self.model)
+                for source in (
+                    *sibling_layers(self.model), *latent_diffusion(self.model), *weight_posteriors(self.model)
+                )
                 if not self._skipped(source.path)
             ]
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
