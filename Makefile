@@ -64,7 +64,7 @@ test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Huggin
 
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
 	python3 -m venv build/torch-$(TORCH)
-	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy rich filelock pytest pytest-timeout hypothesis
+	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy scikit-learn jinja2 rich filelock pytest pytest-timeout hypothesis
 	build/torch-$(TORCH)/bin/python -m pytest -q -p no:cacheprovider tests/probes/watching tests/probes/test_moments.py
 
 test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARROW, nor with a pandas that loads its threads late

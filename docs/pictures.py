@@ -1,8 +1,10 @@
 """Renders the pictures of the docs from the sample runs, in a headless Chromium: python docs/pictures.py
 [NAME ...]
 
-set_points.png   neurons that were each asked for a persistence, or for an information, and what they do
-replay.webp      the dashboard's replay of the sample run `healthy`, moving
+set_points.png            neurons that were each asked for a persistence, or an information, and what they do
+replay.webp               the dashboard's replay of the sample run `healthy`, moving
+collapse-THEME.png        the dashboard's overview of the sample run `text-collapse`, as it was at its alert
+rescue-THEME.png          the sample runs `text-collapse` and `text-rescued` side by side
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
@@ -26,11 +29,16 @@ from serving import Server  # noqa: E402
 
 import probes  # noqa: E402
 from probes import palette  # noqa: E402
+from probes.alerts import alerts  # noqa: E402
+from probes.figures.curves import scalar_curves  # noqa: E402
+from probes.figures.regime_counts import regime_counts  # noqa: E402
 from probes.figures.set_points import set_points  # noqa: E402
 
 SAMPLES = ROOT / "sample_runs"
 WIDTH, HEIGHT = 1440, 900
 PANEL = (1000, 340)  # pixels of one row of the set-points
+PAIR = (560, 270)  # pixels of one panel of the two runs side by side
+THEMES = {"light": ("white", palette.OKABE_ITO[7]), "dark": ("#0e1117", "#fafafa")}  # page, text
 SHARP = 2  # device pixels a pixel, for a figure of thin lines
 SETTLE_MS = 60  # until a frame is drawn
 CLIP = {"x": 340, "y": 64, "width": 1060, "height": 812}  # the page without its frame
@@ -50,27 +58,84 @@ def draw_set_points(browser: Browser) -> None:
         setting = run.config["phi"] if name == "persistent" else run.config["c_min"]
         groups = np.array([float(part) for part in setting.split(",")])
         asked = groups[table["neuron"] * len(groups) // len(table)]  # neurons in order, in groups of one size
-        rows.append((set_points(asked, {each: table[each] for each in order}, title=title), PANEL[1]))
+        rows.append(set_points(asked, {each: table[each] for each in order}, title=title))
+    shown = [
+        figure.update_layout(font_color=palette.OKABE_ITO[7], colorway=palette.OKABE_ITO) for figure in rows
+    ]
+    _photograph(browser, shown, DOCS / "set_points.png", PANEL, 1)
+
+
+def draw_rescue(browser: Browser) -> None:
+    """Two columns, a run each: what its neurons are, what they cost, what their KL weighs; the line is where
+    the alert came.
+    """
+    names = ("text-collapse", "text-rescued")
+    runs = [probes.Run(SAMPLES / name) for name in names]
+    first = alerts(runs[0]).query("kind == 'left living'").iloc[0]
+    for theme, (background, ink) in THEMES.items():
+        shown = [
+            regime_counts(run.layer_summary(), [name], step=int(first["step"]))
+            for run, name in zip(runs, names, strict=True)
+        ]
+        for name, title, scale in (
+            ("rate", "KL of all neurons (nats)", {"type": "log", "range": [-1, 2]}),
+            ("beta", "mean weight of the KL, β", {"range": [0, 1.02]}),
+        ):
+            for run in runs:
+                figure = scalar_curves(run.scalars(), [name], title=title, step=int(first["step"]))
+                shown.append(figure.update_yaxes(scale).update_layout(showlegend=False))
+        for figure in shown:
+            figure.update_layout(font_color=ink, colorway=palette.OKABE_ITO)
+        _photograph(browser, shown, DOCS / f"rescue-{theme}.png", PAIR, len(runs), background)
+
+
+def draw_collapse(browser: Browser) -> None:
+    """The overview at the step of the first alert, in both themes."""
+    run = probes.Run(SAMPLES / "text-collapse")
+    step = int(alerts(run).query("kind == 'left living'")["step"].iloc[0])
+    with Server(SAMPLES) as server:
+        for theme in THEMES:
+            context = browser.new_context(
+                viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, reduced_motion="reduce"
+            )
+            page = context.new_page()
+            page.goto(f"{server.address}/overview?run=text-collapse&step={step}")
+            expect(page.get_by_text("left living").first).to_be_visible(timeout=WAIT_MS)
+            expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0, timeout=WAIT_MS)
+            page.wait_for_timeout(20 * SETTLE_MS)
+            page.screenshot(path=DOCS / f"collapse-{theme}.png", clip=CLIP)
+            context.close()
+
+
+def _photograph(
+    browser: Browser,
+    figures: list[go.Figure],
+    file: Path,
+    size: tuple[int, int],
+    columns: int,
+    background: str = "white",
+) -> None:
+    """Figures in so many columns, each of one size, as a picture."""
+    rows = -(-len(figures) // columns)
     page = browser.new_context(
-        viewport={"width": PANEL[0], "height": 2 * PANEL[1]}, device_scale_factor=SHARP
+        viewport={"width": columns * size[0], "height": rows * size[1]}, device_scale_factor=SHARP
     ).new_page()
     with tempfile.TemporaryDirectory() as folder:
         parts = []
-        for index, (figure, height) in enumerate(rows):
-            figure.update_layout(
-                width=PANEL[0], height=height, font_color=palette.OKABE_ITO[7], colorway=palette.OKABE_ITO
-            )
+        for index, figure in enumerate(figures):
+            figure.update_layout(width=size[0], height=size[1])
             parts.append(
                 figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"staticPlot": True})
             )
-        file = Path(folder) / "figure.html"
-        file.write_text(
-            f"<meta charset=utf-8><body style='margin:0;background:white'>{''.join(parts)}</body>", "utf-8"
-        )
-        page.goto(file.as_uri())
+        html = Path(folder) / "figure.html"
+        style = f"margin:0;background:{background};display:grid;grid-template-columns:repeat({columns},1fr)"
+        html.write_text(f"<meta charset=utf-8><body style='{style}'>{''.join(parts)}</body>", "utf-8")
+        page.goto(html.as_uri())
         expect(page.locator(".main-svg >> nth=0")).to_be_visible(timeout=WAIT_MS)
-        page.wait_for_function(f"document.querySelectorAll('.cartesianlayer').length === {len(rows)}")
-        page.screenshot(path=DOCS / "set_points.png")
+        page.wait_for_function(
+            f"document.querySelectorAll('.js-plotly-plot .cartesianlayer').length === {len(figures)}"
+        )
+        page.screenshot(path=file)
 
 
 def draw_replay(browser: Browser) -> None:
@@ -106,7 +171,12 @@ def draw_replay(browser: Browser) -> None:
         )
 
 
-PICTURES = {"set_points": draw_set_points, "replay": draw_replay}
+PICTURES = {
+    "set_points": draw_set_points,
+    "replay": draw_replay,
+    "collapse": draw_collapse,
+    "rescue": draw_rescue,
+}
 
 
 def main(names: list[str]) -> int:

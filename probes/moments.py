@@ -31,6 +31,7 @@ from probes.persistence import BlockPairs, Pairs, base_of, row_sum, slopes
 from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
+PART = 1 << 16  # numbers of a matrix that are summed at once on a CPU
 LARGEST = torch.finfo(torch.float32).max
 PER_DIMENSION = {
     "mu",
@@ -251,6 +252,53 @@ class Moments:
                 self._pairs.update(mu[:count], previous_mu, series, pair_mask)
         return self
 
+    @torch.no_grad()
+    def update_plain(
+        self,
+        mu: Tensor,
+        sigma: Tensor | None = None,
+        *,
+        log_sigma: Tensor | None = None,
+        log_variance: Tensor | None = None,
+        shared: bool = False,
+    ) -> Moments:
+        """Add the posteriors of B inputs under Normal(0, 1): `update` in half of its operations and passes.
+
+        Parameters
+        ----------
+        mu
+            (B, N, K).
+        sigma
+            Of the shape of mu.
+        log_sigma
+            ln σ beside sigma: spares a logarithm.
+        log_variance
+            ln σ² instead of sigma.
+        shared
+            As for `update`.
+
+        Returns
+        -------
+        Moments
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where shapes are not one, or of sigma and log_variance not one is given.
+        """
+        scale = sigma if log_variance is None else log_variance
+        if scale is None or (sigma is not None and log_variance is not None):
+            raise ValueError("give sigma or log_variance")
+        if mu.dim() != 3 or any(
+            other is not None and other.shape != mu.shape for other in (scale, log_sigma)
+        ):
+            raise ValueError(f"mu, sigma and log_sigma have one shape (B, N, K), mu is {tuple(mu.shape)}")
+        self._shape, self._shared = mu.shape[1:], shared
+        with torch.autocast(mu.device.type, enabled=False):  # it would round sums to 16 bits
+            self._pool(_plain_sums(mu, sigma, log_sigma, log_variance))
+        return self
+
     def merge(self, other: Moments) -> Moments:
         """Pool with what another has seen, in place: another worker's share of a split, say.
 
@@ -442,6 +490,70 @@ class _Sums:
             self.non_finite + other.non_finite,
             self.r.pooled(other.r, share) if self.r is not None and other.r is not None else None,
         )
+
+
+def _plain_sums(
+    mu: Tensor,
+    sigma: Tensor | None,
+    log_sigma: Tensor | None,
+    log_variance: Tensor | None,
+    counts_non_finite: bool = False,
+) -> _Sums:
+    """Sums over rows under Normal(0, 1), of (B, N, K); part of the rows after part, so that what is computed
+    of one stays in the cache. Inputs without a finite KL are counted where there are any.
+    """
+    rows, neurons, dimensions = mu.shape
+    m, s, log = (
+        None if value is None else value.detach().flatten(1).float()
+        for value in (mu, sigma, log_sigma if log_variance is None else log_variance)
+    )
+    assert m is not None  # mu is given
+    on_cpu = m.device.type == "cpu"  # elsewhere asking whether all is finite would make the device wait
+    step = max(1, PART // max(1, m.shape[1])) if on_cpu else max(1, rows)
+    base, minus_one, scratch = base_of(m), m.new_full((), -1.0), torch.empty_like(m[:step])
+    sums, by_neuron = m.new_zeros((4, 1, m.shape[1])), m.new_zeros((3, 1, neurons))
+    rest, square, variance, log_scale = sums
+    twice_kl, active, finite = by_neuron
+    ones = m.new_ones((1, len(scratch)))
+    for start in range(0, rows, step):
+        mean = m[start : start + step]
+        one, product = ones[:, : len(mean)], scratch[: len(mean)]
+        # σ² − 1 − ln σ² + μ²: in this order least is lost near the prior
+        if s is None:
+            assert log is not None  # one of both is given
+            log_part = log[start : start + step]
+            variance.addmm_(one, torch.exp(log_part, out=product))
+            product.sub_(1.0).sub_(log_part)
+        else:
+            sd = s[start : start + step]
+            log_part = sd.log() if log is None else log[start : start + step]
+            variance.addmm_(one, torch.mul(sd, sd, out=product))
+            torch.addcmul(minus_one, sd, sd, out=product).sub_(log_part, alpha=2.0)
+        log_scale.addmm_(one, log_part)
+        kl = product.addcmul_(mean, mean)
+        if dimensions != 1:
+            kl = kl.view(len(mean), neurons, dimensions).sum(2)
+        twice_kl.addmm_(one, kl)
+        if counts_non_finite or not on_cpu:
+            finite.addmm_(one, (kl <= LARGEST).float())
+        active.addmm_(one, kl.gt_(2 * ACTIVE_KL))
+        centred = torch.sub(mean, base, out=product)
+        rest.addmm_(one, centred)
+        square.addmm_(one, centred.mul_(centred))
+    if on_cpu and not counts_non_finite and not math.isfinite(twice_kl.sum().item()):
+        return _plain_sums(mu, sigma, log_sigma, log_variance, True)
+    count = m.new_full((), float(rows))
+    non_finite = count - finite[0] if counts_non_finite or not on_cpu else torch.zeros_like(finite[0])
+    sums /= max(1, rows)
+    by_neuron /= max(1, rows)
+    means = {
+        "variance": variance[0],
+        "log_v": log_scale[0] if s is None else 2 * log_scale[0],
+        "kl": twice_kl[0] / 2,
+        "active_share": active[0],
+    }
+    centre = _Centred(base, rest[0], (square[0] - rest[0] * rest[0]).clamp_min_(0))
+    return _Sums(count, count, centre, means, non_finite)
 
 
 class _Rows:

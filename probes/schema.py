@@ -1112,7 +1112,7 @@ REGIMES: tuple[Regime, ...] = (
         "dead",
         f"having left it before: {_DEAD}",
         "posterior = prior",
-        "lower beta, use homeostasis",
+        "lower beta, by hand or a thermostat (probes.control); homeostasis",
         palette.GREY,
     ),
     Regime(

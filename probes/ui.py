@@ -62,8 +62,8 @@ def run_command(options: argparse.Namespace) -> int:
     Raises RunError if a folder is not there, MissingPackageError without Streamlit or plotly.
     """
     with named("the dashboard"):
-        for needed in ("streamlit", "plotly"):
-            import_module(needed)
+        import_module("streamlit")
+        import_module("plotly")
     folders = [_folder_of_runs(Path(text)) for text in options.folders]
     with _demo(options.demo) as shown:
         words = command(options, [*folders, *shown])

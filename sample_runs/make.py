@@ -62,6 +62,7 @@ EXAMPLES = {
     "pyro": "pyro_guides",
     "lightning-bottleneck": "lightning_bottleneck",
     "digits-vae": "digits_experiments",
+    "text": "text_vae",
 }
 # In this order, after the examples: the dashboard opens on the newest.
 RUNS = {

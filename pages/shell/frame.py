@@ -15,6 +15,7 @@ from pages.shell.session.runs import RunContext
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "frame.css"
+_HISTORY = st.components.v2.component("frame_history", js=(_HERE / "frame.js").read_text())
 LAYERS_NAMED = 3  # in a caption; more would not fit a line
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
@@ -43,10 +44,19 @@ def main() -> None:
             title=title,
             icon=f":material/{icon}:",
             default=name == state.DEFAULT_PAGE,
+            url_path="start" if name == state.DEFAULT_PAGE else None,  # its own name is the page below
         )
         for name, title, icon in state.PAGES
     ]
-    page = st.navigation(pages, position="hidden" if shut else "top")
+    # the default page is served at /, and its own name is a link that people write
+    home = next(page for page in pages if page.url_path == "")
+    own = st.Page(
+        _HERE.parent / f"{state.DEFAULT_PAGE}.py",
+        title=home.title,
+        url_path=state.DEFAULT_PAGE,
+        visibility="hidden",
+    )
+    page = st.navigation([*pages, own], position="hidden" if shut else "top")
     if shut:
         st.subheader("Log in to see the dashboard")
         st.button("Log in", on_click=st.login, type="primary", key="log_in")
@@ -59,8 +69,9 @@ def run_page(page: StreamlitPage) -> None:
     st.session_state[_ROUTED] = True
     state.enter(page.title)
     try:
-        url.sync()
         st.html(_STYLE)
+        _HISTORY(key="frame_history")
+        url.sync()
         page.run()
     except runs.RunError as error:  # a damaged file is met when a card asks for it
         st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")

@@ -17,6 +17,7 @@ LEVELS = (0.95, 0.8, 0.5)  # outermost first, so that inner bands lie on top
 ALPHAS = (0.14, 0.2, 0.32)
 GAP = 0.08  # between two steps, as a share of the horizon
 TICKS = 3  # a step has
+HALF_WIDTH = np.array([-0.3, 0.3])  # of the bands of a single number, in steps of t
 Forecast = dict[str, np.ndarray]
 
 
@@ -76,8 +77,10 @@ def forecast_bands(
         figure.update_yaxes(title=f"input {chosen} ({unit})", row=row)
     ticks = evenly_spaced(horizon + 1, TICKS + 1)[1:]
     places = (starts[:, None] + ticks).ravel()
-    figure.update_xaxes(tickvals=places, ticktext=[str(tick) for tick in ticks] * len(steps), showgrid=False)
-    figure.update_xaxes(title="t ahead", row=rows)
+    texts = [str(tick) for tick in ticks] * len(steps) if horizon > 1 else [""] * len(places)
+    figure.update_xaxes(tickvals=places, ticktext=texts, showgrid=False)
+    if horizon > 1:
+        figure.update_xaxes(title="t ahead", row=rows)
     for start, step in zip(starts, steps, strict=True):
         place = {
             "x": start + (horizon + 1) / 2,
@@ -120,6 +123,13 @@ def _forecasts(
     return rows
 
 
+def _wide(part: Forecast) -> Forecast:
+    """A single number as a short stretch, so that its bands have an area."""
+    if len(part["t"]) != 1:
+        return part
+    return {name: np.repeat(values, 2) for name, values in part.items()} | {"t": part["t"] + HALF_WIDTH}
+
+
 def _joined(parts: Sequence[Forecast], column: str, starts: np.ndarray | None = None) -> np.ndarray:
     """A column of the parts one after the other with a gap, NaN, between two; `starts` are added, one a
     part.
@@ -154,12 +164,13 @@ def _line(
 
 
 def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
+    areas = [_wide(part) for part in parts]
     around = [
         np.concatenate([part["t"], part["t"][::-1]]) + start
-        for part, start in zip(parts, starts, strict=True)
+        for part, start in zip(areas, starts, strict=True)
     ]
     for level, alpha in zip(LEVELS, ALPHAS, strict=True):
-        edges = [central_band(part["mean"], part["variance"], level) for part in parts]
+        edges = [central_band(part["mean"], part["variance"], level) for part in areas]
         outlines = [np.concatenate([low, high[::-1]]) for low, high in edges]
         x, y = ([item for part in lists for item in (part, [np.nan])] for lists in (around, outlines))
         figure.scatter(
@@ -172,9 +183,10 @@ def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray,
 
 
 def _twin(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
-    edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in parts]
+    areas = [_wide(part) for part in parts]
+    edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in areas]
     both = [{"low": low, "high": high} for low, high in edges]
-    x, ends = _joined(parts, "t", starts), [_joined(both, side) for side in ("low", "high")]
+    x, ends = _joined(areas, "t", starts), [_joined(both, side) for side in ("low", "high")]
     figure.scatter(
         np.r_[x, np.nan, x], np.r_[ends[0], np.nan, ends[1]], "twin, 95 %", mode="lines",
         line={"color": palette.TWIN, "width": 1, "dash": "dot"}, hoverinfo="skip", row=row,

@@ -17,11 +17,15 @@ PANELS = (
     ("NLL (nats per prediction)", LIKELIHOODS),
     ("CRPS (target's unit)", ("crps",)),
     ("accuracy", ("accuracy",)),
+    ("ECE", ("ece", "ece_null", "ece_null_95")),
     ("coverage", tuple(f"coverage_{level}" for level in COVERAGE)),
 )
 """Axis title, names that a score goes by in logs. Of NLL and CRPS the first that is there is drawn, of
-coverage all.
+coverage and ECE all.
 """
+ALL_DRAWN = ("coverage", "ECE")
+NULLS = {"ece_null": ("if calibrated, mean", "dot"), "ece_null_95": ("if calibrated, 95 % below", "dash")}
+"""What a score is of a calibrated classifier: in words, and how it is drawn."""
 
 
 def score_panels(scalars: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -31,7 +35,7 @@ def score_panels(scalars: pd.DataFrame) -> list[tuple[str, list[str]]]:
     for title, names in PANELS:
         present = [name for name in names if name in there]
         if present:
-            found.append((title, present if title == "coverage" else present[:1]))
+            found.append((title, present if title in ALL_DRAWN else present[:1]))
     return found
 
 
@@ -67,6 +71,10 @@ def predictive_scores(
     figure = FigureBuilder(1, max(len(panels), 1), shared_legend=True, horizontal_spacing=0.09)
     for column, (title, names) in enumerate(panels, start=1):
         for name in names:
+            if name in NULLS:
+                label, dash = NULLS[name]
+                _line(figure, scalars, name, column, palette.GREY, label, dash, axis)
+                continue
             level = int(name.removeprefix("coverage_")) if title == "coverage" else None
             color = COVERAGE[level] if level is not None else palette.BLUE
             label = f"{level} %" if level is not None else "this run"
@@ -78,7 +86,7 @@ def predictive_scores(
                 figure.add_hline(level / 100, line, col=column)
         figure.update_yaxes(title=title, col=column)
         if title in ("coverage", "accuracy"):
-            figure.update_yaxes(tickformat=".0%", col=column)
+            figure.update_yaxes(tickformat=".0%", autorangeoptions={"clipmax": 1, "clipmin": 0}, col=column)
     figure.step_axis(axis, step)
     return figure.finish(
         270, f"{', '.join(title for title, _ in panels)} over steps, with the twin's where there is one"

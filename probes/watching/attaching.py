@@ -1,8 +1,8 @@
 """`watch(model, folder)`: record anybody's variational network without changing it.
 
 Until the first `step` every module's output is looked at; what holds a posterior is then settled, logged and
-stored, and hooks stay on those modules alone. Statistics are taken in the forward pass, on the device; a
-batch of steps at a time moves to the log.
+stored, and hooks stay on those modules alone. What a forward pass shows is copied or summed there and then,
+on the device; a batch of steps at a time moves to the log.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ class Recording:
             self._last = None
             self._add(step)
         elif waits is None:
-            self._last = step, self._take_pools(), self._held
+            self._last = step, self._take_sums(), self._held
         self._held, self._held_bytes = [], 0
         self._step, self._calls = step, self._calls + 1
 
@@ -391,31 +391,32 @@ class Recording:
             if isinstance(reading, Exception):
                 raise reading
             with self._lock:  # several threads may run the model
-                self._pools[name].add(reading())
+                self._pools[name].add(reading)
         except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
             self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1, f"layer {name}")
 
-    def _take_pools(self) -> dict[str, Moments]:
+    def _take_sums(self) -> dict[str, Moments]:
         with self._lock:
-            return {
-                name: moments for name, pool in self._pools.items() if (moments := pool.take()) is not None
-            }
+            taken = {name: pool.take_sums() for name, pool in self._pools.items()}
+        return {name: moments for name, moments in taken.items() if moments is not None}
 
     def _add(self, step: int) -> None:
-        moments = self._take_pools()
-        self._look_for_what_is_missing(step, moments)
-        self._buffer.add(step, moments)
+        with self._lock:
+            taken = {name: pool.take() for name, pool in self._pools.items()}
+        seen = {name: one for name, one in taken.items() if one is not None}
+        self._look_for_what_is_missing(step, seen)
+        self._buffer.add(step, seen)
 
     def _add_last(self, step: int, moments: Mapping[str, Moments], held: Sequence[Seen]) -> None:
         """The last step, which was not due and is there nevertheless."""
-        self._take_pools()  # of forward passes after it, which belong to no step
+        self._take_sums()  # of forward passes after it, which belong to no step
         for name, known in moments.items():
-            self._pools[name].moments = known
+            self._pools[name].give(known)
         for name, reading in held:
             self._pool(name, reading)
         self._add(step)
 
-    def _look_for_what_is_missing(self, step: int, seen: Mapping[str, Moments]) -> None:
+    def _look_for_what_is_missing(self, step: int, seen: Mapping[str, object]) -> None:
         """A step whose forward passes were all passed over is lost, and said so; so is a layer without its
         hooks.
         """

@@ -26,12 +26,14 @@ from probes.watching.adapters import (
     sibling_layers,
     weight_posteriors,
 )
+from probes.watching.after_head import AfterHeads, Reread
 from probes.watching.hooks import (
     COMPILED,
     WITHOUT_GRADIENTS,
     CompiledError,
     PairHooks,
     Sites,
+    counts,
     flat,
     hook_output,
     hook_sites,
@@ -73,7 +75,7 @@ class Candidate:
         """With its first batch. Raises what sums of odd tensors raise."""
         _, neurons, dimensions = observed.mu.shape
         pool = Pool((neurons, dimensions), shared=source.of != "activations")
-        pool.add(observed)
+        pool.add_observed(observed)
         return cls(source, tensors, pool, source.prior is None and observed.prior_mu is None)
 
     def same_as(self, other: Candidate) -> bool:
@@ -121,6 +123,8 @@ class Finder:
         self._known: set[str] = set()  # need not be looked through again
         self._candidates: dict[tuple[str, int], Candidate] = {}  # by name and rank
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
+        self._after: AfterHeads | None = None  # None: nothing is looked for after heads
+        self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self.passed_over: Counter[str] = Counter()
         self._ran: set[str] = set()  # paths that put something out, and names that were handed over
         if hooks:
@@ -137,6 +141,8 @@ class Finder:
 
     def detach(self) -> None:
         """Remove our hooks, and no others."""
+        if self._after is not None:
+            self._after.close()
         for handles in self._handles.values():
             for handle in handles:
                 handle.remove()
@@ -171,9 +177,9 @@ class Finder:
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
-                candidate.pool.add(observed)
+                candidate.pool.add_observed(observed)
             elif len(observed.mu):  # else the next batch may have inputs
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, observed[:2], observed)
+                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, (observed.mu,), observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
             raise ValueError(f"observe({name!r}): {first_line(error)}") from error
@@ -218,7 +224,9 @@ class Finder:
         """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are
         none.
         """
-        candidates = list(self._candidates.values())
+        if self._after is not None:
+            self._after.settle(last=True)
+        candidates = [candidate for key, candidate in self._candidates.items() if not self._is_elsewhere(key)]
         chosen: list[Candidate] = []
         # stable: first seen first
         for candidate in sorted(candidates, key=lambda candidate: candidate.source.rank):
@@ -233,8 +241,15 @@ class Finder:
         chosen.sort(key=candidates.index)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
+        if self._after is not None:
+            self._after.close()
         self._drop_other_hooks()
         return chosen
+
+    def _is_elsewhere(self, key: tuple[str, int]) -> bool:
+        """Whether a candidate is not what the network samples with: another is, or one that is not read."""
+        inside = self._after.inside.get(key) if self._after is not None else None
+        return inside in self._candidates or key in self._refused
 
     # ---- attaching
 
@@ -251,6 +266,10 @@ class Finder:
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
             paths = modules + [source.path for source in sources]
         self._refuse_compiled(paths)
+        if self._search:
+            named = {path: self.model.get_submodule(path) for path in modules}
+            parameters = dict(self.model.named_parameters())
+            self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
         for path in dict.fromkeys(paths):
@@ -261,8 +280,8 @@ class Finder:
             pair = PairHooks(
                 self.model,
                 path,
-                lambda outputs: self._arrived(path, self.model, outputs),
-                lambda: self._listens(without_gradients()),
+                lambda outputs: self._seen(path, self.model, outputs),
+                self._listens_now,
             )
             self._pairs.append(pair)
             self._handles[path], self._modules[path] = pair.handles, pair.modules
@@ -312,6 +331,11 @@ class Finder:
             self.passed_over[why] += 1
         return why is None
 
+    def _listens_now(self) -> bool:
+        if self.model.training and not self._paused and counts():
+            return True
+        return self._listens(without_gradients())
+
     def _hand_on(self, path: str, look: Callable[[], list[Seen]]) -> None:
         """What `look` finds; what goes wrong in it does not reach the forward pass, but for parts named by
         hand.
@@ -330,18 +354,25 @@ class Finder:
             self._receive(name, reading)
 
     def _arrived(self, path: str, module: nn.Module, output: Any) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
+            self._seen(path, module, output)
+
+    def _seen(self, path: str, module: nn.Module, output: Any) -> None:
+        if self._layers is None:
             self._ran.add(path)
             self._hand_on(path, lambda: self._look(path, module, output))
+            return
+        for source in self._sources.get(path, ()):  # as above in fewer calls: this runs all training long
+            if (seen := self._take(source, module, output)) is not None:
+                self._receive(*seen)
 
     def _look(self, path: str, module: nn.Module, output: Any) -> list[Seen]:
         if self._search and self._layers is None and " & " not in path and path not in self._known:
             self._look_for_more(path, module, output)
-        return [
-            seen
-            for source in self._sources.get(path, ())
-            if (seen := self._take(source, module, output)) is not None
-        ]
+        seen = [self._take(source, module, output) for source in self._sources.get(path, ())]
+        if self._after is not None and " & " not in path:
+            self._after.passed(path, output)
+        return [one for one in seen if one is not None]
 
     def _look_for_more(self, path: str, module: nn.Module, output: Any) -> None:
         """Posteriors in a module's output; where there are none, the next output may hold some."""
@@ -353,7 +384,7 @@ class Finder:
             self._known.add(path)
 
     def _sampled(self, path: str, sites: Sites) -> None:
-        if self._listens(without_gradients()):
+        if self._listens_now():
             self._ran.add(path)
             self._hand_on(path, lambda: self._look_at_sites(path, sites))
 
@@ -389,7 +420,7 @@ class Finder:
                 self._take_candidate(source, value)
                 return None
             layer = layers[source.name]
-            return source.name, Reading(layer.observed, layer.take(value))
+            return source.name, Reading(layer.observed, layer.take(value), layer.of == "activations")
         except PartError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, their training goes on
@@ -407,7 +438,9 @@ class Finder:
     def _take_candidate(self, source: PosteriorSource, value: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
-            candidate.pool.add(candidate.source.observed(candidate.source.take(value)))
+            if self._after is not None:
+                self._after.returned(candidate.source, value)
+            candidate.pool.add_observed(candidate.source.observed(candidate.source.take(value)))
             return
         prior = next(
             (prior for name, prior in self._priors.items() if fnmatchcase(source.name, name)), source.prior
@@ -420,6 +453,8 @@ class Finder:
             if source.by_hand:
                 raise PartError(f"parts: {source.path!r} cannot be read as {source.slot}: {error}") from error
             raise
+        if self._after is not None:
+            self._after.returned(settled, value)
         tensors = settled.computed(value)
         candidate = Candidate.of(settled, tensors, settled.observed(settled.take(value)))
         if settled.layout == "rows" and any(
@@ -430,6 +465,32 @@ class Finder:
             settled = replace(settled, layout="channels")
             candidate = Candidate.of(settled, tensors, settled.observed(settled.take(value)))
         self._candidates[key] = candidate
+
+    def _looks(self) -> bool:
+        return not self._paused and (passed_over(self.model) or without_gradients()) is None
+
+    def _reread(self, key: tuple[str, int], reread: Reread, outputs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """A candidate is read as it is used; so is what came before."""
+        candidate = self._candidates.get(key)
+        if candidate is None:
+            return
+        before = candidate.source
+        try:
+            candidate.source = source = reread(before)
+        except NotReadable as error:
+            self._refused[key] = self._looked[before.path] = str(error)
+            return
+        if (source.slot, source.after, source.path) == (before.slot, before.after, before.path):
+            return
+        candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
+        pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
+        for output in outputs:
+            candidate.pool.add_observed(pair.observed(pair.take(output)))
+        if source.path != before.path:
+            del self._sources[before.path]
+            self._sources[source.path] = [source]
+            self._ran.add(source.path)
+            self._hook(source.path)
 
     def _nothing_found(self) -> str:
         lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]

@@ -43,17 +43,17 @@ SCRIPTED = (
 
 
 class Hook:
-    """Calls `receive(output)` after (or before) each forward of `module` itself; never traced by a
-    compiler.
+    """Calls `receive(output)` after each forward of `module` itself, or `receive(arguments)` before; never
+    traced by a compiler.
     """
 
     def __init__(self, module: nn.Module, receive: Receive) -> None:
         self._module = weakref.ref(module)
         self._receive = _untraced(receive)
 
-    def __call__(self, module: nn.Module, args: Any, output: Any = None) -> None:
+    def __call__(self, module: nn.Module, args: Any, *output: Any) -> None:
         if module is self._module():
-            self._receive(output)
+            self._receive(*(output or (args,)))
 
     def __getattr__(self, name: str) -> Any:
         # the first thing that torch.jit.script asks of a hook, which it would have to compile
@@ -91,6 +91,13 @@ def without_gradients() -> str | None:
     return None if torch.is_grad_enabled() else WITHOUT_GRADIENTS
 
 
+def counts() -> bool:
+    """Whether neither `passed_over` nor `without_gradients` has a reason but the model's mode: asked at each
+    forward pass, all training long.
+    """
+    return torch.is_grad_enabled() and _peek() is None and not is_tracing()
+
+
 # None unless a transform of torch.func runs
 _peek: Callable[[], object] = getattr(
     getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: None
@@ -108,6 +115,11 @@ def is_compiled(module: nn.Module) -> bool:
 def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
     """`receive(output)` after each forward."""
     return [module.register_forward_hook(Hook(module, receive))]
+
+
+def hook_input(module: nn.Module, receive: Receive) -> RemovableHandle:
+    """`receive(arguments)`, the positional ones, before each forward."""
+    return module.register_forward_pre_hook(Hook(module, receive))
 
 
 def is_on(handle: RemovableHandle) -> bool:
@@ -140,9 +152,11 @@ class PairHooks:
         self.handles: list[RemovableHandle] = []
         self.modules: list[tuple[str, nn.Module]] = []
         parameters = dict(model.named_parameters())
-        self._fixed = [parameters.get(side) for side in path.split(" & ")]
+        self._fixed: list[tuple[int, nn.Parameter]] = []
         for side, layer in enumerate(path.split(" & ")):
-            if self._fixed[side] is None:
+            if layer in parameters:
+                self._fixed.append((side, parameters[layer]))
+            else:
                 self.modules.append((layer, model.get_submodule(layer)))
                 self.handles += hook_output(self.modules[-1][1], partial(self._arrived, side))
         above = model.get_submodule(_common_parent(path))
@@ -155,11 +169,11 @@ class PairHooks:
         if len(queues[side]) == WITHOUT_PARTNER:
             self.reset()
         queues[side].append(output)
-        for other, fixed in enumerate(self._fixed):
-            if fixed is not None:
-                queues[other].append(fixed)
-        if all(queues):
-            self._receive((queues[0].pop(0), queues[1].pop(0)))
+        for other, fixed in self._fixed:
+            queues[other].append(fixed)
+        first, second = queues
+        if first and second:
+            self._receive((first.pop(0), second.pop(0)))
 
     def reset(self) -> None:
         for queue in self._waiting.queues:

@@ -79,7 +79,8 @@ def observe(
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
         else:
-            _deliver(name, without_gradients(), Reading(partial(_read, name), tuple(kept)))
+            apart = kept[4] is None  # predecessors belong to the first rows
+            _deliver(name, without_gradients(), Reading(partial(_read, name), tuple(kept), apart))
 
 
 if not hasattr(torch.library, "custom_op"):
@@ -111,7 +112,7 @@ def _observe(
             None if value is None else value.clone()
             for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)
         )
-        _deliver(name, why_not, Reading(partial(_read, name), kept))
+        _deliver(name, why_not, Reading(partial(_read, name), kept, previous is None))
 
 
 @_observe.register_fake

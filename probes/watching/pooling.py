@@ -1,45 +1,166 @@
-"""What is kept of a posterior between its forward pass and the end of the step: its tensors, or sums."""
+"""What is kept of a posterior between its forward pass and its statistics: its tensors, or sums.
+
+A small batch costs by its thirty operations, not by its rows. So small batches are copied and kept: those of
+a step are summed together, and so are those of several steps, each step for itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from probes.moments import Moments
 from probes.watching.posterior_source import Observed
+
+Read = Callable[[Any], Observed]
+Taken = tuple[Tensor | None, ...]
+Kind = tuple[object, ...]
+"""Shape of a batch's tensors, dtype and device of each."""
+Sums = dict[str, Tensor]
+"""`Moments.sufficient_statistics()` of steps."""
+
+KEPT_BYTES = 1 << 20  # of copies, before they are summed: fewer than a processor's cache holds
+SMALL_BYTES = KEPT_BYTES // 8  # of a batch, or of a step, that is kept: beyond, copying costs what it spares
 
 
 class Reading:
     """A posterior that was computed, to be read when and if it is needed: call it.
 
     Raises ValueError when a tensor was changed in place since `hold`, and what `read` raises.
+
+    Parameters
+    ----------
+    read
+        What was taken -> the posterior.
+    taken
+        Tensors, and None for what there is none of.
+    apart
+        Whether rows are read each for itself, so that `read` of batches one after the other is the batches'
+        `read` one after the other, where all tensors have one shape.
     """
 
-    def __init__(self, read: Callable[[Any], Observed], taken: tuple[Any, ...]) -> None:
-        self._read, self._taken = read, taken
+    __slots__ = ("_apart", "_versions", "read", "taken")
+
+    def __init__(self, read: Read, taken: Taken, apart: bool = False) -> None:
+        self.read, self.taken = read, taken
+        self._apart = apart
         self._versions: list[int] | None = None
 
     def hold(self) -> int:
         """From now on tensors must not change; returns the bytes that are kept alive."""
-        self._versions = self._counted()
-        return sum(tensor.nbytes for tensor in self._tensors())
+        self._versions, size = [], 0
+        for tensor in self.taken:
+            if tensor is not None:
+                size += tensor.nbytes
+                if not tensor.is_inference():
+                    self._versions.append(tensor._version)
+        return size
 
     def __call__(self) -> Observed:
+        return self.read(self.unchanged())
+
+    def kind(self) -> Kind | None:
+        """What batches have in common that can be read as one; None: this one is read alone."""
+        first = self.taken[0] if self._apart else None
+        if first is None or first.is_nested:
+            return None
+        shape = first.shape
+        if len(shape) < 2 or not shape[0]:
+            return None
+        kind: list[object] = [shape]
+        for tensor in self.taken:
+            if tensor is None:
+                kind.append(None)
+            elif tensor.is_nested or tensor.layout != torch.strided or tensor.shape != shape:
+                return None
+            else:
+                kind += (tensor.dtype, tensor.device)
+        return tuple(kind)
+
+    def copied(self) -> Taken:
+        """What was taken, as it is now."""
+        return tuple([None if value is None else value.clone() for value in self.unchanged()])
+
+    def unchanged(self) -> Taken:
+        """What was taken, which has not been changed since `hold`."""
         if self._versions is not None and self._counted() != self._versions:
             raise ValueError("a tensor was changed in place after the forward pass had put it out")
-        return self._read(self._taken)
+        return self.taken
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what was taken."""
+        return sum(tensor.nbytes for tensor in self._tensors())
 
     def _tensors(self) -> list[Tensor]:
-        return [value for value in self._taken if isinstance(value, Tensor)]
+        return [value for value in self.taken if isinstance(value, Tensor)]
 
     def _counted(self) -> list[int]:
         return [tensor._version for tensor in self._tensors() if not tensor.is_inference()]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Batches of one step and layer, unread; bytes of each."""
+
+    read: Read
+    kind: Kind
+    batch_bytes: int
+    batches: list[Taken]
+    shared: bool
+
+    def like(self, other: Rows) -> bool:
+        """Whether both have the same rows, so that they can be summed beside each other."""
+        return self.kind == other.kind and len(self.batches) == len(other.batches)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.batch_bytes * len(self.batches)
+
+
+@torch.no_grad()
+def sums_of(steps: Sequence[Rows]) -> Sums:
+    """Sums of several steps, stacked, whose rows are `like` each other's: of each those of it alone, to the
+    rounding of float32.
+
+    A step's neurons are taken for neurons of their own, which stand beside those of the others.
+    """
+    first, count = steps[0], len(steps)
+    observed = first.read(_joined([batch for step in steps for batch in step.batches]))
+    sums = _updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
+    return {
+        name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
+        for name, value in sums.items()
+    }
+
+
+def _joined(batches: Sequence[Taken]) -> Taken:
+    """Batches one after the other."""
+    if len(batches) == 1:
+        return batches[0]
+    return tuple(None if parts[0] is None else torch.cat(parts) for parts in zip(*batches, strict=True))
+
+
+def _beside(observed: Observed, count: int) -> Observed:
+    """(count R, N, K), step after step, as (R, count N, K)."""
+    if count == 1:
+        return observed
+
+    def turned(value: Tensor | None) -> Tensor | None:
+        if value is None:
+            return None
+        return value.unflatten(0, (count, -1)).transpose(0, 1).flatten(1, 2)
+
+    return Observed(*map(turned, observed))  # type: ignore[arg-type]
+
+
 class Pool:
-    """Sums of one layer over the batches of a step.
+    """One layer over the batches of a step.
 
     Parameters
     ----------
@@ -51,11 +172,59 @@ class Pool:
 
     def __init__(self, size: tuple[int, int], shared: bool) -> None:
         self.size, self.shared = size, shared
-        self.moments: Moments | None = None  # None: no batch yet
+        self._moments: Moments | None = None  # None: no batch yet
+        self._rows: Rows | None = None  # besides these sums
+        self._kind: Kind | None = None  # that was read and fits
+        self._batch_bytes = self._most = 0  # of a batch of this kind, and how many are kept
 
-    def add(self, observed: Observed) -> None:
-        """One batch. Raises ValueError for another size, and what sums of odd tensors raise."""
-        mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask = observed
+    def add(self, reading: Reading) -> None:
+        """One batch. Raises ValueError for another size, what reading it raises, and what sums of odd tensors
+        raise.
+        """
+        kind = reading.kind()
+        if kind is None:
+            self.add_observed(reading())
+            return
+        if kind != self._kind:
+            self._check(reading().mu)
+            self._kind, self._batch_bytes = kind, reading.nbytes
+            small = self._batch_bytes <= SMALL_BYTES
+            self._most = int(KEPT_BYTES // max(1, self._batch_bytes)) if small else 0
+        rows = self._rows
+        if rows is not None and (rows.kind is not self._kind or len(rows.batches) >= self._most):
+            self._sum_up()
+        if not self._most:
+            self._update(reading())
+            return
+        if self._rows is None:
+            self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared)
+        self._rows.batches.append(reading.copied())
+
+    def add_observed(self, observed: Observed) -> None:
+        """One batch that was read. Raises as `add`."""
+        self._check(observed.mu)
+        self._sum_up()
+        self._update(observed)
+
+    def take(self) -> Moments | Rows | None:
+        """What was added since the last call: rows, where they are few."""
+        rows = self._rows
+        if rows is not None and self._moments is None and rows.size <= SMALL_BYTES:
+            self._rows = None
+            return rows
+        return self.take_sums()
+
+    def take_sums(self) -> Moments | None:
+        """What was added since the last call."""
+        self._sum_up()
+        taken, self._moments = self._moments, None
+        return taken
+
+    def give(self, moments: Moments) -> None:
+        """Begin with what was taken before."""
+        self._moments = moments
+
+    def _check(self, mu: Tensor) -> None:
         neurons, dimensions = self.size
         if mu.shape[1:] != self.size:
             raise ValueError(
@@ -63,14 +232,22 @@ class Pool:
                 if mu.shape[1] != neurons
                 else f"it has {dimensions} dimensions or positions a neuron, a batch is {tuple(mu.shape)}"
             )
-        moments = self.moments or Moments()
-        moments.update(
-            mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask,
-            shared=self.shared,
-        )  # fmt: skip
-        self.moments = moments
 
-    def take(self) -> Moments | None:
-        """What was added since the last call."""
-        taken, self.moments = self.moments, None
-        return taken
+    def _sum_up(self) -> None:
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            self._update(rows.read(_joined(rows.batches)))
+
+    def _update(self, observed: Observed) -> None:
+        self._moments = _updated(self._moments or Moments(), observed, self.shared)
+
+
+def _updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
+    mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance = observed
+    if sigma is None:
+        return moments.update_plain(mu, log_variance=log_variance, shared=shared)
+    if mu.shape == sigma.shape and prior_mu is prior_sigma is previous is mask is None:
+        return moments.update_plain(mu, sigma, log_sigma=log_sigma, shared=shared)
+    return moments.update(
+        mu, sigma, prior_mu, prior_sigma, log_sigma=log_sigma, previous_mu=previous, mask=mask, shared=shared
+    )

@@ -41,16 +41,18 @@ class Observed(NamedTuple):
     """One batch of one posterior, detached: mu (B, N, K); sigma, log_sigma, prior_mu, prior_sigma
     broadcastable to it.
 
-    previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count.
+    previous (P, N, K): mu of the predecessors of the first P rows; mask (B,): rows that count. log_variance,
+    of mu's shape, stands for sigma where there is nothing else: that spares two passes over the rows.
     """
 
     mu: Tensor
-    sigma: Tensor
+    sigma: Tensor | None
     log_sigma: Tensor | None = None
     prior_mu: Tensor | None = None
     prior_sigma: Tensor | None = None
     previous: Tensor | None = None
     mask: Tensor | None = None
+    log_variance: Tensor | None = None
 
 
 def pick(output: Any, key: Key) -> Any:
@@ -80,6 +82,10 @@ class Slot:
 
     def tensors(self, output: Any) -> tuple[Tensor, Tensor]:
         """Mean and scale as they stand. Raises NotReadable for what is no pair of tensors, or no Gaussian."""
+        if type(output) is tuple and type(self.mean) is type(self.scale) is int:
+            mean, scale = output[self.mean], output[self.scale]
+            if is_simple(mean) and is_simple(scale):
+                return mean, scale  # as below in fewer calls: this runs all training long
         mean = pick(output, self.mean)
         if self.form == DISTRIBUTION:
             mean, scale = _gaussian(mean)
@@ -150,6 +156,7 @@ class PosteriorSource:
     origin: what `slot` indexes: the "output", the pair of "layers", the module's "parameters", the "sites"
     that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0 first.
     of: what the posterior is of; "weights" and "shared variables" are the same for every input.
+    after: what the network does with mean and scale before it uses them (`after_head`).
     """
 
     name: str
@@ -163,6 +170,7 @@ class PosteriorSource:
     function: Callable[..., Any] | None = None
     by_hand: bool = False
     of: Literal["activations", "weights", "shared variables"] = "activations"
+    after: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def settle(self, output: Any) -> PosteriorSource:
         """The source with what only values tell: the layout, and the form where the values refute the name.
@@ -237,6 +245,11 @@ class PosteriorSource:
     def observed(self, taken: tuple[Tensor, ...]) -> Observed:
         """The posterior of what was taken, then or later. Raises RuntimeError where shapes do not agree."""
         mu, scale, *given = taken
+        if self.after is not None:
+            mu, scale = self.after(mu, scale)
+        layout = self.layout or "rows"
+        if self.prior is None and self.slot.form == "log_var" and scale.shape == mu.shape:
+            return Observed(as_rows(mu, layout), None, log_variance=as_rows(scale, layout))
         sigma, log_sigma = self.slot.sigmas(scale)
         prior_mu = prior_sigma = None
         if isinstance(self.prior, Slot):
@@ -248,10 +261,10 @@ class PosteriorSource:
             log_sigma = None if log_sigma is None else log_sigma - math.log(s)
 
         def rows(value: Tensor | None) -> Tensor | None:
-            return None if value is None else as_rows(value.expand(mu.shape), self.layout or "rows")
+            return None if value is None else as_rows(value.expand(mu.shape), layout)
 
         others = map(rows, (sigma, log_sigma, prior_mu, prior_sigma))
-        return Observed(as_rows(mu, self.layout or "rows"), *others)  # type: ignore[arg-type]
+        return Observed(as_rows(mu, layout), *others)
 
     def _how(self) -> str:
         if self.function is not None:
@@ -303,6 +316,17 @@ def plain(value: Tensor) -> Tensor:
     if value.is_nested:
         return torch.cat(value.unbind())
     return value if value.layout == torch.strided else value.to_dense()
+
+
+def is_simple(value: Any) -> bool:
+    """Whether a value is a number that is `plain` as it stands."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.is_floating_point()
+        and value.dim() > 0
+        and not (value.is_nested or value.is_meta or value.is_quantized)
+    )
 
 
 def is_number(value: Any) -> bool:

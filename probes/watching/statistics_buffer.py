@@ -23,6 +23,7 @@ from probes.log.arguments import number, text, whole_number
 from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.watching.pooling import KEPT_BYTES, Rows, Sums, sums_of
 
 # recorded steps whose sums stay on the device before their statistics are derived, all at once
 BUFFERED_STEPS = 64
@@ -33,8 +34,7 @@ BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of i
 
 Mirror = Callable[[str, float, int], object]
 """(name, value, step): gets every scalar, and each layer's KL in nats; what it returns is not looked at."""
-Sums = dict[str, dict[str, Tensor]]  # layer -> `Moments.sufficient_statistics()`
-Row = tuple[int, Sums]
+Summed = tuple[list[int], dict[str, Sums]]  # steps, and by layer their sums, stacked
 Block = tuple[str, list[int], dict[str, np.ndarray]]
 Scalar = tuple[int, str, SupportsFloat, str, float | None]
 
@@ -50,7 +50,12 @@ class StatisticsBuffer:
     mirror: Mirror | None = None
     recorder: Recorder | None = None
     _began: bool = False  # whether a run was opened, or could not be
-    _rows: list[Row] = field(default_factory=list)
+    _summed: list[Summed] = field(default_factory=list)
+    _columns: object = None  # of all of these
+    _waiting: int = 0  # steps of these, and of what is kept
+    # of the steps after these, all like each other
+    _kept: list[tuple[int, dict[str, Rows]]] = field(default_factory=list)
+    _kept_bytes: int = 0
     _limit: int = BUFFERED_STEPS
     _scalars: list[Scalar] = field(default_factory=list)
     _lost: int = 0
@@ -95,22 +100,63 @@ class StatisticsBuffer:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
-    def add(self, step: int, moments: Mapping[str, Moments]) -> None:
+    def add(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
         """What was seen of each layer in a step."""
+        kept = {name: one for name, one in seen.items() if isinstance(one, Rows)}
+        together = len(kept) == len(seen)
+        if self._kept and not (together and _like(kept, self._kept[-1][1])):
+            self._sum_up()
+        if not together:
+            self._sum_alone(step, seen)
+        elif seen:
+            self._kept.append((step, kept))
+            self._waiting += 1
+            self._kept_bytes += sum(rows.size for rows in kept.values())
+            if self._kept_bytes > KEPT_BYTES:
+                self._sum_up()
+        if self._waiting >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
+            self.flush()
+
+    def _sum_up(self) -> None:
+        """What is kept of several steps becomes the sums of each."""
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        self._waiting -= len(kept)
+        if not kept:
+            return
         try:
-            row = {name: one.sufficient_statistics() for name, one in moments.items()}
+            sums = {name: sums_of([rows[name] for _, rows in kept]) for name in kept[0][1]}
+        except Exception:  # noqa: BLE001 - a step loses itself alone
+            for step, rows in kept:
+                self._sum_alone(step, rows)
+        else:
+            self._add_sums([step for step, _ in kept], sums)
+
+    def _sum_alone(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
+        try:
+            sums = {
+                name: sums_of([one])
+                if isinstance(one, Rows)
+                else {sum_: value[None] for sum_, value in one.sufficient_statistics().items()}
+                for name, one in seen.items()
+            }
         except Exception as error:  # noqa: BLE001 - training goes on
             self.failed(error, 1)
             return
-        if self._rows and _columns(row) != _columns(self._rows[-1][1]):
+        self._add_sums([step], sums)
+
+    def _add_sums(self, steps: list[int], sums: dict[str, Sums]) -> None:
+        columns = {
+            layer: [(name, value.shape[1:], value.device) for name, value in some.items()]
+            for layer, some in sums.items()
+        }
+        if self._summed and columns != self._columns:
             self.flush()  # a block has the same statistics at all its steps
-        if row and not self._rows:
-            size = sum(value.nbytes for sums in row.values() for value in sums.values())
+        if not self._summed:
+            self._columns = columns
+            size = sum(value.nbytes for some in sums.values() for value in some.values()) // len(steps)
             self._limit = min(BUFFERED_STEPS, int(BUFFERED_BYTES // size) + 1)
-        if row:
-            self._rows.append((step, row))
-        if len(self._rows) >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
-            self.flush()
+        self._summed.append((steps, sums))
+        self._waiting += len(steps)
 
     def scalar(self, step: int, name: str, value: SupportsFloat, split: str, epoch: float | None) -> None:
         """One number; a tensor is copied, and read when the buffer is flushed. Anything else is left out."""
@@ -141,9 +187,10 @@ class StatisticsBuffer:
         self._flushed = time.monotonic()
         if not self._began:
             return
-        rows, self._rows = self._rows, []
+        self._sum_up()
+        summed, self._summed, self._waiting = self._summed, [], 0
         given, self._scalars = self._scalars, []
-        blocks = self._derived(rows)
+        blocks = self._derived(summed)
         self._look_for_negative_sigma(blocks)
         scalars = [one for one in map(self._read, given) if one is not None]
         recorder = self.recorder
@@ -153,15 +200,16 @@ class StatisticsBuffer:
             self._store(1, recorder.scalar if recorder else None, *scalar)
         self._copy_to_mirror(blocks, scalars)
 
-    def _derived(self, rows: list[Row]) -> list[Block]:
+    def _derived(self, summed: list[Summed]) -> list[Block]:
         """Statistics of a block of steps; a step that has none loses itself alone."""
         try:
-            return _blocks(rows)
+            return _blocks(summed)
         except Exception as error:  # noqa: BLE001 - training goes on
-            if len(rows) == 1:
-                self.failed(RuntimeError(f"step {rows[0][0]}: {error}"), 1, "sums")
+            alone = [one for some in summed for one in _apart(*some)]
+            if len(alone) == 1:
+                self.failed(RuntimeError(f"step {alone[0][0][0]}: {error}"), 1, "sums")
                 return []
-        return [block for row in rows for block in self._derived([row])]
+        return [block for one in alone for block in self._derived([one])]
 
     def _read(self, scalar: Scalar) -> tuple[int, str, float, str, float | None] | None:
         step, name, value, split, epoch = scalar
@@ -256,21 +304,31 @@ class StatisticsBuffer:
     def forget(self) -> None:
         """In a forked child: write nothing any more, and let go of what the parent will write."""
         self.recorder = self.mirror = None
-        self._rows, self._scalars = [], []
+        self._summed, self._kept, self._scalars = [], [], []
 
 
-def _columns(row: Sums) -> dict[str, tuple[tuple[str, torch.Size, torch.device], ...]]:
-    return {
-        layer: tuple((name, value.shape, value.device) for name, value in sums.items())
-        for layer, sums in row.items()
-    }
+def _like(one: Mapping[str, Rows], other: Mapping[str, Rows]) -> bool:
+    return one.keys() == other.keys() and all(rows.like(other[name]) for name, rows in one.items())
 
 
-def _blocks(rows: list[Row]) -> list[Block]:
+def _apart(steps: list[int], sums: dict[str, Sums]) -> list[Summed]:
+    return [
+        (
+            [step],
+            {
+                layer: {name: value[at : at + 1] for name, value in some.items()}
+                for layer, some in sums.items()
+            },
+        )
+        for at, step in enumerate(steps)
+    ]
+
+
+def _blocks(summed: list[Summed]) -> list[Block]:
     """Layer, steps and statistics, name -> (T, N), derived on the device for all steps at once."""
-    steps = [step for step, _ in rows]
+    steps = [step for some, _ in summed for step in some]
     blocks = []
-    for layer, first in rows[0][1].items() if rows else ():
-        found = derive({name: torch.stack([row[layer][name] for _, row in rows]) for name in first})
+    for layer, first in summed[0][1].items() if summed else ():
+        found = derive({name: torch.cat([sums[layer][name] for _, sums in summed]) for name in first})
         blocks.append((layer, steps, {name: values.cpu().numpy() for name, values in found.items()}))
     return blocks

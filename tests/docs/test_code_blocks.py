@@ -25,7 +25,7 @@ import probes
 from probes.log.check import check
 from probes.recorder import RecorderError
 
-README, FORMAT, WATCH = "README.md", "docs/format.md", "docs/watch.md"
+README, FORMAT, WATCH, RESCUE = "README.md", "docs/format.md", "docs/watch.md", "docs/rescue.md"
 NEURONS = 64
 
 
@@ -402,6 +402,20 @@ def test_watch_an_experiment_on_ones_own_network(here: Path) -> None:
     assert costs.drop([3, 11]).abs().max() < 0.05
 
 
+def test_rescue_a_thermostat_in_a_training_loop(here: Path) -> None:
+    """Neurons that nothing needs and that are at 2 nats: beta is left at its upper end, and written."""
+
+    def losses(model: nn.Module, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (model(batch) - batch).square().mean(), torch.full((8, 16), 2.0)
+
+    given = trained(Vae())
+    with probes.watch(given["model"], "runs/rescued") as recording:
+        space = run_block(block(RESCUE, "What was done"), given | {"losses": losses, "recording": recording})
+    assert space["thermostat"].beta.tolist() == [1] * 16
+    scalars = probes.Run("runs/rescued").scalars()
+    assert scalars[scalars["name"] == "beta"]["value"].tolist() == [1] * 6
+
+
 SKIPPED = {
     (
         README,
@@ -430,10 +444,11 @@ RUN_HERE = {
     (WATCH, "What is found, in order of trust", "python"),
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),
+    (RESCUE, "What was done", "python"),
 }
 
 
-@pytest.mark.parametrize("document", [README, FORMAT, WATCH])
+@pytest.mark.parametrize("document", [README, FORMAT, WATCH, RESCUE])
 def test_every_block_is_run_or_has_a_reason(document: str) -> None:
     """A block that is added needs a test here; docs/how_to_add.md has tests/docs/test_recipes.py."""
     shown = [(b.document, b.heading, b.language) for b in blocks(document)]

@@ -181,3 +181,20 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     context.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert problems == []
+
+
+def test_back_goes_one_page_back(serve: Callable[..., str], page: Page, folder: Path) -> None:
+    page.goto(f"{serve(folder)}/layers?run=strong&step=40&statistic=kl")
+    heading = page.get_by_role("heading", level=2).or_(page.get_by_role("heading", level=3)).first
+    expect(heading).to_contain_text("Layers", timeout=WAIT_MS)
+    page.wait_for_function("window.oneEntryAPage")
+    entries = page.evaluate("history.length")
+    for name in ("Neurons", "Uncertainty"):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(heading).to_contain_text(name, timeout=WAIT_MS)
+        page.wait_for_url(lambda url: "step=40" in url and "statistic=kl" in url)
+    assert page.evaluate("history.length") == entries + 2
+    for name in ("Neurons", "Layers"):
+        page.go_back(wait_until="commit")
+        expect(heading).to_contain_text(name, timeout=WAIT_MS)
+        assert query(page)["step"] == ["40"]

@@ -64,6 +64,14 @@ def test_a_deep_link_opens_on_its_step_and_plays_from_there(serve: Callable[...,
     assert query(page)["step"] == [canvas.get_attribute("data-step")]
 
 
+def test_replay_is_a_page_under_its_own_name(serve: Callable[..., str], page: Page) -> None:
+    page.goto(f"{serve()}/replay?run=planted&step=40")
+    assert replay(page).get_attribute("data-step") == "40"
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    page.get_by_role("link", name="Replay", exact=True).click()
+    assert replay(page).get_attribute("data-step") == "40"
+
+
 def test_it_opens_playing_and_ends_on_the_last_step(serve: Callable[..., str], page: Page) -> None:
     page.goto(serve())
     canvas = replay(page)

@@ -399,3 +399,52 @@ def test_the_spread_of_widths_is_the_gap_of_jensen():
     expected = 0.5 * math.log(0.52) - 0.25 * math.log(0.04)
     assert found["width_spread"].item() == pytest.approx(expected, rel=1e-5)
     assert found["information"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 96, 3000])
+@pytest.mark.parametrize("dimensions", [1, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_plain_sums_are_those_of_an_update(inputs, dimensions, dtype, monkeypatch):
+    """Of one part or of several, with a log variance or sigma."""
+    given = batch(inputs, dimensions=dimensions)
+    mu, log_variance = given["mu"].to(dtype), (2 * given["sigma"].log()).to(dtype)
+    log_sigma = log_variance.float() / 2
+    expected = Moments().update(mu, log_sigma.exp(), log_sigma=log_sigma).result()
+    for part in (1 << 16, 2000):
+        monkeypatch.setattr("probes.moments.PART", part)
+        for found in (
+            Moments().update_plain(mu, log_variance=log_variance),
+            Moments().update_plain(mu, log_sigma.exp(), log_sigma=log_sigma),
+            Moments().update_plain(mu, log_sigma.exp()),
+        ):
+            result = found.result()
+            assert result.keys() == expected.keys()
+            for name, value in expected.items():
+                torch.testing.assert_close(
+                    result[name], value, rtol=2e-5, atol=5e-6, equal_nan=True, msg=name
+                )
+
+
+def test_plain_sums_near_the_prior_and_without_rows():
+    """KL of 1.5e-6 nats, to 1e-8; none without inputs; what is not finite stays with its neuron."""
+    draw = torch.Generator().manual_seed(0)
+    mu, log_variance = (1e-3 * torch.randn(256, 50, 1, generator=draw) * size for size in (1, 2))
+    truth = 0.5 * (mu.double() ** 2 + log_variance.double().exp() - 1 - log_variance.double()).mean(0)[:, 0]
+    found = Moments().update_plain(mu, log_variance=log_variance).result()
+    torch.testing.assert_close(found["kl"].double(), truth, rtol=0, atol=1e-8)
+    assert Moments().update_plain(mu[:0], mu[:0] + 1).result()["kl"].isnan().all()
+    mu[3, 2], mu[5:8, 4] = math.nan, math.inf
+    found = Moments().update_plain(mu, log_variance=log_variance).result()
+    assert found["non_finite"].nonzero()[:, 0].tolist() == [2, 4]
+    assert found["non_finite"][[2, 4]].tolist() == [1, 3]
+    assert found["kl"].isfinite().sum() == 48
+
+
+def test_plain_sums_want_one_scale_of_the_shape_of_the_mean():
+    mu = torch.zeros(4, 3, 1)
+    with pytest.raises(ValueError, match="give sigma or log_variance"):
+        Moments().update_plain(mu)
+    with pytest.raises(ValueError, match="give sigma or log_variance"):
+        Moments().update_plain(mu, mu + 1, log_variance=mu)
+    with pytest.raises(ValueError, match="have one shape"):
+        Moments().update_plain(mu, torch.ones(3, 1))

@@ -64,6 +64,7 @@ FORBIDDEN = (
 )  # fmt: skip
 
 TORCH = (
+    "probes.control",
     "probes.moments",
     "probes.persistence",
     "probes.watching",

@@ -18,7 +18,8 @@ from probes import analysis, experiments
 
 MODULES = (
     "vdn.scores", "vdn.control", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective", "vdn.evaluate",
-    "probes.diagnostics", "probes.regimes", "probes.moments", "probes.persistence", "probes.synthetic",
+    "probes.control", "probes.diagnostics", "probes.regimes", "probes.moments", "probes.persistence",
+    "probes.synthetic",
     *(f"{package.__name__}.{module.name}"
       for package in (analysis, experiments) for module in iter_modules(package.__path__)),
 )  # fmt: skip

@@ -42,11 +42,10 @@ def sync() -> None:
     app.
     """
     saved = st.session_state.setdefault(_SAVED, {})
-    for key in KEYS:
-        if key in st.query_params:
-            saved[key] = st.query_params[key]
-        elif key in saved:
-            st.query_params[key] = saved[key]
+    asked = st.query_params.to_dict()
+    saved |= {key: asked[key] for key in KEYS if key in asked}
+    if not saved.keys() <= asked.keys():
+        st.query_params.from_dict(asked | saved)  # in one assignment: each is a message to the browser
 
 
 def get(key: str) -> str | None:

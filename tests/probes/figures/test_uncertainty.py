@@ -86,6 +86,17 @@ def test_bands_are_quantiles_of_the_gaussian_with_both_variances(table: pd.DataF
     )
 
 
+def test_a_single_number_has_bands_with_an_area(table: pd.DataFrame) -> None:
+    scalar = table[table["horizon"] == 0]
+    figure = forecast_bands(scalar, [3], [0, 10], twin=scalar)
+    half = 0.5 * stats.norm.ppf(0.975)
+    top = next(trace for trace in figure.data if trace.name == "95% band")
+    first = scalar[(scalar["input"] == 3) & (scalar["step"] == 0)]["mean"].item()
+    assert top.x[1] - top.x[0] > 0.5
+    np.testing.assert_allclose(top.y[:4], first + half * np.array([-1, -1, 1, 1]), rtol=1e-5)
+    assert [*figure.layout.xaxis.ticktext] == [""] * len(figure.layout.xaxis.ticktext)
+
+
 def test_steps_stand_side_by_side_and_each_row_has_its_input(table: pd.DataFrame) -> None:
     figure = forecast_bands(table, [0, 4], [0, 10, 100], twin=table[table["step"] < 100])
     named = [trace.name for trace in figure.data if trace.showlegend]
@@ -115,6 +126,20 @@ def test_scores_have_a_panel_each_and_nominal_coverage() -> None:
     assert list(figure.data[1].x) == [1, 2]
     assert [shape.y0 for shape in figure.layout.shapes] == [0.5, 0.95]
     assert not predictive_scores(scalars.iloc[:0]).data
+
+
+def test_classes_have_their_accuracy_to_100_per_cent_and_their_ece_beside_a_calibrated_one() -> None:
+    values = {"accuracy": 0.97, "ece": 0.03, "ece_null": 0.02, "ece_null_95": 0.04}
+    scalars = pd.DataFrame(
+        [(step, name, value) for step in (0, 10) for name, value in values.items()],
+        columns=["step", "name", "value"],
+    )
+    figure = predictive_scores(scalars)
+    assert figure.layout.yaxis.autorangeoptions.clipmax == 1
+    lines = {trace.name: trace.y[-1] for trace in figure.data if trace.yaxis == "y2"}
+    assert lines == pytest.approx(
+        {"this run": 0.03, "if calibrated, mean": 0.02, "if calibrated, 95 % below": 0.04}
+    )
 
 
 def test_a_latent_part_of_nothing_is_not_drawn_on_the_log_axis() -> None:

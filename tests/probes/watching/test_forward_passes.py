@@ -187,6 +187,7 @@ def test_threads(tmp_path, kind):
     assert_statistics(row, truth(model, x.flatten(0, 2)))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.cpu.amp.autocast:FutureWarning")  # torch 2.4 warns of itself
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_activation_checkpointing_counts_a_batch_once(tmp_path, reentrant):
     model, x = networks.ReturnsMuLogVar(), rows().requires_grad_()

@@ -270,6 +270,7 @@ later = [
     (torch.compiler, "is_exporting"),  # 2.7
     (torch._C._functorch, "peek_interpreter_stack"),  # private, and may go as it came
 ]
+later = [one for one in later if hasattr(*one)]  # an older torch has them not
 kept = [getattr(*one) for one in later]
 for one in later:
     delattr(*one)

@@ -17,8 +17,8 @@ def model():
     return networks.SiblingVAE()
 
 
-def rows():
-    return torch.randn(BATCH, INPUTS)
+def rows(count=BATCH):
+    return torch.randn(count, INPUTS)
 
 
 def test_sums_that_cannot_be_derived_lose_their_step_alone(tmp_path, model, monkeypatch):
@@ -26,7 +26,7 @@ def test_sums_that_cannot_be_derived_lose_their_step_alone(tmp_path, model, monk
     derive = statistics_buffer.derive
 
     def failing(sums):
-        if (sums["mu"] == 7.0).any():
+        if (sums["rows"] == BATCH + 1).any():
             raise RuntimeError("the device failed\nwith more to say")
         return derive(sums)
 
@@ -34,10 +34,7 @@ def test_sums_that_cannot_be_derived_lose_their_step_alone(tmp_path, model, monk
     with pytest.warns(RuntimeWarning, match="step 3: the device failed. Training goes on") as told:  # noqa: PT031
         recording = watch(model, tmp_path / "run")
         for step in range(20):
-            model(rows())
-            if step == 3:
-                next(iter(recording._pools.values())).moments._sums.mu.rest.fill_(7.0)
-                next(iter(recording._pools.values())).moments._sums.mu.base.fill_(0.0)
+            model(rows(BATCH + (step == 3)))
             recording.step(step, loss=1.0)
         recording.close()
     assert len(told) == 1

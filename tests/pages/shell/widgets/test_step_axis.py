@@ -175,9 +175,10 @@ def test_the_twin_stands_beside_in_its_own_time(open_page: Open, tmp_path: Path)
     assert not app.warning
     scores = next(f for f in over_steps(app, "training time (s)") if "coverage" in str(f["layout"]))
     told = Run(tmp_path / "twin").scalars()
-    told = told[told["split"] == "validation"]
+    last = told[(told["split"] == "validation") & (told["step"] == told["step"].max())]["time"]
     twin = next(trace for trace in scores["data"] if trace.get("name") == "twin")
-    assert numbers(twin["x"])[-1] == pytest.approx(told["time"].max(), rel=0.05)
+    # one step's numbers are written one after the other, on a busy machine far apart
+    assert 0.95 * last.min() <= numbers(twin["x"])[-1] <= 1.05 * last.max()
 
 
 def test_runs_side_by_side_have_their_own_time(open_page: Open, tmp_path: Path) -> None:

@@ -1,0 +1,567 @@
+"""What stands between a named head and the sample that is drawn with it: a clamp, a softplus, a batch norm.
+
+Before the layers of a run are settled the graph that autograd has built anyway is walked from what modules
+get and return back to the heads. Where mean + scale * noise stands in it, the operations between each head
+and that sum are known by the names of the graph's nodes, so that the posterior can be read as it is sampled:
+sigma = softplus(fc_sigma) + 1e-4. A constant that is added stands in no node; it is solved from a sample that
+a module got (`chains.solve`). Nothing is computed in the model's place, and no node is kept: what is known of
+one is a note in its own metadata, which goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from probes.watching.chains import (
+    ADDED,
+    STEPS,
+    Blend,
+    Chain,
+    Noisy,
+    Repeated,
+    Step,
+    Use,
+    Value,
+    Where,
+    form_of,
+    solve,
+)
+from probes.watching.hooks import hook_input
+from probes.watching.naming import FORMS
+from probes.watching.posterior_source import DISTRIBUTION, NotReadable, PosteriorSource, pick
+
+NODES = 100_000  # of a graph that are looked at before the layers are settled
+HELD_BYTES = 16e6  # of heads' outputs that are kept until it is seen what becomes of them
+SEVERAL = -1  # calls of a head, put together
+NOTE = "probes.after_head"
+
+Key = tuple[str, int]
+"""Name and rank of a candidate."""
+
+Reread = Callable[[PosteriorSource], PosteriorSource]
+
+_SAME = """
+    Alias AsStrided Clone Contiguous Copy Expand Permute Reshape ReshapeAlias Select Slice Split
+    SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
+"""
+SAME = frozenset(_SAME.split())
+"""Nodes behind which the numbers are the same."""
+
+SUMS = ("Add", "Sub", "Addcmul", "Normal")
+"""Nodes that mean + scale * noise may end in."""
+
+POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
+"""What makes one form of a scale of another."""
+
+SPOKEN = {
+    "Add": "a sum with another tensor",
+    "Sub": "a difference to another tensor",
+    "Mul": "a product with another tensor",
+    "Div": "a quotient with another tensor",
+    "add": "a sum with what is not one number",
+    "nativelayernorm": "a layer norm",
+    "nativebatchnorm": "a batch norm",
+    "NativeBatchNorm": "a batch norm",
+    "Addmm": "a linear layer",
+}
+
+
+def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
+    """A pair of heads, read as it is sampled. Raises NotReadable, which says what stands between, for what
+    cannot be repeated.
+    """
+    if use.opaque is not None or (use.hidden and use.checked is False):
+        side, step = use.opaque or ("mean or scale", ADDED)
+        what = SPOKEN.get(step.name, step.name)
+        raise NotReadable(BETWEEN.format(source=source.path, what=what, side=side))
+    form, before = form_of(use.scale.steps, source.slot.form)
+    why = f"{source.why.split(';')[0]}; {use}"
+    if use.hidden:
+        why += "; ASSUMED the constant, which stands in no graph, changes nothing"
+    if use.checked is False:
+        why += "; ASSUMED, since a sample that was seen is another"
+    return _read(source, use, form, before, why)
+
+
+def as_prepared(source: PosteriorSource, scale: Chain, named: str, lowest: float) -> PosteriorSource:
+    """A pair of heads whose sample was not seen, but what stands between its scale and all that uses it.
+
+    named: the form that its name speaks of. lowest: the least number behind those operations.
+    """
+    form = f"log_{named}" if named in ("sigma", "var") and lowest < 0 else named
+    why = source.why.split(";")[0]
+    why += f"; ASSUMED {scale} is {FORMS[form]}, since nothing uses {scale.head[0]} itself"
+    return _read(source, Use(Chain((_sides(source)[0], None), 0), scale), form, scale.steps, why)
+
+
+def unseen(source: PosteriorSource) -> PosteriorSource:
+    """A pair of heads of which no use was seen: one without gradients, or behind the model's own modules."""
+    return replace(source, why=f"{source.why}; ASSUMED as it is, since what uses it was not seen")
+
+
+def _read(
+    source: PosteriorSource, use: Use, form: str, before: tuple[Step, ...], why: str
+) -> PosteriorSource:
+    path = source.path
+    if source.origin == "layers":
+        path = f"{use.mean.head[0]} & {use.scale.head[0]}"
+    after = Repeated(use.mean.steps, before) if use.mean.steps or before else None
+    return replace(source, path=path, slot=replace(source.slot, form=form), after=after, why=why)
+
+
+def _sides(source: PosteriorSource) -> tuple[str, str]:
+    """Paths of mean and scale of a pair of layers."""
+    sides = source.path.split(" & ")
+    return sides[int(str(source.slot.mean))], sides[int(str(source.slot.scale))]
+
+
+BETWEEN = (
+    "{what} stands between the {side} of {source} and the sample that is drawn with it, and cannot be"
+    " repeated from here: call probes.observe(name, mu, sigma) in the forward pass, or say what is done with"
+    ' parts={{"{source}": probes.Part("mu, log_var", then=function)}}, where function(mu, sigma) returns'
+    " the mean and sigma that are used"
+)
+
+
+class AfterHeads:
+    """Looks, until layers are settled, for what stands between heads and their samples.
+
+    Parameters
+    ----------
+    modules
+        Path -> module, of those whose inputs are looked at; what they return is handed over by `passed`.
+    pairs
+        Pairs of sibling layers.
+    listens
+        Whether a forward pass that runs now counts.
+    found
+        Called once a candidate, with its key, a function of its source that gives the one to read
+        (`as_sampled`), and what the heads have put out (mean, scale), as far as it is kept.
+    parameters
+        Of the model, by path.
+
+    Attributes
+    ----------
+    inside
+        Pair of sibling layers -> the candidate that is computed from it.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        pairs: Iterable[PosteriorSource],
+        listens: Callable[[], bool],
+        found: Callable[[Key, Reread, list[tuple[Tensor, Tensor]]], None],
+        parameters: Mapping[str, Tensor],
+    ) -> None:
+        self.inside: dict[Key, Key] = {}
+        self._listens, self._found = listens, found
+        self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
+        self._seen: set[Key] = set()
+        self._layers: set[str] = set()  # heads that are modules
+        self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
+        self._held: dict[Where, dict[int, Tensor]] = {}  # by call
+        self._calls, self._room, self._budget = 0, HELD_BYTES, NODES
+        self._roots: dict[Where, Where] = {}  # a module's output -> the head that it is computed from
+        self._forms: dict[Key, str] = {}  # as their names speak
+        self._users: dict[tuple[Where, tuple[Step, ...]], set[Step | None]] = {}  # None: anything else
+        self._hooked = False  # whether to look at what autograd saved may run somebody's hooks
+        self._exits: dict[str, Where | None] = {}
+        self._shared: set[str] = set()  # modules that serve others than one head too
+        for source in pairs:
+            if source.origin == "layers":
+                mean, scale = sides = _sides(source)
+                key = source.name, source.rank
+                self._keys[key] = (mean, None), (scale, None)
+                self._forms[key] = source.slot.form
+                for side in sides:
+                    if side in parameters:
+                        self._variables[id(parameters[side])] = (side, None), parameters[side]
+                    else:
+                        self._layers.add(side)
+        self.handles = [hook_input(module, partial(self._entered, path)) for path, module in modules.items()]
+
+    def close(self) -> None:
+        """Remove our hooks and forget all."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles.clear()
+        self._held.clear()
+        self._variables.clear()
+        self._budget = 0
+
+    # ---- what is seen
+
+    def returned(self, source: PosteriorSource, output: Any) -> None:
+        """A candidate in a module's output: its tensors are heads, too."""
+        if self._budget > 0 and source.origin == "output" and source.function is None:
+            with self._safely():
+                self._returned(source, output)
+
+    def _returned(self, source: PosteriorSource, output: Any) -> None:
+        slot, key = source.slot, (source.name, source.rank)
+        if slot.form == DISTRIBUTION:
+            distribution = pick(output, slot.mean)
+            while hasattr(distribution, "base_dist"):
+                distribution = distribution.base_dist
+            tensors = [distribution.loc, getattr(distribution, "scale", None)]
+        else:
+            tensors = [pick(output, slot.mean), pick(output, slot.scale)]
+        places = [(source.path, f"{slot.mean}.loc"), (source.path, f"{slot.mean}.scale")]
+        if slot.form != DISTRIBUTION:
+            places = [(source.path, slot.mean), (source.path, slot.scale)]  # type: ignore[list-item]
+        roots: set[Where] = set()
+        for where, tensor in zip(places, tensors, strict=True):
+            if isinstance(tensor, Tensor):
+                if isinstance(value := self._walk(tensor), Chain):
+                    roots |= self._rooted(value)
+                self._begin(where, tensor)
+        if slot.form != DISTRIBUTION:
+            self._keys[key] = places[0], places[1]
+            self._forms.setdefault(key, slot.form)
+        for other, (mean, scale) in self._keys.items():
+            absorbed = slot.form == DISTRIBUTION or (mean[1] is None and scale[1] is None)
+            if (
+                absorbed
+                and other != key
+                and mean in roots
+                and (scale in roots or scale[0] not in self._layers)
+            ):
+                self.inside.setdefault(other, key)
+
+    def passed(self, path: str, output: Any) -> None:
+        """What a module has put out."""
+        if self._budget > 0 and self._keys:
+            with self._safely():
+                self._passed(path, output)
+
+    def _entered(self, path: str, args: Any) -> None:
+        if self._budget > 0 and self._listens():
+            self._hooked |= _saving_is_hooked()
+            if not path:
+                self.settle()
+                self._held.clear()
+                self._room = HELD_BYTES
+            with self._safely():
+                self._walk_all(args)
+
+    def _walk_all(self, values: Any) -> list[Value]:
+        waits = self._calls and not self._seen.issuperset(self._keys)
+        return [self._walk(tensor) for tensor in _tensors(values)] if waits else []
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        """Whatever goes wrong, their training goes on, and nothing more is looked at."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001
+            self._budget = 0
+
+    def _passed(self, path: str, output: Any) -> None:
+        if path in self._layers and isinstance(output, Tensor):
+            self._begin((path, None), output)
+            return
+        self._hooked |= _saving_is_hooked()
+        values = self._walk_all(output)
+        for value in values:
+            if isinstance(value, Chain) and value.head[0] != path:
+                self._users.setdefault((value.head, value.steps), set()).add(None)
+        whole = values[0] if values and isinstance(output, Tensor) else None
+        if isinstance(whole, Noisy) and isinstance(whole.value, Chain) and whole.mask:
+            whole = whole.value.then(Step("Mul", None))  # dropout
+        root = self._roots.get(whole.head, whole.head) if isinstance(whole, Chain) else None
+        if self._exits.setdefault(path, root) != root:
+            self._shared.add(path)
+        if not isinstance(whole, Chain) or root is None or root[0] not in self._layers or not path:
+            return
+        if path not in self._shared and any(step.hidden or step.numbers is None for step in whole.steps):
+            self._roots[path, None] = root
+            self._begin((path, None), output, f"{path}({root[0]})")
+
+    def _begin(self, where: Where, tensor: Tensor, label: str = "") -> None:
+        if tensor.grad_fn is None or tensor.layout != torch.strided or tensor.is_nested:
+            return
+        self._hooked |= _saving_is_hooked()
+        self._calls += 1
+        node: Any = tensor.grad_fn
+        node.metadata.setdefault(NOTE, {})[tensor.output_nr] = Chain(where, self._calls, label=label)
+        self._room -= tensor.nbytes
+        if self._room > 0 and not self._seen.issuperset(self._keys):
+            self._held.setdefault(where, {})[self._calls] = tensor.detach().clone()
+
+    def _rooted(self, value: Chain | Blend | Noisy) -> frozenset[Where]:
+        value = value.value if isinstance(value, Noisy) else value
+        return frozenset(self._roots.get(head, head) for head in value.heads)
+
+    # ---- the graph
+
+    def _walk(self, tensor: Tensor) -> Value:
+        """What a tensor is, in terms of the heads; everything above it is noted on the way."""
+        top: Any = tensor.grad_fn
+        if top is None:
+            return None
+        stack = [(top, False)]
+        while stack and self._budget > 0:
+            node, ready = stack.pop()
+            if NOTE in node.metadata:
+                continue
+            if not ready:
+                stack.append((node, True))
+                stack += [(above, False) for above, _ in node.next_functions if above is not None]
+                continue
+            self._budget -= 1
+            sample = tensor if node is top else None
+            value = self._value(node, sample)
+            node.metadata[NOTE] = {None: value}
+            for above in (self._noted(*edge) for edge in node.next_functions):
+                if isinstance(above, Chain) and not _alike([above, value]):
+                    self._users.setdefault((above.head, above.steps), set()).add(_next(above, value))
+        return self._noted(top, tensor.output_nr)
+
+    def _noted(self, node: Any, place: int) -> Value:
+        if node is None:
+            return None
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            known = self._variables.get(id(variable))
+            return None if known is None else Chain(known[0], 0)
+        note: Mapping[int | None, Value] = node.metadata.get(NOTE, {})
+        return note.get(place, note.get(None))
+
+    def _value(self, node: Any, sample: Tensor | None) -> Value:
+        values = [self._noted(*edge) for edge in node.next_functions]
+        known = [value for value in values if value is not None]
+        if not known:
+            return None
+        name = _name(node)
+        if len(known) > 1 and name in SUMS and self._is_sample(node, name, values, sample):
+            return None
+        if len(known) > 1 or name in ("Stack", "Cat"):
+            return _together(known, name) if name in ("Stack", "Cat") else _blend(known, name)
+        return self._alone(node, name, values.index(known[0]), known[0])
+
+    def _alone(self, node: Any, name: str, place: int, value: Chain | Blend | Noisy) -> Value:
+        """One value that depends on heads, by itself or with others that do not."""
+        if name in SAME:
+            return value
+        if isinstance(value, Noisy):
+            return _blend([value], name)
+        others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
+        if name in ("Mul", "Div") and others == [None]:
+            return self._product(node, name, place, value)
+        if not isinstance(value, Chain):
+            return value
+        if name in ("Add", "Sub", "Rsub") and others in ([None], []):
+            negative = name == "Rsub" or (name == "Sub" and place == 1)
+            return _then(value, *([Step("neg")] if negative else []), ADDED)
+        # with others that are trained: a layer of its own, or a sum with something else
+        return value.then(Step(name, None) if any(others) else _step(node, name.lower()))
+
+    def _product(self, node: Any, name: str, place: int, value: Chain | Blend) -> Value:
+        """A value times, or over, or under what takes no part in training."""
+        other = self._operand(node, place)
+        if other is None and name == "Mul" and isinstance(value, Chain):
+            # as checkpointing hides it: noise behind what makes a scale positive, else a number
+            positive = any(step.name in POSITIVE for step in value.steps)
+            return Noisy(value, False) if positive else value.then(Step("mul", (None,)))
+        if other is None or (other.numel() > 1 and name == "Div"):
+            return _blend([value], name)
+        if other.numel() > 1:
+            return Noisy(value, not bool((other < 0).any()))
+        number = float(other)
+        if not isinstance(value, Chain) or number == 0:
+            return value
+        if name == "Div" and place == 1:
+            return _then(value, Step("reciprocal"), *([Step("mul", (number,))] if number != 1 else []))
+        return value.then(Step("mul", (number if name == "Mul" else 1 / number,)))
+
+    def _operand(self, node: Any, place: int) -> Tensor | None:
+        """The factor that takes no part in training; None where to look would run somebody's hooks."""
+        if self._hooked:
+            return None
+        other = getattr(node, "_saved_other" if place == 0 else "_saved_self", None)
+        return other.detach() if isinstance(other, Tensor) else None
+
+    # ---- samples
+
+    def _is_sample(self, node: Any, name: str, values: list[Value], sample: Tensor | None) -> bool:
+        """Whether a sum is mean + scale * noise of a pair of heads."""
+        noise: Tensor | None = None
+        if name == "Normal":
+            mean, scale = values
+        elif name == "Addcmul":
+            mean = values[0]
+            place = 1 if values[1] is not None else 2
+            scale = values[place]
+            if not self._hooked:
+                noise = getattr(node, "_saved_tensor2" if place == 1 else "_saved_tensor1", None)
+        else:
+            places = [p for p, value in enumerate(values) if isinstance(value, Noisy) and not value.mask]
+            if len(places) != 1:
+                return False
+            noisy = values[places[0]]
+            mean, scale = values[1 - places[0]], noisy.value if isinstance(noisy, Noisy) else None
+            noise = self._noise(node.next_functions[places[0]][0])
+            if noise is not None and name == "Sub":
+                noise = -noise if places[0] == 1 else None
+        if isinstance(mean, Noisy):  # a mask on it
+            mean = _then(_plain(mean.value), Step("Mul", None))
+        if mean is None or scale is None or isinstance(scale, Noisy):
+            return False
+        roots = self._rooted(mean), self._rooted(scale)
+        keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
+        if new := [key for key in keys if key not in self._seen]:
+            use = Use(_plain(mean), _plain(scale))
+            if noise is not None and sample is not None and use.opaque is None:
+                use = self._solved(use, noise, sample)
+            self._tell(new, partial(as_sampled, use=use), use)
+        return bool(keys)
+
+    def _noise(self, node: Any) -> Tensor | None:
+        while node is not None and _name(node) in SAME:
+            node = node.next_functions[0][0]
+        if node is None:
+            return None
+        places = [place for place, edge in enumerate(node.next_functions) if self._noted(*edge) is not None]
+        return self._operand(node, places[0]) if len(places) == 1 else None
+
+    def _tell(self, keys: Sequence[Key], reread: Reread, use: Use) -> None:
+        self._seen.update(keys)
+        outputs = self._outputs_of(use)
+        for key in keys:
+            self._found(key, reread, outputs)
+        for chain in (use.mean, use.scale):
+            self._held.pop(chain.head, None)
+
+    def settle(self, last: bool = False) -> None:
+        """What is known of pairs whose sample was not seen: what their scale goes through on all ways.
+
+        last: nothing more comes; of pairs that nothing was seen to use, that is said.
+        """
+        for key, (mean, scale) in list(self._keys.items()):
+            if key not in self._seen:
+                with self._safely():
+                    self._prepared(key, mean, scale)
+            if (
+                last
+                and key not in self._seen
+                and not self._users.get((scale, ()), scale[0] not in self._layers)
+            ):
+                self._found(key, unseen, [])
+
+    def _prepared(self, key: Key, mean: Where, scale: Where) -> None:
+        chain = Chain(scale, 0)
+        while len(users := self._users.get((scale, chain.steps), set())) == 1:
+            (step,) = users
+            if step is None or step.numbers is None or step.name in FORMING:
+                break
+            chain = replace(chain, steps=(*chain.steps, step))
+        outputs = self._outputs_of(use := Use(Chain(mean, 0), chain))
+        if chain.steps and outputs:
+            lowest = min(float(chain.apply(scale).min()) for _, scale in outputs)
+            reread = partial(as_prepared, scale=chain, named=self._forms[key], lowest=lowest)
+            self._tell([key], reread, use)
+
+    def _outputs_of(self, use: Use) -> list[tuple[Tensor, Tensor]]:
+        """What the heads of a use have put out, call by call, as far as it is kept."""
+        means, scales = (self._outputs(chain.head) for chain in (use.mean, use.scale))
+        return list(zip(means, scales * len(means) if len(scales) == 1 else scales, strict=False))
+
+    def _outputs(self, head: Where) -> list[Tensor]:
+        fixed = [value.detach() for where, value in self._variables.values() if where == head]
+        return fixed or [value for _, value in sorted(self._held.get(head, {}).items())]
+
+    def _solved(self, use: Use, noise: Tensor, z: Tensor) -> Use:
+        try:
+            mean, scale = (
+                self._held[chain.head][chain.call] if chain.call else self._outputs(chain.head)[0]
+                for chain in (use.mean, use.scale)
+            )
+            return solve(use, mean, scale, noise, z) if z.shape == noise.shape else use
+        except (KeyError, IndexError, RuntimeError):  # not kept, or of other shapes
+            return use
+
+
+def _next(above: Chain, value: Value) -> Step | None:
+    """The one step from a chain to what was made of it; None where it is something else."""
+    if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
+        return value.steps[-1]
+    return None
+
+
+def _then(chain: Chain, *steps: Step) -> Chain | Blend:
+    value: Chain | Blend = chain
+    for step in steps:
+        value = value.then(step) if isinstance(value, Chain) else value
+    return value
+
+
+def _plain(value: Chain | Blend) -> Chain:
+    """A chain; a blend as one that cannot be repeated."""
+    if isinstance(value, Chain):
+        return value
+    return Chain(min(value.heads, key=str), 0, (Step(value.by, None),))
+
+
+def _blend(values: Sequence[Chain | Blend | Noisy], by: str) -> Blend:
+    plain = [value.value if isinstance(value, Noisy) else value for value in values]
+    first = next((value.by for value in plain if isinstance(value, Blend)), by)
+    return Blend(frozenset().union(*(value.heads for value in plain)), first)
+
+
+def _together(values: list[Chain | Blend | Noisy], by: str) -> Value:
+    """Several calls of one head, side by side, are read like one."""
+    if not _alike(values):
+        return _blend(values, by)
+    first = values[0]
+    return replace(first, call=SEVERAL) if isinstance(first, Chain) and len(values) > 1 else first
+
+
+def _alike(values: Sequence[Value]) -> bool:
+    """Whether all are the same operations on one head."""
+    chains = [value for value in values if isinstance(value, Chain)]
+    return len(chains) == len(values) and len({(chain.head, chain.steps) for chain in chains}) == 1
+
+
+def _step(node: Any, name: str) -> Step:
+    if name not in STEPS or name in ("mul", "add"):
+        return Step(name, None)
+    numbers = tuple(getattr(node, f"_saved_{number}", None) for number in STEPS[name][1])
+    if any(isinstance(number, Tensor) for number in numbers):
+        return Step(name, None)
+    return Step(name, tuple(None if number is None else float(number) for number in numbers))
+
+
+def _name(node: Any) -> str:
+    """ClampBackward1 -> Clamp."""
+    return str(node.name()).rstrip("0123456789").removesuffix("Backward")
+
+
+def _saving_is_hooked() -> bool:
+    """Whether to look at a tensor that autograd saved would run somebody's hooks: those of activation
+    checkpointing repeat a forward pass.
+    """
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is None or top(True) is not None
+
+
+def _tensors(values: Any, depth: int = 3) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif depth and isinstance(values, Mapping):
+        for value in values.values():
+            yield from _tensors(value, depth - 1)
+    elif depth and isinstance(values, (tuple, list)):
+        for value in values:
+            yield from _tensors(value, depth - 1)
+    elif depth and hasattr(values, "__dict__") and not isinstance(values, nn.Module):
+        for value in vars(values).values():
+            yield from _tensors(value, depth - 1)
