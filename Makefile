@@ -8,7 +8,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/vdn train --data nyc --runs $(RUNS)
@@ -61,6 +61,16 @@ test-wheel: $(VENV)/.dev $(VENV)/.browser  ## the wheel in an environment of its
 
 test-integrations: .venv-integrations/.made  ## watching Pyro, Lightning, Hugging Face and VAE libraries, in an environment of their own
 	.venv-integrations/bin/pytest -o testpaths=tests/integrations -o filterwarnings= tests/integrations
+
+test-libraries: .venv-libraries/.made  ## the log's KL beside that of libraries which pin other packages: scvi-tools, diffusers, Stable-Baselines3 and others
+	.venv-libraries/bin/pytest -o testpaths=tests/libraries -o filterwarnings= tests/libraries
+
+.venv-libraries/.made: requirements-libraries.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-libraries
+	.venv-libraries/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-libraries/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 -r requirements-libraries.txt
+	.venv-libraries/bin/pip uninstall --quiet --yes torchvision  # Blitz asks for it and does not need it; it is built for another torch
+	touch $@
 
 test-jax: .venv-jax/.made  ## recording from NumPyro and flax, without torch, in an environment of their own
 	.venv-jax/bin/pytest -o testpaths=tests/jax -o filterwarnings= tests/jax
@@ -156,7 +166,7 @@ bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by info
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
