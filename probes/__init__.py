@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from probes.watching.hooks import CompiledError as CompiledError
     from probes.watching.observing import observe as observe
     from probes.watching.posterior_source import FoundLayer as FoundLayer
+    from probes.watching.stated import Part as Part
     from probes.watching.stated import PartError as PartError
     from probes.watching.stated import PartSpec as PartSpec
     from probes.watching.statistics_buffer import Mirror as Mirror
@@ -32,6 +33,7 @@ __all__ = [
     "FoundLayer",
     "LayerInfo",
     "Mirror",
+    "Part",
     "PartError",
     "PartSpec",
     "Recorder",
@@ -54,6 +56,7 @@ _HOMES = {
     "FoundLayer": "probes.watching.posterior_source",
     "LayerInfo": "probes.run_reader",
     "Mirror": "probes.watching.statistics_buffer",
+    "Part": "probes.watching.stated",
     "PartError": "probes.watching.stated",
     "PartSpec": "probes.watching.stated",
     "Recorder": "probes.recorder",

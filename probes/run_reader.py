@@ -39,7 +39,8 @@ class LayerInfo(TypedDict):
     latent_dim
         K, latent dimensions of a neuron.
     prior
-        "standard" (Normal(0, 1)), "autoregressive", "given", or what watching says of a network's own prior.
+        "standard" (Normal(0, 1)), "autoregressive", "given", or "unknown" where a watched network has one
+        that is not known.
     source
         Of a watched model, as all below: the module.
     read
@@ -50,6 +51,14 @@ class LayerInfo(TypedDict):
         Which axes are rows, neurons and dimensions.
     why
         The reason for all this.
+    origins
+        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior, "absent".
+    assumed
+        What was assumed, each in a few words.
+    prior_said
+        The prior in words; of one that is not known what speaks of it.
+    family
+        Of the posteriors, "gaussian" by default.
     """
 
     name: str
@@ -61,6 +70,10 @@ class LayerInfo(TypedDict):
     of: NotRequired[str]
     layout: NotRequired[str]
     why: NotRequired[str]
+    origins: NotRequired[Mapping[str, str]]
+    assumed: NotRequired[list[str]]
+    prior_said: NotRequired[str]
+    family: NotRequired[str]
 
 
 class RunReader(Protocol):
