@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from probes.watching.hooks import CompiledError as CompiledError
     from probes.watching.observing import observe as observe
     from probes.watching.posterior_source import FoundLayer as FoundLayer
+    from probes.watching.stated import Part as Part
     from probes.watching.stated import PartError as PartError
     from probes.watching.stated import PartSpec as PartSpec
     from probes.watching.statistics_buffer import Mirror as Mirror
@@ -38,6 +39,7 @@ __all__ = [
     "Inputs",
     "LayerInfo",
     "Mirror",
+    "Part",
     "PartError",
     "PartSpec",
     "Recorder",
@@ -64,6 +66,7 @@ _HOMES = {
     "Inputs": "probes.inputs",
     "LayerInfo": "probes.run_reader",
     "Mirror": "probes.watching.statistics_buffer",
+    "Part": "probes.watching.stated",
     "PartError": "probes.watching.stated",
     "PartSpec": "probes.watching.stated",
     "Recorder": "probes.recorder",

@@ -39,7 +39,8 @@ class LayerInfo(TypedDict):
     latent_dim
         K, latent dimensions of a neuron.
     prior
-        "standard" (Normal(0, 1)), "autoregressive", "given", or what watching says of a network's own prior.
+        "standard" (Normal(0, 1)), "autoregressive", "given", or "unknown" where a watched network has one
+        that is not known.
     source
         Of a watched model, as all below: the module.
     read
@@ -52,6 +53,14 @@ class LayerInfo(TypedDict):
         The reason for all this.
     trained
         True where the first record is of a trained model, which is at its prior by collapse alone.
+    origins
+        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior, "absent".
+    assumed
+        What was assumed, each in a few words.
+    prior_said
+        The prior in words; of one that is not known what speaks of it.
+    family
+        Of the posteriors, "gaussian" by default.
     """
 
     name: str
@@ -64,6 +73,10 @@ class LayerInfo(TypedDict):
     layout: NotRequired[str]
     why: NotRequired[str]
     trained: NotRequired[bool]
+    origins: NotRequired[Mapping[str, str]]
+    assumed: NotRequired[list[str]]
+    prior_said: NotRequired[str]
+    family: NotRequired[str]
 
 
 class RunReader(Protocol):

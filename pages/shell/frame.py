@@ -11,6 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 from pages.shell import no_runs
 from pages.shell.session import live, pins, runs, state, url
 from pages.shell.session.runs import RunContext
+from probes.analysis import assumptions
 
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
@@ -178,6 +179,8 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
                     f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and"
                     " information are 0 and “frozen” is how they should end: look at contraction and KL."
                 )
+        for line in assumptions.lines(context.layers):
+            st.caption(url.plain(line))
 
 
 def say_no_distributions() -> None:

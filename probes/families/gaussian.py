@@ -177,8 +177,8 @@ GAUSSIAN_UNKNOWN_PRIOR = Gaussian(
 NEED_PRIOR = (
     "kl", "information", "mismatch", "width_spread", "active_share", "whitened_mean", "prior_variance",
 )  # fmt: skip
-"""Statistics of a batch that are left out where the prior is not known. Of a prior that varies from row to row
-the information is another than of one for all.
+"""Statistics of a batch that are left out where the prior is not known. Of a prior that varies from row to
+row the information is another than of one for all.
 """
 
 

@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback  # type: ignore[impo
 from probes.watching.attaching import Recording, watch
 
 
-class Watch(BaseCallback):  # type: ignore[misc]
+class Watch(BaseCallback):
     """Records a run while `learn` trains.
 
     A step is one update of the policy between two rollouts, at the number of time steps so far; what the

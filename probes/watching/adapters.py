@@ -41,8 +41,10 @@ from probes.watching.posterior_source import (
     Prior,
     Slot,
     UnknownPrior,
+    is_gaussian,
     is_number,
     pick,
+    unwrapped,
 )
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -51,8 +53,8 @@ LONGEST = 32  # of a list whose elements are looked at
 
 
 def fields(module: nn.Module, output: Any) -> dict[Key, str | None]:
-    """Key -> name of the values in an output, those of nested ones joined by "_"; None where a tuple's element
-    has no name in the source of `forward`.
+    """Key -> name of the values in an output, those of nested ones joined by "_"; None where a tuple's
+    element has no name in the source of `forward`.
     """
     tree = returned_tree(type(module).forward) if isinstance(output, (tuple, list)) else ()
     return _fields(output, tree, DEEPEST)
@@ -96,8 +98,8 @@ Found = tuple[str, Slot, Prior, str, Mapping[str, Origin]]
 
 
 def distributions(module: nn.Module, output: Any) -> list[Found]:
-    """torch.distributions in an output; one whose name, or the source of `forward`, says that it is a prior is
-    the prior of the one beside it.
+    """torch.distributions in an output; one whose name, or the source of `forward`, says that it is a prior
+    is the prior of the one beside it.
     """
     if isinstance(output, Distribution):
         return [("", Slot(None), None, f"returns the distribution {type(output).__name__}", STATED)]
@@ -137,6 +139,29 @@ def distributions(module: nn.Module, output: Any) -> list[Found]:
     return found
 
 
+def other_distributions(module: nn.Module, output: Any) -> dict[str, list[Tensor]]:
+    """Name of each distribution in an output that is no Gaussian -> the tensors that it is made of."""
+    values = (
+        [output]
+        if isinstance(output, Distribution)
+        else [pick(output, key) for key in fields(module, output)]
+    )
+    return {
+        type(unwrapped(value)).__name__: _tensors_of(value, DEEPEST)
+        for value in values
+        if isinstance(value, Distribution) and not is_gaussian(value)
+    }
+
+
+def _tensors_of(value: Any, depth: int) -> list[Tensor]:
+    """The tensors of a distribution, those of the distributions that it stands around too."""
+    if isinstance(value, Tensor):
+        return [value]
+    if not isinstance(value, Distribution) or not depth:
+        return []
+    return [tensor for part in vars(value).values() for tensor in _tensors_of(part, depth - 1)]
+
+
 def _alike(values: list[Any]) -> bool:
     shapes = {(value.batch_shape, value.event_shape) for value in values}
     return len(shapes) == 1
@@ -174,8 +199,8 @@ def _matched(posteriors: Mapping[Any, str], priors: Mapping[Any, str]) -> dict[A
 
 
 def named_pairs(module: nn.Module, output: Any) -> list[Found]:
-    """Tensors in an output whose names read as mean and scale; those beside them whose names, or the source of
-    `forward`, say that they are a prior are their prior.
+    """Tensors in an output whose names read as mean and scale; those beside them whose names, or the source
+    of `forward`, say that they are a prior are their prior.
     """
     names = {
         name: key
@@ -263,8 +288,8 @@ ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
 
 
 def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:
-    """Posteriors in what a module put out, not settled yet, or, where its path speaks of a prior, priors; none
-    where it speaks of a decoder.
+    """Posteriors in what a module put out, not settled yet, or, where its path speaks of a prior, priors;
+    none where it speaks of a decoder.
     """
     of = role(path)
     if of == "data":
@@ -336,11 +361,12 @@ def latent_diffusion(model: nn.Module) -> list[PosteriorSource]:
     found = []
     for path, parent in model.named_modules():
         into, out_of = getattr(parent, "quant_conv", None), getattr(parent, "post_quant_conv", None)
-        both = isinstance(into, CONVOLUTIONS) and isinstance(out_of, CONVOLUTIONS)
-        if not both or into.out_channels != 2 * out_of.in_channels:  # as many: of a code book
+        if not (isinstance(into, CONVOLUTIONS) and isinstance(out_of, CONVOLUTIONS)):
+            continue
+        if into.out_channels != 2 * out_of.in_channels:  # as many: of a code book
             continue
         name = join(path, "quant_conv")
-        why = "quant_conv has twice the channels of post_quant_conv: means and log variances, as in latent diffusion"
+        why = "quant_conv has twice the channels of post_quant_conv, as in latent diffusion"
         slot = Slot(None, None, "log_var", halves=True)
         found.append(PosteriorSource(name, name, "output", slot, why, RANK_SIBLINGS, layout="channels"))
     return found
@@ -363,9 +389,9 @@ def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
         }
         for mean, scale, form, assumed in find_pairs(own):
             unlike = assumed or own[mean].shape != own[scale].shape or not_latent(join(path, mean))
-            if unlike or id(own[mean]) in seen or flow_above(model, path) is not None:
+            if unlike or own[mean].data_ptr() in seen or flow_above(model, path) is not None:
                 continue
-            seen.add(id(own[mean]))
+            seen.add(own[mean].data_ptr())
             why = f"parameters {mean} and {scale}: a posterior of WEIGHTS, the same for every input"
             prior = layer_prior(model, path, mean, own[mean])
             layout: Layout = "weights_across" if _is_across(module, own[mean]) else "weights"
@@ -390,8 +416,8 @@ def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:
 
 
 def _is_across(module: nn.Module, weight: Tensor) -> bool:
-    """Whether a matrix of weights is (inputs, outputs), by the sizes that its module states: a recurrent layer
-    has outputs for each of its gates.
+    """Whether a matrix of weights is (inputs, outputs), by the sizes that its module states: a recurrent
+    layer has outputs for each of its gates.
     """
     inputs, outputs = getattr(module, "in_features", None), getattr(module, "out_features", None)
     if weight.dim() != 2 or not isinstance(inputs, int) or not isinstance(outputs, int):

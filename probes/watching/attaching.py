@@ -34,14 +34,14 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
-from probes.watching.finding import Finder, PriorSpec, Seen
+from probes.watching.finding import Finder, Seen
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable, Observed
 from probes.watching.probing import of_inputs, untouched
-from probes.watching.stated import PartSpec
+from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
@@ -137,8 +137,8 @@ class Recording:
         Patterns of module paths, and of a Pyro guide's sites, to leave alone.
     priors
         {pattern of layer names: (mean, sd)} where the prior is not Normal(0, 1); statistics are then in its
-        units. Or a function (module, output) -> (mu, sigma), or a Gaussian distribution, called at each forward
-        pass, of a prior that varies from row to row.
+        units. Or a function (module, output) -> (mu, sigma), or a Gaussian distribution, called at each
+        forward pass, of a prior that varies from row to row.
     hooks
         False leaves the model alone and records what `probes.observe` hands over.
     config
@@ -568,21 +568,18 @@ class Recording:
         layers: list[LayerInfo] = []
         for candidate, description in zip(chosen, self.found, strict=True):
             neurons, latent_dim = candidate.pool.size
-            layers.append(
-                {
-                    **description,
-                    "neurons": neurons,
-                    "latent_dim": latent_dim,
-                    "prior": candidate.kind_of_prior,
-                    **(
-                        {"family": GAUSSIAN_UNKNOWN_PRIOR.name}
-                        if candidate.kind_of_prior == "unknown"
-                        else {}
-                    ),
-                }
-            )
+            layer: LayerInfo = {
+                **description,
+                "neurons": neurons,
+                "latent_dim": latent_dim,
+                "prior": candidate.kind_of_prior,
+                "prior_said": description["prior"],
+            }
+            if layer["prior"] == "unknown":
+                layer["family"] = GAUSSIAN_UNKNOWN_PRIOR.name
             if self.trained:
-                layers[-1]["trained"] = True
+                layer["trained"] = True
+            layers.append(layer)
             sure = "ASSUMED" not in description["why"] and description["origins"]["prior"] != "absent"
             level = logging.INFO if sure else logging.WARNING
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
@@ -597,6 +594,8 @@ class Recording:
                 description["prior"],
                 description["why"],
             )
+        for left in self._finder.left_out:
+            logger.warning("not recorded: %s", left)
         if late:
             logger.warning("not watched, since they have not run before the first step: %s", ", ".join(late))
         config = {

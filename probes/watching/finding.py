@@ -4,12 +4,15 @@ those alone.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,25 +21,30 @@ from torch.utils.hooks import RemovableHandle
 
 from probes.errors import first_line
 from probes.watching.adapters import (
+    CONVOLUTIONS,
     RANK_DISTRIBUTION,
     RANK_GUESS,
     RANK_OBSERVED,
     fields,
     find_in_output,
     latent_diffusion,
+    other_distributions,
     sibling_layers,
     weight_posteriors,
 )
 from probes.watching.after_head import AfterHeads, Reread
+from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
 from probes.watching.hooks import (
     COMPILED,
     EVALUATED,
     WITHOUT_GRADIENTS,
+    Argument,
     CompiledError,
     PairHooks,
     Sites,
     counts,
     flat,
+    hook_arguments,
     hook_output,
     hook_sites,
     is_compiled,
@@ -45,9 +53,10 @@ from probes.watching.hooks import (
     passed_over,
     without_gradients,
 )
-from probes.watching.naming import describe
+from probes.watching.naming import describe, not_latent
 from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import (
+    DISTRIBUTION,
     STATED,
     NoRows,
     NotReadable,
@@ -58,14 +67,32 @@ from probes.watching.posterior_source import (
     Slot,
     Taken,
     UnknownPrior,
+    prior_tensors,
 )
-from probes.watching.prior_links import PriorLinks, Waiting
-from probes.watching.stated import GRAMMAR, PartError, PartSpec, parse_parts
+from probes.watching.prior_links import Kept, PriorLinks, Waiting
+from probes.watching.stated import (
+    GRAMMAR,
+    PartError,
+    PartSpec,
+    PriorSpec,
+    parse_parts,
+    stated_prior,
+    with_prior,
+)
 
-PriorSpec = tuple[float, float] | Callable[[Any, Any], Any]
-"""Mean and sd of a prior, or a function (module, output) -> (mu, sigma) or a Gaussian distribution."""
 Seen = tuple[str, Reading | Exception]
 """Name of a layer, or path of a module, and what it computed or why that cannot be read."""
+POOLED = (
+    "the model was called with different arguments ({said}), which are pooled; to keep them apart call"
+    " probes.observe({name!r}, mu, sigma, tag=...) in its forward pass and watch with hooks=False"
+)
+NO_GAUSSIAN = (
+    "the posterior of {name} is a {family}, no Gaussian: only Gaussian posteriors are recorded, other"
+    " families come later"
+)
+HALVES = "could be mu | log_var"
+LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
+UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
 LISTED = 30  # modules that the error for "nothing found" lists
 
 
@@ -76,9 +103,9 @@ class WatchError(RuntimeError):
 @dataclass
 class Candidate:
     """A posterior found before the first step. `tensors`, its first ones, are kept so that their addresses
-    stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with a
-    prior. `failures`: why batches after the first were not read. `taken`: what it was, where it waits for its
-    prior; None: that was too much. `moves`: whether it varies with its input or is trained.
+    stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with
+    a prior. `failures`: why batches after the first were not read. `kept`: what it was, where it waits for
+    its prior. `moves`: whether it varies with its input or is trained.
     """
 
     source: PosteriorSource
@@ -86,7 +113,7 @@ class Candidate:
     pool: Pool
     given: bool
     failures: list[str] = dataclass_field(default_factory=list)
-    taken: list[Taken] | None = dataclass_field(default_factory=list)
+    kept: Kept = dataclass_field(default_factory=Kept)
     prior: Tensor | None = None
     moves: bool = True
 
@@ -152,14 +179,15 @@ class Finder:
     ) -> None:
         self.model = model
         self._receive, self._skip = receive, tuple(skip)
-        self._priors: dict[str, Prior] = {name: _stated_prior(name, prior) for name, prior in priors.items()}
+        self._priors: dict[str, Prior] = {name: stated_prior(name, prior) for name, prior in priors.items()}
         self._links = PriorLinks(model, self._skipped)
         self._no_grad, self._paused = no_grad, False
         self._listening = False  # to every forward pass, in eval mode and without gradients too
         self._search = hooks and parts is None
+        self._arguments: list[RemovableHandle] = []  # hooks on what forwards are called with
         self._handles: dict[str, list[RemovableHandle]] = {}  # by path, as all below
         self._modules: dict[str, list[tuple[str, nn.Module]]] = {}
-        self._pairs: list[PairHooks] = []
+        self._pairs: dict[str, PairHooks] = {}
         self._sources: dict[str, list[PosteriorSource]] = {}
         self._looked: dict[str, str] = {}
         self._known: set[str] = set()  # need not be looked through again
@@ -167,6 +195,9 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._after: AfterHeads | None = None  # None: nothing is looked for after heads
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
+        self._widths = _widths(model)
+        self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
+        self._calls: RemovableHandle | None = None
         self.passed_over: Counter[str] = Counter()
         self._ran: set[str] = set()  # paths that put something out, and names that were handed over
         if hooks:
@@ -178,15 +209,19 @@ class Finder:
 
     def reset(self) -> None:
         """Forget half a pair that a forward pass left behind when it broke off."""
-        for pair in self._pairs:
+        for path, pair in self._pairs.items():
             pair.reset()
+            if pair.uneven and self._layers is not None:
+                for name, layer in self._layers.items():
+                    if layer.path == path and layer.prior_said is not None:
+                        self._receive(name, NotReadable(f"{pair.uneven} {UNEVEN} {path}"))
             pair.uneven = 0
 
     def detach(self) -> None:
         """Remove our hooks, and no others."""
         if self._after is not None:
             self._after.close()
-        for handles in self._handles.values():
+        for handles in (*self._handles.values(), self._arguments):
             for handle in handles:
                 handle.remove()
         self._handles.clear()
@@ -217,19 +252,31 @@ class Finder:
         """
         if not self._listens(why_not):
             return True
+        reading = self._under_stated_prior(name, reading)
         if self._layers is None:
-            self._observe_candidate(name, reading())
+            self._observe_candidate(name, reading(), reading.unknown_prior)
         elif name in self._layers:
             self._receive(name, reading)
         return self._layers is None or name in self._layers
 
-    def _observe_candidate(self, name: str, observed: Observed) -> None:
+    def _under_stated_prior(self, name: str, reading: Reading) -> Reading:
+        """What was handed over without a prior, under the one of `priors=`."""
+        prior = next((prior for pattern, prior in self._priors.items() if fnmatchcase(name, pattern)), None)
+        if prior is None:
+            return reading
+        if isinstance(prior, UnknownPrior):
+            return Reading(reading.read, reading.taken, unknown_prior=True)
+        return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
+
+    def _observe_candidate(self, name: str, observed: Observed, unknown_prior: bool) -> None:
         why = "handed over by probes.observe"
         source = PosteriorSource(
             name, name, "observe", Slot(), why, RANK_OBSERVED, layout="neurons", origins=STATED
         )
         if observed.prior_mu is not None:
             source = source.known(prior="stated")
+        elif unknown_prior:
+            source = replace(source, prior=UnknownPrior("as handed over")).known(prior="absent")
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
@@ -251,9 +298,19 @@ class Finder:
         return f"no inputs have come to {', '.join(self.missing[:LISTED])}" if self.missing else None
 
     @property
+    def left_out(self) -> list[str]:
+        """What is known to be a distribution, or to be used as one, and is not recorded."""
+        looked = [f"{what}: {why}" for what, why in self._looked.items() if "no Gaussian" in why]
+        return list(dict.fromkeys((*self._refused.values(), *looked)))
+
+    @property
     def missing(self) -> list[str]:
         """Where a posterior is known to stand that has not been computed."""
-        return [path or "the model" for path in self._sources if path not in self._ran]
+        return [
+            path or "the model"
+            for path, sources in self._sources.items()
+            if path not in self._ran and not all(source.is_prior for source in sources)
+        ]
 
     def unhooked(self, seen: Iterable[str]) -> list[str]:
         """Layers, besides those `seen`, that no hook of ours is on any more, or whose module has left the
@@ -301,12 +358,25 @@ class Finder:
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
         chosen.sort(key=candidates.index)
         self._link_priors(chosen)
+        self._say_what_is_pooled(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         if self._after is not None:
             self._after.close()
         self._drop_other_hooks()
         return chosen
+
+    def _say_what_is_pooled(self, chosen: Sequence[Candidate]) -> None:
+        """Forward passes of a step with different arguments are terms of a loss that are not kept apart."""
+        if len(self._given) < 2:
+            return
+        said = "; ".join(", ".join(names) or "none" for names in sorted(self._given))
+        for candidate in chosen:
+            source = candidate.source
+            if source.of == "activations" and not (source.origin == "observe" and "/" in source.name):
+                pooled = POOLED.format(said=said, name=source.name)
+                why = f"{source.why}; ASSUMED one term of the loss: {pooled}"
+                candidate.source = replace(source, why=why, pooled=f"called with {said}")
 
     def _may_be_latent(self, candidate: Candidate) -> bool:
         """Not what neither varies with the input nor is trained, such as the base of a flow."""
@@ -320,19 +390,21 @@ class Finder:
     def _link_priors(self, chosen: Sequence[Candidate]) -> None:
         """Give each posterior that came without one its prior, as far as the model tells."""
         lacking = [one for one in chosen if one.source.origins["prior"] == "assumed" and not one.given]
-        linked = self._links.settle([Waiting(one.source, one.taken) for one in lacking])
-        for candidate, (source, taken) in zip(lacking, linked, strict=True):
-            before, candidate.source = candidate.source, source
-            if taken is not None:
+        linked = self._links.settle([Waiting(one.source, one.kept) for one in lacking])
+        for candidate, link in zip(lacking, linked, strict=True):
+            before, candidate.source = candidate.source, link.source
+            if link.again is not None:
                 candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
-                for one in taken:
-                    candidate.pool.add_observed(source.observed(one))
-            if source.path != before.path:
-                self._sources[source.path] = [source]
-                self._ran.add(source.path)
-                self._hook(source.path)
+                for taken in link.again if not link.incomplete else ():
+                    candidate.pool.add_observed(link.source.observed(taken))
+            if link.incomplete:
+                candidate.failures.append("the first step is too large to be read again under its prior")
+            if link.source.path != before.path:
+                self._sources[link.source.path] = [link.source]
+                self._ran.add(link.source.path)
+                self._hook(link.source.path)
         for candidate in chosen:
-            candidate.taken = None
+            candidate.kept = Kept()
 
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
@@ -349,7 +421,9 @@ class Finder:
             sources = [
                 source
                 for source in (
-                    *sibling_layers(self.model), *latent_diffusion(self.model), *weight_posteriors(self.model)
+                    *sibling_layers(self.model),
+                    *latent_diffusion(self.model),
+                    *weight_posteriors(self.model),
                 )
                 if not self._skipped(source.path)
             ]
@@ -357,11 +431,15 @@ class Finder:
             paths = modules + [source.path for source in sources]
         self._refuse_compiled(paths)
         if self._search:
+            self._calls = hook_arguments(self.model, self._called)
+            self._arguments.append(self._calls)
             named = {path: self.model.get_submodule(path) for path in modules}
             parameters = dict(self.model.named_parameters())
             self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
+            if isinstance(source.mask, Argument):
+                self._arguments.append(source.mask.attach(self.model))
         for path in dict.fromkeys(paths):
             self._hook(path)
 
@@ -373,7 +451,7 @@ class Finder:
                 lambda outputs: self._seen(path, self.model, outputs),
                 self._listens_now,
             )
-            self._pairs.append(pair)
+            self._pairs[path] = pair
             self._handles[path], self._modules[path] = pair.handles, pair.modules
             return
         module = self.model.get_submodule(path)
@@ -400,6 +478,8 @@ class Finder:
 
     def _drop_other_hooks(self) -> None:
         layers = self._layers or {}
+        if self._calls is not None:
+            self._calls.remove()
         self._sources = {
             path: kept
             for path, sources in self._sources.items()
@@ -465,6 +545,10 @@ class Finder:
         seen = [self._take(source, module, output) for source in self._sources.get(path, ())]
         if self._after is not None and " & " not in path:
             self._after.passed(path, output)
+        if self._search and self._layers is None and " & " not in path:
+            for family, tensors in other_distributions(module, output).items():
+                for key in posteriors_of(tensors):
+                    self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
         return [one for one in seen if one is not None]
 
     def _look_for_more(self, path: str, module: nn.Module, output: Any) -> None:
@@ -472,9 +556,20 @@ class Finder:
         named = [name for name in fields(module, output).values() if name is not None]
         called = f", called {', '.join(named)}" if named else ""
         self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
+        if (halves := self._halves(path, module, output)) is not None:
+            self._looked[path] += f"; its {halves} channels {HALVES}"
         if found := find_in_output(path, module, output):
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
+
+    def _halves(self, path: str, module: nn.Module, output: Any) -> int | None:
+        """Channels of an output that another module takes half of: two numbers for each of what comes
+        after."""
+        if not isinstance(output, Tensor) or output.dim() < 2 or not_latent(path):
+            return None
+        axis = 1 if output.dim() > 3 or isinstance(module, CONVOLUTIONS) else -1
+        size = output.shape[axis]
+        return size if size % 2 == 0 and size // 2 in self._widths else None
 
     def _sampled(self, path: str, sites: Sites) -> None:
         if self._listens_now():
@@ -556,23 +651,49 @@ class Finder:
             settled = replace(settled, layout="channels").known(layout="named")
         taken = settled.take(value, module, output)
         candidate = Candidate.of(settled, tensors, settled.observed(taken))
-        candidate.taken = self._links.keep([], taken) if self._links.wanted else []
+        self._links.keep(candidate.kept, taken)
         candidate.prior = taken[2] if len(taken) > 2 else None
         candidate.moves = (
             settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
         )
         self._candidates[key] = candidate
+        note(settled.slot.tensors(value)[0], key)
+        if settled.slot.form != DISTRIBUTION and not settled.by_hand and settled.of == "activations":
+            self._refuse_other_family(key, settled)
+
+    def _refuse_other_family(self, key: tuple[str, int], source: PosteriorSource) -> None:
+        """By the source of what holds the heads: it draws from another family, and from no Gaussian."""
+        holders = {
+            source.path.split(" & ")[0].rpartition(".")[0] if " & " in source.path else source.path,
+            "",
+        }
+        kinds: list[Any] = [type(self.model.get_submodule(path)) for path in holders]
+        families = [other_family(kind) for kind in kinds if kind.__module__.split(".")[0] != "torch"]
+        if any(families) and not any(map(draws_gaussian, kinds)):
+            self._refuse(key, NO_GAUSSIAN.format(family=next(filter(None, families)), name=source.name))
+
+    def _refuse(self, key: tuple[str, int], why: str) -> None:
+        self._refused[key] = why
+        self._looked[key[0]] = why
 
     def _add(self, candidate: Candidate, taken: Taken) -> None:
         candidate.pool.add_observed(candidate.source.observed(taken))
-        if self._links.wanted:
-            candidate.taken = self._links.keep(candidate.taken, taken)
+        self._links.keep(candidate.kept, taken)
 
     def _with_stated_prior(self, source: PosteriorSource) -> PosteriorSource:
         for pattern, prior in self._priors.items():
             if fnmatchcase(source.name, pattern):
-                return replace(source, prior=prior).known(prior="stated")
+                return with_prior(source, prior)
         return source
+
+    def _called(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        """Which arguments the model is called with: another set is another term of the loss."""
+        if self._layers is None and self._looks():
+            try:
+                bound = inspect.signature(self.model.forward).bind_partial(*given[0], **given[1]).arguments
+            except (TypeError, ValueError):
+                return
+            self._given.add(tuple(name for name, value in bound.items() if _holds_tensors(value)))
 
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
@@ -590,12 +711,12 @@ class Finder:
             return
         if (source.slot, source.after, source.path) == (before.slot, before.after, before.path):
             return
-        candidate.pool, candidate.taken = Pool(candidate.pool.size, candidate.pool.shared), []
+        candidate.pool, candidate.kept = Pool(candidate.pool.size, candidate.pool.shared), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
             taken = pair.take(output)
             candidate.pool.add_observed(pair.observed(taken))
-            candidate.taken = self._links.keep(candidate.taken, taken)
+            self._links.keep(candidate.kept, taken)
         if source.path != before.path:
             del self._sources[before.path]
             self._sources[source.path] = [source]
@@ -603,14 +724,21 @@ class Finder:
             self._hook(source.path)
 
     def _nothing_found(self) -> str:
-        lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in self._looked.items()]
-        more = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-        lines += [f"  {count} calls {why}" for why, count in self.passed_over.items()]
+        looked = sorted(self._looked.items(), key=lambda one: not _is_likely(*one))
+        likely = sum(_is_likely(*one) for one in looked)
+        lines = [f"  {path or '(the model itself)'}: {seen}" for path, seen in looked]
+        first, rest = lines[:likely][:LISTED], lines[likely:][:LISTED]
+        more = len(lines) - len(first) - len(rest)
+        if first:
+            first = ["Most likely:", *first]
         return "\n".join(
             [
-                f"no posterior was found in {type(self.model).__name__} before the first step. Looked at:",
-                *lines[:LISTED],
-                *more,
+                f"no posterior was found in {type(self.model).__name__} before the first step.",
+                *first,
+                "Looked at:" if not first else "Looked at besides:",
+                *rest,
+                *([f"  and {more} more"] if more else []),
+                *(f"  {count} calls {why}" for why, count in self.passed_over.items()),
                 (
                     f"Name it by hand: parts={{path pattern: {GRAMMAR}}}; for a pair of layers the pattern is"
                     " 'path & path'."
@@ -618,6 +746,14 @@ class Finder:
                 "Or call probes.observe(name, mu, sigma) in the forward pass.",
             ]
         )
+
+
+def _is_likely(path: str, seen: str) -> bool:
+    """Whether what was looked at may be a posterior all the same: an output of two halves, a name that
+    speaks of one, a distribution that is not read.
+    """
+    name = path.split(" as ")[0].rpartition(".")[2]
+    return bool(HALVES in seen or "no Gaussian" in seen or LIKELY.search(name.lower()))
 
 
 def _same_numbers(one: Tensor, other: Tensor) -> bool:
@@ -630,6 +766,32 @@ def _same_numbers(one: Tensor, other: Tensor) -> bool:
         return torch.equal(one, other)
     rounding = max(torch.finfo(one.dtype).eps, torch.finfo(other.dtype).eps)
     return torch.allclose(one.double(), other.double(), rtol=rounding, atol=0)
+
+
+def _widths(model: nn.Module) -> set[int]:
+    """Inputs that the model's linear layers and convolutions take."""
+    sizes = (
+        getattr(module, name, None)
+        for module in model.modules()
+        for name in ("in_features", "in_channels", "input_size")
+    )
+    return {size for size in sizes if isinstance(size, int)}
+
+
+def _holds_tensors(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_holds_tensors, value))
+    return isinstance(value, Tensor)
+
+
+def _under(read: Callable[[Any], Observed], prior: Prior, model: nn.Module, taken: Any) -> Observed:
+    observed = read(taken)
+    if observed.prior_mu is not None or observed.prior_sigma is not None:
+        return observed
+    given = prior.call(model, None) if isinstance(prior, PriorFunction) else prior
+    mean, sd = prior_tensors(given, observed.mu)
+    lift = [value[..., None] if value.dim() else value for value in (mean, sd)]  # of a neuron's dimensions
+    return observed._replace(prior_mu=lift[0], prior_sigma=lift[1])
 
 
 def _same_place(one: Tensor, other: Tensor) -> bool:
@@ -645,15 +807,6 @@ def _moves(source: PosteriorSource, value: Any) -> bool:
     if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():
         return True
     return any(tensor.dim() > 1 and bool((tensor != tensor[:1]).any()) for tensor in tensors)
-
-
-def _stated_prior(name: str, prior: PriorSpec) -> Prior:
-    if callable(prior):
-        return PriorFunction(prior, f"given: {getattr(prior, '__qualname__', repr(prior))}")
-    mean, sd = prior
-    if not sd > 0:
-        raise ValueError(f"priors: the sd of {name!r} is {sd}; it must be above 0")
-    return float(mean), float(sd)
 
 
 def _is_layer(source: PosteriorSource, layers: Mapping[str, PosteriorSource]) -> bool:

@@ -8,6 +8,7 @@ returns None.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import weakref
 from collections.abc import Callable
@@ -120,6 +121,49 @@ def hook_output(module: nn.Module, receive: Receive) -> list[RemovableHandle]:
 def hook_input(module: nn.Module, receive: Receive) -> RemovableHandle:
     """`receive(arguments)`, the positional ones, before each forward."""
     return module.register_forward_pre_hook(Hook(module, receive))
+
+
+class HookArguments(Hook):
+    """Calls `receive((positional, by name))` before each forward of `module` itself."""
+
+    def __call__(self, module: nn.Module, args: Any, *named: Any) -> None:
+        if module is self._module():
+            self._receive((args, named[0] if named else {}))
+
+
+def hook_arguments(module: nn.Module, receive: Receive) -> RemovableHandle:
+    """`receive((positional arguments, arguments by name))` before each forward."""
+    return module.register_forward_pre_hook(HookArguments(module, receive), with_kwargs=True)
+
+
+class Argument:
+    """What the forward of a module was last called with under a name: call it.
+
+    Parameters
+    ----------
+    path
+        The module's.
+    name
+        The argument's.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self.path, self.name = path, name
+        self._value: Any = None
+
+    def attach(self, model: nn.Module) -> RemovableHandle:
+        """Begin to listen."""
+        module = model.get_submodule(self.path)
+        signature = inspect.signature(module.forward)
+
+        def arrived(given: Any) -> None:
+            bound = signature.bind_partial(*given[0], **given[1]).arguments
+            self._value = bound.get(self.name)
+
+        return hook_arguments(module, arrived)
+
+    def __call__(self, module: Any, output: Any) -> Any:
+        return self._value
 
 
 def is_on(handle: RemovableHandle) -> bool:

@@ -174,7 +174,8 @@ def speaks_of_prior(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def subject(name: str) -> frozenset[str]:
-    """What a posterior or a prior is of: the words of its name that tell neither its role nor mean or scale."""
+    """What a posterior or a prior is of: the words of its name that tell neither its role nor mean or
+    scale."""
     said = {word for pattern in SCALE_WORDS for word in pattern} | set(MEAN_WORDS)
     return frozenset(
         word

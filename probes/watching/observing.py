@@ -10,15 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution
 
 from probes.watching.hooks import TRANSFORMED, without_gradients
+from probes.watching.naming import describe
 from probes.watching.pooling import Reading
-from probes.watching.posterior_source import Observed, as_rows, plain
+from probes.watching.posterior_source import (
+    DIMENSIONS,
+    LAYOUTS,
+    UNKNOWN,
+    Layout,
+    Observed,
+    as_rows,
+    check_layout_name,
+    gaussian,
+    mask_rows,
+    plain,
+    prior_tensors,
+)
 
 Receiver = Callable[[str, Reading, str | None], None]
 """Gets a name, what stands there, and why it may not count (`hooks.without_gradients`). Raises ValueError for
@@ -32,12 +45,14 @@ _count = torch.zeros((), dtype=torch.int64)  # observations made by compiled cod
 
 def observe(
     name: str,
-    mu: Tensor,
-    sigma: Tensor,
-    prior: Normal | tuple[Tensor | float, Tensor | float] | None = None,
+    mu: Tensor | Distribution,
+    sigma: Tensor | None = None,
+    prior: Distribution | tuple[Tensor | float, Tensor | float] | Literal["unknown"] | None = None,
     previous: Tensor | None = None,
     *,
     mask: Tensor | None = None,
+    layout: str | None = None,
+    tag: str | None = None,
 ) -> None:
     """Record the posterior Normal(mu, sigma²) of a batch, in every open `probes.watch`.
 
@@ -47,32 +62,46 @@ def observe(
         Of the layer. Called several times with one name within a step, the batches are pooled.
     mu
         (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
-        channel is a neuron, its positions are dimensions (KL summed over them).
+        channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself, a
+        Gaussian of torch.distributions, of whose full covariance the marginals are read.
     sigma
-        Broadcastable to mu, positive.
+        Broadcastable to mu, positive; None where mu is a distribution.
     prior
-        None is Normal(0, 1), else a torch Normal or (mean, sd), broadcastable to mu.
+        A Gaussian distribution or (mean, sd), broadcastable to mu, which may vary from row to row. None:
+        Normal(0, 1) is assumed, unless the model speaks of a prior of its own. "unknown": KL and what needs a
+        prior are left out.
     previous
         mu of the predecessors in the data of the first P rows, (P, N) or (P, N, K): gives persistence.
     mask
-        (B,): False leaves a row out.
+        (B,), or of all axes that are rows; False or 0 leaves a row out.
+    layout
+        What the axes of mu are, where it is not as above: "bn" (B, N); "btn" (B, T, N) or (T, B, N),
+        positions are rows; "rows" (..., N), so are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
+        *X), what follows the neurons are their dimensions; "bct" (B, C, *T), a channel is a neuron, a
+        position a row.
+    tag
+        Of a term of the loss that is kept apart: the layer is called "name/tag".
 
     Raises
     ------
     ValueError
-        Where shapes do not belong together, or something is no tensor of real numbers, before the first
-        `step`; later it is counted in `lost` and training goes on.
+        For a layout that is none of these. Where shapes do not belong together, or something is no tensor of
+        real numbers or no Gaussian, before the first `step`; later it is counted in `lost` and training goes
+        on.
 
     Notes
     -----
     Nothing is recorded while the watched model is in eval mode, nor, unless the watch has `no_grad=True`,
     under torch.no_grad. Gradients, values and random state are left alone. An exported program
-    (torch.export) holds nothing of this call.
+    (torch.export) holds nothing of this call. Inside `torch.compile` give tensors, not distributions.
     """
+    check_layout_name(layout)
+    name = name if tag is None else f"{name}/{tag}"
+    how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
     if torch.compiler.is_compiling():
         if not _is_exporting():
             values = _values(mu, sigma, prior, previous, mask)
-            _observe(_count, without_gradients(), name, *values)
+            _observe(_count, without_gradients(), name, how, *values)
     elif RECEIVERS:
         try:
             kept = _values(mu, sigma, prior, previous, mask)
@@ -80,7 +109,7 @@ def observe(
             _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
         else:
             apart = kept[4] is None  # predecessors belong to the first rows
-            _deliver(name, without_gradients(), Reading(partial(_read, name), tuple(kept), apart))
+            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart))
 
 
 if not hasattr(torch.library, "custom_op"):
@@ -88,7 +117,7 @@ if not hasattr(torch.library, "custom_op"):
 
 # torch before 2.5 reads no schema from annotations that are text
 SCHEMA = (
-    "(Tensor(a!) count, str? why_not, str name, Tensor mu, Tensor sigma, Tensor? prior_mu,"
+    "(Tensor(a!) count, str? why_not, str name, str how, Tensor mu, Tensor sigma, Tensor? prior_mu,"
     " Tensor? prior_sigma, Tensor? previous, Tensor? mask) -> ()"
 )
 
@@ -98,6 +127,7 @@ def _observe(
     count: Tensor,
     why_not: str | None,
     name: str,
+    how: str,
     mu: Tensor,
     sigma: Tensor,
     prior_mu: Tensor | None,
@@ -112,7 +142,7 @@ def _observe(
             None if value is None else value.clone()
             for value in (mu, sigma, prior_mu, prior_sigma, previous, mask)
         )
-        _deliver(name, why_not, Reading(partial(_read, name), kept, previous is None))
+        _deliver(name, why_not, _reading(name, how, kept, previous is None))
 
 
 @_observe.register_fake
@@ -120,6 +150,7 @@ def _(
     count: Tensor,
     why_not: str | None,
     name: str,
+    how: str,
     mu: Tensor,
     sigma: Tensor,
     prior_mu: Tensor | None,
@@ -133,7 +164,7 @@ def _(
 def _over_a_batch(info: Any, in_dims: Any, count: Tensor, *_: Any) -> tuple[None, None]:
     """Inside vmap, in compiled code: as in eager code nothing is recorded, and that is counted."""
     none = torch.zeros(1, device=count.device)
-    _observe(count, TRANSFORMED, "", none, none, None, None, None, None)
+    _observe(count, TRANSFORMED, "", "", none, none, None, None, None, None)
     return None, None
 
 
@@ -150,11 +181,26 @@ def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
         receiver(name, reading, why_not)
 
 
+def _reading(name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool) -> Reading:
+    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN))
+
+
 def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:
     """mu, sigma, the prior's mean and sd, previous and mask, as tensors or None, detached."""
-    while isinstance(prior, Independent):
-        prior = prior.base_dist
-    prior_mu, prior_sigma = (prior.loc, prior.scale) if isinstance(prior, Normal) else prior or (None, None)
+    if isinstance(mu, Distribution):
+        if sigma is not None:
+            raise ValueError("sigma is given beside a distribution, which has its own")
+        mu, sigma = gaussian(mu)
+    if sigma is None and isinstance(mu, Tensor):
+        raise TypeError("sigma is missing: give a Gaussian distribution, or mu and sigma")
+    prior_mu = prior_sigma = None
+    if isinstance(prior, str):
+        if prior != UNKNOWN:
+            raise ValueError(f"prior is {prior!r}; a text can only be {UNKNOWN!r}")
+    elif isinstance(prior, Distribution):
+        prior_mu, prior_sigma = prior_tensors(prior, mu)
+    elif prior is not None:
+        prior_mu, prior_sigma = prior
     values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)
     return [None if value is None else value.detach() for value in values]
 
@@ -163,8 +209,10 @@ def _refuse(name: str, error: Exception, _: tuple[()]) -> NoReturn:
     raise ValueError(f"observe({name!r}) takes tensors of real numbers: {error}") from error
 
 
-def _read(name: str, values: tuple[Tensor | None, ...]) -> Observed:
+def _read(name: str, how: str, values: tuple[Tensor | None, ...]) -> Observed:
     """What was handed over, as (B, N, K). Raises ValueError that says what is wrong with it."""
+    stated = how.partition("|")[0]
+    layout: Layout = LAYOUTS[stated] if stated else "neurons"
     if values[0] is None or values[0].dim() == 0:
         raise ValueError(
             f"observe({name!r}): mu is (N,), (B, N), (B, N, K) or (B, C, *S), got a single number"
@@ -176,9 +224,11 @@ def _read(name: str, values: tuple[Tensor | None, ...]) -> Observed:
     except (ValueError, RuntimeError) as error:
         _refuse(name, error, ())
     assert mu is not None  # looked at above
+    if stated and not DIMENSIONS[stated][0] <= mu.dim() <= DIMENSIONS[stated][1]:
+        raise ValueError(f"observe({name!r}): mu is {describe(mu)}, which is no layout {stated!r}")
     try:
         others = [
-            None if value is None else as_rows(value.expand(mu.shape), "neurons")
+            None if value is None else as_rows(value.expand(mu.shape), layout)
             for value in (sigma, prior_mu, prior_sigma)
         ]
     except RuntimeError as error:
@@ -186,14 +236,17 @@ def _read(name: str, values: tuple[Tensor | None, ...]) -> Observed:
         raise ValueError(
             f"observe({name!r}): shapes {shapes} do not broadcast to mu's {tuple(mu.shape)}"
         ) from error
-    rows = as_rows(mu, "neurons")
-    if mask is not None and mask.shape != rows.shape[:1]:
-        raise ValueError(f"observe({name!r}): mask is {tuple(mask.shape)}, one a row is ({len(rows)},)")
-    earlier = None if previous is None else as_rows(previous, "neurons")
+    rows = as_rows(mu, layout)
+    try:
+        counted = None if mask is None else mask_rows(mask, mu.shape if mu.dim() > 1 else rows.shape, layout)
+    except RuntimeError as error:
+        raise ValueError(
+            f"observe({name!r}): mask is {tuple(mask.shape) if mask is not None else ()}, one a row is"
+            f" ({len(rows)},)"
+        ) from error
+    earlier = None if previous is None else as_rows(previous, layout)
     assert others[0] is not None  # sigma is given
-    return Observed(
-        rows, others[0], None, others[1], others[2], earlier, None if mask is None else mask.bool()
-    )
+    return Observed(rows, others[0], None, others[1], others[2], earlier, counted)
 
 
 def _tensor(value: Tensor | float | None, like: Tensor) -> Tensor | None:

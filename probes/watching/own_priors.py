@@ -1,8 +1,8 @@
-"""Priors that a network holds by itself: numbers, buffers and distributions of its modules, and what else speaks
-of one.
+"""Priors that a network holds by itself: numbers, buffers and distributions of its modules, and what else
+speaks of one.
 
-Nothing here runs a module. What is found and can be read becomes a prior; what speaks of one and cannot be read
-is a `Mention`, for which no other prior may be assumed.
+Nothing here runs a module. What is found and can be read becomes a prior; what speaks of one and cannot be
+read is a `Mention`, for which no other prior may be assumed.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Held:
 def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior:
     """The prior of a layer's weights, by the conventions of the libraries; None where nothing speaks of one.
 
-    bayesian-torch: buffers prior_weight_mu and prior_weight_sigma, the latter a standard deviation (filled with
-    what is called prior_variance). Blitz: prior_sigma_1, prior_sigma_2, prior_pi, a scale mixture (Blundell et
-    al. 2015), which is a Gaussian where prior_pi is 0 or 1. torchbnn: prior_mu, prior_sigma.
+    bayesian-torch: buffers prior_weight_mu and prior_weight_sigma, the latter a standard deviation (filled
+    with what is called prior_variance). Blitz: prior_sigma_1, prior_sigma_2, prior_pi, a scale mixture
+    (Blundell et al. 2015), which is a Gaussian where prior_pi is 0 or 1. torchbnn: prior_mu, prior_sigma.
     """
     module = model.get_submodule(path)
     tensors = dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
@@ -113,12 +113,12 @@ def _mixture(attributes: dict[str, Any]) -> Prior:
         return 0.0, float(one)  # type: ignore[arg-type]
     if pi == 0:
         return 0.0, float(two)  # type: ignore[arg-type]
-    return UnknownPrior(f"a scale mixture, {pi:g} Normal(0, {one:g}²) + {1 - pi:g} Normal(0, {two:g}²)")  # type: ignore[operator, str-format]
+    return UnknownPrior(f"a scale mixture, {pi:g} Normal(0, {one:g}²) + {1 - pi:g} Normal(0, {two:g}²)")  # type: ignore[operator]
 
 
 def held_priors(model: nn.Module) -> list[Held]:
-    """Gaussian priors that modules hold as attributes: a distribution, or a mean and a scale that are tensors or
-    numbers. They are read anew each time.
+    """Gaussian priors that modules hold as attributes: a distribution, or a mean and a scale that are
+    tensors or numbers. They are read anew each time.
     """
     found: list[Held] = []
     for path, module in model.named_modules():
@@ -162,8 +162,8 @@ def _pair_reader(module: nn.Module, mean: str, scale: str, slot: Slot) -> Callab
 
 
 def mentions(model: nn.Module) -> list[Mention]:
-    """What of a network speaks of a prior, or of a flow, which may be one or change a posterior; the uppermost
-    of several that stand in each other.
+    """What of a network speaks of a prior, or of a flow, which may be one or change a posterior; the
+    uppermost of several that stand in each other.
     """
     found: list[Mention] = []
     for path, module in model.named_modules():
@@ -258,7 +258,7 @@ def flow_above(model: nn.Module, path: str) -> str | None:
 
 
 def _describe(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, Real) else type(value).__name__  # type: ignore[str-format]
+    return f"{value:g}" if isinstance(value, Real) else type(value).__name__
 
 
 def _join(path: str, name: str) -> str:

@@ -41,12 +41,14 @@ class Reading:
     apart
         Whether rows are read each for itself, so that `read` of batches one after the other is the batches'
         `read` one after the other, where all tensors have one shape.
+    unknown_prior
+        Whether the user says that the prior cannot be said.
     """
 
-    __slots__ = ("_apart", "_versions", "read", "taken")
+    __slots__ = ("_apart", "_versions", "read", "taken", "unknown_prior")
 
-    def __init__(self, read: Read, taken: Taken, apart: bool = False) -> None:
-        self.read, self.taken = read, taken
+    def __init__(self, read: Read, taken: Taken, apart: bool = False, unknown_prior: bool = False) -> None:
+        self.read, self.taken, self.unknown_prior = read, taken, unknown_prior
         self._apart = apart
         self._versions: list[int] | None = None
 

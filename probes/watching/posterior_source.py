@@ -40,9 +40,11 @@ Key = str | int | None | tuple[Any, ...]
 """Index, key or attribute; None is the output itself, a tuple several, one after the other."""
 Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights_across"]
 Origin = Literal["stated", "named", "assumed", "absent"]
-"""stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module that
-made it do. assumed: nothing does. absent: there is one, and it is not known."""
+"""stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
+that made it do. assumed: nothing does. absent: there is one, and it is not known."""
 DISTRIBUTION = "distribution"
+UNKNOWN = "unknown"
+"""What a user says of a prior that cannot be said."""
 LAYOUTS: dict[str, Layout] = {
     "bn": "rows",
     "btn": "rows",
@@ -53,9 +55,9 @@ LAYOUTS: dict[str, Layout] = {
 }
 """Layouts by the names that users give them.
 
-"bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before the
-last axis are rows. "bcx": (B, C, *X), a channel is a neuron and its positions are its latent dimensions. "bnk":
-(B, N, K), K latent dimensions a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
+"bn": (B, N), a row an input. "btn": (B, T, N) or (T, B, N), a row a position. "rows": (..., N), all before
+the last axis are rows. "bcx": (B, C, *X), a channel is a neuron and its positions are its latent dimensions.
+"bnk": (B, N, K), K latent dimensions a neuron. "bct": (B, C, *T), a channel is a neuron and a position a row.
 """
 DIMENSIONS = {"bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": (3, 9), "rows": (1, 9)}
 """Fewest and most axes that a tensor of each layout has."""
@@ -188,8 +190,8 @@ class FoundLayer(TypedDict):
     why
         The reason; it says ASSUMED where something was.
     origins
-        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior that the network
-        speaks of and that is not known, "absent".
+        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior that the
+        network speaks of and that is not known, "absent".
     assumed
         What was assumed, each in a few words.
     """
@@ -244,15 +246,15 @@ Taken = tuple[Tensor | None, ...]
 class PosteriorSource:
     """One posterior of a network: where it is, how it is read, and why.
 
-    name: the layer's name in the log. path: module whose output is read; paths joined by " & " for layers whose
-    outputs are read together ("source" in the log).
+    name: the layer's name in the log. path: module whose output is read; paths joined by " & " for layers
+    whose outputs are read together ("source" in the log).
     origin: what `slot` indexes: the "output", the outputs of several "layers", the module's "parameters", the
     "sites" that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0
     first. of: what the posterior is of; "weights" and "shared variables" are the same for every input.
     origins: where each part comes from. after: what the network does with mean and scale before it uses them
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
-    prior_said: path of the modules that compute the prior.
+    prior_said: path of the modules that compute the prior. pooled: terms of the loss that are not kept apart.
     """
 
     name: str
@@ -273,6 +275,7 @@ class PosteriorSource:
     stated_layout: str | None = None
     is_prior: bool = False
     prior_said: str | None = None
+    pooled: str | None = None
 
     def known(self, **origins: Origin) -> PosteriorSource:
         """The source with other origins of some parts."""
@@ -312,11 +315,16 @@ class PosteriorSource:
             )
         slot, why = self.slot, self.why
         if slot.form == DISTRIBUTION and not isinstance(base := unwrapped(pick(value, slot.mean)), Normal):
-            why += f"; of the {type(base).__name__} its marginals are read, whose KL adds up to no more than its own"
+            why += (
+                f"; of the {type(base).__name__} its marginals are read, whose KL adds up to no more than its"
+            )
+            why += " own"
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             slot = replace(slot, form="log_" + slot.form)
             why += f"; ASSUMED: it holds negative values, so it is taken as {FORMS[slot.form]}"
             self = self.known(scale="assumed")
+        if self.origin == "sites" and self.prior is None:
+            why += "; its prior is the model's, ASSUMED Normal(0, 1): say it with priors={name: (mean, sd)}"
         if self.stated_layout is not None:
             _check_layout(self.stated_layout, mean)
         layout, origin = self._layout(mean, value)
@@ -357,14 +365,16 @@ class PosteriorSource:
     def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
         """Mean and scale, a prior's mean and sd and the mask too, as they are now.
 
-        value: what `value(module, output)` gave. Raises NotReadable, or what indexing raises, for other outputs.
+        value: what `value(module, output)` gave. Raises NotReadable, or what indexing raises, for other
+        outputs.
         """
-        taken: Taken = self.slot.tensors(value)
+        mean, scale = self.slot.tensors(value)
+        taken: Taken = (mean, scale)
         if isinstance(self.prior, Slot):
             m, s = self.prior.tensors(value)
             taken += (m, self.prior.sigmas(s)[0])
         elif isinstance(self.prior, PriorFunction):
-            taken += prior_tensors(self.prior.call(module, output), taken[0])
+            taken += prior_tensors(self.prior.call(module, output), mean)
         elif self.mask is not None:
             taken += (None, None)
         if self.mask is not None:
@@ -374,7 +384,8 @@ class PosteriorSource:
     def observed(self, taken: Taken) -> Observed:
         """The posterior of what was taken, then or later. Raises RuntimeError where shapes do not agree."""
         mu, scale, *given = taken
-        assert mu is not None and scale is not None  # `take` has seen to it
+        assert mu is not None  # `take` has seen to both
+        assert scale is not None
         if self.after is not None:
             mu, scale = self.after(mu, scale)
         layout = self.layout or "rows"
@@ -395,9 +406,16 @@ class PosteriorSource:
             return None if value is None else as_rows(value.expand(shape), layout)
 
         prior_mu, prior_sigma, mask = (*given, None, None, None)[:3]
-        others = map(rows, (sigma, log_sigma, prior_mu, prior_sigma))
         counted = None if mask is None else mask_rows(mask, shape, layout)
-        return Observed(as_rows(mu, layout), *others, None, counted)
+        return Observed(
+            as_rows(mu, layout),
+            rows(sigma),
+            rows(log_sigma),
+            rows(prior_mu),
+            rows(prior_sigma),
+            None,
+            counted,
+        )
 
     @property
     def apart(self) -> bool:
@@ -428,7 +446,8 @@ class PosteriorSource:
             "layout": self.layout or "rows",
             "why": self.why,
             "origins": dict(self.origins),
-            "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"],
+            "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"]
+            + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
         }
 
     def _prior(self) -> str:
@@ -490,7 +509,7 @@ def _check_layout(layout: str, mean: Tensor) -> None:
 
 
 def check_layout_name(layout: str | None) -> None:
-    """Raises ValueError for a layout that is not in `LAYOUTS`."""
+    """Raises ValueError for a layout that is not in `LAYOUTS`; the message lists those that are."""
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(map(repr, LAYOUTS))}")
 
@@ -579,8 +598,8 @@ def is_gaussian(distribution: Any) -> bool:
 
 
 def gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian's components, of a full covariance the marginals'. Raises NotReadable for any
-    other distribution, by its name.
+    """loc and scale of a Gaussian's components, of a full covariance the marginals'. Raises NotReadable for
+    any other distribution, by its name.
     """
     base = unwrapped(distribution)
     if not is_gaussian(base):

@@ -4,14 +4,14 @@ where that cannot be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from probes.watching.naming import subject, words
-from probes.watching.own_priors import Held, Mention, held_priors, mentions
+from probes.watching.own_priors import Held, held_priors, mentions
 from probes.watching.posterior_source import (
     NotReadable,
     PosteriorSource,
@@ -26,25 +26,49 @@ from probes.watching.posterior_source import (
 
 HELD_BYTES = 16e6  # of outputs before the first step that wait for their priors
 SAY = (
-    "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function (module, output)"
-    " -> (mu, sigma) instead, or probes.observe(name, q, prior=p) in the forward pass; (0, 1) if it is none of it"
+    "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function"
+    " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward"
+    " pass; (0, 1) if it is none of it"
 )
 
 
 @dataclass
+class Kept:
+    """What was computed before the first step, as far as that is little enough; how often it was."""
+
+    taken: list[Taken] = field(default_factory=list)
+    count: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return len(self.taken) == self.count
+
+
+@dataclass
 class SeenPrior:
-    """What a module that is a prior has put out before the first step."""
+    """What a module that is a prior has put out: mean and sd."""
 
     source: PosteriorSource
-    outputs: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # mean, sd
+    kept: Kept = field(default_factory=Kept)
 
 
 @dataclass
 class Waiting:
-    """What a posterior without a prior of its own was before the first step; None: too much to keep."""
+    """A posterior without a prior of its own."""
 
     source: PosteriorSource
-    taken: list[Taken] | None = field(default_factory=list)
+    kept: Kept
+
+
+@dataclass
+class Linked:
+    """A posterior with its prior, or why it has none. again: what it was so far, to be read anew; None where
+    its reading is what it was. incomplete: part of that was not kept.
+    """
+
+    source: PosteriorSource
+    again: list[Taken] | None = None
+    incomplete: bool = False
 
 
 class PriorLinks:
@@ -71,59 +95,54 @@ class PriorLinks:
 
     def arrived(self, source: PosteriorSource, value: Any) -> None:
         """A prior was computed. Raises NotReadable for what is no Gaussian."""
-        if self._bytes > HELD_BYTES:
-            return
         mean, scale = source.slot.tensors(value)
-        sigma = source.slot.sigmas(scale)[0]
         seen = self._seen.setdefault(source.name, SeenPrior(source))
-        seen.outputs.append((mean.detach(), sigma.detach()))
-        self._bytes += mean.nbytes + sigma.nbytes
+        self.keep(seen.kept, (mean.detach(), source.slot.sigmas(scale)[0].detach()))
 
-    def keep(self, waiting: list[Taken] | None, taken: Taken) -> list[Taken] | None:
-        """What a posterior was, kept with what it was before; None where that is too much."""
+    def keep(self, kept: Kept, taken: Taken) -> None:
+        """One more; the first is always kept."""
+        kept.count += 1
+        if not self.wanted or (kept.taken and self._bytes > HELD_BYTES):
+            return
         self._bytes += sum(value.nbytes for value in taken if value is not None)
-        if waiting is None or self._bytes > HELD_BYTES:
-            return None
-        return [*waiting, taken]
+        kept.taken.append(taken)
 
-    def settle(self, posteriors: Sequence[Waiting]) -> list[tuple[PosteriorSource, list[Taken] | None]]:
-        """Each posterior with its prior, and, where that changes how it is read, what it was at first, to be
-        read anew.
-        """
+    def settle(self, posteriors: Sequence[Waiting]) -> list[Linked]:
+        """Each posterior with its prior, as far as the model tells it."""
         links = self._links(posteriors)
-        free = [
-            seen
-            for name, seen in self._seen.items()
-            if name not in {one.source.name for one in links.values()}
-        ]
+        linked = {seen.source.name for seen in links.values()}
+        free = [seen for name, seen in self._seen.items() if name not in linked]
+        held = {
+            place: own
+            for place, one in enumerate(posteriors)
+            if place not in links and (own := self._held_by(one, posteriors)) is not None
+        }
         used = [side for seen in links.values() for side in seen.source.path.split(" & ")]
-        result = []
+        used += [one.path for one in held.values()]
+        unused = [
+            mention for mention in self.mentions if not any(_explains(path, mention.path) for path in used)
+        ]
+        reason = self._why_not(free, posteriors) or (unused[0].said if unused else None)
+        found: list[Linked] = []
         for place, posterior in enumerate(posteriors):
-            source, taken = posterior.source, posterior.taken
+            source, kept = posterior.source, posterior.kept
             if place in links:
-                joined = _joined(source, links[place].source)
-                result.append((joined, _with_priors(taken, links[place])))
-                continue
-            held = self._held_by(source, posteriors, [one.path for one in self._held])
-            if held is not None and _fits(held, taken):
-                used.append(held.path)
-                result.append(
-                    (replace(source, prior=held.prior).known(prior="named"), _anew(held.prior, taken))
-                )
-                continue
-            seen = self._unused(used, source)
-            reason = self._why_not(free, posteriors) or (seen[0].said if seen else None)
-            if reason is None:
-                result.append((source, None))
+                prior = links[place]
+                pairs = zip(kept.taken, prior.kept.taken, strict=False)
+                again = [(*one[:2], *given, *one[4:]) for one, given in pairs]
+                found.append(Linked(_joined(source, prior.source), again, len(again) < kept.count))
+            elif place in held:
+                source = replace(source, prior=held[place].prior).known(prior="named")
+                found.append(Linked(source, _anew(held[place].prior, kept.taken), not kept.whole))
+            elif reason is not None:
+                found.append(Linked(_unknown(source, reason)))
             else:
-                unknown = UnknownPrior(f"{reason} speaks of one, and it was not used")
-                why = f"{source.why}; the prior is not known: {reason} speaks of one. {SAY.format(name=source.name)}"
-                result.append((replace(source, prior=unknown, why=why).known(prior="absent"), None))
-        return result
+                found.append(Linked(source))
+        return found
 
     def _links(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
-        """Place of a posterior -> its prior: of one subject and parent, of one subject, or the only ones; as often
-        computed, and of fitting shapes.
+        """Place of a posterior -> its prior: of one subject and parent, of one subject, or the only ones; as
+        often computed, and of fitting shapes.
         """
         found: dict[int, SeenPrior] = {}
         left = [place for place, one in enumerate(posteriors) if one.source.origin in ("output", "layers")]
@@ -136,25 +155,21 @@ class PriorLinks:
                     for other in left
                     if len(fits) == 1 and alike(posteriors[other].source, fits[0].source)
                 ]
-                if len(fits) == 1 and rivals == [place] and _together(posteriors[place].taken, fits[0]):
+                if len(fits) == 1 and rivals == [place] and _together(posteriors[place].kept, fits[0].kept):
                     found[place] = fits[0]
                     left.remove(place)
                     free.remove(fits[0])
         return found
 
-    def _held_by(
-        self, source: PosteriorSource, posteriors: Sequence[Waiting], _: Sequence[str]
-    ) -> Held | None:
-        same = [one for one in self._held if subject(one.name) == subject(source.name)]
+    def _held_by(self, posterior: Waiting, posteriors: Sequence[Waiting]) -> Held | None:
+        """The prior that a module holds for a posterior: of its subject, or the only one for the only one."""
+        if posterior.source.origin not in ("output", "layers"):
+            return None
+        fits = [one for one in self._held if _fits(one, posterior.kept)]
+        same = [one for one in fits if subject(one.name) == subject(posterior.source.name)]
         if len(same) == 1:
             return same[0]
-        # one prior for all that there is
-        paths = {one.path.rpartition(".")[0] for one in self._held}
-        return (
-            self._held[0]
-            if len(self._held) == 1 or (len(paths) == 1 and len(posteriors) == 1 == len(self._held))
-            else None
-        )
+        return fits[0] if len(fits) == 1 and (len(posteriors) == 1 or not subject(fits[0].name)) else None
 
     def _why_not(self, free: Sequence[SeenPrior], posteriors: Sequence[Waiting]) -> str | None:
         if not free:
@@ -164,12 +179,11 @@ class PriorLinks:
             return f"{names}, of which is not known whose it is,"
         return f"{names}, which is computed another number of times, or has another shape,"
 
-    def _unused(self, used: Iterable[str], source: PosteriorSource) -> list[Mention]:
-        """Mentions that no prior in use explains: a trunk called prior of a head called prior_mean is its."""
-        used = list(used)
-        return [
-            mention for mention in self.mentions if not any(_explains(path, mention.path) for path in used)
-        ]
+
+def _unknown(source: PosteriorSource, reason: str) -> PosteriorSource:
+    why = f"{source.why}; the prior is not known: {reason} speaks of one. {SAY.format(name=source.name)}"
+    prior = UnknownPrior(f"{reason} speaks of one, and it was not used")
+    return replace(source, prior=prior, why=why).known(prior="absent")
 
 
 def _explains(used: str, mentioned: str) -> bool:
@@ -200,15 +214,17 @@ def _above(source: PosteriorSource) -> str:
     return source.path.split(" & ")[0].rpartition(".")[0]
 
 
-def _together(taken: list[Taken] | None, prior: SeenPrior) -> bool:
+def _together(posterior: Kept, prior: Kept) -> bool:
     """Whether a posterior and a prior were computed equally often, in shapes that fit."""
-    if taken is None or len(taken) != len(prior.outputs):
+    if not posterior.taken or posterior.count != prior.count:
         return False
-    for (mean, *_), outputs in zip(taken, prior.outputs, strict=True):
-        for value in outputs:
-            if mean is None or not _broadcasts(value, mean):
-                return False
-    return True
+    means = [one[0] for one in posterior.taken]
+    return all(
+        mean is not None and _broadcasts(value, mean)
+        for mean, values in zip(means, prior.taken, strict=False)
+        for value in values
+        if value is not None
+    )
 
 
 def _broadcasts(value: Tensor, mean: Tensor) -> bool:
@@ -219,10 +235,8 @@ def _broadcasts(value: Tensor, mean: Tensor) -> bool:
     return True
 
 
-def _fits(held: Held, taken: list[Taken] | None) -> bool:
-    if not taken:
-        return taken is not None
-    mean = taken[0][0]
+def _fits(held: Held, kept: Kept) -> bool:
+    mean = kept.taken[0][0] if kept.taken else None
     if mean is None or not isinstance(held.prior, PriorFunction):
         return False
     try:
@@ -231,15 +245,11 @@ def _fits(held: Held, taken: list[Taken] | None) -> bool:
         return False
 
 
-def _with_priors(taken: list[Taken] | None, prior: SeenPrior) -> list[Taken]:
-    return [(*one[:2], *given, *one[4:]) for one, given in zip(taken or (), prior.outputs, strict=True)]
-
-
-def _anew(prior: Prior, taken: list[Taken] | None) -> list[Taken]:
+def _anew(prior: Prior, taken: list[Taken]) -> list[Taken]:
     assert isinstance(prior, PriorFunction)  # of those that modules hold
     return [
         (*one[:2], *prior_tensors(prior.call(None, None), one[0]), *one[4:])
-        for one in taken or ()
+        for one in taken
         if one[0] is not None
     ]
 

@@ -8,25 +8,90 @@
     distribution
 
 A scale is written as one of `naming.FORMS`. A key is a module's path with wildcards (`encoder.*.head`), or
-two paths of layers or parameters joined by " & ": {"encoder.a & encoder.b": "mu, sigma"}.
+two paths of layers or parameters joined by " & ": {"encoder.a & encoder.b": "mu, sigma"}. A `Part` says more
+of one: its prior, layout, mask, and what is done with it.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from probes.watching.adapters import RANK_OBSERVED
+from probes.watching.hooks import Argument
 from probes.watching.naming import FORMS
-from probes.watching.posterior_source import DISTRIBUTION, Key, PosteriorSource, Slot
+from probes.watching.posterior_source import (
+    DISTRIBUTION,
+    STATED,
+    UNKNOWN,
+    Key,
+    PosteriorSource,
+    Prior,
+    PriorFunction,
+    Slot,
+    UnknownPrior,
+    check_layout_name,
+)
 
-PartSpec = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
+Read = str | Callable[[Any, Any], Distribution | tuple[Tensor, ...]]
 """How a part is read: a text of the grammar above, or a function (module, output) of the user's."""
+PriorSpec = tuple[float, float] | Distribution | Callable[[Any, Any], Any] | Literal["unknown"]
+"""Mean and sd of a prior; a Gaussian distribution; a function (module, output) -> (mu, sigma) or a Gaussian
+distribution, called at each forward pass; or "unknown", which leaves KL out.
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a network that is named by hand: a value of `parts=`.
+
+    Attributes
+    ----------
+    read
+        Where mean and scale are (`probes.watching.stated`).
+    prior
+        (mean, sd); a Gaussian distribution; a function (module, output) -> (mu, sigma), or a Gaussian
+        distribution, for one that varies from row to row; "unknown" leaves KL out. None: Normal(0, 1) is
+        assumed, unless the model speaks of a prior of its own.
+    layout
+        "bn" (B, N); "btn" (B, T, N) or (T, B, N), positions are rows; "rows" (..., N), so are all axes but
+        the last; "bnk" (B, N, K) and "bcx" (B, C, *X), what follows the neurons are their dimensions; "bct"
+        (B, C, *T), a channel is a neuron, a position a row. None: as the module that made the tensor says.
+    then
+        (mu, sigma) -> (mu, sigma): what the network does with them before it draws its sample.
+    mask
+        Name of an argument of the module's `forward`, or of the model's, such as "attention_mask", or a
+        function (module, output) -> mask: (B,), or of all axes that are rows. What is 0 there is left out.
+
+    Raises
+    ------
+    PartError
+        For a layout or prior that is none of these.
+    """
+
+    read: Read
+    prior: PriorSpec | None = None
+    layout: str | None = None
+    then: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    mask: str | Callable[[Any, Any], Tensor | None] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_layout_name(self.layout)
+            stated_prior("Part", self.prior)
+        except (ValueError, TypeError) as error:
+            raise PartError(f"parts: {error}") from error
+
+
+PartSpec = Read | Part
+"""How a part is read, or a `Part`, which says more."""
 GRAMMAR = (
     '"mu, log_var" (a tuple), "mu=a, log_var=b" (fields), "mu | log_var" (halves of one tensor),'
     ' "distribution", '
@@ -44,9 +109,11 @@ def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Posteri
     """
     paths = [path for path, _ in model.named_modules()]
     sources = []
-    for pattern, spec in parts.items():
+    for pattern, given in parts.items():
+        part = given if isinstance(given, Part) else Part(given)
+        spec = part.read
         if " & " in pattern:
-            sources.append(_pair(model, pattern, spec))
+            sources.append(_with(_pair(model, pattern, spec), part, model))
             continue
         matches = [path for path in paths if fnmatchcase(path, pattern)]
         if not matches:
@@ -55,19 +122,59 @@ def parse_parts(model: nn.Module, parts: Mapping[str, PartSpec]) -> list[Posteri
         slot, function = (Slot(0, 1, "sigma"), spec) if callable(spec) else (parse_spec(spec), None)
         for path in matches:
             name = path or type(model).__name__
-            sources.append(
-                PosteriorSource(
-                    name,
-                    path,
-                    "output",
-                    slot,
-                    "named by hand",
-                    RANK_OBSERVED,
-                    function=function,
-                    by_hand=True,
-                )
+            source = PosteriorSource(
+                name,
+                path,
+                "output",
+                slot,
+                "named by hand",
+                RANK_OBSERVED,
+                function=function,
+                by_hand=True,
+                origins=STATED,
             )
+            sources.append(_with(source, part, model))
     return sources
+
+
+def _with(source: PosteriorSource, part: Part, model: nn.Module) -> PosteriorSource:
+    """A source with what else its part says."""
+    mask = part.mask
+    if isinstance(mask, str):
+        paths = [source.path.split(" & ")[0].rpartition(".")[0] if " & " in source.path else source.path, ""]
+        known = {path: inspect.signature(model.get_submodule(path).forward).parameters for path in paths}
+        path = next((path for path in paths if mask in known[path]), None)
+        if path is None:
+            raise PartError(
+                f"parts: mask={mask!r} is no argument of the forward of {source.path!r}"
+                f" ({', '.join(known[paths[0]])}) or of the model ({', '.join(known[''])})"
+            )
+        mask = Argument(path, mask)
+    source = replace(source, mask=mask, then=part.then, stated_layout=part.layout)
+    return source if part.prior is None else with_prior(source, stated_prior(source.name, part.prior))
+
+
+def stated_prior(name: str, prior: PriorSpec | None) -> Prior:
+    """A prior as a user says it. Raises ValueError for an sd that is not above 0 or a text but "unknown"."""
+    if prior is None:
+        return None
+    if isinstance(prior, str):
+        if prior != UNKNOWN:
+            raise ValueError(f"the prior of {name!r} is {prior!r}; a text can only be {UNKNOWN!r}")
+        return UnknownPrior("as stated")
+    if isinstance(prior, Distribution):
+        return PriorFunction(lambda _, __: prior, f"given: {type(prior).__name__}")
+    if callable(prior):
+        return PriorFunction(prior, f"given: {getattr(prior, '__qualname__', repr(prior))}")
+    mean, sd = map(float, prior)
+    if not sd > 0:
+        raise ValueError(f"the prior of {name!r} has the sd {sd:g}; it must be above 0")
+    return mean, sd
+
+
+def with_prior(source: PosteriorSource, prior: Prior) -> PosteriorSource:
+    """A source with a prior that the user has stated."""
+    return replace(source, prior=prior).known(prior="absent" if isinstance(prior, UnknownPrior) else "stated")
 
 
 def parse_spec(spec: str) -> Slot:
@@ -87,7 +194,7 @@ def parse_spec(spec: str) -> Slot:
     return Slot(None, None, scales[0], True) if halves else Slot(mean, keys[scales[0]], scales[0])
 
 
-def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> PosteriorSource:
+def _pair(model: nn.Module, pattern: str, spec: Read) -> PosteriorSource:
     slot = parse_spec(spec) if isinstance(spec, str) else None
     if slot is None or {slot.mean, slot.scale} != {0, 1}:
         raise PartError(
@@ -109,7 +216,9 @@ def _pair(model: nn.Module, pattern: str, spec: PartSpec) -> PosteriorSource:
             f"parts: {pattern!r}: the mean is a parameter and the scale a layer; observe them with"
             " probes.observe"
         )
-    return PosteriorSource(name, pattern, "layers", slot, "named by hand", RANK_OBSERVED, by_hand=True)
+    return PosteriorSource(
+        name, pattern, "layers", slot, "named by hand", RANK_OBSERVED, by_hand=True, origins=STATED
+    )
 
 
 def _weights(name: str, sides: list[str], slot: Slot) -> PosteriorSource:
@@ -122,7 +231,7 @@ def _weights(name: str, sides: list[str], slot: Slot) -> PosteriorSource:
     parameters = Slot(mean, scale, slot.form)
     name, path, why = f"{name} (weights)", owners.pop(), "named by hand"
     return PosteriorSource(
-        name, path, "parameters", parameters, why, RANK_OBSERVED, by_hand=True, of="weights"
+        name, path, "parameters", parameters, why, RANK_OBSERVED, by_hand=True, of="weights", origins=STATED
     )
 
 

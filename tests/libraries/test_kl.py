@@ -52,8 +52,8 @@ def test_a_graph_autoencoder(tmp_path):
 def test_an_autoencoder_of_diffusers(tmp_path):
     torch.manual_seed(0)
     model = AutoencoderKL(
-        in_channels=1, out_channels=1, block_out_channels=(8,), norm_num_groups=4, latent_channels=2, sample_size=8
-    ).train()  # fmt: skip
+        in_channels=1, out_channels=1, block_out_channels=(8,), norm_num_groups=4, latent_channels=2
+    ).train()
     x = torch.randn(4, 1, 8, 8)
     found, layers = recorded(model, tmp_path / "run", lambda: model(x, sample_posterior=True))
     [layer] = layers.values()
@@ -124,7 +124,10 @@ def test_a_gaussian_process_in_its_loop(tmp_path):
 
     class Model(gpytorch.models.ApproximateGP):
         def __init__(self):
-            points, q = torch.linspace(-1, 1, 6)[:, None], gpytorch.variational.CholeskyVariationalDistribution(6)
+            points, q = (
+                torch.linspace(-1, 1, 6)[:, None],
+                gpytorch.variational.CholeskyVariationalDistribution(6),
+            )
             super().__init__(gpytorch.variational.VariationalStrategy(self, points, q))
             self.mean_module, self.kernel = gpytorch.means.ConstantMean(), gpytorch.kernels.RBFKernel()
 
