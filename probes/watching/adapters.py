@@ -355,8 +355,8 @@ def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
 
 
 def latent_diffusion(model: nn.Module) -> list[PosteriorSource]:
-    """Autoencoders of latent diffusion (diffusers, CompVis, taming-transformers): the channels that `quant_conv`
-    puts out and `post_quant_conv` takes in half are means and log variances.
+    """Autoencoders of latent diffusion (diffusers, CompVis, taming-transformers): `post_quant_conv` takes in
+    half of the channels that `quant_conv` puts out, which are means and log variances.
     """
     found = []
     for path, parent in model.named_modules():
