@@ -172,6 +172,7 @@ class AfterHeads:
         self._listens, self._found = listens, found
         self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
         self._seen: set[Key] = set()
+        self._handed_on: set[Key] = set()  # pairs that a module returns as they are
         self._layers: set[str] = set()  # heads that are modules
         self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
         self._held: dict[Where, dict[int, Tensor]] = {}  # by call
@@ -225,10 +226,12 @@ class AfterHeads:
         if slot.form != DISTRIBUTION:
             places = [(source.path, slot.mean), (source.path, slot.scale)]  # type: ignore[list-item]
         roots: set[Where] = set()
+        as_they_are = True  # the heads' own outputs, under less telling names
         for where, tensor in zip(places, tensors, strict=True):
             if isinstance(tensor, Tensor):
                 if isinstance(value := self._walk(tensor), Chain):
                     roots |= self._rooted(value)
+                    as_they_are &= not value.steps
                 self._begin(where, tensor)
         if slot.form != DISTRIBUTION:
             self._keys[key] = places[0], places[1]
@@ -238,6 +241,7 @@ class AfterHeads:
             if (
                 absorbed
                 and other != key
+                and not (as_they_are and other[1] < source.rank)
                 and mean in roots
                 and (scale in roots or scale[0] not in self._layers)
             ):
@@ -450,14 +454,16 @@ class AfterHeads:
     def settle(self, last: bool = False) -> None:
         """What is known of pairs whose sample was not seen: what their scale goes through on all ways.
 
-        last: nothing more comes; of pairs that nothing was seen to use, that is said.
+        last: nothing more comes; of pairs of layers that nothing was seen to use, that is said.
         """
         for key, (mean, scale) in list(self._keys.items()):
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
+            outside = mean[1] is not None or key in self._handed_on  # whoever gets it, uses it by its name
             if (
                 last
+                and not outside
                 and key not in self._seen
                 and not self._users.get((scale, ()), scale[0] not in self._layers)
             ):

@@ -364,3 +364,23 @@ def test_hooks_are_gone_after_the_first_step(tmp_path):
         # of the pair, to begin anew with each forward pass
         assert sum(len(module._forward_pre_hooks) for module in model.modules()) == 1
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_heads_that_are_returned_as_they_are_keep_their_names(tmp_path):
+    """Also where the source of `forward`, and with it the names of what it returns, is not to be had."""
+    space = {"nn": nn}
+    exec(
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.fc_mu, self.fc_logvar = nn.Linear(8, 4), nn.Linear(8, 4)\n"
+        "    def forward(self, x):\n"
+        "        return self.fc_mu(x), self.fc_logvar(x)\n",
+        space,
+    )
+    model = space["Net"]()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(16, 8))
+        recording.step(0)
+    assert recording.found[0]["name"] == "fc_mu"
+    assert "ASSUMED" not in recording.found[0]["why"]
