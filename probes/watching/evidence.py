@@ -6,8 +6,10 @@ Neither is run: the graph is walked, the source parsed. Where they tell nothing,
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -125,3 +127,126 @@ def draws_gaussian(kind: Any) -> bool:
         return _GAUSSIAN.search(inspect.getsource(kind)) is not None
     except (OSError, TypeError):
         return False
+
+
+# ---- what code does with the output of a layer
+
+SHAPING = (
+    "softplus",
+    "exp",
+    "sigmoid",
+    "clamp",
+    "clamp_min",
+    "clip",
+    "elu",
+    "relu",
+    "abs",
+    "tanh",
+    "softmax",
+)
+SMALL = 1e-3  # added to a scale against 0
+
+
+@lru_cache(maxsize=256)
+def applied(kind: Any, name: str) -> tuple[str, ...] | None:
+    """Operations that the source of a class applies to what `self.name(...)` puts out, in order, one
+    statement after the other; None where there is no source, no such call, or where they differ from place
+    to place.
+
+    Logarithms and powers are no part of it: they stand in a KL. "half" is a product with one half.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    chains = set()
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        parents = {child: parent for parent in ast.walk(function) for child in ast.iter_child_nodes(parent)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
+                chains.add(_followed(function, parents, node))
+    return chains.pop() if len(chains) == 1 else None
+
+
+def _followed(function: ast.FunctionDef, parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[str, ...]:
+    """Operations around a value, and around the variable that it is assigned to, the most of those."""
+    chain, target, line = _around(parents, node)
+    for _ in range(4):  # reassigned
+        if target is None:
+            break
+        later = [
+            _around(parents, one)
+            for one in ast.walk(function)
+            if isinstance(one, ast.Name)
+            and one.id == target
+            and isinstance(one.ctx, ast.Load)
+            and one.lineno > line
+        ]
+        own = [one for one in later if one[1] == target and one[0]]
+        if own:
+            chain, line = chain + own[0][0], own[0][2]
+            continue
+        used = {one[0] for one in later if one[0]}
+        return chain + (max(used, key=len) if used else ())
+    return chain
+
+
+def _around(parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[tuple[str, ...], str | None, int]:
+    """Operations around a node within its statement, the one name that the result is assigned to, the
+    line."""
+    chain: list[str] = []
+    line = getattr(node, "lineno", 0)
+
+    def used() -> tuple[tuple[str, ...], None, int]:
+        shaping = [place for place, one in enumerate(chain) if one in SHAPING]
+        return tuple(chain[: shaping[-1] + 1] if shaping else ()), None, line  # the rest stands in a formula
+
+    while (parent := parents.get(node)) is not None:
+        if isinstance(parent, ast.Call):
+            called = (
+                parent.func.attr if isinstance(parent.func, ast.Attribute) else getattr(parent.func, "id", "")
+            )
+            own = parent.func is node or node in parent.args
+            if not own or called not in (*SHAPING, "mul", "div"):
+                return used()
+            chain += [called] if called in SHAPING else []
+        elif isinstance(parent, ast.BinOp):
+            if isinstance(parent.op, ast.Pow):
+                return used()
+            chain += _arithmetic(node, parent)
+            if not isinstance(parent.right, ast.Constant) and not isinstance(parent.left, ast.Constant):
+                return used()
+        elif isinstance(parent, ast.Assign):
+            return tuple(chain), _target(parent, node), line
+        elif isinstance(parent, ast.Tuple) and isinstance(above := parents.get(parent), ast.Assign):
+            return tuple(chain), _target(above, node), line
+        elif not isinstance(parent, ast.Attribute):
+            return used()
+        node = parent
+    return used()
+
+
+def _arithmetic(node: ast.AST, parent: ast.BinOp) -> list[str]:
+    other = parent.right if parent.left is node else parent.left
+    number = other.value if isinstance(other, ast.Constant) else None
+    if not isinstance(number, (int, float)):
+        return []
+    if isinstance(parent.op, (ast.Mult, ast.Div)):
+        halves = number == (0.5 if isinstance(parent.op, ast.Mult) else 2)
+        return ["half"] if halves else [f"times or through {number}"]
+    if isinstance(parent.op, (ast.Add, ast.Sub)):
+        return [] if abs(number) <= SMALL else [f"plus {number}"]
+    return []
+
+
+def _target(assign: ast.Assign, node: ast.AST) -> str | None:
+    """The name that a value is assigned to."""
+    target = assign.targets[0]
+    if isinstance(target, ast.Name):
+        return target.id
+    if isinstance(target, ast.Tuple) and isinstance(assign.value, ast.Tuple) and node in assign.value.elts:
+        one = (
+            target.elts[assign.value.elts.index(node)] if len(target.elts) == len(assign.value.elts) else None
+        )
+        return one.id if isinstance(one, ast.Name) else None
+    return None

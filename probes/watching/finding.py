@@ -711,6 +711,9 @@ class Finder:
             return
         if (source.slot, source.after, source.path) == (before.slot, before.after, before.path):
             return
+        if isinstance(before.prior, Slot) and before.prior.form == before.slot.form:
+            why = f"{source.why}; ASSUMED its prior's scale is made in the same way"
+            candidate.source = source = replace(source, why=why, prior_like=True)
         candidate.pool, candidate.kept = Pool(candidate.pool.size, candidate.pool.shared), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:

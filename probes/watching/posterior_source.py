@@ -254,7 +254,8 @@ class PosteriorSource:
     origins: where each part comes from. after: what the network does with mean and scale before it uses them
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
-    prior_said: path of the modules that compute the prior. pooled: terms of the loss that are not kept apart.
+    prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
+    the posterior's is. pooled: terms of the loss that are not kept apart.
     """
 
     name: str
@@ -275,6 +276,7 @@ class PosteriorSource:
     stated_layout: str | None = None
     is_prior: bool = False
     prior_said: str | None = None
+    prior_like: bool = False
     pooled: str | None = None
 
     def known(self, **origins: Origin) -> PosteriorSource:
@@ -320,6 +322,8 @@ class PosteriorSource:
             )
             why += " own"
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
+            like = isinstance(self.prior, Slot) and self.prior.form == slot.form
+            self = replace(self, prior_like=like)
             slot = replace(slot, form="log_" + slot.form)
             why += f"; ASSUMED: it holds negative values, so it is taken as {FORMS[slot.form]}"
             self = self.known(scale="assumed")
@@ -372,7 +376,7 @@ class PosteriorSource:
         taken: Taken = (mean, scale)
         if isinstance(self.prior, Slot):
             m, s = self.prior.tensors(value)
-            taken += (m, self.prior.sigmas(s)[0])
+            taken += (m, self.prior_sigma(m, s))
         elif isinstance(self.prior, PriorFunction):
             taken += prior_tensors(self.prior.call(module, output), mean)
         elif self.mask is not None:
@@ -416,6 +420,14 @@ class PosteriorSource:
             None,
             counted,
         )
+
+    def prior_sigma(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """The sd of a prior of the network's own, of what is read of it."""
+        assert isinstance(self.prior, Slot)  # the caller has looked
+        if not self.prior_like:
+            return self.prior.sigmas(scale)[0]
+        with torch.no_grad():
+            return self.slot.sigmas(scale if self.after is None else self.after(mean, scale)[1])[0]
 
     @property
     def apart(self) -> bool:

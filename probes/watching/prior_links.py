@@ -10,9 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from probes.watching.evidence import applied
 from probes.watching.naming import subject, words
 from probes.watching.own_priors import Held, held_priors, mentions
 from probes.watching.posterior_source import (
+    DISTRIBUTION,
     NotReadable,
     PosteriorSource,
     Prior,
@@ -46,7 +48,7 @@ class Kept:
 
 @dataclass
 class SeenPrior:
-    """What a module that is a prior has put out: mean and sd."""
+    """What a module that is a prior has put out: mean and scale."""
 
     source: PosteriorSource
     kept: Kept = field(default_factory=Kept)
@@ -84,6 +86,7 @@ class PriorLinks:
 
     def __init__(self, model: nn.Module, skipped: Callable[[str], bool]) -> None:
         self.mentions = [one for one in mentions(model) if not skipped(one.path)]
+        self._model = model
         self._held = [one for one in held_priors(model) if not skipped(one.path)]
         self._seen: dict[str, SeenPrior] = {}
         self._bytes = 0.0
@@ -97,7 +100,7 @@ class PriorLinks:
         """A prior was computed. Raises NotReadable for what is no Gaussian."""
         mean, scale = source.slot.tensors(value)
         seen = self._seen.setdefault(source.name, SeenPrior(source))
-        self.keep(seen.kept, (mean.detach(), source.slot.sigmas(scale)[0].detach()))
+        self.keep(seen.kept, (mean.detach(), scale.detach()))
 
     def keep(self, kept: Kept, taken: Taken) -> None:
         """One more; the first is always kept."""
@@ -128,9 +131,17 @@ class PriorLinks:
             source, kept = posterior.source, posterior.kept
             if place in links:
                 prior = links[place]
+                joined = _made(_joined(source, prior.source), source, prior, self._model)
+                if isinstance(joined, str):
+                    found.append(Linked(_unknown(source, joined)))
+                    continue
                 pairs = zip(kept.taken, prior.kept.taken, strict=False)
-                again = [(*one[:2], *given, *one[4:]) for one, given in pairs]
-                found.append(Linked(_joined(source, prior.source), again, len(again) < kept.count))
+                again = [
+                    (*one[:2], mean, joined.prior_sigma(mean, scale), *one[4:])
+                    for one, (mean, scale) in pairs
+                    if mean is not None and scale is not None
+                ]
+                found.append(Linked(joined, again, len(again) < kept.count))
             elif place in held:
                 source = replace(source, prior=held[place].prior).known(prior="named")
                 found.append(Linked(source, _anew(held[place].prior, kept.taken), not kept.whole))
@@ -252,6 +263,56 @@ def _anew(prior: Prior, taken: list[Taken]) -> list[Taken]:
         for one in taken
         if one[0] is not None
     ]
+
+
+def _made(
+    joined: PosteriorSource, posterior: PosteriorSource, prior: SeenPrior, model: nn.Module
+) -> PosteriorSource | str:
+    """A joined source that says how the prior's scale is made of what is read of it, as the posterior's is
+    where the source of the module or the names say so; or, in words, what is not known of it.
+    """
+    ours, theirs = (_behind(one, model) for one in (posterior, prior.source))
+    form = prior.source.slot.form
+    assert isinstance(joined.prior, Slot)  # made so
+    if form == DISTRIBUTION:
+        return joined
+    changed = (
+        posterior.after is not None or "ASSUMED" in posterior.why or (ours is not None and ours[1] != ())
+    )
+    if theirs is not None and theirs[0] != ():
+        return f"what its code does with the mean of {prior.source.path} ({' and '.join(theirs[0])})"
+    if theirs is not None and ours is not None and theirs[1] == ours[1] and changed:
+        return replace(joined, prior_like=True)
+    if theirs is not None and theirs[1] in CHAINS and form in ("sigma", *CHAINS[theirs[1]]):
+        return replace(joined, prior=replace(joined.prior, form=CHAINS[theirs[1]][-1]))
+    if theirs is not None and theirs[1] not in ((), *EXPONENTIALS):
+        return f"what its code does with the scale of {prior.source.path} ({' and '.join(theirs[1])})"
+    if theirs is None and changed:
+        why = f"{joined.why}; ASSUMED its scale is made in the same way"
+        return replace(joined, why=why, prior_like=True)
+    lowest = min((float(taken[1].min()) for taken in prior.kept.taken if taken[1] is not None), default=0.0)
+    if form in ("sigma", "var") and lowest < 0:
+        return f"the scale of {prior.source.path}, which holds negative values,"
+    return joined
+
+
+CHAINS = {("softplus",): ("rho",), ("exp",): ("log_sigma",)}
+"""What code does with a raw scale -> the forms that its name may stand for, the last the one that it is."""
+EXPONENTIALS = (("exp",), ("half", "exp"), ("exp", "sqrt"))
+
+
+def _behind(source: PosteriorSource, model: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """What the code of the module that holds a pair of heads does with mean and scale; None where it does not
+    tell.
+    """
+    if source.origin != "layers":
+        return None
+    sides = source.path.split(" & ")[:2]
+    above = sides[0].rpartition(".")[0]
+    kind: Any = type(model.get_submodule(above))
+    order = sides if source.slot.mean == 0 else sides[::-1]
+    mean, scale = (applied(kind, side.rpartition(".")[2]) for side in order)
+    return None if mean is None or scale is None else (mean, scale)
 
 
 def _joined(posterior: PosteriorSource, prior: PosteriorSource) -> PosteriorSource:

@@ -1,0 +1,186 @@
+"""Priors that foreign networks have of their own: used, or left out and said, never Normal(0, 1) in
+silence."""
+
+import foreign_models as foreign
+import numpy as np
+import pytest
+import torch
+from foreign_models import C, X
+from torch import nn
+
+from probes.run import Run
+from probes.watching.attaching import watch
+from probes.watching.finding import WatchError
+
+BATCH, TIMES = 32, 5
+
+
+def inputs(kind, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator)
+
+    if kind in (foreign.SoftplusVRNN, foreign.RSSM, foreign.RSSMByCells):
+        return (draw(TIMES, BATCH, X),)
+    if kind is foreign.GraphVAE:
+        return draw(BATCH, X), torch.softmax(draw(BATCH, BATCH), 1)
+    if kind is foreign.OneHeadOfTwo:
+        return (torch.randint(20, (BATCH, TIMES), generator=generator),)
+    conditional = "c" in kind.forward.__code__.co_varnames[1 : kind.forward.__code__.co_argcount]
+    return (draw(BATCH, X), draw(BATCH, C)) if conditional else (draw(BATCH, X),)
+
+
+def record(kind, path, steps=3, **options):
+    """A few steps of training -> the model, the run, what was found."""
+    torch.manual_seed(0)
+    model = kind()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    with watch(model, path, **options) as recording:
+        for step in range(steps):
+            model.pairs.clear()
+            output = model(*inputs(kind, step))
+            values = output.values() if isinstance(output, dict) else [output]
+            first = next(value for value in values if value is not None)
+            first = first[0] if isinstance(first, tuple) else getattr(first, "reconstruction", first)
+            optimiser.zero_grad()
+            first.square().mean().backward()
+            recording.step(step)
+            if step < steps - 1:
+                optimiser.step()
+    return model, Run(path), recording
+
+
+RIGHT = {
+    foreign.RecognitionAndPrior: ["recognition_net"],
+    foreign.PriorFirst: ["recognition_net"],
+    foreign.MappingOfFour: ["MappingOfFour"],
+    foreign.DataclassOfDistributions: ["DataclassOfDistributions"],
+    foreign.NestedTuples: ["NestedTuples"],
+    foreign.SoftplusVRNN: ["enc_mean"],
+    foreign.RSSM: ["RSSM"],
+    foreign.RSSMByCells: ["rssm"],
+    foreign.Ladder: ["qs_0", "qs_1"],
+    foreign.TwoLevelsOfModules: ["q1", "q2"],
+    foreign.TwoEncoders: ["net_q"],
+    foreign.LearnedPrior: ["encoder"],
+    foreign.DistributionAttribute: ["encoder"],
+    foreign.GraphVAE: ["gcn"],
+}
+
+
+@pytest.mark.parametrize("kind", RIGHT, ids=lambda kind: kind.__name__)
+def test_the_priors_of_foreign_networks_are_used(tmp_path, kind):
+    model, run, recording = record(kind, tmp_path / "run")
+    assert len(run.layers) == len(RIGHT[kind])
+    for place, name in enumerate(RIGHT[kind]):
+        layers = [layer["name"] for layer in run.layers]
+        layer = layers.index(name) if name in layers else place
+        np.testing.assert_allclose(run.at(2, layer)["kl"], model.paid(name), rtol=2e-4, atol=1e-5)
+    assert recording.lost == 0
+
+
+@pytest.mark.parametrize("kind", RIGHT, ids=lambda kind: kind.__name__)
+def test_the_first_step_is_under_the_same_prior(tmp_path, kind):
+    model, run, _ = record(kind, tmp_path / "run", steps=1)
+    layers = [layer["name"] for layer in run.layers]
+    for place, name in enumerate(RIGHT[kind]):
+        layer = layers.index(name) if name in layers else place
+        np.testing.assert_allclose(run.at(0, layer)["kl"], model.paid(name), rtol=2e-4, atol=1e-5)
+
+
+SAID = {
+    foreign.TotalCorrelation: "prior_params",
+    foreign.Vamp: "VampPrior",
+    foreign.MixturePrior: "prior_means",
+    foreign.PlanarPosterior: "a flow, 'flows'",
+    foreign.PriorByAMethod: "the method PriorByAMethod.prior",
+    foreign.Imagining: "another number of times",
+}
+
+
+@pytest.mark.parametrize("kind", SAID, ids=lambda kind: kind.__name__)
+def test_a_prior_that_is_not_known_leaves_kl_out_and_is_said(tmp_path, caplog, kind):
+    _, run, recording = record(kind, tmp_path / "run")
+    (part,) = recording.found
+    assert part["origins"]["prior"] == "absent"
+    assert SAID[kind] in part["prior"]
+    assert SAID[kind] in caplog.text
+    assert f"priors={{{part['name']!r}: (mean, sd)}}" in part["why"]
+    frame = run.at(2)
+    assert not {"kl", "information", "mismatch", "active_share"} & set(frame.columns)
+    mean, sigma = frame["mean"], frame["variance"]
+    assert np.isfinite(mean).all()
+    assert (sigma > 0).all()
+
+
+def test_what_cannot_be_told_is_said_in_one_argument(tmp_path):
+    model, run, recording = record(foreign.TotalCorrelation, tmp_path / "run", priors={"*": (0.0, 1.0)})
+    assert recording.found[0]["origins"]["prior"] == "stated"
+    np.testing.assert_allclose(run.at(2)["kl"], model.paid("encoder"), rtol=1e-4)
+
+
+def test_a_prior_that_varies_by_row_is_given_as_a_function(tmp_path):
+    def prior(module, output):
+        q, p = module.pairs["encoder"][-1] if module.pairs["encoder"] else (None, None)
+        return p
+
+    class Kept(foreign.PriorByAMethod):
+        def forward(self, x, c):
+            pm, pl = self.prior(c)
+            self.given = pm, (pl / 2).exp()
+            return super().forward(x, c)
+
+    torch.manual_seed(0)
+    model = Kept()
+    with watch(model, tmp_path / "run", priors={"encoder": lambda module, output: model.given}) as recording:
+        model(*inputs(foreign.PriorByAMethod))
+        recording.step(0)
+    np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], model.paid("encoder"), rtol=1e-4)
+
+
+def test_a_hidden_laplace_is_refused_by_its_name(tmp_path):
+    with pytest.raises(WatchError, match="the posterior of fc_loc is a Laplace, no Gaussian"):
+        record(foreign.HiddenLaplace, tmp_path / "run")
+
+
+def test_a_head_of_two_halves_stands_first_in_the_message_and_is_read_by_hand(tmp_path):
+    with pytest.raises(WatchError) as error:
+        record(foreign.OneHeadOfTwo, tmp_path / "run")
+    assert str(error.value).index("hidden_to_latent") < str(error.value).index("Looked at besides")
+    assert "could be mu | log_var" in str(error.value)
+    model, run, _ = record(
+        foreign.OneHeadOfTwo, tmp_path / "again", parts={"hidden_to_latent": "mu | log_var"}
+    )
+    np.testing.assert_allclose(run.at(2)["kl"], model.paid("hidden_to_latent"), rtol=1e-4)
+
+
+def test_a_prior_that_is_asked_more_often_later_is_counted(tmp_path):
+    torch.manual_seed(0)
+    model = foreign.RecognitionAndPrior()
+    given = inputs(foreign.RecognitionAndPrior)
+    with watch(model, tmp_path / "run") as recording:
+        model(*given)
+        recording.step(0)
+        model.register_forward_hook(lambda module, args, output: module.prior_net(args[1]) and None)
+        model(*given)
+        with pytest.warns(RuntimeWarning, match="not computed equally often"):
+            recording.step(1)
+    assert recording.lost == 1
+
+
+def test_nothing_of_a_prior_is_no_layer(tmp_path):
+    class OnlyPrior(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.prior_net = foreign.Heads(X)
+
+        def forward(self, x):
+            return self.prior_net(x)[0]
+
+    model = OnlyPrior()
+    recording = watch(model, tmp_path / "run")
+    model(torch.randn(BATCH, X))
+    with pytest.raises(WatchError, match="no posterior was found"):
+        recording.step(0)
+    recording.close()
