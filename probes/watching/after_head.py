@@ -238,13 +238,13 @@ class AfterHeads:
             self._forms.setdefault(key, slot.form)
         for other, (mean, scale) in self._keys.items():
             absorbed = slot.form == DISTRIBUTION or (mean[1] is None and scale[1] is None)
-            if (
-                absorbed
-                and other != key
-                and not (as_they_are and other[1] < source.rank)
-                and mean in roots
-                and (scale in roots or scale[0] not in self._layers)
-            ):
+            if not absorbed or other == key or mean not in roots:
+                continue
+            if scale not in roots and scale[0] in self._layers:
+                continue
+            if as_they_are:
+                self._handed_on.add(other)
+            if not as_they_are or other[1] > source.rank:
                 self.inside.setdefault(other, key)
 
     def passed(self, path: str, output: Any) -> None:
