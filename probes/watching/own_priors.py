@@ -127,7 +127,7 @@ def held_priors(model: nn.Module) -> list[Held]:
         }
         for name, value in attributes.items():
             if isinstance(value, Distribution) and speaks_of_prior(name) and is_gaussian(value):
-                said = f"the network's own: {name}, a {type(value).__name__}"
+                said = f"the network's own: {name}, {type(value).__name__}"
                 found.append(Held(_join(path, name), name, PriorFunction(_reader(module, name), said)))
         values = {name: value for name, value in attributes.items() if _number(value) or _tensor(value)}
         values |= dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
@@ -216,10 +216,11 @@ def _methods(kind: type) -> Iterator[str]:
         ):
             continue
         for name, value in vars(one).items():
-            called = inspect.isfunction(value) and speaks_of_prior(name)
+            function: Any = value.fget if isinstance(value, property) else value
+            called = inspect.isfunction(function) and speaks_of_prior(name)
             if called and not any(word in DRAWING for word in words(name)):
                 try:
-                    source = inspect.getsource(value)
+                    source = inspect.getsource(function)
                 except (OSError, TypeError):
                     source = ""
                 if not STANDARD.search(source):

@@ -112,6 +112,7 @@ class PriorLinks:
 
     def settle(self, posteriors: Sequence[Waiting]) -> list[Linked]:
         """Each posterior with its prior, as far as the model tells it."""
+        self._drop_what_stands_in_others()
         links = self._links(posteriors)
         linked = {seen.source.name for seen in links.values()}
         free = [seen for name, seen in self._seen.items() if name not in linked]
@@ -150,6 +151,15 @@ class PriorLinks:
             else:
                 found.append(Linked(source))
         return found
+
+    def _drop_what_stands_in_others(self) -> None:
+        """Heads of a prior are that of the module which returns it."""
+        outer = [seen.source.path for seen in self._seen.values() if seen.source.origin == "output"]
+        self._seen = {
+            name: seen
+            for name, seen in self._seen.items()
+            if not any(seen.source.path.startswith(f"{path}.") for path in outer)
+        }
 
     def _links(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
         """Place of a posterior -> its prior: of one subject and parent, of one subject, or the only ones; as
