@@ -30,10 +30,6 @@ class Family(Protocol):
     def regimes(self) -> frozenset[int]:
         """Codes of `schema.REGIMES` whose rules mean something for this family."""
 
-    @property
-    def undefined(self) -> tuple[str, ...]:
-        """Derived statistics that mean nothing for this family."""
-
     def information(self, variance: Any, spread: Any, log_variance: Any) -> Any:
         """What the posteriors tell of their inputs, nats, of one latent dimension."""
 

@@ -22,7 +22,6 @@ class Gaussian:
     name: str = "gaussian"
     required: tuple[str, ...] = ("mean", "variance", "kl", "information", "spread")
     regimes: frozenset[int] = frozenset(range(10))
-    undefined: tuple[str, ...] = ()
 
     @staticmethod
     def information(variance: Any, spread: Any, log_variance: Any) -> Any:
@@ -170,10 +169,8 @@ class Gaussian:
 
 
 GAUSSIAN = Gaussian()
-GAUSSIAN_UNKNOWN_PRIOR = Gaussian(
-    "gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset(), ("contraction", "kl_above_floor")
-)
-"""A Gaussian posterior whose prior is not known: no rule and no statistic that needs one means anything."""
+GAUSSIAN_UNKNOWN_PRIOR = Gaussian("gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset())
+"""A Gaussian posterior whose prior is not known: no rule that needs one fires."""
 NEED_PRIOR = (
     "kl", "information", "mismatch", "width_spread", "active_share", "whitened_mean", "prior_variance",
 )  # fmt: skip

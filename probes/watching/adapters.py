@@ -9,7 +9,7 @@ What two of them find in the same tensors is one posterior: the one higher up is
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from probes.watching.naming import (
     FORMS,
+    Each,
     Tree,
     find_pairs,
     not_latent,
@@ -69,8 +70,12 @@ def _fields(output: Any, tree: Tree, depth: int) -> dict[Key, str | None]:
     elif isinstance(output, tuple) and hasattr(output, "_fields"):
         named = dict(zip(output._fields, output._fields, strict=True))
     elif isinstance(output, (tuple, list)):
-        known = isinstance(tree, tuple) and len(tree) == len(output)
-        named = dict(enumerate(tree if known and isinstance(tree, tuple) else [None] * len(output)))
+        names: Sequence[Tree] = [None] * len(output)
+        if isinstance(tree, Each) and isinstance(output, list):
+            names = [tuple(tree)] * len(output)  # of each the same
+        elif isinstance(tree, tuple) and len(tree) == len(output):
+            names = tree
+        named = dict(enumerate(names))
     else:
         declared = [field.name for field in dataclasses.fields(output)] if is_dataclass(output) else []
         # slots have no __dict__

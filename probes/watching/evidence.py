@@ -10,7 +10,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -108,25 +108,28 @@ def posteriors_of(tensors: Iterable[Tensor]) -> set[tuple[str, int]]:
     return found
 
 
+def sources(kind: Any) -> Iterator[str]:
+    """The sources of a class and of those that it inherits from, up to torch's."""
+    for one in kind.__mro__:
+        if one.__module__.split(".")[0] in ("torch", "builtins"):
+            return
+        try:
+            yield textwrap.dedent(inspect.getsource(one))
+        except (OSError, TypeError):
+            continue
+
+
 @lru_cache(maxsize=256)
 def other_family(kind: Any) -> str | None:
-    """The family that the source of a class draws from, where that is no Gaussian and no Gaussian is in
-    it."""
-    try:
-        source = inspect.getsource(kind)
-    except (OSError, TypeError):
-        return None
-    found = _OTHER.search(source)
+    """The family that the source of a class draws from, where no Gaussian is in it."""
+    found = _OTHER.search("\n".join(sources(kind)))
     return None if found is None or draws_gaussian(kind) else found.group()[:-1]
 
 
 @lru_cache(maxsize=256)
 def draws_gaussian(kind: Any) -> bool:
     """Whether the source of a class draws Gaussian numbers."""
-    try:
-        return _GAUSSIAN.search(inspect.getsource(kind)) is not None
-    except (OSError, TypeError):
-        return False
+    return _GAUSSIAN.search("\n".join(sources(kind))) is not None
 
 
 # ---- what code does with the output of a layer
@@ -155,12 +158,8 @@ def applied(kind: Any, name: str) -> tuple[str, ...] | None:
 
     Logarithms and powers are no part of it: they stand in a KL. "half" is a product with one half.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    except (OSError, TypeError, SyntaxError):
-        return None
     chains = set()
-    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+    for function in _methods(kind):
         parents = {child: parent for parent in ast.walk(function) for child in ast.iter_child_nodes(parent)}
         for node in ast.walk(function):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
@@ -168,9 +167,32 @@ def applied(kind: Any, name: str) -> tuple[str, ...] | None:
     return chains.pop() if len(chains) == 1 else None
 
 
+@lru_cache(maxsize=256)
+def _methods(kind: Any) -> tuple[ast.FunctionDef, ...]:
+    """The methods of a class, parsed, each as the class itself has it."""
+    found: dict[str, ast.FunctionDef] = {}
+    for source in sources(kind):
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                found.setdefault(node.name, node)
+    return tuple(found.values())
+
+
+Place = tuple[int, int]
+"""Line and column."""
+
+
+def _place(node: ast.AST) -> Place:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+
+
 def _followed(function: ast.FunctionDef, parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[str, ...]:
     """Operations around a value, and around the variable that it is assigned to, the most of those."""
-    chain, target, line = _around(parents, node)
+    chain, target, place = _around(parents, node)
     for _ in range(4):  # reassigned
         if target is None:
             break
@@ -180,26 +202,26 @@ def _followed(function: ast.FunctionDef, parents: dict[ast.AST, ast.AST], node: 
             if isinstance(one, ast.Name)
             and one.id == target
             and isinstance(one.ctx, ast.Load)
-            and one.lineno > line
+            and _place(one) > place
         ]
         own = [one for one in later if one[1] == target and one[0]]
         if own:
-            chain, line = chain + own[0][0], own[0][2]
+            chain, place = chain + own[0][0], own[0][2]
             continue
         used = {one[0] for one in later if one[0]}
         return chain + (max(used, key=len) if used else ())
     return chain
 
 
-def _around(parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[tuple[str, ...], str | None, int]:
+def _around(parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[tuple[str, ...], str | None, Place]:
     """Operations around a node within its statement, the one name that the result is assigned to, the
     line."""
     chain: list[str] = []
-    line = getattr(node, "lineno", 0)
+    place = _place(node)
 
-    def used() -> tuple[tuple[str, ...], None, int]:
-        shaping = [place for place, one in enumerate(chain) if one in SHAPING]
-        return tuple(chain[: shaping[-1] + 1] if shaping else ()), None, line  # the rest stands in a formula
+    def used() -> tuple[tuple[str, ...], None, Place]:
+        shaping = [at for at, one in enumerate(chain) if one.partition("(")[0] in SHAPING]
+        return tuple(chain[: shaping[-1] + 1] if shaping else ()), None, place  # the rest stands in a formula
 
     while (parent := parents.get(node)) is not None:
         if isinstance(parent, ast.Call):
@@ -209,7 +231,9 @@ def _around(parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[tuple[str, 
             own = parent.func is node or node in parent.args
             if not own or called not in (*SHAPING, "mul", "div"):
                 return used()
-            chain += [called] if called in SHAPING else []
+            others = [ast.unparse(one) for one in (*parent.args, *parent.keywords) if one is not node]
+            said = f"{called}({', '.join(others)})" if others else called
+            chain += [said] if called in SHAPING else _halved(called, parent.args)
         elif isinstance(parent, ast.BinOp):
             if isinstance(parent.op, ast.Pow):
                 return used()
@@ -217,13 +241,19 @@ def _around(parents: dict[ast.AST, ast.AST], node: ast.AST) -> tuple[tuple[str, 
             if not isinstance(parent.right, ast.Constant) and not isinstance(parent.left, ast.Constant):
                 return used()
         elif isinstance(parent, ast.Assign):
-            return tuple(chain), _target(parent, node), line
+            return tuple(chain), _target(parent, node), place
         elif isinstance(parent, ast.Tuple) and isinstance(above := parents.get(parent), ast.Assign):
-            return tuple(chain), _target(above, node), line
+            return tuple(chain), _target(above, node), place
         elif not isinstance(parent, ast.Attribute):
             return used()
         node = parent
     return used()
+
+
+def _halved(called: str, args: list[ast.expr]) -> list[str]:
+    number = args[0].value if args and isinstance(args[0], ast.Constant) else None
+    halves = number == (0.5 if called == "mul" else 2)
+    return ["half"] if halves else [f"{called} {number!r}"]
 
 
 def _arithmetic(node: ast.AST, parent: ast.BinOp) -> list[str]:

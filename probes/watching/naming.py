@@ -234,6 +234,10 @@ Tree = str | tuple[Any, ...] | None
 """The name of a returned value, those of the elements of a nested tuple, or None."""
 
 
+class Each(tuple[Any, ...]):
+    """Names of the elements of each tuple that is appended to a list."""
+
+
 @lru_cache(maxsize=1024)
 def returned_tree(function: Callable[..., Any]) -> tuple[Tree, ...]:
     """What the last `return a, (self.b(h), c.d)` of a function calls its values: ("a", ("b", "d")); None for
@@ -242,8 +246,24 @@ def returned_tree(function: Callable[..., Any]) -> tuple[Tree, ...]:
     Empty when it returns no such tuple or has no source (typed into an interpreter, compiled). The source is
     parsed, not run.
     """
-    returned = _returned(function)
-    return tuple(map(_called, returned.elts)) if returned is not None else ()
+    returned, tree = _returned(function), _parsed(function)
+    if returned is None or tree is None:
+        return ()
+    appended: dict[str, Each] = {}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "append"
+            and isinstance(node.func.value, ast.Name)
+            and len(node.args) == 1
+            and isinstance(node.args[0], ast.Tuple)
+        ):
+            appended[node.func.value.id] = Each(map(_called, node.args[0].elts))
+    if isinstance(returned, ast.Name):
+        return appended.get(returned.id, ())
+    named = map(_called, returned.elts)
+    return tuple(appended.get(name, name) if isinstance(name, str) else name for name in named)
 
 
 def returned_names(function: Callable[..., Any]) -> tuple[str | None, ...]:
@@ -257,7 +277,7 @@ def returned_roots(function: Callable[..., Any]) -> tuple[frozenset[str], ...]:
     arguments. Empty as `returned_tree`.
     """
     returned = _returned(function)
-    if returned is None:
+    if returned is None or isinstance(returned, ast.Name):
         return ()
     tree = _parsed(function)
     assigned: dict[str, set[str]] = {}
@@ -293,14 +313,15 @@ def _parsed(function: Callable[..., Any]) -> ast.Module | None:
         return None
 
 
-def _returned(function: Callable[..., Any]) -> ast.Tuple | None:
+def _returned(function: Callable[..., Any]) -> ast.Tuple | ast.List | ast.Name | None:
+    """The last tuple or list that a function returns, or the name of the last value if there is none."""
     tree = _parsed(function)
-    tuples = [
-        node.value
-        for node in (ast.walk(tree) if tree is not None else ())
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+    values = [
+        node.value for node in (ast.walk(tree) if tree is not None else ()) if isinstance(node, ast.Return)
     ]
-    return tuples[-1] if tuples else None
+    tuples = [value for value in values if isinstance(value, (ast.Tuple, ast.List))]
+    names = [value for value in values if isinstance(value, ast.Name)]
+    return tuples[-1] if tuples else names[-1] if names else None
 
 
 def _called(node: ast.expr) -> Tree:

@@ -127,7 +127,7 @@ def held_priors(model: nn.Module) -> list[Held]:
         }
         for name, value in attributes.items():
             if isinstance(value, Distribution) and speaks_of_prior(name) and is_gaussian(value):
-                said = f"the network's own: {name}, a {type(value).__name__}"
+                said = f"the network's own: {name}, {type(value).__name__}"
                 found.append(Held(_join(path, name), name, PriorFunction(_reader(module, name), said)))
         values = {name: value for name, value in attributes.items() if _number(value) or _tensor(value)}
         values |= dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
@@ -177,12 +177,10 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
     name = path.rpartition(".")[2]
     kind = type(module)
     if path and not weights and (speaks_of_prior(name) or _speaks(kind)) and _could_be(module):
-        yield Mention(path, f"the module {path!r} ({kind.__name__})")
+        yield Mention(path, f"the module {path!r} ({kind.__name__}) speaks of one")
         return
     if path and not weights and _is_flow(name, kind):
-        yield Mention(
-            path, f"a flow, {path!r} ({kind.__name__}), which may be the prior or change the posterior"
-        )
+        yield Mention(path, f"a flow, {path!r} ({kind.__name__}), may be it or change the posterior")
         return
     for attribute, value in vars(module).items():
         called = speaks_of_prior(attribute) and not attribute.startswith(
@@ -193,14 +191,15 @@ def _mentions_of(path: str, module: nn.Module, weights: bool = False) -> Iterato
             isinstance(value, (Distribution, Tensor)) or (_number(value) and "prior" in attribute)
         ):
             yield Mention(
-                _join(path, attribute), f"the attribute {_join(path, attribute)!r} ({_describe(value)})"
+                _join(path, attribute),
+                f"the attribute {_join(path, attribute)!r} ({_describe(value)}) speaks of one",
             )
     for children in (module._parameters, module._buffers) if not weights else ():
         for attribute in children:
             if speaks_of_prior(attribute):
-                yield Mention(_join(path, attribute), f"the tensor {_join(path, attribute)!r}")
+                yield Mention(_join(path, attribute), f"the tensor {_join(path, attribute)!r} speaks of one")
     for attribute in _methods(kind) if not weights else ():
-        yield Mention(_join(path, attribute), f"the method {kind.__name__}.{attribute}")
+        yield Mention(_join(path, attribute), f"the method {kind.__name__}.{attribute} speaks of one")
 
 
 def _methods(kind: type) -> Iterator[str]:
@@ -217,10 +216,11 @@ def _methods(kind: type) -> Iterator[str]:
         ):
             continue
         for name, value in vars(one).items():
-            called = inspect.isfunction(value) and speaks_of_prior(name)
+            function: Any = value.fget if isinstance(value, property) else value
+            called = inspect.isfunction(function) and speaks_of_prior(name)
             if called and not any(word in DRAWING for word in words(name)):
                 try:
-                    source = inspect.getsource(value)
+                    source = inspect.getsource(function)
                 except (OSError, TypeError):
                     source = ""
                 if not STANDARD.search(source):

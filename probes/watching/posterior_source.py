@@ -533,9 +533,12 @@ def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
     """
     if isinstance(prior, Distribution):
         base = unwrapped(prior)
+        if not is_gaussian(base):
+            raise NotReadable(f'a {type(base).__name__} is no Gaussian: prior="unknown" leaves KL out')
         if not isinstance(base, Normal) and not _is_diagonal(base):
             raise NotReadable(
-                f"a prior that is a {type(base).__name__} with correlated components is not its marginals"
+                f"a prior that is a {type(base).__name__} with correlated components is not its marginals:"
+                ' prior="unknown" leaves KL out'
             )
         return gaussian(prior)
     if not isinstance(prior, (tuple, list)) or len(prior) != 2:

@@ -112,6 +112,7 @@ class PriorLinks:
 
     def settle(self, posteriors: Sequence[Waiting]) -> list[Linked]:
         """Each posterior with its prior, as far as the model tells it."""
+        self._drop_what_stands_in_others()
         links = self._links(posteriors)
         linked = {seen.source.name for seen in links.values()}
         free = [seen for name, seen in self._seen.items() if name not in linked]
@@ -151,6 +152,15 @@ class PriorLinks:
                 found.append(Linked(source))
         return found
 
+    def _drop_what_stands_in_others(self) -> None:
+        """Heads of a prior are that of the module which returns it."""
+        outer = [seen.source.path for seen in self._seen.values() if seen.source.origin == "output"]
+        self._seen = {
+            name: seen
+            for name, seen in self._seen.items()
+            if not any(seen.source.path.startswith(f"{path}.") for path in outer)
+        }
+
     def _links(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
         """Place of a posterior -> its prior: of one subject and parent, of one subject, or the only ones; as
         often computed, and of fitting shapes.
@@ -187,13 +197,13 @@ class PriorLinks:
             return None
         names = ", ".join(repr(seen.source.name) for seen in free[:3])
         if len(posteriors) > 1 or len(free) > 1:
-            return f"{names}, of which is not known whose it is,"
-        return f"{names}, which is computed another number of times, or has another shape,"
+            return f"of {names} is not told whose prior it is"
+        return f"{names} is computed another number of times, or in another shape"
 
 
 def _unknown(source: PosteriorSource, reason: str) -> PosteriorSource:
-    why = f"{source.why}; the prior is not known: {reason} speaks of one. {SAY.format(name=source.name)}"
-    prior = UnknownPrior(f"{reason} speaks of one, and it was not used")
+    why = f"{source.why}; the prior is not known: {reason}. {SAY.format(name=source.name)}"
+    prior = UnknownPrior(reason)
     return replace(source, prior=prior, why=why).known(prior="absent")
 
 
@@ -280,22 +290,23 @@ def _made(
         posterior.after is not None or "ASSUMED" in posterior.why or (ours is not None and ours[1] != ())
     )
     if theirs is not None and theirs[0] != ():
-        return f"what its code does with the mean of {prior.source.path} ({' and '.join(theirs[0])})"
+        return NOT_REPEATED.format(side="mean", path=prior.source.path, chain=" and ".join(theirs[0]))
     if theirs is not None and ours is not None and theirs[1] == ours[1] and changed:
         return replace(joined, prior_like=True)
     if theirs is not None and theirs[1] in CHAINS and form in ("sigma", *CHAINS[theirs[1]]):
         return replace(joined, prior=replace(joined.prior, form=CHAINS[theirs[1]][-1]))
     if theirs is not None and theirs[1] not in ((), *EXPONENTIALS):
-        return f"what its code does with the scale of {prior.source.path} ({' and '.join(theirs[1])})"
+        return NOT_REPEATED.format(side="scale", path=prior.source.path, chain=" and ".join(theirs[1]))
     if theirs is None and changed:
         why = f"{joined.why}; ASSUMED its scale is made in the same way"
         return replace(joined, why=why, prior_like=True)
     lowest = min((float(taken[1].min()) for taken in prior.kept.taken if taken[1] is not None), default=0.0)
     if form in ("sigma", "var") and lowest < 0:
-        return f"the scale of {prior.source.path}, which holds negative values,"
+        return f"the scale of {prior.source.path} holds negative values"
     return joined
 
 
+NOT_REPEATED = "what its code does with the {side} of {path} ({chain}) is not repeated"
 CHAINS = {("softplus",): ("rho",), ("exp",): ("log_sigma",)}
 """What code does with a raw scale -> the forms that its name may stand for, the last the one that it is."""
 EXPONENTIALS = (("exp",), ("half", "exp"), ("exp", "sqrt"))

@@ -387,11 +387,12 @@ class OneHeadOfTwo(Foreign):
         return self.vocab(torch.tanh(self.latent_to_hidden(z)))
 
 
-class HiddenLaplace(Foreign):
+class HiddenLaplace(nn.Module):
     """Draws from a Laplace and returns the reconstruction alone."""
 
     def __init__(self):
         super().__init__()
+        self.pairs = {}
         self.body, self.fc_loc, self.fc_log_scale = nn.Linear(X, H), nn.Linear(H, Z), nn.Linear(H, Z)
         self.decoder = net(Z, X)
 
