@@ -276,7 +276,7 @@ class Finder:
         if observed.prior_mu is not None:
             source = source.known(prior="stated")
         elif unknown_prior:
-            source = replace(source, prior=UnknownPrior("as handed over")).known(prior="absent")
+            source = replace(source, prior=UnknownPrior("as stated", stated=True)).known(prior="absent")
         try:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:

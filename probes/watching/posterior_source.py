@@ -63,6 +63,13 @@ DIMENSIONS = {"bn": (1, 2), "btn": (3, 3), "bcx": (3, 9), "bnk": (3, 3), "bct": 
 """Fewest and most axes that a tensor of each layout has."""
 
 
+SAY = (
+    "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function"
+    " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward pass;"
+    " (0, 1) if it is none of it"
+)
+
+
 class NotReadable(ValueError):
     """Something was found that is no Gaussian posterior; the message says why it is left out."""
 
@@ -223,10 +230,11 @@ class PriorFunction:
 class UnknownPrior:
     """A prior that the network has and that is not known: what needs one is absent from the log.
 
-    seen: what speaks of it.
+    seen: what speaks of it. stated: whether the user says so.
     """
 
     seen: str
+    stated: bool = False
 
 
 Prior = Slot | tuple[float, float] | PriorFunction | UnknownPrior | None
@@ -279,6 +287,11 @@ class PosteriorSource:
     prior_like: bool = False
     pooled: str | None = None
 
+    def without_prior(self, seen: str) -> PosteriorSource:
+        """The source with a prior that is not known, and the sentence that says it."""
+        why = f"{self.why}; the prior is not known: {seen}. {SAY.format(name=self.name)}"
+        return replace(self, prior=UnknownPrior(seen), why=why).known(prior="absent")
+
     def known(self, **origins: Origin) -> PosteriorSource:
         """The source with other origins of some parts."""
         return replace(self, origins={**self.origins, **origins})
@@ -315,6 +328,8 @@ class PosteriorSource:
             raise NotReadable(
                 f"mean {describe(mean)} and scale {describe(scale)} are no posterior of a batch"
             )
+        if isinstance(self.prior, UnknownPrior) and not self.prior.stated:
+            self = self.without_prior(self.prior.seen)
         slot, why = self.slot, self.why
         if slot.form == DISTRIBUTION and not isinstance(base := unwrapped(pick(value, slot.mean)), Normal):
             why += (

@@ -21,17 +21,11 @@ from probes.watching.posterior_source import (
     PriorFunction,
     Slot,
     Taken,
-    UnknownPrior,
     nested,
     prior_tensors,
 )
 
 HELD_BYTES = 16e6  # of outputs before the first step that wait for their priors
-SAY = (
-    "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function"
-    " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward"
-    " pass; (0, 1) if it is none of it"
-)
 
 
 @dataclass
@@ -134,7 +128,7 @@ class PriorLinks:
                 prior = links[place]
                 joined = _made(_joined(source, prior.source), source, prior, self._model)
                 if isinstance(joined, str):
-                    found.append(Linked(_unknown(source, joined)))
+                    found.append(Linked(source.without_prior(joined)))
                     continue
                 pairs = zip(kept.taken, prior.kept.taken, strict=False)
                 again = [
@@ -147,7 +141,7 @@ class PriorLinks:
                 source = replace(source, prior=held[place].prior).known(prior="named")
                 found.append(Linked(source, _anew(held[place].prior, kept.taken), not kept.whole))
             elif reason is not None:
-                found.append(Linked(_unknown(source, reason)))
+                found.append(Linked(source.without_prior(reason)))
             else:
                 found.append(Linked(source))
         return found
@@ -199,12 +193,6 @@ class PriorLinks:
         if len(posteriors) > 1 or len(free) > 1:
             return f"of {names} is not told whose prior it is"
         return f"{names} is computed another number of times, or in another shape"
-
-
-def _unknown(source: PosteriorSource, reason: str) -> PosteriorSource:
-    why = f"{source.why}; the prior is not known: {reason}. {SAY.format(name=source.name)}"
-    prior = UnknownPrior(reason)
-    return replace(source, prior=prior, why=why).known(prior="absent")
 
 
 def _explains(used: str, mentioned: str) -> bool:

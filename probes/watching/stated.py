@@ -161,7 +161,7 @@ def stated_prior(name: str, prior: PriorSpec | None) -> Prior:
     if isinstance(prior, str):
         if prior != UNKNOWN:
             raise ValueError(f"the prior of {name!r} is {prior!r}; a text can only be {UNKNOWN!r}")
-        return UnknownPrior("as stated")
+        return UnknownPrior("as stated", stated=True)
     if isinstance(prior, Distribution):
         return PriorFunction(lambda _, __: prior, f"given: {type(prior).__name__}")
     if callable(prior):
