@@ -32,7 +32,7 @@ def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
         names = _listed([str(layer["name"]) for layer in unknown])
         found.append(
             f"The prior of {names} is {unknown[0].get('prior_said')}. KL and information are left out,"
-            " contraction is against Normal(0, 1), and “living” is no judgement."
+            " contraction is against Normal(0, 1), and regimes are unknown."
         )
     return found
 
