@@ -92,6 +92,8 @@ def _fields(output: Any, tree: Tree, depth: int) -> dict[Key, str | None]:
                 called = f"{prefix}_{place if not isinstance(place, tuple) else place[0]}"
             elif prefix is not None:
                 called = f"{prefix}_{called}"
+            elif called is not None and isinstance(tree, Each):
+                called = f"{called}_{key}"
             found[(key, *(place if isinstance(place, tuple) else (place,)))] = called
         if not inner:
             found[key] = prefix

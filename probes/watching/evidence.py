@@ -66,6 +66,28 @@ def _plain(axis: int, dimensions: int) -> int:
     return axis % dimensions
 
 
+def sharded_along(tensor: Tensor) -> set[int]:
+    """Axes of which a tensor is one device's share: a DTensor's, or those of one that it is the local part
+    of."""
+    found = _shards(getattr(tensor, "placements", ()))
+    waiting: list[Any] = [tensor.grad_fn]
+    for _ in range(NEAR):
+        if not waiting:
+            break
+        node = waiting.pop(0)
+        if node is None:
+            continue
+        # what `DTensor.to_local` leaves in the graph
+        found |= _shards(getattr(getattr(node, "dtensor_spec", None), "placements", ()))
+        if not MIXING.search(type(node).__name__):
+            waiting += [following for following, _ in node.next_functions]
+    return {axis % max(1, tensor.dim()) for axis in found}
+
+
+def _shards(placements: Iterable[Any]) -> set[int]:
+    return {one.dim for one in placements if one.is_shard()}
+
+
 # ---- families
 
 NOTE = "probes.candidates"  # in the metadata of a node: the posteriors whose mean it computed

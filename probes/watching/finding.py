@@ -57,6 +57,7 @@ from probes.watching.naming import describe, not_latent
 from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
+    SHARDED,
     STATED,
     NoRows,
     NotReadable,
@@ -300,7 +301,9 @@ class Finder:
     @property
     def left_out(self) -> list[str]:
         """What is known to be a distribution, or to be used as one, and is not recorded."""
-        looked = [f"{what}: {why}" for what, why in self._looked.items() if "no Gaussian" in why]
+        looked = [
+            f"{what}: {why}" for what, why in self._looked.items() if "no Gaussian" in why or why == SHARDED
+        ]
         return list(dict.fromkeys((*self._refused.values(), *looked)))
 
     @property

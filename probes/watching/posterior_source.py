@@ -33,7 +33,7 @@ from torch.distributions import (
     Normal,
 )
 
-from probes.watching.evidence import feature_axis
+from probes.watching.evidence import feature_axis, sharded_along
 from probes.watching.naming import FORMS, describe
 
 Key = str | int | None | tuple[Any, ...]
@@ -67,6 +67,12 @@ SAY = (
     "KL and its parts are left out. Say the prior: priors={{{name!r}: (mean, sd)}}, or a function"
     " (module, output) -> (mu, sigma) instead, or probes.observe({name!r}, q, prior=p) in the forward pass;"
     " (0, 1) if it is none of it"
+)
+
+
+SHARDED = (
+    "its neurons are sharded over devices, and here is a part of them: gather them first (full_tensor(), or"
+    " an output layout of Replicate()), or watch before the model is parallelised"
 )
 
 
@@ -349,6 +355,8 @@ class PosteriorSource:
         layout, origin = self._layout(mean, value)
         if origin == "assumed":
             why += "; ASSUMED that the last of its three axes holds the neurons"
+        if {"rows": mean.dim() - 1, "weights": 0}.get(layout, 1) in sharded_along(mean):
+            raise NotReadable(SHARDED)
         return replace(self.known(layout=origin), slot=slot, why=why, layout=layout)
 
     def _is_one_row(self, value: Any) -> bool:
@@ -569,6 +577,8 @@ def plain(value: Tensor) -> Tensor:
     if value.is_complex() or value.is_meta or value.is_quantized:
         kind = "complex" if value.is_complex() else "quantized" if value.is_quantized else "without values"
         raise NotReadable(f"a {describe(value)} of {value.dtype} is {kind}: it holds no real numbers")
+    if hasattr(value, "placements"):  # a DTensor, which has its own kinds of tensors' functions
+        value = value.to_local()  # type: ignore[attr-defined]
     if value.is_nested:
         return torch.cat(value.unbind())
     return value if value.layout == torch.strided else value.to_dense()

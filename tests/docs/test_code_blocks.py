@@ -329,8 +329,9 @@ class Every(nn.Module):
         self.vae = Pair(lambda a, b: SimpleNamespace(embedding=a, log_covariance=b))
         self.fc_loc, self.fc_scale = nn.Linear(5, 2), nn.Linear(5, 2)
         self.flow = Pair(lambda a, b: SimpleNamespace(m=a, s=b.exp()))
+        self.text = nn.Linear(5, 4)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         mu, _ = self.encoder(x)
         parts = (
             self.encoder.block["head"](x),
@@ -338,6 +339,7 @@ class Every(nn.Module):
             self.fc_loc(x),
             self.fc_scale(x),
             self.flow(x).m,
+            self.text(x[:, None].expand(-1, 3, -1)),
         )
         return mu.sum() + sum(part.sum() for part in parts)
 
@@ -346,14 +348,16 @@ def test_watch_parts_named_by_hand(here: Path) -> None:
     opened = []
     real = probes.watch
     given = trained(Every()) | {"folder": "runs/parts"}
-    given["probes"] = SimpleNamespace(watch=lambda *options, **named: opened.append(real(*options, **named)))
-    run_block(block(WATCH, "What is found, in order of trust"), given)
+    given["probes"] = SimpleNamespace(
+        watch=lambda *options, **named: opened.append(real(*options, **named)), Part=probes.Part
+    )
+    run_block(block(WATCH, "Saying it by hand"), given)
     [recording] = opened
     with recording:
         for step, batch in enumerate(given["loader"]):
             recording.step(step, loss=given["model"](batch).detach())
     run = probes.Run("runs/parts")
-    assert sorted(layer["neurons"] for layer in run.layers) == [2, 3, 4, 4, 4]
+    assert sorted(layer["neurons"] for layer in run.layers) == [2, 2, 3, 4, 4, 4]
     assert run.steps.tolist() == list(range(6))
 
 
@@ -495,7 +499,7 @@ RUN_HERE = {
     (FORMAT, "Reading it with this project", "python"),
     (FORMAT, "Writing it", "python"),
     (WATCH, "Watching anybody's network", "python"),
-    (WATCH, "What is found, in order of trust", "python"),
+    (WATCH, "Saying it by hand", "python"),
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),
     (RESCUE, "What was done", "python"),

@@ -184,3 +184,101 @@ def test_nothing_of_a_prior_is_no_layer(tmp_path):
     with pytest.raises(WatchError, match="no posterior was found"):
         recording.step(0)
     recording.close()
+
+
+def test_lazy_modules_are_read_with_their_priors(tmp_path):
+    class Lazy(foreign.Foreign):
+        def __init__(self):
+            super().__init__()
+            self.body, self.fc_mu, self.fc_logvar = nn.LazyConv2d(2, 3), nn.LazyLinear(4), nn.LazyLinear(4)
+            self.prior_mu, self.prior_logvar = nn.LazyLinear(4), nn.LazyLinear(4)
+
+        def forward(self, x, c):
+            h = torch.tanh(self.body(x)).flatten(1)
+            mu, logvar, prior_mu, prior_logvar = (
+                self.fc_mu(h),
+                self.fc_logvar(h),
+                self.prior_mu(c),
+                self.prior_logvar(c),
+            )
+            return self.pay("fc_mu", mu, (logvar / 2).exp(), prior_mu, (prior_logvar / 2).exp())
+
+    model = Lazy()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, 1, 6, 6), torch.randn(BATCH, C))
+        recording.step(0)
+    assert recording.found[0]["prior"] == "the network's own: prior_mu & prior_logvar"
+    np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], model.paid("fc_mu"), rtol=1e-4)
+
+
+class Shaped(foreign.Foreign):
+    """What code does with the heads of a prior stands behind them."""
+
+    def __init__(self):
+        super().__init__()
+        self.enc = nn.Linear(X + C, 8)
+        self.fc_mu, self.fc_logvar = nn.Linear(8, 4), nn.Linear(8, 4)
+        self.prior_mu, self.prior_logvar = nn.Linear(C, 4), nn.Linear(C, 4)
+
+
+class Clamped(Shaped):
+    def forward(self, x, c):
+        h = torch.tanh(self.enc(torch.cat([x, c], 1)))
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        prior_mu, prior_logvar = self.prior_mu(c), self.prior_logvar(c).clamp(-0.1, 0.1)
+        return self.pay("fc_mu", mu, (logvar / 2).exp(), prior_mu, (prior_logvar / 2).exp())
+
+
+class ClampedBoth(Shaped):
+    def forward(self, x, c):
+        h = torch.tanh(self.enc(torch.cat([x, c], 1)))
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h).clamp(-0.1, 0.1)
+        prior_mu, prior_logvar = self.prior_mu(c), self.prior_logvar(c).clamp(-0.1, 0.1)
+        return self.pay("fc_mu", mu, (logvar / 2).exp(), prior_mu, (prior_logvar / 2).exp())
+
+
+@pytest.mark.parametrize(("kind", "known"), [(Clamped, False), (ClampedBoth, True)])
+def test_what_stands_behind_a_priors_heads_is_repeated_or_said(tmp_path, kind, known):
+    torch.manual_seed(0)
+    model = kind()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, X), 3 * torch.randn(BATCH, C))
+        recording.step(0)
+    (part,) = recording.found
+    frame = Run(tmp_path / "run").at(0)
+    if known:
+        np.testing.assert_allclose(frame["kl"], model.paid("fc_mu"), rtol=1e-4)
+    else:
+        assert (
+            "what its code does with the scale of prior_mu & prior_logvar (clamp(-0.1, 0.1) and" in part["prior"]
+        )
+        assert "kl" not in frame
+
+
+def test_pairs_in_a_list_are_a_posterior_and_its_prior(tmp_path):
+    class Levels(foreign.Foreign):
+        def __init__(self):
+            super().__init__()
+            self.f, self.g = foreign.net(X, 8), foreign.net(4, 8)
+
+        def forward(self, x):
+            levels, z = [], None
+            for level in range(2):
+                m, s = self.f(x).chunk(2, 1)
+                pm, ps = (torch.zeros_like(m), torch.zeros_like(m)) if z is None else self.g(z).chunk(2, 1)
+                q, p = (
+                    torch.distributions.Normal(m + level, s.exp()),
+                    torch.distributions.Normal(pm, ps.exp()),
+                )
+                z = self.pay(level, q.loc, q.scale, p.loc, p.scale)
+                levels.append((q, p))
+            return levels
+
+    model = Levels()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, X))
+        recording.step(0)
+    run = Run(tmp_path / "run")
+    assert len(run.layers) == 2
+    for level in range(2):
+        np.testing.assert_allclose(run.at(0, level)["kl"], model.paid(level), rtol=1e-4, atol=1e-5)
