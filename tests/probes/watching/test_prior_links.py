@@ -250,7 +250,8 @@ def test_what_stands_behind_a_priors_heads_is_repeated_or_said(tmp_path, kind, k
         np.testing.assert_allclose(frame["kl"], model.paid("fc_mu"), rtol=1e-4)
     else:
         assert (
-            "what its code does with the scale of prior_mu & prior_logvar (clamp(-0.1, 0.1) and" in part["prior"]
+            "what its code does with the scale of prior_mu & prior_logvar (clamp(-0.1, 0.1) and"
+            in part["prior"]
         )
         assert "kl" not in frame
 
