@@ -491,7 +491,8 @@ class PosteriorSource:
         if isinstance(self.prior, UnknownPrior):
             return f"not known: {self.prior.seen}"
         if isinstance(self.prior, Slot):
-            return f"the network's own: {self.prior_said or self.prior}"
+            read = replace(self.prior, form=self.slot.form) if self.prior_like else self.prior
+            return f"the network's own: {self.prior_said or read}"
         if isinstance(self.prior, PriorFunction):
             return self.prior.said
         return f"Normal({self.prior[0]:g}, {self.prior[1]:g}²), whitened: all statistics are in its units"
