@@ -16,7 +16,7 @@ from probes.run import Run
 from probes.schema import REGIME, REGIMES
 from probes.watching.attaching import Recording
 from probes.watching.probing import untouched
-from probes.watching.stated import PartSpec
+from probes.watching.stated import PartSpec, PriorSpec
 
 logger = logging.getLogger("probes.watch")
 
@@ -32,7 +32,7 @@ def snapshot(
     inputs: Any = None,
     parts: Mapping[str, PartSpec] | None = None,
     skip: Sequence[str] = (),
-    priors: Mapping[str, tuple[float, float]] | None = None,
+    priors: Mapping[str, PriorSpec] | None = None,
     hooks: bool = True,
     config: Mapping[str, Any] | None = None,
     name: str | None = None,

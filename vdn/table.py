@@ -331,7 +331,7 @@ def _counts(column: Column) -> bool:
         return True
     if ordered and first and (named or (whole and share >= EVEN)):
         return True
-    if cells.compact_times(values) is not None and (first or named):
+    if (first or named) and cells.compact_times(values) is not None:
         return True
     if named and ordered and (sure or share == 1):
         return True

@@ -13,7 +13,7 @@ from probes.log import manifest
 from probes.recorder import Precision
 from probes.watching.attaching import Recording, watch
 from probes.watching.in_the_loop import OnAlert
-from probes.watching.stated import PartSpec
+from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import Mirror
 
 
@@ -32,7 +32,7 @@ class Watch(TrainerCallback):
         *,
         parts: Mapping[str, PartSpec] | None = None,
         skip: Sequence[str] = (),
-        priors: Mapping[str, tuple[float, float]] | None = None,
+        priors: Mapping[str, PriorSpec] | None = None,
         hooks: bool = True,
         config: Mapping[str, Any] | None = None,
         mirror: Mirror | None = None,

@@ -17,7 +17,7 @@ from probes.recorder import Precision
 from probes.run_reader import FinalStatus
 from probes.watching.attaching import Recording, watch
 from probes.watching.in_the_loop import OnAlert
-from probes.watching.stated import PartSpec
+from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import Mirror
 
 VALIDATION = "val"  # how names of validation's numbers begin
@@ -39,7 +39,7 @@ class Watch(lightning.Callback):
         *,
         parts: Mapping[str, PartSpec] | None = None,
         skip: Sequence[str] = (),
-        priors: Mapping[str, tuple[float, float]] | None = None,
+        priors: Mapping[str, PriorSpec] | None = None,
         hooks: bool = True,
         config: Mapping[str, Any] | None = None,
         mirror: Mirror | None = None,

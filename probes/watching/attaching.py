@@ -144,8 +144,8 @@ class Recording:
     config
         Stored with the run.
     mirror
-        Function (name, value, step) that gets every scalar and each layer's KL too, such as
-        `SummaryWriter.add_scalar`.
+        Function (name, value, step) that gets every scalar and each layer's summary too (kl, information,
+        contraction, active share), such as `SummaryWriter.add_scalar`.
     strict
         A disk that fails raises in the training loop; False warns once, goes on and counts (`lost`).
     resume
