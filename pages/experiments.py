@@ -44,8 +44,8 @@ name = url.choice(
     label_visibility="collapsed",
 )  # fmt: skip
 status = manager.status(path, name)
-with st.container(border=True):
-    experiment = EXPERIMENTS.get(name)
+experiment = EXPERIMENTS.get(name)
+with st.container(border=experiment is not None):
     if experiment is not None:
         st.markdown(f"**{experiment.title}** · {experiment.question}")
     if status.state == "running":
