@@ -113,7 +113,7 @@ def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page:
     assert not app.exception
     found = next(frame.value for frame in app.dataframe if "regime" in frame.value)
     assert len(found) == (told.value > 1).sum()
-    assert found["neuron"].iloc[0] == best
+    assert found["neuron"].iloc[0] == f"1:{best}"
 
 
 def test_a_run_without_a_probe_batch_says_nothing_of_it(open_page: Open, wide_prior: Path) -> None:

@@ -39,7 +39,7 @@ def test_nothing_pinned_shows_informative_neurons_and_the_whole_table(open_page:
     assert "Nothing is pinned yet" in texts(app)
     now = Run(two / "one").at(40)
     best = now.loc[now.groupby("layer")["information"].idxmax(), "neuron"].tolist()
-    assert titles(figures(app)[0]) == [f"first:{best[0]}", f"second:{best[1]}"]
+    assert titles(figures(app)[0]) == [f"1:{best[0]}", f"2:{best[1]}"]
     table = app.dataframe[0].value
     assert table["information"].tolist() == sorted(now["information"], reverse=True)
     assert not app.warning
@@ -51,25 +51,25 @@ def test_without_information_the_most_contracted_are_shown(open_page: Open, tmp_
     app = open_page("neurons", tmp_path)
     now = Run(tmp_path / "few").at(30)
     best = now.loc[now.groupby("layer")["variance"].idxmin(), "neuron"].tolist()
-    assert titles(figures(app)[0]) == [f"layer 1:{best[0]}", f"layer 2:{best[1]}"]
+    assert titles(figures(app)[0]) == [f"1:{best[0]}", f"2:{best[1]}"]
     assert "most contracted" in texts(app)
 
 
 def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2,two:1:4,one:1:0")
-    names = ["one:first:2", "two:second:4", "one:second:0"]
+    names = ["one/1:2", "two/2:4", "one/2:0"]
     shown = figures(app)
     assert all(titles(figure)[:3] == names for figure in shown[:5])
     assert [trace["name"] for trace in shown[5]["data"] if trace["name"] != "intervention"] == names
     assert "17 of one seed is not 17 of another" in texts(app)
-    assert app.sidebar.multiselect(key="tray").options == ["first:2", "second:4 · two", "second:0"]
+    assert app.sidebar.multiselect(key="tray").options == ["1:2 · first", "2:4 · two", "2:0 · second"]
 
 
 @pytest.mark.parametrize("statistic", ["kl", "persistence", "variance"])
 def test_together_draws_what_other_cards_draw_too(open_page: Open, two: Path, statistic: str) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2", statistic=statistic)
     rows = Run(two / "one").history(0, 2, [statistic])[statistic].to_numpy()
-    drawn = next(trace for trace in figures(app)[5]["data"] if trace["name"] == "first:2")
+    drawn = next(trace for trace in figures(app)[5]["data"] if trace["name"] == "1:2")
     np.testing.assert_array_equal(numbers(drawn["y"]), rows)
 
 
@@ -125,7 +125,7 @@ def test_a_query_fills_the_table_and_a_tick_pins(open_page: Open, two: Path) -> 
     assert not app.dataframe[0].value.columns.isin(["regime"]).any()
     app.text_input(key="neuron_search").set_value("layer:2 sort:neuron kl>0").run()
     found = app.dataframe[0].value
-    assert found["neuron"].tolist() == [0, 1, 2, 3, 4]
+    assert found["neuron"].tolist() == ["2:0", "2:1", "2:2", "2:3", "2:4"]
     assert set(found["layer"]) == {"second"}
     app.text_input(key="neuron_search").set_value("regim:dead").run()
     assert "did you mean regime" in app.error[0].value
@@ -136,10 +136,10 @@ def test_a_query_fills_the_table_and_a_tick_pins(open_page: Open, two: Path) -> 
 def test_pins_are_kept_over_pages_and_runs_and_can_be_removed(open_page: Open, two: Path) -> None:
     app = open_page("layers", two, run="one", pin="0.2")
     app.selectbox(key="choose_run").set_value("two").run()
-    assert query(app, "pin") == "one:0:2"
+    assert query(app, "pin") == "one/1:2"
     app.switch_page("pages/neurons.py").run()
-    assert titles(figures(app)[0]) == ["first:2"]
-    assert app.sidebar.multiselect(key="tray").options == ["first:2 · one"]
+    assert titles(figures(app)[0]) == ["1:2"]
+    assert app.sidebar.multiselect(key="tray").options == ["1:2 · one"]
     app.sidebar.multiselect(key="tray").set_value([]).run()
     assert "pin" not in app.query_params
 
@@ -148,8 +148,8 @@ def test_pins_that_name_nothing_are_said_and_left_out(open_page: Open, two: Path
     app = open_page("neurons", two, run="one", pin="one:9:9,none:0:1,nonsense,one:0:1")
     assert len(app.warning) == 1
     said = app.warning[0].value.replace("\\", "")
-    assert all(name in said for name in ("one:9:9", "none:0:1", "nonsense"))
-    assert query(app, "pin") == "one:0:1"
+    assert all(name in said for name in ("one/10:9", "none/1:1", "nonsense"))
+    assert query(app, "pin") == "one/1:1"
 
 
 def test_more_than_eight_are_kept_but_not_drawn(open_page: Open, two: Path) -> None:
@@ -162,9 +162,9 @@ def test_more_than_eight_are_kept_but_not_drawn(open_page: Open, two: Path) -> N
 
 def test_the_clicked_neuron_stands_beside_the_pinned(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", neurons="1.3")
-    assert titles(figures(app)[0]) == ["first:1", "second:3"]
+    assert titles(figures(app)[0]) == ["1:1", "2:3"]
     app.button(key="toggle_1").click().run()
-    assert query(app, "pin") == "one:0:1,one:1:3"
+    assert query(app, "pin") == "one/1:1,one/2:3"
 
 
 def test_a_range_of_steps_cuts_every_series(open_page: Open, two: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_range_of_steps_cuts_every_series(open_page: Open, two: Path) -> None:
     steps = numbers(line["x"])
     assert steps.tolist() == list(range(10, 21))
     late = open_page("neurons", two, run="one", pin="two:0:1,one:0:1", **{"from": "35"})
-    assert titles(figures(late)[0]) == ["two:first:1", "one:first:1"]
+    assert titles(figures(late)[0]) == ["two/1:1", "one/1:1"]
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
     assert len(app.warning) == 1
     assert app.sidebar.slider(key="choose_span_1_40").value == (1, 40)
@@ -195,14 +195,14 @@ def test_forces_are_those_of_the_last_stored_step(open_page: Open, two: Path) ->
 def test_neighbours_follow_the_same_feature(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:0")
     nearest = app.dataframe[-1].value.iloc[0]
-    assert (nearest["layer"], nearest["neuron"]) == ("second", 0)
+    assert (nearest["layer"], nearest["neuron"]) == ("second", "2:0")
     assert nearest["correlation"] == pytest.approx(-1, abs=1e-6)
     app.selectbox(key="kin_in").set_value("two").run()
     nearest = app.dataframe[-1].value.iloc[0]
-    assert nearest["neuron"] == 0
+    assert nearest["neuron"].endswith(":0")
     assert abs(nearest["correlation"]) == pytest.approx(1, abs=1e-6)
     said = texts(app)
-    assert "two:first:0" in said
+    assert "two/1:0" in said
     assert "The nearest of 10 is large by chance: 0." in said
     assert "linear CKA" in said
     assert "before training" not in said  # step 0 was not probed
@@ -267,7 +267,7 @@ def test_a_crashed_run_and_a_twin(open_page: Open, tmp_path: Path) -> None:
         json.dumps({**json.loads(manifest.read_text()), "status": "running", "heartbeat": 0.0})
     )
     app = open_page("neurons", tmp_path, run="killed", pin="twin:0:1,killed:0:1")
-    assert titles(figures(app)[0]) == ["layer 1:1"]
+    assert titles(figures(app)[0]) == ["1:1"]
 
 
 def test_a_long_run_says_what_a_point_stands_for(open_page: Open, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from probes.neuron_names import neuron_name, read_neuron
+
 KEYS = (
     "run",
     "vs",
@@ -170,7 +172,7 @@ class Pin(NamedTuple):
 def pins() -> list[Pin]:
     """Pinned neurons of all runs, in the order of pinning.
 
-    In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that
+    In the URL `pin=healthy/1:17,other/3:5`, a run's name percent-encoded; `1:17` is a neuron of the run that
     is shown.
     """
     found = (read_pin(item, get("run") or "") for item in _pin_items())
@@ -189,13 +191,15 @@ def _pin_items() -> list[str]:
 def read_pin(item: str, run: str) -> Pin | None:
     """A neuron as the URL and a run's notes write it; one without a run is of `run`. None if it names
     none.
+
+    `run:0:17`, as earlier versions wrote it, counts layers from 0, like `0.17`.
     """
-    parts = item.split(":")
-    if len(parts) == 1:
-        parts = [quote(run), *item.split(".")]
-    if len(parts) != 3 or not parts[0] or not (parts[1].isdecimal() and parts[2].isdecimal()):
-        return None
-    return Pin(unquote(parts[0]), int(parts[1]), int(parts[2]))
+    name, slash, own = item.rpartition("/")
+    if not slash and item.count(":") == 2:
+        name, _, own = item.partition(":")
+        slash, own = ":", own.replace(":", ".")
+    of, found = unquote(name) if slash else run, read_neuron(own)
+    return Pin(of, *found) if of and found else None
 
 
 def put_pins(pinned: Iterable[Pin]) -> None:
@@ -205,7 +209,7 @@ def put_pins(pinned: Iterable[Pin]) -> None:
 
 def write_pin(pin: Pin) -> str:
     """A neuron with its run, as `read_pin` reads it."""
-    return f"{quote(pin.run, safe='')}:{pin.layer}:{pin.neuron}"
+    return f"{quote(pin.run, safe='')}/{neuron_name(*pin[1:])}"
 
 
 def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:

@@ -13,6 +13,7 @@ from pages.shell.session import url
 from pages.shell.widgets.cards import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
+from probes.neuron_names import full_name
 from probes.schema import STATISTICS
 
 UNCERTAINTIES = tuple(dose_response.UNCERTAINTY_UNITS)
@@ -78,7 +79,7 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
     moved = experiments.traversal_strength(curves)
     walked.sort(key=lambda item: -moved[item])
     with st.container(horizontal=True):
-        label = lambda item: f"{layers[item[0]]} · neuron {item[1]} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
+        label = lambda item: f"{full_name(item[0], item[1], layers[item[0]])} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
         layer, neuron = st.selectbox("Neuron", walked, format_func=label, key="traversal_neuron")
         index = st.selectbox(
             "Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110

@@ -28,7 +28,7 @@ def _box(neuron: Pinned, place: int, color: str, step: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
         st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
-        st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
+        st.markdown(f"**{url.plain(neuron.full_name)}**", width="stretch")
         label = "Unpin" if neuron.pin in url.pins() else "Pin"
         st.button(
             label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}",

@@ -13,6 +13,7 @@ from pages.shell.session import url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, downloads
 from probes.figures.caterpillar import MOST, caterpillar
+from probes.neuron_names import neuron_name, neuron_names
 
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
 FAULT_COLUMNS = {
@@ -76,7 +77,7 @@ def faults(context: RunContext, rows: pd.DataFrame, source: str, autoregressive:
         )
         if len(faulty):
             named = (
-                faulty.assign(layer=[context.names[i] for i in faulty["layer"]])
+                faulty.assign(neuron=neuron_names(faulty), layer=[context.names[i] for i in faulty["layer"]])
                 .round(3)
                 .rename(columns=FAULT_COLUMNS)
             )
@@ -99,4 +100,4 @@ def _choose_neuron(faulty: pd.DataFrame) -> None:
     picked = st.session_state["faults"]["selection"]["rows"]
     if picked:
         row = faulty.iloc[picked[0]]
-        url.put("neurons", f"{int(row['layer'])}.{int(row['neuron'])}")
+        url.put("neurons", neuron_name(int(row["layer"]), int(row["neuron"])))

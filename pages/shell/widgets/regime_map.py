@@ -10,6 +10,7 @@ from pages.shell.data import neuron_regime, payloads
 from pages.shell.session import cache, canvas_sync, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases
+from probes.neuron_names import full_name, neuron_name
 
 _KEY = "regime_map"
 
@@ -57,7 +58,7 @@ def _pick(context: RunContext) -> None:
     pick = st.session_state[_KEY]["pick"]
     if pick.get("step") is not None:
         _put_step(context, int(pick["step"]))
-    url.put("neurons", f"{int(pick['layer'])}.{int(pick['neuron'])}")
+    url.put("neurons", neuron_name(int(pick["layer"]), int(pick["neuron"])))
     canvas_sync.record(_KEY, _shown())
 
 
@@ -73,7 +74,7 @@ def _explain(context: RunContext, neuron: tuple[int, int] | None, step: int) -> 
             "Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it."
         )
         return
-    name = f"**{url.plain(context.names[neuron[0]])} · neuron {neuron[1]}** at step {step:,}"
+    name = f"**{url.plain(full_name(*neuron, context.names[neuron[0]]))}** at step {step:,}"
     row = neuron_regime.row_at(context, *neuron, step)
     if row is None:
         st.markdown(f"{name}: this layer was not recorded at this step.")

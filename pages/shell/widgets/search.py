@@ -11,6 +11,7 @@ from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads
 from pages.shell.widgets import probe_batch as widget
 from probes.analysis.neuron_query import QueryError, parse
+from probes.neuron_names import neuron_names
 from probes.schema import REGIMES
 
 EXAMPLE = "layer:2 regime:dead kl>0.3 sort:-kl"
@@ -66,8 +67,8 @@ def _table(context: RunContext, found: pd.DataFrame, statistics: list[str]) -> N
     names = {regime.code: regime.name for regime in REGIMES}
     shown = pd.DataFrame(
         {
+            "neuron": neuron_names(found),
             "layer": [context.names[layer] for layer in found["layer"]],
-            "neuron": found["neuron"].to_numpy(),
             "regime": [names.get(int(code), "?") for code in found["settled"]],
         }
         | {name: probe_batch.shown(found, name) for name in statistics}

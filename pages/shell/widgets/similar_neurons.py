@@ -13,6 +13,7 @@ from pages.shell.data import similar_neurons as data
 from pages.shell.session import pins, runs, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads
+from probes.neuron_names import neuron_name, neuron_names
 
 
 def section(shown: Sequence[pins.Pinned], step: int) -> None:
@@ -69,7 +70,7 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
 def _match(neuron: pins.Pinned, other: RunContext, match: data.Match) -> None:
     """The neuron's partner, and the two layers as wholes, each with what chance and no training give."""
     if match.partner is not None:
-        name = f"{other.entry.name}:{other.names[neuron.pin.layer]}:{match.partner[0]}"
+        name = f"{other.entry.name}/{neuron_name(neuron.pin.layer, match.partner[0])}"
         untrained = "" if match.untrained is None else f"; before training, median {match.untrained:.2f}"
         size = _number(match.partner[1])
         st.markdown(
@@ -100,8 +101,8 @@ def _number(value: float) -> str:
 def _table(found: pd.DataFrame, other: RunContext) -> None:
     shown = pd.DataFrame(
         {
+            "neuron": neuron_names(found),
             "layer": [other.names[int(layer)] for layer in found["layer"]],
-            "neuron": found["neuron"].to_numpy(int),
             "correlation": found["correlation"].to_numpy(float),
         }
     )

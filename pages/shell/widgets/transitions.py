@@ -10,6 +10,7 @@ from pages.shell.session import url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import alert_list, downloads, step_axis, ticked_rows
 from probes.figures.regime_transitions import regime_transitions
+from probes.neuron_names import neuron_name
 from probes.spacing import evenly_spaced
 
 NEURONS = 40  # named; more are counted
@@ -98,11 +99,11 @@ def panel(context: RunContext, step: int, view: step_axis.View) -> None:
 def _neurons_of_kind(context: RunContext, kind: pd.Series, found: pd.DataFrame) -> None:
     """The neurons of one kind of transition."""
     neurons = data.of_kind(found, kind)["neuron"].drop_duplicates().tolist()
-    more = f" and {len(neurons) - NEURONS} more" if len(neurons) > NEURONS else ""
+    names = [neuron_name(int(kind["layer"]), neuron) for neuron in neurons]
+    more = f" and {len(names) - NEURONS} more" if len(names) > NEURONS else ""
     half = int(kind["half"])
     st.markdown(
-        f":small[{url.plain(kind['where'])}, in order: neurons"
-        f" {', '.join(map(str, neurons[:NEURONS]))}{more}]"
+        f":small[{url.plain(kind['where'])}, in order: neurons {url.plain(', '.join(names[:NEURONS]))}{more}]"
     )
     st.button(
         f"Go to step {half:,}",
