@@ -184,11 +184,11 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
         page.keyboard.press(key)
     said = page.locator("[data-say]").first
     expect(said).to_have_text(re.compile(r"1:\d+\s+step 1\s+Information about"))
-    chosen = re.search(r"2:(\d+)", said.inner_text())
+    chosen = re.search(r"1:(\d+)", said.inner_text())
     assert chosen
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"step=1\b"))
-    assert query(page)["neurons"] == [f"0.{chosen[1]}"]
+    assert query(page)["neurons"] == [f"1:{chosen[1]}"]
     keep(page, "6-keys-layers")
 
 
