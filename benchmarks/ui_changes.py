@@ -66,7 +66,7 @@ def layer_of_persistence(client: Client) -> Iterator[Answer]:
             yield client.choose("Layer", next(turns))
 
 
-def cursor_of_overview(client: Client) -> Iterator[Answer]:
+def cursor_of_health(client: Client) -> Iterator[Answer]:
     for step in _steps():
         yield client.trigger("regimes", "cursor", step)
 
@@ -108,7 +108,7 @@ def _steps() -> Iterator[int]:
 
 
 CASES = (
-    Case("Overview, step", "overview", cursor_of_overview),
+    Case("Health, step", "health", cursor_of_health),
     Case("Replay, step", "", cursor_of_replay),
     Case("Layers, statistic", "layers", statistic_of_layers),
     Case("Layers, layer", "layers", layer_of_layers),
@@ -119,7 +119,7 @@ CASES = (
     Case("Persistence, layer", "persistence", layer_of_persistence),
 )
 SESSIONS = (
-    "Overview, step",
+    "Health, step",
     "Replay, step",
     "Layers, layer",
     "Neurons, 3 pinned, another one",
@@ -154,7 +154,7 @@ def _change_row(name: str, answers: list[Answer]) -> Row:
 def cold() -> list[Row]:
     """The first page that a fresh server shows."""
     rows = []
-    for title, page in (("Overview", "overview"), ("Replay", "")):
+    for title, page in (("Health", "health"), ("Replay", "")):
         answers = []
         for _ in range(COLD_STARTS):
             with Server(made(LONG)) as server, Client(server, page, run=LONG.name) as client:

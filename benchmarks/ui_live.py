@@ -28,7 +28,7 @@ ROUNDS = 15  # of each kind; the first is not counted
 PAGES = {
     "Replay": ("", {}),
     "Neurons": ("neurons", {"pin": "0.7,1.9,2.31"}),
-    "Overview": ("overview", {}),
+    "Health": ("health", {}),
     "Layers": ("layers", {}),
 }
 AT_STEP = {"step": 1_000}  # the cursor rests on a step that stays as it is

@@ -28,7 +28,7 @@ CLICKS = 9
 IDLE_SECONDS = 60
 PLAYED_OUT_SECONDS = 15  # the replay has then played to its end and said so
 FOLLOWED_SECONDS = 15
-LIVE_PAGES = ("overview", "", "layers", "neurons")
+LIVE_PAGES = ("health", "", "layers", "neurons")
 NOT_OF_A_RUN = ("runs", "reference")  # pages
 SAID = (
     "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+ at"

@@ -3,7 +3,7 @@
 
 set_points.png            neurons that were each asked for a persistence, or an information, and what they do
 replay.webp               the dashboard's replay of the sample run `healthy`, moving
-collapse-THEME.png        the dashboard's overview of the sample run `text-collapse`, as it was at its alert
+collapse-THEME.png        the page Health of the sample run `text-collapse`, as it was at its alert
 rescue-THEME.png          the sample runs `text-collapse` and `text-rescued` side by side
 """
 
@@ -99,7 +99,7 @@ def draw_collapse(browser: Browser) -> None:
                 viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, reduced_motion="reduce"
             )
             page = context.new_page()
-            page.goto(f"{server.address}/overview?run=text-collapse&step={step}")
+            page.goto(f"{server.address}/health?run=text-collapse&step={step}")
             expect(page.get_by_text("left living").first).to_be_visible(timeout=WAIT_MS)
             expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0, timeout=WAIT_MS)
             page.wait_for_timeout(20 * SETTLE_MS)

@@ -30,7 +30,7 @@ with st.sidebar:
         key="order",
         persist_state="session",
     )
-    other = replay_options.second_run(context)
+    other = replay_options.with_distributions(frame.compared(context))
     shown = [(context, replay_options.layers(context, replay.layers_at_first(context, 2 if other else 1)))]
     if other:
         shown.append((other, replay.layers_at_first(other, 2)))

@@ -17,6 +17,15 @@ _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "frame.css"
 _HISTORY = st.components.v2.component("frame_history", js=(_HERE / "frame.js").read_text())
+_COPY_LINK = st.components.v2.component(
+    "frame_copy_link",
+    html='<button type="button" title="Copy the address of this view">Copy link</button>',
+    css=(_HERE / "copy_link.css").read_text(),
+    js=(_HERE / "copy_link.js").read_text(),
+)
+NO_RUN = "no other run"
+MOVED = {"overview": "health", "probes": "experiments"}
+"""Paths that pages had before -> file stem of the page that they lead to."""
 LAYERS_NAMED = 3  # in a caption; more would not fit a line
 BUTTONS = 3  # layers that fit the sidebar as buttons; more become a list
 SIDEBAR = 288  # pixels: as narrow as its widest control allows
@@ -57,7 +66,11 @@ def main() -> None:
         url_path=state.DEFAULT_PAGE,
         visibility="hidden",
     )
-    page = st.navigation([*pages, own], position="hidden" if shut else "top")
+    moved = [
+        st.Page(partial(st.switch_page, f"pages/{stem}.py"), title=stem, url_path=path, visibility="hidden")
+        for path, stem in MOVED.items()
+    ]
+    page = st.navigation([*pages, own, *moved], position="hidden" if shut else "top")
     if shut:
         st.subheader("Log in to see the dashboard")
         st.button("Log in", on_click=st.login, type="primary", key="log_in")
@@ -71,7 +84,6 @@ def run_page(page: StreamlitPage) -> None:
     state.enter(page.title)
     try:
         st.html(_STYLE)
-        _HISTORY(key="frame_history")
         url.sync()
         page.run()
     except runs.RunError as error:  # a damaged file is met when a card asks for it
@@ -93,6 +105,7 @@ def guard() -> None:
 
 def sidebar() -> None:
     """The run picker on pages that show no single run, so that the frame stays the same."""
+    _HISTORY(key="frame_history", data={"unfilled": {}})
     if runs.entries():
         _picker(runs.entries())
 
@@ -141,8 +154,42 @@ def pick_run() -> RunContext:
         st.stop()
     with st.sidebar:
         live.follow(context)
+        _choose_second(context)
     pins.show(context)
+    _HISTORY(key="frame_history", data={"unfilled": unfilled(context)})
     return context
+
+
+def _choose_second(context: RunContext) -> None:
+    """The control "Compare with", the same on every page; `vs` in the URL."""
+    if url.get("vs") == context.entry.name:
+        url.put("vs", None)
+    names = [NO_RUN, *(name for name in runs.entries() if name != context.entry.name)]
+    if len(names) > 1 or url.get("vs"):
+        url.choice(st.selectbox, "Compare with", names, "vs", NO_RUN, what="the second run")
+
+
+def compared(context: RunContext) -> RunContext | None:
+    """The second run, which a page shows beside or over `context`; None if none is asked for, or it cannot be
+    read, which is said.
+    """
+    name = url.get("vs")
+    if name is None or name == context.entry.name:
+        return None
+    other = runs.another_run(name)
+    if other is None:
+        st.warning(f"{url.plain(name)} cannot be shown beside it: it cannot be read.")
+    return other
+
+
+def unfilled(context: RunContext) -> dict[str, str]:
+    """Pages that this run cannot fill: path -> why."""
+    if not state.has_distributions(context):
+        why = "This run holds no distributions of neurons."
+        return dict.fromkeys(("replay", "layers", "neurons", "persistence"), why)
+    if "persistence" not in context.run.statistics:
+        return {"persistence": "This run has no order in its data: persistence was not recorded."}
+    return {}
 
 
 def choose_layer(context: RunContext, label: str) -> str:
@@ -156,6 +203,7 @@ def choose_layer(context: RunContext, label: str) -> str:
 def header(title: str, context: RunContext, caption: str, step: int | None = None) -> None:
     """Page title with the run's name and state, and one line that says what is seen."""
     word, colour, icon = STATUS.get(context.run.status, (context.run.status, "gray", "help"))
+    st.set_page_config(page_title=f"{title} · {context.entry.name}")
     badges = [f":{colour}-badge[:material/{icon}: {word}]"]
     if step is not None:
         badges.append(f":gray-badge[step {step:,}]")
@@ -168,7 +216,10 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
     }
     badges += [f":violet-badge[{kind}]" for kind, names in shared.items() if names]
     with st.container(gap="xsmall"):
-        st.markdown(f"## {title} · {url.plain(context.entry.name)} {' '.join(badges)}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            name = url.plain(context.entry.name)
+            st.markdown(f"## {title} · {name} {' '.join(badges)}", width="stretch")
+            _COPY_LINK(key="copy_link", width="content", height="content")
         st.caption(caption)
         for kind, names in shared.items():
             if names:
@@ -187,7 +238,7 @@ def say_no_distributions() -> None:
     """Why there is nothing to see of neurons."""
     st.info(
         "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
-        " variances. Its scores are on Overview and Runs; choose another run in the sidebar to see neurons."
+        " variances. Its scores are on Health and Runs; choose another run in the sidebar to see neurons."
     )
 
 

@@ -20,7 +20,7 @@ SAMPLES = ROOT / "sample_runs"
 PAGES = {
     "?run=collapsed&pin=collapsed:0:3&step=500": "canvas[data-ridges][data-step]",
     "runs": "[data-testid=stDataFrame] canvas",
-    "overview?run=collapsed&neurons=0.3": "canvas[data-map][data-step]",
+    "health?run=collapsed&neurons=0.3": "canvas[data-map][data-step]",
     "layers?run=collapsed&neurons=0.3": "canvas[data-image][aria-label*=Arrow]",
     "neurons?run=collapsed&pin=collapsed:0:3,healthy:1:5": ".js-plotly-plot",
     "uncertainty?run=healthy": ".js-plotly-plot",
@@ -167,7 +167,7 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     page.keyboard.press(" ")
     page.get_by_role("button", name="Play", exact=True).wait_for()
 
-    page.goto(f"{address}/overview?run=planted")
+    page.goto(f"{address}/health?run=planted")
     drawn(page)
     page.locator("canvas[data-map]").focus()
     for key in ("ArrowRight", "ArrowRight", "PageDown"):

@@ -85,7 +85,8 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     assert sorted(groups) == [["1", "0"], ["2", "0, 1"]]
     keep(page, "1-seeds-together")
 
-    page.goto(f"{page.url.split('/runs')[0]}/overview?run=seed1")
+    page.goto(f"{page.url.split('/runs')[0]}/overview?run=seed1")  # its name before
+    page.wait_for_url(re.compile(r"/health\?.*run=seed1"))
     alert = page.get_by_role("button", name=re.compile(rf"layer 1 · step {BROKEN}"))
     alert.wait_for(timeout=SECONDS_TO_SEE * 1000)
     box = alert.bounding_box()
@@ -134,8 +135,8 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     page.wait_for_url(re.compile("find=seed"))
     expect(page.get_by_text("What differs")).to_be_hidden(timeout=WAIT_MS)
     tick(page, 0, height=HEIGHT)
-    page.get_by_test_id("stPageLink").get_by_text("Overview").click()
-    page.wait_for_url(re.compile(r"/overview\?.*run=seed1"))
+    page.get_by_test_id("stPageLink").get_by_text("Health").click()
+    page.wait_for_url(re.compile(r"/health\?.*run=seed1"))
     assert "step" not in query(page)
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", "60", timeout=WAIT_MS)
     page.get_by_text("Transitions").wait_for()

@@ -78,30 +78,30 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
     serve: Callable[..., str], page: Page, tmp_path: Path, writer: subprocess.Popen[bytes]
 ) -> None:
     address = serve(tmp_path)
-    overview, layers = page, page.context.new_page()
-    overview.goto(f"{address}/overview?run=run")
+    health, layers = page, page.context.new_page()
+    health.goto(f"{address}/health?run=run")
     layers.goto(f"{address}/layers?run=run")
     watched = page.context.new_page()
     watched.goto(f"{address}/?run=run")
     replay(watched)
-    for opened in (overview, layers):
+    for opened in (health, layers):
         drawn(opened)
         opened.locator(".js-plotly-plot").first.wait_for()
-    pages = {"overview": overview, "layers": layers, "replay": watched}
+    pages = {"health": health, "layers": layers, "replay": watched}
     for name, opened in pages.items():
         opened.evaluate("window.sameDocument = true")
         expect(opened.get_by_role("heading", name=re.compile("live"))).to_be_visible(timeout=WAIT_MS)
         keep(opened, f"5-{name}-live")
     before = {
-        "overview": reach(overview, "Share of neurons"),
+        "health": reach(health, "Share of neurons"),
         "layers": reach(layers, "over steps, one panel a layer"),
     }
     before["replay"] = end_of_replay(watched)
-    said = overview.get_by_text(re.compile(r"Being written: step"))
+    said = health.get_by_text(re.compile(r"Being written: step"))
     counted = said.inner_text()
     expect(said).not_to_have_text(counted, timeout=WAIT_MS)
     for opened, name, figure in (
-        (overview, "overview", "Share of neurons"),
+        (health, "health", "Share of neurons"),
         (layers, "layers", "over steps, one panel a layer"),
     ):
         opened.wait_for_function(
@@ -126,7 +126,7 @@ def test_a_run_grows_on_its_pages_and_a_killed_one_says_crashed(
                 re.compile(rf"/ {last:,}$"), timeout=WAIT_MS
             )
         keep(opened, f"5-{name}-crashed")
-    expect(overview.get_by_text(f"after step {last:,}")).to_be_visible(timeout=WAIT_MS)
+    expect(health.get_by_text(f"after step {last:,}")).to_be_visible(timeout=WAIT_MS)
     drawn(layers)
     assert reach(layers, "over steps, one panel a layer") == last
 

@@ -90,7 +90,7 @@ def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(
 ) -> None:
     page.goto(f"{serve()}/layers?run=planted&layer=layer+3&step=60")
     page.locator("canvas[data-image]").wait_for()
-    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Health").click()
     expect(page.locator("canvas[data-map]")).to_have_attribute("data-step", "60", timeout=WAIT_MS)
     assert query(page)["step"] == ["60"]
 
@@ -100,7 +100,7 @@ def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], pag
     canvas = replay(page)
     canvas.click(position={"x": 150, "y": 300})
     page.wait_for_url(re.compile(r"pin=planted(/|%2F)1(:|%3A)\d"))
-    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Health").click()
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)
     page.locator(".js-plotly-plot").first.wait_for()
@@ -156,7 +156,7 @@ def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(
     page.goto(f"{serve(tmp_path)}/?run=seed0&step=40")
     canvas = replay(page)
     alone = picture(canvas)
-    page.get_by_role("combobox", name="Beside it").click()
+    page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name="seed1").click()
     page.wait_for_url(re.compile("vs=seed1"))
     page.get_by_text("Left seed0, right seed1").wait_for()

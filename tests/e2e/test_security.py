@@ -328,12 +328,12 @@ def test_hostile_values_in_the_address_are_shown_as_text(
         "experiment",
         "find",
     )
-    for path in ("overview", "layers", "neurons", "probes", "runs"):
+    for path in ("health", "layers", "neurons", "experiments", "runs"):
         page.goto(f"{address}/{path}?run=sound&" + "&".join(f"{key}={bad}" for key in keys))
         settled(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         assert page.evaluate(INJECTED) == [], path
-    page.goto(f"{address}/overview?run=..%2F..%2F..%2Fetc")
+    page.goto(f"{address}/health?run=..%2F..%2F..%2Fetc")
     page.get_by_text("which is in no folder of runs").wait_for()
     assert found == []
 

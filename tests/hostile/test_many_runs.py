@@ -90,7 +90,7 @@ def test_every_page_of_a_broken_run_says_why_and_offers_the_others(
     assert not app.error
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers", "neurons"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers", "neurons"])
 def test_a_damaged_file_is_said_where_it_is_needed(
     folder: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

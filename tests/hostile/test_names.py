@@ -74,7 +74,7 @@ def test_the_command_line_prints_no_control_code(named: Path, capsys: pytest.Cap
     assert not (Path.cwd() / "pwned").exists()
 
 
-@pytest.mark.parametrize("page", ["overview", "neurons", "runs"])
+@pytest.mark.parametrize("page", ["health", "neurons", "runs"])
 def test_the_dashboard_opens_a_run_of_any_name(
     named: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Runs found, grouped, compared and annotated; Overview's transitions, interventions and live cards."""
+"""Runs found, grouped, compared and annotated; Health's transitions, interventions and live cards."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_transitions_are_those_of_the_rows(open_page: Open, run_folder: Path) ->
     run = Run(run_folder / "planted")
     rows = [run.history(layer, statistics=["settled"]) for layer in range(3)]
     expected = sum(len(transitions(frame)) for frame in rows)
-    app = open_page("overview")
+    app = open_page("health")
     assert f"{expected:,} moves." in texts(app)
     table = next(frame.value for frame in app.dataframe if "moves" in frame.value)
     assert table["moves"].sum() == expected
@@ -171,7 +171,7 @@ def test_transitions_are_those_of_the_rows(open_page: Open, run_folder: Path) ->
 
 def test_a_single_step_has_no_transition(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "one", neurons=3, steps=1)
-    assert "nothing can change yet" in texts(open_page("overview", tmp_path))
+    assert "nothing can change yet" in texts(open_page("health", tmp_path))
 
 
 def test_cards_follow_a_run_that_is_being_written(open_page: Open, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_cards_follow_a_run_that_is_being_written(open_page: Open, tmp_path: Pat
     for step in range(5):
         train(step)
     recorder.flush()
-    app = open_page("overview", tmp_path)
+    app = open_page("health", tmp_path)
     assert "live" in texts(app)
     assert '"value": "6"' in component(app, "cards").json
     manifest = json.loads((tmp_path / "live" / "run.json").read_text())
@@ -205,4 +205,4 @@ def test_a_run_without_a_step_yet_is_waited_for(open_page: Open, tmp_path: Path)
             file.unlink()
     content = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**content, "status": "running", "heartbeat": time.time()}))
-    assert "Nothing is written" in texts(open_page("overview", tmp_path))
+    assert "Nothing is written" in texts(open_page("health", tmp_path))

@@ -70,7 +70,7 @@ def test_every_page_opens(open_page: Open, folder: Path, page: str, run: str) ->
 
 
 def test_the_unit_of_a_foreign_loss_is_not_made_up(open_page: Open, folder: Path) -> None:
-    charts = open_page("overview", folder, run="vae").get("plotly_chart")
+    charts = open_page("health", folder, run="vae").get("plotly_chart")
     assert any("as the training loop logs it" in chart.proto.spec for chart in charts)
     assert not any("nats per prediction" in chart.proto.spec for chart in charts)
 
@@ -78,7 +78,7 @@ def test_the_unit_of_a_foreign_loss_is_not_made_up(open_page: Open, folder: Path
 def test_what_is_not_there_says_how_it_would_be(open_page: Open, folder: Path) -> None:
     assert "Persistence was not recorded" in open_page("persistence", folder, run="vae").info[0].value
     assert "Recorder.predictions" in open_page("uncertainty", folder, run="vae").info[0].value
-    app = open_page("probes", folder, run="vae", experiment="shift")
+    app = open_page("experiments", folder, run="vae", experiment="shift")
     assert any("examples/digits_experiments.py" in caption.value for caption in app.caption)
     assert app.info[0].value == "Nothing is stored of this experiment yet."
 
@@ -97,7 +97,7 @@ def test_a_walked_prediction_is_an_image_where_it_is_one(
 ) -> None:
     settings = {"experiment": "traversal", "inputs": 2} | ({} if image is None else {"image": image})
     store.save(folder / "vae", "traversal", walked(6), settings)
-    app = open_page("probes", folder, run="vae", experiment="traversal")
+    app = open_page("experiments", folder, run="vae", experiment="traversal")
     assert not app.error
     assert len(app.get("plotly_chart")) == figures
     assert any("2 inputs" in caption.value for caption in app.caption)

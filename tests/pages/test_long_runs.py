@@ -21,7 +21,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [("overview", "are means of"), ("layers", "stand for"), ("uncertainty", "stand for")]
+    ("page", "words"), [("health", "are means of"), ("layers", "stand for"), ("uncertainty", "stand for")]
 )
 def test_bands_are_thinned_and_the_caption_says_so(
     open_page: Callable[..., AppTest], long: Path, page: str, words: str

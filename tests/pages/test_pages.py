@@ -55,20 +55,20 @@ def test_replay_plays_from_the_start_but_rests_on_a_linked_step(open_page: Open)
 
 
 def test_the_cursor_is_the_recorded_step_before(open_page: Open) -> None:
-    header, _ = unpack(open_page("overview", step="100000"), "regimes")
+    header, _ = unpack(open_page("health", step="100000"), "regimes")
     assert header["cursor"] == 120
 
 
-def test_overview_explains_the_chosen_neuron(open_page: Open, run_folder: Path) -> None:
+def test_health_explains_the_chosen_neuron(open_page: Open, run_folder: Path) -> None:
     from probes.schema import REGIMES
 
-    app = open_page("overview", neurons="1.5", step="60")
+    app = open_page("health", neurons="1.5", step="60")
     code = Run(run_folder / "planted").regimes(60).query("layer == 1 and neuron == 5")["settled"].iloc[0]
     assert f"2:5** at step 60 is {REGIMES[code].name}" in texts(app)
 
 
-def test_overview_sends_every_regime(open_page: Open, run_folder: Path) -> None:
-    header, arrays = unpack(open_page("overview"), "regimes")
+def test_health_sends_every_regime(open_page: Open, run_folder: Path) -> None:
+    header, arrays = unpack(open_page("health"), "regimes")
     stored = (
         Run(run_folder / "planted")
         .history(2, statistics=["settled"])
@@ -90,7 +90,7 @@ def test_layers_map_is_sorted_and_exact_when_asked(open_page: Open, run_folder: 
 
 
 def test_figures_have_axis_titles_and_say_what_they_are(open_page: Open) -> None:
-    for page in ("overview", "layers"):
+    for page in ("health", "layers"):
         app = open_page(page)
         assert figures(app)
         for chart, figure in zip(app.get("plotly_chart"), figures(app), strict=True):
@@ -100,7 +100,7 @@ def test_figures_have_axis_titles_and_say_what_they_are(open_page: Open) -> None
             assert chart.proto.alt
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers"])
 def test_a_link_to_what_is_not_there_says_so(open_page: Open, page: str) -> None:
     app = open_page(page, run="../../etc", step="first", layer="layer 9", neurons="0.999", pin="8.1")
     assert "in no folder of runs" in app.warning[0].value
@@ -111,13 +111,13 @@ def test_a_link_to_what_is_not_there_says_so(open_page: Open, page: str) -> None
 
 
 RELEVANT = {
-    "overview": ("step", "pin"),
+    "health": ("step", "pin"),
     "replay": ("step", "pin"),
     "layers": ("step", "layer", "statistic", "pin"),
 }
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers"])
 @pytest.mark.parametrize(
     "shape",
     [
@@ -139,7 +139,7 @@ def test_any_shape_of_run(open_page: Open, tmp_path: Path, page: str, shape: dic
     assert not app.error
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers"])
 def test_a_long_run_is_drawn_from_means_and_exactly_at_rest(
     open_page: Open, tmp_path: Path, page: str
 ) -> None:
@@ -173,7 +173,7 @@ def test_alerts_are_listed_and_go_to_their_step(open_page: Open, tmp_path: Path)
     write_run(tmp_path / "broken", broken_at=60, steps=100)
     alerts = Run(tmp_path / "broken").alerts()
     assert 60 in alerts["step"].tolist()
-    app = open_page("overview", tmp_path, step="7")
+    app = open_page("health", tmp_path, step="7")
     assert alerts.iloc[0]["advice"] in texts(app)
     app.button(key="alert_0").click().run()
     assert query(app, "step") == str(alerts.iloc[0]["step"])
@@ -190,7 +190,7 @@ def test_an_alert_of_several_layers_is_one_entry(open_page: Open, tmp_path: Path
             lives[50:, : 6 * layer] = 0
             kl = {"kl": 0.3 * lives, "information": 0.2 * lives, "spread": 0.4 * lives}
             recorder.record_block(np.arange(100), layer, {"mean": 0 * lives, "variance": 1 - lives / 2, **kl})
-    app = open_page("overview", tmp_path)
+    app = open_page("health", tmp_path)
     assert "**Alerts** · 1" in texts(app)
     button = app.button(key="alert_0")
     assert button.label.startswith("c and 1 more · step ")
@@ -216,7 +216,7 @@ def test_a_crashed_run_keeps_what_it_wrote(open_page: Open, tmp_path: Path) -> N
     manifest = write_run(tmp_path / "killed", steps=20) / "run.json"
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**content, "status": "running", "heartbeat": time.time() - 3600}))
-    assert "crashed" in texts(open_page("overview", tmp_path))
+    assert "crashed" in texts(open_page("health", tmp_path))
     assert unpack(open_page("replay", tmp_path), "replay")[0]["steps"][-1] == 20
 
 
@@ -227,17 +227,17 @@ def test_a_live_run_says_so(open_page: Open, tmp_path: Path) -> None:
     assert "live" in texts(open_page("replay", tmp_path))
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers"])
 def test_a_twin_has_scores_but_no_distributions(open_page: Open, tmp_path: Path, page: str) -> None:
     with Recorder(tmp_path / "twin", [{"name": "layer 1", "neurons": 4}]) as recorder:
         for step in range(5):
             recorder.scalar(step, "loss", 1.0 / (step + 1))
     app = open_page(page, tmp_path)
     assert "holds no distributions" in app.info[0].value
-    assert len(app.get("plotly_chart")) == (1 if page == "overview" else 0)
+    assert len(app.get("plotly_chart")) == (1 if page == "health" else 0)
 
 
-@pytest.mark.parametrize("page", ["overview", "replay", "layers"])
+@pytest.mark.parametrize("page", ["health", "replay", "layers"])
 def test_a_run_that_cannot_be_read_says_why(open_page: Open, tmp_path: Path, page: str) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
@@ -290,11 +290,11 @@ def test_the_map_of_a_wide_layer_is_thinned_and_says_so(open_page: Open, tmp_pat
 
 def test_the_regime_map_says_when_it_holds_fewer_steps(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "wide", layers=1, neurons=50_000, steps=20, drop=("kl",))
-    app = open_page("overview", tmp_path)
+    app = open_page("health", tmp_path)
     steps = unpack(app, "regimes")[0]["steps"]
     assert f"The map holds {len(steps)} of 20 recorded steps" in texts(app)
     assert len(steps) * 50_000 < 500_000
-    assert "The map holds" not in texts(open_page("overview"))
+    assert "The map holds" not in texts(open_page("health"))
 
 
 def test_names_of_a_run_are_shown_literally(open_page: Open, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_choices_stay_when_the_page_changes(open_page: Open) -> None:
         "from": "10",
     }
     app = open_page("layers", **chosen)
-    for page in ("overview", "layers"):
+    for page in ("health", "layers"):
         app.query_params.clear()
         app.switch_page(f"pages/{page}.py").run()
         assert not app.exception
@@ -344,7 +344,7 @@ def test_an_address_that_is_asked_for_wins_over_what_was_chosen_before(open_page
     app = open_page("layers", step="50")
     app.query_params.clear()
     app.query_params["step"] = "60"
-    app.switch_page("pages/overview.py").run()
+    app.switch_page("pages/health.py").run()
     assert query(app, "step") == "60"
     app.query_params.clear()
     app.switch_page("pages/layers.py").run()
@@ -354,7 +354,7 @@ def test_an_address_that_is_asked_for_wins_over_what_was_chosen_before(open_page
 def test_another_run_forgets_what_names_parts_of_the_first(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "one", steps=10)
     write_run(tmp_path / "two", steps=10, seed=1)
-    app = open_page("overview", tmp_path, run="one", step="4", neurons="1.2", axis="log")
+    app = open_page("health", tmp_path, run="one", step="4", neurons="1.2", axis="log")
     app.selectbox(key="choose_run").set_value("two").run()
     assert query(app, "run") == "two"
     assert "step" not in app.query_params

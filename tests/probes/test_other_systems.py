@@ -60,7 +60,7 @@ PAGES = """
 from streamlit.testing.v1 import AppTest
 sys.argv = ["app.py", "--runs", sys.argv[1]]
 import app
-for page in ("runs", "overview", "replay", "neurons"):
+for page in ("runs", "health", "replay", "neurons"):
     shown = AppTest.from_file("app.py", default_timeout=100)
     shown.query_params["run"] = "collapsed"
     shown.switch_page(f"pages/{page}.py")

@@ -1,4 +1,4 @@
-"""The cards of Overview: what the run is worth and what its layers hold, at the cursor, each with its values
+"""The cards of Health: what the run is worth and what its layers hold, at the cursor, each with its values
 so far.
 """
 

@@ -12,13 +12,13 @@ from probes.neuron_names import read_neuron
 
 PAGES = (
     ("runs", "Runs", "folder_open"),
-    ("overview", "Overview", "monitor_heart"),
     ("replay", "Replay", "play_circle"),
+    ("health", "Health", "monitor_heart"),
     ("layers", "Layers", "stacks"),
-    ("neurons", "Neurons", "scatter_plot"),
     ("uncertainty", "Uncertainty", "blur_on"),
     ("persistence", "Persistence", "timeline"),
-    ("probes", "Probes", "experiment"),
+    ("experiments", "Experiments", "experiment"),
+    ("neurons", "Neurons", "scatter_plot"),
     ("reference", "Reference", "menu_book"),
 )
 """File stem, title and icon of each page, in the order of the navigation."""

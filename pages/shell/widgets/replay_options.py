@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell.session import runs, state, url
+from pages.shell.session import state, url
 from pages.shell.session.runs import RunContext
 
-NO_RUN = "no other run"
 
-
-def second_run(context: RunContext) -> RunContext | None:
-    """A choice of the run beside it; None if none is asked for or it has nothing to show."""
-    if url.get("vs") == context.entry.name:
-        url.put("vs", None)
-    names = [NO_RUN, *(name for name in runs.entries() if name != context.entry.name)]
-    name = url.choice(st.selectbox, "Beside it", names, "vs", NO_RUN, what="the second run")
-    if name == NO_RUN:
-        return None
-    other = runs.another_run(name)
-    if other is None or not state.has_distributions(other):
-        st.warning(
-            f"{url.plain(name)} cannot be shown beside it: it cannot be read or holds no distributions."
-        )
+def with_distributions(other: RunContext | None) -> RunContext | None:
+    """The second run if it has something to show; says so where it has not."""
+    if other is not None and not state.has_distributions(other):
+        st.warning(f"{url.plain(other.entry.name)} cannot be shown beside it: it holds no distributions.")
         return None
     return other
 

@@ -13,7 +13,7 @@ from pages.shell.session import options, runs, state, url
 from probes import RunError, notes
 from probes.analysis import run_groups
 
-SINGLE_PAGES = ("overview", "replay", "layers")
+SINGLE_PAGES = ("replay", "health", "layers")
 PAIR_PAGES = ("replay", "neurons", "uncertainty")
 """Pages that show one run, and those that show a second one beside it."""
 

@@ -51,7 +51,7 @@ def find(context: RunContext, step: int, show_all: bool) -> None:
     now = probe_batch.beside(context, cache.at(context, step, ("settled", *recorded)), step, named)
     found = query.select(now)
     if found.empty:
-        st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Overview.")
+        st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Health.")
         return
     _table(context, found.head(ROWS), named)
     more = f"; the first {ROWS} are listed" if len(found) > ROWS else ""

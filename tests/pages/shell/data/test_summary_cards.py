@@ -1,4 +1,4 @@
-"""The cards of Overview: what is rounding is shown as 0, what is missing as missing, and nobody is blamed
+"""The cards of Health: what is rounding is shown as 0, what is missing as missing, and nobody is blamed
 without cause.
 """
 

@@ -172,7 +172,7 @@ def test_a_form_that_was_open_before_saves_nothing(
 
 
 def test_experiments_cannot_be_started(open_page: Open, noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = open_page("probes", noted.parent, run="noted")
+    app = open_page("experiments", noted.parent, run="noted")
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--read-only"])
     app.run()
     assert "start" not in {button.key for button in app.button}

@@ -123,7 +123,7 @@ class Reads:
         ("replay", {}),
         ("replay", {"input": "1"}),
         ("neurons", {"pin": "0.1,1.2"}),
-        ("overview", {"neurons": "1.2"}),
+        ("health", {"neurons": "1.2"}),
         ("layers", {}),
     ],
 )
@@ -164,7 +164,7 @@ def test_new_steps_are_seen(open_page: Open, live_run: tuple[Path, Recorder]) ->
     np.testing.assert_allclose(arrays["mean.1"].reshape(len(header["steps"]), -1)[-1], fresh, rtol=1e-3)
 
 
-@pytest.mark.parametrize("page", ["replay", "neurons", "overview", "layers", "uncertainty"])
+@pytest.mark.parametrize("page", ["replay", "neurons", "health", "layers", "uncertainty"])
 def test_a_heartbeat_reads_nothing(
     open_page: Open, live_run: tuple[Path, Recorder], monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:

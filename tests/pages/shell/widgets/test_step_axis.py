@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from probes import Recorder, Run
 
 Open = Callable[..., AppTest]
-PAGES = ("overview", "layers", "neurons", "uncertainty", "persistence")
+PAGES = ("health", "layers", "neurons", "uncertainty", "persistence")
 PER_EPOCH = 20
 
 
@@ -132,12 +132,12 @@ def test_a_range_that_is_dragged_over_a_figure_is_of_that_panels_steps() -> None
     assert [text.value for text in app.text] == ["20 91", "7 None", "7 None", "7 None"]
 
 
-@pytest.mark.parametrize("page", ["overview", "neurons"])
+@pytest.mark.parametrize("page", ["health", "neurons"])
 def test_smoothing_is_off_until_it_is_asked_for(open_page: Open, folder: Path, page: str) -> None:
     def lines(app: AppTest) -> list[dict[str, Any]]:
         figure = (
             figures(app)[-1]
-            if page == "overview"
+            if page == "health"
             else next(f for f in figures(app) if "Information" in str(f["layout"]["yaxis"]))
         )
         return [trace for trace in figure["data"] if trace.get("mode") == "lines"]

@@ -21,7 +21,7 @@ caption = (
     "What does a neuron do? Experiments replace neurons, damage inputs or feed predictions back, and watch"
     " what changes."
 )
-frame.header("Probes", context, caption)
+frame.header("Experiments", context, caption)
 frame.needs_distributions(context)
 with st.sidebar:
     frame.link_to_reference()

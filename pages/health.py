@@ -30,7 +30,7 @@ ALERTS_HEIGHT = 420  # pixels: about as high as the map beside them
 frame.guard()
 context = frame.pick_run()
 frame.header(
-    "Overview",
+    "Health",
     context,
     "Is this run healthy? What every neuron does at the cursor, and how the network came there.",
     state.cursor(context),
@@ -45,7 +45,7 @@ over_steps = partial(step_axis.chart, view=view, axes=[axis])
 
 def draw_cards(now: RunContext) -> None:
     """Scores and state of the network at the cursor, or at the newest step of a run that is being written."""
-    canvases.number_cards(summary_cards.run_cards(now, state.cursor(now) or step), key="overview_cards")
+    canvases.number_cards(summary_cards.run_cards(now, state.cursor(now) or step), key="health_cards")
 
 
 def distributions() -> None:

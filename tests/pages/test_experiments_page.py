@@ -102,7 +102,7 @@ def test_a_stored_experiment_is_shown_without_running_it(
         tables()[name],
         {"experiment": name, "windows": 2000, "split": "test", "step": 60},
     )
-    app = open_page("probes", folder, experiment=name)
+    app = open_page("experiments", folder, experiment=name)
     assert not app.error
     assert len(app.get("plotly_chart")) == FIGURES[name]
     assert all(chart.proto.alt for chart in app.get("plotly_chart"))
@@ -114,13 +114,13 @@ def test_a_stored_experiment_is_shown_without_running_it(
 
 def test_a_result_under_a_name_of_its_own_is_offered(open_page: Open, folder: Path) -> None:
     store.save(folder / "run", "night-3", tables()["rollout"], {"experiment": "rollout"})
-    app = open_page("probes", folder, experiment="night-3")
+    app = open_page("experiments", folder, experiment="night-3")
     assert not app.error
     assert len(app.get("plotly_chart")) == FIGURES["rollout"]
 
 
 def test_nothing_stored_says_what_to_do(open_page: Open, folder: Path) -> None:
-    app = open_page("probes", folder, experiment="shift")
+    app = open_page("experiments", folder, experiment="shift")
     assert "python -m vdn probe RUN shift" in app.info[0].value
     assert app.button(key="start").label == "Run"
 
@@ -129,25 +129,27 @@ def test_a_result_of_another_network_says_so(open_page: Open, folder: Path) -> N
     wrong = tables()["ablation"]
     wrong["effects"] = wrong["effects"].drop(columns="effect")
     store.save(folder / "run", "ablation", wrong, {"experiment": "ablation"})
-    assert "cannot be drawn" in open_page("probes", folder, experiment="ablation").error[0].value
+    assert "cannot be drawn" in open_page("experiments", folder, experiment="ablation").error[0].value
 
 
 def test_a_broken_result_says_so(open_page: Open, folder: Path) -> None:
     place = store.save(folder / "run", "ablation", tables()["ablation"], {"experiment": "ablation"})
     (place / "effects.parquet").write_bytes(b"no parquet")
-    assert "run the experiment again" in open_page("probes", folder, experiment="ablation").error[0].value
+    assert (
+        "run the experiment again" in open_page("experiments", folder, experiment="ablation").error[0].value
+    )
 
 
 def test_without_checkpoint_or_of_another_program_nothing_can_be_started(
     open_page: Open, folder: Path, tmp_path: Path
 ) -> None:
     shutil.rmtree(folder / "run" / "checkpoints")
-    app = open_page("probes", folder)
+    app = open_page("experiments", folder)
     assert any("checkpoint model" in caption.value for caption in app.caption)
     assert not [button for button in app.button if button.key == "start"]
     other = tmp_path / "others"
     write_run(other / "theirs", neurons=4, steps=10)
-    assert any("probes.experiments" in caption.value for caption in open_page("probes", other).caption)
+    assert any("probes.experiments" in caption.value for caption in open_page("experiments", other).caption)
 
 
 def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
@@ -160,7 +162,7 @@ def test_an_experiment_that_runs_elsewhere_is_watched_but_not_ended(
     now = manager.status(folder / "run", "shift")
     assert (now.state, now.share, now.ours) == ("running", 0.25, False)
     manager.cancel(folder / "run", "shift")  # a file's word is no reason to end a process
-    app = open_page("probes", folder, experiment="shift")
+    app = open_page("experiments", folder, experiment="shift")
     assert not [button for button in app.button if button.key in ("cancel", "start")]
 
 
@@ -171,7 +173,7 @@ def test_the_button_starts_what_the_form_says(
     monkeypatch.setattr(
         jobs.JobManager, "start", lambda self, run, name, arguments: started.append(arguments) or True
     )
-    app = open_page("probes", folder, experiment="risk-coverage")
+    app = open_page("experiments", folder, experiment="risk-coverage")
     app.number_input(key="risk-coverage_windows").set_value(300).run()
     app.button(key="start").click().run()
     assert started == [
@@ -181,6 +183,6 @@ def test_the_button_starts_what_the_form_says(
 
 def test_the_page_does_not_hide_the_package(open_page: Open, folder: Path) -> None:
     """The page's file is called as the package is: every page still finds the package."""
-    for page in ("probes", "overview", "probes"):
+    for page in ("experiments", "health", "experiments"):
         assert not open_page(page, folder).exception
     assert sys.modules["probes"].__file__ == str(jobs.options.ROOT / "probes" / "__init__.py")
