@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell import frame
-from pages.shell.data import neuron_series, shown_neurons
+from pages.shell.data import neuron_search, neuron_series, neuron_table, shown_neurons
 from pages.shell.session import state, url
 from pages.shell.widgets import (
-    cards,
     neuron_explanations,
     neuron_figures,
+    neuron_groups,
     probe_batch,
     probe_inputs,
     search,
+    second_run,
     similar_neurons,
     step_axis,
 )
+from pages.shell.widgets import neuron_table as table
 from probes.figures.clock import Clock
-from probes.figures.energy import energy
-from probes.figures.fans import fans
-from probes.figures.kl_parts import kl_parts
-from probes.figures.persistence import persistence_over_steps
 
 frame.guard()
 context = frame.pick_run()
@@ -37,71 +34,77 @@ frame.header(
     state.cursor(context),
 )
 step = frame.needs_distributions(context)
-shown = shown_neurons.chosen(context)
-search.find(context, step, show_all=not url.pins())
-if not shown:
-    shown, most = shown_neurons.preview(context, step), shown_neurons.previewed_by(context)
-    st.caption(
-        f"Nothing is pinned yet: these are the most {most} neurons. Tick rows above, or click ridges in"
-        " Replay."
-    )
+found = search.line(context, step)
+shown = shown_neurons.choose(context, step, found)
+text = url.get("find") if found is not None else None
+other = frame.compared(context)
+if other is not None:
+    shown = second_run.beside(shown, context, other, text, step)
 with st.sidebar:
-    view = step_axis.choose([neuron.context for neuron in shown])
+    view = step_axis.choose([neuron.context for neuron in shown.all])
     frame.link_to_reference()
-along = [view.axis(neuron.context) for neuron in shown]
-series = [
-    replace(one, clock=axis if isinstance(axis, Clock) else None)
-    for one, axis in zip(neuron_series.over_steps(shown, view.span), along, strict=True)
-]
-cursor, scale = view.cursor(step), view.scale
 
-
-def card(title: str, figure: go.Figure, key: str, statistics: Sequence[str]) -> None:
-    """A figure of the shown neurons over steps, with the rows of `statistics` to take away."""
-    rows = partial(neuron_series.table, series, statistics)
-    cards.card(title, figure, key, rows, of="neurons", draw=partial(step_axis.chart, view=view, axes=along))
-
-
+if shown.why == "preview":
+    asks = f"sort:-{'information' if 'information' in context.run.available else context.run.available[0]}"
+    found, most = neuron_search.find(context, asks, step), shown_neurons.previewed_by(context)
+    title = f"Nothing is asked for and nothing is pinned: the most {most} neuron of a layer is drawn."
+    table.show(neuron_table.of_found(context, found, shown, first=True), "neurons", title, asks=asks)
+else:
+    if shown.why == "pinned":
+        table.show(neuron_table.of_shown(shown, step), "pinned neurons", f"Drawn, at step {step:,}")
+    if found is not None and len(found.rows):
+        table.show(
+            neuron_table.of_found(context, found, shown), "neurons", neuron_table.in_words(found, shown, step)
+        )
+    if shown.second and shown.why != "pinned":
+        table.show(
+            neuron_table.of_second(shown, step),
+            "neurons of the second run",
+            f"In {url.plain(other.entry.name)}",
+        )
 neuron_explanations.show(shown, step)
-if len({neuron.pin.run for neuron in shown}) > 1:
-    st.caption(
-        "These are neurons of several runs. A number names another neuron in each run: 17 of one seed is not"
-        " 17 of another. “Who moves alike” below finds partners where runs share a probe batch."
-    )
-per_point = neuron_series.steps_per_point(series, shown)
-note = f" · late points are means of {per_point} recorded steps" if per_point > 1 else ""
-has = {name for one in series for name in one.rows.columns}
-title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
-card(title, fans(series, step=cursor, axis=scale), "fans", ("mean", "variance", "spread"))
-if "kl" in has:
-    parts = ("kl", "information", "mismatch", "past")
-    card(
-        f"**What it pays** · KL = information + mismatch (+ past){note}",
-        kl_parts(series, step=cursor, axis=scale),
-        "kl",
-        parts,
-    )
-if "mu2" in has:
-    figure = energy(series, step=cursor, axis=scale)
-    card(
-        f"**How loud it is** · mean energy, its band, interventions{note}",
-        figure,
-        "energy",
-        ("mu2", "band_low", "band_high"),
-    )
-if "persistence" in has:
-    figure = persistence_over_steps(series, step=cursor, axis=scale)
-    title = f"**What it remembers** · persistence against the prior's and the input's own{note}"
-    card(
-        title,
-        figure,
-        "persistence",
-        ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence"),
-    )
 
-probe_batch.of_neurons(shown, step)
-probe_inputs.of_neurons(shown, step)
-neuron_figures.two_steps(shown, series, step)
-neuron_figures.together(series, view, along, cursor)
-neuron_figures.forces(shown, step)
-similar_neurons.section(shown, step)
+
+def series_of(drawn: shown_neurons.Shown) -> tuple[list, list]:
+    """The drawn neurons over steps, and the axis of each."""
+    axes = [view.axis(neuron.context) for neuron in drawn.all]
+    series = neuron_series.over_steps(drawn.all, drawn.colors, drawn.dashed, view.span)
+    clocked = [
+        replace(one, clock=axis if isinstance(axis, Clock) else None)
+        for one, axis in zip(series, axes, strict=True)
+    ]
+    return clocked, axes
+
+
+wide, narrow = st.columns([3, 2], gap="small")
+with wide:
+    series, axes = series_of(shown)
+    statistic = neuron_figures.together(series, view, axes, view.cursor(step))
+with narrow:
+    neuron_figures.on_one_axis(shown, step)
+
+few = shown.for_panels()
+
+
+def of_panels(draw: Callable[..., None]) -> None:
+    series, axes = series_of(few)
+    draw(few, series, view, axes, step)
+
+
+def alike() -> None:
+    similar_neurons.section(shown.all, step)
+    probe_batch.of_neurons(shown.all, step)
+    probe_inputs.of_neurons(shown.all, step)
+
+
+DETAILS: dict[str, Callable[[], None]] = {
+    "Small multiples": partial(of_panels, neuron_figures.panels),
+    "KL decomposition": partial(of_panels, neuron_figures.decomposition),
+    "Gradients": partial(neuron_figures.forces, few, step),
+    "Similar": alike,
+    "Groups": partial(neuron_groups.section, context, other, step, view, statistic),
+}
+for tab, draw in zip(url.tabs("detail", list(DETAILS)), DETAILS.values(), strict=True):
+    if tab.open:
+        with tab:
+            draw()

@@ -78,6 +78,13 @@ def resolve(pins: Sequence[Pin], context: RunContext) -> list[Pinned]:
     return found
 
 
+def labels(shown: Sequence[Pinned]) -> list[str]:
+    """Names for panels, all different: without the run where all are of one."""
+    one = len({neuron.pin.run for neuron in shown}) == 1
+    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
+
+
 def show(context: RunContext) -> None:
     """The list of pinned neurons, if there are any. Pins that name nothing are reported and left out."""
     pins = url.pins()
@@ -124,6 +131,16 @@ def pinned_rows(table: pd.DataFrame, run: str) -> list[int]:
     return [place for place, (layer, neuron) in enumerate(keys) if Pin(run, layer, neuron) in pins]
 
 
+def pick(listed: Sequence[Pin], wanted: Sequence[Pin], find: str | None = None) -> None:
+    """Of the neurons that are listed pin those that are wanted and no others; what is not listed stays.
+    `find`: what the search line then holds, if it is empty.
+    """
+    remaining = [pin for pin in url.pins() if pin not in listed or pin in wanted]
+    everything = [*remaining, *(pin for pin in wanted if pin not in remaining)]
+    keys: dict[str, object | None] = {"pin": ",".join(map(url.write_pin, everything)) or None}
+    url.put_all(keys | ({"find": find} if find and not url.get("find") else {}))
+
+
 def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
     """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table
     stays.
@@ -132,6 +149,4 @@ def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
         Pin(run, int(layer), int(neuron))
         for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
     ]
-    wanted = [here[place] for place in chosen]
-    remaining = [pin for pin in url.pins() if pin not in here or pin in wanted]
-    url.put_pins([*remaining, *(pin for pin in wanted if pin not in remaining)])
+    pick(here, [here[place] for place in chosen])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.shell.data import probe_inputs as data
-from pages.shell.data import shown_neurons
+from pages.shell.session import pins
 from pages.shell.session.pins import Pinned
 from pages.shell.widgets import cards, downloads
 from probes.figures.input_images import input_images
@@ -15,7 +15,7 @@ from probes.figures.input_images import input_images
 
 def of_neurons(shown: Sequence[Pinned], step: int) -> None:
     """One card, a tab a neuron; nothing where no run says what its inputs are."""
-    found = [(name, telling) for name, telling in zip(shown_neurons.labels(shown), (
+    found = [(name, telling) for name, telling in zip(pins.labels(shown), (
         data.of_neuron(neuron, step) for neuron in shown), strict=True) if telling is not None]  # fmt: skip
     if not found:
         return

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell.data import neuron_series, shown_neurons
+from pages.shell.data import neuron_series
 from pages.shell.data import similar_neurons as data
 from pages.shell.session import pins, runs, url
 from pages.shell.session.runs import RunContext
@@ -30,7 +30,7 @@ def section(shown: Sequence[pins.Pinned], step: int) -> None:
             return
         left, right = st.columns(2)
         by_pin = {one.pin: one for one in probed}
-        labels = dict(zip(by_pin, shown_neurons.labels(probed), strict=True))
+        labels = dict(zip(by_pin, pins.labels(probed), strict=True))
         neuron = by_pin[left.selectbox("Neuron", list(by_pin), format_func=labels.__getitem__, key="kin_of")]
         names = list(dict.fromkeys([neuron.pin.run, *(one.pin.run for one in shown), *runs.entries()]))
         where = right.selectbox(

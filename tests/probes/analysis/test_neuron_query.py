@@ -79,7 +79,13 @@ def test_contraction_is_against_the_stationary_marginal() -> None:
 
 
 EVENTS = pd.DataFrame(
-    [(0, 3, "left", 500), (0, 4, "left", 501), (1, 5, "died", 100), (1, 5, "died", 1000), (2, 6, "onset", 300)],
+    [
+        (0, 3, "left", 500),
+        (0, 4, "left", 501),
+        (1, 5, "died", 100),
+        (1, 5, "died", 1000),
+        (2, 6, "onset", 300),
+    ],
     columns=["layer", "neuron", "event", "step"],
 )
 SETTLED = pd.DataFrame([(0, 3, 0), (0, 3, 4), (1, 5, 0)], columns=["layer", "neuron", "settled"])

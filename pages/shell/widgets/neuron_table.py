@@ -1,0 +1,58 @@
+"""The table of the page Neurons; ticked rows are pinned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from pages.shell.data import neuron_table as data
+from pages.shell.session import pins, url
+from pages.shell.widgets import downloads, ticked_rows
+from pages.shell.widgets import probe_batch as widget
+from probes.analysis.neuron_query import EVENTS, SIMILARITY
+
+SEEN = 8  # rows at once, so that the figures stay in sight
+HEAD, ROW = 37, 35  # pixels
+
+
+def show(table: data.Table, name: str, title: str, *, asks: str | None = None) -> None:
+    """A table under its title (markdown). `asks`: the query that a tick leaves in the search line, so that
+    what was found stays.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(title, width="stretch")
+        downloads.menu(None, table.rows.drop(columns="drawn"), name)
+    key = ticked_rows.key_of(f"{name}_rows", map(url.write_pin, table.pins))
+    pinned = set(url.pins())
+    rows = [place for place, pin in enumerate(table.pins) if pin in pinned]
+    st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+
+    def picked() -> None:
+        chosen = st.session_state[key]["selection"]["rows"]
+        pins.pick(table.pins, [table.pins[place] for place in chosen], find=asks)
+
+    st.dataframe(
+        table.rows, hide_index=True, width="stretch", height=HEAD + ROW * min(SEEN, len(table.rows)), key=key,
+        on_select=picked,
+        selection_mode="multi-row", placeholder="–",
+        column_config={
+            "drawn": st.column_config.ImageColumn("", width=44),
+            "run": st.column_config.TextColumn("run", width="medium"),
+            **{event: _event(event) for event in table.events},
+            **{name: _statistic(name) for name in table.statistics},
+        },
+        alt="Neurons with their regime and statistics; ticked rows are pinned",
+    )  # fmt: skip
+
+
+def _event(name: str) -> Any:
+    return st.column_config.NumberColumn(f"{name} (step)", help=EVENTS[name], format="localized")
+
+
+def _statistic(name: str) -> Any:
+    if name == SIMILARITY:
+        return st.column_config.NumberColumn(
+            "correlation of μ", help="On the probe batch, with the neuron that is asked for", format="%.3f"
+        )
+    return widget.column(name)
