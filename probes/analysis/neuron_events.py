@@ -1,4 +1,4 @@
-"""What happened to neurons and when: the steps that `neuron_query` asks for, from settled regimes and curves."""
+"""What happened to neurons and when: the steps that `neuron_query` asks for."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ Terms (`probes.analysis.terms`) are separated by spaces and all must hold:
   match
 - `1:9`, `1:9,2:3`: these neurons, layers counted from 1; of several such terms one is to hold
 - `was:living`: a regime that the neuron has settled in at some step up to the one that is looked at
-- `left>500`, `died:900-1100`, `onset<300`: a step at which something happened to it (`EVENTS`), with a sign or
-  as a range; of several deaths one is to match
+- `left>500`, `died:900-1100`, `onset<300`: a step at which something happened to it (`EVENTS`), with a sign
+  or as a range; of several deaths one is to match
 - `similar:1:9`: neurons whose mean moves like that one's on the probe batch, the most similar first
-- `sort:kl`, `sort:-kl`: by a statistic, an event, `layer`, `neuron` or `regime`, with - the largest first; more
-  of them break ties
+- `sort:kl`, `sort:-kl`: by a statistic, an event, `layer`, `neuron` or `regime`, with - the largest first;
+  more of them break ties
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Neurons of a second run beside those that are shown: the same query, the same numbers, or their partners."""
+"""Neurons of a second run beside those that are shown: of the same query, same numbers, or their partners."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ LAYERS_KEPT = 16
 
 @dataclass(frozen=True)
 class Beside:
-    """The shown neurons with those of the second run, how many its query has found, and what is to be said."""
+    """The shown neurons with those of the second run, and what is to be said of these."""
 
     shown: Shown
     note: str
-    found: neuron_search.Found | None = None
 
 
 def of_query(shown: Shown, other: RunContext, text: str, step: int) -> Beside:
@@ -34,8 +33,7 @@ def of_query(shown: Shown, other: RunContext, text: str, step: int) -> Beside:
     second = tuple(found.pinned(other, pins.PLOTTED))
     return Beside(
         replace(shown, second=second),
-        f"{len(found.rows):,} of {found.total:,} neurons match there too.",
-        found,
+        f"{len(found.rows):,} of {found.total:,} neurons match there.",
     )
 
 

@@ -56,8 +56,8 @@ class Shown:
 
 
 def choose(context: RunContext, step: int, found: Found | None) -> Shown:
-    """The pinned neurons that have distributions, and the one that is looked at; where nothing is pinned, what
-    was found; else a preview.
+    """The pinned neurons that have distributions, and the one that is looked at; where there are none, what
+    was found; where nothing is asked for (`found` is None) a preview.
     """
     pinned = [one for one in pins.resolve(url.pins(), context) if state.has_distributions(one.context)]
     looked_at = state.chosen_neuron(context)
@@ -67,7 +67,7 @@ def choose(context: RunContext, step: int, found: Found | None) -> Shown:
             pinned = [*pinned[: pins.PLOTTED - 1], one]
     if pinned:
         return Shown(pinned[: pins.PLOTTED], "pinned")
-    if found is not None and len(found.rows):
+    if found is not None:
         return Shown(found.pinned(context, pins.PLOTTED), "found")
     return Shown(preview(context, step), "preview")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell.data import neuron_series
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
+from probes.figures.clock import Clock
 from probes.figures.densities import densities, densities_on_one_axis
 from probes.figures.energy import energy
 from probes.figures.fans import fans
@@ -23,6 +26,17 @@ from probes.figures.style import StepAxis
 from probes.schema import FORCES, STATISTICS
 
 FIRST = ("information", "kl")  # what the overlay shows unless asked for another, the first that is recorded
+
+
+def _series(shown: Shown, view: step_axis.View) -> tuple[list[NeuronSeries], list[StepAxis]]:
+    """The neurons over steps, and the axis of each."""
+    axes = [view.axis(neuron.context) for neuron in shown.all]
+    series = neuron_series.over_steps(shown.all, shown.colors, shown.dashed, view.span)
+    clocked = [
+        replace(one, clock=axis if isinstance(axis, Clock) else None)
+        for one, axis in zip(series, axes, strict=True)
+    ]
+    return clocked, axes
 
 
 def pick_statistic(series: Sequence[NeuronSeries]) -> str:
@@ -39,10 +53,10 @@ def pick_statistic(series: Sequence[NeuronSeries]) -> str:
     )
 
 
-def together(
-    series: Sequence[NeuronSeries], view: step_axis.View, axes: Sequence[StepAxis], cursor: int | None
-) -> str:
+def together(shown: Shown, view: step_axis.View, step: int) -> str:
     """One statistic of all neurons in one figure; returns which."""
+    series, axes = _series(shown, view)
+    cursor = view.cursor(step)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             statistic = pick_statistic(series)
@@ -74,10 +88,9 @@ def on_one_axis(shown: Shown, step: int) -> None:
         cards.show(figure, "densities")
 
 
-def panels(
-    shown: Shown, series: Sequence[NeuronSeries], view: step_axis.View, axes: Sequence[StepAxis], step: int
-) -> None:
+def panels(shown: Shown, view: step_axis.View, step: int) -> None:
     """Small multiples, one panel a neuron: over steps, and densities at two steps."""
+    series, axes = _series(shown, view)
     cursor, scale = view.cursor(step), view.scale
     note = reduction(series, shown)
     has = {name for one in series for name in one.rows.columns}
@@ -94,10 +107,9 @@ def panels(
     _two_steps(shown, series, step)
 
 
-def decomposition(
-    shown: Shown, series: Sequence[NeuronSeries], view: step_axis.View, axes: Sequence[StepAxis], step: int
-) -> None:
+def decomposition(shown: Shown, view: step_axis.View, step: int) -> None:
     """KL and its parts over steps, one panel a neuron."""
+    series, axes = _series(shown, view)
     if not any("kl" in one.rows for one in series):
         st.caption("KL was not recorded of these neurons.")
         return
@@ -117,7 +129,7 @@ def _over_steps(
     view: step_axis.View,
     axes: Sequence[StepAxis],
     title: str,
-    figure: object,
+    figure: go.Figure,
     key: str,
     statistics: Sequence[str],
 ) -> None:

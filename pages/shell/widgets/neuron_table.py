@@ -6,14 +6,37 @@ from typing import Any
 
 import streamlit as st
 
+from pages.shell.data import neuron_search, shown_neurons
 from pages.shell.data import neuron_table as data
+from pages.shell.data.neuron_search import Found
+from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
+from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads, ticked_rows
 from pages.shell.widgets import probe_batch as widget
 from probes.analysis.neuron_query import EVENTS, SIMILARITY
 
 SEEN = 8  # rows at once, so that the figures stay in sight
 HEAD, ROW = 37, 35  # pixels
+
+
+def tables(context: RunContext, found: Found | None, shown: Shown, step: int) -> None:
+    """What is drawn and what was found: one table where both are the same."""
+    if shown.why == "preview":
+        asks, everything = neuron_search.in_order(context, step)
+        title = f"Most {shown_neurons.previewed_by(context)} neurons first; drawn: one of each layer."
+        show(data.of_found(context, everything, shown, first=True), "neurons", title, asks=asks)
+    elif shown.why == "pinned":
+        show(
+            data.of_shown(shown, step),
+            "pinned neurons",
+            f"Drawn, at step {step:,}. Untick a row to unpin it.",
+        )
+    if found is not None and len(found.rows):
+        show(data.of_found(context, found, shown), "neurons", data.in_words(found, shown, step))
+    if shown.second and shown.why != "pinned":
+        name = url.plain(shown.second[0].pin.run)
+        show(data.of_second(shown, step), "neurons of the second run", f"Dashed: {name}, at step {step:,}")
 
 
 def show(table: data.Table, name: str, title: str, *, asks: str | None = None) -> None:

@@ -24,26 +24,17 @@ Terms, all of which must hold:
 
 
 def line(context: RunContext, step: int) -> Found | None:
-    """The search line; what it finds at the cursor, None where nothing is asked for, or it cannot be read,
-    which is said.
+    """The search line; what it finds at the cursor, None where nothing is asked for. What it cannot read is
+    said, and finds nothing.
     """
-    text = url.text(
-        "Find neurons", "find", clears=("neurons",), placeholder=EXAMPLE, help=HELP,
-    )  # fmt: skip
+    text = url.text("Find neurons", "find", clears=("neurons",), placeholder=EXAMPLE, help=HELP)
     if not text:
         return None
-    found = run(context, text, step)
-    if found is not None and found.rows.empty:
-        st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Health.")
-    return found
-
-
-def run(context: RunContext, text: str, step: int) -> Found | None:
-    """What a query finds at the recorded step up to the cursor; None where it cannot be read, which is
-    said.
-    """
     try:
-        return neuron_search.find(context, text, cache.recorded_step(context.run.steps, step))
+        found = neuron_search.find(context, text, cache.recorded_step(context.run.steps, step))
     except QueryError as error:
         st.error(f"{url.plain(error)}.", icon=":material/search_off:")
-        return None
+        return neuron_search.nothing(context)
+    if found.rows.empty:
+        st.info("No neuron matches at this step. Relax a term, or move the cursor on Replay or Health.")
+    return found

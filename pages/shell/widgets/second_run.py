@@ -11,12 +11,13 @@ from pages.shell.session.runs import RunContext
 from probes.analysis.neuron_query import QueryError
 
 
-def beside(shown: Shown, context: RunContext, other: RunContext, text: str | None, step: int) -> Shown:
+def beside(shown: Shown, context: RunContext, other: RunContext, step: int) -> Shown:
     """The shown neurons with those of the second run; says why where it has none to show."""
     name = url.plain(other.entry.name)
     if not state.has_distributions(other):
         st.info(f"{name} cannot be shown beside it: it holds no distributions.")
         return shown
+    text = url.get("find") if shown.why == "found" else None
     why_not = data.why_not_matched(context, other)
     ways = data.offered(text, why_not is None)
     with st.container(horizontal=True, vertical_alignment="center"):
