@@ -10,7 +10,7 @@ from pages.shell.data import layer_map as data
 from pages.shell.data import payloads
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import canvases, downloads, step_axis
+from pages.shell.widgets import canvases, downloads, selected_neuron, step_axis
 from probes.neuron_names import neuron_name
 from probes.schema import STATISTICS
 
@@ -92,11 +92,4 @@ def _exact(context: RunContext, layer: int, neuron: int, statistic: str, step: i
             f" **{payloads.number(value, 5)}** {entry.unit}",
             width="content",
         )
-        st.button(
-            "Unpin it" if (layer, neuron) in state.pinned(context) else "Pin it",
-            icon=":material/keep:",
-            key="pin_chosen",
-            on_click=url.toggle_pin,
-            args=(layer, neuron),
-        )
-        st.page_link("pages/neurons.py", label="Look closer", icon=":material/scatter_plot:")
+        selected_neuron.buttons(context, layer, neuron, "cell")

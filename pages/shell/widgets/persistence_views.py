@@ -11,7 +11,7 @@ import streamlit as st
 from pages.shell.data import persistence
 from pages.shell.session import url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import cards, downloads
+from pages.shell.widgets import downloads, selected_neuron
 from probes.figures.caterpillar import MOST, caterpillar
 from probes.neuron_names import neuron_name, neuron_names
 
@@ -56,7 +56,8 @@ def every_neuron(
                 "The input's own slope is not in this log: overlapping windows alone give a high one."
             )
         st.caption(" ".join(notes))
-        cards.show(figure, "caterpillar")
+        selected_neuron.chart(figure, "caterpillar")
+        selected_neuron.actions(context, "slope")
 
 
 def faults(context: RunContext, rows: pd.DataFrame, source: str, autoregressive: bool) -> None:
