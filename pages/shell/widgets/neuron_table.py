@@ -27,11 +27,10 @@ def tables(context: RunContext, found: Found | None, shown: Shown, step: int) ->
         title = f"Most {shown_neurons.previewed_by(context)} neurons first; drawn: one of each layer."
         show(data.of_found(context, everything, shown, first=True), "neurons", title, asks=asks)
     elif shown.why == "pinned":
-        show(
-            data.of_shown(shown, step),
-            "pinned neurons",
-            f"Drawn, at step {step:,}. Untick a row to unpin it.",
-        )
+        title = f"Drawn, at step {step:,}. Untick a row to unpin it."
+        if len({neuron.pin.run for neuron in shown.neurons}) > 1:
+            title += " A number names another neuron in each run: 17 of one seed is not 17 of another."
+        show(data.of_shown(shown, step), "pinned neurons", title)
     if found is not None and len(found.rows):
         show(data.of_found(context, found, shown), "neurons", data.in_words(found, shown, step))
     if shown.second and shown.why != "pinned":

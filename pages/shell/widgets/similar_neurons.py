@@ -20,7 +20,7 @@ def section(shown: Sequence[pins.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
         st.markdown(
-            "**Who moves alike** · correlation of posterior means over the probe inputs, same inputs for both"
+            "**Most similar neurons** · correlation of posterior means over the same probe inputs"
         )
         probed = [one for one in shown if neuron_series.probe_step(one.context, step) is not None]
         if not probed:
@@ -29,13 +29,17 @@ def section(shown: Sequence[pins.Pinned], step: int) -> None:
             )
             return
         left, right = st.columns(2)
-        by_pin = {one.pin: one for one in probed}
-        labels = dict(zip(by_pin, pins.labels(probed), strict=True))
-        neuron = by_pin[left.selectbox("Neuron", list(by_pin), format_func=labels.__getitem__, key="kin_of")]
+        by_name = dict(zip(pins.labels(probed), probed, strict=True))
+        if url.get("like") not in by_name:
+            url.put("like", None)  # of another selection
+        with left:
+            neuron = by_name[url.choice(st.selectbox, "Neuron", list(by_name), "like", next(iter(by_name)))]
         names = list(dict.fromkeys([neuron.pin.run, *(one.pin.run for one in shown), *runs.entries()]))
-        where = right.selectbox(
-            "Look in", names, key="kin_in", help="Another run must have been probed with the same inputs."
-        )
+        with right:
+            where = url.choice(
+                st.selectbox, "Look in", names, "among", neuron.pin.run,
+                help="Another run must have been probed with the same inputs.",
+            )  # fmt: skip
         other = neuron.context if where == neuron.pin.run else runs.another_run(where)
         problem = data.not_comparable(neuron, other)
         if problem or other is None:
