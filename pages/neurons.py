@@ -44,13 +44,15 @@ neuron_table.tables(context, found, shown, step)
 if not shown.all:
     st.stop()
 neuron_explanations.show(shown, step)
+drawn = neuron_figures.over_steps(shown, view)
 wide, narrow = st.columns([3, 2], gap="small")
 with wide:
-    statistic = neuron_figures.together(shown, view, step)
+    statistic = neuron_figures.together(drawn, view, step)
 with narrow:
     neuron_figures.on_one_axis(shown, step)
 
-few = shown.for_panels()
+panels = drawn.for_panels()
+few = panels.shown
 
 
 def similar() -> None:
@@ -61,8 +63,8 @@ def similar() -> None:
 
 
 DETAILS: dict[str, Callable[[], None]] = {
-    "Small multiples": partial(neuron_figures.panels, few, view, step),
-    "KL decomposition": partial(neuron_figures.decomposition, few, view, step),
+    "Small multiples": partial(neuron_figures.panels, panels, view, step),
+    "KL decomposition": partial(neuron_figures.decomposition, panels, view, step),
     "Gradients": partial(neuron_figures.forces, few, step),
     "Similar": similar,
     "Groups": partial(neuron_groups.section, context, other, step, view, statistic),

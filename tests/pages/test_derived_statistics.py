@@ -111,7 +111,7 @@ def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page:
     search = "layer:1 mutual_information>1 sort:-mutual_information"
     app.text_input(key="write_find").set_value(search).run()
     assert not app.exception
-    _, found, *_ = [frame.value for frame in app.dataframe if "regime" in frame.value]
+    found, *_ = [frame.value for frame in app.dataframe if "regime" in frame.value]
     assert len(found) == (told.value > 1).sum()
     assert found["neuron"].iloc[0] == f"1:{best}"
 

@@ -86,7 +86,7 @@ def test_what_is_found_is_what_is_drawn(open_page: Open, two: Path) -> None:
     assert "5 of 10 neurons at step 40" in texts(app)
     pinned = open_page("neurons", two, run="one", find="layer:2 sort:-kl", pin="1:0")
     assert drawn(pinned) == ["1:0"]
-    assert [len(frame.value) for frame in pinned.dataframe][:2] == [1, 5]
+    assert [len(frame.value) for frame in pinned.dataframe][:2] == [5, 1]
 
 
 def test_more_are_found_than_are_drawn(open_page: Open) -> None:
@@ -113,7 +113,7 @@ def test_a_search_for_what_happened(open_page: Open) -> None:
 def test_a_tick_leaves_the_query_that_found_it(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", find="sort:-information", pin="2:1")
     assert drawn(app) == ["2:1"]
-    assert [len(frame.value) for frame in app.dataframe][:2] == [1, 10]
+    assert [len(frame.value) for frame in app.dataframe][:2] == [10, 1]
 
 
 def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> None:

@@ -49,8 +49,7 @@ def find(context: RunContext, text: str, step: int) -> Found:
     query = parse(text, context.names, known(context), widths)
     asked = [*(name for name, _, _ in query.limits), *(name for name, _ in query.order)]
     names = [name for name in asked if name in known(context)]
-    stored = (SETTLED, *context.run.available)
-    now = probe_batch.beside(context, cache.at(context, step, stored), step, names)
+    now = probe_batch.beside(context, neuron_series.rows_at(context, step), step, names)
     if query.similar is not None:
         now = now.assign(**{SIMILARITY: _similarity(context, step, query.similar, now)})
     found = query.select(now, _history(context, query, step, now))

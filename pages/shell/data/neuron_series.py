@@ -18,7 +18,7 @@ from probes import regimes
 from probes.analysis import neuron_summary
 from probes.figures.densities import Moment
 from probes.figures.neuron_series import NeuronSeries, column
-from probes.schema import FORCES, STATISTICS
+from probes.schema import FORCES, SETTLED, STATISTICS, derivable
 from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
@@ -29,7 +29,7 @@ EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that 
 MEDIAN_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
-NEURONS_KEPT = 64
+NEURONS_KEPT = 96
 
 STATISTICS_READ = (
     "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
@@ -138,22 +138,20 @@ class Explanation:
 
 def explanation(neuron: Pinned, step: int) -> Explanation:
     """The neuron in words at the recorded step at or before the cursor."""
-    context, (_, layer, number) = neuron.context, neuron.pin
-    at = cache.recorded_step(context.run.steps, step)
-    row = _row(context, layer, number, at)
-    if row is None:
-        return Explanation(at, None)
-    rule = neuron_summary.rule(row, neuron.latent_dim)
-    of = context.layers[layer].get("of")
-    return Explanation(
-        at, int(row["settled"]), rule, _contraction_history(context, layer, number),
-        *regimes.reading(int(row["settled"]), of),
-    )  # fmt: skip
+    at = cache.recorded_step(neuron.context.run.steps, step)
+    return _explanation(neuron.context, neuron.pin.layer, neuron.pin.neuron, at)
 
 
 @cache.of_run("neurons", keep=NEURONS_KEPT)
-def _contraction_history(context: RunContext, layer: int, neuron: int) -> str:
-    return neuron_summary.contracted(_contraction_rows(context, layer, neuron))
+def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Explanation:
+    row = row_at(context, layer, neuron, step)
+    if row is None:
+        return Explanation(step, None)
+    about = context.layers[layer]
+    rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)))
+    history = neuron_summary.contracted(_contraction_rows(context, layer, neuron))
+    code = int(row[SETTLED])
+    return Explanation(step, code, rule, history, *regimes.reading(code, about.get("of")))
 
 
 def _contraction_rows(context: RunContext, layer: int, neuron: int) -> pd.DataFrame:
@@ -161,11 +159,19 @@ def _contraction_rows(context: RunContext, layer: int, neuron: int) -> pd.DataFr
     return context.run.history(layer, neuron, names)
 
 
-@cache.of_run(keep=NEURONS_KEPT)
-def _row(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
-    """One row alone: the step's other neurons would take as long as all figures of the page."""
-    rows = context.run.history(layer, neuron, steps=(step, step))
-    return None if rows.empty else rows.iloc[0]
+def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """What was recorded of a neuron at a recorded step, with what derives from it; None if its layer was
+    not.
+    """
+    now = rows_at(context, step)
+    layers = now["layer"].to_numpy()
+    place = int(np.searchsorted(layers, layer)) + neuron  # rows are sorted by layer and neuron
+    return now.iloc[place] if place < len(now) and layers[place] == layer else None
+
+
+def rows_at(context: RunContext, step: int) -> pd.DataFrame:
+    """Every neuron at a recorded step: one reading for all that a page shows of it."""
+    return cache.at(context, step, (SETTLED, *context.run.available))
 
 
 def moments(shown: Sequence[Pinned], *steps: int) -> list[list[Moment]]:
@@ -188,12 +194,16 @@ def mean_posteriors(shown: Sequence[Pinned], step: int) -> list[Moment]:
 
 
 def _moment(neuron: Pinned, step: int) -> Moment:
-    context, (_, layer, number) = neuron.context, neuron.pin
-    at = cache.recorded_step(context.run.steps, step)
-    value = partial(_number, _row(context, layer, number, at))
-    probe = cache.probe_layer(context, at, layer) if at in cache.probe_steps(context) else None
-    mu, sigma = (None, None) if probe is None else (table[:, number] for table in probe)
-    return Moment(at, value("mean"), value("variance"), value("spread"), mu, sigma)
+    at = cache.recorded_step(neuron.context.run.steps, step)
+    return _moment_at(neuron.context, neuron.pin.layer, neuron.pin.neuron, at)
+
+
+@cache.of_run("neurons", "probe", keep=NEURONS_KEPT)
+def _moment_at(context: RunContext, layer: int, neuron: int, step: int) -> Moment:
+    value = partial(_number, row_at(context, layer, neuron, step))
+    probe = cache.probe_layer(context, step, layer) if step in cache.probe_steps(context) else None
+    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
+    return Moment(step, value("mean"), value("variance"), value("spread"), mu, sigma)
 
 
 def probe_step(context: RunContext, step: int) -> int | None:
@@ -210,7 +220,10 @@ def _number(row: pd.Series | None, name: str) -> float:
 
 def recorded_statistics(series: Sequence[NeuronSeries]) -> list[str]:
     """Statistics that some of the neurons have numbers of, in the registry's order."""
-    return [name for name in STATISTICS if any(np.isfinite(one.values(name)).any() for one in series)]
+    held = {
+        name for one in series for name in one.rows if name in STATISTICS and one.rows[name].notna().any()
+    }
+    return [name for name in STATISTICS if name in held or name in derivable(held)]
 
 
 def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from pages.shell.data import neuron_search, neuron_series, probe_batch
 from pages.shell.data.neuron_search import Found
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import cache
-from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
 from probes.analysis.neuron_query import EVENTS
@@ -21,7 +20,7 @@ from probes.schema import REGIMES, SETTLED
 
 COLUMNS = ("information", "kl", "contraction", "persistence")
 """Statistics that the table shows beside those that the query names, as far as the runs have them."""
-ROWS = 500  # the best of a sorted query
+ROWS = 200  # the best of a sorted query
 REGIME_NAMES = {regime.code: regime.name for regime in REGIMES}
 
 
@@ -37,10 +36,14 @@ class Table:
 
 def of_shown(shown: Shown, step: int, looks: Shown | None = None) -> Table:
     """The neurons that are drawn, of one run or several, in the colours of `looks`."""
-    parts = [(one.context, _of_neurons(one, step)) for one in shown.all]
-    recorded = [(context, rows) for context, rows in parts if len(rows)] or parts[:1]
-    rows = pd.concat([rows for _, rows in recorded], ignore_index=True)
-    return _table(rows, [context for context, part in recorded if len(part)], looks or shown, ())
+    found = []
+    for one in shown.all:
+        at = cache.recorded_step(one.context.run.steps, step)
+        row = neuron_series.row_at(one.context, one.pin.layer, one.pin.neuron, at)
+        if row is not None:
+            found.append((one.context, row.to_dict()))
+    rows = pd.DataFrame([row for _, row in found], columns=None if found else ["layer", "neuron", SETTLED])
+    return _table(rows, [context for context, _ in found], looks or shown, ())
 
 
 def of_second(shown: Shown, step: int) -> Table:
@@ -67,14 +70,6 @@ def in_words(found: Found, shown: Shown, step: int) -> str:
     if shown.why == "found" and len(shown.neurons) < len(found.rows):
         said += f"; the first {len(shown.neurons)} are drawn"
     return f"{said}. Tick a row to pin it."
-
-
-def _of_neurons(neuron: Pinned, step: int) -> pd.DataFrame:
-    """One row of the neuron at the recorded step up to the cursor."""
-    context = neuron.context
-    at = cache.recorded_step(context.run.steps, step)
-    now = cache.at(context, at, (SETTLED, *context.run.available))
-    return now[(now["layer"] == neuron.pin.layer) & (now["neuron"] == neuron.pin.neuron)].head(1)
 
 
 def _table(rows: pd.DataFrame, contexts: Sequence[RunContext], shown: Shown, named: Sequence[str]) -> Table:

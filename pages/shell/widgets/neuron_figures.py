@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import plotly.graph_objects as go
@@ -28,15 +28,30 @@ from probes.schema import FORCES, STATISTICS
 FIRST = ("information", "kl")  # what the overlay shows unless asked for another, the first that is recorded
 
 
-def _series(shown: Shown, view: step_axis.View) -> tuple[list[NeuronSeries], list[StepAxis]]:
-    """The neurons over steps, and the axis of each."""
+@dataclass(frozen=True)
+class Drawn:
+    """Neurons over steps, and the axis of each."""
+
+    shown: Shown
+    series: list[NeuronSeries]
+    axes: list[StepAxis]
+
+    def for_panels(self) -> Drawn:
+        """As many as small multiples hold."""
+        few = self.shown.for_panels()
+        places = [self.shown.all.index(one) for one in few.all]
+        return Drawn(few, [self.series[at] for at in places], [self.axes[at] for at in places])
+
+
+def over_steps(shown: Shown, view: step_axis.View) -> Drawn:
+    """The shown neurons over the steps that the page shows."""
     axes = [view.axis(neuron.context) for neuron in shown.all]
     series = neuron_series.over_steps(shown.all, shown.colors, shown.dashed, view.span)
     clocked = [
         replace(one, clock=axis if isinstance(axis, Clock) else None)
         for one, axis in zip(series, axes, strict=True)
     ]
-    return clocked, axes
+    return Drawn(shown, clocked, axes)
 
 
 def pick_statistic(series: Sequence[NeuronSeries]) -> str:
@@ -53,9 +68,9 @@ def pick_statistic(series: Sequence[NeuronSeries]) -> str:
     )
 
 
-def together(shown: Shown, view: step_axis.View, step: int) -> str:
+def together(drawn: Drawn, view: step_axis.View, step: int) -> str:
     """One statistic of all neurons in one figure; returns which."""
-    series, axes = _series(shown, view)
+    series, axes = drawn.series, drawn.axes
     cursor = view.cursor(step)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -68,7 +83,7 @@ def together(shown: Shown, view: step_axis.View, step: int) -> str:
                 series, statistic, step=cursor, axis=view.scale, scale=scale, half_life=half_life
             )
             rows = partial(neuron_series.table, series, (statistic,))
-            downloads.menu(figure, rows, f"neurons {statistic}")
+            downloads.menu(figure, rows, f"neurons overlay {statistic}")
         step_axis.chart(figure, "together", view, axes[:1])
     return statistic
 
@@ -88,9 +103,9 @@ def on_one_axis(shown: Shown, step: int) -> None:
         cards.show(figure, "densities")
 
 
-def panels(shown: Shown, view: step_axis.View, step: int) -> None:
+def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     """Small multiples, one panel a neuron: over steps, and densities at two steps."""
-    series, axes = _series(shown, view)
+    shown, series, axes = drawn.shown, drawn.series, drawn.axes
     cursor, scale = view.cursor(step), view.scale
     note = reduction(series, shown)
     has = {name for one in series for name in one.rows.columns}
@@ -107,9 +122,9 @@ def panels(shown: Shown, view: step_axis.View, step: int) -> None:
     _two_steps(shown, series, step)
 
 
-def decomposition(shown: Shown, view: step_axis.View, step: int) -> None:
+def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
     """KL and its parts over steps, one panel a neuron."""
-    series, axes = _series(shown, view)
+    shown, series, axes = drawn.shown, drawn.series, drawn.axes
     if not any("kl" in one.rows for one in series):
         st.caption("KL was not recorded of these neurons.")
         return

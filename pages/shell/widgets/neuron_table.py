@@ -26,13 +26,13 @@ def tables(context: RunContext, found: Found | None, shown: Shown, step: int) ->
         asks, everything = neuron_search.in_order(context, step)
         title = f"Most {shown_neurons.previewed_by(context)} neurons first; drawn: one of each layer."
         show(data.of_found(context, everything, shown, first=True), "neurons", title, asks=asks)
-    elif shown.why == "pinned":
+    if found is not None and len(found.rows):
+        show(data.of_found(context, found, shown), "neurons", data.in_words(found, shown, step))
+    if shown.why == "pinned":
         title = f"Drawn, at step {step:,}. Untick a row to unpin it."
         if len({neuron.pin.run for neuron in shown.neurons}) > 1:
             title += " A number names another neuron in each run: 17 of one seed is not 17 of another."
         show(data.of_shown(shown, step), "pinned neurons", title)
-    if found is not None and len(found.rows):
-        show(data.of_found(context, found, shown), "neurons", data.in_words(found, shown, step))
     if shown.second and shown.why != "pinned":
         name = url.plain(shown.second[0].pin.run)
         show(data.of_second(shown, step), "neurons of the second run", f"Dashed: {name}, at step {step:,}")
@@ -52,7 +52,8 @@ def show(table: data.Table, name: str, title: str, *, asks: str | None = None) -
 
     def picked() -> None:
         chosen = st.session_state[key]["selection"]["rows"]
-        pins.pick(table.pins, [table.pins[place] for place in chosen], find=asks)
+        wanted = [table.pins[place] for place in chosen if place < len(table.pins)]
+        pins.pick(table.pins, wanted, find=asks)
 
     st.dataframe(
         table.rows, hide_index=True, width="stretch", height=HEAD + ROW * min(SEEN, len(table.rows)), key=key,

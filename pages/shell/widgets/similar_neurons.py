@@ -19,9 +19,7 @@ from probes.neuron_names import neuron_name, neuron_names
 def section(shown: Sequence[pins.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
-        st.markdown(
-            "**Most similar neurons** · correlation of posterior means over the same probe inputs"
-        )
+        st.markdown("**Most similar neurons** · correlation of posterior means over the same probe inputs")
         probed = [one for one in shown if neuron_series.probe_step(one.context, step) is not None]
         if not probed:
             st.caption(
