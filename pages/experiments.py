@@ -83,7 +83,7 @@ if view is None:
     )
     st.stop()
 try:
-    view(result, context.names)
+    view(result, context)
 except (KeyError, IndexError, ValueError) as error:
     st.error(
         f"This result cannot be drawn ({url.plain(error)}): it is of another network or another version. Run"

@@ -28,8 +28,9 @@ SET_NEURONS = 64
 class Notes:
     """Tags in the order given, free text, and sets of neurons by name.
 
-    A neuron of the run itself is written `layer.neuron`, one of another run `run:layer:neuron`; both numbers
-    count from 0.
+    A neuron of the run itself is written `layer:neuron` (`probes.neuron_names`), one of another run
+    `run/layer:neuron`, the name percent-encoded. Earlier versions wrote `layer.neuron` and
+    `run:layer:neuron`, layers counted from 0.
     """
 
     tags: tuple[str, ...] = ()

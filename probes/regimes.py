@@ -211,6 +211,29 @@ def explain(
     return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
 
 
+def reading(code: int, of: str | None = None) -> tuple[str, str]:
+    """How to read a regime, and what to do about it, for what the posteriors are of.
+
+    Parameters
+    ----------
+    code
+        Of `schema.REGIMES`.
+    of
+        What the layer's posteriors are of (`run_reader.LayerInfo`): "activations" (the default), "weights" or
+        "shared variables".
+
+    Returns
+    -------
+    tuple of str
+        Reading and advice. Posteriors that every input shares hold no information of an input: that they are
+        frozen is no fault of theirs.
+    """
+    regime = schema.REGIMES[code]
+    if of in schema.SHARED and code in schema.SHARED_READINGS:
+        return schema.SHARED_READINGS[code]
+    return regime.reading, regime.advice
+
+
 def _fired(
     values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array, family: Family
 ) -> NDArray[np.int8]:

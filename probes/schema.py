@@ -1173,6 +1173,20 @@ REGIMES: tuple[Regime, ...] = (
         palette.SAND,
     ),
 )
+SHARED = ("weights", "shared variables")
+"""What posteriors that are the same for every input may be of."""
+SHARED_READINGS = {
+    5: (
+        "its mean has moved, its width has not yet",
+        "wait; a width that stays as wide as its prior: lower beta",
+    ),
+    6: (
+        "certain, and the same for every input, as a shared posterior is: how it should end",
+        "nothing to do; look at contraction and KL",
+    ),
+}
+"""Code -> reading and advice where posteriors are shared by all inputs, for the regimes that speak of what a
+neuron tells of its input."""
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""
 DEAD, AT_PRIOR = 4, 10

@@ -34,6 +34,7 @@ from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
 from probes.experiments.subject import Score
 from probes.experiments.traversal import traverse
+from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
 from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
@@ -237,7 +238,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
         one.add_argument("--name", default=name, help=f"name under which the result is stored [{name}]")
     cores = os.cpu_count() or 1
     parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
-    which = "which, counted from 0"
+    which = "which; layers are counted from 1, neurons from 0"
     parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
     fed = "predicted rows that are fed back at once [1]"
     parsers["rollout"].add_argument("--feed", type=positive, default=1, help=fed)
@@ -264,11 +265,13 @@ def reading_of(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def neuron(text: str) -> tuple[int, int]:
-    """LAYER:NEURON, both counted from 0, for argparse."""
-    layer, colon, number = text.partition(":")
-    if not colon or not layer.isdecimal() or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"a neuron is LAYER:NEURON, both counted from 0, this is {text!r}")
-    return int(layer), int(number)
+    """(layer, neuron), both from 0, of LAYER:NEURON, for argparse."""
+    found = read_neuron(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"a neuron is LAYER:NEURON, such as 1:17, layers counted from 1; this is {text!r}"
+        )
+    return found
 
 
 def positive(text: str) -> int:

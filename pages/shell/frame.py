@@ -228,7 +228,7 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
                 )
                 st.caption(
                     f"{listed}: {state.SHARED[kind]}. They are the same for every input, so that spread and"
-                    " information are 0 and “frozen” is how they should end: look at contraction and KL."
+                    " information are 0: look at contraction and KL."
                 )
         for line in assumptions.lines(context.layers):
             st.caption(url.plain(line))

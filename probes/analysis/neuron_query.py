@@ -7,15 +7,20 @@ Terms (`probes.analysis.terms`) are separated by spaces and all must hold:
 - `regime:dead`, `regime:at-prior,frozen`: the regime that a neuron has settled in
 - `kl>0.3`, `spread<=1e-3`: a statistic, one of < <= > >= =, a number; a neuron without the statistic does not
   match
-- `sort:kl`, `sort:-kl`: by a statistic, `layer`, `neuron` or `regime`, with - the largest first; more of them
-  break ties
+- `1:9`, `1:9,2:3`: these neurons, layers counted from 1; of several such terms one is to hold
+- `was:living`: a regime that the neuron has settled in at some step up to the one that is looked at
+- `left>500`, `died:900-1100`, `onset<300`: a step at which something happened to it (`EVENTS`), with a sign
+  or as a range; of several deaths one is to match
+- `similar:1:9`: neurons whose mean moves like that one's on the probe batch, the most similar first
+- `sort:kl`, `sort:-kl`: by a statistic, an event, `layer`, `neuron` or `regime`, with - the largest first;
+  more of them break ties
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -24,16 +29,41 @@ import numpy as np
 import pandas as pd
 
 from probes.analysis.terms import TermError, split, unquoted
+from probes.neuron_names import read_neuron
 from probes.schema import REGIMES
 
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
 }  # fmt: skip
-_KEYS = ("layer", "neuron", "regime", "sort")
+EVENTS = {
+    "left": "first recorded step at which its settled regime is not “at prior”",
+    "died": "step at which its settled regime became dead",
+    "onset": "first step at which its smoothed contraction reaches 0.05",
+}
+"""What a query can ask the step of, in words."""
+SIMILARITY = "similarity"
+"""Column of the correlation with the neuron that `similar:` names."""
+_KEYS = ("layer", "neuron", "regime", "was", *EVENTS, "similar", "sort")
 
 
 class QueryError(ValueError):
     """A query that cannot be understood: says which term, and what would do."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened to the neurons of a run, for queries that ask for it (`probes.analysis.neuron_events`).
+
+    Attributes
+    ----------
+    events
+        Columns layer, neuron, event (of `EVENTS`), step.
+    settled
+        Columns layer, neuron, settled: every regime that a neuron has settled in, once each.
+    """
+
+    events: pd.DataFrame
+    settled: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -52,6 +82,14 @@ class Query:
         (statistic, sign, number).
     order
         (column, whether the largest is first); later ones break ties.
+    named
+        (layer, neuron) of those that are named; None: any.
+    was
+        For each term the codes of which one is to have been settled in.
+    events
+        (event, first step, last step), inclusive.
+    similar
+        (layer, neuron) of the one that others are to move like.
     """
 
     layers: frozenset[int] | None = None
@@ -59,20 +97,43 @@ class Query:
     regimes: frozenset[int] | None = None
     limits: tuple[tuple[str, str, float], ...] = ()
     order: tuple[tuple[str, bool], ...] = ()
+    named: frozenset[tuple[int, int]] | None = None
+    was: tuple[frozenset[int], ...] = ()
+    events: tuple[tuple[str, float, float], ...] = ()
+    similar: tuple[int, int] | None = None
 
-    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
+    @property
+    def asked_events(self) -> tuple[str, ...]:
+        """The events that `select` needs, once each."""
+        return tuple(
+            name
+            for name in EVENTS
+            if name in {event for event, _, _ in self.events} | {by for by, _ in self.order}
+        )
+
+    def select(self, frame: pd.DataFrame, history: History | None = None) -> pd.DataFrame:
         """The rows that match, in the asked order (else the frame's).
 
         Parameters
         ----------
         frame
-            Columns layer, neuron, settled, where the query names them, and the statistics that it names.
+            Columns layer, neuron, settled, where the query names them, and the statistics that it names;
+            with `similar` SIMILARITY, NaN for a neuron that is not.
+        history
+            Where the query has `was` or `asked_events`.
 
         Returns
         -------
         DataFrame
-            Rows of `frame`.
+            Rows of `frame`, with a column for each asked event: its first step, of deaths the last.
+
+        Raises
+        ------
+        ValueError
+            Where the history is needed and not given.
         """
+        if (self.was or self.asked_events) and history is None:
+            raise ValueError("this query asks what happened to neurons: give `select` their history")
         keep = np.ones(len(frame), bool)
         if self.layers is not None:
             keep &= frame["layer"].isin(self.layers).to_numpy()
@@ -83,16 +144,55 @@ class Query:
             keep &= frame["settled"].isin(self.regimes).to_numpy()
         for name, sign, value in self.limits:
             keep &= _SIGNS[sign](frame[name].to_numpy(dtype=float, na_value=np.nan), value)
+        if self.named is not None:
+            keep &= _among(frame, self.named)
+        for codes in self.was:
+            assert history is not None
+            table = history.settled
+            keep &= _among(frame, _neurons(table[table["settled"].isin(codes)]))
+        for event, low, high in self.events:
+            assert history is not None
+            table = history.events
+            table = table[(table["event"] == event) & table["step"].between(low, high)]
+            keep &= _among(frame, _neurons(table))
+        order = self.order
+        if self.similar is not None:
+            keep &= frame[SIMILARITY].notna().to_numpy()
+            order = order or ((SIMILARITY, True),)
         found = frame[keep]
-        if self.order:
-            names, falling = zip(*self.order, strict=True)
+        for event in self.asked_events:
+            assert history is not None
+            found = _with_event(found, history.events, event)
+        if order:
+            names, falling = zip(*order, strict=True)
             ascending = [not down for down in falling]
             columns = ["settled" if name == "regime" else name for name in names]
-            found = found.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
+            size = lambda part: part.abs() if part.name == SIMILARITY else part  # noqa: E731 - of either sign
+            found = found.sort_values(
+                columns, ascending=ascending, kind="stable", na_position="last", key=size
+            )
         return found
 
 
-def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
+def _neurons(table: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(zip(table["layer"].tolist(), table["neuron"].tolist(), strict=True))
+
+
+def _among(frame: pd.DataFrame, neurons: Collection[tuple[int, int]]) -> np.ndarray:
+    keys = zip(frame["layer"].tolist(), frame["neuron"].tolist(), strict=True)
+    return np.fromiter((key in neurons for key in keys), bool, len(frame))
+
+
+def _with_event(frame: pd.DataFrame, events: pd.DataFrame, event: str) -> pd.DataFrame:
+    """The frame's rows with the event's step, NaN where it has not happened."""
+    steps = events[events["event"] == event].groupby(["layer", "neuron"])["step"]
+    step = (steps.max() if event == "died" else steps.min()).rename(event)
+    return frame.drop(columns=[event], errors="ignore").join(step, on=["layer", "neuron"])
+
+
+def parse(
+    text: str, layers: Sequence[str], statistics: Sequence[str], widths: Sequence[int] | None = None
+) -> Query:
     """Read a query about a run.
 
     Parameters
@@ -103,6 +203,8 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
         Names of the run's layers.
     statistics
         Names of its statistics.
+    widths
+        Neurons of each layer, so that a neuron that is named and not there is told; by default none is.
 
     Returns
     -------
@@ -116,6 +218,10 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
     """
     found: dict[str, Any] = {"layers": None, "neurons": None, "regimes": None}
     limits: list[tuple[str, str, float]] = []
+    was: list[frozenset[int]] = []
+    events: list[tuple[str, float, float]] = []
+    named: set[tuple[int, int]] = set()
+    similar: tuple[int, int] | None = None
     order: list[tuple[str, bool]] = []
     try:
         parsed = split(text)
@@ -123,7 +229,9 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
         raise QueryError(str(error)) from None
     for each in parsed:
         term, key = each.text, (each.key or "").lower()
-        if each.sign in _SIGNS:
+        if key in EVENTS and (each.sign in _SIGNS or each.sign == ":"):
+            events.append((key, *_steps(each.sign, each.value, term)))
+        elif each.sign in _SIGNS:
             limits.append((_statistic(key, statistics, term), each.sign, _number(each.value, term)))
         elif each.sign == ":" and key in _KEYS:
             values = _values(each.value, term)
@@ -137,17 +245,55 @@ def parse(text: str, layers: Sequence[str], statistics: Sequence[str]) -> Query:
                 if found["neurons"] is not None:
                     raise QueryError(f"“{term}”: neuron is asked for twice; write neuron:3,7 for several")
                 found["neurons"] = tuple(_span(value, term) for value in values)
+            elif key == "was":
+                was.append(frozenset(_regime(value, term) for value in values))
+            elif key == "similar":
+                if similar is not None or len(values) > 1:
+                    raise QueryError(f"“{term}”: similar asks for one neuron, such as similar:1:9")
+                similar = _neuron(values[0], term, layers, widths)
             else:
                 order += [_sort(value, statistics, term) for value in values]
         elif each.sign == ":":
             raise QueryError(
                 f"“{term}”: {_suggest(key, _KEYS)}. A term starts with {', '.join(k + ':' for k in _KEYS)}"
             )
+        elif not each.sign and ":" in each.value:
+            named |= {_neuron(value, term, layers, widths) for value in _values(each.value, term)}
         else:
             raise QueryError(
-                f"“{term}” is no term: write layer:2, neuron:17, regime:dead, kl>0.3 or sort:-kl"
+                f"“{term}” is no term: write layer:2, 1:9, regime:dead, kl>0.3, died:900-1100 or sort:-kl"
             )
-    return Query(**found, limits=tuple(limits), order=tuple(order))
+    if any(name == SIMILARITY for name, *_ in (*limits, *order)) and similar is None:
+        raise QueryError(f"“{SIMILARITY}” is to a neuron: name it, such as similar:1:9")
+    return Query(
+        **found, limits=tuple(limits), order=tuple(order), named=frozenset(named) if named else None,
+        was=tuple(was), events=tuple(events), similar=similar,
+    )  # fmt: skip
+
+
+def _neuron(value: str, term: str, layers: Sequence[str], widths: Sequence[int] | None) -> tuple[int, int]:
+    found = read_neuron(value) if ":" in value else None
+    if found is None:
+        raise QueryError(f"“{term}”: “{value}” names no neuron; write layer:neuron, layers from 1, as in 1:9")
+    layer, neuron = found
+    if layer >= len(layers):
+        raise QueryError(f"“{term}”: this run has layers 1 to {len(layers)}")
+    if widths is not None and neuron >= widths[layer]:
+        raise QueryError(f"“{term}”: layer {layer + 1} has neurons 0 to {widths[layer] - 1}")
+    return found
+
+
+def _steps(sign: str, value: str, term: str) -> tuple[float, float]:
+    """First and last step that match."""
+    if sign == ":":
+        low, high = _span(value, term)
+        return low, high
+    if not re.fullmatch(r"\d+", value):
+        raise QueryError(f"“{term}”: “{value}” is no step; write it like 500, or a range like died:900-1100")
+    step = int(value)
+    return {
+        "<": (0, step - 1), "<=": (0, step), ">": (step + 1, np.inf), ">=": (step, np.inf), "=": (step, step),
+    }[sign]  # fmt: skip
 
 
 def _values(text: str, term: str) -> list[str]:
@@ -199,7 +345,7 @@ def _regime(value: str, term: str) -> int:
 
 
 def _statistic(name: str, statistics: Sequence[str], term: str) -> str:
-    if name.lower() not in statistics:
+    if name.lower() not in (*statistics, SIMILARITY):
         raise QueryError(f"“{term}”: {_suggest(name, statistics)}; this run has {', '.join(statistics)}")
     return name.lower()
 
@@ -213,7 +359,7 @@ def _number(value: str, term: str) -> float:
 
 def _sort(value: str, statistics: Sequence[str], term: str) -> tuple[str, bool]:
     falling = value.startswith("-")
-    known = [*statistics, "layer", "neuron", "regime"]
+    known = [*statistics, *EVENTS, "layer", "neuron", "regime"]
     return _statistic(value.lstrip("+-"), known, term), falling
 
 

@@ -70,6 +70,25 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
     return f"It left its prior at step {start:,.0f} (contraction ≥ {threshold:g}){halfway} and {ends}."
 
 
+def onset(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contraction) -> float:
+    """When a neuron left its prior, as `contracted` says it.
+
+    Parameters
+    ----------
+    rows
+        One neuron over steps: step and what contraction derives from; at least one.
+    threshold
+        Of the smoothed contraction.
+
+    Returns
+    -------
+    float
+        A recorded step; NaN where it has not.
+    """
+    values = schema.evaluate("contraction", rows)
+    return float(diagnostics.onset(rows["step"].to_numpy(), values, threshold))
+
+
 def neighbours(
     mu: np.ndarray, neuron: int, others: Mapping[int, np.ndarray], own_layer: int | None, count: int = NEAREST
 ) -> pd.DataFrame:

@@ -25,3 +25,14 @@ export function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`
   return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step)
 }
+
+/**
+ * A neuron's name, layers counted from 1, with that of its layer where that says more: `probes/neuron_names.py`.
+ * @param {number} layer from 0
+ * @param {number} neuron from 0
+ * @param {string} layerName
+ */
+export function fullName(layer, neuron, layerName) {
+  const name = `${layer + 1}:${neuron}`
+  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`
+}

@@ -4,7 +4,7 @@
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
 import { context2d, fitCanvas, strokeLine } from "./drawing.js"
-import { formatNumber, formatShort, formatStep } from "./format.js"
+import { formatNumber, formatShort, formatStep, fullName } from "./format.js"
 import { framePosition } from "./frames.js"
 import {
   BOTTOM,
@@ -41,6 +41,7 @@ import { readTheme } from "./theme.js"
  * @property {string} unit
  * @property {string} rowTitle
  * @property {string} layer
+ * @property {number} index of the layer, from 0
  * @property {number[]} chosen neurons that are marked
  * @property {Alarm[]} alarms columns with a step at which neurons were broken or saturated
  * @property {number | null} cursor step
@@ -334,7 +335,7 @@ export class Heatmap {
   tell() {
     if (!this.over) return ""
     const { row, column } = this.over
-    const { edges, order, columns, title, unit, layer } = this.header
+    const { edges, order, columns, title, unit, layer, index } = this.header
     const code = this.cells[row * columns + column]
     const first = edges[column]
     const end = edges[column + 1] - 1
@@ -343,7 +344,7 @@ export class Heatmap {
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`
     const alarm = this.header.alarms.find((found) => found.column === column)
     const said = code ? about : `${title} not recorded`
-    return `${layer} · neuron ${order[row]}\n${steps}\n${said}${alarm ? `\n${alarm.text}` : ""}`
+    return `${fullName(index, order[row], layer)}\n${steps}\n${said}${alarm ? `\n${alarm.text}` : ""}`
   }
 
   close() {

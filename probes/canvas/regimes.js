@@ -4,7 +4,7 @@
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
 import { fitCanvas, fitText } from "./drawing.js"
-import { formatStep } from "./format.js"
+import { formatStep, fullName } from "./format.js"
 import { framePosition } from "./frames.js"
 import { unpack } from "./payload.js"
 import { pickable, showTip, withinCount } from "./picking.js"
@@ -310,7 +310,7 @@ export class Regimes {
     const said = regime ? `${regime.name}: ${regime.reading}` : "not recorded"
     const alarm = this.alarm(layer, neuron)
     const also = alarm ? `\n${this.header.regimes[alarm].name} at a step since the frame before` : ""
-    return `${this.header.layers[layer].name} · neuron ${neuron}\n${said}${also}`
+    return `${fullName(layer, neuron, this.header.layers[layer].name)}\n${said}${also}`
   }
 
   /**

@@ -4,7 +4,7 @@
 import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
 import { context2d } from "./drawing.js"
-import { formatNumber, formatStep } from "./format.js"
+import { formatNumber, formatStep, fullName } from "./format.js"
 import { framePosition } from "./frames.js"
 import { COLOR_SCALES, SD_NARROW, SD_WIDE } from "./palette.js"
 import { pickable, showTip, withinCount } from "./picking.js"
@@ -207,7 +207,7 @@ export class Replay {
     const { mean, sd, total } = this.moments(column, row)
     const run = this.ridges.twofold ? `${layer.run} · ` : ""
     const words = [
-      `${run}${layer.name} · neuron ${layer.neurons[row]}`,
+      run + fullName(layer.index, layer.neurons[row], layer.name),
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
       input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`,
     ]

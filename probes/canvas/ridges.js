@@ -341,7 +341,7 @@ export class Ridges {
       if (row % every && !marked && !hovered) return
       context.font = `${marked || hovered ? 600 : 400} ${size}px ${theme.font}`
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted
-      context.fillText(`n${neuron}`, left - 6, layout.baseline(row) + 1)
+      context.fillText(`${layer.index + 1}:${neuron}`, left - 6, layout.baseline(row) + 1)
     })
   }
 }

@@ -12,6 +12,7 @@ from torch import Tensor
 from probes.experiments.store import Progress, silent
 from probes.experiments.subject import Forecast, Subject
 from probes.experiments.uncertainty import variance_of_draws
+from probes.neuron_names import neuron_name
 
 REACH, POINTS = 3.0, 25  # prior sds to either side, and values on the way
 
@@ -61,7 +62,8 @@ def traverse(
     for layer, neuron in neurons:
         if not 0 <= layer < len(widths) or not 0 <= neuron < widths[layer]:
             raise ValueError(
-                f"there is no neuron {neuron} in layer {layer}; the layers, from 0, have {widths} neurons"
+                f"there is no neuron {neuron_name(layer, neuron)} (layer:neuron); layers 1 to {len(widths)}"
+                f" have {widths} neurons"
             )
     response = subject.respond(x, draws, seed)
     held = (

@@ -28,6 +28,7 @@ from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_arrays
 from probes.errors import RunError
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
+from probes.neuron_names import full_name
 from probes.run import Run
 from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps
@@ -240,7 +241,7 @@ def _top(run: Run) -> dict[str, Any]:
         series = run.history(layer, neuron, [by], max_points=TOP_POINTS)[by].to_numpy(float, na_value=np.nan)
         rows.append(
             {
-                "name": f"{run.layers[layer]['name']} · {neuron}",
+                "name": full_name(layer, neuron, str(run.layers[layer]["name"])),
                 "regime": regimes.get(int(row["settled"]), "–"),
                 "numbers": [number(float(row[name])) for name in columns],
                 "points": points(series),

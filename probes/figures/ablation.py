@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from probes.experiments.estimates import half_width
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
+from probes.neuron_names import neuron_names
 from probes.schema import REGIMES, SCORES, STATISTICS
 
 MODES = {"mean": "held at the prior's mean", "resampled": "drawn from the prior"}
@@ -69,8 +70,8 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
         figure.scatter(
             np.arange(1, len(rows) + 1), rows["effect"], style.text(name), mode="markers",
             marker={"color": style.layer_color(layer), "size": 5},
-            error_y={"array": half, "thickness": 1, "width": 0}, customdata=rows["neuron"].to_numpy(),
-            hovertemplate="neuron %{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
+            error_y={"array": half, "thickness": 1, "width": 0}, customdata=neuron_names(rows),
+            hovertemplate="%{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
         )  # fmt: skip
     figure.add_hline(0, ZERO_LINE)
     figure.update_xaxes(title="neurons of the layer, most needed first")
@@ -123,8 +124,8 @@ def ablation_prediction(
             rows[statistic].to_numpy(np.float32), rows["effect"],
             f"{regime.name}, {style.text(layers[place])}", mode="markers",
             marker={"color": regime.color, "size": 7, "symbol": SYMBOLS[place % len(SYMBOLS)]},
-            customdata=np.column_stack([rows["neuron"], _half_width(rows)]),
-            hovertemplate="neuron %{customdata[0]}: %{y:.3g} ± %{customdata[1]:.2g} at %{x:.3g}",
+            customdata=list(zip(neuron_names(rows), _half_width(rows).tolist(), strict=True)),
+            hovertemplate="%{customdata[0]}: %{y:.3g} ± %{customdata[1]:.2g} at %{x:.3g}",
         )  # fmt: skip
     figure.add_hline(0, ZERO_LINE)
     figure.update_xaxes(title=entry.title)

@@ -12,6 +12,7 @@ from probes import palette
 from probes.diagnostics import temporal_fault
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
+from probes.neuron_names import neuron_names
 from probes.spacing import evenly_spaced
 
 MOST = 300
@@ -30,7 +31,7 @@ def sorted_neurons(rows: pd.DataFrame, order: str = "persistence", most: int = M
     Parameters
     ----------
     rows : DataFrame
-        Columns neuron, persistence and, where recorded, persistence_low, persistence_high, phi.
+        Columns layer, neuron, persistence and, where recorded, persistence_low, persistence_high, phi.
     order : {"persistence", "prior", "index"}
         Sorted by the slope, by the prior's phi and then the slope, or by the neuron's index.
     most : int
@@ -110,8 +111,8 @@ def caterpillar(
             interval = {"error_y": ends | look}
         figure.scatter(
             part["rank"], value, label if has_phi else "measured φ̂", mode="markers",
-            marker={"color": color, "size": size}, customdata=part["neuron"].to_numpy(),
-            hovertemplate="neuron %{customdata}: φ̂ %{y:.3f}<extra></extra>", **interval,
+            marker={"color": color, "size": size}, customdata=neuron_names(part),
+            hovertemplate="%{customdata}: φ̂ %{y:.3f}<extra></extra>", **interval,
         )  # fmt: skip
     if reference is not None and np.isfinite(reference):
         figure.add_hline(reference, {"color": palette.INPUT, "width": 1.5, "dash": "dash"})

@@ -12,7 +12,9 @@ from scipy.special import ndtr
 
 from probes import palette
 from probes.figures import style
+from probes.figures.builder import FigureBuilder
 from probes.figures.neuron_panels import NeuronPanels
+from probes.figures.overlay import HEIGHT as OVERLAY_HEIGHT
 
 POINTS = 241  # of a panel's curves, evenly spaced; where one of them is narrow there are more
 MOST_POINTS = 640
@@ -34,9 +36,7 @@ class Moment:
     mean, variance, spread : float
         E[μ], E[σ²] and Var[μ] over the batch.
     mu, sigma : (B,) array, optional
-        Posteriors of the probe inputs, where they are stored.
-    probe_step : int, optional
-        The step of those.
+        Posteriors of the probe inputs, where they were stored at that step.
     """
 
     step: int
@@ -45,7 +45,6 @@ class Moment:
     spread: float
     mu: NDArray[np.float64] | None = None
     sigma: NDArray[np.float64] | None = None
-    probe_step: int | None = None
 
 
 def densities(
@@ -107,6 +106,56 @@ def densities(
     return figure.finish_panels(alt)
 
 
+def densities_on_one_axis(
+    names: Sequence[str],
+    moments: Sequence[Moment],
+    colors: Sequence[str],
+    dashed: Sequence[bool] | None = None,
+) -> go.Figure:
+    """Distributions of neurons at one step against z in prior sds, all on one axis.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the neurons.
+    moments : sequence of Moment
+        One each.
+    colors : sequence of str
+        "#rrggbb" of each neuron.
+    dashed : sequence of bool, optional
+        Whose outline is dashed; by default none.
+
+    Returns
+    -------
+    go.Figure
+        Areas and the dotted prior as in `densities`, without the aggregate.
+
+    Notes
+    -----
+    Peaks higher than TALLEST times the prior's are cut.
+    """
+    figure = FigureBuilder()
+    reach = _reach(moments, aggregate=False)
+    z = places(reach, moments)
+    top = peak = float(normal(0, 0, 1))
+    figure.line(
+        z, normal(z, 0, 1), "prior", color=style.CURSOR, width=1.5, dash="dot", hoverinfo="skip",
+    )  # fmt: skip
+    for place, (name, moment, color) in enumerate(zip(names, moments, colors, strict=True)):
+        if not _has_width(moment):
+            continue
+        area = filled(z, moment)
+        top = max(top, float(np.nanmax(area)))
+        figure.line(
+            z, area, style.text(name), color=color, dash="dash" if dashed and dashed[place] else None,
+            fill="tozeroy", fillcolor=palette.translucent(color, 0.16), hovertemplate="%{y:.3f}",
+        )  # fmt: skip
+    figure.update_xaxes(range=[-reach, reach], title="z (prior sd)")
+    figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * peak)], title="density (1 / prior sd)")
+    at = " / ".join(f"{step:,}" for step in sorted({moment.step for moment in moments}))
+    return figure.finish(OVERLAY_HEIGHT, f"Densities at step {at} of {', '.join(names)} on one axis")
+
+
 def places(reach: float, moments: Sequence[Moment]) -> NDArray[np.float64]:
     """Where a panel's curves are taken: evenly from -reach to reach, at the means, and closer where straight
     lines between the points would lose area of a curve or add some to it, up to MOST_POINTS.
@@ -157,6 +206,9 @@ def normal(z: ArrayLike, mean: ArrayLike, sd: ArrayLike) -> NDArray[np.float64]:
     return np.exp(-0.5 * r * r) / (width * np.sqrt(2 * np.pi))
 
 
-def _reach(moments: Sequence[Moment]) -> float:
-    widths = [abs(m.mean) + REACH * np.sqrt(m.variance + np.nan_to_num(m.spread)) for m in moments]
+def _reach(moments: Sequence[Moment], aggregate: bool = True) -> float:
+    spreads = [np.nan_to_num(m.spread) if aggregate else 0.0 for m in moments]
+    widths = [
+        abs(m.mean) + REACH * np.sqrt(m.variance + spread) for m, spread in zip(moments, spreads, strict=True)
+    ]
     return float(min(max([REACH, *(w for w in widths if np.isfinite(w))]), WIDEST))

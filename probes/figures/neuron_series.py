@@ -39,6 +39,8 @@ class NeuronSeries:
         Positions of the data between the two ends of a measured slope.
     clock : Clock, optional
         Lays out this neuron's steps, by its own run; by default they are shown as steps.
+    dashed : bool
+        Whether it is drawn dashed where it lies over others, as of a second run.
     """
 
     name: str
@@ -49,6 +51,7 @@ class NeuronSeries:
     latent_dim: int = 1
     stride: int = 1
     clock: Clock | None = None
+    dashed: bool = False
 
     @property
     def steps(self) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from probes.figures.smoothing import smooth
 from probes.schema import STATISTICS
 from probes.spacing import evenly_spaced
 
-HEIGHT = 300  # pixels
+HEIGHT = 420  # pixels
 
 
 def overlay(
@@ -47,7 +47,7 @@ def overlay(
     Returns
     -------
     go.Figure
-        Lines in the neurons' colours; triangles on them are interventions.
+        Lines in the neurons' colours, dashed where the series says so; triangles on them are interventions.
 
     Raises
     ------
@@ -65,6 +65,7 @@ def overlay(
             values = smooth(series.steps, values, half_life)
         figure.line(
             series.x, values, style.text(series.name), color=series.color,
+            dash="dash" if series.dashed else None,
             hovertemplate=f"%{{y:.4g}} {entry.unit}",
         )  # fmt: skip
         if len(series.events) and len(values):

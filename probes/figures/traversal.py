@@ -10,6 +10,7 @@ from plotly.colors import get_colorscale, sample_colorscale
 from probes import palette
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
+from probes.neuron_names import neuron_name
 from probes.spacing import evenly_spaced
 
 COLORS = get_colorscale("Cividis")
@@ -20,7 +21,7 @@ SHOWN_VALUES = 7
 def _of(curves: pd.DataFrame, layer: int, neuron: int, index: int) -> pd.DataFrame:
     part = curves[(curves["layer"] == layer) & (curves["neuron"] == neuron) & (curves["input"] == index)]
     if part.empty:
-        raise ValueError(f"neuron {neuron} of layer {layer} was not walked on input {index}")
+        raise ValueError(f"neuron {neuron_name(layer, neuron)} was not walked on input {index}")
     return part
 
 
@@ -77,7 +78,7 @@ def traversal_curves(
     figure.update_xaxes(title=output)
     figure.update_yaxes(title="predicted mean")
     alt = (
-        f"Predicted mean over {output} with neuron {neuron} of layer {layer + 1} held at {len(shown)} values,"
+        f"Predicted mean over {output} with neuron {neuron_name(layer, neuron)} held at {len(shown)} values,"
         f" input {index}"
     )
     return figure.finish(340, alt)
@@ -127,7 +128,7 @@ def traversal_response(
     )  # fmt: skip
     figure.update_xaxes(title="value of the neuron (prior sd)", range=[float(x[0]), float(x[-1])])
     figure.update_yaxes(title=f"predicted mean, output {output + 1}")
-    alt = f"Output {output + 1} against the value of neuron {neuron} of layer {layer + 1} on input {index}"
+    alt = f"Output {output + 1} against the value of neuron {neuron_name(layer, neuron)} on input {index}"
     return figure.finish(300, alt)
 
 
@@ -174,7 +175,7 @@ def traversal_images(
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     alt = (
-        f"Predicted images with neuron {neuron} of layer {layer + 1} held at {len(shown)} values, input"
+        f"Predicted images with neuron {neuron_name(layer, neuron)} held at {len(shown)} values, input"
         f" {index}"
     )
     return figure.finish(220, alt, hovermode="closest")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { fitText } from "../../probes/canvas/drawing.js"
-import { formatNumber, formatShort, formatStep } from "../../probes/canvas/format.js"
+import { formatNumber, formatShort, formatStep, fullName } from "../../probes/canvas/format.js"
 import { sparkPoints } from "../../probes/canvas/spark.js"
 
 test("numbers have about three digits, a true minus, a dash where there is none", () => {
@@ -13,6 +13,11 @@ test("numbers have about three digits, a true minus, a dash where there is none"
 test("steps are whole, thousands apart, short on axes", () => {
   assert.equal(formatStep(1234567.4), "1,234,567")
   assert.deepEqual([999, 9999, 12345, 1.5e6].map(formatShort), ["999", "9,999", "12.3k", "1.5M"])
+})
+
+test("a neuron's layer counts from 1, and is named where its name says more", () => {
+  assert.equal(fullName(1, 17, "layer 2"), "2:17")
+  assert.equal(fullName(0, 3, "encoder"), "1:3 · encoder")
 })
 
 test("text that does not fit ends in an ellipsis", () => {

@@ -158,11 +158,11 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     expect(canvas).to_have_attribute("data-step", "61", timeout=WAIT_MS)
     for key in ("ArrowDown", "ArrowDown", "PageDown"):
         page.keyboard.press(key)
-    expect(said).to_have_text(re.compile(r"layer 2 · neuron \d+\s+mean .* sd .* prior sds"))
-    chosen = re.search(r"neuron (\d+)", said.inner_text())
+    expect(said).to_have_text(re.compile(r"2:\d+\s+mean .* sd .* prior sds"))
+    chosen = re.search(r"2:(\d+)", said.inner_text())
     assert chosen
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(rf"pin=planted(:|%3A)1(:|%3A){chosen[1]}$"))
+    page.wait_for_url(re.compile(rf"pin=planted(/|%2F)2(:|%3A){chosen[1]}$"))
     page.keyboard.press(" ")
     page.get_by_role("button", name="Pause").wait_for()
     page.keyboard.press(" ")
@@ -173,10 +173,10 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     page.locator("canvas[data-map]").focus()
     for key in ("ArrowRight", "ArrowRight", "PageDown"):
         page.keyboard.press(key)
-    expect(page.locator("[data-say]").first).to_have_text(re.compile(r"layer 2 · neuron 1\s"))
+    expect(page.locator("[data-say]").first).to_have_text(re.compile(r"2:1\s"))
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"neurons=1\.1"))
-    page.get_by_text("layer 2 · neuron 1", exact=False).first.wait_for()
+    page.wait_for_url(re.compile(r"neurons=2(:|%3A)1"))
+    page.get_by_text("2:1 ", exact=False).first.wait_for()
 
     page.goto(f"{address}/layers?run=planted&step=60")
     drawn(page)
@@ -184,12 +184,12 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     for key in ("ArrowDown", "ArrowDown", "Home"):
         page.keyboard.press(key)
     said = page.locator("[data-say]").first
-    expect(said).to_have_text(re.compile(r"layer 1 · neuron \d+\s+step 1\s+Information about"))
-    chosen = re.search(r"neuron (\d+)", said.inner_text())
+    expect(said).to_have_text(re.compile(r"1:\d+\s+step 1\s+Information about"))
+    chosen = re.search(r"1:(\d+)", said.inner_text())
     assert chosen
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"step=1\b"))
-    assert query(page)["neurons"] == [f"0.{chosen[1]}"]
+    assert query(page)["neurons"] == [f"1:{chosen[1]}"]
     keep(page, "6-keys-layers")
 
 

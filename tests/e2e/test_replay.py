@@ -99,14 +99,14 @@ def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], pag
     page.goto(f"{serve()}/?run=planted&step=149")
     canvas = replay(page)
     canvas.click(position={"x": 150, "y": 300})
-    page.wait_for_url(re.compile(r"pin=planted(:|%3A)0(:|%3A)\d"))
+    page.wait_for_url(re.compile(r"pin=planted(/|%2F)1(:|%3A)\d"))
     page.get_by_role("link", name="Health").click()
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)
     page.locator(".js-plotly-plot").first.wait_for()
     tiles.click(position={"x": 105, "y": 10})
-    page.wait_for_url(re.compile(r"neurons=0\.0"))
-    page.get_by_text("layer 1 · neuron 0", exact=False).first.wait_for()
+    page.wait_for_url(re.compile(r"neurons=1(:|%3A)0"))
+    page.get_by_text("1:0", exact=False).first.wait_for()
 
 
 def test_layers_contract_from_the_prior_by_scrub_key_and_speed(serve: Callable[..., str], page: Page) -> None:

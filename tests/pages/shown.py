@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ HALF = 2**-11
 def texts(app: AppTest) -> str:
     """All that a page says in words, without Markdown's escapes."""
     kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+    said = "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+    return "\n".join([said, *(unescape(element.proto.body) for element in app.get("html"))])
 
 
 def query(app: AppTest, key: str) -> str:

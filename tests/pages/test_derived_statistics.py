@@ -52,7 +52,7 @@ def test_layers_offers_them_and_a_chosen_cell_has_the_neurons_own_number(
 
 def test_neurons_finds_by_them(open_page: Open, wide_prior: Path) -> None:
     app = open_page("neurons", wide_prior, run="wide")
-    app.text_input(key="neuron_search").set_value("contraction>0.7 half_life<30 sort:-half_life").run()
+    app.text_input(key="write_find").set_value("contraction>0.7 half_life<30 sort:-half_life").run()
     assert not app.exception
     [table] = [frame.value for frame in app.dataframe if "contraction" in frame.value]
     assert table["contraction"].tolist() == [0.75] * NEURONS
@@ -103,22 +103,22 @@ def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page:
     assert "Drift (prior sd²)" in str(depth["layout"])
 
     best = int(np.argmax(told.value))
-    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin=f"healthy:0:{best}")
+    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin=f"healthy:0:{best}", detail="Similar")
     [table] = [frame.value for frame in app.dataframe if "wasserstein2" in frame.value]
     assert {"mutual_information", "update_kl", "measured_half_life"} <= set(table)
     expected = f"≥ {told.value[best]:.2g}" if told.at_least[best] else f"{told.value[best]:.2g} ± "
     assert table["mutual_information"].iloc[0].startswith(expected)
     search = "layer:1 mutual_information>1 sort:-mutual_information"
-    app.text_input(key="neuron_search").set_value(search).run()
+    app.text_input(key="write_find").set_value(search).run()
     assert not app.exception
-    found = next(frame.value for frame in app.dataframe if "regime" in frame.value)
+    found, *_ = [frame.value for frame in app.dataframe if "regime" in frame.value]
     assert len(found) == (told.value > 1).sum()
-    assert found["neuron"].iloc[0] == best
+    assert found["neuron"].iloc[0] == f"1:{best}"
 
 
 def test_a_run_without_a_probe_batch_says_nothing_of_it(open_page: Open, wide_prior: Path) -> None:
     for page in ("layers", "neurons"):
         assert "On the probe batch" not in text_of(open_page(page, wide_prior, run="wide"))
     app = open_page("neurons", wide_prior, run="wide")
-    app.text_input(key="neuron_search").set_value("mutual_information>1").run()
+    app.text_input(key="write_find").set_value("mutual_information>1").run()
     assert "unknown" in app.error[0].value

@@ -127,7 +127,7 @@ def test_a_snapshot_has_every_page(snapshots: Path, open_page: Open, page: str) 
 
 @pytest.mark.parametrize(("run", "told"), [("images", ""), ("texts", "<b>bold</b>"), ("rows", "[")])
 def test_neurons_show_what_they_answer_to(snapshots: Path, open_page: Open, run: str, told: str) -> None:
-    at = open_page("neurons", folder=snapshots, run=run)
+    at = open_page("neurons", folder=snapshots, run=run, detail="Similar")
     assert not at.exception
     assert any("What it answers to" in one.value for one in at.markdown)
     if told:
@@ -147,7 +147,7 @@ def test_what_a_decoder_made_stands_on_neurons_and_experiments(open_page: Open, 
     contents = pd.DataFrame(rows, columns=["layer", "neuron", "value", "kind", "content"])
     store.save(tmp_path / "run", store.DECODED, {"contents": contents}, {"experiment": store.DECODED})
     for page, query, images in (
-        ("neurons", {"neurons": "0.3"}, 3),
+        ("neurons", {"neurons": "1:3", "detail": "Inputs"}, 3),
         ("experiments", {"experiment": "decoded"}, 6),
     ):
         app = open_page(page, tmp_path, **query)

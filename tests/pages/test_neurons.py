@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted import write_run
 from probed import INPUTS, PROBED, write_probed
@@ -16,6 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from probes import Run
 from probes.analysis import likeness, posteriors
+from probes.neuron_names import neuron_name, neuron_names
+from probes.schema import AT_PRIOR
 
 Open = Callable[..., AppTest]
 SAMPLE_RUNS = Path(__file__).parents[2] / "sample_runs"
@@ -34,14 +37,31 @@ def titles(figure: dict[str, Any]) -> list[str]:
     return [annotation["text"] for annotation in figure["layout"]["annotations"]]
 
 
+def similar(app: AppTest) -> pd.DataFrame:
+    """The table of the most similar neurons."""
+    return next(frame.value for frame in app.dataframe if "correlation" in frame.value)
+
+
+def table(app: AppTest) -> pd.DataFrame:
+    """The first table of neurons."""
+    return next(frame.value for frame in app.dataframe if "regime" in frame.value)
+
+
+def drawn(app: AppTest) -> list[str]:
+    """Names of the lines of the overlay."""
+    names = [trace.get("name") for trace in figures(app)[0]["data"]]
+    return [name for name in names if name and name != "intervention"]
+
+
 def test_nothing_pinned_shows_informative_neurons_and_the_whole_table(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one")
-    assert "Nothing is pinned yet" in texts(app)
     now = Run(two / "one").at(40)
-    best = now.loc[now.groupby("layer")["information"].idxmax(), "neuron"].tolist()
-    assert titles(figures(app)[0]) == [f"first:{best[0]}", f"second:{best[1]}"]
-    table = app.dataframe[0].value
-    assert table["information"].tolist() == sorted(now["information"], reverse=True)
+    best = now.loc[now.groupby("layer")["information"].idxmax()]
+    assert drawn(app) == titles(figures(app)[2]) == neuron_names(best)
+    listed = table(app)
+    assert listed["neuron"].tolist()[:2] == neuron_names(best)
+    others = now.drop(best.index).sort_values("information", ascending=False)
+    assert listed["neuron"].tolist()[2:] == neuron_names(others)
     assert not app.warning
 
 
@@ -50,27 +70,150 @@ def test_without_information_the_most_contracted_are_shown(open_page: Open, tmp_
     write_run(tmp_path / "few", layers=2, steps=30, drop=drop)
     app = open_page("neurons", tmp_path)
     now = Run(tmp_path / "few").at(30)
-    best = now.loc[now.groupby("layer")["variance"].idxmin(), "neuron"].tolist()
-    assert titles(figures(app)[0]) == [f"layer 1:{best[0]}", f"layer 2:{best[1]}"]
-    assert "most contracted" in texts(app)
+    assert drawn(app) == neuron_names(now.loc[now.groupby("layer")["variance"].idxmin()])
+    assert "Most contracted" in texts(app)
+
+
+def test_what_is_found_is_what_is_drawn(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", find="layer:2 sort:-kl")
+    now = Run(two / "one").at(40, 1).sort_values("kl", ascending=False)
+    assert drawn(app) == neuron_names(now)
+    listed = table(app)
+    assert listed["neuron"].tolist() == neuron_names(now)
+    np.testing.assert_array_equal(listed["kl"], now["kl"])
+    assert set(listed["layer"]) == {"second"}
+    assert listed["onset"].notna().all()
+    assert "5 of 10 neurons at step 40" in texts(app)
+    pinned = open_page("neurons", two, run="one", find="layer:2 sort:-kl", pin="1:0")
+    assert drawn(pinned) == ["1:0"]
+    assert [len(frame.value) for frame in pinned.dataframe][:2] == [5, 1]
+
+
+def test_more_are_found_than_are_drawn(open_page: Open) -> None:
+    app = open_page("neurons", find="sort:-information")
+    assert len(drawn(app)) == 8
+    assert "72 of 72 neurons at step 120; the first 8 are drawn" in texts(app)
+    assert table(app)["drawn"].notna().sum() == 8
+
+
+def test_a_search_for_what_happened(open_page: Open) -> None:
+    app = open_page("neurons", SAMPLE_RUNS, run="collapsed", find="left>80 sort:left")
+    run = Run(SAMPLE_RUNS / "collapsed")
+    left = {}
+    for layer in range(3):
+        codes, edges = run.matrix(layer, "settled")
+        away = codes != AT_PRIOR
+        steps = edges[np.argmax(away, axis=1)]
+        left |= {neuron_name(layer, n): step for n, step in enumerate(steps) if away[n].any() and step > 80}
+    listed = table(app)
+    assert dict(zip(listed["neuron"], listed["left"], strict=True)) == left
+    assert listed["left"].is_monotonic_increasing
+
+
+def test_a_tick_leaves_the_query_that_found_it(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", find="sort:-information", pin="2:1")
+    assert drawn(app) == ["2:1"]
+    assert [len(frame.value) for frame in app.dataframe][:2] == [10, 1]
 
 
 def test_neurons_of_two_runs_stand_side_by_side(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2,two:1:4,one:1:0")
-    names = ["one:first:2", "two:second:4", "one:second:0"]
+    names = ["one/1:2", "two/2:4", "one/2:0"]
     shown = figures(app)
-    assert all(titles(figure)[:3] == names for figure in shown[:5])
-    assert [trace["name"] for trace in shown[5]["data"] if trace["name"] != "intervention"] == names
+    assert all(titles(figure)[:3] == names for figure in shown[2:])
+    assert drawn(app) == names
+    assert table(app)["neuron"].tolist() == ["1:2", "2:4", "2:0"]
+    assert table(app)["run"].tolist() == ["one", "two", "one"]
     assert "17 of one seed is not 17 of another" in texts(app)
-    assert app.sidebar.multiselect(key="tray").options == ["first:2", "second:4 · two", "second:0"]
+    assert app.sidebar.multiselect(key="tray").options == ["1:2 · first", "2:4 · two", "2:0 · second"]
+
+
+@pytest.mark.parametrize(
+    ("how", "names"),
+    [(None, [f"two/2:{i}" for i in range(5)]), ("matched", []), ("same numbers", [])],
+)
+def test_a_second_run_lies_dashed_over_the_first(
+    open_page: Open, two: Path, how: str | None, names: list[str]
+) -> None:
+    chosen = {} if how is None else {"second": how}
+    app = open_page("neurons", two, run="one", vs="two", find="layer:2 sort:neuron", **chosen)
+    lines = {trace.get("name"): trace.get("line", {}) for trace in figures(app)[0]["data"]}
+    dashed = [name for name, line in lines.items() if line.get("dash") == "dash"]
+    if how == "matched":
+        partner = posteriors.match(
+            *(posteriors.table(Run(two / run).probe(at), 1)[0] for run, at in (("one", 40), ("two", 10)))
+        )
+        expected = {
+            f"2:{a}": f"two/2:{b}" for a, b in zip(partner["neuron"], partner["partner"], strict=True)
+        }
+        for own, other in expected.items():
+            assert lines[f"one/{own}"]["color"] == lines[other]["color"]
+        assert set(dashed) == set(expected.values())
+        assert "by chance" in texts(app)
+    else:
+        assert dashed == [f"two/2:{i}" for i in range(5)]
+    if how == "same numbers":
+        assert "17 of one seed is not 17 of another" in texts(app)
+
+
+def test_a_second_run_that_cannot_be_asked_the_same_says_why(open_page: Open, tmp_path: Path) -> None:
+    write_run(tmp_path / "one", layers=2, steps=20)
+    write_run(tmp_path / "two", layers=1, steps=20, seed=1)
+    app = open_page("neurons", tmp_path, run="one", vs="two", find="layer:2")
+    assert "two cannot be asked the same" in texts(app)
+    assert "layers 1 to 1" in texts(app)
+    from probes import Recorder
+
+    with Recorder(tmp_path / "twin", [{"name": "layer 1", "neurons": 4}]) as recorder:
+        recorder.scalar(1, "loss", 1.0)
+    app = open_page("neurons", tmp_path, run="one", vs="twin")
+    assert "holds no distributions" in app.info[0].value
 
 
 @pytest.mark.parametrize("statistic", ["kl", "persistence", "variance"])
 def test_together_draws_what_other_cards_draw_too(open_page: Open, two: Path, statistic: str) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:2", statistic=statistic)
     rows = Run(two / "one").history(0, 2, [statistic])[statistic].to_numpy()
-    drawn = next(trace for trace in figures(app)[5]["data"] if trace["name"] == "first:2")
-    np.testing.assert_array_equal(numbers(drawn["y"]), rows)
+    line = next(trace for trace in figures(app)[0]["data"] if trace["name"] == "1:2")
+    np.testing.assert_array_equal(numbers(line["y"]), rows)
+
+
+def test_densities_stand_at_the_cursor(open_page: Open, two: Path) -> None:
+    """The probe batch is stored at steps 1, 10 and 40: what is drawn at 25 is of 25."""
+    app = open_page("neurons", two, run="one", pin="one:0:2", step="25")
+    assert "Mean posteriors at step 25" in texts(app)
+    row = Run(two / "one").at(25, 0).set_index("neuron").loc[2]
+    line = next(trace for trace in figures(app)[1]["data"] if trace["name"] == "1:2")
+    z, drawn = numbers(line["x"]), numbers(line["y"])
+    expected = np.exp(-0.5 * (z - row["mean"]) ** 2 / row["variance"]) / np.sqrt(2 * np.pi * row["variance"])
+    np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-6)
+    assert "Distribution at steps 1 and 25" in texts(app)
+    assert "Filled: the mean posterior" in texts(app)
+    stored = open_page("neurons", two, run="one", pin="one:0:2", step="10")
+    assert "Filled: the average of the probe inputs' posteriors" in texts(stored)
+
+
+def test_a_tab_that_is_not_open_does_not_run(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", pin="one:0:2", detail="KL decomposition")
+    assert len(figures(app)) == 3
+    assert figures(app)[2]["layout"]["yaxis"]["title"]["text"] == "KL (nats)"
+    wrong = open_page("neurons", two, run="one", detail="nonsense")
+    assert "nonsense" in wrong.warning[0].value
+
+
+def test_groups_are_a_query_a_set_or_the_rest(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", find="layer:1", detail="Groups", statistic="kl")
+    first, rest = (trace for trace in figures(app)[2]["data"] if trace.get("name"))
+    assert [first["name"], rest["name"]] == ["layer:1 (5)", "all others (5)"]
+    history = Run(two / "one").history(0, statistics=["kl"]).groupby("step")["kl"].mean()
+    np.testing.assert_allclose(numbers(first["y"]), history, rtol=1e-5)
+    app.text_input(key="write_b").set_value("neuron:0").run()
+    assert query(app, "b") == "neuron:0"
+    assert [t["name"] for t in figures(app)[2]["data"] if t.get("name")][1] == "neuron:0 (2)"
+    app.text_input(key="write_b").set_value("neuron:").run()
+    assert "names nothing" in app.error[0].value
+    seeds = open_page("neurons", two, run="one", find="layer:1", detail="Groups", vs="two")
+    assert "layer:1 in two (5)" in [trace.get("name") for trace in figures(seeds)[2]["data"]]
 
 
 def test_another_neuron_is_all_that_is_read(
@@ -91,17 +234,23 @@ def test_another_neuron_is_all_that_is_read(
     assert set(asked) == {(0, 4)}
 
 
-def test_every_figure_says_what_it_is_and_has_units(open_page: Open, two: Path) -> None:
-    app = open_page("neurons", two, run="one", pin="one:0:2")
-    wanted = [
-        "z (prior sd)",
-        "KL (nats)",
-        "Mean energy (prior sd²)",
-        "Persistence φ̂",
-        "density (1 / prior sd)",
-        "KL weight",
-    ]
-    wanted.append("Force on the mean (nats per prior sd)")
+@pytest.mark.parametrize(
+    ("detail", "wanted"),
+    [
+        (
+            "Small multiples",
+            ["z (prior sd)", "Mean energy (prior sd²)", "Persistence φ̂", "density (1 / prior sd)"],
+        ),
+        ("KL decomposition", ["KL (nats)"]),
+        ("Gradients", ["Force on the mean (nats per prior sd)"]),
+        ("Groups", ["Information (nats)"]),
+    ],
+)
+def test_every_figure_says_what_it_is_and_has_units(
+    open_page: Open, two: Path, detail: str, wanted: list[str]
+) -> None:
+    app = open_page("neurons", two, run="one", pin="one:0:2", detail=detail)
+    wanted = ["Information (nats)", "density (1 / prior sd)", *wanted]
     assert [figure["layout"]["yaxis"]["title"]["text"] for figure in figures(app)] == wanted
     for chart, figure in zip(app.get("plotly_chart"), figures(app), strict=True):
         assert figure["layout"]["xaxis"]["title"]["text"]
@@ -120,26 +269,34 @@ def test_the_story_has_the_rule_and_the_onset(open_page: Open, two: Path) -> Non
     assert f"left its prior at step {start:.0f}" in said
 
 
-def test_a_query_fills_the_table_and_a_tick_pins(open_page: Open, two: Path) -> None:
-    app = open_page("neurons", two, run="one", pin="two:0:1")
-    assert not app.dataframe[0].value.columns.isin(["regime"]).any()
-    app.text_input(key="neuron_search").set_value("layer:2 sort:neuron kl>0").run()
-    found = app.dataframe[0].value
-    assert found["neuron"].tolist() == [0, 1, 2, 3, 4]
-    assert set(found["layer"]) == {"second"}
-    app.text_input(key="neuron_search").set_value("regim:dead").run()
+def test_a_query_that_cannot_be_read_is_said_and_draws_nothing(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one")
+    app.text_input(key="write_find").set_value("regim:dead").run()
+    assert query(app, "find") == "regim:dead"
     assert "did you mean regime" in app.error[0].value
-    app.text_input(key="neuron_search").set_value("kl>1e9").run()
+    assert not figures(app)
+    app.text_input(key="write_find").set_value("kl>1e9").run()
     assert "No neuron matches" in app.info[0].value
+    app.text_input(key="write_find").set_value("").run()
+    assert "find" not in app.query_params
+    assert len(drawn(app)) == 2
+
+
+def test_similar_neurons_need_a_probe_batch(open_page: Open, two: Path) -> None:
+    app = open_page("neurons", two, run="one", find="similar:1:0")
+    assert table(app)["neuron"].tolist()[:2] == ["1:0", "2:0"]  # which follow one feature, with either sign
+    assert table(app)["similarity"].iloc[1] == pytest.approx(-1, abs=1e-6)
+    bare = open_page("neurons", find="similar:1:0")
+    assert "has not stored" in bare.error[0].value
 
 
 def test_pins_are_kept_over_pages_and_runs_and_can_be_removed(open_page: Open, two: Path) -> None:
     app = open_page("layers", two, run="one", pin="0.2")
     app.selectbox(key="choose_run").set_value("two").run()
-    assert query(app, "pin") == "one:0:2"
+    assert query(app, "pin") == "one/1:2"
     app.switch_page("pages/neurons.py").run()
-    assert titles(figures(app)[0]) == ["first:2"]
-    assert app.sidebar.multiselect(key="tray").options == ["first:2 · one"]
+    assert drawn(app) == ["1:2"]
+    assert app.sidebar.multiselect(key="tray").options == ["1:2 · one"]
     app.sidebar.multiselect(key="tray").set_value([]).run()
     assert "pin" not in app.query_params
 
@@ -148,33 +305,39 @@ def test_pins_that_name_nothing_are_said_and_left_out(open_page: Open, two: Path
     app = open_page("neurons", two, run="one", pin="one:9:9,none:0:1,nonsense,one:0:1")
     assert len(app.warning) == 1
     said = app.warning[0].value.replace("\\", "")
-    assert all(name in said for name in ("one:9:9", "none:0:1", "nonsense"))
-    assert query(app, "pin") == "one:0:1"
+    assert all(name in said for name in ("one/10:9", "none/1:1", "nonsense"))
+    assert query(app, "pin") == "one/1:1"
 
 
 def test_more_than_eight_are_kept_but_not_drawn(open_page: Open, two: Path) -> None:
     pins = [f"one:{layer}:{neuron}" for layer in range(2) for neuron in range(5)]
     app = open_page("neurons", two, run="one", pin=",".join(pins))
-    assert len(titles(figures(app)[0])) == 8
+    assert len(drawn(app)) == 8
     assert len(app.sidebar.multiselect(key="tray").value) == 10
     assert "figures show the first 8" in texts(app)
 
 
 def test_the_clicked_neuron_stands_beside_the_pinned(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", neurons="1.3")
-    assert titles(figures(app)[0]) == ["first:1", "second:3"]
-    app.button(key="toggle_1").click().run()
-    assert query(app, "pin") == "one:0:1,one:1:3"
+    assert drawn(app) == ["1:1", "2:3"]
+    pins = ",".join(f"1:{i}" for i in range(5)) + "," + ",".join(f"2:{i}" for i in range(4))
+    full = open_page("neurons", two, run="one", pin=pins, neurons="2:4")
+    assert drawn(full)[-1] == "2:4"
+    assert len(drawn(full)) == 8
+    searched = open_page("neurons", two, run="one", neurons="2:3")
+    searched.text_input(key="write_find").set_value("1:1").run()
+    assert drawn(searched) == ["1:1"]
+    assert "neurons" not in searched.query_params
 
 
 def test_a_range_of_steps_cuts_every_series(open_page: Open, two: Path) -> None:
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "10", "to": "20"})
     assert app.sidebar.slider(key="choose_span_1_40").value == (10, 20)
-    line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")
+    line = next(trace for trace in figures(app)[2]["data"] if trace.get("name") == "mean")
     steps = numbers(line["x"])
     assert steps.tolist() == list(range(10, 21))
     late = open_page("neurons", two, run="one", pin="two:0:1,one:0:1", **{"from": "35"})
-    assert titles(figures(late)[0]) == ["two:first:1", "one:first:1"]
+    assert titles(figures(late)[2]) == ["two/1:1", "one/1:1"]
     app = open_page("neurons", two, run="one", pin="one:0:1", **{"from": "abc", "to": "9999"})
     assert len(app.warning) == 1
     assert app.sidebar.slider(key="choose_span_1_40").value == (1, 40)
@@ -185,24 +348,25 @@ def test_a_range_of_steps_cuts_every_series(open_page: Open, two: Path) -> None:
 
 
 def test_forces_are_those_of_the_last_stored_step(open_page: Open, two: Path) -> None:
-    app = open_page("neurons", two, run="one", pin="one:0:3,two:1:1", step="25")
+    app = open_page("neurons", two, run="one", pin="one:0:3,two:1:1", step="25", detail="Gradients")
     bars = {trace["name"]: trace for trace in figures(app)[-1]["data"]}
     assert list(bars) == ["nll", "kl", "total"]
     assert numbers(bars["kl"]["y"]).tolist() == [14.0, 12.0]
-    assert "Stored at step 10." in texts(app)
+    assert "Gradient by loss term at step 10" in texts(app)
+    assert "the last stored up to step 25" in texts(app)
 
 
 def test_neighbours_follow_the_same_feature(open_page: Open, two: Path) -> None:
-    app = open_page("neurons", two, run="one", pin="one:0:0")
-    nearest = app.dataframe[-1].value.iloc[0]
-    assert (nearest["layer"], nearest["neuron"]) == ("second", 0)
+    app = open_page("neurons", two, run="one", pin="one:0:0", detail="Similar")
+    nearest = similar(app).iloc[0]
+    assert (nearest["layer"], nearest["neuron"]) == ("second", "2:0")
     assert nearest["correlation"] == pytest.approx(-1, abs=1e-6)
-    app.selectbox(key="kin_in").set_value("two").run()
-    nearest = app.dataframe[-1].value.iloc[0]
-    assert nearest["neuron"] == 0
+    app.selectbox(key="choose_among").set_value("two").run()
+    nearest = similar(app).iloc[0]
+    assert nearest["neuron"].endswith(":0")
     assert abs(nearest["correlation"]) == pytest.approx(1, abs=1e-6)
     said = texts(app)
-    assert "two:first:0" in said
+    assert "two/1:0" in said
     assert "The nearest of 10 is large by chance: 0." in said
     assert "linear CKA" in said
     assert "before training" not in said  # step 0 was not probed
@@ -210,7 +374,7 @@ def test_neighbours_follow_the_same_feature(open_page: Open, two: Path) -> None:
 
 def test_what_moves_alike_stands_beside_chance_and_untrained_networks(open_page: Open) -> None:
     """healthy and collapsed were trained and probed on the same data."""
-    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin="healthy:1:0")
+    app = open_page("neurons", SAMPLE_RUNS, run="healthy", pin="healthy:1:0", detail="Similar")
     own = texts(app)
     assert "The nearest of 191 is large by chance" in own
     run = Run(SAMPLE_RUNS / "healthy")
@@ -220,7 +384,7 @@ def test_what_moves_alike_stands_beside_chance_and_untrained_networks(open_page:
     others = np.hstack([means[1], means[0], means[2]])
     untrained = np.median(likeness.nearest_in_layers(means[1], others, own=True))
     assert f"before training half of the layer's neurons found {untrained:.2f}" in own
-    app.selectbox(key="kin_in").set_value("collapsed").run()
+    app.selectbox(key="choose_among").set_value("collapsed").run()
     said = texts(app)
     assert "correlation **" in said
     assert said.count("by chance") == 4  # of the partner, CKA, SVCCA and the nearest
@@ -230,8 +394,8 @@ def test_what_moves_alike_stands_beside_chance_and_untrained_networks(open_page:
 def test_other_probe_inputs_are_not_compared(open_page: Open, tmp_path: Path) -> None:
     write_probed(tmp_path / "one")
     write_probed(tmp_path / "two", inputs_seed=5)
-    app = open_page("neurons", tmp_path, run="one", pin="one:0:0")
-    app.selectbox(key="kin_in").set_value("two").run()
+    app = open_page("neurons", tmp_path, run="one", pin="one:0:0", detail="Similar")
+    app.selectbox(key="choose_among").set_value("two").run()
     assert "probed with other inputs" in app.info[0].value
 
 
@@ -267,14 +431,14 @@ def test_a_crashed_run_and_a_twin(open_page: Open, tmp_path: Path) -> None:
         json.dumps({**json.loads(manifest.read_text()), "status": "running", "heartbeat": 0.0})
     )
     app = open_page("neurons", tmp_path, run="killed", pin="twin:0:1,killed:0:1")
-    assert titles(figures(app)[0]) == ["layer 1:1"]
+    assert drawn(app) == ["1:1"]
 
 
 def test_a_long_run_says_what_a_point_stands_for(open_page: Open, tmp_path: Path) -> None:
     write_run(tmp_path / "long", layers=1, neurons=3, steps=4000)
     app = open_page("neurons", tmp_path, pin="0.1")
     assert "means of 16 recorded steps" in texts(app)
-    line = next(trace for trace in figures(app)[0]["data"] if trace.get("name") == "mean")
+    line = next(trace for trace in figures(app)[2]["data"] if trace.get("name") == "mean")
     steps = numbers(line["x"])
     assert steps[:256].tolist() == list(range(1, 257))
     assert np.unique(np.diff(steps[256:])).tolist() == [16]

@@ -64,7 +64,7 @@ def test_health_explains_the_chosen_neuron(open_page: Open, run_folder: Path) ->
 
     app = open_page("health", neurons="1.5", step="60")
     code = Run(run_folder / "planted").regimes(60).query("layer == 1 and neuron == 5")["settled"].iloc[0]
-    assert f"layer 2 · neuron 5** at step 60 is {REGIMES[code].name}" in texts(app)
+    assert f"2:5** at step 60 is {REGIMES[code].name}" in texts(app)
 
 
 def test_health_sends_every_regime(open_page: Open, run_folder: Path) -> None:
@@ -316,7 +316,7 @@ def test_choices_stay_when_the_page_changes(open_page: Open) -> None:
         "statistic": "kl",
         "step": "50",
         "layer": "layer 2",
-        "pin": "planted:1:3",
+        "pin": "planted/2:3",
         "axis": "log",
         "from": "10",
     }

@@ -40,7 +40,7 @@ def test_planted_faults_are_found_and_lead_to_their_neuron(open_page: Open, fold
     assert found["Stuck"]["value"] == "2"  # neuron 0 of both layers
     assert found["Jittery"]["value"] == "2"
     table = app.dataframe[0].value
-    assert table["neuron"].tolist() == [0, 1, 0, 1]
+    assert table["neuron"].tolist() == ["1:0", "1:1", "2:0", "2:1"]
     assert table["fault"].tolist() == ["stuck", "jittery"] * 2
     assert "KL above its floor (nats)" in layouts(app)
 
@@ -72,7 +72,7 @@ def test_autocorrelation_is_that_of_the_stored_sequence(open_page: Open, folder:
     name = figure["data"][0]["name"].split()[0]
     rows = (
         run.probe(int(run.probe_steps()[-1]))
-        .query(f"layer == 0 and neuron == {name[1:]}")
+        .query(f"layer == 0 and neuron == {name.removeprefix('1:')}")
         .sort_values("input")
     )
     mu = rows["mu"].to_numpy(float)[-run.config["probe_sequence"] :]

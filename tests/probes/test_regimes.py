@@ -344,3 +344,14 @@ def test_an_offset_is_told_from_life_within_the_rounding_of_ten_bits(tmp_path):
         with probes.Recorder(tmp_path / precision, layers, precision=precision) as recorder:
             recorder.record(0, "z", mean=mean, variance=np.ones(50), kl=mean**2 / 2)
         assert set(probes.Run(tmp_path / precision).at(0)["regime"]) <= codes | {8}
+
+
+@pytest.mark.parametrize("of", ["weights", "shared variables"])
+def test_what_is_said_of_shared_posteriors_does_not_contradict_itself(of):
+    reading, advice = regimes.reading(6, of)
+    assert "how it should end" in reading
+    assert "nothing to do" in advice
+    assert "input" in regimes.reading(6)[1]  # of activations: let sigma depend on it
+    assert regimes.reading(6, "activations") == regimes.reading(6)
+    for code in (0, 1, 2, 3, 4, 7):
+        assert regimes.reading(code, of) == (schema.REGIMES[code].reading, schema.REGIMES[code].advice)

@@ -99,7 +99,7 @@ def test_classes_have_scores_of_their_own_and_no_rollout(classes):
     assert set(store.load(classes, "ablation").tables["effects"]["score"]) == {"nll", "brier", "error"}
     assert call(classes, "risk-coverage", "--windows", "40", "--draws", "2") == 0
     assert call(classes, "shift", "--windows", "40", "--draws", "2") == 0
-    assert call(classes, "traversal", "--neurons", "0:5", "1:0") == 0
+    assert call(classes, "traversal", "--neurons", "1:5", "2:0") == 0
     assert set(store.load(classes, "traversal").tables["curves"]["output"]) == set(range(10))
     with pytest.raises(ConfigError, match="rows without an order"):
         call(classes, "rollout")
@@ -108,7 +108,7 @@ def test_classes_have_scores_of_their_own_and_no_rollout(classes):
 
 def test_what_cannot_be_is_said(series, tmp_path):
     with pytest.raises(ConfigError, match="no neuron 9 in layer 0"):
-        call(series, "traversal", "--neurons", "0:9")
+        call(series, "traversal", "--neurons", "1:9")
     with pytest.raises(ConfigError, match="smaller --length"):
         call(series, "rollout", "--length", "100000")
     with pytest.raises(ConfigError, match="no checkpoint"):

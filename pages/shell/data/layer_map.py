@@ -95,7 +95,13 @@ def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last:
 
 
 def payload(
-    found: LayerMap, layer_name: str, log: bool, highlighted: Sequence[int], cursor: int, revision: int
+    found: LayerMap,
+    layer: int,
+    layer_name: str,
+    log: bool,
+    highlighted: Sequence[int],
+    cursor: int,
+    revision: int,
 ) -> bytes:
     """What the canvas draws. `revision` counts the changes of cursor and choice that are not its own."""
     entry = STATISTICS[found.statistic]
@@ -115,6 +121,7 @@ def payload(
         "unit": entry.unit,
         "rowTitle": "neuron" if by_index else "rank of the neuron",
         "layer": layer_name,
+        "index": layer,
         "chosen": list(highlighted),
         "alarms": found.alarms,
         "cursor": cursor,

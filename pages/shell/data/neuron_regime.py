@@ -8,7 +8,7 @@ from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes import regimes
-from probes.schema import REGIMES, SETTLED, STATISTICS, Regime
+from probes.schema import SETTLED, STATISTICS
 
 EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
 """Statistics whose values are shown beside the rule."""
@@ -21,9 +21,9 @@ def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series
     return None if rows.empty else rows.iloc[0]
 
 
-def regime_of(row: pd.Series) -> Regime:
-    """The regime that the neuron has settled in."""
-    return next(regime for regime in REGIMES if regime.code == int(row[SETTLED]))
+def reading(context: RunContext, layer: int, row: pd.Series) -> tuple[str, str]:
+    """How to read the regime that a neuron of the layer has settled in, and what to do about it."""
+    return regimes.reading(int(row[SETTLED]), context.layers[layer].get("of"))
 
 
 def rule(context: RunContext, layer: int, row: pd.Series) -> str:

@@ -5,20 +5,20 @@ for tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from pages.shell.data.shown_neurons import colors, labels
-from pages.shell.session import cache
+from pages.shell.session import cache, pins
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
+from probes import regimes
 from probes.analysis import neuron_summary
 from probes.figures.densities import Moment
 from probes.figures.neuron_series import NeuronSeries, column
-from probes.schema import FORCES, STATISTICS
+from probes.schema import FORCES, SETTLED, STATISTICS, derivable
 from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
@@ -29,7 +29,7 @@ EXACT_FIRST = 256  # of a longer run: where most of the change is, and all that 
 MEDIAN_POINTS = 200  # of a layer's median; more would not be seen behind a neuron
 COMPARED = 40  # steps that are offered for comparison
 # neurons whose series stay in memory: a few hundred kilobytes each, of a few sessions
-NEURONS_KEPT = 64
+NEURONS_KEPT = 96
 
 STATISTICS_READ = (
     "mean", "variance", "spread", "kl", "information", "mismatch", "past", "mu2", "band_low", "band_high",
@@ -41,18 +41,22 @@ STATISTICS_READ = (
 """Statistics that the page reads of every shown neuron."""
 
 
-def over_steps(shown: Sequence[Pinned], span: tuple[int, int]) -> list[NeuronSeries]:
+def over_steps(
+    shown: Sequence[Pinned], colors: Sequence[str], dashed: Sequence[bool], span: tuple[int, int]
+) -> list[NeuronSeries]:
     """Every shown neuron over the recorded steps within `span`, with its layer and what the control did to
-    it.
+    it; one colour each, and whether its lines are dashed.
     """
     found = []
-    for neuron, name, color in zip(shown, labels(shown), colors(len(shown)), strict=True):
+    for neuron, name, color, dash in zip(shown, pins.labels(shown), colors, dashed, strict=True):
         context, layer, number = neuron.context, neuron.pin.layer, neuron.pin.neuron
         recorded = context.until_now(span)
         rows = _rows(context, layer, number, recorded)
         median, events = _layer_median(context, layer, recorded), _events(context, layer, number, span)
         found.append(
-            NeuronSeries(name, rows, median, events, color, neuron.latent_dim, neuron.context.run.stride)
+            NeuronSeries(
+                name, rows, median, events, color, neuron.latent_dim, neuron.context.run.stride, dashed=dash
+            )
         )
     return found
 
@@ -107,55 +111,99 @@ def steps_per_point(shown: Sequence[NeuronSeries], runs: Sequence[Pinned]) -> in
     return max(widths)
 
 
+def onset(neuron: Pinned) -> float:
+    """The step at which the neuron's contraction set in, NaN where it has not."""
+    return _onset(neuron.context, neuron.pin.layer, neuron.pin.neuron)
+
+
+@cache.of_run("neurons", keep=NEURONS_KEPT)
+def _onset(context: RunContext, layer: int, neuron: int) -> float:
+    rows = _contraction_rows(context, layer, neuron)
+    return neuron_summary.onset(rows) if len(rows) else float("nan")
+
+
 @dataclass(frozen=True)
 class Explanation:
     """A neuron in words: the recorded step, its regime there (None: its layer was not recorded), why, since
-    when.
+    when, how to read it, what to do.
     """
 
     step: int
     regime: int | None
-    rule: str
-    history: str
+    rule: str = ""
+    history: str = ""
+    reading: str = ""
+    advice: str = ""
 
 
 def explanation(neuron: Pinned, step: int) -> Explanation:
     """The neuron in words at the recorded step at or before the cursor."""
-    context, (_, layer, number) = neuron.context, neuron.pin
-    at = cache.recorded_step(context.run.steps, step)
-    row = _row(context, layer, number, at)
-    if row is None:
-        return Explanation(at, None, "", "")
-    rule = neuron_summary.rule(row, neuron.latent_dim)
-    return Explanation(at, int(row["settled"]), rule, _contraction_history(context, layer, number))
+    at = cache.recorded_step(neuron.context.run.steps, step)
+    return _explanation(neuron.context, neuron.pin.layer, neuron.pin.neuron, at)
 
 
 @cache.of_run("neurons", keep=NEURONS_KEPT)
-def _contraction_history(context: RunContext, layer: int, neuron: int) -> str:
+def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Explanation:
+    row = row_at(context, layer, neuron, step)
+    if row is None:
+        return Explanation(step, None)
+    about = context.layers[layer]
+    rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)))
+    history = neuron_summary.contracted(_contraction_rows(context, layer, neuron))
+    code = int(row[SETTLED])
+    return Explanation(step, code, rule, history, *regimes.reading(code, about.get("of")))
+
+
+def _contraction_rows(context: RunContext, layer: int, neuron: int) -> pd.DataFrame:
     names = [name for name in ("variance", "prior_variance", "phi") if name in context.run.statistics]
-    return neuron_summary.contracted(context.run.history(layer, neuron, names))
+    return context.run.history(layer, neuron, names)
 
 
-@cache.of_run(keep=NEURONS_KEPT)
-def _row(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
-    """One row alone: the step's other neurons would take as long as all figures of the page."""
-    rows = context.run.history(layer, neuron, steps=(step, step))
-    return None if rows.empty else rows.iloc[0]
-
-
-def moment(neuron: Pinned, step: int) -> Moment:
-    """The neuron's distribution at the cursor: moments of the batch, posteriors of the probe inputs where
-    they are stored.
+def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series | None:
+    """What was recorded of a neuron at a recorded step, with what derives from it; None if its layer was
+    not.
     """
-    context, (_, layer, number) = neuron.context, neuron.pin
-    at = cache.recorded_step(context.run.steps, step)
-    value = partial(_number, _row(context, layer, number, at))
-    stored = probe_step(context, step)
-    probe = None if stored is None else cache.probe_layer(context, stored, layer)
-    mu, sigma = (None, None) if probe is None else (table[:, number] for table in probe)
-    return Moment(
-        at, value("mean"), value("variance"), value("spread"), mu, sigma, None if probe is None else stored
-    )
+    now = rows_at(context, step)
+    layers = now["layer"].to_numpy()
+    place = int(np.searchsorted(layers, layer)) + neuron  # rows are sorted by layer and neuron
+    return now.iloc[place] if place < len(now) and layers[place] == layer else None
+
+
+def rows_at(context: RunContext, step: int) -> pd.DataFrame:
+    """Every neuron at a recorded step: one reading for all that a page shows of it."""
+    return cache.at(context, step, (SETTLED, *context.run.available))
+
+
+def moments(shown: Sequence[Pinned], *steps: int) -> list[list[Moment]]:
+    """The neurons' distributions at the recorded steps up to these: one list a step.
+
+    With the posteriors of the probe inputs where these were stored at each of the steps, so that what is
+    compared is of one kind.
+    """
+    groups = [[_moment(neuron, step) for neuron in shown] for step in steps]
+    whole = [all(moment.mu is not None for moment in of_one) for of_one in zip(*groups, strict=True)]
+    return [
+        [one if kept else replace(one, mu=None, sigma=None) for one, kept in zip(group, whole, strict=True)]
+        for group in groups
+    ]
+
+
+def mean_posteriors(shown: Sequence[Pinned], step: int) -> list[Moment]:
+    """The neurons' mean posteriors at the recorded step up to the cursor: the same kind at every step."""
+    return [replace(_moment(neuron, step), mu=None, sigma=None) for neuron in shown]
+
+
+def _moment(neuron: Pinned, step: int) -> Moment:
+    at = cache.recorded_step(neuron.context.run.steps, step)
+    return _moment_at(neuron.context, neuron.pin.layer, neuron.pin.neuron, at)
+
+
+@cache.of_run("neurons", "probe", keep=NEURONS_KEPT)
+def _moment_at(context: RunContext, layer: int, neuron: int, step: int) -> Moment:
+    value = partial(_number, row_at(context, layer, neuron, step))
+    probe = cache.probe_layer(context, step, layer) if step in cache.probe_steps(context) else None
+    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
+    return Moment(step, value("mean"), value("variance"), value("spread"), mu, sigma)
 
 
 def probe_step(context: RunContext, step: int) -> int | None:
@@ -172,7 +220,10 @@ def _number(row: pd.Series | None, name: str) -> float:
 
 def recorded_statistics(series: Sequence[NeuronSeries]) -> list[str]:
     """Statistics that some of the neurons have numbers of, in the registry's order."""
-    return [name for name in STATISTICS if any(np.isfinite(one.values(name)).any() for one in series)]
+    held = {
+        name for one in series for name in one.rows if name in STATISTICS and one.rows[name].notna().any()
+    }
+    return [name for name in STATISTICS if name in held or name in derivable(held)]
 
 
 def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:
@@ -207,7 +258,7 @@ def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> p
                 }
             )
             if one.mu is not None and one.sigma is not None:
-                at = {"name": name, "step": one.probe_step}
+                at = {"name": name, "step": one.step}
                 rows += [
                     {**at, "input": i, "mu": float(m), "sigma": float(s)}
                     for i, (m, s) in enumerate(zip(one.mu, one.sigma, strict=True))
@@ -215,25 +266,21 @@ def moments_table(names: Sequence[str], groups: Sequence[Sequence[Moment]]) -> p
     return pd.DataFrame(rows)
 
 
-def moments_caption(before: Sequence[Moment], after: Sequence[Moment]) -> str:
-    """Which steps and inputs the densities are of."""
-    probe = next((moment for moment in after if moment.mu is not None), None)
-    ends = f"Steps {_steps(before)} and {_steps(after)}."
-    if probe is None or probe.mu is None:
-        return (
-            f"{ends} No posteriors of single inputs are stored: filled is the mean posterior, the line is the"
-            " aggregate."
-        )
-    at = f"(stored at steps {_steps(before, True)} and {_steps(after, True)})"
-    return (
-        f"{ends} Filled: the exact average of {len(probe.mu)} probe inputs' posteriors {at}. Line: the"
-        " aggregate's Gaussian."
-    )
+def steps_of(moments: Sequence[Moment]) -> str:
+    """The recorded steps that moments are of."""
+    return " / ".join(f"{step:,}" for step in sorted({moment.step for moment in moments}))
 
 
-def _steps(moments: Sequence[Moment], probe: bool = False) -> str:
-    steps = sorted({m.probe_step if probe else m.step for m in moments} - {None}, key=lambda step: step or 0)
-    return " / ".join(f"{step:,}" for step in steps)
+def moments_caption(groups: Sequence[Sequence[Moment]]) -> str:
+    """What the densities are of."""
+    kinds = {moment.mu is not None for group in groups for moment in group}
+    mixture = "the average of the probe inputs' posteriors"
+    gaussian = "the mean posterior Normal(E μ, E σ²)"
+    if len(kinds) == 2:
+        filled = f"{mixture} where these were stored at both steps, else {gaussian}"
+    else:
+        filled = mixture if kinds == {True} else gaussian
+    return f"Filled: {filled}. Line: the aggregate's Gaussian. Dashed: the prior."
 
 
 def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
@@ -243,15 +290,10 @@ def forces(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
     Empty if no run stores them.
     """
     parts = []
-    for neuron, name in zip(shown, labels(shown), strict=True):
+    for neuron, name in zip(shown, pins.labels(shown), strict=True):
         table = cache.forces(neuron.context)
         rows = table[(table["layer"] == neuron.pin.layer) & (table["neuron"] == neuron.pin.neuron)]
         if len(rows):
             at = cache.recorded_step(np.unique(rows["step"].to_numpy()), step)
             parts.append(rows[rows["step"] == at].assign(name=name)[["name", "step", "term", *FORCES]])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def force_steps_caption(table: pd.DataFrame) -> str:
-    """The steps that forces are shown of, in words."""
-    return f"step {' / '.join(f'{step:,}' for step in sorted(table['step'].unique()))}"

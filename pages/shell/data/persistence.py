@@ -17,6 +17,7 @@ from pages.shell.session.runs import RunContext
 from probes.analysis import posteriors, probe_statistics
 from probes.diagnostics import half_life, kl_above_floor, temporal_fault
 from probes.figures.autocorrelation import autocorrelation
+from probes.neuron_names import neuron_name
 from probes.schema import STATISTICS
 from probes.spacing import evenly_spaced
 
@@ -267,7 +268,7 @@ def autocorrelation_figure(
         return None
     values = posteriors.unbiased_autocorrelation(mu[:, chosen])
     sizes = posteriors.effective_sample_size(mu[:, chosen])
-    names = [f"n{neuron}" for neuron in chosen]
+    names = [neuron_name(layer, neuron) for neuron in chosen]
     figure = autocorrelation(
         dict(zip(names, values, strict=True)), length=len(mu), sizes=dict(zip(names, sizes, strict=True))
     )

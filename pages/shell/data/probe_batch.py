@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pages.shell.data import neuron_series, shown_neurons
-from pages.shell.session import cache
+from pages.shell.data import neuron_series
+from pages.shell.session import cache, pins
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from probes.analysis import probe_statistics
@@ -91,7 +91,7 @@ def shown(table: pd.DataFrame, name: str) -> np.ndarray:
 def of_neurons(shown: Sequence[Pinned], step: int) -> pd.DataFrame:
     """The shown neurons' rows of `at`, with their name and the step; empty if no run has any."""
     parts = []
-    for neuron, name in zip(shown, shown_neurons.labels(shown), strict=True):
+    for neuron, name in zip(shown, pins.labels(shown), strict=True):
         found = at(neuron.context, step)
         if found is not None:
             stored, table = found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from pages.shell.data.neuron_search import Found
 from pages.shell.session import cache, pins, state, url
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
@@ -14,19 +15,61 @@ from probes import palette
 from probes.spacing import evenly_spaced
 
 INFORMATIVE = ("information", "spread", "kl")  # what a preview goes by, the first that is recorded
-PREVIEWED = 4  # neurons that are shown while nothing is pinned
+PREVIEWED = 4  # neurons that are shown while nothing is asked for
 
 
-def chosen(context: RunContext) -> list[Pinned]:
-    """The pinned neurons that have distributions, and the chosen one if there is room."""
-    shown = [
-        neuron for neuron in pins.resolve(url.pins(), context) if state.has_distributions(neuron.context)
-    ][: pins.PLOTTED]
+@dataclass(frozen=True)
+class Shown:
+    """The neurons that are drawn, and those of the second run, which stand dashed beside them.
+
+    why: "pinned", "found" or "preview". partners: place in `neurons` whose colour a neuron of the second run
+    shares, by its place in `second`.
+    """
+
+    neurons: list[Pinned]
+    why: str
+    second: tuple[Pinned, ...] = ()
+    partners: tuple[int, ...] = ()
+
+    @property
+    def all(self) -> list[Pinned]:
+        return [*self.neurons, *self.second]
+
+    @property
+    def colors(self) -> list[str]:
+        """One for each of `all`."""
+        own = [palette.OKABE_ITO[place % len(palette.OKABE_ITO)] for place in range(len(self.neurons))]
+        partners = self.partners or range(len(self.second))
+        return own + [palette.OKABE_ITO[place % len(palette.OKABE_ITO)] for place in partners]
+
+    @property
+    def dashed(self) -> list[bool]:
+        """One for each of `all`."""
+        return [False] * len(self.neurons) + [True] * len(self.second)
+
+    def for_panels(self) -> Shown:
+        """As many as small multiples hold: of two runs half as many of each."""
+        if not self.second:
+            return self
+        half = pins.PLOTTED // 2
+        return Shown(self.neurons[:half], self.why, self.second[:half], self.partners[:half])
+
+
+def choose(context: RunContext, step: int, found: Found | None) -> Shown:
+    """The pinned neurons that have distributions, and the one that is looked at; where there are none, what
+    was found; where nothing is asked for (`found` is None) a preview.
+    """
+    pinned = [one for one in pins.resolve(url.pins(), context) if state.has_distributions(one.context)]
     looked_at = state.chosen_neuron(context)
-    if looked_at and len(shown) < pins.PLOTTED:
-        pin = Pin(context.entry.name, *looked_at)
-        shown += [Pinned(pin, context)] if pin not in url.pins() else []
-    return shown
+    if looked_at:
+        one = Pinned(Pin(context.entry.name, *looked_at), context)
+        if one.pin not in url.pins():
+            pinned = [*pinned[: pins.PLOTTED - 1], one]
+    if pinned:
+        return Shown(pinned[: pins.PLOTTED], "pinned")
+    if found is not None:
+        return Shown(found.pinned(context, pins.PLOTTED), "found")
+    return Shown(preview(context, step), "preview")
 
 
 def previewed_by(context: RunContext) -> str:
@@ -35,7 +78,7 @@ def previewed_by(context: RunContext) -> str:
 
 
 def preview(context: RunContext, step: int) -> list[Pinned]:
-    """While nothing is pinned: the most informative neuron of each layer, of layers spread over the depth.
+    """While nothing is asked for: the most informative neuron of each layer, of layers spread over the depth.
 
     Where information was not recorded, that of most spread or KL; where these are not either, the most
     contracted.
@@ -50,15 +93,3 @@ def preview(context: RunContext, step: int) -> list[Pinned]:
             best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
             found.append(Pinned(Pin(context.entry.name, int(layer), int(part["neuron"].iloc[best])), context))
     return found
-
-
-def labels(shown: Sequence[Pinned]) -> list[str]:
-    """Names for panels, all different: without the run where all are of one."""
-    one = len({neuron.pin.run for neuron in shown}) == 1
-    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
-    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
-
-
-def colors(count: int) -> list[str]:
-    """A colour for each shown neuron, by its place."""
-    return [palette.OKABE_ITO[place % len(palette.OKABE_ITO)] for place in range(min(count, pins.PLOTTED))]

@@ -86,7 +86,7 @@ def similar(neuron: Pinned, other: RunContext, step: int) -> Similar | None:
     return Similar((at, there), len(mine[0]), *near, _untrained_nearest((own, other), layer), match)
 
 
-def _means(context: RunContext, step: int) -> dict[int, np.ndarray]:
+def means(context: RunContext, step: int) -> dict[int, np.ndarray]:
     """Layer -> mu (inputs, neurons) of the stored ones."""
     tables = {layer: cache.probe_layer(context, step, layer) for layer in range(len(context.layers))}
     return {layer: table[0] for layer, table in tables.items() if table is not None}
@@ -103,7 +103,7 @@ def _untrained_nearest(contexts: tuple[RunContext, RunContext], layer: int) -> f
     own, other = contexts
     if not _before_training(contexts):
         return float("nan")
-    mine, theirs = _means(own, 0).get(layer), _means(other, 0)
+    mine, theirs = means(own, 0).get(layer), means(other, 0)
     same = own.entry.name == other.entry.name
     if mine is None or not theirs:
         return float("nan")
@@ -160,9 +160,9 @@ def _neighbours(
     own, other = contexts
     mine = cache.probe_layer(own, steps[0], layer)
     assert mine is not None  # the caller has looked
-    means = _means(other, steps[1])
+    theirs = means(other, steps[1])
     same = own.entry.name == other.entry.name
-    found = neuron_summary.neighbours(mine[0], number, means, layer if same else None)
-    others = [np.delete(mu, number, axis=1) if same and i == layer else mu for i, mu in means.items()]
+    found = neuron_summary.neighbours(mine[0], number, theirs, layer if same else None)
+    others = [np.delete(mu, number, axis=1) if same and i == layer else mu for i, mu in theirs.items()]
     among = np.hstack(others) if others else mine[0][:, :0]
     return found, among.shape[1], likeness.chance_of_nearest(mine[0][:, number], among)

@@ -23,6 +23,7 @@ import streamlit as st
 from pages.shell.session import options
 from probes.experiments import store
 from probes.experiments.kinds import EXPERIMENTS
+from probes.neuron_names import neuron_name
 
 CANCELLED = 130  # exit status of an experiment that was asked to stop
 CHECKPOINT = Path("checkpoints", "last.pt")
@@ -153,7 +154,7 @@ def command(
         if not (setting.flag == "each" and neurons):
             arguments += [f"--{setting.flag}", str(int(settings[setting.flag]))]
     if experiment == "traversal" and neurons:
-        arguments += ["--neurons", *(f"{layer}:{neuron}" for layer, neuron in neurons)]
+        arguments += ["--neurons", *(neuron_name(*neuron) for neuron in neurons)]
     return arguments
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.shell.session import options, runs, url
 from pages.shell.session.runs import RunContext
 from probes import RunError, notes
+from probes.neuron_names import neuron_name
 
 _NAME, _MESSAGE = "pin_set_name", "_pin_set_message"
 
@@ -68,7 +69,7 @@ def _save(entry: runs.Entry) -> None:
     if not name:
         st.session_state[_MESSAGE] = ":red[Not saved: give the set a name.]"
         return
-    own = [f"{pin.layer}.{pin.neuron}" if pin.run == entry.name else url.write_pin(pin) for pin in url.pins()]
+    own = [neuron_name(*pin[1:]) if pin.run == entry.name else url.write_pin(pin) for pin in url.pins()]
     if _write(entry, {**entry.row["sets"], name: own}):
         st.session_state[_NAME] = ""
         st.session_state[_MESSAGE] = ":green[:material/check: Saved]"

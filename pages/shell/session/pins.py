@@ -11,6 +11,7 @@ import streamlit as st
 from pages.shell.session import pin_sets, runs, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
+from probes.neuron_names import full_name, neuron_name
 
 PLOTTED = 8
 """Neurons that figures draw side by side; more may be pinned."""
@@ -32,8 +33,18 @@ class Pinned:
 
     @property
     def name(self) -> str:
-        """`run:layer:neuron`, as people write it."""
-        return f"{self.pin.run}:{self.layer_name}:{self.pin.neuron}"
+        """`run/layer:neuron`, as people write it."""
+        return f"{self.pin.run}/{self.own_name}"
+
+    @property
+    def own_name(self) -> str:
+        """`layer:neuron`, within its run."""
+        return neuron_name(*self.pin[1:])
+
+    @property
+    def full_name(self) -> str:
+        """Within its run, with its layer's name where that says more than the number."""
+        return full_name(*self.pin[1:], self.layer_name)
 
     @property
     def latent_dim(self) -> int:
@@ -47,13 +58,11 @@ class Pinned:
 
     def short(self, shown: str) -> str:
         """Without the run where that is the one shown, else with as much of its name as tells it apart."""
-        own = f"{self.layer_name}:{self.pin.neuron}"
-        return own if self.pin.run == shown else f"{self.run_name}:{own}"
+        return self.own_name if self.pin.run == shown else f"{self.run_name}/{self.own_name}"
 
     def label(self, shown: str) -> str:
         """What the sidebar shows, the run last: a narrow chip cuts what comes last."""
-        own = f"{self.layer_name}:{self.pin.neuron}"
-        return own if self.pin.run == shown else f"{own} · {self.run_name}"
+        return self.full_name if self.pin.run == shown else f"{self.own_name} · {self.run_name}"
 
 
 def resolve(pins: Sequence[Pin], context: RunContext) -> list[Pinned]:
@@ -69,13 +78,20 @@ def resolve(pins: Sequence[Pin], context: RunContext) -> list[Pinned]:
     return found
 
 
+def labels(shown: Sequence[Pinned]) -> list[str]:
+    """Names for panels, all different: without the run where all are of one."""
+    one = len({neuron.pin.run for neuron in shown}) == 1
+    names = [neuron.short(neuron.pin.run if one else "") for neuron in shown]
+    return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
+
+
 def show(context: RunContext) -> None:
     """The list of pinned neurons, if there are any. Pins that name nothing are reported and left out."""
     pins = url.pins()
     found = resolve(pins, context)
     if len(found) < len(pins) or url.unread_pins():
         missing = [
-            f"{pin.run}:{pin.layer}:{pin.neuron}" for pin in pins if pin not in [one.pin for one in found]
+            f"{pin.run}/{neuron_name(*pin[1:])}" for pin in pins if pin not in [one.pin for one in found]
         ]
         names = url.plain(", ".join([*missing, *url.unread_pins()]))
         st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
@@ -93,8 +109,8 @@ def show(context: RunContext) -> None:
             format_func=labels.__getitem__,
             on_change=_removed,
             help=(
-                "Named run:layer:neuron. × unpins one. They stay while you change pages and runs, and are in"
-                " the link."
+                "Named layer:neuron, layers counted from 1. × unpins one. They stay while you change pages"
+                " and runs, and are in the link."
             ),
         )
         if len(found) > PLOTTED:
@@ -115,6 +131,16 @@ def pinned_rows(table: pd.DataFrame, run: str) -> list[int]:
     return [place for place, (layer, neuron) in enumerate(keys) if Pin(run, layer, neuron) in pins]
 
 
+def pick(listed: Sequence[Pin], wanted: Sequence[Pin], find: str | None = None) -> None:
+    """Of the neurons that are listed pin those that are wanted and no others; what is not listed stays.
+    `find`: what the search line then holds, if it is empty.
+    """
+    remaining = [pin for pin in url.pins() if pin not in listed or pin in wanted]
+    everything = [*remaining, *(pin for pin in wanted if pin not in remaining)]
+    keys: dict[str, object | None] = {"pin": ",".join(map(url.write_pin, everything)) or None}
+    url.put_all(keys | ({"find": find} if find and not url.get("find") else {}))
+
+
 def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
     """Make the table's neurons pinned that are chosen, the others of the table not; what is not in the table
     stays.
@@ -123,6 +149,4 @@ def pick_rows(table: pd.DataFrame, run: str, chosen: Sequence[int]) -> None:
         Pin(run, int(layer), int(neuron))
         for layer, neuron in zip(table["layer"], table["neuron"], strict=True)
     ]
-    wanted = [here[place] for place in chosen]
-    remaining = [pin for pin in url.pins() if pin not in here or pin in wanted]
-    url.put_pins([*remaining, *(pin for pin in wanted if pin not in remaining)])
+    pick(here, [here[place] for place in chosen])

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
+from probes.neuron_names import read_neuron
 
 PAGES = (
     ("runs", "Runs", "folder_open"),
@@ -76,9 +77,9 @@ def chosen_neuron(context: RunContext) -> tuple[int, int] | None:
     first = (url.get("neurons") or "").split(",")[0]
     if not first:
         return None
-    layer, _, neuron = first.partition(".")
-    if layer.isdecimal() and neuron.isdecimal() and exists(context, int(layer), int(neuron)):
-        return int(layer), int(neuron)
+    found = read_neuron(first)
+    if found and exists(context, *found):
+        return found
     url.unknown("neuron", first, "none")
     url.put("neurons", None)
     return None

@@ -8,12 +8,15 @@ back. Values that name nothing are reported once and fall back; nothing from the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_tab_container import TabContainer
+
+from probes.neuron_names import neuron_name, read_neuron
 
 KEYS = (
     "run",
@@ -32,6 +35,15 @@ KEYS = (
     "inputs",
     "steps",
     "smooth",
+    "find",
+    "detail",
+    "earlier",
+    "force",
+    "second",
+    "a",
+    "b",
+    "like",
+    "among",
 )
 
 _SAVED = "_url"
@@ -55,15 +67,21 @@ def get(key: str) -> str | None:
 
 def put(key: str, value: object | None) -> None:
     """Set a query key; None removes it."""
+    put_all({key: value})
+
+
+def put_all(values: Mapping[str, object | None]) -> None:
+    """Set query keys in one assignment, since each is a message to the browser; None removes a key."""
     saved = st.session_state.setdefault(_SAVED, {})
-    if value is None:
+    gone = {key for key, value in values.items() if value is None}
+    given = {key: str(value) for key, value in values.items() if value is not None}
+    for key in gone:
         saved.pop(key, None)
-        if key in st.query_params:
-            del st.query_params[key]
-    else:
-        saved[key] = str(value)
-        if st.query_params.get(key) != str(value):
-            st.query_params[key] = str(value)
+    saved |= given
+    before = st.query_params.to_dict()
+    after = {key: value for key, value in before.items() if key not in gone} | given
+    if after != before:
+        st.query_params.from_dict(after)
 
 
 def unknown(what: str, value: str, instead: str) -> None:
@@ -103,6 +121,36 @@ def choice(
         put(key, None if chosen in (None, default) else chosen)
 
     return str(widget(label, options, key=name, on_change=changed, **settings) or default)
+
+
+def text(label: str, key: str, *, clears: Sequence[str] = (), **settings: Any) -> str:
+    """A text field whose content lives in the URL under `key`; another content removes the keys of
+    `clears`.
+    """
+    name = f"write_{key}"
+    st.session_state[name] = get(key) or ""
+
+    def changed() -> None:
+        put_all({**dict.fromkeys(clears), key: st.session_state[name].strip() or None})
+
+    return str(st.text_input(label, key=name, on_change=changed, **settings)).strip()
+
+
+def tabs(key: str, names: Sequence[str]) -> Sequence[TabContainer]:
+    """Tabs, of which the open one is in the URL under `key`; the first one stays out of it. Only what is in
+    the open one is to be drawn.
+    """
+    value, name = get(key), f"open_{key}"
+    if value is not None and value not in names:
+        unknown("the tab", value, names[0])
+        put(key, None)
+        value = None
+
+    def changed() -> None:
+        chosen = st.session_state[name]
+        put(key, None if chosen == names[0] else chosen)
+
+    return st.tabs(names, default=value or names[0], key=name, on_change=changed)
 
 
 def span(first: int, last: int) -> tuple[int, int]:
@@ -155,8 +203,7 @@ def put_span(low: int, high: int, ends: tuple[int, int]) -> None:
     """Show the steps from `low` to `high`, of all from `ends[0]` to `ends[1]`; the ends stay out of the
     URL.
     """
-    put("from", None if low == ends[0] else low)
-    put("to", None if high == ends[1] else high)
+    put_all({"from": None if low == ends[0] else low, "to": None if high == ends[1] else high})
 
 
 class Pin(NamedTuple):
@@ -170,7 +217,7 @@ class Pin(NamedTuple):
 def pins() -> list[Pin]:
     """Pinned neurons of all runs, in the order of pinning.
 
-    In the URL `pin=healthy:0:17,other:2:5`, a run's name percent-encoded; `0.17` is a neuron of the run that
+    In the URL `pin=healthy/1:17,other/3:5`, a run's name percent-encoded; `1:17` is a neuron of the run that
     is shown.
     """
     found = (read_pin(item, get("run") or "") for item in _pin_items())
@@ -189,13 +236,15 @@ def _pin_items() -> list[str]:
 def read_pin(item: str, run: str) -> Pin | None:
     """A neuron as the URL and a run's notes write it; one without a run is of `run`. None if it names
     none.
+
+    `run:0:17`, as earlier versions wrote it, counts layers from 0, like `0.17`.
     """
-    parts = item.split(":")
-    if len(parts) == 1:
-        parts = [quote(run), *item.split(".")]
-    if len(parts) != 3 or not parts[0] or not (parts[1].isdecimal() and parts[2].isdecimal()):
-        return None
-    return Pin(unquote(parts[0]), int(parts[1]), int(parts[2]))
+    name, slash, own = item.rpartition("/")
+    if not slash and item.count(":") == 2:
+        name, _, own = item.partition(":")
+        slash, own = ":", own.replace(":", ".")
+    of, found = unquote(name) if slash else run, read_neuron(own)
+    return Pin(of, *found) if of and found else None
 
 
 def put_pins(pinned: Iterable[Pin]) -> None:
@@ -205,7 +254,7 @@ def put_pins(pinned: Iterable[Pin]) -> None:
 
 def write_pin(pin: Pin) -> str:
     """A neuron with its run, as `read_pin` reads it."""
-    return f"{quote(pin.run, safe='')}:{pin.layer}:{pin.neuron}"
+    return f"{quote(pin.run, safe='')}/{neuron_name(*pin[1:])}"
 
 
 def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:

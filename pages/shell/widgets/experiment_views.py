@@ -10,10 +10,13 @@ import streamlit as st
 
 from pages.shell.data import experiments
 from pages.shell.session import url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import selected_neuron
 from pages.shell.widgets.cards import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
 from probes.figures.decoded_images import decoded_images
+from probes.neuron_names import full_name, neuron_name
 from probes.schema import STATISTICS
 
 UNCERTAINTIES = tuple(dose_response.UNCERTAINTY_UNITS)
@@ -26,9 +29,9 @@ def _pick(label: str, choices: list[str], key: str, names: Callable[[str], str] 
     )
 
 
-def show_ablation(result: store.Result, layers: list[str]) -> None:
+def show_ablation(result: store.Result, context: RunContext) -> None:
     """Effects, what predicts them, and how far that could be told from their noise."""
-    effects, neurons = result.tables["effects"], result.tables["neurons"]
+    effects, neurons, layers = result.tables["effects"], result.tables["neurons"], context.names
     with st.container(horizontal=True):
         score = _pick("Score", list(dict.fromkeys(effects["score"])), "ablation_score", ablation.score_label)
         mode = _pick(
@@ -42,7 +45,8 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
     left, right = st.columns(2, gap="small")
     with left:
         title = "**Who is needed?** · above 0: worse without it"
-        card(title, ablation.ablation_effects(effects, score, mode, layers), "ablation_effects", effects)
+        figure = ablation.ablation_effects(effects, score, mode, layers)
+        card(title, figure, "ablation_effects", effects, draw=selected_neuron.chart)
     with right:
         figure = ablation.ablation_prediction(effects, neurons, statistic, score, mode, layers)
         card(
@@ -50,7 +54,9 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
             figure,
             "ablation_prediction",
             neurons,
+            draw=selected_neuron.chart,
         )
+    selected_neuron.actions(context, "ablated")
     predictors, reliability = result.tables["predictors"], result.tables["reliability"]
     part = reliability[(reliability["score"] == score) & (reliability["mode"] == mode)].sort_values("layer")
     figure = ablation.ablation_predictors(predictors, score, mode, layers)
@@ -72,14 +78,14 @@ def show_ablation(result: store.Result, layers: list[str]) -> None:
         )
 
 
-def show_traversal(result: store.Result, layers: list[str]) -> None:
+def show_traversal(result: store.Result, context: RunContext) -> None:
     """One neuron on one input: the whole prediction, and one output of it."""
-    curves, posteriors = result.tables["curves"], result.tables["posteriors"]
+    curves, posteriors, layers = result.tables["curves"], result.tables["posteriors"], context.names
     walked = list(dict.fromkeys(zip(curves["layer"].tolist(), curves["neuron"].tolist(), strict=True)))
     moved = experiments.traversal_strength(curves)
     walked.sort(key=lambda item: -moved[item])
     with st.container(horizontal=True):
-        label = lambda item: f"{layers[item[0]]} · neuron {item[1]} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
+        label = lambda item: f"{full_name(item[0], item[1], layers[item[0]])} (moves it by {moved[item]:.2g})"  # noqa: E731 - a label
         layer, neuron = st.selectbox("Neuron", walked, format_func=label, key="traversal_neuron")
         index = st.selectbox(
             "Input", sorted(curves["input"].unique().tolist()), key="traversal_input", width=110
@@ -94,6 +100,8 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
         output = st.selectbox(
             "Output", outputs, first, format_func=lambda o: f"{o + 1}", key="traversal_output", width=110
         )
+    with st.container(horizontal=True):
+        selected_neuron.buttons(context, layer, neuron, "walked")
     targets = result.tables.get("targets")
     match result.settings.get("image"):
         case [int(height), int(width)]:
@@ -115,7 +123,7 @@ def show_traversal(result: store.Result, layers: list[str]) -> None:
         card(f"**Output {output + 1} against the neuron's value**", figure, "traversal_response", curves)
 
 
-def show_shift(result: store.Result, layers: list[str]) -> None:
+def show_shift(result: store.Result, context: RunContext) -> None:
     """Scores and uncertainties against the dose, detection, and the neurons' statistics."""
     responses, detection, neurons = (result.tables[name] for name in ("responses", "detection", "neurons"))
     quantities = list(dict.fromkeys(responses["quantity"]))
@@ -143,7 +151,7 @@ def show_shift(result: store.Result, layers: list[str]) -> None:
         index=offered.index("kl") if "kl" in offered else 0,
         width=260,
     )
-    figure = dose_response.dose_neurons(neurons, statistic, layers)
+    figure = dose_response.dose_neurons(neurons, statistic, context.names)
     card(
         f"**{STATISTICS[statistic].label} of the neurons against the dose** · median and middle half",
         figure,
@@ -152,7 +160,7 @@ def show_shift(result: store.Result, layers: list[str]) -> None:
     )
 
 
-def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
+def show_risk_coverage(result: store.Result, context: RunContext) -> None:
     """Risk against coverage, and by how much each uncertainty beats the output variance."""
     curves, areas = result.tables["curves"], result.tables["areas"]
     error = _pick("Error", list(dict.fromkeys(curves["error"])), "risk_error", ablation.score_label)
@@ -172,7 +180,7 @@ def show_risk_coverage(result: store.Result, layers: list[str]) -> None:
     st.dataframe(part.rename(columns=labels), hide_index=True, width="stretch", alt=alt)
 
 
-def show_rollout(result: store.Result, layers: list[str]) -> None:
+def show_rollout(result: store.Result, context: RunContext) -> None:
     """Continuations of one window, and the uncertainties along t."""
     forecasts, starts = result.tables["forecasts"], result.tables["starts"]
     columns = [starts[name].tolist() for name in ("start", "series", "origin")]
@@ -189,9 +197,9 @@ def show_rollout(result: store.Result, layers: list[str]) -> None:
     card("**How unsure it is along t** · means over the windows", figure, "rollout_uncertainty", uncertainty)
 
 
-def show_decoded(result: store.Result, layers: list[str]) -> None:
+def show_decoded(result: store.Result, context: RunContext) -> None:
     """What a decoder makes of each neuron of a layer over its prior."""
-    contents = result.tables["contents"]
+    layers, contents = context.names, result.tables["contents"]
     contents = contents[contents["kind"] == "image"]
     held = sorted(set(contents["layer"].tolist()))
     if not held:
@@ -200,7 +208,7 @@ def show_decoded(result: store.Result, layers: list[str]) -> None:
     layer = held[0] if len(held) == 1 else held[[layers[i] for i in held].index(
         _pick("Layer", [layers[i] for i in held], "decoded_layer"))]  # fmt: skip
     neurons = sorted(set(contents.loc[contents["layer"] == layer, "neuron"].tolist()))
-    names = {(layer, neuron): f"{layers[layer]} · {neuron}" for neuron in neurons}
+    names = {(layer, neuron): neuron_name(layer, neuron) for neuron in neurons}
     whose = url.plain(layers[layer])
     title = f"**Decoded traversal of {whose}** · one row a neuron, the others at one input's means"
     card(
@@ -211,7 +219,7 @@ def show_decoded(result: store.Result, layers: list[str]) -> None:
     )
 
 
-VIEWS: dict[str, Callable[[store.Result, list[str]], None]] = {
+VIEWS: dict[str, Callable[[store.Result, RunContext], None]] = {
     "ablation": show_ablation,
     "traversal": show_traversal,
     "shift": show_shift,

@@ -10,7 +10,8 @@ from pages.shell.data import layer_map as data
 from pages.shell.data import payloads
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import canvases, downloads, step_axis
+from pages.shell.widgets import canvases, downloads, selected_neuron, step_axis
+from probes.neuron_names import neuron_name
 from probes.schema import STATISTICS
 
 _KEY = "heat"
@@ -44,7 +45,7 @@ def show(
                 f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{_reduction(found)} Click"
                 " for the exact number."
             )
-        sent = data.payload(found, layer_name, scale == "log", highlighted, cursor, revision)
+        sent = data.payload(found, layer, layer_name, scale == "log", highlighted, cursor, revision)
         canvases.heatmap(sent, _KEY, partial(_pick, context, layer_name))
         if chosen:
             _exact(context, layer, chosen[0], statistic, step)
@@ -75,7 +76,7 @@ def _shown(layer_name: str) -> tuple[str | None, ...]:
 def _pick(context: RunContext, layer_name: str) -> None:
     """A cell was clicked: its neuron and step become the cursor of all pages."""
     pick = st.session_state[_KEY]["pick"]
-    url.put("neurons", f"{context.names.index(layer_name)}.{int(pick['neuron'])}")
+    url.put("neurons", neuron_name(context.names.index(layer_name), int(pick["neuron"])))
     url.put("step", cache.recorded_step(context.run.steps, int(pick["step"])))
     canvas_sync.record(_KEY, _shown(layer_name))
 
@@ -87,15 +88,8 @@ def _exact(context: RunContext, layer: int, neuron: int, statistic: str, step: i
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"Neuron **{neuron}** at step **{step:,}**: {entry.label} **{payloads.number(value, 5)}**"
-            f" {entry.unit}",
+            f"Neuron **{neuron_name(layer, neuron)}** at step **{step:,}**: {entry.label}"
+            f" **{payloads.number(value, 5)}** {entry.unit}",
             width="content",
         )
-        st.button(
-            "Unpin it" if (layer, neuron) in state.pinned(context) else "Pin it",
-            icon=":material/keep:",
-            key="pin_chosen",
-            on_click=url.toggle_pin,
-            args=(layer, neuron),
-        )
-        st.page_link("pages/neurons.py", label="Look closer", icon=":material/scatter_plot:")
+        selected_neuron.buttons(context, layer, neuron, "cell")

@@ -1,46 +1,38 @@
-"""Each chosen neuron in words: its regime, the rule with its values, when it contracted."""
+"""Each shown neuron in a sentence: its regime, the rule with its values, when it contracted, what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from html import escape
 
 import streamlit as st
 
-from pages.shell.data import neuron_series, shown_neurons
-from pages.shell.session import url
-from pages.shell.session.pins import Pinned
-from probes.figures.neuron_panels import panel_columns
+from pages.shell.data import neuron_series
+from pages.shell.data.shown_neurons import Shown
+from pages.shell.session import pins
 from probes.schema import LIVING_REGIMES, REGIMES
 
-
-def show(shown: Sequence[Pinned], step: int) -> None:
-    """One box a neuron, in rows like the panels of the figures."""
-    in_row = panel_columns(len(shown))
-    for row in range(0, len(shown), in_row):
-        columns = st.columns(in_row, gap="small")
-        for place, column in enumerate(columns[: len(shown) - row], start=row):
-            with column, st.container(border=True, gap="xsmall", height="stretch"):
-                _box(shown[place], place, shown_neurons.colors(len(shown))[place], step)
+GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,380px),1fr));gap:6px 22px"
+ITEM = "font-size:0.85rem;line-height:1.4;border-left:4px {line} {color};padding-left:9px"
 
 
-def _box(neuron: Pinned, place: int, color: str, step: int) -> None:
+def show(shown: Shown, step: int) -> None:
+    """One short paragraph a neuron, marked as its line is drawn."""
+    names = pins.labels(shown.all)
+    looks = zip(shown.all, names, shown.colors, shown.dashed, strict=True)
+    items = [
+        f'<div style="{ITEM.format(line="dashed" if dashed else "solid", color=color)}">'
+        f"<b>{escape(name)}</b> {escape(sentence(neuron, step))}</div>"
+        for neuron, name, color, dashed in looks
+    ]
+    st.html(f'<div style="{GRID}">{"".join(items)}</div>')
+
+
+def sentence(neuron: pins.Pinned, step: int) -> str:
+    """The neuron in words at the recorded step up to the cursor."""
     found = neuron_series.explanation(neuron, step)
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
-        swatch = "display:inline-block;width:12px;height:12px;border-radius:3px"
-        st.html(f'<span style="{swatch};background:{color}"></span>', width="content")
-        st.markdown(f"**{url.plain(neuron.layer_name)}:{neuron.pin.neuron}**", width="stretch")
-        label = "Unpin" if neuron.pin in url.pins() else "Pin"
-        st.button(
-            label, key=f"toggle_{place}", type="tertiary", help=f"{label} {url.plain(neuron.name)}",
-            on_click=url.toggle_pin,
-            args=(*neuron.pin[1:], neuron.pin.run),
-        )  # fmt: skip
-    st.caption(f"{url.plain(neuron.run_name)} · step {found.step:,}")
     if found.regime is None:
-        st.caption(f"Its layer was not recorded at step {found.step:,}.")
-        return
-    regime = REGIMES[found.regime]
-    st.markdown(f":small[**{regime.name.capitalize()}**{url.plain(found.rule)}. {url.plain(found.history)}]")
-    if regime.code:
-        todo = "" if regime.code in LIVING_REGIMES else f" What to do: {regime.advice}."
-        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}.{todo}")
+        return f"Its layer was not recorded at step {found.step:,}."
+    said = f"{REGIMES[found.regime].name}{found.rule}. {found.history}"
+    if found.regime not in LIVING_REGIMES:
+        said += f" {found.reading[0].upper()}{found.reading[1:]}. What to do: {found.advice}."
+    return said

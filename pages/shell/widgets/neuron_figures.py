@@ -1,95 +1,199 @@
-"""Figures of chosen neurons that have controls of their own: densities at two steps, forces, one statistic of
-all of them.
-"""
+"""Figures of chosen neurons: one statistic of all in one picture, densities, forces, and a panel a neuron."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shell.data import neuron_series, shown_neurons
-from pages.shell.session import url
-from pages.shell.session.pins import Pinned
+from pages.shell.data import neuron_series
+from pages.shell.data.shown_neurons import Shown
+from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
-from probes.figures.densities import densities
+from probes.figures.clock import Clock
+from probes.figures.densities import densities, densities_on_one_axis
+from probes.figures.energy import energy
+from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
+from probes.figures.kl_parts import kl_parts
 from probes.figures.neuron_series import NeuronSeries
 from probes.figures.overlay import all_positive, overlay
+from probes.figures.persistence import persistence_over_steps
 from probes.figures.style import StepAxis
 from probes.schema import FORCES, STATISTICS
 
-
-def two_steps(shown: Sequence[Pinned], series: Sequence[NeuronSeries], step: int) -> None:
-    """Each neuron's density at the cursor and at an earlier step."""
-    names = [one.name for one in series]
-    with st.container(border=True):
-        steps = neuron_series.comparison_steps(shown[0].context)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown(
-                "**Distribution at two steps** · grey: earlier, colour: at the cursor, dashed: the prior",
-                width="stretch",
-            )
-            earlier = (
-                st.select_slider("Earlier step", steps, key="earlier", width=260)
-                if len(steps) > 1
-                else steps[0]
-            )
-            before, after = ([neuron_series.moment(neuron, at) for neuron in shown] for at in (earlier, step))
-            figure = densities(names, before, after, [one.color for one in series])
-            rows = partial(neuron_series.moments_table, names, [before, after])
-            downloads.menu(figure, rows, "neurons densities")
-        st.caption(neuron_series.moments_caption(before, after))
-        cards.show(figure, "densities")
+FIRST = ("information", "kl")  # what the overlay shows unless asked for another, the first that is recorded
 
 
-def together(
-    series: Sequence[NeuronSeries], view: step_axis.View, axes: Sequence[StepAxis], cursor: int | None
-) -> None:
-    """One statistic of all neurons in one figure."""
+@dataclass(frozen=True)
+class Drawn:
+    """Neurons over steps, and the axis of each."""
+
+    shown: Shown
+    series: list[NeuronSeries]
+    axes: list[StepAxis]
+
+    def for_panels(self) -> Drawn:
+        """As many as small multiples hold."""
+        few = self.shown.for_panels()
+        places = [self.shown.all.index(one) for one in few.all]
+        return Drawn(few, [self.series[at] for at in places], [self.axes[at] for at in places])
+
+
+def over_steps(shown: Shown, view: step_axis.View) -> Drawn:
+    """The shown neurons over the steps that the page shows."""
+    axes = [view.axis(neuron.context) for neuron in shown.all]
+    series = neuron_series.over_steps(shown.all, shown.colors, shown.dashed, view.span)
+    clocked = [
+        replace(one, clock=axis if isinstance(axis, Clock) else None)
+        for one, axis in zip(series, axes, strict=True)
+    ]
+    return Drawn(shown, clocked, axes)
+
+
+def pick_statistic(series: Sequence[NeuronSeries]) -> str:
+    """The statistic of the overlay, kept in the URL."""
     offered = neuron_series.recorded_statistics(series)
+    return url.choice(
+        st.selectbox,
+        "Statistic",
+        offered,
+        "statistic",
+        next((name for name in FIRST if name in offered), offered[0]),
+        format_func=lambda name: STATISTICS[name].label,
+        width=220,
+    )
+
+
+def together(drawn: Drawn, view: step_axis.View, step: int) -> str:
+    """One statistic of all neurons in one figure; returns which."""
+    series, axes = drawn.series, drawn.axes
+    cursor = view.cursor(step)
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("**Together** · one line a neuron, interventions as triangles", width="stretch")
-            menu = st.container(width="content")
-        with st.container(horizontal=True):
-            statistic = url.choice(
-                st.selectbox,
-                "Statistic",
-                offered,
-                "statistic",
-                next((name for name in ("beta", "information") if name in offered), offered[0]),
-                format_func=lambda name: STATISTICS[name].label,
-                width=220,
-            )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            statistic = pick_statistic(series)
             positive = all_positive(series, statistic)
             usual = "log" if STATISTICS[statistic].log and positive else "linear"
             scale = step_axis.value_scale(usual, positive)
+            half_life = step_axis.smoothing()
             figure = overlay(
-                series, statistic, step=cursor, axis=view.scale, scale=scale, half_life=step_axis.smoothing()
+                series, statistic, step=cursor, axis=view.scale, scale=scale, half_life=half_life
             )
-        with menu:
             rows = partial(neuron_series.table, series, (statistic,))
-            downloads.menu(figure, rows, f"neurons together {statistic}")
+            downloads.menu(figure, rows, f"neurons overlay {statistic}")
         step_axis.chart(figure, "together", view, axes[:1])
+    return statistic
 
 
-def forces(shown: Sequence[Pinned], step: int) -> None:
-    """Who pulls, at the last stored probe step up to the cursor; only where a run has it."""
-    table = neuron_series.forces(shown, step)
-    if table.empty:
+def on_one_axis(shown: Shown, step: int) -> None:
+    """Every neuron's mean posterior at the cursor."""
+    names = pins.labels(shown.all)
+    moments = neuron_series.mean_posteriors(shown.all, step)
+    figure = densities_on_one_axis(names, moments, shown.colors, shown.dashed)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            at = neuron_series.steps_of(moments)
+            st.markdown(f"**Mean posteriors at step {at}**", width="stretch")
+            downloads.menu(
+                figure, partial(neuron_series.moments_table, names, [moments]), "neurons densities"
+            )
+        cards.show(figure, "densities")
+
+
+def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
+    """Small multiples, one panel a neuron: over steps, and densities at two steps."""
+    shown, series, axes = drawn.shown, drawn.series, drawn.axes
+    cursor, scale = view.cursor(step), view.scale
+    note = reduction(series, shown)
+    has = {name for one in series for name in one.rows.columns}
+    draw = partial(_over_steps, series, view, axes)
+    title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
+    draw(title, fans(series, step=cursor, axis=scale), "fans", ("mean", "variance", "spread"))
+    if "mu2" in has:
+        title = f"**Mean energy** · its band, interventions{note}"
+        draw(title, energy(series, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
+    if "persistence" in has:
+        title = f"**Persistence** · against the prior's and the input's own{note}"
+        names = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
+        draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", names)
+    _two_steps(shown, series, step)
+
+
+def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
+    """KL and its parts over steps, one panel a neuron."""
+    shown, series, axes = drawn.shown, drawn.series, drawn.axes
+    if not any("kl" in one.rows for one in series):
+        st.caption("KL was not recorded of these neurons.")
         return
+    title = f"**KL decomposition** · KL = information + mismatch (+ past){reduction(series, shown)}"
+    figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
+    _over_steps(series, view, axes, title, figure, "kl", ("kl", "information", "mismatch", "past"))
+
+
+def reduction(series: Sequence[NeuronSeries], shown: Shown) -> str:
+    """What late points of a long run stand for."""
+    per_point = neuron_series.steps_per_point(series, shown.all)
+    return f" · late points are means of {per_point} recorded steps" if per_point > 1 else ""
+
+
+def _over_steps(
+    series: Sequence[NeuronSeries],
+    view: step_axis.View,
+    axes: Sequence[StepAxis],
+    title: str,
+    figure: go.Figure,
+    key: str,
+    statistics: Sequence[str],
+) -> None:
+    """A figure of the shown neurons over steps, with the rows of `statistics` to take away."""
+    rows = partial(neuron_series.table, series, statistics)
+    cards.card(title, figure, key, rows, of="neurons", draw=partial(step_axis.chart, view=view, axes=axes))
+
+
+def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
+    """Each neuron's density at the cursor and at an earlier step."""
+    names = [one.name for one in series]
+    steps = neuron_series.comparison_steps(shown.all[0].context)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown("**Who pulls** · force of each term of the loss on the neuron", width="stretch")
-            entry = st.selectbox(
-                "Force", FORCES, format_func=lambda name: STATISTICS[name].label, key="force", width=260
-            )
-            figure = force_balance(table, shown_neurons.labels(shown), str(entry))
-            downloads.menu(figure, table, "neurons forces")
-        st.caption(
-            f"{STATISTICS[str(entry)].meaning} {STATISTICS[str(entry)].caveat} Stored at"
-            f" {neuron_series.force_steps_caption(table)}."
+            earlier = steps[0]
+            title = st.container(width="stretch")
+            if len(steps) > 1:
+                label = "Earlier step"
+                chosen = url.choice(
+                    st.select_slider, label, [str(at) for at in steps], "earlier", str(steps[0]), width=260,
+                    format_func=lambda at: f"{int(at):,}",
+                )  # fmt: skip
+                earlier = int(chosen)
+            before, after = neuron_series.moments(shown.all, earlier, step)
+            figure = densities(names, before, after, [one.color for one in series])
+            rows = partial(neuron_series.moments_table, names, [before, after])
+            downloads.menu(figure, rows, "neurons at two steps")
+        ends = " and ".join(neuron_series.steps_of(group) for group in (before, after))
+        title.markdown(f"**Distribution at steps {ends}** · grey: the earlier")
+        st.caption(neuron_series.moments_caption([before, after]))
+        cards.show(figure, "two_steps")
+
+
+def forces(shown: Shown, step: int) -> None:
+    """The gradient by loss term, at the last stored step up to the cursor."""
+    table = neuron_series.forces(shown.all, step)
+    if table.empty:
+        st.caption("These runs store no gradients by loss term.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        at = " / ".join(f"{one:,}" for one in sorted(table["step"].unique()))
+        st.markdown(
+            f"**Gradient by loss term at step {at}** · the last stored up to step {step:,}", width="stretch"
         )
-        cards.show(figure, "forces")
+        entry = url.choice(
+            st.selectbox, "Force", FORCES, "force", FORCES[0],
+            format_func=lambda name: STATISTICS[name].label, width=260,
+        )  # fmt: skip
+        figure = force_balance(table, pins.labels(shown.all), entry)
+        downloads.menu(figure, table, "neurons forces")
+    st.caption(f"{STATISTICS[entry].meaning} {STATISTICS[entry].caveat}")
+    cards.show(figure, "forces")

@@ -11,10 +11,11 @@ import streamlit as st
 from pages.shell.data import persistence
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import canvases, cards, downloads, step_axis
+from pages.shell.widgets import canvases, cards, downloads, selected_neuron, step_axis
 from probes.figures import layer_bands
 from probes.figures.caterpillar import MOST, caterpillar
 from probes.figures.downsampling import downsampling_note
+from probes.neuron_names import neuron_name, neuron_names
 from probes.spacing import evenly_spaced
 
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
@@ -90,7 +91,8 @@ def every_neuron(
                 "The input's own slope is not in this log: overlapping windows alone give a high one."
             )
         st.caption(" ".join(notes))
-        cards.show(figure, "caterpillar")
+        selected_neuron.chart(figure, "caterpillar")
+        selected_neuron.actions(context, "slope")
 
 
 def faults(context: RunContext, rows: pd.DataFrame, source: str, autoregressive: bool) -> None:
@@ -111,7 +113,7 @@ def faults(context: RunContext, rows: pd.DataFrame, source: str, autoregressive:
         )
         if len(faulty):
             named = (
-                faulty.assign(layer=[context.names[i] for i in faulty["layer"]])
+                faulty.assign(neuron=neuron_names(faulty), layer=[context.names[i] for i in faulty["layer"]])
                 .round(3)
                 .rename(columns=FAULT_COLUMNS)
             )
@@ -134,4 +136,4 @@ def _choose_neuron(faulty: pd.DataFrame) -> None:
     picked = st.session_state["faults"]["selection"]["rows"]
     if picked:
         row = faulty.iloc[picked[0]]
-        url.put("neurons", f"{int(row['layer'])}.{int(row['neuron'])}")
+        url.put("neurons", neuron_name(int(row["layer"]), int(row["neuron"])))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shell.data import experiments, shown_neurons
+from pages.shell.data import experiments
 from pages.shell.data import probe_inputs as data
+from pages.shell.session import pins
 from pages.shell.session.pins import Pinned
 from pages.shell.widgets import cards, downloads
 from probes.experiments import store
@@ -22,7 +23,7 @@ def of_neurons(shown: Sequence[Pinned], step: int) -> None:
 
 
 def _answered(shown: Sequence[Pinned], step: int) -> None:
-    found = [(name, telling) for name, telling in zip(shown_neurons.labels(shown), (
+    found = [(name, telling) for name, telling in zip(pins.labels(shown), (
         data.of_neuron(neuron, step) for neuron in shown), strict=True) if telling is not None]  # fmt: skip
     if not found:
         return
@@ -76,7 +77,7 @@ def _decoded(shown: Sequence[Pinned]) -> None:
         there = set(zip(contents["layer"].tolist(), contents["neuron"].tolist(), strict=True))
         names = {
             (neuron.pin.layer, neuron.pin.neuron): name
-            for neuron, name in zip(own, shown_neurons.labels(own), strict=True)
+            for neuron, name in zip(own, pins.labels(own), strict=True)
             if (neuron.pin.layer, neuron.pin.neuron) in there
         }
         if names:

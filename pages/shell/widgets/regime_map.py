@@ -9,7 +9,8 @@ import streamlit as st
 from pages.shell.data import neuron_regime, payloads
 from pages.shell.session import cache, canvas_sync, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import canvases
+from pages.shell.widgets import canvases, selected_neuron
+from probes.neuron_names import full_name, neuron_name
 
 _KEY = "regime_map"
 
@@ -39,6 +40,7 @@ def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None
             f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start."
         )
     _explain(context, chosen, step)
+    selected_neuron.actions(context, "tile")
 
 
 def _shown() -> tuple[str | None, ...]:
@@ -57,7 +59,7 @@ def _pick(context: RunContext) -> None:
     pick = st.session_state[_KEY]["pick"]
     if pick.get("step") is not None:
         _put_step(context, int(pick["step"]))
-    url.put("neurons", f"{int(pick['layer'])}.{int(pick['neuron'])}")
+    url.put("neurons", neuron_name(int(pick["layer"]), int(pick["neuron"])))
     canvas_sync.record(_KEY, _shown())
 
 
@@ -69,17 +71,14 @@ def _put_step(context: RunContext, at: int) -> None:
 def _explain(context: RunContext, neuron: tuple[int, int] | None, step: int) -> None:
     """The chosen neuron's regime: rule, values, reading, advice."""
     if neuron is None:
-        st.caption(
-            "Click a tile: that neuron's regime is explained here, with the rule and the numbers behind it."
-        )
         return
-    name = f"**{url.plain(context.names[neuron[0]])} · neuron {neuron[1]}** at step {step:,}"
+    name = f"**{url.plain(full_name(*neuron, context.names[neuron[0]]))}** at step {step:,}"
     row = neuron_regime.row_at(context, *neuron, step)
     if row is None:
         st.markdown(f"{name}: this layer was not recorded at this step.")
         return
-    regime = neuron_regime.regime_of(row)
+    reading, advice = neuron_regime.reading(context, neuron[0], row)
     with st.container(gap="xsmall"):
         st.markdown(f"{name} is {url.plain(neuron_regime.rule(context, neuron[0], row))}.")
-        st.caption(f"{regime.reading[0].upper()}{regime.reading[1:]}. What to do: {regime.advice}.")
+        st.caption(f"{reading[0].upper()}{reading[1:]}. What to do: {advice}.")
         st.caption(neuron_regime.values(row))

@@ -8,19 +8,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell.data import neuron_series, shown_neurons
+from pages.shell.data import neuron_series
 from pages.shell.data import similar_neurons as data
 from pages.shell.session import pins, runs, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads
+from probes.neuron_names import neuron_name, neuron_names
 
 
 def section(shown: Sequence[pins.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
-        st.markdown(
-            "**Who moves alike** · correlation of posterior means over the probe inputs, same inputs for both"
-        )
+        st.markdown("**Most similar neurons** · correlation of posterior means over the same probe inputs")
         probed = [one for one in shown if neuron_series.probe_step(one.context, step) is not None]
         if not probed:
             st.caption(
@@ -28,13 +27,17 @@ def section(shown: Sequence[pins.Pinned], step: int) -> None:
             )
             return
         left, right = st.columns(2)
-        by_pin = {one.pin: one for one in probed}
-        labels = dict(zip(by_pin, shown_neurons.labels(probed), strict=True))
-        neuron = by_pin[left.selectbox("Neuron", list(by_pin), format_func=labels.__getitem__, key="kin_of")]
+        by_name = dict(zip(pins.labels(probed), probed, strict=True))
+        if url.get("like") not in by_name:
+            url.put("like", None)  # of another selection
+        with left:
+            neuron = by_name[url.choice(st.selectbox, "Neuron", list(by_name), "like", next(iter(by_name)))]
         names = list(dict.fromkeys([neuron.pin.run, *(one.pin.run for one in shown), *runs.entries()]))
-        where = right.selectbox(
-            "Look in", names, key="kin_in", help="Another run must have been probed with the same inputs."
-        )
+        with right:
+            where = url.choice(
+                st.selectbox, "Look in", names, "among", neuron.pin.run,
+                help="Another run must have been probed with the same inputs.",
+            )  # fmt: skip
         other = neuron.context if where == neuron.pin.run else runs.another_run(where)
         problem = data.not_comparable(neuron, other)
         if problem or other is None:
@@ -69,7 +72,7 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
 def _match(neuron: pins.Pinned, other: RunContext, match: data.Match) -> None:
     """The neuron's partner, and the two layers as wholes, each with what chance and no training give."""
     if match.partner is not None:
-        name = f"{other.entry.name}:{other.names[neuron.pin.layer]}:{match.partner[0]}"
+        name = f"{other.entry.name}/{neuron_name(neuron.pin.layer, match.partner[0])}"
         untrained = "" if match.untrained is None else f"; before training, median {match.untrained:.2f}"
         size = _number(match.partner[1])
         st.markdown(
@@ -100,8 +103,8 @@ def _number(value: float) -> str:
 def _table(found: pd.DataFrame, other: RunContext) -> None:
     shown = pd.DataFrame(
         {
+            "neuron": neuron_names(found),
             "layer": [other.names[int(layer)] for layer in found["layer"]],
-            "neuron": found["neuron"].to_numpy(int),
             "correlation": found["correlation"].to_numpy(float),
         }
     )

@@ -8,8 +8,9 @@ import streamlit as st
 from pages.shell.data import regime_transitions as data
 from pages.shell.session import url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import alert_list, downloads, step_axis, ticked_rows
+from pages.shell.widgets import alert_list, downloads, selected_neuron, step_axis, ticked_rows
 from probes.figures.regime_transitions import regime_transitions
+from probes.neuron_names import neuron_name
 from probes.spacing import evenly_spaced
 
 NEURONS = 40  # named; more are counted
@@ -98,12 +99,14 @@ def panel(context: RunContext, step: int, view: step_axis.View) -> None:
 def _neurons_of_kind(context: RunContext, kind: pd.Series, found: pd.DataFrame) -> None:
     """The neurons of one kind of transition."""
     neurons = data.of_kind(found, kind)["neuron"].drop_duplicates().tolist()
-    more = f" and {len(neurons) - NEURONS} more" if len(neurons) > NEURONS else ""
+    names = [neuron_name(int(kind["layer"]), neuron) for neuron in neurons]
+    more = f" and {len(names) - NEURONS} more" if len(names) > NEURONS else ""
     half = int(kind["half"])
-    st.markdown(
-        f":small[{url.plain(kind['where'])}, in order: neurons"
-        f" {', '.join(map(str, neurons[:NEURONS]))}{more}]"
-    )
+    key = ticked_rows.key_of("moved_neurons", names)
+    listed = names[:NEURONS]
+    st.session_state[key] = url.get("neurons") if url.get("neurons") in listed else None
+    st.pills(f"Neurons, in order{more}", listed, key=key, on_change=_select, args=(key,))
+    selected_neuron.actions(context, "moved")
     st.button(
         f"Go to step {half:,}",
         key="go_to_move",
@@ -112,3 +115,8 @@ def _neurons_of_kind(context: RunContext, kind: pd.Series, found: pd.DataFrame) 
         icon=":material/arrow_forward:",
         help="Half were done by then",
     )
+
+
+def _select(key: str) -> None:
+    """A neuron was clicked: it is looked at on all pages."""
+    url.put("neurons", st.session_state[key])

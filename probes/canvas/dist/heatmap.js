@@ -126,6 +126,10 @@ function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
   return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
 }
+function fullName(layer, neuron, layerName) {
+  const name = `${layer + 1}:${neuron}`;
+  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
+}
 
 // probes/canvas/frames.js
 function framePosition(steps, step) {
@@ -539,7 +543,7 @@ click for the exact number`);
   tell() {
     if (!this.over) return "";
     const { row, column } = this.over;
-    const { edges, order, columns, title, unit, layer } = this.header;
+    const { edges, order, columns, title, unit, layer, index } = this.header;
     const code = this.cells[row * columns + column];
     const first = edges[column];
     const end = edges[column + 1] - 1;
@@ -547,7 +551,7 @@ click for the exact number`);
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`;
     const alarm = this.header.alarms.find((found) => found.column === column);
     const said = code ? about : `${title} not recorded`;
-    return `${layer} · neuron ${order[row]}
+    return `${fullName(index, order[row], layer)}
 ${steps}
 ${said}${alarm ? `
 ${alarm.text}` : ""}`;

@@ -67,6 +67,10 @@ function fitText(context, text, width) {
 
 // probes/canvas/format.js
 var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
+function fullName(layer, neuron, layerName) {
+  const name = `${layer + 1}:${neuron}`;
+  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
+}
 
 // probes/canvas/frames.js
 function framePosition(steps, step) {
@@ -640,7 +644,7 @@ click to explain`);
     const alarm = this.alarm(layer, neuron);
     const also = alarm ? `
 ${this.header.regimes[alarm].name} at a step since the frame before` : "";
-    return `${this.header.layers[layer].name} · neuron ${neuron}
+    return `${fullName(layer, neuron, this.header.layers[layer].name)}
 ${said}${also}`;
   }
   /**

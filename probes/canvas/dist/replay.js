@@ -154,6 +154,10 @@ function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
   return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
 }
+function fullName(layer, neuron, layerName) {
+  const name = `${layer + 1}:${neuron}`;
+  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
+}
 
 // probes/canvas/frames.js
 function framePosition(steps, step) {
@@ -726,7 +730,7 @@ var Ridges = class {
       if (row % every && !marked && !hovered) return;
       context.font = `${marked || hovered ? 600 : 400} ${size}px ${theme.font}`;
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted;
-      context.fillText(`n${neuron}`, left - 6, layout.baseline(row) + 1);
+      context.fillText(`${layer.index + 1}:${neuron}`, left - 6, layout.baseline(row) + 1);
     });
   }
 };
@@ -1232,7 +1236,7 @@ var Replay = class {
     const { mean, sd, total } = this.moments(column, row);
     const run = this.ridges.twofold ? `${layer.run} · ` : "";
     const words = [
-      `${run}${layer.name} · neuron ${layer.neurons[row]}`,
+      run + fullName(layer.index, layer.neurons[row], layer.name),
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
       input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`
     ];

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from probes import diagnostics
-from probes.analysis.neuron_query import Query, QueryError, parse
+from probes.analysis.neuron_query import History, Query, QueryError, parse
 from probes.diagnostics import derived
+from probes.neuron_names import neuron_names
 
 LAYERS = ["layer 1", "layer 2", "Read out"]
 KNOWN = ["kl", "variance", "contraction"]
@@ -77,6 +78,60 @@ def test_contraction_is_against_the_stationary_marginal() -> None:
     assert "contraction" not in derived(rows[["phi"]])
 
 
+EVENTS = pd.DataFrame(
+    [
+        (0, 3, "left", 500),
+        (0, 4, "left", 501),
+        (1, 5, "died", 100),
+        (1, 5, "died", 1000),
+        (2, 6, "onset", 300),
+    ],
+    columns=["layer", "neuron", "event", "step"],
+)
+SETTLED = pd.DataFrame([(0, 3, 0), (0, 3, 4), (1, 5, 0)], columns=["layer", "neuron", "settled"])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("left>500", ["1:4"]),
+        ("left>=500", ["1:3", "1:4"]),
+        ("left:500", ["1:3"]),
+        ("died:900-1100", ["2:5"]),
+        ("died:101-999", []),
+        ("died<101 died>999", ["2:5"]),
+        ("onset<300", []),
+        ("onset<=300", ["3:6"]),
+        ("was:living", ["1:3", "2:5"]),
+        ("was:living was:dead", ["1:3"]),
+        ("was:dead,living", ["1:3", "2:5"]),
+        ("1:9", ["1:9"]),
+        ("3:6 1:9,1:2 neuron:2-6", ["1:2", "3:6"]),
+        ("left>0 sort:-left", ["1:4", "1:3"]),
+    ],
+)
+def test_events_and_names(frame: pd.DataFrame, text: str, names: list[str]) -> None:
+    found = parse(text, LAYERS, KNOWN, [20] * 3).select(frame, History(EVENTS, SETTLED))
+    assert neuron_names(found) == names
+
+
+def test_an_event_that_is_asked_for_has_a_column(frame: pd.DataFrame) -> None:
+    found = parse("died>0", LAYERS, KNOWN).select(frame, History(EVENTS, SETTLED))
+    assert found["died"].tolist() == [1000]  # the last death
+    with pytest.raises(ValueError, match="history"):
+        parse("died>0", LAYERS, KNOWN).select(frame)
+
+
+def test_similar_neurons_are_sorted_by_the_size_of_their_correlation(frame: pd.DataFrame) -> None:
+    query = parse("similar:1:9", LAYERS, KNOWN)
+    assert query.similar == (0, 9)
+    values = pd.Series([0.5, -0.9, 0.7], index=[4, 30, 50]).reindex(frame.index)
+    found = query.select(frame.assign(similarity=values))
+    assert found.index.tolist() == [30, 50, 4]
+    strong = parse("similar:1:9 similarity>0", LAYERS, KNOWN).select(frame.assign(similarity=values))
+    assert strong.index.tolist() == [50, 4]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -96,12 +151,24 @@ def test_contraction_is_against_the_stationary_marginal() -> None:
         ("layer:", "names nothing"),
         ("layer:1,", "names nothing"),
         ("sort:-weight", "“weight” is unknown"),
+        ("left>soon", "“soon” is no step"),
+        ("died:early", "no range like 20-40"),
+        ("died:9-2", "smaller number first"),
+        ("died", "is no term"),
+        ("was:alife", "“alife” is unknown"),
+        ("9:1", "layers 1 to 3"),
+        ("0:1", "layers from 1"),
+        ("1:20", "layer 1 has neurons 0 to 19"),
+        ("1:x", "names no neuron"),
+        ("similar:1.9", "layers from 1, as in 1:9"),
+        ("similar:1:9,1:8", "one neuron"),
+        ("similarity>0.5", "name it, such as similar:1:9"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_a_remedy(text: str, says: str) -> None:
     with pytest.raises(QueryError, match=says) as error:
-        parse(f"kl>0 {text}", LAYERS, KNOWN)
-    assert text.split()[-1] in str(error.value)
+        parse(f"kl>0 {text}", LAYERS, KNOWN, [20] * 3)
+    assert text.split()[-1] in str(error.value) or text.startswith("similarity")
 
 
 def test_a_quote_that_is_not_closed_is_named() -> None:

@@ -59,5 +59,5 @@ def test_a_classifiers_curves_are_probabilities():
 
 
 def test_a_neuron_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="no neuron 4 in layer 1"):
+    with pytest.raises(ValueError, match="no neuron 2:4 .*layers 1 to 2 have"):
         traverse(linear(), examples(2)[0], [(1, 4)])

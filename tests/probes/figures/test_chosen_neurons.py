@@ -140,7 +140,7 @@ def test_eight_panels_stand_in_two_rows() -> None:
 def test_densities_are_the_mixture_and_the_aggregate(run: Run) -> None:
     mu, sigma = posteriors.table(run.probe(10), 0)
     row = run.at(10, 0).iloc[2]
-    moment = Moment(10, row["mean"], row["variance"], row["spread"], mu[:, 2], sigma[:, 2], 10)
+    moment = Moment(10, row["mean"], row["variance"], row["spread"], mu[:, 2], sigma[:, 2])
     start = Moment(1, 0.0, 1.0, 0.0)
     figure = densities(["n"], [start], [moment], ["#0072B2"])
     z = figure.data[0].x

@@ -43,7 +43,7 @@ def test_effects_are_drawn_from_the_most_needed_on_with_their_intervals(effects)
     )
     np.testing.assert_allclose(figure.data[1].y, part["effect"], rtol=1e-6)
     np.testing.assert_allclose(figure.data[1].error_y.array, HALF * part["standard_error"], rtol=1e-6)
-    np.testing.assert_array_equal(figure.data[1].customdata, part["neuron"])
+    assert list(figure.data[1].customdata) == [f"2:{neuron}" for neuron in part["neuron"]]
     assert figure.layout.yaxis.title.text == "change of NLL (nats)"
     with pytest.raises(ValueError, match="there are crps, mean; crps, resampled"):
         ablation.ablation_effects(effects, "mse", "mean", LAYERS)
@@ -95,7 +95,7 @@ def test_a_fan_has_the_ends_of_the_walk_and_the_target(walk):
     assert [figure.data[0].name, figure.data[6].name, figure.data[7].name] == ["-3.0 sd", "+3.0 sd", "target"]
     np.testing.assert_allclose(figure.data[6].y, 3 * np.arange(1, 7))
     np.testing.assert_allclose(figure.data[7].y, np.arange(6))
-    with pytest.raises(ValueError, match="neuron 3 of layer 0 was not walked on input 0"):
+    with pytest.raises(ValueError, match="neuron 1:3 was not walked on input 0"):
         traversal.traversal_curves(walk[0], 0, 3, 0)
 
 

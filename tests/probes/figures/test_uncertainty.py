@@ -171,7 +171,7 @@ def neurons(count: int, phi: float = 0.5) -> pd.DataFrame:
         "persistence_high": slope + 0.05,
         "phi": phi,
     }
-    return pd.DataFrame({"neuron": np.arange(count), **columns})
+    return pd.DataFrame({"layer": 0, "neuron": np.arange(count), **columns})
 
 
 def test_the_caterpillar_is_sorted_and_coloured_by_fault() -> None:
@@ -197,7 +197,7 @@ def test_a_wide_layer_is_shown_at_even_ranks_with_both_ends() -> None:
 
 
 def test_without_interval_or_prior_there_are_dots_alone() -> None:
-    figure = caterpillar(neurons(4)[["neuron", "persistence"]])
+    figure = caterpillar(neurons(4)[["layer", "neuron", "persistence"]])
     assert [trace.name for trace in figure.data] == ["measured φ̂"]
     assert figure.data[0].error_y.array is None
 

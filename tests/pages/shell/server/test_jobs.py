@@ -32,8 +32,8 @@ def test_a_command_is_a_list_of_known_words_and_numbers(tmp_path: Path) -> None:
         "--draws",
         "8",
         "--neurons",
-        "0:3",
-        "1:5",
+        "1:3",
+        "2:5",
     ]
     with pytest.raises(KeyError):
         jobs.command(run, "--help", {}, "test")

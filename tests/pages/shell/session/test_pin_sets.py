@@ -35,12 +35,12 @@ def test_a_set_is_kept_over_pages_runs_and_sessions(open_page: Open, folder: Pat
     app = open_page("neurons", folder, run="one", pin="one:0:3,two:1:4")
     save(app, " the  dead ")
     assert "Saved" in texts(app)
-    assert notes.read(folder / "one") == notes.Notes(("keep",), "note", {"the dead": ("0.3", "two:1:4")})
+    assert notes.read(folder / "one") == notes.Notes(("keep",), "note", {"the dead": ("1:3", "two/2:4")})
     later = open_page("layers", folder, run="two")
     assert "pin" not in later.query_params
     later.button(key="pin_set:one:the dead").click().run()
-    assert query(later, "pin") == "one:0:3,two:1:4"
-    assert later.sidebar.multiselect(key="tray").options == ["layer 1:3 · one", "layer 2:4"]
+    assert query(later, "pin") == "one/1:3,two/2:4"
+    assert later.sidebar.multiselect(key="tray").options == ["1:3 · one", "2:4"]
 
 
 def test_saving_under_a_name_replaces_and_deleting_takes_away(open_page: Open, folder: Path) -> None:
@@ -49,10 +49,10 @@ def test_saving_under_a_name_replaces_and_deleting_takes_away(open_page: Open, f
     save(app, "b")
     app.query_params["pin"] = "one:2:1"
     save(app, "a")
-    assert notes.read(folder / "one").sets == {"a": ("2.1",), "b": ("0.3",)}
+    assert notes.read(folder / "one").sets == {"a": ("3:1",), "b": ("1:3",)}
     app.button(key="delete pin_set:one:a").click().run()
-    assert notes.read(folder / "one").sets == {"b": ("0.3",)}
-    assert query(app, "pin") == "one:2:1"
+    assert notes.read(folder / "one").sets == {"b": ("1:3",)}
+    assert query(app, "pin") == "one/3:1"
 
 
 def test_what_cannot_be_saved_says_why(
@@ -76,7 +76,7 @@ def test_neurons_of_a_set_that_are_gone_are_said(open_page: Open, folder: Path) 
     app = open_page("layers", folder, run="one")
     assert r"\<b\>old\</b\>" in app.button(key="pin_set:one:<b>old</b>").label
     app.button(key="pin_set:one:<b>old</b>").click().run()
-    assert query(app, "pin") == "one:0:3"
+    assert query(app, "pin") == "one/1:3"
     assert "999" in app.warning[0].value
     assert "nowhere" in app.warning[0].value
 

@@ -112,7 +112,7 @@ def test_a_run_of_one_step_has_nothing_to_choose() -> None:
 
 
 def test_pins_in_either_form_once_each_and_what_is_none() -> None:
-    app = context(run="my run", pin="0.17,other:2:5,my%20run:0:17,,x,1.2.3,other:2:5,:1:2,a:b:c")
+    app = context(run="my run", pin="0.17,1:17,other:2:5,my%20run/1:17,,x,1.2.3,other/3:5,:1:2,a:b:c")
     assert app.session_state["pins"] == [Pin("my run", 0, 17), Pin("other", 2, 5)]
     assert app.session_state["unread"] == ["x", "1.2.3", ":1:2", "a:b:c"]
 
@@ -120,10 +120,10 @@ def test_pins_in_either_form_once_each_and_what_is_none() -> None:
 def test_a_pin_is_toggled_of_the_run_that_is_shown_or_of_another() -> None:
     app = context(run="one")
     for toggled, expected in (
-        ([(0, 3)], "one:0:3"),
-        ([(1, 4, "a:b,c")], "one:0:3,a%3Ab%2Cc:1:4"),
-        ([(0, 3)], "a%3Ab%2Cc:1:4"),
-        ([(1, 4, "one")], "a%3Ab%2Cc:1:4,one:1:4"),
+        ([(0, 3)], "one/1:3"),
+        ([(1, 4, "a:b,c")], "one/1:3,a%3Ab%2Cc/2:4"),
+        ([(0, 3)], "a%3Ab%2Cc/2:4"),
+        ([(1, 4, "one")], "a%3Ab%2Cc/2:4,one/2:4"),
     ):
         app.session_state["toggle"] = toggled
         app.run()
@@ -139,11 +139,33 @@ def test_a_pin_is_read_as_it_is_written(run: str) -> None:
     written = url.write_pin(pin)
     assert "," not in written
     assert url.read_pin(written, "other") == pin
-    assert url.read_pin("3.12", run) == pin
+    assert url.read_pin("4:12", run) == pin
+
+
+@pytest.mark.parametrize("old", ["3.12", "a%20b:3:12"])
+def test_links_of_earlier_versions_count_layers_from_0(old: str) -> None:
+    assert url.read_pin(old, "a b") == Pin("a b", 3, 12)
+    assert url.write_pin(Pin("a b", 3, 12)) == "a%20b/4:12"
 
 
 @pytest.mark.parametrize(
-    "item", ["", "3", "3.x", "x.3", "a:1", "a:1:2:3", "a:-1:2", "a:1:²", ":1:2", "1.2.3"]
+    "item",
+    [
+        "",
+        "3",
+        "3.x",
+        "x.3",
+        "a:1",
+        "a:1:2:3",
+        "a:-1:2",
+        "a:1:²",
+        ":1:2",
+        "1.2.3",
+        "a/0:1",
+        "/1:2",
+        "0:1",
+        "a/1",
+    ],
 )
 def test_what_is_no_pin(item: str) -> None:
     assert url.read_pin(item, "run") is None

@@ -1,0 +1,58 @@
+"""What can be done with a neuron wherever it is selected: pin it, open it in Neurons.
+
+A figure names its neurons in the first field of their `customdata` (`probes.neuron_names`); `select` makes a
+click on one the neuron that all pages look at.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages.shell.session import state, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import cards
+from probes.neuron_names import full_name, neuron_name, read_neuron
+
+
+def actions(context: RunContext, key: str) -> None:
+    """Name of the selected neuron with its buttons, in one line; a hint while none is selected. `key` must be
+    unique on the page.
+    """
+    chosen = state.chosen_neuron(context)
+    if chosen is None:
+        st.caption("Click a neuron to pin it or to open it in Neurons.")
+        return
+    layer, neuron = chosen
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{url.plain(full_name(layer, neuron, context.names[layer]))}**", width="content")
+        buttons(context, layer, neuron, key)
+
+
+def buttons(context: RunContext, layer: int, neuron: int, key: str) -> None:
+    """“Pin” and “Open in Neurons” of a neuron, for a horizontal container."""
+    st.button(
+        "Unpin" if (layer, neuron) in state.pinned(context) else "Pin",
+        key=f"pin_{key}",
+        icon=":material/keep:",
+        on_click=url.toggle_pin,
+        args=(layer, neuron, context.entry.name),
+    )
+    if st.button("Open in Neurons", key=f"open_{key}", icon=":material/scatter_plot:"):
+        url.put_all({"neurons": neuron_name(layer, neuron), "find": None})
+        st.switch_page("pages/neurons.py")
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure of neurons on a page: a click on one selects it."""
+    cards.show(figure, key, on_select=lambda: select(key), selection_mode="points")
+
+
+def select(key: str) -> None:
+    """A point of the figure `key` was clicked: its neuron is looked at on all pages."""
+    for point in st.session_state[key]["selection"]["points"]:
+        said = point.get("customdata")
+        found = read_neuron(str(said[0] if isinstance(said, list | tuple) else said))
+        if found:
+            url.put("neurons", neuron_name(*found))
+            return
