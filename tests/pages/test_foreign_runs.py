@@ -127,7 +127,7 @@ def test_a_snapshot_has_every_page(snapshots: Path, open_page: Open, page: str) 
 
 @pytest.mark.parametrize(("run", "told"), [("images", ""), ("texts", "<b>bold</b>"), ("rows", "[")])
 def test_neurons_show_what_they_answer_to(snapshots: Path, open_page: Open, run: str, told: str) -> None:
-    at = open_page("neurons", folder=snapshots, run=run, detail="Similar")
+    at = open_page("neurons", folder=snapshots, run=run, detail="Inputs")
     assert not at.exception
     assert any("What it answers to" in one.value for one in at.markdown)
     if told:
