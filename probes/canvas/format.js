@@ -25,3 +25,10 @@ export function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`
   return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step)
 }
+
+/**
+ * A neuron's name: its layer, counted from 1, and its number in the layer.
+ * @param {number} layer from 0
+ * @param {number} neuron from 0
+ */
+export const neuronName = (layer, neuron) => `${layer + 1}:${neuron}`

@@ -32,6 +32,13 @@ KEYS = (
     "inputs",
     "steps",
     "smooth",
+    "show",
+    "count",
+    "order",
+    "query",
+    "trail",
+    "speed",
+    "layers",
 )
 
 _SAVED = "_url"
