@@ -52,7 +52,7 @@ export class Replay {
       PageUp: () => this.move(-1, 0),
       PageDown: () => this.move(1, 0),
     })
-    this.transport.speed.add(new Option("skip still parts", SKIP))
+    this.transport.speed.add(new Option("skip still", SKIP))
     this.transport.changed = (speed) => this.trigger?.("speed", speed)
     this.transport.actions.f = () => this.fillScreen()
     part(root, "fullscreen", HTMLButtonElement).onclick = () => this.fillScreen()

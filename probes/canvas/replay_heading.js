@@ -24,7 +24,6 @@ const GAP = 14 // between two items
 const SIGN = 18 // as wide as a sign
 const STEP = 176 // kept free at the right of the first line, for the step
 const BAR = 72 // as long as the scale of colours
-const NARROW = 560 // pixels: a narrower picture says the step on a line of its own
 
 export class Heading {
   /** @param {Replay} replay */
@@ -102,16 +101,15 @@ export class Heading {
   resize(width, context) {
     this.width = width
     this.placed = []
-    const narrow = width < NARROW
-    let [x, y] = [0, FIRST + (narrow ? LINE : 0)]
+    let [x, y] = [0, FIRST]
     for (const item of this.items()) {
       context.font = this.font(item)
-      const end = (at = x) => at + item.sign + context.measureText(item.text).width
-      const right = y === FIRST ? width - STEP : width
-      if (x > 0 && end() > right) [x, y] = [0, y + LINE]
-      const text = fitText(context, item.text, width - item.sign)
+      const length = item.sign + context.measureText(item.text).width
+      const room = () => width - (y === FIRST ? STEP : 0)
+      if (x > 0 && x + length > room()) [x, y] = [0, y + LINE]
+      const text = fitText(context, item.text, room() - item.sign)
       this.placed.push({ item: { ...item, text }, x, y })
-      x = end() + GAP
+      x += Math.min(length, room()) + GAP
     }
     this.height = y + 12
   }

@@ -163,10 +163,10 @@ def chosen_words(
     few = stayed_of(count)
     return {
         "contracted": f"{count - few} most contracted and {few} that stayed closest to the prior",
-        "changed": f"the {count} that changed most",
-        "spread": f"{count} at quantiles of spread",
-        "found": f"found by “{query}”, {count} at most",
-        "pinned": "pinned",
+        "changed": f"most changed and most informative, {count} a layer",
+        "spread": f"quantiles of spread and most informative, {count} a layer",
+        "found": f"found by “{query}” and most informative, at most {count} a layer",
+        "pinned": "pinned and most informative",
     }[show]
 
 

@@ -137,7 +137,7 @@ export class Strip {
     if (scored.length) {
       const lines = scored.map((side) => ({
         values: data.series("score", side),
-        color: this.replay.theme.accent,
+        color: this.replay.theme.muted,
         name: "",
         side,
       }))
@@ -199,7 +199,8 @@ export class Strip {
     context.strokeStyle = theme.faint
     context.lineWidth = 1
     const end = this.x(header.steps.length - 1)
-    for (const value of [low, high]) strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5)
+    for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high])
+      strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5)
     /** @type {{ y: number, name: string, color: string }[]} */
     const ends = []
     for (const { values, color, name, side } of lines) {

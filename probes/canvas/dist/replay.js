@@ -714,7 +714,6 @@ var GAP2 = 14;
 var SIGN = 18;
 var STEP = 176;
 var BAR = 72;
-var NARROW = 560;
 var Heading = class {
   /** @param {Replay} replay */
   constructor(replay) {
@@ -787,16 +786,15 @@ var Heading = class {
   resize(width, context) {
     this.width = width;
     this.placed = [];
-    const narrow = width < NARROW;
-    let [x, y] = [0, FIRST + (narrow ? LINE : 0)];
+    let [x, y] = [0, FIRST];
     for (const item of this.items()) {
       context.font = this.font(item);
-      const end = (at = x) => at + item.sign + context.measureText(item.text).width;
-      const right = y === FIRST ? width - STEP : width;
-      if (x > 0 && end() > right) [x, y] = [0, y + LINE];
-      const text = fitText(context, item.text, width - item.sign);
+      const length = item.sign + context.measureText(item.text).width;
+      const room = () => width - (y === FIRST ? STEP : 0);
+      if (x > 0 && x + length > room()) [x, y] = [0, y + LINE];
+      const text = fitText(context, item.text, room() - item.sign);
       this.placed.push({ item: { ...item, text }, x, y });
-      x = end() + GAP2;
+      x += Math.min(length, room()) + GAP2;
     }
     this.height = y + 12;
   }
@@ -824,7 +822,7 @@ var Heading = class {
 // probes/canvas/ridges.js
 var UNIT = 15;
 var TALLEST_TYPICAL = 54;
-var NARROW2 = 200;
+var NARROW = 200;
 var FIRST_LANE = 215;
 var TRAIL = 6;
 var endedAt = (step) => `ended at step ${formatStep(step)}`;
@@ -1002,7 +1000,7 @@ var Ridges = class {
     const { theme } = this;
     const [left, right] = this.layout.ends(column);
     const shown = layer.neurons.length;
-    const narrow = this.layout.columnWidth < NARROW2;
+    const narrow = this.layout.columnWidth < NARROW;
     const count = narrow ? `${shown}/${layer.count}` : `${shown} of ${formatStep(layer.count)}`;
     context.fillStyle = theme.muted;
     context.font = `12px ${theme.font}`;
@@ -1028,7 +1026,7 @@ var Ridges = class {
     const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`];
     if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`);
     const line = lines.join("  ·  ");
-    const fits = this.layout.columnWidth >= NARROW2 && context.measureText(line).width <= right - left;
+    const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left;
     if (fits) context.fillText(line, left, 33);
     else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i));
   }
@@ -1076,7 +1074,7 @@ var Ridges = class {
     context.fillStyle = theme.muted;
     context.font = `11px ${theme.font}`;
     context.textAlign = "left";
-    if (layout.columnWidth >= NARROW2) context.fillText("prior sd 1", left, TYPICAL - 30);
+    if (layout.columnWidth >= NARROW) context.fillText("prior sd 1", left, TYPICAL - 30);
   }
   /**
    * @param {Context} context
@@ -1276,7 +1274,7 @@ var Strip = class {
     if (scored.length) {
       const lines2 = scored.map((side) => ({
         values: data.series("score", side),
-        color: this.replay.theme.accent,
+        color: this.replay.theme.muted,
         name: "",
         side
       }));
@@ -1327,7 +1325,8 @@ var Strip = class {
     context.strokeStyle = theme.faint;
     context.lineWidth = 1;
     const end = this.x(header.steps.length - 1);
-    for (const value of [low, high]) strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5);
+    for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high])
+      strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5);
     const ends = [];
     for (const { values, color, name, side } of lines) {
       context.strokeStyle = color;
@@ -1631,7 +1630,7 @@ var Replay = class {
       PageUp: () => this.move(-1, 0),
       PageDown: () => this.move(1, 0)
     });
-    this.transport.speed.add(new Option("skip still parts", SKIP));
+    this.transport.speed.add(new Option("skip still", SKIP));
     this.transport.changed = (speed) => this.trigger?.("speed", speed);
     this.transport.actions.f = () => this.fillScreen();
     part(root, "fullscreen", HTMLButtonElement).onclick = () => this.fillScreen();
