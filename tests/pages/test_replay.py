@@ -102,7 +102,7 @@ def test_the_loss_stands_over_the_strip(open_page: Open, run_folder: Path) -> No
 
 
 def test_a_page_to_embed_holds_the_whole_replay_and_asks_no_host(run_folder: Path) -> None:
-    context = runs.open_run(runs.Entry("planted", run_folder / "planted", {}))
+    context = runs.open_run(runs.Entry("planted", run_folder / "planted", {"error": None}))
     choice = replay.Choice(show="spread", count=8)
     sent = replay.payload([replay.Side(context, [0, 2], [])], choice, None, autoplay=False)
     text = replay_page.page(sent, "<b>planted")

@@ -29,18 +29,16 @@ def show(shown: Sequence[tuple[RunContext, list[int]]], choice: replay.Choice) -
     ]
     sent = replay.payload(sides, choice, opens_at)
     canvases.replay(sent, _KEY, partial(_cursor_moved, last), partial(_pick, last), _speed_changed)
+    names = " and ".join(side.context.entry.name for side in sides)
+    page = partial(_page, sides, choice, names)
     with st.container(horizontal=True, horizontal_alignment="right"):
         downloads.menu(
-            None,
-            partial(replay.table, sides, choice),
-            "replay",
-            html=("Replay, HTML", partial(_page, sides, choice)),
+            None, partial(replay.table, sides, choice), f"{names} replay", html=("Replay, HTML", page)
         )
 
 
-def _page(sides: Sequence[replay.Side], choice: replay.Choice) -> bytes:
+def _page(sides: Sequence[replay.Side], choice: replay.Choice, names: str) -> bytes:
     """The replay as one file, which opens on its last step and plays once it is seen."""
-    names = " and ".join(side.context.entry.name for side in sides)
     return replay_page.page(replay.payload(sides, choice, None, autoplay=False), names).encode()
 
 
