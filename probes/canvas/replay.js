@@ -55,7 +55,11 @@ export class Replay {
     this.transport.speed.add(new Option("skip still", SKIP))
     this.transport.changed = (speed) => this.trigger?.("speed", speed)
     this.transport.actions.f = () => this.fillScreen()
-    part(root, "fullscreen", HTMLButtonElement).onclick = () => this.fillScreen()
+    const screen = part(root, "fullscreen", HTMLButtonElement)
+    screen.onclick = () => this.fillScreen()
+    this.frame.onfullscreenchange = () => {
+      screen.textContent = this.fillsScreen ? "Leave full screen" : "Full screen"
+    }
     this.exports()
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(this.frame)

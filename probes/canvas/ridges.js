@@ -308,7 +308,7 @@ export class Ridges {
   }
 
   /**
-   * What a ridge is compared with: its prior, and its own shapes at earlier steps.
+   * What a ridge stands on and is compared with: its baseline, its prior, its own shapes at earlier steps.
    * @param {Context} context
    * @param {number} column
    * @param {number} row
@@ -316,6 +316,10 @@ export class Ridges {
   drawPast(context, column, row) {
     const { layout } = this
     const y = layout.baseline(row)
+    const [left, right] = layout.ends(column)
+    context.lineWidth = 1
+    context.strokeStyle = this.theme.baseline
+    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5)
     this.dashedPrior(context, column, y, layout.peak(1), 0.4)
     const frames = this.trailFrames()
     context.lineWidth = 1
@@ -350,10 +354,6 @@ export class Ridges {
       context.strokeStyle = rgba(theme.background, 0.75)
       context.stroke()
     }
-    const [left, right] = layout.ends(column)
-    context.lineWidth = 1
-    context.strokeStyle = theme.baseline
-    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5)
     if (total > 0 && layout.bell(context, column, y, mean, total, layout.peak(total), false)) {
       context.lineWidth = hovered || marked ? 2 : 1
       context.strokeStyle = marked ? PINNED : hovered ? theme.accent : colors.lines[color]

@@ -43,7 +43,7 @@ def test_a_replay_is_presented_full_screen_and_its_film_is_saved(
     assert saved.stat().st_size > 10_000
     assert saved.read_bytes().startswith(WEBM)
     expect(canvas).to_have_attribute("data-step", "150")
-    page.get_by_role("button", name="Full screen").click()
+    page.get_by_role("button", name="Leave full screen").click()
     page.wait_for_function("() => document.fullscreenElement === null", timeout=WAIT_MS)
     page.wait_for_url(re.compile("speed=8"))
     assert small

@@ -1091,7 +1091,7 @@ var Ridges = class {
     context.setLineDash([]);
   }
   /**
-   * What a ridge is compared with: its prior, and its own shapes at earlier steps.
+   * What a ridge stands on and is compared with: its baseline, its prior, its own shapes at earlier steps.
    * @param {Context} context
    * @param {number} column
    * @param {number} row
@@ -1099,6 +1099,10 @@ var Ridges = class {
   drawPast(context, column, row) {
     const { layout } = this;
     const y = layout.baseline(row);
+    const [left, right] = layout.ends(column);
+    context.lineWidth = 1;
+    context.strokeStyle = this.theme.baseline;
+    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5);
     this.dashedPrior(context, column, y, layout.peak(1), 0.4);
     const frames = this.trailFrames();
     context.lineWidth = 1;
@@ -1132,10 +1136,6 @@ var Ridges = class {
       context.strokeStyle = rgba(theme.background, 0.75);
       context.stroke();
     }
-    const [left, right] = layout.ends(column);
-    context.lineWidth = 1;
-    context.strokeStyle = theme.baseline;
-    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5);
     if (total > 0 && layout.bell(context, column, y, mean, total, layout.peak(total), false)) {
       context.lineWidth = hovered || marked ? 2 : 1;
       context.strokeStyle = marked ? PINNED : hovered ? theme.accent : colors.lines[color];
@@ -1633,7 +1633,11 @@ var Replay = class {
     this.transport.speed.add(new Option("skip still", SKIP));
     this.transport.changed = (speed) => this.trigger?.("speed", speed);
     this.transport.actions.f = () => this.fillScreen();
-    part(root, "fullscreen", HTMLButtonElement).onclick = () => this.fillScreen();
+    const screen = part(root, "fullscreen", HTMLButtonElement);
+    screen.onclick = () => this.fillScreen();
+    this.frame.onfullscreenchange = () => {
+      screen.textContent = this.fillsScreen ? "Leave full screen" : "Full screen";
+    };
     this.exports();
     this.resize = new ResizeObserver(() => this.layout());
     this.resize.observe(this.frame);
