@@ -106,7 +106,7 @@ export class Heading {
       context.font = this.font(item)
       const length = item.sign + context.measureText(item.text).width
       const room = () => width - (y === FIRST ? STEP : 0)
-      if (x > 0 && x + length > room()) [x, y] = [0, y + LINE]
+      if ((x > 0 || (y === FIRST && !item.strong)) && x + length > room()) [x, y] = [0, y + LINE]
       const text = fitText(context, item.text, room() - item.sign)
       this.placed.push({ item: { ...item, text }, x, y })
       x += Math.min(length, room()) + GAP

@@ -18,6 +18,8 @@ RIDGES = 16
 
 STAYED_SHARE = 0.25  # of the most contracted: neurons that did not contract stand beside them, to be compared
 INFORMATIVE = ("information", "spread", "kl")  # what a neuron holds goes by, the first that is recorded
+READ = tuple(dict.fromkeys((*frames.READ, *INFORMATIVE)))
+"""Statistics that neurons are ranked by, as far as a run has them."""
 CHANGE_STEPS = 9  # log-spaced recorded steps, between which the way of a distribution is measured
 
 Floats = NDArray[np.float64]

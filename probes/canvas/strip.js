@@ -153,7 +153,8 @@ export class Strip {
       side: layer.side,
     }))
     const known = lines.flatMap((line) => [...line.values].filter(Number.isFinite))
-    const low = Math.min(0, ...known)
+    const least = Math.min(0, ...known)
+    const low = least < -LEAST_SPAN ? least : 0
     bands.push({
       top: CONTRACTION.top - this.missing,
       bottom: CONTRACTION.bottom - this.missing,

@@ -21,6 +21,7 @@ from probes.spacing import evenly_spaced, log_spaced_steps
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RUNS_KEPT = 8  # of whose layers series are kept
+LAYERS_KEPT = 48  # of any runs, whose neurons have been ranked
 
 ORDERS = {"sd": None, "spread": "spread", "KL": "kl", "index": "neuron"}
 """How ridges can be ordered -> the statistic at the run's last step; by sd they come as they are chosen."""
@@ -163,7 +164,7 @@ def probe_inputs(sides: Sequence[Side]) -> int:
 
 def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
     """The neurons of a layer that are drawn, from the top."""
-    candidates, now = _candidates(side.context, layer), _last(side.context, layer)
+    candidates = _candidates(side.context, layer)
     asked = found_in(side.context, choice.query) if choice.show == "found" else []
     places = replay_neurons.choose(
         candidates,
@@ -174,8 +175,9 @@ def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
         change=_ways(side.context, layer) if choice.show == "changed" else None,
     )
     key = ORDERS[choice.order]
-    if key in now:
-        values = now[key].to_numpy(dtype=float, na_value=np.nan)[places]
+    if key is not None and key in ("neuron", *side.context.run.statistics):
+        read = () if key == "neuron" else (key,)
+        values = _last(side.context, layer, read)[key].to_numpy(float)[places]
         places = places[np.argsort(values if key in RISING else -values, kind="stable")]
     return [int(neuron) for neuron in candidates.ids[places]]
 
@@ -197,16 +199,18 @@ def found_in(context: RunContext, query: str) -> list[tuple[int, int]]:
     return list(zip(rows["layer"].tolist(), rows["neuron"].tolist(), strict=True))
 
 
-def _last(context: RunContext, layer: int) -> pd.DataFrame:
-    rows = cache.at(context, int(context.run.steps[-1]))
+def _last(context: RunContext, layer: int, statistics: tuple[str, ...]) -> pd.DataFrame:
+    rows = cache.at(context, int(context.run.steps[-1]), statistics)
     return rows[rows["layer"] == layer]
 
 
+@cache.of_run("neurons", keep=LAYERS_KEPT)
 def _candidates(context: RunContext, layer: int) -> replay_neurons.Candidates:
-    return replay_neurons.Candidates.of(_last(context, layer))
+    names = [name for name in replay_neurons.READ if name in context.run.statistics]
+    return replay_neurons.Candidates.of(_last(context, layer, tuple(names)))
 
 
-@cache.of_run("neurons", keep=RUNS_KEPT)
+@cache.of_run("neurons", keep=LAYERS_KEPT)
 def _ways(context: RunContext, layer: int) -> np.ndarray:
     steps = np.asarray(context.run.steps)
     names = tuple(name for name in frames.READ if name in context.run.statistics)

@@ -791,7 +791,7 @@ var Heading = class {
       context.font = this.font(item);
       const length = item.sign + context.measureText(item.text).width;
       const room = () => width - (y === FIRST ? STEP : 0);
-      if (x > 0 && x + length > room()) [x, y] = [0, y + LINE];
+      if ((x > 0 || y === FIRST && !item.strong) && x + length > room()) [x, y] = [0, y + LINE];
       const text = fitText(context, item.text, room() - item.sign);
       this.placed.push({ item: { ...item, text }, x, y });
       x += Math.min(length, room()) + GAP2;
@@ -1288,7 +1288,8 @@ var Strip = class {
       side: layer.side
     }));
     const known = lines.flatMap((line) => [...line.values].filter(Number.isFinite));
-    const low = Math.min(0, ...known);
+    const least = Math.min(0, ...known);
+    const low = least < -LEAST_SPAN ? least : 0;
     bands.push({
       top: CONTRACTION.top - this.missing,
       bottom: CONTRACTION.bottom - this.missing,
