@@ -13,6 +13,7 @@ const FRAME_RATE = 30
 const BITS = 8e6 // a second: thin lines stay sharp
 const HOLD_MS = 700 // the last picture is held for so long
 const GAP = 8 // pixels between ridges and strip
+const PAD = 16 // pixels around a picture
 
 /**
  * What stands in a file's name: runs and where the cursor is.
@@ -43,16 +44,17 @@ export function saveFile(blob, name) {
  */
 export function composed(replay, target) {
   const [ridges, strip] = [replay.ridges.canvas, replay.strip.canvas]
+  const [pad, gap] = [PAD, GAP].map((pixels) => Math.round(pixels * (window.devicePixelRatio || 1)))
   const picture = target || document.createElement("canvas")
   if (!target) {
-    picture.width = Math.max(ridges.width, strip.width)
-    picture.height = ridges.height + strip.height
+    picture.width = Math.max(ridges.width, strip.width) + 2 * pad
+    picture.height = ridges.height + gap + strip.height + 2 * pad
   }
   const context = context2d(picture)
   context.fillStyle = rgba(replay.theme.background, 1)
   context.fillRect(0, 0, picture.width, picture.height)
-  context.drawImage(ridges, 0, 0)
-  context.drawImage(strip, 0, ridges.height)
+  context.drawImage(ridges, pad, pad)
+  context.drawImage(strip, pad, pad + ridges.height + gap)
   return picture
 }
 
@@ -77,20 +79,22 @@ export function drawSvg(replay) {
   replay.theme = PAPER
   ridges.colors = ridgeColors(false)
   try {
+    ridges.placeHeading(svg)
     const { width, height } = ridges.layout
+    const size = { width: width + 2 * PAD, height: height + GAP + strip.height + 2 * PAD }
     svg.fillStyle = rgba(PAPER.background, 1)
-    svg.fillRect(0, 0, width, height + GAP + strip.height)
+    svg.fillRect(0, 0, size.width, size.height)
+    svg.translate(PAD, PAD)
     ridges.paintStill(svg)
     ridges.paintMoving(svg)
-    svg.save()
     svg.translate(0, height + GAP)
     strip.paintStill(svg)
     strip.paintMoving(svg)
-    svg.restore()
-    return svg.file(width, height + GAP + strip.height, replay.describe())
+    return svg.file(size.width, size.height, replay.describe())
   } finally {
     replay.theme = theme
     ridges.colors = colors
+    replay.layout() // its texts are as wide as before
   }
 }
 

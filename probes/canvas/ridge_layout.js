@@ -19,7 +19,7 @@ const MOST_PITCH_OF_FEW = 64
 const WIDE_RANGE = 5 // prior sds: a wider axis has a mark at every second one
 const LEAST_TICK = 18 // between two marks
 const TAILS = 3.6 // sds from the mean that a bell is drawn to
-const LIFT = 0.75 // pixels above its baseline at which an open outline ends: the baseline stays to be seen
+const LIFT = 0.75 // pixels above its baseline at which an outline ends: the baseline stays to be seen
 const FEWEST = 24 // points of one curve
 const POINTS = 56
 const APART = 3 // between two points, as far as POINTS allow
@@ -103,10 +103,10 @@ export class RidgeLayout {
    * @param {number} mean prior sds
    * @param {number} sd prior sds
    * @param {number} height of its peak
-   * @param {boolean} area whether it begins and ends on the baseline, for filling, or short of it
+   * @param {boolean} area whether it goes down to the baseline at both ends, for filling
    */
   bell(path, column, baseline, mean, sd, height, area) {
-    const tails = area ? TAILS : Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))))
+    const tails = Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))))
     const low = Math.max(mean - tails * sd, -this.range)
     const high = Math.min(mean + tails * sd, this.range)
     if (low >= high) return false

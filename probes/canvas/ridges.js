@@ -69,6 +69,17 @@ export class Ridges {
     this.changed()
   }
 
+  /**
+   * The heading as wide as its texts come out in another font; what stands under it moves.
+   * @param {Context} context that measures
+   */
+  placeHeading(context) {
+    const before = this.heading.height
+    this.heading.resize(this.heading.width, context)
+    this.layout.top += this.heading.height - before
+    this.layout.height += this.heading.height - before
+  }
+
   paint() {
     this.colors = ridgeColors(this.theme.dark)
     this.changed()

@@ -157,8 +157,8 @@ def test_pictures_are_worked_by_keys_and_say_what_is_chosen(serve: Callable[...,
     expect(canvas).to_have_attribute("data-step", "61", timeout=WAIT_MS)
     for key in ("ArrowDown", "ArrowDown", "PageDown"):
         page.keyboard.press(key)
-    expect(said).to_have_text(re.compile(r"layer 2 · neuron \d+\s+mean .* sd .* prior sds"))
-    chosen = re.search(r"neuron (\d+)", said.inner_text())
+    expect(said).to_have_text(re.compile(r"2:\d+ · layer 2\s+mean .* sd .* prior sds"))
+    chosen = re.search(r"2:(\d+)", said.inner_text())
     assert chosen
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(rf"pin=planted(:|%3A)1(:|%3A){chosen[1]}$"))

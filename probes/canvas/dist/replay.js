@@ -498,6 +498,7 @@ var FRAME_RATE = 30;
 var BITS = 8e6;
 var HOLD_MS = 700;
 var GAP = 8;
+var PAD = 16;
 function fileStem(replay, steps) {
   const runs = [...new Set(replay.header.layers.map((layer) => layer.run))];
   return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
@@ -511,16 +512,17 @@ function saveFile(blob, name) {
 }
 function composed(replay, target) {
   const [ridges, strip] = [replay.ridges.canvas, replay.strip.canvas];
+  const [pad, gap] = [PAD, GAP].map((pixels) => Math.round(pixels * (window.devicePixelRatio || 1)));
   const picture = target || document.createElement("canvas");
   if (!target) {
-    picture.width = Math.max(ridges.width, strip.width);
-    picture.height = ridges.height + strip.height;
+    picture.width = Math.max(ridges.width, strip.width) + 2 * pad;
+    picture.height = ridges.height + gap + strip.height + 2 * pad;
   }
   const context = context2d(picture);
   context.fillStyle = rgba(replay.theme.background, 1);
   context.fillRect(0, 0, picture.width, picture.height);
-  context.drawImage(ridges, 0, 0);
-  context.drawImage(strip, 0, ridges.height);
+  context.drawImage(ridges, pad, pad);
+  context.drawImage(strip, pad, pad + ridges.height + gap);
   return picture;
 }
 function savePng(replay) {
@@ -538,20 +540,22 @@ function drawSvg(replay) {
   replay.theme = PAPER;
   ridges.colors = ridgeColors(false);
   try {
+    ridges.placeHeading(svg);
     const { width, height } = ridges.layout;
+    const size = { width: width + 2 * PAD, height: height + GAP + strip.height + 2 * PAD };
     svg.fillStyle = rgba(PAPER.background, 1);
-    svg.fillRect(0, 0, width, height + GAP + strip.height);
+    svg.fillRect(0, 0, size.width, size.height);
+    svg.translate(PAD, PAD);
     ridges.paintStill(svg);
     ridges.paintMoving(svg);
-    svg.save();
     svg.translate(0, height + GAP);
     strip.paintStill(svg);
     strip.paintMoving(svg);
-    svg.restore();
-    return svg.file(width, height + GAP + strip.height, replay.describe());
+    return svg.file(size.width, size.height, replay.describe());
   } finally {
     replay.theme = theme;
     ridges.colors = colors;
+    replay.layout();
   }
 }
 function saveSvg(replay) {
@@ -682,10 +686,10 @@ var RidgeLayout = class {
    * @param {number} mean prior sds
    * @param {number} sd prior sds
    * @param {number} height of its peak
-   * @param {boolean} area whether it begins and ends on the baseline, for filling, or short of it
+   * @param {boolean} area whether it goes down to the baseline at both ends, for filling
    */
   bell(path, column, baseline, mean, sd, height, area) {
-    const tails = area ? TAILS : Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))));
+    const tails = Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))));
     const low = Math.max(mean - tails * sd, -this.range);
     const high = Math.min(mean + tails * sd, this.range);
     if (low >= high) return false;
@@ -870,6 +874,16 @@ var Ridges = class {
       leastPitch
     });
     this.changed();
+  }
+  /**
+   * The heading as wide as its texts come out in another font; what stands under it moves.
+   * @param {Context} context that measures
+   */
+  placeHeading(context) {
+    const before = this.heading.height;
+    this.heading.resize(this.heading.width, context);
+    this.layout.top += this.heading.height - before;
+    this.layout.height += this.heading.height - before;
   }
   paint() {
     this.colors = ridgeColors(this.theme.dark);
