@@ -38,7 +38,7 @@ SAID = (
 
 
 def replay() -> list[Row]:
-    """First picture of the replay, then its data and its drawing with all 64 ridges a layer."""
+    """First picture of the replay, then its data and its drawing, as it opens and with 64 ridges a layer."""
     seconds = []
     with Server(made(THREE)) as server, chromium() as browser:
         for _ in range(FIRST_PICTURES + 1):  # the first one warms the server up
@@ -50,11 +50,13 @@ def replay() -> list[Row]:
             rows = [
                 Row(
                     "Replay on a warm server, first picture, empty cache",
-                    "<= 2.5 s",
+                    "<= 2.0 s",
                     f"{picture:.2f} s",
-                    picture <= 2.5,
+                    picture <= 2.0,
                 )
             ]
+            rows += _drawing(page, server, traffic)
+            page.get_by_role("slider", name="Neurons per layer").press("End")
             return rows + _drawing(page, server, traffic)
 
 
@@ -71,7 +73,6 @@ def _first_picture(page: Page, server: Server) -> float:
 
 
 def _drawing(page: Page, server: Server, traffic: Traffic) -> list[Row]:
-    page.get_by_role("slider", name="Neurons per layer").press("End")
     page.wait_for_timeout(SETTLED_MS)
     payload = traffic.payloads["neurons_replay"]
     layers, frames = payload.header["layers"], len(payload.header["steps"])
@@ -94,7 +95,7 @@ def _drawing(page: Page, server: Server, traffic: Traffic) -> list[Row]:
     rate = 1e3 * (after[0] - before[0]) / (after[1] - before[1])
     return [
         Row(f"– its data, {shown}", "<= 350 KB", f"{payload.size / 1e3:.0f} KB", payload.size <= 350e3),
-        Row(f"drawing while it plays, {shown}", ">= 50 draws/s", f"{rate:.0f} draws/s", rate >= 50),
+        Row(f"drawing while it plays, {shown}", ">= 59 draws/s", f"{rate:.0f} draws/s", rate >= 59),
         Row(
             f"– messages to and from the server in {PLAYED_SECONDS} s of it", "none",
             f"{messages} ({size} bytes; CPU of the server {1e3 * cpu / PLAYED_SECONDS:.0f} ms/s)",

@@ -9,8 +9,6 @@ from pages.shell.data import replay
 from pages.shell.session import url
 from pages.shell.widgets import replay_canvas, replay_options
 
-RIDGES = (8, 16, 32, 64)
-
 frame.guard()
 context = frame.pick_run()
 frame.header(
@@ -21,27 +19,18 @@ frame.header(
 )
 frame.needs_distributions(context)
 with st.sidebar:
-    ridges = st.select_slider("Neurons per layer", RIDGES, value=32, key="ridges", persist_state="session")
-    order = st.segmented_control(
-        "Order by",
-        list(replay.ORDERS),
-        default="spread",
-        required=True,
-        key="order",
-        persist_state="session",
-    )
     other = replay_options.with_distributions(frame.compared(context))
     shown = [(context, replay_options.layers(context, replay.layers_at_first(context, 2 if other else 1)))]
     if other:
         shown.append((other, replay.layers_at_first(other, 2)))
-    sides = [replay.Side(run, layers, ()) for run, layers in shown]
-    probe_input = replay_options.probe_input(replay.probe_inputs(sides))
+    choice = replay_options.choice([replay.Side(run, layers, ()) for run, layers in shown])
     st.caption(
-        "Space plays, ← and → move one frame, with shift ten, [ and ] change the speed. A click "
-        "pins a ridge; so do ↑ ↓ and Enter once the picture has the focus."
+        "Space plays, ← and → move one frame, with shift ten, Home and End go to the first and last, [ and ]"
+        " change the speed, F fills the screen. A click pins a ridge; so do ↑ ↓ and Enter once the picture"
+        " has the focus."
     )
     frame.link_to_reference()
-replay_canvas.show(shown, int(ridges), str(order), probe_input)
+replay_canvas.show(shown, choice)
 if other:
     st.caption(
         f"Left {url.plain(context.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -48,29 +50,23 @@ def main() -> None:
     )
     st.logo(ICON, size="large")
     shut = not st.user.get("is_logged_in", True)  # absent unless `[auth]` in Streamlit's secrets asks for it
-    pages = [
-        st.Page(
-            _HERE.parent / f"{name}.py",
-            title=title,
-            icon=f":material/{icon}:",
-            default=name == state.DEFAULT_PAGE,
-            url_path="start" if name == state.DEFAULT_PAGE else None,  # its own name is the page below
-        )
-        for name, title, icon in state.PAGES
-    ]
-    # the default page is served at /, and its own name is a link that people write
-    home = next(page for page in pages if page.url_path == "")
-    own = st.Page(
-        _HERE.parent / f"{state.DEFAULT_PAGE}.py",
-        title=home.title,
-        url_path=state.DEFAULT_PAGE,
-        visibility="hidden",
-    )
-    moved = [
+    # the default page is served at /, and its own name is a link that people write: two pages of one file, of
+    # which the menu shows, and so can mark, the one that the address names
+    named = urlsplit(st.context.url or "").path.endswith(f"/{state.DEFAULT_PAGE}")
+    pages = []
+    for name, title, icon in state.PAGES:
+        entry = partial(st.Page, _HERE.parent / f"{name}.py", title=title, icon=f":material/{icon}:")
+        if name == state.DEFAULT_PAGE:
+            shown: list[Literal["visible", "hidden"]] = ["hidden", "visible"]
+            pages.append(entry(default=True, url_path="start", visibility=shown[not named]))
+            pages.append(entry(url_path=name, visibility=shown[named]))
+        else:
+            pages.append(entry())
+    pages += [
         st.Page(partial(st.switch_page, f"pages/{stem}.py"), title=stem, url_path=path, visibility="hidden")
         for path, stem in MOVED.items()
     ]
-    page = st.navigation([*pages, own, *moved], position="hidden" if shut else "top")
+    page = st.navigation(pages, position="hidden" if shut else "top")
     if shut:
         st.subheader("Log in to see the dashboard")
         st.button("Log in", on_click=st.login, type="primary", key="log_in")

@@ -1,6 +1,13 @@
 // Crisp canvases, and text that fits.
 
 /**
+ * What pictures are drawn with: a canvas's context, or one that writes SVG.
+ * @typedef {Pick<CanvasRenderingContext2D, "fillStyle" | "strokeStyle" | "lineWidth" | "font" | "textAlign" |
+ * "textBaseline" | "save" | "restore" | "translate" | "beginPath" | "moveTo" | "lineTo" | "closePath" |
+ * "fillRect" | "fillText" | "measureText" | "setLineDash"> & { fill(): void, stroke(): void }} Brush
+ */
+
+/**
  * The canvas in a size in css pixels, sharp on any screen and empty; coordinates of its context are css
  * pixels.
  * @param {HTMLCanvasElement} canvas
@@ -51,7 +58,7 @@ export function fitText(context, text, width) {
 
 /**
  * A straight line from one point to another, in the context's own stroke.
- * @param {CanvasRenderingContext2D} context
+ * @param {Pick<Brush, "beginPath" | "moveTo" | "lineTo" | "stroke">} context
  * @param {number} x0
  * @param {number} y0
  * @param {number} x1

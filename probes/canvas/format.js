@@ -27,12 +27,20 @@ export function formatShort(step) {
 }
 
 /**
- * A neuron's name, layers counted from 1, with that of its layer where that says more: `probes/neuron_names.py`.
+/**
+ * A neuron's name: its layer, counted from 1, and its number in the layer: `probes/neuron_names.py`.
+ * @param {number} layer from 0
+ * @param {number} neuron from 0
+ */
+export const neuronName = (layer, neuron) => `${layer + 1}:${neuron}`
+
+/**
+ * A neuron's name, with that of its layer where that says more.
  * @param {number} layer from 0
  * @param {number} neuron from 0
  * @param {string} layerName
  */
 export function fullName(layer, neuron, layerName) {
-  const name = `${layer + 1}:${neuron}`
+  const name = neuronName(layer, neuron)
   return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`
 }

@@ -57,3 +57,33 @@ export function stepTicks(steps, x, gap = 46) {
   ticks.push({ x: end, step: last })
   return ticks
 }
+
+const EVEN = 0.05 // share of the span by which the middle frame of a linear scale may be off
+
+/**
+ * How an axis of frames is scaled, in words: frames are log-spaced in step where there are more steps than
+ * frames.
+ * @param {ArrayLike<number>} steps of the frames
+ */
+export function scaleName(steps) {
+  const last = steps.length - 1
+  const span = steps[last] - steps[0]
+  const middle = (steps[Math.floor(last / 2)] + steps[Math.ceil(last / 2)]) / 2
+  const linear = last < 2 || Math.abs(middle - steps[0] - span / 2) <= EVEN * span
+  return linear ? "step" : "step, log scale"
+}
+
+const HARDLY = 0.12 // of what moves most: where less moves there is nothing to see
+
+/**
+ * Which frames hardly move towards the next: of each, whether a replay may hurry over it.
+ * @param {ArrayLike<number>} motion of each frame to the next; not finite where it is not known
+ * @returns {boolean[]}
+ */
+export function stillFrames(motion) {
+  const known = Array.from(motion)
+    .filter(Number.isFinite)
+    .sort((a, b) => a - b)
+  const much = known[Math.floor(0.9 * known.length)] || 0
+  return Array.from(motion, (moved) => !(moved > HARDLY * much))
+}

@@ -1,21 +1,18 @@
 // Ridges of distributions per layer, replayed over steps. Reads raw means, sds and aggregate sds;
 // every picture is computed here, so playing costs the server nothing.
 
-import { rgba } from "./color.js"
 import { mounted, part } from "./component.js"
-import { context2d } from "./drawing.js"
 import { formatNumber, formatStep, fullName } from "./format.js"
-import { framePosition } from "./frames.js"
-import { COLOR_SCALES, SD_NARROW, SD_WIDE } from "./palette.js"
+import { framePosition, stillFrames } from "./frames.js"
 import { pickable, showTip, withinCount } from "./picking.js"
 import { ReplayData } from "./replay_data.js"
-import { PEAK_ROWS } from "./ridge_layout.js"
+import { Film, canFilm, savePng, saveSvg } from "./replay_export.js"
 import { Ridges } from "./ridges.js"
-import { Strip, STRIP_HEIGHT } from "./strip.js"
+import { Strip } from "./strip.js"
 import { readTheme } from "./theme.js"
-import { Transport } from "./transport.js"
+import { SKIP, Transport } from "./transport.js"
 
-const UNDER = STRIP_HEIGHT + 62 // pixels of the window that are kept free for what stands under the ridges
+const MARGIN = 24 // pixels that are kept free at the window's lower end
 
 export class Replay {
   /**
@@ -55,7 +52,15 @@ export class Replay {
       PageUp: () => this.move(-1, 0),
       PageDown: () => this.move(1, 0),
     })
-    part(root, "save", HTMLButtonElement).onclick = () => this.save()
+    this.transport.speed.add(new Option("skip still", SKIP))
+    this.transport.changed = (speed) => this.trigger?.("speed", speed)
+    this.transport.actions.f = () => this.fillScreen()
+    const screen = part(root, "fullscreen", HTMLButtonElement)
+    screen.onclick = () => this.fillScreen()
+    this.frame.onfullscreenchange = () => {
+      screen.textContent = this.fillsScreen ? "Leave full screen" : "Full screen"
+    }
+    this.exports()
     this.resize = new ResizeObserver(() => this.layout())
     this.resize.observe(this.frame)
   }
@@ -78,9 +83,10 @@ export class Replay {
     this.trigger = trigger
     if (bytes !== this.bytes) {
       this.bytes = bytes
-      const view = this.loaded?.header.view
+      const { view, speed } = this.loaded?.header || {}
       this.loaded = new ReplayData(bytes)
-      this.transport.load(this.header.steps)
+      this.transport.load(this.header.steps, stillFrames(this.data.motion()))
+      if (speed !== this.header.speed) this.transport.speed.value = this.header.speed
       if (view !== this.header.view) this.open()
     }
     this.canvas.toggleAttribute("data-picks", trigger !== undefined)
@@ -95,7 +101,6 @@ export class Replay {
   repaint() {
     this.theme = readTheme(this.root)
     this.ridges.paint()
-    this.legend()
     this.layout()
   }
 
@@ -109,34 +114,65 @@ export class Replay {
     this.wantsPlay = autoplay && cursor === null && !still && steps.length > 1
   }
 
-  legend() {
-    const say = (/** @type {string} */ name, /** @type {string} */ text) => {
-      part(this.root, name, HTMLElement).textContent = text
-    }
-    const { input, layers } = this.header
-    const colorbar = context2d(part(this.root, "colorbar", HTMLCanvasElement))
-    for (let x = 0; x < 96; x++) {
-      colorbar.fillStyle = rgba(this.ridges.colors.colors[Math.round((x / 95) * 255)], 1)
-      colorbar.fillRect(x, 0, 1, 10)
-    }
-    part(this.root, "swatch", HTMLElement).style.background = COLOR_SCALES.Viridis[4]
-    say("barlabel", `sd ${SD_WIDE} to ${SD_NARROW}, log scale`)
-    say("note", `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`)
-    say("filled", input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`)
-    part(this.root, "outlined", HTMLElement).hidden = input !== null
-    const second = layers.find((layer) => layer.side === 1)
-    say(
-      "striptitle",
-      "Information per layer, mean over its neurons (nats)" + (second ? ` · dashed: ${second.run}` : ""),
-    )
-  }
-
   layout() {
-    const width = this.frame.clientWidth
-    if (!this.loaded || !width) return
-    this.ridges.resize(width, UNDER, this.leastPitch)
+    const style = getComputedStyle(this.frame)
+    const width = this.frame.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)
+    if (!this.loaded || !(width > 0)) return
+    const below = this.strip.height + MARGIN
+    if (this.fillsScreen) this.ridges.resize(width, below, this.leastPitch, this.canvas.offsetTop)
+    else this.ridges.resize(width, below, this.leastPitch)
     this.strip.resize(width)
     this.transport.show(this.transport.position)
+  }
+
+  get fillsScreen() {
+    return this.frame.matches(":fullscreen")
+  }
+
+  fillScreen() {
+    if (this.fillsScreen) document.exitFullscreen()
+    else this.frame.requestFullscreen()
+  }
+
+  // The menu: it closes when something was chosen, on Escape, and when the focus goes elsewhere.
+  exports() {
+    const menu = part(this.root, "menu", HTMLDetailsElement)
+    const close = () => {
+      menu.open = false
+    }
+    const item = (/** @type {string} */ name, /** @type {() => void} */ save) => {
+      part(this.root, name, HTMLButtonElement).onclick = () => {
+        close()
+        save()
+      }
+    }
+    item("svg", () => saveSvg(this))
+    item("png", () => savePng(this))
+    item("webm", () => this.record())
+    part(this.root, "webm", HTMLButtonElement).hidden = !canFilm()
+    part(this.root, "stop", HTMLButtonElement).onclick = () => this.transport.seek(this.transport.position)
+    menu.onkeydown = (event) => {
+      if (event.key !== "Escape") return
+      close()
+      menu.querySelector("summary")?.focus()
+    }
+    menu.addEventListener("focusout", (event) => {
+      if (!menu.contains(/** @type {Node | null} */ (event.relatedTarget))) close()
+    })
+  }
+
+  // A film from the first frame to the last.
+  record() {
+    const stop = part(this.root, "stop", HTMLButtonElement)
+    this.transport.pause()
+    this.transport.show(0)
+    this.transport.play()
+    if (!this.transport.playing) return
+    stop.hidden = false
+    this.film = new Film(this, () => {
+      this.film = undefined
+      stop.hidden = true
+    })
   }
 
   /**
@@ -157,6 +193,7 @@ export class Replay {
     if (!this.loaded || !this.ridges.layout.width) return
     this.ridges.draw()
     this.strip.draw()
+    this.film?.add()
     this.draws += 1
     this.canvas.dataset.draws = String(this.draws)
     this.canvas.dataset.step = String(this.transport.step)
@@ -242,23 +279,6 @@ export class Replay {
     const neuron = layer.neurons[this.over.row]
     this.tip.hidden = true
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() })
-  }
-
-  // The picture at the cursor as PNG, on the page's background: made here, nothing is asked of the server.
-  save() {
-    const strip = this.strip.canvas
-    const picture = document.createElement("canvas")
-    picture.width = Math.max(this.canvas.width, strip.width)
-    picture.height = this.canvas.height + strip.height
-    const context = context2d(picture)
-    context.fillStyle = rgba(this.theme.background, 1)
-    context.fillRect(0, 0, picture.width, picture.height)
-    context.drawImage(this.canvas, 0, 0)
-    context.drawImage(strip, 0, this.canvas.height)
-    const link = document.createElement("a")
-    link.download = `replay-step-${this.transport.step}.png`
-    link.href = picture.toDataURL("image/png")
-    link.click()
   }
 
   close() {

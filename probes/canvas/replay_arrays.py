@@ -9,10 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.figures import frames
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES
 from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
+
+SHOWN_SCORES = tuple((split, name) for split in ("train", "validation") for name in ("loss", *LIKELIHOODS))
+"""Scores (split, name) that may stand over the strip: the first that a run has does."""
 
 Series = dict[str, NDArray[np.float64]]
 
@@ -34,8 +37,7 @@ def _halved(values: NDArray[Any]) -> NDArray[Any]:
 def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -> Series:
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
-    information: nats, mean over neurons. median: of the variances, in units of the stationary prior's.
-    contraction: mean over neurons.
+    median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
     living: share of neurons that are living or mixed. NaN where a layer was not recorded.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
@@ -50,7 +52,6 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     total = np.nansum(list(counts.values()), axis=0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
-        "information": column("information_mean"),
         "median": 1 - column("contraction_p50"),
         "contraction": column("contraction_mean"),
         "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
@@ -58,14 +59,35 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
 
 
 def series_at(series: Series, layer: int, recorded: NDArray[np.int64], steps: NDArray[np.int64]) -> Series:
-    """One layer's series (F,) at the recorded step at or before each of `steps`.
-
-    Outside the run there is no information, so that no line is drawn there.
-    """
+    """One layer's series (F,) at the recorded step at or before each of `steps`, NaN before the first."""
     at = np.searchsorted(recorded, steps, side="right") - 1
-    outside = (at < 0) | (steps > recorded[-1])
-    found = {name: values[layer][np.maximum(at, 0)] for name, values in series.items()}
-    return found | {"information": np.where(outside, np.nan, found["information"])}
+    return {
+        name: np.where(at < 0, np.nan, values[layer][np.maximum(at, 0)]) for name, values in series.items()
+    }
+
+
+def shown_score(scalars: pd.DataFrame) -> tuple[str, str] | None:
+    """Which score (split, name) stands over the strip; None of a run that has logged none of them."""
+    logged = set(zip(scalars["split"], scalars["name"], strict=True))
+    return next((score for score in SHOWN_SCORES if score in logged), None)
+
+
+def score_label(score: tuple[str, str]) -> str:
+    """A score's name and unit, as the strip says it."""
+    split, name = score
+    unit = SCORES[name].short_unit
+    return f"{SCORES[name].label}, {split}" + (f" ({unit})" if unit else "")
+
+
+def score_at(scalars: pd.DataFrame, score: tuple[str, str], steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A score at `steps` (F,), linear between where it was logged; NaN outside."""
+    split, name = score
+    rows = scalars[(scalars["split"] == split) & (scalars["name"] == name)]
+    rows = rows[np.isfinite(rows["value"])].drop_duplicates("step", keep="last").sort_values("step")
+    if rows.empty:
+        return np.full(len(steps), np.nan)
+    logged, values = rows["step"].to_numpy(), rows["value"].to_numpy(float)
+    return np.interp(steps, logged, values, left=np.nan, right=np.nan)
 
 
 def event_ticks(events: pd.DataFrame, alerts: pd.DataFrame) -> list[dict[str, Any]]:

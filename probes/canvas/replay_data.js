@@ -10,6 +10,7 @@ import { unpack } from "./payload.js"
  * @property {number} index its place in the run, from 0
  * @property {number[]} neurons the shown ones, a ridge each
  * @property {number[]} pinned
+ * @property {number | null} informative the neuron that holds most of its input
  * @property {number} count all neurons of the layer
  * @property {string} run
  * @property {0 | 1} side 1: of the second run
@@ -24,6 +25,10 @@ import { unpack } from "./payload.js"
  * @property {number | null} cursor the step that it opens on
  * @property {boolean} autoplay whether it opens playing where no cursor is given
  * @property {number | null} input the probe input whose posteriors are shown, null: the batch's moments
+ * @property {string} chosen how the neurons were chosen, in words
+ * @property {boolean} trail whether earlier steps stand behind the present one
+ * @property {string} speed that it plays at, as the control names it
+ * @property {string | null} score what stands over the strip, null: nothing
  * @property {{ step: number, alert: boolean }[]} events
  */
 
@@ -32,8 +37,8 @@ import { unpack } from "./payload.js"
  * @typedef {"mean" | "sd" | "total"} Moment
  */
 /**
- * Of a layer: information in nats, the median of the variances, contraction, the share of living neurons.
- * @typedef {"information" | "median" | "contraction" | "living"} Series
+ * Of a layer: the median of the variances, contraction, the share of living neurons; of a run: its score.
+ * @typedef {"median" | "contraction" | "living" | "score"} Series
  */
 
 const MOST = 8 // prior sds: what lies further out is written at the edge
@@ -68,6 +73,28 @@ export class ReplayData {
     const at = (/** @type {Moment} */ name) =>
       interpolate(this.arrays[`${name}.${column}`], position, row, rows)
     return { mean: at("mean"), sd: at("sd"), total: at("total") }
+  }
+
+  // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.
+  motion() {
+    const frames = this.header.steps.length
+    return Float64Array.from({ length: Math.max(frames - 1, 0) }, (_, frame) => {
+      let sum = 0
+      let count = 0
+      this.header.layers.forEach(({ neurons }, column) => {
+        for (const name of ["mean", "sd"]) {
+          const values = this.arrays[`${name}.${column}`]
+          for (let row = 0; row < neurons.length; row++) {
+            const at = frame * neurons.length + row
+            const moved = Math.abs(values[at + neurons.length] - values[at])
+            if (!Number.isFinite(moved)) continue
+            sum += moved
+            count += 1
+          }
+        }
+      })
+      return sum / count
+    })
   }
 
   // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.

@@ -2,23 +2,24 @@
 // pixels, but for what is said to be in prior sds.
 
 /** @typedef {{ column: number, row: number }} Ridge */
-/** @typedef {Pick<CanvasRenderingContext2D, "beginPath" | "moveTo" | "lineTo" | "closePath">} Path */
+/** @typedef {Pick<CanvasRenderingContext2D, "beginPath" | "moveTo" | "lineTo">} Path */
 
 export const PEAK_ROWS = 5 // a ridge is at most this many rows high
 export const LANE = 98 // above the ridges: titles and the typical neuron
 export const TYPICAL = LANE - 6 // where the typical neuron stands
-export const LABELS = 44 // left of a column, for the neurons' names
+export const LABELS = 54 // left of a column, for the neurons' names
 const MARGIN = 12 // right of a column
-const HEADING = 26 // above the lane for the runs' names, where there are two
+export const HEADING = 26 // above the lane for the runs' names, where there are two
 export const AXIS = 34 // below the ridges
-const MIN_COLUMN = 138 // narrower columns scroll sideways
-const LEAST_PITCH = 9
-const MOST_PITCH = 26
+const MIN_COLUMN = 150 // narrower columns scroll sideways
+const LEAST_PITCH = 13 // the neurons' names are 11 pixels high
+const MOST_PITCH = 44
 const FEW_ROWS = 5 // with fewer, ridges may be higher
 const MOST_PITCH_OF_FEW = 64
 const WIDE_RANGE = 5 // prior sds: a wider axis has a mark at every second one
 const LEAST_TICK = 18 // between two marks
 const TAILS = 3.6 // sds from the mean that a bell is drawn to
+const LIFT = 0.75 // pixels above its baseline at which an outline ends: the baseline stays to be seen
 const FEWEST = 24 // points of one curve
 const POINTS = 56
 const APART = 3 // between two points, as far as POINTS allow
@@ -31,11 +32,11 @@ export class RidgeLayout {
    * @param {number} size.width that there is
    * @param {number} size.room height that there is; more is taken where rows would come too close
    * @param {number} size.range half the width of the axis, prior sds
-   * @param {boolean} [size.headed] whether the runs' names stand above the columns
+   * @param {number} [size.top] height of what stands above the columns
    * @param {number} [size.leastPitch] between two rows
    */
-  constructor({ columns, rows, width, room, range, headed = false, leastPitch = LEAST_PITCH }) {
-    this.top = headed ? HEADING : 0
+  constructor({ columns, rows, width, room, range, top = 0, leastPitch = LEAST_PITCH }) {
+    this.top = top
     this.width = Math.max(width, columns * MIN_COLUMN)
     this.columnWidth = this.width / columns
     this.range = range
@@ -102,29 +103,27 @@ export class RidgeLayout {
    * @param {number} mean prior sds
    * @param {number} sd prior sds
    * @param {number} height of its peak
-   * @param {boolean} close along the baseline, for filling
+   * @param {boolean} area whether it goes down to the baseline at both ends, for filling
    */
-  bell(path, column, baseline, mean, sd, height, close) {
-    const low = Math.max(mean - TAILS * sd, -this.range)
-    const high = Math.min(mean + TAILS * sd, this.range)
+  bell(path, column, baseline, mean, sd, height, area) {
+    const tails = Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))))
+    const low = Math.max(mean - tails * sd, -this.range)
+    const high = Math.min(mean + tails * sd, this.range)
     if (low >= high) return false
     const left = this.x(column, low)
     const right = this.x(column, high)
     const points = Math.min(Math.max(Math.ceil((right - left) / APART), FEWEST), POINTS)
     path.beginPath()
+    if (area) path.moveTo(left, baseline)
     for (let i = 0; i <= points; i++) {
       const share = i / points
       const r = (low + (high - low) * share - mean) / sd
       const x = left + (right - left) * share
       const y = baseline - height * Math.exp(-0.5 * r * r)
-      if (i === 0) path.moveTo(x, y)
+      if (i === 0 && !area) path.moveTo(x, y)
       else path.lineTo(x, y)
     }
-    if (close) {
-      path.lineTo(right, baseline)
-      path.lineTo(left, baseline)
-      path.closePath()
-    }
+    if (area) path.lineTo(right, baseline)
     return true
   }
 }

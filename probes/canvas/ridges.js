@@ -2,18 +2,20 @@
 // What does not move while it plays is drawn once and laid under the rest.
 
 import { rgba, ridgeColors, sdColorIndex } from "./color.js"
-import { fitCanvas, fitText, strokeLine } from "./drawing.js"
-import { formatNumber, formatStep } from "./format.js"
+import { context2d, fitCanvas, fitText, strokeLine } from "./drawing.js"
+import { formatNumber, formatStep, neuronName } from "./format.js"
 import { PINNED } from "./palette.js"
-import { AXIS, LABELS, LANE, RidgeLayout, TYPICAL } from "./ridge_layout.js"
+import { Heading } from "./replay_heading.js"
+import { AXIS, HEADING, LABELS, LANE, RidgeLayout, TYPICAL } from "./ridge_layout.js"
 
 /** @typedef {import("./replay_data.js").Layer} Layer */
-/** @typedef {CanvasRenderingContext2D} Context */
+/** @typedef {import("./drawing.js").Brush} Context */
 
 const UNIT = 15 // pixels: height of the prior beside the typical neuron
 const TALLEST_TYPICAL = 54 // pixels
 const NARROW = 200 // columns narrower than this write on more lines, and less
-const FIRST_LANE = 330 // pixels: further down a page the picture is as high as if it began here
+const FIRST_LANE = 215 // pixels of the window above the picture, on a page
+const TRAIL = 6 // earlier shapes of a ridge, evenly spaced over the frames
 
 const endedAt = (/** @type {number} */ step) => `ended at step ${formatStep(step)}`
 
@@ -26,7 +28,9 @@ export class Ridges {
     this.canvas = canvas
     this.replay = replay
     this.still = document.createElement("canvas")
+    this.heading = new Heading(replay)
     this.drawn = false
+    this.passed = 0 // shapes of the trail that lie behind the cursor
     this.colors = ridgeColors(false)
     this.layout = new RidgeLayout({ columns: 1, rows: 1, width: 0, room: 0, range: 1 })
   }
@@ -49,19 +53,31 @@ export class Ridges {
    * @param {number} width
    * @param {number} below
    * @param {number | undefined} leastPitch pixels between two rows
+   * @param {number} [above] pixels of the window that are taken above it
    */
-  resize(width, below, leastPitch) {
-    const top = this.canvas.getBoundingClientRect().top + window.scrollY
+  resize(width, below, leastPitch, above = FIRST_LANE) {
+    this.heading.resize(width, context2d(this.canvas))
     this.layout = new RidgeLayout({
       columns: this.layers.length,
       rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
       width,
-      room: window.innerHeight - Math.min(top, FIRST_LANE) - below,
+      room: window.innerHeight - above - below,
       range: this.replay.data.reach(),
-      headed: this.twofold,
+      top: this.heading.height + (this.twofold ? HEADING : 0),
       leastPitch,
     })
     this.changed()
+  }
+
+  /**
+   * The heading as wide as its texts come out in another font; what stands under it moves.
+   * @param {Context} context that measures
+   */
+  placeHeading(context) {
+    const before = this.heading.height
+    this.heading.resize(this.heading.width, context)
+    this.layout.top += this.heading.height - before
+    this.layout.height += this.heading.height - before
   }
 
   paint() {
@@ -98,13 +114,41 @@ export class Ridges {
   }
 
   draw() {
-    const { width, height, top } = this.layout
-    if (!this.drawn) this.drawStill()
+    const { width, height } = this.layout
+    const passed = this.trailFrames().length
+    if (!this.drawn || passed !== this.passed) this.paintStill(fitCanvas(this.still, width, height))
+    this.drawn = true
+    this.passed = passed
     const context = fitCanvas(this.canvas, width, height)
     context.drawImage(this.still, 0, 0, width, height)
+    this.paintMoving(context)
+  }
+
+  /**
+   * What stays as it is while it plays.
+   * @param {Context} context
+   */
+  paintStill(context) {
+    this.heading.paintStill(context)
+    if (this.twofold) this.drawRuns(context)
+    context.save()
+    context.translate(0, this.layout.top)
+    this.layers.forEach((layer, column) => {
+      context.textBaseline = "alphabetic"
+      this.drawTitle(context, layer, column)
+      this.drawAxis(context, column)
+      this.drawLabels(context, layer, column)
+      layer.neurons.forEach((_, row) => this.drawPast(context, column, row))
+    })
+    context.restore()
+  }
+
+  /** @param {Context} context */
+  paintMoving(context) {
+    this.heading.paintMoving(context)
     if (this.twofold) this.drawEnds(context)
     context.save()
-    context.translate(0, top)
+    context.translate(0, this.layout.top)
     this.layers.forEach((layer, column) => {
       this.drawState(context, column)
       this.drawTypical(context, column)
@@ -113,21 +157,12 @@ export class Ridges {
     context.restore()
   }
 
-  drawStill() {
-    const { width, height, top } = this.layout
-    const context = fitCanvas(this.still, width, height)
-    if (this.twofold) this.drawRuns(context)
-    context.save()
-    context.translate(0, top)
-    this.layers.forEach((layer, column) => {
-      context.textBaseline = "alphabetic"
-      this.drawTitle(context, layer, column)
-      this.drawAxis(context, column)
-      this.drawBaselines(context, layer, column)
-      this.drawLabels(context, layer, column)
-    })
-    context.restore()
-    this.drawn = true
+  // Frames of the trail that lie behind the cursor.
+  trailFrames() {
+    const { header, transport } = this.replay
+    if (!header.trail) return []
+    const frames = Array.from({ length: TRAIL }, (_, i) => Math.round((i / TRAIL) * transport.last))
+    return [...new Set(frames)].filter((frame) => frame < transport.position)
   }
 
   /** @param {number} column @param {number} row */
@@ -157,11 +192,12 @@ export class Ridges {
       context.font = `12px ${this.theme.font}`
       const ends = last < steps[steps.length - 1] ? context.measureText(endedAt(last)).width + 10 : 0
       context.font = `600 14px ${this.theme.font}`
+      const y = this.heading.height
       context.fillStyle = this.theme.accent
-      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, 14)
+      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, y + 14)
       context.fillStyle = this.theme.faint
-      context.fillRect(left + LABELS, 20, width - LABELS - 6, 1)
-      if (side) context.fillRect(left + 4, 0, 1, this.layout.height)
+      context.fillRect(left + LABELS, y + 20, width - LABELS - 6, 1)
+      if (side) context.fillRect(left + 4, y, 1, this.layout.height - y)
     }
   }
 
@@ -174,7 +210,9 @@ export class Ridges {
     context.font = `12px ${this.theme.font}`
     context.fillStyle = this.theme.muted
     for (const { last, left, width } of this.sides()) {
-      if (this.replay.transport.step > last) context.fillText(endedAt(last), left + width - 8, 14)
+      if (this.replay.transport.step > last) {
+        context.fillText(endedAt(last), left + width - 8, this.heading.height + 14)
+      }
     }
   }
 
@@ -213,20 +251,6 @@ export class Ridges {
     const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left
     if (fits) context.fillText(line, left, 33)
     else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i))
-  }
-
-  /** @param {Context} context @param {Layer} layer @param {number} column */
-  drawBaselines(context, layer, column) {
-    const [left, right] = this.layout.ends(column)
-    context.lineWidth = 1
-    context.strokeStyle = this.theme.faint
-    context.beginPath()
-    layer.neurons.forEach((_, row) => {
-      const y = Math.round(this.layout.baseline(row)) + 0.5
-      context.moveTo(left, y)
-      context.lineTo(right, y)
-    })
-    context.stroke()
   }
 
   /** @param {Context} context @param {number} column */
@@ -279,13 +303,43 @@ export class Ridges {
     if (layout.columnWidth >= NARROW) context.fillText("prior sd 1", left, TYPICAL - 30)
   }
 
-  /** @param {Context} context @param {number} column @param {number} baseline @param {number} height */
-  dashedPrior(context, column, baseline, height) {
+  /**
+   * @param {Context} context
+   * @param {number} column
+   * @param {number} baseline
+   * @param {number} height
+   * @param {number} [alpha]
+   */
+  dashedPrior(context, column, baseline, height, alpha = 0.62) {
     context.setLineDash([4, 3])
     context.lineWidth = 1.25
-    context.strokeStyle = rgba(this.theme.text, 0.62)
+    context.strokeStyle = rgba(this.theme.text, alpha)
     if (this.layout.bell(context, column, baseline, 0, 1, height, false)) context.stroke()
     context.setLineDash([])
+  }
+
+  /**
+   * What a ridge stands on and is compared with: its baseline, its prior, its own shapes at earlier steps.
+   * @param {Context} context
+   * @param {number} column
+   * @param {number} row
+   */
+  drawPast(context, column, row) {
+    const { layout } = this
+    const y = layout.baseline(row)
+    const [left, right] = layout.ends(column)
+    context.lineWidth = 1
+    context.strokeStyle = this.theme.baseline
+    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5)
+    this.dashedPrior(context, column, y, layout.peak(1), 0.4)
+    const frames = this.trailFrames()
+    context.lineWidth = 1
+    frames.forEach((frame, i) => {
+      const { mean, sd } = this.replay.data.moments(column, row, frame)
+      if (!(sd > 0) || !layout.bell(context, column, y, mean, sd, layout.peak(sd), false)) return
+      context.strokeStyle = rgba(this.theme.text, 0.14 + (0.2 * i) / TRAIL)
+      context.stroke()
+    })
   }
 
   /** @param {Context} context @param {Layer} layer @param {number} column @param {number} row */
@@ -297,7 +351,7 @@ export class Ridges {
     const hovered = this.isOver(column, row)
     if (!(sd > 0) || !Number.isFinite(mean)) {
       context.fillStyle = theme.muted
-      context.font = `10px ${theme.font}`
+      context.font = `11px ${theme.font}`
       context.textAlign = "center"
       context.fillText("no distribution at this step", layout.x(column, 0), y - 2)
       return
@@ -323,7 +377,7 @@ export class Ridges {
   drawOutside(context, column, y, mean) {
     const x = this.layout.x(column, Math.sign(mean) * this.layout.range)
     context.fillStyle = this.theme.muted
-    context.font = `10px ${this.theme.font}`
+    context.font = `11px ${this.theme.font}`
     context.textAlign = mean > 0 ? "right" : "left"
     context.fillText(mean > 0 ? `${formatNumber(mean)} ▸` : `◂ ${formatNumber(mean)}`, x, y - 2)
   }
@@ -332,16 +386,14 @@ export class Ridges {
   drawLabels(context, layer, column) {
     const { theme, layout } = this
     const [left] = layout.ends(column)
-    const size = Math.min(11, layout.pitch - 1)
-    const every = layout.pitch < 9 ? 2 : 1
     context.textAlign = "right"
     layer.neurons.forEach((neuron, row) => {
       const marked = layer.pinned.includes(neuron)
       const hovered = this.isOver(column, row)
-      if (row % every && !marked && !hovered) return
-      context.font = `${marked || hovered ? 600 : 400} ${size}px ${theme.font}`
+      const sign = neuron === layer.informative ? "◆ " : ""
+      context.font = `${marked || hovered ? 600 : 400} 11px ${theme.font}`
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted
-      context.fillText(`${layer.index + 1}:${neuron}`, left - 6, layout.baseline(row) + 1)
+      context.fillText(sign + neuronName(layer.index, neuron), left - 6, layout.baseline(row) + 1)
     })
   }
 }

@@ -1,20 +1,23 @@
-// The strip under the replay: each layer's information over the frames, ticks for what was done, the cursor.
-// Drag to scrub.
+// The strip under the replay: the run's score and each layer's contraction over the frames, ticks for what was
+// done, the cursor. Drag to scrub.
 
 import { fitCanvas, fitText, strokeLine } from "./drawing.js"
 import { formatNumber, formatShort, formatStep } from "./format.js"
 import { framePosition, stepTicks } from "./frames.js"
 import { ALERT, OKABE_ITO } from "./palette.js"
 
-/** @typedef {CanvasRenderingContext2D} Context */
+/** @typedef {import("./drawing.js").Brush} Brush */
+/** @typedef {{ top: number, bottom: number, low: number, high: number }} Band where values stand */
 
-export const STRIP_HEIGHT = 92
-const TOP = 8
-const BOTTOM = STRIP_HEIGHT - 24
-const LEFT = 46
+export const STRIP_HEIGHT = 148
+const TITLE = 16 // over a band, for what it shows
+const SCORE = { top: TITLE, bottom: 50 }
+const CONTRACTION = { top: 50 + TITLE + 4, bottom: STRIP_HEIGHT - 24 }
+const LEFT = 54
 const RIGHT = 64
-const NOTHING = 1e-6 // nats: less is rounding
+const LEAST_SPAN = 0.05 // of contraction: less fills no band
 const LINE = 12 // pixels between the names at its right
+const OUTLIERS = 0.02 // share of a score's values that may lie above its band
 
 /**
  * Heights for names beside each other's lines: pushed down from the first on, then up from the last as far as
@@ -28,6 +31,17 @@ export function spreadApart(heights, lowest, apart = LINE) {
   let below = lowest + apart
   for (let i = placed.length - 1; i >= 0; i--) below = placed[i] = Math.min(placed[i], below - apart)
   return placed
+}
+
+/**
+ * Least and greatest of what a band shows; a score's few highest values are cut, which are its first.
+ * @param {number[]} values
+ */
+export function scoreRange(values) {
+  const known = values.filter(Number.isFinite).sort((a, b) => a - b)
+  const low = known[0]
+  const high = known[Math.floor((1 - OUTLIERS) * (known.length - 1))]
+  return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 }
 }
 
 export class Strip {
@@ -58,73 +72,142 @@ export class Strip {
     return LEFT + (position / last) * (this.width - LEFT - RIGHT)
   }
 
+  // Sides whose score is drawn: a run may lack the first one's.
+  scored() {
+    const { header, data } = this.replay
+    if (header.score === null) return []
+    const sides = header.layers.some((layer) => layer.side === 1) ? [0, 1] : [0]
+    return sides.filter((side) => data.series("score", side)?.some(Number.isFinite))
+  }
+
+  get height() {
+    return this.scored().length ? STRIP_HEIGHT : STRIP_HEIGHT - SCORE.bottom
+  }
+
+  // Less than STRIP_HEIGHT where no score stands over the contraction.
+  get missing() {
+    return STRIP_HEIGHT - this.height
+  }
+
   /** @param {number} width pixels */
   resize(width) {
     this.width = width
-    this.drawStill()
+    this.paintStill(fitCanvas(this.still, width, this.height))
   }
 
   draw() {
-    const context = fitCanvas(this.canvas, this.width, STRIP_HEIGHT)
-    context.drawImage(this.still, 0, 0, this.width, STRIP_HEIGHT)
-    const at = this.x(this.replay.transport.position)
-    context.strokeStyle = this.replay.theme.accent
-    context.lineWidth = 2
-    strokeLine(context, at, TOP - 6, at, BOTTOM)
+    const context = fitCanvas(this.canvas, this.width, this.height)
+    context.drawImage(this.still, 0, 0, this.width, this.height)
+    this.paintMoving(context)
     this.canvas.setAttribute("aria-label", this.describe())
   }
 
-  drawStill() {
-    const { theme, header, data } = this.replay
-    const context = fitCanvas(this.still, this.width, STRIP_HEIGHT)
-    let high = 0
-    header.layers.forEach((_, column) => {
-      for (const value of data.series("information", column)) if (value > high) high = value
-    })
-    if (high < NOTHING) high = 1
-    const y = (/** @type {number} */ value) => BOTTOM - (Math.max(value, 0) / high) * (BOTTOM - TOP)
-    context.font = `11px ${theme.font}`
+  /**
+   * The cursor, which alone moves.
+   * @param {Brush} context
+   */
+  paintMoving(context) {
+    const at = this.x(this.replay.transport.position)
+    context.strokeStyle = this.replay.theme.accent
+    context.lineWidth = 2
+    strokeLine(context, at, TITLE - 6, at, CONTRACTION.bottom - this.missing)
+  }
+
+  /** @param {Brush} context */
+  paintStill(context) {
+    const { theme, header } = this.replay
+    const bands = this.bands()
+    this.drawEvents(context, bands)
+    for (const band of bands) this.drawBand(context, band)
     context.fillStyle = theme.muted
-    context.textAlign = "right"
-    context.fillText("0", 38, BOTTOM + 3)
-    context.fillText(formatNumber(high), 38, TOP + 6)
-    context.strokeStyle = theme.faint
-    const end = this.x(header.steps.length - 1)
-    for (const value of [0, high]) strokeLine(context, this.x(0), y(value) + 0.5, end, y(value) + 0.5)
+    context.font = `11px ${theme.font}`
     context.textAlign = "center"
+    const y = this.height - 8
     for (const tick of stepTicks(header.steps, (position) => this.x(position))) {
-      context.fillText(formatShort(tick.step), tick.x, STRIP_HEIGHT - 8)
+      context.fillText(formatShort(tick.step), tick.x, y)
     }
     context.textAlign = "left"
-    context.fillText("step", this.width - 34, STRIP_HEIGHT - 8)
-    this.drawSeries(context, y)
-    this.drawEvents(context)
+    context.fillText("step", this.width - 34, y)
+  }
+
+  bands() {
+    const { header, data } = this.replay
+    const scored = this.scored()
+    const bands = []
+    if (scored.length) {
+      const lines = scored.map((side) => ({
+        values: data.series("score", side),
+        color: this.replay.theme.muted,
+        name: "",
+        side,
+      }))
+      const range = scoreRange(lines.flatMap((line) => [...line.values]))
+      bands.push({ ...SCORE, ...range, title: String(header.score), lines })
+    }
+    const lines = header.layers.map((layer, column) => ({
+      values: data
+        .series("contraction", column)
+        .map((value, frame) => (header.steps[frame] > layer.last ? NaN : value)),
+      color: OKABE_ITO[layer.index % OKABE_ITO.length],
+      name: layer.name,
+      side: layer.side,
+    }))
+    const known = lines.flatMap((line) => [...line.values].filter(Number.isFinite))
+    const least = Math.min(0, ...known)
+    const low = least < -LEAST_SPAN ? least : 0
+    bands.push({
+      top: CONTRACTION.top - this.missing,
+      bottom: CONTRACTION.bottom - this.missing,
+      low,
+      high: Math.max(low + LEAST_SPAN, ...known),
+      title: "Contraction, mean over each layer (0 prior, 1 point)",
+      lines,
+    })
+    const second = header.layers.find((layer) => layer.side === 1)
+    if (second) bands[0].title += ` · dashed: ${second.run}`
+    return bands
   }
 
   describe() {
     const { header, transport } = this.replay
     const now = header.layers.map(
-      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("information", column))}`,
+      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("contraction", column))}`,
     )
+    const score = this.scored().length
+      ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. `
+      : ""
     const alerts = header.events.filter((event) => event.alert).length
     return (
-      "Information of each layer over steps, in nats. " +
-      `At step ${formatStep(transport.step)}: ${now.join(", ")}. ` +
+      "Contraction of each layer over steps. " +
+      `At step ${formatStep(transport.step)}: ${now.join(", ")}. ${score}` +
       `Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`
     )
   }
 
-  /** @param {Context} context @param {(value: number) => number} y */
-  drawSeries(context, y) {
-    const { header, data } = this.replay
+  /** @param {Brush} context @param {ReturnType<Strip["bands"]>[0]} band */
+  drawBand(context, band) {
+    const { theme, header } = this.replay
+    const { top, bottom, low, high, lines } = band
+    const y = (/** @type {number} */ value) =>
+      bottom - ((Math.min(Math.max(value, low), high) - low) / (high - low)) * (bottom - top)
+    context.font = `11px ${theme.font}`
+    context.fillStyle = theme.muted
+    context.textAlign = "left"
+    context.fillText(fitText(context, band.title, this.width - LEFT), LEFT, top - 5)
+    context.textAlign = "right"
+    context.fillText(formatNumber(low), LEFT - 8, bottom + 3)
+    context.fillText(formatNumber(high), LEFT - 8, top + 6)
+    context.strokeStyle = theme.faint
+    context.lineWidth = 1
+    const end = this.x(header.steps.length - 1)
+    for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high])
+      strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5)
     /** @type {{ y: number, name: string, color: string }[]} */
     const ends = []
-    header.layers.forEach((layer, column) => {
-      const values = data.series("information", column)
-      const color = OKABE_ITO[layer.index % OKABE_ITO.length]
+    for (const { values, color, name, side } of lines) {
       context.strokeStyle = color
       context.lineWidth = 1.75
-      context.setLineDash(layer.side ? [4, 3] : [])
+      context.setLineDash(side ? [4, 3] : [])
       context.beginPath()
       let open = false
       values.forEach((/** @type {number} */ value, /** @type {number} */ i) => {
@@ -135,20 +218,23 @@ export class Strip {
       })
       context.stroke()
       const last = values[values.length - 1]
-      if (Number.isFinite(last) && !layer.side)
-        ends.push({ y: Math.max(y(last), 10), name: layer.name, color })
-    })
+      if (name && Number.isFinite(last) && !side) ends.push({ y: y(last), name, color })
+    }
     context.setLineDash([])
     ends.sort((a, b) => a.y - b.y)
-    this.drawNames(context, ends)
+    this.drawNames(context, ends, bottom)
   }
 
-  /** @param {Context} context @param {{ y: number, name: string, color: string }[]} ends from the top */
-  drawNames(context, ends) {
+  /**
+   * @param {Brush} context
+   * @param {{ y: number, name: string, color: string }[]} ends from the top
+   * @param {number} bottom
+   */
+  drawNames(context, ends, bottom) {
     const { theme } = this.replay
     const heights = spreadApart(
       ends.map((end) => end.y),
-      STRIP_HEIGHT - 26,
+      bottom,
     )
     context.font = `600 11px ${theme.font}`
     context.textAlign = "left"
@@ -160,16 +246,20 @@ export class Strip {
     })
   }
 
-  /** @param {Context} context */
-  drawEvents(context) {
+  /** @param {Brush} context @param {Band[]} bands */
+  drawEvents(context, bands) {
     const { header, theme } = this.replay
+    const bottom = bands[bands.length - 1].bottom
     for (const event of header.events) {
       const x = this.x(framePosition(header.steps, event.step))
+      context.lineWidth = 1
+      context.strokeStyle = event.alert ? `${ALERT}55` : theme.faint
+      for (const band of bands) strokeLine(context, x, band.top, x, band.bottom)
       context.fillStyle = event.alert ? ALERT : theme.muted
       context.beginPath()
-      context.moveTo(x - 4, BOTTOM + 1)
-      context.lineTo(x + 4, BOTTOM + 1)
-      context.lineTo(x, BOTTOM - 6)
+      context.moveTo(x - 4, bottom + 1)
+      context.lineTo(x + 4, bottom + 1)
+      context.lineTo(x, bottom - 6)
       context.closePath()
       context.fill()
     }

@@ -27,6 +27,24 @@ export function parseColor(text) {
 
 /** @typedef {ReturnType<typeof readTheme>} Theme */
 
+const PRINTED_TEXT = /** @type {Rgb} */ ([23, 32, 42])
+
+/**
+ * Of pictures for print: dark on white, whatever the page's theme is.
+ * @type {Theme}
+ */
+export const PAPER = {
+  text: PRINTED_TEXT,
+  background: [255, 255, 255],
+  accent: "#0b6b9c",
+  muted: rgba(PRINTED_TEXT, 0.72),
+  faint: rgba(PRINTED_TEXT, 0.13),
+  baseline: rgba(PRINTED_TEXT, 0.3),
+  pinned: "#8f5c00",
+  font: "Helvetica, Arial, sans-serif",
+  dark: false,
+}
+
 /** @param {ShadowRoot | Element} root where a component's markup lies */
 export function readTheme(root) {
   const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root)
@@ -41,6 +59,7 @@ export function readTheme(root) {
     accent: get("--st-primary-color", "#0b6b9c"),
     muted: rgba(text, 0.66),
     faint: rgba(text, 0.13),
+    baseline: rgba(text, 0.3),
     pinned: dark ? OKABE_ITO[1] : "#8f5c00", // the orange of pinned ridges as text: 2.2 : 1 on white
     font: get("--st-font", "sans-serif"),
     dark,

@@ -8,7 +8,6 @@ page forbids itself every request by its content security policy.
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -25,8 +23,10 @@ from probes import alerts as alert_rules
 from probes import canvas, notes
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
-from probes.canvas import replay_arrays
+from probes.canvas import replay_arrays, replay_neurons
 from probes.errors import RunError
+from probes.export import replay_page
+from probes.export.replay_page import ASSETS, TEMPLATES
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
 from probes.neuron_names import full_name
 from probes.run import Run
@@ -34,15 +34,10 @@ from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps
 from probes.storage.local import write_text
 
-_ASSETS = Path(__file__).with_name("assets")
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-
 # of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
 STEPS = 240
 LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
-REPLAY_LAYERS, RIDGES, FRAMES = 6, 24, 110
+REPLAY_LAYERS, FRAMES = 6, 110
 TOP = 16  # neurons in the table
 TOP_POINTS = 60  # of a neuron's curve
 SPARK_POINTS = 60
@@ -75,17 +70,17 @@ def report(run: Run) -> str:
         caption = "Loss in training, negative log likelihood in training and validation"
         sections.append({"title": "Objective", "caption": caption, "figure": "objective"})
     encoded = (f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
-    return _TEMPLATES.get_template("report.html").render(
+    return TEMPLATES.get_template("report.html").render(
         name=run.name,
         notes=_notes(run),
         about=_about(run),
         cards=_cards(run, summary, scalars, neurons),
         alerts=_alerts(run, alerts),
         alert_count=len(alerts),
-        replay=_replay(run, summary, alerts) if neurons else None,
+        replay=replay_page.parts(_replay_payload(run, summary, scalars, alerts)) if neurons else None,
         sections=sections,
         settings=_settings(run),
-        css=_own((_ASSETS / "report.css").read_text(encoding="utf-8")),
+        css=_own((ASSETS / "report.css").read_text(encoding="utf-8")),
         figures=_own("{" + ", ".join(encoded) + "}"),
         plotly=_own(get_plotlyjs() if figures else ""),
         script=_own(canvas.script("report")),
@@ -204,14 +199,6 @@ def _alerts(run: Run, alerts: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _replay(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> dict[str, Markup]:
-    return {
-        "css": _own(canvas.style("replay")),
-        "markup": _own(canvas.markup("replay")),
-        "payload": _own(base64.b64encode(_replay_payload(run, summary, alerts)).decode()),
-    }
-
-
 def _depth(run: Run) -> list[dict[str, str]]:
     spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
     thinned = (
@@ -264,31 +251,34 @@ def _settings(run: Run) -> list[tuple[str, Any]]:
     return [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
 
 
-def _replay_payload(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
+def _replay_payload(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
     """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
     last = run.at(int(run.steps[-1]))
-    shown: list[tuple[int, list[int], frames.Frames]] = []
-    for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
-        now = last[last["layer"] == layer]
-        if len(now):
-            spread = now["spread"].to_numpy(float, na_value=np.nan) if "spread" in now else np.zeros(len(now))
-            ridges = [int(neuron) for neuron in frames.choose_neurons(spread, RIDGES)]
-            shown.append((layer, ridges, frames.replay_frames(run, layer, ridges, FRAMES)))
-    steps = frames.timeline([found.steps for _, _, found in shown], FRAMES)
+    shown: list[tuple[dict[str, Any], frames.Frames]] = []
     recorded = np.asarray(run.steps)
+    for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
+        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer])
+        informative = candidates.most_informative()
+        if informative is None:
+            continue
+        ridges = [int(neuron) for neuron in candidates.ids[replay_neurons.choose(candidates)]]
+        entry = {
+            "name": str(run.layers[layer]["name"]), "index": layer, "neurons": ridges, "pinned": [],
+            "informative": int(candidates.ids[informative]), "count": run.layers[layer]["neurons"],
+            "run": run.name, "side": 0, "last": int(recorded[-1]),
+        }  # fmt: skip
+        shown.append((entry, frames.replay_frames(run, layer, ridges, FRAMES)))
+    steps = frames.timeline([found.steps for _, found in shown], FRAMES)
     series = replay_arrays.layer_series(summary, recorded, len(run.layers))
     arrays: dict[str, np.ndarray] = {}
-    for place, (layer, _, found) in enumerate(shown):
+    for place, (entry, found) in enumerate(shown):
         drawn = replay_arrays.ridge_arrays(frames.aligned(found, steps))
-        drawn |= replay_arrays.series_at(series, layer, recorded, steps)
+        drawn |= replay_arrays.series_at(series, entry["index"], recorded, steps)
         arrays |= {f"{name}.{place}": values for name, values in drawn.items()}
-    layers = [
-        {
-            "name": str(run.layers[layer]["name"]), "index": layer, "neurons": ridges, "pinned": [],
-            "count": run.layers[layer]["neurons"], "run": run.name, "side": 0, "last": int(recorded[-1]),
-        }
-        for layer, ridges, _ in shown
-    ]  # fmt: skip
+    score = replay_arrays.shown_score(scalars)
+    if score is not None:
+        arrays["score.0"] = replay_arrays.score_at(scalars, score, steps)
+    layers = [entry for entry, _ in shown]
     header = {
         "view": run.name,
         "layers": layers,
@@ -296,6 +286,10 @@ def _replay_payload(run: Run, summary: pd.DataFrame, alerts: pd.DataFrame) -> by
         "cursor": None,
         "autoplay": False,
         "input": None,
+        "chosen": replay_neurons.chosen_words(layers),
+        "trail": True,
+        "speed": "1",
+        "score": None if score is None else replay_arrays.score_label(score),
         "events": replay_arrays.event_ticks(run.events(), alerts),
     }
     return canvas.pack(header, arrays)

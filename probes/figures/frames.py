@@ -16,23 +16,12 @@ from numpy.typing import NDArray
 from probes.families.gaussian import GAUSSIAN
 from probes.run_reader import RunReader
 from probes.schema import STATISTICS
-from probes.spacing import evenly_spaced, log_spaced_steps
+from probes.spacing import log_spaced_steps
 
 Floats = NDArray[np.float32]
 
 RAW_STEPS = 2048
 """Up to so many recorded steps the frames are read exactly; beyond, from the pyramid, octave by octave."""
-
-
-def choose_neurons(spread: NDArray[Any], count: int, pinned: Sequence[int] = ()) -> NDArray[np.int64]:
-    """Neurons to show, ordered by spread: those at `count` quantiles of it, and the pinned ones.
-
-    `spread` (N,) may hold NaN, which sorts last: a broken neuron can be among the chosen.
-    """
-    order = np.argsort(spread, kind="stable")
-    wanted = set(order[evenly_spaced(len(order), count)].tolist())
-    wanted |= {neuron for neuron in pinned if 0 <= neuron < len(order)}
-    return np.array([neuron for neuron in order[::-1] if neuron in wanted], np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { framePosition, interpolate, stepTicks } from "../../probes/canvas/frames.js"
+import { framePosition, interpolate, scaleName, stepTicks, stillFrames } from "../../probes/canvas/frames.js"
 
 const STEPS = [0, 1, 2, 5, 10, 100]
 
@@ -39,4 +39,17 @@ test("ticks are round steps apart from each other, and the last step", () => {
     stepTicks([3], () => 0),
     [{ x: 0, step: 3 }],
   )
+})
+
+test("a scale is called logarithmic where its middle lies far from halfway", () => {
+  const steps = Array.from({ length: 200 }, (_, i) => i)
+  assert.equal(scaleName(steps), "step")
+  assert.equal(scaleName(steps.map((i) => Math.round(1.05 ** i))), "step, log scale")
+  assert.equal(scaleName([7]), "step")
+})
+
+test("frames that hardly move are found by what moves most", () => {
+  const still = stillFrames([0, 0.001, 0.5, 1, 1, 0.9, NaN, 0.01])
+  assert.deepEqual(still, [true, true, false, false, false, false, true, true])
+  assert.deepEqual(stillFrames([]), [])
 })

@@ -13,7 +13,7 @@ import {
 } from "../../probes/canvas/heatmap_layout.js"
 import { COLOR_SCALES } from "../../probes/canvas/palette.js"
 import { LABELS, PEAK_ROWS, RidgeLayout } from "../../probes/canvas/ridge_layout.js"
-import { spreadApart } from "../../probes/canvas/strip.js"
+import { scoreRange, spreadApart } from "../../probes/canvas/strip.js"
 import { TileLayout } from "../../probes/canvas/tile_layout.js"
 
 const LAYERS = [{ neurons: [0, 1, 2, 3, 4, 5] }, { neurons: [7, 8] }]
@@ -29,7 +29,7 @@ function trace() {
 }
 
 test("a ridge is found where it stands, and nowhere else", () => {
-  for (const layout of [ridges(), ridges({ headed: true })]) {
+  for (const layout of [ridges(), ridges({ top: 26 })]) {
     for (const [column, row] of [
       [0, 0],
       [0, 5],
@@ -46,11 +46,11 @@ test("a ridge is found where it stands, and nowhere else", () => {
 })
 
 test("rows share the room, but never come too close; narrow columns scroll", () => {
-  assert.equal(ridges().pitch, 26)
+  assert.equal(ridges().pitch, 44)
   assert.equal(ridges({ rows: 3 }).pitch, 64)
-  assert.equal(ridges({ rows: 60 }).pitch, 9)
+  assert.equal(ridges({ rows: 60 }).pitch, 13, "the neurons' names are 11 pixels high")
   assert.equal(ridges({ rows: 60, leastPitch: 17 }).pitch, 17)
-  assert.equal(ridges({ columns: 8 }).width, 8 * 138)
+  assert.equal(ridges({ columns: 8 }).width, 8 * 150)
   const fitted = ridges({ rows: 24 })
   assert(Math.abs(fitted.height - 500) <= 1)
 })
@@ -80,6 +80,10 @@ test("a bell peaks at its mean, one sd away it has fallen to e^-1/2, and it ends
   const layout = ridges()
   const { points, ...path } = trace()
   assert(layout.bell(path, 0, 100, 0.5, 1, 20, false))
+  assert(
+    points.every(([, y]) => y < 99.5),
+    "an outline leaves its baseline to be seen",
+  )
   const top = points.reduce((best, point) => (point[1] < best[1] ? point : best))
   assert(Math.abs(top[0] - layout.x(0, 0.5)) < 5)
   assert(Math.abs(top[1] - 80) < 0.2)
@@ -91,7 +95,8 @@ test("a bell peaks at its mean, one sd away it has fallen to e^-1/2, and it ends
   const wide = trace()
   layout.bell(wide, 0, 100, 3, 2, 20, true)
   assert(wide.points.every(([x]) => x >= left && x <= right + 1e-9))
-  assert.equal(wide.points.at(-1)?.[1], 100, "closed along its baseline")
+  assert.equal(wide.points[0]?.[1], 100, "an area begins on its baseline")
+  assert.equal(wide.points.at(-1)?.[1], 100, "and ends there")
   assert.equal(layout.bell(trace(), 0, 100, 40, 1, 20, false), false, "outside the axis")
 })
 
@@ -158,4 +163,10 @@ test("names beside the strip stand apart, in order, and none below the lowest", 
   assert.deepEqual(spreadApart([10, 12, 50], 66), [10, 22, 50])
   assert.deepEqual(spreadApart([60, 62, 64], 66), [42, 54, 66])
   assert.deepEqual(spreadApart([], 66), [])
+})
+
+test("a score's first values, far above the rest, do not flatten it", () => {
+  const values = Array.from({ length: 101 }, (_, i) => (i ? 3 - i / 100 : 1e4))
+  assert.deepEqual(scoreRange([...values, NaN]), { low: 2, high: 2.98 })
+  assert.deepEqual(scoreRange([4]), { low: 3.5, high: 4.5 })
 })

@@ -33,11 +33,11 @@ test("moments and series are read at the cursor, and the axis holds what ridges 
         "mean.0": new Float32Array([0, 1, 2, 5]),
         "sd.0": new Float32Array([1, 1, 0.5, 0.5]),
         "total.0": new Float32Array([1, 1, NaN, 0.5]),
-        "information.0": new Float32Array([0, 3]),
+        "contraction.0": new Float32Array([0, 3]),
       },
     ),
   )
   assert.deepEqual(data.moments(0, 1, 0.5), { mean: 3, sd: 0.75, total: 0.75 })
-  assert.equal(data.value("information", 0, 1 / 3), 1)
+  assert.equal(data.value("contraction", 0, 1 / 3), 1)
   assert.equal(data.reach(), 6)
 })

@@ -68,8 +68,14 @@ def test_replay_is_a_page_under_its_own_name(serve: Callable[..., str], page: Pa
     page.goto(f"{serve()}/replay?run=planted&step=40")
     assert replay(page).get_attribute("data-step") == "40"
     expect(page.get_by_text("Page not found")).to_have_count(0)
-    page.get_by_role("link", name="Replay", exact=True).click()
+    link = page.get_by_role("link", name="Replay", exact=True)
+    expect(link).to_have_attribute("aria-current", "page")
+    page.get_by_role("link", name="Layers").click()
+    page.locator("canvas[data-image]").wait_for()
+    expect(link).not_to_have_attribute("aria-current", "page")
+    link.click()
     assert replay(page).get_attribute("data-step") == "40"
+    expect(link).to_have_attribute("aria-current", "page")
 
 
 def test_it_opens_playing_and_ends_on_the_last_step(serve: Callable[..., str], page: Page) -> None:

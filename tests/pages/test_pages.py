@@ -43,10 +43,8 @@ def test_replay_sends_the_recorded_distributions(open_page: Open, run_folder: Pa
             stored = rows[name].unstack().loc[header["steps"], layer["neurons"]]
             np.testing.assert_allclose(sent, stored, rtol=HALF, atol=1e-6)
     summary = run.layer_summary()
-    np.testing.assert_allclose(
-        arrays["information.1"],
-        summary.loc[summary["layer"] == 1].set_index("step").loc[header["steps"], "information_mean"],
-    )
+    variance = summary.loc[summary["layer"] == 1].set_index("step").loc[header["steps"], "variance_mean"]
+    np.testing.assert_allclose(arrays["contraction.1"], 1 - variance, rtol=1e-5, atol=1e-6)
 
 
 def test_replay_plays_from_the_start_but_rests_on_a_linked_step(open_page: Open) -> None:

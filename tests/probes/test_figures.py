@@ -119,13 +119,6 @@ def test_colours_of_layers_repeat() -> None:
     assert style.layer_color(0) == style.layer_color(len(palette.OKABE_ITO))
 
 
-def test_neurons_are_chosen_at_quantiles_of_spread_with_the_pinned() -> None:
-    spread = np.random.default_rng(0).permutation(100).astype(float)
-    chosen = frames.choose_neurons(spread, 5, pinned=[int(np.flatnonzero(spread == 42)[0]), 1000])
-    assert spread[chosen].tolist() == [99, 74, 50, 42, 25, 0]
-    assert frames.choose_neurons(np.array([np.nan]), 32).tolist() == [0]
-
-
 def test_frames_of_a_long_run_are_means_but_for_the_exact_ones(tmp_path: Path) -> None:
     run = Run(write_run(tmp_path / "long", layers=1, neurons=4, steps=3000))
     plain = frames.replay_frames(run, 0, [3, 1], 60)

@@ -14,15 +14,38 @@ import pandas as pd
 from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
-from probes.canvas import pack, replay_arrays
+from probes.analysis.neuron_query import parse
+from probes.canvas import pack, replay_arrays, replay_neurons
 from probes.figures import frames
-from probes.spacing import evenly_spaced
+from probes.spacing import evenly_spaced, log_spaced_steps
 
 COLUMNS = 6  # layers side by side unless more are asked for: beyond, ridges become too narrow to compare
 RUNS_KEPT = 8  # of whose layers series are kept
+LAYERS_KEPT = 48  # of any runs, whose neurons have been ranked
 
-ORDERS = {"spread": "spread", "sd": "variance", "KL": "kl", "index": None}
-"""How ridges can be ordered -> the statistic at the run's last step."""
+ORDERS = {"sd": None, "spread": "spread", "KL": "kl", "index": "neuron"}
+"""How ridges can be ordered -> the statistic at the run's last step; by sd they come as they are chosen."""
+RISING = ("neuron",)  # of these the smallest comes first
+SPEEDS = ("0.25", "0.5", "1", "2", "4", "8", "skip")
+"""How fast it plays; "skip" hurries over what does not move."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which neurons of each layer are drawn, in which order, and how it plays.
+
+    `show`: of `replay_neurons.SHOWS`; `query`: the search of "found"; `trail`: whether earlier steps stand
+    behind the present one; `probe_input`: that input's exact posteriors instead of the batch's moments, at
+    the steps at which they were stored.
+    """
+
+    show: str = "contracted"
+    count: int = replay_neurons.RIDGES
+    order: str = "sd"
+    query: str = ""
+    trail: bool = True
+    speed: str = "1"
+    probe_input: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,18 +77,15 @@ def exact_step(context: RunContext, cursor: int | None, opens_at: int | None) ->
     return None if at is None else cache.recorded_step(context.run.steps, at)
 
 
-def payload(
-    sides: Sequence[Side], ridges: int, order: str, cursor: int | None, probe_input: int | None = None
-) -> bytes:
-    """What the replay draws: `ridges` neurons of each shown layer plus the pinned, over log-spaced frames.
+def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay: bool = True) -> bytes:
+    """What the replay draws: the chosen neurons of each shown layer over log-spaced frames.
 
-    `cursor` is where it opens (None: at the start, playing). `probe_input`: that input's exact posteriors
-    instead of the batch's moments, at the steps at which they were stored.
+    `cursor` is where it opens (None: at the start, playing, or without `autoplay` at its end).
     """
-    chosen = [(side, layer, _neurons(side, layer, ridges, order)) for side in sides for layer in side.layers]
+    chosen = [(side, layer, neurons(side, layer, choice)) for side in sides for layer in side.layers]
     if not chosen:
         raise ValueError("a replay needs at least one layer")
-    recorded_frames = [_frames(side, layer, neurons, probe_input) for side, layer, neurons in chosen]
+    recorded_frames = [_frames(side, layer, drawn, choice.probe_input) for side, layer, drawn in chosen]
     steps = frames.timeline(
         [found.steps for found in recorded_frames],
         payloads.FRAMES,
@@ -73,49 +93,58 @@ def payload(
     )
     arrays: dict[str, np.ndarray] = {}
     layers = []
-    for place, ((side, layer, neurons), found) in enumerate(zip(chosen, recorded_frames, strict=True)):
+    for place, ((side, layer, drawn), found) in enumerate(zip(chosen, recorded_frames, strict=True)):
         shown = frames.aligned(found, steps)
         arrays |= {f"{name}.{place}": values for name, values in replay_arrays.ridge_arrays(shown).items()}
         arrays |= {
             f"{name}.{place}": values
-            for name, values in _series(side.context, layer, steps, probe_input).items()
+            for name, values in _series(side.context, layer, steps, choice.probe_input).items()
         }
         layers.append(
             {
-                "name": side.context.names[layer], "index": layer, "neurons": neurons,
+                "name": side.context.names[layer], "index": layer, "neurons": drawn,
                 "run": side.context.entry.name,
                 "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
+                "informative": most_informative(side, layer),
                 "count": side.context.layers[layer]["neurons"], "last": int(side.context.run.steps[-1]),
             }
         )  # fmt: skip
+    score = replay_arrays.shown_score(cache.scalars(sides[0].context))
+    if score is not None:
+        for place, side in enumerate(sides):
+            arrays[f"score.{place}"] = replay_arrays.score_at(cache.scalars(side.context), score, steps)
     header = {
         "view": "\n".join(side.context.entry.name for side in sides),
         "layers": layers,
         "steps": steps.tolist(),
         "width": frames.aligned(recorded_frames[0], steps).width.tolist(),
         "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
-        "autoplay": True,
-        "input": probe_input,
+        "autoplay": autoplay,
+        "input": choice.probe_input,
+        "chosen": replay_neurons.chosen_words(layers, choice.show, choice.count, choice.query),
+        "trail": choice.trail,
+        "speed": choice.speed,
+        "score": None if score is None else replay_arrays.score_label(score),
         "events": event_ticks(sides[0].context),
     }
     return pack(header, arrays)
 
 
-def table(sides: Sequence[Side], ridges: int, order: str, probe_input: int | None = None) -> pd.DataFrame:
+def table(sides: Sequence[Side], choice: Choice) -> pd.DataFrame:
     """What the ridges are drawn from, one row a frame and neuron; `width`: recorded steps that a frame is the
     mean of.
     """
     parts = []
     for side in sides:
         for layer in side.layers:
-            neurons = _neurons(side, layer, ridges, order)
-            found = _frames(side, layer, neurons, probe_input)
-            count = len(neurons)
+            drawn = neurons(side, layer, choice)
+            found = _frames(side, layer, drawn, choice.probe_input)
+            count = len(drawn)
             parts.append(
                 pd.DataFrame(
                     {
                         "run": side.context.entry.name, "layer": side.context.names[layer],
-                        "neuron": np.tile(neurons, len(found.steps)), "step": np.repeat(found.steps, count),
+                        "neuron": np.tile(drawn, len(found.steps)), "step": np.repeat(found.steps, count),
                         "width": np.repeat(found.width, count), "mean": found.mean.ravel(),
                         "variance": found.variance.ravel(), "spread": found.spread.ravel(),
                     }
@@ -133,12 +162,64 @@ def probe_inputs(sides: Sequence[Side]) -> int:
     )
 
 
-def _neurons(side: Side, layer: int, ridges: int, order: str) -> list[int]:
-    context = side.context
-    last = cache.at(context, int(context.run.steps[-1]))
-    return _ordered(
-        last[last["layer"] == layer], ridges, [neuron for one, neuron in side.pins if one == layer], order
+def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
+    """The neurons of a layer that are drawn, from the top."""
+    candidates = _candidates(side.context, layer)
+    asked = found_in(side.context, choice.query) if choice.show == "found" else []
+    places = replay_neurons.choose(
+        candidates,
+        choice.show,
+        choice.count,
+        pinned=[neuron for one, neuron in side.pins if one == layer],
+        found=[neuron for one, neuron in asked if one == layer],
+        change=_ways(side.context, layer) if choice.show == "changed" else None,
     )
+    key = ORDERS[choice.order]
+    if key is not None and key in ("neuron", *side.context.run.statistics):
+        read = () if key == "neuron" else (key,)
+        values = _last(side.context, layer, read)[key].to_numpy(float)[places]
+        places = places[np.argsort(values if key in RISING else -values, kind="stable")]
+    return [int(neuron) for neuron in candidates.ids[places]]
+
+
+def most_informative(side: Side, layer: int) -> int | None:
+    """The neuron of a layer that holds most of its input at the last step."""
+    candidates = _candidates(side.context, layer)
+    place = candidates.most_informative()
+    return None if place is None else int(candidates.ids[place])
+
+
+def found_in(context: RunContext, query: str) -> list[tuple[int, int]]:
+    """(layer, neuron) that a search finds at the last step, in its order.
+
+    Raises QueryError where it cannot be understood.
+    """
+    asked = parse(query, context.names, context.run.available)
+    rows = asked.select(cache.at(context, int(context.run.steps[-1]), ("settled", *context.run.available)))
+    return list(zip(rows["layer"].tolist(), rows["neuron"].tolist(), strict=True))
+
+
+def _last(context: RunContext, layer: int, statistics: tuple[str, ...]) -> pd.DataFrame:
+    rows = cache.at(context, int(context.run.steps[-1]), statistics)
+    return rows[rows["layer"] == layer]
+
+
+@cache.of_run("neurons", keep=LAYERS_KEPT)
+def _candidates(context: RunContext, layer: int) -> replay_neurons.Candidates:
+    names = [name for name in replay_neurons.READ if name in context.run.statistics]
+    return replay_neurons.Candidates.of(_last(context, layer, tuple(names)))
+
+
+@cache.of_run("neurons", keep=LAYERS_KEPT)
+def _ways(context: RunContext, layer: int) -> np.ndarray:
+    steps = np.asarray(context.run.steps)
+    names = tuple(name for name in frames.READ if name in context.run.statistics)
+    tables = [
+        cache.at(context, int(step), names)
+        for step in steps[log_spaced_steps(steps, replay_neurons.CHANGE_STEPS)]
+    ]
+    ids = _candidates(context, layer).ids
+    return replay_neurons.ways([rows[rows["layer"] == layer] for rows in tables], ids)
 
 
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
@@ -179,22 +260,6 @@ def _series(
 def _layer_series(context: RunContext) -> dict[str, np.ndarray]:
     summary, steps = cache.summary(context), np.asarray(context.run.steps)
     return replay_arrays.layer_series(summary, steps, len(context.layers))
-
-
-def _ordered(now: pd.DataFrame, ridges: int, pinned: list[int], order: str) -> list[int]:
-    ids = now["neuron"].to_numpy()
-
-    def column(name: str) -> np.ndarray:
-        return now[name].to_numpy(dtype=float, na_value=np.nan) if name in now else np.zeros(len(now))
-
-    chosen = frames.choose_neurons(column("spread"), ridges, pinned)
-    key = ORDERS[order]
-    if key is None:
-        chosen = np.sort(chosen)
-    elif key != "spread":
-        descending = -1 if key == "kl" else 1
-        chosen = chosen[np.argsort(descending * column(key)[chosen], kind="stable")]
-    return [int(ids[place]) for place in chosen]
 
 
 def event_ticks(context: RunContext) -> list[dict[str, Any]]:

@@ -44,6 +44,13 @@ KEYS = (
     "b",
     "like",
     "among",
+    "show",
+    "count",
+    "order",
+    "query",
+    "trail",
+    "speed",
+    "layers",
 )
 
 _SAVED = "_url"

@@ -46,8 +46,15 @@ def number_cards(items: list[dict[str, Any]], key: str) -> None:
     _cards(data={"cards": items}, key=key)
 
 
-def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Callable[[], None]) -> Any:
-    """Ridges over steps; triggers `cursor` (a step, once it rests) and `pick` ({run, layer, neuron, step}).
+def replay(
+    payload: bytes,
+    key: str,
+    on_cursor: Callable[[], None],
+    on_pick: Callable[[], None],
+    on_speed: Callable[[], None],
+) -> Any:
+    """Ridges over steps; triggers `cursor` (a step, once it rests), `pick` ({run, layer, neuron, step}) and
+    `speed` (as the control names it).
 
     A pick carries the step, null while playing: a cursor's message right beside it could replace it.
     """
@@ -56,6 +63,7 @@ def replay(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Cal
         key=key,
         on_cursor_change=_if_mounted(key, on_cursor),
         on_pick_change=_if_mounted(key, on_pick),
+        on_speed_change=_if_mounted(key, on_speed),
     )
 
 

@@ -18,12 +18,14 @@ from pages.shell.session import url
 Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
-def menu(figure: go.Figure | None, frame: Data, name: str) -> None:
+def menu(
+    figure: go.Figure | None, frame: Data, name: str, html: tuple[str, Callable[[], bytes]] | None = None
+) -> None:
     """A small menu with the data of a figure and the figure. `name` names the files and must be unique on the
     page.
 
     `frame` may be a function that reads the rows when they are asked for; `figure` is None for what a canvas
-    draws.
+    draws, of which `html` may be a label and a function that makes one page.
     """
     stem = file_stem(name)
     files: list[tuple[str, str, str, Callable[[], bytes]]] = [
@@ -32,6 +34,8 @@ def menu(figure: go.Figure | None, frame: Data, name: str) -> None:
     ]
     if figure is not None:
         files.append(("Figure, HTML", "html", "text/html", lambda: as_html(figure)))
+    if html is not None:
+        files.append((html[0], "html", "text/html", html[1]))
     with st.popover(
         "Download", icon=":material/download:", type="tertiary", width="content",
         help=f"Download {url.plain(name)}",

@@ -11,13 +11,12 @@ from pages.shell.data import replay
 from pages.shell.session import canvas_sync, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases, downloads
+from probes.export import replay_page
 
 _KEY = "replay"
 
 
-def show(
-    shown: Sequence[tuple[RunContext, list[int]]], ridges: int, order: str, probe_input: int | None
-) -> None:
+def show(shown: Sequence[tuple[RunContext, list[int]]], choice: replay.Choice) -> None:
     """The canvas and its download. `shown`: runs with the layers that are shown of them; the first is the one
     that the page shows.
     """
@@ -28,10 +27,19 @@ def show(
         replay.Side(context, layers, state.pinned(context), replay.exact_step(context, cursor, opens_at))
         for context, layers in shown
     ]
-    sent = replay.payload(sides, ridges, order, opens_at, probe_input)
-    canvases.replay(sent, _KEY, partial(_cursor_moved, last), partial(_pick, last))
+    sent = replay.payload(sides, choice, opens_at)
+    canvases.replay(sent, _KEY, partial(_cursor_moved, last), partial(_pick, last), _speed_changed)
+    names = " and ".join(side.context.entry.name for side in sides)
+    page = partial(_page, sides, choice, names)
     with st.container(horizontal=True, horizontal_alignment="right"):
-        downloads.menu(None, partial(replay.table, sides, ridges, order, probe_input), "replay")
+        downloads.menu(
+            None, partial(replay.table, sides, choice), f"{names} replay", html=("Replay, HTML", page)
+        )
+
+
+def _page(sides: Sequence[replay.Side], choice: replay.Choice, names: str) -> bytes:
+    """The replay as one file, which opens on its last step and plays once it is seen."""
+    return replay_page.page(replay.payload(sides, choice, None, autoplay=False), names).encode()
 
 
 def _cursor(context: RunContext, last: int, several: bool) -> int | None:
@@ -46,6 +54,12 @@ def _cursor(context: RunContext, last: int, several: bool) -> int | None:
 def _cursor_moved(last: int) -> None:
     """The cursor rests."""
     _put_step(int(st.session_state[_KEY]["cursor"]), last)
+
+
+def _speed_changed() -> None:
+    """Another speed was chosen; 1 is the default and stays out of the URL."""
+    speed = str(st.session_state[_KEY]["speed"])
+    url.put("speed", None if speed == replay.Choice.speed else speed)
 
 
 def _pick(last: int) -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
+from pages.shell.data.replay import ORDERS, SPEEDS, Choice, Side, probe_inputs
 from pages.shell.session import state, url
 from pages.shell.session.runs import RunContext
+from pages.shell.widgets import search
+from probes.analysis.neuron_query import QueryError, parse
+from probes.canvas.replay_neurons import SHOWS
+
+RIDGES = ("8", "16", "32", "64")
+_LAYERS, _QUERY, _TRAIL = "replay_layers", "replay_query", "replay_trail"
 
 
 def with_distributions(other: RunContext | None) -> RunContext | None:
@@ -17,14 +26,97 @@ def with_distributions(other: RunContext | None) -> RunContext | None:
 
 
 def layers(context: RunContext, shown: list[int]) -> list[int]:
-    """A choice of layers where not all are shown at first; `shown` are those that are."""
+    """A choice of layers where not all are shown at first; `shown` are those that are.
+
+    In the URL `layers=1,4`, counted from 1.
+    """
     if len(shown) == len(context.names):
         return shown
+    asked = _asked_layers(context)
+    st.session_state[_LAYERS] = asked or shown
+
+    def changed() -> None:
+        picked = sorted(st.session_state[_LAYERS])
+        url.put("layers", None if picked in ([], shown) else ",".join(str(layer + 1) for layer in picked))
+
     everything = list(range(len(context.names)))
-    picked = st.multiselect(
-        "Layers", everything, default=shown, format_func=lambda i: context.names[i], key="replay_layers"
-    )
+    name = context.names.__getitem__
+    picked = st.multiselect("Layers", everything, format_func=name, key=_LAYERS, on_change=changed)
     return sorted(picked) or shown
+
+
+def _asked_layers(context: RunContext) -> list[int]:
+    text = url.get("layers")
+    if text is None:
+        return []
+    count = len(context.names)
+    numbers = [int(item) for item in text.split(",") if item.isdecimal() and 1 <= int(item) <= count]
+    if len(numbers) < len(text.split(",")):
+        url.unknown("layers", text, "those that it has")
+        url.put("layers", ",".join(map(str, numbers)) or None)
+    return sorted({number - 1 for number in numbers})
+
+
+def choice(sides: Sequence[Side]) -> Choice:
+    """Which neurons are drawn, and how: each choice lives in the URL."""
+    default = Choice()
+    show = url.choice(st.selectbox, "Show", list(SHOWS), "show", default.show, format_func=SHOWS.__getitem__)
+    query = _query([side.context for side in sides]) if show == "found" else ""
+    if show == "found" and not query:
+        show = default.show
+    if show == "pinned" and not any(state.pinned(side.context) for side in sides):
+        st.caption("Nothing is pinned: the most informative neuron of each layer is shown.")
+    count = url.choice(st.select_slider, "Neurons per layer", RIDGES, "count", str(default.count))
+    order = url.choice(st.segmented_control, "Order by", list(ORDERS), "order", default.order, required=True)
+    return Choice(
+        show=show,
+        count=int(count),
+        order=order,
+        query=query,
+        trail=_trail(),
+        speed=_speed(default.speed),
+        probe_input=probe_input(probe_inputs(sides)),
+    )
+
+
+def _query(contexts: Sequence[RunContext]) -> str:
+    """The search that Neurons and this page share; empty where it cannot be understood."""
+    st.session_state[_QUERY] = url.get("query") or ""
+
+    def changed() -> None:
+        url.put("query", st.session_state[_QUERY].strip() or None)
+
+    text = st.text_input(
+        "Find neurons", key=_QUERY, on_change=changed, placeholder=search.EXAMPLE, help=search.HELP
+    ).strip()
+    try:
+        for context in contexts if text else ():
+            parse(text, context.names, context.run.available)
+    except QueryError as error:
+        st.error(f"{url.plain(error)}.", icon=":material/search_off:")
+        return ""
+    return text
+
+
+def _trail() -> bool:
+    """Whether earlier steps stand behind the present one; they do unless the URL says `trail=0`."""
+    st.session_state[_TRAIL] = url.get("trail") != "0"
+
+    def changed() -> None:
+        url.put("trail", None if st.session_state[_TRAIL] else 0)
+
+    return bool(
+        st.toggle("Trail", key=_TRAIL, on_change=changed, help="Earlier steps, faint behind the present one.")
+    )
+
+
+def _speed(default: str) -> str:
+    speed = url.get("speed")
+    if speed is not None and speed not in SPEEDS:
+        url.unknown("speed", speed, f"{default}×")
+        url.put("speed", None)
+        return default
+    return speed or default
 
 
 def probe_input(count: int) -> int | None:

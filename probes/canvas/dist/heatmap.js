@@ -126,8 +126,9 @@ function formatShort(step) {
   if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
   return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
 }
+var neuronName = (layer, neuron) => `${layer + 1}:${neuron}`;
 function fullName(layer, neuron, layerName) {
-  const name = `${layer + 1}:${neuron}`;
+  const name = neuronName(layer, neuron);
   return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
 }
 
@@ -259,6 +260,21 @@ function parseColor(text) {
     channels
   );
 }
+var PRINTED_TEXT = (
+  /** @type {Rgb} */
+  [23, 32, 42]
+);
+var PAPER = {
+  text: PRINTED_TEXT,
+  background: [255, 255, 255],
+  accent: "#0b6b9c",
+  muted: rgba(PRINTED_TEXT, 0.72),
+  faint: rgba(PRINTED_TEXT, 0.13),
+  baseline: rgba(PRINTED_TEXT, 0.3),
+  pinned: "#8f5c00",
+  font: "Helvetica, Arial, sans-serif",
+  dark: false
+};
 function readTheme(root) {
   const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root);
   const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
@@ -271,6 +287,7 @@ function readTheme(root) {
     accent: get("--st-primary-color", "#0b6b9c"),
     muted: rgba(text, 0.66),
     faint: rgba(text, 0.13),
+    baseline: rgba(text, 0.3),
     pinned: dark ? OKABE_ITO[1] : "#8f5c00",
     // the orange of pinned ridges as text: 2.2 : 1 on white
     font: get("--st-font", "sans-serif"),

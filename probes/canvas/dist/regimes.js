@@ -67,8 +67,13 @@ function fitText(context, text, width) {
 
 // probes/canvas/format.js
 var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
+function formatShort(step) {
+  if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
+  return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
+}
+var neuronName = (layer, neuron) => `${layer + 1}:${neuron}`;
 function fullName(layer, neuron, layerName) {
-  const name = `${layer + 1}:${neuron}`;
+  const name = neuronName(layer, neuron);
   return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
 }
 
@@ -84,6 +89,31 @@ function framePosition(steps, step) {
     else high = middle;
   }
   return low + (step - steps[low]) / (steps[high] - steps[low]);
+}
+function stepTicks(steps, x, gap = 46) {
+  const first = steps[0];
+  const last = steps[steps.length - 1];
+  const wanted = [first];
+  for (let decade = 1; decade <= last; decade *= 10) for (const k of [1, 2, 5]) wanted.push(k * decade);
+  const ticks = [];
+  const end = x(steps.length - 1);
+  let before = -Infinity;
+  for (const step of wanted.filter((s) => s >= first && s < last).sort((a, b) => a - b)) {
+    const at = x(framePosition(steps, step));
+    if (at - before < gap || end - at < gap) continue;
+    ticks.push({ x: at, step });
+    before = at;
+  }
+  ticks.push({ x: end, step: last });
+  return ticks;
+}
+var EVEN = 0.05;
+function scaleName(steps) {
+  const last = steps.length - 1;
+  const span = steps[last] - steps[0];
+  const middle = (steps[Math.floor(last / 2)] + steps[Math.ceil(last / 2)]) / 2;
+  const linear = last < 2 || Math.abs(middle - steps[0] - span / 2) <= EVEN * span;
+  return linear ? "step" : "step, log scale";
 }
 
 // probes/canvas/payload.js
@@ -162,6 +192,21 @@ function parseColor(text) {
     channels
   );
 }
+var PRINTED_TEXT = (
+  /** @type {Rgb} */
+  [23, 32, 42]
+);
+var PAPER = {
+  text: PRINTED_TEXT,
+  background: [255, 255, 255],
+  accent: "#0b6b9c",
+  muted: rgba(PRINTED_TEXT, 0.72),
+  faint: rgba(PRINTED_TEXT, 0.13),
+  baseline: rgba(PRINTED_TEXT, 0.3),
+  pinned: "#8f5c00",
+  font: "Helvetica, Arial, sans-serif",
+  dark: false
+};
 function readTheme(root) {
   const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root);
   const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
@@ -174,6 +219,7 @@ function readTheme(root) {
     accent: get("--st-primary-color", "#0b6b9c"),
     muted: rgba(text, 0.66),
     faint: rgba(text, 0.13),
+    baseline: rgba(text, 0.3),
     pinned: dark ? OKABE_ITO[1] : "#8f5c00",
     // the orange of pinned ridges as text: 2.2 : 1 on white
     font: get("--st-font", "sans-serif"),
@@ -245,6 +291,9 @@ var TileLayout = class {
 // probes/canvas/transport.js
 var SECONDS = 10;
 var SLOWEST = 4;
+var HURRY = 10;
+var SKIP = "skip";
+var OUTSIDE = ["k", "Home", "End", "[", "]"];
 var SETTLE_MS = 300;
 var Transport = class {
   /**
@@ -261,28 +310,65 @@ var Transport = class {
     this.position = 0;
     this.playing = false;
     this.steps = [0];
+    this.still = [];
+    this.changed = () => {
+    };
+    this.actions = {
+      " ": () => this.toggle(),
+      k: () => this.toggle(),
+      ArrowLeft: (event) => this.nudge(event.shiftKey ? -10 : -1),
+      ArrowRight: (event) => this.nudge(event.shiftKey ? 10 : 1),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+      "[": () => this.faster(-1),
+      "]": () => this.faster(1)
+    };
     this.button = part(root, "play", HTMLButtonElement);
     this.scrub = part(root, "scrub", HTMLInputElement);
     this.speed = part(root, "speed", HTMLSelectElement);
     this.readout = part(root, "readout", HTMLOutputElement);
+    this.ticks = part(root, "ticks", HTMLElement);
+    this.speed.onchange = () => this.changed(this.speed.value);
+    this.resize = new ResizeObserver(() => this.label());
+    this.resize.observe(this.ticks);
     this.button.onclick = () => this.toggle();
     part(root, "back", HTMLButtonElement).onclick = () => this.nudge(-1);
     part(root, "forward", HTMLButtonElement).onclick = () => this.nudge(1);
     this.scrub.oninput = () => this.seek(Number(this.scrub.value));
     this.onKey = (event) => this.key(event);
+    this.onKeyUp = (event) => this.keyUp(event);
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keyup", this.onKeyUp);
   }
   /**
    * The cursor keeps its step; at the end of a run that has grown it stays at the end.
    * @param {number[]} steps of the frames
+   * @param {boolean[]} still frames that the speed "skip" hurries over
    */
-  load(steps) {
+  load(steps, still = []) {
+    this.still = still;
     const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step;
     this.steps = steps;
     this.scrub.max = String(steps.length - 1);
     this.scrub.disabled = this.button.disabled = steps.length < 2;
     const position = framePosition(steps, step);
     this.position = this.playing ? position : Math.round(position);
+    this.label();
+  }
+  // The slider's scale: frames are not evenly spaced in step.
+  label() {
+    part(this.root, "scale", HTMLElement).textContent = scaleName(this.steps);
+    const width = this.ticks.clientWidth;
+    if (!width || this.last < 1) return this.ticks.replaceChildren();
+    const ticks = stepTicks(this.steps, (position) => position / this.last * width);
+    this.ticks.replaceChildren(
+      ...ticks.map(({ x, step }) => {
+        const mark = document.createElement("span");
+        mark.textContent = formatShort(step);
+        mark.style.left = `${x}px`;
+        return mark;
+      })
+    );
   }
   get step() {
     return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
@@ -331,7 +417,7 @@ var Transport = class {
     let before = performance.now();
     const tick = (now) => {
       if (!this.playing) return;
-      const next = this.position + (now - before) / 1e3 * rate * Number(this.speed.value);
+      const next = this.position + (now - before) / 1e3 * rate * this.pace();
       before = now;
       if (next >= this.last) {
         this.pause();
@@ -344,6 +430,11 @@ var Transport = class {
     };
     requestAnimationFrame(tick);
   }
+  // How many times faster than speed 1.
+  pace() {
+    if (this.speed.value !== SKIP) return Number(this.speed.value);
+    return this.still[Math.floor(this.position)] ? HURRY : 1;
+  }
   pause() {
     this.playing = false;
     this.button.setAttribute("aria-pressed", "false");
@@ -352,40 +443,49 @@ var Transport = class {
   /** @param {number} direction */
   faster(direction) {
     const index = this.speed.selectedIndex + direction;
-    if (index >= 0 && index < this.speed.options.length) this.speed.selectedIndex = index;
+    if (index < 0 || index >= this.speed.options.length) return;
+    this.speed.selectedIndex = index;
+    this.changed(this.speed.value);
   }
   /**
-   * Keys work unless the focus is in a control that uses them itself.
+   * Keys work unless the focus is where they mean something else: in a field, in a menu, in a control of the
+   * page.
    * @param {KeyboardEvent} event
    */
   key(event) {
-    const target = event.composedPath()[0];
-    const tag = target instanceof Element ? target.tagName : "";
-    const inside = event.composedPath().includes(this.root);
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!inside && !(this.pageKeys && target === document.body)) return;
-    if (tag === "SELECT" || tag === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    const actions = {
-      " ": () => this.toggle(),
-      k: () => this.toggle(),
-      ArrowLeft: () => this.nudge(event.shiftKey ? -10 : -1),
-      ArrowRight: () => this.nudge(event.shiftKey ? 10 : 1),
-      Home: () => this.seek(0),
-      End: () => this.seek(this.last),
-      "[": () => this.faster(-1),
-      "]": () => this.faster(1)
-    };
-    const action = actions[event.key];
-    if (!action) return;
+    const action = this.actions[event.key];
+    if (!action || event.ctrlKey || event.metaKey || event.altKey || !this.hears(event)) return;
     event.preventDefault();
-    action();
+    action(event);
+  }
+  /** @param {KeyboardEvent} event */
+  hears(event) {
+    const target = event.composedPath()[0];
+    if (!(target instanceof HTMLElement) || isField(target)) return false;
+    if (event.composedPath().includes(this.root)) return !target.closest("[data-menu]");
+    if (!this.pageKeys) return false;
+    return target === document.body || target.matches("button, a") && OUTSIDE.includes(event.key);
+  }
+  /**
+   * A button is pressed when the space bar comes up: here it has played already.
+   * @param {KeyboardEvent} event
+   */
+  keyUp(event) {
+    const target = event.composedPath()[0];
+    if (event.key === " " && target instanceof HTMLButtonElement && this.hears(event)) event.preventDefault();
   }
   close() {
     this.playing = false;
     clearTimeout(this.timer);
+    this.resize.disconnect();
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keyup", this.onKeyUp);
   }
 };
+function isField(element) {
+  if (element instanceof HTMLInputElement) return element.type !== "range";
+  return element.isContentEditable || element.matches("select, textarea");
+}
 
 // probes/canvas/regimes.js
 var NEAR = 90;

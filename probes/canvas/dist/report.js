@@ -31,6 +31,193 @@ function halfValue(bits) {
 }
 var decodeBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
+// probes/canvas/component.js
+var views = /* @__PURE__ */ new WeakMap();
+var mounted = (Kind) => ({ data, parentElement, setTriggerValue }) => {
+  if (!data || !data.byteLength) return void 0;
+  const view = views.get(parentElement) || new Kind(parentElement);
+  views.set(parentElement, view);
+  view.load(data, setTriggerValue);
+  return () => {
+    view.close();
+    views.delete(parentElement);
+  };
+};
+function part(root, name, Kind) {
+  const found = root.querySelector(`[data-${name}]`);
+  if (!(found instanceof Kind)) throw new Error(`the markup has no ${Kind.name} with data-${name}`);
+  return found;
+}
+
+// probes/canvas/format.js
+function formatNumber(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
+}
+var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
+function formatShort(step) {
+  if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
+  return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
+}
+var neuronName = (layer, neuron) => `${layer + 1}:${neuron}`;
+function fullName(layer, neuron, layerName) {
+  const name = neuronName(layer, neuron);
+  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
+}
+
+// probes/canvas/frames.js
+function framePosition(steps, step) {
+  let low = 0;
+  let high = steps.length - 1;
+  if (high <= 0 || step <= steps[0]) return 0;
+  if (step >= steps[high]) return high;
+  while (high - low > 1) {
+    const middle = low + high >> 1;
+    if (steps[middle] <= step) low = middle;
+    else high = middle;
+  }
+  return low + (step - steps[low]) / (steps[high] - steps[low]);
+}
+function interpolate(values, position, row = 0, rows = 1) {
+  const last = values.length / rows - 1;
+  const at = Math.min(position, last);
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, last);
+  const share = at - low;
+  const before = values[low * rows + row];
+  return share === 0 ? before : before + (values[high * rows + row] - before) * share;
+}
+function stepTicks(steps, x, gap = 46) {
+  const first = steps[0];
+  const last = steps[steps.length - 1];
+  const wanted = [first];
+  for (let decade = 1; decade <= last; decade *= 10) for (const k of [1, 2, 5]) wanted.push(k * decade);
+  const ticks = [];
+  const end = x(steps.length - 1);
+  let before = -Infinity;
+  for (const step of wanted.filter((s) => s >= first && s < last).sort((a, b) => a - b)) {
+    const at = x(framePosition(steps, step));
+    if (at - before < gap || end - at < gap) continue;
+    ticks.push({ x: at, step });
+    before = at;
+  }
+  ticks.push({ x: end, step: last });
+  return ticks;
+}
+var EVEN = 0.05;
+function scaleName(steps) {
+  const last = steps.length - 1;
+  const span = steps[last] - steps[0];
+  const middle = (steps[Math.floor(last / 2)] + steps[Math.ceil(last / 2)]) / 2;
+  const linear = last < 2 || Math.abs(middle - steps[0] - span / 2) <= EVEN * span;
+  return linear ? "step" : "step, log scale";
+}
+var HARDLY = 0.12;
+function stillFrames(motion) {
+  const known = Array.from(motion).filter(Number.isFinite).sort((a, b) => a - b);
+  const much = known[Math.floor(0.9 * known.length)] || 0;
+  return Array.from(motion, (moved) => !(moved > HARDLY * much));
+}
+
+// probes/canvas/picking.js
+function pickable(canvas, live, view, moves) {
+  const actions = { ...moves, Enter: () => view.pick(), Escape: () => view.unhover() };
+  canvas.onpointermove = (event) => view.hover(event);
+  canvas.onpointerleave = () => view.unhover();
+  canvas.onclick = (event) => {
+    view.hover(event);
+    view.pick();
+  };
+  canvas.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+    live.textContent = view.over ? view.tell() : "";
+  };
+  canvas.onblur = () => view.unhover();
+}
+var TIP = 210;
+function showTip(tip, host, place, text) {
+  const box = host.getBoundingClientRect();
+  tip.textContent = text;
+  tip.hidden = false;
+  tip.style.left = `${Math.min(place.clientX - box.left + 14, box.width - TIP)}px`;
+  tip.style.top = `${place.clientY - box.top + 16}px`;
+}
+var withinCount = (value, count) => Math.min(Math.max(value, 0), count - 1);
+
+// probes/canvas/replay_data.js
+var MOST = 8;
+var LEAST = 3.3;
+var ReplayData = class {
+  /** @param {Uint8Array} bytes */
+  constructor(bytes) {
+    const { header, arrays } = unpack(bytes);
+    this.header = /** @type {Header} */
+    /** @type {unknown} */
+    header;
+    this.arrays = arrays;
+  }
+  /** @param {Series} name @param {number} column */
+  series(name, column) {
+    return this.arrays[`${name}.${column}`];
+  }
+  /** @param {Series} name @param {number} column @param {number} position fractional frame index */
+  value(name, column, position) {
+    return interpolate(this.series(name, column), position);
+  }
+  /**
+   * A ridge's mean, sd of its mean posterior, and sd of the aggregate.
+   * @param {number} column
+   * @param {number} row
+   * @param {number} position fractional frame index
+   */
+  moments(column, row, position) {
+    const rows = this.header.layers[column].neurons.length;
+    const at = (name) => interpolate(this.arrays[`${name}.${column}`], position, row, rows);
+    return { mean: at("mean"), sd: at("sd"), total: at("total") };
+  }
+  // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.
+  motion() {
+    const frames = this.header.steps.length;
+    return Float64Array.from({ length: Math.max(frames - 1, 0) }, (_, frame) => {
+      let sum = 0;
+      let count = 0;
+      this.header.layers.forEach(({ neurons }, column) => {
+        for (const name of ["mean", "sd"]) {
+          const values = this.arrays[`${name}.${column}`];
+          for (let row = 0; row < neurons.length; row++) {
+            const at = frame * neurons.length + row;
+            const moved = Math.abs(values[at + neurons.length] - values[at]);
+            if (!Number.isFinite(moved)) continue;
+            sum += moved;
+            count += 1;
+          }
+        }
+      });
+      return sum / count;
+    });
+  }
+  // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
+  reach() {
+    const reached = [];
+    this.header.layers.forEach((_, column) => {
+      const [mean, sd, total] = ["mean", "sd", "total"].map((name) => this.arrays[`${name}.${column}`]);
+      for (let i = 0; i < mean.length; i += 3) {
+        const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i]);
+        if (Number.isFinite(value)) reached.push(value);
+      }
+    });
+    reached.sort((a, b) => a - b);
+    return Math.min(Math.max(reached[Math.floor(reached.length * 0.99)] || LEAST, LEAST), MOST);
+  }
+};
+
 // probes/canvas/palette.js
 var OKABE_ITO = [
   "#0072B2",
@@ -117,24 +304,6 @@ function ridgeColors(dark) {
   };
 }
 
-// probes/canvas/component.js
-var views = /* @__PURE__ */ new WeakMap();
-var mounted = (Kind) => ({ data, parentElement, setTriggerValue }) => {
-  if (!data || !data.byteLength) return void 0;
-  const view = views.get(parentElement) || new Kind(parentElement);
-  views.set(parentElement, view);
-  view.load(data, setTriggerValue);
-  return () => {
-    view.close();
-    views.delete(parentElement);
-  };
-};
-function part(root, name, Kind) {
-  const found = root.querySelector(`[data-${name}]`);
-  if (!(found instanceof Kind)) throw new Error(`the markup has no ${Kind.name} with data-${name}`);
-  return found;
-}
-
 // probes/canvas/drawing.js
 function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
@@ -175,136 +344,258 @@ function strokeLine(context, x0, y0, x1, y1) {
   context.stroke();
 }
 
-// probes/canvas/format.js
-function formatNumber(value) {
-  if (!Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
+// probes/canvas/svg_context.js
+var ANCHORS = { left: "start", start: "start", center: "middle", right: "end", end: "end" };
+var escapeXml = (text) => text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign] || "");
+var short = (value) => String(+value.toFixed(2));
+function ink(name, style) {
+  const parts = /^rgba\(([^)]*),([^,)]*)\)$/.exec(String(style));
+  if (!parts) return `${name}="${escapeXml(String(style))}"`;
+  const opacity = Number(parts[2]);
+  return `${name}="rgb(${parts[1]})"` + (opacity < 1 ? ` ${name}-opacity="${short(opacity)}"` : "");
 }
-var formatStep = (step) => Math.round(step).toLocaleString("en-GB");
-function formatShort(step) {
-  if (step >= 1e6) return `${+(step / 1e6).toFixed(1)}M`;
-  return step >= 1e4 ? `${+(step / 1e3).toFixed(1)}k` : formatStep(step);
-}
-function fullName(layer, neuron, layerName) {
-  const name = `${layer + 1}:${neuron}`;
-  return layerName === `layer ${layer + 1}` ? name : `${name} · ${layerName}`;
-}
-
-// probes/canvas/frames.js
-function framePosition(steps, step) {
-  let low = 0;
-  let high = steps.length - 1;
-  if (high <= 0 || step <= steps[0]) return 0;
-  if (step >= steps[high]) return high;
-  while (high - low > 1) {
-    const middle = low + high >> 1;
-    if (steps[middle] <= step) low = middle;
-    else high = middle;
+var SvgContext = class {
+  /** @param {(font: string, text: string) => TextMetrics} measure how wide a text is: a canvas knows */
+  constructor(measure) {
+    this.measure = measure;
+    this.elements = [];
+    this.fillStyle = "#000";
+    this.strokeStyle = "#000";
+    this.lineWidth = 1;
+    this.font = "10px sans-serif";
+    this.textAlign = "left";
+    this.textBaseline = "alphabetic";
+    this.dash = "";
+    this.path = "";
+    this.origin = { x: 0, y: 0 };
+    this.origins = [];
   }
-  return low + (step - steps[low]) / (steps[high] - steps[low]);
-}
-function interpolate(values, position, row = 0, rows = 1) {
-  const last = values.length / rows - 1;
-  const at = Math.min(position, last);
-  const low = Math.floor(at);
-  const high = Math.min(low + 1, last);
-  const share = at - low;
-  const before = values[low * rows + row];
-  return share === 0 ? before : before + (values[high * rows + row] - before) * share;
-}
-function stepTicks(steps, x, gap = 46) {
-  const first = steps[0];
-  const last = steps[steps.length - 1];
-  const wanted = [first];
-  for (let decade = 1; decade <= last; decade *= 10) for (const k of [1, 2, 5]) wanted.push(k * decade);
-  const ticks = [];
-  const end = x(steps.length - 1);
-  let before = -Infinity;
-  for (const step of wanted.filter((s) => s >= first && s < last).sort((a, b) => a - b)) {
-    const at = x(framePosition(steps, step));
-    if (at - before < gap || end - at < gap) continue;
-    ticks.push({ x: at, step });
-    before = at;
+  save() {
+    this.origins.push({ ...this.origin });
   }
-  ticks.push({ x: end, step: last });
-  return ticks;
-}
-
-// probes/canvas/picking.js
-function pickable(canvas, live, view, moves) {
-  const actions = { ...moves, Enter: () => view.pick(), Escape: () => view.unhover() };
-  canvas.onpointermove = (event) => view.hover(event);
-  canvas.onpointerleave = () => view.unhover();
-  canvas.onclick = (event) => {
-    view.hover(event);
-    view.pick();
-  };
-  canvas.onkeydown = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const action = actions[event.key];
-    if (!action) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-    live.textContent = view.over ? view.tell() : "";
-  };
-  canvas.onblur = () => view.unhover();
-}
-var TIP = 210;
-function showTip(tip, host, place, text) {
-  const box = host.getBoundingClientRect();
-  tip.textContent = text;
-  tip.hidden = false;
-  tip.style.left = `${Math.min(place.clientX - box.left + 14, box.width - TIP)}px`;
-  tip.style.top = `${place.clientY - box.top + 16}px`;
-}
-var withinCount = (value, count) => Math.min(Math.max(value, 0), count - 1);
-
-// probes/canvas/replay_data.js
-var MOST = 8;
-var LEAST = 3.3;
-var ReplayData = class {
-  /** @param {Uint8Array} bytes */
-  constructor(bytes) {
-    const { header, arrays } = unpack(bytes);
-    this.header = /** @type {Header} */
-    /** @type {unknown} */
-    header;
-    this.arrays = arrays;
+  restore() {
+    this.origin = this.origins.pop() || this.origin;
   }
-  /** @param {Series} name @param {number} column */
-  series(name, column) {
-    return this.arrays[`${name}.${column}`];
+  /** @param {number} x @param {number} y */
+  translate(x, y) {
+    this.origin.x += x;
+    this.origin.y += y;
   }
-  /** @param {Series} name @param {number} column @param {number} position fractional frame index */
-  value(name, column, position) {
-    return interpolate(this.series(name, column), position);
+  /** @param {number} x @param {number} y */
+  point(x, y) {
+    return `${short(x + this.origin.x)} ${short(y + this.origin.y)}`;
+  }
+  beginPath() {
+    this.path = "";
+  }
+  /** @param {number} x @param {number} y */
+  moveTo(x, y) {
+    this.path += `M${this.point(x, y)}`;
+  }
+  /** @param {number} x @param {number} y */
+  lineTo(x, y) {
+    this.path += `L${this.point(x, y)}`;
+  }
+  closePath() {
+    this.path += "Z";
+  }
+  fill() {
+    this.elements.push(`<path d="${this.path}" ${ink("fill", this.fillStyle)}/>`);
+  }
+  stroke() {
+    const dash = this.dash ? ` stroke-dasharray="${this.dash}"` : "";
+    this.elements.push(
+      `<path d="${this.path}" fill="none" ${ink("stroke", this.strokeStyle)} stroke-width="${short(this.lineWidth)}"${dash}/>`
+    );
+  }
+  /** @param {number} x @param {number} y @param {number} width @param {number} height */
+  fillRect(x, y, width, height) {
+    const [left, top] = this.point(x, y).split(" ");
+    this.elements.push(
+      `<rect x="${left}" y="${top}" width="${short(width)}" height="${short(height)}" ${ink("fill", this.fillStyle)}/>`
+    );
+  }
+  /** @param {string} text @param {number} x @param {number} y */
+  fillText(text, x, y) {
+    const [left, top] = this.point(x, y).split(" ");
+    const font = /^(?:(\d+) )?([\d.]+)px (.*)$/.exec(this.font) || ["", "", "10", "sans-serif"];
+    const weight = font[1] && font[1] !== "400" ? ` font-weight="${font[1]}"` : "";
+    this.elements.push(
+      `<text x="${left}" y="${top}" font-family="${escapeXml(font[3])}" font-size="${font[2]}"${weight} text-anchor="${ANCHORS[this.textAlign]}" ${ink("fill", this.fillStyle)}>${escapeXml(text)}</text>`
+    );
+  }
+  /** @param {string} text */
+  measureText(text) {
+    return this.measure(this.font, text);
+  }
+  /** @param {number[]} lengths */
+  setLineDash(lengths) {
+    this.dash = lengths.join(" ");
   }
   /**
-   * A ridge's mean, sd of its mean posterior, and sd of the aggregate.
-   * @param {number} column
-   * @param {number} row
-   * @param {number} position fractional frame index
+   * The whole as a file.
+   * @param {number} width
+   * @param {number} height
+   * @param {string} title
    */
-  moments(column, row, position) {
-    const rows = this.header.layers[column].neurons.length;
-    const at = (name) => interpolate(this.arrays[`${name}.${column}`], position, row, rows);
-    return { mean: at("mean"), sd: at("sd"), total: at("total") };
+  file(width, height, title) {
+    const size = `width="${short(width)}" height="${short(height)}" viewBox="0 0 ${short(width)} ${short(height)}"`;
+    return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>
+<title>${escapeXml(title)}</title>
+${this.elements.join("\n")}
+</svg>
+`;
   }
-  // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
-  reach() {
-    const reached = [];
-    this.header.layers.forEach((_, column) => {
-      const [mean, sd, total] = ["mean", "sd", "total"].map((name) => this.arrays[`${name}.${column}`]);
-      for (let i = 0; i < mean.length; i += 3) {
-        const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i]);
-        if (Number.isFinite(value)) reached.push(value);
-      }
+};
+
+// probes/canvas/theme.js
+var probe = null;
+function parseColor(text) {
+  probe = probe || document.createElement("canvas").getContext("2d");
+  if (!probe) return [0, 0, 0];
+  probe.fillStyle = "#000";
+  probe.fillStyle = text;
+  const value = probe.fillStyle;
+  const channels = value.startsWith("#") ? [1, 3, 5].map((i) => parseInt(value.slice(i, i + 2), 16)) : (value.match(/[\d.]+/g) || []).slice(0, 3).map(Number);
+  return (
+    /** @type {Rgb} */
+    channels
+  );
+}
+var PRINTED_TEXT = (
+  /** @type {Rgb} */
+  [23, 32, 42]
+);
+var PAPER = {
+  text: PRINTED_TEXT,
+  background: [255, 255, 255],
+  accent: "#0b6b9c",
+  muted: rgba(PRINTED_TEXT, 0.72),
+  faint: rgba(PRINTED_TEXT, 0.13),
+  baseline: rgba(PRINTED_TEXT, 0.3),
+  pinned: "#8f5c00",
+  font: "Helvetica, Arial, sans-serif",
+  dark: false
+};
+function readTheme(root) {
+  const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root);
+  const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
+  const text = parseColor(get("--st-text-color", "#222"));
+  const background = parseColor(get("--st-background-color", "#fff"));
+  const dark = background[0] + background[1] + background[2] < 384;
+  return {
+    text,
+    background,
+    accent: get("--st-primary-color", "#0b6b9c"),
+    muted: rgba(text, 0.66),
+    faint: rgba(text, 0.13),
+    baseline: rgba(text, 0.3),
+    pinned: dark ? OKABE_ITO[1] : "#8f5c00",
+    // the orange of pinned ridges as text: 2.2 : 1 on white
+    font: get("--st-font", "sans-serif"),
+    dark
+  };
+}
+
+// probes/canvas/replay_export.js
+var FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
+var FRAME_RATE = 30;
+var BITS = 8e6;
+var HOLD_MS = 700;
+var GAP = 8;
+var PAD = 16;
+function fileStem(replay, steps) {
+  const runs = [...new Set(replay.header.layers.map((layer) => layer.run))];
+  return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
+}
+function saveFile(blob, name) {
+  const link = document.createElement("a");
+  link.download = name;
+  link.href = URL.createObjectURL(blob);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
+}
+function composed(replay, target) {
+  const [ridges, strip] = [replay.ridges.canvas, replay.strip.canvas];
+  const [pad, gap] = [PAD, GAP].map((pixels) => Math.round(pixels * (window.devicePixelRatio || 1)));
+  const picture = target || document.createElement("canvas");
+  if (!target) {
+    picture.width = Math.max(ridges.width, strip.width) + 2 * pad;
+    picture.height = ridges.height + gap + strip.height + 2 * pad;
+  }
+  const context = context2d(picture);
+  context.fillStyle = rgba(replay.theme.background, 1);
+  context.fillRect(0, 0, picture.width, picture.height);
+  context.drawImage(ridges, pad, pad);
+  context.drawImage(strip, pad, pad + ridges.height + gap);
+  return picture;
+}
+function savePng(replay) {
+  const name = `${fileStem(replay, `step-${replay.transport.step}`)}.png`;
+  composed(replay).toBlob((blob) => blob && saveFile(blob, name), "image/png");
+}
+function drawSvg(replay) {
+  const { ridges, strip, theme } = replay;
+  const measuring = context2d(document.createElement("canvas"));
+  const svg = new SvgContext((font, text) => {
+    measuring.font = font;
+    return measuring.measureText(text);
+  });
+  const colors = ridges.colors;
+  replay.theme = PAPER;
+  ridges.colors = ridgeColors(false);
+  try {
+    ridges.placeHeading(svg);
+    const { width, height } = ridges.layout;
+    const size = { width: width + 2 * PAD, height: height + GAP + strip.height + 2 * PAD };
+    svg.fillStyle = rgba(PAPER.background, 1);
+    svg.fillRect(0, 0, size.width, size.height);
+    svg.translate(PAD, PAD);
+    ridges.paintStill(svg);
+    ridges.paintMoving(svg);
+    svg.translate(0, height + GAP);
+    strip.paintStill(svg);
+    strip.paintMoving(svg);
+    return svg.file(size.width, size.height, replay.describe());
+  } finally {
+    replay.theme = theme;
+    ridges.colors = colors;
+    replay.layout();
+  }
+}
+function saveSvg(replay) {
+  const name = `${fileStem(replay, `step-${replay.transport.step}`)}.svg`;
+  saveFile(new Blob([drawSvg(replay)], { type: "image/svg+xml" }), name);
+}
+var canFilm = () => typeof MediaRecorder !== "undefined" && FILM_TYPES.some((type) => MediaRecorder.isTypeSupported(type));
+var Film = class {
+  /**
+   * @param {Replay} replay
+   * @param {() => void} ended
+   */
+  constructor(replay, ended) {
+    this.replay = replay;
+    this.canvas = composed(replay);
+    const parts = [];
+    const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type));
+    this.recorder = new MediaRecorder(this.canvas.captureStream(FRAME_RATE), {
+      mimeType,
+      videoBitsPerSecond: BITS
     });
-    reached.sort((a, b) => a - b);
-    return Math.min(Math.max(reached[Math.floor(reached.length * 0.99)] || LEAST, LEAST), MOST);
+    this.recorder.ondataavailable = (event) => parts.push(event.data);
+    this.recorder.onstop = () => {
+      const { steps, step } = replay.transport;
+      const name = `${fileStem(replay, `steps-${steps[0]}-${step}`)}.webm`;
+      saveFile(new Blob(parts, { type: "video/webm" }), name);
+      ended();
+    };
+    this.recorder.start();
+  }
+  // What is seen now is its next picture.
+  add() {
+    composed(this.replay, this.canvas);
+    if (this.replay.transport.playing || this.ending) return;
+    this.ending = setTimeout(() => this.recorder.stop(), HOLD_MS);
   }
 };
 
@@ -312,18 +603,19 @@ var ReplayData = class {
 var PEAK_ROWS = 5;
 var LANE = 98;
 var TYPICAL = LANE - 6;
-var LABELS = 44;
+var LABELS = 54;
 var MARGIN = 12;
 var HEADING = 26;
 var AXIS = 34;
-var MIN_COLUMN = 138;
-var LEAST_PITCH = 9;
-var MOST_PITCH = 26;
+var MIN_COLUMN = 150;
+var LEAST_PITCH = 13;
+var MOST_PITCH = 44;
 var FEW_ROWS = 5;
 var MOST_PITCH_OF_FEW = 64;
 var WIDE_RANGE = 5;
 var LEAST_TICK = 18;
 var TAILS = 3.6;
+var LIFT = 0.75;
 var FEWEST = 24;
 var POINTS = 56;
 var APART = 3;
@@ -335,11 +627,11 @@ var RidgeLayout = class {
    * @param {number} size.width that there is
    * @param {number} size.room height that there is; more is taken where rows would come too close
    * @param {number} size.range half the width of the axis, prior sds
-   * @param {boolean} [size.headed] whether the runs' names stand above the columns
+   * @param {number} [size.top] height of what stands above the columns
    * @param {number} [size.leastPitch] between two rows
    */
-  constructor({ columns, rows, width, room, range, headed = false, leastPitch = LEAST_PITCH }) {
-    this.top = headed ? HEADING : 0;
+  constructor({ columns, rows, width, room, range, top = 0, leastPitch = LEAST_PITCH }) {
+    this.top = top;
     this.width = Math.max(width, columns * MIN_COLUMN);
     this.columnWidth = this.width / columns;
     this.range = range;
@@ -399,30 +691,140 @@ var RidgeLayout = class {
    * @param {number} mean prior sds
    * @param {number} sd prior sds
    * @param {number} height of its peak
-   * @param {boolean} close along the baseline, for filling
+   * @param {boolean} area whether it goes down to the baseline at both ends, for filling
    */
-  bell(path, column, baseline, mean, sd, height, close) {
-    const low = Math.max(mean - TAILS * sd, -this.range);
-    const high = Math.min(mean + TAILS * sd, this.range);
+  bell(path, column, baseline, mean, sd, height, area) {
+    const tails = Math.min(TAILS, Math.sqrt(2 * Math.log(Math.max(height / LIFT, 1))));
+    const low = Math.max(mean - tails * sd, -this.range);
+    const high = Math.min(mean + tails * sd, this.range);
     if (low >= high) return false;
     const left = this.x(column, low);
     const right = this.x(column, high);
     const points = Math.min(Math.max(Math.ceil((right - left) / APART), FEWEST), POINTS);
     path.beginPath();
+    if (area) path.moveTo(left, baseline);
     for (let i = 0; i <= points; i++) {
       const share = i / points;
       const r = (low + (high - low) * share - mean) / sd;
       const x = left + (right - left) * share;
       const y = baseline - height * Math.exp(-0.5 * r * r);
-      if (i === 0) path.moveTo(x, y);
+      if (i === 0 && !area) path.moveTo(x, y);
       else path.lineTo(x, y);
     }
-    if (close) {
-      path.lineTo(right, baseline);
-      path.lineTo(left, baseline);
-      path.closePath();
-    }
+    if (area) path.lineTo(right, baseline);
     return true;
+  }
+};
+
+// probes/canvas/replay_heading.js
+var LINE = 18;
+var FIRST = 14;
+var GAP2 = 14;
+var SIGN = 18;
+var STEP = 176;
+var BAR = 72;
+var Heading = class {
+  /** @param {Replay} replay */
+  constructor(replay) {
+    this.replay = replay;
+    this.width = 0;
+    this.height = 0;
+    this.placed = [];
+  }
+  /** @returns {Item[]} */
+  items() {
+    const { header, theme, ridges } = this.replay;
+    const { input, layers, trail, chosen } = header;
+    const line = (dash, style) => {
+      return (context, x, y) => {
+        context.strokeStyle = style;
+        context.lineWidth = 1.5;
+        context.setLineDash(dash);
+        context.beginPath();
+        for (let i = 0; i <= 14; i++) {
+          const at = y - 10 * Math.exp(-((i - 7) ** 2) / 14);
+          if (i) context.lineTo(x + i, at);
+          else context.moveTo(x, at);
+        }
+        context.stroke();
+        context.setLineDash([]);
+      };
+    };
+    const items = [
+      { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
+      { text: chosen, sign: 0 },
+      {
+        text: input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`,
+        sign: SIGN,
+        draw: (context, x, y) => {
+          context.fillStyle = COLOR_SCALES.Viridis[4];
+          context.fillRect(x, y - 9, 14, 10);
+        }
+      },
+      {
+        text: input === null ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        sign: SIGN,
+        draw: line([], rgba(theme.text, 0.8))
+      },
+      { text: "prior", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
+      { text: trail ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
+      {
+        text: `sd ${SD_WIDE} to ${SD_NARROW}, log scale`,
+        sign: BAR + 5,
+        draw: (context, x, y) => {
+          for (let i = 0; i < BAR; i += 2) {
+            context.fillStyle = rgba(ridges.colors.colors[Math.round(i / BAR * 255)], 1);
+            context.fillRect(x + i, y - 9, 2, 10);
+          }
+        }
+      },
+      { text: `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`, sign: 0 }
+    ];
+    return items.filter((item) => item.text);
+  }
+  /** @param {Item} item */
+  font(item) {
+    return item.strong ? `600 14px ${this.replay.theme.font}` : `12px ${this.replay.theme.font}`;
+  }
+  /**
+   * Break into lines that fit a width in pixels.
+   * @param {number} width
+   * @param {Pick<Brush, "font" | "measureText">} context that measures
+   */
+  resize(width, context) {
+    this.width = width;
+    this.placed = [];
+    let [x, y] = [0, FIRST];
+    for (const item of this.items()) {
+      context.font = this.font(item);
+      const length = item.sign + context.measureText(item.text).width;
+      const room = () => width - (y === FIRST ? STEP : 0);
+      if ((x > 0 || y === FIRST && !item.strong) && x + length > room()) [x, y] = [0, y + LINE];
+      const text = fitText(context, item.text, room() - item.sign);
+      this.placed.push({ item: { ...item, text }, x, y });
+      x += Math.min(length, room()) + GAP2;
+    }
+    this.height = y + 12;
+  }
+  /** @param {Brush} context */
+  paintStill(context) {
+    context.textAlign = "left";
+    for (const { item, x, y } of this.placed) {
+      item.draw?.(context, x, y);
+      context.font = this.font(item);
+      context.fillStyle = item.strong ? rgba(this.replay.theme.text, 1) : this.replay.theme.muted;
+      context.fillText(item.text, x + item.sign, y);
+    }
+  }
+  /** @param {Brush} context */
+  paintMoving(context) {
+    const { theme, transport } = this.replay;
+    context.textAlign = "right";
+    context.font = `600 14px ${theme.font}`;
+    context.fillStyle = rgba(theme.text, 1);
+    const last = transport.steps[transport.last];
+    context.fillText(`step ${formatStep(transport.step)} of ${formatStep(last)}`, this.width - 8, FIRST);
   }
 };
 
@@ -430,7 +832,8 @@ var RidgeLayout = class {
 var UNIT = 15;
 var TALLEST_TYPICAL = 54;
 var NARROW = 200;
-var FIRST_LANE = 330;
+var FIRST_LANE = 215;
+var TRAIL = 6;
 var endedAt = (step) => `ended at step ${formatStep(step)}`;
 var Ridges = class {
   /**
@@ -441,7 +844,9 @@ var Ridges = class {
     this.canvas = canvas;
     this.replay = replay;
     this.still = document.createElement("canvas");
+    this.heading = new Heading(replay);
     this.drawn = false;
+    this.passed = 0;
     this.colors = ridgeColors(false);
     this.layout = new RidgeLayout({ columns: 1, rows: 1, width: 0, room: 0, range: 1 });
   }
@@ -460,19 +865,30 @@ var Ridges = class {
    * @param {number} width
    * @param {number} below
    * @param {number | undefined} leastPitch pixels between two rows
+   * @param {number} [above] pixels of the window that are taken above it
    */
-  resize(width, below, leastPitch) {
-    const top = this.canvas.getBoundingClientRect().top + window.scrollY;
+  resize(width, below, leastPitch, above = FIRST_LANE) {
+    this.heading.resize(width, context2d(this.canvas));
     this.layout = new RidgeLayout({
       columns: this.layers.length,
       rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
       width,
-      room: window.innerHeight - Math.min(top, FIRST_LANE) - below,
+      room: window.innerHeight - above - below,
       range: this.replay.data.reach(),
-      headed: this.twofold,
+      top: this.heading.height + (this.twofold ? HEADING : 0),
       leastPitch
     });
     this.changed();
+  }
+  /**
+   * The heading as wide as its texts come out in another font; what stands under it moves.
+   * @param {Context} context that measures
+   */
+  placeHeading(context) {
+    const before = this.heading.height;
+    this.heading.resize(this.heading.width, context);
+    this.layout.top += this.heading.height - before;
+    this.layout.height += this.heading.height - before;
   }
   paint() {
     this.colors = ridgeColors(this.theme.dark);
@@ -504,13 +920,39 @@ var Ridges = class {
     };
   }
   draw() {
-    const { width, height, top } = this.layout;
-    if (!this.drawn) this.drawStill();
+    const { width, height } = this.layout;
+    const passed = this.trailFrames().length;
+    if (!this.drawn || passed !== this.passed) this.paintStill(fitCanvas(this.still, width, height));
+    this.drawn = true;
+    this.passed = passed;
     const context = fitCanvas(this.canvas, width, height);
     context.drawImage(this.still, 0, 0, width, height);
+    this.paintMoving(context);
+  }
+  /**
+   * What stays as it is while it plays.
+   * @param {Context} context
+   */
+  paintStill(context) {
+    this.heading.paintStill(context);
+    if (this.twofold) this.drawRuns(context);
+    context.save();
+    context.translate(0, this.layout.top);
+    this.layers.forEach((layer, column) => {
+      context.textBaseline = "alphabetic";
+      this.drawTitle(context, layer, column);
+      this.drawAxis(context, column);
+      this.drawLabels(context, layer, column);
+      layer.neurons.forEach((_, row) => this.drawPast(context, column, row));
+    });
+    context.restore();
+  }
+  /** @param {Context} context */
+  paintMoving(context) {
+    this.heading.paintMoving(context);
     if (this.twofold) this.drawEnds(context);
     context.save();
-    context.translate(0, top);
+    context.translate(0, this.layout.top);
     this.layers.forEach((layer, column) => {
       this.drawState(context, column);
       this.drawTypical(context, column);
@@ -518,21 +960,12 @@ var Ridges = class {
     });
     context.restore();
   }
-  drawStill() {
-    const { width, height, top } = this.layout;
-    const context = fitCanvas(this.still, width, height);
-    if (this.twofold) this.drawRuns(context);
-    context.save();
-    context.translate(0, top);
-    this.layers.forEach((layer, column) => {
-      context.textBaseline = "alphabetic";
-      this.drawTitle(context, layer, column);
-      this.drawAxis(context, column);
-      this.drawBaselines(context, layer, column);
-      this.drawLabels(context, layer, column);
-    });
-    context.restore();
-    this.drawn = true;
+  // Frames of the trail that lie behind the cursor.
+  trailFrames() {
+    const { header, transport } = this.replay;
+    if (!header.trail) return [];
+    const frames = Array.from({ length: TRAIL }, (_, i) => Math.round(i / TRAIL * transport.last));
+    return [...new Set(frames)].filter((frame) => frame < transport.position);
   }
   /** @param {number} column @param {number} row */
   isOver(column, row) {
@@ -559,11 +992,12 @@ var Ridges = class {
       context.font = `12px ${this.theme.font}`;
       const ends = last < steps[steps.length - 1] ? context.measureText(endedAt(last)).width + 10 : 0;
       context.font = `600 14px ${this.theme.font}`;
+      const y = this.heading.height;
       context.fillStyle = this.theme.accent;
-      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, 14);
+      context.fillText(fitText(context, run, width - LABELS - ends - 8), left + LABELS, y + 14);
       context.fillStyle = this.theme.faint;
-      context.fillRect(left + LABELS, 20, width - LABELS - 6, 1);
-      if (side) context.fillRect(left + 4, 0, 1, this.layout.height);
+      context.fillRect(left + LABELS, y + 20, width - LABELS - 6, 1);
+      if (side) context.fillRect(left + 4, y, 1, this.layout.height - y);
     }
   }
   /**
@@ -575,7 +1009,9 @@ var Ridges = class {
     context.font = `12px ${this.theme.font}`;
     context.fillStyle = this.theme.muted;
     for (const { last, left, width } of this.sides()) {
-      if (this.replay.transport.step > last) context.fillText(endedAt(last), left + width - 8, 14);
+      if (this.replay.transport.step > last) {
+        context.fillText(endedAt(last), left + width - 8, this.heading.height + 14);
+      }
     }
   }
   /** @param {Context} context @param {Layer} layer @param {number} column */
@@ -612,19 +1048,6 @@ var Ridges = class {
     const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left;
     if (fits) context.fillText(line, left, 33);
     else lines.forEach((words, i) => context.fillText(words, left, 31 + 15 * i));
-  }
-  /** @param {Context} context @param {Layer} layer @param {number} column */
-  drawBaselines(context, layer, column) {
-    const [left, right] = this.layout.ends(column);
-    context.lineWidth = 1;
-    context.strokeStyle = this.theme.faint;
-    context.beginPath();
-    layer.neurons.forEach((_, row) => {
-      const y = Math.round(this.layout.baseline(row)) + 0.5;
-      context.moveTo(left, y);
-      context.lineTo(right, y);
-    });
-    context.stroke();
   }
   /** @param {Context} context @param {number} column */
   drawAxis(context, column) {
@@ -672,13 +1095,42 @@ var Ridges = class {
     context.textAlign = "left";
     if (layout.columnWidth >= NARROW) context.fillText("prior sd 1", left, TYPICAL - 30);
   }
-  /** @param {Context} context @param {number} column @param {number} baseline @param {number} height */
-  dashedPrior(context, column, baseline, height) {
+  /**
+   * @param {Context} context
+   * @param {number} column
+   * @param {number} baseline
+   * @param {number} height
+   * @param {number} [alpha]
+   */
+  dashedPrior(context, column, baseline, height, alpha = 0.62) {
     context.setLineDash([4, 3]);
     context.lineWidth = 1.25;
-    context.strokeStyle = rgba(this.theme.text, 0.62);
+    context.strokeStyle = rgba(this.theme.text, alpha);
     if (this.layout.bell(context, column, baseline, 0, 1, height, false)) context.stroke();
     context.setLineDash([]);
+  }
+  /**
+   * What a ridge stands on and is compared with: its baseline, its prior, its own shapes at earlier steps.
+   * @param {Context} context
+   * @param {number} column
+   * @param {number} row
+   */
+  drawPast(context, column, row) {
+    const { layout } = this;
+    const y = layout.baseline(row);
+    const [left, right] = layout.ends(column);
+    context.lineWidth = 1;
+    context.strokeStyle = this.theme.baseline;
+    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5);
+    this.dashedPrior(context, column, y, layout.peak(1), 0.4);
+    const frames = this.trailFrames();
+    context.lineWidth = 1;
+    frames.forEach((frame, i) => {
+      const { mean, sd } = this.replay.data.moments(column, row, frame);
+      if (!(sd > 0) || !layout.bell(context, column, y, mean, sd, layout.peak(sd), false)) return;
+      context.strokeStyle = rgba(this.theme.text, 0.14 + 0.2 * i / TRAIL);
+      context.stroke();
+    });
   }
   /** @param {Context} context @param {Layer} layer @param {number} column @param {number} row */
   drawRidge(context, layer, column, row) {
@@ -689,7 +1141,7 @@ var Ridges = class {
     const hovered = this.isOver(column, row);
     if (!(sd > 0) || !Number.isFinite(mean)) {
       context.fillStyle = theme.muted;
-      context.font = `10px ${theme.font}`;
+      context.font = `11px ${theme.font}`;
       context.textAlign = "center";
       context.fillText("no distribution at this step", layout.x(column, 0), y - 2);
       return;
@@ -714,7 +1166,7 @@ var Ridges = class {
   drawOutside(context, column, y, mean) {
     const x = this.layout.x(column, Math.sign(mean) * this.layout.range);
     context.fillStyle = this.theme.muted;
-    context.font = `10px ${this.theme.font}`;
+    context.font = `11px ${this.theme.font}`;
     context.textAlign = mean > 0 ? "right" : "left";
     context.fillText(mean > 0 ? `${formatNumber(mean)} ▸` : `◂ ${formatNumber(mean)}`, x, y - 2);
   }
@@ -722,34 +1174,40 @@ var Ridges = class {
   drawLabels(context, layer, column) {
     const { theme, layout } = this;
     const [left] = layout.ends(column);
-    const size = Math.min(11, layout.pitch - 1);
-    const every = layout.pitch < 9 ? 2 : 1;
     context.textAlign = "right";
     layer.neurons.forEach((neuron, row) => {
       const marked = layer.pinned.includes(neuron);
       const hovered = this.isOver(column, row);
-      if (row % every && !marked && !hovered) return;
-      context.font = `${marked || hovered ? 600 : 400} ${size}px ${theme.font}`;
+      const sign = neuron === layer.informative ? "◆ " : "";
+      context.font = `${marked || hovered ? 600 : 400} 11px ${theme.font}`;
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted;
-      context.fillText(`${layer.index + 1}:${neuron}`, left - 6, layout.baseline(row) + 1);
+      context.fillText(sign + neuronName(layer.index, neuron), left - 6, layout.baseline(row) + 1);
     });
   }
 };
 
 // probes/canvas/strip.js
-var STRIP_HEIGHT = 92;
-var TOP = 8;
-var BOTTOM = STRIP_HEIGHT - 24;
-var LEFT = 46;
+var STRIP_HEIGHT = 148;
+var TITLE = 16;
+var SCORE = { top: TITLE, bottom: 50 };
+var CONTRACTION = { top: 50 + TITLE + 4, bottom: STRIP_HEIGHT - 24 };
+var LEFT = 54;
 var RIGHT = 64;
-var NOTHING = 1e-6;
-var LINE = 12;
-function spreadApart(heights, lowest, apart = LINE) {
+var LEAST_SPAN = 0.05;
+var LINE2 = 12;
+var OUTLIERS = 0.02;
+function spreadApart(heights, lowest, apart = LINE2) {
   const placed = [...heights];
   for (let i = 1; i < placed.length; i++) placed[i] = Math.max(placed[i], placed[i - 1] + apart);
   let below = lowest + apart;
   for (let i = placed.length - 1; i >= 0; i--) below = placed[i] = Math.min(placed[i], below - apart);
   return placed;
+}
+function scoreRange(values) {
+  const known = values.filter(Number.isFinite).sort((a, b) => a - b);
+  const low = known[0];
+  const high = known[Math.floor((1 - OUTLIERS) * (known.length - 1))];
+  return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 };
 }
 var Strip = class {
   /**
@@ -777,64 +1235,123 @@ var Strip = class {
     const last = Math.max(this.replay.header.steps.length - 1, 1);
     return LEFT + position / last * (this.width - LEFT - RIGHT);
   }
+  // Sides whose score is drawn: a run may lack the first one's.
+  scored() {
+    const { header, data } = this.replay;
+    if (header.score === null) return [];
+    const sides = header.layers.some((layer) => layer.side === 1) ? [0, 1] : [0];
+    return sides.filter((side) => data.series("score", side)?.some(Number.isFinite));
+  }
+  get height() {
+    return this.scored().length ? STRIP_HEIGHT : STRIP_HEIGHT - SCORE.bottom;
+  }
+  // Less than STRIP_HEIGHT where no score stands over the contraction.
+  get missing() {
+    return STRIP_HEIGHT - this.height;
+  }
   /** @param {number} width pixels */
   resize(width) {
     this.width = width;
-    this.drawStill();
+    this.paintStill(fitCanvas(this.still, width, this.height));
   }
   draw() {
-    const context = fitCanvas(this.canvas, this.width, STRIP_HEIGHT);
-    context.drawImage(this.still, 0, 0, this.width, STRIP_HEIGHT);
+    const context = fitCanvas(this.canvas, this.width, this.height);
+    context.drawImage(this.still, 0, 0, this.width, this.height);
+    this.paintMoving(context);
+    this.canvas.setAttribute("aria-label", this.describe());
+  }
+  /**
+   * The cursor, which alone moves.
+   * @param {Brush} context
+   */
+  paintMoving(context) {
     const at = this.x(this.replay.transport.position);
     context.strokeStyle = this.replay.theme.accent;
     context.lineWidth = 2;
-    strokeLine(context, at, TOP - 6, at, BOTTOM);
-    this.canvas.setAttribute("aria-label", this.describe());
+    strokeLine(context, at, TITLE - 6, at, CONTRACTION.bottom - this.missing);
   }
-  drawStill() {
-    const { theme, header, data } = this.replay;
-    const context = fitCanvas(this.still, this.width, STRIP_HEIGHT);
-    let high = 0;
-    header.layers.forEach((_, column) => {
-      for (const value of data.series("information", column)) if (value > high) high = value;
-    });
-    if (high < NOTHING) high = 1;
-    const y = (value) => BOTTOM - Math.max(value, 0) / high * (BOTTOM - TOP);
-    context.font = `11px ${theme.font}`;
+  /** @param {Brush} context */
+  paintStill(context) {
+    const { theme, header } = this.replay;
+    const bands = this.bands();
+    this.drawEvents(context, bands);
+    for (const band of bands) this.drawBand(context, band);
     context.fillStyle = theme.muted;
-    context.textAlign = "right";
-    context.fillText("0", 38, BOTTOM + 3);
-    context.fillText(formatNumber(high), 38, TOP + 6);
-    context.strokeStyle = theme.faint;
-    const end = this.x(header.steps.length - 1);
-    for (const value of [0, high]) strokeLine(context, this.x(0), y(value) + 0.5, end, y(value) + 0.5);
+    context.font = `11px ${theme.font}`;
     context.textAlign = "center";
+    const y = this.height - 8;
     for (const tick of stepTicks(header.steps, (position) => this.x(position))) {
-      context.fillText(formatShort(tick.step), tick.x, STRIP_HEIGHT - 8);
+      context.fillText(formatShort(tick.step), tick.x, y);
     }
     context.textAlign = "left";
-    context.fillText("step", this.width - 34, STRIP_HEIGHT - 8);
-    this.drawSeries(context, y);
-    this.drawEvents(context);
+    context.fillText("step", this.width - 34, y);
+  }
+  bands() {
+    const { header, data } = this.replay;
+    const scored = this.scored();
+    const bands = [];
+    if (scored.length) {
+      const lines2 = scored.map((side) => ({
+        values: data.series("score", side),
+        color: this.replay.theme.muted,
+        name: "",
+        side
+      }));
+      const range = scoreRange(lines2.flatMap((line) => [...line.values]));
+      bands.push({ ...SCORE, ...range, title: String(header.score), lines: lines2 });
+    }
+    const lines = header.layers.map((layer, column) => ({
+      values: data.series("contraction", column).map((value, frame) => header.steps[frame] > layer.last ? NaN : value),
+      color: OKABE_ITO[layer.index % OKABE_ITO.length],
+      name: layer.name,
+      side: layer.side
+    }));
+    const known = lines.flatMap((line) => [...line.values].filter(Number.isFinite));
+    const least = Math.min(0, ...known);
+    const low = least < -LEAST_SPAN ? least : 0;
+    bands.push({
+      top: CONTRACTION.top - this.missing,
+      bottom: CONTRACTION.bottom - this.missing,
+      low,
+      high: Math.max(low + LEAST_SPAN, ...known),
+      title: "Contraction, mean over each layer (0 prior, 1 point)",
+      lines
+    });
+    const second = header.layers.find((layer) => layer.side === 1);
+    if (second) bands[0].title += ` · dashed: ${second.run}`;
+    return bands;
   }
   describe() {
     const { header, transport } = this.replay;
     const now = header.layers.map(
-      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("information", column))}`
+      (layer, column) => `${layer.name} ${formatNumber(this.replay.value("contraction", column))}`
     );
+    const score = this.scored().length ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. ` : "";
     const alerts = header.events.filter((event) => event.alert).length;
-    return `Information of each layer over steps, in nats. At step ${formatStep(transport.step)}: ${now.join(", ")}. Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
+    return `Contraction of each layer over steps. At step ${formatStep(transport.step)}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
   }
-  /** @param {Context} context @param {(value: number) => number} y */
-  drawSeries(context, y) {
-    const { header, data } = this.replay;
+  /** @param {Brush} context @param {ReturnType<Strip["bands"]>[0]} band */
+  drawBand(context, band) {
+    const { theme, header } = this.replay;
+    const { top, bottom, low, high, lines } = band;
+    const y = (value) => bottom - (Math.min(Math.max(value, low), high) - low) / (high - low) * (bottom - top);
+    context.font = `11px ${theme.font}`;
+    context.fillStyle = theme.muted;
+    context.textAlign = "left";
+    context.fillText(fitText(context, band.title, this.width - LEFT), LEFT, top - 5);
+    context.textAlign = "right";
+    context.fillText(formatNumber(low), LEFT - 8, bottom + 3);
+    context.fillText(formatNumber(high), LEFT - 8, top + 6);
+    context.strokeStyle = theme.faint;
+    context.lineWidth = 1;
+    const end = this.x(header.steps.length - 1);
+    for (const value of low < 0 && high > 0 ? [low, 0, high] : [low, high])
+      strokeLine(context, LEFT, y(value) + 0.5, end, y(value) + 0.5);
     const ends = [];
-    header.layers.forEach((layer, column) => {
-      const values = data.series("information", column);
-      const color = OKABE_ITO[layer.index % OKABE_ITO.length];
+    for (const { values, color, name, side } of lines) {
       context.strokeStyle = color;
       context.lineWidth = 1.75;
-      context.setLineDash(layer.side ? [4, 3] : []);
+      context.setLineDash(side ? [4, 3] : []);
       context.beginPath();
       let open = false;
       values.forEach((value, i) => {
@@ -845,19 +1362,22 @@ var Strip = class {
       });
       context.stroke();
       const last = values[values.length - 1];
-      if (Number.isFinite(last) && !layer.side)
-        ends.push({ y: Math.max(y(last), 10), name: layer.name, color });
-    });
+      if (name && Number.isFinite(last) && !side) ends.push({ y: y(last), name, color });
+    }
     context.setLineDash([]);
     ends.sort((a, b) => a.y - b.y);
-    this.drawNames(context, ends);
+    this.drawNames(context, ends, bottom);
   }
-  /** @param {Context} context @param {{ y: number, name: string, color: string }[]} ends from the top */
-  drawNames(context, ends) {
+  /**
+   * @param {Brush} context
+   * @param {{ y: number, name: string, color: string }[]} ends from the top
+   * @param {number} bottom
+   */
+  drawNames(context, ends, bottom) {
     const { theme } = this.replay;
     const heights = spreadApart(
       ends.map((end) => end.y),
-      STRIP_HEIGHT - 26
+      bottom
     );
     context.font = `600 11px ${theme.font}`;
     context.textAlign = "left";
@@ -868,16 +1388,20 @@ var Strip = class {
       context.fillText(fitText(context, name, 48), this.width - 48, heights[i] + 1);
     });
   }
-  /** @param {Context} context */
-  drawEvents(context) {
+  /** @param {Brush} context @param {Band[]} bands */
+  drawEvents(context, bands) {
     const { header, theme } = this.replay;
+    const bottom = bands[bands.length - 1].bottom;
     for (const event of header.events) {
       const x = this.x(framePosition(header.steps, event.step));
+      context.lineWidth = 1;
+      context.strokeStyle = event.alert ? `${ALERT}55` : theme.faint;
+      for (const band of bands) strokeLine(context, x, band.top, x, band.bottom);
       context.fillStyle = event.alert ? ALERT : theme.muted;
       context.beginPath();
-      context.moveTo(x - 4, BOTTOM + 1);
-      context.lineTo(x + 4, BOTTOM + 1);
-      context.lineTo(x, BOTTOM - 6);
+      context.moveTo(x - 4, bottom + 1);
+      context.lineTo(x + 4, bottom + 1);
+      context.lineTo(x, bottom - 6);
       context.closePath();
       context.fill();
     }
@@ -891,42 +1415,12 @@ var Strip = class {
   }
 };
 
-// probes/canvas/theme.js
-var probe = null;
-function parseColor(text) {
-  probe = probe || document.createElement("canvas").getContext("2d");
-  if (!probe) return [0, 0, 0];
-  probe.fillStyle = "#000";
-  probe.fillStyle = text;
-  const value = probe.fillStyle;
-  const channels = value.startsWith("#") ? [1, 3, 5].map((i) => parseInt(value.slice(i, i + 2), 16)) : (value.match(/[\d.]+/g) || []).slice(0, 3).map(Number);
-  return (
-    /** @type {Rgb} */
-    channels
-  );
-}
-function readTheme(root) {
-  const style = getComputedStyle(root instanceof ShadowRoot ? root.host : root);
-  const get = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
-  const text = parseColor(get("--st-text-color", "#222"));
-  const background = parseColor(get("--st-background-color", "#fff"));
-  const dark = background[0] + background[1] + background[2] < 384;
-  return {
-    text,
-    background,
-    accent: get("--st-primary-color", "#0b6b9c"),
-    muted: rgba(text, 0.66),
-    faint: rgba(text, 0.13),
-    pinned: dark ? OKABE_ITO[1] : "#8f5c00",
-    // the orange of pinned ridges as text: 2.2 : 1 on white
-    font: get("--st-font", "sans-serif"),
-    dark
-  };
-}
-
 // probes/canvas/transport.js
 var SECONDS = 10;
 var SLOWEST = 4;
+var HURRY = 10;
+var SKIP = "skip";
+var OUTSIDE = ["k", "Home", "End", "[", "]"];
 var SETTLE_MS = 300;
 var Transport = class {
   /**
@@ -943,28 +1437,65 @@ var Transport = class {
     this.position = 0;
     this.playing = false;
     this.steps = [0];
+    this.still = [];
+    this.changed = () => {
+    };
+    this.actions = {
+      " ": () => this.toggle(),
+      k: () => this.toggle(),
+      ArrowLeft: (event) => this.nudge(event.shiftKey ? -10 : -1),
+      ArrowRight: (event) => this.nudge(event.shiftKey ? 10 : 1),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+      "[": () => this.faster(-1),
+      "]": () => this.faster(1)
+    };
     this.button = part(root, "play", HTMLButtonElement);
     this.scrub = part(root, "scrub", HTMLInputElement);
     this.speed = part(root, "speed", HTMLSelectElement);
     this.readout = part(root, "readout", HTMLOutputElement);
+    this.ticks = part(root, "ticks", HTMLElement);
+    this.speed.onchange = () => this.changed(this.speed.value);
+    this.resize = new ResizeObserver(() => this.label());
+    this.resize.observe(this.ticks);
     this.button.onclick = () => this.toggle();
     part(root, "back", HTMLButtonElement).onclick = () => this.nudge(-1);
     part(root, "forward", HTMLButtonElement).onclick = () => this.nudge(1);
     this.scrub.oninput = () => this.seek(Number(this.scrub.value));
     this.onKey = (event) => this.key(event);
+    this.onKeyUp = (event) => this.keyUp(event);
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keyup", this.onKeyUp);
   }
   /**
    * The cursor keeps its step; at the end of a run that has grown it stays at the end.
    * @param {number[]} steps of the frames
+   * @param {boolean[]} still frames that the speed "skip" hurries over
    */
-  load(steps) {
+  load(steps, still = []) {
+    this.still = still;
     const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step;
     this.steps = steps;
     this.scrub.max = String(steps.length - 1);
     this.scrub.disabled = this.button.disabled = steps.length < 2;
     const position = framePosition(steps, step);
     this.position = this.playing ? position : Math.round(position);
+    this.label();
+  }
+  // The slider's scale: frames are not evenly spaced in step.
+  label() {
+    part(this.root, "scale", HTMLElement).textContent = scaleName(this.steps);
+    const width = this.ticks.clientWidth;
+    if (!width || this.last < 1) return this.ticks.replaceChildren();
+    const ticks = stepTicks(this.steps, (position) => position / this.last * width);
+    this.ticks.replaceChildren(
+      ...ticks.map(({ x, step }) => {
+        const mark = document.createElement("span");
+        mark.textContent = formatShort(step);
+        mark.style.left = `${x}px`;
+        return mark;
+      })
+    );
   }
   get step() {
     return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
@@ -1013,7 +1544,7 @@ var Transport = class {
     let before = performance.now();
     const tick = (now) => {
       if (!this.playing) return;
-      const next = this.position + (now - before) / 1e3 * rate * Number(this.speed.value);
+      const next = this.position + (now - before) / 1e3 * rate * this.pace();
       before = now;
       if (next >= this.last) {
         this.pause();
@@ -1026,6 +1557,11 @@ var Transport = class {
     };
     requestAnimationFrame(tick);
   }
+  // How many times faster than speed 1.
+  pace() {
+    if (this.speed.value !== SKIP) return Number(this.speed.value);
+    return this.still[Math.floor(this.position)] ? HURRY : 1;
+  }
   pause() {
     this.playing = false;
     this.button.setAttribute("aria-pressed", "false");
@@ -1034,43 +1570,52 @@ var Transport = class {
   /** @param {number} direction */
   faster(direction) {
     const index = this.speed.selectedIndex + direction;
-    if (index >= 0 && index < this.speed.options.length) this.speed.selectedIndex = index;
+    if (index < 0 || index >= this.speed.options.length) return;
+    this.speed.selectedIndex = index;
+    this.changed(this.speed.value);
   }
   /**
-   * Keys work unless the focus is in a control that uses them itself.
+   * Keys work unless the focus is where they mean something else: in a field, in a menu, in a control of the
+   * page.
    * @param {KeyboardEvent} event
    */
   key(event) {
-    const target = event.composedPath()[0];
-    const tag = target instanceof Element ? target.tagName : "";
-    const inside = event.composedPath().includes(this.root);
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!inside && !(this.pageKeys && target === document.body)) return;
-    if (tag === "SELECT" || tag === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    const actions = {
-      " ": () => this.toggle(),
-      k: () => this.toggle(),
-      ArrowLeft: () => this.nudge(event.shiftKey ? -10 : -1),
-      ArrowRight: () => this.nudge(event.shiftKey ? 10 : 1),
-      Home: () => this.seek(0),
-      End: () => this.seek(this.last),
-      "[": () => this.faster(-1),
-      "]": () => this.faster(1)
-    };
-    const action = actions[event.key];
-    if (!action) return;
+    const action = this.actions[event.key];
+    if (!action || event.ctrlKey || event.metaKey || event.altKey || !this.hears(event)) return;
     event.preventDefault();
-    action();
+    action(event);
+  }
+  /** @param {KeyboardEvent} event */
+  hears(event) {
+    const target = event.composedPath()[0];
+    if (!(target instanceof HTMLElement) || isField(target)) return false;
+    if (event.composedPath().includes(this.root)) return !target.closest("[data-menu]");
+    if (!this.pageKeys) return false;
+    return target === document.body || target.matches("button, a") && OUTSIDE.includes(event.key);
+  }
+  /**
+   * A button is pressed when the space bar comes up: here it has played already.
+   * @param {KeyboardEvent} event
+   */
+  keyUp(event) {
+    const target = event.composedPath()[0];
+    if (event.key === " " && target instanceof HTMLButtonElement && this.hears(event)) event.preventDefault();
   }
   close() {
     this.playing = false;
     clearTimeout(this.timer);
+    this.resize.disconnect();
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keyup", this.onKeyUp);
   }
 };
+function isField(element) {
+  if (element instanceof HTMLInputElement) return element.type !== "range";
+  return element.isContentEditable || element.matches("select, textarea");
+}
 
 // probes/canvas/replay.js
-var UNDER = STRIP_HEIGHT + 62;
+var MARGIN2 = 24;
 var Replay = class {
   /**
    * @param {import("./component.js").Root} root
@@ -1105,7 +1650,15 @@ var Replay = class {
       PageUp: () => this.move(-1, 0),
       PageDown: () => this.move(1, 0)
     });
-    part(root, "save", HTMLButtonElement).onclick = () => this.save();
+    this.transport.speed.add(new Option("skip still", SKIP));
+    this.transport.changed = (speed) => this.trigger?.("speed", speed);
+    this.transport.actions.f = () => this.fillScreen();
+    const screen = part(root, "fullscreen", HTMLButtonElement);
+    screen.onclick = () => this.fillScreen();
+    this.frame.onfullscreenchange = () => {
+      screen.textContent = this.fillsScreen ? "Leave full screen" : "Full screen";
+    };
+    this.exports();
     this.resize = new ResizeObserver(() => this.layout());
     this.resize.observe(this.frame);
   }
@@ -1125,9 +1678,10 @@ var Replay = class {
     this.trigger = trigger;
     if (bytes !== this.bytes) {
       this.bytes = bytes;
-      const view = this.loaded?.header.view;
+      const { view, speed } = this.loaded?.header || {};
       this.loaded = new ReplayData(bytes);
-      this.transport.load(this.header.steps);
+      this.transport.load(this.header.steps, stillFrames(this.data.motion()));
+      if (speed !== this.header.speed) this.transport.speed.value = this.header.speed;
       if (view !== this.header.view) this.open();
     }
     this.canvas.toggleAttribute("data-picks", trigger !== void 0);
@@ -1141,7 +1695,6 @@ var Replay = class {
   repaint() {
     this.theme = readTheme(this.root);
     this.ridges.paint();
-    this.legend();
     this.layout();
   }
   // A linked step opens at rest on it; else the story starts at its beginning and plays.
@@ -1153,33 +1706,64 @@ var Replay = class {
     else this.transport.position = autoplay && !still ? 0 : steps.length - 1;
     this.wantsPlay = autoplay && cursor === null && !still && steps.length > 1;
   }
-  legend() {
-    const say = (name, text) => {
-      part(this.root, name, HTMLElement).textContent = text;
-    };
-    const { input, layers } = this.header;
-    const colorbar = context2d(part(this.root, "colorbar", HTMLCanvasElement));
-    for (let x = 0; x < 96; x++) {
-      colorbar.fillStyle = rgba(this.ridges.colors.colors[Math.round(x / 95 * 255)], 1);
-      colorbar.fillRect(x, 0, 1, 10);
-    }
-    part(this.root, "swatch", HTMLElement).style.background = COLOR_SCALES.Viridis[4];
-    say("barlabel", `sd ${SD_WIDE} to ${SD_NARROW}, log scale`);
-    say("note", `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`);
-    say("filled", input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`);
-    part(this.root, "outlined", HTMLElement).hidden = input !== null;
-    const second = layers.find((layer) => layer.side === 1);
-    say(
-      "striptitle",
-      "Information per layer, mean over its neurons (nats)" + (second ? ` · dashed: ${second.run}` : "")
-    );
-  }
   layout() {
-    const width = this.frame.clientWidth;
-    if (!this.loaded || !width) return;
-    this.ridges.resize(width, UNDER, this.leastPitch);
+    const style = getComputedStyle(this.frame);
+    const width = this.frame.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    if (!this.loaded || !(width > 0)) return;
+    const below = this.strip.height + MARGIN2;
+    if (this.fillsScreen) this.ridges.resize(width, below, this.leastPitch, this.canvas.offsetTop);
+    else this.ridges.resize(width, below, this.leastPitch);
     this.strip.resize(width);
     this.transport.show(this.transport.position);
+  }
+  get fillsScreen() {
+    return this.frame.matches(":fullscreen");
+  }
+  fillScreen() {
+    if (this.fillsScreen) document.exitFullscreen();
+    else this.frame.requestFullscreen();
+  }
+  // The menu: it closes when something was chosen, on Escape, and when the focus goes elsewhere.
+  exports() {
+    const menu = part(this.root, "menu", HTMLDetailsElement);
+    const close = () => {
+      menu.open = false;
+    };
+    const item = (name, save) => {
+      part(this.root, name, HTMLButtonElement).onclick = () => {
+        close();
+        save();
+      };
+    };
+    item("svg", () => saveSvg(this));
+    item("png", () => savePng(this));
+    item("webm", () => this.record());
+    part(this.root, "webm", HTMLButtonElement).hidden = !canFilm();
+    part(this.root, "stop", HTMLButtonElement).onclick = () => this.transport.seek(this.transport.position);
+    menu.onkeydown = (event) => {
+      if (event.key !== "Escape") return;
+      close();
+      menu.querySelector("summary")?.focus();
+    };
+    menu.addEventListener("focusout", (event) => {
+      if (!menu.contains(
+        /** @type {Node | null} */
+        event.relatedTarget
+      )) close();
+    });
+  }
+  // A film from the first frame to the last.
+  record() {
+    const stop = part(this.root, "stop", HTMLButtonElement);
+    this.transport.pause();
+    this.transport.show(0);
+    this.transport.play();
+    if (!this.transport.playing) return;
+    stop.hidden = false;
+    this.film = new Film(this, () => {
+      this.film = void 0;
+      stop.hidden = true;
+    });
   }
   /**
    * A layer's number at the cursor.
@@ -1197,6 +1781,7 @@ var Replay = class {
     if (!this.loaded || !this.ridges.layout.width) return;
     this.ridges.draw();
     this.strip.draw();
+    this.film?.add();
     this.draws += 1;
     this.canvas.dataset.draws = String(this.draws);
     this.canvas.dataset.step = String(this.transport.step);
@@ -1269,22 +1854,6 @@ var Replay = class {
     const neuron = layer.neurons[this.over.row];
     this.tip.hidden = true;
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() });
-  }
-  // The picture at the cursor as PNG, on the page's background: made here, nothing is asked of the server.
-  save() {
-    const strip = this.strip.canvas;
-    const picture = document.createElement("canvas");
-    picture.width = Math.max(this.canvas.width, strip.width);
-    picture.height = this.canvas.height + strip.height;
-    const context = context2d(picture);
-    context.fillStyle = rgba(this.theme.background, 1);
-    context.fillRect(0, 0, picture.width, picture.height);
-    context.drawImage(this.canvas, 0, 0);
-    context.drawImage(strip, 0, this.canvas.height);
-    const link = document.createElement("a");
-    link.download = `replay-step-${this.transport.step}.png`;
-    link.href = picture.toDataURL("image/png");
-    link.click();
   }
   close() {
     this.transport.close();
