@@ -138,11 +138,11 @@ IN_WORDS = {
             '        ("widening", {"effects"}),\n        ("rollout", {"',
         ),
         (
-            "tests/pages/test_probes_page.py",
+            "tests/pages/test_experiments_page.py",
             '        "ablation": {',
             '        "widening": {"effects": effects.assign(mode="widened")},\n        "ablation": {',
         ),
-        ("tests/pages/test_probes_page.py", 'FIGURES = {"', 'FIGURES = {"widening": 1, "'),
+        ("tests/pages/test_experiments_page.py", 'FIGURES = {"', 'FIGURES = {"widening": 1, "'),
     ],
 }
 WITHOUT_A_BLOCK = {
