@@ -219,9 +219,10 @@ def test_groups_are_a_query_a_set_or_the_rest(open_page: Open, two: Path) -> Non
 
 
 def test_another_neuron_is_all_that_is_read(
-    open_page: Open, two: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_page("neurons", two, run="one", pin="one:0:2,one:0:3")
+    write_probed(tmp_path / "one")
+    app = open_page("neurons", tmp_path, run="one", pin="one:0:2,one:0:3")
     asked: list[tuple[int, int]] = []
     history = Run.history
 
