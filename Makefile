@@ -104,6 +104,7 @@ test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARR
 soak: $(VENV)/.dev $(VENV)/.browser  ## what takes longer than a test should: 200 kills, two hours live at speed, 20,000 hostile runs
 	CRASH_MOMENTS=200 $(BIN)/pytest --timeout 0 tests/probes/test_crash.py
 	$(BIN)/python tests/hostile/soak.py
+	$(BIN)/python tests/e2e/grid.py
 	HOSTILE_INPUTS=20000 $(BIN)/pytest --timeout 0 tests/hostile/test_fuzz.py
 
 check: format lint types canvas test  ## what CI runs

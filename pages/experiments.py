@@ -23,6 +23,11 @@ caption = (
 )
 frame.header("Experiments", context, caption)
 frame.needs_distributions(context)
+if (other := frame.compared(context)) is not None:
+    st.caption(
+        f"Experiments are shown of one run at a time: {url.plain(context.entry.name)}. Choose"
+        f" {url.plain(other.entry.name)} under “Run” to see its own."
+    )
 with st.sidebar:
     frame.link_to_reference()
 path: Path = context.entry.path
@@ -44,8 +49,8 @@ name = url.choice(
     label_visibility="collapsed",
 )  # fmt: skip
 status = manager.status(path, name)
-with st.container(border=True):
-    experiment = EXPERIMENTS.get(name)
+experiment = EXPERIMENTS.get(name)
+with st.container(border=experiment is not None):
     if experiment is not None:
         st.markdown(f"**{experiment.title}** · {experiment.question}")
     if status.state == "running":

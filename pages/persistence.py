@@ -16,7 +16,6 @@ from probes.figures.floor_gap import floor_gap
 from probes.figures.half_lives import half_life_histogram
 from probes.spacing import evenly_spaced
 
-PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
 STEPS = 300  # columns of a layer's history of every neuron
 
 frame.guard()
@@ -34,6 +33,7 @@ if "persistence" not in context.run.statistics:
         " `watch` or `Moments.update` the predecessors' means and series ids."
     )
     st.stop()
+other = persistence_views.second(frame.compared(context))
 with st.sidebar:
     layer_name = frame.choose_layer(context, "Layer")
     sources = persistence.sources(context)
@@ -42,7 +42,7 @@ with st.sidebar:
             "Measured on", sources, key="measured_on", help="A whole split has far more pairs than a batch"
         )
     )
-    view = step_axis.choose([context])
+    view = step_axis.choose([context, other] if other else [context])
     frame.link_to_reference()
 axis, cursor = view.axis(context), view.cursor(step)
 over_steps = partial(step_axis.chart, view=view, axes=[axis])
@@ -60,11 +60,13 @@ if rows["persistence"].notna().sum() == 0:
     )
 else:
     canvases.number_cards(persistence.number_cards(context, rows, step), key="memory_cards")
+if other:
+    persistence_views.second_cards(other, step)
 persistence_views.every_neuron(context, mine, layer_name, source, autoregressive, input_slope)
 
 by_layer, steps_per_row = cache.thinned_summary(context, view.span)
 note = downsampling_note(steps_per_row)
-shown = evenly_spaced(len(context.names), PANELS).tolist()
+shown = evenly_spaced(len(context.names), persistence_views.PANELS).tolist()
 bands = layer_bands(by_layer, "persistence", context.names, step=cursor, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
@@ -89,6 +91,8 @@ with st.container() if has_floor else right:
     title = f"**Persistence over steps** · median and bands over each layer's neurons{note}"
     summary = partial(cache.summary, context)
     cards.card(title, bands, "memory_bands", summary, of=context.entry.name, draw=over_steps)
+if other:
+    persistence_views.second_bands(other, step, view)
 
 persistence_views.faults(context, rows, source, autoregressive)
 curves = persistence.autocorrelation_figure(context, mine, layer, step)

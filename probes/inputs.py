@@ -11,7 +11,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 Kind = Literal["image", "text", "row"]
 Call = Callable[[nn.Module, Any], object]
 """(model, batch): runs the model on a batch, where model(batch) does not do it."""
+Decoder = Callable[[Tensor], Any]
+"""z (M, N) -> M images or rows."""
 
 MOST = 256
 """Inputs of a probe batch that are used, the first ones."""
@@ -45,12 +47,16 @@ class Inputs:
         (H, W) or (C, H, W): rows of numbers are images of this shape.
     call : callable, optional
         (model, batch) -> runs the model; by default as `batch` says.
+    decoder : callable, or mapping of layer's name to callable, optional
+        z (M, N) -> M images or rows: of each neuron what the decoder makes of it from -3 to 3 prior sds is
+        stored too, the others at the first input's posterior means. A callable alone is of the only layer.
     """
 
     batch: Any
     shown: Any = None
     image: tuple[int, ...] | None = None
     call: Call | None = None
+    decoder: Decoder | Mapping[str, Decoder] | None = None
 
 
 def as_inputs(given: Any, call: Call | None = None) -> Inputs:
@@ -81,7 +87,7 @@ def as_inputs(given: Any, call: Call | None = None) -> Inputs:
     if tensor is not None and len(tensor) != len(shown):
         raise ValueError(f"inputs: {len(shown)} are shown, the batch has {len(tensor)}")
     batch = first(inputs.batch, len(shown), MOST)
-    return Inputs(batch, shown[:MOST], inputs.image, inputs.call or call)
+    return replace(inputs, batch=batch, shown=shown[:MOST], call=inputs.call or call)
 
 
 def run_model(model: nn.Module, batch: Any, call: Call | None = None) -> None:

@@ -27,6 +27,7 @@ from probes.log.footer_checksum import checksummed_writer
 from probes.storage import Folder, Storage, open_folder
 
 FOLDER = "experiments"
+DECODED = "decoded"  # the result that `probes.Inputs(decoder=...)` leaves
 SETTINGS, PROGRESS = "settings.json", "progress.json"
 PROGRESS_SECONDS = 0.25  # between two writes of the progress file
 SILENT_SECONDS = 60.0  # an experiment that says running and has not been heard of for so long has died

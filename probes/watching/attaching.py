@@ -23,6 +23,7 @@ from torch import nn
 
 from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
+from probes.experiments import store
 from probes.families.gaussian import GAUSSIAN_UNKNOWN_PRIOR
 from probes.forks import forget_in_children
 from probes.inputs import Inputs, as_inputs, run_model
@@ -34,6 +35,7 @@ from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
+from probes.watching.decoding import decoded_layers
 from probes.watching.finding import Finder, Seen
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
@@ -447,6 +449,10 @@ class Recording:
             for name, observed in found.items():
                 if (posteriors := of_inputs(observed, len(inputs.shown))) is not None:
                     recorder.probe(self._step, name, *posteriors)
+            if inputs.decoder is not None:
+                contents = decoded_layers(inputs, self.found, found)
+                kept = {"experiment": store.DECODED, "step": self._step}
+                store.save(self.folder, store.DECODED, {"contents": contents}, kept)
 
     def _probe_safely(self, inputs: Inputs) -> None:
         try:

@@ -25,7 +25,7 @@ PAGES = {
     "neurons?run=collapsed&pin=collapsed:0:3,healthy:1:5": ".js-plotly-plot",
     "uncertainty?run=healthy": ".js-plotly-plot",
     "persistence?run=persistent": ".js-plotly-plot",
-    "probes?run=healthy": ".js-plotly-plot",
+    "experiments?run=healthy": ".js-plotly-plot",
     "reference": "[data-testid=stTable]",
 }
 """Address of each page -> what is there once it is drawn."""
@@ -99,7 +99,8 @@ def undescribed(page: Page) -> list[str]:
 def scrolling_sideways(page: Page) -> list[str]:
     wide = page.evaluate(
         "[document.documentElement, ...document.querySelectorAll('[data-testid=stMain],"
-        " [data-testid=stSidebarContent]')].filter((e) => e.scrollWidth > e.clientWidth).map((e) =>"
+        " [data-testid=stSidebarContent]')].filter((e) => e.scrollWidth > e.clientWidth"
+        " && e.getBoundingClientRect().right > 0).map((e) =>"
         " e.dataset.testid || e.tagName)"
     )
     return [f"{element} scrolls sideways" for element in wide]

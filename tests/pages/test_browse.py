@@ -206,3 +206,13 @@ def test_a_run_without_a_step_yet_is_waited_for(open_page: Open, tmp_path: Path)
     content = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**content, "status": "running", "heartbeat": time.time()}))
     assert "Nothing is written" in texts(open_page("health", tmp_path))
+
+
+def test_persistence_stands_beside_that_of_the_second_run(open_page: Open, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_run(tmp_path / name)
+    alone = len(open_page("persistence", tmp_path, run="one").get("plotly_chart"))
+    app = open_page("persistence", tmp_path, run="one", vs="two")
+    assert len(app.get("plotly_chart")) == alone + 1
+    assert "Persistence over steps of two" in texts(app)
+    assert "one run at a time" in texts(open_page("experiments", tmp_path, run="one", vs="two"))

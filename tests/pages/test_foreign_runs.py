@@ -4,19 +4,23 @@ explained.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from planted import write_run
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
 import probes
 from pages.shell.session import state
 from probes.experiments import store
+from probes.inputs import png
 
 Open = Callable[..., AppTest]
 PAGES = [name for name, _, _ in state.PAGES if name != "reference"]  # which shows no run
@@ -134,3 +138,20 @@ def test_neurons_show_what_they_answer_to(snapshots: Path, open_page: Open, run:
         sources = [i["source"] for spec in specs for i in spec["layout"].get("images", ())]
         assert len(sources) == 32
         assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+def test_what_a_decoder_made_stands_on_neurons_and_experiments(open_page: Open, tmp_path: Path) -> None:
+    content = base64.b64encode(png(np.zeros((4, 4, 1), np.uint8))).decode()
+    write_run(tmp_path / "run")
+    rows = [(0, neuron, value, "image", content) for neuron in (2, 3) for value in (-3.0, 0.0, 3.0)]
+    contents = pd.DataFrame(rows, columns=["layer", "neuron", "value", "kind", "content"])
+    store.save(tmp_path / "run", store.DECODED, {"contents": contents}, {"experiment": store.DECODED})
+    for page, query, images in (
+        ("neurons", {"neurons": "0.3"}, 3),
+        ("experiments", {"experiment": "decoded"}, 6),
+    ):
+        app = open_page(page, tmp_path, **query)
+        drawn = [
+            json.loads(chart.proto.spec)["layout"].get("images", ()) for chart in app.get("plotly_chart")
+        ]
+        assert max(map(len, drawn)) == images

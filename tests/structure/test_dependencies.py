@@ -19,6 +19,13 @@ CORE = (
 well.
 """
 
+EXPERIMENTS = tuple(
+    f"probes.experiments.{path.stem}"
+    for path in sorted((ROOT / "probes" / "experiments").glob("[a-z]*.py"))
+    if path.stem != "store"
+)
+"""All but the store of results, which knows none of them: watching leaves what a decoder made there."""
+
 FORBIDDEN = (
     # importer, what it must not import
     ("probes", ("vdn", "pages", "streamlit", "app")),
@@ -53,7 +60,7 @@ FORBIDDEN = (
     ("probes.moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
     (
         "probes.watching",
-        ("probes.run", "probes.figures", "probes.analysis", "probes.experiments", "probes.export"),
+        ("probes.run", "probes.figures", "probes.analysis", "probes.export", *EXPERIMENTS),
     ),
     (
         "probes.analysis",

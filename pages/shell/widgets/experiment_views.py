@@ -15,7 +15,8 @@ from pages.shell.widgets import selected_neuron
 from pages.shell.widgets.cards import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
-from probes.neuron_names import full_name
+from probes.figures.decoded_images import decoded_images
+from probes.neuron_names import full_name, neuron_name
 from probes.schema import STATISTICS
 
 UNCERTAINTIES = tuple(dose_response.UNCERTAINTY_UNITS)
@@ -196,10 +197,33 @@ def show_rollout(result: store.Result, context: RunContext) -> None:
     card("**How unsure it is along t** · means over the windows", figure, "rollout_uncertainty", uncertainty)
 
 
+def show_decoded(result: store.Result, context: RunContext) -> None:
+    """What a decoder makes of each neuron of a layer over its prior."""
+    contents, layers = result.tables["contents"], context.names
+    contents = contents[contents["kind"] == "image"]
+    held = sorted(set(contents["layer"].tolist()))
+    if not held:
+        st.info("The decoder put out no images. Its numbers are in the run: `experiments/decoded`.")
+        return
+    layer = held[0] if len(held) == 1 else held[[layers[i] for i in held].index(
+        _pick("Layer", [layers[i] for i in held], "decoded_layer"))]  # fmt: skip
+    neurons = sorted(set(contents.loc[contents["layer"] == layer, "neuron"].tolist()))
+    names = {(layer, neuron): neuron_name(layer, neuron) for neuron in neurons}
+    whose = url.plain(layers[layer])
+    title = f"**Decoded traversal of {whose}** · one row a neuron, the others at one input's means"
+    card(
+        title,
+        decoded_images(contents, names, "Each neuron from -3 to 3 prior sds, decoded"),
+        "decoded",
+        contents,
+    )
+
+
 VIEWS: dict[str, Callable[[store.Result, RunContext], None]] = {
     "ablation": show_ablation,
     "traversal": show_traversal,
     "shift": show_shift,
     "risk-coverage": show_risk_coverage,
     "rollout": show_rollout,
+    store.DECODED: show_decoded,
 }

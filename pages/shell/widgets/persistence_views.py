@@ -9,11 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from pages.shell.data import persistence
-from pages.shell.session import url
+from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import downloads, selected_neuron
+from pages.shell.widgets import canvases, cards, downloads, selected_neuron, step_axis
+from probes.figures import layer_bands
 from probes.figures.caterpillar import MOST, caterpillar
+from probes.figures.downsampling import downsampling_note
 from probes.neuron_names import neuron_name, neuron_names
+from probes.spacing import evenly_spaced
 
 ORDERS = {"φ̂": "persistence", "prior's φ": "prior", "index": "index"}
 FAULT_COLUMNS = {
@@ -21,6 +24,38 @@ FAULT_COLUMNS = {
     "persistence_low": "95 % from", "persistence_high": "to",
 }  # fmt: skip
 """Columns of the table of faults -> their heads."""
+
+PANELS = 8  # layers of the bands; deeper networks show evenly spaced ones
+
+
+def second(other: RunContext | None) -> RunContext | None:
+    """The run to compare with if persistence was recorded in it; says so where it was not."""
+    if other is not None and "persistence" not in other.run.statistics:
+        st.warning(f"{url.plain(other.entry.name)} cannot be shown beside it: it recorded no persistence.")
+        return None
+    return other
+
+
+def second_cards(other: RunContext, step: int) -> None:
+    """The second run in numbers, at its recorded step at or before the cursor."""
+    at = cache.recorded_step(other.run.steps, step)
+    source = persistence.sources(other)[0]
+    st.caption(f"**{url.plain(other.entry.name)}** at step {at:,}, {source}")
+    rows = persistence.measured_rows(other, source, at)
+    canvases.number_cards(persistence.number_cards(other, rows, at), key="memory_cards_second")
+
+
+def second_bands(other: RunContext, step: int, view: step_axis.View) -> None:
+    """The second run's layers over steps, under those of the first."""
+    by_layer, steps_per_row = cache.thinned_summary(other, view.span)
+    axis = view.axis(other)
+    shown = evenly_spaced(len(other.names), PANELS).tolist()
+    cursor = view.cursor(step)
+    figure = layer_bands(by_layer, "persistence", other.names, step=cursor, axis=axis, shown=shown)
+    title = f"**Persistence over steps of {url.plain(other.entry.name)}**{downsampling_note(steps_per_row)}"
+    draw = partial(step_axis.chart, view=view, axes=[axis])
+    rows = partial(cache.summary, other)
+    cards.card(title, figure, "memory_bands_second", rows, of=other.entry.name, draw=draw)
 
 
 def every_neuron(

@@ -1,4 +1,4 @@
-"""What the inputs are that a neuron answers to most: images, texts or rows."""
+"""What the inputs are that a neuron answers to most (images, texts, rows); what a decoder makes of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.shell.data import experiments
 from pages.shell.data import probe_inputs as data
 from pages.shell.session import pins
 from pages.shell.session.pins import Pinned
 from pages.shell.widgets import cards, downloads
+from probes.experiments import store
+from probes.figures.decoded_images import decoded_images
 from probes.figures.input_images import input_images
 
 
 def of_neurons(shown: Sequence[Pinned], step: int) -> None:
-    """One card, a tab a neuron; nothing where no run says what its inputs are."""
+    """A card of what neurons answer to and one of what they are decoded to; nothing where no run says it."""
+    _answered(shown, step)
+    _decoded(shown)
+
+
+def _answered(shown: Sequence[Pinned], step: int) -> None:
     found = [(name, telling) for name, telling in zip(pins.labels(shown), (
         data.of_neuron(neuron, step) for neuron in shown), strict=True) if telling is not None]  # fmt: skip
     if not found:
@@ -56,3 +64,25 @@ def _show(name: str, telling: data.Telling) -> None:
         },
         alt=f"Inputs that neuron {name} answers to most",
     )  # fmt: skip
+
+
+def _decoded(shown: Sequence[Pinned]) -> None:
+    for run in dict.fromkeys(neuron.pin.run for neuron in shown):
+        own = [neuron for neuron in shown if neuron.pin.run == run]
+        path = own[0].context.entry.path
+        if store.DECODED not in store.stored(path):
+            continue
+        contents = experiments.load(path, store.DECODED).tables["contents"]
+        contents = contents[contents["kind"] == "image"]
+        there = set(zip(contents["layer"].tolist(), contents["neuron"].tolist(), strict=True))
+        names = {
+            (neuron.pin.layer, neuron.pin.neuron): name
+            for neuron, name in zip(own, pins.labels(own), strict=True)
+            if (neuron.pin.layer, neuron.pin.neuron) in there
+        }
+        if names:
+            said = "Each neuron from -3 to 3 prior sds, decoded"
+            cards.card(
+                "**Decoded traversal** · each neuron walked over its prior, the others at one input's means",
+                decoded_images(contents, names, said), f"decoded of {run}", contents, of=run,
+            )  # fmt: skip

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from probes.analysis.telling_inputs import telling_inputs
-from probes.figures.input_images import LARGEST, input_images, is_png
+from probes.figures.image_rows import LARGEST, is_png
+from probes.figures.input_images import input_images
 from probes.inputs import png
 
 

@@ -71,7 +71,7 @@ def circle():
         (torch.ones(ARRAY_ELEMENTS + 1), "Tensor of shape (10001,), torch.float32"),
         (np.zeros((200, 100)), "ndarray of shape (200, 100), float64"),
         (pathlib.Path("/x"), "/x"),
-        ({"b", "a"}, "{'a', 'b'}"),
+        pytest.param({"b", "a"}, "{'a', 'b'}", id="a set"),
         (b"abc", "b'abc'"),
         ({1: (1, None)}, {"1": [1, None]}),
         (Broken(), "broken"),
