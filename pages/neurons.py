@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
@@ -24,6 +25,7 @@ from pages.shell.widgets import (
 )
 
 frame.guard()
+st.html(Path(__file__).parent / "shell" / "widgets" / "wide_page.css")
 context = frame.pick_run()
 frame.header(
     "Neurons",
@@ -45,7 +47,7 @@ if not shown.all:
     st.stop()
 neuron_explanations.show(shown, step)
 drawn = neuron_figures.over_steps(shown, view)
-wide, narrow = st.columns([3, 2], gap="small")
+wide, narrow = st.columns([5, 3], gap="small")
 with wide:
     statistic = neuron_figures.together(drawn, view, step)
 with narrow:

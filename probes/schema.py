@@ -1182,7 +1182,7 @@ SHARED_READINGS = {
     ),
     6: (
         "certain, and the same for every input, as a shared posterior is: how it should end",
-        "nothing to do; look at contraction and KL",
+        "nothing; look at contraction and KL",
     ),
 }
 """Code -> reading and advice where posteriors are shared by all inputs, for the regimes that speak of what a

@@ -22,6 +22,7 @@ LOST = 1e-3  # of a curve's area between two points: beyond, one more is put bet
 REACH = 3.5  # sds that the axis shows of the prior, and at least of each distribution
 # times the prior's peak: taller ones are cut, or a single narrow neuron would flatten all others
 TALLEST = 6.0
+NAMED = 4  # neurons in a legend; of more the names appear where the pointer is
 WIDEST = 8.0  # prior sds: beyond, a neuron far off would flatten all others
 
 
@@ -150,10 +151,11 @@ def densities_on_one_axis(
             z, area, style.text(name), color=color, dash="dash" if dashed and dashed[place] else None,
             fill="tozeroy", fillcolor=palette.translucent(color, 0.16), hovertemplate="%{y:.3f}",
         )  # fmt: skip
-    figure.update_xaxes(range=[-reach, reach], title="z (prior sd)")
+    figure.update_xaxes(range=[-reach, reach], title="z (prior sd)", automargin=True)
     figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * peak)], title="density (1 / prior sd)")
     at = " / ".join(f"{step:,}" for step in sorted({moment.step for moment in moments}))
-    return figure.finish(OVERLAY_HEIGHT, f"Densities at step {at} of {', '.join(names)} on one axis")
+    alt = f"Densities at step {at} of {', '.join(names)} on one axis"
+    return figure.finish(OVERLAY_HEIGHT, alt, showlegend=len(names) <= NAMED)
 
 
 def places(reach: float, moments: Sequence[Moment]) -> NDArray[np.float64]:

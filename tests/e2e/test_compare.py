@@ -8,11 +8,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, tick
 from playwright.sync_api import Page, expect
 from probed import write_probed
+
+from probes import Recorder
+from probes.diagnostics import information, mismatch
 
 pytestmark = pytest.mark.browser
 
@@ -34,8 +38,8 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     box = canvas.bounding_box()
     assert box is not None
     canvas.click(position={"x": 0.6 * box["width"], "y": 0.5 * box["height"]})
-    page.wait_for_url(re.compile(r"pin=two(:|%3A)0(:|%3A)\d"))
-    expect(page.get_by_text(re.compile(r"^first:\d · two$")).first).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_url(re.compile(r"pin=two(/|%2F)1(:|%3A)\d"))
+    expect(page.get_by_text(re.compile(r"^1:\d · two$")).first).to_be_visible(timeout=WAIT_MS)
     assert picture(canvas) != before
 
     page.get_by_role("link", name="Compare them").click()
@@ -45,22 +49,22 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     search.press("Enter")
     page.get_by_text("5 of 10 neurons").wait_for()
     tick(page, 3)
-    page.wait_for_url(re.compile(r"one(:|%3A)1(:|%3A)3"))
+    page.wait_for_url(re.compile(r"one(/|%2F)2(:|%3A)3"))
     tick(page, 1)
-    page.wait_for_url(re.compile(r"one(:|%3A)1(:|%3A)1"))
+    page.wait_for_url(re.compile(r"one(/|%2F)2(:|%3A)1"))
     tick(page, 3)
-    page.wait_for_url(lambda url: not re.search(r"one(:|%3A)1(:|%3A)3", url))
+    page.wait_for_url(lambda url: not re.search(r"one(/|%2F)2(:|%3A)3", url))
     pins = query(page)["pin"][0].split(",")
-    assert pins[0].startswith("two:0:")
-    assert pins[1:] == ["one:1:1"]
-    first = page.locator(".js-plotly-plot").first
-    expect(first.locator(".annotation-text", has_text="one:second:1")).to_be_visible(timeout=WAIT_MS)
+    assert pins[0].startswith("two/1:")
+    assert pins[1:] == ["one/2:1"]
+    fans = panels(page, "Posterior mean and standard deviations")
+    expect(fans.locator(".annotation-text", has_text="one/2:1")).to_be_visible(timeout=WAIT_MS)
 
     page.locator(".st-key-get_neurons-fans").get_by_role("button", name="Download").click()
     with page.expect_download() as caught:
         page.get_by_role("button", name="Data, CSV").click()
     taken = pd.read_csv(caught.value.path())
-    assert set(taken["name"]) == {"one:second:1", pins[0].replace("two:0", "two:first")}
+    assert set(pins) <= set(taken["name"])  # and what stands beside them in the second run
     with page.expect_download() as caught:
         page.get_by_role("button", name="Figure, HTML").click()
     assert "Plotly.newPlot" in Path(caught.value.path()).read_text(encoding="utf-8")
@@ -99,8 +103,8 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
     image.wait_for()
     drawn(page)
     image.click(position={"x": 300, "y": 30})
-    page.get_by_role("button", name="Pin it").click()
-    page.wait_for_url(re.compile(r"pin=one(:|%3A)0(:|%3A)\d"))
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.wait_for_url(re.compile(r"pin=one(/|%2F)1(:|%3A)\d"))
     keep(page, "3-pinned-on-the-map")
     page.get_by_role("link", name="Neurons", exact=True).click()
     for run, text, rows in (
@@ -119,15 +123,14 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
             before = len(query(page)["pin"][0].split(","))
             tick(page, row)
             page.wait_for_url(lambda url, before=before: url.replace("%2C", ",").count(",") >= before)
-    pins = [item.split(":") for item in query(page)["pin"][0].split(",")]
+    pins = [re.split("[/:]", item) for item in query(page)["pin"][0].split(",")]
     assert len(pins) == 5
     assert {run for run, *_ in pins} == {"one", "two"}
-    assert {layer for _, layer, _ in pins} == {"0", "1"}
+    assert {layer for _, layer, _ in pins} == {"1", "2"}
     drawn(page)
 
     expected = {
         "Posterior mean and standard deviations": ("z (prior sd)", ["mean"]),
-        "KL and its parts": ("KL (nats)", ["information", "mismatch"]),
         "Mean energy": ("prior sd²", ["band"]),
         "Persistence over steps": ("persistence", ["φ"]),
         "Densities at steps": ("z (prior sd)", ["prior"]),
@@ -142,15 +145,67 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
         for part in parts:
             assert part in said["names"].lower(), (alt, said)
     keep(page, "3-five-neurons")
-    together = panels(page, "KL weight").first
+    together = panels(page, "Information (nats) over steps").first
     together.wait_for()
     assert any("triangle" in str(symbol) for symbol in together.evaluate(SAID)["symbols"]), (
         "interventions are triangles"
     )
     together.scroll_into_view_if_needed()
     keep(page, "3-together")
+    page.get_by_role("tab", name="KL decomposition").click()
+    figure = panels(page, "KL and its parts")
+    figure.wait_for()
+    assert figure.evaluate(SAID)["shared"]
 
 
+def test_who_died_between_two_steps_is_pinned_and_compared_with_another_seed(
+    serve: Callable[..., str], page: Page, tmp_path: Path
+) -> None:
+    """Search, three ticks, the same search in a second run; the link shows the same in a new browser."""
+    for name, seed in (("seed0", 0), ("seed1", 1)):
+        write_dying(tmp_path / name, seed)
+    page.goto(f"{serve(tmp_path)}/neurons?run=seed0")
+    search = page.get_by_role("textbox", name="Find neurons")
+    search.fill("died:41-60 sort:died")
+    search.press("Enter")
+    page.get_by_text(re.compile("6 of 20 neurons at step 80")).wait_for()
+    drawn(page)
+    page.get_by_role("combobox", name="Compare with").click()
+    page.get_by_role("option", name="seed1", exact=True).click()
+    page.get_by_text("6 of 20 neurons match there.").wait_for()
+    drawn(page)
+    overlay = panels(page, "Information (nats) over steps").first
+    assert overlay.evaluate(DASHED) == 6
+    for row in range(3):
+        tick(page, row)
+        page.wait_for_url(lambda url, row=row: "pin=" in url and url.replace("%2C", ",").count(",") >= row)
+        drawn(page)
+    assert len(query(page)["pin"][0].split(",")) == 3
+    assert query(page)["vs"] == ["seed1"]
+    page.get_by_text("same numbers", exact=True).wait_for()
+    page.wait_for_function(f"() => ({DASHED})(document.querySelector('.js-plotly-plot')) === 3")
+    keep(page, "8-died-in-two-seeds")
+
+
+def write_dying(folder: Path, seed: int) -> None:
+    """20 neurons that live; six of them, others by seed, are back at their prior from a step of 41 to 56 on,
+    one more from step 70 on.
+    """
+    order = np.random.default_rng(seed).permutation(20)
+    steps = np.arange(1, 81)
+    ends = np.full(20, 1000)
+    ends[order[:7]] = [41, 44, 47, 50, 53, 56, 70]
+    alive = (steps[:, None] > 3) & (steps[:, None] < ends)
+    variance = np.where(alive, 0.4, 1.0)
+    spread = np.where(alive, 0.5, 0.0)
+    told = information(variance, spread, np.log(variance))
+    rows = {"mean": np.zeros_like(variance), "variance": variance, "spread": spread, "information": told}
+    missed = mismatch(rows["mean"], variance, spread)
+    with Recorder(folder, [{"name": "layer 1", "neurons": 20}], config={"seed": seed}) as recorder:
+        recorder.record_block(steps, 0, {**rows, "mismatch": missed, "kl": told + missed})
+
+
+DASHED = "plot => plot._fullData.filter((trace) => trace.line?.dash === 'dash').length"
 SAID = """plot => {
   const axes = Object.entries(plot._fullLayout).filter(([name]) => /^[xy]axis[0-9]*$/.test(name))
   const upright = axes.filter(([name]) => name[0] === 'y')

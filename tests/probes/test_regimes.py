@@ -350,7 +350,7 @@ def test_an_offset_is_told_from_life_within_the_rounding_of_ten_bits(tmp_path):
 def test_what_is_said_of_shared_posteriors_does_not_contradict_itself(of):
     reading, advice = regimes.reading(6, of)
     assert "how it should end" in reading
-    assert "nothing to do" in advice
+    assert advice.startswith("nothing")
     assert "input" in regimes.reading(6)[1]  # of activations: let sigma depend on it
     assert regimes.reading(6, "activations") == regimes.reading(6)
     for code in (0, 1, 2, 3, 4, 7):

@@ -107,7 +107,7 @@ def test_classes_have_scores_of_their_own_and_no_rollout(classes):
 
 
 def test_what_cannot_be_is_said(series, tmp_path):
-    with pytest.raises(ConfigError, match="no neuron 9 in layer 0"):
+    with pytest.raises(ConfigError, match="no neuron 1:9"):
         call(series, "traversal", "--neurons", "1:9")
     with pytest.raises(ConfigError, match="smaller --length"):
         call(series, "rollout", "--length", "100000")

@@ -57,13 +57,6 @@ def find(context: RunContext, text: str, step: int) -> Found:
     return Found(found, len(now), tuple(dict.fromkeys(named)))
 
 
-def in_order(context: RunContext, step: int) -> tuple[str, Found]:
-    """All neurons, the most informative first, and the query that finds them."""
-    available = context.run.available
-    text = f"sort:-{'information' if 'information' in available else available[0]}"
-    return text, find(context, text, cache.recorded_step(context.run.steps, step))
-
-
 def nothing(context: RunContext) -> Found:
     """What a query finds that cannot be read."""
     total = sum(int(layer["neurons"]) for layer in context.layers)

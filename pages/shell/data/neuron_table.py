@@ -21,6 +21,7 @@ from probes.schema import REGIMES, SETTLED
 COLUMNS = ("information", "kl", "contraction", "persistence")
 """Statistics that the table shows beside those that the query names, as far as the runs have them."""
 ROWS = 200  # the best of a sorted query
+NOT_DRAWN = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='24' height='16'/>"
 REGIME_NAMES = {regime.code: regime.name for regime in REGIMES}
 
 
@@ -81,7 +82,7 @@ def _table(rows: pd.DataFrame, contexts: Sequence[RunContext], shown: Shown, nam
     drawn = {one.pin: color for one, color in zip(shown.all, shown.colors, strict=True)}
     looks = dict(zip((one.pin for one in shown.all), shown.dashed, strict=True))
     columns: dict[str, object] = {
-        "drawn": [_swatch(drawn[pin], looks[pin]) if pin in drawn else None for pin in pins],
+        "drawn": [_swatch(drawn[pin], looks[pin]) if pin in drawn else NOT_DRAWN for pin in pins],
         "neuron": neuron_names(rows),
     }
     if len(set(of)) > 1:

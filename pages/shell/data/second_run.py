@@ -39,10 +39,12 @@ def of_query(shown: Shown, other: RunContext, text: str, step: int) -> Beside:
 
 def of_numbers(shown: Shown, other: RunContext) -> Beside:
     """The neurons of the same layer and number."""
+    own = {one.pin for one in shown.neurons}
     there = [
         place
         for place, one in enumerate(shown.neurons)
-        if one.pin.run != other.entry.name and state.exists(other, one.pin.layer, one.pin.neuron)
+        if state.exists(other, one.pin.layer, one.pin.neuron)
+        and Pin(other.entry.name, *one.pin[1:]) not in own
     ]
     second = tuple(Pinned(Pin(other.entry.name, *shown.neurons[place].pin[1:]), other) for place in there)
     return Beside(
@@ -64,7 +66,7 @@ def why_not_matched(context: RunContext, other: RunContext) -> str | None:
 
 def of_partners(shown: Shown, context: RunContext, other: RunContext, step: int) -> Beside:
     """The shown neurons' partners, where every neuron of a layer gets one of the other run's."""
-    second, places, said = [], [], []
+    second, places, said, chances = [], [], [], []
     for place, one in enumerate(shown.neurons):
         if one.context.entry.name != context.entry.name or one.pin.layer >= len(other.layers):
             continue
@@ -77,8 +79,12 @@ def of_partners(shown: Shown, context: RunContext, other: RunContext, step: int)
             second.append(Pinned(Pin(other.entry.name, one.pin.layer, number), other))
             places.append(place)
             name = neuron_name(one.pin.layer, number)
-            said.append(f"{one.own_name} ↔ {name} ({size:.2f}; by chance {chance:.2f})".replace("-", "−"))
-    note = f"Hungarian matching on the same probe inputs, with the correlation of means: {', '.join(said)}."
+            said.append(f"{one.own_name} ↔ {name} ({size:.2f})".replace("-", "−"))
+            chances.append(chance)
+    note = (
+        f"Hungarian matching on the same probe inputs; correlation of means: {', '.join(said)}; by chance"
+        f" {max(chances, default=0):.2f}."
+    )
     none = "None of these neurons has a partner there."
     return Beside(replace(shown, second=tuple(second), partners=tuple(places)), note if said else none)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pages.shell.data import neuron_series
 from pages.shell.data.neuron_search import Found
 from pages.shell.session import cache, pins, state, url
 from pages.shell.session.pins import Pinned
@@ -14,7 +15,7 @@ from pages.shell.session.url import Pin
 from probes import palette
 from probes.spacing import evenly_spaced
 
-INFORMATIVE = ("information", "spread", "kl")  # what a preview goes by, the first that is recorded
+INFORMATIVE = ("information", "kl", "spread")  # what neurons are told by, the first that is recorded
 PREVIEWED = 4  # neurons that are shown while nothing is asked for
 
 
@@ -72,24 +73,25 @@ def choose(context: RunContext, step: int, found: Found | None) -> Shown:
     return Shown(preview(context, step), "preview")
 
 
-def previewed_by(context: RunContext) -> str:
-    """What `preview` goes by, as an adjective."""
-    return "informative" if set(INFORMATIVE) & set(context.run.statistics) else "contracted"
+def telling(context: RunContext) -> str:
+    """The statistic that neurons of a run are told by: the first of INFORMATIVE that is recorded, else their
+    contraction; that too of posteriors that all inputs share, which hold no information of an input.
+    """
+    if state.is_shared(context):
+        return "contraction"
+    return next((name for name in INFORMATIVE if name in context.run.statistics), "contraction")
 
 
 def preview(context: RunContext, step: int) -> list[Pinned]:
-    """While nothing is asked for: the most informative neuron of each layer, of layers spread over the depth.
-
-    Where information was not recorded, that of most spread or KL; where these are not either, the most
-    contracted.
+    """While nothing is asked for: the first neurons of each layer by `telling`, of layers spread over the
+    depth.
     """
-    now = cache.at(context, step)
-    key = next((name for name in INFORMATIVE if name in now), "variance")
+    now = neuron_series.rows_at(context, cache.recorded_step(context.run.steps, step))
     found = []
     for layer in evenly_spaced(len(context.layers), PREVIEWED):
         part = now[now["layer"] == layer]
-        if len(part):
-            values = part[key].to_numpy(dtype=float, na_value=np.nan) * (-1 if key == "variance" else 1)
-            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
-            found.append(Pinned(Pin(context.entry.name, int(layer), int(part["neuron"].iloc[best])), context))
+        values = part[telling(context)].to_numpy(dtype=float, na_value=np.nan)
+        order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
+        numbers = part["neuron"].to_numpy()[order[: max(PREVIEWED // len(context.layers), 1)]]
+        found += [Pinned(Pin(context.entry.name, int(layer), int(number)), context) for number in numbers]
     return found

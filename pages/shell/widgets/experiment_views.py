@@ -199,7 +199,7 @@ def show_rollout(result: store.Result, context: RunContext) -> None:
 
 def show_decoded(result: store.Result, context: RunContext) -> None:
     """What a decoder makes of each neuron of a layer over its prior."""
-    layers, contents = context.names, result.tables["contents"]
+    contents, layers = result.tables["contents"], context.names
     contents = contents[contents["kind"] == "image"]
     held = sorted(set(contents["layer"].tolist()))
     if not held:

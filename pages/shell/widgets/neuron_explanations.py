@@ -8,15 +8,15 @@ import streamlit as st
 
 from pages.shell.data import neuron_series
 from pages.shell.data.shown_neurons import Shown
-from pages.shell.session import pins
+from pages.shell.session import pins, url
 from probes.schema import LIVING_REGIMES, REGIMES
 
-GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,380px),1fr));gap:6px 22px"
-ITEM = "font-size:0.85rem;line-height:1.4;border-left:4px {line} {color};padding-left:9px"
+GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr));gap:8px 20px"
+ITEM = "font-size:0.82rem;line-height:1.35;border-left:4px {line} {color};padding-left:9px"
 
 
 def show(shown: Shown, step: int) -> None:
-    """One short paragraph a neuron, marked as its line is drawn."""
+    """One short paragraph a neuron, marked as its line is drawn; those of the second run on demand."""
     names = pins.labels(shown.all)
     looks = zip(shown.all, names, shown.colors, shown.dashed, strict=True)
     items = [
@@ -24,7 +24,11 @@ def show(shown: Shown, step: int) -> None:
         f"<b>{escape(name)}</b> {escape(sentence(neuron, step))}</div>"
         for neuron, name, color, dashed in looks
     ]
-    st.html(f'<div style="{GRID}">{"".join(items)}</div>')
+    own = len(shown.neurons)
+    st.html(f'<div style="{GRID}">{"".join(items[:own])}</div>')
+    if shown.second:
+        with st.expander(f"The dashed neurons of {url.plain(shown.second[0].pin.run)} in words"):
+            st.html(f'<div style="{GRID}">{"".join(items[own:])}</div>')
 
 
 def sentence(neuron: pins.Pinned, step: int) -> str:

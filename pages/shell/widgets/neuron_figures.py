@@ -9,7 +9,7 @@ from functools import partial
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, shown_neurons
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
@@ -24,8 +24,6 @@ from probes.figures.overlay import all_positive, overlay
 from probes.figures.persistence import persistence_over_steps
 from probes.figures.style import StepAxis
 from probes.schema import FORCES, STATISTICS
-
-FIRST = ("information", "kl")  # what the overlay shows unless asked for another, the first that is recorded
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,18 @@ def over_steps(shown: Shown, view: step_axis.View) -> Drawn:
     return Drawn(shown, clocked, axes)
 
 
-def pick_statistic(series: Sequence[NeuronSeries]) -> str:
+def pick_statistic(drawn: Drawn) -> str:
     """The statistic of the overlay, kept in the URL."""
-    offered = neuron_series.recorded_statistics(series)
+    offered = neuron_series.recorded_statistics(drawn.series)
+    first = shown_neurons.telling(drawn.shown.all[0].context)
     return url.choice(
         st.selectbox,
         "Statistic",
         offered,
         "statistic",
-        next((name for name in FIRST if name in offered), offered[0]),
+        first if first in offered else offered[0],
         format_func=lambda name: STATISTICS[name].label,
-        width=220,
+        width=170,
     )
 
 
@@ -72,9 +71,9 @@ def together(drawn: Drawn, view: step_axis.View, step: int) -> str:
     """One statistic of all neurons in one figure; returns which."""
     series, axes = drawn.series, drawn.axes
     cursor = view.cursor(step)
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            statistic = pick_statistic(series)
+            statistic = pick_statistic(drawn)
             positive = all_positive(series, statistic)
             usual = "log" if STATISTICS[statistic].log and positive else "linear"
             scale = step_axis.value_scale(usual, positive)
@@ -93,7 +92,7 @@ def on_one_axis(shown: Shown, step: int) -> None:
     names = pins.labels(shown.all)
     moments = neuron_series.mean_posteriors(shown.all, step)
     figure = densities_on_one_axis(names, moments, shown.colors, shown.dashed)
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center"):
             at = neuron_series.steps_of(moments)
             st.markdown(f"**Mean posteriors at step {at}**", width="stretch")

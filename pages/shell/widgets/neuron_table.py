@@ -10,11 +10,12 @@ from pages.shell.data import neuron_search, shown_neurons
 from pages.shell.data import neuron_table as data
 from pages.shell.data.neuron_search import Found
 from pages.shell.data.shown_neurons import Shown
-from pages.shell.session import pins, url
+from pages.shell.session import cache, pins, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import downloads, ticked_rows
 from pages.shell.widgets import probe_batch as widget
 from probes.analysis.neuron_query import EVENTS, SIMILARITY
+from probes.schema import STATISTICS
 
 SEEN = 8  # rows at once, so that the figures stay in sight
 HEAD, ROW = 37, 35  # pixels
@@ -23,8 +24,10 @@ HEAD, ROW = 37, 35  # pixels
 def tables(context: RunContext, found: Found | None, shown: Shown, step: int) -> None:
     """What is drawn and what was found: one table where both are the same."""
     if shown.why == "preview":
-        asks, everything = neuron_search.in_order(context, step)
-        title = f"Most {shown_neurons.previewed_by(context)} neurons first; drawn: one of each layer."
+        by = shown_neurons.telling(context)
+        asks = f"sort:-{by}"
+        everything = neuron_search.find(context, asks, cache.recorded_step(context.run.steps, step))
+        title = f"Drawn: the first of each layer by {STATISTICS[by].label.lower()}. Tick a row to pin it."
         show(data.of_found(context, everything, shown, first=True), "neurons", title, asks=asks)
     if found is not None and len(found.rows):
         show(data.of_found(context, found, shown), "neurons", data.in_words(found, shown, step))
@@ -34,8 +37,9 @@ def tables(context: RunContext, found: Found | None, shown: Shown, step: int) ->
             title += " A number names another neuron in each run: 17 of one seed is not 17 of another."
         show(data.of_shown(shown, step), "pinned neurons", title)
     if shown.second and shown.why != "pinned":
-        name = url.plain(shown.second[0].pin.run)
-        show(data.of_second(shown, step), "neurons of the second run", f"Dashed: {name}, at step {step:,}")
+        other = shown.second[0].context
+        name, at = url.plain(other.entry.name), cache.recorded_step(other.run.steps, step)
+        show(data.of_second(shown, step), "neurons of the second run", f"Dashed: {name}, at step {at:,}")
 
 
 def show(table: data.Table, name: str, title: str, *, asks: str | None = None) -> None:

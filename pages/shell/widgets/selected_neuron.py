@@ -52,7 +52,8 @@ def select(key: str) -> None:
     """A point of the figure `key` was clicked: its neuron is looked at on all pages."""
     for point in st.session_state[key]["selection"]["points"]:
         said = point.get("customdata")
-        found = read_neuron(str(said[0] if isinstance(said, list | tuple) else said))
+        name = str(said[0] if isinstance(said, list | tuple) else said)
+        found = read_neuron(name) if ":" in name else None  # a number is no name
         if found:
             url.put("neurons", neuron_name(*found))
             return

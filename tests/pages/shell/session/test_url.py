@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import streamlit as st
 from shown import query, texts
 from streamlit.testing.v1 import AppTest
 
@@ -182,3 +183,23 @@ def test_text_of_a_run_is_one_line_without_markdown_or_links() -> None:
         assert "\u2060" in shown
         assert shown.replace("\\", "").replace("\u2060", "") == link
     assert url.plain(3) == "3"
+
+
+def test_several_keys_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, str]] = []
+
+    class Params(dict[str, str]):
+        to_dict = dict.copy
+
+        def from_dict(self, values: dict[str, str]) -> None:
+            sent.append(dict(values))
+            self.clear()
+            self.update(values)
+
+    monkeypatch.setattr(st, "query_params", Params(run="one", step="3", find="kl>0"))
+    monkeypatch.setattr(st, "session_state", {"_url": {"find": "kl>0"}})
+    url.put_all({"find": None, "neurons": "1:2", "step": 4})
+    assert sent == [{"run": "one", "step": "4", "neurons": "1:2"}]
+    assert st.session_state["_url"] == {"neurons": "1:2", "step": "4"}
+    url.put_all({"neurons": "1:2", "find": None})
+    assert len(sent) == 1  # nothing has changed

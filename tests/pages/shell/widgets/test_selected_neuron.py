@@ -1,0 +1,78 @@
+"""A selected neuron can be pinned and opened in Neurons, from every page that shows neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from shown import figures, query, texts
+from streamlit.testing.v1 import AppTest
+
+from pages.shell.session import url
+from pages.shell.widgets import selected_neuron, ticked_rows
+
+Open = Callable[..., AppTest]
+SAMPLE_RUNS = Path(__file__).parents[4] / "sample_runs"
+
+
+@pytest.mark.parametrize(
+    ("customdata", "chosen"),
+    [("2:17", "2:17"), (["2:17", 0.4], "2:17"), (None, None), ([0.4], None), ("0.4.2", None)],
+)
+def test_a_click_on_a_point_selects_its_neuron(
+    monkeypatch: pytest.MonkeyPatch, customdata: Any, chosen: str | None
+) -> None:
+    put: dict[str, object] = {}
+    monkeypatch.setattr(url, "put", put.__setitem__)
+    selection = {"selection": {"points": [{"customdata": customdata}]}}
+    monkeypatch.setattr(st, "session_state", {"figure": selection, "nothing": {"selection": {"points": []}}})
+    selected_neuron.select("nothing")
+    assert put == {}
+    selected_neuron.select("figure")
+    assert put.get("neurons") == chosen
+
+
+def test_a_tile_leads_to_neurons(open_page: Open) -> None:
+    app = open_page("health", neurons="2:5", find="kl>0", step="50")
+    app.button(key="pin_tile").click().run()
+    assert query(app, "pin") == "planted/2:5"
+    assert app.button(key="pin_tile").label == "Unpin"
+    app.button(key="open_tile").click().run()
+    assert not app.exception
+    assert query(app, "neurons") == "2:5"
+    assert "find" not in app.query_params
+    assert "## Neurons" in texts(app)
+    assert "Click a neuron" in texts(open_page("health"))
+
+
+@pytest.mark.parametrize(
+    ("page", "run", "key", "name"),
+    [
+        ("persistence", "healthy", "slope", "neurons by φ̂"),
+        ("experiments", "digits-vae", "ablated", "neurons of the layer, most needed first"),
+    ],
+)
+def test_points_name_their_neurons(open_page: Open, page: str, run: str, key: str, name: str) -> None:
+    app = open_page(page, SAMPLE_RUNS, run=run, neurons="1:3")
+    assert app.button(key=f"open_{key}")
+    figure = next(f for f in figures(app) if f["layout"]["xaxis"].get("title", {}).get("text") == name)
+    named = [item for trace in figure["data"] for item in trace.get("customdata", ())]
+    assert "1:3" in named
+    app.button(key=f"pin_{key}").click().run()
+    assert query(app, "pin") == f"{run}/1:3"
+
+
+def test_the_neurons_of_a_transition_can_be_selected(open_page: Open) -> None:
+    app = open_page("health")
+    table = ticked_rows.key_of("moves_table", ["planted", "1", "120"])
+    app.session_state[table] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    [pills] = [group for group in app.get("button_group") if group.label.startswith("Neurons, in order")]
+    named = list(pills.options)
+    assert all(":" in option for option in named)
+    pills.set_value(named[1]).run()
+    assert query(app, "neurons") == named[1]
+    assert app.button(key="open_moved")
