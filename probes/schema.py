@@ -947,11 +947,11 @@ _SCORES = [
         "ece",
         "ECE",
         "share",
-        "Σ_b n_b/n |accuracy_b − confidence_b| over bins b of confidence",
+        "Σ_b n_b/n |accuracy_b − confidence_b| over 15 bins b of confidence with equally many examples",
         "How far confidence is from accuracy on average; above 0 for a calibrated classifier too: below"
         " ece_null_95 it is no sign of miscalibration.",
         "low",
-        "Guo et al. 2017",
+        "Guo et al. 2017; bins of equal counts, Roelofs et al. 2022",
     ),
     Score(
         "ece_null",
@@ -976,7 +976,7 @@ _SCORES = [
         "Brier score",
         "",
         "Σ_c (p_c − 1[y = c])²",
-        "Squared error of class probabilities.",
+        "Squared error of class probabilities, summed over classes: 0 to 2.",
         "low",
         "Brier 1950",
     ),
