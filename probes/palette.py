@@ -25,6 +25,11 @@ SAND = "#C9B48C"
 # for grids, axes and cursors: translucent, it is seen on light and on dark pages
 SLATE = "#808C98"
 
+LAYERS = ("#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7")
+"""Evenly spaced stops of the layers' hue, from the input to the head: at least 3 : 1 on white and on the dark
+page, and apart from what neurons, KL parts and regimes are drawn in.
+"""
+
 DIVERGING = (
     "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",
 )  # fmt: skip
@@ -41,6 +46,8 @@ TOTAL = GREY  # a sum, beside its parts
 TWIN = GREY  # the deterministic twin, beside the run
 PREDICTED = BLUE
 OBSERVED = VERMILLION  # what came, beside what was predicted; errors
+RIGHT_ANSWERS = GREEN
+WRONG_ANSWERS = VERMILLION
 KL = BLUE
 KL_PARTS = {"information": GREEN, "mismatch": ORANGE, "past": PURPLE}
 VARIANCE_PARTS = {"observation": BLUE, "latent": ORANGE}

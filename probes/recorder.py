@@ -573,7 +573,7 @@ class Recorder:
         *,
         conditional_entropy: ArrayLike | None = None,
     ) -> None:
-        """Record what a classifier said of a split: bins of all its answers, and up to 512 of them one by one.
+        """Record a classifier's answers to a split: bins of all of them, up to 512 one by one.
 
         Parameters
         ----------

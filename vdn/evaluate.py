@@ -177,7 +177,7 @@ def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[st
 
 
 def brier(probability: Tensor, y: Tensor) -> Tensor:
-    """Brier score of class probabilities (..., B, C) for the right classes y (B,): mean sum_c (p_c - 1[y=c])^2.
+    """Brier score of class probabilities: mean sum_c (p_c - 1[y=c])^2.
 
     Parameters
     ----------

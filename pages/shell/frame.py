@@ -145,6 +145,19 @@ def pick_run() -> RunContext:
     return context
 
 
+def compared(context: RunContext) -> RunContext | None:
+    """The second run, which a page shows beside or over `context`; None if none is asked for, or it cannot be
+    read, which is said.
+    """
+    name = url.get("vs")
+    if name is None or name == context.entry.name:
+        return None
+    other = runs.another_run(name)
+    if other is None:
+        st.warning(f"{url.plain(name)} cannot be shown beside it: it cannot be read.")
+    return other
+
+
 def choose_layer(context: RunContext, label: str) -> str:
     """A layer's name, chosen in the sidebar and kept in the URL."""
     choose = partial(url.choice, label=label, options=context.names, key="layer", default=context.names[0])

@@ -54,7 +54,7 @@ def depth_profile(
     now = summary[summary["step"] == step]
     panels = len(statistics) + living
     figure = FigureBuilder(1, panels, horizontal_spacing=0.1 if panels < 5 else 0.07)
-    colors = [style.layer_color(i) for i in range(len(layers))]
+    colors = [style.layer_color(i, len(layers)) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
         _panel(figure, part, colors, column)

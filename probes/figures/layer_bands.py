@@ -85,7 +85,7 @@ def layer_bands(
         shared_legend=True, horizontal_spacing=0.03,
     )  # fmt: skip
     for panel, layer in enumerate(shown):
-        part, color = table[table["layer"] == layer], style.layer_color(layer)
+        part, color = table[table["layer"] == layer], style.layer_color(layer, len(layers))
         if entry.cost == "P":  # null between the steps of the probe batch: no gap
             part = part.dropna(subset="p50")
         _bands(figure, panel, style.along(axis, part["step"]), part, color, entry.unit)

@@ -27,8 +27,8 @@ def answer_tables(
     right = arguments.array(y, f"{OF}: y", np.float64)
     if p.ndim != 2 or p.shape[0] < 1 or p.shape[1] < 2 or right.shape != p.shape[:1]:
         raise ValueError(
-            f"{OF}: probability {p.shape} and y {right.shape} must be (n, C) and (n,), of at least one example"
-            " and two classes"
+            f"{OF}: probability {p.shape} and y {right.shape} must be (n, C) and (n,), of at least one"
+            " example and two classes"
         )
     if not (np.isfinite(p).all() and (p >= 0).all() and (np.abs(p.sum(1) - 1) < TOLERANCE).all()):
         raise ValueError(

@@ -32,6 +32,8 @@ KEYS = (
     "inputs",
     "steps",
     "smooth",
+    "split",
+    "sort",
 )
 
 _SAVED = "_url"
