@@ -42,6 +42,8 @@ PRIOR = GREEN  # the prior's own persistence, beside what was measured
 INPUT = ORANGE  # the input's own persistence
 ALLOWED_BAND = GREEN  # where control keeps a neuron's mean energy
 EARLIER = GREY  # a distribution at the earlier of two steps
+CURVES = ("#1E93A0", "#A66A3F", "#6F7FB0", "#9A7B1F", "#8A5A7B")
+"""Losses and scores over steps, apart from the regimes that stand beside them."""
 TOTAL = GREY  # a sum, beside its parts
 TWIN = GREY  # the deterministic twin, beside the run
 PREDICTED = BLUE

@@ -26,7 +26,7 @@ def module() -> str:
 export const OKABE_ITO = {_list(palette.OKABE_ITO)}
 
 // Evenly spaced stops of the layers' hue, from the input to the head.
-export const LAYERS = {_list(palette.LAYERS)}
+export const LAYERS = {json.dumps(palette.LAYERS)}
 
 // Evenly spaced stops of the colour scales that the registry of statistics names.
 export const COLOR_SCALES = {_scales(style.COLOR_SCALES)}

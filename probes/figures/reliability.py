@@ -11,12 +11,14 @@ from probes import palette
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
-TICKS = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 0.99999)
+TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+BETWEEN = (0.03, 0.3, 0.7, 0.97)  # ticks too, where the axis is short
+SHORT = 7.0  # nats of log odds
 FARTHEST = 1 - 1e-5  # where confidence ends on the scale of log odds: 1 has no place there
 LEAST_WIDTH = 0.006  # of a bar, in shares of the axis
 HOVER = (
-    "confidence %{customdata[5]:.4f} (%{customdata[3]:.4f} to %{customdata[4]:.4f})<br>accuracy %{y:.3f}, 95 %:"
-    " %{customdata[1]:.3f} to %{customdata[2]:.3f}<br>%{customdata[0]:,} answers"
+    "confidence %{customdata[5]:.4f} (%{customdata[3]:.4f} to %{customdata[4]:.4f})"
+    "<br>accuracy %{y:.3f}, 95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f}<br>%{customdata[0]:,} answers"
 )
 
 
@@ -44,9 +46,9 @@ def reliability_diagram(
     figure = FigureBuilder(2, 1, shared_xaxes="all")
     drawn = [diagram] if other is None or other.empty else [diagram, other]
     ends = np.concatenate([table[["low", "high"]].to_numpy(float).ravel() for table in drawn])
-    span = log_odds(np.array([ends.min(), ends.max()]))
-    room = 0.06 * max(span[1] - span[0], 1.0)
-    span = span + [-room, room]
+    least, most = log_odds([ends.min(), ends.max()]).tolist()
+    room = 0.06 * max(most - least, 1.0)
+    span = (least - room, most + room)
     at = np.linspace(*span, 100)
     figure.line(
         at, 1 / (1 + np.exp(-at)), "calibrated", color=style.CURSOR, dash="dot", width=1.5, hoverinfo="skip"
@@ -64,14 +66,19 @@ def reliability_diagram(
         },
         2, 1,
     )  # fmt: skip
-    ticks = [tick for tick in TICKS if span[0] <= log_odds(tick) <= span[1]]
+    offered = TICKS if span[1] - span[0] > SHORT else sorted(TICKS + BETWEEN)
+    ticks = [tick for tick in offered if span[0] <= log_odds(tick) <= span[1]]
     figure.update_xaxes(
-        range=span.tolist(),
+        tickangle=0,
+        range=span,
         tickvals=[float(log_odds(tick)) for tick in ticks],
         ticktext=[f"{100 * tick:g}%" for tick in ticks],
     )
     figure.update_xaxes(title="confidence", row=2)
-    figure.update_yaxes(title="accuracy", range=[-0.03, 1.04], tickformat=".0%", domain=[0.26, 1], row=1)
+    lowest = float(min(table["accuracy_low"].min() for table in drawn))
+    figure.update_yaxes(
+        title="accuracy", range=[lowest - 0.04, 1.03], tickformat=".0%", domain=[0.26, 1], row=1
+    )
     figure.update_yaxes(title="answers", rangemode="tozero", nticks=3, domain=[0, 0.2], row=2)
     alt = (
         f"Reliability diagram: accuracy against confidence in {len(diagram)} bins of"

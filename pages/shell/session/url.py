@@ -34,6 +34,7 @@ KEYS = (
     "smooth",
     "split",
     "sort",
+    "tiles",
 )
 
 _SAVED = "_url"
