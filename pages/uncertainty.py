@@ -69,7 +69,14 @@ if panels:
         step=cursor, axis=axis, twin_axis=other_axis, label=label, without=("ECE",) if answering else (),
     )  # fmt: skip
     note = next((f" · {note}" for panel, note in SCORE_NOTES.items() if panel in panels), "")
-    card(f"**Scores of the validation split**{note}", figure, "scores", validation, draw=over_steps)
+    card(
+        f"**Scores of the validation split**{note}",
+        figure,
+        "scores",
+        validation,
+        draw=over_steps,
+        several=True,
+    )
 if state.has_distributions(context):
     shown = evenly_spaced(len(context.names), FANS).tolist()
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""

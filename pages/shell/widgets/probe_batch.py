@@ -67,5 +67,5 @@ def of_layers(context: RunContext, step: int) -> None:
         note += " The first layer's share from the input is 1."
     cards.card(
         f"**On the probe batch** · of every neuron, at step {stored:,}", figure, "depth_probed", table,
-        of=context.entry.name, note=note,
+        of=context.entry.name, note=note, several=True,
     )  # fmt: skip

@@ -1,11 +1,11 @@
-"""The run beside the one that is shown on Uncertainty: the one that was asked for, else the twin."""
+"""The run beside the one that is shown: the one that was asked for, or the twin."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from pages.shell.data import forecasts
-from pages.shell.session import runs, url
+from pages.shell.session import runs, state, url
 from pages.shell.session.runs import RunContext
 
 
@@ -25,3 +25,11 @@ def or_twin(context: RunContext, asked: RunContext | None) -> tuple[RunContext |
     except runs.RunError as error:
         st.warning(f"The twin cannot be read: {url.plain(error)}.")
         return None, ""
+
+
+def with_distributions(asked: RunContext | None) -> RunContext | None:
+    """The run that was asked for, if it has neurons to show; says so where it has none."""
+    if asked is not None and not state.has_distributions(asked):
+        st.caption(f"{url.plain(asked.entry.name)} is not shown here: it holds no distributions.")
+        return None
+    return asked
