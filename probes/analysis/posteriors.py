@@ -52,15 +52,25 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     """
     if probe["step"].nunique() > 1:
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
-    part = probe[probe["layer"] == layer].sort_values(["input", "neuron"])
-    inputs, neurons = part["input"].nunique(), part["neuron"].nunique()
-    if not len(part) or len(part) != inputs * neurons:
+    own = (probe["layer"] == layer).to_numpy()
+    part = probe if own.all() else probe[own]
+    row, inputs = _ranks(part["input"])
+    column, neurons = _ranks(part["neuron"])
+    place = row * neurons + column
+    if not len(part) or (np.bincount(place, minlength=inputs * neurons) != 1).any():
         raise RunError(
             f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons: some are"
             f" missing; {REMEDY}"
         )
-    mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
-    return mu, sigma
+    mu, sigma = np.empty((2, inputs * neurons))
+    mu[place], sigma[place] = part["mu"].to_numpy(), part["sigma"].to_numpy()
+    return mu.reshape(inputs, neurons), sigma.reshape(inputs, neurons)
+
+
+def _ranks(numbers: pd.Series) -> tuple[NDArray[np.int64], int]:
+    """The rank of each number among the different ones, and how many those are."""
+    codes, known = pd.factorize(numbers.to_numpy(), sort=True)
+    return codes.astype(np.int64), len(known)
 
 
 class Inputs(NamedTuple):
@@ -108,6 +118,8 @@ def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
             f"probe batch of {inputs} inputs, of which probe_sequence = {length!r} cannot be the last"
         )
     first = inputs - length
+    if not length:
+        return Inputs(probe, probe.iloc[:0])  # without a copy of millions of rows
     later = probe["input"] >= first
     return Inputs(probe[~later], probe[later].assign(input=probe.loc[later, "input"] - first))
 

@@ -67,7 +67,8 @@ def layer_map(
     values, edges = cache.matrix(context, layer, statistic, COLUMNS, span)
     if STATISTICS[statistic].cost == "P":
         values = _held(values)
-    now = cache.at(context, cache.recorded_step(context.run.steps, span[1]))
+    needed = tuple(name for name in ("kl", SETTLED) if name in (*context.run.statistics, SETTLED))
+    now = cache.at(context, cache.recorded_step(context.run.steps, span[1]), needed)
     now = now[now["layer"] == layer]
     settled = now[SETTLED].to_numpy(np.uint8) if len(now) else np.full(len(values), UNKNOWN, np.uint8)
     order = _order(sort, values, now)
@@ -105,7 +106,7 @@ def _order(sort: str, values: np.ndarray, now: pd.DataFrame) -> np.ndarray:
     the order of their codes, those that live first, and in one of them the statistic decides.
     """
     last = np.nan_to_num(values[:, -1], nan=-np.inf)
-    if sort == "index" or (sort != "statistic" and now.empty):
+    if sort == "index" or (sort != "statistic" and now.empty) or (sort == "kl" and "kl" not in now):
         return np.arange(len(values))
     if sort == "kl":
         last = now["kl"].fillna(-np.inf).to_numpy(float)

@@ -69,14 +69,16 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
         name = next((name for name in names if (table["name"] == name).any()), None)
         if name is not None:
             part = table[table["name"] == name]
-            so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
-            value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
+            so_far = part[part["step"] <= step]
+            value = float(so_far["value"].iloc[-1]) if len(so_far) else np.nan
+            at = int(so_far["step"].iloc[-1]) if len(so_far) else step
+            series = part["value"].to_numpy(float)
             cards.append(
                 {
                     "label": SCORES[name].label,
                     "value": payloads.number(value),
                     "unit": SCORES[name].short_unit,
-                    "note": note,
+                    "note": note if at == step else f"{note}, step {at:,}",
                     "spark": _spark(series),
                 }
             )

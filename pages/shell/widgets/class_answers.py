@@ -25,6 +25,10 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
     beside = other if other is not None and split in data.splits(other) else None
     if other is not None and beside is None:
         st.caption(f"{url.plain(label)} has no class probabilities of this split: it is not shown here.")
+    if at != step:
+        st.caption(
+            f"The {url.plain(split)} split was answered at step {at:,}, the last time until the cursor."
+        )
     number = data.number_cards(context, split, at, cache.scalars(context), step)
     canvases.number_cards(number, key="uncertainty_cards")
     axis = view.axis(context)

@@ -34,6 +34,8 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
             st.caption(
                 f"{url.plain(label)} has no forecasts of the same inputs: single ones are of this run alone."
             )
+    if at != step:
+        st.caption(f"The probe batch was predicted at step {at:,}, the last time at or before the cursor.")
     found = forecasts.calibration_over_steps(context)
     validation = cache.scalars(context)
     validation = validation[validation["split"] == "validation"]
