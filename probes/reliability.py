@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BINS = 15
-"""At most: as many as Guo et al. 2017 take."""
+"""About: as many as Guo et al. 2017 take."""
 REPEATS = 1000
 """Sets of answers that are drawn for the ECE of a calibrated classifier."""
 POINTS_KEPT = 512
@@ -34,7 +34,7 @@ def equal_mass_bins(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -
     right
         (n,): whether it was the right one.
     bins
-        At most so many: answers of one confidence stay together.
+        About so many: answers of one confidence stay together, alone where they would fill a bin.
 
     Returns
     -------
@@ -53,7 +53,10 @@ def equal_mass_bins(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -
         empty, none = np.zeros(0), np.zeros(0, np.int64)
         return {"low": empty, "high": empty, "count": none, "confidence": empty, "right": none}
     cuts = values[np.arange(1, bins) * len(values) // bins]
-    starts = np.unique(np.r_[0, np.searchsorted(values, cuts)])
+    first, after = (np.searchsorted(values, cuts, side) for side in ("left", "right"))
+    alone = after - first > len(values) / bins  # of one confidence, more than a bin is to hold
+    starts = np.unique(np.r_[0, first, after[alone]])
+    starts = starts[starts < len(values)]
     count = np.diff(np.r_[starts, len(values)])
     return {
         "low": values[starts],

@@ -36,8 +36,16 @@ Counted = Callable[[int, int], None]
 
 
 class Answers(NamedTuple):
-    """A classifier's answers to n examples: probability (n, C), the mean over draws; y (n,), the right
-    classes; conditional_entropy (n,), nats, the mean over draws of the entropy of a draw.
+    """A classifier's answers to n examples.
+
+    Attributes
+    ----------
+    probability
+        (n, C), the mean over draws.
+    y
+        (n,), the right classes.
+    conditional_entropy
+        (n,), nats: the mean over draws of the entropy of a draw.
     """
 
     probability: np.ndarray

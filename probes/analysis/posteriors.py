@@ -50,7 +50,7 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     RunError
         For a layer whose rows are not one for every input and neuron.
     """
-    if probe["step"].nunique() > 1:
+    if (probe["step"].to_numpy() != probe["step"].iloc[:1].to_numpy()).any():
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
     own = (probe["layer"] == layer).to_numpy()
     part = probe if own.all() else probe[own]
@@ -68,9 +68,11 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
 
 
 def _ranks(numbers: pd.Series) -> tuple[NDArray[np.int64], int]:
-    """The rank of each number among the different ones, and how many those are."""
-    codes, known = pd.factorize(numbers.to_numpy(), sort=True)
-    return codes.astype(np.int64), len(known)
+    """Numbers from 0 on, and how many there can be."""
+    values = numbers.to_numpy(np.int64)
+    if not len(values):
+        return values, 0
+    return values - values.min(), int(np.ptp(values)) + 1
 
 
 class Inputs(NamedTuple):

@@ -27,22 +27,24 @@ def anything(context: RunContext) -> bool:
 
 def show(context: RunContext) -> None:
     """The list; each alert's place is a button that moves the cursor there."""
-    found = grouped(cache.alerts(context))
-    st.markdown("**Alerts**")
+    alerts_of_run = cache.alerts(context)
+    st.markdown(f"**Alerts** · {len(alerts_of_run)}" if len(alerts_of_run) else "**Alerts**")
     if context.run.status == "crashed":
         st.markdown(
             ":red-badge[crashed] The run stopped without saying so, after step"
             f" {int(context.run.steps[-1]):,}."
         )
-    for group in found:
+    first = 0  # number of the group's first alert, which names its button
+    for group in grouped(alerts_of_run):
         if len(group.alerts) == 1:
-            _alert(context, group.alerts[0], f"alert_{group.kind}_0")
+            _alert(context, group.alerts[0], first)
             st.caption(f"What to do: {url.plain(group.alerts[0]['advice'])}.")
         else:
-            _group(context, group)
+            _group(context, group, first)
+        first += len(group.alerts)
 
 
-def _group(context: RunContext, group: AlertGroup) -> None:
+def _group(context: RunContext, group: AlertGroup, number: int) -> None:
     """A kind that came more than once: how often, where and when; what is behind it opens."""
     first, last = group.steps
     when = f"step {first:,}" if first == last else f"steps {first:,} to {last:,}"
@@ -50,7 +52,7 @@ def _group(context: RunContext, group: AlertGroup) -> None:
     title = f"{url.plain(group.kind)} **×{len(group.alerts)}** · {places}{when}"
     with st.expander(title, key=f"alerts_{group.kind}"):
         for place, alert in enumerate(group.alerts[:LISTED]):
-            _alert(context, alert, f"alert_{group.kind}_{place}")
+            _alert(context, alert, number + place)
         if len(group.alerts) > LISTED:
             st.caption(f"{len(group.alerts) - LISTED} later ones are ticks on Replay.")
     said = dict.fromkeys(str(alert["advice"]) for alert in group.alerts)
@@ -65,12 +67,12 @@ def _places(context: RunContext, layers: tuple[int, ...]) -> str:
     return ", ".join(url.plain(context.names[layer]) for layer in layers) + " · "
 
 
-def _alert(context: RunContext, alert: dict[str, Any], key: str) -> None:
+def _alert(context: RunContext, alert: dict[str, Any], number: int) -> None:
     where = alerts.where(alert, context.names)
     names = ", ".join(context.names[layer] for layer in alert["layers"])
     with st.container(gap=None):
         st.button(
-            f"{url.plain(where)} · step {alert['step']:,}", key=key, on_click=go_to,
+            f"{url.plain(where)} · step {alert['step']:,}", key=f"alert_{number}", on_click=go_to,
             args=(context, alert["step"]), type="tertiary",
             help=f"Go to this step · {url.plain(names)}" if len(alert["layers"]) > 1 else "Go to this step",
             icon=":material/arrow_forward:", icon_position="right",
