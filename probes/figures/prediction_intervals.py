@@ -50,7 +50,7 @@ def prediction_intervals(
         low, high = central_band(mean, variance, level)
         figure.add_trace(
             {
-                "type": "bar", "x": x, "y": (high - low).astype(np.float32), "base": low.astype(np.float32),
+                "type": "bar", "x": x, "y": (high - low).astype(np.float32), "base": low.tolist(),
                 "width": 0.8, "name": f"{level:.0%} interval", "hoverinfo": "skip",
                 "marker": {"color": palette.translucent(palette.PREDICTED, alpha), "line": {"width": 0}},
             }

@@ -48,7 +48,7 @@ def reliability_diagram(
     ends = np.concatenate([table[["low", "high"]].to_numpy(float).ravel() for table in drawn])
     least, most = log_odds([ends.min(), ends.max()]).tolist()
     room = 0.06 * max(most - least, 1.0)
-    span = (least - room, most + room)
+    span = [least - room, most + room]
     at = np.linspace(*span, 100)
     figure.line(
         at, 1 / (1 + np.exp(-at)), "calibrated", color=style.CURSOR, dash="dot", width=1.5, hoverinfo="skip"

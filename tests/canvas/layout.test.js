@@ -14,7 +14,7 @@ import {
 import { COLOR_SCALES } from "../../probes/canvas/palette.js"
 import { LABELS, PEAK_ROWS, RidgeLayout } from "../../probes/canvas/ridge_layout.js"
 import { spreadApart } from "../../probes/canvas/strip.js"
-import { TileLayout } from "../../probes/canvas/tile_layout.js"
+import { TileLayout, sortedTiles } from "../../probes/canvas/tile_layout.js"
 
 const LAYERS = [{ neurons: [0, 1, 2, 3, 4, 5] }, { neurons: [7, 8] }]
 const ridges = (more = {}) =>
@@ -158,4 +158,16 @@ test("names beside the strip stand apart, in order, and none below the lowest", 
   assert.deepEqual(spreadApart([10, 12, 50], 66), [10, 22, 50])
   assert.deepEqual(spreadApart([60, 62, 64], 66), [42, 54, 66])
   assert.deepEqual(spreadApart([], 66), [])
+})
+
+test("sorted tiles keep every neuron once, those of one regime in order of their numbers", () => {
+  const codes = [4, 0, 6, 0, 4]
+  assert.deepEqual(
+    sortedTiles(codes, (code) => code),
+    [1, 3, 0, 4, 2],
+  )
+  assert.deepEqual(
+    sortedTiles([], (code) => code),
+    [],
+  )
 })
