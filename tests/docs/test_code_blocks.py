@@ -281,6 +281,8 @@ def test_format_writing_a_run(here: Path) -> None:
         "steps": 5,
         "nll": 0.5,
         "epoch": 0.0,
+        "probability": np.full((4, 2), 0.5),
+        "y": [0, 1, 0, 1],
         "array": lambda: np.abs(random.normal(size=256)),
     }
     run_block(block(FORMAT, "Writing it"), given, {"mean": "array()", "variance": "array()", "kl": "array()"})
