@@ -1,10 +1,11 @@
 """Measures the dashboard: pictures and drawing in a headless Chromium, the server's time, data, memory and
 idle traffic.
 
-python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,live,flushes] [--write]
+python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,shapes,live,flushes] [--write]
 
 A real server is started for every part. Its runs are planted ones (`ui_runs`), made by the first call and
-kept under build/: 4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000 and 1 x 1,024 x 1,000.
+kept under build/: 4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000, 1 x 1,024 x 1,000,
+24 x 64 x 1,000 and 1 x 65,536 x 64.
 What needs a browser is measured in one; what is the server's own is measured without, by a client that speaks
 its protocol. Wall times, medians unless they say otherwise, on a machine that does nothing else. --write puts
 the table into docs/benchmarks.md, in place of the old one.
@@ -19,7 +20,7 @@ from collections.abc import Callable
 
 from find_browser import chromium
 
-from benchmarks import sections, ui_changes, ui_live, ui_pictures
+from benchmarks import sections, ui_changes, ui_live, ui_pictures, ui_shapes
 from benchmarks.ui_table import Row, table
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "changes": ui_changes.changes,
     "cold": ui_changes.cold,
     "memory": ui_changes.memory,
+    "shapes": ui_shapes.shapes,
     "live": ui_pictures.live,
     "flushes": ui_live.flushes,
 }

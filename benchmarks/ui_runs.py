@@ -31,11 +31,14 @@ EVENTS = 300  # interventions over a run
 
 @dataclass(frozen=True)
 class Planned:
-    """A run to open: its name, the neurons of each layer, how many steps."""
+    """A run to open: its name, the neurons of each layer, how many steps, at how many of them the probe batch
+    is stored.
+    """
 
     name: str
     neurons: tuple[int, ...]
     steps: int
+    probed: int = PROBE_STEPS
 
 
 LONG = Planned("long", (1024,) * 4, 10_000)
@@ -59,7 +62,7 @@ def write(path: Path, planned: Planned) -> None:
     with recorder_of(path, planned) as recorder:
         write_steps(recorder, planned, 0, planned.steps)
         draw = np.random.default_rng(1)
-        for step in np.unique(np.geomspace(1, planned.steps, PROBE_STEPS).astype(int) - 1):
+        for step in np.unique(np.geomspace(1, planned.steps, planned.probed).astype(int) - 1):
             write_probe(recorder, planned, int(step), draw)
         for step in np.linspace(0, planned.steps - 1, EVENTS).astype(int):
             layer = int(draw.integers(len(planned.neurons)))

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import summary_cards
-from pages.shell.session import cache, live, state
+from pages.shell.session import cache, live, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import (
     alert_list,
@@ -36,8 +36,9 @@ frame.header(
     state.cursor(context),
 )
 step = frame.needs_steps(context)
+other = frame.compared(context)
 with st.sidebar:
-    view = step_axis.choose([context])
+    view = step_axis.choose([context, other] if other else [context])
     frame.link_to_reference()
 axis, cursor = view.axis(context), view.cursor(step)
 over_steps = partial(step_axis.chart, view=view, axes=[axis])
@@ -45,27 +46,38 @@ over_steps = partial(step_axis.chart, view=view, axes=[axis])
 
 def draw_cards(now: RunContext) -> None:
     """Scores and state of the network at the cursor, or at the newest step of a run that is being written."""
-    canvases.number_cards(summary_cards.run_cards(now, state.cursor(now) or step), key="health_cards")
+    at = state.cursor(now) or step
+    canvases.number_cards(summary_cards.run_cards(now, at, other), key="health_cards")
 
 
 def distributions() -> None:
     """What needs recorded neurons: the map with its explanation, the counts."""
     chosen = state.chosen_neuron(context)
-    wide, narrow = st.columns([3, 1], gap="small")
+    if alert_list.anything(context):
+        wide, narrow = st.columns([3, 1], gap="small")
+        many = len(cache.alerts(context)) > 2
+        with narrow, st.container(border=True, height=ALERTS_HEIGHT if many else "content"):
+            alert_list.show(context)
+    else:
+        wide = st.container()
+        st.caption("No alerts.")
     with wide, st.container(border=True):
         regime_map.show(context, step, chosen)
-    many = len(cache.alerts(context)) > 2
-    with narrow, st.container(border=True, height=ALERTS_HEIGHT if many else "content"):
-        alert_list.show(context)
-    rows, steps_per_row = cache.thinned_summary(context, view.span)
-    note = downsampling_note(steps_per_row, bands=False)
-    figure = regime_counts(rows, context.names, step=cursor, axis=axis)
-    title = f"**Regimes over steps** · share of each layer's neurons{note}"
-    counts = partial(summary_cards.regime_rows, context)
-    cards.card(title, figure, "regime counts", counts, draw=over_steps)
-    with st.container(border=True):
-        transitions.panel(context, step, view)
+    regimes_over_steps(context, "regime counts")
+    if other and state.has_distributions(other):
+        regimes_over_steps(other, "regime counts of the second run", f"{url.plain(other.entry.name)}: ")
+    transitions.panel(context, step, view)
     interventions.show(context, view, step)
+
+
+def regimes_over_steps(run: RunContext, key: str, whose: str = "") -> None:
+    """Shares of the regimes of a run."""
+    rows, steps_per_row = cache.thinned_summary(run, view.span)
+    note = downsampling_note(steps_per_row, bands=False)
+    figure = regime_counts(rows, run.names, step=cursor, axis=view.axis(run))
+    title = f"**{whose}Regimes over steps** · share of each layer's neurons{note}"
+    counts = partial(summary_cards.regime_rows, run)
+    cards.card(title, figure, key, counts, of=run.entry.name, draw=over_steps)
 
 
 live.growing(context, draw_cards)
@@ -73,8 +85,8 @@ if state.has_distributions(context):
     distributions()
 else:
     frame.say_no_distributions()
-curves = cache.scalars(context)
-curves = curves[curves["split"].isin(("train", "validation"))]
+curves = summary_cards.objective(context)
+beside = summary_cards.objective(other) if other else None
 if curves["name"].isin(OBJECTIVE).any():
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -85,7 +97,9 @@ if curves["name"].isin(OBJECTIVE).any():
             half_life = step_axis.smoothing()
             unit = "as the training loop logs it" if "watch" in context.run.config else "nats per prediction"
             figure = scalar_curves(
-                view.within(curves), OBJECTIVE, title=unit, step=cursor, axis=axis, half_life=half_life
-            )
+                view.within(curves), OBJECTIVE, title=unit, step=cursor, axis=axis, half_life=half_life,
+                other=None if beside is None else view.within(beside),
+                label=other.entry.name if other else "", other_axis=view.axis(other) if other else None,
+            )  # fmt: skip
             downloads.menu(figure, curves, "objective")
         over_steps(figure, "objective")

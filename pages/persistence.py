@@ -72,7 +72,9 @@ has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")
 with left:
     lives = persistence.half_lives(context, mine, layer, step, input_slope)
-    figure = half_life_histogram(lives.values, color=style.layer_color(layer), marks=lives.marks)
+    figure = half_life_histogram(
+        lives.values, color=style.layer_color(layer, len(context.names)), marks=lives.marks
+    )
     lived = mine[["layer", "neuron", "persistence"]].assign(half_life=lives.values)
     title = f"**{lives.title}** · of {url.plain(layer_name)}{'; ' if lives.note else ''}{lives.note}"
     cards.card(title, figure, "half_lives", lived, of=context.entry.name)
@@ -82,7 +84,13 @@ if has_floor:
         phi, _ = cache.matrix(context, layer, "phi", STEPS, view.span)
         dims = context.layers[layer]["latent_dim"]
         figure = floor_gap(
-            edges, kl, phi, latent_dim=dims, color=style.layer_color(layer), step=cursor, axis=axis
+            edges,
+            kl,
+            phi,
+            latent_dim=dims,
+            color=style.layer_color(layer, len(context.names)),
+            step=cursor,
+            axis=axis,
         )
         title = f"**KL above its floor** · {url.plain(layer_name)}; 0 is what the prior costs anyway"
         history = partial(context.run.history, layer, statistics=["kl", "phi"])

@@ -25,6 +25,11 @@ SAND = "#C9B48C"
 # for grids, axes and cursors: translucent, it is seen on light and on dark pages
 SLATE = "#808C98"
 
+LAYERS = ("#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7")
+"""Evenly spaced stops of the layers' hue, from the input to the head: at least 3 : 1 on white and on the dark
+page, and apart from what neurons, KL parts and regimes are drawn in.
+"""
+
 DIVERGING = (
     "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",
 )  # fmt: skip
@@ -37,10 +42,14 @@ PRIOR = GREEN  # the prior's own persistence, beside what was measured
 INPUT = ORANGE  # the input's own persistence
 ALLOWED_BAND = GREEN  # where control keeps a neuron's mean energy
 EARLIER = GREY  # a distribution at the earlier of two steps
+CURVES = ("#1E93A0", "#A66A3F", "#6F7FB0", "#9A7B1F", "#8A5A7B")
+"""Losses and scores over steps, apart from the regimes that stand beside them."""
 TOTAL = GREY  # a sum, beside its parts
 TWIN = GREY  # the deterministic twin, beside the run
 PREDICTED = BLUE
 OBSERVED = VERMILLION  # what came, beside what was predicted; errors
+RIGHT_ANSWERS = GREEN
+WRONG_ANSWERS = VERMILLION
 KL = BLUE
 KL_PARTS = {"information": GREEN, "mismatch": ORANGE, "past": PURPLE}
 VARIANCE_PARTS = {"observation": BLUE, "latent": ORANGE}

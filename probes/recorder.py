@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from probes.errors import RunError, writing
 from probes.forks import forget_in_children
 from probes.log import arguments, manifest, rows
+from probes.log.answers import answer_tables
 from probes.log.background import FLUSH_BYTES, Background, RecorderError, Settings
 from probes.log.blocks import CODEC
 from probes.log.budget import GB, Budget
@@ -562,6 +563,44 @@ class Recorder:
             raise ValueError("predictions: the frame has a column `step`; the step is the first argument")
         table, self._predicted = rows.prediction_table(number, frame, self._predicted)
         self._background.add_rows("predictions", table)
+
+    def class_probabilities(
+        self,
+        step: int,
+        probability: ArrayLike,
+        y: ArrayLike,
+        split: str = "validation",
+        *,
+        conditional_entropy: ArrayLike | None = None,
+    ) -> None:
+        """Record a classifier's answers to a split: bins of all of them, up to 512 one by one.
+
+        Parameters
+        ----------
+        step
+            The step.
+        probability
+            (n, C): the predictive probability of each class, the mean over draws where there are several.
+        y
+            (n,): the right classes, integers from 0 to C - 1.
+        split
+            What was predicted, its examples in the same order at every step.
+        conditional_entropy
+            (n,), nats: the entropy of a draw's probabilities, averaged over draws; what the entropy of their
+            mean is above it comes from the neurons' own uncertainty.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, no examples, a row that is no distribution, a class that is none.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        number = arguments.whole_number(step, "class_probabilities: step")
+        called = arguments.text(split, "class_probabilities: split")
+        bins, points = answer_tables(number, called, probability, y, conditional_entropy)
+        self._background.add_rows("reliability", bins)
+        self._background.add_rows("answers", points)
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk: call it before a checkpoint.

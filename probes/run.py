@@ -615,6 +615,40 @@ class Run:
         """
         return self._rows_at("predictions", step)
 
+    @_reading
+    def reliability(self) -> pd.DataFrame:
+        """A classifier's answers in bins of equal counts by confidence, at every step they were taken.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, split, bin, low, high and confidence (least, largest and mean confidence), count,
+            right; empty for a run of no classes.
+        """
+        return self._rows("reliability")
+
+    @_reading
+    def answers(self, step: int | None = None) -> pd.DataFrame:
+        """A classifier's answers one by one, at most 512 of a split, evenly spread over it.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, split, input, y (the right class), predicted, confidence, likelihood (probability of
+            y), entropy and, where it was given, conditional_entropy (nats); p_0 ... of up to 64 classes.
+        """
+        return self._rows_at("answers", step)
+
+    @_reading
+    def answer_steps(self) -> NDArray[np.int64]:
+        """(T,) int64: the steps at which a classifier's answers were recorded."""
+        return _frozen(self._tables["answers"].steps())
+
     def alerts(self) -> pd.DataFrame:
         """Alerts of the whole run.
 

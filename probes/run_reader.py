@@ -200,3 +200,16 @@ class RunReader(Protocol):
 
     def predictions(self, step: int | None = None) -> pd.DataFrame:
         """Predictions of the probe batch at a step (default: the last): step, input, horizon, y, mean, ..."""
+
+    def reliability(self) -> pd.DataFrame:
+        """A classifier's answers in bins of equal counts: step, split, bin, low, high, confidence (mean),
+        count, right.
+        """
+
+    def answers(self, step: int | None = None) -> pd.DataFrame:
+        """A classifier's answers one by one at a step (default: the last): step, split, input, y, predicted,
+        confidence, likelihood (of y), entropy, p_0 ...
+        """
+
+    def answer_steps(self) -> NDArray[np.int64]:
+        """(T',), increasing: the steps at which a classifier's answers were recorded."""

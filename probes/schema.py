@@ -59,6 +59,8 @@ class Statistic:
     absent column means (None: absent means not measured); `nullable` says that a NaN means undefined or not
     taken, never broken; `good` is the direction of "good", where there is one.
 
+    `absent`: why a neuron may have no value, in words.
+
     `derive` is the formula of a derived statistic: its parameters are named after the statistics that it
     needs (one with a default may be absent, which means that statistic's neutral value), `latent_dim` and
     `stride` are the layer's and the run's; arrays that broadcast in, an array out. `monotone` says how the
@@ -75,6 +77,7 @@ class Statistic:
     cost: Cost
     source: str
     caveat: str = ""
+    absent: str = ""
     stored: bool = True
     over_dimensions: Literal["sum", "mean"] = "mean"
     neutral: float | None = None
@@ -109,6 +112,9 @@ _INTERVAL_CAVEAT = (
     " a block, since taking out their means biases the slope. Undefined where fewer than two pairs, or"
     " blocks, carry the slope."
 )
+
+
+_STILL = "the mean does not move, or too few pairs carry the slope"
 
 
 def _contraction(variance: Any, prior_variance: Any = 1.0, phi: Any = 0.0) -> Any:
@@ -212,6 +218,7 @@ _ALL = [
             "Of layers 2, 3, …: in the first layer it is 1 and not recorded. From a few draws of each probe"
             " input at the steps of the probe batch; noise may take it below 0."
         ),
+        absent="in the first layer it is 1 and not recorded",
         nullable=True,
         good="high",
     ),
@@ -257,6 +264,7 @@ _ALL = [
             " below have drawn, anew at each position: that lowers it."
             " Undefined (NaN) for a mean that does not move and for fewer pairs than series + 2."
         ),
+        absent=_STILL,
         nullable=True,
         colors="diverging",
     ),
@@ -269,6 +277,7 @@ _ALL = [
         "How much of the mean is new at each position of the data.",
         "S",
         "first-order autoregression",
+        absent=_STILL,
         nullable=True,
         log=True,
     ),
@@ -294,6 +303,7 @@ _ALL = [
         "S",
         _INTERVAL_SOURCE,
         caveat=_INTERVAL_CAVEAT,
+        absent=_STILL,
         nullable=True,
         colors="diverging",
     ),
@@ -307,6 +317,7 @@ _ALL = [
         "S",
         _INTERVAL_SOURCE,
         caveat=_INTERVAL_CAVEAT,
+        absent=_STILL,
         nullable=True,
         colors="diverging",
     ),
@@ -589,6 +600,7 @@ _ALL = [
             " Near φ̂ = 1 its uncertainty is large: read the interval."
         ),
         stored=False,
+        absent=_STILL,
         nullable=True,
         log=True,
         derive=_half_life,
@@ -610,6 +622,7 @@ _ALL = [
             " drawn shortens it."
         ),
         stored=False,
+        absent="it is longer than a quarter of the probe sequence",
         nullable=True,
         log=True,
     ),
@@ -641,6 +654,7 @@ _ALL = [
         "Kullback-Leibler divergence of Gaussians",
         caveat="Per interval, whatever its length in steps.",
         stored=False,
+        absent="no probe batch was stored before",
         nullable=True,
         log=True,
     ),
@@ -655,6 +669,7 @@ _ALL = [
         "squared 2-Wasserstein distance of Gaussians",
         caveat="Per interval, whatever its length in steps.",
         stored=False,
+        absent="no probe batch was stored before",
         nullable=True,
         log=True,
     ),
@@ -752,6 +767,22 @@ def with_inputs(names: Iterable[str], held: Iterable[str]) -> list[str]:
         parts = ((name,),) if name in known or name not in STATISTICS else inputs_of(name)
         needed |= dict.fromkeys(one for part in parts for one in part if one in known)
     return list(needed)
+
+
+def absent_reason(name: str) -> str:
+    """Why a neuron may have no value of a statistic, in words.
+
+    Parameters
+    ----------
+    name : str
+        A statistic of the registry.
+
+    Returns
+    -------
+    str
+        Without a capital and a full stop.
+    """
+    return STATISTICS[name].absent or "its batch had fewer than two inputs, or the neuron is not finite"
 
 
 def evaluate(
@@ -947,11 +978,11 @@ _SCORES = [
         "ece",
         "ECE",
         "share",
-        "Σ_b n_b/n |accuracy_b − confidence_b| over bins b of confidence",
+        "Σ_b n_b/n |accuracy_b − confidence_b| over 15 bins b of confidence with equally many examples",
         "How far confidence is from accuracy on average; above 0 for a calibrated classifier too: below"
         " ece_null_95 it is no sign of miscalibration.",
         "low",
-        "Guo et al. 2017",
+        "Guo et al. 2017; bins of equal counts, Roelofs et al. 2022",
     ),
     Score(
         "ece_null",
@@ -976,7 +1007,7 @@ _SCORES = [
         "Brier score",
         "",
         "Σ_c (p_c − 1[y = c])²",
-        "Squared error of class probabilities.",
+        "Squared error of class probabilities, summed over classes: 0 to 2.",
         "low",
         "Brier 1950",
     ),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
-    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "ece")},
+    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "brier", "ece")},
     "ece_null": "if calibrated", "ece_null_95": "95 % below",
 }  # fmt: skip
 """Scores of a table -> heads; an ECE says something beside what it would be if calibrated."""

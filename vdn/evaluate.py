@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from probes import catalog
+from probes import catalog, reliability
 from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
@@ -31,11 +31,26 @@ from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixt
 from vdn.trainer import load_checkpoint, load_network, load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
-CALIBRATION_BINS = 15  # of the confidence, as in Guo et al. 2017
-CALIBRATED_SETS = 1000  # of answers that are drawn for the ECE of a calibrated classifier
-NUMBERS_AT_ONCE = 1 << 20  # of them: some megabytes
 Counted = Callable[[int, int], None]
 """Is told how many examples are done, and of how many."""
+
+
+class Answers(NamedTuple):
+    """A classifier's answers to n examples.
+
+    Attributes
+    ----------
+    probability
+        (n, C), the mean over draws.
+    y
+        (n,), the right classes.
+    conditional_entropy
+        (n,), nats: the mean over draws of the entropy of a draw.
+    """
+
+    probability: np.ndarray
+    y: np.ndarray
+    conditional_entropy: np.ndarray
 
 
 def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
@@ -75,6 +90,7 @@ def scores(
     limit: int | None = None,
     crps: bool = True,
     report: Counted | None = None,
+    answered: Callable[[Answers], None] | None = None,
 ) -> dict[str, Any]:
     """Scores of a network on a split, averaged over all examples and outputs.
 
@@ -94,14 +110,16 @@ def scores(
         Whether to take the CRPS, the dearest of them.
     report
         Is called as examples are done.
+    answered
+        Is given a classifier's answers.
 
     Returns
     -------
     dict
         mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's
         unit; coverage {"50", "80", "95"}: share of targets in the central interval. Classification: accuracy,
-        nll_joint, nll_marginal (equal), ece, and ece_null, ece_null_95: mean and 95th percentile of the ECE
-        if the same confidences were calibrated.
+        nll_joint, nll_marginal (equal), brier, ece, and ece_null, ece_null_95: mean and 95th percentile of
+        the ECE if the same confidences were calibrated.
     """
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -109,12 +127,12 @@ def scores(
     network.eval()
     sums: dict[str, float] = defaultdict(float)
     seen = 0
-    confident: list[Tensor] = []
+    found: list[Answers] = []
     for index in chunks(task, split, draws, limit):
         batch = task.batch(split, index.to(device))
         output = network(batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
         part = (
-            _class_scores(output, batch, confident)
+            _class_scores(output, batch, found)
             if output.scale is None
             else _number_scores(output.mean, output.scale, batch.y, crps)
         )
@@ -125,10 +143,15 @@ def scores(
             report(seen, task.count(split) if limit is None else min(limit, task.count(split)))
     network.train(was_training)
     result = {name: value / seen for name, value in sums.items()}
-    if confident:
-        pairs = torch.cat(confident, 1)
-        result["ece"] = calibration_error(pairs)
-        result["ece_null"], result["ece_null_95"] = calibrated_error(pairs[0])
+    if found:
+        answers = Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        p = answers.probability
+        bins = reliability.equal_mass_bins(p.max(1), p.argmax(1) == answers.y)
+        null = reliability.calibrated_errors(bins)
+        result["ece"] = reliability.calibration_error(bins)
+        result["ece_null"], result["ece_null_95"] = float(null.mean()), float(np.quantile(null, 0.95))
+        if answered is not None:
+            answered(answers)
     return _nest(result)
 
 
@@ -147,68 +170,41 @@ def _number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[s
     return {name: value.item() for name, value in values.items()}
 
 
-def _class_scores(output: Output, batch: Batch, confident: list[Tensor]) -> dict[str, float]:
-    probability = F.softmax(output.mean, -1).mean(0)
-    confidence, choice = probability.max(-1)
-    right = (choice == batch.y).to(confidence.dtype)
-    confident.append(torch.stack([confidence, right]))
+def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[str, float]:
+    draws = F.softmax(output.mean.double(), -1)  # (S, B, C)
+    probability = draws.mean(0)
+    of_draws = torch.special.entr(draws).sum(-1).mean(0)
+    found.append(Answers(*(part.cpu().numpy() for part in (probability, batch.y, of_draws))))
     nll = class_nll(output.mean, batch.y).mean().item()
-    return {"accuracy": right.mean().item(), "nll_joint": nll, "nll_marginal": nll}
+    return {
+        "accuracy": (probability.argmax(-1) == batch.y).double().mean().item(),
+        "nll_joint": nll,
+        "nll_marginal": nll,
+        "brier": brier(probability, batch.y).item(),
+    }
 
 
-def calibration_error(pairs: Tensor) -> float:
-    """Expected calibration error: mean |accuracy - confidence| over equal bins, weighted by their examples.
+def brier(probability: Tensor, y: Tensor) -> Tensor:
+    """Brier score of class probabilities: mean sum_c (p_c - 1[y=c])^2.
 
     Parameters
     ----------
-    pairs
-        (2, n): confidence, and whether right.
+    probability
+        (B, C), or broadcastable to it.
+    y
+        (B,) int64.
 
     Returns
     -------
-    float
-        In [0, 1].
+    Tensor
+        A scalar, from 0 to 2.
 
     Notes
     -----
-    Guo et al. 2017, with CALIBRATION_BINS bins.
+    Brier 1950, over all classes.
     """
-    confidence, right = pairs
-    return _mean_gap(confidence, right[None]).item()
-
-
-def calibrated_error(confidence: Tensor) -> tuple[float, float]:
-    """What `calibration_error` is of a perfectly calibrated classifier: never 0, since accuracies of bins are
-    of few examples.
-
-    Parameters
-    ----------
-    confidence
-        (n,).
-
-    Returns
-    -------
-    tuple of float
-        Mean and 95th percentile over sets of answers, each right with the probability that its confidence
-        says; drawn the same way each time. An error below the percentile is no sign of miscalibration.
-    """
-    confidence = confidence.cpu()
-    generator = torch.Generator().manual_seed(0)
-    found = []
-    at_once = max(1, NUMBERS_AT_ONCE // len(confidence))
-    for start in range(0, CALIBRATED_SETS, at_once):
-        count = min(at_once, CALIBRATED_SETS - start)
-        drawn = torch.rand((count, len(confidence)), generator=generator)
-        found.append(_mean_gap(confidence, (drawn < confidence).to(confidence.dtype)))
-    errors = torch.cat(found)
-    return errors.mean().item(), errors.quantile(0.95).item()
-
-
-def _mean_gap(confidence: Tensor, right: Tensor) -> Tensor:
-    """Calibration errors (R,) of sets of answers right (R, n) at confidence (n,)."""
-    which = (confidence * CALIBRATION_BINS).long().clamp_max(CALIBRATION_BINS - 1)
-    gap = confidence.new_zeros(len(right), CALIBRATION_BINS).index_add_(1, which, right - confidence)
-    return gap.abs().sum(1) / confidence.numel()
+    truth = F.one_hot(y, probability.shape[-1]).to(probability.dtype)
+    return (probability - truth).square().sum(-1).mean()
 
 
 def _nest(flat: dict[str, float]) -> dict[str, Any]:
@@ -293,6 +289,7 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
                 "accuracy": (y == share.argmax()).float().mean().item(),
                 "nll_joint": nll,
                 "nll_marginal": nll,
+                "brier": brier(share, y).item(),
             }
         }
     mean, scale = train.mean(0), train.std(0, correction=0)
@@ -426,12 +423,13 @@ def network_scores(
     draws: int,
     seed: int,
     report: Counted | None = None,
+    answered: Callable[[Answers], None] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     """All scores of a network on a split, and its pooled statistics.
 
     Parameters
     ----------
-    network, task, split, draws, seed, report
+    network, task, split, draws, seed, report, answered
         As for `scores`.
 
     Returns
@@ -440,7 +438,7 @@ def network_scores(
         The scores, with rate (nats an example) and living_share of each layer, both None for a twin; and what
         `pooled_statistics` returns.
     """
-    result = scores(network, task, split, draws, seed, report=report)
+    result = scores(network, task, split, draws, seed, report=report, answered=answered)
     pooled = pooled_statistics(network, task, split, seed)
     latent_dim = network.neuron_layers[0].latent_dim
     result["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None

@@ -29,6 +29,7 @@ from probes.storage import local_folder
 from vdn.config import Config, ConfigError, command_words, from_dict
 from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
 from vdn.evaluate import (
+    Answers,
     accumulate,
     baselines,
     evaluate,
@@ -311,8 +312,20 @@ def validate(trainer: Trainer, recorder: Recorder) -> None:
         VALIDATION_DRAWS,
         trainer.config.seed,
         VALIDATION_EXAMPLES,
+        answered=answers_to(recorder, trainer.done - 1, "validation"),
     )
     write_scores(recorder, trainer.done - 1, "validation", result)
+
+
+def answers_to(recorder: Recorder, step: int, split: str) -> Callable[[Answers], None]:
+    """Where a classifier's answers to a split at a step go: into the log."""
+
+    def write(answers: Answers) -> None:
+        recorder.class_probabilities(
+            step, answers.probability, answers.y, split, conditional_entropy=answers.conditional_entropy
+        )
+
+    return write
 
 
 def write_scores(recorder: Recorder, step: int, split: str, result: dict[str, Any]) -> None:
@@ -475,7 +488,13 @@ def conclude(
                 report(dataclasses.replace(last, tested=done, to_test=count))
 
         summary["model"], pooled = network_scores(
-            trainer.network, trainer.task, "test", config.test_draws, config.seed, tested
+            trainer.network,
+            trainer.task,
+            "test",
+            config.test_draws,
+            config.seed,
+            tested,
+            answers_to(recorder, step, "test"),
         )
         for layer, statistics in enumerate(pooled):
             recorder.evaluation(step, "test", layer, **statistics)

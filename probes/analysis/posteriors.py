@@ -50,17 +50,29 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     RunError
         For a layer whose rows are not one for every input and neuron.
     """
-    if probe["step"].nunique() > 1:
+    if (probe["step"].to_numpy() != probe["step"].iloc[:1].to_numpy()).any():
         raise ValueError("rows of several steps: ask for one, run.probe(step)")
-    part = probe[probe["layer"] == layer].sort_values(["input", "neuron"])
-    inputs, neurons = part["input"].nunique(), part["neuron"].nunique()
-    if not len(part) or len(part) != inputs * neurons:
+    own = (probe["layer"] == layer).to_numpy()
+    part = probe if own.all() else probe[own]
+    row, inputs = _ranks(part["input"])
+    column, neurons = _ranks(part["neuron"])
+    place = row * neurons + column
+    if not len(part) or (np.bincount(place, minlength=inputs * neurons) != 1).any():
         raise RunError(
             f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons: some are"
             f" missing; {REMEDY}"
         )
-    mu, sigma = (part[name].to_numpy(np.float64).reshape(inputs, neurons) for name in ("mu", "sigma"))
-    return mu, sigma
+    mu, sigma = np.empty((2, inputs * neurons))
+    mu[place], sigma[place] = part["mu"].to_numpy(), part["sigma"].to_numpy()
+    return mu.reshape(inputs, neurons), sigma.reshape(inputs, neurons)
+
+
+def _ranks(numbers: pd.Series) -> tuple[NDArray[np.int64], int]:
+    """Numbers from 0 on, and how many there can be."""
+    values = numbers.to_numpy(np.int64)
+    if not len(values):
+        return values, 0
+    return values - values.min(), int(np.ptp(values)) + 1
 
 
 class Inputs(NamedTuple):
@@ -108,6 +120,8 @@ def split_inputs(probe: pd.DataFrame, config: Mapping[str, Any]) -> Inputs:
             f"probe batch of {inputs} inputs, of which probe_sequence = {length!r} cannot be the last"
         )
     first = inputs - length
+    if not length:
+        return Inputs(probe, probe.iloc[:0])  # without a copy of millions of rows
     later = probe["input"] >= first
     return Inputs(probe[~later], probe[later].assign(input=probe.loc[later, "input"] - first))
 

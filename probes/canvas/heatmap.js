@@ -32,7 +32,7 @@ import { readTheme } from "./theme.js"
  * @property {number} columns
  * @property {number[]} order the neuron of each row
  * @property {number[]} edges steps at which columns begin, and the one after the last
- * @property {number[]} ticks what is written beside a row
+ * @property {number[] | null} ranks of the rows' neurons, from 0; null where all are drawn
  * @property {"Viridis" | "Cividis" | "diverging"} colors
  * @property {number} low what byte 1 stands for
  * @property {number} high what byte 255 stands for
@@ -40,10 +40,13 @@ import { readTheme } from "./theme.js"
  * @property {string} title the statistic's name
  * @property {string} unit
  * @property {string} rowTitle
+ * @property {boolean} numbered whether rows are told by their neuron's number, not by its rank
  * @property {string} layer
  * @property {number} index of the layer, from 0
  * @property {number[]} chosen neurons that are marked
  * @property {Alarm[]} alarms columns with a step at which neurons were broken or saturated
+ * @property {{ name: string, color: string }[]} regimes by their codes
+ * @property {{ column: string, cell: string }} absent why all cells of a column, or one of them, are empty
  * @property {number | null} cursor step
  * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
  * @property {string} label the map in words
@@ -54,6 +57,7 @@ const ROW = 18 // pixels, at most
 const LEAST_HEIGHT = 60
 const PAGE = 10 // rows that a page key moves
 const BAR = 220 // pixels: height of the colour bar, at most
+const STRIP = 7 // pixels: width of the strip of regimes
 const ALARM = 5 // pixels: half the width of an alarm's mark
 
 export class Heatmap {
@@ -79,6 +83,8 @@ export class Heatmap {
     this.cursor = null
     /** @type {Uint8Array} */
     this.cells = new Uint8Array()
+    /** @type {Uint8Array} regime of each row's neuron at the last step */
+    this.settled = new Uint8Array()
     this.colors = cellColors("Viridis")
     this.size = { width: 0, height: 0 }
     this.image = document.createElement("canvas")
@@ -120,6 +126,7 @@ export class Heatmap {
       }
       this.loaded = header
       this.cells = arrays.cells
+      this.settled = arrays.settled
     }
     this.theme = readTheme(this.root)
     this.paint()
@@ -151,6 +158,7 @@ export class Heatmap {
     context.fillStyle = this.theme.muted
     this.drawSteps(context)
     this.drawRows(context)
+    this.drawRegimes(context)
     this.drawBar(context)
     this.drawChosen(context)
     this.drawAlarms(context)
@@ -179,12 +187,12 @@ export class Heatmap {
 
   /** @param {Context} context */
   drawRows(context) {
-    const { rows, ticks, rowTitle } = this.header
+    const { rows, ranks, order, numbered, rowTitle } = this.header
     context.textAlign = "right"
     for (let i = 0; i <= 4 && rows > 1; i++) {
       const row = Math.round(((rows - 1) * i) / 4)
       const { y } = cellPlace({ row, column: 0 }, this.size, this.header)
-      context.fillText(formatStep(ticks[row]), LEFT - 12, y + 4)
+      context.fillText(formatStep(numbered ? order[row] : (ranks?.[row] ?? row) + 1), LEFT - 12, y + 4)
     }
     context.save()
     context.translate(11, TOP + this.size.height / 2)
@@ -192,6 +200,19 @@ export class Heatmap {
     context.textAlign = "center"
     context.fillText(rowTitle, 0, 0)
     context.restore()
+  }
+
+  /**
+   * The regime of each row's neuron at the last step, beside the image.
+   * @param {Context} context
+   */
+  drawRegimes(context) {
+    const { rows, regimes } = this.header
+    const height = this.size.height / rows
+    for (let row = 0; row < rows; row++) {
+      context.fillStyle = regimes[this.settled[row]].color
+      context.fillRect(LEFT + this.size.width + 3, TOP + row * height, STRIP, Math.max(height, 1))
+    }
   }
 
   /** @param {Context} context */
@@ -343,8 +364,17 @@ export class Heatmap {
       end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`
     const alarm = this.header.alarms.find((found) => found.column === column)
-    const said = code ? about : `${title} not recorded`
-    return `${fullName(index, order[row], layer)}\n${steps}\n${said}${alarm ? `\n${alarm.text}` : ""}`
+    const said = code ? about : `${title}: no value, ${this.absence(column)}`
+    const settled = `${this.header.regimes[this.settled[row]].name} at step ${formatStep(edges[columns] - 1)}`
+    const name = fullName(index, order[row], layer)
+    return `${name}\n${steps}\n${said}\n${settled}${alarm ? `\n${alarm.text}` : ""}`
+  }
+
+  /** @param {number} column of an empty cell */
+  absence(column) {
+    const { rows, columns, absent } = this.header
+    for (let row = 0; row < rows; row++) if (this.cells[row * columns + column]) return absent.cell
+    return absent.column
   }
 
   close() {

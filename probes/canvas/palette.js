@@ -12,6 +12,9 @@ export const OKABE_ITO = [
   "#7F7F7F",
 ]
 
+// Evenly spaced stops of the layers' hue, from the input to the head.
+export const LAYERS = ["#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7"]
+
 // Evenly spaced stops of the colour scales that the registry of statistics names.
 export const COLOR_SCALES = {
   Viridis: [

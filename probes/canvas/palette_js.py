@@ -25,6 +25,9 @@ def module() -> str:
 // Lines that stay apart under colour blindness and on both themes, by their place.
 export const OKABE_ITO = {_list(palette.OKABE_ITO)}
 
+// Evenly spaced stops of the layers' hue, from the input to the head.
+export const LAYERS = {json.dumps(palette.LAYERS)}
+
 // Evenly spaced stops of the colour scales that the registry of statistics names.
 export const COLOR_SCALES = {_scales(style.COLOR_SCALES)}
 

@@ -9,7 +9,7 @@ import { framePosition } from "./frames.js"
 import { unpack } from "./payload.js"
 import { pickable, showTip, withinCount } from "./picking.js"
 import { parseColor, readTheme } from "./theme.js"
-import { LABEL, TileLayout } from "./tile_layout.js"
+import { LABEL, TileLayout, sortedTiles } from "./tile_layout.js"
 import { Transport } from "./transport.js"
 
 /** @typedef {{ name: string, rule: string, reading: string, color: string, living: boolean }} Regime */
@@ -26,6 +26,7 @@ import { Transport } from "./transport.js"
  * @property {number | null} cursor step
  * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
  * @property {Tile | null} chosen whose `layer` is an index
+ * @property {boolean} sorted whether the tiles of a layer stand in order of their regimes, not of their numbers
  * @property {Regime[]} regimes by their codes
  */
 
@@ -48,6 +49,10 @@ export class Regimes {
     this.trigger = undefined
     this.theme = readTheme(root)
     this.layout = new TileLayout([], 0)
+    /** @type {number[][]} neurons by rank and ranks by neuron of each layer, where tiles are sorted */
+    this.neurons = []
+    /** @type {number[][]} */
+    this.ranks = []
     /** @type {Tile | null} */
     this.over = null
     this.keyed = false
@@ -162,9 +167,50 @@ export class Regimes {
     return this.byte(layer, neuron) >> 4
   }
 
+  // Tiles of a layer in order of the regimes at the cursor: living first, then by code.
+  sort() {
+    const { header } = this
+    this.neurons = this.ranks = []
+    if (!header.sorted) return
+    const key = (/** @type {number} */ code) => code - (header.regimes[code]?.living ? 100 : 0)
+    this.neurons = header.layers.map((layer, index) =>
+      sortedTiles(
+        Array.from({ length: layer.count }, (_, neuron) => this.code(index, neuron)),
+        key,
+      ),
+    )
+    this.ranks = this.neurons.map((neurons) => {
+      const ranks = new Array(neurons.length)
+      neurons.forEach((neuron, rank) => (ranks[neuron] = rank))
+      return ranks
+    })
+  }
+
+  /**
+   * Where a neuron's tile stands among those of its layer.
+   * @param {number} layer @param {number} neuron
+   */
+  rank(layer, neuron) {
+    return this.ranks[layer]?.[neuron] ?? neuron
+  }
+
+  /**
+   * The neuron whose tile stands there.
+   * @param {number} layer @param {number} rank
+   */
+  neuronAt(layer, rank) {
+    return this.neurons[layer]?.[rank] ?? rank
+  }
+
+  /** @param {number} layer @param {number} neuron */
+  place(layer, neuron) {
+    return this.layout.place(layer, this.rank(layer, neuron))
+  }
+
   draw() {
     if (!this.loaded || !this.layout.width) return
     const { header } = this
+    this.sort()
     const context = fitCanvas(this.canvas, this.layout.width, this.layout.height)
     const faint = this.faint()
     const totals = header.regimes.map(() => 0)
@@ -201,7 +247,7 @@ export class Regimes {
   drawTile(context, index, neuron, color, faint) {
     const { theme } = this
     const { side } = this.layout
-    const { x, y } = this.layout.place(index, neuron)
+    const { x, y } = this.place(index, neuron)
     const inset = side > SEPARATE ? 1 : 0
     const chosen = this.isChosen(this.header.layers[index].index, neuron)
     context.fillStyle = color
@@ -234,7 +280,7 @@ export class Regimes {
    * @param {string} color
    */
   drawAlarm(context, index, neuron, color) {
-    const { x, y } = this.layout.place(index, neuron)
+    const { x, y } = this.place(index, neuron)
     const size = Math.max(this.layout.side * 0.55, LEAST_ALARM)
     const right = x + this.layout.side - (this.layout.side > SEPARATE ? 1 : 0)
     context.globalAlpha = 1
@@ -299,7 +345,7 @@ export class Regimes {
     const box = this.canvas.getBoundingClientRect()
     const tile = this.layout.at(event.clientX - box.left, event.clientY - box.top)
     if (!tile) return this.unhover()
-    this.over = tile
+    this.over = { layer: tile.layer, neuron: this.neuronAt(tile.layer, tile.neuron) }
     showTip(this.tip, this.frame, event, `${this.tell()}\nclick to explain`)
   }
 
@@ -320,7 +366,8 @@ export class Regimes {
   move(by) {
     const { layers } = this.header
     const { layer, neuron } = this.over || this.start()
-    this.mark(layer, this.over ? withinCount(neuron + by, layers[layer].count) : neuron)
+    const next = withinCount(this.rank(layer, neuron) + by, layers[layer].count)
+    this.mark(layer, this.over ? this.neuronAt(layer, next) : neuron)
   }
 
   /** @returns {Tile} */
@@ -343,7 +390,7 @@ export class Regimes {
     this.keyed = true
     this.draw()
     const box = this.canvas.getBoundingClientRect()
-    const { x, y } = this.layout.place(layer, neuron)
+    const { x, y } = this.place(layer, neuron)
     const place = { clientX: box.left + x + this.layout.side, clientY: box.top + y + this.layout.side }
     showTip(this.tip, this.frame, place, `${this.tell()}\nEnter explains it`)
   }

@@ -40,7 +40,7 @@ export class TileLayout {
   /**
    * The upper left corner of a tile.
    * @param {number} layer
-   * @param {number} neuron
+   * @param {number} neuron or its rank, where tiles are sorted
    */
   place(layer, neuron) {
     return {
@@ -50,7 +50,7 @@ export class TileLayout {
   }
 
   /**
-   * The tile at a place; null where there is none.
+   * The tile at a place, `neuron` a rank where tiles are sorted; null where there is none.
    * @param {number} x
    * @param {number} y
    * @returns {{ layer: number, neuron: number } | null}
@@ -62,4 +62,15 @@ export class TileLayout {
     const neuron = Math.floor((y - this.tops[layer]) / this.side) * this.perRow + column
     return neuron < this.counts[layer] ? { layer, neuron } : null
   }
+}
+
+/**
+ * Neurons by the regime they are in, those that live first; of one regime in order of their numbers.
+ * @param {ArrayLike<number>} codes of the neurons
+ * @param {(code: number) => number} key regimes are sorted by
+ * @returns {number[]} neurons by rank
+ */
+export function sortedTiles(codes, key) {
+  const keys = Array.from(codes, key)
+  return keys.map((_, neuron) => neuron).sort((a, b) => keys[a] - keys[b] || a - b)
 }

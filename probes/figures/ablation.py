@@ -69,7 +69,7 @@ def ablation_effects(effects: pd.DataFrame, score: str, mode: str, layers: Seque
         half = _half_width(rows)
         figure.scatter(
             np.arange(1, len(rows) + 1), rows["effect"], style.text(name), mode="markers",
-            marker={"color": style.layer_color(layer), "size": 5},
+            marker={"color": style.layer_color(layer, len(layers)), "size": 5},
             error_y={"array": half, "thickness": 1, "width": 0}, customdata=neuron_names(rows),
             hovertemplate="%{customdata}: %{y:.3g} ± %{error_y.array:.2g}",
         )  # fmt: skip
@@ -156,7 +156,7 @@ def ablation_predictors(predictors: pd.DataFrame, score: str, mode: str, layers:
     part = predictors[(predictors["score"] == score) & (predictors["mode"] == mode)]
     names = list(dict.fromkeys(part["predictor"]))
     groups = [(-1, "all layers", style.CURSOR)] + [
-        (i, style.text(n), style.layer_color(i)) for i, n in enumerate(layers)
+        (i, style.text(n), style.layer_color(i, len(layers))) for i, n in enumerate(layers)
     ]
     figure = FigureBuilder()
     for place, (layer, label, color) in enumerate(groups):

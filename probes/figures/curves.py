@@ -21,6 +21,9 @@ def scalar_curves(
     step: int | None = None,
     axis: style.StepAxis = "linear",
     half_life: float | None = None,
+    other: pd.DataFrame | None = None,
+    label: str = "other run",
+    other_axis: style.StepAxis | None = None,
 ) -> go.Figure:
     """Scalars of a run over steps, one line a split and name.
 
@@ -38,21 +41,33 @@ def scalar_curves(
         Of the steps.
     half_life : float, optional
         In steps: lines are causal exponential moving averages, with what was recorded faint behind them.
+    other : DataFrame, optional
+        The same of a second run, in the same colours and dashed.
+    label : str
+        What the second run is called.
+    other_axis : {"linear", "log"} or Clock, optional
+        Of the second run's steps; by default `axis`.
 
     Returns
     -------
     go.Figure
     """
     figure = FigureBuilder()
-    chosen = scalars[scalars["name"].isin(names)]
-    for place, ((split, name), part) in enumerate(chosen.groupby(["split", "name"], sort=True)):
-        color = palette.OKABE_ITO[place % len(palette.OKABE_ITO)]
-        part = part.sort_values("step", kind="stable")
-        x, values = style.along(axis, part["step"]), part["value"].to_numpy(float)
-        if half_life is not None:
-            figure.line(x, values, color=color, width=1, opacity=style.RAW)
-            values = smooth(part["step"], values, half_life)
-        figure.line(x, values, style.text(f"{split} {name}"), color=color, width=1.75)
+    runs: list[tuple[pd.DataFrame, style.StepAxis, str, str | None]] = [(scalars, axis, "", None)]
+    if other is not None:
+        runs.append((other, other_axis or axis, f"{label}: ", "dash"))
+    colors: dict[tuple[str, str], str] = {}
+    for table, own_axis, whose, dash in runs:
+        chosen = table[table["name"].isin(names)]
+        for (split, name), part in chosen.groupby(["split", "name"], sort=True):
+            free = palette.CURVES[len(colors) % len(palette.CURVES)]
+            color = colors.setdefault((str(split), str(name)), free)
+            part = part.sort_values("step", kind="stable")
+            x, values = style.along(own_axis, part["step"]), part["value"].to_numpy(float)
+            if half_life is not None:
+                figure.line(x, values, color=color, width=1, opacity=style.RAW)
+                values = smooth(part["step"], values, half_life)
+            figure.line(x, values, style.text(f"{whose}{split} {name}"), color=color, width=1.75, dash=dash)
     figure.update_yaxes(title=title)
     figure.step_axis(axis, step)
     return figure.finish(280, f"{title} over steps: {', '.join(names)}")

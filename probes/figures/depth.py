@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from probes import palette
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.figures.layer_bands import quantiles
@@ -25,6 +26,8 @@ def depth_profile(
     step: int,
     *,
     living: bool = True,
+    other: pd.DataFrame | None = None,
+    label: str = "other run",
 ) -> go.Figure:
     """Statistics over the neurons of each layer at one step, layer beside layer: one panel a statistic.
 
@@ -40,6 +43,10 @@ def depth_profile(
         A recorded step.
     living : bool
         Whether a last panel has the living share; the summary then has counts of regimes.
+    other : DataFrame, optional
+        Rows of a second run's summary, of one step: its medians and living shares are drawn in grey.
+    label : str
+        What the second run is called.
 
     Returns
     -------
@@ -54,10 +61,13 @@ def depth_profile(
     now = summary[summary["step"] == step]
     panels = len(statistics) + living
     figure = FigureBuilder(1, panels, horizontal_spacing=0.1 if panels < 5 else 0.07)
-    colors = [style.layer_color(i) for i in range(len(layers))]
+    colors = [style.layer_color(i, len(layers)) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
         _panel(figure, part, colors, column)
+        if other is not None:
+            beside = quantiles(other, name).set_index("layer").reindex(range(len(layers)))["p50"]
+            _beside(figure, beside.to_numpy(float), label, column)
         figure.update_yaxes(title=STATISTICS[name].title, rangemode="tozero", col=column)
     if living:
         figure.add_trace(
@@ -67,6 +77,8 @@ def depth_profile(
             ),
             1, panels,
         )  # fmt: skip
+        if other is not None:
+            _beside(figure, _living(other, len(layers)), label, panels)
         figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=panels)
     named = len(layers) <= NAMED and sum(map(len, layers)) <= LETTERS
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
@@ -86,7 +98,7 @@ def _panel(figure: FigureBuilder, part: pd.DataFrame, colors: Sequence[str], col
             figure.line([layer, layer], ends, color=color, width=width, opacity=0.55, col=column)
     figure.scatter(
         np.arange(len(colors)), part["p50"],
-        "median", mode="lines+markers", col=column,
+        "median", mode="lines+markers", col=column, cliponaxis=False,
         line={"color": style.AXIS, "width": 1, "dash": "dot"},
         marker={
             "color": list(colors),
@@ -97,6 +109,16 @@ def _panel(figure: FigureBuilder, part: pd.DataFrame, colors: Sequence[str], col
         hovertemplate=(
             "median %{y:.4g}<br>90 % between %{customdata[0]:.4g} and %{customdata[1]:.4g}<extra></extra>"
         ),
+    )  # fmt: skip
+
+
+def _beside(figure: FigureBuilder, values: np.ndarray, label: str, column: int) -> None:
+    """The second run's value of each layer."""
+    name = style.text(label)
+    look = {"color": palette.TWIN, "size": 9, "symbol": "diamond-open", "line": {"width": 2}}
+    figure.scatter(
+        np.arange(len(values)), values, name, mode="markers", marker=look, col=column, cliponaxis=False,
+        hovertemplate=f"{name}: %{{y:.4g}}<extra></extra>",
     )  # fmt: skip
 
 

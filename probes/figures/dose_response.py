@@ -168,7 +168,7 @@ def dose_neurons(neurons: pd.DataFrame, statistic: str, layers: Sequence[str]) -
         for layer, name in enumerate(layers):
             part = neurons[(neurons["kind"] == kind) & (neurons["layer"] == layer)]
             table = part.groupby("dose")[statistic].quantile([0.25, 0.5, 0.75]).unstack()
-            color, x = style.layer_color(layer), table.index.to_numpy()
+            color, x = style.layer_color(layer, len(layers)), table.index.to_numpy()
             figure.band(x, table[0.25], table[0.75], color=palette.translucent(color, 0.18), row=row, col=col)
             figure.line(x, table[0.5], style.text(name), color=color, row=row, col=col)
     figure.update_yaxes(title=entry.title, col=1)

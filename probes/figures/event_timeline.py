@@ -67,7 +67,7 @@ def event_timeline(
             marker={
                 "symbol": "line-ns",
                 "size": 9,
-                "line": {"width": 1.5, "color": style.layer_color(max(layer, 0))},
+                "line": {"width": 1.5, "color": style.layer_color(max(layer, 0), len(layers))},
             },
             hovertemplate=(
                 f"{style.text(kind)}, {name}<br>step %{{customdata[0]}}, %{{customdata[1]}}"

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from probes import palette
+from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.spacing import evenly_spaced
 
@@ -36,6 +37,7 @@ def forecast_bands(
     *,
     twin: pd.DataFrame | None = None,
     unit: str = "scaled",
+    label: str = "twin",
 ) -> go.Figure:
     """Single forecasts and what came: one row a probe input, one column a step of the run.
 
@@ -53,6 +55,8 @@ def forecast_bands(
         drawn at its nearest earlier one, else at its first.
     unit : str
         Of the series.
+    label : str
+        What the twin, or another second run, is called.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def forecast_bands(
     for row, chosen in enumerate(inputs, start=1):
         _model(figure, forecasts[row - 1], starts, row)
         if twins:
-            _twin(figure, twins[row - 1], starts, row)
+            _twin(figure, twins[row - 1], starts, row, style.text(label))
         figure.update_yaxes(title=f"input {chosen} ({unit})", row=row)
     ticks = evenly_spaced(horizon + 1, TICKS + 1)[1:]
     places = (starts[:, None] + ticks).ravel()
@@ -182,14 +186,14 @@ def _model(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray,
     _line(figure, parts, starts, row, "y", "what came", "came %{y:.3g}", palette.OBSERVED, 1.4)
 
 
-def _twin(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int) -> None:
+def _twin(figure: FigureBuilder, parts: Sequence[Forecast], starts: np.ndarray, row: int, label: str) -> None:
     areas = [_wide(part) for part in parts]
     edges = [central_band(part["mean"], part["variance"], LEVELS[0]) for part in areas]
     both = [{"low": low, "high": high} for low, high in edges]
     x, ends = _joined(areas, "t", starts), [_joined(both, side) for side in ("low", "high")]
     figure.scatter(
-        np.r_[x, np.nan, x], np.r_[ends[0], np.nan, ends[1]], "twin, 95 %", mode="lines",
+        np.r_[x, np.nan, x], np.r_[ends[0], np.nan, ends[1]], f"{label}, 95 %", mode="lines",
         line={"color": palette.TWIN, "width": 1, "dash": "dot"}, hoverinfo="skip", row=row,
     )  # fmt: skip
-    hover = "twin %{y:.3g}, sd %{customdata[2]:.3g}"
-    _line(figure, parts, starts, row, "mean", "twin, mean", hover, palette.TWIN, 1.6)
+    hover = f"{label} %{{y:.3g}}, sd %{{customdata[2]:.3g}}"
+    _line(figure, parts, starts, row, "mean", f"{label}, mean", hover, palette.TWIN, 1.6)

@@ -47,6 +47,9 @@ def layer_bands(
     axis: style.StepAxis = "linear",
     scale: str = "linear",
     shown: Sequence[int] | None = None,
+    other: pd.DataFrame | None = None,
+    label: str = "other run",
+    other_axis: style.StepAxis | None = None,
 ) -> go.Figure:
     """How a statistic is distributed over each layer's neurons, over steps: one panel a layer.
 
@@ -66,6 +69,12 @@ def layer_bands(
         Of the values; "log" holds only where all of them are positive.
     shown : sequence of int, optional
         Indices of the layers to draw; by default all.
+    other : DataFrame, optional
+        The same of a second run: the medians of its layers of these places are drawn in grey.
+    label : str
+        What the second run is called.
+    other_axis : {"linear", "log"} or Clock, optional
+        Of the second run's steps; by default `axis`.
 
     Returns
     -------
@@ -85,10 +94,19 @@ def layer_bands(
         shared_legend=True, horizontal_spacing=0.03,
     )  # fmt: skip
     for panel, layer in enumerate(shown):
-        part, color = table[table["layer"] == layer], style.layer_color(layer)
+        part, color = table[table["layer"] == layer], style.layer_color(layer, len(layers))
         if entry.cost == "P":  # null between the steps of the probe batch: no gap
             part = part.dropna(subset="p50")
         _bands(figure, panel, style.along(axis, part["step"]), part, color, entry.unit)
+        if other is not None:
+            beside = quantiles(other[other["layer"] == layer], statistic).dropna(subset="p50")
+            row, col = figure.cell(panel)
+            name = f"{style.text(label)}, median"
+            figure.line(
+                style.along(other_axis or axis, beside["step"]), beside["p50"], name, color=palette.TWIN,
+                width=1.6, dash="dash", row=row, col=col,
+                hovertemplate=f"{name} %{{y:.4g}} {entry.unit}<extra></extra>",
+            )  # fmt: skip
     figure.update_yaxes(title=entry.title, col=1)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")

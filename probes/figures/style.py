@@ -47,9 +47,12 @@ def grid(panels: int, most: int = COLUMNS) -> tuple[int, int]:
     return max(-(-panels // columns), 1), columns
 
 
-def layer_color(layer: int) -> str:
-    """Line colour of a layer by its index from 0."""
-    return palette.OKABE_ITO[layer % len(palette.OKABE_ITO)]
+def layer_color(layer: int, layers: int) -> str:
+    """Line colour of a layer by its index from 0, of so many: sequential in depth."""
+    stops = [[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in palette.LAYERS]
+    place = layer / max(layers - 1, 1) * (len(stops) - 1)
+    channels = [np.interp(place, range(len(stops)), channel) for channel in zip(*stops, strict=True)]
+    return "#" + "".join(f"{round(channel):02X}" for channel in channels)
 
 
 def text(value: object) -> str:

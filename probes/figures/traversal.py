@@ -113,7 +113,7 @@ def traversal_response(
     rows = _of(curves, layer, neuron, index)
     rows = rows[rows["output"] == output].sort_values("value")
     x, mean, sd = (rows[name].to_numpy(np.float32) for name in ("value", "mean", "sd"))
-    color = style.layer_color(layer)
+    color = palette.PREDICTED
     figure = FigureBuilder()
     figure.band(x, mean - sd, mean + sd, "± predictive sd", color=palette.translucent(color, 0.2))
     figure.line(x, mean, "predicted mean", color=color)

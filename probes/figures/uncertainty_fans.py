@@ -44,6 +44,9 @@ def uncertainty_fans(
     step: int | None = None,
     axis: style.StepAxis = "linear",
     shown: Sequence[int] | None = None,
+    other: pd.DataFrame | None = None,
+    label: str = "other run",
+    other_axis: style.StepAxis | None = None,
 ) -> go.Figure:
     """Posterior sd and entropy over steps: two rows of panels, one column a layer.
 
@@ -59,6 +62,12 @@ def uncertainty_fans(
         Of the steps.
     shown : sequence of int, optional
         Indices of the layers to draw; by default all.
+    other : DataFrame, optional
+        The same of a second run: the medians of its layers of these places are drawn in grey.
+    label : str
+        What the second run is called.
+    other_axis : {"linear", "log"} or Clock, optional
+        Of the second run's steps; by default `axis`.
 
     Returns
     -------
@@ -72,12 +81,22 @@ def uncertainty_fans(
         horizontal_spacing=0.02, vertical_spacing=0.06,
     )  # fmt: skip
     tables = uncertainty_quantiles(summary)
+    others = uncertainty_quantiles(other) if other is not None else {}
     line = {"color": style.AXIS, "width": 1.2, "dash": "dash"}
     for row, (quantity, title, prior, unit) in enumerate(ROWS, start=1):
         table = tables[quantity]
         for column, layer in enumerate(shown, start=1):
             part = table[table["layer"] == layer]
-            _fan(figure, part, style.layer_color(layer), row, column, unit, axis)
+            _fan(figure, part, style.layer_color(layer, len(layers)), row, column, unit, axis)
+            if others:
+                beside = others[quantity]
+                beside = beside[beside["layer"] == layer]
+                name = f"{style.text(label)}, median"
+                figure.line(
+                    style.along(other_axis or axis, beside["step"]), beside["p50"].to_numpy(np.float32), name,
+                    color=palette.TWIN, width=1.6, dash="dash", row=row, col=column,
+                    hovertemplate=f"{name} %{{y:.4g}}{unit}<extra></extra>",
+                )  # fmt: skip
         figure.add_hline(prior, line, row=row)
         figure.update_yaxes(title=title, row=row, col=1)
     # A line that is nowhere drawn: shapes have no entry in the legend.

@@ -26,6 +26,7 @@ def variance_parts(
     step: int | None = None,
     axis: style.StepAxis = "linear",
     twin_axis: style.StepAxis | None = None,
+    label: str = "twin",
 ) -> go.Figure:
     """Latent and observation part of the predictive variance and the squared error over steps.
 
@@ -42,6 +43,8 @@ def variance_parts(
         Of the steps.
     twin_axis : {"linear", "log"} or Clock, optional
         Of the twin's steps; by default `axis`.
+    label : str
+        What the twin, or another second run, is called.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def variance_parts(
     """
     figure = FigureBuilder()
     steps = style.along(axis, parts["step"])
-    for column, label, color in LINES:
+    for column, part, color in LINES:
         values = parts[column].to_numpy(np.float32)
         whisker: dict[str, Any] = {}
         if column == "error":
@@ -59,17 +62,17 @@ def variance_parts(
             ends = {"type": "data", "symmetric": False, "array": spread, "arrayminus": low}
             whisker = {"error_y": {**ends, "width": 0, "thickness": 1}}
         figure.line(
-            steps, np.where(values > 0, values, np.nan), label, color=color, width=1.8,
-            mode="lines+markers", marker={"size": 5}, hovertemplate=f"{label} %{{y:.3g}}<extra></extra>",
+            steps, np.where(values > 0, values, np.nan), part, color=color, width=1.8,
+            mode="lines+markers", marker={"size": 5}, hovertemplate=f"{part} %{{y:.3g}}<extra></extra>",
             **whisker,
         )  # fmt: skip
     if twin is not None and len(twin):
         x = style.along(twin_axis or axis, twin["step"])
         for column, dash in (("observation", "solid"), ("error", "dash")):
-            label = f"twin, {column}"
-            hover = f"{label} %{{y:.3g}}<extra></extra>"
+            name = f"{style.text(label)}, {column}"
+            hover = f"{name} %{{y:.3g}}<extra></extra>"
             look: dict[str, Any] = {"color": palette.TWIN, "width": 1.4, "dash": dash, "mode": "lines"}
-            figure.line(x, twin[column], label, hovertemplate=hover, **look)
+            figure.line(x, twin[column], name, hovertemplate=hover, **look)
     figure.update_yaxes(title="mean over forecasts (target²)", type="log", dtick=1)
     figure.step_axis(axis, step)
     return figure.finish(

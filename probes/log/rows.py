@@ -1,5 +1,5 @@
 """Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation,
-predictions.
+predictions, answers of classifiers.
 """
 
 from __future__ import annotations
@@ -68,8 +68,27 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
     "predictions": pa.schema([STEP]),
+    "reliability": pa.schema(
+        [
+            STEP,
+            _column("split", pa.string()),
+            _column("bin", pa.int16()),
+            *(_column(name, pa.float64()) for name in ("low", "high", "confidence")),
+            *(_column(name, pa.int64()) for name in ("count", "right")),
+        ]
+    ),
+    "answers": pa.schema(
+        [
+            STEP,
+            _column("split", pa.string()),
+            *(_column(name, pa.int32()) for name in ("input", "y", "predicted")),
+            *(_column(name, pa.float32()) for name in ("confidence", "likelihood", "entropy")),
+        ]
+    ),
 }
-"""Columns that are always there; evaluation has the statistics beside them, predictions what the task has."""
+"""Columns that are always there; evaluation has the statistics beside them, predictions what the task has,
+answers the probability of each class.
+"""
 
 ROUNDED = ("probe", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as

@@ -14,7 +14,7 @@ import {
 import { COLOR_SCALES } from "../../probes/canvas/palette.js"
 import { LABELS, PEAK_ROWS, RidgeLayout } from "../../probes/canvas/ridge_layout.js"
 import { scoreRange, spreadApart } from "../../probes/canvas/strip.js"
-import { TileLayout } from "../../probes/canvas/tile_layout.js"
+import { TileLayout, sortedTiles } from "../../probes/canvas/tile_layout.js"
 
 const LAYERS = [{ neurons: [0, 1, 2, 3, 4, 5] }, { neurons: [7, 8] }]
 const ridges = (more = {}) =>
@@ -169,4 +169,16 @@ test("a score's first values, far above the rest, do not flatten it", () => {
   const values = Array.from({ length: 101 }, (_, i) => (i ? 3 - i / 100 : 1e4))
   assert.deepEqual(scoreRange([...values, NaN]), { low: 2, high: 2.98 })
   assert.deepEqual(scoreRange([4]), { low: 3.5, high: 4.5 })
+})
+
+test("sorted tiles keep every neuron once, those of one regime in order of their numbers", () => {
+  const codes = [4, 0, 6, 0, 4]
+  assert.deepEqual(
+    sortedTiles(codes, (code) => code),
+    [1, 3, 0, 4, 2],
+  )
+  assert.deepEqual(
+    sortedTiles([], (code) => code),
+    [],
+  )
 })

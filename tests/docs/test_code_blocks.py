@@ -168,7 +168,7 @@ def shell(line: str, **names: str) -> subprocess.CompletedProcess[str]:
         re.sub(r"\b[A-Z]+\b", lambda found: names.get(found[0], found[0]), word)
         for word in shlex.split(line, comments=True)
     ]
-    if words[0] in ("probes", "vdn"):
+    if words[0] in ("experiments", "vdn"):
         words = ["python", "-m", *words]
     assert words[0] in (".venv/bin/python", "python")
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.cwd())}
@@ -281,6 +281,8 @@ def test_format_writing_a_run(here: Path) -> None:
         "steps": 5,
         "nll": 0.5,
         "epoch": 0.0,
+        "probability": np.full((4, 2), 0.5),
+        "y": [0, 1, 0, 1],
         "array": lambda: np.abs(random.normal(size=256)),
     }
     run_block(block(FORMAT, "Writing it"), given, {"mean": "array()", "variance": "array()", "kl": "array()"})

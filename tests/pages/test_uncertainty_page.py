@@ -105,7 +105,7 @@ def test_a_run_without_forecasts_shows_its_neurons_and_says_why(
 ) -> None:
     write_run(tmp_path / "odd", **{"neurons": 6, "steps": 20, **shape})
     app = open_page("uncertainty", tmp_path)
-    assert "probe batch" in app.info[0].value
+    assert "calibration cannot be told" in texts(app)
     assert any("entropy (nats)" in json.dumps(f["layout"], ensure_ascii=False) for f in figures(app))
 
 

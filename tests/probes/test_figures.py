@@ -115,8 +115,11 @@ def test_curves_are_one_line_a_split() -> None:
     assert len(figure.layout.shapes) == 1
 
 
-def test_colours_of_layers_repeat() -> None:
-    assert style.layer_color(0) == style.layer_color(len(palette.OKABE_ITO))
+def test_layers_have_a_hue_of_their_own_that_goes_on_with_depth() -> None:
+    drawn = [style.layer_color(layer, 24) for layer in range(24)]
+    assert len(set(drawn)) == 24
+    assert (drawn[0], drawn[-1]) == (palette.LAYERS[0], palette.LAYERS[-1])
+    assert not set(palette.LAYERS) & {*palette.OKABE_ITO, *palette.KL_PARTS.values()}
 
 
 def test_frames_of_a_long_run_are_means_but_for_the_exact_ones(tmp_path: Path) -> None:

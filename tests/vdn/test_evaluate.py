@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import stats
 
+from probes import reliability
 from probes.schema import SCORES
 from vdn.config import from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import (
-    calibrated_error,
-    calibration_error,
+    brier,
     chunks,
     living_share,
     network_scores,
@@ -118,29 +118,32 @@ def test_a_network_at_its_prior_lives_nowhere(small):
     assert living_share(pooled[0], 1) == 0
 
 
-def test_calibration_error():
-    confidence = torch.tensor([0.9, 0.9, 0.9, 0.9, 0.6, 0.6])
-    right = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 1.0])
-    assert calibration_error(torch.stack([confidence, right])) == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.4)
+@pytest.fixture
+def classifier():
+    config = resolve(from_dict({"data": "digits", "layers": 1, "neurons": 6, "steps": 1}))
+    task = load(config)
+    return task, make_network(config, task)
 
 
-def test_a_calibrated_classifiers_error_lies_below_its_95th_percentile_in_95_of_100_sets():
-    generator = torch.Generator().manual_seed(1)
-    confidence = 0.3 + 0.7 * torch.rand(200, generator=generator)
-    mean, high = calibrated_error(confidence)
-    answers = (torch.rand((600, 200), generator=generator) < confidence).float()
-    errors = [calibration_error(torch.stack([confidence, right])) for right in answers]
-    assert np.mean(errors) == pytest.approx(mean, rel=0.03)
-    assert mean > 0.05  # which is what "miscalibrated by 5 %" would be read from
-    assert np.mean(np.array(errors) < high) == pytest.approx(0.95, abs=0.025)
-    overconfident = (torch.rand(200, generator=generator) < confidence - 0.25).float()
-    assert calibration_error(torch.stack([confidence, overconfident])) > high
-    assert calibrated_error(confidence) == (mean, high)
+def test_scores_of_a_classifier_are_those_of_its_mean_probabilities(classifier):
+    task, network = classifier
+    given = []
+    result = scores(network, task, "test", 4, seed=1, answered=given.append)
+    [(p, y, conditional)] = given
+    assert p.shape == (task.count("test"), 10)
+    np.testing.assert_allclose(p.sum(1), 1)
+    one_hot = np.eye(10)[y]
+    assert result["brier"] == pytest.approx(((p - one_hot) ** 2).sum(1).mean())
+    assert result["accuracy"] == pytest.approx((p.argmax(1) == y).mean())
+    assert result["nll_joint"] == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean(), rel=1e-5)
+    assert (conditional <= reliability.entropy(p) + 1e-9).all()  # entropy is concave
+    assert conditional.max() < np.log(10)
+    bins = reliability.equal_mass_bins(p.max(1), p.argmax(1) == y)
+    assert result["ece"] == reliability.calibration_error(bins)
+    assert 0 < result["ece_null"] < result["ece_null_95"]
+    assert {"brier", "ece", "ece_null", "ece_null_95"} <= set(SCORES)
 
 
-def test_the_null_of_the_calibration_error_shrinks_with_the_root_of_the_examples_and_is_0_for_certainty():
-    few, many = (calibrated_error(torch.full((count,), 0.8))[0] for count in (100, 40_000))
-    # one bin: E|accuracy - 0.8| = sqrt(2/pi) sqrt(0.16 / n)
-    assert few == pytest.approx(np.sqrt(2 / np.pi * 0.16 / 100), rel=0.06)
-    assert many == pytest.approx(np.sqrt(2 / np.pi * 0.16 / 40_000), rel=0.06)
-    assert calibrated_error(torch.ones(10)) == (0, 0)
+def test_brier_by_hand():
+    assert brier(torch.tensor([[0.7, 0.3]]), torch.tensor([0])).item() == pytest.approx(0.18)
+    assert brier(torch.tensor([0.5, 0.5]), torch.tensor([0, 1])).item() == pytest.approx(0.5)

@@ -91,6 +91,23 @@ def steps_of(table: pd.DataFrame) -> list[int]:
     return [int(step) for step in np.unique(table["step"].to_numpy(np.int64))]
 
 
+def is_scalar(table: pd.DataFrame) -> bool:
+    """Whether forecasts are of single numbers, not of series."""
+    return bool((table["horizon"] == 0).all())
+
+
+def at_or_before(table: pd.DataFrame, step: int) -> pd.DataFrame:
+    """The forecasts of the last step that was taken at or before `step`, else of the first."""
+    taken = steps_of(table)
+    return table[table["step"] == cache.recorded_step(taken, step)] if taken else table
+
+
+def same_data(context: RunContext, other: RunContext) -> bool:
+    """Whether two runs say that they learn from the same data; a run that does not say may."""
+    own, beside = (run.run.config.get("data") for run in (context, other))
+    return own == beside or None in (own, beside)
+
+
 def find_twin(context: RunContext) -> runs.Entry | None:
     """The newest run with the same settings but for being a deterministic twin."""
     entries = runs.entries().values()

@@ -14,18 +14,31 @@ from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes.canvas import pack
 from probes.figures import frames
-from probes.schema import ALARMING, REGIME, REGIMES, SETTLED, SEVERITY, STATISTICS
+from probes.schema import (
+    ALARMING,
+    LIVING_REGIMES,
+    REGIME,
+    REGIMES,
+    SETTLED,
+    SEVERITY,
+    STATISTICS,
+    UNKNOWN,
+    absent_reason,
+)  # fmt: skip
 from probes.spacing import evenly_spaced
 
 COLUMNS = 1000  # of the image: about one a pixel
 ROWS = 1024  # of the image: more than it has pixels; wider layers show neurons at evenly spaced ranks
-SORTS = ("this statistic, at the end", "KL, at the end", "regime, at the end", "index")
+CELLS = 940_000  # of the image, a byte each: it is most of what the page sends
+SORTS = {"statistic": "this statistic", "kl": "KL", "regime": "regime", "index": "number"}
+"""Values of `sort` in the URL -> labels; of what changes the last of the steps shown is taken."""
 
 
 @dataclass(frozen=True)
 class LayerMap:
     """Values (neurons, columns) and the steps at the columns' edges; `order`: the neurons that are drawn, by
-    row; `ranks`: their places among all; `alarms`: columns with a step at which neurons were broken.
+    row; `ranks`: their places among all; `settled`: every neuron's regime at the last of the steps; `alarms`:
+    columns with a step at which neurons were broken.
     """
 
     layer: int
@@ -35,6 +48,7 @@ class LayerMap:
     edges: np.ndarray
     order: np.ndarray
     ranks: np.ndarray
+    settled: np.ndarray
     steps_per_column: float
     alarms: list[dict[str, Any]]
 
@@ -53,13 +67,19 @@ def layer_map(
     values, edges = cache.matrix(context, layer, statistic, COLUMNS, span)
     if STATISTICS[statistic].cost == "P":
         values = _held(values)
-    order = _order(context, layer, sort, values, span[1])
-    ranks = evenly_spaced(len(order), ROWS)
+    needed = tuple(name for name in ("kl", SETTLED) if name in (*context.run.statistics, SETTLED))
+    now = cache.at(context, cache.recorded_step(context.run.steps, span[1]), needed)
+    now = now[now["layer"] == layer]
+    settled = now[SETTLED].to_numpy(np.uint8) if len(now) else np.full(len(values), UNKNOWN, np.uint8)
+    order = _order(sort, values, now)
+    ranks = evenly_spaced(len(order), min(ROWS, max(CELLS // max(values.shape[1], 1), 1)))
     ranks = np.union1d(ranks, np.flatnonzero(np.isin(order, highlighted)))
     recorded = np.searchsorted(context.run.steps, [span[0], span[1] + 1])
     per_column = int(recorded[1] - recorded[0]) / max(values.shape[1], 1)
     severe, _ = cache.matrix(context, layer, REGIME, COLUMNS, span)
-    return LayerMap(layer, statistic, sort, values, edges, order[ranks], ranks, per_column, _alarms(severe))
+    return LayerMap(
+        layer, statistic, sort, values, edges, order[ranks], ranks, settled, per_column, _alarms(severe)
+    )
 
 
 def _held(values: np.ndarray) -> np.ndarray:
@@ -81,17 +101,33 @@ def _alarms(severe: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
-def _order(context: RunContext, layer: int, sort: str, values: np.ndarray, last: int) -> np.ndarray:
-    """Neurons in the order that was asked for, most first; what was not recorded comes last."""
-    if sort == "index":
+def _order(sort: str, values: np.ndarray, now: pd.DataFrame) -> np.ndarray:
+    """Neurons in the order that was asked for, most first; what was not recorded comes last. Regimes stand in
+    the order of their codes, those that live first, and in one of them the statistic decides.
+    """
+    last = np.nan_to_num(values[:, -1], nan=-np.inf)
+    if sort == "index" or (sort != "statistic" and now.empty) or (sort == "kl" and "kl" not in now):
         return np.arange(len(values))
-    if sort.startswith("this"):
-        key = values[:, -1]
+    if sort == "kl":
+        last = now["kl"].fillna(-np.inf).to_numpy(float)
+    elif sort == "regime":
+        codes = now[SETTLED].to_numpy(int)
+        return np.lexsort((-last, np.where(np.isin(codes, LIVING_REGIMES), codes - len(REGIMES), codes)))
+    return np.argsort(-last, kind="stable")
+
+
+def absent(found: LayerMap, log: bool) -> dict[str, str]:
+    """Why cells of the map are empty: those of a whole `column`, and those of a single `cell`."""
+    entry = STATISTICS[found.statistic]
+    taken = np.flatnonzero(np.isfinite(found.values).any(axis=0))
+    if not len(taken):
+        column = f"not recorded of this layer in these steps; {absent_reason(found.statistic)}"
+    elif entry.cost == "P":
+        column = f"taken with the probe batch, for the first time here at step {found.edges[taken[0]]:,}"
     else:
-        now = cache.at(context, cache.recorded_step(context.run.steps, last))
-        name, sign = ("kl", 1) if sort.startswith("KL") else (SETTLED, -1)
-        key = sign * now.loc[now["layer"] == layer, name].to_numpy(dtype=float, na_value=np.nan)
-    return np.argsort(-np.nan_to_num(key, nan=-np.inf), kind="stable")
+        column = "not taken at these steps"
+    cell = absent_reason(found.statistic)
+    return {"column": column, "cell": f"{cell}, or not positive" if log else cell}
 
 
 def payload(
@@ -112,7 +148,8 @@ def payload(
         "columns": found.values.shape[1],
         "order": found.order.tolist(),
         "edges": found.edges.tolist(),
-        "ticks": (found.order if by_index else found.ranks + 1).tolist(),
+        "ranks": None if len(found.order) == len(found.values) else found.ranks.tolist(),
+        "numbered": by_index,
         "colors": entry.colors,
         "low": image.low,
         "high": image.high,
@@ -124,15 +161,23 @@ def payload(
         "index": layer,
         "chosen": list(highlighted),
         "alarms": found.alarms,
+        "regimes": [{"name": regime.name, "color": regime.color} for regime in REGIMES],
+        "absent": absent(found, image.log),
         "cursor": cursor,
         "revision": revision,
         "label": (
             f"{entry.title} of {len(found.order)} neurons of {layer_name} over steps {found.edges[0]:,} to"
-            f" {found.edges[-1] - 1:,}, sorted by {found.sort}; colours from {payloads.number(image.low)} to"
-            f" {payloads.number(image.high)}"
+            f" {found.edges[-1] - 1:,}, sorted by {SORTS[found.sort]}; colours from"
+            f" {payloads.number(image.low)} to {payloads.number(image.high)}"
         ),
     }
-    return pack(header, {"cells": image.cells})
+    return pack(header, {"cells": image.cells, "settled": found.settled[found.order]})
+
+
+def summary_at(context: RunContext, step: int) -> pd.DataFrame:
+    """Quantiles and regime counts of each layer at a recorded step."""
+    rows = cache.summary(context)
+    return rows[rows["step"] == step]
 
 
 def table(found: LayerMap) -> pd.DataFrame:

@@ -22,10 +22,14 @@ def frames_held(context: RunContext) -> int:
 
 
 def regimes_payload(
-    context: RunContext, chosen: tuple[int, int] | None, cursor: int | None, revision: int
+    context: RunContext,
+    chosen: tuple[int, int] | None,
+    cursor: int | None,
+    revision: int,
+    by_regime: bool = False,
 ) -> bytes:
     """What the regime map draws: every neuron's regime, one byte a frame. `revision` counts the changes of
-    cursor and choice that the map did not make itself.
+    cursor and choice that the map did not make itself; `by_regime`: tiles stand in order of their regimes.
     """
     codes, steps = cache.regime_frames(context, frames_held(context))
     header = {
@@ -37,6 +41,7 @@ def regimes_payload(
         "steps": steps.tolist(),
         "cursor": cursor,
         "revision": revision,
+        "sorted": by_regime,
         "chosen": None if chosen is None else {"layer": chosen[0], "neuron": chosen[1]},
         "regimes": [
             {

@@ -12,6 +12,7 @@ import pandas as pd
 from pages.shell.data import payloads
 from pages.shell.session import cache, state
 from pages.shell.session.runs import RunContext
+from probes.alerts import Limits, warmup_of
 from probes.schema import LIKELIHOODS, SCORES, STATISTICS
 
 SHOWN_SCORES = ((LIKELIHOODS, "validation"), (("crps",), "validation, scaled"))
@@ -21,12 +22,38 @@ ROUNDING = 1e-6  # of the rate: information below it is what float32 leaves of a
 DIGITS = 4  # significant, of a sparkline's points: more cannot be seen, and would be sent anew by a live page
 
 
-def run_cards(context: RunContext, step: int) -> list[dict[str, Any]]:
-    """Scores, and the state of the network where the run has distributions."""
+def run_cards(context: RunContext, step: int, other: RunContext | None = None) -> list[dict[str, Any]]:
+    """Scores, and the state of the network where the run has distributions; those of a second run at the same
+    step are named beside them.
+    """
     cards = score_cards(cache.scalars(context), step)
     if state.has_distributions(context):
-        cards += layer_cards(cache.curves(context), step, state.is_shared(context))
+        judged = after_warmup(context, step) and not state.is_shared(context)
+        cards += layer_cards(cache.curves(context), step, judged)
+    if other is not None:
+        beside = {card["label"]: card["value"] for card in run_cards(other, step)}
+        for card in cards:
+            if card["label"] in beside:
+                card["note"] = f"{other.entry.name}: {beside[card['label']]}"
     return cards
+
+
+def after_warmup(context: RunContext, step: int) -> bool:
+    """Whether neurons can be expected to live at a step: after the warm-up that the configuration names, else
+    after as many records as alerts wait for, and at the end of a run in any case.
+    """
+    steps = context.run.steps
+    if len(steps) and step >= steps[-1] and context.run.status != "running":
+        return True
+    warmup = warmup_of(context.run.config)
+    waited = int(np.searchsorted(steps, step, side="right")) > Limits().window
+    return waited if warmup is None else step >= warmup
+
+
+def objective(context: RunContext) -> pd.DataFrame:
+    """Scalars of training and of its validation."""
+    curves = cache.scalars(context)
+    return curves[curves["split"].isin(("train", "validation"))]
 
 
 def regime_rows(context: RunContext) -> pd.DataFrame:
@@ -42,26 +69,28 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
         name = next((name for name in names if (table["name"] == name).any()), None)
         if name is not None:
             part = table[table["name"] == name]
-            so_far = part.loc[part["step"] <= step, "value"].to_numpy(float)
-            value, series = (so_far[-1] if len(so_far) else np.nan), part["value"].to_numpy(float)
+            so_far = part[part["step"] <= step]
+            value = float(so_far["value"].iloc[-1]) if len(so_far) else np.nan
+            at = int(so_far["step"].iloc[-1]) if len(so_far) else step
+            series = part["value"].to_numpy(float)
             cards.append(
                 {
                     "label": SCORES[name].label,
                     "value": payloads.number(value),
                     "unit": SCORES[name].short_unit,
-                    "note": note,
+                    "note": note if at == step else f"{note}, step {at:,}",
                     "spark": _spark(series),
                 }
             )
     return cards
 
 
-def layer_cards(curves: pd.DataFrame, step: int, shared: bool = False) -> list[dict[str, Any]]:
+def layer_cards(curves: pd.DataFrame, step: int, judged: bool = True) -> list[dict[str, Any]]:
     """Living share, rate, information and contraction of the whole network; `curves` as `network_curves`
     gives them.
 
-    shared: all distributions are the same for every input (of weights, say), so that none is expected to
-    live.
+    judged: whether neurons are expected to live; not while training warms up, nor where all distributions are
+    the same for every input (of weights, say).
     """
     curves = curves.assign(
         information=curves["information"].mask(curves["information"].abs() <= ROUNDING * curves["rate"], 0)
@@ -87,7 +116,7 @@ def layer_cards(curves: pd.DataFrame, step: int, shared: bool = False) -> list[d
             "%",
             "living or mixed",
             100,
-            bad=bool(alive < HALF) and not shared,
+            bad=bool(alive < HALF) and judged,
         )
     ]
     for name, source, label, note in (

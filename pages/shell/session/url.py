@@ -51,6 +51,9 @@ KEYS = (
     "trail",
     "speed",
     "layers",
+    "split",
+    "sort",
+    "tiles",
 )
 
 _SAVED = "_url"

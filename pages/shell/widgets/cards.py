@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import plotly.graph_objects as go
@@ -32,10 +33,12 @@ def card(
     of: str = "",
     note: str = "",
     draw: Callable[[go.Figure, str], None] = show,
+    several: bool = False,
 ) -> None:
     """A figure in its frame, under its title (markdown), a menu to take its data away, and a note.
 
-    `key` must be unique on the page; `of` and it name the files.
+    `key` must be unique on the page; `of` and it name the files. `several`: it has panels side by side, each
+    with its axis, which scroll on a screen that is too narrow for them.
     """
     with st.container(border=True):
         with st.container(gap="xsmall"):
@@ -44,4 +47,5 @@ def card(
                 downloads.menu(figure, rows, f"{of} {key}")
             if note:
                 st.caption(note)
-        draw(figure, key)
+        with st.container(key=f"panels_{key}") if several else nullcontext():
+            draw(figure, key)

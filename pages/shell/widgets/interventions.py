@@ -13,18 +13,12 @@ from probes.figures.event_timeline import event_timeline
 
 
 def show(context: RunContext, view: step_axis.View, step: int) -> None:
-    """The interventions within the range that is shown, or that there are none."""
+    """The interventions within the range that is shown; nothing of a run without."""
+    if cache.events(context).empty:
+        return
     events, alerts = view.within(cache.events(context)), view.within(cache.alerts(context))
     if events.empty:
-        none = (
-            "None: no control law acted in this run (`--control homeostasis` keeps neurons alive), nor was"
-            " one recorded."
-        )
-        with st.container(border=True):
-            st.markdown("**Interventions**")
-            st.caption(
-                none if view.span == view.ends else f"None between steps {view.first:,} and {view.last:,}."
-            )
+        st.caption(f"No interventions between steps {view.first:,} and {view.last:,}.")
         return
     axis = view.axis(context)
     figure = event_timeline(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from pages.shell.data import layer_map as data
@@ -12,7 +14,7 @@ from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases, downloads, selected_neuron, step_axis
 from probes.neuron_names import neuron_name
-from probes.schema import STATISTICS
+from probes.schema import STATISTICS, absent_reason
 
 _KEY = "heat"
 
@@ -42,13 +44,31 @@ def show(
                 name = f"{context.entry.name} {statistic} of {layer_name}"
                 downloads.menu(None, partial(data.table, found), name)
             st.caption(
-                f"Sorted by {sort}. Colours run from the 1st to the 99th percentile.{_reduction(found)} Click"
-                " for the exact number."
+                f"Sorted by {data.SORTS[sort]}{_at_the_end(sort)}. Strip at the right: regime at step"
+                f" {int(found.edges[-1]) - 1:,}. Colours run from the 1st to the 99th"
+                f" percentile.{_reduction(found)}{_absent(found)} Click for the exact number."
             )
+        if not np.isfinite(found.values).any():
+            return
         sent = data.payload(found, layer, layer_name, scale == "log", highlighted, cursor, revision)
         canvases.heatmap(sent, _KEY, partial(_pick, context, layer_name))
         if chosen:
             _exact(context, layer, chosen[0], statistic, step)
+
+
+def _at_the_end(sort: str) -> str:
+    return "" if sort == "index" else ", at the end of the steps shown"
+
+
+def _absent(found: data.LayerMap) -> str:
+    """Why some cells are empty, in words."""
+    count = int((~np.isfinite(found.values)).sum())
+    if not count:
+        return ""
+    why = data.absent(found, False)
+    whole = not np.isfinite(found.values).any(axis=0).all()
+    share = count / found.values.size
+    return f" {share:.0%} of the cells are empty: {why['column' if whole else 'cell']}."
 
 
 def _reduction(found: data.LayerMap) -> str:
@@ -87,9 +107,9 @@ def _exact(context: RunContext, layer: int, neuron: int, statistic: str, step: i
     if value is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"Neuron **{neuron_name(layer, neuron)}** at step **{step:,}**: {entry.label}"
-            f" **{payloads.number(value, 5)}** {entry.unit}",
-            width="content",
-        )
+        said = f"**{payloads.number(value, 5)}** {entry.unit}"
+        if not math.isfinite(value):
+            said = f"no value: {absent_reason(statistic)}"
+        name = neuron_name(layer, neuron)
+        st.markdown(f"Neuron **{name}** at step **{step:,}**: {entry.label} {said}", width="content")
         selected_neuron.buttons(context, layer, neuron, "cell")

@@ -51,7 +51,7 @@ def column(name: str) -> Any:
 
 def of_layers(context: RunContext, step: int) -> None:
     """Each layer's neurons, layer beside layer; nothing where no probe batch is stored."""
-    found = data.at(context, step)
+    found = data.sampled(context, step)
     names = data.shown_statistics(found[1]) if found else []
     if found is None or not names:
         return
@@ -65,7 +65,10 @@ def of_layers(context: RunContext, step: int) -> None:
             note += f" Mutual information is a lower bound for {least:,} of {len(table):,} neurons."
     if "share_from_input" in names:
         note += " The first layer's share from the input is 1."
+    of = "of every neuron"
+    if any(layer["neurons"] > data.SAMPLED for layer in context.layers):
+        of = f"of at most {data.SAMPLED:,} neurons a layer"
     cards.card(
-        f"**On the probe batch** · of every neuron, at step {stored:,}", figure, "depth_probed", table,
-        of=context.entry.name, note=note,
+        f"**On the probe batch** · {of}, at step {stored:,}", figure, "depth_probed", table,
+        of=context.entry.name, note=note, several=True,
     )  # fmt: skip

@@ -13,17 +13,26 @@ from pages.shell.widgets import canvases, selected_neuron
 from probes.neuron_names import full_name, neuron_name
 
 _KEY = "regime_map"
+ORDERS = ("by number", "by regime")
+"""Of a layer's tiles; values of `tiles` in the URL."""
 
 
 def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None:
     """The map, and the regime of the chosen neuron, (layer, neuron), in words."""
-    st.markdown(
-        "**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to explain"
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**Regime of every neuron** · one tile a neuron; drag the cursor through the run, click to"
+            " explain",
+            width="stretch",
+        )
+        order = url.choice(
+            st.segmented_control, "Order of the tiles", ORDERS, "tiles", ORDERS[0], required=True,
+            label_visibility="collapsed",
+        )  # fmt: skip
     at = step if url.get("step") else None
     revision, (cursor, highlighted) = canvas_sync.to_send(_KEY, _shown(), (at, chosen))
     canvases.regimes(
-        payloads.regimes_payload(context, highlighted, cursor, revision),
+        payloads.regimes_payload(context, highlighted, cursor, revision, order == ORDERS[1]),
         _KEY,
         partial(_cursor_moved, context),
         partial(_pick, context),

@@ -18,9 +18,11 @@ from probes.figures.forecast_bands import forecast_bands
 INPUTS, STEPS = 3, 4  # forecasts below each other and side by side: as many as can be read at once
 
 
-def show(context: RunContext, table: pd.DataFrame, twin: pd.DataFrame | None, at: int) -> None:
+def show(
+    context: RunContext, table: pd.DataFrame, twin: pd.DataFrame | None, at: int, label: str = "twin"
+) -> None:
     """Three windows at up to four steps until `at`. `table` and `twin`: as `forecasts.predictions` gives
-    them.
+    them, `label`: what the second is called.
     """
     known, taken = (np.unique(table[name].to_numpy(np.int64)).tolist() for name in ("input", "step"))
     with st.container(border=True):
@@ -45,7 +47,7 @@ def show(context: RunContext, table: pd.DataFrame, twin: pd.DataFrame | None, at
             right, "Steps", taken, "steps", [], STEPS, placeholder="from the first step to the cursor"
         )
         steps = sorted(steps) or forecasts.spread_steps(taken, at, STEPS)
-        figure = forecast_bands(table, inputs, steps, twin=twin, unit="scaled")
+        figure = forecast_bands(table, inputs, steps, twin=twin, unit="scaled", label=label)
         with menu:
             shown = table[table["input"].isin(inputs) & table["step"].isin(steps)]
             downloads.menu(figure, shown, f"{context.entry.name} forecasts")

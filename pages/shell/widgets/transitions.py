@@ -53,24 +53,28 @@ def _table(table: pd.DataFrame, run: str, span: tuple[int, int]) -> int | None:
 
 
 def panel(context: RunContext, step: int, view: step_axis.View) -> None:
+    """What can be opened to see the transitions; nothing is read before."""
+    if len(context.run.steps) < 2:
+        return
+    title = "**Transitions** · between settled regimes: who came alive, who was lost, and when"
+    opened = st.expander(title, key="transitions", on_change="rerun")
+    if opened.open:
+        with opened:
+            _opened(context, step, view)
+
+
+def _opened(context: RunContext, step: int, view: step_axis.View) -> None:
     """Figure and table of the transitions within the range that is shown; a ticked row names its neurons and
     offers its step.
     """
     found, apart = data.transitions(context)
     found = view.within(found)
-    title = "**Transitions** · neurons that came alive (up) and that were lost (down), by where they went"
     if found.empty:
-        several = len(context.run.steps) > 1
         within = f" between steps {view.first:,} and {view.last:,}" if view.span != view.ends else ""
-        st.markdown(title)
-        st.caption(
-            f"No neuron has changed its regime{within}."
-            if several
-            else "One step is recorded: nothing can change yet."
-        )
+        st.caption(f"No neuron has changed its regime{within}.")
         return
     shown = list(range(len(context.names)))
-    notes = [f"{len(found):,} moves."]
+    notes = [f"{len(found):,} moves: up came alive, down was lost, by where they went."]
     if len(shown) > PANELS:
         shown = evenly_spaced(len(shown), PANELS).tolist()
         notes.append(f"{PANELS} of {len(context.names)} layers are drawn; the table has all.")
@@ -82,11 +86,9 @@ def panel(context: RunContext, step: int, view: step_axis.View) -> None:
     figure = regime_transitions(
         found, context.names, view.span, step=view.cursor(step), axis=axis, shown=shown
     )
-    with st.container(gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(title, width="stretch")
-            downloads.menu(figure, found, "transitions")
-        st.caption(" ".join(notes))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(" ".join(notes), width="stretch")
+        downloads.menu(figure, found, "transitions")
     step_axis.chart(figure, "moves", view, [axis])
     table = data.kinds_within(context, view.span)
     ticked = _table(table, context.entry.name, view.span)

@@ -301,6 +301,7 @@ var ROW = 18;
 var LEAST_HEIGHT = 60;
 var PAGE = 10;
 var BAR = 220;
+var STRIP = 7;
 var ALARM = 5;
 var Heatmap = class {
   /** @param {import("./component.js").Root} root */
@@ -318,6 +319,7 @@ var Heatmap = class {
     this.chosen = [];
     this.cursor = null;
     this.cells = new Uint8Array();
+    this.settled = new Uint8Array();
     this.colors = cellColors("Viridis");
     this.size = { width: 0, height: 0 };
     this.image = document.createElement("canvas");
@@ -358,6 +360,7 @@ var Heatmap = class {
       }
       this.loaded = header;
       this.cells = arrays.cells;
+      this.settled = arrays.settled;
     }
     this.theme = readTheme(this.root);
     this.paint();
@@ -387,6 +390,7 @@ var Heatmap = class {
     context.fillStyle = this.theme.muted;
     this.drawSteps(context);
     this.drawRows(context);
+    this.drawRegimes(context);
     this.drawBar(context);
     this.drawChosen(context);
     this.drawAlarms(context);
@@ -413,12 +417,12 @@ var Heatmap = class {
   }
   /** @param {Context} context */
   drawRows(context) {
-    const { rows, ticks, rowTitle } = this.header;
+    const { rows, ranks, order, numbered, rowTitle } = this.header;
     context.textAlign = "right";
     for (let i = 0; i <= 4 && rows > 1; i++) {
       const row = Math.round((rows - 1) * i / 4);
       const { y } = cellPlace({ row, column: 0 }, this.size, this.header);
-      context.fillText(formatStep(ticks[row]), LEFT - 12, y + 4);
+      context.fillText(formatStep(numbered ? order[row] : (ranks?.[row] ?? row) + 1), LEFT - 12, y + 4);
     }
     context.save();
     context.translate(11, TOP + this.size.height / 2);
@@ -426,6 +430,18 @@ var Heatmap = class {
     context.textAlign = "center";
     context.fillText(rowTitle, 0, 0);
     context.restore();
+  }
+  /**
+   * The regime of each row's neuron at the last step, beside the image.
+   * @param {Context} context
+   */
+  drawRegimes(context) {
+    const { rows, regimes } = this.header;
+    const height = this.size.height / rows;
+    for (let row = 0; row < rows; row++) {
+      context.fillStyle = regimes[this.settled[row]].color;
+      context.fillRect(LEFT + this.size.width + 3, TOP + row * height, STRIP, Math.max(height, 1));
+    }
   }
   /** @param {Context} context */
   drawBar(context) {
@@ -567,11 +583,20 @@ click for the exact number`);
     const steps = end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`;
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`;
     const alarm = this.header.alarms.find((found) => found.column === column);
-    const said = code ? about : `${title} not recorded`;
-    return `${fullName(index, order[row], layer)}
+    const said = code ? about : `${title}: no value, ${this.absence(column)}`;
+    const settled = `${this.header.regimes[this.settled[row]].name} at step ${formatStep(edges[columns] - 1)}`;
+    const name = fullName(index, order[row], layer);
+    return `${name}
 ${steps}
-${said}${alarm ? `
+${said}
+${settled}${alarm ? `
 ${alarm.text}` : ""}`;
+  }
+  /** @param {number} column of an empty cell */
+  absence(column) {
+    const { rows, columns, absent } = this.header;
+    for (let row = 0; row < rows; row++) if (this.cells[row * columns + column]) return absent.cell;
+    return absent.column;
   }
   close() {
     this.resize.disconnect();

@@ -265,7 +265,7 @@ var TileLayout = class {
   /**
    * The upper left corner of a tile.
    * @param {number} layer
-   * @param {number} neuron
+   * @param {number} neuron or its rank, where tiles are sorted
    */
   place(layer, neuron) {
     return {
@@ -274,7 +274,7 @@ var TileLayout = class {
     };
   }
   /**
-   * The tile at a place; null where there is none.
+   * The tile at a place, `neuron` a rank where tiles are sorted; null where there is none.
    * @param {number} x
    * @param {number} y
    * @returns {{ layer: number, neuron: number } | null}
@@ -287,6 +287,10 @@ var TileLayout = class {
     return neuron < this.counts[layer] ? { layer, neuron } : null;
   }
 };
+function sortedTiles(codes, key) {
+  const keys = Array.from(codes, key);
+  return keys.map((_, neuron) => neuron).sort((a, b) => keys[a] - keys[b] || a - b);
+}
 
 // probes/canvas/transport.js
 var SECONDS = 10;
@@ -503,6 +507,8 @@ var Regimes = class {
     this.trigger = void 0;
     this.theme = readTheme(root);
     this.layout = new TileLayout([], 0);
+    this.neurons = [];
+    this.ranks = [];
     this.over = null;
     this.keyed = false;
     this.chosen = null;
@@ -604,9 +610,46 @@ var Regimes = class {
   alarm(layer, neuron) {
     return this.byte(layer, neuron) >> 4;
   }
+  // Tiles of a layer in order of the regimes at the cursor: living first, then by code.
+  sort() {
+    const { header } = this;
+    this.neurons = this.ranks = [];
+    if (!header.sorted) return;
+    const key = (code) => code - (header.regimes[code]?.living ? 100 : 0);
+    this.neurons = header.layers.map(
+      (layer, index) => sortedTiles(
+        Array.from({ length: layer.count }, (_, neuron) => this.code(index, neuron)),
+        key
+      )
+    );
+    this.ranks = this.neurons.map((neurons) => {
+      const ranks = new Array(neurons.length);
+      neurons.forEach((neuron, rank) => ranks[neuron] = rank);
+      return ranks;
+    });
+  }
+  /**
+   * Where a neuron's tile stands among those of its layer.
+   * @param {number} layer @param {number} neuron
+   */
+  rank(layer, neuron) {
+    return this.ranks[layer]?.[neuron] ?? neuron;
+  }
+  /**
+   * The neuron whose tile stands there.
+   * @param {number} layer @param {number} rank
+   */
+  neuronAt(layer, rank) {
+    return this.neurons[layer]?.[rank] ?? rank;
+  }
+  /** @param {number} layer @param {number} neuron */
+  place(layer, neuron) {
+    return this.layout.place(layer, this.rank(layer, neuron));
+  }
   draw() {
     if (!this.loaded || !this.layout.width) return;
     const { header } = this;
+    this.sort();
     const context = fitCanvas(this.canvas, this.layout.width, this.layout.height);
     const faint = this.faint();
     const totals = header.regimes.map(() => 0);
@@ -642,7 +685,7 @@ var Regimes = class {
   drawTile(context, index, neuron, color, faint) {
     const { theme } = this;
     const { side } = this.layout;
-    const { x, y } = this.layout.place(index, neuron);
+    const { x, y } = this.place(index, neuron);
     const inset = side > SEPARATE ? 1 : 0;
     const chosen = this.isChosen(this.header.layers[index].index, neuron);
     context.fillStyle = color;
@@ -674,7 +717,7 @@ var Regimes = class {
    * @param {string} color
    */
   drawAlarm(context, index, neuron, color) {
-    const { x, y } = this.layout.place(index, neuron);
+    const { x, y } = this.place(index, neuron);
     const size = Math.max(this.layout.side * 0.55, LEAST_ALARM);
     const right = x + this.layout.side - (this.layout.side > SEPARATE ? 1 : 0);
     context.globalAlpha = 1;
@@ -732,7 +775,7 @@ var Regimes = class {
     const box = this.canvas.getBoundingClientRect();
     const tile = this.layout.at(event.clientX - box.left, event.clientY - box.top);
     if (!tile) return this.unhover();
-    this.over = tile;
+    this.over = { layer: tile.layer, neuron: this.neuronAt(tile.layer, tile.neuron) };
     showTip(this.tip, this.frame, event, `${this.tell()}
 click to explain`);
   }
@@ -754,7 +797,8 @@ ${said}${also}`;
   move(by) {
     const { layers } = this.header;
     const { layer, neuron } = this.over || this.start();
-    this.mark(layer, this.over ? withinCount(neuron + by, layers[layer].count) : neuron);
+    const next = withinCount(this.rank(layer, neuron) + by, layers[layer].count);
+    this.mark(layer, this.over ? this.neuronAt(layer, next) : neuron);
   }
   /** @returns {Tile} */
   start() {
@@ -774,7 +818,7 @@ ${said}${also}`;
     this.keyed = true;
     this.draw();
     const box = this.canvas.getBoundingClientRect();
-    const { x, y } = this.layout.place(layer, neuron);
+    const { x, y } = this.place(layer, neuron);
     const place = { clientX: box.left + x + this.layout.side, clientY: box.top + y + this.layout.side };
     showTip(this.tip, this.frame, place, `${this.tell()}
 Enter explains it`);

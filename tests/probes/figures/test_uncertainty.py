@@ -135,7 +135,8 @@ def test_classes_have_their_accuracy_to_100_per_cent_and_their_ece_beside_a_cali
         columns=["step", "name", "value"],
     )
     figure = predictive_scores(scalars)
-    assert figure.layout.yaxis.autorangeoptions.clipmax == 1
+    low, high = figure.layout.yaxis.range
+    assert low < 0.97 < 1 <= high <= 1.02
     lines = {trace.name: trace.y[-1] for trace in figure.data if trace.yaxis == "y2"}
     assert lines == pytest.approx(
         {"this run": 0.03, "if calibrated, mean": 0.02, "if calibrated, 95 % below": 0.04}
@@ -221,3 +222,9 @@ def test_the_floor_is_taken_off_each_neuron() -> None:
     assert list(figure.data[-1].x) == [0, 1, 2, 3]
     kl[:, 2] = np.nan
     assert list(floor_gap([0, 1, 2, 3, 4], kl, phi).data[-1].x) == [0, 1, 3]
+
+
+def test_a_second_run_is_named_and_a_panel_can_be_left_out() -> None:
+    scalars = pd.DataFrame({"step": [0, 1], "name": ["accuracy", "ece"], "value": [0.9, 0.1]})
+    figure = predictive_scores(scalars, twin=scalars, label="other", without=["ECE"])
+    assert {trace.name for trace in figure.data} == {"other", "this run"}

@@ -219,7 +219,7 @@ def test_the_truth_is_set_aside_last():
     assert maintenance.FOLDERS[:2] == maintenance.PYRAMIDS == ["pyramid/16", "pyramid/256"]
     assert set(maintenance.FOLDERS) == {
         "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "inputs", "forces", "evaluation",
-        "predictions", "neurons",
+        "predictions", "reliability", "answers", "neurons",
     }  # fmt: skip
 
 

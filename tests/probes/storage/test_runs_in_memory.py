@@ -94,7 +94,7 @@ def test_what_reading_asks_for() -> None:
     """One manifest and one listing a folder; then only what a question needs, and nothing twice."""
     stored = MemoryStorage.copy_of(SAMPLE)
     run = Run(stored)
-    folders = 11  # neurons, two levels, layers, seven tables of plain rows
+    folders = 13  # neurons, two levels, layers, nine tables of plain rows
     assert stored.requests == {"get": 1, "list": folders}
     stored.requests.clear()
     assert run.refresh() is False

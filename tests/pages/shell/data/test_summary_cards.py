@@ -32,4 +32,4 @@ def test_information_that_was_not_recorded_has_no_card() -> None:
 
 def test_a_low_living_share_is_bad_unless_nothing_is_expected_to_live() -> None:
     assert cards(1.0)["Living neurons"]["bad"] is True
-    assert cards(1.0, shared=True)["Living neurons"]["bad"] is False
+    assert cards(1.0, judged=False)["Living neurons"]["bad"] is False
