@@ -3,6 +3,7 @@
 
 import { ridgeColors, rgba } from "./color.js"
 import { context2d } from "./drawing.js"
+import { formatStep } from "./format.js"
 import { SvgContext } from "./svg_context.js"
 import { PAPER } from "./theme.js"
 
@@ -15,14 +16,17 @@ const HOLD_MS = 700 // the last picture is held for so long
 const GAP = 8 // pixels between ridges and strip
 const PAD = 16 // pixels around a picture
 
+const runNames = (/** @type {Replay} */ replay) => [
+  ...new Set(replay.header.layers.map((layer) => layer.run)),
+]
+
 /**
  * What stands in a file's name: runs and where the cursor is.
  * @param {Replay} replay
  * @param {string} steps
  */
 export function fileStem(replay, steps) {
-  const runs = [...new Set(replay.header.layers.map((layer) => layer.run))]
-  return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-")
+  return `${runNames(replay).join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-")
 }
 
 /**
@@ -90,7 +94,8 @@ export function drawSvg(replay) {
     svg.translate(0, height + GAP)
     strip.paintStill(svg)
     strip.paintMoving(svg)
-    return svg.file(size.width, size.height, replay.describe())
+    const title = `Replay of ${runNames(replay).join(" and ")}, step ${formatStep(replay.transport.step)}`
+    return svg.file(size.width, size.height, title)
   } finally {
     replay.theme = theme
     ridges.colors = colors

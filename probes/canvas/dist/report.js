@@ -500,9 +500,11 @@ var BITS = 8e6;
 var HOLD_MS = 700;
 var GAP = 8;
 var PAD = 16;
+var runNames = (replay) => [
+  ...new Set(replay.header.layers.map((layer) => layer.run))
+];
 function fileStem(replay, steps) {
-  const runs = [...new Set(replay.header.layers.map((layer) => layer.run))];
-  return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
+  return `${runNames(replay).join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
 }
 function saveFile(blob, name) {
   const link = document.createElement("a");
@@ -552,7 +554,8 @@ function drawSvg(replay) {
     svg.translate(0, height + GAP);
     strip.paintStill(svg);
     strip.paintMoving(svg);
-    return svg.file(size.width, size.height, replay.describe());
+    const title = `Replay of ${runNames(replay).join(" and ")}, step ${formatStep(replay.transport.step)}`;
+    return svg.file(size.width, size.height, title);
   } finally {
     replay.theme = theme;
     ridges.colors = colors;
@@ -1788,7 +1791,9 @@ var Replay = class {
       const run = this.ridges.twofold ? `${layer.run}, ` : "";
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`;
     });
-    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
+    const { input, chosen } = this.header;
+    const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`;
+    return `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
   }
   /** @param {MouseEvent} event */
   hover(event) {
