@@ -13,6 +13,9 @@ const FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/web
 const FRAME_RATE = 30
 const BITS = 8e6 // a second: thin lines stay sharp
 const HOLD_MS = 700 // the last picture is held for so long
+const SLICE_MS = 100 // between two looks at what has been recorded
+const LEAST = 1000 // bytes: less holds no picture yet, on a machine that is busy
+const PATIENCE_MS = 10_000 // in which it must have come
 const GAP = 8 // pixels between ridges and strip
 const PAD = 16 // pixels around a picture
 
@@ -125,25 +128,36 @@ export class Film {
     this.canvas = composed(replay)
     /** @type {Blob[]} */
     const parts = []
+    this.bytes = 0
     const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type))
     this.recorder = new MediaRecorder(this.canvas.captureStream(FRAME_RATE), {
       mimeType,
       videoBitsPerSecond: BITS,
     })
-    this.recorder.ondataavailable = (event) => parts.push(event.data)
+    this.recorder.ondataavailable = (event) => {
+      parts.push(event.data)
+      this.bytes += event.data.size
+    }
     this.recorder.onstop = () => {
       const { steps, step } = replay.transport
       const name = `${fileStem(replay, `steps-${steps[0]}-${step}`)}.webm`
       saveFile(new Blob(parts, { type: "video/webm" }), name)
       ended()
     }
-    this.recorder.start()
+    this.recorder.start(SLICE_MS)
   }
 
   // What is seen now is its next picture.
   add() {
     composed(this.replay, this.canvas)
     if (this.replay.transport.playing || this.ending) return
-    this.ending = setTimeout(() => this.recorder.stop(), HOLD_MS)
+    const began = performance.now()
+    this.ending = setInterval(() => {
+      const waited = performance.now() - began
+      composed(this.replay, this.canvas)
+      if (waited < HOLD_MS || (this.bytes < LEAST && waited < PATIENCE_MS)) return
+      clearInterval(this.ending)
+      this.recorder.stop()
+    }, SLICE_MS)
   }
 }

@@ -498,6 +498,9 @@ var FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"
 var FRAME_RATE = 30;
 var BITS = 8e6;
 var HOLD_MS = 700;
+var SLICE_MS = 100;
+var LEAST2 = 1e3;
+var PATIENCE_MS = 1e4;
 var GAP = 8;
 var PAD = 16;
 var runNames = (replay) => [
@@ -576,25 +579,36 @@ var Film = class {
     this.replay = replay;
     this.canvas = composed(replay);
     const parts = [];
+    this.bytes = 0;
     const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type));
     this.recorder = new MediaRecorder(this.canvas.captureStream(FRAME_RATE), {
       mimeType,
       videoBitsPerSecond: BITS
     });
-    this.recorder.ondataavailable = (event) => parts.push(event.data);
+    this.recorder.ondataavailable = (event) => {
+      parts.push(event.data);
+      this.bytes += event.data.size;
+    };
     this.recorder.onstop = () => {
       const { steps, step } = replay.transport;
       const name = `${fileStem(replay, `steps-${steps[0]}-${step}`)}.webm`;
       saveFile(new Blob(parts, { type: "video/webm" }), name);
       ended();
     };
-    this.recorder.start();
+    this.recorder.start(SLICE_MS);
   }
   // What is seen now is its next picture.
   add() {
     composed(this.replay, this.canvas);
     if (this.replay.transport.playing || this.ending) return;
-    this.ending = setTimeout(() => this.recorder.stop(), HOLD_MS);
+    const began = performance.now();
+    this.ending = setInterval(() => {
+      const waited = performance.now() - began;
+      composed(this.replay, this.canvas);
+      if (waited < HOLD_MS || this.bytes < LEAST2 && waited < PATIENCE_MS) return;
+      clearInterval(this.ending);
+      this.recorder.stop();
+    }, SLICE_MS);
   }
 };
 
