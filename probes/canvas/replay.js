@@ -205,8 +205,10 @@ export class Replay {
       const run = this.ridges.twofold ? `${layer.run}, ` : ""
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`
     })
+    const { input, chosen } = this.header
+    const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`
     return (
-      `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ` +
+      `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ` +
       `${layers.join("; ")}. ` +
       "Space plays, left and right move the step, up and down choose a neuron, page keys a layer" +
       (this.trigger ? ", Enter pins it." : ".")

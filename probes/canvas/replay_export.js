@@ -3,6 +3,7 @@
 
 import { ridgeColors, rgba } from "./color.js"
 import { context2d } from "./drawing.js"
+import { formatStep } from "./format.js"
 import { SvgContext } from "./svg_context.js"
 import { PAPER } from "./theme.js"
 
@@ -12,8 +13,15 @@ const FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/web
 const FRAME_RATE = 30
 const BITS = 8e6 // a second: thin lines stay sharp
 const HOLD_MS = 700 // the last picture is held for so long
+const SLICE_MS = 100 // between two looks at what has been recorded
+const LEAST = 1000 // bytes: less holds no picture yet, on a machine that is busy
+const PATIENCE_MS = 10_000 // in which it must have come
 const GAP = 8 // pixels between ridges and strip
 const PAD = 16 // pixels around a picture
+
+const runNames = (/** @type {Replay} */ replay) => [
+  ...new Set(replay.header.layers.map((layer) => layer.run)),
+]
 
 /**
  * What stands in a file's name: runs and where the cursor is.
@@ -21,8 +29,7 @@ const PAD = 16 // pixels around a picture
  * @param {string} steps
  */
 export function fileStem(replay, steps) {
-  const runs = [...new Set(replay.header.layers.map((layer) => layer.run))]
-  return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-")
+  return `${runNames(replay).join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-")
 }
 
 /**
@@ -90,7 +97,8 @@ export function drawSvg(replay) {
     svg.translate(0, height + GAP)
     strip.paintStill(svg)
     strip.paintMoving(svg)
-    return svg.file(size.width, size.height, replay.describe())
+    const title = `Replay of ${runNames(replay).join(" and ")}, step ${formatStep(replay.transport.step)}`
+    return svg.file(size.width, size.height, title)
   } finally {
     replay.theme = theme
     ridges.colors = colors
@@ -120,25 +128,36 @@ export class Film {
     this.canvas = composed(replay)
     /** @type {Blob[]} */
     const parts = []
+    this.bytes = 0
     const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type))
     this.recorder = new MediaRecorder(this.canvas.captureStream(FRAME_RATE), {
       mimeType,
       videoBitsPerSecond: BITS,
     })
-    this.recorder.ondataavailable = (event) => parts.push(event.data)
+    this.recorder.ondataavailable = (event) => {
+      parts.push(event.data)
+      this.bytes += event.data.size
+    }
     this.recorder.onstop = () => {
       const { steps, step } = replay.transport
       const name = `${fileStem(replay, `steps-${steps[0]}-${step}`)}.webm`
       saveFile(new Blob(parts, { type: "video/webm" }), name)
       ended()
     }
-    this.recorder.start()
+    this.recorder.start(SLICE_MS)
   }
 
   // What is seen now is its next picture.
   add() {
     composed(this.replay, this.canvas)
     if (this.replay.transport.playing || this.ending) return
-    this.ending = setTimeout(() => this.recorder.stop(), HOLD_MS)
+    const began = performance.now()
+    this.ending = setInterval(() => {
+      const waited = performance.now() - began
+      composed(this.replay, this.canvas)
+      if (waited < HOLD_MS || (this.bytes < LEAST && waited < PATIENCE_MS)) return
+      clearInterval(this.ending)
+      this.recorder.stop()
+    }, SLICE_MS)
   }
 }

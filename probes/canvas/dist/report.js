@@ -502,11 +502,16 @@ var FILM_TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"
 var FRAME_RATE = 30;
 var BITS = 8e6;
 var HOLD_MS = 700;
+var SLICE_MS = 100;
+var LEAST2 = 1e3;
+var PATIENCE_MS = 1e4;
 var GAP = 8;
 var PAD = 16;
+var runNames = (replay) => [
+  ...new Set(replay.header.layers.map((layer) => layer.run))
+];
 function fileStem(replay, steps) {
-  const runs = [...new Set(replay.header.layers.map((layer) => layer.run))];
-  return `${runs.join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
+  return `${runNames(replay).join("-vs-")}-${steps}`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
 }
 function saveFile(blob, name) {
   const link = document.createElement("a");
@@ -556,7 +561,8 @@ function drawSvg(replay) {
     svg.translate(0, height + GAP);
     strip.paintStill(svg);
     strip.paintMoving(svg);
-    return svg.file(size.width, size.height, replay.describe());
+    const title = `Replay of ${runNames(replay).join(" and ")}, step ${formatStep(replay.transport.step)}`;
+    return svg.file(size.width, size.height, title);
   } finally {
     replay.theme = theme;
     ridges.colors = colors;
@@ -577,25 +583,36 @@ var Film = class {
     this.replay = replay;
     this.canvas = composed(replay);
     const parts = [];
+    this.bytes = 0;
     const mimeType = FILM_TYPES.find((type) => MediaRecorder.isTypeSupported(type));
     this.recorder = new MediaRecorder(this.canvas.captureStream(FRAME_RATE), {
       mimeType,
       videoBitsPerSecond: BITS
     });
-    this.recorder.ondataavailable = (event) => parts.push(event.data);
+    this.recorder.ondataavailable = (event) => {
+      parts.push(event.data);
+      this.bytes += event.data.size;
+    };
     this.recorder.onstop = () => {
       const { steps, step } = replay.transport;
       const name = `${fileStem(replay, `steps-${steps[0]}-${step}`)}.webm`;
       saveFile(new Blob(parts, { type: "video/webm" }), name);
       ended();
     };
-    this.recorder.start();
+    this.recorder.start(SLICE_MS);
   }
   // What is seen now is its next picture.
   add() {
     composed(this.replay, this.canvas);
     if (this.replay.transport.playing || this.ending) return;
-    this.ending = setTimeout(() => this.recorder.stop(), HOLD_MS);
+    const began = performance.now();
+    this.ending = setInterval(() => {
+      const waited = performance.now() - began;
+      composed(this.replay, this.canvas);
+      if (waited < HOLD_MS || this.bytes < LEAST2 && waited < PATIENCE_MS) return;
+      clearInterval(this.ending);
+      this.recorder.stop();
+    }, SLICE_MS);
   }
 };
 
@@ -1792,7 +1809,9 @@ var Replay = class {
       const run = this.ridges.twofold ? `${layer.run}, ` : "";
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`;
     });
-    return `Distributions of neurons per layer at step ${formatStep(this.transport.step)}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
+    const { input, chosen } = this.header;
+    const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`;
+    return `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
   }
   /** @param {MouseEvent} event */
   hover(event) {

@@ -64,7 +64,9 @@ def test_the_replays_rows_are_those_of_the_log(tmp_path: Path) -> None:
     run = Run(tmp_path / "one")
     context = runs.RunContext(runs.Entry("one", tmp_path / "one", {}), run, run.identity)
     found = (
-        replay.table([replay.Side(context, (1,), ())], 8, "spread").set_index(["step", "neuron"]).sort_index()
+        replay.table([replay.Side(context, (1,), ())], replay.Choice(count=8))
+        .set_index(["step", "neuron"])
+        .sort_index()
     )
     stored = (
         run.history(1, statistics=["mean", "variance", "spread"]).set_index(["step", "neuron"]).sort_index()
