@@ -147,7 +147,7 @@ def test_what_a_decoder_made_stands_on_neurons_and_experiments(open_page: Open, 
     contents = pd.DataFrame(rows, columns=["layer", "neuron", "value", "kind", "content"])
     store.save(tmp_path / "run", store.DECODED, {"contents": contents}, {"experiment": store.DECODED})
     for page, query, images in (
-        ("neurons", {"neurons": "0.3"}, 3),
+        ("neurons", {"neurons": "0.3", "detail": "Similar"}, 3),
         ("experiments", {"experiment": "decoded"}, 6),
     ):
         app = open_page(page, tmp_path, **query)
