@@ -151,6 +151,7 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
     assert any("triangle" in str(symbol) for symbol in together.evaluate(SAID)["symbols"]), (
         "interventions are triangles"
     )
+    drawn(page)
     together.scroll_into_view_if_needed()
     keep(page, "3-together")
     page.get_by_role("tab", name="KL decomposition").click()
