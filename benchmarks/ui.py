@@ -1,7 +1,7 @@
 """Measures the dashboard: pictures and drawing in a headless Chromium, the server's time, data, memory and
 idle traffic.
 
-python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,live,flushes] [--write]
+python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,runs,live,flushes] [--write]
 
 A real server is started for every part. Its runs are planted ones (`ui_runs`), made by the first call and
 kept under build/: 4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000 and 1 x 1,024 x 1,000.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from find_browser import chromium
 
-from benchmarks import sections, ui_changes, ui_live, ui_pictures
+from benchmarks import sections, ui_changes, ui_live, ui_many, ui_pictures
 from benchmarks.ui_table import Row, table
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "changes": ui_changes.changes,
     "cold": ui_changes.cold,
     "memory": ui_changes.memory,
+    "runs": ui_many.runs,
     "live": ui_pictures.live,
     "flushes": ui_live.flushes,
 }

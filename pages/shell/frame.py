@@ -93,8 +93,9 @@ def guard() -> None:
 
 def sidebar() -> None:
     """The run picker on pages that show no single run, so that the frame stays the same."""
-    if runs.entries():
-        _picker(runs.entries())
+    entries = runs.entries()
+    if entries:
+        _picker(entries)
 
 
 def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:

@@ -14,8 +14,8 @@ from probes.storage import Folder, Storage, open_folder
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
-    "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "notes_error", "dropped",
-    "error",
+    "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "shown_name",
+    "archived", "notes_error", "dropped", "error",
 )  # fmt: skip
 
 CACHED_FOLDERS = 16  # whose rows are cached between two looks: a server has a few
@@ -37,7 +37,8 @@ def catalog(folder: Folder) -> pd.DataFrame:
         One row a run, newest first: path, name, status, created, seed, group (config minus seed), layers,
         neurons, steps, last_step, living_share (a list, one a layer), scores ({"split/name": {"step",
         "value"}}), sparklines ({name: [[step, value], ...]}), config, tags, notes, sets ({name: [neuron,
-        ...]}), notes_error (why notes.json cannot be read), dropped, error (why the run cannot be read).
+        ...]}), shown_name ("" for none), archived, notes_error (why notes.json cannot be read), dropped,
+        error (why the run cannot be read).
 
     Raises
     ------
@@ -134,6 +135,8 @@ def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
         "tags": list(notes.tags),
         "notes": notes.text,
         "sets": notes.sets,
+        "shown_name": notes.shown_name,
+        "archived": notes.archived,
         "notes_error": notes_error,
         "dropped": data.get("dropped") or {},
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},

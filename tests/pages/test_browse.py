@@ -47,22 +47,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def ticks(app: AppTest, *names: str) -> None:
+    """What the table writes into the URL when runs are ticked."""
+    app.query_params["ticked"] = ",".join(names)
+
+
 def tick(app: AppTest, key: str, *rows: int) -> AppTest:
     """Tick rows of a table, as a click in the browser does."""
-    named = app.dataframe[0].value["run"] if key == "run_table" else ["planted", "1", "120"]
+    named = app.dataframe[0].value.index if key == "run_table" else ["planted", "1", "120"]
     key = ticked_rows.key_of(key, named)
-    app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    if key.startswith("run_table"):
+        ticks(app, *(named[row] for row in rows))
+    else:
+        app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
     app.run()
     assert not app.exception, [error.value for error in app.exception]
     return app
 
 
 def place(app: AppTest, name: str) -> int:
-    return app.dataframe[0].value["run"].tolist().index(name)
+    return app.dataframe[0].value.index.tolist().index(name)
 
 
 def test_the_table_has_what_the_manifests_say(open_page: Open, folder: Path) -> None:
-    table = open_page("runs", folder).dataframe[0].value.set_index("run")
+    table = open_page("runs", folder).dataframe[0].value
     assert set(table["status"]) == {"finished", "unreadable"}
     scores = Run(folder / "beta0.01-0").scalars().query("name == 'nll'")["value"]
     assert np.isclose(table.loc["beta0.01-0", "NLL"], scores.iloc[-1])
@@ -76,7 +84,7 @@ def test_the_table_has_what_the_manifests_say(open_page: Open, folder: Path) -> 
 
 def test_a_filter_leaves_the_runs_that_meet_it(open_page: Open, folder: Path) -> None:
     app = open_page("runs", folder, find="beta<0.1 twin=false")
-    assert sorted(app.dataframe[0].value["run"]) == ["beta0.01-0", "beta0.01-1"]
+    assert sorted(app.dataframe[0].value.index) == ["beta0.01-0", "beta0.01-1"]
     app.text_input(key="find").set_value("bta<0.1").run()
     assert "did you mean beta" in app.error[0].value
     assert len(app.dataframe[0].value) == 6
@@ -85,7 +93,7 @@ def test_a_filter_leaves_the_runs_that_meet_it(open_page: Open, folder: Path) ->
 
 
 def test_seeds_are_taken_together(open_page: Open, folder: Path) -> None:
-    app = open_page("runs", folder, view="seeds together", find="twin=false")
+    app = open_page("runs", folder, rows="seeds", find="twin=false")
     table = app.dataframe[0].value.set_index("group")
     assert sorted(table.index) == ["beta=0.01", "beta=0.5"]
     assert table["runs"].tolist() == [2, 2]

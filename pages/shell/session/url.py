@@ -8,7 +8,7 @@ back. Values that name nothing are reported once and fall back; nothing from the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
@@ -32,6 +32,8 @@ KEYS = (
     "inputs",
     "steps",
     "smooth",
+    *("find", "view", "rows", "sort", "ticked", "columns", "archived", "of"),
+    *("compared_layer", "compared_statistic"),  # of the page Runs
 )
 
 _SAVED = "_url"
@@ -64,6 +66,17 @@ def put(key: str, value: object | None) -> None:
         saved[key] = str(value)
         if st.query_params.get(key) != str(value):
             st.query_params[key] = str(value)
+
+
+def put_all(changes: Mapping[str, object | None]) -> None:
+    """Set several query keys in one assignment; None removes one."""
+    saved = st.session_state.setdefault(_SAVED, {})
+    kept = {key: value for key, value in st.query_params.to_dict().items() if key not in changes}
+    new = {key: str(value) for key, value in changes.items() if value is not None}
+    for key in changes:
+        saved.pop(key, None)
+    saved |= new
+    st.query_params.from_dict(kept | new)
 
 
 def unknown(what: str, value: str, instead: str) -> None:

@@ -25,18 +25,18 @@ def test_the_twin_is_the_newest_with_the_same_settings():
         row("other", {"beta": 1, "layers": 2, "twin": True}, 0.1, created="2026-03"),
     ]
     assert run_groups.twin_of(own, rows)["name"] == "new"
-    assert np.isclose(run_groups.twin_delta(own, rows, NLL), -0.2)
+    assert np.isclose(run_groups.twin_deltas([own], rows, NLL)[0], -0.2)
     assert run_groups.twin_of(rows[1], rows) is None
     assert run_groups.twin_of(row("bare", {}), rows) is None
 
 
 def test_a_delta_compares_the_same_score():
     own, twin = row("own", {"twin": False}, 0.5), row("twin", {"twin": True}, 0.7, split="test")
-    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+    assert run_groups.twin_deltas([own], [own, twin], NLL)[0] is None
     own["scores"]["test/nll"] = {"step": 1, "value": 0.6}
-    assert np.isclose(run_groups.twin_delta(own, [own, twin], NLL), -0.1)
+    assert np.isclose(run_groups.twin_deltas([own], [own, twin], NLL)[0], -0.1)
     twin["scores"]["test/nll"]["value"] = None  # a score that was not finite
-    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+    assert run_groups.twin_deltas([own], [own, twin], NLL)[0] is None
 
 
 def test_differences_are_those_settings_alone():
