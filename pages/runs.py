@@ -16,14 +16,13 @@ ROWS = {"runs": "Each run", "seeds": "Seeds together"}
 GROUPS = 8  # drawn at once: as many as there are line colours
 
 frame.guard()
-frame.sidebar()
-entries = runs.entries()
+entries = frame.sidebar()
 if not entries:
     st.markdown("## Runs")
     no_runs.show()
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="center"):
+with st.container(horizontal=True, key="runs_head"):
     st.markdown("## Runs", width="content")
     view = url.choice(
         st.segmented_control, "View", list(VIEWS), "view", "table", format_func=VIEWS.__getitem__,
@@ -73,7 +72,7 @@ def each_run(shown: dict[str, runs.Entry], controls: st.delta_generator.DeltaGen
         table = runs_table.choose_order(table, columns)
     tags = {str(tag) for entry in entries.values() for tag in entry.row.get("tags") or []}
     hidden = sum(name not in shown for name in ticked)
-    run_actions.show({name: entries[name] for name in ticked}, hidden, sorted(tags))
+    run_actions.show({name: entries[name] for name in ticked}, hidden, sorted(tags), _counted(shown))
     runs_table.show_runs(table, columns, ticked)
     broken = [entry for entry in shown.values() if entry.row["error"]]
     if broken:
@@ -121,17 +120,23 @@ def table_view() -> None:
     live.follow_all(
         {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
     )
-    st.caption(f"**{len(shown):,}** of {len(entries):,} runs")
     if not shown:
+        st.caption(_counted(shown))
         st.info("No run matches. Clear the field above to see them all.")
     elif rows == "runs":
         each_run(shown, controls)
     else:
+        st.caption(_counted(shown))
         seeds_together(shown)
+
+
+def _counted(shown: dict[str, runs.Entry]) -> str:
+    return f"**{len(shown):,}** of {len(entries):,} runs"
 
 
 def sweep_view() -> None:
     """Scores and collapse over settings."""
+    st.info("Sweeps are not drawn yet: “Seeds together” in the table compares settings.")
 
 
 if view == "table":

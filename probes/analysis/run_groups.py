@@ -115,15 +115,19 @@ def varying_settings(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     Returns
     -------
     list of str
-        A run that lacks a setting says nothing of it.
+        A run that lacks a setting says nothing of it; lists of objects, which fit no cell, are left out.
     """
     seen: dict[str, Any] = {}
     found: dict[str, None] = {}
     for config in configs:
         for key, value in config.items():
-            if key not in found and seen.setdefault(key, value) != value:
+            if key not in found and seen.setdefault(key, value) != value and not _has_objects(value):
                 found[key] = None
     return [key for key in seen if key in found]
+
+
+def _has_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -300,7 +304,8 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
         Group -> the LABEL_KEYS settings with the most values, those that all groups have first.
     """
     configs = {
-        key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()
+        key: {k: v for k, v in flat_config(rows[0]["config"]).items() if k != "seed" and not _has_objects(v)}
+        for key, rows in groups.items()
     }
     table = differences(configs) if len(configs) > 1 else pd.DataFrame()
     ranked = sorted(

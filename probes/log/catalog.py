@@ -36,7 +36,7 @@ def catalog(folder: Folder) -> pd.DataFrame:
     pandas.DataFrame
         One row a run, newest first: path, name, status, created, seed, group (config minus seed), layers,
         neurons, steps, last_step, living_share (a list, one a layer), scores ({"split/name": {"step",
-        "value"}}), sparklines ({name: [[step, value], ...]}), config, tags, notes, sets ({name: [neuron,
+        "value"}}), sparklines ({name: [(step, value), ...]}), config, tags, notes, sets ({name: [neuron,
         ...]}), shown_name ("" for none), archived, notes_error (why notes.json cannot be read), dropped,
         error (why the run cannot be read).
 
@@ -130,7 +130,10 @@ def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
         "last_step": steps.get("last"),
         "living_share": data.get("living_share") or [],
         "scores": data.get("scores") or {},
-        "sparklines": data.get("sparklines") or {},
+        # as tuples, which the garbage collector leaves alone: a thousand runs have some 400,000 points
+        "sparklines": {
+            name: list(map(tuple, points)) for name, points in (data.get("sparklines") or {}).items()
+        },
         "config": data.get("config") or {},
         "tags": list(notes.tags),
         "notes": notes.text,

@@ -36,7 +36,13 @@ def score_names(contexts: Contexts) -> list[str]:
             if name.partition("/")[0] in SPLITS:
                 counts[name] = counts.get(name, 0) + 1
     shared = [name for name, count in counts.items() if count > 1]
-    return sorted(shared, key=lambda name: SPLITS.index(name.partition("/")[0]))
+    order = list(SCORES)
+
+    def place(name: str) -> tuple[int, int]:
+        split, _, own = name.partition("/")
+        return SPLITS.index(split), order.index(own) if own in order else len(order)
+
+    return sorted(shared, key=place)
 
 
 def scores_frame(contexts: Contexts, reference: str) -> pd.DataFrame:

@@ -22,22 +22,10 @@ RATE = ("rate", "train/rate")
 SETTING, SCORE = "setting:", "score:"
 """Before the names of columns that show a setting, or a score `split/name`."""
 OWN = (
-    *(
-        "run",
-        "name",
-        "status",
-        "tags",
-        "created",
-        "network",
-        "steps",
-        "rank",
-        "NLL",
-        "NLL over steps",
-        "to twin",
-    ),
-    *("rate over steps", "living", "living over steps"),
+    *("run", "name", "status", "tags", "created", "rank", "NLL", "to twin", "living"),
+    *("network", "steps", "NLL over steps", "rate over steps", "living over steps"),
 )
-"""Columns that every table of runs can have; settings stand before the rank."""
+"""Columns that every table of runs can have; settings stand before the network."""
 ALWAYS = ("run", "status", "created")
 SAME_FOR_ALL = ("network", "steps")
 """Columns that tell nothing where all runs have the same in them."""
@@ -77,7 +65,7 @@ def runs_frame(shown: Mapping[str, Entry], everything: Mapping[str, Entry]) -> p
             utc=True,
             format="ISO8601",
             errors="coerce",
-        ),
+        ).array,
         "network": [_network(row) for row in rows],
         "steps": [row.get("steps") for row in rows],
         "rank": pd.array(run_groups.ranks(rows, NAMES_OF_NLL), dtype="Int64"),
@@ -136,7 +124,7 @@ def usual_columns(frame: pd.DataFrame, configs: Configs) -> list[str]:
     own = [key for key in OWN if key in ALWAYS or (key not in UNUSUAL and any(map(_has_value, frame[key])))]
     if len(frame) > 1:
         own = [key for key in own if key not in SAME_FOR_ALL or frame[key].nunique(dropna=False) > 1]
-    place = next((own.index(key) for key in OWN[OWN.index("rank") :] if key in own), len(own))
+    place = next((own.index(key) for key in OWN[OWN.index("network") :] if key in own), len(own))
     varying = run_groups.varying_settings(configs.values())
     return [*own[:place], *(f"{SETTING}{key}" for key in varying), *own[place:]]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell.data import run_comparison, runs_catalog
@@ -13,7 +16,7 @@ from pages.shell.session import runs, url
 from pages.shell.widgets import cards
 from probes.analysis import run_groups
 from probes.figures.distribution import distribution
-from probes.figures.run_curves import run_curves
+from probes.figures.run_curves import run_color, run_curves
 from probes.figures.run_layers import run_layers
 from probes.schema import STATISTICS
 
@@ -35,25 +38,47 @@ def show(chosen: Mapping[str, runs.Entry]) -> None:
         st.info(f"Comparing needs {FEWEST} runs that can be read.")
         return
     names = list(contexts)
-    reference = url.choice(
-        st.selectbox, "Differences to", names, "of", names[0], width=360, what="run to compare with"
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        reference = url.choice(
+            st.selectbox, "Differences to", names, "of", names[0], width=320, what="run to compare with"
+        )
+        _legend(names)
     _scores(contexts, reference)
     _settings(contexts)
     of = " and ".join(names)
     panels = run_comparison.curves(contexts)
+    figure = partial(run_curves, runs=names, shares=[LIVING])
     cards.card(
-        "**Over steps**", run_curves(panels, names, shares=[LIVING]), "compared_curves",
-        partial(_curve_rows, panels), of=of,
+        "**Over steps**", figure(panels), "compared_curves", partial(_curve_rows, panels), of=of,
+        draw=lambda _, key: _panel_by_panel(panels, figure, key),
     )  # fmt: skip
     layers = run_comparison.layers(contexts)
     if layers:
+        by_layer = partial(run_layers, runs=names, shares=[LIVING, "contraction"])
         cards.card(
-            "**Layer by layer** · at each run's last step, mean over neurons",
-            run_layers(layers, names, shares=[LIVING, "contraction"]), "compared_layers",
-            partial(_layer_rows, layers), of=of,
+            "**Layer by layer** · at each run's last step, mean over neurons", by_layer(layers),
+            "compared_layers", partial(_layer_rows, layers), of=of,
+            draw=lambda _, key: _panel_by_panel(layers, by_layer, key),
         )  # fmt: skip
         _distribution(contexts, names, of)
+
+
+def _panel_by_panel(panels: Mapping[str, Any], draw: Callable[..., go.Figure], key: str) -> None:
+    """A figure a panel, beside each other where there is room. The colours stand at the top of the view."""
+    for column, (title, found) in zip(st.columns(len(panels)), panels.items(), strict=True):
+        with column:
+            figure = draw({title: found})
+            figure.update_layout(showlegend=False, margin={"t": 12})
+            cards.show(figure, f"{key}_{title}")
+
+
+def _legend(names: list[str]) -> None:
+    dots = (
+        f'<span style="white-space: nowrap"><span style="color: {run_color(place)}">&#9632;</span>'
+        f" {escape(name)}</span>"
+        for place, name in enumerate(names)
+    )
+    st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem">{" ".join(dots)}</div>')
 
 
 def _open(chosen: Mapping[str, runs.Entry]) -> dict[str, runs.RunContext]:
@@ -137,7 +162,7 @@ def _settings(contexts: Mapping[str, runs.RunContext]) -> None:
 
 
 def _distribution(contexts: Mapping[str, runs.RunContext], names: list[str], of: str) -> None:
-    with st.container(border=True):
+    with st.container():
         with st.container(horizontal=True, vertical_alignment="bottom"):
             layers = [str(layer + 1) for layer in range(run_comparison.deepest(contexts))]
             layer = url.choice(st.selectbox, "Layer", layers, "compared_layer", layers[0], width=110)

@@ -21,10 +21,13 @@ _MESSAGE = "_runs_message"  # session: what came of it, shown once
 _TAGS = "bulk_tags"  # widget
 
 
-def show(chosen: Mapping[str, runs.Entry], hidden: int, tags: Sequence[str]) -> None:
-    """One line of actions. `hidden` of the ticked runs are not in the table; `tags` are those in use."""
+def show(chosen: Mapping[str, runs.Entry], hidden: int, tags: Sequence[str], counted: str) -> None:
+    """One line: how many runs are shown (`counted`), and what can be done with the ticked ones. `hidden` of
+    those are not in the table; `tags` are those in use.
+    """
     entries = list(chosen.values())
     with st.container(horizontal=True, vertical_alignment="center", key="run_actions"):
+        st.caption(counted, width="content")
         if message := st.session_state.pop(_MESSAGE, None):
             st.markdown(message, width="content")
         if not entries:

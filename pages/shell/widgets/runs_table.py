@@ -17,8 +17,10 @@ from probes.analysis import run_filter
 
 ROW_HEIGHT = 36  # pixels
 ROWS_HIGH = 9  # rows of groups seen at once; more scroll inside the table
-FEW = 6  # runs whose table is as high as they are; more fill the window
-FILLED = 480  # pixels, where the window's height is not known (frame.css)
+FEW = 8  # runs whose table needs no scrolling in any window
+WIDEST = 270  # pixels of the column of names
+LETTERS = 18  # of a text that a column is made wide enough for
+HEAD = 40  # pixels of the heads and borders
 RUN = "run"
 LATEST = "-created"
 LINES: dict[str, dict[str, Any]] = {
@@ -102,7 +104,11 @@ def show_runs(frame: pd.DataFrame, columns: Sequence[str], ticked: Sequence[str]
         ticked_runs.pick(names, st.session_state[key]["selection"]["rows"])
 
     few = len(frame) <= FEW
-    with st.container(key=None if few else "runs_table", height="content" if few else FILLED):
+    with st.container(
+        key=None if few else "runs_table",
+        height="content" if few else HEAD + ROW_HEIGHT * len(frame),
+        border=False,
+    ):
         st.dataframe(
             frame[list(columns)],
             hide_index=True,
@@ -140,7 +146,7 @@ def _column(key: str, values: pd.Series) -> Any:
     column = st.column_config
     if key == RUN:
         return column.TextColumn(
-            "run", width="medium", pinned=True,
+            "run", width=min(max(24 + 7 * int(values.str.len().max()), 90), WIDEST), pinned=True,
             help="What tells it from the others shown, or the name that it was given",
         )  # fmt: skip
     if key == "tags":
@@ -153,7 +159,8 @@ def _column(key: str, values: pd.Series) -> Any:
         label, told = title(key), f"The setting {title(key)}"
         if isinstance(values.dtype, pd.Float64Dtype):
             return column.NumberColumn(label, format="%g", width=_width(label), help=told)
-        return column.Column(label, width=_width(label), help=told)
+        longest = max((len(str(value)) for value in values if value is not None), default=0)
+        return column.Column(label, width=max(_width(label), 18 + 7 * min(longest, LETTERS)), help=told)
     if key in NUMBERS or key.startswith(runs_catalog.SCORE):
         form, told = NUMBERS.get(key, ("%.4g", "Last value"))
         return column.NumberColumn(title(key), format=form, width=_width(title(key)), help=told)
