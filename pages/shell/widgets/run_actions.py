@@ -136,30 +136,36 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _archive(entries: Sequence[runs.Entry], away: bool) -> None:
-    options.require_writable()
-    done = _each(entries, lambda entry: notes.write_archived(entry.path, away))
+    def change(entry: runs.Entry) -> None:
+        options.require_writable()
+        notes.write_archived(entry.path, away)
+
+    done = _each(entries, change)
     if away:
         ticked_runs.put([name for name in ticked_runs.ticked() if name not in done])
     _say(done, len(entries), "Archived" if away else "Unarchived")
 
 
 def _change_tags(entries: Sequence[runs.Entry], add: bool) -> None:
-    options.require_writable()
     tags = list(st.session_state[_TAGS])
     new, old = (tags, []) if add else ([], tags)
-    done = _each(entries, lambda entry: notes.change_tags(entry.path, new, old))
+
+    def change(entry: runs.Entry) -> None:
+        options.require_writable()
+        notes.change_tags(entry.path, new, old)
+
+    done = _each(entries, change)
     _say(done, len(entries), "Tagged" if add else "Tags taken from")
 
 
 def _delete(entries: Sequence[runs.Entry]) -> None:
-    options.require_writable()
-
-    def delete(entry: runs.Entry) -> None:
+    def change(entry: runs.Entry) -> None:
+        options.require_writable()
         if why := why_kept(entry):
             raise RunError(why)
         trash.move_to_trash(entry.path)
 
-    done = _each(entries, delete)
+    done = _each(entries, change)
     gone = {key: None for key in ("run", "vs") if url.get(key) in done}
     ticked_runs.put([name for name in ticked_runs.ticked() if name not in done], **gone)
     _say(done, len(entries), f"Moved to {trash.FOLDER}:")

@@ -72,7 +72,7 @@ def _edit(entry: runs.Entry, tags: list[str]) -> None:
             key=keys[1],
         )
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.form_submit_button("Save", on_click=_save, args=(entry, *keys))
+            st.form_submit_button("Save", key="save_notes", on_click=_save, args=(entry, *keys))
             message = st.session_state.pop(_MESSAGE, None)
             if message:
                 st.markdown(message, width="content")
