@@ -37,7 +37,7 @@ def find() -> str:
         "Find runs",
         key="find",
         on_change=lambda: url.put("find", st.session_state["find"] or None),
-        width=380,
+        width=300,
         placeholder="layers=3 beta<0.05 status:finished",
         help=(
             "Words that the name, status, tags or notes contain, and conditions on settings: `layers=3"

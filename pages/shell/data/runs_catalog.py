@@ -123,14 +123,14 @@ def usual_columns(frame: pd.DataFrame, configs: Configs) -> list[str]:
     """
     own = [key for key in OWN if key in ALWAYS or (key not in UNUSUAL and any(map(_has_value, frame[key])))]
     if len(frame) > 1:
-        own = [key for key in own if key not in SAME_FOR_ALL or frame[key].nunique(dropna=False) > 1]
+        own = [key for key in own if key not in SAME_FOR_ALL or len(set(filter(_has_value, frame[key]))) > 1]
     place = next((own.index(key) for key in OWN[OWN.index("network") :] if key in own), len(own))
     varying = run_groups.varying_settings(configs.values())
     return [*own[:place], *(f"{SETTING}{key}" for key in varying), *own[place:]]
 
 
 def _has_value(value: Any) -> bool:
-    return bool(value) if isinstance(value, list) else bool(pd.notna(value))
+    return bool(value) if isinstance(value, list | str) else bool(pd.notna(value))
 
 
 def _alike(values: list[Any]) -> Any:

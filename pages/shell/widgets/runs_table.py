@@ -65,7 +65,7 @@ def choose_columns(offered: Sequence[str], usual: Sequence[str]) -> list[str]:
 
     with st.popover("Columns", icon=":material/view_column:", help="Choose columns: settings and scores too"):
         st.multiselect(
-            "Columns", offered, key=_COLUMNS, on_change=changed, format_func=title, width=420,
+            "Columns", offered, key=_COLUMNS, on_change=changed, format_func=_offered, width=420,
             help="Every setting that varies is among the usual ones.",
         )  # fmt: skip
         if url.get("columns"):
@@ -78,12 +78,17 @@ def choose_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     sortable = [key for key in dict.fromkeys(["created", *columns]) if key not in NOT_SORTED]
     keys = [f"{sign}{key}" for key in sortable for sign in ("", "-")]
     chosen = url.choice(
-        st.selectbox, "Sort by", keys, "sort", LATEST, format_func=_order, width=220, what="order of runs",
+        st.selectbox, "Sort by", keys, "sort", LATEST, format_func=_order, width=185, what="order of runs",
     )  # fmt: skip
     key = chosen.removeprefix("-")
     if chosen == LATEST:  # as the catalog gives them
         return frame
     return frame.sort_values(key, ascending=not chosen.startswith("-"), kind="stable", na_position="last")
+
+
+def _offered(key: str) -> str:
+    """A column in the menu, where no help stands beside it."""
+    return key if key in LINES else title(key)
 
 
 def _order(key: str) -> str:
@@ -126,9 +131,9 @@ def show_runs(frame: pd.DataFrame, columns: Sequence[str], ticked: Sequence[str]
 
 
 _LABELS = {
-    "name": "full name", "created": "begun", "NLL": "NLL (nats)", "NLL over steps": "NLL over steps",
-    "living": "living (%)", "rate over steps": "rate (nats)", "living over steps": "living over steps",
-    "to twin": "to twin (nats)",
+    "name": "full name", "created": "begun", "NLL": "NLL (nats)", "living": "living (%)",
+    "to twin": "to twin (nats)", "NLL over steps": "NLL", "rate over steps": "rate (nats)",
+    "living over steps": "living",
 }  # fmt: skip
 
 
@@ -154,7 +159,7 @@ def _column(key: str, values: pd.Series) -> Any:
     if key == "created":
         return column.DatetimeColumn("begun", format="D MMM", width=62, help="Day it began (UTC)")
     if key in LINES:
-        return column.LineChartColumn(title(key), width=96, **LINES[key])
+        return column.LineChartColumn(title(key), width=78, **LINES[key])
     if key.startswith(runs_catalog.SETTING):
         label, told = title(key), f"The setting {title(key)}"
         if isinstance(values.dtype, pd.Float64Dtype):
@@ -169,7 +174,7 @@ def _column(key: str, values: pd.Series) -> Any:
 
 def _width(label: str) -> int:
     """Pixels that a head takes."""
-    return max(36 + 7 * len(label), 62)
+    return max(30 + 6 * len(label), 60)
 
 
 def _height(rows: int) -> int | Literal["content"]:
