@@ -17,6 +17,11 @@ RUNS = 1000
 COLD_STARTS = 3  # fresh servers
 OPENED = 5  # new sessions on a warm server
 FILTERS = ("beta<0.01", "beta<0.01 lr=0.001", "seed=1", "nll<0.7 living>50", "window=168 status:finished", "")
+COMPARED = 6
+VIEWS: dict[str, dict[str, str]] = {
+    "seeds together": {"rows": "seeds"},
+    f"{COMPARED} runs compared": {"view": "compare", "ticked": ""},
+}
 ROUNDS = 2  # through all filters; the first is not counted
 
 
@@ -37,11 +42,20 @@ def runs() -> list[Row]:
             turns = cycle(FILTERS)
             for _ in range(ROUNDS * len(FILTERS)):
                 filtered.append(client.choose("Find runs", next(turns)))
-            memory = server.memory()
+        views = {}
+        for name, query in VIEWS.items():
+            if "ticked" in query:
+                query = query | {
+                    "ticked": ",".join(sorted(path.name for path in folder.iterdir())[:COMPARED])
+                }
+            with Client(server, "runs", **query) as client:
+                views[name] = [client.open() for _ in range(OPENED)]
+        memory = server.memory()
     return [
         _row(f"Runs with {RUNS:,} runs, first page of a fresh server", cold, 1.5),
         _row("– a new session on a warm server", warm[1:], 1.0),
         _row("– a filter", filtered[len(FILTERS) :], 0.3),
+        *(_row(f"– {name}", answers[1:], 1.0) for name, answers in views.items()),
         Row("– memory of the server then", "<= 600 MB", f"{memory:.0f} MB", memory <= 600),
     ]
 

@@ -60,10 +60,12 @@ def ask_archived() -> bool:
     )
 
 
-def each_run(shown: dict[str, runs.Entry], controls: st.delta_generator.DeltaGenerator) -> None:
+def each_run(
+    shown: dict[str, runs.Entry], configs: runs_catalog.Configs, controls: st.delta_generator.DeltaGenerator
+) -> None:
     """The table of runs, and over it what can be done with those that are ticked."""
     ticked = ticked_runs.known(entries)
-    table, configs = runs_catalog.runs_frame(shown, entries), runs_catalog.flat_configs(shown)
+    table = runs_catalog.runs_frame(shown, entries)
     with controls:
         columns = runs_table.choose_columns(
             runs_catalog.offered_columns(shown, configs), runs_catalog.usual_columns(table, configs)
@@ -109,6 +111,7 @@ def seeds_together(shown: dict[str, runs.Entry]) -> None:
 
 def table_view() -> None:
     """The runs that the filter leaves."""
+    configs = runs_catalog.flat_configs(entries)
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
         text = find()
@@ -116,7 +119,7 @@ def table_view() -> None:
             st.segmented_control, "Rows", list(ROWS), "rows", "runs", format_func=ROWS.__getitem__,
             required=True,
         )  # fmt: skip
-        shown = runs_table.filtered(entries, text, ask_archived())
+        shown = runs_table.filtered(entries, configs, text, ask_archived())
     live.follow_all(
         {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
     )
@@ -124,7 +127,7 @@ def table_view() -> None:
         st.caption(_counted(shown))
         st.info("No run matches. Clear the field above to see them all.")
     elif rows == "runs":
-        each_run(shown, controls)
+        each_run(shown, configs, controls)
     else:
         st.caption(_counted(shown))
         seeds_together(shown)

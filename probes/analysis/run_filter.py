@@ -90,7 +90,9 @@ def parse(text: str) -> list[Term]:
     return conditions
 
 
-def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
+def facts(
+    row: Mapping[str, Any], nll: float | None = None, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a filter can ask of a run.
 
     Parameters
@@ -99,15 +101,18 @@ def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
         Of `probes.catalog`, as a dict.
     nll
         The score that the caller goes by.
+    settings
+        The row's config as `run_groups.flat_config` gives it, where the caller has it.
 
     Returns
     -------
     dict
         Key, in lower case -> value.
     """
+    settings = flat_config(row.get("config") or {}) if settings is None else settings
     shares = [share for share in row.get("living_share") or [] if share is not None]
     known = {key: row.get(key) for key in FALLBACKS}
-    known |= {key.lower(): value for key, value in flat_config(row.get("config") or {}).items()}
+    known |= {key.lower(): value for key, value in settings.items()}
     known |= {
         "name": _names(row), "status": row.get("status"), "tag": list(row.get("tags") or []),
         "notes": row.get("notes"),

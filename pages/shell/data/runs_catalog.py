@@ -33,12 +33,16 @@ UNUSUAL = ("name",)
 """Columns that are shown when they are asked for."""
 
 
+Configs = Mapping[str, Mapping[str, Any]]
+"""Settings of runs by name, as `run_groups.flat_config` gives them."""
+
+
 def named_rows(entries: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
     """The catalog's rows under the names that the dashboard gives the runs."""
     return {name: {**entry.row, "name": name} for name, entry in entries.items()}
 
 
-def filtered(entries: Mapping[str, Entry], text: str, archived: bool) -> dict[str, Entry]:
+def filtered(entries: Mapping[str, Entry], configs: Configs, text: str, archived: bool) -> dict[str, Entry]:
     """Runs that a filter leaves, in their order; archived ones only if they are asked for, there or by
     `archived`. Raises `run_filter.FilterError` for a filter that cannot be applied.
     """
@@ -47,7 +51,9 @@ def filtered(entries: Mapping[str, Entry], text: str, archived: bool) -> dict[st
         entries = {name: entry for name, entry in entries.items() if not entry.row.get("archived")}
     if not terms:
         return dict(entries)
-    facts = {name: run_filter.facts(row, _nll(row)) for name, row in named_rows(entries).items()}
+    facts = {
+        name: run_filter.facts(row, _nll(row), configs[name]) for name, row in named_rows(entries).items()
+    }
     run_filter.check(terms, facts.values())
     return {name: entry for name, entry in entries.items() if run_filter.matches(terms, facts[name])}
 
@@ -79,10 +85,6 @@ def runs_frame(shown: Mapping[str, Entry], everything: Mapping[str, Entry]) -> p
     return pd.DataFrame(columns, index=pd.Index(list(shown), name="name of the run"))
 
 
-Configs = Mapping[str, Mapping[str, Any]]
-"""Settings of the shown runs by name, as `run_groups.flat_config` gives them."""
-
-
 def flat_configs(shown: Mapping[str, Entry]) -> Configs:
     """The settings of each run."""
     return {name: run_groups.flat_config(entry.row.get("config") or {}) for name, entry in shown.items()}
@@ -95,7 +97,7 @@ def with_columns(
     more: dict[str, Any] = {}
     for key in wanted:
         if key.startswith(SETTING):
-            more[key] = _alike([config.get(key.removeprefix(SETTING)) for config in configs.values()])
+            more[key] = _alike([configs[name].get(key.removeprefix(SETTING)) for name in shown])
         elif key.startswith(SCORE):
             found = [run_groups.score(entry.row, [key.removeprefix(SCORE)]) for entry in shown.values()]
             more[key] = [own[1] if own else None for own in found]
@@ -112,7 +114,7 @@ def short_names(entries: Mapping[str, Entry]) -> list[str]:
 
 def offered_columns(shown: Mapping[str, Entry], configs: Configs) -> list[str]:
     """All columns that can be chosen: OWN but for the run itself, every setting, every score."""
-    settings = dict.fromkeys(key for config in configs.values() for key in config)
+    settings = dict.fromkeys(key for name in shown for key in configs[name])
     scores = dict.fromkeys(key for entry in shown.values() for key in entry.row.get("scores") or {})
     return [*OWN[1:], *(f"{SETTING}{key}" for key in settings), *(f"{SCORE}{key}" for key in scores)]
 
@@ -125,7 +127,7 @@ def usual_columns(frame: pd.DataFrame, configs: Configs) -> list[str]:
     if len(frame) > 1:
         own = [key for key in own if key not in SAME_FOR_ALL or len(set(filter(_has_value, frame[key]))) > 1]
     place = next((own.index(key) for key in OWN[OWN.index("network") :] if key in own), len(own))
-    varying = run_groups.varying_settings(configs.values())
+    varying = run_groups.varying_settings(configs[name] for name in frame.index)
     return [*own[:place], *(f"{SETTING}{key}" for key in varying), *own[place:]]
 
 

@@ -16,6 +16,7 @@ SINGLE_PAGES = ("overview", "replay", "layers")
 PAIR_PAGES = ("replay", "neurons", "uncertainty")
 """Pages that one run is opened on, and those that two are opened on beside each other."""
 COMPARED = 6  # runs at most
+DETAILS = 680  # pixels, where there is room
 NAMED = 5  # runs named in a question
 _MESSAGE = "_runs_message"  # session: what came of it, shown once
 _TAGS = "bulk_tags"  # widget
@@ -35,7 +36,7 @@ def show(chosen: Mapping[str, runs.Entry], hidden: int, tags: Sequence[str], cou
             return
         _open(entries)
         if len(entries) == 1:
-            with st.popover("Details", icon=":material/info:", key="details"):
+            with st.popover("Details", icon=":material/info:", key="details"), st.container(width=DETAILS):
                 run_details.show_one(entries[0], list(tags))
         elif len(entries) <= COMPARED:
             st.button(

@@ -20,7 +20,7 @@ ROWS_HIGH = 9  # rows of groups seen at once; more scroll inside the table
 FEW = 8  # runs whose table needs no scrolling in any window
 WIDEST = 270  # pixels of the column of names
 LETTERS = 18  # of a text that a column is made wide enough for
-HEAD = 40  # pixels of the heads and borders
+HEAD = 37  # pixels of the heads and borders
 RUN = "run"
 LATEST = "-created"
 LINES: dict[str, dict[str, Any]] = {
@@ -43,13 +43,15 @@ HELP = {"network": "layers × neurons; all neurons if layers differ"}
 _COLUMNS = "chosen_columns"  # widget
 
 
-def filtered(entries: Mapping[str, Entry], text: str, archived: bool) -> dict[str, Entry]:
+def filtered(
+    entries: Mapping[str, Entry], configs: runs_catalog.Configs, text: str, archived: bool
+) -> dict[str, Entry]:
     """Runs that a filter leaves. One that cannot be applied is reported, and leaves all."""
     try:
-        return runs_catalog.filtered(entries, text, archived)
+        return runs_catalog.filtered(entries, configs, text, archived)
     except run_filter.FilterError as error:
         st.error(f"This filter cannot be applied, so all runs are shown. {url.plain(error)}.")
-        return runs_catalog.filtered(entries, "", archived)
+        return runs_catalog.filtered(entries, configs, "", archived)
 
 
 def choose_columns(offered: Sequence[str], usual: Sequence[str]) -> list[str]:
