@@ -1,7 +1,7 @@
 """Measures the dashboard: pictures and drawing in a headless Chromium, the server's time, data, memory and
 idle traffic.
 
-python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,shapes,live,flushes] [--write]
+python -m benchmarks.ui [--only replay,heatmap,changes,cold,memory,shapes,runs,live,flushes] [--write]
 
 A real server is started for every part. Its runs are planted ones (`ui_runs`), made by the first call and
 kept under build/: 4 layers x 1,024 neurons x 10,000 steps (1.6 GB), 3 x 64 x 2,000, 1 x 1,024 x 1,000,
@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from find_browser import chromium
 
-from benchmarks import sections, ui_changes, ui_live, ui_pictures, ui_shapes
+from benchmarks import sections, ui_changes, ui_live, ui_many, ui_pictures, ui_shapes
 from benchmarks.ui_table import Row, table
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "cold": ui_changes.cold,
     "memory": ui_changes.memory,
     "shapes": ui_shapes.shapes,
+    "runs": ui_many.runs,
     "live": ui_pictures.live,
     "flushes": ui_live.flushes,
 }

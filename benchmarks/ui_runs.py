@@ -7,8 +7,11 @@ interventions, and at 24 steps the posteriors and forecasts of 64 probe inputs.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ import pandas as pd
 import torch
 
 from probes import Recorder
+from probes.log.manifest import group_of
 from probes.schema import BLOCK_STEPS
 from probes.synthetic import plant, statistics
 
@@ -25,6 +29,10 @@ VERSION = 2  # of what is written: another number makes the runs anew
 REGIMES = {0: 6, 4: 1, 5: 1, 6: 1, 9: 1}
 INPUTS, HORIZON, PROBE_STEPS = 64, 24, 24  # as `python -m vdn train` stores them by default
 BATCH = 64  # inputs of a step: the posteriors of four times as many would take four times as long to draw
+SAMPLE = Path(__file__).resolve().parent.parent / "sample_runs" / "healthy"
+MANY_VERSION = 1  # of what `write_many` writes
+BETAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+RATES, WINDOWS, SEEDS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), (24, 72, 168, 336, 504), range(5)
 VALIDATIONS = 100  # scores of the validation split over a run
 EVENTS = 300  # interventions over a run
 
@@ -55,6 +63,56 @@ def made(planned: Planned) -> Path:
         write(unfinished / planned.name, planned)
         unfinished.rename(folder)  # a run that was interrupted is not taken for a whole one
     return folder
+
+
+def made_many(count: int) -> Path:
+    """A folder of `count` copies of a sample run with other configs and scores, from an earlier call where
+    there is one.
+    """
+    folder = FOLDER / f"many-{count}-v{MANY_VERSION}"
+    if not folder.exists():
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_many(unfinished, count)
+        unfinished.rename(folder)
+    return folder
+
+
+def write_many(folder: Path, count: int) -> None:
+    """Copies of `SAMPLE` over a grid of beta, learning rate, width of the window and seed.
+
+    Their files of rows are links to the sample's, so that a thousand runs take no more room than their
+    manifests; scores, curves and living shares are moved as if the config had done so.
+    """
+    manifest = json.loads((SAMPLE / "run.json").read_text())
+    draw = np.random.default_rng(0)
+    grid = product(SEEDS, WINDOWS, RATES, BETAS)
+    for number, (seed, window, rate, beta) in enumerate(islice(grid, count)):
+        path = folder / f"nyc-l3-n64-window{window}-lr{rate:g}-beta{beta:g}-seed{seed}"
+        shutil.copytree(SAMPLE, path, copy_function=os.link)
+        (path / "run.json").unlink()  # the sample's own is not to be written
+        config = manifest["config"] | {"beta": beta, "lr": rate, "window": window, "seed": seed}
+        worse = 0.1 * np.log10(beta / 1e-3) + 0.02 * float(draw.standard_normal())
+        alive = float(np.clip(1.2 - beta / 0.05, 0, 1))
+        curves = {
+            name: [[step, value + worse if "nll" in name else value] for step, value in points]
+            for name, points in manifest["sparklines"].items()
+        }
+        scores = {
+            name: last | {"value": last["value"] + worse} if "nll" in name or "crps" in name else last
+            for name, last in manifest["scores"].items()
+        }
+        content = manifest | {
+            "name": path.name,
+            "created": f"2026-{1 + number % 12:02d}-{1 + number % 28:02d}T{number % 24:02d}:00:00+00:00",
+            "config": config,
+            "seed": seed,
+            "group": group_of(config),
+            "scores": scores,
+            "sparklines": curves,
+            "living_share": [share * alive for share in manifest["living_share"]],
+        }
+        (path / "run.json").write_text(json.dumps(content))
 
 
 def write(path: Path, planned: Planned) -> None:

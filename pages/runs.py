@@ -1,4 +1,4 @@
-"""Which runs are there, how did they go?"""
+"""Which runs are there, how did they go, and how do they differ?"""
 
 from __future__ import annotations
 
@@ -6,65 +6,85 @@ import streamlit as st
 
 from pages.shell import frame, no_runs
 from pages.shell.data import runs_catalog
-from pages.shell.session import live, runs, url
-from pages.shell.widgets import cards, run_details, runs_table
+from pages.shell.session import live, runs, ticked_runs, url
+from pages.shell.widgets import cards, compare_runs, run_actions, runs_table
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
-VIEWS = ("each run", "seeds together")
+VIEWS = {"table": "Table", "compare": "Compare", "sweep": "Sweep"}
+ROWS = {"runs": "Each run", "seeds": "Seeds together"}
 GROUPS = 8  # drawn at once: as many as there are line colours
 
 frame.guard()
-frame.sidebar()
-entries = runs.entries()
-with st.container(gap="xsmall"):
-    st.markdown("## Runs")
-    st.caption(
-        "Every run in the folders of runs, latest first. Tick one to open it, two or more to compare them."
-    )
+entries = frame.sidebar()
 if not entries:
+    st.markdown("## Runs")
     no_runs.show()
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    text = st.text_input(
+with st.container(horizontal=True, key="runs_head"):
+    st.markdown("## Runs", width="content")
+    view = url.choice(
+        st.segmented_control, "View", list(VIEWS), "view", "table", format_func=VIEWS.__getitem__,
+        required=True, label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def find() -> str:
+    """The field for a filter, `find` in the URL."""
+    st.session_state["filter"] = url.get("filter") or ""
+    return st.text_input(
         "Find runs",
-        key="find",
-        bind="query-params",
-        width=440,
+        key="filter",
+        on_change=lambda: url.put("filter", st.session_state["filter"] or None),
+        width=300,
         placeholder="layers=3 beta<0.05 status:finished",
         help=(
             "Words that the name, status, tags or notes contain, and conditions on settings: `layers=3"
             " beta<0.05`. Also `tag:`, `status:`, `nll<`, `living>` (per cent), `recorded>` (steps),"
-            " `created>2026-11`. All have to hold."
+            " `created>2026-11`, `archived:yes`. All have to hold."
         ),
     )
-    view = st.segmented_control(
-        "Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params"
+
+
+def ask_archived() -> bool:
+    """A switch for archived runs, where there are some; `archived` in the URL."""
+    count = sum(bool(entry.row.get("archived")) for entry in entries.values())
+    if not count:
+        return False
+    st.session_state["show_archived"] = url.get("archived") == "1"
+    return st.toggle(
+        f"{count:,} archived",
+        key="show_archived",
+        on_change=lambda: url.put("archived", "1" if st.session_state["show_archived"] else None),
     )
-shown = runs_table.filtered(entries, text or "")
-live.follow_all(
-    {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
-)
 
 
-def each_run() -> None:
-    """The table of runs, and under it what is ticked."""
-    ticked = runs_table.show_runs(runs_catalog.runs_frame(shown, entries))
+def each_run(
+    shown: dict[str, runs.Entry], configs: runs_catalog.Configs, controls: st.delta_generator.DeltaGenerator
+) -> None:
+    """The table of runs, and over it what can be done with those that are ticked."""
+    ticked = ticked_runs.known(entries)
+    table = runs_catalog.runs_frame(shown, entries)
+    with controls:
+        columns = runs_table.choose_columns(
+            runs_catalog.offered_columns(shown, configs), runs_catalog.usual_columns(table, configs)
+        )
+        table = runs_catalog.with_columns(table, shown, configs, columns)
+        table = runs_table.choose_order(table, columns)
+    tags = {str(tag) for entry in entries.values() for tag in entry.row.get("tags") or []}
+    hidden = sum(name not in shown for name in ticked)
+    run_actions.show({name: entries[name] for name in ticked}, hidden, sorted(tags), _counted(shown))
+    runs_table.show_runs(table, columns, ticked)
     broken = [entry for entry in shown.values() if entry.row["error"]]
-    if len(ticked) == 1:
-        tags = sorted({str(tag) for entry in entries.values() for tag in entry.row.get("tags") or []})
-        run_details.show_one(entries[ticked[0]], tags)
-    elif ticked:
-        run_details.show_several({name: entries[name] for name in ticked})
-    elif broken:
+    if broken:
         with st.expander(f"{len(broken)} of them cannot be read: why", icon=":material/error:"):
             for entry in broken:
                 st.markdown(f"**{url.plain(entry.name)}**")
                 st.code(str(entry.row["error"]), language=None, wrap_lines=True)
 
 
-def seeds_together() -> None:
+def seeds_together(shown: dict[str, runs.Entry]) -> None:
     """Runs that differ by their seed alone, as one row and one band."""
     groups = run_groups.seed_groups(runs_catalog.named_rows(shown).values())
     if not groups:
@@ -89,9 +109,42 @@ def seeds_together() -> None:
         cards.show(figure, "seeds")
 
 
-if not shown:
-    st.info("No run matches. Clear the field above to see them all.")
-elif view == VIEWS[0]:
-    each_run()
+def table_view() -> None:
+    """The runs that the filter leaves."""
+    configs = runs_catalog.flat_configs(entries)
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    with controls:
+        text = find()
+        rows = url.choice(
+            st.segmented_control, "Rows", list(ROWS), "rows", "runs", format_func=ROWS.__getitem__,
+            required=True,
+        )  # fmt: skip
+        shown = runs_table.filtered(entries, configs, text, ask_archived())
+    live.follow_all(
+        {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
+    )
+    if not shown:
+        st.caption(_counted(shown))
+        st.info("No run matches. Clear the field above to see them all.")
+    elif rows == "runs":
+        each_run(shown, configs, controls)
+    else:
+        st.caption(_counted(shown))
+        seeds_together(shown)
+
+
+def _counted(shown: dict[str, runs.Entry]) -> str:
+    return f"**{len(shown):,}** of {len(entries):,} runs"
+
+
+def sweep_view() -> None:
+    """Scores and collapse over settings."""
+    st.info("Sweeps are not drawn yet: “Seeds together” in the table compares settings.")
+
+
+if view == "table":
+    table_view()
+elif view == "compare":
+    compare_runs.show({name: entries[name] for name in ticked_runs.known(entries)})
 else:
-    seeds_together()
+    sweep_view()

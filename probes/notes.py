@@ -1,12 +1,12 @@
-"""notes.json: a user's tags, notes and named sets of neurons. It stands beside the log and never changes
-it.
+"""notes.json: a user's name for a run, its tags and notes, named sets of neurons, whether it is archived. It
+stands beside the log and never changes it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from probes.errors import RunError
@@ -15,6 +15,7 @@ from probes.log.opening import read_json
 from probes.storage import Folder, open_folder
 
 NAME = "notes.json"
+SHOWN_CHARACTERS = 80
 TAG_CHARACTERS = 40
 TAGS = 24
 NOTE_CHARACTERS = 20_000
@@ -26,7 +27,8 @@ SET_NEURONS = 64
 
 @dataclass(frozen=True)
 class Notes:
-    """Tags in the order given, free text, and sets of neurons by name.
+    """Tags in the order given, free text, sets of neurons by name, the name that is shown instead of the
+    folder's ("" for none), and whether the run is put away.
 
     A neuron of the run itself is written `layer:neuron` (`probes.neuron_names`), one of another run
     `run/layer:neuron`, the name percent-encoded. Earlier versions wrote `layer.neuron` and
@@ -36,10 +38,12 @@ class Notes:
     tags: tuple[str, ...] = ()
     text: str = ""
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shown_name: str = ""
+    archived: bool = False
 
 
-def parse(tags: Any, text: Any, sets: Any = None) -> Notes:
-    """Notes from what a JSON file may hold: a tag, note or neuron that is no text is left out."""
+def parse(tags: Any, text: Any, sets: Any = None, shown_name: Any = None, archived: Any = None) -> Notes:
+    """Notes from what a JSON file may hold: a tag, note, neuron or name that is no text is left out."""
     texts = (
         (" ".join(tag.split()) for tag in tags if isinstance(tag, str))
         if isinstance(tags, list | tuple)
@@ -51,7 +55,11 @@ def parse(tags: Any, text: Any, sets: Any = None) -> Notes:
         if name.strip() and isinstance(items, list | tuple)
     }
     return Notes(
-        tuple(dict.fromkeys(tag for tag in texts if tag)), text if isinstance(text, str) else "", named
+        tuple(dict.fromkeys(tag for tag in texts if tag)),
+        text if isinstance(text, str) else "",
+        named,
+        " ".join(shown_name.split()) if isinstance(shown_name, str) else "",
+        archived is True,
     )
 
 
@@ -63,21 +71,20 @@ def read(folder: Folder) -> Notes:
         content = read_json(NAME, open_folder(folder))
     except FileNotFoundError:
         return Notes()
-    return (
-        parse(content.get("tags"), content.get("notes"), content.get("sets"))
-        if isinstance(content, dict)
-        else Notes()
-    )
+    if not isinstance(content, dict):
+        return Notes()
+    return parse(*(content.get(key) for key in ("tags", "notes", "sets", "shown_name", "archived")))
 
 
 def write(folder: Folder, tags: Iterable[str], text: str) -> Notes:
-    """Write tags and note of a run by rename and return the notes as written; its sets stay. Last writer
+    """Write tags and note of a run by rename and return the notes as written; the rest stays. Last writer
     wins.
 
     Raises RunError where there is no run, for a tag longer than TAG_CHARACTERS, more than TAGS of them, or a
     text longer than NOTE_CHARACTERS; OSError if the folder cannot be written.
     """
-    notes = parse(list(tags), text.strip(), dict(_present(folder).sets))
+    given = parse(list(tags), text.strip())
+    notes = replace(_present(folder), tags=given.tags, text=given.text)
     long = next((tag for tag in notes.tags if len(tag) > TAG_CHARACTERS), None)
     if long is not None:
         raise RunError(
@@ -91,14 +98,14 @@ def write(folder: Folder, tags: Iterable[str], text: str) -> Notes:
 
 
 def write_sets(folder: Folder, sets: Mapping[str, Iterable[str]]) -> Notes:
-    """Write the named sets of neurons of a run, all of them, and return the notes as written; tags and note
-    stay.
+    """Write the named sets of neurons of a run, all of them, and return the notes as written; the rest
+    stays.
 
     Raises RunError where there is no run, for a name longer than SET_CHARACTERS, more than SETS of them, or
     one of more than SET_NEURONS neurons; OSError if the folder cannot be written.
     """
-    present = _present(folder)
-    notes = parse(present.tags, present.text, {name: list(items) for name, items in sets.items()})
+    given = parse(None, None, {name: list(items) for name, items in sets.items()})
+    notes = replace(_present(folder), sets=given.sets)
     long = next((name for name in notes.sets if len(name) > SET_CHARACTERS), None)
     if long is not None:
         raise RunError(
@@ -114,6 +121,35 @@ def write_sets(folder: Folder, sets: Mapping[str, Iterable[str]]) -> Notes:
     return _write(folder, notes)
 
 
+def write_shown_name(folder: Folder, name: str) -> Notes:
+    """Write the name that a run is shown under, "" for its folder's, and return the notes as written; the
+    rest stays.
+
+    Raises RunError where there is no run or for a name longer than SHOWN_CHARACTERS; OSError if the folder
+    cannot be written.
+    """
+    given = parse(None, None, shown_name=name).shown_name
+    if len(given) > SHOWN_CHARACTERS:
+        raise RunError(f"the name has {len(given)} characters; shorten it to {SHOWN_CHARACTERS}")
+    return _write(folder, replace(_present(folder), shown_name=given))
+
+
+def write_archived(folder: Folder, archived: bool) -> Notes:
+    """Write whether a run is put away, and return the notes as written; the rest stays.
+
+    Raises RunError where there is no run; OSError if the folder cannot be written.
+    """
+    return _write(folder, replace(_present(folder), archived=archived))
+
+
+def change_tags(folder: Folder, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Notes:
+    """Add tags to those of a run and take others away; returns the notes as written. Raises as `write`."""
+    present, away = _present(folder), set(remove)
+    return write(
+        folder, [tag for tag in dict.fromkeys([*present.tags, *add]) if tag not in away], present.text
+    )
+
+
 def _present(folder: Folder) -> Notes:
     """What the run's notes hold; nothing where they cannot be read. Raises RunError where there is no run."""
     storage = open_folder(folder)
@@ -126,9 +162,14 @@ def _present(folder: Folder) -> Notes:
 
 
 def _write(folder: Folder, notes: Notes) -> Notes:
-    content: dict[str, Any] = {"tags": notes.tags, "notes": notes.text} | (
-        {"sets": dict(notes.sets)} if notes.sets else {}
-    )
+    content: dict[str, Any] = {"tags": notes.tags, "notes": notes.text}
+    for key, value in (
+        ("sets", dict(notes.sets)),
+        ("shown_name", notes.shown_name),
+        ("archived", notes.archived),
+    ):
+        if value:
+            content[key] = value
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     open_folder(folder).put(NAME, text.encode())
     return notes

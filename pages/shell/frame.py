@@ -99,11 +99,13 @@ def guard() -> None:
         st.stop()
 
 
-def sidebar() -> None:
-    """The run picker on pages that show no single run, so that the frame stays the same."""
+def sidebar() -> dict[str, runs.Entry]:
+    """The run picker on pages that show no single run, so that the frame stays the same; returns all runs."""
     _HISTORY(key="frame_history", data={"unfilled": {}})
-    if runs.entries():
-        _picker(runs.entries())
+    entries = runs.entries()
+    if entries:
+        _picker(entries)
+    return entries
 
 
 def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:

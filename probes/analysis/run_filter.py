@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from probes.analysis.run_groups import flat_config
 from probes.analysis.terms import TermError, split, unquoted
 
-FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living")
+FACTS = ("name", "status", "tag", "notes", "created", "recorded", "nll", "living", "archived")
 """Keys that every run has, whatever its config: recorded is the number of recorded steps, living the share in
 percent.
 """
@@ -91,7 +90,9 @@ def parse(text: str) -> list[Term]:
     return conditions
 
 
-def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
+def facts(
+    row: Mapping[str, Any], nll: float | None = None, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a filter can ask of a run.
 
     Parameters
@@ -100,22 +101,32 @@ def facts(row: Mapping[str, Any], nll: float | None = None) -> dict[str, Any]:
         Of `probes.catalog`, as a dict.
     nll
         The score that the caller goes by.
+    settings
+        The row's config as `run_groups.flat_config` gives it, where the caller has it.
 
     Returns
     -------
     dict
         Key, in lower case -> value.
     """
+    settings = flat_config(row.get("config") or {}) if settings is None else settings
     shares = [share for share in row.get("living_share") or [] if share is not None]
     known = {key: row.get(key) for key in FALLBACKS}
-    known |= dict(_flat(row.get("config") or {}))
+    known |= {key.lower(): value for key, value in settings.items()}
     known |= {
-        "name": row.get("name"), "status": row.get("status"), "tag": list(row.get("tags") or []),
+        "name": _names(row), "status": row.get("status"), "tag": list(row.get("tags") or []),
         "notes": row.get("notes"),
         "created": row.get("created"), "recorded": row.get("steps"), "nll": nll,
-        "living": 100 * float(np.mean(shares)) if shares else None,
+        "living": 100 * sum(shares) / len(shares) if shares else None,
+        "archived": bool(row.get("archived")),
     }  # fmt: skip
     return known
+
+
+def _names(row: Mapping[str, Any]) -> str | list[str] | None:
+    """A run's name, and the one that it is shown under where that is another."""
+    own, shown = row.get("name"), row.get("shown_name")
+    return [str(own), str(shown)] if shown else own
 
 
 def check(terms: Iterable[Term], runs: Iterable[Mapping[str, Any]]) -> None:
@@ -210,12 +221,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in config.items():
-        name = f"{prefix}{str(key).lower()}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, value

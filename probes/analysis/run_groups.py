@@ -6,6 +6,8 @@ Rows are those of `probes.catalog` as dicts; everything here is from manifests a
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +80,111 @@ TWIN_KEYS = (
 tuned apart, and what it does not read (beta, sigma, prior, control) may be anything."""
 
 
+def flat_config(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """A config as one level.
+
+    Parameters
+    ----------
+    config
+        Of a run; settings inside settings get their names joined by dots.
+    prefix
+        Before each name.
+
+    Returns
+    -------
+    dict
+        Name -> value, in the config's own order.
+    """
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):  # as JSON gives them; asking for a Mapping takes ten times as long
+            found |= flat_config(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def varying_settings(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Settings of which runs have more than one value, in the order in which the configs name them.
+
+    Parameters
+    ----------
+    configs
+        Of the runs, as `flat_config` gives them.
+
+    Returns
+    -------
+    list of str
+        A run that lacks a setting says nothing of it; lists of objects, which fit no cell, are left out.
+    """
+    seen: dict[str, Any] = {}
+    found: dict[str, None] = {}
+    for config in configs:
+        for key, value in config.items():
+            if key not in found and seen.setdefault(key, value) != value and not _has_objects(value):
+                found[key] = None
+    return [key for key in seen if key in found]
+
+
+def _has_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names of runs by what differs: words that all of them have are left out.
+
+    Parameters
+    ----------
+    names
+        Any number; words are what stands between hyphens, underscores and blanks.
+
+    Returns
+    -------
+    list of str
+        In the same order, all different where the names are; the names themselves where nothing would be
+        left of one, or two would be called the same.
+    """
+    words = [[word for word in re.split(r"[-_\s]+", name) if word] for name in names]
+    common = set(words[0]).intersection(*words[1:]) if len(words) > 1 else set()
+    short = ["-".join(word for word in parts if word not in common) for parts in words]
+    if not common or "" in short or len(set(short)) < len(set(names)):
+        return list(names)
+    return short
+
+
+DATA_KEYS = ("data", "columns", "horizon", "split", "split_rows")
+"""Settings that say which targets a run is scored on."""
+
+
+def ranks(rows: Sequence[Row], names: Sequence[str]) -> list[int | None]:
+    """Places of runs by their last score, among those that were scored on the same data.
+
+    Parameters
+    ----------
+    rows
+        Of `probes.catalog`, as dicts.
+    names
+        "split/name" of scores of which less is better; of each run the first that it has. Different ones are
+        not compared.
+
+    Returns
+    -------
+    list of (int or None)
+        1 is the best, equal scores have the same place; None without a score, or without `data` in the
+        config.
+    """
+    known: list[tuple[Any, float] | None] = []
+    for row in rows:
+        config, own = row.get("config") or {}, score(row, names)
+        data = repr([config.get(key) for key in DATA_KEYS]) if config.get("data") is not None else None
+        known.append(((data, own[0]), own[1]) if own and data else None)
+    values: dict[Any, list[float]] = {}
+    for group, value in filter(None, known):
+        values.setdefault(group, []).append(value)
+    ordered = {group: sorted(found) for group, found in values.items()}
+    return [bisect.bisect_left(ordered[found[0]], found[1]) + 1 if found else None for found in known]
+
+
 def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
     """The newest run with `twin` true and a run's settings in `TWIN_KEYS`.
 
@@ -105,31 +212,39 @@ def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
     return max(found, key=lambda other: str(other.get("created") or ""), default=None)
 
 
-def twin_delta(row: Row, rows: Iterable[Row], names: Sequence[str]) -> float | None:
-    """Last score of a run minus that of its twin.
+def twin_deltas(rows: Iterable[Row], everything: Iterable[Row], names: Sequence[str]) -> list[float | None]:
+    """Last score of each run minus that of its twin.
 
     Parameters
     ----------
-    row
-        The run, of `probes.catalog`, as a dict.
     rows
-        Where its twin is looked for.
+        The runs, of `probes.catalog`, as dicts.
+    everything
+        Where their twins are looked for.
     names
         "split/name" of scores; the first that both have is taken.
 
     Returns
     -------
-    float or None
-        Below 0 the run is the better.
+    list of (float or None)
+        Below 0 the run is the better; None without a twin, or a score that both have.
     """
-    twin = twin_of(row, rows)
-    if twin is None:
-        return None
-    for name in names:
-        own, other = score(row, [name]), score(twin, [name])
-        if own and other:
-            return own[1] - other[1]
-    return None
+    twins: dict[str, list[Row]] = {}
+    for other in everything:
+        if (config := other.get("config") or {}).get("twin"):
+            twins.setdefault(_twin_key(config), []).append(other)
+    found: list[float | None] = []
+    for row in rows:
+        twin = twin_of(row, twins.get(_twin_key(row.get("config") or {}), ())) if twins else None
+        both = ((score(row, [name]), score(twin, [name])) for name in names) if twin is not None else ()
+        found.append(next((own[1] - other[1] for own, other in both if own and other), None))
+    return found
+
+
+def _twin_key(config: Mapping[str, Any]) -> str:
+    """The same for configs that agree in TWIN_KEYS (1 and 1.0 do)."""
+    values = (config.get(key) for key in TWIN_KEYS)
+    return repr([float(value) if isinstance(value, int) else value for value in values])
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -146,10 +261,10 @@ def differences(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         One row a key, one column a run, values as text, ABSENT where there is none; in the configs' own order
         of keys.
     """
-    keys = list(dict.fromkeys(key for config in configs.values() for key in config))
+    flat = [flat_config(config) for config in configs.values()]
     rows = {}
-    for key in keys:
-        values = [config.get(key, ABSENT) for config in configs.values()]
+    for key in dict.fromkeys(key for config in flat for key in config):
+        values = [config.get(key, ABSENT) for config in flat]
         if any(value != values[0] or type(value) is not type(values[0]) for value in values[1:]):
             rows[str(key)] = [str(value) for value in values]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(configs)).rename_axis("setting")
@@ -189,7 +304,8 @@ def group_labels(groups: Mapping[str, Sequence[Row]]) -> dict[str, str]:
         Group -> the LABEL_KEYS settings with the most values, those that all groups have first.
     """
     configs = {
-        key: {k: v for k, v in rows[0]["config"].items() if k != "seed"} for key, rows in groups.items()
+        key: {k: v for k, v in flat_config(rows[0]["config"]).items() if k != "seed" and not _has_objects(v)}
+        for key, rows in groups.items()
     }
     table = differences(configs) if len(configs) > 1 else pd.DataFrame()
     ranked = sorted(

@@ -91,8 +91,15 @@ def _session(value: Any) -> bool:
     )
 
 
-def _point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and _number(value[0]) and _or_null(_number)(value[1])
+def _points(value: Any) -> bool:
+    """A list of [step, value], value a number or null. Looked at as a whole: they are most of a manifest, and
+    a thousand of those are read at once.
+    """
+    if not isinstance(value, list) or any(type(point) is not list or len(point) != 2 for point in value):
+        return False
+    steps, values = [point[0] for point in value], [point[1] for point in value if point[1] is not None]
+    numbers = steps + values
+    return set(map(type, numbers)) <= {int, float} and all(map(math.isfinite, numbers))
 
 
 FIELDS: dict[str, tuple[Check, str]] = {
@@ -113,6 +120,6 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "steps": (_or_null(_steps), "an object with count, first and last"),
     "scores": (_or_null(_dict_of(_score)), "an object of {step, value}"),
     "living_share": (_or_null(_list_of(_or_null(_number))), "a list of shares"),
-    "sparklines": (_or_null(_dict_of(_list_of(_point))), "an object of lists of [step, value]"),
+    "sparklines": (_or_null(_dict_of(_points)), "an object of lists of [step, value]"),
 }
 """Check and words of each field. A field may be absent: readers then have a neutral value for it."""

@@ -34,6 +34,9 @@ WHOLE_BYTES = 512 * 2**20
 _END_BYTES = 64 * 2**10  # bytes read at once from a file's end: most footers whole
 
 
+_CONTAINERS = (list, dict)
+
+
 def read_json(path: str, storage: Storage = LOCAL) -> Any:
     """Value of a JSON file of a run. Raises FileNotFoundError, or RunError for what cannot be read or is too
     large.
@@ -47,7 +50,8 @@ def parse_json(text: str | bytes, path: str) -> Any:
     """
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(plain, parse_int=_integer)
+        # a hook for each integer takes as long as all the rest: it is there for texts that have a long one
+        value = json.loads(plain, parse_int=_integer if _may_have_long_integer(plain) else None)
         # half of a surrogate pair is no character: it could be neither shown nor written again
         if "\\ud" in plain.lower():
             json.dumps(value, ensure_ascii=False).encode()
@@ -62,6 +66,14 @@ def parse_json(text: str | bytes, path: str) -> Any:
     return value
 
 
+def _may_have_long_integer(text: str) -> bool:
+    """Whether there may be an integer of more than INTEGER_DIGITS digits: it would fill a window of half as
+    many.
+    """
+    window = INTEGER_DIGITS // 2
+    return any(text[start : start + window].isdigit() for start in range(0, len(text), window))
+
+
 def _integer(digits: str) -> int:
     if (count := len(digits.lstrip("-"))) > INTEGER_DIGITS:
         raise ValueError(f"a number of {count} digits")
@@ -70,12 +82,16 @@ def _integer(digits: str) -> int:
 
 def _depth(value: Any) -> int:
     """Levels of lists and dicts, counted no further than one beyond the limit."""
-    level = [value]
+    level = [value] if isinstance(value, _CONTAINERS) else []
     for depth in range(JSON_DEPTH + 1):
-        level = [v for v in level if isinstance(v, list | dict)]
         if not level:
             return depth
-        level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, _CONTAINERS)
+        ]
     return JSON_DEPTH + 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import HEAD, WAIT_MS, cell, drawn, keep, query, replay, table, tick
+from driving import WAIT_MS, cell, drawn, keep, query, replay, table, tick
 from planted import write_run
 from playwright.sync_api import Browser, Page, expect
 
@@ -18,7 +18,6 @@ from probes.log.manifest import group_of
 pytestmark = pytest.mark.browser
 
 HEIGHT = 36  # pixels of a row of the table of runs
-LIVING = 90  # pixels from its right edge to the menu in the head of the living share
 BROKEN = 45  # the step at which a neuron of the second seed is no number any more
 SECONDS_TO_SEE = 10  # what is wrong with a run is seen at a glance
 
@@ -48,13 +47,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def most_living_first(page: Page) -> None:
-    """Sort the table of runs by the living share, by the menu of its column's head."""
-    box = table(page).bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] - LIVING, box["y"] + HEAD / 2)
-    page.get_by_text("Share of neurons that are living or mixed").wait_for()
-    page.mouse.click(box["x"] + box["width"] - LIVING, box["y"] + HEAD / 2)
-    page.get_by_text("Sort descending").click()
+    """Sort the table of runs by the living share."""
+    page.get_by_role("combobox", name="Sort by").fill("living (%) ↓")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("sort_runs=-living"))
+    drawn(page)
 
 
 def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
@@ -79,7 +76,7 @@ def test_a_run_that_went_wrong_is_found_and_its_alert_leads_to_the_step(
     )
     keep(page, "1-sorted-by-living-share")
 
-    page.get_by_role("radio", name="seeds together").click()
+    page.get_by_role("radio", name="Seeds together").click()
     page.locator(".js-plotly-plot").first.wait_for()
     groups = [[cell(page, column, row) for column in (1, 2)] for row in range(2)]
     assert sorted(groups) == [["1", "0"], ["2", "0, 1"]]
@@ -116,6 +113,7 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
     )
 
     tick(page, 0, height=HEIGHT)
+    page.get_by_role("button", name="Details").click()
     page.get_by_role("combobox", name="Tags").fill("keep")
     page.keyboard.press("Enter")
     page.get_by_label("Notes").fill("<script>alert(1)</script>")
@@ -125,15 +123,28 @@ def test_find_tag_compare_and_open_a_run(serve: Callable[..., str], page: Page, 
         "tags": ["keep"],
         "notes": "<script>alert(1)</script>",
     }
+    page.keyboard.press("Escape")
 
     tick(page, 2, height=HEIGHT)
+    page.get_by_role("button", name="Compare 2").click()
     page.get_by_text("What differs").wait_for()
     page.get_by_text("2 of their settings").wait_for()
+    drawn(page)
     keep(page, "1-what-differs")
+    page.reload()
+    page.get_by_text("What differs").wait_for()
+    page.get_by_role("radio", name="Table").click()
     page.get_by_label("Find runs", exact=True).fill("seed=1")
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile("find=seed"))
-    expect(page.get_by_text("What differs")).to_be_hidden(timeout=WAIT_MS)
+    page.wait_for_url(re.compile("filter=seed"))
+    page.get_by_role("button", name="Untick 2, 1 of them not in the table").wait_for()
+    page.get_by_test_id("stPageLink").get_by_text("Uncertainty").click()
+    page.wait_for_url(re.compile(r"/uncertainty\?"))
+    drawn(page)
+    assert (query(page)["run"], query(page)["vs"]) == (["seed1"], ["strong"])
+    page.go_back()
+    page.get_by_role("button", name="Untick 2, 1 of them not in the table").click()
+    page.get_by_text("Tick a run to open it").wait_for()
     tick(page, 0, height=HEIGHT)
     page.get_by_test_id("stPageLink").get_by_text("Health").click()
     page.wait_for_url(re.compile(r"/health\?.*run=seed1"))

@@ -76,11 +76,11 @@ def test_a_choice_that_is_none_is_said(open_page: Open, tmp_path: Path, keys: di
 
 
 def test_what_was_found_is_shown(open_page: Open, run_folder: Path) -> None:
-    app = open_page("replay", show="found", query="neuron:3,5 layer:2")
+    app = open_page("replay", show="found", find="neuron:3,5 layer:2")
     drawn = [set(layer["neurons"]) - {layer["informative"]} for layer in unpack(app, "replay")[0]["layers"]]
     assert drawn[0] == drawn[2] == set()
     assert {3, 5} <= set(unpack(app, "replay")[0]["layers"][1]["neurons"])
-    app = open_page("replay", show="found", query="nonsense>3")
+    app = open_page("replay", show="found", find="nonsense>3")
     assert "nonsense" in app.error[0].value
     assert len(unpack(app, "replay")[0]["layers"][0]["neurons"]) == 16
 

@@ -96,3 +96,33 @@ def test_notes_are_written_beside_a_run_only(tmp_path):
     with pytest.raises(RunError, match="holds no run"):
         notes.write(tmp_path, ["x"], "")
     assert not list(tmp_path.iterdir())
+
+
+def test_name_archive_and_tags_leave_each_other_alone(run):
+    notes.write(run, ["keep"], "note")
+    notes.write_sets(run, {"mine": ["0.1"]})
+    notes.write_shown_name(run, "  the  best ")
+    notes.write_archived(run, True)
+    notes.change_tags(run, add=["new", "keep"])
+    expected = notes.Notes(("keep", "new"), "note", {"mine": ("0.1",)}, "the best", True)
+    assert notes.read(run) == expected
+    notes.write(run, ["keep"], "other")
+    assert notes.read(run).archived
+    assert notes.change_tags(run, remove=["keep"]).tags == ()
+    notes.write_archived(run, False)
+    notes.write_shown_name(run, "")
+    assert json.loads((run / notes.NAME).read_text("utf-8")).keys() == {"tags", "notes", "sets"}
+
+
+def test_a_name_that_is_too_long_is_refused(run):
+    with pytest.raises(RunError, match="81 characters"):
+        notes.write_shown_name(run, "x" * 81)
+    assert notes.read(run) == notes.Notes()
+
+
+@pytest.mark.parametrize(
+    "content", ['{"shown_name": 5, "archived": "yes"}', '{"shown_name": [], "archived": 1}']
+)
+def test_what_is_no_name_and_no_answer_is_left_out(run, content):
+    (run / notes.NAME).write_text(content)
+    assert notes.read(run) == notes.Notes()

@@ -8,6 +8,7 @@ while all classes of all libraries are searched for cycles.
 from __future__ import annotations
 
 import gc
+import inspect
 from importlib import import_module
 
 NEEDED = (
@@ -15,6 +16,8 @@ NEEDED = (
     "pages.shell.widgets.downloads",
     "pages.shell.session.live",
     "pages.shell.data.replay",
+    "pages.shell.widgets.run_actions",
+    "pages.shell.widgets.compare_runs",
     "probes.alerts",
 )
 """Modules that bring the rest with them."""
@@ -32,5 +35,6 @@ def run() -> None:
     figure.add_trace({"type": "bar", "x": [0], "y": [0]})
     figure.add_hline(0, {"width": 1})
     figure.finish(HEIGHT, "not shown").to_json()
+    inspect.stack()  # `st.html` asks for it: the first time, the file of every module is looked up
     gc.collect()
     gc.freeze()

@@ -47,13 +47,14 @@ KEYS = (
     "show",
     "count",
     "order",
-    "query",
     "trail",
     "speed",
     "layers",
     "split",
     "sort",
     "tiles",
+    *("filter", "view", "rows", "sort_runs", "ticked", "columns", "archived", "of"),
+    *("compared_layer", "compared_statistic"),  # of the page Runs
 )
 
 _SAVED = "_url"

@@ -81,10 +81,10 @@ def choice(sides: Sequence[Side]) -> Choice:
 
 def _query(contexts: Sequence[RunContext]) -> str:
     """The search that Neurons and this page share; empty where it cannot be understood."""
-    st.session_state[_QUERY] = url.get("query") or ""
+    st.session_state[_QUERY] = url.get("find") or ""
 
     def changed() -> None:
-        url.put("query", st.session_state[_QUERY].strip() or None)
+        url.put("find", st.session_state[_QUERY].strip() or None)
 
     text = st.text_input(
         "Find neurons", key=_QUERY, on_change=changed, placeholder=search.EXAMPLE, help=search.HELP

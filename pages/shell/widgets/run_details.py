@@ -1,21 +1,15 @@
-"""Under the table of runs: open a run, edit its tags and notes, read its settings or why it cannot be read,
-compare several.
+"""A ticked run: its whole name, the one it is shown under, tags and notes, its settings, or why it cannot be
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 import streamlit as st
 
-from pages.shell.session import options, runs, state, url
+from pages.shell.session import options, runs, url
 from probes import RunError, notes
-from probes.analysis import run_groups
-
-SINGLE_PAGES = ("replay", "health", "layers")
-PAIR_PAGES = ("replay", "neurons", "uncertainty")
-"""Pages that show one run, and those that show a second one beside it."""
+from probes.analysis.run_groups import flat_config
 
 _MESSAGE = "_notes_message"  # session: how saving went, shown once
 
@@ -30,7 +24,7 @@ def show_one(entry: runs.Entry, tags: list[str]) -> None:
             "`python -m probes compact` writes what a killed run left out."
         )
         return
-    _links([entry])
+    st.markdown(f"**{url.plain(entry.name)}**")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if entry.row["notes_error"]:
@@ -42,19 +36,6 @@ def show_one(entry: runs.Entry, tags: list[str]) -> None:
             _edit(entry, tags)
     with right:
         _settings(entry)
-
-
-def _links(entries: list[runs.Entry]) -> None:
-    first, second = entries[0], entries[1] if len(entries) > 1 else None
-    query = {"run": first.name} | ({"vs": second.name} if second else {})
-    with st.container(horizontal=True, vertical_alignment="center"):
-        beside = f" beside **{url.plain(second.name)}**" if second else ""
-        st.markdown(f"Open **{url.plain(first.name)}**{beside} in", width="content")
-        for page, title, _ in state.PAGES:
-            if page in (PAIR_PAGES if second else SINGLE_PAGES):
-                st.page_link(
-                    f"pages/{page}.py", label=title, query_params=query, icon=":material/arrow_forward:"
-                )
 
 
 def _show(entry: runs.Entry) -> None:
@@ -70,8 +51,13 @@ def _show(entry: runs.Entry) -> None:
 def _edit(entry: runs.Entry, tags: list[str]) -> None:
     """Tags and notes of a run, saved beside its log."""
     stored = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
-    keys = f"tags of {entry.name}", f"note of {entry.name}"
+    keys = f"tags of {entry.name}", f"note of {entry.name}", f"name of {entry.name}"
     with st.form(f"notes of {entry.name}", border=False):
+        st.text_input(
+            "Shown as", entry.row.get("shown_name") or "", max_chars=notes.SHOWN_CHARACTERS,
+            placeholder=entry.name, key=keys[2],
+            help="Of this dashboard: folder and links keep the run's own name",
+        )  # fmt: skip
         st.multiselect(
             "Tags", sorted({*tags, *stored.tags}), default=list(stored.tags), accept_new_options=True,
             placeholder="Type a tag",
@@ -86,17 +72,18 @@ def _edit(entry: runs.Entry, tags: list[str]) -> None:
             key=keys[1],
         )
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.form_submit_button("Save", on_click=_save, args=(entry, *keys))
+            st.form_submit_button("Save", key="save_notes", on_click=_save, args=(entry, *keys))
             message = st.session_state.pop(_MESSAGE, None)
             if message:
                 st.markdown(message, width="content")
 
 
-def _save(entry: runs.Entry, tags: str, text: str) -> None:
+def _save(entry: runs.Entry, tags: str, text: str, name: str) -> None:
     """Write what the form holds, before the page reads the notes again."""
     try:
         options.require_writable()
         notes.write(entry.path, st.session_state[tags], st.session_state[text])
+        notes.write_shown_name(entry.path, st.session_state[name])
     except (RunError, OSError) as error:
         st.session_state[_MESSAGE] = f":red[Not saved: {url.plain(error)}.]"
     else:
@@ -109,39 +96,8 @@ def _settings(entry: runs.Entry) -> None:
     if not config:
         st.caption("The run was recorded without any. `Recorder(path, layers, config={...})` keeps them.")
         return
-    table = pd.DataFrame({"setting": list(config), "value": [str(value) for value in config.values()]})
+    flat = flat_config(config)
+    table = pd.DataFrame({"setting": list(flat), "value": [str(value) for value in flat.values()]})
     st.dataframe(
-        table, hide_index=True, width="stretch", height=214, key="settings", alt="Settings of the run"
-    )
-
-
-def show_several(chosen: Mapping[str, runs.Entry]) -> None:
-    """Two or more runs: open the first two side by side, and what differs between all."""
-    readable = [entry for entry in chosen.values() if not entry.row["error"]]
-    left_out = [entry.name for entry in chosen.values() if entry.row["error"]]
-    if left_out:
-        st.caption(f"Left out, since they cannot be read: {url.plain(', '.join(left_out))}.")
-    if len(readable) < 2:
-        if readable:
-            _links(readable)
-        return
-    _links(readable)
-    if len(readable) > 2:
-        st.caption("Pages show two runs at once: the first two of those ticked.")
-    table = run_groups.differences({entry.name: entry.row.get("config") or {} for entry in readable})
-    if table.empty:
-        st.caption(
-            "Their settings are the same."
-            if readable[0].row.get("config")
-            else "They were recorded without settings."
-        )
-        return
-    same = len({key for entry in readable for key in entry.row.get("config") or {}}) - len(table)
-    st.markdown(f"**What differs** · {len(table)} of their settings; {same} are the same")
-    st.dataframe(
-        table,
-        width="stretch",
-        height="content" if len(table) < 12 else 420,
-        key="differences",
-        alt="Settings that differ",
+        table, hide_index=True, width="stretch", height=330, key="settings", alt="Settings of the run"
     )

@@ -2,91 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import streamlit as st
 
-from pages.shell.data import runs_catalog
-from pages.shell.session import url
+from pages.shell.data import run_comparison, runs_catalog
+from pages.shell.session import ticked_runs, url
 from pages.shell.session.runs import Entry
 from pages.shell.widgets import ticked_rows
 from probes.analysis import run_filter
 
 ROW_HEIGHT = 36  # pixels
-# rows seen at once, so that what is said of a ticked one is in sight; more scroll inside the table
-ROWS_HIGH = 9
+ROWS_HIGH = 9  # rows of groups seen at once; more scroll inside the table
+FEW = 8  # runs whose table needs no scrolling in any window
+WIDEST = 270  # pixels of the column of names
+LETTERS = 18  # of a text that a column is made wide enough for
+HEAD = 37  # pixels of the heads and borders
+RUN = "run"
+LATEST = "-created"
+LINES: dict[str, dict[str, Any]] = {
+    "NLL over steps": {"help": "Negative log likelihood over steps"},
+    "rate over steps": {"help": "KL of all neurons over steps (nats per example)"},
+    "living over steps": {"y_min": 0, "y_max": 1, "help": "Living share over steps"},
+}
+NOT_SORTED = (*LINES, "tags")
+NUMBERS: dict[str, tuple[str, str]] = {
+    "steps": ("localized", "Recorded steps"),
+    "rank": ("%d", "Place by NLL among the runs shown that were scored on the same data; 1 is the best"),
+    "NLL": ("%.3f", "Last score: validation, else test"),
+    "to twin": (
+        "%+.3f",
+        "NLL minus that of the run with the same settings but `twin` (deterministic): below 0 is better",
+    ),
+    "living": ("%.0f", "Share of neurons that are living or mixed"),
+}
+HELP = {"network": "layers × neurons; all neurons if layers differ"}
+_COLUMNS = "chosen_columns"  # widget
 
 
-def filtered(entries: Mapping[str, Entry], text: str) -> dict[str, Entry]:
+def filtered(
+    entries: Mapping[str, Entry], configs: runs_catalog.Configs, text: str, archived: bool
+) -> dict[str, Entry]:
     """Runs that a filter leaves. One that cannot be applied is reported, and leaves all."""
     try:
-        return runs_catalog.filtered(entries, text)
+        return runs_catalog.filtered(entries, configs, text, archived)
     except run_filter.FilterError as error:
         st.error(f"This filter cannot be applied, so all runs are shown. {url.plain(error)}.")
-        return dict(entries)
+        return runs_catalog.filtered(entries, configs, "", archived)
 
 
-def show_runs(table: pd.DataFrame) -> list[str]:
-    """The table of runs; returns the names of those that are ticked, in its order."""
+def choose_columns(offered: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """A menu of columns; `columns` in the URL where they are not the usual ones."""
+    asked = [unquote(item) for item in (url.get("columns") or "").split(",") if item]
+    chosen = [key for key in asked if key in offered] or [key for key in usual if key != RUN]
+    st.session_state[_COLUMNS] = chosen
+
+    def changed() -> None:
+        now = list(st.session_state[_COLUMNS])
+        same = not now or now == [key for key in usual if key != RUN]
+        url.put("columns", None if same else ",".join(quote(key, safe="") for key in now))
+
+    with st.popover("Columns", icon=":material/view_column:", help="Choose columns: settings and scores too"):
+        st.multiselect(
+            "Columns", offered, key=_COLUMNS, on_change=changed, format_func=_offered, width=420,
+            help="Every setting that varies is among the usual ones.",
+        )  # fmt: skip
+        if url.get("columns"):
+            st.button("Usual columns", key="usual_columns", on_click=url.put, args=("columns", None))
+    return [RUN, *chosen]
+
+
+def choose_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A menu for the order of rows, `sort` in the URL (-NAME: largest first); returns the rows in it."""
+    sortable = [key for key in dict.fromkeys(["created", *columns]) if key not in NOT_SORTED]
+    keys = [f"{sign}{key}" for key in sortable for sign in ("", "-")]
+    chosen = url.choice(
+        st.selectbox, "Sort by", keys, "sort_runs", LATEST, format_func=_order, width=185, what="order of runs",
+    )  # fmt: skip
+    key = chosen.removeprefix("-")
+    if chosen == LATEST:  # as the catalog gives them
+        return frame
+    return frame.sort_values(key, ascending=not chosen.startswith("-"), kind="stable", na_position="last")
+
+
+def _offered(key: str) -> str:
+    """A column in the menu, where no help stands beside it."""
+    return key if key in LINES else title(key)
+
+
+def _order(key: str) -> str:
+    if key.removeprefix("-") == "created":
+        return "begun, latest first" if key.startswith("-") else "begun, earliest first"
+    return f"{title(key.removeprefix('-'))} {'↓' if key.startswith('-') else '↑'}"
+
+
+def show_runs(frame: pd.DataFrame, columns: Sequence[str], ticked: Sequence[str]) -> None:
+    """The table of runs, which fills the window; a tick is noted in the URL."""
+    names = [str(name) for name in frame.index]
+    key = ticked_rows.key_of("run_table", names)
+    places = {name: place for place, name in enumerate(names)}
+    rows = sorted(places[name] for name in ticked if name in places)
+    st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+
+    def picked() -> None:
+        ticked_runs.pick(names, st.session_state[key]["selection"]["rows"])
+
+    few = len(frame) <= FEW
+    with st.container(
+        key=None if few else "runs_table",
+        height="content" if few else HEAD + ROW_HEIGHT * len(frame),
+        border=False,
+    ):
+        st.dataframe(
+            frame[list(columns)],
+            hide_index=True,
+            width="stretch",
+            height="content" if few else "stretch",
+            row_height=ROW_HEIGHT,
+            placeholder="–",
+            key=key,
+            on_select=picked,
+            selection_mode="multi-row",
+            alt="Runs with status, tags, settings, scores and sparklines of negative log likelihood, rate and"
+            " living share",
+            column_config={name: _column(name, frame[name]) for name in columns},
+        )
+
+
+_LABELS = {
+    "name": "full name", "created": "begun", "NLL": "NLL (nats)", "living": "living (%)",
+    "to twin": "to twin (nats)", "NLL over steps": "NLL", "rate over steps": "rate (nats)",
+    "living over steps": "living",
+}  # fmt: skip
+
+
+def title(key: str) -> str:
+    """A column's head, with its unit."""
+    if key.startswith(runs_catalog.SETTING):
+        return key.removeprefix(runs_catalog.SETTING)
+    if key.startswith(runs_catalog.SCORE):
+        return run_comparison.score_title(key.removeprefix(runs_catalog.SCORE))
+    return _LABELS.get(key, key)
+
+
+def _column(key: str, values: pd.Series) -> Any:
+    """How a column is shown."""
     column = st.column_config
-    order = ["run", "status", "tags", "created", "network", "steps", "NLL", "NLL over steps", "to twin"]
-    order += ["rate over steps", "living", "living over steps"]
-    empty = {name for name in ("tags", "to twin") if not table[name].map(_has_value).any()}
-    event = st.dataframe(
-        table[[name for name in order if name not in empty]],
-        hide_index=True,
-        width="stretch",
-        height=_height(len(table)),
-        row_height=ROW_HEIGHT,
-        placeholder="–",
-        key=ticked_rows.key_of("run_table", table["run"]),
-        on_select="rerun",
-        selection_mode="multi-row",
-        alt="Runs with status, tags, scores and sparklines of negative log likelihood, rate and living share",
-        column_config={
-            "run": column.TextColumn("run", width=134),
-            "status": column.TextColumn("status", width=70),
-            "tags": column.ListColumn("tags", width=78),
-            "created": column.DatetimeColumn(
-                "begun", format="D MMM", width=56, help="Day it began (UTC); sorts by the second"
-            ),
-            "network": column.TextColumn(
-                "network", width=62, help="layers × neurons; all neurons if layers differ"
-            ),
-            "steps": column.NumberColumn("steps", format="localized", width=50, help="recorded steps"),
-            "NLL": column.NumberColumn(
-                "NLL (nats)", format="%.3f", width=74, help="Last score: validation, else test"
-            ),
-            "NLL over steps": column.LineChartColumn(
-                "NLL", width=54, help="Negative log likelihood over steps"
-            ),
-            "to twin": column.NumberColumn(
-                "to twin",
-                format="%+.3f",
-                width=58,
-                help=(
-                    "NLL minus that of the run with the same settings but `twin` (deterministic), nats: below"
-                    " 0 is better"
-                ),
-            ),
-            "rate over steps": column.LineChartColumn(
-                "rate", width=54, help="KL of all neurons over steps (nats per example)"
-            ),
-            "living": column.NumberColumn(
-                "living", format="%.0f %%", width=54, help="Share of neurons that are living or mixed"
-            ),
-            "living over steps": column.LineChartColumn(
-                "living", width=54, y_min=0, y_max=1, help="Living share over steps"
-            ),
-        },
-    )
-    return [str(table.iloc[row]["run"]) for row in ticked_rows.ticked(event)]
+    if key == RUN:
+        return column.TextColumn(
+            "run", width=min(max(24 + 7 * int(values.str.len().max()), 90), WIDEST), pinned=True,
+            help="What tells it from the others shown, or the name that it was given",
+        )  # fmt: skip
+    if key == "tags":
+        return column.ListColumn("tags", width=90)
+    if key == "created":
+        return column.DatetimeColumn("begun", format="D MMM", width=62, help="Day it began (UTC)")
+    if key in LINES:
+        return column.LineChartColumn(title(key), width=78, **LINES[key])
+    if key.startswith(runs_catalog.SETTING):
+        label, told = title(key), f"The setting {title(key)}"
+        if isinstance(values.dtype, pd.Float64Dtype):
+            return column.NumberColumn(label, format="%g", width=_width(label), help=told)
+        longest = max((len(str(value)) for value in values if value is not None), default=0)
+        return column.Column(label, width=max(_width(label), 18 + 7 * min(longest, LETTERS)), help=told)
+    if key in NUMBERS or key.startswith(runs_catalog.SCORE):
+        form, told = NUMBERS.get(key, ("%.4g", "Last value"))
+        return column.NumberColumn(title(key), format=form, width=_width(title(key)), help=told)
+    return column.TextColumn(title(key), width=_width("finished"), help=HELP.get(key))
 
 
-def _has_value(value: Any) -> bool:
-    return bool(value) if isinstance(value, list) else bool(pd.notna(value))
+def _width(label: str) -> int:
+    """Pixels that a head takes."""
+    return max(30 + 6 * len(label), 60)
 
 
 def _height(rows: int) -> int | Literal["content"]:

@@ -25,18 +25,18 @@ def test_the_twin_is_the_newest_with_the_same_settings():
         row("other", {"beta": 1, "layers": 2, "twin": True}, 0.1, created="2026-03"),
     ]
     assert run_groups.twin_of(own, rows)["name"] == "new"
-    assert np.isclose(run_groups.twin_delta(own, rows, NLL), -0.2)
+    assert np.isclose(run_groups.twin_deltas([own], rows, NLL)[0], -0.2)
     assert run_groups.twin_of(rows[1], rows) is None
     assert run_groups.twin_of(row("bare", {}), rows) is None
 
 
 def test_a_delta_compares_the_same_score():
     own, twin = row("own", {"twin": False}, 0.5), row("twin", {"twin": True}, 0.7, split="test")
-    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+    assert run_groups.twin_deltas([own], [own, twin], NLL)[0] is None
     own["scores"]["test/nll"] = {"step": 1, "value": 0.6}
-    assert np.isclose(run_groups.twin_delta(own, [own, twin], NLL), -0.1)
+    assert np.isclose(run_groups.twin_deltas([own], [own, twin], NLL)[0], -0.1)
     twin["scores"]["test/nll"]["value"] = None  # a score that was not finite
-    assert run_groups.twin_delta(own, [own, twin], NLL) is None
+    assert run_groups.twin_deltas([own], [own, twin], NLL)[0] is None
 
 
 def test_differences_are_those_settings_alone():
@@ -82,3 +82,31 @@ def test_a_curve_leaves_out_what_is_no_number():
     found = run_groups.curve(row("", {}, points=[(0, 1.0), (1, None), (2, 3.0)]), NLL)
     np.testing.assert_array_equal(found, [[0, 1], [2, 3]])
     assert run_groups.curve(row("", {}), ("nothing",)).shape == (0, 2)
+
+
+def test_runs_are_ranked_within_one_data_set_and_score():
+    rows = [
+        row("a", {"data": "nyc"}, 0.5), row("b", {"data": "nyc"}, 0.3), row("c", {"data": "ett"}, 9.0),
+        row("d", {"data": "nyc"}, 0.3), row("e", {"data": "nyc"}, 0.1, split="test"),
+        row("f", {"data": "nyc"}),
+        row("g", {}, 0.2), row("h", {"data": "nyc", "horizon": 48}, 0.4),
+    ]  # fmt: skip
+    assert run_groups.ranks(rows, NLL) == [3, 1, 1, 1, 1, None, None, 1]
+
+
+def test_names_are_shortened_by_what_all_have():
+    assert run_groups.short_names(["nyc-b0.1-seed0", "nyc-b0.2-seed0"]) == ["b0.1", "b0.2"]
+    assert run_groups.short_names(["nyc-a", "nyc-b-a"]) == [
+        "nyc-a",
+        "nyc-b-a",
+    ]  # nothing would be left of one
+    assert run_groups.short_names(["x-a-b", "x_a-b", "x-c"]) == ["x-a-b", "x_a-b", "x-c"]  # two would be one
+    assert run_groups.short_names(["only-one"]) == ["only-one"]
+    assert run_groups.short_names([]) == []
+
+
+def test_settings_that_vary_are_those_with_two_values():
+    configs = [{"a": 1, "b": 2, "parts": [{"x": 1}]}, {"a": 1, "b": 3, "parts": [{"x": 2}]}, {"c": 5}]
+    assert run_groups.varying_settings(configs) == ["b"]
+    flat = run_groups.flat_config({"watch": {"every": 5, "of": {"x": 1}}, "seed": 0})
+    assert flat == {"watch.every": 5, "watch.of.x": 1, "seed": 0}

@@ -220,3 +220,12 @@ def test_doubled_and_nested_columns_are_refused(tmp_path):
 def test_a_file_that_is_not_there_may_have_been_compacted_away(tmp_path):
     with pytest.raises(FileNotFoundError):
         open_parquet(str(tmp_path / "nowhere.parquet"))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 149, 150, 151, 299, 1000])
+def test_a_number_of_too_many_digits_is_found_wherever_it_stands(offset):
+    padding = " " * offset
+    with pytest.raises(RunError, match="a number of 301 digits"):
+        opening.parse_json(f'{padding}{{"a": {"7" * 301}}}', "run.json")
+    assert opening.parse_json(f'{padding}{{"a": {"7" * 300}}}', "run.json") == {"a": int("7" * 300)}
+    assert opening.parse_json(f'{padding}{{"a": "{"7" * 999}"}}', "run.json") == {"a": "7" * 999}

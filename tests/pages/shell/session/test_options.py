@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from planted import write_run
+from shown import texts
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.server import jobs
 from pages.shell.session import options
-from pages.shell.widgets import ticked_rows
 from probes import notes
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -89,8 +89,9 @@ def test_everybody_and_a_token_contradict_each_other(capsys: pytest.CaptureFixtu
 def test_whatever_changes_something_asks_first() -> None:
     """Functions of the pages that write notes, start or end processes, or touch files."""
     changing = {
-        "write", "write_sets", "write_text", "write_bytes", "unlink", "rmtree", "move", "mkdir", "rmdir",
-        "touch", "copytree", "Popen", "terminate", "kill",
+        "write", "write_sets", "write_shown_name", "write_archived", "change_tags", "move_to_trash",
+        "write_text", "write_bytes", "unlink", "rmtree", "move", "mkdir", "rmdir", "touch", "copytree",
+        "Popen", "terminate", "kill",
     }  # fmt: skip
     harmless = {"sys.stderr.write"}
     found, bare = set(), set()
@@ -106,6 +107,7 @@ def test_whatever_changes_something_asks_first() -> None:
                 found.add(place)
                 if not any(call.attr == "require_writable" for call in named):
                     bare.add(place)
+    assert {"run_actions._archive", "run_actions._change_tags", "run_actions._delete"} <= found
     assert {"run_details._save", "pin_sets._write", "jobs.start", "jobs.cancel"} <= found
     assert bare == set(), "these call `options.require_writable()` first"
 
@@ -142,15 +144,13 @@ def labels(app: AppTest) -> set[str]:
 def test_notes_are_shown_and_not_edited(
     open_page: Open, noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_page("runs", noted.parent)
-    key = ticked_rows.key_of("run_table", ["noted"])
-    app.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
-    app.run()
-    assert "Save" in labels(app)
+    app = open_page("runs", noted.parent, ticked="noted")
+    assert {"Save", "Archive", "Delete"} <= labels(app)
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--read-only"])
     app.run()
-    assert "Save" not in labels(app)
+    assert not {"Save", "Archive", "Delete"} & labels(app)
     assert not app.text_area
+    assert "Started with `--read-only`" in texts(app)
     assert "what was seen" in [text.value for text in app.text]
 
 

@@ -1,0 +1,183 @@
+"""Two to six runs beside each other: scores with differences, curves, layers, distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pages.shell.data.runs_catalog import LIVING
+from pages.shell.session import cache
+from pages.shell.session.runs import RunContext
+from probes.analysis.paired_scores import UnpairedError, paired_differences
+from probes.analysis.run_groups import score
+from probes.schema import LIKELIHOODS, OBJECTIVE, SCORES, evaluate
+
+SPLITS = ("test", "validation", "train")
+Contexts = Mapping[str, RunContext]
+"""Runs by the name that they are shown under."""
+POINTS = {"nll": "NLL", "crps": "CRPS", "squared_error": "squared error"}
+UNITS = {"nll": "nats", "crps": "target's unit", "squared_error": "target's unit²"}
+
+
+def score_title(name: str) -> str:
+    """A score `split/name` in words, with its unit."""
+    split, _, own = name.partition("/")
+    known = SCORES.get(own)
+    return f"{split} {known.title if known else own.replace('_', ' ')}"
+
+
+def score_names(contexts: Contexts) -> list[str]:
+    """Scores that two runs have at least, of the test split first."""
+    counts: dict[str, int] = {}
+    for context in contexts.values():
+        for name in context.entry.row.get("scores") or {}:
+            if name.partition("/")[0] in SPLITS:
+                counts[name] = counts.get(name, 0) + 1
+    shared = [name for name, count in counts.items() if count > 1]
+    order = list(SCORES)
+
+    def place(name: str) -> tuple[int, int]:
+        split, _, own = name.partition("/")
+        return SPLITS.index(split), order.index(own) if own in order else len(order)
+
+    return sorted(shared, key=place)
+
+
+def scores_frame(contexts: Contexts, reference: str) -> pd.DataFrame:
+    """One row a score: its last value in each run and, of all but the reference, the difference to that
+    one's. Where the split has the data of the reference's is for the reader to see: the settings that differ
+    say so.
+    """
+    table: dict[str, list[float | str | None]] = {"score": []}
+    for run in contexts:
+        table[run] = []
+        if run != reference:
+            table[difference_title(run, reference)] = []
+    for name in score_names(contexts):
+        last = {run: score(context.entry.row, [name]) for run, context in contexts.items()}
+        base = last[reference]
+        table["score"].append(score_title(name))
+        for run, own in last.items():
+            table[run].append(own[1] if own else None)
+            if run != reference:
+                table[difference_title(run, reference)].append(own[1] - base[1] if own and base else None)
+    return pd.DataFrame(table)
+
+
+def difference_title(run: str, reference: str) -> str:
+    """Head of a column of differences."""
+    return f"{run} − {reference}"
+
+
+def paired_frame(contexts: Contexts, reference: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Differences on the same stored forecasts, one row a run and score, with the ends of 95 % intervals;
+    and why a run has none.
+    """
+    rows, reasons = [], {}
+    base = cache.predictions(contexts[reference])
+    for run, context in contexts.items():
+        if run == reference:
+            continue
+        try:
+            found = paired_differences(cache.predictions(context), base)
+        except UnpairedError as error:
+            reasons[run] = str(error)
+            continue
+        for name, line in found.iterrows():
+            low, high = line["difference"] - line["half_width"], line["difference"] + line["half_width"]
+            verdict = "not told apart" if not (low > 0 or high < 0) else "lower" if high < 0 else "higher"
+            rows.append(
+                {
+                    "score": f"{POINTS[str(name)]} ({UNITS[str(name)]})",
+                    "run": run,
+                    "value": line["value"],
+                    "difference": line["difference"],
+                    "from": low,
+                    "to": high,
+                    "verdict": verdict,
+                    "points": int(line["points"]),
+                    "blocks": int(line["blocks"]),
+                }
+            )
+    frame = pd.DataFrame(rows)
+    return (frame.sort_values("score", kind="stable", ignore_index=True) if rows else frame), reasons
+
+
+def curves(contexts: Contexts) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Loss, NLL, rate and living share over steps: title -> run -> steps and values. A quantity that no run
+    has is left out.
+    """
+    panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {
+        "train loss": {},
+        "validation NLL (nats)": {},
+        "rate (nats)": {},
+        "living share": {},
+    }
+    for run, context in contexts.items():
+        scalars = cache.scalars(context)
+        for title, split, names in (
+            ("train loss", "train", OBJECTIVE[:1]),
+            ("validation NLL (nats)", "validation", LIKELIHOODS),
+        ):
+            part = scalars[scalars["split"] == split]
+            own = next((found for name in names if len(found := part[part["name"] == name])), None)
+            if own is not None:
+                panels[title][run] = (own["step"].to_numpy(), own["value"].to_numpy(float))
+        network = cache.curves(context)
+        for title, column in (("rate (nats)", "rate"), ("living share", LIVING[0])):
+            values = network[column].dropna()
+            if len(values):
+                panels[title][run] = (values.index.to_numpy(), values.to_numpy(float))
+    return {title: found for title, found in panels.items() if found}
+
+
+def layers(contexts: Contexts) -> dict[str, dict[str, np.ndarray]]:
+    """Contraction, information and living share of each layer at each run's last recorded step."""
+    panels: dict[str, dict[str, np.ndarray]] = {
+        "contraction": {},
+        "information per neuron (nats)": {},
+        "living share": {},
+    }
+    for run, context in contexts.items():
+        summary = cache.summary(context)
+        if not len(summary):
+            continue
+        last = summary[summary["step"] == context.last].set_index("layer").reindex(range(len(context.layers)))
+        for title, statistic in (
+            ("contraction", "contraction"),
+            ("information per neuron (nats)", "information"),
+        ):
+            try:
+                values = evaluate(statistic, last, "mean")
+            except KeyError:
+                continue
+            panels[title][run] = np.asarray(values, float)
+        shares = [np.nan if share is None else share for share in context.entry.row.get("living_share") or []]
+        if len(shares) == len(last):
+            panels["living share"][run] = np.asarray(shares, float)
+    return {title: found for title, found in panels.items() if found}
+
+
+def deepest(contexts: Contexts) -> int:
+    """How many layers the deepest of the runs has."""
+    return max(len(context.layers) for context in contexts.values())
+
+
+def of_layer(contexts: Contexts, layer: int, statistic: str) -> dict[str, np.ndarray]:
+    """A statistic of every neuron of a layer at each run's last recorded step; runs without it are left
+    out.
+    """
+    found = {}
+    for run, context in contexts.items():
+        if layer >= len(context.layers) or context.last < 0 or statistic not in context.run.available:
+            continue
+        rows = cache.at(context, context.last, (statistic,))
+        found[run] = rows.loc[rows["layer"] == layer, statistic].to_numpy(float)
+    return found
+
+
+def statistics(contexts: Contexts) -> Sequence[str]:
+    """Statistics that one of the runs has at least, in the registry's order."""
+    return list(dict.fromkeys(name for context in contexts.values() for name in context.run.available))

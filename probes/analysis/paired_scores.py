@@ -1,0 +1,113 @@
+"""Two runs scored on the same targets: the difference of their scores with an interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from probes.experiments.estimates import clustered_mean, degrees_of_freedom, half_width
+
+Floats = NDArray[np.float64]
+KEYS = ["input", "horizon"]
+NEEDED = (*KEYS, "y", "mean", "observation_variance")
+HALF_LN_2PI = 0.5 * np.log(2 * np.pi)
+
+
+class UnpairedError(ValueError):
+    """Two runs whose scores cannot be paired; the message says why."""
+
+
+def point_scores(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Scores of each forecast number by the Gaussian that has its mean and variance.
+
+    Parameters
+    ----------
+    predictions
+        Rows of `Run.predictions()` of one step.
+
+    Returns
+    -------
+    DataFrame
+        input, horizon, y, block (the input where none is named), nll (nats), crps (in y's unit) and
+        squared_error.
+
+    Raises
+    ------
+    UnpairedError
+        Where the rows are no forecasts of numbers.
+
+    Notes
+    -----
+    Variance: latent and observation part added (latent taken as 0 where one draw says nothing of it). CRPS:
+    s (u (2 Phi(u) - 1) + 2 phi(u) - 1/sqrt(pi)), u = (y - mean)/s (Gneiting & Raftery 2007).
+    """
+    if not len(predictions) or not set(NEEDED) <= set(predictions):
+        raise UnpairedError("no forecasts of single test points are stored")
+    y, mean = (predictions[name].to_numpy(np.float64) for name in ("y", "mean"))
+    variance = predictions["observation_variance"].to_numpy(np.float64)
+    if "latent_variance" in predictions:
+        variance = variance + np.nan_to_num(predictions["latent_variance"].to_numpy(np.float64))
+    sd = np.sqrt(variance)
+    u = (y - mean) / sd
+    density = np.exp(-0.5 * u * u - HALF_LN_2PI)
+    block = "block" if "block" in predictions else "input"
+    return pd.DataFrame(
+        {
+            "input": predictions["input"].to_numpy(),
+            "horizon": predictions["horizon"].to_numpy(),
+            "y": y,
+            "block": predictions[block].to_numpy(),
+            "nll": 0.5 * u * u + np.log(sd) + HALF_LN_2PI,
+            "crps": sd * (u * (2 * ndtr(u) - 1) + 2 * density - 1 / np.sqrt(np.pi)),
+            "squared_error": (y - mean) ** 2,
+        }
+    )
+
+
+def paired_differences(predictions: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Scores of a run minus those of another on the same targets, with 95 % intervals.
+
+    Parameters
+    ----------
+    predictions, reference
+        Rows of `Run.predictions()` of one step of each run.
+
+    Returns
+    -------
+    DataFrame
+        By score (nll, crps, squared_error): value, reference (means over the points), difference, half_width
+        (of its 95 % interval; NaN with one block), points, blocks.
+
+    Raises
+    ------
+    UnpairedError
+        Where one of them has no forecasts of numbers, or their targets are not the same.
+
+    Notes
+    -----
+    A cluster-robust t interval of the mean difference over blocks of inputs, which are independent of each
+    other; the points of one block are not (`experiments.estimates.clustered_mean`).
+    """
+    own, other = point_scores(predictions), point_scores(reference)
+    both = own.merge(other, on=KEYS, suffixes=("", " of reference"), validate="one_to_one")
+    if not len(own) == len(other) == len(both) or not np.allclose(
+        both["y"], both["y of reference"], atol=1e-6
+    ):
+        raise UnpairedError("their stored forecasts are of other targets")
+    found = {}
+    for score in ("nll", "crps", "squared_error"):
+        here, there = both[score].to_numpy(), both[f"{score} of reference"].to_numpy()
+        mean, error = clustered_mean(here - there, both["block"])
+        width = half_width(error, degrees_of_freedom(len(both), both["block"]))
+        found[score] = (
+            here.mean(),
+            there.mean(),
+            float(mean),
+            float(width),
+            len(both),
+            both["block"].nunique(),
+        )
+    names = ["value", "reference", "difference", "half_width", "points", "blocks"]
+    return pd.DataFrame.from_dict(found, orient="index", columns=names)
