@@ -49,7 +49,7 @@ def reliability_diagram(
     least, most = log_odds([ends.min(), ends.max()]).tolist()
     room = 0.06 * max(most - least, 1.0)
     span = [least - room, most + room]
-    at = np.linspace(*span, 100)
+    at = np.linspace(span[0], span[1], 100)
     figure.line(
         at, 1 / (1 + np.exp(-at)), "calibrated", color=style.CURSOR, dash="dot", width=1.5, hoverinfo="skip"
     )
