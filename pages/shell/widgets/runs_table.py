@@ -80,7 +80,8 @@ def choose_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     sortable = [key for key in dict.fromkeys(["created", *columns]) if key not in NOT_SORTED]
     keys = [f"{sign}{key}" for key in sortable for sign in ("", "-")]
     chosen = url.choice(
-        st.selectbox, "Sort by", keys, "sort_runs", LATEST, format_func=_order, width=185, what="order of runs",
+        st.selectbox, "Sort by", keys, "sort_runs", LATEST, format_func=_order, width=185,
+        what="order of runs",
     )  # fmt: skip
     key = chosen.removeprefix("-")
     if chosen == LATEST:  # as the catalog gives them
