@@ -67,6 +67,7 @@ def test_points_name_their_neurons(open_page: Open, page: str, run: str, key: st
 
 def test_the_neurons_of_a_transition_can_be_selected(open_page: Open) -> None:
     app = open_page("health")
+    app.session_state["transitions"] = True  # opened
     table = ticked_rows.key_of("moves_table", ["planted", "1", "120"])
     app.session_state[table] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
