@@ -367,7 +367,9 @@ def _neuron_summary_findings(storage: Storage, state: dict[str, Any]) -> Iterato
     for name in stored.column_names[1:]:
         values = (table[name].to_numpy() for table in (expected, stored))
         if not _all_close(*values, tolerance):
-            yield Finding("error", where, f"{name} differs from the rows: remove the file, `compact` writes it")
+            yield Finding(
+                "error", where, f"{name} differs from the rows: remove the file, `compact` writes it"
+            )
 
 
 def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:

@@ -41,7 +41,11 @@ def contracting(path, steps=400, **settings):
 
 def test_one_row_a_neuron_says_when_it_contracted_and_how_it_stood(tmp_path):
     table = stored(contracting(tmp_path / "run"))
-    assert table[["run", "layer", "neuron"]].to_numpy().tolist() == [["run", 0, 0], ["run", 0, 1], ["run", 0, 2]]
+    assert table[["run", "layer", "neuron"]].to_numpy().tolist() == [
+        ["run", 0, 0],
+        ["run", 0, 1],
+        ["run", 0, 2],
+    ]
     assert table["onset"].tolist()[:2] == pytest.approx([100, 250], abs=13)  # smoothed: early
     assert table["half_time"].tolist()[:2] == pytest.approx([100, 250], abs=2)
     assert table[["onset", "half_time"]].isna().to_numpy()[2].all()
@@ -96,7 +100,9 @@ def test_a_small_run_costs_at_most_20_kb(run):
 def test_a_run_that_is_broken_off_has_one_too(tmp_path, ending):
     with (
         pytest.raises(ending),
-        Recorder(tmp_path / "run", [{"name": "first", "neurons": 66}, {"name": "second", "neurons": 3}]) as recorder,
+        Recorder(
+            tmp_path / "run", [{"name": "first", "neurons": 66}, {"name": "second", "neurons": 3}]
+        ) as recorder,
     ):
         record(recorder, range(5), np.random.default_rng(0))
         raise ending
@@ -125,7 +131,9 @@ def test_one_of_other_rows_is_not_taken_and_compact_writes_it_anew(run):
     old = (run / neuron_summary.FILE).read_bytes()
     with Recorder.resume(run, 99) as recorder:
         record(recorder, range(100, 120), np.random.default_rng(1))
-    (run / neuron_summary.FILE).write_bytes(old)  # as a version of this package would that knows of no summary
+    (run / neuron_summary.FILE).write_bytes(
+        old
+    )  # as a version of this package would that knows of no summary
     assert stored(run) is None
     storage = open_folder(run)
     computed = neuron_summary.read_or_compute(storage, manifest.read(storage)).to_pandas()
