@@ -7,11 +7,11 @@ import streamlit as st
 from pages.shell import frame, no_runs
 from pages.shell.data import runs_catalog
 from pages.shell.session import live, runs, url
-from pages.shell.widgets import cards, run_details, runs_table
+from pages.shell.widgets import cards, run_details, runs_table, sweep
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
-VIEWS = ("each run", "seeds together")
+VIEWS = ("each run", "seeds together", "Sweep")
 GROUPS = 8  # drawn at once: as many as there are line colours
 
 frame.guard()
@@ -93,5 +93,7 @@ if not shown:
     st.info("No run matches. Clear the field above to see them all.")
 elif view == VIEWS[0]:
     each_run()
+elif view == "Sweep":
+    sweep.show_sweep(shown)
 else:
     seeds_together()

@@ -1,4 +1,4 @@
-"""`probes.fleet`: the runs of some folders as tables of one DuckDB database, which reads files where they lie."""
+"""`probes.fleet`: the runs of some folders as tables of one DuckDB database, which reads files in place."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 import pyarrow as pa
 
-from probes.errors import RunError, first_line
+from probes.errors import RunError, first_line, writing
 from probes.extras import named
 from probes.fleet import run_files
 from probes.fleet.run_columns import runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
 from probes.schema import LIVING_REGIMES, REGIMES
-from probes.storage import local_folder
+from probes.storage.local import write_atomic
 
 if TYPE_CHECKING:
     import duckdb
 
 ATTEMPTS = 4
-"""How often a question is asked anew: files of a live run may be compacted away, damaged ones are left out."""
+"""How often a question is asked: files of a live run may be compacted away, damaged ones are left out."""
 _LIVING = f"({', '.join(map(str, LIVING_REGIMES))})"
 TABLES = ("runs", "neurons", "layers", "scalars", "history")
 
@@ -67,7 +67,9 @@ def fleet(
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     rows: dict[str, dict[str, Any]] = {}
     for folder in given:
-        for row in catalog_rows(local_folder(folder).absolute(), nested=True):
+        if "://" in str(folder):
+            raise RunError(f"{folder}: a fleet reads folders of this machine; copy the runs to one")
+        for row in catalog_rows(Path(folder).absolute(), nested=True):
             rows[run_name(Path(str(row["path"])), rows)] = row
     return Fleet(rows, threads=threads, memory_limit=memory_limit)
 
@@ -81,13 +83,17 @@ class Fleet:
         Name of a run, unique -> its row of `probes.catalog_rows`.
     threads, memory_limit
         As of `probes.fleet`.
+    most_computed
+        So many summaries that runs have not left are computed at most, the first; all by default.
 
     Attributes
     ----------
     left_out
         Runs and files that cannot be read -> why. It grows as tables are asked for.
-    settings
-        Setting, dotted where it is nested -> its column of `runs`.
+    settings, scores
+        Setting, dotted where it is nested, or "split/score" -> its column of `runs`.
+    without_summary
+        Runs of which `neurons` has no rows, since more than `most_computed` leave no summary.
 
     Notes
     -----
@@ -96,7 +102,7 @@ class Fleet:
     `layers` and `scalars` (those of the runs' logs) and `history` (every neuron at every step: large). Layers
     and neurons are counted from 0, as in the log.
 
-    Nothing but the folders of the runs can be read, nothing can be written, and no extension is loaded. DuckDB
+    Nothing but the folders of the runs can be read, no question writes, and no extension is loaded. DuckDB
     verifies no checksums: `probes check` does.
     """
 
@@ -106,17 +112,19 @@ class Fleet:
         *,
         threads: int | None = None,
         memory_limit: str | None = None,
+        most_computed: int | None = None,
     ) -> None:
         with named("probes.fleet"):
             import duckdb
 
-        self._duckdb = duckdb
+        self._duckdb, self._most_computed = duckdb, most_computed
+        self.without_summary: list[str] = []
         self._lock = threading.RLock()
         self.left_out = {name: str(row["error"]) for name, row in rows.items() if row["error"]}
         self._rows = {name: dict(row) for name, row in rows.items() if not row["error"]}
         self._files = {table: run_files.Files(table, self._rows, self.left_out) for table in run_files.TABLES}
         self._connection = _connect(duckdb, list(self._rows.values()), threads, memory_limit)
-        table, self.settings = runs_table(self._rows)
+        table, self.settings, self.scores = runs_table(self._rows)
         self._put("runs", table)
         self._made = {"runs"}
         self._makers: dict[str, Callable[[], None]] = {
@@ -195,6 +203,71 @@ class Fleet:
         relation = self.relation(f"select * from {table}")
         return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
+    def write(self, table: str, path: Path) -> int:
+        """Write a table as one Parquet file, with the settings that runs differ in as columns of each row.
+
+        Parameters
+        ----------
+        table
+            As of `columns`.
+        path
+            The file, which appears whole or not at all; it must lie in one of the folders of runs.
+
+        Returns
+        -------
+        int
+            Rows.
+
+        Raises
+        ------
+        KeyError
+            For another table.
+        RunError
+            As `sql`, and where nothing can be written there.
+        """
+        own = {name.lower() for name in self.columns(table)}
+        beside = [
+            f"r.{_name(column)} as {_name(column if column.lower() not in own else f'config_{column}')}"
+            for column in self.varying()
+        ]
+        query = f"select * from {table}"
+        if table != "runs":
+            columns = ", ".join(["run", *beside, "t.* exclude (run)"])
+            query = f"select {columns} from {table} t join runs r using (run)"
+        with writing(path):
+            write_atomic(
+                path,
+                lambda temporary: self._ask(
+                    query,
+                    lambda: self._connection.execute(
+                        f"copy ({query}) to {_quoted(str(temporary))} (format parquet, compression zstd)"
+                    ).fetchall(),
+                ),
+            )
+        counted = self._connection.sql(
+            f"select count(*) from read_parquet({_quoted(run_files.literal(str(path)))})"
+        )
+        return int(counted.fetchall()[0][0])
+
+    def varying(self) -> list[str]:
+        """Columns of `runs` that hold settings in which the runs differ, the seed last.
+
+        Returns
+        -------
+        list of str
+            In the order of the configuration; one that only some runs have is among them.
+        """
+        names = list(self.settings.values())
+        if not names:
+            return []
+        counts = ", ".join(
+            f"count(distinct {_name(name)}) + max(({_name(name)} is null)::int)" for name in names
+        )
+        with self._lock:
+            found = self._connection.sql(f"select {counts} from runs").fetchall()[0]
+        different = [name for name, count in zip(names, found, strict=True) if (count or 0) > 1]
+        return sorted(different, key=lambda name: name == self.settings.get("seed"))
+
     def close(self) -> None:
         """Let go of the database."""
         self._connection.close()
@@ -256,15 +329,18 @@ class Fleet:
         self._connection.execute(f"create or replace table {name} as select * from _given")
         self._connection.unregister("_given")
 
+    def _put_mapping(self, name: str, paths: list[str], runs: list[str]) -> None:
+        """Which run a file is of."""
+        self._put(
+            name, pa.table({"filename": pa.array(paths, pa.string()), "run": pa.array(runs, pa.string())})
+        )
+
     def _put_files(self, table: str) -> str:
         """SQL of all rows of the files of a table, with `run`; the mapping of files to runs is put beside."""
         found = self._files[table].found()
         names = [run for run, files in found.items() for _ in files]
         paths = [path for files in found.values() for path in files]
-        self._put(
-            f"_files_{table}",
-            pa.table({"filename": pa.array(paths, pa.string()), "run": pa.array(names, pa.string())}),
-        )
+        self._put_mapping(f"_files_{table}", paths, names)
         return _parquet(paths)
 
     def _make_view(self, name: str, table: str) -> None:
@@ -315,8 +391,8 @@ class Fleet:
         ]
         self._view(
             "layers",
-            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, ({' + '.join(counts)}) / l.n_neurons as"
-            f" living_share, t.* exclude (filename, layer, step) from {paths} t"
+            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, ({' + '.join(counts)}) / l.n_neurons"
+            f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
             " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
         )  # fmt: skip
 
@@ -324,10 +400,10 @@ class Fleet:
         """The summaries that lie with the runs, and those that have to be computed."""
         files = self._files["neuron_summary"]
         current = files.current_summaries(self._connection)
-        self._put("_files_neurons_summary", pa.table({
-            "filename": pa.array(list(current.values()), pa.string()), "run": pa.array(list(current), pa.string()),
-        }))  # fmt: skip
-        computed = files.computed_summaries(set(current))
+        self._put_mapping("_files_neuron_summary", list(current.values()), list(current))
+        missing = [name for name, row in self._rows.items() if name not in current and row["steps"]]
+        self.without_summary = missing[self._most_computed :] if self._most_computed is not None else []
+        computed = files.computed_summaries([name for name in missing if name not in self.without_summary])
         self._put("_computed", computed)
         codes = ", ".join(f"when {regime.code} then '{regime.name}'" for regime in REGIMES).replace(",", "")
         shown = [
@@ -340,8 +416,9 @@ class Fleet:
         parts = [f"select run, {columns} from _computed"]
         if current:
             parts.append(
-                f"select f.run, {columns} from (select * exclude (run) from {_parquet(list(current.values()), same=True)})"
-                " t join _files_neurons_summary f using (filename)"
+                f"select f.run, {columns} from"
+                f" (select * exclude (run) from {_parquet(list(current.values()), same=True)}) t"
+                " join _files_neuron_summary f using (filename)"
             )
         self._view("neurons", " union all ".join(parts))
 
@@ -367,7 +444,10 @@ def _connect(
     config |= {"memory_limit": memory_limit} if memory_limit else {}
     connection = duckdb.connect(":memory:", config=config)
     folders = sorted({str(Path(str(row["path"])).parent) for row in rows})
+    # files are many, small and of this machine: what DuckDB does for large and far ones costs half the time
     connection.execute("set parquet_metadata_cache = true")
+    connection.execute("set enable_external_file_cache = false")
+    connection.execute("set disable_parquet_prefetching = true")
     connection.execute(f"set allowed_directories = [{', '.join(map(_quoted, folders))}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
@@ -381,6 +461,10 @@ def _parquet(paths: Sequence[str], same: bool = False) -> str:
     united = "" if same else ", union_by_name = true"
     files = ", ".join(_quoted(run_files.literal(path)) for path in paths)
     return f"read_parquet([{files}], filename = true, hive_partitioning = false{united})"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

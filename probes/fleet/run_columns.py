@@ -25,35 +25,38 @@ FIXED = pa.schema(
         pa.field("living_share", pa.float64()),
     ]
 )
-"""Columns that are always there: run is the name, unique; recorded counts steps; living_share is of all neurons
-at the end.
+"""Columns that are always there: run is the name, unique; recorded counts steps; living_share is of all
+neurons at the end.
 """
 MOST_COLUMNS = 1000
 """So many settings and scores at most are columns: those of most runs."""
 
 
-def runs_table(rows: Mapping[str, Mapping[str, Any]]) -> tuple[pa.Table, dict[str, str]]:
-    """The table, and which column holds which setting.
+def runs_table(
+    rows: Mapping[str, Mapping[str, Any]],
+) -> tuple[pa.Table, dict[str, str], dict[str, str]]:
+    """The table, and which column holds which setting and which score.
 
     rows: of `probes.catalog_rows`, by the run's name.
     """
     arrays = [pa.array([_fixed(name, row)[key] for name, row in rows.items()], kind) for key, kind in
               zip(FIXED.names, FIXED.types, strict=True)]  # fmt: skip
     names = list(FIXED.names)
-    settings = [_settings(row) for row in rows.values()]
-    scores = [
-        {key.replace("/", "_"): score.get("value") for key, score in (row.get("scores") or {}).items()}
-        for row in rows.values()
-    ]
-    columns: dict[str, str] = {}
-    for prefix, found in (("config", settings), ("score", scores)):
-        for key in _most_frequent(found, MOST_COLUMNS - len(names)):
-            column = _free(key, prefix, names)
+    found = {
+        "config": [_settings(row) for row in rows.values()],
+        "score": [
+            {key: score.get("value") for key, score in (row.get("scores") or {}).items()}
+            for row in rows.values()
+        ],
+    }
+    columns: dict[str, dict[str, str]] = {"config": {}, "score": {}}
+    for prefix, of_runs in found.items():
+        for key in _most_frequent(of_runs, MOST_COLUMNS - len(names)):
+            column = _free(key.replace("/", "_") if prefix == "score" else key, prefix, names)
             names.append(column)
-            arrays.append(_column([one.get(key) for one in found]))
-            if prefix == "config":
-                columns[key] = column
-    return pa.Table.from_arrays(arrays, names), columns
+            arrays.append(_column([one.get(key) for one in of_runs]))
+            columns[prefix][key] = column
+    return pa.Table.from_arrays(arrays, names), columns["config"], columns["score"]
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from probes.errors import RunError
 from probes.log import manifest, neuron_summary, opening, rows
 from probes.log.grid import schema_fault
 from probes.log.segments import counted_segments
-from probes.storage import Storage, open_folder
+from probes.storage import open_folder
 
 TABLES = ("layers", "scalars", "neurons", "neuron_summary")
 """Tables of a run's log that a fleet reads."""
@@ -117,24 +117,18 @@ class Files:
                 current[paths[path]] = path
         return current
 
-    def computed_summaries(self, current: set[str]) -> pa.Table:
-        """Summaries of the other runs, from their logs; those that are damaged are left out."""
+    def computed_summaries(self, names: Iterable[str]) -> pa.Table:
+        """Summaries of some runs from their logs; those that are damaged are left out."""
         tables = [neuron_summary.SCHEMA.empty_table()]
-        for name, row in self._rows.items():
-            if name in current or not row["steps"]:
-                continue
-            storage = open_folder(str(row["path"]))
+        for name in names:
+            storage = open_folder(str(self._rows[name]["path"]))
             try:
-                table = _summary(storage)
+                table = neuron_summary.compute(storage, manifest.read(storage))
             except (RunError, FileNotFoundError) as error:
                 self._left_out[name] = str(error)
                 continue
             if table is not None:
                 place = table.schema.get_field_index("run")
-                names = pa.array([name] * table.num_rows, pa.string())
-                tables.append(table.set_column(place, neuron_summary.SCHEMA.field("run"), names))
+                column = pa.array([name] * table.num_rows, pa.string())
+                tables.append(table.set_column(place, neuron_summary.SCHEMA.field("run"), column))
         return pa.concat_tables(tables)
-
-
-def _summary(storage: Storage) -> pa.Table | None:
-    return neuron_summary.compute(storage, manifest.read(storage))

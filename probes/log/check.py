@@ -365,8 +365,7 @@ def _neuron_summary_findings(storage: Storage, state: dict[str, Any]) -> Iterato
         return
     tolerance = _tolerance(DERIVED_TOLERANCE, state)
     for name in stored.column_names[1:]:
-        values = (table[name].to_numpy() for table in (expected, stored))
-        if not _all_close(*values, tolerance):
+        if not _all_close(expected[name].to_numpy(), stored[name].to_numpy(), tolerance):
             yield Finding(
                 "error", where, f"{name} differs from the rows: remove the file, `compact` writes it"
             )

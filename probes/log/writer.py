@@ -41,7 +41,6 @@ from probes.schema import BLOCK_STEPS, PYRAMID
 from probes.settling import Settling
 from probes.storage import Folder, open_folder
 
-
 logger = logging.getLogger("probes.recorder")
 
 

@@ -32,6 +32,7 @@ KEYS = (
     "inputs",
     "steps",
     "smooth",
+    *("sweep_of", "sweep_x", "sweep_y", "sweep_score", "sweep_value", "sweep_by", "sweep_color"),
 )
 
 _SAVED = "_url"

@@ -11,9 +11,11 @@ import streamlit as st
 from pages.shell.widgets import downloads
 
 
-def show(figure: go.Figure, key: str, **settings: Any) -> None:
-    """A figure as wide as there is room. Figures over steps are shown by `step_axis.chart`."""
-    st.plotly_chart(
+def show(figure: go.Figure, key: str, **settings: Any) -> Any:
+    """A figure as wide as there is room; what is selected of it. Figures over steps are shown by
+    `step_axis.chart`.
+    """
+    return st.plotly_chart(
         figure,
         key=key,
         width="stretch",

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from sound_run import record, write_sound
+from sound_run import LAYERS, record, write_sound
 
 import probes
 from probes import diagnostics
@@ -98,14 +98,13 @@ def test_a_small_run_costs_at_most_20_kb(run):
 
 @pytest.mark.parametrize("ending", [RuntimeError, KeyboardInterrupt])
 def test_a_run_that_is_broken_off_has_one_too(tmp_path, ending):
-    with (
-        pytest.raises(ending),
-        Recorder(
-            tmp_path / "run", [{"name": "first", "neurons": 66}, {"name": "second", "neurons": 3}]
-        ) as recorder,
-    ):
-        record(recorder, range(5), np.random.default_rng(0))
-        raise ending
+    def train():
+        with Recorder(tmp_path / "run", LAYERS) as recorder:
+            record(recorder, range(5), np.random.default_rng(0))
+            raise ending
+
+    with pytest.raises(ending):
+        train()
     assert stored(tmp_path / "run")["steps_living"].max() <= 5
 
 
