@@ -24,6 +24,7 @@ LIGHT_GREY = "#B5B5B5"
 SAND = "#C9B48C"
 # for grids, axes and cursors: translucent, it is seen on light and on dark pages
 SLATE = "#808C98"
+PALE_SLATE = "#AEB7BF"  # a cell of a map in which there is nothing
 
 DIVERGING = (
     "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from plotly.colors import sample_colorscale
 
 from probes import palette
 from probes.figures import plotly_figure, style
 from probes.figures.builder import FigureBuilder
 
-COLLAPSED_SCALE = ((0.0, palette.translucent(palette.SLATE, 0.10)), (1.0, palette.ALERT))
-"""Share of collapsed neurons: none is hardly seen, all is the colour of alerts."""
-DARK_CELL = 0.9  # share from which the text of a cell is white
-ROW, PANEL_HEIGHT, PANEL_MARGIN = 30, 120, 74  # pixels of a map
+COLLAPSED_SCALE = [[0.0, palette.PALE_SLATE], [1.0, palette.ALERT]]
+"""Share of collapsed neurons; black is read on all of it, on pages of both themes."""
+ROW, LEAST_HEIGHT, BESIDE_ROWS = 32, 96, 80  # pixels of a map
+MOST_SAID = 24  # cells that a text alternative names
 MOST_COLORS = len(palette.OKABE_ITO)
 AGAINST_HEIGHT, RATE_HEIGHT = 360, 436  # pixels: side by side, the first under a row of controls
 LOG_RANGE = 8  # a setting whose positive values span more has a logarithmic axis
@@ -27,121 +27,81 @@ LINE_GROUPS = 6  # so many values of a setting at most get a line each
 
 
 def phase_map(
-    panels: Sequence[tuple[str, ArrayLike, ArrayLike]],
+    values: ArrayLike,
+    runs: ArrayLike,
     x: Sequence[str],
     y: Sequence[str],
     *,
+    title: str,
     x_title: str,
-    y_title: str,
-    score: tuple[str, ArrayLike, ArrayLike] | None = None,
+    y_title: str = "",
+    share: bool = True,
     lower_is_better: bool = True,
 ) -> go.Figure:
-    """Share of collapsed neurons over two settings, a panel a layer, and a score in the last.
+    """A quantity over two settings, a cell each pair of values.
 
     Parameters
     ----------
-    panels : sequence of (title, shares, runs)
-        Shares (len(y), len(x)) in [0, 1], NaN where there is no run; and how many runs they are the mean of.
+    values, runs : (len(y), len(x)) array
+        The quantity, NaN where there is no run; and how many runs it is the mean of.
     x, y : sequence of str
         Values of the settings, in order.
-    x_title, y_title : str
-        Names of the settings.
-    score : (title, values, runs), optional
-        The panel of a score, of the same shape.
+    title, x_title, y_title : str
+        Names of the quantity and the settings.
+    share : bool
+        The quantity is a share of collapsed neurons, on a scale from 0 to 1; else a score.
     lower_is_better : bool
-        Of the score: which end of its scale is the light one.
+        Of a score: which end of its scale is the light one.
 
     Returns
     -------
     go.Figure
-        Each cell says its number; `customdata` of the points on it is its (x, y).
+        Each cell says its number; `customdata` of the point on it is its (x, y).
     """
-    shown = [*panels, *([score] if score else [])]
-    figure = FigureBuilder.small_multiples(
-        max(len(shown), 1), titles=[style.text(title) for title, _, _ in shown],
-        horizontal_spacing=0.03, vertical_spacing=0.2, shared_xaxes="all", shared_yaxes="all",
+    cells, counts = np.asarray(values, float), np.asarray(runs)
+    figure = FigureBuilder(titles=[style.text(title)])
+    known = cells[np.isfinite(cells)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    stops = style.COLOR_SCALES["Cividis"][:: -1 if lower_is_better else 1]
+    scale = [[place / (len(stops) - 1), color] for place, color in enumerate(stops)]
+    figure.add_trace(
+        {
+            "type": "heatmap", "x": list(x), "y": list(y), "z": cells, "xgap": 2, "ygap": 2,
+            "showscale": False, "hoverinfo": "skip", "colorscale": COLLAPSED_SCALE if share else scale,
+            "zmin": 0.0 if share else low, "zmax": 1.0 if share else high if high > low else low + 1,
+        }
     )  # fmt: skip
-    for place, (title, values, runs) in enumerate(shown):
-        row, col = figure.cell(place)
-        is_score = score is not None and place == len(panels)
-        cells = np.asarray(values, float)
-        scale = _score_scale(cells, lower_is_better) if is_score else {
-            "colorscale": [list(stop) for stop in COLLAPSED_SCALE], "zmin": 0, "zmax": 1,
-        }  # fmt: skip
-        figure.add_trace(
-            {"type": "heatmap", "x": list(x), "y": list(y), "z": cells, "xgap": 2, "ygap": 2,
-             "showscale": False, "hoverinfo": "skip", **scale}, row, col,
-        )  # fmt: skip
-        _cell_texts(figure, cells, np.asarray(runs), x, y, row, col, is_score, title, lower_is_better)
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False)
-    figure.update_xaxes(title=style.text(x_title), row=figure.rows)
-    figure.update_yaxes(title=style.text(y_title), col=1)
-    height = figure.rows * (max(PANEL_HEIGHT, ROW * len(y)) + PANEL_MARGIN) + 10
-    alt = f"Share of collapsed neurons over {x_title} and {y_title or 'layers'}, in {len(panels)} panels"
-    alt += f"; {score[0]} over the same" if score else ""
-    return figure.finish(height, alt, hovermode="closest", showlegend=False, margin={"t": 30})
-
-
-def _score_scale(values: NDArray[np.float64], lower_is_better: bool) -> dict[str, Any]:
-    """Cividis, the better end light."""
-    stops = style.COLOR_SCALES["Cividis"]
-    ordered = stops[::-1] if lower_is_better else stops
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    scale = [[place / (len(ordered) - 1), color] for place, color in enumerate(ordered)]
-    return {"colorscale": scale, "zmin": low, "zmax": high if high > low else low + 1}
-
-
-def _cell_texts(
-    figure: FigureBuilder,
-    cells: NDArray[np.float64],
-    runs: NDArray[Any],
-    x: Sequence[str],
-    y: Sequence[str],
-    row: int,
-    col: int,
-    is_score: bool,
-    title: str,
-    lower_is_better: bool,
-) -> None:
-    """The numbers on the cells: points that are hovered over and clicked."""
     places = [(i, j) for i in range(len(y)) for j in range(len(x)) if np.isfinite(cells[i, j])]
-    low, high = (np.nanmin(cells), np.nanmax(cells)) if places else (0.0, 1.0)
-    texts: list[str] = []
-    colors: list[str | None] = []
-    hovers: list[str] = []
-    for i, j in places:
-        value = cells[i, j]
-        texts.append(f"{value:.3g}" if is_score else f"{value:.0%}")
-        badness = (value - low) / (high - low) if high > low else 0.0
-        light = badness < 0.5 if lower_is_better else badness > 0.5
-        if is_score:
-            colors.append("#000000" if light else "#ffffff")
-        else:
-            colors.append("#ffffff" if value >= DARK_CELL else None)
-        count = f"{runs[i, j]:,} run{'s' if runs[i, j] != 1 else ''}"
-        number = f"{value:.4g}" if is_score else f"{value:.0%} of the neurons collapsed"
-        hovers.append(f"{style.text(title)}: {number}, {count}")
-    # texts in the page's own colour are a trace of their own: plotly takes a missing colour for black
-    for plain in (True, False):
-        kept = [place for place, color in enumerate(colors) if (color is None) is plain]
-        if not kept:
-            continue
-        at = [(x[j], y[i]) for i, j in (places[place] for place in kept)]
-        figure.add_trace(
-            {
-                "type": "scatter", "mode": "markers+text", "showlegend": False,
-                "x": [place[0] for place in at], "y": [place[1] for place in at],
-                "customdata": [list(place) for place in at],
-                "text": [texts[place] for place in kept],
-                "textfont": {"size": 12} | ({} if plain else {"color": [colors[place] for place in kept]}),
-                "marker": {"size": 26, "opacity": 0, "symbol": "square"},
-                "hovertext": [hovers[place] for place in kept], "hovertemplate": "%{hovertext}<extra></extra>",
-                "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}},
-            },
-            row, col,
-        )  # fmt: skip
+    found = [float(cells[place]) for place in places]
+    middle = (low + high) / 2
+    light = [share or high == low or (value < middle) is lower_is_better for value in found]
+    hovers = [
+        f"{x_title} {style.text(x[j])}{f', {y_title} {style.text(y[i])}' if y_title else ''}<br>"
+        + (f"{value:.0%} of the neurons collapsed" if share else f"{value:.4g}")
+        + f", {counts[i, j]:,} run{'' if counts[i, j] == 1 else 's'}"
+        for (i, j), value in zip(places, found, strict=True)
+    ]
+    figure.add_trace(
+        {
+            "type": "scatter", "mode": "markers+text", "showlegend": False,
+            "x": [x[j] for _, j in places], "y": [y[i] for i, _ in places],
+            "customdata": [[x[j], y[i]] for i, j in places],
+            "text": [f"{value:.0%}" if share else f"{value:.3g}" for value in found],
+            "textfont": {"size": 12, "color": ["#000000" if one else "#ffffff" for one in light]},
+            "marker": {"size": 26, "opacity": 0, "symbol": "square"},
+            "hovertext": hovers, "hovertemplate": "%{hovertext}<extra></extra>",
+            "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}},
+        }
+    )  # fmt: skip
+    plain = {"type": "category", "showgrid": False, "fixedrange": True}
+    figure.update_xaxes(plain, title=style.text(x_title), range=[-0.5, len(x) - 0.5])
+    figure.update_yaxes(plain, title=style.text(y_title), range=[-0.5, len(y) - 0.5])
+    said = "; ".join(hover.replace("<br>", ": ") for hover in hovers[:MOST_SAID])
+    alt = f"{title} over {x_title}{f' and {y_title}' if y_title else ''}: {said}"
+    return figure.finish(
+        max(ROW * len(y), LEAST_HEIGHT) + BESIDE_ROWS, alt, hovermode="closest", showlegend=False,
+        margin={"t": 30, "b": 46, "l": 52, "r": 4},
+    )  # fmt: skip
 
 
 def against(
@@ -272,35 +232,29 @@ def parallel_coordinates(
         shades = style.COLOR_SCALES["Viridis"]
         scale = [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)]
         line = {"color": values, "colorscale": scale, "cmin": low, "cmax": high if high > low else low + 1}
-    trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": 0}
+    trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -20}
     alt = f"{count} runs over {', '.join(columns)}, coloured by {color}"
-    layout = style.layout(380, alt) | {"margin": {"l": 64, "r": 64, "t": 56, "b": 24}}
+    layout = style.layout(380, alt) | {"margin": {"l": 64, "r": 64, "t": 72, "b": 24}}
     return plotly_figure.build([trace], layout)
 
 
 def _dimension(title: str, values: pd.Series, logarithmic: bool) -> dict[str, Any]:
     if not is_number(values):
-        texts = values.map(str)
-        known = sorted(texts.unique())
-        codes = texts.map({text: place for place, text in enumerate(known)}).to_numpy(float)
+        names = values.map(str)
+        known = sorted(names.unique())
         return {
-            "label": style.text(title),
-            "values": codes,
-            "tickvals": list(range(len(known))),
-            "ticktext": known,
-        }
+            "label": style.text(title), "tickvals": list(range(len(known))), "ticktext": known,
+            "values": names.map({name: place for place, name in enumerate(known)}).to_numpy(float),
+        }  # fmt: skip
     numbers = values.to_numpy(float)
     if logarithmic:
         ticks = sorted(set(numbers))
         if len(ticks) > MOST_TICKS:
             ticks = [10.0**power for power in range(*np.log10([ticks[0], ticks[-1] * 10]).astype(int))]
-        texts = [f"{tick:g}" for tick in ticks]
-        values_and_ticks = {
-            "values": np.log10(numbers),
-            "tickvals": np.log10(ticks).tolist(),
-            "ticktext": texts,
-        }
-        return {"label": style.text(title), **values_and_ticks}
+        return {
+            "label": style.text(title), "values": np.log10(numbers), "tickvals": np.log10(ticks).tolist(),
+            "ticktext": [f"{tick:g}" for tick in ticks],
+        }  # fmt: skip
     return {"label": style.text(title), "values": numbers}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from probes.errors import RunError, first_line, writing
 from probes.extras import named
@@ -124,8 +125,8 @@ class Fleet:
         self._rows = {name: dict(row) for name, row in rows.items() if not row["error"]}
         self._files = {table: run_files.Files(table, self._rows, self.left_out) for table in run_files.TABLES}
         self._connection = _connect(duckdb, list(self._rows.values()), threads, memory_limit)
-        table, self.settings, self.scores = runs_table(self._rows)
-        self._put("runs", table)
+        self._runs, self.settings, self.scores = runs_table(self._rows)
+        self._put("runs", self._runs)
         self._made = {"runs"}
         self._makers: dict[str, Callable[[], None]] = {
             "neurons": self._make_neurons,
@@ -257,15 +258,8 @@ class Fleet:
         list of str
             In the order of the configuration; one that only some runs have is among them.
         """
-        names = list(self.settings.values())
-        if not names:
-            return []
-        counts = ", ".join(
-            f"count(distinct {_name(name)}) + max(({_name(name)} is null)::int)" for name in names
-        )
-        with self._lock:
-            found = self._connection.sql(f"select {counts} from runs").fetchall()[0]
-        different = [name for name, count in zip(names, found, strict=True) if (count or 0) > 1]
+        columns = ((name, self._runs[name]) for name in self.settings.values())
+        different = [name for name, values in columns if pc.count_distinct(values, mode="all").as_py() > 1]
         return sorted(different, key=lambda name: name == self.settings.get("seed"))
 
     def close(self) -> None:

@@ -39,8 +39,8 @@ def runs_table(
 
     rows: of `probes.catalog_rows`, by the run's name.
     """
-    arrays = [pa.array([_fixed(name, row)[key] for name, row in rows.items()], kind) for key, kind in
-              zip(FIXED.names, FIXED.types, strict=True)]  # fmt: skip
+    fixed = [_fixed(name, row) for name, row in rows.items()]
+    arrays = [pa.array([one[field.name] for one in fixed], field.type) for field in FIXED]
     names = list(FIXED.names)
     found = {
         "config": [_settings(row) for row in rows.values()],
@@ -62,7 +62,7 @@ def runs_table(
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The settings of a configuration, those of nested ones under dotted names."""
     for key, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):  # as JSON has it
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -83,7 +83,8 @@ def read(entries: Mapping[str, Entry]) -> Sweep:
         " sum(information_last) as information"
     )
     with Fleet(rows, threads=1, memory_limit=MEMORY, most_computed=MOST_COMPUTED) as fleet:
-        varying = [name for name, column in fleet.settings.items() if column in set(fleet.varying())]
+        different = set(fleet.varying())
+        varying = [name for name, column in fleet.settings.items() if column in different]
         scores = [name for name in fleet.scores if not name.startswith("test last_value/")]
         columns = {**{name: fleet.settings[name] for name in varying}, **{n: fleet.scores[n] for n in scores}}
         runs = fleet.sql("select * from runs").set_index("run")[list(columns.values())]
@@ -133,6 +134,13 @@ def title(name: str) -> str:
     return f"{label}, {split}" if split else name
 
 
+def _spoken(name: str) -> str:
+    """A score within a sentence."""
+    split, _, score = name.rpartition("/")
+    known = SCORES.get(score)
+    return f"{split} {known.label if known else score}".strip()
+
+
 def lower_is_better(name: str) -> bool:
     """Of a score; of one that is not known as of a loss."""
     known = SCORES.get(name.rpartition("/")[2])
@@ -173,7 +181,7 @@ class Cells:
 
 def cells(sweep: Sweep, x: str, y: str | None, score: str | None) -> tuple[list[Cells], Cells | None]:
     """Share of collapsed neurons of each layer over two settings, and a score. With one setting (y None) the
-    rows are the layers, in one map.
+    rows are the layers, in one map, and a score has one row.
     """
     x_labels, x_of = labels(sweep.runs[x])
     own = sweep.runs[["run"]].assign(x=x_of, y="")
@@ -195,9 +203,11 @@ def cells(sweep: Sweep, x: str, y: str | None, score: str | None) -> tuple[list[
     return found, _pivot(title(score), scored, "value", x_labels, y_labels)
 
 
-def worst(cells: Cells) -> float:
-    """The largest value of a map."""
-    return float(np.nanmax(cells.values, initial=-np.inf)) if np.isfinite(cells.values).any() else -np.inf
+def most_collapsed(panels: Sequence[Cells], most: int) -> list[Cells]:
+    """So many maps at most, those with the largest values, in their order."""
+    largest = [float(np.max(one.values, initial=0.0, where=np.isfinite(one.values))) for one in panels]
+    kept = sorted(np.argsort(largest, kind="stable")[::-1][:most])
+    return [panels[place] for place in kept]
 
 
 def _pivot(name: str, rows: pd.DataFrame, column: str, x: list[str], y: list[str]) -> Cells:
@@ -271,7 +281,7 @@ def _cost(
 
     told = []
     if "whole" in best:
-        told.append(f"Best {title(score)} **{best['whole'][1]:.3f}** ({at(best['whole'][0])})")
+        told.append(f"Best {_spoken(score)} **{best['whole'][1]:.3f}** ({at(best['whole'][0])})")
     if "collapsed" in best:
         delta = f", {best['collapsed'][1] - best['whole'][1]:+.3f}" if "whole" in best else ""
         told.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +21,8 @@ MOST_AXES = 6  # settings side by side
 MOST_NAMED = 8  # runs of a cell that are offered
 OPENED_IN = ("overview", "health", "replay", "layers")
 NONE = "nothing"
+MAP_WIDTH, CELL_WIDTH = 228, 40  # pixels: four maps side by side on a screen
+_CELL = "_sweep_cell"  # session: x and y of the cell of a map that was clicked last
 
 
 def show_sweep(entries: Mapping[str, runs.Entry]) -> None:
@@ -139,32 +142,41 @@ def _choose_axes(controls: Any, found: sweep.Sweep) -> tuple[str, str | None, st
 def _map_card(
     found: sweep.Sweep, chosen: Mapping[str, runs.Entry], x: str, y: str | None, score: str | None
 ) -> None:
+    """A map of each layer, as many in a row as there is room for, and one of the score."""
     panels, scored = sweep.cells(found, x, y, score)
-    more = len(panels) - MOST_PANELS
-    if more > 0:
-        panels = sorted(sorted(panels, key=sweep.worst, reverse=True)[:MOST_PANELS], key=panels.index)
-    if not panels and scored is None:
-        return
-    axes = next(one for one in (*panels, scored) if one is not None)
-    figure = figures.phase_map(
-        [(one.title, one.values, one.runs) for one in panels],
-        axes.x, axes.y, x_title=x, y_title=y or "",
-        score=(scored.title, scored.values, scored.runs) if scored and y is not None else None,
-        lower_is_better=score is None or sweep.lower_is_better(score),
-    )  # fmt: skip
+    layers = len(panels)
+    panels = sweep.most_collapsed(panels, MOST_PANELS)
     averaged = [name for name in found.settings if name not in (x, y)] + (["seeds"] if found.seed else [])
-    note = "Dead or at their prior at the end, share of a layer's neurons."
+    note = "Share of a layer's neurons that are dead or at their prior at the end."
     note += f" Means over {', '.join(averaged)}." if averaged else ""
-    note += (
-        f" Shown are the {MOST_PANELS} layers that collapse most, of {MOST_PANELS + more}."
-        if more > 0
-        else ""
-    )
-    event = _card("**Collapsed neurons** · and score", figure, "sweep_map", found, note)
-    place = _picked(event)
-    if place:
-        row = str(place[1]) if y is not None else ""
-        _open(sweep.runs_at(found, x, str(place[0]), y, row), chosen)
+    note += f" The {MOST_PANELS} of {layers} layers that collapse most." if layers > MOST_PANELS else ""
+    maps = [(one, True) for one in panels] + [(one, False) for one in (scored,) if one is not None]
+    if not maps:
+        return
+    with st.container(border=True):
+        with st.container(gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+                st.markdown("**Collapsed neurons** and score", width="stretch")
+                downloads.menu(None, found.layers, "sweep layers")
+            st.caption(note)
+        width = max(MAP_WIDTH, 64 + CELL_WIDTH * max(len(one.x) for one, _ in maps))
+        with st.container(horizontal=True, gap="small"):
+            for place, (one, share) in enumerate(maps):
+                figure = figures.phase_map(
+                    one.values, one.runs, one.x, one.y, title=one.title, x_title=x, y_title=y or "",
+                    share=share, lower_is_better=score is None or sweep.lower_is_better(score),
+                )  # fmt: skip
+                key = f"sweep_map_{place}"
+                with st.container(width=width):
+                    cards.show(figure, key, on_select=partial(_note_cell, key), selection_mode="points")
+        cell = st.session_state.get(_CELL)
+        if cell:
+            _open(sweep.runs_at(found, x, str(cell[0]), y, str(cell[1])), chosen)
+
+
+def _note_cell(key: str) -> None:
+    """Keep the cell that was clicked last, on whichever map; none after a click beside them."""
+    st.session_state[_CELL] = _picked(st.session_state[key])
 
 
 def _against_card(
