@@ -11,7 +11,7 @@ from pages.shell.widgets import cards, run_details, runs_table, sweep
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
-VIEWS = ("each run", "seeds together", "Sweep")
+VIEWS = ("each run", "seeds together", "sweep")
 GROUPS = 8  # drawn at once: as many as there are line colours
 
 frame.guard()
@@ -93,7 +93,7 @@ if not shown:
     st.info("No run matches. Clear the field above to see them all.")
 elif view == VIEWS[0]:
     each_run()
-elif view == "Sweep":
+elif view == VIEWS[2]:
     sweep.show_sweep(shown)
 else:
     seeds_together()

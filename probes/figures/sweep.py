@@ -87,10 +87,11 @@ def phase_map(
             "x": [x[j] for _, j in places], "y": [y[i] for i, _ in places],
             "customdata": [[x[j], y[i]] for i, j in places],
             "text": [f"{value:.0%}" if share else f"{value:.3g}" for value in found],
-            "textfont": {"size": 12, "color": ["#000000" if one else "#ffffff" for one in light]},
-            "marker": {"size": 26, "opacity": 0, "symbol": "square"},
+            "textfont": {
+                "size": 11 if share else 10, "color": ["#000000" if one else "#ffffff" for one in light],
+            },
+            "marker": {"size": 26, "color": "rgba(0, 0, 0, 0)", "symbol": "square"},
             "hovertext": hovers, "hovertemplate": "%{hovertext}<extra></extra>",
-            "selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}},
         }
     )  # fmt: skip
     plain = {"type": "category", "showgrid": False, "fixedrange": True}
@@ -100,7 +101,7 @@ def phase_map(
     alt = f"{title} over {x_title}{f' and {y_title}' if y_title else ''}: {said}"
     return figure.finish(
         max(ROW * len(y), LEAST_HEIGHT) + BESIDE_ROWS, alt, hovermode="closest", showlegend=False,
-        margin={"t": 30, "b": 46, "l": 52, "r": 4},
+        margin={"t": 30, "b": 46, "l": 48, "r": 2},
     )  # fmt: skip
 
 

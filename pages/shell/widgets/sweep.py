@@ -21,7 +21,7 @@ MOST_AXES = 6  # settings side by side
 MOST_NAMED = 8  # runs of a cell that are offered
 OPENED_IN = ("overview", "health", "replay", "layers")
 NONE = "nothing"
-MAP_WIDTH, CELL_WIDTH = 228, 40  # pixels: four maps side by side on a screen
+MAPS_IN_A_ROW, CELLS_IN_A_ROW = 4, 26  # at most; a cell has room for its number
 _CELL = "_sweep_cell"  # session: x and y of the cell of a map that was clicked last
 
 
@@ -159,16 +159,22 @@ def _map_card(
                 st.markdown("**Collapsed neurons** and score", width="stretch")
                 downloads.menu(None, found.layers, "sweep layers")
             st.caption(note)
-        width = max(MAP_WIDTH, 64 + CELL_WIDTH * max(len(one.x) for one, _ in maps))
-        with st.container(horizontal=True, gap="small"):
-            for place, (one, share) in enumerate(maps):
+        widest = max(len(one.x) for one, _ in maps)
+        in_a_row = max(1, min(MAPS_IN_A_ROW, CELLS_IN_A_ROW // (widest + 1), len(maps)))
+        for first in range(0, len(maps), in_a_row):
+            columns = st.columns(in_a_row, gap="small")
+            for place, column in enumerate(columns[: len(maps) - first], first):
+                one, share = maps[place]
                 figure = figures.phase_map(
                     one.values, one.runs, one.x, one.y, title=one.title, x_title=x, y_title=y or "",
                     share=share, lower_is_better=score is None or sweep.lower_is_better(score),
                 )  # fmt: skip
                 key = f"sweep_map_{place}"
-                with st.container(width=width):
-                    cards.show(figure, key, on_select=partial(_note_cell, key), selection_mode="points")
+                with column:
+                    cards.show(
+                        figure, key, {"displayModeBar": False}, on_select=partial(_note_cell, key),
+                        selection_mode="points",
+                    )  # fmt: skip
         cell = st.session_state.get(_CELL)
         if cell:
             _open(sweep.runs_at(found, x, str(cell[0]), y, str(cell[1])), chosen)
@@ -254,7 +260,7 @@ def _card(
     events: list[Any] = []
 
     def draw(drawn: go.Figure, name: str) -> None:
-        more = {"on_select": "rerun", "selection_mode": "points"} if selected else {}
+        more: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if selected else {}
         events.append(cards.show(drawn, name, **more))
 
     cards.card(title, figure, key, found.runs, of="sweep", note=note, draw=draw)

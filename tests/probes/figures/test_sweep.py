@@ -31,7 +31,14 @@ def test_a_map_names_each_cell_and_its_runs():
 @pytest.mark.parametrize(("lower", "light"), [(True, "0.1"), (False, "0.9")])
 def test_the_better_end_of_a_score_is_light_and_read_in_black(lower, light):
     figure = sweep.phase_map(
-        [[0.1, 0.9]], [[1, 1]], ["a", "b"], [""], title="score", x_title="x", share=False, lower_is_better=lower
+        [[0.1, 0.9]],
+        [[1, 1]],
+        ["a", "b"],
+        [""],
+        title="score",
+        x_title="x",
+        share=False,
+        lower_is_better=lower,
     )
     points = figure.data[1]
     assert dict(zip(points.text, points.textfont.color, strict=True))[light] == "#000000"
