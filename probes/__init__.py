@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from probes.dataset import Scan as Scan
     from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
-    from probes.fleet.database import fleet as fleet
+    from probes.fleet import fleet as fleet
     from probes.inputs import Inputs as Inputs
     from probes.recorder import Recorder as Recorder
     from probes.recorder import RecorderError as RecorderError
@@ -84,7 +84,7 @@ _HOMES = {
     "arrays": "probes",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
-    "fleet": "probes",
+    "fleet": "probes.fleet",
     "observe": "probes.watching.observing",
     "run_name": "probes.run",
     "scan": "probes.dataset",

@@ -18,7 +18,7 @@ GREY = "#7F7F7F"
 OKABE_ITO = (BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE, VERMILLION, DARK_YELLOW, GREY)
 """Line colours in the order in which figures use them up."""
 
-BLACK = "#000000"
+BLACK, WHITE = "#000000", "#ffffff"
 MINT = "#66C2A5"
 LIGHT_GREY = "#B5B5B5"
 SAND = "#C9B48C"

@@ -88,7 +88,8 @@ def phase_map(
             "customdata": [[x[j], y[i]] for i, j in places],
             "text": [f"{value:.0%}" if share else f"{value:.3g}" for value in found],
             "textfont": {
-                "size": 11 if share else 10, "color": ["#000000" if one else "#ffffff" for one in light],
+                "size": 11 if share else 10,
+                "color": [palette.BLACK if one else palette.WHITE for one in light],
             },
             "marker": {"size": 26, "color": "rgba(0, 0, 0, 0)", "symbol": "square"},
             "hovertext": hovers, "hovertemplate": "%{hovertext}<extra></extra>",

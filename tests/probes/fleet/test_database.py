@@ -10,7 +10,7 @@ from fleet_runs import write_run
 
 import probes
 from probes import RunError
-from probes.fleet.database import TABLES
+from probes.fleet.database import TABLES, Fleet
 from probes.log import neuron_summary
 
 
@@ -98,7 +98,7 @@ def test_not_more_summaries_are_computed_than_asked_for(copied):
     for path in copied.rglob(neuron_summary.FILE):
         path.unlink()
     rows = {row["path"]: row for row in probes.catalog_rows(copied, nested=True)}
-    with probes.fleet.Fleet(rows, most_computed=3) as fleet:
+    with Fleet(rows, most_computed=3) as fleet:
         assert fleet.sql("select count(distinct run) as n from neurons")["n"][0] == 3
         assert len(fleet.without_summary) == 4
 
