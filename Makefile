@@ -8,7 +8,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/vdn train --data nyc --runs $(RUNS)
@@ -31,7 +31,7 @@ test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too; with COVE
 	$(BIN)/pytest $(if $(COVERAGE),--cov=probes --cov=vdn --cov=pages --cov-report=term:skip-covered)
 
 # What is tested where torch is not installed: the log, the command line and the dashboard.
-WITHOUT_TORCH := $(addprefix tests/probes/,log analysis figures export canvas test_alerts.py test_cli.py test_extras.py \
+WITHOUT_TORCH := $(addprefix tests/probes/,log fleet analysis figures export canvas test_alerts.py test_cli.py test_extras.py \
 	test_recorder.py test_regimes.py test_run.py test_ui.py) tests/sample_runs tests/pages
 
 test-lowest: .venv-lowest/.made  ## the log and the dashboard with the lowest versions that pyproject.toml allows, without torch
@@ -137,7 +137,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -159,6 +159,9 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 
 bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.regimes --write
+
+bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summaries, from every row
+	$(BIN)/python -m benchmarks.fleet --write
 
 .venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shell import frame, no_runs
 from pages.shell.data import runs_catalog
 from pages.shell.session import live, runs, ticked_runs, url
-from pages.shell.widgets import cards, compare_runs, run_actions, runs_table
+from pages.shell.widgets import cards, compare_runs, run_actions, runs_table, sweep
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
@@ -138,8 +138,15 @@ def _counted(shown: dict[str, runs.Entry]) -> str:
 
 
 def sweep_view() -> None:
-    """Scores and collapse over settings."""
-    st.info("Sweeps are not drawn yet: “Seeds together” in the table compares settings.")
+    """Scores and collapse over settings, of the runs that the filter leaves."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = find()
+        shown = runs_table.filtered(entries, runs_catalog.flat_configs(entries), text, ask_archived())
+    st.caption(_counted(shown))
+    if shown:
+        sweep.show_sweep(shown)
+    else:
+        st.info("No run matches. Clear the field above to see them all.")
 
 
 if view == "table":

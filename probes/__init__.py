@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from probes.dataset import Scan as Scan
     from probes.dataset import scan as scan
     from probes.errors import RunError as RunError
+    from probes.fleet import fleet as fleet
     from probes.inputs import Inputs as Inputs
     from probes.recorder import Recorder as Recorder
     from probes.recorder import RecorderError as RecorderError
     from probes.run import Run as Run
     from probes.run import catalog as catalog
     from probes.run import catalog_rows as catalog_rows
+    from probes.run import run_name as run_name
     from probes.run_reader import LayerInfo as LayerInfo
     from probes.run_reader import RunReader as RunReader
     from probes.snapshot import snapshot as snapshot
@@ -53,7 +55,9 @@ __all__ = [
     "arrays",
     "catalog",
     "catalog_rows",
+    "fleet",
     "observe",
+    "run_name",
     "scan",
     "snapshot",
     "watch",
@@ -80,7 +84,9 @@ _HOMES = {
     "arrays": "probes",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
+    "fleet": "probes.fleet",
     "observe": "probes.watching.observing",
+    "run_name": "probes.run",
     "scan": "probes.dataset",
     "snapshot": "probes.snapshot",
     "watch": "probes.watching.attaching",

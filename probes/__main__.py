@@ -1,5 +1,5 @@
 """Command line: `probes ui FOLDER | ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN |
-import FOLDER RUN`.
+import FOLDER RUN | fleet FOLDER "SQL" | fleet compact FOLDER`.
 
 Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
 """
@@ -19,6 +19,7 @@ from probes import export, ui
 from probes.analysis.overview import layer_rows
 from probes.command_line import OneLine, Output, enter, program, shown
 from probes.errors import RunError
+from probes.fleet import command as fleet_command
 from probes.log import manifest
 from probes.log.check import check
 from probes.log.maintenance import compact
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     taken.add_argument("folder")
     taken.add_argument("run")
     export.add_command(commands)
+    fleet_command.add_command(commands)
     ui.add_command(commands)
     return enter(parser, _run, arguments)
 
@@ -65,6 +67,8 @@ def _run(options: argparse.Namespace) -> int:
         count = import_scalars(options.folder, options.run)
         console.print(f"{shown(options.run)}: {count} numbers taken from {shown(options.folder)}")
         return 0
+    if options.command == "fleet":
+        return fleet_command.run_command(options)
     if options.command == "export":
         return export.run_command(options)
     return _compact(options.run, console)

@@ -9,7 +9,7 @@ DISTRIBUTION = "vdn-probes"
 EXTRAS = {
     "numpy": "", "pandas": "", "pyarrow": "", "rich": "", "filelock": "", "scipy": "",
     "torch": "watch",
-    "streamlit": "ui", "plotly": "ui", "jinja2": "ui",
+    "streamlit": "ui", "plotly": "ui", "jinja2": "ui", "duckdb": "ui",
     "sklearn": "train",
 }  # fmt: skip
 """Package as it is imported -> the extra of pyproject.toml that installs it; empty: always installed."""

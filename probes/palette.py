@@ -18,12 +18,13 @@ GREY = "#7F7F7F"
 OKABE_ITO = (BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE, VERMILLION, DARK_YELLOW, GREY)
 """Line colours in the order in which figures use them up."""
 
-BLACK = "#000000"
+BLACK, WHITE = "#000000", "#ffffff"
 MINT = "#66C2A5"
 LIGHT_GREY = "#B5B5B5"
 SAND = "#C9B48C"
 # for grids, axes and cursors: translucent, it is seen on light and on dark pages
 SLATE = "#808C98"
+PALE_SLATE = "#AEB7BF"  # a cell of a map in which there is nothing
 
 LAYERS = ("#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7")
 """Evenly spaced stops of the layers' hue, from the input to the head: at least 3 : 1 on white and on the dark

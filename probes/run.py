@@ -26,7 +26,7 @@ from probes.errors import RunError
 from probes.log import config as configuration
 from probes.log import manifest
 from probes.log.blocks import CODES, ColumnBlock, column_rank
-from probes.log.catalog import catalog, catalog_rows
+from probes.log.catalog import catalog, catalog_rows, run_name
 from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.limits import LARGEST
 from probes.log.rows import SCHEMAS, Table, join, known_table
@@ -37,7 +37,7 @@ from probes.schema import KEYS, REGIME, SETTLED, STATISTICS, derivable, evaluate
 from probes.storage import Folder, open_folder
 from probes.storage.lock import FILE as LOCK_FILE
 
-__all__ = ["Run", "RunError", "catalog", "catalog_rows"]
+__all__ = ["Run", "RunError", "catalog", "catalog_rows", "run_name"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

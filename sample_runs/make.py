@@ -20,6 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from vdn import __main__ as vdn
+from vdn import sweep
 from vdn.config import Config, from_dict, resolve
 from vdn.train import train
 
@@ -85,6 +86,23 @@ RUNS = {
     "healthy": {"beta": 0.005, "steps": 3000},
 }
 
+# beta x lr x seed, to be looked at together: which layers collapse where. Small, few records, no checkpoint.
+SWEEP = {
+    **SMALL,
+    "neurons": 16,
+    "window": 48,
+    "batch": 128,
+    "steps": 600,
+    "record_start": 16,
+    "record_every": 60,
+    "probe_inputs": 0,
+    "probe_sequence": 0,
+    "probe_times": 0,
+    "test_draws": 8,
+}
+GRID = ["beta=0.03,0.1,0.3,1.0", "lr=0.001,0.003,0.01"]
+SEEDS = "0,1"
+
 # What is stored with a run, so that the page Probes has something to show before anybody waits for it.
 EXPERIMENTS = {"healthy": ("ablation", "traversal", "shift", "risk-coverage", "rollout")}
 
@@ -93,7 +111,9 @@ def make(name: str) -> None:
     """Trains one sample run anew, or those of one example."""
     for folder in HERE.glob(f"{name}*"):
         shutil.rmtree(folder)
-    if name in EXAMPLES:
+    if name == "sweep":
+        make_sweep(HERE / name)
+    elif name in EXAMPLES:
         torch.set_num_threads(1)
         importlib.import_module(f"examples.{EXAMPLES[name]}").main(str(HERE / name))
     else:
@@ -109,9 +129,20 @@ def make(name: str) -> None:
         )
 
 
+def make_sweep(folder: Path) -> None:
+    """Trains the runs of the sweep, each into a folder of its own."""
+    for job in sweep.plan(GRID, SEEDS, folder):
+        point = {name: float(value) for name, value in job.point}
+        summary = train(resolve(from_dict({**SWEEP, **point, "seed": job.seed}, Config())), job.folder)
+        shutil.rmtree(job.folder / "checkpoints")
+        shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
+        print(f"{job.folder.name}: test nll {summary['model']['nll_joint']:.4f}, living {shares}")
+
+
 if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
-    for chosen in sys.argv[1:] or [*EXAMPLES, *RUNS]:
-        if chosen not in EXAMPLES | RUNS:
-            sys.exit(f"no sample run {chosen!r}; there are {', '.join([*EXAMPLES, *RUNS])}")
+    names = [*EXAMPLES, "sweep", *RUNS]
+    for chosen in sys.argv[1:] or names:
+        if chosen not in names:
+            sys.exit(f"no sample run {chosen!r}; there are {', '.join(names)}")
         make(chosen)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
 from probes.errors import RunError, as_text
-from probes.log import manifest
+from probes.log import manifest, neuron_summary
 from probes.notes import NAME, Notes, read
 from probes.storage import Folder, Storage, open_folder
 
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
     "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "shown_name",
-    "archived", "notes_error", "dropped", "error",
+    "archived", "notes_error", "dropped", "error", "layer_names", "layer_neurons", "extent",
 )  # fmt: skip
 
+MOST_LOOKED_AT = 1000
+"""So many entries of a subfolder are looked at for a run: what holds others first is no folder of runs."""
 CACHED_FOLDERS = 16  # whose rows are cached between two looks: a server has a few
 _cache: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {}
 """Folder -> name of a run -> the stamps of its files and its row: only what was there at the last look."""
@@ -54,13 +57,15 @@ def catalog(folder: Folder) -> pd.DataFrame:
     return pd.DataFrame(catalog_rows(folder), columns=list(COLUMNS), dtype=object)
 
 
-def catalog_rows(folder: Folder) -> list[dict[str, Any]]:
+def catalog_rows(folder: Folder, nested: bool = False) -> list[dict[str, Any]]:
     """The rows of `catalog` as dictionaries with its columns as keys, in a tenth of the time.
 
     Parameters
     ----------
     folder
         A folder whose direct subfolders are runs.
+    nested
+        Subfolders that are no runs and hold some, as a sweep does, are looked into too, one level deep.
 
     Returns
     -------
@@ -76,6 +81,48 @@ def catalog_rows(folder: Folder) -> list[dict[str, Any]]:
     names = storage.names()
     if not names and storage.stamp("") is None:
         raise RunError(f"{storage.root} is not a folder: name one that holds runs, or make a run first")
+    found = _rows(storage, names)
+    if nested:
+        for inner in _folders_of_runs(storage, names):
+            found += _rows(inner, inner.names())
+    return sorted(found, key=lambda row: row["created"] or "", reverse=True)
+
+
+def run_name(path: PurePath, taken: Container[str]) -> str:
+    """A name for a run that no other has.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    taken
+        Names of the others.
+
+    Returns
+    -------
+    str
+        The name of the folder, after as many of those that it lies in as tell it from the others.
+    """
+    parts = [part for part in path.parts if part != path.anchor]
+    names = ("/".join(parts[-count:]) for count in range(1, len(parts) + 1))
+    return next((name for name in names if name not in taken), str(path))
+
+
+def _folders_of_runs(storage: Storage, names: list[str]) -> Iterator[Storage]:
+    """Subfolders that are no runs and hold some. Hidden ones and links are not looked into."""
+    for name in names:
+        if name.startswith(".") or storage.stamp(f"{name}/{manifest.FILE}") is not None:
+            continue
+        try:
+            inside = storage.names(name)[:MOST_LOOKED_AT]
+            if any(storage.stamp(f"{name}/{inner}/{manifest.FILE}") is not None for inner in inside):
+                yield storage.within(name)
+        except RunError:  # a file, a link, a folder that may not be read: no folder of runs
+            continue
+
+
+def _rows(storage: Storage, names: list[str]) -> list[dict[str, Any]]:
+    """The runs among the direct subfolders."""
     before, now, found = _cache.get(storage.root, {}), {}, []
     for name in names:
         stamp = storage.stamp(f"{name}/{manifest.FILE}")
@@ -98,7 +145,7 @@ def catalog_rows(folder: Folder) -> list[dict[str, Any]]:
     _cache[storage.root] = now
     for looked_at_earlier in list(_cache)[:-CACHED_FOLDERS]:
         _cache.pop(looked_at_earlier, None)
-    return sorted(found, key=lambda row: row["created"] or "", reverse=True)
+    return found
 
 
 def _empty_row(path: str) -> dict[str, Any]:
@@ -142,5 +189,8 @@ def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
         "archived": notes.archived,
         "notes_error": notes_error,
         "dropped": data.get("dropped") or {},
+        "layer_names": [layer["name"] for layer in data["layers"]],
+        "layer_neurons": [layer["neurons"] for layer in data["layers"]],
+        "extent": neuron_summary.state_of(data),
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
     }

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from probes.errors import REMEDY, RunError
-from probes.log import manifest, opening, rows
+from probes.log import manifest, neuron_summary, opening, rows
 from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
@@ -84,6 +84,7 @@ def check(path: Folder) -> list[Finding]:
         findings += _until_refused(lambda: _summary_findings(storage, state))
         for width in PYRAMID:
             findings += _until_refused(partial(_pyramid_findings, storage, state, width))
+        findings += _until_refused(lambda: _neuron_summary_findings(storage, state))
     for name in rows.SCHEMAS:
         findings += _until_refused(partial(_row_findings, storage, name, widths))
     return sorted(findings, key=lambda finding: finding.level)
@@ -341,6 +342,33 @@ def _pyramid_findings(storage: Storage, state: dict[str, Any], width: int) -> It
                     )
     if missing and manifest.status(state) != "running":
         yield Finding("note", name, f"{missing} files of neurons/ are not in it yet; `compact` adds them")
+
+
+def _neuron_summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
+    """The summary of the neurons against the rows. It is a cache: that there is none is as well."""
+    where = neuron_summary.FILE
+    if storage.stamp(where) is None:
+        return
+    try:
+        stored = neuron_summary.read(storage, state)
+    except RunError as error:
+        yield Finding("error", where, str(error))
+        return
+    expected = neuron_summary.compute(storage, state)
+    if stored is None or expected is None:
+        if manifest.status(state) != "running":
+            text = "is of other rows than the run has by now: it is not read, `compact` writes it anew"
+            yield Finding("note", where, text)
+        return
+    if stored.num_rows != expected.num_rows:
+        yield Finding("error", where, f"holds {stored.num_rows} neurons, the run has {expected.num_rows}")
+        return
+    tolerance = _tolerance(DERIVED_TOLERANCE, state)
+    for name in stored.column_names[1:]:
+        if not _all_close(expected[name].to_numpy(), stored[name].to_numpy(), tolerance):
+            yield Finding(
+                "error", where, f"{name} differs from the rows: remove the file, `compact` writes it"
+            )
 
 
 def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:

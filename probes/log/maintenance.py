@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from probes.log import manifest, opening, rows
+from probes.log import manifest, neuron_summary, opening, rows
 from probes.log.blocks import ColumnBlock, column_rank, concatenate, neuron_groups, write_column_blocks
 from probes.log.compaction import (
     FULL_ROWS,
@@ -43,10 +43,11 @@ def reopen(folder: Folder, step: int) -> Writer:
     state = manifest.read(storage)
     superseded = f"superseded/{len(state['segments']):04d}"
     storage.remove_unfinished()
+    storage.delete(neuron_summary.FILE)  # of rows that are not all any more
     for name in FOLDERS:
         _delete_covered(storage, name)
         _set_aside(storage, name, step, f"{superseded}/{name}", state)
-    compact(storage, state)
+    _compact_tables(storage, state)
     next_rows = {name: found[-1].last + 1 for name in rows.SCHEMAS if (found := _segments(storage, name))}
     state |= {"status": "running", "format": FORMAT_VERSION}
     state["segments"].append(manifest.session(step, next_rows))
@@ -92,6 +93,12 @@ def compact(folder: Folder, state: dict[str, Any]) -> None:
     """
     storage = open_folder(folder)
     storage.remove_unfinished()
+    _compact_tables(storage, state)
+    if not neuron_summary.is_current(storage, state):
+        neuron_summary.write(storage, state)
+
+
+def _compact_tables(storage: Storage, state: dict[str, Any]) -> None:
     for name in FOLDERS:
         _delete_covered(storage, name)
     _compact_folder(storage, "neurons", state)

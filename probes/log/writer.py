@@ -11,6 +11,7 @@ later, when no reader can still be listing it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from probes import regimes
-from probes.log import columns, manifest, rows
+from probes.errors import obstacle
+from probes.log import columns, manifest, neuron_summary, rows
 from probes.log.blocks import (
     CODES,
     KEPT_MANTISSA_BITS,
@@ -38,6 +40,8 @@ from probes.log.summaries import summarise
 from probes.schema import BLOCK_STEPS, PYRAMID
 from probes.settling import Settling
 from probes.storage import Folder, open_folder
+
+logger = logging.getLogger("probes.recorder")
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ class Writer:
             self.storage.delete(path)
 
     def finish(self, status: str) -> None:
-        """Compact what is left, write the last segments of the pyramid and the final status."""
+        """Compact what is left, write the last segments of the pyramid and the final status, then the
+        summary of the neurons.
+        """
         if self._block_left < BLOCK_STEPS:
             self._close_block()
         self._tasks.append(self._compact_the_rest)
@@ -151,6 +157,11 @@ class Writer:
         self.state["status"] = status
         self.run()
         self.run()  # what the first compacted is deleted by the second
+        try:
+            neuron_summary.write(self.storage, self.state)
+        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:  # all that counts is written
+            text = "%s: %s is not written (%s); `python -m probes compact` does it"
+            logger.warning(text, self.folder, neuron_summary.FILE, obstacle(error))
 
     def _compactor(self, name: str) -> Compactor:
         if name not in self._compactors:

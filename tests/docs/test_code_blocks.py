@@ -257,6 +257,13 @@ def test_format_reading_with_this_project(run: probes.Run, here: Path) -> None:
     assert catalog["name"].tolist() == ["RUN"]
 
 
+def test_format_many_runs(run: probes.Run, here: Path) -> None:
+    (here / "runs").mkdir()
+    (here / "RUN").rename(here / "runs" / "RUN")
+    space = run_block(block(FORMAT, "Many runs"), {})
+    assert space["fleet"].left_out == {}
+
+
 def test_format_the_command_line_and_its_exit_status(run: probes.Run, here: Path) -> None:
     text = (ROOT / FORMAT).read_text("utf-8")
     [commands] = re.findall(r"^`python -m probes (.*?)`", text, re.MULTILINE)
@@ -505,6 +512,7 @@ RUN_HERE = {
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),
     (RESCUE, "What was done", "python"),
+    (FORMAT, "Many runs", "python"),
     (WATCH, "Numpy, JAX", "python"),
     (WATCH, "Acting on it while it trains", "python"),
     (WATCH, "A trained model without its loop", "python"),

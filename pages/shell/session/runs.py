@@ -79,15 +79,15 @@ class RunContext:
 def entries() -> dict[str, Entry]:
     """All runs in the folders of runs, latest first and unreadable ones last, by name.
 
-    A run is called by its folder; where two are called the same, those of later folders of runs carry that
-    folder's name.
+    A run is called by its folder; where two are called the same, the later ones carry the name of the folder
+    that they lie in. A folder of runs may hold further ones: sweeps.
     """
     found: dict[str, Entry] = {}
     for folder in options.run_folders():
         if folder.is_dir():
-            for row in probes.catalog_rows(folder):
+            for row in probes.catalog_rows(folder, nested=True):
                 path = Path(str(row["path"]))
-                name = path.name if path.name not in found else f"{folder.name}/{path.name}"
+                name = probes.run_name(path, found)
                 found[name] = Entry(name, path, row)
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,14 +13,18 @@ import streamlit as st
 from pages.shell.widgets import downloads
 
 
-def show(figure: go.Figure, key: str, **settings: Any) -> None:
-    """A figure as wide as there is room. Figures over steps are shown by `step_axis.chart`."""
-    st.plotly_chart(
+def show(
+    figure: go.Figure, key: str, config: Mapping[str, Any] = MappingProxyType({}), **settings: Any
+) -> Any:
+    """A figure as wide as there is room; what is selected of it. Figures over steps are shown by
+    `step_axis.chart`. config: more of plotly's.
+    """
+    return st.plotly_chart(
         figure,
         key=key,
         width="stretch",
         alt=figure.layout.meta["alt"],
-        config={"displaylogo": False},
+        config={"displaylogo": False, **config},
         **settings,
     )
 

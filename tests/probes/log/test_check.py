@@ -214,7 +214,7 @@ def test_of_a_live_run_nothing_is_said_about_what_its_writer_will_do(run, plant)
 def test_a_killed_run_may_be_ahead_of_its_manifest_and_a_finished_one_not(run):
     steps = {"count": 580, "first": 0, "last": 579}
     manifest_with(run, status="running", heartbeat=0, steps=steps)
-    assert ["`compact` brings it up to date" in note for note in notes(run)] == [True]
+    assert any("`compact` brings it up to date" in note for note in notes(run))
     manifest_with(run, status="running", heartbeat=0, steps=steps | {"count": 601})
     assert [finding.level for finding in check(run)] == ["error"]  # more than there is: a file is missing
     manifest_with(run, status="finished", steps=steps)

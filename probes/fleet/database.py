@@ -1,0 +1,471 @@
+"""`probes.fleet`: the runs of some folders as tables of one DuckDB database, which reads files in place."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from probes.errors import RunError, first_line, writing
+from probes.extras import named
+from probes.fleet import run_files
+from probes.fleet.run_columns import runs_table
+from probes.log import neuron_summary
+from probes.log.catalog import catalog_rows, run_name
+from probes.schema import LIVING_REGIMES, REGIMES
+from probes.storage.local import write_atomic
+
+if TYPE_CHECKING:
+    import duckdb
+
+ATTEMPTS = 4
+"""How often a question is asked: files of a live run may be compacted away, damaged ones are left out."""
+_LIVING = f"({', '.join(map(str, LIVING_REGIMES))})"
+TABLES = ("runs", "neurons", "layers", "scalars", "history")
+
+
+def fleet(
+    folders: str | Path | Sequence[str | Path],
+    *,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+) -> Fleet:
+    """All runs of one or several folders as tables of one SQL database.
+
+    Parameters
+    ----------
+    folders
+        Folders of runs on this machine; subfolders that hold runs, as sweeps do, are looked into as well.
+    threads
+        Of DuckDB; all cores by default.
+    memory_limit
+        Of DuckDB, such as "1GB"; 80 % of the memory by default.
+
+    Returns
+    -------
+    Fleet
+        With the runs that are there now; to be closed, or used as a context manager.
+
+    Raises
+    ------
+    RunError
+        When a folder is not there, or is an address of a store.
+    MissingPackageError
+        When DuckDB is not installed.
+
+    Examples
+    --------
+    >>> with probes.fleet("sample_runs") as fleet:  # doctest: +SKIP
+    ...     fleet.sql("select beta, lr, avg(living_share) from runs group by all order by all")
+    """
+    given = [folders] if isinstance(folders, str | Path) else list(folders)
+    rows: dict[str, dict[str, Any]] = {}
+    for folder in given:
+        if "://" in str(folder):
+            raise RunError(f"{folder}: a fleet reads folders of this machine; copy the runs to one")
+        for row in catalog_rows(Path(folder).absolute(), nested=True):
+            rows[run_name(Path(str(row["path"])), rows)] = row
+    return Fleet(rows, threads=threads, memory_limit=memory_limit)
+
+
+class Fleet:
+    """Runs as tables of a SQL database; made by `probes.fleet`.
+
+    Parameters
+    ----------
+    rows
+        Name of a run, unique -> its row of `probes.catalog_rows`.
+    threads, memory_limit
+        As of `probes.fleet`.
+    most_computed
+        So many summaries that runs have not left are computed at most, the first; all by default.
+
+    Attributes
+    ----------
+    left_out
+        Runs and files that cannot be read -> why. It grows as tables are asked for.
+    settings, scores
+        Setting, dotted where it is nested, or "split/score" -> its column of `runs`.
+    without_summary
+        Runs of which `neurons` has no rows, since more than `most_computed` leave no summary.
+
+    Notes
+    -----
+    Tables, with `run` in each: `runs` (one row a run: status, scores, and each setting of its configuration),
+    `neurons` (one row a neuron, from the summaries that runs leave; of runs without one it is computed),
+    `layers` and `scalars` (those of the runs' logs) and `history` (every neuron at every step: large). Layers
+    and neurons are counted from 0, as in the log.
+
+    Nothing but the folders of the runs can be read, no question writes, and no extension is loaded. DuckDB
+    verifies no checksums: `probes check` does.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, Mapping[str, Any]],
+        *,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+        most_computed: int | None = None,
+    ) -> None:
+        with named("probes.fleet"):
+            import duckdb
+
+        self._duckdb, self._most_computed = duckdb, most_computed
+        self.without_summary: list[str] = []
+        self._lock = threading.RLock()
+        self.left_out = {name: str(row["error"]) for name, row in rows.items() if row["error"]}
+        self._rows = {name: dict(row) for name, row in rows.items() if not row["error"]}
+        self._files = {table: run_files.Files(table, self._rows, self.left_out) for table in run_files.TABLES}
+        self._connection = _connect(duckdb, list(self._rows.values()), threads, memory_limit)
+        self._runs, self.settings, self.scores = runs_table(self._rows)
+        self._put("runs", self._runs)
+        self._made = {"runs"}
+        self._makers: dict[str, Callable[[], None]] = {
+            "neurons": self._make_neurons,
+            "layers": self._make_layers,
+            "scalars": lambda: self._make_view("scalars", "scalars"),
+            "history": lambda: self._make_view("history", "neurons"),
+        }
+
+    # ---- asking
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Ask one question.
+
+        Parameters
+        ----------
+        query
+            A SELECT statement of DuckDB's SQL.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows of the answer.
+
+        Raises
+        ------
+        RunError
+            For what is no SELECT, and for what DuckDB cannot answer; the message says why.
+        """
+        frame: pd.DataFrame = self._ask(query, lambda: self._connection.sql(query).df())
+        return frame
+
+    def relation(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Ask one question, to be gone on with in DuckDB: `.filter`, `.aggregate`, `.arrow()`, `.pl()`.
+
+        Parameters
+        ----------
+        query
+            As of `sql`.
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            Nothing is read yet; it lasts as long as the fleet is open.
+
+        Raises
+        ------
+        RunError
+            As `sql`.
+        """
+        relation: duckdb.DuckDBPyRelation = self._ask(query, lambda: self._connection.sql(query))
+        return relation
+
+    def columns(self, table: str) -> dict[str, str]:
+        """The columns of a table.
+
+        Parameters
+        ----------
+        table
+            "runs", "neurons", "layers", "scalars" or "history".
+
+        Returns
+        -------
+        dict
+            Name -> DuckDB's type.
+
+        Raises
+        ------
+        KeyError
+            For another table.
+        RunError
+            As `sql`.
+        """
+        if table not in TABLES:
+            raise KeyError(f"a fleet has no table {table!r}; its tables are {', '.join(TABLES)}")
+        relation = self.relation(f"select * from {table}")
+        return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+    def write(self, table: str, path: Path) -> int:
+        """Write a table as one Parquet file, with the settings that runs differ in as columns of each row.
+
+        Parameters
+        ----------
+        table
+            As of `columns`.
+        path
+            The file, which appears whole or not at all; it must lie in one of the folders of runs.
+
+        Returns
+        -------
+        int
+            Rows.
+
+        Raises
+        ------
+        KeyError
+            For another table.
+        RunError
+            As `sql`, and where nothing can be written there.
+        """
+        own = {name.lower() for name in self.columns(table)}
+        beside = [
+            f"r.{_name(column)} as {_name(column if column.lower() not in own else f'config_{column}')}"
+            for column in self.varying()
+        ]
+        query = f"select * from {table}"
+        if table != "runs":
+            columns = ", ".join(["run", *beside, "t.* exclude (run)"])
+            query = f"select {columns} from {table} t join runs r using (run)"
+        with writing(path):
+            write_atomic(
+                path,
+                lambda temporary: self._ask(
+                    query,
+                    lambda: self._connection.execute(
+                        f"copy ({query}) to {_quoted(str(temporary))} (format parquet, compression zstd)"
+                    ).fetchall(),
+                ),
+            )
+        counted = self._connection.sql(
+            f"select count(*) from read_parquet({_quoted(run_files.literal(str(path)))})"
+        )
+        return int(counted.fetchall()[0][0])
+
+    def varying(self) -> list[str]:
+        """Columns of `runs` that hold settings in which the runs differ, the seed last.
+
+        Returns
+        -------
+        list of str
+            In the order of the configuration; one that only some runs have is among them.
+        """
+        columns = ((name, self._runs[name]) for name in self.settings.values())
+        different = [name for name, values in columns if pc.count_distinct(values, mode="all").as_py() > 1]
+        return sorted(different, key=lambda name: name == self.settings.get("seed"))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, query: str, ask: Callable[[], Any]) -> Any:
+        """What a question gives. Tables are made when they are first named; after a failure the files are
+        looked at, and it is asked again without those that are damaged or gone.
+        """
+        with self._lock:
+            self._refuse_other_statements(query)
+            wanted = [name for name in TABLES if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
+            for attempt in range(ATTEMPTS):
+                try:
+                    for name in wanted:
+                        if name not in self._made:
+                            self._makers[name]()
+                            self._made.add(name)
+                    return ask()
+                except self._duckdb.Error as error:
+                    if attempt == ATTEMPTS - 1 or not self._repaired(wanted, error):
+                        raise RunError(_words(error)) from error
+            raise AssertionError("the last attempt returns or raises")
+
+    def _refuse_other_statements(self, query: str) -> None:
+        try:
+            statements = self._connection.extract_statements(query)
+        except self._duckdb.Error as error:
+            raise RunError(_words(error)) from error
+        kinds = [statement.type for statement in statements]
+        if kinds != [self._duckdb.StatementType.SELECT]:
+            found = ", ".join(str(kind).rpartition(".")[2] for kind in kinds) or "none"
+            raise RunError(
+                f"a fleet answers one SELECT statement, this is {found}: it reads and writes nothing else"
+            )
+
+    def _repaired(self, wanted: list[str], error: Exception) -> bool:
+        """Whether some files that these tables were made of are gone or damaged: they are then made anew."""
+        mistaken = (self._duckdb.CatalogException, self._duckdb.BinderException, self._duckdb.ParserException)
+        if isinstance(error, self._duckdb.OutOfMemoryException):
+            return False
+        read = {run_files.OF.get(name) for name in wanted} - {None}
+        changed = [self._files[str(name)].look(thorough=not isinstance(error, mistaken)) for name in read]
+        self._made -= {name for name in wanted if name != "runs"}
+        return any(changed)
+
+    # ---- tables
+
+    def _put(self, name: str, table: pa.Table) -> None:
+        """A table that lies in the database."""
+        self._connection.register("_given", table)
+        self._connection.execute(f"create or replace table {name} as select * from _given")
+        self._connection.unregister("_given")
+
+    def _put_mapping(self, name: str, paths: list[str], runs: list[str]) -> None:
+        """Which run a file is of."""
+        self._put(
+            name, pa.table({"filename": pa.array(paths, pa.string()), "run": pa.array(runs, pa.string())})
+        )
+
+    def _put_files(self, table: str) -> str:
+        """SQL of all rows of the files of a table, with `run`; the mapping of files to runs is put beside."""
+        found = self._files[table].found()
+        names = [run for run, files in found.items() for _ in files]
+        paths = [path for files in found.values() for path in files]
+        self._put_mapping(f"_files_{table}", paths, names)
+        return _parquet(paths)
+
+    def _make_view(self, name: str, table: str) -> None:
+        paths = self._put_files(table)
+        if not paths:
+            empty = {"run": pa.string()} | {
+                field.name: field.type for field in run_files.lasting_columns(table)
+            }
+            self._put_empty(name, pa.schema(list(empty.items())))
+            return
+        self._view(
+            name,
+            f"select f.run, t.* exclude (filename) from {paths} t join _files_{table} f using (filename)",
+        )
+
+    def _make_layers(self) -> None:
+        """Rows of `layers/` with the layer's name, its neurons, and the share of those that live."""
+        paths = self._put_files("layers")
+        layers = [
+            (run, index, name, neurons)
+            for run, row in self._rows.items()
+            for index, (name, neurons) in enumerate(
+                zip(row["layer_names"], row["layer_neurons"], strict=True)
+            )
+        ]
+        schema = pa.schema(
+            [
+                ("run", pa.string()),
+                ("layer", pa.int16()),
+                ("layer_name", pa.string()),
+                ("n_neurons", pa.int32()),
+            ]
+        )
+        self._put(
+            "_layers",
+            pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in layers], schema),
+        )
+        if not paths:
+            more = [("step", pa.int64()), ("living_share", pa.float64())]
+            self._put_empty("layers", pa.schema([*schema, *more]))
+            return
+        there = set(self._connection.sql(f"select * from {paths} limit 0").columns)
+        counts = [
+            "coalesce({})".format(
+                ", ".join([*(name for name in (f"settled_{code}", f"regime_{code}") if name in there), "0"])
+            )
+            for code in LIVING_REGIMES
+        ]
+        self._view(
+            "layers",
+            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, ({' + '.join(counts)}) / l.n_neurons"
+            f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
+            " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
+        )  # fmt: skip
+
+    def _make_neurons(self) -> None:
+        """The summaries that lie with the runs, and those that have to be computed."""
+        files = self._files["neuron_summary"]
+        current = files.current_summaries(self._connection)
+        self._put_mapping("_files_neuron_summary", list(current.values()), list(current))
+        missing = [name for name, row in self._rows.items() if name not in current and row["steps"]]
+        self.without_summary = missing[self._most_computed :] if self._most_computed is not None else []
+        computed = files.computed_summaries([name for name in missing if name not in self.without_summary])
+        self._put("_computed", computed)
+        codes = ", ".join(f"when {regime.code} then '{regime.name}'" for regime in REGIMES).replace(",", "")
+        shown = [
+            name for name in neuron_summary.SCHEMA.names if name not in ("run", "layer", "neuron", "regime")
+        ]
+        columns = (
+            f"layer, neuron, regime, case regime {codes} end as regime_name, regime in {_LIVING} as living,"
+            f" {', '.join(shown)}"
+        )
+        parts = [f"select run, {columns} from _computed"]
+        if current:
+            parts.append(
+                f"select f.run, {columns} from"
+                f" (select * exclude (run) from {_parquet(list(current.values()), same=True)}) t"
+                " join _files_neuron_summary f using (filename)"
+            )
+        self._view("neurons", " union all ".join(parts))
+
+    def _put_empty(self, name: str, schema: pa.Schema) -> None:
+        self._put(f"_{name}", schema.empty_table())
+        self._view(name, f"select * from _{name}")
+
+    def _view(self, name: str, query: str) -> None:
+        self._connection.execute(f"create or replace view {name} as {query}")
+
+
+def _connect(
+    duckdb: Any, rows: list[dict[str, Any]], threads: int | None, memory_limit: str | None
+) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads the runs' folders and nothing else."""
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+        "temp_directory": "",
+    }
+    config |= {"threads": threads} if threads else {}
+    config |= {"memory_limit": memory_limit} if memory_limit else {}
+    connection = duckdb.connect(":memory:", config=config)
+    folders = sorted({str(Path(str(row["path"])).parent) for row in rows})
+    # files are many, small and of this machine: what DuckDB does for large and far ones costs half the time
+    connection.execute("set parquet_metadata_cache = true")
+    connection.execute("set enable_external_file_cache = false")
+    connection.execute("set disable_parquet_prefetching = true")
+    connection.execute(f"set allowed_directories = [{', '.join(map(_quoted, folders))}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _parquet(paths: Sequence[str], same: bool = False) -> str:
+    """SQL of the rows of some files; "" of none. same: all have the same columns."""
+    if not paths:
+        return ""
+    united = "" if same else ", union_by_name = true"
+    files = ", ".join(_quoted(run_files.literal(path)) for path in paths)
+    return f"read_parquet([{files}], filename = true, hive_partitioning = false{united})"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _words(error: Exception) -> str:
+    """What DuckDB says, on one line."""
+    text = " ".join(str(error).split())
+    return text.partition(" LINE ")[0] or first_line(error)

@@ -1,0 +1,134 @@
+"""Which files of which runs a table of a fleet is made of, and which of them cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from probes.errors import RunError
+from probes.log import manifest, neuron_summary, opening, rows
+from probes.log.grid import schema_fault
+from probes.log.segments import counted_segments
+from probes.storage import open_folder
+
+TABLES = ("layers", "scalars", "neurons", "neuron_summary")
+"""Tables of a run's log that a fleet reads."""
+OF = {"layers": "layers", "scalars": "scalars", "history": "neurons", "neurons": "neuron_summary"}
+"""Table of a fleet -> that of the runs' logs."""
+lasting_columns = rows.lasting_columns
+
+
+def literal(path: str) -> str:
+    """A path as DuckDB reads it: what would be a pattern means itself."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+class Files:
+    """The files of one table of all runs. rows: of `probes.catalog_rows`, by name; left_out: where those that
+    cannot be read are noted, with the reason.
+    """
+
+    def __init__(self, table: str, rows: Mapping[str, Mapping[str, Any]], left_out: dict[str, str]) -> None:
+        self._table, self._rows, self._left_out = table, rows, left_out
+        self._found: dict[str, list[str]] | None = None
+        self._damaged: set[str] = set()
+
+    def found(self) -> dict[str, list[str]]:
+        """Name of a run -> paths of its files that count, in order, as they were listed first or at the last
+        look.
+        """
+        if self._found is None:
+            self._found = {name: self._list(name, str(row["path"])) for name, row in self._rows.items()}
+        return self._found
+
+    def _list(self, name: str, path: str) -> list[str]:
+        storage = open_folder(path)
+        try:
+            if self._table == "neuron_summary":
+                names = [neuron_summary.FILE] if storage.stamp(neuron_summary.FILE) else []
+            else:
+                names = [f"{self._table}/{one.name}" for one in counted_segments(storage, self._table)]
+        except RunError as error:
+            self._left_out[name] = str(error)
+            return []
+        return [address for one in names if (address := storage.address(one)) not in self._damaged]
+
+    def look(self, thorough: bool) -> bool:
+        """Whether the files that count are others than before: listed anew, without those that are damaged.
+
+        thorough: their pages too.
+        """
+        before, self._found = self.found(), None
+        damaged = len(self._damaged)
+        for name, files in self.found().items():
+            for path in files:
+                if (fault := self._fault(str(self._rows[name]["path"]), path, thorough)) is not None:
+                    self._damaged.add(path)
+                    self._left_out[
+                        f"{name}/{path.removeprefix(str(self._rows[name]['path'])).lstrip('/')}"
+                    ] = fault
+        if len(self._damaged) > damaged:
+            self._found = None
+        return self.found() != before
+
+    def _fault(self, run: str, path: str, thorough: bool) -> str | None:
+        """What is wrong with a file, None if nothing is; of one that is gone nothing is said."""
+        storage = open_folder(run)
+        inner = path.removeprefix(storage.address("")).lstrip("/")
+        try:
+            with opening.open_parquet(inner, storage) as file:
+                if self._table == "neurons":
+                    if fault := schema_fault(file.schema_arrow):
+                        return f"{path}: {fault}"
+                elif self._table != "neuron_summary":
+                    rows.check_columns(opening.schema_of(file), self._table, path)
+                if thorough:
+                    for group in range(file.num_row_groups):
+                        opening.read(file, [group])
+        except FileNotFoundError:
+            return None
+        except RunError as error:
+            return str(error)
+        return None
+
+    # ---- summaries of neurons
+
+    def current_summaries(self, connection: Any) -> dict[str, str]:
+        """Name of a run -> path of its summary, of those that are of the rows that the run has now.
+
+        One question about all footers; where a file is damaged DuckDB refuses it, and `look` finds out.
+        """
+        paths = {files[0]: name for name, files in self.found().items() if files}
+        if not paths:
+            return {}
+        listed = "[" + ", ".join("'" + literal(path).replace("'", "''") + "'" for path in paths) + "]"
+        footers = connection.sql(
+            "select f.file_name, f.num_rows, k.value::varchar from"
+            f" parquet_file_metadata({listed}) f join parquet_kv_metadata({listed}) k using (file_name)"
+            f" where k.key::varchar = '{neuron_summary.STATE_KEY}'"
+        ).fetchall()
+        current = {}
+        for path, count, state in footers:
+            row = self._rows[paths[path]]
+            if state == row["extent"] and 0 < count <= sum(row["layer_neurons"]):
+                current[paths[path]] = path
+        return current
+
+    def computed_summaries(self, names: Iterable[str]) -> pa.Table:
+        """Summaries of some runs from their logs; those that are damaged are left out."""
+        tables = [neuron_summary.SCHEMA.empty_table()]
+        for name in names:
+            storage = open_folder(str(self._rows[name]["path"]))
+            try:
+                table = neuron_summary.compute(storage, manifest.read(storage))
+            except (RunError, FileNotFoundError) as error:
+                self._left_out[name] = str(error)
+                continue
+            if table is not None:
+                place = table.schema.get_field_index("run")
+                column = pa.array([name] * table.num_rows, pa.string())
+                tables.append(table.set_column(place, neuron_summary.SCHEMA.field("run"), column))
+        return pa.concat_tables(tables)

@@ -1,0 +1,56 @@
+"""`probes fleet` on the command line."""
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from probes.__main__ import main
+
+
+def test_a_question_is_answered_by_a_table_and_by_csv(runs, capsys):
+    query = "select beta, count(*) as n, avg(living_share) as living from runs group by all order by all"
+    assert main(["fleet", str(runs), query]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["beta", "n", "living"], ["0.01", "3", "1"]]
+    assert main(["fleet", str(runs), query, "--csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "beta,n,living"
+    assert main(["fleet", str(runs), "select * from runs where beta > 5"]) == 0
+    assert capsys.readouterr().out == "no rows\n"
+
+
+def test_compact_writes_large_files_with_the_settings(runs, tmp_path, capsys):
+    shutil.copytree(runs, tmp_path / "runs")
+    assert main(["fleet", "compact", str(tmp_path / "runs")]) == 0
+    folder = tmp_path / "runs" / "_fleet"
+    assert {path.stem for path in folder.iterdir()} == {"runs", "neurons", "layers", "scalars"}
+    neurons = pq.read_table(folder / "neurons.parquet")
+    assert {"run", "beta", "seed", "kl_last"} <= set(neurons.column_names)
+    assert neurons.num_rows == 7 * 8
+    assert "56 rows" in capsys.readouterr().out
+    assert main(["fleet", "compact", str(tmp_path / "runs"), "--history"]) == 0
+    assert pq.read_table(folder / "history.parquet").num_rows == 7 * 8 * 40
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["{runs}", "select nothing"], "nothing"),
+        (["{runs}/none", "select 1"], "is not a folder"),
+        (["compact", "{empty}"], "holds no run"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line(runs, tmp_path, capsys, words, says):
+    assert main(["fleet", *(word.format(runs=runs, empty=tmp_path) for word in words)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_what_is_left_out_is_said_beside_the_answer(runs, tmp_path, capsys):
+    shutil.copytree(runs / "alone", tmp_path / "whole")
+    shutil.copytree(runs / "alone", tmp_path / "broken")
+    (tmp_path / "broken" / "run.json").write_text("{")
+    assert main(["fleet", str(tmp_path), "select count(*) as n from runs"]) == 0
+    output = capsys.readouterr()
+    assert output.out.split() == ["n", "1"]
+    assert output.err.startswith("left out: broken: ")
