@@ -2,7 +2,11 @@
 an environment for them and runs them there.
 """
 
+import sys
 from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 NEEDED = ("scvi", "diffusers", "bayesian_torch", "blitz", "gpytorch", "stable_baselines3", "torch_geometric")
 
