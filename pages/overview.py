@@ -72,7 +72,7 @@ live.growing(context, draw_cards)
 if state.has_distributions(context):
     distributions()
 else:
-    frame.say_no_distributions()
+    frame.say_no_distributions(context)
 curves = cache.scalars(context)
 curves = curves[curves["split"].isin(("train", "validation"))]
 if curves["name"].isin(OBJECTIVE).any():

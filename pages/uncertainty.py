@@ -116,7 +116,7 @@ if state.has_distributions(context):
     summary = partial(cache.summary, context)
     card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
 else:
-    frame.say_no_distributions()
+    frame.say_no_distributions(context)
 named = {"this run": scalars} | ({} if twin_scalars is None else {"twin": twin_scalars})
 tested = forecasts.final_scores(named)
 columns = [name for name in TESTED if name in tested]

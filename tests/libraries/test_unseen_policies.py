@@ -11,6 +11,11 @@ from training import close, standard, train
 
 import probes
 
+try:  # before monai, which registers what pykeen's dependency then refuses
+    import pykeen.models as pykeen_models
+except ImportError:
+    pykeen_models = None
+
 
 @pytest.fixture(autouse=True)
 def seed():
@@ -82,7 +87,7 @@ def test_a_gaussian_policy_of_skrl(tmp_path):
 
 def test_embeddings_of_pykeen(tmp_path):
     """KG2E: means and variances of entities and relations are tables, compared with each other: no layer."""
-    models = pytest.importorskip("pykeen.models")
+    models = pykeen_models or pytest.skip("could not import 'pykeen'")
     triples = pytest.importorskip("pykeen.datasets").Nations().training
     model = models.KG2E(triples_factory=triples, embedding_dim=Z, random_seed=0)
     batch = triples.mapped_triples[:B]

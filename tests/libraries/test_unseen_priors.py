@@ -8,7 +8,7 @@ import torch
 from test_unseen_autoencoders import ANNEALED, USERS, B, X, Z, recommender
 from torch import nn
 from torch.distributions import Normal, kl_divergence
-from training import between, close, outputs, train
+from training import between, close, outputs, train, without_pictures
 
 import probes
 
@@ -20,9 +20,14 @@ def seed():
 
 def recvae():
     return recommender(
-        "RecVAE", hidden_dimension=8, latent_dimension=Z, beta=0.2, gamma=0.0, mixture_weights=[0.15, 0.75, 0.1],
+        "RecVAE",
+        hidden_dimension=8,
+        latent_dimension=Z,
+        beta=0.2,
+        gamma=0.0,
+        mixture_weights=[0.15, 0.75, 0.1],
         **ANNEALED,
-    )  # fmt: skip
+    )
 
 
 def test_a_composite_prior_of_recbole(tmp_path):
@@ -133,7 +138,8 @@ class Speech(nn.Module):
 
         config = VitsConfig(
             hidden_size=8, num_hidden_layers=1, ffn_dim=8, flow_size=Z, spectrogram_bins=X,
-            posterior_encoder_num_wavenet_layers=1, prior_encoder_num_flows=2, prior_encoder_num_wavenet_layers=1,
+            posterior_encoder_num_wavenet_layers=1, prior_encoder_num_flows=2,
+            prior_encoder_num_wavenet_layers=1,
         )  # fmt: skip
         self.text_encoder = vits.VitsTextEncoder(config)
         self.posterior_encoder = vits.VitsPosteriorEncoder(config)
@@ -169,7 +175,7 @@ def test_speech_of_transformers(tmp_path):
 
 
 def weights():
-    layers = pytest.importorskip("torch_uncertainty.layers.bayesian")
+    layers = without_pictures("torch_uncertainty.layers.bayesian")
     return layers.BayesLinear(5, 3, prior_sigma_1=0.1, prior_pi=1, sigma_init=-2.0, bias=False)
 
 
@@ -201,7 +207,7 @@ def test_weights_of_torch_uncertainty_named_by_hand(tmp_path):
 
 def test_conditions_of_multivae(tmp_path):
     """A CVAE with a prior network: both return embedding and log_covariance."""
-    models = pytest.importorskip("multivae.models")
+    models = without_pictures("multivae.models")
     from multivae.data.datasets.base import MultimodalBaseDataset
     from multivae.models.nn.default_architectures import BaseDictEncoders, MultipleHeadJointEncoder
 
@@ -209,7 +215,9 @@ def test_conditions_of_multivae(tmp_path):
     config = models.CVAEConfig(
         input_dims=sizes, latent_dim=Z, conditioning_modalities=["label"], main_modality="image"
     )
-    prior = MultipleHeadJointEncoder(BaseDictEncoders({"label": (3,)}, Z), config, hidden_dim=8, n_hidden_layers=1)
+    prior = MultipleHeadJointEncoder(
+        BaseDictEncoders({"label": (3,)}, Z), config, hidden_dim=8, n_hidden_layers=1
+    )
     model = models.CVAE(config, prior_network=prior)
     inputs = MultimodalBaseDataset({"image": torch.rand(B, X), "label": torch.rand(B, 3)})
     own = []

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from torch import nn
 from torch.distributions import Distribution, Normal, kl_divergence
@@ -19,6 +24,39 @@ from probes.run import Run
 from probes.watching.attaching import watch
 
 STEPS = 3
+PICTURES = [
+    "torchvision",
+    *(
+        f"torchvision.{part}"
+        for part in ("transforms", "utils", "models", "datasets", "ops", "io", "tv_tensors")
+    ),
+    *(f"torchvision.transforms.{part}" for part in ("functional", "v2", "v2.functional")),
+    *(f"torchvision.datasets.{part}" for part in ("utils", "folder")),
+    *(f"torchvision.models.{part}" for part in ("resnet", "vision_transformer")),
+]
+
+
+def without_pictures(name: str) -> Any:
+    """A library that asks for torchvision, of which nothing here needs anything; there is none for this
+    torch. Skips where the library itself is not installed.
+    """
+    stubs = []
+    if find_spec("torchvision") is None:
+        for path in PICTURES:
+            stub = ModuleType(path)
+            stub.__spec__ = ModuleSpec(stub.__name__, None)
+            stub.__path__ = []  # type: ignore[attr-defined]
+            stub.__getattr__ = lambda of: type(of, (nn.Module,), {})  # type: ignore[method-assign]
+            sys.modules[stub.__name__] = stub
+            above, _, name_within = stub.__name__.rpartition(".")
+            if above:
+                setattr(sys.modules[above], name_within, stub)
+            stubs.append(stub.__name__)
+    try:
+        return pytest.importorskip(name)
+    finally:
+        for stub in stubs:
+            del sys.modules[stub]
 
 
 @dataclass
@@ -65,7 +103,10 @@ def train(model: nn.Module, folder: Path, loss: Callable[[], torch.Tensor], **op
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        with warnings.catch_warnings(record=True) as caught, watch(model.train(), folder, **options) as recording:
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            watch(model.train(), folder, **options) as recording,
+        ):
             warnings.simplefilter("always")
             for step in range(STEPS):
                 optimiser.zero_grad()

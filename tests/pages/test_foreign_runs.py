@@ -134,3 +134,16 @@ def test_neurons_show_what_they_answer_to(snapshots: Path, open_page: Open, run:
         sources = [i["source"] for spec in specs for i in spec["layout"].get("images", ())]
         assert len(sources) == 32
         assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+@pytest.mark.parametrize("page", [name for name, *_ in state.PAGES])
+def test_a_watch_that_recorded_nothing_says_why(open_page: Open, tmp_path: Path, page: str) -> None:
+    why = "the posterior of encoder is a Laplace, no Gaussian"
+    with probes.Recorder(
+        tmp_path / "none", [], config={"watch": {"model": "VAE", "refused": [why]}}
+    ) as recorder:
+        for step in range(5):
+            recorder.scalar(step, "loss", 1 / (step + 1))
+    app = open_page(page, tmp_path, run="none")
+    if page not in ("runs", "reference"):
+        assert [why in warning.value for warning in app.warning] == [True]
