@@ -8,7 +8,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/vdn train --data nyc --runs $(RUNS)
@@ -70,6 +70,15 @@ test-libraries: .venv-libraries/.made  ## the log's KL beside that of libraries 
 	.venv-libraries/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-libraries/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 -r requirements-libraries.txt
 	.venv-libraries/bin/pip uninstall --quiet --yes torchvision  # Blitz asks for it and does not need it; it is built for another torch
+	touch $@
+
+test-libraries-more: .venv-libraries-more/.made  ## models of libraries that cannot stand beside those, or are heavy: RecBole, PyPOTS, d3rlpy, VITS and others
+	.venv-libraries-more/bin/pytest -o testpaths=tests/libraries -o filterwarnings= tests/libraries/test_unseen_autoencoders.py tests/libraries/test_unseen_priors.py tests/libraries/test_unseen_policies.py
+
+.venv-libraries-more/.made: requirements-libraries-more.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-libraries-more
+	.venv-libraries-more/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-libraries-more/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-libraries-more.txt
 	touch $@
 
 test-jax: .venv-jax/.made  ## recording from NumPyro and flax, without torch, in an environment of their own
@@ -170,7 +179,7 @@ bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summarie
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -84,7 +84,7 @@ live.growing(context, draw_cards)
 if state.has_distributions(context):
     distributions()
 else:
-    frame.say_no_distributions()
+    frame.say_no_distributions(context)
 curves = summary_cards.objective(context)
 beside = summary_cards.objective(other) if other else None
 if curves["name"].isin(OBJECTIVE).any():

@@ -92,7 +92,7 @@ if state.has_distributions(context):
     summary = partial(cache.summary, context)
     card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
 else:
-    frame.say_no_distributions()
+    frame.say_no_distributions(context)
 if not (forecasting or answering):
     st.caption(
         "No predictions were recorded, so that calibration cannot be told: `Recorder.predictions` takes"

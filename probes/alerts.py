@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from probes import plateau
 from probes.run_reader import RunReader
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -41,6 +41,8 @@ ACTING = ("homeostasis", "projection")  # kinds of events that push E[μ²] towa
 JUDGED_BY = (*LIKELIHOODS, "loss")  # the validation score that progress is judged by: the first that there is
 LEVEL = 0.75  # quantile over records that is the level at which a layer lives
 LIVING = list(LIVING_REGIMES)
+MAY_LIVE = [*LIVING, UNKNOWN]
+"""An unknown neuron is evidence of nothing: it neither lives nor has left living."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
     whichever is higher: a slow slide is one too. Beside the share and the number of neurons the loss is held
     against `lost_sds` standard deviations of the difference of two binomial counts (Laplace's estimate of the
     living probability over the memory), and of the count's own differences `hold` records apart: neurons of
-    one batch move together. Or every neuron of the layer has left.
+    one batch move together. Or every neuron of the layer has left. Neurons that became unknown have not.
     """
     hold, spans = limits.hold, (limits.window, limits.memory)
     if len(layer) < 2 * hold:
@@ -302,7 +304,8 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
     living = counts[:, LIVING].sum(1).astype(float)
     runs = sliding_window_view(living, hold)
     lived = pd.Series(runs.min(1)[:-hold])  # through the records i - 2 hold + 1 .. i - hold
-    lives = runs.max(1)[hold:]  # at most, in the records i - hold + 1 .. i
+    may_live = sliding_window_view(counts[:, MAY_LIVE].sum(1).astype(float), hold)
+    lives = may_live.max(1)[hold:]  # at most, in the records i - hold + 1 .. i
     past = pd.Series(living[hold - 1 : -hold]).rolling(limits.memory, min_periods=1)
     share = (past.mean().to_numpy() + 1) / (total + 2)
     moves = pd.Series(living[hold - 1 : -hold]).diff(hold).rolling(limits.memory, min_periods=2)
@@ -324,7 +327,7 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
         for place in falls:
             now = place + 2 * hold - 1
             gain = counts[now] - counts[since]
-            gain[LIVING] = -1
+            gain[MAY_LIVE] = -1
             regime = REGIMES[int(np.argmax(gain))]
             text = (
                 f"{100 * (best - lives[place]) / total:.0f} % of the layer left living since step"
@@ -357,17 +360,20 @@ def _lost(before: Any, after: Any, least: Any, total: int) -> Any:
 
 
 def _lifeless(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
-    """Nearly nothing lived through a whole window after the warm-up."""
+    """Of the neurons whose regime is known nearly nothing lived through a whole window after the warm-up."""
     if len(layer) < limits.window:
         return
     counts = _counts(layer.iloc[: limits.window])
-    share = counts[:, LIVING].sum(1) / np.maximum(counts.sum(1), 1)
-    if share.max() >= limits.least_living:
+    width = counts.sum(1)
+    counts[:, UNKNOWN] = 0
+    last, known = counts[-1], counts.sum(1)
+    share = counts[:, LIVING].sum(1) / np.maximum(known, 1)
+    if share.max() >= limits.least_living or not known.all():
         return
-    last = counts[-1]
     regime = REGIMES[int(np.argmax(last))]
+    of = "the layer" if known[-1] == width[-1] else f"the {known[-1]} neurons whose regime is known"
     text = (
-        f"{100 * share[-1]:.0f} % of the layer lives after the warm-up; most of it is {regime.name}:"
+        f"{100 * share[-1]:.0f} % of {of} lives after the warm-up; most of it is {regime.name}:"
         f" {regime.reading}"
     )
     step = int(layer["step"].iloc[limits.window - 1])
@@ -541,7 +547,7 @@ def _neurons(run: RunReader, alert: Alert, layer: int) -> list[int]:
             [_came_in(run, layer, REGIME, [1], part.before, part.after) for part in parts], axis=0
         )
         return np.flatnonzero(broken).tolist()
-    dead = [code for code in range(len(REGIMES)) if code not in LIVING_REGIMES]
+    dead = [code for code in range(len(REGIMES)) if code not in MAY_LIVE]
     return np.flatnonzero(_came_in(run, layer, SETTLED, dead, parts[0].before, parts[-1].after)).tolist()
 
 

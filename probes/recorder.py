@@ -111,7 +111,7 @@ class Recorder:
         # unlike `Path.resolve` it bears links that lead round in a circle
         real_name = os.path.basename(os.path.realpath(folder))
         own_name = real_name if name is None else arguments.text(name, "name", empty=True)
-        checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers])
+        checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers], config)
         state = manifest.new(own_name or real_name, checked, config, precision)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

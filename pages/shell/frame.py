@@ -232,8 +232,11 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
             st.caption(url.plain(line))
 
 
-def say_no_distributions() -> None:
+def say_no_distributions(context: RunContext) -> None:
     """Why there is nothing to see of neurons."""
+    if why := assumptions.nothing_recorded(context.run.config):
+        st.warning(f"The watch recorded nothing of the network: {url.plain(why)}")
+        return
     st.info(
         "This run holds no distributions: it is a deterministic twin, or its recorder was given no means and"
         " variances. Its scores are on Health and Runs; choose another run in the sidebar to see neurons."
@@ -243,6 +246,9 @@ def say_no_distributions() -> None:
 def needs_steps(context: RunContext) -> int:
     """The cursor's step; ends the page with the reason when nothing at all is recorded yet."""
     step = state.cursor(context)
+    if step is None and assumptions.nothing_recorded(context.run.config):
+        say_no_distributions(context)
+        st.stop()
     if step is None:
         running = context.run.status == "running"
         why = (
@@ -259,7 +265,7 @@ def needs_distributions(context: RunContext) -> int:
     """The cursor's step; ends the page with the reason when the run has nothing to show on it."""
     step = needs_steps(context)
     if not state.has_distributions(context):
-        say_no_distributions()
+        say_no_distributions(context)
         st.stop()
     return step
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from probes.log import manifest
+
 NAMED = 3  # layers of which a line gives the names
 
 
@@ -35,6 +37,17 @@ def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
             " contraction is against Normal(0, 1), and regimes are unknown."
         )
     return found
+
+
+def nothing_recorded(config: Mapping[str, Any]) -> str | None:
+    """Why a watch recorded no layer, None where it did.
+
+    Parameters
+    ----------
+    config : mapping
+        `Run.config`.
+    """
+    return next(iter(manifest.refused(config)), None)
 
 
 def _listed(names: list[str]) -> str:

@@ -171,7 +171,10 @@ class Background:
         self._forgotten = True
 
     def _full(self) -> bool:
-        return self._bytes >= self.settings.flush_bytes or max(self._sizes) >= self.settings.flush_steps
+        return (
+            self._bytes >= self.settings.flush_bytes
+            or max(self._sizes, default=0) >= self.settings.flush_steps
+        )
 
     def _account(self, nbytes: int) -> None:
         self._bytes += nbytes

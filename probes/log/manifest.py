@@ -36,14 +36,15 @@ FINAL_STATUSES: tuple[FinalStatus, ...] = ("finished", "interrupted", "crashed")
 _PACKAGES = ("numpy", "pyarrow", "pandas", "torch")
 
 
-def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def check_layers(layers: list[dict[str, Any]], config: Any = None) -> list[dict[str, Any]]:
     """The layers as the manifest holds them: `name`, `neurons`, `latent_dim` (1), `prior` ("standard"), any
     further keys.
 
-    Raises ValueError for no layers, a missing or doubled name, a width or latent dimension below 1, or a
-    family that is not known.
+    A watch that found nothing to record, which `config` then says, has no layers. Raises ValueError for no
+    layers otherwise, a missing or doubled name, a width or latent dimension below 1, or a family that is not
+    known.
     """
-    if not layers:
+    if not layers and not refused(config):
         raise ValueError("a run needs at least one layer: layers=[{'name': 'layer1', 'neurons': 64}]")
     checked = []
     for index, layer in enumerate(layers):
@@ -65,6 +66,13 @@ def check_layers(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(set(names)) < len(names):
         raise ValueError(f"layer names must differ, got {names}")
     return checked
+
+
+def refused(config: Any) -> list[str]:
+    """Why a watch recorded no layer, by the run's config; empty where it did, or where there was no watch."""
+    watched = config.get("watch") if isinstance(config, Mapping) else None
+    why = watched.get("refused") if isinstance(watched, Mapping) else None
+    return [str(one) for one in why] if isinstance(why, list) else []
 
 
 def _is_count(value: Any) -> bool:
@@ -203,7 +211,7 @@ def _checked(manifest: Any, where: str) -> dict[str, Any]:
             f"{where} has format {version}, this reader knows {FORMAT_VERSION}: update the package to open it"
         )
     try:
-        manifest["layers"] = check_layers(manifest.get("layers") or [])
+        manifest["layers"] = check_layers(manifest.get("layers") or [], manifest.get("config"))
     except (ValueError, TypeError, OverflowError) as error:
         raise RunError(f"{where}/{FILE}: {error}") from error
     fault = manifest_fields.fault(manifest)

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.parameter import is_lazy
 
+from probes.watching.made import tensors_of
 from probes.watching.naming import (
     FORMS,
     Each,
+    Role,
     Tree,
     find_pairs,
     not_latent,
@@ -31,7 +33,7 @@ from probes.watching.naming import (
     subject,
     words,
 )
-from probes.watching.own_priors import flow_above, layer_prior
+from probes.watching.own_priors import flow_above, is_in_flow, layer_prior, prior_above
 from probes.watching.posterior_source import (
     NAMED,
     STATED,
@@ -154,19 +156,10 @@ def other_distributions(module: nn.Module, output: Any) -> dict[str, list[Tensor
         else [pick(output, key) for key in fields(module, output)]
     )
     return {
-        type(unwrapped(value)).__name__: _tensors_of(value, DEEPEST)
+        type(unwrapped(value)).__name__: tensors_of(value)
         for value in values
         if isinstance(value, Distribution) and not is_gaussian(value)
     }
-
-
-def _tensors_of(value: Any, depth: int) -> list[Tensor]:
-    """The tensors of a distribution, those of the distributions that it stands around too."""
-    if isinstance(value, Tensor):
-        return [value]
-    if not isinstance(value, Distribution) or not depth:
-        return []
-    return [tensor for part in vars(value).values() for tensor in _tensors_of(part, depth - 1)]
 
 
 def _alike(values: list[Any]) -> bool:
@@ -255,6 +248,16 @@ def named_priors(module: nn.Module, output: Any) -> list[Found]:
     return found
 
 
+def returned_priors(module: nn.Module, output: Any) -> list[Found]:
+    """As `named_priors`, of a module that returns a prior among other things: what is called one."""
+    values = fields(module, output)
+    return [
+        found
+        for found in named_priors(module, output)
+        if (name := values.get(found[1].mean)) is not None and role(name) == "prior"
+    ]
+
+
 def _origins(mean: str, assumed: bool, prior: Origin) -> dict[str, Origin]:
     """Of a pair that is read by its names; loc may be that of any location-scale family."""
     family: Origin = "assumed" if "loc" in words(mean) and assumed else "named"
@@ -294,14 +297,25 @@ ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
 )
 
 
-def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:
-    """Posteriors in what a module put out, not settled yet, or, where its path speaks of a prior, priors;
-    none where it speaks of a decoder.
+def find_in_output(path: str, module: nn.Module, output: Any, of: Role | None) -> list[PosteriorSource]:
+    """Posteriors in what a module put out, not settled yet; priors where it is `of` a prior, or where it
+    returns those alone; none where it is a decoder.
     """
-    of = role(path)
     if of == "data":
         return []
-    adapters = ADAPTERS if of != "prior" else ((RANK_NAMED, named_priors),)
+    if of == "prior":
+        return _sources(path, module, output, ((RANK_NAMED, named_priors),), True)
+    return _sources(path, module, output, ADAPTERS, False) or _sources(
+        path, module, output, ((RANK_NAMED, returned_priors),), True
+    )
+
+
+Adapter = Callable[[nn.Module, Any], "list[Found]"]
+
+
+def _sources(
+    path: str, module: nn.Module, output: Any, adapters: Sequence[tuple[int, Adapter]], is_prior: bool
+) -> list[PosteriorSource]:
     return [
         PosteriorSource(
             (join(path, suffix) if suffix else path) or type(module).__name__,
@@ -312,7 +326,7 @@ def find_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorS
             rank,
             prior,
             origins=origins,
-            is_prior=of == "prior",
+            is_prior=is_prior,
         )
         for rank, adapter in adapters
         for suffix, slot, prior, why, origins in adapter(module, output)
@@ -334,8 +348,11 @@ def sibling_layers(model: nn.Module) -> list[PosteriorSource]:
         for mean, scale, form, assumed in find_pairs(sorted(layers | parameters)):
             of_parameter = scale in parameters
             is_prior = speaks_of_prior(join(path, mean))
+            whole = join(path, mean)
+            is_prior = is_prior or prior_above(model, whole) is not None
             if (
                 mean not in layers
+                or is_in_flow(model, whole)
                 or (of_parameter and assumed)
                 or (not_latent(join(path, mean)) and not is_prior)
             ):

@@ -48,8 +48,8 @@ Key = tuple[str, int]
 Reread = Callable[[PosteriorSource], PosteriorSource]
 
 _SAME = """
-    Alias AsStrided Clone Contiguous Copy Expand Permute Reshape ReshapeAlias Select Slice Split
-    SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
+    Alias AsStrided Clone Contiguous Copy Expand IndexSelect Permute Repeat Reshape ReshapeAlias Select Slice
+    Split SplitWithSizes Squeeze T ToCopy Transpose UnsafeSplit UnsafeView Unbind Unsqueeze View
 """
 SAME = frozenset(_SAME.split())
 """Nodes behind which the numbers are the same."""
@@ -158,6 +158,10 @@ class AfterHeads:
     ----------
     inside
         Pair of sibling layers -> the candidate that is computed from it.
+    handed_on
+        Pair of sibling layers -> the candidate that is the same numbers, as a module returns them.
+    sampled
+        Candidates of which a sample was seen.
     """
 
     def __init__(
@@ -169,10 +173,11 @@ class AfterHeads:
         parameters: Mapping[str, Tensor],
     ) -> None:
         self.inside: dict[Key, Key] = {}
+        self.handed_on: dict[Key, Key] = {}
+        self.sampled: set[Key] = set()
         self._listens, self._found = listens, found
         self._keys: dict[Key, tuple[Where, Where]] = {}  # mean and scale of each candidate
         self._seen: set[Key] = set()
-        self._handed_on: set[Key] = set()  # pairs that a module returns as they are
         self._layers: set[str] = set()  # heads that are modules
         self._variables: dict[int, tuple[Where, Tensor]] = {}  # heads that are parameters, by id
         self._held: dict[Where, dict[int, Tensor]] = {}  # by call
@@ -243,7 +248,7 @@ class AfterHeads:
             if scale not in roots and scale[0] in self._layers:
                 continue
             if as_they_are:
-                self._handed_on.add(other)
+                self.handed_on.setdefault(other, key)
             if not as_they_are or other[1] > source.rank:
                 self.inside.setdefault(other, key)
 
@@ -428,6 +433,7 @@ class AfterHeads:
             return False
         roots = self._rooted(mean), self._rooted(scale)
         keys = [key for key, (m, s) in self._keys.items() if m in roots[0] and s in roots[1]]
+        self.sampled.update(keys)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(_plain(mean), _plain(scale))
             if noise is not None and sample is not None and use.opaque is None:
@@ -460,7 +466,7 @@ class AfterHeads:
             if key not in self._seen:
                 with self._safely():
                     self._prepared(key, mean, scale)
-            outside = mean[1] is not None or key in self._handed_on  # whoever gets it, uses it by its name
+            outside = mean[1] is not None or key in self.handed_on  # whoever gets it, uses it by its name
             if (
                 last
                 and not outside

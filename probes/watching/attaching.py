@@ -36,7 +36,7 @@ from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.decoding import decoded_layers
-from probes.watching.finding import Finder, Seen
+from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
@@ -49,6 +49,7 @@ from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 logger = logging.getLogger("probes.watch")
 
 HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
+NOTHING = "nothing is recorded of the model but the numbers that are handed over"
 RANK = "RANK"  # where torchrun and its like put a process's number
 
 
@@ -90,8 +91,9 @@ def watch(
     Returns
     -------
     Recording
-        Use it as a context manager, or call `close`. Its first `step` after a forward pass raises WatchError
-        when no posterior was found.
+        Use it as a context manager, or call `close`. Where its first `step` after a forward pass finds no
+        posterior that can be read, a warning lists what was looked at and what to write, numbers alone are
+        recorded, and training goes on.
 
     Raises
     ------
@@ -149,7 +151,8 @@ class Recording:
         Function (name, value, step) that gets every scalar and each layer's summary too (kl, information,
         contraction, active share), such as `SummaryWriter.add_scalar`.
     strict
-        A disk that fails raises in the training loop; False warns once, goes on and counts (`lost`).
+        A disk that fails, or a model of which nothing can be recorded, raises in the training loop; False
+        warns once, goes on and counts (`lost`).
     resume
         The last step to keep of a run that is there already.
     precision, name, max_gb
@@ -280,7 +283,7 @@ class Recording:
         ValueError
             For a step that is no integer from 0 to 2^53, or does not increase.
         WatchError
-            At the first call after a forward pass, when no posterior was found.
+            With `strict`, at the first call after a forward pass, when no posterior was found.
         RecorderError
             When the watch is closed.
         """
@@ -293,6 +296,7 @@ class Recording:
                 f"step {step} does not increase: the step before it is {self._step}. Count over the whole"
                 " training"
             )
+        self._finder.read_what_is_not_called()
         waits = None if self._settled else self._finder.waits
         if not self._settled and waits is None:
             self._settle()
@@ -302,6 +306,8 @@ class Recording:
             self.scalar(step, name, value, split, epoch)
         if waits is not None and self._due():
             self._buffer.failed(RuntimeError(f"step {step}: nothing to record yet: {waits}"), 1, "waits")
+        elif self._settled and not self.found:
+            self._buffer.failed(WatchError(NOTHING), 1, NOTHING)
         elif waits is None and self._due():
             self._last = None
             self._add(step)
@@ -404,7 +410,7 @@ class Recording:
         try:
             if self._last is not None:
                 self._add_last(*self._last)
-            if self._inputs is not None and self._settled and status != "crashed":
+            if self._inputs is not None and self.found and status != "crashed":
                 self._probe_safely(self._inputs)
         finally:
             self._detach()
@@ -564,11 +570,16 @@ class Recording:
         """Decide what is a layer, say so, open the run, take what the first step has shown."""
         assert self._finder is not None  # the caller looked
         late = self._finder.missing
+        chosen: list[Candidate] = []
+        refused: list[str] = []
         try:
             chosen = self._finder.settle()
-        except RuntimeError:
+        except WatchError as error:
             self._detach()
-            raise
+            if self._buffer.strict:
+                raise
+            self._buffer.warn(NOTHING, f"{NOTHING}: {error}\nTraining goes on.")
+            refused = self._finder.left_out or [str(error)]
         self._settled = True
         self.found = [candidate.source.describe() for candidate in chosen]
         layers: list[LayerInfo] = []
@@ -600,14 +611,12 @@ class Recording:
                 description["prior"],
                 description["why"],
             )
-        for left in self._finder.left_out:
+        for left in self._finder.left_out if chosen else ():
             logger.warning("not recorded: %s", left)
-        if late:
+        if late and chosen:
             logger.warning("not watched, since they have not run before the first step: %s", ", ".join(late))
-        config = {
-            "watch": {"model": type(self.model).__name__, "every": self.every, "parts": self.found},
-            **self._config,
-        }
+        watched = {"model": type(self.model).__name__, "every": self.every, "parts": self.found}
+        config = {"watch": watched | ({"refused": refused} if refused else {}), **self._config}
         try:
             self._buffer.open(
                 layers,

@@ -116,18 +116,21 @@ def note(mean: Tensor, key: tuple[str, int]) -> None:
 
 def posteriors_of(tensors: Iterable[Tensor]) -> set[tuple[str, int]]:
     """Whose means (`note`) tensors are, or are elementwise functions of."""
+    return {key for node in near(tensors) for key in node.metadata.get(NOTE, ())}
+
+
+def near(tensors: Iterable[Tensor]) -> Iterator[Any]:
+    """Nodes of the graph that tensors are elementwise functions of, up to those that mix numbers."""
     waiting = [tensor.grad_fn for tensor in tensors]
-    found: set[tuple[str, int]] = set()
     for _ in range(NEAR):
         if not waiting:
             break
         node: Any = waiting.pop(0)
         if node is None:
             continue
-        found.update(node.metadata.get(NOTE, ()))
+        yield node
         if not MIXING.search(type(node).__name__):
             waiting += [following for following, _ in node.next_functions]
-    return found
 
 
 def sources(kind: Any) -> Iterator[str]:

@@ -32,7 +32,7 @@ from probes.watching.adapters import (
     sibling_layers,
     weight_posteriors,
 )
-from probes.watching.after_head import AfterHeads, Reread
+from probes.watching.after_head import BETWEEN, AfterHeads, Reread
 from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
 from probes.watching.hooks import (
     COMPILED,
@@ -53,12 +53,15 @@ from probes.watching.hooks import (
     passed_over,
     without_gradients,
 )
-from probes.watching.naming import describe, not_latent
+from probes.watching.made import Families
+from probes.watching.naming import Role, describe, not_latent, role
+from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.pooling import Pool, Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     SHARDED,
     STATED,
+    TABLE,
     NoRows,
     NotReadable,
     Observed,
@@ -93,6 +96,7 @@ NO_GAUSSIAN = (
 )
 HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
+TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
 LISTED = 30  # modules that the error for "nothing found" lists
 
@@ -195,11 +199,13 @@ class Finder:
         self._candidates: dict[tuple[str, int], Candidate] = {}  # by name and rank
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._after: AfterHeads | None = None  # None: nothing is looked for after heads
+        self._families: Families | None = None
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
         self._calls: RemovableHandle | None = None
         self.passed_over: Counter[str] = Counter()
+        self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
         self._ran: set[str] = set()  # paths that put something out, and names that were handed over
         if hooks:
             try:
@@ -219,13 +225,18 @@ class Finder:
             pair.uneven = 0
 
     def detach(self) -> None:
-        """Remove our hooks, and no others."""
-        if self._after is not None:
-            self._after.close()
+        """Remove our hooks, and no others; let go of what was looked at."""
+        self._candidates.clear()
+        self._stop_looking()
         for handles in (*self._handles.values(), self._arguments):
             for handle in handles:
                 handle.remove()
         self._handles.clear()
+
+    def _stop_looking(self) -> None:
+        for looking in (self._after, self._families):
+            if looking is not None:
+                looking.close()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -298,6 +309,18 @@ class Finder:
             return "; ".join(reasons) or "no forward pass yet"
         return f"no inputs have come to {', '.join(self.missing[:LISTED])}" if self.missing else None
 
+    def read_what_is_not_called(self) -> None:
+        """Weights of modules that the network asks for samples, and never calls; at the end of a step."""
+        if self._layers is None and self._ran and self._looks():
+            self._uncalled |= {
+                path
+                for path, sources in self._sources.items()
+                if path not in self._ran and all(source.origin == "parameters" for source in sources)
+            }
+        if self._uncalled and self.model.training and not self._paused:
+            for path in self._uncalled & self._sources.keys():
+                self._seen(path, self.model.get_submodule(path), None)
+
     @property
     def left_out(self) -> list[str]:
         """What is known to be a distribution, or to be used as one, and is not recorded."""
@@ -342,6 +365,10 @@ class Finder:
         """
         if self._after is not None:
             self._after.settle(last=True)
+            self._read_as_its_heads()
+        for key, family in self._families.others() if self._families is not None else ():
+            if key in self._candidates and not self._candidates[key].source.by_hand:
+                self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
         candidates = [
             candidate
             for key, candidate in self._candidates.items()
@@ -352,22 +379,48 @@ class Finder:
         for candidate in sorted(candidates, key=lambda one: (one.source.rank, not _has_prior(one))):
             if candidate.source.rank == RANK_GUESS and chosen and chosen[0].source.rank < RANK_GUESS:
                 break
-            if not any(candidate.same_as(other) for other in chosen):
+            stated = candidate.source.rank == RANK_OBSERVED  # what has two names is two layers
+            if stated or not any(candidate.same_as(other) for other in chosen):
                 chosen.append(candidate)
         chosen = [one for one in chosen if not any(one.is_prior_of(other) for other in chosen)]
         names = [candidate.source.name for candidate in chosen]
         if not chosen or len(set(names)) < len(names):
-            self.detach()
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())
         chosen.sort(key=candidates.index)
         self._link_priors(chosen)
         self._say_what_is_pooled(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
-        if self._after is not None:
-            self._after.close()
+        self._stop_looking()
         self._drop_other_hooks()
         return chosen
+
+    def _read_as_its_heads(self) -> None:
+        """What a module returns are the outputs of its heads, under other names: it is what is sampled with
+        them.
+        """
+        assert self._after is not None  # the caller looked
+        for head, key in self._after.handed_on.items():
+            inner, outer = self._candidates.get(head), self._candidates.get(key)
+            if outer is None or outer.source.slot.form == DISTRIBUTION:
+                continue
+            if head in self._refused:
+                self._refuse(key, self._refused[head])
+            elif inner is not None and (inner.source.after, inner.source.slot.form) != (
+                None,
+                outer.source.slot.form,
+            ):
+                source = inner.source
+                if inner.pool.size != outer.pool.size and not outer.given:
+                    del self._candidates[key]  # the heads are the layer
+                    continue
+                if outer.given:
+                    self._refuse(key, BETWEEN.format(source=key[0], what="code", side="scale"))
+                    continue
+                slot = replace(outer.source.slot, form=source.slot.form)
+                read = replace(outer.source, slot=slot, after=source.after, why=source.why)
+                outer.source = read.known(scale=source.origins["scale"])
+                outer.pool, outer.kept = inner.pool, inner.kept
 
     def _say_what_is_pooled(self, chosen: Sequence[Candidate]) -> None:
         """Forward passes of a step with different arguments are terms of a loss that are not kept apart."""
@@ -393,7 +446,7 @@ class Finder:
     def _link_priors(self, chosen: Sequence[Candidate]) -> None:
         """Give each posterior that came without one its prior, as far as the model tells."""
         lacking = [one for one in chosen if one.source.origins["prior"] == "assumed" and not one.given]
-        linked = self._links.settle([Waiting(one.source, one.kept) for one in lacking])
+        linked = self._links.settle([Waiting(one.source, one.kept) for one in lacking], self._ran)
         for candidate, link in zip(lacking, linked, strict=True):
             before, candidate.source = candidate.source, link.source
             if link.again is not None:
@@ -412,7 +465,26 @@ class Finder:
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
         inside = self._after.inside.get(key) if self._after is not None else None
-        return inside in self._candidates or key in self._refused
+        return inside in self._candidates or key in self._refused or self._is_a_step_to_another(key)
+
+    def _is_a_step_to_another(self, key: tuple[str, int]) -> bool:
+        """Whether a candidate stands in the module of another, and that one alone is sampled with: what an
+        encoder is made of may be called an encoder too.
+        """
+        source, sampled = (
+            self._candidates[key].source,
+            self._after.sampled if self._after is not None else set(),
+        )
+        path = source.path.split(" & ")[0]
+        others = (self._candidates[other].source for other in sampled if other in self._candidates)
+        if source.origin not in ("output", "layers") or source.by_hand or key in sampled:
+            return False
+        above = next((one.path for one in others if one.path and path.startswith(f"{one.path}.")), None)
+        if above is not None:
+            self._looked[source.path] = (
+                f"nothing was seen to sample with it, but with {above}, which it stands in"
+            )
+        return above is not None
 
     # ---- attaching
 
@@ -438,6 +510,7 @@ class Finder:
             self._arguments.append(self._calls)
             named = {path: self.model.get_submodule(path) for path in modules}
             parameters = dict(self.model.named_parameters())
+            self._families = Families(self._looks)
             self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
@@ -489,6 +562,7 @@ class Finder:
             if (kept := [s for s in sources if _is_layer(s, layers)])
         }
         sampled = {source.path for source in layers.values() if source.origin == "sites"}
+        self._uncalled &= self._sources.keys()
         for path in [path for path in self._handles if path not in self._sources and path not in sampled]:
             for handle in self._handles.pop(path):
                 handle.remove()
@@ -561,7 +635,10 @@ class Finder:
         self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
         if (halves := self._halves(path, module, output)) is not None:
             self._looked[path] += f"; its {halves} channels {HALVES}"
-        if found := find_in_output(path, module, output):
+        if is_in_flow(self.model, path):
+            return
+        of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
+        if found := find_in_output(path, module, output, of):
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
 
@@ -643,6 +720,9 @@ class Finder:
             if source.by_hand:
                 raise PartError(f"parts: {source.path!r} cannot be read as {source.slot}: {error}") from error
             raise
+        if settled.is_table(value):
+            self._links.tables.append(TABLE_SEEN.format(path=source.path or "the model"))
+            raise NotReadable(TABLE)
         if self._after is not None:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
@@ -660,7 +740,9 @@ class Finder:
             settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
         )
         self._candidates[key] = candidate
-        note(settled.slot.tensors(value)[0], key)
+        note(mean := settled.slot.tensors(value)[0], key)
+        if self._families is not None:
+            self._families.noted(mean, key)
         if settled.slot.form != DISTRIBUTION and not settled.by_hand and settled.of == "activations":
             self._refuse_other_family(key, settled)
 

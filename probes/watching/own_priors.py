@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from probes.watching.naming import find_pairs, speaks_of_prior, subject, words
+from probes.watching.naming import find_pairs, role, speaks_of_prior, subject, words
 from probes.watching.posterior_source import Prior, PriorFunction, Slot, UnknownPrior, is_gaussian
 
 FLOW_WORDS = (
@@ -61,7 +61,8 @@ def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior
 
     bayesian-torch: buffers prior_weight_mu and prior_weight_sigma, the latter a standard deviation (filled
     with what is called prior_variance). Blitz: prior_sigma_1, prior_sigma_2, prior_pi, a scale mixture
-    (Blundell et al. 2015), which is a Gaussian where prior_pi is 0 or 1. torchbnn: prior_mu, prior_sigma.
+    (Blundell et al. 2015), which is a Gaussian where prior_pi is 0 or 1; torch-uncertainty says the same on
+    the layer that its sampler stands in. torchbnn: prior_mu, prior_sigma.
     """
     module = model.get_submodule(path)
     tensors = dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
@@ -84,6 +85,11 @@ def layer_prior(model: nn.Module, path: str, mean: str, weight: Tensor) -> Prior
         )
         return numbers[m], sigma.item()
     above = path.rpartition(".")[0]
+    if path:  # of a sampler that stands in the layer
+        own = vars(model.get_submodule(above))
+        said_above = {name: value for name, value in own.items() if speaks_of_prior(name)}
+        if (mixture := _mixture(said_above)) is not None:
+            return mixture
     owners = {path: module} | ({above: model.get_submodule(above)} if path else {})
     said = [
         mention.said
@@ -118,7 +124,7 @@ def _mixture(attributes: dict[str, Any]) -> Prior:
 
 def held_priors(model: nn.Module) -> list[Held]:
     """Gaussian priors that modules hold as attributes: a distribution, or a mean and a scale that are
-    tensors or numbers. They are read anew each time.
+    tensors or numbers, and nothing else of a prior stands beside them. They are read anew each time.
     """
     found: list[Held] = []
     for path, module in model.named_modules():
@@ -132,7 +138,11 @@ def held_priors(model: nn.Module) -> list[Held]:
         values = {name: value for name, value in attributes.items() if _number(value) or _tensor(value)}
         values |= dict(module.named_buffers(recurse=False)) | dict(module.named_parameters(recurse=False))
         values = {name: value for name, value in values.items() if speaks_of_prior(name)}
-        for mean, scale, form, assumed in find_pairs(values):
+        pairs = find_pairs(values)
+        paired = {name for mean, scale, *_ in pairs for name in (mean, scale)}
+        if any(_tensor(values[name]) for name in values.keys() - paired):
+            continue  # more than a mean and a scale: components, or the weights of a mixture
+        for mean, scale, form, assumed in pairs:
             slot = Slot(form=_plain(form, assumed))
             said = f"the network's own: mu={mean}, {slot.form}={scale}"
             found.append(
@@ -240,7 +250,7 @@ def _could_be(module: nn.Module) -> bool:
 
 
 def _speaks(kind: type) -> bool:
-    return any(word.startswith("prior") and not word.startswith("priorit") for word in words(kind.__name__))
+    return _says_prior(kind.__name__)
 
 
 def _is_flow(name: str, kind: type) -> bool:
@@ -255,6 +265,39 @@ def flow_above(model: nn.Module, path: str) -> str | None:
         if _is_flow(parts[size - 1] if size else "", type(model.get_submodule(above))):
             return above
     return None
+
+
+def is_in_flow(model: nn.Module, path: str) -> bool:
+    """Whether a module stands in a flow, or is one; a posterior's network that is called after a flow is
+    none, and the model itself is what is watched.
+    """
+    parts = path.split(".") if path else []
+    for size in range(1, len(parts) + 1):
+        above, name = ".".join(parts[:size]), parts[size - 1]
+        if role(name) != "posterior" and _is_flow(name, type(model.get_submodule(above))):
+            return True
+    return False
+
+
+def prior_above(model: nn.Module, path: str) -> str | None:
+    """Path of the uppermost module that is called a prior and that a module stands in; None where there is
+    none. What such a module consists of is no posterior, whatever it is called.
+    """
+    parts = path.split(".") if path else []
+    for size in range(1, len(parts)):
+        above, name = ".".join(parts[:size]), parts[size - 1]
+        if role(name) != "posterior" and is_prior(name, type(model.get_submodule(above))):
+            return above
+    return None
+
+
+def is_prior(name: str, kind: type) -> bool:
+    """Whether a module's name, or its class, says that it is a prior."""
+    return _says_prior(name) or _speaks(kind)
+
+
+def _says_prior(name: str) -> bool:
+    return any(word.startswith("prior") and not word.startswith("priorit") for word in words(name))
 
 
 def _describe(value: Any) -> str:

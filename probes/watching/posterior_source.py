@@ -76,6 +76,12 @@ SHARDED = (
 )
 
 
+TABLE = (
+    "a table of parameters, which no input makes: the components of a prior, or a row for each item; name it"
+    " by hand if it is a posterior of the rows at hand"
+)
+
+
 class NotReadable(ValueError):
     """Something was found that is no Gaussian posterior; the message says why it is left out."""
 
@@ -364,6 +370,12 @@ class PosteriorSource:
         if self.slot.form == DISTRIBUTION:
             return len(pick(value, self.slot.mean).event_shape) > 0
         return self.by_hand
+
+    def is_table(self, value: Any) -> bool:
+        """Whether the mean is a parameter of several rows that a module returns as it is."""
+        mean, _ = self.slot.tensors(value)
+        ours = self.origin == "output" and not self.by_hand and self.slot.form != DISTRIBUTION
+        return ours and mean.is_leaf and mean.requires_grad and mean.dim() > 1 and len(mean) > 1
 
     def computed(self, value: Any) -> tuple[Tensor, ...]:
         """The mean and, unless it is a parameter, which may serve several posteriors, the scale: what makes

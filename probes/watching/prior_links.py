@@ -4,15 +4,15 @@ where that cannot be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from probes.watching.evidence import applied
-from probes.watching.naming import subject, words
-from probes.watching.own_priors import Held, held_priors, mentions
+from probes.watching.naming import returned_names, speaks_of_prior, subject, words
+from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     NotReadable,
@@ -73,22 +73,33 @@ class PriorLinks:
     Parameters
     ----------
     model
-        Looked through once, not run.
+        Looked through at the start and when layers are settled, not run.
     skipped
         Whether the user leaves a path alone.
     """
 
     def __init__(self, model: nn.Module, skipped: Callable[[str], bool]) -> None:
-        self.mentions = [one for one in mentions(model) if not skipped(one.path)]
-        self._model = model
-        self._held = [one for one in held_priors(model) if not skipped(one.path)]
+        self._model, self._skipped = model, skipped
+        self._look()
+        self._hinted = bool(self.mentions) or any(
+            speaks_of_prior(name)
+            for module in model.modules()
+            for name in (*vars(module), *returned_names(type(module).forward))
+            if name is not None
+        )
         self._seen: dict[str, SeenPrior] = {}
         self._bytes = 0.0
+        self.tables: list[str] = []  # what else may be a prior's
 
     @property
     def wanted(self) -> bool:
         """Whether what posteriors are has to be kept until their priors are known."""
-        return bool(self.mentions)
+        return self._hinted
+
+    def _look(self) -> None:
+        """What the model holds by now: a prior may be made in the first forward pass."""
+        self.mentions = [one for one in mentions(self._model) if not self._skipped(one.path)]
+        self._held = [one for one in held_priors(self._model) if not self._skipped(one.path)]
 
     def arrived(self, source: PosteriorSource, value: Any) -> None:
         """A prior was computed. Raises NotReadable for what is no Gaussian."""
@@ -104,9 +115,14 @@ class PriorLinks:
         self._bytes += sum(value.nbytes for value in taken if value is not None)
         kept.taken.append(taken)
 
-    def settle(self, posteriors: Sequence[Waiting]) -> list[Linked]:
-        """Each posterior with its prior, as far as the model tells it."""
+    def settle(self, posteriors: Sequence[Waiting], ran: Collection[str]) -> list[Linked]:
+        """Each posterior with its prior, as far as the model tells it.
+
+        ran: paths of the modules that have put something out.
+        """
+        self._look()
         self._drop_what_stands_in_others()
+        self._drop_parts_of_a_whole(ran)
         links = self._links(posteriors)
         linked = {seen.source.name for seen in links.values()}
         free = [seen for name, seen in self._seen.items() if name not in linked]
@@ -120,7 +136,8 @@ class PriorLinks:
         unused = [
             mention for mention in self.mentions if not any(_explains(path, mention.path) for path in used)
         ]
-        reason = self._why_not(free, posteriors) or (unused[0].said if unused else None)
+        reason = self._why_not(free, posteriors) or next((one.said for one in unused), None)
+        reason = reason or next(iter(self.tables), None)
         found: list[Linked] = []
         for place, posterior in enumerate(posteriors):
             source, kept = posterior.source, posterior.kept
@@ -154,6 +171,37 @@ class PriorLinks:
             for name, seen in self._seen.items()
             if not any(seen.source.path.startswith(f"{path}.") for path in outer)
         }
+
+    def _drop_parts_of_a_whole(self, ran: Collection[str]) -> None:
+        """Of a prior that is a module of its own and returns no Gaussian, such as a density, only heads that
+        are its own tell what it is, and no network or several Gaussians in it.
+        """
+        returned = {seen.source.path for seen in self._seen.values()}
+        parts: dict[str, list[str]] = {}  # of each such prior
+        for path in (*returned, *(one.path for one in self._held)):
+            whole = prior_above(self._model, path.split(" & ")[0])
+            if whole is not None and whole in ran and whole not in returned:
+                parts.setdefault(whole, []).append(path)
+        unlike = {
+            path
+            for whole, inside in parts.items()
+            for path in inside
+            if len(inside) > 1 or not self._is_own(whole, path)
+        }
+        self._seen = {name: seen for name, seen in self._seen.items() if seen.source.path not in unlike}
+        self._held = [one for one in self._held if one.path not in unlike]
+
+    def _is_own(self, whole: str, path: str) -> bool:
+        """Whether a part of a prior is its own head, or a network that is called a prior itself."""
+        side = path.split(" & ")[0]
+        if any(one.path == path for one in self._held) or " & " in path:
+            return side.rpartition(".")[0] == whole
+        named = any(
+            speaks_of_prior(seen.source.name.rpartition(".")[2])
+            for seen in self._seen.values()
+            if seen.source.path == path
+        )
+        return named or is_prior(side.rpartition(".")[2], type(self._model.get_submodule(side)))
 
     def _links(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
         """Place of a posterior -> its prior: of one subject and parent, of one subject, or the only ones; as

@@ -269,7 +269,7 @@ class StatisticsBuffer:
             self.mirror = None
         if self.strict:
             raise error
-        self._warn(
+        self.warn(
             "mirror",
             f"the mirror failed: {first_line(error)}. Training and the log go on; after"
             f" {MIRROR_FAILURES} failures in a row it is left alone",
@@ -294,9 +294,9 @@ class StatisticsBuffer:
         self._lost += lost
         if self.strict:
             raise error
-        self._warn(of, f"{first_line(error)}. Training goes on; what is not recorded is counted in `lost`")
+        self.warn(of, f"{first_line(error)}. Training goes on; what is not recorded is counted in `lost`")
 
-    def _warn(self, of: str, message: str) -> None:
+    def warn(self, of: str, message: str) -> None:
         """Warn, the first time of each thing."""
         if of not in self._warned:
             self._warned.add(of)
@@ -312,7 +312,7 @@ class StatisticsBuffer:
             known = np.isfinite(columns["mean"]) & np.isfinite(columns["variance"])
             if (negative := known & np.isnan(columns["kl"])).any():
                 at, count = int(np.argmax(negative.any(1))), int(negative.any(0).sum())
-                self._warn(
+                self.warn(
                     f"sigma of {layer}",
                     f"layer {layer!r}: sigma, or the prior's, has negative values from step {steps[at]} on,"
                     f" in {count} neurons, which are non-finite: sigma is a standard deviation; of a log"

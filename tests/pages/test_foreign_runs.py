@@ -156,3 +156,16 @@ def test_what_a_decoder_made_stands_on_neurons_and_experiments(open_page: Open, 
             json.loads(chart.proto.spec)["layout"].get("images", ()) for chart in app.get("plotly_chart")
         ]
         assert max(map(len, drawn)) == images
+
+
+@pytest.mark.parametrize("page", [name for name, *_ in state.PAGES])
+def test_a_watch_that_recorded_nothing_says_why(open_page: Open, tmp_path: Path, page: str) -> None:
+    why = "the posterior of encoder is a Laplace, no Gaussian"
+    with probes.Recorder(
+        tmp_path / "none", [], config={"watch": {"model": "VAE", "refused": [why]}}
+    ) as recorder:
+        for step in range(5):
+            recorder.scalar(step, "loss", 1 / (step + 1))
+    app = open_page(page, tmp_path, run="none")
+    if page not in ("runs", "reference"):
+        assert [why in warning.value for warning in app.warning] == [True]

@@ -399,3 +399,265 @@ class HiddenLaplace(nn.Module):
     def forward(self, x):
         h = torch.tanh(self.body(x))
         return self.decoder(Laplace(self.fc_loc(h), self.fc_log_scale(h).exp()).rsample())
+
+
+# ---- as libraries write them
+
+
+class WrappedNormal(torch.distributions.Distribution):
+    """A distribution of a library's own (pythae): the exponential map of a Gaussian."""
+
+    arg_constraints = {}
+
+    def __init__(self, loc, scale):
+        self.loc, self.scale = loc, scale
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    def rsample(self):
+        v = self.scale * torch.randn_like(self.loc)
+        return torch.tanh(v.norm(dim=-1, keepdim=True)) * (self.loc + v)
+
+
+class Hyperbolic(nn.Module):
+    """Its posterior's family is chosen by an option, so that no source names it where it is drawn from."""
+
+    def __init__(self, family=WrappedNormal):
+        super().__init__()
+        self.encoder, self.out, self.posterior = Heads(X), net(Z, X), family
+
+    def forward(self, x):
+        mu, logvar = self.encoder(x)
+        return self.out(self.posterior(mu, (logvar / 2).exp()).rsample())
+
+
+class SquashedActor(nn.Module):
+    """loc and scale of a module, of which another makes a squashed Gaussian (torchrl)."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.loc, self.log_scale = net(X, H), nn.Linear(H, Z), nn.Linear(H, Z)
+
+    def forward(self, x):
+        h = self.head(x)
+        base = Independent(Normal(self.loc(h), self.log_scale(h).exp()), 1)
+        tanh = torch.distributions.transforms.TanhTransform()
+        return torch.distributions.TransformedDistribution(base, [tanh]).rsample()
+
+
+class CompositePrior(nn.Module):
+    """Shenbin et al. (2020): a density, of three Gaussians; one is the encoder as it was."""
+
+    def __init__(self, held=True):
+        super().__init__()
+        self.encoder_old, self.held = Heads(X).requires_grad_(False), held
+        if held:
+            self.mu_prior = nn.Parameter(torch.zeros(1, Z), requires_grad=False)
+            self.logvar_prior = nn.Parameter(torch.zeros(1, Z), requires_grad=False)
+            self.logvar_uniform_prior = nn.Parameter(torch.full((1, Z), 2.0), requires_grad=False)
+
+    def forward(self, x, z):
+        mu, logvar = self.encoder_old(x)
+        parts = [Normal(mu, (logvar / 2).exp()).log_prob(z)]
+        if self.held:
+            scales = self.logvar_prior, self.logvar_uniform_prior
+            parts += [Normal(self.mu_prior, (one / 2).exp()).log_prob(z) for one in scales]
+        return torch.stack(parts).logsumexp(0)
+
+
+class Recommender(nn.Module):
+    def __init__(self, held=True):
+        super().__init__()
+        self.encoder, self.prior, self.decoder = Heads(X), CompositePrior(held), nn.Linear(Z, X)
+
+    def forward(self, x):
+        mu, logvar = self.encoder(x)
+        z = mu + torch.randn_like(mu) * (logvar / 2).exp()
+        return self.decoder(z) - self.prior(x, z).mean()
+
+
+class Components(nn.Module):
+    """A mixture's own parameters, as they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.means, self.raw = nn.Parameter(torch.randn(3, Z)), nn.Parameter(torch.randn(3, Z))
+
+    def forward(self):
+        mu_c, logvar_c = self.means, self.raw
+        return mu_c, logvar_c
+
+
+class Clusters(nn.Module):
+    """A mixture prior whose components a module returns (VaDER); stddev is a log variance."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.mu_layer, self.stddev_layer = net(X, H), nn.Linear(H, Z), nn.Linear(H, Z)
+        self.gmm_layer, self.decoder = Components(), nn.Linear(Z, X)
+
+    def forward(self, x):
+        h = self.body(x)
+        mu, stddev = self.mu_layer(h), self.stddev_layer(h)
+        z = mu + torch.exp(0.5 * stddev) * torch.randn_like(mu)
+        mu_c, logvar_c = self.gmm_layer()
+        self.truth = mu.detach(), torch.exp(0.5 * stddev).detach()
+        return self.decoder(z), mu_c, logvar_c, mu, stddev
+
+
+class TextEncoder(nn.Module):
+    """A module of a neutral name that returns a prior among other things (VITS)."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.project = nn.Linear(C, H), nn.Linear(H, 2 * Z)
+
+    def forward(self, c):
+        hidden = self.body(c)
+        prior_means, prior_log_variances = self.project(hidden).chunk(2, 1)
+        return hidden, prior_means, prior_log_variances
+
+
+class PriorOfANeutralModule(Foreign):
+    def __init__(self):
+        super().__init__()
+        self.text, self.posterior_encoder, self.out = TextEncoder(), Heads(X), net(Z, X)
+
+    def forward(self, x, c):
+        _, prior_mean, prior_logvar = self.text(c)
+        mu, logvar = self.posterior_encoder(x)
+        pair = mu, (logvar / 2).exp(), prior_mean, (prior_logvar / 2).exp()
+        return self.out(self.pay("posterior_encoder", *pair))
+
+
+class Made(nn.Module):
+    """Networks of a flow return means and log variances, too (IAF)."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(Z, 2 * Z)
+
+    def forward(self, z):
+        mu, log_var = self.net(z).chunk(2, 1)
+        return mu, log_var
+
+
+class FlowPosterior(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.iaf_flow, self.decoder = Heads(X), nn.ModuleList([Made(), Made()]), nn.Linear(Z, X)
+
+    def forward(self, x):
+        mu, logvar = self.encoder(x)
+        z = mu + torch.randn_like(mu) * (logvar / 2).exp()
+        for one in self.iaf_flow:
+            m, s = one(z)
+            z = (z - m) * (-s / 2).exp()
+        return self.decoder(z)
+
+
+class LateProcess(nn.Module):
+    """A Gaussian process prior that is made in the first forward pass (GP-VAE)."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder, self.prior = Heads(X), nn.Linear(Z, X), None
+
+    def forward(self, x):
+        if self.prior is None:
+            covariance = 0.5 * torch.eye(Z) + 0.5
+            self.prior = torch.distributions.MultivariateNormal(torch.zeros(Z), covariance)
+        mu, logvar = self.encoder(x)
+        return self.decoder(mu + torch.randn_like(mu) * (logvar / 2).exp())
+
+
+class JointEncoder(nn.Module):
+    """An encoder made of encoders, of which it takes the means as features (multivae)."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoders = nn.ModuleDict({"image": Heads(X), "label": Heads(C)})
+        self.one, self.two = nn.Linear(2 * Z, Z), nn.Linear(2 * Z, Z)
+
+    def forward(self, x, c):
+        hidden = torch.cat([self.encoders["image"](x)[0], self.encoders["label"](c)[0]], 1)
+        mu, logvar = self.one(hidden), self.two(hidden)
+        return mu, logvar
+
+
+class Joint(Foreign):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.out = JointEncoder(), net(Z, X)
+
+    def forward(self, x, c):
+        mu, logvar = self.encoder(x, c)
+        return self.out(self.pay("encoder", mu, (logvar / 2).exp()))
+
+
+class NeutralPrior(Foreign):
+    """A prior that no name gives away."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.out = Heads(X), Heads(C), net(Z, X)
+
+    def forward(self, x, c):
+        (mu1, logvar1), (mu2, logvar2) = self.a(x), self.b(c)
+        return self.out(self.pay("a", mu1, (logvar1 / 2).exp(), mu2, (logvar2 / 2).exp()))
+
+
+class WeightSampler(nn.Module):
+    """Holds a layer's Gaussian weights, and is asked for samples, never called (torch-uncertainty)."""
+
+    def __init__(self, mu, rho):
+        super().__init__()
+        self.mu, self.rho = mu, rho
+
+    def sample(self):
+        return self.mu + F.softplus(self.rho) * torch.randn_like(self.mu)
+
+
+class SampledLinear(nn.Module):
+    def __init__(self, prior_pi=1):
+        super().__init__()
+        self.prior_sigma_1, self.prior_sigma_2, self.prior_pi = 0.2, 0.4, prior_pi
+        self.weight_mu, self.weight_sigma = nn.Parameter(torch.randn(Z, X)), nn.Parameter(torch.randn(Z, X))
+        self.weight_sampler = WeightSampler(self.weight_mu, self.weight_sigma)
+
+    def forward(self, x):
+        return F.linear(x, self.weight_sampler.sample())
+
+
+class PriorPart(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = net(C, 2 * Z)
+
+    def forward(self, c):
+        prior_mean, prior_logvar = self.net(c).chunk(2, 1)
+        return prior_mean, prior_logvar
+
+
+class Carrying(nn.Module):
+    """Puts what a module returns into a mapping of its own and returns that (TensorDictModule)."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, data):
+        first, second = self.module(data["c"])
+        return data | {"first": first, "second": second}
+
+
+class WrappedPrior(Foreign):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.rssm_prior, self.out = Heads(X), Carrying(PriorPart()), net(Z, X)
+
+    def forward(self, x, c):
+        mu, logvar = self.encoder(x)
+        data = self.rssm_prior({"c": c})
+        return self.out(
+            self.pay("encoder", mu, (logvar / 2).exp(), data["first"], (data["second"] / 2).exp())
+        )

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import alerts as planted
 from probes import Recorder, Run, alerts, diagnostics
 from probes.export import export
+from probes.schema import REGIMES
 
 NEURONS, STEPS, WARMUP = 20, 300, 50
 TOLD = 8  # records: five until a regime has settled, and four more that its count must hold
@@ -51,6 +52,32 @@ def listed(run):
 
 def test_a_healthy_run_that_starts_dead_is_silent(write):
     assert listed(write()) == []
+
+
+def judged(**counts):
+    """Kind, count, text of each alert of a layer whose neurons are counted by regime: a number, or (T,)."""
+    columns = {"step": np.arange(STEPS), "layer": np.zeros(STEPS, int)}
+    for code, regime in enumerate(REGIMES):
+        columns[f"regime_{code}"] = np.broadcast_to(counts.get(regime.name.replace(" ", "_"), 0), STEPS)
+    scalars = pd.DataFrame({"step": [], "split": [], "name": [], "value": []})
+    found = alerts.find(pd.DataFrame(columns), scalars, pd.DataFrame(), WARMUP)
+    return [(alert.kind, alert.count, alert.text) for alert in found]
+
+
+def test_neurons_whose_regime_is_not_known_are_evidence_of_nothing():
+    after = np.arange(STEPS) >= 200
+    assert judged(unknown=20) == []
+    assert judged(living=20 * ~after, unknown=20 * after) == []
+    assert judged(unknown=20 * ~after, dead=20 * after) == []
+    assert judged(living=20 - 15 * after, unknown=15 * after) == []
+    assert [kind for kind, *_ in judged(living=20 * ~after, dead=20 * after)] == ["left living"]
+
+
+def test_neurons_whose_regime_is_known_are_judged_by_themselves():
+    [(kind, count, text)] = judged(unknown=15, dead=5)
+    assert (kind, count) == ("not living", 5)
+    assert "0 % of the 5 neurons whose regime is known lives" in text
+    assert judged(unknown=15, living=5) == []
 
 
 def test_a_share_that_leaves_living_is_named_with_its_neurons(write):

@@ -187,7 +187,7 @@ def _points(row: dict[str, Any], names: Sequence[str]) -> list[float]:
 
 
 def _network(row: dict[str, Any]) -> str:
-    if pd.isna(row["layers"]):
+    if pd.isna(row["layers"]) or not row["layers"]:  # of a watch that recorded nothing
         return ""
     layers, neurons = int(row["layers"]), int(row["neurons"])
     return f"{layers} × {neurons // layers}" if neurons % layers == 0 else f"{neurons:,}"

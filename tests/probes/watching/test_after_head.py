@@ -5,6 +5,7 @@ accused where nothing stands.
 import gc
 import weakref
 
+import foreign_models as foreign
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,6 @@ from torch.utils.checkpoint import checkpoint
 
 from probes.run import Run
 from probes.watching.attaching import watch
-from probes.watching.finding import WatchError
 
 
 def half(raw):
@@ -161,7 +161,7 @@ def test_what_stands_between_is_read(tmp_path, scale, use, said):
     ],
 )
 def test_what_cannot_be_repeated_is_refused_with_what_to_write(tmp_path, use, said):
-    with pytest.raises(WatchError, match=rf"{said} stands between .*probes\.observe.*then=function"):
+    with pytest.warns(RuntimeWarning, match=rf"{said} stands between .*probes\.observe.*then=function"):
         record(VAE(use), tmp_path / "run")
 
 
@@ -384,3 +384,49 @@ def test_heads_that_are_returned_as_they_are_keep_their_names(tmp_path):
         recording.step(0)
     assert recording.found[0]["name"] == "fc_mu"
     assert "ASSUMED" not in recording.found[0]["why"]
+
+
+class HandsOn(VAE):
+    """Returns its heads as they are, and samples with a scale that it clamps."""
+
+    def forward(self, x):
+        h = self.body(x).tanh()
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        self.truth = mu.detach(), tight(logvar).detach()
+        return self.decoder(mu + tight(logvar) * noise(mu)), mu, logvar
+
+
+def test_heads_that_are_returned_are_read_as_they_are_sampled(tmp_path):
+    model = HandsOn(None)
+    run, found = record(model, tmp_path / "run", steps=3)
+    assert [part["name"] for part in found] == ["HandsOn"]
+    assert "clamp" in found[0]["why"]
+    assert_statistics(run.at(2), expected(*model.truth))
+
+
+def test_what_cannot_be_repeated_is_refused_of_returned_heads_too(tmp_path):
+    class Gated(HandsOn):
+        def forward(self, x):
+            h = self.body(x).tanh()
+            mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+            return self.decoder(mu * self.gate + half(logvar) * noise(mu)), mu, logvar
+
+    with pytest.warns(RuntimeWarning, match="a product with another tensor stands between"):
+        record(Gated(None), tmp_path / "run")
+
+
+def test_several_samples_of_a_posterior_are_drawn_with_its_repeated_heads(tmp_path):
+    model = VAE(lambda m, mu, raw: (mu[:, None].repeat(1, 3, 1), half(raw[:, None].repeat(1, 3, 1))))
+    run, _ = record(model, tmp_path / "run", steps=3)
+    mu, sigma = (one[:, 0] for one in model.truth)
+    assert_statistics(run.at(2), expected(mu, sigma))
+
+
+def test_the_encoders_that_an_encoder_is_made_of_are_no_layers(tmp_path):
+    torch.manual_seed(0)
+    model = foreign.Joint()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, foreign.X), torch.randn(BATCH, foreign.C))
+        recording.step(0)
+    assert [part["name"] for part in recording.found] == ["encoder"]
+    np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], model.paid("encoder"), rtol=1e-4)

@@ -90,10 +90,41 @@ def test_a_part_that_runs_later_is_waited_for_and_a_model_without_any_is_refused
         model["encoder"](rows())
         recording.step(1)
     assert Run(tmp_path / "run").steps.tolist() == [1]
-    recording = watch(nn.Sequential(nn.Linear(INPUTS, 2)), tmp_path / "other")
+    recording = watch(nn.Sequential(nn.Linear(INPUTS, 2)), tmp_path / "other", strict=True)
     recording.model(rows())
     with pytest.raises(WatchError, match="no posterior was found"):
         recording.step(0)
+
+
+def test_a_model_of_which_nothing_can_be_recorded_trains_on(tmp_path):
+    class Laplace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc_loc, self.fc_scale = nn.Linear(INPUTS, 2), nn.Linear(INPUTS, 2)
+
+        def forward(self, x):
+            return torch.distributions.Laplace(self.fc_loc(x), self.fc_scale(x).exp()).rsample()
+
+    model = Laplace()
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(4):
+            loss = model(rows()).square().mean()
+            loss.backward()
+            if step:
+                recording.step(step, loss=loss)
+                continue
+            with pytest.warns(RuntimeWarning) as said:
+                recording.step(step, loss=loss)
+    [message] = [str(one.message) for one in said]
+    assert "the posterior of fc_loc is a Laplace, no Gaussian" in message
+    assert "parts={path pattern" in message
+    assert recording.found == []
+    assert recording.lost == 4
+    run = Run(tmp_path / "run")
+    assert run.layers == []
+    assert len(run.scalars()) == 4
+    assert "Laplace" in run.config["watch"]["refused"][0]
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_what_has_not_run_before_the_first_step_is_named(tmp_path, caplog):

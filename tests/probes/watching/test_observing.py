@@ -177,3 +177,14 @@ def test_a_model_compiled_after_watching_began_is_still_recorded(tmp_path):
             fast(x)
             recording.step(step)
     assert_statistics(Run(tmp_path / "run").at(1), expected(*model.posterior(x)))
+
+
+def test_two_names_are_two_layers_though_their_numbers_are_the_same(tmp_path):
+    mu = torch.randn(8, 3)
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False) as recording:
+        for step in range(2):
+            observe("one", mu, torch.ones(8, 3))
+            observe("other", mu + step, torch.ones(8, 3))
+            recording.step(step)
+    assert recording.lost == 0
+    assert [part["name"] for part in recording.found] == ["one", "other"]

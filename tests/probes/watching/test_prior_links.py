@@ -8,9 +8,9 @@ import torch
 from foreign_models import C, X
 from torch import nn
 
+from probes.analysis import assumptions
 from probes.run import Run
 from probes.watching.attaching import watch
-from probes.watching.finding import WatchError
 
 BATCH, TIMES = 32, 5
 
@@ -54,6 +54,8 @@ def record(kind, path, steps=3, **options):
 RIGHT = {
     foreign.RecognitionAndPrior: ["recognition_net"],
     foreign.PriorFirst: ["recognition_net"],
+    foreign.PriorOfANeutralModule: ["posterior_encoder"],
+    foreign.WrappedPrior: ["encoder"],
     foreign.MappingOfFour: ["MappingOfFour"],
     foreign.DataclassOfDistributions: ["DataclassOfDistributions"],
     foreign.NestedTuples: ["NestedTuples"],
@@ -140,15 +142,16 @@ def test_a_prior_that_varies_by_row_is_given_as_a_function(tmp_path):
 
 
 def test_a_hidden_laplace_is_refused_by_its_name(tmp_path):
-    with pytest.raises(WatchError, match="the posterior of fc_loc is a Laplace, no Gaussian"):
+    with pytest.warns(RuntimeWarning, match="the posterior of fc_loc is a Laplace, no Gaussian"):
         record(foreign.HiddenLaplace, tmp_path / "run")
 
 
 def test_a_head_of_two_halves_stands_first_in_the_message_and_is_read_by_hand(tmp_path):
-    with pytest.raises(WatchError) as error:
+    with pytest.warns(RuntimeWarning) as said:
         record(foreign.OneHeadOfTwo, tmp_path / "run")
-    assert str(error.value).index("hidden_to_latent") < str(error.value).index("Looked at besides")
-    assert "could be mu | log_var" in str(error.value)
+    [message] = [str(one.message) for one in said]
+    assert message.index("hidden_to_latent") < message.index("Looked at besides")
+    assert "could be mu | log_var" in message
     model, run, _ = record(
         foreign.OneHeadOfTwo, tmp_path / "again", parts={"hidden_to_latent": "mu | log_var"}
     )
@@ -181,7 +184,7 @@ def test_nothing_of_a_prior_is_no_layer(tmp_path):
     model = OnlyPrior()
     recording = watch(model, tmp_path / "run")
     model(torch.randn(BATCH, X))
-    with pytest.raises(WatchError, match="no posterior was found"):
+    with pytest.warns(RuntimeWarning, match="no posterior was found"):
         recording.step(0)
     recording.close()
 
@@ -283,3 +286,53 @@ def test_pairs_in_a_list_are_a_posterior_and_its_prior(tmp_path):
     assert len(run.layers) == 2
     for level in range(2):
         np.testing.assert_allclose(run.at(0, level)["kl"], model.paid(level), rtol=1e-4, atol=1e-5)
+
+
+def trained(model, path, *given, steps=3):
+    """The run and what was found of a model that returns its output first."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    with watch(model, path) as recording:
+        for step in range(steps):
+            output = model(*given)
+            (output[0] if isinstance(output, tuple) else output).square().mean().backward()
+            optimiser.step()
+            recording.step(step)
+    return Run(path), recording.found
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_prior_that_is_a_density_of_several_is_not_one_of_them(tmp_path, held):
+    run, found = trained(foreign.Recommender(held), tmp_path / "run", torch.randn(BATCH, X))
+    assert [part["name"] for part in found] == ["encoder"]
+    assert found[0]["origins"]["prior"] == "absent"
+    assert "kl" not in run.at(2)
+
+
+def test_the_components_of_a_mixture_are_no_layer_and_leave_the_prior_open(tmp_path):
+    model = foreign.Clusters()
+    run, found = trained(model, tmp_path / "run", torch.randn(BATCH, X))
+    assert len(found) == 1
+    assert "'gmm_layer' returns Gaussians that no input makes" in found[0]["prior"]
+    assert "kl" not in run.at(2)
+    np.testing.assert_allclose(run.at(2)["variance"], model.truth[1].square().mean(0), rtol=1e-4)
+
+
+def test_networks_in_a_flow_are_no_layers(tmp_path):
+    run, found = trained(foreign.FlowPosterior(), tmp_path / "run", torch.randn(BATCH, X))
+    assert [part["name"] for part in found] == ["encoder"]
+    assert "kl" not in run.at(2)
+
+
+def test_a_prior_that_is_made_while_the_network_runs_is_not_passed_over(tmp_path):
+    run, found = trained(foreign.LateProcess(), tmp_path / "run", torch.randn(BATCH, X))
+    assert "prior" in found[0]["prior"]
+    assert found[0]["origins"]["prior"] == "absent"
+    assert "kl" not in run.at(2)
+
+
+def test_a_prior_that_no_name_tells_is_said_to_be_assumed(tmp_path, caplog):
+    with caplog.at_level("INFO", "probes.watch"):
+        _, run, _ = record(foreign.NeutralPrior, tmp_path / "run")
+    assert caplog.text.count("prior Normal(0, 1), ASSUMED") == 2
+    [line] = assumptions.lines(run.layers)
+    assert line == "Assumed: the prior Normal(0, 1)."
