@@ -1,6 +1,6 @@
 // Colours as numbers: scales, and the colour of a ridge by its sd. Nothing here needs a browser.
 
-import { COLOR_SCALES, SD_NARROW, SD_WIDE } from "./palette.js"
+import { COLOR_SCALES, LAYERS, SD_NARROW, SD_WIDE } from "./palette.js"
 
 /** @typedef {[number, number, number]} Rgb Red, green and blue, 0 to 255 each. */
 
@@ -45,6 +45,13 @@ export function scaleColor(stops, share) {
   const [red, green, blue] = mix(parseHex(stops[below]), parseHex(stops[below + 1]), at - below)
   return [Math.round(red), Math.round(green), Math.round(blue)]
 }
+
+/**
+ * A layer's colour in lines, sequential in depth: `figures/style.py` says the same of figures.
+ * @param {number} layer from 0
+ * @param {number} depth layers of its run
+ */
+export const layerColor = (layer, depth) => scaleColor(LAYERS, layer / Math.max(depth - 1, 1))
 
 /**
  * 256 colours of a scale; `from` and `to` cut the ends that a theme's background would swallow.

@@ -8,6 +8,7 @@ import { unpack } from "./payload.js"
  * @typedef {object} Layer
  * @property {string} name
  * @property {number} index its place in the run, from 0
+ * @property {number} depth layers of the run
  * @property {number[]} neurons the shown ones, a ridge each
  * @property {number[]} pinned
  * @property {number | null} informative the neuron that holds most of its input

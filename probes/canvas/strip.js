@@ -4,7 +4,8 @@
 import { fitCanvas, fitText, strokeLine } from "./drawing.js"
 import { formatNumber, formatShort, formatStep } from "./format.js"
 import { framePosition, stepTicks } from "./frames.js"
-import { ALERT, OKABE_ITO } from "./palette.js"
+import { layerColor, rgba } from "./color.js"
+import { ALERT } from "./palette.js"
 
 /** @typedef {import("./drawing.js").Brush} Brush */
 /** @typedef {{ top: number, bottom: number, low: number, high: number }} Band where values stand */
@@ -148,7 +149,7 @@ export class Strip {
       values: data
         .series("contraction", column)
         .map((value, frame) => (header.steps[frame] > layer.last ? NaN : value)),
-      color: OKABE_ITO[layer.index % OKABE_ITO.length],
+      color: rgba(layerColor(layer.index, layer.depth), 1),
       name: layer.name,
       side: layer.side,
     }))

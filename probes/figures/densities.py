@@ -48,6 +48,11 @@ class Moment:
     sigma: NDArray[np.float64] | None = None
 
 
+def _density_title(top: float, peak: float) -> str:
+    """Of the vertical axis, which says so where it cuts a peak."""
+    return "density (1 / prior sd)" + (", peaks cut" if top > TALLEST * peak else "")
+
+
 def densities(
     names: Sequence[str], before: Sequence[Moment], after: Sequence[Moment], colors: Sequence[str]
 ) -> go.Figure:
@@ -152,7 +157,7 @@ def densities_on_one_axis(
             fill="tozeroy", fillcolor=palette.translucent(color, 0.16), hovertemplate="%{y:.3f}",
         )  # fmt: skip
     figure.update_xaxes(range=[-reach, reach], title="z (prior sd)", automargin=True)
-    figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * peak)], title="density (1 / prior sd)")
+    figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * peak)], title=_density_title(top, peak))
     at = " / ".join(f"{step:,}" for step in sorted({moment.step for moment in moments}))
     alt = f"Densities at step {at} of {', '.join(names)} on one axis"
     return figure.finish(OVERLAY_HEIGHT, alt, showlegend=len(names) <= NAMED)

@@ -228,6 +228,7 @@ var OKABE_ITO = [
   "#B8A000",
   "#7F7F7F"
 ];
+var LAYERS = ["#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7"];
 var COLOR_SCALES = {
   Viridis: [
     "#440154",
@@ -286,6 +287,7 @@ function scaleColor(stops, share) {
   const [red, green, blue] = mix(parseHex(stops[below]), parseHex(stops[below + 1]), at - below);
   return [Math.round(red), Math.round(green), Math.round(blue)];
 }
+var layerColor = (layer, depth) => scaleColor(LAYERS, layer / Math.max(depth - 1, 1));
 function colorTable(stops, from = 0, to = 1) {
   return Array.from({ length: 256 }, (_, i) => scaleColor(stops, from + (to - from) * i / 255));
 }
@@ -1318,7 +1320,7 @@ var Strip = class {
     }
     const lines = header.layers.map((layer, column) => ({
       values: data.series("contraction", column).map((value, frame) => header.steps[frame] > layer.last ? NaN : value),
-      color: OKABE_ITO[layer.index % OKABE_ITO.length],
+      color: rgba(layerColor(layer.index, layer.depth), 1),
       name: layer.name,
       side: layer.side
     }));
