@@ -102,7 +102,8 @@ def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay:
         }
         layers.append(
             {
-                "name": side.context.names[layer], "index": layer, "depth": len(side.context.names), "neurons": drawn,
+                "name": side.context.names[layer], "index": layer, "depth": len(side.context.names),
+                "neurons": drawn,
                 "run": side.context.entry.name,
                 "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
                 "informative": most_informative(side, layer),
