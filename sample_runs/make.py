@@ -67,6 +67,15 @@ EXAMPLES = {
 }
 # In this order, after the examples: the dashboard opens on the newest.
 RUNS = {
+    "classes": {  # handwritten digits: probabilities of ten classes, and whether they can be trusted
+        "data": "digits",
+        "beta": 0.005,
+        "steps": 600,
+        "record_start": 40,
+        "record_every": 25,
+        "probe_sequence": 0,
+        "probe_times": 0,
+    },
     "informed": {  # each group is asked to tell more than the one before, all to remember as much
         **TUNED,
         "record_start": 30,
@@ -103,7 +112,7 @@ SWEEP = {
 GRID = ["beta=0.03,0.1,0.3,1.0", "lr=0.001,0.003,0.01"]
 SEEDS = "0,1"
 
-# What is stored with a run, so that the page Probes has something to show before anybody waits for it.
+# What is stored with a run, so that the page Experiments has something to show before anybody waits for it.
 EXPERIMENTS = {"healthy": ("ablation", "traversal", "shift", "risk-coverage", "rollout")}
 
 
@@ -119,7 +128,8 @@ def make(name: str) -> None:
     else:
         summary = train(resolve(from_dict({**SMALL, **RUNS[name]}, Config())), HERE / name)
         shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
-        print(f"{name}: test mse {summary['model']['mse']:.4f}, living {shares}")
+        score = next(name for name in ("mse", "accuracy") if name in summary["model"])
+        print(f"{name}: test {score} {summary['model'][score]:.4f}, living {shares}")
         for experiment in EXPERIMENTS.get(name, ()):
             vdn.main(["probe", str(HERE / name), experiment])
     for folder in sorted(HERE.glob(f"{name}*")):
