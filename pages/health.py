@@ -60,7 +60,7 @@ def distributions() -> None:
             alert_list.show(context)
     else:
         wide = st.container()
-        st.caption("No alerts.")
+        st.caption(alert_list.nothing(context))
     with wide, st.container(border=True):
         regime_map.show(context, step, chosen)
     regimes_over_steps(context, "regime counts")

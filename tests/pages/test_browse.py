@@ -365,3 +365,8 @@ def test_persistence_stands_beside_that_of_the_second_run(open_page: Open, tmp_p
     assert len(app.get("plotly_chart")) == alone + 1
     assert "Persistence over steps of two" in texts(app)
     assert "one run at a time" in texts(open_page("experiments", tmp_path, run="one", vs="two"))
+
+
+def test_no_alerts_of_a_short_run_are_no_praise(open_page: Open, tmp_path: Path) -> None:
+    write_run(tmp_path / "short", neurons=3, steps=20)
+    assert "most rules judge 64 recorded steps" in texts(open_page("health", tmp_path))

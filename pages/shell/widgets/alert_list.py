@@ -25,6 +25,15 @@ def anything(context: RunContext) -> bool:
     return context.run.status == "crashed" or len(cache.alerts(context)) > 0
 
 
+def nothing(context: RunContext) -> str:
+    """What is said where nothing is listed: that no rule fired, or that most have too little to judge by."""
+    recorded, window = context.run.steps, alerts.Limits().window
+    judged = int((recorded >= (alerts.warmup_of(context.run.config) or 0)).sum())
+    if judged >= window:
+        return "No alerts."
+    return f"No alerts; most rules judge {window} recorded steps after the warm-up, and there are {judged}."
+
+
 def show(context: RunContext) -> None:
     """The list; each alert's place is a button that moves the cursor there."""
     alerts_of_run = cache.alerts(context)
