@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shell import frame, no_runs
 from pages.shell.data import runs_catalog
 from pages.shell.session import live, runs, ticked_runs, url
-from pages.shell.widgets import cards, compare_runs, run_actions, runs_table, sweep
+from pages.shell.widgets import cards, compare_runs, filter_runs, run_actions, runs_table, sweep
 from probes.analysis import run_groups
 from probes.figures.seed_bands import seed_bands
 
@@ -28,36 +28,6 @@ with st.container(horizontal=True, key="runs_head"):
         st.segmented_control, "View", list(VIEWS), "view", "table", format_func=VIEWS.__getitem__,
         required=True, label_visibility="collapsed",
     )  # fmt: skip
-
-
-def find() -> str:
-    """The field for a filter, `find` in the URL."""
-    st.session_state["filter"] = url.get("filter") or ""
-    return st.text_input(
-        "Find runs",
-        key="filter",
-        on_change=lambda: url.put("filter", st.session_state["filter"] or None),
-        width=300,
-        placeholder="layers=3 beta<0.05 status:finished",
-        help=(
-            "Words that the name, status, tags or notes contain, and conditions on settings: `layers=3"
-            " beta<0.05`. Also `tag:`, `status:`, `nll<`, `living>` (per cent), `recorded>` (steps),"
-            " `created>2026-11`, `archived:yes`. All have to hold."
-        ),
-    )
-
-
-def ask_archived() -> bool:
-    """A switch for archived runs, where there are some; `archived` in the URL."""
-    count = sum(bool(entry.row.get("archived")) for entry in entries.values())
-    if not count:
-        return False
-    st.session_state["show_archived"] = url.get("archived") == "1"
-    return st.toggle(
-        f"{count:,} archived",
-        key="show_archived",
-        on_change=lambda: url.put("archived", "1" if st.session_state["show_archived"] else None),
-    )
 
 
 def each_run(
@@ -114,12 +84,12 @@ def table_view() -> None:
     configs = runs_catalog.flat_configs(entries)
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
-        text = find()
+        text = filter_runs.find()
         rows = url.choice(
             st.segmented_control, "Rows", list(ROWS), "rows", "runs", format_func=ROWS.__getitem__,
             required=True,
         )  # fmt: skip
-        shown = runs_table.filtered(entries, configs, text, ask_archived())
+        shown = filter_runs.filtered(entries, configs, text, filter_runs.ask_archived(entries))
     live.follow_all(
         {name: entry.row["steps"] for name, entry in shown.items() if entry.row["status"] == "running"}
     )
@@ -140,8 +110,10 @@ def _counted(shown: dict[str, runs.Entry]) -> str:
 def sweep_view() -> None:
     """Scores and collapse over settings, of the runs that the filter leaves."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = find()
-        shown = runs_table.filtered(entries, runs_catalog.flat_configs(entries), text, ask_archived())
+        text = filter_runs.find()
+        shown = filter_runs.filtered(
+            entries, runs_catalog.flat_configs(entries), text, filter_runs.ask_archived(entries)
+        )
     st.caption(_counted(shown))
     if shown:
         sweep.show_sweep(shown)

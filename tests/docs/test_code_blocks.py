@@ -168,7 +168,7 @@ def shell(line: str, **names: str) -> subprocess.CompletedProcess[str]:
         re.sub(r"\b[A-Z]+\b", lambda found: names.get(found[0], found[0]), word)
         for word in shlex.split(line, comments=True)
     ]
-    if words[0] in ("experiments", "vdn"):
+    if words[0] in ("probes", "vdn"):
         words = ["python", "-m", *words]
     assert words[0] in (".venv/bin/python", "python")
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.cwd())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -11,9 +11,7 @@ import streamlit as st
 
 from pages.shell.data import run_comparison, runs_catalog
 from pages.shell.session import ticked_runs, url
-from pages.shell.session.runs import Entry
 from pages.shell.widgets import ticked_rows
-from probes.analysis import run_filter
 
 ROW_HEIGHT = 36  # pixels
 ROWS_HIGH = 9  # rows of groups seen at once; more scroll inside the table
@@ -41,17 +39,6 @@ NUMBERS: dict[str, tuple[str, str]] = {
 }
 HELP = {"network": "layers × neurons; all neurons if layers differ"}
 _COLUMNS = "chosen_columns"  # widget
-
-
-def filtered(
-    entries: Mapping[str, Entry], configs: runs_catalog.Configs, text: str, archived: bool
-) -> dict[str, Entry]:
-    """Runs that a filter leaves. One that cannot be applied is reported, and leaves all."""
-    try:
-        return runs_catalog.filtered(entries, configs, text, archived)
-    except run_filter.FilterError as error:
-        st.error(f"This filter cannot be applied, so all runs are shown. {url.plain(error)}.")
-        return runs_catalog.filtered(entries, configs, "", archived)
 
 
 def choose_columns(offered: Sequence[str], usual: Sequence[str]) -> list[str]:
