@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
+WORKERS ?= 2
 TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
@@ -27,8 +28,8 @@ pictures: $(VENV)/.dev $(VENV)/.browser  ## the pictures of the docs, from the s
 sample: .venv-integrations/.made  ## make the committed sample runs anew, the examples' with the libraries that they watch
 	.venv-integrations/bin/python sample_runs/make.py
 
-test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too; with COVERAGE=1 the share of branches that they run
-	$(BIN)/pytest $(if $(COVERAGE),--cov=probes --cov=vdn --cov=pages --cov-report=term:skip-covered)
+test: $(VENV)/.dev $(VENV)/.browser  ## every test, the browser's too, by WORKERS at once (2); with COVERAGE=1 the share of branches that they run
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=probes --cov=vdn --cov=pages --cov-report=term:skip-covered)
 
 # What is tested where torch is not installed: the log, the command line and the dashboard.
 WITHOUT_TORCH := $(addprefix tests/probes/,log fleet analysis figures export canvas test_alerts.py test_cli.py test_extras.py \
