@@ -280,7 +280,7 @@ class Run:
         names = [item["name"] for item in self.layers]
         index = names.index(layer) if layer in names else layer
         if isinstance(index, str) or not 0 <= index < len(names):
-            raise RunError(f"{self.path} has no layer {layer!r}; its layers are {names}")
+            raise RunError(f"{self.path} has no layer {layer!r}; its layers are {names}{self._why_none()}")
         return int(index)
 
     # ---- neurons
@@ -795,7 +795,12 @@ class Run:
         steps = self.steps
         at = int(np.searchsorted(steps, step))
         near = [int(s) for s in steps[max(at - 1, 0) : at + 1]]
-        return f"; the nearest are {near}" if near else "; the run has no steps yet"
+        return f"; the nearest are {near}" if near else f"; the run has no steps yet{self._why_none()}"
+
+    def _why_none(self) -> str:
+        """Of a run without layers, what its recorder said of that."""
+        why = manifest.refused(self.config) if not self.layers else []
+        return f": {'; '.join(why)}" if why else ""
 
 
 def _frame(block: ColumnBlock, neurons: np.ndarray, columns: list[str]) -> pd.DataFrame:

@@ -408,6 +408,8 @@ class Recording:
         self._closed = True
         atexit.unregister(self._close_at_exit)
         try:
+            if not self._settled and self._step >= 0 and not self._buffer.strict:
+                self._settle(waited=self._finder.waits)
             if self._last is not None:
                 self._add_last(*self._last)
             if self._inputs is not None and self.found and status != "crashed":
@@ -566,14 +568,19 @@ class Recording:
             text = f"step {step}: layer {name!r} is seen no more: its hooks, or its module, were removed"
             self._buffer.failed(RuntimeError(text), 1, f"hooks of {name}")
 
-    def _settle(self) -> None:
-        """Decide what is a layer, say so, open the run, take what the first step has shown."""
+    def _settle(self, waited: str | None = None) -> None:
+        """Decide what is a layer, say so, open the run, take what the first step has shown.
+
+        waited: what the first step waited for until the watch was closed: there is no layer then, and the run
+        holds the numbers that were handed over.
+        """
         assert self._finder is not None  # the caller looked
         late = self._finder.missing
         chosen: list[Candidate] = []
         refused: list[str] = []
         try:
-            chosen = self._finder.settle()
+            chosen = self._finder.settle() if waited is None else []
+            refused = [] if waited is None else [f"no posterior was seen: {waited}"]
         except WatchError as error:
             self._detach()
             if self._buffer.strict:

@@ -10,6 +10,7 @@ import torch
 from networks import BATCH, INPUTS, assert_statistics, expected
 from torch import nn
 
+from probes.errors import RunError
 from probes.moments import Moments
 from probes.run import Run
 from probes.watching import statistics_buffer
@@ -58,11 +59,22 @@ def test_steps_before_the_first_forward_pass_in_training_wait(tmp_path, every, s
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_without_any_forward_pass_there_is_no_run_and_all_is_counted(tmp_path):
+def test_without_any_forward_pass_the_run_holds_the_numbers_and_says_why_no_more(tmp_path):
     with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False) as recording:
         for step in range(3):
             recording.step(step, loss=1.0)
-    assert recording.lost == 6
+    assert recording.lost == 3
+    run = Run(tmp_path / "run")
+    assert (len(run.layers), run.status) == (0, "finished")
+    assert run.scalars()["value"].tolist() == [1, 1, 1]
+    for asked in (lambda: run.at(0), lambda: run.history(0)):
+        with pytest.raises(RunError, match="no posterior was seen: no forward pass yet"):
+            asked()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_watch_without_a_step_leaves_nothing(tmp_path):
+    watch(nn.Linear(1, 1), tmp_path / "run").close()
     assert not (tmp_path / "run").exists()
 
 
