@@ -228,7 +228,7 @@ class Run:
             For a table that no run has.
         """
         if name == "neurons":
-            return self._levels.raw.segments[-1].last if self._levels.raw.segments else -1
+            return self._levels.raw.last
         segments = self._tables[name].segments
         return segments[-1].last + 1 if segments else 0
 
@@ -692,6 +692,9 @@ class Run:
             all_steps, all_layers = (
                 arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for arrays in (steps, layers)
             )
+            if all_steps.size and int(all_steps[-1]) > self._levels.raw.until:
+                known = all_steps <= self._levels.raw.until
+                all_steps, all_layers = all_steps[known], all_layers[known]
             if not (all_steps[1:] >= all_steps[:-1]).all():
                 order = np.argsort(all_steps, kind="stable")
                 all_steps, all_layers = all_steps[order], all_layers[order]
@@ -703,7 +706,7 @@ class Run:
         return steps[layers == layer]
 
     def _summary(self) -> pa.Table:
-        tables = [self._tables["layers"].read()]
+        tables = [self._until_now(self._tables["layers"].read())]
         for first, last in self._levels.uncovered(self._tables["layers"].segments):
             names, _ = self._statistics(None)
             blocks = [
@@ -718,6 +721,12 @@ class Run:
         return join([table for table in tables if table.num_columns]).sort_by(
             [("step", "ascending"), ("layer", "ascending")]
         )
+
+    def _until_now(self, rows: pa.Table) -> pa.Table:
+        """Rows without those that came after a snapshot."""
+        if not len(rows) or pc.max(rows["step"]).as_py() <= self._levels.raw.until:
+            return rows
+        return rows.filter(pc.less_equal(rows["step"], self._levels.raw.until))
 
     def _neurons(
         self, layer: int, neurons: int | Sequence[int] | NDArray[np.integer[Any]] | None

@@ -199,11 +199,15 @@ def schema_fault(schema: pa.Schema) -> str | None:
 class Level:
     """The files of `neurons/` or of one level of the pyramid, opened when first read; at most `MAX_OPEN` stay
     open.
+
+    until: the last step that is looked at. A snapshot that lists anew, since a file has been compacted away,
+    finds steps that came after it.
     """
 
     def __init__(self, storage: Storage, folder: str, widths: list[int]) -> None:
         self._storage, self._folder, self._widths = storage, folder, widths
         self.segments: list[Segment] = []
+        self.until: int = np.iinfo(np.int64).max - 1
         self._files: dict[Segment, GridFile] = {}
         self._open: OrderedDict[Segment, None] = OrderedDict()
 
@@ -227,7 +231,13 @@ class Level:
             self._files[oldest].close()
         return self._files[segment]
 
+    @property
+    def last(self) -> int:
+        """The last step that is listed; -1 without any."""
+        return min(self.segments[-1].last, self.until) if self.segments else -1
+
     def overlapping(self, first: int, last: int) -> list[Segment]:
+        last = min(last, self.until)
         return [segment for segment in self.segments if segment.first <= last and segment.last >= first]
 
     def count(self, layer: int) -> int:
@@ -236,6 +246,7 @@ class Level:
 
     def steps(self, layer: int, first: int, last: int) -> np.ndarray:
         """(T,) int64: steps of a layer in the files that overlap first .. last, cut to that range."""
+        last = min(last, self.until)
         found = [self.file(segment).steps(layer) for segment in self.overlapping(first, last)]
         steps = np.concatenate([np.empty(0, np.int64), *found])
         return steps[slice(*np.searchsorted(steps, [first, last + 1]))]
@@ -244,6 +255,7 @@ class Level:
         """Chosen neurons, columns and steps first .. last as a block; where a statistic is absent it is NaN
         and not present.
         """
+        last = min(last, self.until)
         steps = self.steps(layer, first, last)
         values = {
             name: np.empty((neurons.size, steps.size), np.int8 if name in CODES else np.float32)

@@ -39,11 +39,14 @@ class Levels:
 
     def snapshot(self) -> Levels:
         """The levels as they are listed now, sharing the files that are open: `refresh` of one leaves the
-        other as it is.
+        other as it is, and its own brings no later step. (The last bucket of a pyramid may have been filled
+        since.)
         """
         fixed = copy.copy(self)
         fixed.raw = copy.copy(self.raw)
         fixed._levels = {width: copy.copy(level) for width, level in self._levels.items()}
+        for level in (fixed.raw, *fixed._levels.values()):
+            level.until = self.raw.last
         return fixed
 
     def uncovered(self, segments: list[Segment]) -> list[tuple[int, int]]:

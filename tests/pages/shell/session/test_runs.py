@@ -69,7 +69,7 @@ def heartbeat(path: Path) -> None:
 
 def opened(path: Path) -> runs.RunContext:
     """The run as a page would open it now."""
-    row = next(row for row in probes.run.catalog(path.parent).to_dict("records") if row["path"] == str(path))
+    row = next(row for row in probes.catalog(path.parent).to_dict("records") if row["path"] == str(path))
     return runs.open_run(runs.Entry(path.name, path, row))
 
 
@@ -312,3 +312,23 @@ def test_a_page_that_follows_a_run_is_drawn_anew_when_it_is_no_longer_the_same(
             record(other, 1, 3)
     with pytest.raises(Rerun):
         live._now(context)
+
+
+def test_a_snapshot_stays_at_its_step_when_its_files_are_compacted_away(
+    live_run: tuple[Path, Recorder],
+) -> None:
+    path, recorder = live_run
+    run = probes.Run(path)
+    fixed = run.snapshot()
+    before = {file.name for file in (path / "neurons").glob("*-*.parquet")}
+    record(recorder, 41, 60)
+    recorder.close()
+    after = {file.name for file in (path / "neurons").glob("*-*.parquet")}
+    assert not before & after, "nothing was compacted away, and this tests nothing"
+    assert fixed.history(0, 1)["step"].max() == 40
+    assert fixed.layer_summary()["step"].max() == fixed.steps[-1] == fixed.extent("neurons") == 40
+    assert fixed.at(40)["step"].max() == 40
+    with pytest.raises(probes.RunError, match="step 41 is not recorded"):
+        fixed.at(41)
+    assert run.refresh()
+    assert run.steps[-1] == 60
