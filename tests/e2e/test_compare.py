@@ -187,6 +187,12 @@ def test_who_died_between_two_steps_is_pinned_and_compared_with_another_seed(
     page.get_by_text("same numbers", exact=True).wait_for()
     page.wait_for_function(f"() => ({DASHED})(document.querySelector('.js-plotly-plot')) === 3")
     keep(page, "8-died-in-two-seeds")
+    plot = page.locator(".js-plotly-plot").first
+    plot.hover()
+    with page.expect_download() as download:
+        plot.locator('[data-title^="Download plot"]').click()
+    assert download.value.suggested_filename.endswith(".svg")
+    assert "<svg" in download.value.path().read_text("utf-8")[:200]
 
 
 def write_dying(folder: Path, seed: int) -> None:

@@ -12,6 +12,11 @@ import streamlit as st
 
 from pages.shell.widgets import downloads
 
+CONFIG: Mapping[str, Any] = MappingProxyType(
+    {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}  # for a paper
+)
+"""Settings of plotly that all figures have."""
+
 
 def show(
     figure: go.Figure, key: str, config: Mapping[str, Any] = MappingProxyType({}), **settings: Any
@@ -24,7 +29,7 @@ def show(
         key=key,
         width="stretch",
         alt=figure.layout.meta["alt"],
-        config={"displaylogo": False, **config},
+        config={**CONFIG, **config},
         **settings,
     )
 
