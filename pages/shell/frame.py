@@ -131,7 +131,7 @@ def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:
 def _forget_run() -> None:
     """What names parts of one run means nothing in another; pinned neurons name their run and stay."""
     url.put_pins(url.pins())
-    for key in ("step", "layer", "neurons", "from", "to", "input"):
+    for key in url.OF_RUN:
         url.put(key, None)
 
 

@@ -58,6 +58,9 @@ KEYS = (
     *("sweep_of", "sweep_x", "sweep_y", "sweep_score", "sweep_value", "sweep_by", "sweep_color"),
 )
 
+OF_RUN = ("step", "layer", "neurons", "from", "to", "input")
+"""Keys that name parts of one run, and mean nothing in another."""
+
 _SAVED = "_url"
 
 
@@ -67,6 +70,12 @@ def sync() -> None:
     """
     saved = st.session_state.setdefault(_SAVED, {})
     asked = st.query_params.to_dict()
+    before = saved.get("run")
+    if before and asked.get("run", before) != before:  # a link to another run
+        pinned = [write_pin(pin) for item in _items(saved.get("pin")) if (pin := read_pin(item, before))]
+        saved["pin"] = ",".join(pinned)
+        for key in (*OF_RUN, *(() if pinned else ("pin",))):
+            saved.pop(key, None)
     saved |= {key: asked[key] for key in KEYS if key in asked}
     if not saved.keys() <= asked.keys():
         st.query_params.from_dict(asked | saved)  # in one assignment: each is a message to the browser
@@ -242,7 +251,11 @@ def unread_pins() -> list[str]:
 
 
 def _pin_items() -> list[str]:
-    return [item for item in (get("pin") or "").split(",") if item]
+    return _items(get("pin"))
+
+
+def _items(pinned: str | None) -> list[str]:
+    return [item for item in (pinned or "").split(",") if item]
 
 
 def read_pin(item: str, run: str) -> Pin | None:

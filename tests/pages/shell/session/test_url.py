@@ -203,3 +203,24 @@ def test_several_keys_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert st.session_state["_url"] == {"neurons": "1:2", "step": "4"}
     url.put_all({"neurons": "1:2", "find": None})
     assert len(sent) == 1  # nothing has changed
+
+
+def test_a_link_to_another_run_forgets_what_names_parts_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Params(dict[str, str]):
+        to_dict = dict.copy
+
+        def from_dict(self, values: dict[str, str]) -> None:
+            self.clear()
+            self.update(values)
+
+    saved = {"run": "one", "step": "3", "layer": "layer 2", "neurons": "1:2", "find": "kl>0", "pin": "1:4"}
+    monkeypatch.setattr(st, "session_state", {"_url": dict(saved)})
+    monkeypatch.setattr(st, "query_params", Params(run="two", step="7"))
+    url.sync()
+    assert st.query_params == {"run": "two", "step": "7", "find": "kl>0", "pin": "one/1:4"}
+    monkeypatch.setattr(st, "session_state", {"_url": dict(saved)})
+    monkeypatch.setattr(st, "query_params", Params(run="one"))
+    url.sync()
+    assert st.query_params == saved
