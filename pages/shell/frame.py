@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -19,6 +19,7 @@ _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
 _STYLE = _HERE / "frame.css"
 _HISTORY = st.components.v2.component("frame_history", js=(_HERE / "frame.js").read_text())
+_MENU = st.components.v2.component("frame_menu", js=(_HERE / "frame_menu.js").read_text())
 _COPY_LINK = st.components.v2.component(
     "frame_copy_link",
     html='<button type="button" title="Copy the address of this view">Copy link</button>',
@@ -52,20 +53,21 @@ def main() -> None:
     shut = not st.user.get("is_logged_in", True)  # absent unless `[auth]` in Streamlit's secrets asks for it
     # the default page is served at /, and its own name is a link that people write: two pages of one file, of
     # which the menu shows, and so can mark, the one that the address names
-    named = urlsplit(st.context.url or "").path.endswith(f"/{state.DEFAULT_PAGE}")
+    asked = urlsplit(st.context.url or "").path.rpartition("/")[2]
+    named = asked == state.DEFAULT_PAGE
     pages = []
     for name, title, icon in state.PAGES:
-        entry = partial(st.Page, _HERE.parent / f"{name}.py", title=title, icon=f":material/{icon}:")
+        entry = partial(st.Page, _HERE.parent / f"{name}.py", title=title)
+        shown: dict[str, Any] = {"icon": f":material/{icon}:"}
         if name == state.DEFAULT_PAGE:
-            shown: list[Literal["visible", "hidden"]] = ["hidden", "visible"]
-            pages.append(entry(default=True, url_path="start", visibility=shown[not named]))
-            pages.append(entry(url_path=name, visibility=shown[named]))
+            hidden: dict[str, Any] = {"visibility": "hidden"}
+            pages.append(entry(default=True, url_path="start", **(hidden if named else shown)))
+            pages.append(entry(url_path=name, **(shown if named else hidden)))
         else:
-            pages.append(entry())
-    pages += [
-        st.Page(partial(st.switch_page, f"pages/{stem}.py"), title=stem, url_path=path, visibility="hidden")
-        for path, stem in MOVED.items()
-    ]
+            pages.append(entry(**shown))
+    if asked in MOVED:  # alone then: each answer of the server lists all pages
+        lead = partial(st.switch_page, f"pages/{MOVED[asked]}.py")
+        pages.append(st.Page(lead, title=MOVED[asked], url_path=asked, visibility="hidden"))
     page = st.navigation(pages, position="hidden" if shut else "top")
     if shut:
         st.subheader("Log in to see the dashboard")
@@ -80,6 +82,7 @@ def run_page(page: StreamlitPage) -> None:
     state.enter(page.title)
     try:
         st.html(_STYLE)
+        _HISTORY(key="frame_history")
         url.sync()
         page.run()
     except runs.RunError as error:  # a damaged file is met when a card asks for it
@@ -101,7 +104,7 @@ def guard() -> None:
 
 def sidebar() -> dict[str, runs.Entry]:
     """The run picker on pages that show no single run, so that the frame stays the same; returns all runs."""
-    _HISTORY(key="frame_history", data={"unfilled": {}})
+    _MENU(key="frame_menu", data={"unfilled": {}})
     entries = runs.entries()
     if entries:
         _picker(entries)
@@ -154,7 +157,7 @@ def pick_run() -> RunContext:
         live.follow(context)
         _choose_second(context)
     pins.show(context)
-    _HISTORY(key="frame_history", data={"unfilled": unfilled(context)})
+    _MENU(key="frame_menu", data={"unfilled": unfilled(context)})
     return context
 
 
