@@ -31,7 +31,7 @@ FOLLOWED_SECONDS = 15
 LIVE_PAGES = ("health", "", "layers", "neurons")
 NOT_OF_A_RUN = ("runs", "reference")  # pages
 SAID = (
-    "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+ at"
+    "() => [...document.querySelectorAll('p')].map(p => p.innerText).find(text => /^Neuron \\d+:\\d+ at"
     " step/.test(text)) || ''"
 )
 """What the page Layers says of the cell that was clicked last."""

@@ -539,21 +539,44 @@ class Run:
         return self._rows("events").astype({"layer": "Int16", "neuron": "Int32"})
 
     @_reading
-    def probe(self, step: int | None = None) -> pd.DataFrame:
+    def probe(
+        self,
+        step: int | None = None,
+        layer: int | str | None = None,
+        neurons: int | Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> pd.DataFrame:
         """Posteriors of the fixed probe batch at a step.
 
         Parameters
         ----------
         step
             The step; the last by default.
+        layer
+            Name or index; all layers by default.
+        neurons
+            One or several of `layer`, from 0; all by default. A few of many are read several times as fast as
+            all.
 
         Returns
         -------
         pandas.DataFrame
             Columns step, layer, neuron, input, mu, sigma; empty where the batch was not recorded at that
             step.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer or neuron.
+        ValueError
+            For neurons of no layer.
         """
-        return self._rows_at("probe", step)
+        if layer is None:
+            if neurons is not None:
+                raise ValueError(f"{self.path}: say of which layer the neurons are, such as layer=0")
+            return self._rows_at("probe", step)
+        index = self.layer_index(layer)
+        chosen = None if neurons is None else self._neurons(index, neurons)
+        return self._rows_at("probe", step, index, chosen)
 
     @_reading
     def inputs(self) -> pd.DataFrame:
@@ -672,12 +695,18 @@ class Run:
     def _rows(self, name: str) -> pd.DataFrame:
         return self._tables[name].read().to_pandas()
 
-    def _rows_at(self, name: str, step: int | None) -> pd.DataFrame:
+    def _rows_at(
+        self,
+        name: str,
+        step: int | None,
+        layer: int | None = None,
+        neurons: NDArray[np.int64] | None = None,
+    ) -> pd.DataFrame:
         table = self._tables[name]
         if step is None:
             steps = table.steps()
             step = int(steps[-1]) if steps.size else -1
-        return table.read(step=step).to_pandas()
+        return table.read(step=step, layer=layer, neurons=neurons).to_pandas()
 
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
         """(steps, layers) of every recorded (step, layer), sorted by step within each layer."""

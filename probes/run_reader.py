@@ -177,9 +177,14 @@ class RunReader(Protocol):
         kind, count, neurons (list of ids), neuron_layers (list: the layer of each), text, advice.
         """
 
-    def probe(self, step: int | None = None) -> pd.DataFrame:
-        """Posteriors of the probe batch at a step (default: the last): step, layer, neuron, input, mu,
-        sigma.
+    def probe(
+        self,
+        step: int | None = None,
+        layer: int | str | None = None,
+        neurons: int | Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> pd.DataFrame:
+        """Posteriors of the probe batch at a step (default: the last), of all layers, of one or of some of
+        its neurons: step, layer, neuron, input, mu, sigma.
         """
 
     def inputs(self) -> pd.DataFrame:

@@ -28,7 +28,7 @@ LARGEST_SIZE = (
 )
 
 
-def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
+def table(probe: pd.DataFrame, layer: int, neurons: int | None = None) -> tuple[Floats, Floats]:
     """mu and sigma of one layer from the rows of one step of `Run.probe`.
 
     Parameters
@@ -37,6 +37,8 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
         Rows of `Run.probe`.
     layer
         Index of the layer.
+    neurons
+        How many there must be; as many as the rows name by default.
 
     Returns
     -------
@@ -55,16 +57,17 @@ def table(probe: pd.DataFrame, layer: int) -> tuple[Floats, Floats]:
     own = (probe["layer"] == layer).to_numpy()
     part = probe if own.all() else probe[own]
     row, inputs = _ranks(part["input"])
-    column, neurons = _ranks(part["neuron"])
-    place = row * neurons + column
-    if not len(part) or (np.bincount(place, minlength=inputs * neurons) != 1).any():
+    column, width = _ranks(part["neuron"])
+    place = row * width + column
+    counts = np.bincount(place, minlength=inputs * width)
+    if not len(part) or (counts != 1).any() or neurons not in (None, width):
         raise RunError(
-            f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons} neurons: some are"
-            f" missing; {REMEDY}"
+            f"layer {layer} has {len(part)} probe rows for {inputs} inputs and {neurons or width} neurons:"
+            f" some are missing; {REMEDY}"
         )
-    mu, sigma = np.empty((2, inputs * neurons))
+    mu, sigma = np.empty((2, inputs * width))
     mu[place], sigma[place] = part["mu"].to_numpy(), part["sigma"].to_numpy()
-    return mu.reshape(inputs, neurons), sigma.reshape(inputs, neurons)
+    return mu.reshape(inputs, width), sigma.reshape(inputs, width)
 
 
 def _ranks(numbers: pd.Series) -> tuple[NDArray[np.int64], int]:

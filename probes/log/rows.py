@@ -112,6 +112,7 @@ LAYER_KEYS = pa.schema([STEP, LAYER])
 BATCH_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
 # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 ROW_GROUP_ROWS = 16_384
+GROUPS_AT_ONCE = 16  # where few of the rows are kept: what is read stays in the processor's cache
 
 
 def join(tables: list[pa.Table]) -> pa.Table:
@@ -187,7 +188,7 @@ def _kind(kind: pa.DataType) -> str:
 
 def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> None:
     """Write a table as one file: a dictionary on keys and texts, float32 byte-stream-split, minimum and
-    maximum on `step`.
+    maximum on `step`, `layer` and `neuron`.
     """
     codec, level = CODEC[precision]
     # summaries are read whole
@@ -203,7 +204,7 @@ def write_rows(storage: Storage, path: str, table: pa.Table, precision: str) -> 
             compression_level=level,
             use_dictionary=keys,
             column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-            write_statistics=["step"],
+            write_statistics=[field.name for field in KEY_FIELDS if field.name in table.schema.names],
             store_schema=False,
         ) as writer:
             writer.write_table(table.combine_chunks(), row_group_size=rows)
@@ -347,15 +348,22 @@ class Table:
         self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
         self._known_steps = {key: steps for key, steps in self._known_steps.items() if key in known}
 
-    def read(self, columns: list[str] | None = None, step: int | None = None) -> pa.Table:
+    def read(
+        self,
+        columns: list[str] | None = None,
+        step: int | None = None,
+        layer: int | None = None,
+        neurons: np.ndarray | None = None,
+    ) -> pa.Table:
         """All rows in order of arrival, or those of one step, which are not cached: such tables are large.
 
-        Raises RunError for a broken file.
+        layer: of a step only its rows; neurons: (chosen,) increasing, and of it only these. Raises RunError
+        for a broken file.
         """
         if step is None:
             tables = [self._cached(segment, columns) for segment in self.segments]
         else:
-            tables = [self._rows_at(segment, step) for segment in self._with_step(step)]
+            tables = [self._rows_at(segment, step, layer, neurons) for segment in self._with_step(step)]
         if not tables:
             schema = SCHEMAS.get(self._name, LAYER_KEYS)
             return schema.empty_table().select(columns or schema.names)
@@ -388,7 +396,7 @@ class Table:
 
     def _read_steps(self, segment: Segment) -> np.ndarray:
         with self._open(segment) as file:
-            limits = [_step_limits(file.metadata, group) for group in range(file.num_row_groups)]
+            limits = [_limits(file.metadata, group, 0) for group in range(file.num_row_groups)]
             single = [found.min for found in limits if found is not None and found.min == found.max]
             open_ = [group for group, found in enumerate(limits) if found is None or found.min != found.max]
             read = self._read(file, open_, ["step"])["step"].to_numpy() if open_ else np.zeros(0, np.int64)
@@ -401,16 +409,23 @@ class Table:
                 self._cache[key] = self._read(file, range(file.num_row_groups), columns)
         return self._cache[key]
 
-    def _rows_at(self, segment: Segment, step: int) -> pa.Table:
+    def _rows_at(
+        self, segment: Segment, step: int, layer: int | None, neurons: np.ndarray | None
+    ) -> pa.Table:
         with self._open(segment) as file:
-            metadata = file.metadata
-            groups = [
-                group
-                for group in range(metadata.num_row_groups)
-                if (found := _step_limits(metadata, group)) is None or found.min <= step <= found.max
+            groups = _groups_with(file.metadata, "step", step, step)
+            if layer is None:
+                return _of_step(self._read(file, groups, None), step)
+            wanted = np.arange(self._widths[layer]) if neurons is None else neurons
+            groups = _groups_with(file.metadata, "layer", layer, layer, groups)
+            if wanted.size:
+                groups = _groups_with(file.metadata, "neuron", wanted[0], wanted[-1], groups)
+            # few at a time, of which the rest is let go: less memory, and several times as fast
+            parts = [
+                _of_neurons(_of_step(self._read(file, some, None), step), layer, wanted)
+                for some in (groups[at : at + GROUPS_AT_ONCE] for at in range(0, len(groups), GROUPS_AT_ONCE))
             ]
-            table = self._read(file, groups, None)
-        return table.filter(pc.equal(table["step"], step))
+            return pa.concat_tables(parts) if parts else self._read(file, [], None)
 
     def _open(self, segment: Segment) -> LogFile:
         file = opening.open_parquet(f"{self._folder}/{segment.name}", self._storage)
@@ -430,7 +445,34 @@ class Table:
         return table
 
 
-def _step_limits(metadata: pq.FileMetaData, group: int) -> pq.Statistics | None:
-    """Smallest and largest step of a row group; None where the file does not say, as of nulls alone."""
-    found = metadata.row_group(group).column(0).statistics
+def _of_step(table: pa.Table, step: int) -> pa.Table:
+    whole = (table["step"].to_numpy() == step).all()
+    return table if whole else table.filter(pc.equal(table["step"], step))
+
+
+def _of_neurons(table: pa.Table, layer: int, neurons: np.ndarray) -> pa.Table:
+    own = table.filter(pc.equal(table["layer"], layer))
+    numbers = own["neuron"].to_numpy()
+    chosen = np.zeros(max(numbers.max(initial=0), neurons.max(initial=0)) + 1, bool)
+    chosen[neurons] = True
+    return own.filter(pa.array(chosen[numbers]))
+
+
+def _groups_with(
+    metadata: pq.FileMetaData, key: str, low: int, high: int, among: Sequence[int] | None = None
+) -> list[int]:
+    """Row groups that may hold rows whose key is in [low, high]; files of earlier versions say it of `step`
+    alone.
+    """
+    place = metadata.schema.names.index(key)
+    groups = range(metadata.num_row_groups) if among is None else among
+    limits = ((group, _limits(metadata, group, place)) for group in groups)
+    return [group for group, found in limits if found is None or found.min <= high and low <= found.max]
+
+
+def _limits(metadata: pq.FileMetaData, group: int, column: int) -> pq.Statistics | None:
+    """Smallest and largest value of a row group's column; None where the file does not say, as of nulls
+    alone.
+    """
+    found = metadata.row_group(group).column(column).statistics
     return found if found is not None and found.has_min_max else None

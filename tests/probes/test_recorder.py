@@ -442,6 +442,15 @@ def test_plain_rows(tmp_path):
     posterior = run.probe(3)
     assert posterior.query("neuron == 1 and input == 2")[["mu", "sigma"]].to_numpy().tolist() == [[5.0, 6.0]]
     assert run.probe_steps().tolist() == [3]
+    assert run.probe(3, "a", 1).equals(posterior[posterior["neuron"] == 1].reset_index(drop=True))
+    assert run.probe(layer="a", neurons=[0, 1]).equals(posterior)
+    assert run.probe(3, "b").empty
+    with pytest.raises(probes.RunError, match="no layer 'c'"):
+        run.probe(3, "c")
+    with pytest.raises(probes.RunError, match="neurons 0 to 1, asked for 2"):
+        run.probe(3, "a", 2)
+    with pytest.raises(ValueError, match="of which layer"):
+        run.probe(3, neurons=[0])
     forces = run.forces(3)
     assert forces[["layer", "neuron", "term"]].values.tolist() == [
         [1, n, term] for term in ("nll", "kl") for n in range(3)

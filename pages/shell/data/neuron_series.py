@@ -180,7 +180,7 @@ def moments(shown: Sequence[Pinned], *steps: int) -> list[list[Moment]]:
     With the posteriors of the probe inputs where these were stored at each of the steps, so that what is
     compared is of one kind.
     """
-    groups = [[_moment(neuron, step) for neuron in shown] for step in steps]
+    groups = [_moments(shown, step) for step in steps]
     whole = [all(moment.mu is not None for moment in of_one) for of_one in zip(*groups, strict=True)]
     return [
         [one if kept else replace(one, mu=None, sigma=None) for one, kept in zip(group, whole, strict=True)]
@@ -190,19 +190,27 @@ def moments(shown: Sequence[Pinned], *steps: int) -> list[list[Moment]]:
 
 def mean_posteriors(shown: Sequence[Pinned], step: int) -> list[Moment]:
     """The neurons' mean posteriors at the recorded step up to the cursor: the same kind at every step."""
-    return [replace(_moment(neuron, step), mu=None, sigma=None) for neuron in shown]
+    return [replace(moment, mu=None, sigma=None) for moment in _moments(shown, step)]
 
 
-def _moment(neuron: Pinned, step: int) -> Moment:
-    at = cache.recorded_step(neuron.context.run.steps, step)
-    return _moment_at(neuron.context, neuron.pin.layer, neuron.pin.neuron, at)
+def _moments(shown: Sequence[Pinned], step: int) -> list[Moment]:
+    found = []
+    for neuron in shown:
+        run, layer, number = neuron.pin
+        together = sorted({one.pin.neuron for one in shown if one.pin[:2] == (run, layer)})
+        at = cache.recorded_step(neuron.context.run.steps, step)
+        found.append(_moment_at(neuron.context, layer, number, at, together))
+    return found
 
 
 @cache.of_run("neurons", "probe", keep=NEURONS_KEPT)
-def _moment_at(context: RunContext, layer: int, neuron: int, step: int) -> Moment:
+def _moment_at(context: RunContext, layer: int, neuron: int, step: int, _together: list[int]) -> Moment:
+    """`_together`: neurons of the layer to be asked for next, with this one, which one reading gives."""
     value = partial(_number, row_at(context, layer, neuron, step))
-    probe = cache.probe_layer(context, step, layer) if step in cache.probe_steps(context) else None
-    mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
+    stored = step in cache.probe_steps(context)
+    probe = cache.probe_neurons(context, step, layer, _together) if stored else None
+    place = _together.index(neuron)
+    mu, sigma = (None, None) if probe is None else (table[:, place] for table in probe)
     return Moment(step, value("mean"), value("variance"), value("spread"), mu, sigma)
 
 

@@ -5,6 +5,7 @@ cursor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -59,19 +60,18 @@ def sampled(context: RunContext, step: int) -> tuple[int, pd.DataFrame] | None:
 def _of_layer(context: RunContext, step: int, layer: int, rows: int, most: int | None = None) -> pd.DataFrame:
     """`rows`: how many had come of a step that may still grow. most: neurons, all without it."""
     earlier = cache.probe_steps(context)
-    earlier = earlier[earlier < step]
-    now = cache.probe_layer(context, step, layer)
-    before = cache.probe_layer(context, int(earlier[-1]), layer) if len(earlier) else None
-    sequence = cache.probe_sequence(context, step, layer)
+    before = int(earlier[-1]) if len(earlier) else None
     neurons = context.layers[layer]["neurons"]
-    if most is None or neurons <= most:
-        return probe_statistics.of_layer(now, before, sequence)
-    chosen = evenly_spaced(neurons, most)
-    some, some_before = (
-        None if pair is None else (pair[0][:, chosen], pair[1][:, chosen]) for pair in (now, before)
+    chosen = evenly_spaced(neurons, most or neurons)
+    if len(chosen) == neurons:
+        read, sequence = cache.probe_layer, cache.probe_sequence(context, step, layer)
+    else:
+        read = partial(cache.probe_neurons, neurons=chosen)
+        sequence = cache.probe_sequence_of(context, step, layer, chosen)
+    now = read(context, step, layer)
+    of_some = probe_statistics.of_layer(
+        now, None if before is None else read(context, before, layer), sequence
     )
-    some_sequence = None if sequence is None else sequence[:, chosen]
-    of_some = probe_statistics.of_layer(some, some_before, some_sequence)
     return of_some.assign(neuron=chosen[of_some["neuron"]])
 
 

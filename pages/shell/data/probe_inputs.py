@@ -35,9 +35,12 @@ def of_neuron(neuron: Pinned, step: int) -> Telling | None:
     """
     contents = cache.input_contents(neuron.context)
     stored = neuron_series.probe_step(neuron.context, step) if len(contents) else None
-    found = None if stored is None else cache.probe_layer(neuron.context, stored, neuron.pin.layer)
+    number = neuron.pin.neuron
+    found = (
+        None if stored is None else cache.probe_neurons(neuron.context, stored, neuron.pin.layer, [number])
+    )
     if stored is None or found is None:
         return None
-    mu, sigma = (np.asarray(values[:, neuron.pin.neuron], float) for values in found)
+    mu, sigma = (np.asarray(values[:, 0], float) for values in found)
     table = telling_inputs(mu, sigma, SHOWN).merge(contents, on="input", how="left")
     return Telling(stored, table)

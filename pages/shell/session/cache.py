@@ -33,6 +33,7 @@ SLICES_KEPT = 64  # cached arrays and frames, of at most about a megabyte each
 # and of some megabytes: of all steps or all neurons. A live run makes new ones with every part it writes
 WHOLES_KEPT = 16
 CELLS_AT_ONCE = 20_000_000  # regimes read in one go; a tenth of a second
+NARROW = 4096  # neurons of a layer whose stored probe batch is read whole: 0.1 s at 64 inputs
 PROBES_KEPT = 4  # stored steps of a probe batch, some megabytes each
 INPUTS_KEPT = 96  # single probe inputs at a stored step, of at most some hundred kilobytes
 REGIMES_KEPT = 128  # regimes of a layer at the steps of an alert: some bytes a neuron and step
@@ -206,6 +207,46 @@ def _probe_layer(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     found = _probe(context, step).spread
     return posteriors.table(found, layer) if len(found) and (found["layer"] == layer).any() else None
+
+
+def probe_neurons(
+    context: RunContext, step: int, layer: int, neurons: Sequence[int] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """As `probe_layer`, of some of the layer's neurons, increasing: of a wide layer only these are read."""
+    chosen = tuple(map(int, neurons))
+    if _is_narrow(context, layer):
+        whole = probe_layer(context, step, layer)
+        return None if whole is None else (whole[0][:, chosen], whole[1][:, chosen])
+    return _probe_neurons(context, step, layer, chosen, probe_rows(context, step))[0]
+
+
+def probe_sequence_of(
+    context: RunContext, step: int, layer: int, neurons: Sequence[int] | np.ndarray
+) -> np.ndarray | None:
+    """As `probe_sequence`, of some of the layer's neurons, increasing."""
+    chosen = tuple(map(int, neurons))
+    if _is_narrow(context, layer):
+        whole = probe_sequence(context, step, layer)
+        return None if whole is None else whole[:, chosen]
+    return _probe_neurons(context, step, layer, chosen, probe_rows(context, step))[1]
+
+
+def _is_narrow(context: RunContext, layer: int) -> bool:
+    return bool(context.layers[layer]["neurons"] <= NARROW)
+
+
+@of_run(keep=SLICES_KEPT)
+def _probe_neurons(
+    context: RunContext, step: int, layer: int, neurons: tuple[int, ...], rows: int
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray | None]:
+    """`probe_layer` and `probe_sequence` of some neurons."""
+    found = context.run.probe(step, layer, neurons)
+    places = np.searchsorted(neurons, found["neuron"])
+    spread, sequence = posteriors.split_inputs(found.assign(neuron=places), context.run.config)
+    return (
+        posteriors.table(spread, layer, len(neurons)) if len(spread) else None,
+        posteriors.table(sequence, layer, len(neurons))[0] if len(sequence) else None,
+    )
 
 
 @of_run("probe", keep=SLICES_KEPT)

@@ -224,6 +224,8 @@ def test_table_refuses_rows_that_are_not_one_step_and_complete():
         posteriors.table(pd.concat([frame, frame.assign(step=1)]), 0)
     with pytest.raises(ValueError, match="5 probe rows for 3 inputs and 2 neurons"):
         posteriors.table(frame.iloc[1:], 0)
+    with pytest.raises(ValueError, match="6 probe rows for 3 inputs and 4 neurons"):
+        posteriors.table(frame, 0, 4)
 
 
 def test_nearest_neurons_are_those_that_move_alike_whatever_their_sign():

@@ -68,7 +68,8 @@ def test_a_file_is_what_the_format_says(tmp_path):
     column = {pq.read_metadata(path).row_group(0).column(i).path_in_schema: i for i in range(6)}
     group = pq.read_metadata(path).row_group(0)
     assert group.column(column["step"]).statistics.max == 2
-    assert not group.column(column["layer"]).is_stats_set
+    assert group.column(column["neuron"]).statistics.max == 1
+    assert not group.column(column["input"]).is_stats_set
     assert "BYTE_STREAM_SPLIT" in group.column(column["mu"]).encodings
     assert group.column(column["neuron"]).has_dictionary_page
 
@@ -295,3 +296,37 @@ def test_steps_that_are_all_null_are_refused_and_not_stumbled_over(folder):
     for ask in (folder.table.steps, lambda: folder.table.read(step=1)):
         with pytest.raises(RunError, match="step"):
             ask()
+
+
+@pytest.mark.parametrize("limits", [["step", "layer", "neuron"], ["step"]], ids=["limits", "written before"])
+def test_of_a_layer_or_its_neurons_only_those_rows_are_given(tmp_path, monkeypatch, limits):
+    """5,000 neurons of the first layer and 3 of the second, 8 inputs, in row groups of 64 neurons."""
+    monkeypatch.setattr(rows, "ROW_GROUP_ROWS", 512)
+    write = rows.checksummed_writer
+    monkeypatch.setattr(
+        rows, "checksummed_writer", lambda *a, **more: write(*a, **(more | {"write_statistics": limits}))
+    )
+    count = np.array([5000, 3])
+    neuron = np.concatenate([np.repeat(np.arange(width), 8) for width in count])
+    layer = np.repeat([0, 1], 8 * count)
+    whole = {"step": np.full(len(layer), 7), "layer": layer, "neuron": neuron}
+    whole |= {"input": np.tile(np.arange(8), count.sum()), "mu": neuron + layer / 2, "sigma": neuron * 0 + 1}
+    table = pa.table(whole).cast(rows.SCHEMAS["probe"])
+    storage = LocalStorage(tmp_path)
+    rows.write_rows(storage, f"probe/{Segment(0, len(layer) - 1).name}", table, "full")
+    reader = rows.Table(storage, "probe", count.tolist())
+    reader.refresh()
+    read = opening.read
+    groups = []
+    monkeypatch.setattr(rows.opening, "read", lambda f, g, *more: groups.extend(g) or read(f, g, *more))
+    kept = (layer == 0) & np.isin(neuron, [3, 70, 4999])
+    found = reader.read(step=7, layer=0, neurons=np.array([3, 70, 4999]))
+    assert found.to_pydict() == table.filter(pa.array(kept)).to_pydict()
+    groups.clear()
+    assert reader.read(step=7, layer=1).to_pydict() == table.filter(pa.array(layer == 1)).to_pydict()
+    assert len(groups) == (1 if "layer" in limits else 79)
+    groups.clear()
+    one = reader.read(step=7, layer=0, neurons=np.array([70]))
+    assert one["neuron"].to_pylist() == [70] * 8
+    assert groups == ([1, 78] if "neuron" in limits else list(range(79)))  # the last holds both layers
+    assert reader.read(step=8, layer=0).num_rows == 0

@@ -287,6 +287,27 @@ def test_the_newest_probe_step_may_still_grow(live_run: tuple[Path, Recorder]) -
     assert len(cache.probe_input(opened(path), 2)[1][0]) == 3
 
 
+def test_some_neurons_of_a_wide_layer_are_read_without_the_rest(
+    live_run: tuple[Path, Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, recorder = live_run
+    record(recorder, 41, 50)
+    probe(recorder, 50)
+    context = opened(path)
+    whole = cache.probe_layer(context, 50, 1)
+    assert whole is not None
+    chosen = [0, NEURONS - 1]
+    expected = [values[:, chosen] for values in whole]
+    np.testing.assert_array_equal(cache.probe_neurons(context, 50, 1, chosen), expected)
+    monkeypatch.setattr(cache, "NARROW", 1)
+    asked = []
+    read = context.run.probe
+    monkeypatch.setattr(context.run, "probe", lambda *of: asked.append(of) or read(*of))
+    np.testing.assert_array_equal(cache.probe_neurons(context, 50, 1, chosen), expected)
+    assert cache.probe_sequence_of(context, 50, 1, chosen) is None
+    assert asked == [(50, 1, tuple(chosen))]  # once, for both
+
+
 @pytest.mark.parametrize("change", ["deleted", "unreadable", "replaced"])
 def test_a_page_that_follows_a_run_is_drawn_anew_when_it_is_no_longer_the_same(
     live_run: tuple[Path, Recorder], monkeypatch: pytest.MonkeyPatch, change: str
