@@ -59,6 +59,7 @@ class FigureBuilder:
         self._names: set[str] = set()  # that are in the legend
         self._annotations: list[dict[str, Any]] = []
         self._shapes: list[dict[str, Any]] = []
+        self._layout: dict[str, Any] = {}
         self._cells = [
             divmod(place, columns) for place in range(rows * columns if panels is None else panels)
         ]
@@ -204,7 +205,10 @@ class FigureBuilder:
                 yield place
 
     def step_axis(self, axis: style.StepAxis, cursor: int | None = None) -> None:
-        """Horizontal axes over steps of training: title, scale, and a dotted line at the cursor's step."""
+        """Horizontal axes over steps of training, of which a range can be dragged over: title, scale, and a
+        dotted line at the cursor's step.
+        """
+        self._layout["selectdirection"] = "h"
         self.update_xaxes(title=style.steps_title(axis), row=self.rows)
         self.update_xaxes(style.steps_scale(axis))
         if cursor is not None:
@@ -257,7 +261,7 @@ class FigureBuilder:
             settings["annotations"] = self._annotations
         if self._shapes:
             settings["shapes"] = self._shapes
-        merge(settings, layout)
+        merge(settings, self._layout | layout)
         for side, axes in self._axes.items():
             for place, axis in enumerate(axes):
                 settings[f"{side}axis{place + 1 if place else ''}"] = axis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,9 @@ class NeuronPanels(FigureBuilder):
     ) -> go.Figure:
         """The figure over steps, one neuron a panel, each with a line at the cursor's step."""
         shared = shared_axis(neurons, axis)
-        self.update_xaxes(title=style.steps_title(shared), row=self.rows)
-        ticks: Mapping[str, Any] = {} if isinstance(shared, Clock) else {"tickformat": "~s"}
-        self.update_xaxes({**style.steps_scale(shared), **ticks})
+        self.step_axis(shared)
+        if not isinstance(shared, Clock):
+            self.update_xaxes(tickformat="~s")
         if shared != "log":
             self.update_xaxes(nticks=TICKS)
         if step is not None:

@@ -72,11 +72,10 @@ def overlay(
             _interventions(figure, series, values, in_legend=not marked)
             marked = True
     shared = shared_axis(neurons, axis)
-    figure.update_xaxes(title=style.steps_title(shared))
     figure.update_yaxes(title=entry.title)
     if scale == "log" and all_positive(neurons, statistic):
         figure.update_yaxes(type="log", exponentformat="power")
-    figure.update_xaxes(style.steps_scale(shared))
+    figure.step_axis(shared)
     for x in dict.fromkeys(series.cursor_x(step) for series in neurons) if step is not None else ():
         figure.add_vline(x, style.CURSOR_LINE)
     names = ", ".join(series.name for series in neurons)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shell.widgets import downloads
+from probes.figures import plotly_figure
 
 CONFIG: Mapping[str, Any] = MappingProxyType(
     {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}  # for a paper
@@ -28,7 +29,7 @@ def show(
         figure,
         key=key,
         width="stretch",
-        alt=figure.layout.meta["alt"],
+        alt=plotly_figure.alt(figure),
         config={**CONFIG, **config},
         **settings,
     )

@@ -102,7 +102,6 @@ def chart(figure: go.Figure, key: str, view: View, axes: Sequence[StepAxis]) -> 
 
     `axes`: those of its panels in order, or one for all panels.
     """
-    figure.layout.selectdirection = "h"
     cards.show(figure, key, on_select=partial(brushed, key, view.ends, axes), selection_mode="box")
 
 

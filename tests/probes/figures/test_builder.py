@@ -31,7 +31,7 @@ def plotlys(rows: int, columns: int, **settings) -> go.Figure:
     figure.update_xaxes(style.HORIZONTAL)
     figure.update_yaxes(style.VERTICAL)
     figure.update_annotations(font={"size": builder.TEXT_SIZE})
-    return figure.update_layout(hovermode="closest", margin_t=7)
+    return figure.update_layout(hovermode="closest", margin_t=7, selectdirection="h")
 
 
 def built(rows: int, columns: int, **settings) -> go.Figure:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import plotly
 import plotly.graph_objects as go
+import plotly.io as pio
 import pytest
 
 from probes.figures import plotly_figure
@@ -19,11 +22,11 @@ LAYOUT = {"title": {"text": "words"}, "xaxis": {"range": [0, 2], "tickvals": np.
 
 
 def test_plotly_still_builds_without_checks() -> None:
-    figure = plotly_figure._unchecked([{"type": "scatter", "mode": "no such mode"}], {})
-    assert figure is not None, (
+    figure = plotly_figure.Figure()
+    assert plotly_figure._make_unchecked(figure, [{"type": "scatter", "mode": "no such mode"}], {}), (
         f"plotly {plotly.__version__} no longer builds a figure without checks by `_validate=False`. Figures "
         "are still right, but take several times as long to build. Find how this plotly is told not to "
-        "check, and change probes.figures.plotly_figure._unchecked, the only place that relies on it."
+        "check, and change probes.figures.plotly_figure._make_unchecked, the only place that relies on it."
     )
     assert figure.data[0].mode == "no such mode"
 
@@ -57,7 +60,7 @@ def test_a_plotly_without_the_argument_builds_the_same_figure_slowly(monkeypatch
 
     monkeypatch.setattr(go.Figure, "__init__", refuse)
     figure = plotly_figure.build(DATA, LAYOUT)
-    assert isinstance(figure, plotly_figure.Figure)
+    assert figure.layout.title.text == "words"
     assert json.loads(figure.to_json()) == json.loads(expected)
 
 
@@ -68,6 +71,35 @@ def test_json_is_plotlys_own_and_leaves_the_figure_as_it_was() -> None:
     figure.update_layout(height=30).add_scatter(y=[1, 2])
     assert figure.to_dict()["layout"]["height"] == 30
     assert len(figure.to_dict()["data"]) == 3
+
+
+def test_a_figure_that_is_only_shown_is_never_made_by_plotly(monkeypatch) -> None:
+    made = go.Figure.__init__
+    calls = []
+    figure = plotly_figure.build(DATA, {**LAYOUT, "meta": {"alt": "in words"}, "height": None})
+    monkeypatch.setattr(
+        go.Figure, "__init__", lambda self, *args, **more: calls.append(1) or made(self, *args, **more)
+    )
+    as_planned = figure.to_json()
+    assert plotly_figure.alt(figure) == "in words"
+    assert not calls
+    assert figure.layout.xaxis.range == (0, 2)
+    assert calls == [1]
+    assert plotly_figure.alt(figure) == "in words"
+    assert json.loads(as_planned) == json.loads(figure.to_json())
+    for copied in (copy.deepcopy(figure), pickle.loads(pickle.dumps(plotly_figure.build(DATA, LAYOUT)))):
+        assert copied.layout.title.text == "words"
+    with pytest.raises(AttributeError, match="no_such"):
+        figure.no_such  # noqa: B018  asked for on purpose
+
+
+def test_a_figure_has_the_template_of_the_day(monkeypatch) -> None:
+    figure = plotly_figure.build(DATA, LAYOUT)
+    for default in ("plotly_white", "ggplot2+presentation", None, pio.templates["seaborn"]):
+        monkeypatch.setattr(pio.templates, "_default", default)
+        assert figure.to_dict()["layout"].get("template") == go.Figure(DATA, LAYOUT).to_dict()["layout"].get(
+            "template"
+        )
 
 
 def test_figures_with_frames_are_plotlys_own() -> None:
