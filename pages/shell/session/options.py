@@ -10,6 +10,7 @@ import argparse
 import ipaddress
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -125,7 +126,13 @@ def require_writable() -> None:
 
 def _known(arguments: list[str] | None) -> argparse.Namespace:
     """What a session asks for: the server has refused a wrong line, a test may have more on it."""
-    return _parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)[0]
+    return _read_once(tuple(sys.argv[1:] if arguments is None else arguments))
+
+
+@lru_cache(1)
+def _read_once(arguments: tuple[str, ...]) -> argparse.Namespace:
+    """Each page asks several times."""
+    return _parser().parse_known_args(arguments)[0]
 
 
 def check(arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Take away what a page shows: a figure's data as CSV and Parquet, the figure itself as one HTML file.
 
-Nothing is converted before a button is clicked: each file is made when it is asked for.
+Nothing is converted before a button is clicked: each file is made when it is asked for. A menu that is shut
+has no buttons either: those of all figures would be a third of a page's messages.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pages.shell.session import url
 Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
+@st.fragment
 def menu(
     figure: go.Figure | None, frame: Data, name: str, html: tuple[str, Callable[[], bytes]] | None = None
 ) -> None:
@@ -28,6 +30,13 @@ def menu(
     draws, of which `html` may be a label and a function that makes one page.
     """
     stem = file_stem(name)
+    opened = st.popover(
+        "Download", icon=":material/download:", type="tertiary", width="content",
+        help=f"Download {url.plain(name)}",
+        key=f"get_{stem}", on_change="rerun",
+    )  # fmt: skip
+    if not opened.open:
+        return
     files: list[tuple[str, str, str, Callable[[], bytes]]] = [
         ("Data, CSV", "csv", "text/csv", lambda: as_csv(_rows(frame))),
         ("Data, Parquet", "parquet", "application/vnd.apache.parquet", lambda: as_parquet(_rows(frame))),
@@ -36,11 +45,7 @@ def menu(
         files.append(("Figure, HTML", "html", "text/html", lambda: as_html(figure)))
     if html is not None:
         files.append((html[0], "html", "text/html", html[1]))
-    with st.popover(
-        "Download", icon=":material/download:", type="tertiary", width="content",
-        help=f"Download {url.plain(name)}",
-        key=f"get_{stem}",
-    ):  # fmt: skip
+    with opened:
         for label, suffix, mime, make in files:
             st.download_button(
                 label, make, f"{stem}.{suffix}", mime, key=f"get_{stem}_{suffix}", on_click="ignore",

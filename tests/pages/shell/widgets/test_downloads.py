@@ -54,6 +54,10 @@ def test_nothing_is_made_before_it_is_asked_for() -> None:
 
     app = AppTest.from_function(script).run()
     assert not app.exception
+    assert not app.get("download_button"), "a shut menu holds nothing"
+    app.session_state["get_fans"] = app.session_state["get_map"] = True
+    app.run()
+    assert not app.exception
     assert [button.label for button in app.get("download_button")] == [
         "Data, CSV", "Data, Parquet", "Figure, HTML", "Data, CSV", "Data, Parquet",
     ]  # fmt: skip
