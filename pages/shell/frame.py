@@ -155,17 +155,17 @@ def pick_run() -> RunContext:
         st.stop()
     with st.sidebar:
         live.follow(context)
-        _choose_second(context)
-    pins.show(context)
+        _choose_second(context, entries)
+    pins.show(context, entries)
     _MENU(key="frame_menu", data={"unfilled": unfilled(context)})
     return context
 
 
-def _choose_second(context: RunContext) -> None:
+def _choose_second(context: RunContext, entries: dict[str, runs.Entry]) -> None:
     """The control "Compare with", the same on every page; `vs` in the URL."""
     if url.get("vs") == context.entry.name:
         url.put("vs", None)
-    names = [NO_RUN, *(name for name in runs.entries() if name != context.entry.name)]
+    names = [NO_RUN, *(name for name in entries if name != context.entry.name)]
     if len(names) > 1 or url.get("vs"):
         url.choice(st.selectbox, "Compare with", names, "vs", NO_RUN, what="the second run")
 

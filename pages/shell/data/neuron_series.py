@@ -154,6 +154,7 @@ def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Exp
     return Explanation(step, code, rule, history, *regimes.reading(code, about.get("of")))
 
 
+@cache.of_run("neurons", keep=pins.PLOTTED)
 def _contraction_rows(context: RunContext, layer: int, neuron: int) -> pd.DataFrame:
     names = [name for name in ("variance", "prior_variance", "phi") if name in context.run.statistics]
     return context.run.history(layer, neuron, names)
@@ -228,9 +229,9 @@ def _number(row: pd.Series | None, name: str) -> float:
 
 def recorded_statistics(series: Sequence[NeuronSeries]) -> list[str]:
     """Statistics that some of the neurons have numbers of, in the registry's order."""
-    held = {
-        name for one in series for name in one.rows if name in STATISTICS and one.rows[name].notna().any()
-    }
+    held: set[str] = set()
+    for one in series:  # which mostly hold the same
+        held |= {name for name in STATISTICS.keys() & set(one.rows) - held if one.rows[name].notna().any()}
     return [name for name in STATISTICS if name in held or name in derivable(held)]
 
 

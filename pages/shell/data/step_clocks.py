@@ -13,12 +13,13 @@ from probes.figures.clock import Clock, Measure, clocks
 
 def recorded_steps(contexts: Sequence[RunContext]) -> np.ndarray:
     """Steps at which something is recorded in some run: of neurons, or of a twin's scores."""
-    return np.unique(np.concatenate([_steps(context) for context in contexts]))
+    found = [_steps(context) for context in contexts]
+    return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
 
 def _steps(context: RunContext) -> np.ndarray:
     steps = context.run.steps
-    return np.asarray(steps) if len(steps) else cache.scalars(context)["step"].to_numpy(np.int64)
+    return np.asarray(steps) if len(steps) else np.unique(cache.scalars(context)["step"].to_numpy(np.int64))
 
 
 def step_clocks(contexts: Sequence[RunContext], measure: Measure) -> list[Clock | None]:

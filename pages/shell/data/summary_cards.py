@@ -26,7 +26,7 @@ def run_cards(context: RunContext, step: int, other: RunContext | None = None) -
     """Scores, and the state of the network where the run has distributions; those of a second run at the same
     step are named beside them.
     """
-    cards = score_cards(cache.scalars(context), step)
+    cards = score_cards(_validation(context), step)
     if state.has_distributions(context):
         judged = after_warmup(context, step) and not state.is_shared(context)
         cards += layer_cards(cache.curves(context), step, judged)
@@ -50,10 +50,17 @@ def after_warmup(context: RunContext, step: int) -> bool:
     return waited if warmup is None else step >= warmup
 
 
+@cache.of_run("scalars", keep=cache.WHOLES_KEPT)
 def objective(context: RunContext) -> pd.DataFrame:
     """Scalars of training and of its validation."""
     curves = cache.scalars(context)
     return curves[curves["split"].isin(("train", "validation"))]
+
+
+@cache.of_run("scalars", keep=cache.WHOLES_KEPT)
+def _validation(context: RunContext) -> pd.DataFrame:
+    curves = cache.scalars(context)
+    return curves[curves["split"] == "validation"]
 
 
 def regime_rows(context: RunContext) -> pd.DataFrame:

@@ -54,7 +54,8 @@ def of_run(
     return st.cache_resource(
         max_entries=keep,
         show_spinner=show_spinner,
-        hash_funcs={RunContext: lambda context: (context.identity, *context.version(*tables))},
+        # one text: each item of a tuple would be hashed by itself, which is most of the time of a hit
+        hash_funcs={RunContext: lambda context: f"{context.identity} {context.version(*tables)}"},
     )
 
 

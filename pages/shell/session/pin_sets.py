@@ -4,6 +4,8 @@ every run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from pages.shell.session import options, runs, url
@@ -14,11 +16,10 @@ from probes.neuron_names import neuron_name
 _NAME, _MESSAGE = "pin_set_name", "_pin_set_message"
 
 
-def show(context: RunContext) -> None:
+def show(context: RunContext, entries: Mapping[str, runs.Entry]) -> None:
     """A menu in the sidebar: save what is pinned, pin a set instead, delete one. Absent while there is
-    neither pin nor set.
+    neither pin nor set. entries: all runs.
     """
-    entries = runs.entries()
     owners = sorted(
         (entry for entry in entries.values() if entry.row["sets"]),
         key=lambda entry: entry.name != context.entry.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -85,8 +85,11 @@ def labels(shown: Sequence[Pinned]) -> list[str]:
     return names if len(set(names)) == len(names) else [neuron.name for neuron in shown]
 
 
-def show(context: RunContext) -> None:
-    """The list of pinned neurons, if there are any. Pins that name nothing are reported and left out."""
+def show(context: RunContext, entries: Mapping[str, runs.Entry]) -> None:
+    """The list of pinned neurons, if there are any. Pins that name nothing are reported and left out.
+
+    entries: all runs, which may hold sets.
+    """
     pins = url.pins()
     found = resolve(pins, context)
     if len(found) < len(pins) or url.unread_pins():
@@ -97,7 +100,7 @@ def show(context: RunContext) -> None:
         st.warning(f"The link pins neurons that are in no run here; they are left out: {names}.")
     url.put_pins(one.pin for one in found)
     if not found:
-        pin_sets.show(context)
+        pin_sets.show(context, entries)
         return
     labels = {one.pin: one.label(context.entry.name) for one in found}
     st.session_state[_KEY] = list(labels)
@@ -117,7 +120,7 @@ def show(context: RunContext) -> None:
             st.caption(f"{len(found)} are pinned; figures show the first {PLOTTED}.")
         if state.page_shown() != "Neurons":
             st.page_link("pages/neurons.py", label="Compare them", icon=":material/compare_arrows:")
-    pin_sets.show(context)
+    pin_sets.show(context, entries)
 
 
 def _removed() -> None:
