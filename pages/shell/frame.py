@@ -120,22 +120,15 @@ def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:
                 f"The link asks for the run “{url.plain(asked)}”, which is in no folder of runs. Shown:"
                 f" {url.plain(latest)}."
             )
-            _forget_run()
-        url.put("run", latest)
+            url.show_run(latest)
+        else:
+            url.put("run", latest)
     st.session_state["choose_run"] = url.get("run")
 
     def changed() -> None:
-        _forget_run()
-        url.put("run", st.session_state["choose_run"])
+        url.show_run(st.session_state["choose_run"])
 
     return entries[str(st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed))]
-
-
-def _forget_run() -> None:
-    """What names parts of one run means nothing in another; pinned neurons name their run and stay."""
-    url.put_pins(url.pins())
-    for key in url.OF_RUN:
-        url.put(key, None)
 
 
 def pick_run() -> RunContext:

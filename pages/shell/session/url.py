@@ -274,12 +274,23 @@ def read_pin(item: str, run: str) -> Pin | None:
 
 def put_pins(pinned: Iterable[Pin]) -> None:
     """Pin exactly these."""
-    put("pin", ",".join(map(write_pin, pinned)) or None)
+    put("pin", _written(pinned))
+
+
+def _written(pinned: Iterable[Pin]) -> str | None:
+    return ",".join(map(write_pin, pinned)) or None
 
 
 def write_pin(pin: Pin) -> str:
     """A neuron with its run, as `read_pin` reads it."""
     return f"{quote(pin.run, safe='')}/{neuron_name(*pin[1:])}"
+
+
+def show_run(name: str) -> None:
+    """Show another run. What names parts of one means nothing in another; pinned neurons name theirs and
+    stay.
+    """
+    put_all({**dict.fromkeys(OF_RUN), "pin": _written(pins()), "run": name})
 
 
 def toggle_pin(layer: int, neuron: int, run: str | None = None) -> None:

@@ -96,8 +96,8 @@ def _shown(layer_name: str) -> tuple[str | None, ...]:
 def _pick(context: RunContext, layer_name: str) -> None:
     """A cell was clicked: its neuron and step become the cursor of all pages."""
     pick = st.session_state[_KEY]["pick"]
-    url.put("neurons", neuron_name(context.names.index(layer_name), int(pick["neuron"])))
-    url.put("step", cache.recorded_step(context.run.steps, int(pick["step"])))
+    neuron = neuron_name(context.names.index(layer_name), int(pick["neuron"]))
+    url.put_all({"neurons": neuron, "step": cache.recorded_step(context.run.steps, int(pick["step"]))})
     canvas_sync.record(_KEY, _shown(layer_name))
 
 

@@ -59,22 +59,21 @@ def _shown() -> tuple[str | None, ...]:
 
 def _cursor_moved(context: RunContext) -> None:
     """The map's cursor rests."""
-    _put_step(context, int(st.session_state[_KEY]["cursor"]))
+    url.put_all(_step(context, int(st.session_state[_KEY]["cursor"])))
     canvas_sync.record(_KEY, _shown())
 
 
 def _pick(context: RunContext) -> None:
     """A tile was clicked: that neuron is explained, here and on the other pages."""
     pick = st.session_state[_KEY]["pick"]
-    if pick.get("step") is not None:
-        _put_step(context, int(pick["step"]))
-    url.put("neurons", neuron_name(int(pick["layer"]), int(pick["neuron"])))
+    at = {} if pick.get("step") is None else _step(context, int(pick["step"]))
+    url.put_all({**at, "neurons": neuron_name(int(pick["layer"]), int(pick["neuron"]))})
     canvas_sync.record(_KEY, _shown())
 
 
-def _put_step(context: RunContext, at: int) -> None:
-    """Remember the cursor's step; the last one is the default and stays out of the URL."""
-    url.put("step", None if at == int(context.run.steps[-1]) else at)
+def _step(context: RunContext, at: int) -> dict[str, int | None]:
+    """The cursor's step for the URL; the last one is the default and stays out of it."""
+    return {"step": None if at == int(context.run.steps[-1]) else at}
 
 
 def _explain(context: RunContext, neuron: tuple[int, int] | None, step: int) -> None:

@@ -224,3 +224,31 @@ def test_a_link_to_another_run_forgets_what_names_parts_of_the_one_before(
     monkeypatch.setattr(st, "query_params", Params(run="one"))
     url.sync()
     assert st.query_params == saved
+
+
+def test_another_run_is_one_message_to_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forgets what names parts of the one before, and keeps the pins with the name of theirs."""
+
+    def another() -> None:
+        import streamlit as st
+
+        from pages.shell.session import url
+
+        if st.session_state.get("to"):
+            url.show_run(st.session_state["to"])
+
+    app = AppTest.from_function(another)
+    before = {"run": "one", "step": "5", "layer": "b", "neurons": "1:2", "pin": "1:17", "scale": "log"}
+    for key, value in before.items():
+        app.query_params[key] = value
+    app.run()
+    sent = []
+    replace = type(st.query_params).from_dict
+    monkeypatch.setattr(
+        type(st.query_params), "from_dict", lambda self, keys: sent.append(keys) or replace(self, keys)
+    )
+    app.session_state["to"] = "two"
+    app.run()
+    assert not app.exception
+    assert sent == [{"run": "two", "pin": "one/1:17", "scale": "log"}]
+    assert address(app) == sent[0]
