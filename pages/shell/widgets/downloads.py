@@ -19,7 +19,6 @@ from pages.shell.session import url
 Data = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
-@st.fragment
 def menu(
     figure: go.Figure | None, frame: Data, name: str, html: tuple[str, Callable[[], bytes]] | None = None
 ) -> None:
@@ -29,6 +28,14 @@ def menu(
     `frame` may be a function that reads the rows when they are asked for; `figure` is None for what a canvas
     draws, of which `html` may be a label and a function that makes one page.
     """
+    with st.container(width="content"):  # a fragment is as wide as there is room
+        _menu(figure, frame, name, html)
+
+
+@st.fragment
+def _menu(
+    figure: go.Figure | None, frame: Data, name: str, html: tuple[str, Callable[[], bytes]] | None
+) -> None:
     stem = file_stem(name)
     opened = st.popover(
         "Download", icon=":material/download:", type="tertiary", width="content",
