@@ -37,7 +37,9 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     before = picture(canvas)
     box = canvas.bounding_box()
     assert box is not None
-    canvas.click(position={"x": 0.6 * box["width"], "y": 0.5 * box["height"]})
+    canvas.click(position={"x": 0.6 * box["width"], "y": 0.7 * box["height"]})
+    page.wait_for_url(re.compile(r"neurons=two(/|%2F)1(:|%3A)\d"))
+    page.get_by_role("button", name="Pin", exact=True).click()
     page.wait_for_url(re.compile(r"pin=two(/|%2F)1(:|%3A)\d"))
     expect(page.get_by_text(re.compile(r"^1:\d · two$")).first).to_be_visible(timeout=WAIT_MS)
     assert picture(canvas) != before
