@@ -228,7 +228,7 @@ var OKABE_ITO = [
   "#B8A000",
   "#7F7F7F"
 ];
-var LAYERS = ["#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7"];
+var LAYERS = ["#626AD8", "#816BDA", "#9E6BDA", "#BB69D9", "#D865D8"];
 var COLOR_SCALES = {
   Viridis: [
     "#440154",
