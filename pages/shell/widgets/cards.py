@@ -48,7 +48,7 @@ def card(
     """A figure in its frame, under its title (markdown), a menu to take its data away, and a note.
 
     `key` must be unique on the page; `of` and it name the files. `several`: it has panels side by side, each
-    with its axis, which scroll on a screen that is too narrow for them.
+    with its axis, or many axes, which scroll where there is too little room for them.
     """
     with st.container(border=True):
         with st.container(gap="xsmall"):
