@@ -31,6 +31,11 @@ LAYERS = ("#626AD8", "#816BDA", "#9E6BDA", "#BB69D9", "#D865D8")
 least 3 : 1 on the light page, 4 : 1 on the dark one, and apart from neurons and KL parts.
 """
 
+ORDERED = ("#4762D1", "#2D7BB4", "#24908C", "#28A15A", "#74A82A", "#BDA52F")
+"""Evenly spaced stops for lines and dots of ordered values, each lighter than the one before: Viridis begins
+in a purple that is not seen on the dark page and ends in a yellow that is not on the light one.
+"""
+
 DIVERGING = (
     "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b",
 )  # fmt: skip

@@ -89,3 +89,13 @@ def test_layers_and_loss_terms_are_not_taken_for_neurons() -> None:
 def test_lines_stand_out_on_both_pages(name: str, colors: list[str], dark: float) -> None:
     assert min(contrast(color, LIGHT) for color in colors) >= 3, name
     assert min(contrast(color, DARK) for color in colors) >= dark, name
+
+
+def test_ordered_values_are_seen_on_both_pages_and_their_order_without_hues() -> None:
+    colors = [style.ordered_color(place, 6) for place in range(6)]
+    assert (colors[0], colors[-1]) == (palette.ORDERED[0], palette.ORDERED[-1])
+    assert min(contrast(color, DARK) for color in colors) >= 3.4
+    assert min(contrast(color, LIGHT) for color in colors) >= 2.2  # as the lightest of the neurons'
+    lightness = [lab(color)[0] for color in colors]
+    assert lightness == sorted(lightness)
+    assert min(apart(*pair) for pair in zip(colors, colors[1:], strict=False)) >= SEEN

@@ -250,7 +250,7 @@ def _parallel_card(found: sweep.Sweep, score: str | None) -> None:
         found,
         "Drag along an axis to keep a range of it.",
         selected=False,
-        several=True,
+        several=len(found.settings[:MOST_AXES]) + len(ends),
     )
 
 
@@ -262,7 +262,7 @@ def _card(
     note: str,
     *,
     selected: bool = True,
-    several: bool = False,
+    several: int = 0,
 ) -> Any:
     """A figure in a card; what is selected of it."""
     events: list[Any] = []
