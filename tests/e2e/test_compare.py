@@ -60,6 +60,8 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     assert pins[0].startswith("two/1:")
     assert pins[1:] == ["one/2:1"]
     fans = panels(page, "Posterior mean and standard deviations")
+    expect(fans).to_have_count(1, timeout=WAIT_MS)  # for a moment it stands in its old place too
+    drawn(page)
     expect(fans.locator(".annotation-text", has_text="one/2:1")).to_be_visible(timeout=WAIT_MS)
 
     page.locator(".st-key-get_neurons-fans").get_by_role("button", name="Download").click()
