@@ -24,6 +24,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))  # so that it runs from a checkout without an installation
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
+from driving import drawn  # noqa: E402
 from find_browser import WAIT_MS, chromium  # noqa: E402
 from serving import Server  # noqa: E402
 
@@ -101,7 +102,8 @@ def draw_collapse(browser: Browser) -> None:
             page = context.new_page()
             page.goto(f"{server.address}/health?run=text-collapse&step={step}")
             expect(page.get_by_text("left living").first).to_be_visible(timeout=WAIT_MS)
-            expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0, timeout=WAIT_MS)
+            page.locator("canvas[data-map][data-step]").wait_for(timeout=WAIT_MS)
+            drawn(page)
             page.wait_for_timeout(20 * SETTLE_MS)
             page.screenshot(path=DOCS / f"collapse-{theme}.png", clip=CLIP)
             context.close()

@@ -56,7 +56,9 @@ figure = depth_profile(
 )  # fmt: skip
 whose = f"; {url.plain(beside)}: step {then:,}" if then is not None else ""
 title = f"**Depth at step {step:,}** · median, middle half and middle 90 % of each layer's neurons{whose}"
-cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.entry.name, several=True)
+cards.card(
+    title, figure, "depth", summary[summary["step"] == step], of=context.entry.name, several=len(DEPTH) + 1
+)
 
 probe_batch.of_layers(context, step)
 

@@ -26,7 +26,7 @@ with st.sidebar:
     choice = replay_options.choice([replay.Side(run, layers, ()) for run, layers in shown])
     st.caption(
         "Space plays, ← and → move one frame, with shift ten, Home and End go to the first and last, [ and ]"
-        " change the speed, F fills the screen. A click pins a ridge; so do ↑ ↓ and Enter once the picture"
+        " change the speed, F fills the screen. A click selects a ridge; so do ↑ ↓ and Enter once the picture"
         " has the focus."
     )
     frame.link_to_reference()

@@ -26,9 +26,14 @@ SAND = "#C9B48C"
 SLATE = "#808C98"
 PALE_SLATE = "#AEB7BF"  # a cell of a map in which there is nothing
 
-LAYERS = ("#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7")
-"""Evenly spaced stops of the layers' hue, from the input to the head: at least 3 : 1 on white and on the dark
-page, and apart from what neurons, KL parts and regimes are drawn in.
+LAYERS = ("#626AD8", "#816BDA", "#9E6BDA", "#BB69D9", "#D865D8")
+"""Evenly spaced stops of the layers' hue, from the input to the head, each lighter than the one before: at
+least 3 : 1 on the light page, 4 : 1 on the dark one, and apart from neurons and KL parts.
+"""
+
+ORDERED = ("#4762D1", "#2D7BB4", "#24908C", "#28A15A", "#74A82A", "#BDA52F")
+"""Evenly spaced stops for lines and dots of ordered values, each lighter than the one before: Viridis begins
+in a purple that is not seen on the dark page and ends in a yellow that is not on the light one.
 """
 
 DIVERGING = (
@@ -39,20 +44,25 @@ DIVERGING = (
 LIVING = GREEN
 PINNED = ORANGE  # what is pinned or chosen
 ALERT = VERMILLION
-PRIOR = GREEN  # the prior's own persistence, beside what was measured
-INPUT = ORANGE  # the input's own persistence
-ALLOWED_BAND = GREEN  # where control keeps a neuron's mean energy
+TEAL, CLAY, ROSE, SAGE = "#00909C", "#9C6048", "#D81878", "#5E7A6C"
+"""What stands on a page with neurons and layers and is neither: apart from both, and the first three from
+each other under colour blindness too.
+"""
+PRIOR = TEAL  # the prior's own persistence, beside what was measured
+INPUT = CLAY  # the input's own persistence
+ALLOWED_BAND = TEAL  # where control keeps a neuron's mean energy
 EARLIER = GREY  # a distribution at the earlier of two steps
-CURVES = ("#1E93A0", "#A66A3F", "#6F7FB0", "#9A7B1F", "#8A5A7B")
+CURVES = ("#1E93A0", "#A66A3F", "#6F7FB0", "#9A7B1F", "#9A6A8B")
 """Losses and scores over steps, apart from the regimes that stand beside them."""
+LOSS_TERMS = CURVES[2:] + CURVES[:2]  # on a page with neurons and KL parts: first what is furthest from both
 TOTAL = GREY  # a sum, beside its parts
 TWIN = GREY  # the deterministic twin, beside the run
 PREDICTED = BLUE
 OBSERVED = VERMILLION  # what came, beside what was predicted; errors
 RIGHT_ANSWERS = GREEN
 WRONG_ANSWERS = VERMILLION
-KL = BLUE
-KL_PARTS = {"information": GREEN, "mismatch": ORANGE, "past": PURPLE}
+KL = SAGE
+KL_PARTS = {"information": TEAL, "mismatch": CLAY, "past": ROSE}
 VARIANCE_PARTS = {"observation": BLUE, "latent": ORANGE}
 PERSISTENCE_FAULTS = {"": BLUE, "stuck": VERMILLION, "jittery": PURPLE}
 """Code of `probes.diagnostics.temporal_fault` -> colour; "" is a neuron without a fault."""

@@ -1,17 +1,26 @@
-"""Two runs scored on the same targets: the difference of their scores with an interval."""
+"""Two runs scored on the same forecasts or answers: the difference of their scores with an interval."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from probes.experiments.estimates import clustered_mean, degrees_of_freedom, half_width
+from probes.experiments.estimates import (
+    NORMAL_95,
+    Estimate,
+    clustered_mean,
+    degrees_of_freedom,
+    half_width,
+)
 
 Floats = NDArray[np.float64]
 KEYS = ["input", "horizon"]
 NEEDED = (*KEYS, "y", "mean", "observation_variance")
+ANSWERED = ("split", "input", "y", "predicted", "likelihood")
+SPLITS = ("test", "validation", "train")
+"""Of answers that two runs have of several splits, those of the first are paired."""
 HALF_LN_2PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -111,3 +120,80 @@ def paired_differences(predictions: pd.DataFrame, reference: pd.DataFrame) -> pd
         )
     names = ["value", "reference", "difference", "half_width", "points", "blocks"]
     return pd.DataFrame.from_dict(found, orient="index", columns=names)
+
+
+def difference_of_proportions(right: ArrayLike, reference: ArrayLike) -> Estimate:
+    """Share of right answers of one classifier minus that of another, on the same examples.
+
+    Parameters
+    ----------
+    right, reference
+        (n,) bool: whether each answer is right.
+
+    Returns
+    -------
+    Estimate
+        The difference, in [-1, 1], with its 95 % interval.
+
+    Notes
+    -----
+    Agresti & Min 2005: half an answer more in each cell of the table of both, then Wald's interval. Its
+    middle lies closer to 0 than the difference; it has a width where the two agree on every example too.
+    """
+    own, other = np.asarray(right, bool), np.asarray(reference, bool)
+    gained, lost = (own & ~other).sum() + 0.5, (other & ~own).sum() + 0.5
+    count = len(own) + 2
+    middle = (gained - lost) / count
+    width = NORMAL_95 * np.sqrt(gained + lost - (gained - lost) ** 2 / count) / count
+    return Estimate(
+        float(own.mean() - other.mean()), float(max(middle - width, -1)), float(min(middle + width, 1))
+    )
+
+
+def paired_answers(answers: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Scores of a classifier minus those of another on the same examples, with 95 % intervals.
+
+    Parameters
+    ----------
+    answers, reference
+        Rows of `Run.answers()` of one step of each run.
+
+    Returns
+    -------
+    DataFrame
+        By score (accuracy; nll: -ln of the right class's probability, nats): value, reference (means over the
+        answers), difference, low, high (of its 95 % interval), answers (how many), split.
+
+    Raises
+    ------
+    UnpairedError
+        Where one of them has no answers, or they are to other examples.
+
+    Notes
+    -----
+    Examples are taken as independent of each other. NLL: Student's t of the mean of paired differences.
+    Accuracy: `difference_of_proportions`.
+    """
+    if not all(len(table) and set(ANSWERED) <= set(table) for table in (answers, reference)):
+        raise UnpairedError("no answers to single examples are stored")
+    there = [set(table["split"]) for table in (answers, reference)]
+    split = next((name for name in SPLITS if all(name in names for names in there)), None)
+    parts = [
+        table.loc[table["split"] == split, list(ANSWERED[1:])].reset_index(drop=True)
+        for table in (answers, reference)
+    ]
+    if split is None or not parts[0][["input", "y"]].equals(parts[1][["input", "y"]]):
+        raise UnpairedError("their stored answers are to other examples")
+    right, right_there = ((part["predicted"] == part["y"]).to_numpy() for part in parts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nll, nll_there = (-np.log(part["likelihood"].to_numpy(np.float64)) for part in parts)
+        mean, error = clustered_mean(nll - nll_there)
+    width = half_width(error, degrees_of_freedom(len(nll)))
+    accuracy = difference_of_proportions(right, right_there)
+    found = {
+        "accuracy": (right.mean(), right_there.mean(), *accuracy),
+        "nll": (nll.mean(), nll_there.mean(), float(mean), float(mean - width), float(mean + width)),
+    }
+    names = ["value", "reference", "difference", "low", "high"]
+    table = pd.DataFrame.from_dict(found, orient="index", columns=names)
+    return table.assign(answers=len(right), split=split)

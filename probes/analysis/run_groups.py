@@ -141,13 +141,14 @@ def short_names(names: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        In the same order, all different where the names are; the names themselves where nothing would be
+        In the same order, all different where the names are; the names themselves where no letter would be
         left of one, or two would be called the same.
     """
     words = [[word for word in re.split(r"[-_\s]+", name) if word] for name in names]
     common = set(words[0]).intersection(*words[1:]) if len(words) > 1 else set()
     short = ["-".join(word for word in parts if word not in common) for parts in words]
-    if not common or "" in short or len(set(short)) < len(set(names)):
+    bare = any(not re.search(r"[^\W\d_]", name) for name in short)
+    if not common or bare or len(set(short)) < len(set(names)):
         return list(names)
     return short
 

@@ -13,7 +13,7 @@ export const OKABE_ITO = [
 ]
 
 // Evenly spaced stops of the layers' hue, from the input to the head.
-export const LAYERS = ["#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7"]
+export const LAYERS = ["#626AD8", "#816BDA", "#9E6BDA", "#BB69D9", "#D865D8"]
 
 // Evenly spaced stops of the colour scales that the registry of statistics names.
 export const COLOR_SCALES = {

@@ -25,7 +25,8 @@ export function pickable(canvas, live, view, moves) {
   canvas.onpointermove = (event) => view.hover(event)
   canvas.onpointerleave = () => view.unhover()
   canvas.onclick = (event) => {
-    view.hover(event)
+    // what was named; a click's place is in whole pixels and may lie in the next row
+    if (!view.over) view.hover(event)
     view.pick()
   }
   canvas.onkeydown = (event) => {

@@ -12,7 +12,7 @@ import { Strip } from "./strip.js"
 import { readTheme } from "./theme.js"
 import { SKIP, Transport } from "./transport.js"
 
-const MARGIN = 24 // pixels that are kept free at the window's lower end
+const MARGIN = 46 // pixels that are kept free at the window's lower end: a line of buttons
 
 export class Replay {
   /**
@@ -211,7 +211,7 @@ export class Replay {
       `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ` +
       `${layers.join("; ")}. ` +
       "Space plays, left and right move the step, up and down choose a neuron, page keys a layer" +
-      (this.trigger ? ", Enter pins it." : ".")
+      (this.trigger ? ", Enter selects it." : ".")
     )
   }
 
@@ -250,8 +250,8 @@ export class Replay {
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
       input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`,
     ]
-    const pinned = layer.pinned.includes(layer.neurons[row])
-    if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`)
+    if (layer.pinned.includes(layer.neurons[row])) words.push("pinned")
+    if (this.trigger) words.push(this.isSelected(column, row) ? "selected" : "click or Enter to select")
     return words.join("\n")
   }
 
@@ -275,11 +275,21 @@ export class Replay {
     if (!this.transport.playing) this.draw()
   }
 
+  /** @param {number} column @param {number} row */
+  isSelected(column, row) {
+    const layer = this.header.layers[column]
+    return layer.selected === layer.neurons[row]
+  }
+
+  // Seen at once, and known to the page, which then offers what can be done with it.
   pick() {
     if (!this.over || !this.trigger) return
     const layer = this.header.layers[this.over.column]
     const neuron = layer.neurons[this.over.row]
+    for (const other of this.header.layers) other.selected = other === layer ? neuron : null
+    this.ridges.changed()
     this.tip.hidden = true
+    if (!this.transport.playing) this.draw()
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() })
   }
 

@@ -11,6 +11,7 @@ import { unpack } from "./payload.js"
  * @property {number} depth layers of the run
  * @property {number[]} neurons the shown ones, a ridge each
  * @property {number[]} pinned
+ * @property {number | null} selected
  * @property {number | null} informative the neuron that holds most of its input
  * @property {number} count all neurons of the layer
  * @property {string} run

@@ -15,6 +15,7 @@ const UNIT = 15 // pixels: height of the prior beside the typical neuron
 const TALLEST_TYPICAL = 54 // pixels
 const NARROW = 200 // columns narrower than this write on more lines, and less
 const FIRST_LANE = 215 // pixels of the window above the picture, on a page
+const TALLEST_MARK = 22 // pixels of the stripe behind the selected neuron
 const TRAIL = 6 // earlier shapes of a ridge, evenly spaced over the frames
 
 const endedAt = (/** @type {number} */ step) => `ended at step ${formatStep(step)}`
@@ -328,6 +329,11 @@ export class Ridges {
     const { layout } = this
     const y = layout.baseline(row)
     const [left, right] = layout.ends(column)
+    if (this.replay.isSelected(column, row)) {
+      const height = Math.min(layout.pitch, TALLEST_MARK)
+      context.fillStyle = this.theme.faint
+      context.fillRect(left - LABELS, y - height + 4, right - left + LABELS, height)
+    }
     context.lineWidth = 1
     context.strokeStyle = this.theme.baseline
     strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5)
@@ -348,7 +354,8 @@ export class Ridges {
     const { mean, sd, total } = this.replay.moments(column, row)
     const y = layout.baseline(row)
     const marked = layer.pinned.includes(layer.neurons[row])
-    const hovered = this.isOver(column, row)
+    const selected = this.replay.isSelected(column, row)
+    const hovered = this.isOver(column, row) || selected
     if (!(sd > 0) || !Number.isFinite(mean)) {
       context.fillStyle = theme.muted
       context.font = `11px ${theme.font}`
@@ -389,7 +396,7 @@ export class Ridges {
     context.textAlign = "right"
     layer.neurons.forEach((neuron, row) => {
       const marked = layer.pinned.includes(neuron)
-      const hovered = this.isOver(column, row)
+      const hovered = this.isOver(column, row) || this.replay.isSelected(column, row)
       const sign = neuron === layer.informative ? "◆ " : ""
       context.font = `${marked || hovered ? 600 : 400} 11px ${theme.font}`
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted

@@ -264,7 +264,7 @@ def _replay_payload(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, aler
         ridges = [int(neuron) for neuron in candidates.ids[replay_neurons.choose(candidates)]]
         entry = {
             "name": str(run.layers[layer]["name"]), "index": layer, "depth": len(run.layers),
-            "neurons": ridges, "pinned": [],
+            "neurons": ridges, "pinned": [], "selected": None,
             "informative": int(candidates.ids[informative]), "count": run.layers[layer]["neurons"],
             "run": run.name, "side": 0, "last": int(recorded[-1]),
         }  # fmt: skip

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from probes.figures import plotly_figure, style
 
 SharedAxes = Literal["all", "rows"] | None
+TICKS = 4  # steps written under one of several panels, so that those of neighbours do not touch
 TEXT_SIZE = 13  # pixels: names over panels, words at lines
 DOT_SIZE, BAR_WIDTH = 7, 3  # pixels: what stands for a line or a band of a single point
 
@@ -211,6 +212,8 @@ class FigureBuilder:
         self._layout["selectdirection"] = "h"
         self.update_xaxes(title=style.steps_title(axis), row=self.rows)
         self.update_xaxes(style.steps_scale(axis))
+        if axis == "linear" and self.columns > 1:
+            self.update_xaxes(nticks=TICKS, tickformat="~s")
         if cursor is not None:
             self.add_vline(style.along(axis, cursor).item(), style.CURSOR_LINE)
 

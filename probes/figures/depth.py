@@ -16,7 +16,7 @@ from probes.schema import LIVING_REGIMES, STATISTICS
 
 TICKS = 8  # layers with a number under them
 # deeper networks, or longer names in all, have their layers numbered instead: names would overlap
-NAMED, LETTERS = 4, 28
+NAMED, LETTERS = 4, 18
 
 
 def depth_profile(
@@ -60,7 +60,7 @@ def depth_profile(
     """
     now = summary[summary["step"] == step]
     panels = len(statistics) + living
-    figure = FigureBuilder(1, panels, horizontal_spacing=0.1 if panels < 5 else 0.07)
+    figure = FigureBuilder(1, panels, horizontal_spacing=0.1 if panels < 5 else 0.09)
     colors = [style.layer_color(i, len(layers)) for i in range(len(layers))]
     for column, name in enumerate(statistics, start=1):
         part = quantiles(now, name).set_index("layer").reindex(range(len(layers)))
@@ -80,7 +80,8 @@ def depth_profile(
         if other is not None:
             _beside(figure, _living(other, len(layers)), label, panels)
         figure.update_yaxes(title="living share", range=[0, 1], tickformat=".0%", col=panels)
-    named = len(layers) <= NAMED and sum(map(len, layers)) <= LETTERS
+    told = any(name != f"layer {place}" for place, name in enumerate(layers, start=1))
+    named = told and len(layers) <= NAMED and sum(map(len, layers)) <= LETTERS
     shown = list(range(0, len(layers), 1 if named else -(-len(layers) // TICKS)))
     names = [style.text(layers[i]) if named else str(i + 1) for i in shown]
     figure.update_xaxes(title="layer", tickvals=shown, ticktext=names, tickangle=0, showgrid=False)

@@ -50,8 +50,7 @@ def force_balance(forces: pd.DataFrame, names: Sequence[str], statistic: str) ->
         )
         if not np.nan_to_num(values).any():
             continue
-        # the last colour is the total's
-        color = palette.TOTAL if term == "total" else palette.OKABE_ITO[place % (len(palette.OKABE_ITO) - 1)]
+        color = palette.TOTAL if term == "total" else palette.LOSS_TERMS[place % len(palette.LOSS_TERMS)]
         figure.add_trace(
             dict(
                 type="bar", x=[style.text(name) for name in names], y=values.astype(np.float32),

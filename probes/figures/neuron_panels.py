@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from probes import palette
 from probes.figures import style
-from probes.figures.builder import FigureBuilder
+from probes.figures.builder import TICKS, FigureBuilder
 from probes.figures.clock import Clock
 from probes.figures.neuron_series import NeuronSeries, shared_axis
 from probes.spacing import evenly_spaced
@@ -21,7 +21,6 @@ ONE_ROW = 5
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
 GAP, BETWEEN_ROWS = 0.03, 54  # between panels of a row, share of the width; between rows, pixels
-TICKS = 4  # steps written under a panel, so that those of neighbours do not touch
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
 LAYER_MEDIAN = palette.translucent(palette.SLATE, 0.75)
 LAYER_MEDIAN_FILL = palette.translucent(palette.SLATE, 0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any, Literal
 
@@ -49,9 +50,19 @@ def grid(panels: int, most: int = COLUMNS) -> tuple[int, int]:
 
 def layer_color(layer: int, layers: int) -> str:
     """Line colour of a layer by its index from 0, of so many: sequential in depth."""
-    stops = [[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in palette.LAYERS]
-    place = layer / max(layers - 1, 1) * (len(stops) - 1)
-    channels = [np.interp(place, range(len(stops)), channel) for channel in zip(*stops, strict=True)]
+    return _between(palette.LAYERS, layer, layers)
+
+
+def ordered_color(place: int, count: int) -> str:
+    """Line colour of the value at a place from 0, of so many in order."""
+    return _between(palette.ORDERED, place, count)
+
+
+def _between(colors: Sequence[str], place: int, count: int) -> str:
+    """The colour at a place from 0, of so many evenly spread over the stops."""
+    stops = [[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in colors]
+    along = place / max(count - 1, 1) * (len(stops) - 1)
+    channels = [np.interp(along, range(len(stops)), channel) for channel in zip(*stops, strict=True)]
     return "#" + "".join(f"{round(channel):02X}" for channel in channels)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
-from plotly.colors import sample_colorscale
 
 from probes import palette
 from probes.figures import plotly_figure, style
@@ -231,7 +230,7 @@ def parallel_coordinates(
     line: dict[str, Any] = {"color": palette.BLUE}
     if values is not None and np.isfinite(values).any():
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        shades = style.COLOR_SCALES["Viridis"]
+        shades = palette.ORDERED
         scale = [[place / (len(shades) - 1), shade] for place, shade in enumerate(shades)]
         line = {"color": values, "colorscale": scale, "cmin": low, "cmax": high if high > low else low + 1}
     trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -20}
@@ -297,16 +296,12 @@ def _groups(rows: pd.DataFrame, coloured: bool) -> list[tuple[str, str, pd.DataF
             ]
         else:
             groups = [(f"{number:g}", rows[numbers == number]) for number in known]
-        shades = sample_colorscale("Viridis", np.linspace(0.22, 0.9, max(len(groups), 2)))
-        return [(label, _hex(shade), part) for (label, part), shade in zip(groups, shades, strict=False)]
+        return [
+            (label, style.ordered_color(place, len(groups)), part)
+            for place, (label, part) in enumerate(groups)
+        ]
     known = sorted(values.dropna().map(str).unique())
     return [
         (text, palette.OKABE_ITO[place % MOST_COLORS], rows[values.map(str) == text])
         for place, text in enumerate(known)
     ]
-
-
-def _hex(color: str) -> str:
-    """A colour as "#rrggbb" of plotly's "rgb(r, g, b)"."""
-    parts = [int(float(part)) for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
-    return "#" + "".join(f"{part:02x}" for part in parts)

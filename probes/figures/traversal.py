@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale, sample_colorscale
+from plotly.colors import get_colorscale
 
 from probes import palette
 from probes.figures import style
@@ -68,8 +68,8 @@ def traversal_curves(
     part = _of(curves, layer, neuron, index)
     figure = FigureBuilder()
     shown = _shown(part)
-    colors = sample_colorscale("Viridis", np.linspace(0, 0.95, len(shown)))
-    for value, color in zip(shown, colors, strict=True):
+    for place, value in enumerate(shown):
+        color = style.ordered_color(place, len(shown))
         rows = part[part["value"] == value].sort_values("output")
         figure.line(rows["output"] + 1, rows["mean"], f"{value:+.1f} sd", color=color, width=1.75)
     if targets is not None:

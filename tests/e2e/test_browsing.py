@@ -185,7 +185,7 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     canvas.hover(position={"x": 150, "y": 300})
     tip = page.locator("[data-tip]").inner_text()
     assert re.match(r"1:\d+\n", tip)
-    assert "pin" not in tip, "nobody would hear of it"
+    assert "select" not in tip, "nobody would hear of it"
     assert page.locator("[data-figure] .main-svg").count() >= 12
     for figure in page.locator("[data-figure]").all():
         assert figure.get_attribute("aria-label")

@@ -37,7 +37,9 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     before = picture(canvas)
     box = canvas.bounding_box()
     assert box is not None
-    canvas.click(position={"x": 0.6 * box["width"], "y": 0.5 * box["height"]})
+    canvas.click(position={"x": 0.6 * box["width"], "y": 0.7 * box["height"]})
+    page.wait_for_url(re.compile(r"neurons=two(/|%2F)1(:|%3A)\d"))
+    page.get_by_role("button", name="Pin", exact=True).click()
     page.wait_for_url(re.compile(r"pin=two(/|%2F)1(:|%3A)\d"))
     expect(page.get_by_text(re.compile(r"^1:\d · two$")).first).to_be_visible(timeout=WAIT_MS)
     assert picture(canvas) != before
@@ -58,6 +60,8 @@ def test_neurons_of_two_runs_are_found_pinned_drawn_and_taken_away(
     assert pins[0].startswith("two/1:")
     assert pins[1:] == ["one/2:1"]
     fans = panels(page, "Posterior mean and standard deviations")
+    expect(fans).to_have_count(1, timeout=WAIT_MS)  # for a moment it stands in its old place too
+    drawn(page)
     expect(fans.locator(".annotation-text", has_text="one/2:1")).to_be_visible(timeout=WAIT_MS)
 
     page.locator(".st-key-get_neurons-fans").get_by_role("button", name="Download").click()

@@ -101,11 +101,19 @@ def test_a_page_asked_for_first_on_a_fresh_server_has_the_whole_frame(
     assert query(page)["step"] == ["60"]
 
 
-def test_a_click_pins_a_ridge_and_explains_a_tile(serve: Callable[..., str], page: Page) -> None:
+def test_a_click_selects_a_ridge_as_it_selects_a_tile(serve: Callable[..., str], page: Page) -> None:
     page.goto(f"{serve()}/?run=planted&step=149")
     canvas = replay(page)
     canvas.click(position={"x": 150, "y": 300})
-    page.wait_for_url(re.compile(r"pin=planted(/|%2F)1(:|%3A)\d"))
+    page.wait_for_url(re.compile(r"neurons=1(:|%3A)\d"))
+    assert "pin" not in query(page)
+    selected = query(page)["neurons"][0]
+    canvas.hover(position={"x": 150, "y": 300})
+    expect(page.locator("[data-tip]").first).to_have_text(re.compile(rf"^{selected}\n.*selected$", re.DOTALL))
+    keep(page, "2-ridge-selected")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.wait_for_url(re.compile(rf"pin=planted(/|%2F){selected.replace(':', '(:|%3A)')}"))
+    expect(page.get_by_role("button", name="Unpin", exact=True)).to_be_visible()
     page.get_by_role("link", name="Health").click()
     tiles = page.locator("canvas[data-map]")
     expect(tiles).to_have_attribute("data-step", "149", timeout=WAIT_MS)
@@ -173,6 +181,8 @@ def test_two_runs_under_one_cursor_look_the_same_in_a_new_browser(
     page.wait_for_url(re.compile(r"step=39\b"))
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("neurons="))
+    page.get_by_role("button", name="Pin", exact=True).click()
     page.wait_for_url(re.compile("pin=seed0"))
     page.get_by_role("link", name="Compare them").wait_for()
     keep(page, "2-two-runs")

@@ -15,6 +15,7 @@ from planted import write_run
 from shown import component, figures, query, texts
 from streamlit.testing.v1 import AppTest
 
+from pages.shell.session import ticked_runs
 from pages.shell.widgets import ticked_rows
 from probes import Recorder, Run, notes
 from probes.log.manifest import group_of
@@ -130,6 +131,18 @@ def test_two_runs_are_compared_by_what_differs(open_page: Open, folder: Path) ->
     drawn = [figure["layout"]["meta"]["alt"] for figure in figures(app)]
     for words in ("train loss", "rate (nats)", "living share", "contraction", "Distribution of information"):
         assert any(words in alt for alt in drawn), (words, drawn)
+
+
+def test_ticks_that_the_link_does_not_hold_are_said(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ticked_runs, "MOST", 1)
+    app = open_page("runs", folder, ticked="beta0.01-0")
+    assert "The link holds" not in texts(app)
+    app.session_state["_ticked_runs"] = ["beta0.01-0", "beta0.5-1"]
+    app.query_params["ticked"] = ""
+    app.run()
+    assert "The link holds 1 ticks at most: not these." in texts(app)
 
 
 def test_a_run_that_cannot_be_read_is_left_out_of_a_comparison(open_page: Open, folder: Path) -> None:

@@ -72,6 +72,17 @@ def test_a_second_run_of_classes_is_drawn_over_the_first(open_page: Open, folder
     assert {"this run", "boasting", "boasting, median", "boasting, wrong"} <= named
 
 
+def test_classifiers_are_compared_on_the_same_examples(open_page: Open, folder: Path) -> None:
+    app = open_page("runs", folder, ticked="calibrated,boasting", view="compare")
+    found = next(frame.value for frame in app.dataframe if "verdict" in frame.value).set_index("score")
+    assert list(found.index) == ["NLL (nats)", "accuracy (share)"]
+    assert found.loc["NLL (nats)", "verdict"] == "higher"  # boasting costs
+    low, high = found.loc["accuracy (share)", ["from", "to"]]
+    assert low < 0 < high, "they name the same classes"
+    assert "512 answers to the same examples of the validation split" in texts(app)
+    assert "has no interval against" not in texts(app)
+
+
 def test_a_second_run_without_answers_says_so(open_page: Open, folder: Path, tmp_path: Path) -> None:
     write_classifier(tmp_path / "classes", 1.0)
     write_run(tmp_path / "planted", layers=1, neurons=4, steps=10)

@@ -58,6 +58,28 @@ def test_every_axis_has_a_title_with_its_unit(run: Run) -> None:
     assert figure.layout.xaxis3.title.text == "layer"
 
 
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["layer 1", "layer 2", "layer 3"], ["1", "2", "3"]),
+        (["encoder", "<i>head"], ["encoder", "&lt;i&gt;head"]),
+        (["encoder.first", "encoder.second"], ["1", "2"]),
+    ],
+)
+def test_names_under_panels_side_by_side_fit_and_say_more_than_numbers(
+    run: Run, names: list[str], written: list[str]
+) -> None:
+    figure = depth_profile(run.layer_summary(), ["kl", "contraction"], names, 10)
+    assert list(figure.layout.xaxis2.ticktext) == written
+
+
+def test_steps_under_panels_side_by_side_are_few_and_short(run: Run) -> None:
+    beside = layer_bands(run.layer_summary(), "kl", NAMES).layout.xaxis2
+    assert (beside.nticks, beside.tickformat) == (4, "~s")
+    alone = layer_bands(run.layer_summary(), "kl", NAMES, shown=[0]).layout.xaxis
+    assert alone.nticks is None
+
+
 def test_names_cannot_be_markup(run: Run) -> None:
     figure = layer_bands(run.layer_summary(), "kl", NAMES)
     assert figure.layout.annotations[1].text == "&lt;b&gt;two&lt;/b&gt;"

@@ -57,6 +57,14 @@ def _answers_at(context: RunContext, step: int, rows: int) -> pd.DataFrame:
     return class_calibration.with_parts(context.run.answers(step))
 
 
+def last(context: RunContext) -> pd.DataFrame:
+    """The answers to single examples at the last step that has them; empty for a run of no classes."""
+    steps = context.run.answer_steps()
+    if not len(steps):
+        return pd.DataFrame()
+    return _answers_at(context, int(steps[-1]), context.run.extent("answers"))
+
+
 def answers(context: RunContext, split: str, step: int) -> pd.DataFrame:
     """Answers one by one at a step, with `right` and the latent part of the entropy."""
     newest = step >= int(reliability(context)["step"].max())

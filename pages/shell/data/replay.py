@@ -50,11 +50,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Side:
-    """One run of the replay: which layers of it are shown, which neurons (layer, neuron) are pinned."""
+    """One run of the replay: which layers of it are shown, which neurons (layer, neuron) are pinned, which
+    one is looked at.
+    """
 
     context: RunContext
     layers: Sequence[int]
     pins: Sequence[tuple[int, int]]
+    selected: tuple[int, int] | None = None
     exact: int | None = None
     """A step that is among the frames as recorded, where others may be means of several steps."""
 
@@ -106,6 +109,7 @@ def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay:
                 "neurons": drawn,
                 "run": side.context.entry.name,
                 "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
+                "selected": side.selected[1] if side.selected and side.selected[0] == layer else None,
                 "informative": most_informative(side, layer),
                 "count": side.context.layers[layer]["neurons"], "last": int(side.context.run.steps[-1]),
             }
@@ -167,11 +171,12 @@ def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
     """The neurons of a layer that are drawn, from the top."""
     candidates = _candidates(side.context, layer)
     asked = found_in(side.context, choice.query) if choice.show == "found" else []
+    always = [*side.pins, side.selected] if side.selected else side.pins
     places = replay_neurons.choose(
         candidates,
         choice.show,
         choice.count,
-        pinned=[neuron for one, neuron in side.pins if one == layer],
+        pinned=[neuron for one, neuron in always if one == layer],
         found=[neuron for one, neuron in asked if one == layer],
         change=_ways(side.context, layer) if choice.show == "changed" else None,
     )

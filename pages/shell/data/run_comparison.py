@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pages.shell.data import class_answers
 from pages.shell.data.runs_catalog import LIVING
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
-from probes.analysis.paired_scores import UnpairedError, paired_differences
+from probes.analysis.paired_scores import UnpairedError, paired_answers, paired_differences
 from probes.analysis.run_groups import score
 from probes.schema import LIKELIHOODS, OBJECTIVE, SCORES, evaluate
 
 SPLITS = ("test", "validation", "train")
 Contexts = Mapping[str, RunContext]
 """Runs by the name that they are shown under."""
-POINTS = {"nll": "NLL", "crps": "CRPS", "squared_error": "squared error"}
-UNITS = {"nll": "nats", "crps": "target's unit", "squared_error": "target's unit²"}
+POINTS = {
+    "accuracy": "accuracy (share)",
+    "nll": "NLL (nats)",
+    "crps": "CRPS (target's unit)",
+    "squared_error": "squared error (target's unit²)",
+}
 
 
 def score_title(name: str) -> str:
@@ -71,38 +77,61 @@ def difference_title(run: str, reference: str) -> str:
     return f"{run} − {reference}"
 
 
-def paired_frame(contexts: Contexts, reference: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Differences on the same stored forecasts, one row a run and score, with the ends of 95 % intervals;
-    and why a run has none.
+class Paired(NamedTuple):
+    """Differences on the same stored forecasts or answers.
+
+    `table`: one row a run and score, with the ends of 95 % intervals. `notes`: what they are of, in words.
+    `reasons`: why a run has none.
     """
-    rows, reasons = [], {}
-    base = cache.predictions(contexts[reference])
+
+    table: pd.DataFrame
+    notes: list[str]
+    reasons: dict[str, str]
+
+
+def paired(contexts: Contexts, reference: str) -> Paired:
+    """What can be paired with the reference: forecasts of numbers, else a classifier's answers."""
+    rows: list[dict[str, object]] = []
+    notes: dict[str, None] = {}  # in order
+    reasons = {}
     for run, context in contexts.items():
         if run == reference:
             continue
         try:
-            found = paired_differences(cache.predictions(context), base)
+            found, note = _differences(context, contexts[reference])
         except UnpairedError as error:
             reasons[run] = str(error)
             continue
+        notes[note] = None
         for name, line in found.iterrows():
-            low, high = line["difference"] - line["half_width"], line["difference"] + line["half_width"]
+            low, high = line["low"], line["high"]
             verdict = "not told apart" if not (low > 0 or high < 0) else "lower" if high < 0 else "higher"
-            rows.append(
-                {
-                    "score": f"{POINTS[str(name)]} ({UNITS[str(name)]})",
-                    "run": run,
-                    "value": line["value"],
-                    "difference": line["difference"],
-                    "from": low,
-                    "to": high,
-                    "verdict": verdict,
-                    "points": int(line["points"]),
-                    "blocks": int(line["blocks"]),
-                }
-            )
-    frame = pd.DataFrame(rows)
-    return (frame.sort_values("score", kind="stable", ignore_index=True) if rows else frame), reasons
+            ends = {"difference": line["difference"], "from": low, "to": high, "verdict": verdict}
+            rows.append({"score": POINTS[str(name)], "run": run, "value": line["value"], **ends})
+    table = pd.DataFrame(rows)
+    return Paired(
+        table.sort_values("score", kind="stable", ignore_index=True) if rows else table, [*notes], reasons
+    )
+
+
+def _differences(context: RunContext, reference: RunContext) -> tuple[pd.DataFrame, str]:
+    """By score: value, difference, low, high; and what they are of."""
+    mine, theirs = class_answers.last(context), class_answers.last(reference)
+    if len(mine) and len(theirs):
+        found = paired_answers(mine, theirs)
+        first = found.iloc[0]
+        return found, f"{first['answers']:,} answers to the same examples of the {first['split']} split."
+    found = paired_differences(cache.predictions(context), cache.predictions(reference))
+    first = found.iloc[0]
+    note = (
+        f"{first['points']:,.0f} predicted numbers in {first['blocks']:,.0f} independent blocks, each by the"
+        " Gaussian of its mean and variance."
+    )
+    ends = {
+        "low": found["difference"] - found["half_width"],
+        "high": found["difference"] + found["half_width"],
+    }
+    return found.assign(**ends), note
 
 
 def curves(contexts: Contexts) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell.session import cache, url
+from pages.shell.session import cache, runs, url
 from pages.shell.session.runs import RunContext
-from probes.neuron_names import read_neuron
+from probes.neuron_names import neuron_name
 
 PAGES = (
     ("runs", "Runs", "folder_open"),
@@ -73,16 +73,28 @@ def _last_scalar(context: RunContext) -> int | None:
 
 
 def chosen_neuron(context: RunContext) -> tuple[int, int] | None:
-    """The neuron that is looked at, (layer, neuron): the first of `neurons` in the URL."""
+    """The neuron of this run that is looked at, (layer, neuron): the first of `neurons` in the URL, which
+    names the run where it is not the one shown but the one beside it.
+    """
     first = (url.get("neurons") or "").split(",")[0]
     if not first:
         return None
-    found = read_neuron(first)
-    if found and exists(context, *found):
-        return found
-    url.unknown("neuron", first, "none")
+    shown = url.get("run") or context.entry.name
+    found = url.read_pin(first, shown)
+    if found and found.run == context.entry.name and exists(context, *found[1:]):
+        return found[1:]
+    if found and found.run != context.entry.name and found.run in (shown, url.get("vs")):
+        return None
+    if not found or found.run not in runs.entries() or found.run == context.entry.name:
+        url.unknown("neuron", first, "none")
     url.put("neurons", None)
     return None
+
+
+def choose_neuron(run: str, layer: int, neuron: int) -> None:
+    """Look at a neuron, on all pages."""
+    own = run == url.get("run")
+    url.put("neurons", neuron_name(layer, neuron) if own else url.write_pin(url.Pin(run, layer, neuron)))
 
 
 def pinned(context: RunContext) -> list[tuple[int, int]]:

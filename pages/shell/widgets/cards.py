@@ -44,19 +44,19 @@ def card(
     of: str = "",
     note: str = "",
     draw: Callable[[go.Figure, str], None] = show,
-    several: bool = False,
+    several: int = 0,
 ) -> None:
     """A figure in its frame, under its title (markdown), a menu to take its data away, and a note.
 
-    `key` must be unique on the page; `of` and it name the files. `several`: it has panels side by side, each
-    with its axis, which scroll on a screen that is too narrow for them.
+    `key` must be unique on the page; `of` and it name the files. `several`: of panels side by
+    side, each with its axis, or of axes, which scroll where there is too little room for them.
     """
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         with st.container(gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", wrap=False):
                 st.markdown(title, width="stretch")
                 downloads.menu(figure, rows, f"{of} {key}")
             if note:
                 st.caption(note)
-        with st.container(key=f"panels_{key}") if several else nullcontext():
+        with st.container(key=f"panels_{several}_{key}") if several else nullcontext():
             draw(figure, key)

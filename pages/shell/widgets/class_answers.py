@@ -67,7 +67,7 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         of_all = int(found.loc[found["step"] == at, "count"].iloc[0])
         some = f" · {kept:,} of {of_all:,} answers" if kept < of_all else ""
         title = f"**Entropy of right and wrong answers** · median and middle half{some}"
-        cards.card(title, figure, "entropy", entropies, of=context.entry.name, draw=over_steps, several=True)
+        cards.card(title, figure, "entropy", entropies, of=context.entry.name, draw=over_steps, several=2)
     with narrow:
         histogram = data.entropy_histogram(context, split, at)
         figure = entropy_histogram(histogram, at)

@@ -96,7 +96,7 @@ def _open(chosen: Mapping[str, runs.Entry]) -> dict[str, runs.RunContext]:
 
 def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
     frame = run_comparison.scores_frame(contexts, reference)
-    paired, reasons = run_comparison.paired_frame(contexts, reference)
+    paired = run_comparison.paired(contexts, reference)
     column = st.column_config
     with st.container(border=True):
         st.markdown("**Scores** · last values")
@@ -115,11 +115,11 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
             if len({_data_of(context) for context in contexts.values()}) > 1:
                 st.warning("These runs were not scored on the same data: their differences rank nothing.")
             st.caption("A score of a whole split is one number: it has no interval.")
-        if len(paired):
-            st.markdown(f"**On the same stored forecasts** · minus {url.plain(reference)}, paired")
+        if len(paired.table):
+            st.markdown(f"**On the same examples** · minus {url.plain(reference)}, paired")
             st.dataframe(
-                paired.drop(columns=["points", "blocks"]), hide_index=True, height="content",
-                key="paired_scores", alt="Differences on the same forecasts, with 95 % intervals",
+                paired.table, hide_index=True, height="content",
+                key="paired_scores", alt="Differences on the same examples, with 95 % intervals",
                 column_config={
                     "value": column.NumberColumn("value", format="%.4g"),
                     "difference": column.NumberColumn("difference", format="%+.4g"),
@@ -128,12 +128,8 @@ def _scores(contexts: Mapping[str, runs.RunContext], reference: str) -> None:
                     "verdict": column.TextColumn(f"against {reference}"),
                 },
             )  # fmt: skip
-            first = paired.iloc[0]
-            st.caption(
-                f"{first['points']:,} predicted numbers in {first['blocks']} independent blocks, each by"
-                " the Gaussian of its mean and variance. The interval is of the data: one seed a run."
-            )
-        for run, reason in reasons.items():
+            st.caption(f"{' '.join(paired.notes)} The interval is of the data: one seed a run.")
+        for run, reason in paired.reasons.items():
             st.caption(
                 f"{url.plain(run)} has no interval against {url.plain(reference)}: {url.plain(reason)}."
             )

@@ -70,5 +70,5 @@ def of_layers(context: RunContext, step: int) -> None:
         of = f"of at most {data.SAMPLED:,} neurons a layer"
     cards.card(
         f"**On the probe batch** · {of}, at step {stored:,}", figure, "depth_probed", table,
-        of=context.entry.name, note=note, several=True,
+        of=context.entry.name, note=note, several=len(names),
     )  # fmt: skip

@@ -38,16 +38,17 @@ def show(context: RunContext, step: int, chosen: tuple[int, int] | None) -> None
         partial(_pick, context),
     )
     codes, steps = cache.regime_frames(context, payloads.frames_held(context))
+    notes = []
     if any((table >> 4).any() for table in codes):
-        st.caption(
-            "A corner: non-finite, exploded or saturated at a step since the frame before, if only one."
-        )
-    held = len(steps)
-    recorded = len(context.run.steps)
+        notes.append("A corner: non-finite, exploded or saturated at a step since the frame before.")
+    held, recorded = len(steps), len(context.run.steps)
     if held < recorded:
-        st.caption(
-            f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start."
+        notes.append(
+            f"The map holds {held:,} of {recorded:,} recorded steps, closer to each other at the start, and"
+            " shows the last one up to the cursor."
         )
+    if notes:
+        st.caption(" ".join(notes))
     _explain(context, chosen, step)
     selected_neuron.actions(context, "tile")
 

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.shell.data import replay
 from pages.shell.session import canvas_sync, state, url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import canvases, downloads
+from pages.shell.widgets import canvases, downloads, selected_neuron
 from probes.export import replay_page
 
 _KEY = "replay"
@@ -24,14 +24,22 @@ def show(shown: Sequence[tuple[RunContext, list[int]]], choice: replay.Choice) -
     cursor = _cursor(shown[0][0], last, several=len(shown) > 1)
     _, opens_at = canvas_sync.to_send(_KEY, url.get("step"), cursor)  # None: it plays from the start
     sides = [
-        replay.Side(context, layers, state.pinned(context), replay.exact_step(context, cursor, opens_at))
+        replay.Side(
+            context,
+            layers,
+            state.pinned(context),
+            state.chosen_neuron(context),
+            replay.exact_step(context, cursor, opens_at),
+        )
         for context, layers in shown
     ]
     sent = replay.payload(sides, choice, opens_at)
     canvases.replay(sent, _KEY, partial(_cursor_moved, last), partial(_pick, last), _speed_changed)
     names = " and ".join(side.context.entry.name for side in sides)
     page = partial(_page, sides, choice, names)
-    with st.container(horizontal=True, horizontal_alignment="right"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container():
+            selected_neuron.actions(shown[0][0], "ridge", shown[1][0] if len(shown) > 1 else None)
         downloads.menu(
             None, partial(replay.table, sides, choice), f"{names} replay", html=("Replay, HTML", page)
         )
@@ -63,11 +71,11 @@ def _speed_changed() -> None:
 
 
 def _pick(last: int) -> None:
-    """A ridge was clicked: pin or unpin it. The step where the cursor rests comes with it."""
+    """A ridge was clicked: its neuron is looked at. The step where the cursor rests comes with it."""
     pick = st.session_state[_KEY]["pick"]
     if pick.get("step") is not None:
         _put_step(int(pick["step"]), last)
-    url.toggle_pin(int(pick["layer"]), int(pick["neuron"]), str(pick["run"]))
+    state.choose_neuron(str(pick["run"]), int(pick["layer"]), int(pick["neuron"]))
 
 
 def _put_step(step: int, last: int) -> None:

@@ -55,6 +55,8 @@ def show(chosen: Mapping[str, runs.Entry], hidden: int, tags: Sequence[str], cou
             on_click=ticked_runs.put,
             args=([],),
         )
+        if len(entries) > ticked_runs.MOST:
+            st.caption(f"The link holds {ticked_runs.MOST} ticks at most: not these.", width="content")
 
 
 def _open(entries: Sequence[runs.Entry]) -> None:

@@ -15,18 +15,20 @@ from pages.shell.widgets import cards
 from probes.neuron_names import full_name, neuron_name, read_neuron
 
 
-def actions(context: RunContext, key: str) -> None:
-    """Name of the selected neuron with its buttons, in one line; a hint while none is selected. `key` must be
-    unique on the page.
+def actions(context: RunContext, key: str, beside: RunContext | None = None) -> None:
+    """Name of the selected neuron, of the run or of the one beside it, with its buttons, in one line; a hint
+    while none is selected. `key` must be unique on the page.
     """
-    chosen = state.chosen_neuron(context)
-    if chosen is None:
-        st.caption("Click a neuron to pin it or to open it in Neurons.")
-        return
-    layer, neuron = chosen
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{url.plain(full_name(layer, neuron, context.names[layer]))}**", width="content")
-        buttons(context, layer, neuron, key)
+    for run in (context, beside):
+        chosen = state.chosen_neuron(run) if run else None
+        if run and chosen:
+            name = full_name(*chosen, run.names[chosen[0]])
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                whose = f"{run.entry.name} " if beside else ""
+                st.markdown(f"**{url.plain(whose + name)}**", width="content")
+                buttons(run, *chosen, key)
+            return
+    st.caption("Click a neuron to pin it or to open it in Neurons.")
 
 
 def buttons(context: RunContext, layer: int, neuron: int, key: str) -> None:
@@ -39,7 +41,9 @@ def buttons(context: RunContext, layer: int, neuron: int, key: str) -> None:
         args=(layer, neuron, context.entry.name),
     )
     if st.button("Open in Neurons", key=f"open_{key}", icon=":material/scatter_plot:"):
-        url.put_all({"neurons": neuron_name(layer, neuron), "find": None})
+        run, shown = context.entry.name, url.get("run")
+        swapped = {} if run == shown else {"run": run, "vs": shown, "layer": None}
+        url.put_all({"neurons": neuron_name(layer, neuron), "find": None, **swapped})
         st.switch_page("pages/neurons.py")
 
 

@@ -249,12 +249,20 @@ def _parallel_card(found: sweep.Sweep, score: str | None) -> None:
         "sweep_parallel",
         found,
         "Drag along an axis to keep a range of it.",
-        False,
+        selected=False,
+        several=len(found.settings[:MOST_AXES]) + len(ends),
     )
 
 
 def _card(
-    title: str, figure: go.Figure, key: str, found: sweep.Sweep, note: str, selected: bool = True
+    title: str,
+    figure: go.Figure,
+    key: str,
+    found: sweep.Sweep,
+    note: str,
+    *,
+    selected: bool = True,
+    several: int = 0,
 ) -> Any:
     """A figure in a card; what is selected of it."""
     events: list[Any] = []
@@ -263,7 +271,7 @@ def _card(
         more: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if selected else {}
         events.append(cards.show(drawn, name, **more))
 
-    cards.card(title, figure, key, found.runs, of="sweep", note=note, draw=draw)
+    cards.card(title, figure, key, found.runs, of="sweep", note=note, draw=draw, several=several)
     return events[0]
 
 

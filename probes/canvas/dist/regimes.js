@@ -154,7 +154,7 @@ function pickable(canvas, live, view, moves) {
   canvas.onpointermove = (event) => view.hover(event);
   canvas.onpointerleave = () => view.unhover();
   canvas.onclick = (event) => {
-    view.hover(event);
+    if (!view.over) view.hover(event);
     view.pick();
   };
   canvas.onkeydown = (event) => {

@@ -127,7 +127,7 @@ function pickable(canvas, live, view, moves) {
   canvas.onpointermove = (event) => view.hover(event);
   canvas.onpointerleave = () => view.unhover();
   canvas.onclick = (event) => {
-    view.hover(event);
+    if (!view.over) view.hover(event);
     view.pick();
   };
   canvas.onkeydown = (event) => {
@@ -229,7 +229,7 @@ var OKABE_ITO = [
   "#B8A000",
   "#7F7F7F"
 ];
-var LAYERS = ["#5856DD", "#7C59E3", "#9D5CE3", "#BB5FDF", "#D964D7"];
+var LAYERS = ["#626AD8", "#816BDA", "#9E6BDA", "#BB69D9", "#D865D8"];
 var COLOR_SCALES = {
   Viridis: [
     "#440154",
@@ -852,6 +852,7 @@ var UNIT = 15;
 var TALLEST_TYPICAL = 54;
 var NARROW = 200;
 var FIRST_LANE = 215;
+var TALLEST_MARK = 22;
 var TRAIL = 6;
 var endedAt = (step) => `ended at step ${formatStep(step)}`;
 var Ridges = class {
@@ -1138,6 +1139,11 @@ var Ridges = class {
     const { layout } = this;
     const y = layout.baseline(row);
     const [left, right] = layout.ends(column);
+    if (this.replay.isSelected(column, row)) {
+      const height = Math.min(layout.pitch, TALLEST_MARK);
+      context.fillStyle = this.theme.faint;
+      context.fillRect(left - LABELS, y - height + 4, right - left + LABELS, height);
+    }
     context.lineWidth = 1;
     context.strokeStyle = this.theme.baseline;
     strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5);
@@ -1157,7 +1163,8 @@ var Ridges = class {
     const { mean, sd, total } = this.replay.moments(column, row);
     const y = layout.baseline(row);
     const marked = layer.pinned.includes(layer.neurons[row]);
-    const hovered = this.isOver(column, row);
+    const selected = this.replay.isSelected(column, row);
+    const hovered = this.isOver(column, row) || selected;
     if (!(sd > 0) || !Number.isFinite(mean)) {
       context.fillStyle = theme.muted;
       context.font = `11px ${theme.font}`;
@@ -1196,7 +1203,7 @@ var Ridges = class {
     context.textAlign = "right";
     layer.neurons.forEach((neuron, row) => {
       const marked = layer.pinned.includes(neuron);
-      const hovered = this.isOver(column, row);
+      const hovered = this.isOver(column, row) || this.replay.isSelected(column, row);
       const sign = neuron === layer.informative ? "◆ " : "";
       context.font = `${marked || hovered ? 600 : 400} 11px ${theme.font}`;
       context.fillStyle = marked ? theme.pinned : hovered ? theme.accent : theme.muted;
@@ -1634,7 +1641,7 @@ function isField(element) {
 }
 
 // probes/canvas/replay.js
-var MARGIN2 = 24;
+var MARGIN2 = 46;
 var Replay = class {
   /**
    * @param {import("./component.js").Root} root
@@ -1813,7 +1820,7 @@ var Replay = class {
     });
     const { input, chosen } = this.header;
     const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`;
-    return `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter pins it." : ".");
+    return `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter selects it." : ".");
   }
   /** @param {MouseEvent} event */
   hover(event) {
@@ -1847,8 +1854,8 @@ var Replay = class {
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
       input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`
     ];
-    const pinned = layer.pinned.includes(layer.neurons[row]);
-    if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`);
+    if (layer.pinned.includes(layer.neurons[row])) words.push("pinned");
+    if (this.trigger) words.push(this.isSelected(column, row) ? "selected" : "click or Enter to select");
     return words.join("\n");
   }
   /**
@@ -1869,11 +1876,20 @@ var Replay = class {
     this.tip.hidden = true;
     if (!this.transport.playing) this.draw();
   }
+  /** @param {number} column @param {number} row */
+  isSelected(column, row) {
+    const layer = this.header.layers[column];
+    return layer.selected === layer.neurons[row];
+  }
+  // Seen at once, and known to the page, which then offers what can be done with it.
   pick() {
     if (!this.over || !this.trigger) return;
     const layer = this.header.layers[this.over.column];
     const neuron = layer.neurons[this.over.row];
+    for (const other of this.header.layers) other.selected = other === layer ? neuron : null;
+    this.ridges.changed();
     this.tip.hidden = true;
+    if (!this.transport.playing) this.draw();
     this.trigger("pick", { run: layer.run, layer: layer.index, neuron, step: this.transport.claim() });
   }
   close() {

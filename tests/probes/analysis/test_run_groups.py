@@ -101,6 +101,7 @@ def test_names_are_shortened_by_what_all_have():
         "nyc-b-a",
     ]  # nothing would be left of one
     assert run_groups.short_names(["x-a-b", "x_a-b", "x-c"]) == ["x-a-b", "x_a-b", "x-c"]  # two would be one
+    assert run_groups.short_names(["digits-0", "digits-1"]) == ["digits-0", "digits-1"]  # 0 is no name
     assert run_groups.short_names(["only-one"]) == ["only-one"]
     assert run_groups.short_names([]) == []
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from shown import figures, query, texts
+from planted import write_run
+from shown import figures, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.session import url
@@ -46,6 +47,37 @@ def test_a_tile_leads_to_neurons(open_page: Open) -> None:
     assert "find" not in app.query_params
     assert "## Neurons" in texts(app)
     assert "Click a neuron" in texts(open_page("health"))
+
+
+def test_a_ridge_is_drawn_and_offered_as_selected(open_page: Open) -> None:
+    app = open_page("replay", neurons="2:5", count="8", step="50")
+    header, _ = unpack(app, "replay")
+    assert [layer["selected"] for layer in header["layers"]] == [None, 5, None]
+    assert 5 in header["layers"][1]["neurons"]
+    app.button(key="pin_ridge").click().run()
+    assert query(app, "pin") == "planted/2:5"
+    assert "Click a neuron" in texts(open_page("replay"))
+
+
+def test_a_ridge_of_the_second_run_is_selected_there_alone(open_page: Open, tmp_path: Path) -> None:
+    for name in ("one", "the other"):
+        write_run(tmp_path / name)
+    keys = {"run": "one", "vs": "the other", "neurons": "the%20other/2:5", "step": "50"}
+    app = open_page("replay", tmp_path, **keys)
+    header, _ = unpack(app, "replay")
+    assert [(layer["run"], layer["selected"]) for layer in header["layers"] if layer["selected"]] == [
+        ("the other", 5)
+    ]
+    assert "**the other 2:5**" in texts(app).replace("\\", "")
+    assert not app.warning
+    assert "Click a neuron" in texts(open_page("health", tmp_path, **keys))
+    app.button(key="open_ridge").click().run()
+    assert [query(app, key) for key in ("run", "vs", "neurons")] == ["the other", "one", "2:5"]
+    alone = open_page("replay", tmp_path, **keys)
+    alone.sidebar.selectbox(key="choose_vs").set_value("no other run").run()
+    assert "neurons" not in alone.query_params
+    assert not alone.warning
+    assert open_page("replay", tmp_path, **keys | {"neurons": "nowhere/2:5"}).warning
 
 
 @pytest.mark.parametrize(
