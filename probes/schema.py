@@ -488,6 +488,62 @@ _ALL = [
         neutral=1.0,
     ),
     Statistic(
+        "entropy",
+        "Entropy",
+        "E[H(q)]",
+        "nats",
+        "E_b[ H(q(z|x_b)) ]",
+        "How open one input's posterior is on average: 0 is a single class, ln C all of C classes alike.",
+        "S",
+        "Shannon 1948",
+        caveat="Of a continuous variable it may be negative, and changes with its unit.",
+    ),
+    Statistic(
+        "prior_entropy",
+        "Prior entropy",
+        "H(p)",
+        "nats",
+        "H(p)",
+        "How open the prior is: of discrete neurons, whose contraction is told by entropies.",
+        "S",
+        "Shannon 1948",
+        nullable=True,
+    ),
+    Statistic(
+        "perplexity",
+        "Perplexity",
+        "exp H(E[q])",
+        "classes",
+        "exp H(E_b[q(z|x_b)])",
+        "How many classes the neuron uses over the inputs: 1 is a single one, C all of them alike.",
+        "S",
+        "Jelinek et al. 1977",
+        caveat="Of few inputs it is too small: B inputs show at most B classes.",
+    ),
+    Statistic(
+        "usage",
+        "Usage",
+        "p",
+        "share of picks",
+        "picks of the code / all picks, over a window of steps",
+        "How often a code of a code book was picked; 0 is a dead code.",
+        "S",
+        "van den Oord, Vinyals & Kavukcuoglu 2017",
+        caveat="Of a window of steps, whatever the batch: one of B inputs shows at most B codes.",
+        log=True,
+    ),
+    Statistic(
+        "kl_error",
+        "KL, standard error",
+        "",
+        "nats",
+        "sd over rows of ln q(z_b|x_b) − ln p(z_b), one draw a row, / √B",
+        "How far a KL that is an average over draws may lie from what it estimates.",
+        "S",
+        "Monte Carlo",
+        nullable=True,
+    ),
+    Statistic(
         "force_mu",
         "Force on the mean",
         "‖∂ℓ/∂μ‖",
@@ -726,6 +782,15 @@ FORCE_TERMS: dict[str, str] = {
     "total": "the whole loss: what is left when the others cancel",
 }
 """Terms whose forces `vdn` records, in this order; another trainer may name its own."""
+
+LAYER_STATISTICS: dict[str, str] = {
+    "joint_kl": "KL of the layer's joint posterior from its prior, nats",
+    "coupling": "joint KL less the sum of its neurons' marginal KL, nats: what their dependence costs",
+    "perplexity": "exp of the entropy of a code book's usage over its window, codes",
+    "dead_codes": "codes that the window of a code book's usage does not hold, codes",
+    "window": "picks that a code book's usage is over",
+}
+"""Numbers of a whole layer at a step: columns `layer_NAME` of `layers/`."""
 
 SETTINGS = ("latent_dim", "stride")
 """Parameters of `Statistic.derive` that are no statistics."""
