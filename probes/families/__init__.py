@@ -1,8 +1,8 @@
 """Families of distributions: what is recorded of a neuron's posterior, and what its numbers mean.
 
 A family is one file in this package that offers a `Family`; its name stands in the manifest of each layer
-that belongs to it ("gaussian" where a layer names none). Regimes and checks ask the family, so that a new one
-is a new file and a line in `FAMILIES`. No torch here: the sums over a batch are in `probes.moments`.
+that belongs to it ("gaussian" where a layer names none). Regimes and checks ask the family. No torch here:
+sums over a batch are in `probes.moments` and `probes.family_moments`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from probes.families.gaussian import GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR
+from probes.families.gaussian import GAUSSIAN, GAUSSIAN_FULL, GAUSSIAN_UNKNOWN_PRIOR, Gaussian
+from probes.families.others import OTHERS, Other
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["FAMILIES", "Family", "family_of", "standard_prior"]
 
 
 class Family(Protocol):
@@ -30,17 +31,33 @@ class Family(Protocol):
     def regimes(self) -> frozenset[int]:
         """Codes of `schema.REGIMES` whose rules mean something for this family."""
 
-    def information(self, variance: Any, spread: Any, log_variance: Any) -> Any:
-        """What the posteriors tell of their inputs, nats, of one latent dimension."""
+    @property
+    def label(self) -> str:
+        """As pages write it."""
+
+    @property
+    def support(self) -> str:
+        """Where its mass lies (`others.Support`)."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what is stored of a posterior of the probe batch."""
+
+    @property
+    def by_entropy(self) -> bool:
+        """Whether contraction is that of the entropy."""
+
+    @property
+    def identity(self) -> bool:
+        """Whether kl = information + mismatch holds exactly under one prior for all rows."""
 
     def completions(self, mean: Any, variance: Any, kl: Any, spread: Any, rounding: float) -> list[Any]:
         """What mean, variance and KL leave open where no information is recorded."""
 
-    def mismatch(self, mean: Any, variance: Any, spread: Any) -> Any:
-        """KL of the member nearest to the aggregate posterior from the prior, nats, one dimension."""
 
-
-FAMILIES: dict[str, Family] = {family.name: family for family in (GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR, GAUSSIAN_FULL, *OTHERS)
+}
 """Every family by its name."""
 
 
@@ -60,4 +77,23 @@ def family_of(layer: Mapping[str, Any]) -> Family:
     name = str(layer.get("family", GAUSSIAN.name))
     if name not in FAMILIES:
         raise KeyError(f"layer {layer.get('name')!r} is of the family {name!r}; known are {sorted(FAMILIES)}")
-    return FAMILIES[name]
+    family = FAMILIES[name]
+    if layer.get("prior") == "unknown" and isinstance(family, Other):
+        return family.without_prior()
+    return family
+
+
+def standard_prior(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer's prior is Normal(0, 1) where its rows say nothing of one.
+
+    Parameters
+    ----------
+    layer : mapping
+        An item of `Run.layers`.
+
+    Raises
+    ------
+    KeyError
+        As `family_of`.
+    """
+    return isinstance(family_of(layer), Gaussian)

@@ -22,6 +22,11 @@ class Gaussian:
     name: str = "gaussian"
     required: tuple[str, ...] = ("mean", "variance", "kl", "information", "spread")
     regimes: frozenset[int] = frozenset(range(10))
+    label: str = "Gaussian"
+    support: str = "real"
+    parameters: tuple[str, ...] = ("mu", "sigma")
+    by_entropy: bool = False
+    identity: bool = True
 
     @staticmethod
     def information(variance: Any, spread: Any, log_variance: Any) -> Any:
@@ -169,7 +174,11 @@ class Gaussian:
 
 
 GAUSSIAN = Gaussian()
-GAUSSIAN_UNKNOWN_PRIOR = Gaussian("gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset())
+GAUSSIAN_FULL = Gaussian("gaussian_full", label="Gaussian, full covariance")
+"""A neuron's numbers are those of its marginal; the layer's joint KL and coupling stand in `layers/`."""
+GAUSSIAN_UNKNOWN_PRIOR = Gaussian(
+    "gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset(), identity=False
+)
 """A Gaussian posterior whose prior is not known: no rule that needs one fires."""
 NEED_PRIOR = (
     "kl", "information", "mismatch", "width_spread", "active_share", "whitened_mean", "prior_variance",

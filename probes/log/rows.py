@@ -1,5 +1,5 @@
-"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation,
-predictions, answers of classifiers.
+"""Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
+classes, forces, evaluation, predictions, answers of classifiers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from probes.errors import REMEDY, RunError
 from probes.log import opening
 from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.limits import LARGEST
+from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
 from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
@@ -60,6 +60,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             *(_column(name, pa.float32()) for name in ("mu", "sigma")),
         ]
     ),
+    "parameters": pa.schema(
+        [
+            *KEY_FIELDS,
+            _column("input", pa.int32()),
+            _column("name", pa.string()),
+            _column("index", pa.int32()),
+            _column("value", pa.float32()),
+        ]
+    ),
+    "classes": pa.schema([*KEY_FIELDS, _column("class", pa.int32()), _column("usage", pa.float32())]),
     "inputs": pa.schema(
         [STEP, _column("input", pa.int32()), _column("kind", pa.string()), _column("content", pa.string())]
     ),
@@ -90,7 +100,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 answers the probability of each class.
 """
 
-ROUNDED = ("probe", "forces")
+OF_FAMILIES = ("parameters", "classes")
+"""Tables that only runs with layers of other families than the Gaussian have."""
+ROUNDED = ("probe", "parameters", "classes", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
 """
@@ -109,6 +121,8 @@ TABLES = ("neurons", *(f"pyramid/{width}" for width in PYRAMID), "layers", *SCHE
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
+FILE_ROWS = 2**21
+"""Most rows of a file that is written: readers take up to 256 MB of one at once, some 9 million of them."""
 BATCH_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
 # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 ROW_GROUP_ROWS = 16_384
@@ -134,6 +148,12 @@ def gather(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table
     return pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
     )
+
+
+def parts(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> list[pa.Table]:
+    """`gather`, as so many tables that a file of each is read at once."""
+    table = gather(name, added)
+    return [table.slice(first, FILE_ROWS) for first in range(0, table.num_rows, FILE_ROWS)]
 
 
 def prediction_table(step: int, frame: pd.DataFrame, known: pa.Schema | None) -> tuple[pa.Table, pa.Schema]:
@@ -315,7 +335,10 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
             raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {REMEDY}")
     if not table.num_rows:
         return
-    limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
+    limits = {
+        "step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST),
+        "index": (0, MAX_CLASSES - 1), "class": (0, MAX_CLASSES - 1),
+    }  # fmt: skip
     for key, (least, most) in limits.items():
         if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
             low, high = pc.min_max(table[key]).as_py().values()

@@ -75,11 +75,13 @@ TORCH = (
     "probes.inputs",
     "probes.snapshot",
     "probes.moments",
+    "probes.family_moments",
     "probes.persistence",
     "probes.watching",
     "probes.integrations",
     "probes.experiments",
     "probes.synthetic",
+    "probes.synthetic_families",
 )
 """Where in probes torch is imported; reading, drawing and recording work without it."""
 

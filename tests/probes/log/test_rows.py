@@ -330,3 +330,22 @@ def test_of_a_layer_or_its_neurons_only_those_rows_are_given(tmp_path, monkeypat
     assert one["neuron"].to_pylist() == [70] * 8
     assert groups == ([1, 78] if "neuron" in limits else list(range(79)))  # the last holds both layers
     assert reader.read(step=8, layer=0).num_rows == 0
+
+
+def test_what_is_too_large_to_be_read_at_once_is_written_as_several_files(monkeypatch):
+    table = rows.gather("scalars", [[(step, None, 0.0, "train", "x", 0.0) for step in range(10)]])
+    monkeypatch.setattr(rows, "FILE_ROWS", 4)
+    parts = rows.parts("scalars", [table])
+    assert [part.num_rows for part in parts] == [4, 4, 2]
+    assert pa.concat_tables(parts)["step"].to_pylist() == list(range(10))
+
+
+def test_a_class_or_index_beyond_all_limits_is_refused():
+    arrays = [pa.array([0]), pa.array([0], pa.int16()), pa.array([0], pa.int32())]
+    for number in (-1, 2**30):
+        table = pa.Table.from_arrays(
+            [*arrays, pa.array([number], pa.int32()), pa.array([1.0], pa.float32())],
+            schema=rows.SCHEMAS["classes"],
+        )
+        with pytest.raises(RunError, match=f"names class {number}, which the run does not have"):
+            rows.check_keys(table, "classes", "file", [2])
