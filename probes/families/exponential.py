@@ -78,8 +78,8 @@ class Exponential(Protocol):
     def score(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         """s(η, t) = η·t − A(η), (..., N): E[ln (p_η / h)] of whatever has E[T] = t, nats."""
 
-    def entropy(self, f: Functions, p: Parameters, score: Any) -> Any:
-        """−s − E[ln h] of each posterior with its own score s, (..., N), nats."""
+    def base(self, f: Functions, p: Parameters) -> Any:
+        """E[ln h] of each posterior, (..., N), nats; None where h is 1. H(q) = −s(q, t) − E[ln h]."""
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         """Mean of each posterior; None for classes."""
@@ -95,8 +95,8 @@ class _Base:
     vector = False
     double = True
 
-    def entropy(self, f: Functions, p: Parameters, score: Any) -> Any:
-        return -score
+    def base(self, f: Functions, p: Parameters) -> Any:
+        return None
 
 
 class Categorical(_Base):
@@ -270,8 +270,8 @@ class Poisson(_Base):
     def score(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         return f.xlogy(t[0], p["rate"]) - p["rate"]
 
-    def entropy(self, f: Functions, p: Parameters, score: Any) -> Any:
-        return _mean_log_factorial(f, p["rate"]) - score
+    def base(self, f: Functions, p: Parameters) -> Any:
+        return -_mean_log_factorial(f, p["rate"])
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["rate"]

@@ -291,7 +291,10 @@ def _exponential(
     t = kind.statistics(TORCH, own)
     score = kind.score(TORCH, own, t)
     found = {f"t{at}": value for at, value in enumerate(t)}
-    found |= {"score": score, "entropy": kind.entropy(TORCH, own, score)}
+    found["score"] = score
+    base = kind.base(TORCH, own)
+    if base is not None:
+        found["base"] = base
     mean, variance = kind.mean(TORCH, own), kind.variance(TORCH, own, t)
     if mean is not None:
         found["mean"] = mean
@@ -363,6 +366,7 @@ def derived(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "kl_square" in sums:
         result["kl_error"] = standard_error(sums["kl_square"], count) + some
     if family in EXPONENTIAL:
+        result["entropy"] = -sums["score"] - sums.get("base", 0.0) + some
         of_all, mismatch = _matched(EXPONENTIAL[family], sums)
         result["information"] = sums["score"] - of_all + several
         if mismatch is not None:

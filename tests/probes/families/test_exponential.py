@@ -73,7 +73,8 @@ def moments_of(family, parameters, prior=None):
     kind = EXPONENTIAL[family]
     t = kind.statistics(NUMPY, parameters)
     score = kind.score(NUMPY, parameters, t)
-    found = {"entropy": kind.entropy(NUMPY, parameters, score), "t": t}
+    base = kind.base(NUMPY, parameters)
+    found = {"entropy": -score - (0 if base is None else base), "t": t}
     found |= {"mean": kind.mean(NUMPY, parameters), "variance": kind.variance(NUMPY, parameters, t)}
     return found if prior is None else found | {"kl": score - kind.score(NUMPY, prior, t)}
 
