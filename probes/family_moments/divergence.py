@@ -57,7 +57,13 @@ def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
 
 @contextmanager
 def draws(distribution: Any) -> Iterator[None]:
-    """Within it torch draws from a generator of this module's own, on the distribution's device."""
+    """Within it torch draws from a generator of this module's own.
+
+    Parameters
+    ----------
+    distribution
+        Whose device is meant: the CPU, or a CUDA device beside it.
+    """
     device = _device(distribution)
     cuda = device is not None and device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if cuda else []):

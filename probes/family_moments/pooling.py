@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from probes.families import FAMILIES
-from probes.families.exponential import EXPONENTIAL, NUMPY, Exponential, Functions
+from probes.families.exponential import EXPONENTIAL, NUMPY, ExponentialFamily, Functions
 from probes.families.gaussian import GAUSSIAN
 from probes.families.moments_only import MOMENTS_ONLY
 from probes.family_moments.rows import Pooled, Rows, wide
@@ -118,7 +118,11 @@ class FamilyMoments:
             )
         with torch.autocast(first.device.type, enabled=False):  # it would round sums to 16 bits
             rows = Rows(len(first), mask, first.device)
-            own = {name: _number(value.expand(first.shape), kind) for name, value in parameters.items()}
+            own = {
+                name: _number(value.expand(first.shape), kind)
+                for name, value in parameters.items()
+                if name != "logits"  # p ln p loses nothing where p underflows
+            }
             given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
             part = _exponential(kind, own, given) if kind is not None else _moments(self.family, own, given)
             if kl is not None:
@@ -266,7 +270,7 @@ def _first(family: str, parameters: Parameters) -> Tensor:
     return parameters[names[0]].expand(shape)
 
 
-def _number(value: Any, kind: Exponential | None, like: Tensor | None = None) -> Tensor:
+def _number(value: Any, kind: ExponentialFamily | None, like: Tensor | None = None) -> Tensor:
     """In the precision that a family asks for; with `like`, broadcast to it."""
     value = torch.as_tensor(value, device=None if like is None else like.device).detach()
     if kind is None or kind.double:
@@ -285,7 +289,7 @@ def _number(value: Any, kind: Exponential | None, like: Tensor | None = None) ->
 
 
 def _exponential(
-    kind: Exponential, own: dict[str, Tensor], prior: dict[str, Tensor] | None
+    kind: ExponentialFamily, own: dict[str, Tensor], prior: dict[str, Tensor] | None
 ) -> dict[str, Tensor]:
     """By name what is averaged over rows, (B, N) or (B, N, C)."""
     t = kind.statistics(TORCH, own)
@@ -389,7 +393,7 @@ def derived(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _matched(kind: Exponential, sums: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+def _matched(kind: ExponentialFamily, sums: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """s(q~, E t), and the mismatch where there is one: in numpy, where q~ is found."""
     t = tuple(_array(sums[name]) for name in ("t0", "t1") if name in sums)
     mismatch = None

@@ -56,7 +56,13 @@ class FamilyReading:
 
 
 def unwrapped(distribution: Any) -> tuple[Any, torch.Size]:
-    """What Independent, expanded and masked distributions stand around, and its batch shape."""
+    """What Independent, expanded and masked distributions stand around, and its batch shape.
+
+    Parameters
+    ----------
+    distribution
+        A torch distribution.
+    """
     shape = distribution.batch_shape + distribution.event_shape
     while isinstance(distribution, td.Independent) or type(distribution).__name__ in (
         "ExpandedDistribution",
