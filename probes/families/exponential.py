@@ -32,7 +32,7 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class Functions:
-    """Functions of one kind of array, elementwise."""
+    """Functions of one kind of array, elementwise; `sum_xlogy` is Σ x ln y over the last axis."""
 
     log: Callable[..., Any]
     exp: Callable[..., Any]
@@ -40,6 +40,7 @@ class Functions:
     gammaln: Callable[..., Any]
     digamma: Callable[..., Any]
     xlogy: Callable[..., Any]
+    sum_xlogy: Callable[..., Any]
     i0e: Callable[..., Any]
     i1e: Callable[..., Any]
     cos: Callable[..., Any]
@@ -54,6 +55,7 @@ NUMPY = Functions(
     special.gammaln,
     special.digamma,
     special.xlogy,
+    lambda x, y: special.xlogy(x, y).sum(-1),
     special.i0e,
     special.i1e,
     np.cos,
@@ -112,7 +114,7 @@ class Categorical(_Base):
     def score(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         if "logits" in p:  # normalised; where a probability underflows its logarithm does not
             return f.where(t[0] == 0, t[0], t[0] * p["logits"]).sum(-1)
-        return f.xlogy(t[0], p["probability"]).sum(-1)
+        return f.sum_xlogy(t[0], p["probability"])
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         return None

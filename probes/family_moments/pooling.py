@@ -36,9 +36,19 @@ def _xlogy(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(never & (x != 0), -math.inf, found)
 
 
+def _sum_xlogy(x: Tensor, y: Tensor) -> Tensor:
+    """Σ x ln y over the last axis: by products with a vector, half of the cost of sums."""
+    leading = zip(y.shape[:-1], y.stride()[:-1], strict=True)
+    if x is not y and y.numel() and all(size == 1 or not stride for size, stride in leading):
+        vector = y[(0,) * (y.dim() - 1)]  # one prior for all neurons
+        if vector.device.type == "cpu" and vector.all():
+            return x @ vector.log()
+    return _xlogy(x, y) @ x.new_ones(x.shape[-1])
+
+
 TORCH = Functions(
-    torch.log, torch.exp, torch.log1p, torch.lgamma, torch.digamma, _xlogy, torch.special.i0e,
-    torch.special.i1e, torch.cos, torch.sin, torch.where,
+    torch.log, torch.exp, torch.log1p, torch.lgamma, torch.digamma, _xlogy, _sum_xlogy,
+    torch.special.i0e, torch.special.i1e, torch.cos, torch.sin, torch.where,
 )  # fmt: skip
 
 
