@@ -119,6 +119,9 @@ class FamilyMoments:
             Where a parameter is missing, shapes do not belong together, or an update has other arguments than
             those before.
         """
+        _complete(self.family, parameters, "")
+        if prior is not None:
+            _complete(self.family, prior, "prior of a ")
         kind = EXPONENTIAL.get(self.family)
         vector = kind is not None and kind.vector
         first = _first(self.family, parameters)
@@ -271,11 +274,18 @@ class FamilyMoments:
             self._prior[name] = torch.where(value.isnan(), prior[name], value)
 
 
-def _first(family: str, parameters: Parameters) -> Tensor:
+def _complete(family: str, parameters: Parameters, of: str) -> None:
+    """Raises ValueError where a parameter is missing."""
     names = FAMILIES[family].parameters
     missing = [name for name in names if name not in parameters]
     if missing:
-        raise ValueError(f"a {family} has the parameters {', '.join(names)}: {', '.join(missing)} is missing")
+        raise ValueError(
+            f"a {of}{family} has the parameters {', '.join(names)}: {', '.join(missing)} is missing"
+        )
+
+
+def _first(family: str, parameters: Parameters) -> Tensor:
+    names = FAMILIES[family].parameters
     shape = torch.broadcast_shapes(*(parameters[name].shape for name in names))
     return parameters[names[0]].expand(shape)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import transforms as tt
 
 from probes.families import FAMILIES
+from probes.family_moments.drawing import draws
 
 Parameters = dict[str, Tensor]
 
@@ -290,8 +291,6 @@ def _generic(base: Any) -> FamilyReading:
             f"a {type(base).__name__} has one density for {tuple(base.event_shape)} values together, no"
             " numbers of single neurons: hand draws of it to probes.observe_samples"
         )
-    from probes.family_moments.divergence import draws
-
     with torch.no_grad():
         with draws(base):
             found = {"sample": base.sample()}
