@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from probes.watching.finding import WatchError as WatchError
     from probes.watching.hooks import CompiledError as CompiledError
     from probes.watching.observing import observe as observe
+    from probes.watching.observing import observe_codes as observe_codes
+    from probes.watching.observing import observe_samples as observe_samples
     from probes.watching.posterior_source import FoundLayer as FoundLayer
     from probes.watching.stated import Part as Part
     from probes.watching.stated import PartError as PartError
@@ -57,6 +59,8 @@ __all__ = [
     "catalog_rows",
     "fleet",
     "observe",
+    "observe_codes",
+    "observe_samples",
     "run_name",
     "scan",
     "snapshot",
@@ -86,6 +90,8 @@ _HOMES = {
     "catalog_rows": "probes.run",
     "fleet": "probes.fleet",
     "observe": "probes.watching.observing",
+    "observe_codes": "probes.watching.observing",
+    "observe_samples": "probes.watching.observing",
     "run_name": "probes.run",
     "scan": "probes.dataset",
     "snapshot": "probes.snapshot",

@@ -56,7 +56,11 @@ from probes.watching.hooks import (
 from probes.watching.made import Families
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
-from probes.watching.pooling import Pool, Reading
+from probes.watching.family_pools import AnyPool, pool_for
+from probes.watching.family_readings import AnyObserved
+from probes.watching.family_sources import is_gaussian_reader, observed_source, under_prior
+from probes.watching.family_sources import settle as settle_source
+from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     SHARDED,
@@ -115,7 +119,7 @@ class Candidate:
 
     source: PosteriorSource
     tensors: tuple[Tensor, ...]
-    pool: Pool
+    pool: AnyPool
     given: bool
     failures: list[str] = dataclass_field(default_factory=list)
     kept: Kept = dataclass_field(default_factory=Kept)
@@ -123,19 +127,18 @@ class Candidate:
     moves: bool = True
 
     @classmethod
-    def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: Observed) -> Candidate:
+    def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: AnyObserved) -> Candidate:
         """With its first batch. Raises what sums of odd tensors raise."""
-        _, neurons, dimensions = observed.mu.shape
-        pool = Pool((neurons, dimensions), shared=source.of != "activations")
+        pool = pool_for(observed, shared=source.of != "activations")
         pool.add_observed(observed)
-        return cls(source, tensors, pool, observed.prior_mu is not None)
+        return cls(source, tensors, pool, observed.has_prior)
 
     @property
     def kind_of_prior(self) -> str:
         """What the manifest calls the layer's prior."""
         if isinstance(self.source.prior, UnknownPrior):
             return "unknown"
-        return "standard" if self.source.prior is None and not self.given else "given"
+        return "given" if self.source.prior is not None or self.given else self.source.default_prior
 
     def same_as(self, other: Candidate) -> bool:
         """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve
@@ -266,7 +269,7 @@ class Finder:
             return True
         reading = self._under_stated_prior(name, reading)
         if self._layers is None:
-            self._observe_candidate(name, reading(), reading.unknown_prior)
+            self._observe_candidate(name, reading)
         elif name in self._layers:
             self._receive(name, reading)
         return self._layers is None or name in self._layers
@@ -278,26 +281,24 @@ class Finder:
             return reading
         if isinstance(prior, UnknownPrior):
             return Reading(reading.read, reading.taken, unknown_prior=True)
+        if not is_gaussian_reader(reading.read):
+            return Reading(partial(under_prior, reading.read, prior, self.model), reading.taken)
         return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
 
-    def _observe_candidate(self, name: str, observed: Observed, unknown_prior: bool) -> None:
-        why = "handed over by probes.observe"
-        source = PosteriorSource(
-            name, name, "observe", Slot(), why, RANK_OBSERVED, layout="neurons", origins=STATED
-        )
-        if observed.prior_mu is not None:
-            source = source.known(prior="stated")
-        elif unknown_prior:
-            source = replace(source, prior=UnknownPrior("as stated", stated=True)).known(prior="absent")
+    def _observe_candidate(self, name: str, reading: Reading) -> None:
         try:
+            observed = reading()
+            source = observed_source(name, reading.read, observed, reading.unknown_prior)
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
                 candidate.pool.add_observed(observed)
-            elif len(observed.mu):  # else the next batch may have inputs
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, (observed.mu,), observed)
+            elif observed.rows:  # else the next batch may have inputs
+                tensors = tuple(one for one in reading.taken[:1] if one is not None)
+                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
-            raise ValueError(f"observe({name!r}): {first_line(error)}") from error
+            said = first_line(error)
+            raise ValueError(said if said.startswith("observe") else f"observe({name!r}): {said}") from error
 
     @property
     def waits(self) -> str | None:
@@ -450,7 +451,7 @@ class Finder:
         for candidate, link in zip(lacking, linked, strict=True):
             before, candidate.source = candidate.source, link.source
             if link.again is not None:
-                candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
+                candidate.pool = candidate.pool.anew()
                 for taken in link.again if not link.incomplete else ():
                     candidate.pool.add_observed(link.source.observed(taken))
             if link.incomplete:
@@ -713,7 +714,7 @@ class Finder:
             return
         source = self._with_stated_prior(source)
         try:
-            settled = source.settle(value)
+            settled = settle_source(source, value)
         except NoRows:
             raise
         except NotReadable as error:
@@ -735,12 +736,12 @@ class Finder:
         taken = settled.take(value, module, output)
         candidate = Candidate.of(settled, tensors, settled.observed(taken))
         self._links.keep(candidate.kept, taken)
-        candidate.prior = taken[2] if len(taken) > 2 else None
+        candidate.prior = taken[2] if len(taken) > 2 and settled.family == "gaussian" else None
         candidate.moves = (
             settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
         )
         self._candidates[key] = candidate
-        note(mean := settled.slot.tensors(value)[0], key)
+        note(mean := settled.tensors(value)[0], key)
         if self._families is not None:
             self._families.noted(mean, key)
         if settled.slot.form != DISTRIBUTION and not settled.by_hand and settled.of == "activations":
@@ -799,7 +800,7 @@ class Finder:
         if isinstance(before.prior, Slot) and before.prior.form == before.slot.form:
             why = f"{source.why}; ASSUMED its prior's scale is made in the same way"
             candidate.source = source = replace(source, why=why, prior_like=True)
-        candidate.pool, candidate.kept = Pool(candidate.pool.size, candidate.pool.shared), Kept()
+        candidate.pool, candidate.kept = candidate.pool.anew(), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
             taken = pair.take(output)
@@ -891,7 +892,7 @@ def _same_place(one: Tensor, other: Tensor) -> bool:
 
 def _moves(source: PosteriorSource, value: Any) -> bool:
     """Whether a posterior varies over the rows of a batch, or with parameters that are trained."""
-    tensors = source.slot.tensors(value)
+    tensors = source.tensors(value)
     if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():
         return True
     return any(tensor.dim() > 1 and bool((tensor != tensor[:1]).any()) for tensor in tensors)

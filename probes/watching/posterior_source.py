@@ -31,8 +31,11 @@ from torch.distributions import (
     LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
+    TransformedDistribution,
 )
 
+from probes.families import FAMILIES
+from probes.family_moments import FamilyReading, read_distribution
 from probes.watching.evidence import feature_axis, sharded_along
 from probes.watching.naming import FORMS, describe
 
@@ -106,6 +109,22 @@ class Observed(NamedTuple):
     previous: Tensor | None = None
     mask: Tensor | None = None
     log_variance: Tensor | None = None
+
+    @property
+    def rows(self) -> int:
+        """Inputs, or positions of them."""
+        return len(self.mu)
+
+    @property
+    def neurons(self) -> tuple[int, int]:
+        """Neurons and latent dimensions of each. Raises ValueError for a mean that is not (B, N, K)."""
+        _, neurons, dimensions = self.mu.shape
+        return neurons, dimensions
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether it came with its prior."""
+        return self.prior_mu is not None
 
     @property
     def sd(self) -> Tensor:
@@ -203,11 +222,13 @@ class FoundLayer(TypedDict):
     of
         "activations", "weights" or "shared variables".
     prior
-        Normal(0, 1), given, or the network's own; what was seen of one that is not known.
+        Normal(0, 1), uniform, given, or the network's own; what was seen of one that is not known.
     layout
         Which axes are rows, neurons and dimensions.
     why
         The reason; it says ASSUMED where something was.
+    family
+        Name of the distribution's family (`probes.families`).
     origins
         Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior that the
         network speaks of and that is not known, "absent".
@@ -222,6 +243,7 @@ class FoundLayer(TypedDict):
     prior: str
     layout: str
     why: str
+    family: str
     origins: dict[str, Origin]
     assumed: list[str]
 
@@ -275,7 +297,8 @@ class PosteriorSource:
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
-    the posterior's is. pooled: terms of the loss that are not kept apart.
+    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, behind which
+    the Gaussian stands.
     """
 
     name: str
@@ -298,6 +321,31 @@ class PosteriorSource:
     prior_said: str | None = None
     prior_like: bool = False
     pooled: str | None = None
+    map: str | None = None
+
+    @property
+    def family(self) -> str:
+        """Of the posteriors, as the manifest names it."""
+        return "gaussian"
+
+    @property
+    def classes(self) -> int | None:
+        """Of a discrete posterior, or components of a Dirichlet."""
+        return None
+
+    @property
+    def default_prior(self) -> str:
+        """What the manifest calls the prior where none is stated or found."""
+        return "standard"
+
+    @property
+    def window(self) -> int | None:
+        """Steps that the usage of a code book is over."""
+        return None
+
+    def tensors(self, value: Any) -> tuple[Tensor, ...]:
+        """What the posterior is made of, mean or what stands for it first."""
+        return self.slot.tensors(value)
 
     def without_prior(self, seen: str) -> PosteriorSource:
         """The source with a prior that is not known, and the sentence that says it."""
@@ -343,11 +391,14 @@ class PosteriorSource:
         if isinstance(self.prior, UnknownPrior) and not self.prior.stated:
             self = self.without_prior(self.prior.seen)
         slot, why = self.slot, self.why
-        if slot.form == DISTRIBUTION and not isinstance(base := unwrapped(pick(value, slot.mean)), Normal):
-            why += (
-                f"; of the {type(base).__name__} its marginals are read, whose KL adds up to no more than its"
-            )
-            why += " own"
+        if slot.form == DISTRIBUTION and (found := map_of(pick(value, slot.mean))) is not None:
+            self = replace(self, map=found)
+            why += f"; of the Gaussian before the map {found}"
+        if isinstance(self.prior, Slot) and self.prior.form == DISTRIBUTION:
+            given = pick(value, self.prior.mean)
+            if not is_gaussian(given) or map_of(given) != self.map:
+                self = self.without_prior(f"it is a {type(unwrapped(given)).__name__}")
+                why = self.why
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             like = isinstance(self.prior, Slot) and self.prior.form == slot.form
             self = replace(self, prior_like=like)
@@ -413,7 +464,7 @@ class PosteriorSource:
             m, s = self.prior.tensors(value)
             taken += (m, self.prior_sigma(m, s))
         elif isinstance(self.prior, PriorFunction):
-            taken += prior_tensors(self.prior.call(module, output), mean)
+            taken += prior_tensors(self.prior.call(module, output), mean, self.map)
         elif self.mask is not None:
             taken += (None, None)
         if self.mask is not None:
@@ -477,7 +528,7 @@ class PosteriorSource:
     def describe(self) -> FoundLayer:
         """What the manifest stores and the log says."""
         prior = self._prior()
-        family = "the family, Gaussian"
+        family = f"the family, {FAMILIES[self.family].label}"
         said = {
             "mean": f"the mean ({self._how()})",
             "scale": f"the scale ({self._how()})",
@@ -492,6 +543,7 @@ class PosteriorSource:
             "prior": prior + (", ASSUMED" if self.origins["prior"] == "assumed" else ""),
             "layout": self.layout or "rows",
             "why": self.why,
+            "family": self.family,
             "origins": dict(self.origins),
             "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"]
             + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
@@ -562,8 +614,10 @@ def check_layout_name(layout: str | None) -> None:
         raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(map(repr, LAYOUTS))}")
 
 
-def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+def prior_tensors(prior: Any, like: Tensor, behind: str | None = None) -> tuple[Tensor, Tensor]:
     """Mean and sd of a prior that is a Gaussian distribution or (mu, sigma), on the device of `like`.
+
+    behind: the map that the posterior's Gaussian stands behind, and so its prior's.
 
     Raises NotReadable for another distribution, TypeError for what is neither.
     """
@@ -571,7 +625,12 @@ def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
         base = unwrapped(prior)
         if not is_gaussian(base):
             raise NotReadable(f'a {type(base).__name__} is no Gaussian: prior="unknown" leaves KL out')
-        if not isinstance(base, Normal) and not _is_diagonal(base):
+        if map_of(base) != behind:
+            raise NotReadable(
+                f"the prior, a {type(base).__name__}, is not of the posterior's map ({behind or 'none'}):"
+                ' prior="unknown" leaves KL out'
+            )
+        if is_full_gaussian(base) and not _is_diagonal(base):
             raise NotReadable(
                 f"a prior that is a {type(base).__name__} with correlated components is not its marginals:"
                 ' prior="unknown" leaves KL out'
@@ -640,21 +699,55 @@ def _is_diagonal(distribution: Any) -> bool:
 
 
 def is_gaussian(distribution: Any) -> bool:
-    """Whether a distribution's marginals are Gaussian: a Normal, or a multivariate one, and no subclass that
-    is another distribution.
+    """Whether a distribution is a Gaussian with independent components, itself or behind a fixed map of each,
+    or one with correlated components; and no subclass that is another distribution.
     """
     base = unwrapped(distribution)
-    for kind in (Normal, MultivariateNormal, LowRankMultivariateNormal):
-        if isinstance(base, kind):
-            return all(getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample"))
-    return False
+    if is_full_gaussian(base) or _is_own(base, Normal):
+        return True
+    return mapped_gaussian(base) is not None
+
+
+def is_full_gaussian(distribution: Any) -> bool:
+    """Whether a distribution is a Gaussian with correlated components."""
+    base = unwrapped(distribution)
+    return any(_is_own(base, kind) for kind in (MultivariateNormal, LowRankMultivariateNormal))
+
+
+def _is_own(base: Any, kind: type) -> bool:
+    return isinstance(base, kind) and all(
+        getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample")
+    )
+
+
+def mapped_gaussian(distribution: Any) -> FamilyReading | None:
+    """The Gaussian behind a distribution that is a fixed map of each of its components, such as a LogNormal;
+    None for any other.
+    """
+    base = unwrapped(distribution)
+    if not isinstance(base, TransformedDistribution):
+        return None
+    try:
+        found = read_distribution(base)
+    except (ValueError, NotImplementedError):
+        return None
+    return found if found.family == "gaussian" else None
+
+
+def map_of(distribution: Any) -> str | None:
+    """The map that a Gaussian stands behind; None for none."""
+    found = mapped_gaussian(distribution)
+    return None if found is None else found.map
 
 
 def gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian's components, of a full covariance the marginals'. Raises NotReadable for
-    any other distribution, by its name.
+    """loc and scale of a Gaussian's components, of a full covariance the marginals', of a mapped one those
+    before the map. Raises NotReadable for any other distribution, by its name.
     """
     base = unwrapped(distribution)
+    if (mapped := mapped_gaussian(base)) is not None:
+        loc, scale = mapped.parameters.values()
+        return loc, scale
     if not is_gaussian(base):
-        raise NotReadable(f"{type(base).__name__} is no Gaussian: only Gaussian posteriors are recorded")
+        raise NotReadable(f"{type(base).__name__} is no Gaussian")
     return base.loc, base.scale if isinstance(base, Normal) else base.variance.sqrt()

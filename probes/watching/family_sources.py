@@ -1,0 +1,298 @@
+"""A posterior of a network that is no diagonal Gaussian: where it stands, and what is kept of it at each
+step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from torch import Tensor
+from torch.distributions import Categorical, Distribution
+
+from probes.family_moments import read_distribution
+from probes.watching.adapters import RANK_OBSERVED
+from probes.watching.evidence import feature_axis
+from probes.watching.family_pools import WINDOW_STEPS
+from probes.watching.family_readings import (
+    ASSUMES_UNIFORM,
+    AnyObserved,
+    CodeReader,
+    FamilyObserved,
+    FamilyReader,
+    FullReader,
+    Read,
+    SampleReader,
+    read_full,
+    read_posterior,
+)
+from probes.watching.naming import describe
+from probes.watching.posterior_source import (
+    DISTRIBUTION,
+    LAYOUTS,
+    STATED,
+    UNKNOWN,
+    Layout,
+    NoRows,
+    NotReadable,
+    PosteriorSource,
+    PriorFunction,
+    Slot,
+    Taken,
+    UnknownPrior,
+    is_full_gaussian,
+    is_gaussian,
+    pick,
+    unwrapped,
+)
+
+LOGITS = ("logits", "probs")
+"""Forms of a slot that holds a categorical distribution's numbers, classes last."""
+NO_PRIOR = "none is assumed for a {family}"
+
+
+AnyReader = FamilyReader | FullReader | SampleReader | CodeReader
+
+
+@dataclass(frozen=True)
+class FamilySource(PosteriorSource):
+    """A `PosteriorSource` of another family than the diagonal Gaussian.
+
+    reader: how what is kept becomes a batch. split: classes of each neuron, where their axis is not one of
+    its own.
+    """
+
+    reader: AnyReader | None = None
+    split: int | None = None
+
+    @property
+    def family(self) -> str:
+        return "gaussian_full" if isinstance(self.reader, FullReader) else (self.reader or NOTHING).family
+
+    @property
+    def classes(self) -> int | None:
+        return self.reader.classes if isinstance(self.reader, FamilyReader) else None
+
+    @property
+    def window(self) -> int | None:
+        return (self.reader.window or WINDOW_STEPS) if isinstance(self.reader, CodeReader) else None
+
+    @property
+    def default_prior(self) -> str:
+        if self.family == "gaussian_full":
+            return "standard"
+        return "uniform" if self.family in ASSUMES_UNIFORM else "none"
+
+    def distribution(self, value: Any) -> Distribution:
+        """The posterior. Raises NotReadable for what is none."""
+        return distribution_at(value, self.slot, self.split)
+
+    def tensors(self, value: Any) -> tuple[Tensor, ...]:
+        if self.slot.form in LOGITS:
+            return (pick(value, self.slot.mean),)
+        return tuple(one for one in own_tensors(self.distribution(value)) if one.dim())
+
+    def is_table(self, value: Any) -> bool:
+        return False
+
+    def computed(self, value: Any) -> tuple[Tensor, ...]:
+        return tuple(one.detach() for one in self.tensors(value))
+
+    def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
+        mask = None if self.mask is None else self.mask(module, output)
+        read = self._read(value, module, output, mask)
+        if read.reader != self.reader:
+            raise NotReadable(f"it was {self.reader}, it is {read.reader}")
+        return read.taken
+
+    def _read(self, value: Any, module: Any, output: Any, mask: Tensor | None) -> Read:
+        return read_any(self.distribution(value), self._prior_of(value, module, output), self.layout, mask)
+
+    def _prior_of(self, value: Any, module: Any, output: Any) -> Any:
+        if isinstance(self.prior, Slot):
+            return distribution_at(value, self.prior, self.split)
+        if isinstance(self.prior, PriorFunction):
+            return self.prior.call(module, output)
+        return UNKNOWN if isinstance(self.prior, UnknownPrior) else self.prior
+
+    def observed(self, taken: Taken) -> Any:
+        assert self.reader is not None  # settled
+        return self.reader(taken)
+
+    @property
+    def apart(self) -> bool:
+        return False
+
+    def _prior(self) -> str:
+        if self.prior is None and self.origins.get("prior") != "stated" and self.default_prior != "standard":
+            return self.default_prior
+        return super()._prior()
+
+
+NOTHING = FamilyReader("generic", ())
+
+
+def is_gaussian_reader(read: Any) -> bool:
+    """Whether what a reader gives is a diagonal Gaussian."""
+    return not isinstance(read, AnyReader)
+
+
+def observed_source(name: str, read: Any, observed: AnyObserved, unknown_prior: bool) -> PosteriorSource:
+    """The source of a posterior that was handed over."""
+    kind = FamilySource if isinstance(read, AnyReader) else PosteriorSource
+    source: PosteriorSource = kind(
+        name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED,
+        layout="neurons", origins=STATED,
+    )  # fmt: skip
+    if isinstance(source, FamilySource):
+        source = replace(source, reader=read, layout=getattr(read, "layout", "rows"))
+    if observed.has_prior:
+        return source.known(prior="stated")
+    if unknown_prior:
+        return replace(source, prior=UnknownPrior("as stated", stated=True)).known(prior="absent")
+    if source.family == "codes":
+        return replace(source, origins={part: at for part, at in STATED.items() if part != "prior"})
+    if source.default_prior == "none":
+        return _without_prior(source, source.family)
+    return source
+
+
+def _without_prior(source: PosteriorSource, called: str) -> PosteriorSource:
+    prior = UnknownPrior(NO_PRIOR.format(family=called), stated=True)
+    return replace(source, prior=prior).known(prior="absent")
+
+
+def under_prior(read: Any, prior: Any, model: Any, taken: Taken) -> Any:
+    """A batch that was handed over without a prior, under one of its family that `priors=` states.
+
+    Raises NotReadable for a prior of another family.
+    """
+    observed = read(taken)
+    if not isinstance(observed, FamilyObserved) or observed.has_prior:
+        return observed
+    given = prior.call(model, None) if isinstance(prior, PriorFunction) else prior
+    found = read_distribution(given) if isinstance(given, Distribution) else None
+    if found is None or found.family != observed.family:
+        raise NotReadable(
+            f"priors= of a {observed.family} is a distribution of that family; hand any other over as"
+            " probes.observe(name, q, prior=p)"
+        )
+    lead = next(iter(observed.parameters.values())).dim()
+    one = {
+        key: value.reshape((1,) * max(0, lead - value.dim()) + tuple(value.shape))
+        for key, value in found.parameters.items()
+    }
+    return observed._replace(prior=one, by_row=any(len(value) > 1 for value in one.values()), has_prior=True)
+
+
+def own_tensors(distribution: Distribution) -> list[Tensor]:
+    """The tensors that a distribution is made of, without what Independent or a map adds."""
+    base = unwrapped(distribution)
+    while hasattr(base, "base_dist"):
+        base = unwrapped(base.base_dist)
+    found = [value for value in vars(base).values() if isinstance(value, Tensor)]
+    return found or [
+        value for part in vars(base).values() if isinstance(part, Distribution) for value in own_tensors(part)
+    ]
+
+
+def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distribution:
+    """The distribution that stands at a place of an output. Raises NotReadable for anything else."""
+    found = pick(value, slot.mean)
+    if slot.form in LOGITS:
+        if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() < 2:
+            raise NotReadable(f"{slot.form} are {describe(found)}, not (..., N, C) numbers")
+        numbers = found if split is None else found.reshape(*found.shape[:-1], -1, split)
+        return Categorical(**{slot.form: numbers.detach()}, validate_args=False)
+    if not isinstance(found, Distribution):
+        raise NotReadable(f"it is {describe(found)}, not a distribution")
+    return found
+
+
+def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | None) -> Read:
+    """`read_posterior`, of a Gaussian with correlated components too."""
+    if is_full_gaussian(q):
+        return Read(*read_full(q, prior, mask), None)  # type: ignore[arg-type]
+    return read_posterior(q, prior, layout=layout, mask=mask)
+
+
+def is_other(source: PosteriorSource, value: Any) -> bool:
+    """Whether a source is to be settled as a `FamilySource`."""
+    if source.function is not None or source.slot.form not in (DISTRIBUTION, *LOGITS):
+        return source.function is not None and isinstance(value, Distribution) and not _plain(value)
+    return source.slot.form in LOGITS or not _plain(pick(value, source.slot.mean))
+
+
+def is_other_family(q: Distribution) -> bool:
+    """Whether a distribution is read as another than the diagonal Gaussian."""
+    return not _plain(q)
+
+
+def _plain(q: Any) -> bool:
+    """Whether a distribution is read as a diagonal Gaussian; what is none is refused there."""
+    return not isinstance(q, Distribution) or (is_gaussian(q) and not is_full_gaussian(q))
+
+
+def settle(source: PosteriorSource, value: Any, split: int | None = None) -> PosteriorSource:
+    """`source.settle(value)`, for posteriors of all families.
+
+    Raises NotReadable where the distribution cannot be read.
+    """
+    if not is_other(source, value):
+        return source.settle(value)
+    given = {one.name: getattr(source, one.name) for one in fields(PosteriorSource)}
+    found = FamilySource(**given, split=split)
+    if source.function is not None:
+        found = replace(found, slot=Slot())
+    q = found.distribution(value)
+    first = own_tensors(q)[0] if own_tensors(q) else None
+    if first is not None and first.dim() and not len(first):
+        raise NoRows(f"the distribution is of {describe(first)}: no inputs")
+    unreadable = isinstance(found.prior, UnknownPrior) and not found.prior.stated
+    layout, said = _layout(source, q)
+    found = replace(found, layout=layout)
+    read = found._read(value, None, None, None)
+    if isinstance(read.reader, FamilyReader):
+        if read.reader.single and read.reader.family not in DISCRETE and not source.by_hand:
+            raise NotReadable(f"the {type(unwrapped(q)).__name__} of {describe(first)} is no batch of neurons")
+        found = replace(found, layout=read.reader.layout)
+    of = found.of
+    if found.of == "activations" and getattr(read.reader, "shared", False):
+        of = "shared variables"
+    found = replace(found, reader=read.reader, of=of, map=read.map, why=found.why + said)
+    if unreadable and isinstance(found.prior, UnknownPrior):
+        found = found.without_prior(found.prior.seen)  # type: ignore[assignment]
+    elif found.prior is None and found.default_prior == "none":
+        found = _without_prior(found, type(unwrapped(q)).__name__)  # type: ignore[assignment]
+    return found.known(layout="assumed" if "ASSUMED that" in said else "named")
+
+
+DISCRETE = ("categorical", "bernoulli", "dirichlet")
+"""Families of which one variable an input is not unusual."""
+
+
+def _layout(source: PosteriorSource, q: Distribution) -> tuple[Layout | None, str]:
+    """Which axes are rows, and what is to be said of it."""
+    if source.stated_layout is not None:
+        return stated_layout(source.stated_layout), ""
+    tensors = [one for one in own_tensors(q) if one.dim() > 2]
+    lead = len(q.batch_shape) + len(q.event_shape)
+    if source.slot.form in LOGITS or not tensors or lead < 3:
+        return None, ""
+    if lead > 3:
+        return "positions", ""
+    for one in tensors:
+        axis = feature_axis(one)
+        if axis is not None:
+            return ("positions" if axis == 1 else "rows"), ""
+    return "rows", "; ASSUMED that the last of its axes holds the neurons"
+
+
+def stated_layout(layout: str) -> Layout:
+    """A layout by its name; of families without latent dimensions positions are rows.
+
+    Raises NotReadable for "bnk", whose last axis these families do not have.
+    """
+    if layout == "bnk":
+        raise NotReadable('layout "bnk" is of Gaussians: here a neuron is one variable; "rows" or "bct"')
+    found = LAYOUTS[layout]
+    return "positions" if found == "channels" else found
