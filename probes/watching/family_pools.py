@@ -20,6 +20,8 @@ from probes.watching.posterior_source import Observed
 WINDOW_STEPS = 1024
 """Steps that the usage of a code book is over, where nobody says another number."""
 JOINT = "joint_kl"
+BY_MOMENTS = ("laplace", "student_t", "generic")
+"""Families whose information is that of a Gaussian of the same mean and variance."""
 
 
 class Summed(Protocol):
@@ -280,4 +282,18 @@ def derive_sums(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return derive_family(family, sums)
 
 
-__all__ = ["AnyPool", "CodePool", "FamilyPool", "FullPool", "SamplePool", "Sums", "derive_sums", "pool_for"]
+def class_usage(family: str, sums: Mapping[str, Tensor]) -> Tensor | None:
+    """(T, N, C): how neurons share themselves out over their classes; None where that is not known.
+
+    Parameters
+    ----------
+    family, sums
+        As of `derive_sums`.
+    """
+    mean = sums.get("probability")
+    if mean is None:
+        return None
+    return torch.stack([1 - mean, mean], -1) if family == "bernoulli" else mean
+
+
+__all__ = ["AnyPool", "BY_MOMENTS", "CodePool", "FamilyPool", "FullPool", "SamplePool", "Sums", "class_usage", "derive_sums", "pool_for"]
