@@ -11,7 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from probes.families import FAMILIES
 from probes.family_moments import CodeUsage, FamilyMoments, SampleMoments, derive_family
+from probes.family_moments.code_usage import derive_usage
 from probes.moments import Moments, derive
 from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
 from probes.watching.pooling import Pool, Reading, Rows, Sums, updated
@@ -109,6 +111,7 @@ class FamilyPool:
             mask=observed.mask,
             kl=observed.kl,
             shared=self.shared,
+            estimated=observed.drawn,
         )
 
     def take(self) -> FamilyMoments | None:
@@ -143,7 +146,7 @@ class SamplePool(FamilyPool):
         sample, log_q, log_prior = (observed.parameters.get(n) for n in ("sample", "log_q", "log_prior"))
         assert sample is not None  # what there is
         self._moments = self._moments or SampleMoments()  # type: ignore[assignment]
-        self._moments.update(sample, log_q, log_prior, mask=observed.mask, shared=self.shared)  # type: ignore[union-attr,call-arg,arg-type]
+        self._moments.update(sample, log_q, log_prior, mask=observed.mask)  # type: ignore[union-attr,arg-type]
 
     def anew(self) -> SamplePool:
         return SamplePool(self._first, self.shared)
@@ -175,22 +178,33 @@ class CodePool:
         _check(self.size, observed)
         self._picks.append((observed.parameters["index"], observed.mask))
 
-    def take(self) -> CodeUsage | None:
+    def take(self) -> CodeSums | None:
         return self.take_sums()
 
-    def take_sums(self) -> CodeUsage | None:
+    def take_sums(self) -> CodeSums | None:
         picks, self._picks = self._picks, []
         if not picks:
             return None
-        chosen = [index if mask is None else index[mask] for index, mask in picks]
+        chosen = [index if mask is None else torch.where(mask, index, -1) for index, mask in picks]
         self._usage.update(chosen[0] if len(chosen) == 1 else torch.cat(chosen))
-        return self._usage
+        return CodeSums(self._usage.counts())
 
     def give(self, known: Summed) -> None:
         """Nothing: the window has it."""
 
     def anew(self) -> CodePool:
         return CodePool(self._first)
+
+
+class CodeSums:
+    """Picks of a window."""
+
+    def __init__(self, counts: Tensor) -> None:
+        self._counts = counts
+
+    def sufficient_statistics(self) -> dict[str, Tensor]:
+        """counts, (size + 2,)."""
+        return {"counts": self._counts}
 
 
 class FullSums:
@@ -278,7 +292,7 @@ def derive_sums(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if family.startswith("gaussian"):
         return derive(sums)
     if family == "codes":
-        return dict(sums)
+        return derive_usage(sums["counts"])
     return derive_family(family, sums)
 
 
@@ -290,10 +304,15 @@ def class_usage(family: str, sums: Mapping[str, Tensor]) -> Tensor | None:
     family, sums
         As of `derive_sums`.
     """
-    mean = sums.get("probability")
-    if mean is None:
+    mean = sums.get("t0")
+    if family not in ("categorical", "bernoulli") or mean is None:
         return None
     return torch.stack([1 - mean, mean], -1) if family == "bernoulli" else mean
 
 
-__all__ = ["AnyPool", "BY_MOMENTS", "CodePool", "FamilyPool", "FullPool", "SamplePool", "Sums", "class_usage", "derive_sums", "pool_for"]
+def shown_parameters(family: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those parameters that `parameters/` has names for."""
+    return {name: parameters[name] for name in FAMILIES[family].parameters}
+
+
+__all__ = ["AnyPool", "BY_MOMENTS", "CodePool", "FamilyPool", "FullPool", "SamplePool", "Sums", "class_usage", "derive_sums", "pool_for", "shown_parameters"]

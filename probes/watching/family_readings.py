@@ -7,23 +7,28 @@ made where the distribution is seen, from a random state of its own: that of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
-from probes.family_moments import default_prior, full_covariance, read_distribution
+from probes.family_moments import (
+    default_prior,
+    full_covariance,
+    posterior_kl,
+    prior_parameters,
+    read_distribution,
+)
+from probes.family_moments.divergence import draws
 from probes.watching.posterior_source import (
     UNKNOWN,
     Layout,
     NotReadable,
     Observed,
     Taken,
-    is_full_gaussian,
     mask_rows,
     plain,
     unwrapped,
@@ -32,6 +37,8 @@ from probes.watching.posterior_source import (
 CLASSED = ("categorical", "dirichlet")
 """Families whose parameters have an axis of classes or components behind that of the neurons."""
 ASSUMES_UNIFORM = ("categorical", "bernoulli")
+DRAWN = ("student_t", "generic")
+"""Families whose own sums hold no KL."""
 SAMPLES_OF_A_FLOW = 8
 """Draws a row of a posterior whose components share one density."""
 
@@ -225,16 +232,15 @@ def read_posterior(
         For one whose numbers cannot be had, or a prior that is no distribution.
     """
     base = unwrapped(q)
+    if base.event_shape and type(base).__name__ not in WHOLE:
+        return _read_joint(q, prior, mask)
     try:
         found = read_distribution(q)
     except (ValueError, NotImplementedError) as error:
         raise NotReadable(str(error)) from error
-    family, parameters, classes = found.family, dict(found.parameters), found.classes
+    family, parameters = found.family, dict(found.parameters)
     first = next(iter(parameters.values()))
-    trailing = int(family in CLASSED)
-    lead = first.dim() - trailing
-    if family == "generic":
-        return _read_generic(q, base, prior, layout, mask)
+    lead = first.dim() - int(family in CLASSED)
     if layout is None:
         layout = "rows" if lead <= 3 else "positions"
     names: tuple[str, ...] | None = None
@@ -242,11 +248,14 @@ def read_posterior(
     kl: Tensor | None = None
     drawn = False
     if isinstance(prior, Distribution):
-        theirs = _same_family(prior, family, found.map)
-        if theirs is not None and family not in NO_CLOSED_FORM:
+        theirs = None if family == "generic" else prior_parameters(family, prior)
+        if theirs is not None:
             names, given = tuple(theirs), [_kept(value) for value in theirs.values()]
-        else:
-            kl, drawn = divergence(base, unwrapped(prior), first.shape[:lead])
+        if theirs is None or family in DRAWN:
+            try:
+                kl, drawn = posterior_kl(q, prior)
+            except (ValueError, RuntimeError) as error:
+                raise NotReadable(str(error)) from error
     elif prior is not None and prior != UNKNOWN:
         raise NotReadable(
             f"the prior of a {type(base).__name__} is a distribution, or {UNKNOWN!r}: not {prior!r}"
@@ -256,7 +265,7 @@ def read_posterior(
         family,
         tuple(parameters),
         layout,
-        classes,
+        found.classes,
         shared=lead == events > 0,
         single=lead == 0 or (lead == 1 and events == 0),
         prior=names,
@@ -266,26 +275,8 @@ def read_posterior(
     return Read(reader, (*map(_kept, parameters.values()), *given, kl, mask), found.map)
 
 
-NO_CLOSED_FORM = ("laplace", "student_t", "generic")
-"""Families whose KL is no business of their sums: torch's closed form where it has one, else draws."""
-
-
-def _read_generic(
-    q: Distribution, base: Distribution, prior: Any, layout: Layout | None, mask: Tensor | None
-) -> Read:
-    """A distribution of which nothing is known but draws: of one a row that has a density a component."""
-    with own_randomness(_device(q)), torch.no_grad():
-        z = base.sample()
-    lead = z.dim() - len(base.event_shape)
-    if base.event_shape:
-        return _read_joint(q, prior, mask)
-    layout = layout or ("rows" if lead <= 3 else "positions")
-    kl, drawn = None, False
-    if isinstance(prior, Distribution):
-        kl, drawn = divergence(base, unwrapped(prior), z.shape)
-    shared = len(q.event_shape) == lead
-    reader = FamilyReader("generic", ("sample",), layout, None, shared, lead == 1 and not shared, drawn=drawn)
-    return Read(reader, (z, kl, mask), None)
+WHOLE = ("OneHotCategorical", "OneHotCategoricalStraightThrough", "RelaxedOneHotCategorical", "Dirichlet")
+"""Distributions of torch over a vector that is one variable; that of others is a vector of neurons."""
 
 
 @dataclass(frozen=True)
@@ -318,7 +309,7 @@ class CodeReader:
     shared: bool = False
 
     def __call__(self, taken: Taken) -> FamilyObserved:
-        """Raises ValueError for indices that the code book does not have."""
+        """Raises RuntimeError for a mask that does not fit."""
         index, mask = taken
         assert index is not None  # what there is
         counted = None if mask is None else (mask != 0).expand(index.shape).reshape(-1)
@@ -327,20 +318,20 @@ class CodeReader:
         )
 
 
-def _read_joint(q: Distribution, prior: Any, mask: Tensor | None) -> Any:
+def _read_joint(q: Distribution, prior: Any, mask: Tensor | None) -> Read:
     """A distribution whose components share one density, such as a flow: by draws of it."""
-    with own_randomness(_device(q)), torch.no_grad():
+    with torch.no_grad(), draws(q):
         z = q.sample((SAMPLES_OF_A_FLOW,))
-        if not q.batch_shape:
-            z = z[:, None]
-        if z.dim() != 3:
+        if z.dim() not in (2, 3):
             raise NotReadable(f"draws of the {type(q).__name__} are {tuple(z.shape[1:])}, not (B, N)")
         log_q = log_prior = None
         if isinstance(prior, Distribution):
-            drawn = z if q.batch_shape else z[:, 0]
-            log_q, log_prior = (_of_all(one.log_prob(drawn), drawn) for one in (q, prior))
-            log_q, log_prior = (one.reshape(z.shape[:2]) for one in (log_q, log_prior))
-    return Read(SampleReader(shared=not q.batch_shape), (z, log_q, log_prior, mask), None)  # type: ignore[arg-type]
+            log_q, log_prior = (_of_all(one.log_prob(z), z) for one in (q, prior))
+    shared = z.dim() == 2
+    if shared:
+        z = z[:, None]
+        log_q, log_prior = (None if one is None else one[:, None] for one in (log_q, log_prior))
+    return Read(SampleReader(shared=shared), (z, log_q, log_prior, mask), None)
 
 
 def _of_all(density: Tensor, z: Tensor) -> Tensor:
@@ -348,77 +339,11 @@ def _of_all(density: Tensor, z: Tensor) -> Tensor:
     return density if density.dim() < z.dim() else density.sum(-1)
 
 
-def _same_family(prior: Distribution, family: str, map_: str | None) -> dict[str, Tensor] | None:
-    try:
-        found = read_distribution(prior)
-    except (ValueError, NotImplementedError):
-        return None
-    return dict(found.parameters) if (found.family, found.map) == (family, map_) else None
-
-
-def divergence(q: Distribution, p: Distribution, shape: Sequence[int]) -> tuple[Tensor, bool]:
-    """KL(q ‖ p) of each component, nats, and whether it is one draw of each.
-
-    Parameters
-    ----------
-    q, p
-        Without Independent.
-    shape
-        Of the components.
-
-    Raises
-    ------
-    NotReadable
-        Where components share one density.
-    """
-    with torch.no_grad():
-        try:
-            return kl_divergence(q, p).expand(tuple(shape)), False
-        except (NotImplementedError, RuntimeError):
-            pass
-        with own_randomness(_device(q)):
-            z = q.sample()
-        found = q.log_prob(z) - p.log_prob(z)
-    if found.shape != torch.Size(shape):
-        raise NotReadable(
-            f"the components of the {type(q).__name__} or its prior share one density: hand over draws with"
-            " probes.observe_samples"
-        )
-    return found, True
-
-
 def _kept(value: Tensor) -> Tensor:
     """Without its graph; a parameter, which the optimiser changes in place, is copied."""
     value = plain(value)
     whole = value if value._base is None else value._base
     return value.detach().clone() if whole.is_leaf and whole.requires_grad else value.detach()
-
-
-def _device(q: Distribution) -> torch.device:
-    for value in vars(unwrapped(q)).values():
-        if isinstance(value, Tensor):
-            return value.device
-    return torch.get_default_device()
-
-
-_STATES: dict[torch.device, Tensor] = {}
-
-
-@contextmanager
-def own_randomness(device: torch.device) -> Iterator[None]:
-    """What is drawn inside comes from a random state of its own; the training's is left as it was."""
-    accelerated = device.type == "cuda"
-    with torch.random.fork_rng([device] if accelerated else []):
-        if device not in _STATES:
-            _STATES[device] = torch.Generator(device if accelerated else "cpu").manual_seed(0).get_state()
-        if accelerated:
-            torch.cuda.set_rng_state(_STATES[device], device)
-        else:
-            torch.set_rng_state(_STATES[device])
-        try:
-            yield
-        finally:
-            _STATES[device] = torch.cuda.get_rng_state(device) if accelerated else torch.get_rng_state()
 
 
 # ---- Gaussians with correlated components
@@ -481,5 +406,5 @@ def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[Fu
 
 __all__ = [
     "AnyObserved", "CodeReader", "FamilyObserved", "FamilyReader", "FullObserved", "FullReader", "Read", "SampleReader",
-    "divergence", "is_full_gaussian", "own_randomness", "read_full", "read_posterior",
+    "read_full", "read_posterior",
 ]  # fmt: skip

@@ -25,7 +25,9 @@ from probes.watching.family_readings import (
     read_full,
     read_posterior,
 )
+from probes.watching.made import tensors_of
 from probes.watching.naming import describe
+from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     LAYOUTS,
@@ -89,7 +91,7 @@ class FamilySource(PosteriorSource):
     def tensors(self, value: Any) -> tuple[Tensor, ...]:
         if self.slot.form in LOGITS:
             return (pick(value, self.slot.mean),)
-        return tuple(one for one in own_tensors(self.distribution(value)) if one.dim())
+        return tuple(own_tensors(self.distribution(value)))
 
     def is_table(self, value: Any) -> bool:
         return False
@@ -136,18 +138,19 @@ def is_gaussian_reader(read: Any) -> bool:
     return not isinstance(read, AnyReader)
 
 
-def observed_source(name: str, read: Any, observed: AnyObserved, unknown_prior: bool) -> PosteriorSource:
+def observed_source(name: str, reading: Reading, observed: AnyObserved) -> PosteriorSource:
     """The source of a posterior that was handed over."""
+    read = reading.read
     kind = FamilySource if isinstance(read, AnyReader) else PosteriorSource
     source: PosteriorSource = kind(
         name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED,
-        layout="neurons", origins=STATED,
+        layout="neurons", origins=STATED, map=reading.map,
     )  # fmt: skip
     if isinstance(source, FamilySource):
         source = replace(source, reader=read, layout=getattr(read, "layout", "rows"))
     if observed.has_prior:
         return source.known(prior="stated")
-    if unknown_prior:
+    if reading.unknown_prior:
         return replace(source, prior=UnknownPrior("as stated", stated=True)).known(prior="absent")
     if source.family == "codes":
         return replace(source, origins={part: at for part, at in STATED.items() if part != "prior"})
@@ -185,14 +188,8 @@ def under_prior(read: Any, prior: Any, model: Any, taken: Taken) -> Any:
 
 
 def own_tensors(distribution: Distribution) -> list[Tensor]:
-    """The tensors that a distribution is made of, without what Independent or a map adds."""
-    base = unwrapped(distribution)
-    while hasattr(base, "base_dist"):
-        base = unwrapped(base.base_dist)
-    found = [value for value in vars(base).values() if isinstance(value, Tensor)]
-    return found or [
-        value for part in vars(base).values() if isinstance(part, Distribution) for value in own_tensors(part)
-    ]
+    """The tensors that a distribution is made of, but for single numbers."""
+    return [value for value in tensors_of(distribution) if value.dim()]
 
 
 def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distribution:
@@ -251,6 +248,8 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
     layout, said = _layout(source, q)
     found = replace(found, layout=layout)
     read = found._read(value, None, None, None)
+    if isinstance(read.reader, SampleReader) and read.reader.shared and not source.by_hand:
+        raise NotReadable(f"the {type(q).__name__} is the same for every input: a density, or a prior")
     if isinstance(read.reader, FamilyReader):
         if read.reader.single and read.reader.family not in DISCRETE and not source.by_hand:
             raise NotReadable(f"the {type(unwrapped(q)).__name__} of {describe(first)} is no batch of neurons")

@@ -29,6 +29,7 @@ from probes.watching.adapters import (
     find_in_output,
     latent_diffusion,
     other_distributions,
+    predictions,
     sibling_layers,
     weight_posteriors,
 )
@@ -58,7 +59,7 @@ from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.family_pools import AnyPool, pool_for
 from probes.watching.family_readings import AnyObserved
-from probes.watching.family_sources import is_gaussian_reader, observed_source, under_prior
+from probes.watching.family_sources import FamilySource, is_gaussian_reader, observed_source, under_prior
 from probes.watching.family_sources import settle as settle_source
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
@@ -77,6 +78,7 @@ from probes.watching.posterior_source import (
     UnknownPrior,
     prior_tensors,
 )
+from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.stated import (
     GRAMMAR,
@@ -94,9 +96,9 @@ POOLED = (
     "the model was called with different arguments ({said}), which are pooled; to keep them apart call"
     " probes.observe({name!r}, mu, sigma, tag=...) in its forward pass and watch with hooks=False"
 )
-NO_GAUSSIAN = (
-    "the posterior of {name} is a {family}, no Gaussian: only Gaussian posteriors are recorded, other"
-    " families come later"
+NOT_READ = (
+    "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
+    " probes.observe(name, q) in the forward pass"
 )
 HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
@@ -203,6 +205,7 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._after: AfterHeads | None = None  # None: nothing is looked for after heads
         self._families: Families | None = None
+        self._absorbed: set[tuple[str, int]] = set()  # heads of distributions that are read themselves
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
@@ -288,12 +291,13 @@ class Finder:
     def _observe_candidate(self, name: str, reading: Reading) -> None:
         try:
             observed = reading()
-            source = observed_source(name, reading.read, observed, reading.unknown_prior)
+            source = observed_source(name, reading, observed)
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
                 candidate.pool.add_observed(observed)
             elif observed.rows:  # else the next batch may have inputs
-                tensors = tuple(one for one in reading.taken[:1] if one is not None)
+                first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
+                tensors = () if first is None else (first,)
                 self._candidates[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
@@ -368,8 +372,11 @@ class Finder:
             self._after.settle(last=True)
             self._read_as_its_heads()
         for key, family in self._families.others() if self._families is not None else ():
-            if key in self._candidates and not self._candidates[key].source.by_hand:
-                self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
+            candidate = self._candidates.get(key)
+            if candidate is None or candidate.source.by_hand or key in self._absorbed:
+                continue
+            if not isinstance(candidate.source, FamilySource):
+                self._refuse(key, NOT_READ.format(family=family, name=key[0]))
         candidates = [
             candidate
             for key, candidate in self._candidates.items()
@@ -446,7 +453,7 @@ class Finder:
 
     def _link_priors(self, chosen: Sequence[Candidate]) -> None:
         """Give each posterior that came without one its prior, as far as the model tells."""
-        lacking = [one for one in chosen if one.source.origins["prior"] == "assumed" and not one.given]
+        lacking = [one for one in chosen if one.source.origins.get("prior") == "assumed" and not one.given]
         linked = self._links.settle([Waiting(one.source, one.kept) for one in lacking], self._ran)
         for candidate, link in zip(lacking, linked, strict=True):
             before, candidate.source = candidate.source, link.source
@@ -466,7 +473,8 @@ class Finder:
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
         inside = self._after.inside.get(key) if self._after is not None else None
-        return inside in self._candidates or key in self._refused or self._is_a_step_to_another(key)
+        known = inside in self._candidates or key in self._refused or key in self._absorbed
+        return known or self._is_a_step_to_another(key)
 
     def _is_a_step_to_another(self, key: tuple[str, int]) -> bool:
         """Whether a candidate stands in the module of another, and that one alone is sampled with: what an
@@ -624,10 +632,25 @@ class Finder:
         if self._after is not None and " & " not in path:
             self._after.passed(path, output)
         if self._search and self._layers is None and " & " not in path:
-            for family, tensors in other_distributions(module, output).items():
-                for key in posteriors_of(tensors):
-                    self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
+            self._look_at_others(path, module, output)
         return [one for one in seen if one is not None]
+
+    def _look_at_others(self, path: str, module: nn.Module, output: Any) -> None:
+        """Heads that a returned distribution is made of are read as that distribution, or not at all."""
+        for place, (family, tensors) in other_distributions(module, output).items():
+            is_read = any(
+                candidate.source.family not in ("gaussian", "") and candidate.source.slot.mean == place
+                for candidate in self._candidates.values()
+                if candidate.source.path == path
+            )
+            for key in posteriors_of(tensors):
+                candidate = self._candidates.get(key)
+                if candidate is None or isinstance(candidate.source, FamilySource):
+                    continue
+                if is_read:
+                    self._absorbed.add(key)
+                else:
+                    self._refuse(key, NOT_READ.format(family=family, name=key[0]))
 
     def _look_for_more(self, path: str, module: nn.Module, output: Any) -> None:
         """Posteriors in a module's output; where there are none, the next output may hold some."""
@@ -639,6 +662,8 @@ class Finder:
         if is_in_flow(self.model, path):
             return
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
+        for kind in predictions(path, module, output) if of != "data" else ():
+            self._looked[path] += f"; {MAY_BE_PREDICTED.format(kind=kind, path=path)}"
         if found := find_in_output(path, module, output, of):
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
@@ -756,7 +781,7 @@ class Finder:
         kinds: list[Any] = [type(self.model.get_submodule(path)) for path in holders]
         families = [other_family(kind) for kind in kinds if kind.__module__.split(".")[0] != "torch"]
         if any(families) and not any(map(draws_gaussian, kinds)):
-            self._refuse(key, NO_GAUSSIAN.format(family=next(filter(None, families)), name=source.name))
+            self._refuse(key, NOT_READ.format(family=next(filter(None, families)), name=source.name))
 
     def _refuse(self, key: tuple[str, int], why: str) -> None:
         self._refused[key] = why
@@ -892,6 +917,8 @@ def _same_place(one: Tensor, other: Tensor) -> bool:
 
 def _moves(source: PosteriorSource, value: Any) -> bool:
     """Whether a posterior varies over the rows of a batch, or with parameters that are trained."""
+    if source.family == "samples":
+        return True
     tensors = source.tensors(value)
     if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():
         return True

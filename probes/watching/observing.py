@@ -122,7 +122,8 @@ def observe(
             _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
         else:
             apart = kept[4] is None  # predecessors belong to the first rows
-            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart))
+            behind = map_of(mu) if isinstance(mu, Distribution) else None
+            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart, behind))
 
 
 def observe_codes(
@@ -388,8 +389,10 @@ def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
         receiver(name, reading, why_not)
 
 
-def _reading(name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool) -> Reading:
-    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN))
+def _reading(
+    name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool, behind: str | None = None
+) -> Reading:
+    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN), behind)
 
 
 def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:

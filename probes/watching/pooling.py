@@ -43,12 +43,21 @@ class Reading:
         `read` one after the other, where all tensors have one shape.
     unknown_prior
         Whether the user says that the prior cannot be said.
+    map
+        That a Gaussian stands behind.
     """
 
-    __slots__ = ("_apart", "_versions", "read", "taken", "unknown_prior")
+    __slots__ = ("_apart", "_versions", "map", "read", "taken", "unknown_prior")
 
-    def __init__(self, read: Read, taken: Taken, apart: bool = False, unknown_prior: bool = False) -> None:
-        self.read, self.taken, self.unknown_prior = read, taken, unknown_prior
+    def __init__(
+        self,
+        read: Read,
+        taken: Taken,
+        apart: bool = False,
+        unknown_prior: bool = False,
+        map: str | None = None,
+    ) -> None:
+        self.read, self.taken, self.unknown_prior, self.map = read, taken, unknown_prior, map
         self._apart = apart
         self._versions: list[int] | None = None
 

@@ -540,7 +540,7 @@ class PosteriorSource:
             "source": self.path or "(the model itself)",
             "read": self._how(),
             "of": self.of,
-            "prior": prior + (", ASSUMED" if self.origins["prior"] == "assumed" else ""),
+            "prior": prior + (", ASSUMED" if self.origins.get("prior") == "assumed" else ""),
             "layout": self.layout or "rows",
             "why": self.why,
             "family": self.family,
@@ -551,7 +551,7 @@ class PosteriorSource:
 
     def _prior(self) -> str:
         if self.prior is None:
-            return "Normal(0, 1)" if self.origins["prior"] != "stated" else "given to observe"
+            return "Normal(0, 1)" if self.origins.get("prior") != "stated" else "given to observe"
         if isinstance(self.prior, UnknownPrior):
             return f"not known: {self.prior.seen}"
         if isinstance(self.prior, Slot):
