@@ -33,11 +33,14 @@ from probes.watching.naming import (
     subject,
     words,
 )
-from probes.watching.predictions import may_be_predicted, says_latent
 from probes.watching.own_priors import flow_above, is_in_flow, layer_prior, prior_above
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     NAMED,
+    RANK_DISTRIBUTION,
+    RANK_GUESS,
+    RANK_NAMED,
+    RANK_SIBLINGS,
     STATED,
     Key,
     Layout,
@@ -51,6 +54,7 @@ from probes.watching.posterior_source import (
     pick,
     unwrapped,
 )
+from probes.watching.predictions import may_be_predicted, says_latent
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 DEEPEST = 3  # of what is nested in an output
@@ -323,9 +327,6 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     return [("", Slot(pair[0], pair[1], form), None, why, origins)]
 
 
-RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
-"""In order of trust. Pairs of sibling layers are known before anything runs."""
-
 ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
     (RANK_DISTRIBUTION, distributions),
     (RANK_NAMED, named_pairs),
@@ -362,9 +363,7 @@ def _is_predicted(source: PosteriorSource, module: nn.Module, output: Any) -> bo
     named = fields(module, output).get(source.slot.mean) if source.slot.mean is not None else None
     names = [named] if named else []
     own = source.path or type(module).__name__
-    return source.slot.form == DISTRIBUTION and may_be_predicted(
-        pick(output, source.slot.mean), *names, own
-    )
+    return source.slot.form == DISTRIBUTION and may_be_predicted(pick(output, source.slot.mean), *names, own)
 
 
 def _found_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:

@@ -169,6 +169,7 @@ class CodePool:
         self.window = first.window or WINDOW_STEPS
         self._usage = CodeUsage(self.size[0], self.window)
         self._picks: list[tuple[Tensor, Tensor | None]] = []
+        self._given: CodeSums | None = None
 
     def add(self, reading: Reading) -> None:
         self.add_observed(reading())
@@ -184,13 +185,15 @@ class CodePool:
     def take_sums(self) -> CodeSums | None:
         picks, self._picks = self._picks, []
         if not picks:
-            return None
+            given, self._given = self._given, None
+            return given
         chosen = [index if mask is None else torch.where(mask, index, -1) for index, mask in picks]
         self._usage.update(chosen[0] if len(chosen) == 1 else torch.cat(chosen))
         return CodeSums(self._usage.counts())
 
     def give(self, known: Summed) -> None:
-        """Nothing: the window has it."""
+        assert isinstance(known, CodeSums)  # what was taken
+        self._given = known
 
     def anew(self) -> CodePool:
         return CodePool(self._first)
@@ -315,4 +318,16 @@ def shown_parameters(family: str, parameters: Mapping[str, Tensor]) -> dict[str,
     return {name: parameters[name] for name in FAMILIES[family].parameters}
 
 
-__all__ = ["AnyPool", "BY_MOMENTS", "CodePool", "FamilyPool", "FullPool", "SamplePool", "Sums", "class_usage", "derive_sums", "pool_for", "shown_parameters"]
+__all__ = [
+    "AnyPool",
+    "BY_MOMENTS",
+    "CodePool",
+    "FamilyPool",
+    "FullPool",
+    "SamplePool",
+    "Sums",
+    "class_usage",
+    "derive_sums",
+    "pool_for",
+    "shown_parameters",
+]

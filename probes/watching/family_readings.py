@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 
 from probes.family_moments import (
+    FamilyReading,
     default_prior,
     full_covariance,
     posterior_kl,
@@ -144,7 +145,9 @@ class FamilyReader:
         prior, by_row = None, False
         if self.prior is not None:
             parts = dict(zip(self.prior, given, strict=True))
-            by_row = any(value is not None and _varies(value, self.trailing, lead) for value in parts.values())
+            by_row = any(
+                value is not None and _varies(value, self.trailing, lead) for value in parts.values()
+            )
             prior = {
                 name: self._rows(value.expand(first.shape), lead) if by_row else self._one_row(value, lead)
                 for name, value in parts.items()
@@ -185,7 +188,9 @@ class FamilyReader:
             return value.reshape(-1, *behind)[:1].reshape(1, 1, *behind)
         axes = value.dim() - len(behind)
         if self.layout == "positions":
-            value = value[(slice(None, 1), slice(None), *(slice(None, 1),) * (axes - 2))] if axes > 1 else value
+            value = (
+                value[(slice(None, 1), slice(None), *(slice(None, 1),) * (axes - 2))] if axes > 1 else value
+            )
             return value.reshape(1, -1, *behind)
         while axes > 1:
             value, axes = value[0], axes - 1
@@ -235,9 +240,11 @@ def read_posterior(
     if base.event_shape and type(base).__name__ not in WHOLE:
         return _read_joint(q, prior, mask)
     try:
-        found = read_distribution(q)
+        found = _as_generic(base) if _is_normal(base) else read_distribution(q)
     except (ValueError, NotImplementedError) as error:
         raise NotReadable(str(error)) from error
+    if found.family == "generic" and isinstance(prior, Distribution) and unwrapped(prior).event_shape:
+        return _read_joint(q, prior, mask)
     family, parameters = found.family, dict(found.parameters)
     first = next(iter(parameters.values()))
     lead = first.dim() - int(family in CLASSED)
@@ -273,6 +280,20 @@ def read_posterior(
         drawn=drawn,
     )
     return Read(reader, (*map(_kept, parameters.values()), *given, kl, mask), found.map)
+
+
+def _is_normal(base: Distribution) -> bool:
+    return type(base).log_prob is Normal.log_prob
+
+
+def _as_generic(base: Any) -> FamilyReading:
+    """A Gaussian under a prior that is none: its own moments, and a KL of its own."""
+    with torch.no_grad(), draws(base):
+        z = base.sample()
+        return FamilyReading(
+            "generic",
+            {"sample": z, "mean": base.mean, "variance": base.variance, "entropy": base.entropy()},
+        )
 
 
 WHOLE = ("OneHotCategorical", "OneHotCategoricalStraightThrough", "RelaxedOneHotCategorical", "Dirichlet")

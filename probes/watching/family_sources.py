@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Categorical, Distribution, Normal
 
 from probes.family_moments import read_distribution
-from probes.watching.adapters import RANK_OBSERVED
 from probes.watching.evidence import feature_axis
 from probes.watching.family_pools import WINDOW_STEPS
 from probes.watching.family_readings import (
@@ -29,8 +28,11 @@ from probes.watching.made import tensors_of
 from probes.watching.naming import describe
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
+    CODES,
     DISTRIBUTION,
     LAYOUTS,
+    LOGITS,
+    RANK_OBSERVED,
     STATED,
     UNKNOWN,
     Layout,
@@ -43,12 +45,11 @@ from probes.watching.posterior_source import (
     UnknownPrior,
     is_full_gaussian,
     is_gaussian,
+    map_of,
     pick,
     unwrapped,
 )
 
-LOGITS = ("logits", "probs")
-"""Forms of a slot that holds a categorical distribution's numbers, classes last."""
 NO_PRIOR = "none is assumed for a {family}"
 
 
@@ -89,6 +90,8 @@ class FamilySource(PosteriorSource):
         return distribution_at(value, self.slot, self.split)
 
     def tensors(self, value: Any) -> tuple[Tensor, ...]:
+        if self.slot.form == CODES:
+            return (self._indices(value),)
         if self.slot.form in LOGITS:
             return (pick(value, self.slot.mean),)
         return tuple(own_tensors(self.distribution(value)))
@@ -99,8 +102,16 @@ class FamilySource(PosteriorSource):
     def computed(self, value: Any) -> tuple[Tensor, ...]:
         return tuple(one.detach() for one in self.tensors(value))
 
+    def _indices(self, value: Any) -> Tensor:
+        found = pick(value, self.slot.mean)
+        if not isinstance(found, Tensor) or found.is_floating_point():
+            raise NotReadable(f"the indices are {describe(found)}, not whole numbers")
+        return found if not isinstance(self.slot.scale, int) else found[..., self.slot.scale]
+
     def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
         mask = None if self.mask is None else self.mask(module, output)
+        if self.slot.form == CODES:
+            return self._indices(value).detach(), mask
         read = self._read(value, module, output, mask)
         if read.reader != self.reader:
             raise NotReadable(f"it was {self.reader}, it is {read.reader}")
@@ -214,19 +225,25 @@ def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | 
 
 def is_other(source: PosteriorSource, value: Any) -> bool:
     """Whether a source is to be settled as a `FamilySource`."""
-    if source.function is not None or source.slot.form not in (DISTRIBUTION, *LOGITS):
-        return source.function is not None and isinstance(value, Distribution) and not _plain(value)
-    return source.slot.form in LOGITS or not _plain(pick(value, source.slot.mean))
+    if source.function is not None:
+        return isinstance(value, Distribution) and is_other_family(value)
+    if source.slot.form != DISTRIBUTION:
+        return source.slot.form in LOGITS
+    prior = source.prior
+    given = pick(value, prior.mean) if isinstance(prior, Slot) and prior.form == DISTRIBUTION else None
+    q = pick(value, source.slot.mean)
+    return isinstance(q, Distribution) and is_other_family(q, given)
 
 
-def is_other_family(q: Distribution) -> bool:
-    """Whether a distribution is read as another than the diagonal Gaussian."""
-    return not _plain(q)
-
-
-def _plain(q: Any) -> bool:
-    """Whether a distribution is read as a diagonal Gaussian; what is none is refused there."""
-    return not isinstance(q, Distribution) or (is_gaussian(q) and not is_full_gaussian(q))
+def is_other_family(q: Distribution, prior: Any = None) -> bool:
+    """Whether a distribution is read as another than the diagonal Gaussian: it is none, or its prior is
+    none.
+    """
+    if not is_gaussian(q) or is_full_gaussian(q):
+        return True
+    if not isinstance(prior, Distribution) or type(unwrapped(q)) is not Normal:
+        return False
+    return not is_gaussian(prior) or map_of(prior) is not None
 
 
 def settle(source: PosteriorSource, value: Any, split: int | None = None) -> PosteriorSource:
@@ -234,6 +251,10 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
 
     Raises NotReadable where the distribution cannot be read.
     """
+    if source.slot.form == CODES:
+        if not source.tensors(value)[0].numel():
+            raise NoRows("no codes were picked: no inputs")
+        return source
     if not is_other(source, value):
         return source.settle(value)
     given = {one.name: getattr(source, one.name) for one in fields(PosteriorSource)}
@@ -252,7 +273,9 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
         raise NotReadable(f"the {type(q).__name__} is the same for every input: a density, or a prior")
     if isinstance(read.reader, FamilyReader):
         if read.reader.single and read.reader.family not in DISCRETE and not source.by_hand:
-            raise NotReadable(f"the {type(unwrapped(q)).__name__} of {describe(first)} is no batch of neurons")
+            raise NotReadable(
+                f"the {type(unwrapped(q)).__name__} of {describe(first)} is no batch of neurons"
+            )
         found = replace(found, layout=read.reader.layout)
     of = found.of
     if found.of == "activations" and getattr(read.reader, "shared", False):

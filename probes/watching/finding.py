@@ -22,9 +22,6 @@ from torch.utils.hooks import RemovableHandle
 from probes.errors import first_line
 from probes.watching.adapters import (
     CONVOLUTIONS,
-    RANK_DISTRIBUTION,
-    RANK_GUESS,
-    RANK_OBSERVED,
     fields,
     find_in_output,
     latent_diffusion,
@@ -64,8 +61,11 @@ from probes.watching.family_sources import settle as settle_source
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
+    RANK_DISTRIBUTION,
+    RANK_GUESS,
+    RANK_OBSERVED,
     SHARDED,
-    STATED,
+    SINGLE,
     TABLE,
     NoRows,
     NotReadable,
@@ -80,6 +80,7 @@ from probes.watching.posterior_source import (
 )
 from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
+from probes.watching.quantisers import find_codes
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -664,7 +665,7 @@ class Finder:
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
         for kind in predictions(path, module, output) if of != "data" else ():
             self._looked[path] += f"; {MAY_BE_PREDICTED.format(kind=kind, path=path)}"
-        if found := find_in_output(path, module, output, of):
+        if found := [*find_codes(self.model, path, output), *find_in_output(path, module, output, of)]:
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
 
@@ -733,7 +734,7 @@ class Finder:
     def _take_candidate(self, source: PosteriorSource, value: Any, module: Any, output: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
-            if self._after is not None:
+            if self._after is not None and candidate.source.slot.form not in SINGLE:
                 self._after.returned(candidate.source, value)
             self._add(candidate, candidate.source.take(value, module, output))
             return
@@ -749,7 +750,7 @@ class Finder:
         if settled.is_table(value):
             self._links.tables.append(TABLE_SEEN.format(path=source.path or "the model"))
             raise NotReadable(TABLE)
-        if self._after is not None:
+        if self._after is not None and settled.slot.form not in SINGLE:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
         if settled.layout == "rows" and any(
@@ -769,7 +770,8 @@ class Finder:
         note(mean := settled.tensors(value)[0], key)
         if self._families is not None:
             self._families.noted(mean, key)
-        if settled.slot.form != DISTRIBUTION and not settled.by_hand and settled.of == "activations":
+        forms = (DISTRIBUTION, *SINGLE)
+        if settled.slot.form not in forms and not settled.by_hand and settled.of == "activations":
             self._refuse_other_family(key, settled)
 
     def _refuse_other_family(self, key: tuple[str, int], source: PosteriorSource) -> None:
@@ -917,7 +919,7 @@ def _same_place(one: Tensor, other: Tensor) -> bool:
 
 def _moves(source: PosteriorSource, value: Any) -> bool:
     """Whether a posterior varies over the rows of a batch, or with parameters that are trained."""
-    if source.family == "samples":
+    if source.family in ("samples", "codes"):
         return True
     tensors = source.tensors(value)
     if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():

@@ -106,7 +106,7 @@ def observe(
     check_layout_name(layout)
     name = name if tag is None else f"{name}/{tag}"
     how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
-    if isinstance(mu, Distribution) and is_other_family(mu):
+    if isinstance(mu, Distribution) and is_other_family(mu, prior):
         if torch.compiler.is_compiling():
             _hand_over(_count, IN_COMPILED, name, "samples", torch.zeros(1), None, None, None)
         elif RECEIVERS:
@@ -239,7 +239,9 @@ def _family_reading(name: str, q: Distribution, sigma: Any, prior: Any, mask: An
         read = read_any(q, prior, None if layout is None else stated_layout(layout), mask)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         return Reading(partial(_refuse_distribution, name, q, error), ())
-    return Reading(read.reader, read.taken, unknown_prior=prior == UNKNOWN if isinstance(prior, str) else False)
+    return Reading(
+        read.reader, read.taken, unknown_prior=prior == UNKNOWN if isinstance(prior, str) else False
+    )
 
 
 def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
@@ -271,7 +273,9 @@ def _density(value: Tensor, z: Tensor) -> Tensor:
         return value.reshape(len(z), -1, z.shape[-1])
     if value.shape == z.shape[:-1]:
         return value.reshape(len(z), -1)
-    raise ValueError(f"a log density is {tuple(value.shape)}: it is {tuple(z.shape)} or {tuple(z.shape[:-1])}")
+    raise ValueError(
+        f"a log density is {tuple(value.shape)}: it is {tuple(z.shape)} or {tuple(z.shape[:-1])}"
+    )
 
 
 def _refuse_given(text: str, _: tuple[()]) -> NoReturn:

@@ -45,6 +45,8 @@ Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights
 Origin = Literal["stated", "named", "assumed", "absent"]
 """stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
 that made it do. assumed: nothing does. absent: there is one, and it is not known."""
+RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
+"""In order of trust. Pairs of sibling layers are known before anything runs."""
 DISTRIBUTION = "distribution"
 UNKNOWN = "unknown"
 """What a user says of a prior that cannot be said."""
@@ -150,6 +152,13 @@ def pick(output: Any, key: Key) -> Any:
     return getattr(output, key)
 
 
+LOGITS = ("logits", "probs")
+"""Forms of a slot that holds a categorical distribution's numbers, classes last."""
+CODES = "codes"
+SINGLE = (*LOGITS, CODES)
+"""Forms that one tensor holds."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """Where in an output a Gaussian stands: keys of mean and scale, and the form the scale is written in
@@ -192,10 +201,14 @@ class Slot:
 
     def under(self, key: Any) -> Slot:
         """The same place in an output that stands at `key` of another."""
-        scale = self.scale if self.form == DISTRIBUTION or self.halves else nested(key, self.scale)
+        alone = self.form in (DISTRIBUTION, *SINGLE) or self.halves
+        scale = self.scale if alone else nested(key, self.scale)
         return replace(self, mean=nested(key, self.mean), scale=scale)
 
     def __str__(self) -> str:
+        if self.form in SINGLE:
+            place = "" if self.mean is None else f"={_said(self.mean)}"
+            return f"{self.form}{place}" + ("" if self.scale is None else f"[..., {self.scale}]")
         if self.form == DISTRIBUTION:
             return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={_said(self.mean)}"
         if self.halves:

@@ -29,7 +29,6 @@ def train(model, path, steps=2):
     [
         (Hyperbolic(), "WrappedNormal"),
         (Hyperbolic(Laplace), "Laplace"),
-        (SquashedActor(), "TransformedDistribution"),
     ],
 )
 def test_a_head_that_another_distribution_is_made_of_is_refused_by_its_name(tmp_path, model, family):
