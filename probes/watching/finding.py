@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from probes.errors import first_line
@@ -52,6 +54,7 @@ from probes.watching.hooks import (
     without_gradients,
 )
 from probes.watching.made import Families
+from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.family_pools import AnyPool, pool_for
@@ -206,6 +209,8 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._after: AfterHeads | None = None  # None: nothing is looked for after heads
         self._families: Families | None = None
+        self._makers: Makers | None = None
+        self._made_sources: dict[str, list[FamilySource]] = {}
         self._absorbed: set[tuple[str, int]] = set()  # heads of distributions that are read themselves
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
@@ -235,6 +240,8 @@ class Finder:
         """Remove our hooks, and no others; let go of what was looked at."""
         self._candidates.clear()
         self._stop_looking()
+        if self._makers is not None:
+            self._makers.close()
         for handles in (*self._handles.values(), self._arguments):
             for handle in handles:
                 handle.remove()
@@ -244,6 +251,45 @@ class Finder:
         for looking in (self._after, self._families):
             if looking is not None:
                 looking.close()
+
+    def _hears(self) -> bool:
+        """Whether a forward pass that runs now counts, without counting it."""
+        if self._paused:
+            return False
+        why = passed_over(self.model)
+        if why == EVALUATED and self._listening:
+            why = None
+        return why is None and (self._listening or self._no_grad or without_gradients() is None)
+
+    def _made(self, path: str, made: list[Distribution]) -> None:
+        """One round of what a module has made in its forward pass."""
+        assert self._makers is not None  # it tells
+        module = self.model.get_submodule(path)
+        if self._layers is not None:
+            for source in self._made_sources.get(path, ()):
+                if (seen := self._take(source, module, made)) is not None:
+                    self._receive(*seen)
+            return
+        self._hand_on(path, lambda: self._look_at_made(path, module, made))
+
+    def _look_at_made(self, path: str, module: nn.Module, made: list[Distribution]) -> list[Seen]:
+        assert self._makers is not None  # it tells
+        if path not in self._made_sources and not is_in_flow(self.model, path):
+            if prior_above(self.model, path) is not None or role(path) == "data":
+                return []
+            found = list(self._makers.sources(path, module, made))
+            self._made_sources[path] = [source for source, _ in found]
+            for source, heads in found:
+                if self._take(source, module, made) is None and (source.name, source.rank) in self._candidates:
+                    self._absorbed |= heads - {(source.name, source.rank)}
+            return []
+        seen = [self._take(source, module, made) for source in self._made_sources.get(path, ())]
+        return [one for one in seen if one is not None]
+
+    def _made_otherwise(self, path: str, why: str) -> None:
+        for name, layer in (self._layers or {}).items():
+            if layer.origin == "made" and layer.path == path:
+                self._receive(name, NotReadable(why))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -352,7 +398,7 @@ class Finder:
         gone = []
         for name in layers.keys() - set(seen):
             path = layers[name].path
-            if layers[name].origin != "observe" and not (
+            if layers[name].origin not in ("observe", "made") and not (
                 all(map(is_on, self._handles[path])) and all(map(self._is_there, self._modules[path]))
             ):
                 gone.append(name)
@@ -378,6 +424,10 @@ class Finder:
                 continue
             if not isinstance(candidate.source, FamilySource):
                 self._refuse(key, NOT_READ.format(family=family, name=key[0]))
+        for key, candidate in self._candidates.items() if self._families is not None else ():
+            if candidate.source.family == "gaussian" and (behind := self._families.map_of(key)) is not None:
+                why = f"{candidate.source.why}; of the Gaussian before the map {behind}"
+                candidate.source = replace(candidate.source, map=behind, why=why)
         candidates = [
             candidate
             for key, candidate in self._candidates.items()
@@ -522,12 +572,15 @@ class Finder:
             parameters = dict(self.model.named_parameters())
             self._families = Families(self._looks)
             self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
+            whole = {path: module for path, module in named.items() if not isinstance(module, ScriptModule)}
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
             if isinstance(source.mask, Argument):
                 self._arguments.append(source.mask.attach(self.model))
         for path in dict.fromkeys(paths):
             self._hook(path)
+        if self._search:
+            self._makers = Makers(whole, self._hears, self._made, self._made_otherwise)
 
     def _hook(self, path: str) -> None:
         if " & " in path:
@@ -542,7 +595,7 @@ class Finder:
             return
         module = self.model.get_submodule(path)
         self._modules[path] = [(path, module)]
-        if isinstance(module, torch.jit.ScriptModule):
+        if isinstance(module, ScriptModule):
             self._looked[path] = "scripted: its inside cannot be watched"
             return
         self._handles[path] = hook_output(module, lambda output: self._arrived(path, module, output))
@@ -572,6 +625,8 @@ class Finder:
             if (kept := [s for s in sources if _is_layer(s, layers)])
         }
         sampled = {source.path for source in layers.values() if source.origin == "sites"}
+        if self._makers is not None:
+            self._makers.keep({source.path for source in layers.values() if source.origin == "made"})
         self._uncalled &= self._sources.keys()
         for path in [path for path in self._handles if path not in self._sources and path not in sampled]:
             for handle in self._handles.pop(path):

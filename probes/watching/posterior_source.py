@@ -304,7 +304,8 @@ class PosteriorSource:
     name: the layer's name in the log. path: module whose output is read; paths joined by " & " for layers
     whose outputs are read together ("source" in the log).
     origin: what `slot` indexes: the "output", the outputs of several "layers", the module's "parameters", the
-    "sites" that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0
+    "sites" that a Pyro guide sampled, the distributions that it "made" in its forward pass, or what "observe"
+    handed over. rank: position in the order of trust, 0
     first. of: what the posterior is of; "weights" and "shared variables" are the same for every input.
     origins: where each part comes from. after: what the network does with mean and scale before it uses them
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
@@ -316,7 +317,7 @@ class PosteriorSource:
 
     name: str
     path: str
-    origin: Literal["output", "layers", "parameters", "sites", "observe"]
+    origin: Literal["output", "layers", "parameters", "sites", "made", "observe"]
     slot: Slot
     why: str
     rank: int

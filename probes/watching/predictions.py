@@ -12,6 +12,7 @@ from typing import Any
 import torch.distributions as td
 from torch.distributions import Distribution
 
+from probes.watching.made import Gumbel
 from probes.watching.naming import role, words
 from probes.watching.posterior_source import unwrapped
 
@@ -20,7 +21,7 @@ DATA = (
     td.NegativeBinomial, td.Geometric, td.ContinuousBernoulli,
 )  # fmt: skip
 """Kinds of which most are of data."""
-THROUGH = (td.OneHotCategoricalStraightThrough, td.RelaxedOneHotCategorical, td.RelaxedBernoulli)
+THROUGH = (td.OneHotCategoricalStraightThrough, td.RelaxedOneHotCategorical, td.RelaxedBernoulli, Gumbel)
 """Kinds whose samples let gradients through: what is sampled is used on."""
 LATENT_WORDS = frozenset(("z", "zs", "latent", "latents", "code", "codes", "stoch", "stochastic", "discrete",
                           "gumbel", "assignment", "assignments"))  # fmt: skip
