@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Normal
 
-from probes.family_moments import read_distribution
+from probes.families import FAMILIES
+from probes.family_moments import FamilyReading, read_distribution
 from probes.watching.evidence import feature_axis
 from probes.watching.family_pools import WINDOW_STEPS
 from probes.watching.family_readings import (
     ASSUMES_UNIFORM,
+    DRAWN,
     AnyObserved,
     CodeReader,
     FamilyObserved,
@@ -114,7 +116,7 @@ class FamilySource(PosteriorSource):
             return self._indices(value).detach(), mask
         read = self._read(value, module, output, mask)
         if read.reader != self.reader:
-            raise NotReadable(f"it was {self.reader}, it is {read.reader}")
+            raise NotReadable(f"it was {_said(self.reader)}, it is {_said(read.reader)}")
         return read.taken
 
     def _read(self, value: Any, module: Any, output: Any, mask: Tensor | None) -> Read:
@@ -126,6 +128,26 @@ class FamilySource(PosteriorSource):
         if isinstance(self.prior, PriorFunction):
             return self.prior.call(module, output)
         return UNKNOWN if isinstance(self.prior, UnknownPrior) else self.prior
+
+    def without_prior(self, seen: str) -> PosteriorSource:
+        found = super().without_prior(seen)
+        if not isinstance(found, FamilySource) or not isinstance(found.reader, FamilyReader):
+            return found
+        return replace(found, reader=replace(found.reader, prior=None, assumed=False))
+
+    def under(self, parameters: tuple[str, ...]) -> FamilySource | None:
+        """The source with a prior of its own family, by the names of its parameters; None where its KL is no
+        business of these.
+        """
+        if not isinstance(self.reader, FamilyReader) or self.family in DRAWN:
+            return None
+        return replace(self, reader=replace(self.reader, prior=parameters, assumed=False))
+
+    def again(self, taken: Taken, prior: Taken) -> Taken:
+        """What was kept without a prior, with the parameters of one."""
+        assert isinstance(self.reader, FamilyReader)  # `under` has looked
+        count = len(self.reader.parameters)
+        return (*taken[:count], *prior, *taken[-2:])
 
     def observed(self, taken: Taken) -> Any:
         assert self.reader is not None  # settled
@@ -142,6 +164,15 @@ class FamilySource(PosteriorSource):
 
 
 NOTHING = FamilyReader("generic", ())
+
+
+def _said(reader: AnyReader | None) -> str:
+    """A reader in words that tell it from others."""
+    if not isinstance(reader, FamilyReader):
+        return (reader or NOTHING).family if not isinstance(reader, FullReader) else "gaussian_full"
+    classes = "" if reader.classes is None else f" of {reader.classes} classes"
+    prior = "a prior" if reader.prior is not None else "no prior of its own"
+    return f"{reader.family}{classes} by {', '.join(reader.parameters)}, {reader.layout}, under {prior}"
 
 
 def is_gaussian_reader(read: Any) -> bool:
@@ -166,11 +197,13 @@ def observed_source(name: str, reading: Reading, observed: AnyObserved) -> Poste
     if source.family == "codes":
         return replace(source, origins={part: at for part, at in STATED.items() if part != "prior"})
     if source.default_prior == "none":
-        return _without_prior(source, source.family)
+        return without_any_prior(source)
     return source
 
 
-def _without_prior(source: PosteriorSource, called: str) -> PosteriorSource:
+def without_any_prior(source: PosteriorSource) -> PosteriorSource:
+    """A source of a family of which no prior is assumed."""
+    called = FAMILIES[source.family].label
     prior = UnknownPrior(NO_PRIOR.format(family=called), stated=True)
     return replace(source, prior=prior).known(prior="absent")
 
@@ -221,6 +254,19 @@ def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | 
     if is_full_gaussian(q):
         return Read(*read_full(q, prior, mask), None)  # type: ignore[arg-type]
     return read_posterior(q, prior, layout=layout, mask=mask)
+
+
+def family_of_prior(source: PosteriorSource, value: Any) -> FamilyReading | None:
+    """What a module that is a prior has put out, where it is no Gaussian. Raises NotReadable for what has no
+    numbers of single neurons.
+    """
+    found = pick(value, source.slot.mean) if source.slot.form == DISTRIBUTION else None
+    if not isinstance(found, Distribution) or not is_other_family(found):
+        return None
+    try:
+        return read_distribution(found)
+    except (ValueError, NotImplementedError) as error:
+        raise NotReadable(str(error)) from error
 
 
 def is_other(source: PosteriorSource, value: Any) -> bool:
@@ -283,8 +329,6 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
     found = replace(found, reader=read.reader, of=of, map=read.map, why=found.why + said)
     if unreadable and isinstance(found.prior, UnknownPrior):
         found = found.without_prior(found.prior.seen)  # type: ignore[assignment]
-    elif found.prior is None and found.default_prior == "none":
-        found = _without_prior(found, type(unwrapped(q)).__name__)  # type: ignore[assignment]
     return found.known(layout="assumed" if "ASSUMED that" in said else "named")
 
 

@@ -59,7 +59,13 @@ from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.family_pools import AnyPool, pool_for
 from probes.watching.family_readings import AnyObserved
-from probes.watching.family_sources import FamilySource, is_gaussian_reader, observed_source, under_prior
+from probes.watching.family_sources import (
+    FamilySource,
+    is_gaussian_reader,
+    observed_source,
+    under_prior,
+    without_any_prior,
+)
 from probes.watching.family_sources import settle as settle_source
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
@@ -277,7 +283,11 @@ class Finder:
         if path not in self._made_sources and not is_in_flow(self.model, path):
             if prior_above(self.model, path) is not None or role(path) == "data":
                 return []
-            found = list(self._makers.sources(path, module, made))
+            found = [
+                (source, heads)
+                for source, heads in self._makers.sources(path, module, made)
+                if not any(self._is_read_as_it_is(head) for head in heads)
+            ]
             self._made_sources[path] = [source for source, _ in found]
             for source, heads in found:
                 if self._take(source, module, made) is None and (source.name, source.rank) in self._candidates:
@@ -285,6 +295,11 @@ class Finder:
             return []
         seen = [self._take(source, module, made) for source in self._made_sources.get(path, ())]
         return [one for one in seen if one is not None]
+
+    def _is_read_as_it_is(self, key: tuple[str, int]) -> bool:
+        """Whether a candidate is a distribution itself, and not its heads."""
+        candidate = self._candidates.get(key)
+        return candidate is not None and candidate.source.slot.form in (DISTRIBUTION, *SINGLE)
 
     def _made_otherwise(self, path: str, why: str) -> None:
         for name, layer in (self._layers or {}).items():
@@ -509,9 +524,11 @@ class Finder:
         for candidate, link in zip(lacking, linked, strict=True):
             before, candidate.source = candidate.source, link.source
             if link.again is not None:
-                candidate.pool = candidate.pool.anew()
-                for taken in link.again if not link.incomplete else ():
-                    candidate.pool.add_observed(link.source.observed(taken))
+                read = [link.source.observed(taken) for taken in link.again]
+                shared = candidate.pool.shared
+                candidate.pool = pool_for(read[0], shared) if read else candidate.pool.anew()
+                for observed in read if not link.incomplete else ():
+                    candidate.pool.add_observed(observed)
             if link.incomplete:
                 candidate.failures.append("the first step is too large to be read again under its prior")
             if link.source.path != before.path:
@@ -520,6 +537,10 @@ class Finder:
                 self._hook(link.source.path)
         for candidate in chosen:
             candidate.kept = Kept()
+            source = candidate.source
+            unsaid = source.prior is None and source.origins.get("prior") == "assumed"
+            if unsaid and source.default_prior == "none" and not candidate.given:
+                candidate.source = without_any_prior(source)
 
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
