@@ -116,6 +116,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
     )
     heads = (
         "layer",
+        "family",
         "neurons",
         "living share",
         "rate (nats)",
@@ -134,7 +135,8 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         numbers = [_number(row[key]) for key in keys]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
-        table.add_row(shown(row["layer"]), str(row["neurons"]), *numbers, regimes, faults or "-")
+        neurons = str(row["neurons"])
+        table.add_row(shown(row["layer"]), row["family"], neurons, *numbers, regimes, faults or "-")
     console.print(table)
     return 0
 

@@ -43,6 +43,8 @@ __all__ = ["Thresholds", "classify", "codes", "explain"]
 Array = NDArray[Any]
 
 
+_MOMENTS = ("mean", "variance", "spread", "prior_variance")
+"""What a distribution may have none of, such as a Student t of few degrees of freedom."""
 _ENTROPIES = ("entropy", "prior_entropy")
 """What no contraction of a Gaussian is told by."""
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
@@ -219,7 +221,7 @@ def explain(
     return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
 
 
-def reading(code: int, of: str | None = None) -> tuple[str, str]:
+def reading(code: int, of: str | None = None, family: Family = GAUSSIAN) -> tuple[str, str]:
     """How to read a regime, and what to do about it, for what the posteriors are of.
 
     Parameters
@@ -229,6 +231,8 @@ def reading(code: int, of: str | None = None) -> tuple[str, str]:
     of
         What the layer's posteriors are of (`run_reader.LayerInfo`): "activations" (the default), "weights" or
         "shared variables".
+    family
+        Of the layer's posteriors.
 
     Returns
     -------
@@ -239,7 +243,12 @@ def reading(code: int, of: str | None = None) -> tuple[str, str]:
     regime = schema.REGIMES[code]
     if of in schema.SHARED and code in schema.SHARED_READINGS:
         return schema.SHARED_READINGS[code]
-    return regime.reading, regime.advice
+    if isinstance(family, Gaussian):
+        return regime.reading, regime.advice
+    own = schema.FAMILY_READINGS.get(family.name, {})
+    if code == schema.UNKNOWN and family.regimes <= NOT_KNOWN:
+        return schema.WITHOUT_PRIOR
+    return own.get(code) or schema.OTHER_READINGS.get(code) or (regime.reading, regime.advice)
 
 
 def _fired(
@@ -282,11 +291,16 @@ def _by_family(
     columns: Mapping[str, Array], taken: Mapping[str, Array], family: Family
 ) -> Mapping[str, Array]:
     """Where statistics were taken: of a family that is no Gaussian, NaN says of what it does not require that
-    it was not.
+    it was not, and an infinite moment that there is none. Of a code book it says that nothing was picked yet.
     """
     if isinstance(family, Gaussian):
         return taken
-    there = {name: ~np.isnan(values) for name, values in columns.items() if name not in family.required}
+    required = () if _told_by(family) == "usage" else family.required
+    there = {
+        name: np.isfinite(values) if name in _MOMENTS else ~np.isnan(values)
+        for name, values in columns.items()
+        if name not in required
+    }
     return {**taken, **{name: mask & taken.get(name, True) for name, mask in there.items()}}
 
 

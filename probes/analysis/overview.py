@@ -9,8 +9,9 @@ import pandas as pd
 
 from probes.analysis import posteriors, probe_statistics
 from probes.diagnostics import temporal_fault
+from probes.families import family_of
 from probes.run_reader import RunReader
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 
 
 def layer_rows(run: RunReader) -> list[dict[str, Any]]:
@@ -28,7 +29,8 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
         None also where it is longer than that can say), half_life (median, in t, if means were first-order
         autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split that was evaluated
-        last). None for what the run has not recorded.
+        last), family (in words). None for what the run has not recorded, and for the living share of a layer
+        whose regimes are all unknown.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -42,13 +44,15 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         row |= dict.fromkeys(("living_share", "rate", "information", "contraction"))
         row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
         row["temporal_faults"] = faults.get(index)
+        row["family"] = family_of(layer).label
         if index in last.index:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary.get(f"settled_{regime.code}", 0)) for regime in REGIMES}
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
-            row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
+            if counts[UNKNOWN] < layer["neurons"]:
+                row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
-                if column in summary:
+                if not pd.isna(summary.get(column)):
                     row[name] = float(summary[column]) * layer["neurons"]
             for name in ("contraction", "half_life"):
                 if name in run.available and (taken := run.taken(index, name)).size:

@@ -53,7 +53,9 @@ class Other:
         return []
 
     def without_prior(self) -> Self:
-        """The family where the prior is not known: no rule that needs one fires."""
+        """The family where the prior is not known: no rule that needs one fires. A code needs none."""
+        if "usage" in self.required:
+            return self
         needs = {"kl", "information", "mismatch"}
         required = tuple(name for name in self.required if name not in needs)
         return replace(self, required=required, regimes=self.regimes & NOT_KNOWN, identity=False)
@@ -80,7 +82,7 @@ LAPLACE = Other("laplace", "Laplace", "real", ("loc", "scale"), identity=False)
 STUDENT_T = Other("student_t", "Student t", "real", ("df", "loc", "scale"), ("kl",), identity=False)
 GENERIC = Other("generic", "Distribution", "real", ("sample",), ("kl",), identity=False)
 """Whatever has `log_prob` and `rsample`: KL by one draw a row."""
-SAMPLES = Other("samples", "Samples", "real", ("sample",), ("mean", "variance", "spread"), identity=False)
+SAMPLES = Other("samples", "Samples", "real", ("sample",), ("mean",), identity=False)
 """Draws of a posterior that has no density of its own: flows, dropout, ensembles."""
 
 OTHERS = (
