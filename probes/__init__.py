@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from probes.snapshot import snapshot as snapshot
     from probes.watching.attaching import Recording as Recording
     from probes.watching.attaching import watch as watch
+    from probes.watching.drawing import dropout_samples as dropout_samples
+    from probes.watching.drawing import ensemble_samples as ensemble_samples
     from probes.watching.finding import WatchError as WatchError
     from probes.watching.hooks import CompiledError as CompiledError
     from probes.watching.observing import observe as observe
@@ -57,6 +59,8 @@ __all__ = [
     "arrays",
     "catalog",
     "catalog_rows",
+    "dropout_samples",
+    "ensemble_samples",
     "fleet",
     "observe",
     "observe_codes",
@@ -88,6 +92,8 @@ _HOMES = {
     "arrays": "probes",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
+    "dropout_samples": "probes.watching.drawing",
+    "ensemble_samples": "probes.watching.drawing",
     "fleet": "probes.fleet",
     "observe": "probes.watching.observing",
     "observe_codes": "probes.watching.observing",

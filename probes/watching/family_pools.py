@@ -141,6 +141,7 @@ class SamplePool(FamilyPool):
     def add_observed(self, observed: AnyObserved) -> None:
         assert isinstance(observed, FamilyObserved)  # so its reader makes
         _check(self.size, observed)
+        self._of = self._of or observed.of
         if observed.of != self._of:
             raise ValueError("log densities are given for some batches and not for others")
         sample, log_q, log_prior = (observed.parameters.get(n) for n in ("sample", "log_q", "log_prior"))
@@ -149,7 +150,9 @@ class SamplePool(FamilyPool):
         self._moments.update(sample, log_q, log_prior, mask=observed.mask)  # type: ignore[union-attr,arg-type]
 
     def anew(self) -> SamplePool:
-        return SamplePool(self._first, self.shared)
+        empty = SamplePool(self._first, self.shared)
+        empty._of = ()  # a prior that was found may bring log densities
+        return empty
 
 
 class CodePool:

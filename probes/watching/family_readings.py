@@ -24,12 +24,14 @@ from probes.family_moments import (
     read_distribution,
 )
 from probes.family_moments.divergence import draws
+from probes.watching.hooks import drawing
 from probes.watching.posterior_source import (
     UNKNOWN,
     Layout,
     NotReadable,
     Observed,
     Taken,
+    is_full_gaussian,
     mask_rows,
     plain,
     unwrapped,
@@ -40,7 +42,7 @@ CLASSED = ("categorical", "dirichlet")
 ASSUMES_UNIFORM = ("categorical", "bernoulli")
 DRAWN = ("student_t", "generic")
 """Families whose own sums hold no KL."""
-SAMPLES_OF_A_FLOW = 8
+SAMPLES_OF_A_FLOW = 4
 """Draws a row of a posterior whose components share one density."""
 
 
@@ -237,7 +239,7 @@ def read_posterior(
         For one whose numbers cannot be had, or a prior that is no distribution.
     """
     base = unwrapped(q)
-    if base.event_shape and type(base).__name__ not in WHOLE:
+    if is_joint(q):
         return _read_joint(q, prior, mask)
     try:
         found = _as_generic(base) if _is_normal(base) else read_distribution(q)
@@ -280,6 +282,13 @@ def read_posterior(
         drawn=drawn,
     )
     return Read(reader, (*map(_kept, parameters.values()), *given, kl, mask), found.map)
+
+
+def is_joint(found: Any) -> bool:
+    """Whether something is a distribution over vectors of neurons that share one density."""
+    base = unwrapped(found)
+    several = isinstance(base, Distribution) and bool(base.event_shape)
+    return several and type(base).__name__ not in WHOLE and not is_full_gaussian(base)
 
 
 def _is_normal(base: Distribution) -> bool:
@@ -341,7 +350,7 @@ class CodeReader:
 
 def _read_joint(q: Distribution, prior: Any, mask: Tensor | None) -> Read:
     """A distribution whose components share one density, such as a flow: by draws of it."""
-    with torch.no_grad(), draws(q):
+    with torch.no_grad(), draws(q), drawing():
         z = q.sample((SAMPLES_OF_A_FLOW,))
         if z.dim() not in (2, 3):
             raise NotReadable(f"draws of the {type(q).__name__} are {tuple(z.shape[1:])}, not (B, N)")
@@ -427,5 +436,5 @@ def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[Fu
 
 __all__ = [
     "AnyObserved", "CodeReader", "FamilyObserved", "FamilyReader", "FullObserved", "FullReader", "Read", "SampleReader",
-    "read_full", "read_posterior",
+    "is_joint", "read_full", "read_posterior",
 ]  # fmt: skip

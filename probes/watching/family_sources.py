@@ -52,6 +52,7 @@ from probes.watching.posterior_source import (
     unwrapped,
 )
 
+BY_DRAWS = "its KL is estimated by Monte Carlo, from a random state of its own"
 NO_PRIOR = "none is assumed for a {family}"
 
 
@@ -97,6 +98,14 @@ class FamilySource(PosteriorSource):
         if self.slot.form in LOGITS:
             return (pick(value, self.slot.mean),)
         return tuple(own_tensors(self.distribution(value)))
+
+    def prior_tensor(self, value: Any, taken: Taken) -> Tensor | None:
+        if not isinstance(self.prior, Slot):
+            return None
+        if self.prior.form in LOGITS:
+            return pick(value, self.prior.mean)  # type: ignore[no-any-return]
+        found = own_tensors(distribution_at(value, self.prior))
+        return found[0].detach() if found else None
 
     def is_table(self, value: Any) -> bool:
         return False
@@ -256,11 +265,15 @@ def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | 
     return read_posterior(q, prior, layout=layout, mask=mask)
 
 
-def family_of_prior(source: PosteriorSource, value: Any) -> FamilyReading | None:
-    """What a module that is a prior has put out, where it is no Gaussian. Raises NotReadable for what has no
-    numbers of single neurons.
+def at_slot(source: PosteriorSource, value: Any) -> Any:
+    """The distribution that a source reads; None where it reads something else."""
+    return pick(value, source.slot.mean) if source.slot.form == DISTRIBUTION else None
+
+
+def family_of_prior(found: Any) -> FamilyReading | None:
+    """A prior that is no Gaussian; None for anything else. Raises NotReadable for what has no numbers of
+    single neurons.
     """
-    found = pick(value, source.slot.mean) if source.slot.form == DISTRIBUTION else None
     if not isinstance(found, Distribution) or not is_other_family(found):
         return None
     try:
@@ -323,6 +336,8 @@ def settle(source: PosteriorSource, value: Any, split: int | None = None) -> Pos
                 f"the {type(unwrapped(q)).__name__} of {describe(first)} is no batch of neurons"
             )
         found = replace(found, layout=read.reader.layout)
+    if found.prior is not None and getattr(read.reader, "drawn", isinstance(read.reader, SampleReader)):
+        said += f"; {BY_DRAWS}"
     of = found.of
     if found.of == "activations" and getattr(read.reader, "shared", False):
         of = "shared variables"

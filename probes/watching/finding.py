@@ -48,6 +48,7 @@ from probes.watching.hooks import (
     hook_output,
     hook_sites,
     is_compiled,
+    is_drawing,
     is_on,
     is_pyro,
     passed_over,
@@ -58,7 +59,7 @@ from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
 from probes.watching.family_pools import AnyPool, pool_for
-from probes.watching.family_readings import AnyObserved
+from probes.watching.family_readings import AnyObserved, is_joint
 from probes.watching.family_sources import (
     FamilySource,
     is_gaussian_reader,
@@ -260,7 +261,7 @@ class Finder:
 
     def _hears(self) -> bool:
         """Whether a forward pass that runs now counts, without counting it."""
-        if self._paused:
+        if self._paused or is_drawing():
             return False
         why = passed_over(self.model)
         if why == EVALUATED and self._listening:
@@ -530,7 +531,7 @@ class Finder:
                 for observed in read if not link.incomplete else ():
                     candidate.pool.add_observed(observed)
             if link.incomplete:
-                candidate.failures.append("the first step is too large to be read again under its prior")
+                candidate.failures.append("the first step is not read again under its prior")
             if link.source.path != before.path:
                 self._sources[link.source.path] = [link.source]
                 self._ran.add(link.source.path)
@@ -656,7 +657,7 @@ class Finder:
     # ---- what the hooks bring
 
     def _listens(self, why_not: str | None) -> bool:
-        if self._paused:
+        if self._paused or is_drawing():
             return False
         if why_not == WITHOUT_GRADIENTS and (self._no_grad or self._listening):
             why_not = None
@@ -736,7 +737,7 @@ class Finder:
         self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
         if (halves := self._halves(path, module, output)) is not None:
             self._looked[path] += f"; its {halves} channels {HALVES}"
-        if is_in_flow(self.model, path):
+        if is_in_flow(self.model, path) and not self._is_conditional_flow(path, output):
             return
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
         for kind in predictions(path, module, output) if of != "data" else ():
@@ -744,6 +745,13 @@ class Finder:
         if found := [*find_codes(self.model, path, output), *find_in_output(path, module, output, of)]:
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
+
+    def _is_conditional_flow(self, path: str, output: Any) -> bool:
+        """Whether a whole flow returned a distribution for each input, as zuko's do; its base is none."""
+        if not is_joint(output) or not output.batch_shape:
+            return False
+        above = path.rpartition(".")[0]
+        return not above or not is_in_flow(self.model, above)
 
     def _halves(self, path: str, module: nn.Module, output: Any) -> int | None:
         """Channels of an output that another module takes half of: two numbers for each of what comes
@@ -838,7 +846,7 @@ class Finder:
         taken = settled.take(value, module, output)
         candidate = Candidate.of(settled, tensors, settled.observed(taken))
         self._links.keep(candidate.kept, taken)
-        candidate.prior = taken[2] if len(taken) > 2 and settled.family == "gaussian" else None
+        candidate.prior = settled.prior_tensor(value, taken)
         candidate.moves = (
             settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
         )

@@ -361,6 +361,10 @@ class PosteriorSource:
         """What the posterior is made of, mean or what stands for it first."""
         return self.slot.tensors(value)
 
+    def prior_tensor(self, value: Any, taken: Taken) -> Tensor | None:
+        """What tells the prior, of what was taken, from another posterior."""
+        return taken[2] if len(taken) > 2 else None
+
     def without_prior(self, seen: str) -> PosteriorSource:
         """The source with a prior that is not known, and the sentence that says it."""
         why = f"{self.why}; the prior is not known: {seen}. {SAY.format(name=self.name)}"

@@ -15,7 +15,8 @@ from probes.watching.evidence import applied
 from probes.watching.naming import returned_names, speaks_of_prior, subject, words
 from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
 from probes.family_moments import prior_parameters
-from probes.watching.family_sources import FamilySource, family_of_prior
+from probes.watching.family_readings import is_joint
+from probes.watching.family_sources import BY_DRAWS, FamilySource, at_slot, family_of_prior
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     NotReadable,
@@ -108,7 +109,11 @@ class PriorLinks:
 
     def arrived(self, source: PosteriorSource, value: Any) -> None:
         """A prior was computed. Raises NotReadable for what has no numbers of single neurons."""
-        found = family_of_prior(source, value)
+        if is_joint(whole := at_slot(source, value)):
+            seen = self._seen.setdefault(source.name, SeenPrior(source, "samples"))
+            self.keep(seen.kept, ())
+            return
+        found = family_of_prior(whole)
         if found is None:
             mean, scale = source.slot.tensors(value)
             seen = self._seen.setdefault(source.name, SeenPrior(source))
@@ -134,14 +139,21 @@ class PriorLinks:
         self._drop_what_stands_in_others()
         self._drop_parts_of_a_whole(ran)
         links = self._links(posteriors)
+        flows = self._densities(posteriors)
         linked = {seen.source.name for seen in links.values()}
+        linked |= {seen.source.name for seen in flows.values()}
         free = [seen for name, seen in self._seen.items() if name not in linked]
         held = {
             place: own
             for place, one in enumerate(posteriors)
             if place not in links and (own := self._held_by(one, posteriors)) is not None
         }
-        used = [side for seen in links.values() for side in seen.source.path.split(" & ")]
+        used = [one.source.path for one in posteriors if one.source.family == "samples"]
+        used += [
+            side
+            for seen in (*links.values(), *flows.values())
+            for side in seen.source.path.split(" & ")
+        ]
         used += [one.path for one in held.values()]
         unused = [
             mention for mention in self.mentions if not any(_explains(path, mention.path) for path in used)
@@ -151,7 +163,11 @@ class PriorLinks:
         found: list[Linked] = []
         for place, posterior in enumerate(posteriors):
             source, kept = posterior.source, posterior.kept
-            if place in links:
+            if place in flows:
+                joined = _joined(source, flows[place].source)
+                why = f"{joined.why}; {BY_DRAWS}"
+                found.append(Linked(replace(joined, why=why), [], incomplete=True))
+            elif place in links:
                 prior = links[place]
                 if prior.family != source.family:
                     found.append(Linked(source.without_prior(OF_ANOTHER.format(prior=prior))))
@@ -260,6 +276,14 @@ class PriorLinks:
                     left.remove(place)
                     free.remove(fits[0])
         return found
+
+    def _densities(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
+        """Place of the only posterior that is known by draws -> the only prior that is a density."""
+        densities = [seen for seen in self._seen.values() if seen.family == "samples"]
+        places = [at for at, one in enumerate(posteriors) if one.source.family == "samples"]
+        if len(densities) == 1 == len(places) and posteriors[places[0]].kept.count == densities[0].kept.count:
+            return {places[0]: densities[0]}
+        return {}
 
     def _held_by(self, posterior: Waiting, posteriors: Sequence[Waiting]) -> Held | None:
         """The prior that a module holds for a posterior: of its subject, or the only one for the only one."""
