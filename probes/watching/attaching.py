@@ -35,12 +35,12 @@ from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.decoding import decoded_layers
+from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
+from probes.watching.family_readings import AnyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
-from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
-from probes.watching.family_readings import AnyObserved
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched

@@ -98,8 +98,8 @@ def _output(model: nn.Module, x: Any, call: Call | None) -> Tensor:
     found = model(x) if call is None else call(model, x)
     if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() < 1:
         raise ValueError(
-            f"{type(model).__name__} puts out {type(found).__name__}: say with call=lambda model, x: ... which"
-            " tensor (B, N) is meant"
+            f"{type(model).__name__} puts out {type(found).__name__}: say with call=lambda model, x: ..."
+            " which tensor (B, N) is meant"
         )
     return found[:, None] if found.dim() == 1 else found.flatten(1)
 

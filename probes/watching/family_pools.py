@@ -6,7 +6,7 @@ Each has the methods of `probes.watching.pooling.Pool`; `pool_for` chooses by wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ class AnyPool(Protocol):
     def add(self, reading: Reading) -> None:
         """One batch. Raises ValueError for another size or family."""
 
-    def add_observed(self, observed: AnyObserved) -> None:
+    def add_observed(self, observed: Any) -> None:
         """One batch that was read. Raises as `add`."""
 
     def take(self) -> Summed | Rows | None:
@@ -55,7 +55,7 @@ class AnyPool(Protocol):
     def give(self, known: Summed) -> None:
         """Begin with what was taken before."""
 
-    def anew(self) -> AnyPool:
+    def anew(self) -> Any:
         """An empty pool of the same kind."""
 
 
@@ -135,8 +135,27 @@ def _said(observed: FamilyObserved) -> str:
     return f"{observed.family}{classes} under {prior}"
 
 
-class SamplePool(FamilyPool):
-    """Draws."""
+class SamplePool:
+    """Draws.
+
+    Parameters
+    ----------
+    first
+        A batch.
+    shared
+        Whether the posterior is the same for every input.
+    """
+
+    every_step = False
+
+    def __init__(self, first: FamilyObserved, shared: bool) -> None:
+        self.size, self.shared = first.neurons, shared
+        self._first = first
+        self._of: tuple[object, ...] = first.of
+        self._moments: SampleMoments | None = None
+
+    def add(self, reading: Reading) -> None:
+        self.add_observed(reading())
 
     def add_observed(self, observed: AnyObserved) -> None:
         assert isinstance(observed, FamilyObserved)  # so its reader makes
@@ -144,10 +163,21 @@ class SamplePool(FamilyPool):
         self._of = self._of or observed.of
         if observed.of != self._of:
             raise ValueError("log densities are given for some batches and not for others")
-        sample, log_q, log_prior = (observed.parameters.get(n) for n in ("sample", "log_q", "log_prior"))
-        assert sample is not None  # what there is
-        self._moments = self._moments or SampleMoments()  # type: ignore[assignment]
-        self._moments.update(sample, log_q, log_prior, mask=observed.mask)  # type: ignore[union-attr,arg-type]
+        given = observed.parameters
+        self._moments = (self._moments or SampleMoments()).update(
+            given["sample"], given.get("log_q"), given.get("log_prior"), mask=observed.mask
+        )
+
+    def take(self) -> SampleMoments | None:
+        return self.take_sums()
+
+    def take_sums(self) -> SampleMoments | None:
+        taken, self._moments = self._moments, None
+        return taken
+
+    def give(self, known: Summed) -> None:
+        assert isinstance(known, SampleMoments)  # what was taken
+        self._moments = known
 
     def anew(self) -> SamplePool:
         empty = SamplePool(self._first, self.shared)

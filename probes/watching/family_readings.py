@@ -212,9 +212,9 @@ def _varies(value: Tensor, trailing: int, lead: torch.Size) -> bool:
 class Read(NamedTuple):
     """A distribution as it was read: how, and the tensors that are kept."""
 
-    reader: FamilyReader
+    reader: FamilyReader | FullReader | SampleReader
     taken: Taken
-    map: str | None
+    map: str | None = None
 
 
 def read_posterior(
@@ -381,7 +381,7 @@ def _kept(value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FullReader:
-    """How a full covariance that was kept becomes a batch: marginals' mean and sd, joint KL, prior's, mask."""
+    """How a full covariance that was kept becomes a batch: mean and sd of marginals, joint KL, prior's, mask."""
 
     layout: Layout = "rows"
 
@@ -435,6 +435,6 @@ def read_full(q: Any, prior: Any = None, mask: Tensor | None = None) -> tuple[Fu
 
 
 __all__ = [
-    "AnyObserved", "CodeReader", "FamilyObserved", "FamilyReader", "FullObserved", "FullReader", "Read", "SampleReader",
-    "is_joint", "read_full", "read_posterior",
+    "AnyObserved", "CodeReader", "FamilyObserved", "FamilyReader", "FullObserved", "FullReader", "Read",
+    "SampleReader", "is_joint", "read_full", "read_posterior",
 ]  # fmt: skip

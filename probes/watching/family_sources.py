@@ -103,7 +103,7 @@ class FamilySource(PosteriorSource):
         if not isinstance(self.prior, Slot):
             return None
         if self.prior.form in LOGITS:
-            return pick(value, self.prior.mean)  # type: ignore[no-any-return]
+            return pick(value, self.prior.mean)
         found = own_tensors(distribution_at(value, self.prior))
         return found[0].detach() if found else None
 
@@ -198,7 +198,7 @@ def observed_source(name: str, reading: Reading, observed: AnyObserved) -> Poste
         layout="neurons", origins=STATED, map=reading.map,
     )  # fmt: skip
     if isinstance(source, FamilySource):
-        source = replace(source, reader=read, layout=getattr(read, "layout", "rows"))
+        source = replace(source, reader=reading.read, layout=getattr(read, "layout", "rows"))
     if observed.has_prior:
         return source.known(prior="stated")
     if reading.unknown_prior:
@@ -261,7 +261,7 @@ def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distrib
 def read_any(q: Distribution, prior: Any, layout: Layout | None, mask: Tensor | None) -> Read:
     """`read_posterior`, of a Gaussian with correlated components too."""
     if is_full_gaussian(q):
-        return Read(*read_full(q, prior, mask), None)  # type: ignore[arg-type]
+        return Read(*read_full(q, prior, mask), None)
     return read_posterior(q, prior, layout=layout, mask=mask)
 
 

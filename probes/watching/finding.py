@@ -34,6 +34,16 @@ from probes.watching.adapters import (
 )
 from probes.watching.after_head import BETWEEN, AfterHeads, Reread
 from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
+from probes.watching.family_pools import AnyPool, pool_for
+from probes.watching.family_readings import AnyObserved, is_joint
+from probes.watching.family_sources import (
+    FamilySource,
+    is_gaussian_reader,
+    observed_source,
+    under_prior,
+    without_any_prior,
+)
+from probes.watching.family_sources import settle as settle_source
 from probes.watching.hooks import (
     COMPILED,
     EVALUATED,
@@ -58,16 +68,6 @@ from probes.watching.made import Families
 from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
-from probes.watching.family_pools import AnyPool, pool_for
-from probes.watching.family_readings import AnyObserved, is_joint
-from probes.watching.family_sources import (
-    FamilySource,
-    is_gaussian_reader,
-    observed_source,
-    under_prior,
-    without_any_prior,
-)
-from probes.watching.family_sources import settle as settle_source
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
@@ -291,7 +291,10 @@ class Finder:
             ]
             self._made_sources[path] = [source for source, _ in found]
             for source, heads in found:
-                if self._take(source, module, made) is None and (source.name, source.rank) in self._candidates:
+                if (
+                    self._take(source, module, made) is None
+                    and (source.name, source.rank) in self._candidates
+                ):
                     self._absorbed |= heads - {(source.name, source.rank)}
             return []
         seen = [self._take(source, module, made) for source in self._made_sources.get(path, ())]
@@ -440,8 +443,10 @@ class Finder:
                 continue
             if not isinstance(candidate.source, FamilySource):
                 self._refuse(key, NOT_READ.format(family=family, name=key[0]))
-        for key, candidate in self._candidates.items() if self._families is not None else ():
-            if candidate.source.family == "gaussian" and (behind := self._families.map_of(key)) is not None:
+        families = self._families
+        for key, candidate in self._candidates.items() if families is not None else ():
+            behind = families.map_of(key) if families is not None else None
+            if candidate.source.family == "gaussian" and behind is not None:
                 why = f"{candidate.source.why}; of the Gaussian before the map {behind}"
                 candidate.source = replace(candidate.source, map=behind, why=why)
         candidates = [

@@ -27,7 +27,9 @@ from probes.watching.predictions import THROUGH, says_latent
 
 OUTPUT = "probes.output"  # in the metadata of a node: the module that put it out
 MOST = 4096  # distributions of one forward pass that are looked at
-UNLIKE = "it made {made} distributions in a forward pass, which are no rounds of the {known} of the first step"
+UNLIKE = (
+    "it made {made} distributions in a forward pass, which are no rounds of the {known} of the first step"
+)
 Made = list[Distribution]
 
 
@@ -167,9 +169,7 @@ class Makers:
             )
 
 
-def _prior_of(
-    place: int, entries: Sequence[Entry], made: Made, latent: Mapping[int, Any]
-) -> Slot | None:
+def _prior_of(place: int, entries: Sequence[Entry], made: Made, latent: Mapping[int, Any]) -> Slot | None:
     """The one distribution beside a posterior that is made by what is called a prior."""
     fits = [
         at

@@ -225,8 +225,8 @@ def _give(
 
 
 IN_COMPILED = (
-    "inside torch.compile, where a distribution that is no Gaussian cannot be handed over: call probes.observe"
-    " outside of it, or give tensors to probes.observe_codes or probes.observe_samples"
+    "inside torch.compile, where a distribution that is no Gaussian cannot be handed over: call"
+    " probes.observe outside of it, or give tensors to probes.observe_codes or probes.observe_samples"
 )
 
 

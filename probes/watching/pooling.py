@@ -213,7 +213,7 @@ class Pool:
             self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared)
         self._rows.batches.append(reading.copied())
 
-    def add_observed(self, observed: Observed) -> None:
+    def add_observed(self, observed: Any) -> None:
         """One batch that was read. Raises as `add`."""
         self._check(observed)
         self._sum_up()

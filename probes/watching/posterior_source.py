@@ -311,8 +311,8 @@ class PosteriorSource:
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
-    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, behind which
-    the Gaussian stands.
+    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, that the
+    Gaussian stands behind.
     """
 
     name: str

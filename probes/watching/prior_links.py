@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from probes.watching.evidence import applied
-from probes.watching.naming import returned_names, speaks_of_prior, subject, words
-from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
 from probes.family_moments import prior_parameters
+from probes.watching.evidence import applied
 from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import BY_DRAWS, FamilySource, at_slot, family_of_prior
+from probes.watching.naming import returned_names, speaks_of_prior, subject, words
+from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
 from probes.watching.posterior_source import (
     DISTRIBUTION,
     NotReadable,
@@ -150,9 +150,7 @@ class PriorLinks:
         }
         used = [one.source.path for one in posteriors if one.source.family == "samples"]
         used += [
-            side
-            for seen in (*links.values(), *flows.values())
-            for side in seen.source.path.split(" & ")
+            side for seen in (*links.values(), *flows.values()) for side in seen.source.path.split(" & ")
         ]
         used += [one.path for one in held.values()]
         unused = [
@@ -164,9 +162,9 @@ class PriorLinks:
         for place, posterior in enumerate(posteriors):
             source, kept = posterior.source, posterior.kept
             if place in flows:
-                joined = _joined(source, flows[place].source)
-                why = f"{joined.why}; {BY_DRAWS}"
-                found.append(Linked(replace(joined, why=why), [], incomplete=True))
+                by_draws = _joined(source, flows[place].source)
+                by_draws = replace(by_draws, why=f"{by_draws.why}; {BY_DRAWS}")
+                found.append(Linked(by_draws, [], incomplete=True))
             elif place in links:
                 prior = links[place]
                 if prior.family != source.family:

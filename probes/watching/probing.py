@@ -67,8 +67,8 @@ def of_inputs(found: Sequence[AnyObserved], count: int) -> tuple[np.ndarray, np.
 
 
 def parameters_of_inputs(found: Sequence[AnyObserved], count: int) -> dict[str, np.ndarray] | None:
-    """Parameters of each neuron for each of `count` inputs, name -> (count, N) or (count, N, C); of draws (count,
-    N, S).
+    """Parameters of each neuron for each of `count` inputs, name -> (count, N) or (count, N, C); of draws
+    (count, N, S).
 
     found: all that a layer put out. None where it is a Gaussian or a code book, where rows are not of inputs,
     or an input has several rows: their distributions have no one distribution of the family for all.

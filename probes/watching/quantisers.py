@@ -15,8 +15,8 @@ from torch.nn.parameter import is_lazy
 
 from probes.watching.adapters import fields, join
 from probes.watching.family_readings import CodeReader
-from probes.watching.family_sources import CODES, FamilySource
-from probes.watching.posterior_source import NAMED, RANK_NAMED, Slot, pick
+from probes.watching.family_sources import FamilySource
+from probes.watching.posterior_source import CODES, NAMED, RANK_NAMED, Slot, pick
 
 SIZES = ("codebook_size", "num_embeddings", "n_embeddings", "n_embed", "num_codes", "n_codes", "n_e", "K")
 """What quantisers call the number of their codes."""

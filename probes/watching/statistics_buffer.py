@@ -20,8 +20,8 @@ from torch import Tensor
 
 from probes.errors import RunError, first_line
 from probes.families.gaussian import GAUSSIAN, NEED_PRIOR
-from probes.log.arguments import number, text, whole_number
 from probes.families.others import OF_CLASSES
+from probes.log.arguments import number, text, whole_number
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.watching.family_pools import Summed as PoolSums

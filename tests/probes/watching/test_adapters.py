@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
-from torch.distributions import Independent, Categorical, Normal
+from torch.distributions import Categorical, Independent, Normal
 
 from probes.run import Run
 from probes.watching.attaching import watch
