@@ -191,8 +191,8 @@ def is_gaussian_reader(read: Any) -> bool:
 
 def observed_source(name: str, reading: Reading, observed: AnyObserved) -> PosteriorSource:
     """The source of a posterior that was handed over."""
-    read = reading.read
-    kind = FamilySource if isinstance(read, AnyReader) else PosteriorSource
+    read: Any = reading.read
+    kind: Any = FamilySource if isinstance(read, AnyReader) else PosteriorSource
     source: PosteriorSource = kind(
         name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED,
         layout="neurons", origins=STATED, map=reading.map,

@@ -284,10 +284,11 @@ class Finder:
         if path not in self._made_sources and not is_in_flow(self.model, path):
             if prior_above(self.model, path) is not None or role(path) == "data":
                 return []
+            no_gaussian = {key for key, _ in self._families.others()} if self._families is not None else set()
             found = [
                 (source, heads)
                 for source, heads in self._makers.sources(path, module, made)
-                if not any(self._is_read_as_it_is(head) for head in heads)
+                if heads <= no_gaussian and not any(map(self._is_read_as_it_is, heads))
             ]
             self._made_sources[path] = [source for source, _ in found]
             for source, heads in found:

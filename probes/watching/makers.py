@@ -22,7 +22,7 @@ from probes.watching.family_sources import FamilySource, is_other_family
 from probes.watching.hooks import hook_input, hook_output
 from probes.watching.made import inside_of, listen, tensors_of, unlisten
 from probes.watching.naming import role
-from probes.watching.posterior_source import NAMED, RANK_NAMED, Slot, unwrapped
+from probes.watching.posterior_source import NAMED, RANK_MADE, Slot, unwrapped
 from probes.watching.predictions import THROUGH, says_latent
 
 OUTPUT = "probes.output"  # in the metadata of a node: the module that put it out
@@ -161,7 +161,7 @@ class Makers:
                     Slot(place),
                     f"makes a {type(unwrapped(made[place])).__name__}"
                     + (f" of what {entries[place].producer} puts out" if entries[place].producer else ""),
-                    RANK_NAMED,
+                    RANK_MADE,
                     prior,
                     origins={**NAMED, "prior": origin},  # type: ignore[dict-item]
                 ),

@@ -45,7 +45,7 @@ Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights
 Origin = Literal["stated", "named", "assumed", "absent"]
 """stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
 that made it do. assumed: nothing does. absent: there is one, and it is not known."""
-RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
+RANK_OBSERVED, RANK_DISTRIBUTION, RANK_MADE, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(6)
 """In order of trust. Pairs of sibling layers are known before anything runs."""
 DISTRIBUTION = "distribution"
 UNKNOWN = "unknown"

@@ -28,7 +28,8 @@ LATENT_WORDS = frozenset(("z", "zs", "latent", "latents", "code", "codes", "stoc
 PREDICTED_WORDS = frozenset((
     "class", "classes", "cls", "classifier", "classification", "classify", "label", "labels", "target",
     "targets", "action", "actions", "actor", "policy", "pi", "token", "tokens", "lm", "vocab", "answer",
-    "pred", "prediction", "predictions", "predictor", "reward", "continue", "done", "y", "segment", "segmentation",
+    "pred", "prediction", "predictions", "predictor", "reward", "continue", "done", "y", "segment",
+    "segmentation",
 ))  # fmt: skip
 MAY_BE_PREDICTED = (
     "a {kind}, which may be what the model predicts: name it by hand if it is a posterior,"

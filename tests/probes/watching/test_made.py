@@ -5,7 +5,7 @@ import pytest
 import torch
 from foreign_models import Heads, Hyperbolic, SquashedActor, X
 from torch import nn
-from torch.distributions import Distribution, Independent, Laplace, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from probes.run import Run
 from probes.watching.attaching import watch
