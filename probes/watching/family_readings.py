@@ -25,6 +25,7 @@ from probes.family_moments import (
 )
 from probes.family_moments.divergence import draws
 from probes.watching.hooks import drawing
+from probes.watching.made import tensors_of
 from probes.watching.posterior_source import (
     UNKNOWN,
     Layout,
@@ -259,7 +260,8 @@ def read_posterior(
     if isinstance(prior, Distribution):
         theirs = None if family == "generic" else prior_parameters(family, prior)
         if theirs is not None:
-            names, given = tuple(theirs), [_kept(value) for value in theirs.values()]
+            fixed = not _is_trained(prior)
+            names, given = tuple(theirs), [one if fixed else one.clone() for one in theirs.values()]
         if theirs is None or family in DRAWN:
             try:
                 kl, drawn = posterior_kl(q, prior)
@@ -281,7 +283,14 @@ def read_posterior(
         assumed=prior is None and family in ASSUMES_UNIFORM,
         drawn=drawn,
     )
-    return Read(reader, (*map(_kept, parameters.values()), *given, kl, mask), found.map)
+    own = parameters.values() if not _is_trained(q) else [value.clone() for value in parameters.values()]
+    return Read(reader, (*map(plain, own), *given, kl, mask), found.map)
+
+
+def _is_trained(distribution: Any) -> bool:
+    """Whether a distribution is made of parameters themselves, which the optimiser changes in place."""
+    whole = (value if value._base is None else value._base for value in tensors_of(distribution))
+    return any(value.is_leaf and value.requires_grad for value in whole)
 
 
 def is_joint(found: Any) -> bool:
@@ -381,7 +390,7 @@ def _kept(value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FullReader:
-    """How a full covariance that was kept becomes a batch: mean and sd of marginals, joint KL, prior's, mask."""
+    """How a full covariance becomes a batch: mean and sd of marginals, joint KL, the prior's, mask."""
 
     layout: Layout = "rows"
 

@@ -191,14 +191,14 @@ def is_gaussian_reader(read: Any) -> bool:
 
 def observed_source(name: str, reading: Reading, observed: AnyObserved) -> PosteriorSource:
     """The source of a posterior that was handed over."""
-    read: Any = reading.read
+    read: Any = reading.read.reader if isinstance(reading.read, UnderPrior) else reading.read
     kind: Any = FamilySource if isinstance(read, AnyReader) else PosteriorSource
     source: PosteriorSource = kind(
         name, name, "observe", Slot(), "handed over by probes.observe", RANK_OBSERVED,
         layout="neurons", origins=STATED, map=reading.map,
     )  # fmt: skip
     if isinstance(source, FamilySource):
-        source = replace(source, reader=reading.read, layout=getattr(read, "layout", "rows"))
+        source = replace(source, reader=read, layout=getattr(read, "layout", "rows"))
     if observed.has_prior:
         return source.known(prior="stated")
     if reading.unknown_prior:
@@ -217,15 +217,26 @@ def without_any_prior(source: PosteriorSource) -> PosteriorSource:
     return replace(source, prior=prior).known(prior="absent")
 
 
-def under_prior(read: Any, prior: Any, model: Any, taken: Taken) -> Any:
-    """A batch that was handed over without a prior, under one of its family that `priors=` states.
-
-    Raises NotReadable for a prior of another family.
+@dataclass(frozen=True)
+class UnderPrior:
+    """How what was handed over without a prior becomes a batch under one of its family, that `priors=`
+    states.
     """
-    observed = read(taken)
-    if not isinstance(observed, FamilyObserved) or observed.has_prior:
-        return observed
-    given = prior.call(model, None) if isinstance(prior, PriorFunction) else prior
+
+    reader: AnyReader
+    prior: Any
+    model: Any
+
+    def __call__(self, taken: Taken) -> Any:
+        """Raises NotReadable for a prior of another family."""
+        observed = self.reader(taken)
+        if not isinstance(observed, FamilyObserved) or observed.has_prior:
+            return observed
+        given = self.prior.call(self.model, None) if isinstance(self.prior, PriorFunction) else self.prior
+        return _under(observed, given)
+
+
+def _under(observed: FamilyObserved, given: Any) -> FamilyObserved:
     found = read_distribution(given) if isinstance(given, Distribution) else None
     if found is None or found.family != observed.family:
         raise NotReadable(

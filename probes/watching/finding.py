@@ -38,9 +38,9 @@ from probes.watching.family_pools import AnyPool, pool_for
 from probes.watching.family_readings import AnyObserved, is_joint
 from probes.watching.family_sources import (
     FamilySource,
+    UnderPrior,
     is_gaussian_reader,
     observed_source,
-    under_prior,
     without_any_prior,
 )
 from probes.watching.family_sources import settle as settle_source
@@ -352,7 +352,7 @@ class Finder:
         if isinstance(prior, UnknownPrior):
             return Reading(reading.read, reading.taken, unknown_prior=True)
         if not is_gaussian_reader(reading.read):
-            return Reading(partial(under_prior, reading.read, prior, self.model), reading.taken)
+            return Reading(UnderPrior(reading.read, prior, self.model), reading.taken)
         return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
 
     def _observe_candidate(self, name: str, reading: Reading) -> None:
