@@ -90,7 +90,10 @@ class CodeUsage:
         ValueError
             Before the first update, and where an index lay beyond the book.
         """
-        return derive_usage(self.counts())
+        counts = self.counts()
+        if int(counts[-1]):
+            raise ValueError(f"{int(counts[-1])} indices lie beyond a code book of {self.size} codes")
+        return derive_usage(counts)
 
     def counts(self) -> Tensor:
         """(size + 2,) picks of the window: none, of each code, beyond the book. Raises ValueError before the
@@ -148,16 +151,9 @@ def derive_usage(counts: Tensor) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        As `CodeUsage.statistics`, usage and information (..., size), the others (...,).
-
-    Raises
-    ------
-    ValueError
-        Where an index lay beyond the book.
+        As `CodeUsage.statistics`, usage and information (..., size), the others (...,). What lies beyond the
+        book is no pick.
     """
-    beyond = int(counts[..., -1].sum())
-    if beyond:
-        raise ValueError(f"{beyond} indices lie beyond a code book of {counts.shape[-1] - 2} codes")
     picks = counts[..., 1:-1].double()
     total = picks.sum(-1, keepdim=True)
     usage = picks / total

@@ -69,6 +69,14 @@ class FamilyObserved(NamedTuple):
     window: int | None = None
     has_prior: bool = False
 
+    def check(self) -> None:
+        """Look at values, which synchronises the device. Raises ValueError for picks beyond the code book."""
+        index = self.parameters.get("index")
+        if index is not None and self.size is not None and bool((index >= self.size).any()):
+            raise ValueError(
+                f"observe_codes: an index is {int(index.max())}, beyond a code book of {self.size} codes"
+            )
+
     @property
     def rows(self) -> int:
         """Inputs, or positions of them."""

@@ -35,7 +35,7 @@ from probes.watching.adapters import (
 from probes.watching.after_head import BETWEEN, AfterHeads, Reread
 from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
 from probes.watching.family_pools import AnyPool, pool_for
-from probes.watching.family_readings import AnyObserved, is_joint
+from probes.watching.family_readings import AnyObserved, FamilyObserved, is_joint
 from probes.watching.family_sources import (
     FamilySource,
     UnderPrior,
@@ -352,12 +352,15 @@ class Finder:
         if isinstance(prior, UnknownPrior):
             return Reading(reading.read, reading.taken, unknown_prior=True)
         if not is_gaussian_reader(reading.read):
-            return Reading(UnderPrior(reading.read, prior, self.model), reading.taken)
+            under: Any = reading.read
+            return Reading(UnderPrior(under, prior, self.model), reading.taken)
         return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
 
     def _observe_candidate(self, name: str, reading: Reading) -> None:
         try:
             observed = reading()
+            if isinstance(observed, FamilyObserved):
+                observed.check()
             source = observed_source(name, reading, observed)
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:

@@ -109,10 +109,10 @@ class Makers:
             if above == path:
                 break
         if not self._settled and self._hears():
-            for tensor in _tensors(output):
+            for tensor in _tensors(output) if path else ():
                 node: Any = tensor.grad_fn
                 if node is not None:
-                    node.metadata.setdefault(OUTPUT, path)
+                    node.metadata[OUTPUT] = path  # the outermost that hands it on
         if made:
             self._look(path, made)
 

@@ -254,7 +254,8 @@ def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
             if first.is_floating_point() or first.dtype == torch.bool:
                 raise ValueError(f"indices are {first.dtype}, not whole numbers")
             size, window = map(int, how.split("|")[1:])
-            return Reading(CodeReader(size, window or None), (first, mask))
+            counted = None if mask is None else (mask != 0).expand(first.shape)
+            return Reading(CodeReader(size, window or None), (first, counted))
         if first.dim() < 3 or not first.is_floating_point():
             raise ValueError(f"z is {describe(first)}, not (S, B, N) real numbers")
         rows = first.shape[1:-1]

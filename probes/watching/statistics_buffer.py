@@ -70,6 +70,7 @@ class StatisticsBuffer:
     _scalars: list[Scalar] = field(default_factory=list)
     _without_prior: set[str] = field(default_factory=set)  # layers whose prior is not known
     _families: dict[str, str] = field(default_factory=dict)  # of the layers
+    _beyond: dict[str, int] = field(default_factory=dict)  # indices beyond a code book, in its window
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
     _mirror_failures: int = 0
@@ -243,9 +244,20 @@ class StatisticsBuffer:
         blocks = []
         for layer, first in summed[0][1].items() if summed else ():
             sums = {name: torch.cat([some[layer][name] for _, some in summed]) for name in first}
+            if self._families.get(layer) == "codes":
+                self._count_beyond(layer, sums["counts"])
             found = derive_sums(self._families.get(layer, GAUSSIAN.name), sums)
             blocks.append((layer, steps, {name: values.cpu().numpy() for name, values in found.items()}))
         return blocks
+
+    def _count_beyond(self, layer: str, counts: Tensor) -> None:
+        """Say how many indices lie beyond a code book since the last block: they are no picks."""
+        beyond, before = int(counts[-1, -1]), self._beyond.get(layer, 0)
+        self._beyond[layer] = beyond
+        if beyond > before:
+            size = counts.shape[-1] - 2
+            text = f"layer {layer!r}: {beyond - before} indices lie beyond a code book of {size} codes"
+            self.failed(ValueError(text), beyond - before, f"beyond {layer}")
 
     def _store_classes(self, summed: list[Summed]) -> None:
         """How the neurons of the last step share themselves out over their classes: once a flush, since a

@@ -1,4 +1,4 @@
-"""Any distribution, handed over: its numbers are torch's, its prior is its own or said, nothing else moves."""
+"""Any distribution, handed over: its numbers are those of torch, its prior is its own or said."""
 
 import networks
 import numpy as np
