@@ -100,6 +100,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 answers the probability of each class.
 """
 
+OF_FAMILIES = ("parameters", "classes")
+"""Tables that only runs with layers of other families than the Gaussian have."""
 ROUNDED = ("probe", "parameters", "classes", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
