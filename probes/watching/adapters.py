@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MultivariateNormal
 from torch.nn.parameter import is_lazy
 
 from probes.watching.made import tensors_of
@@ -456,6 +457,40 @@ def latent_diffusion(model: nn.Module) -> list[PosteriorSource]:
         slot = Slot(None, None, "log_var", halves=True)
         found.append(PosteriorSource(name, name, "output", slot, why, RANK_SIBLINGS, layout="channels"))
     return found
+
+
+def gaussian_processes(model: nn.Module) -> list[PosteriorSource]:
+    """Inducing values of gpytorch's variational strategies, which are never called through hooks: of a
+    whitened one the prior is Normal(0, 1), of any other the kernel's.
+    """
+    found = []
+    for path, module in model.named_modules():
+        if not isinstance(getattr(module, "_variational_distribution", None), nn.Module):
+            continue
+        name = path or type(module).__name__
+        whitened = type(module).__name__ == "VariationalStrategy"
+        prior: Prior = (0.0, 1.0) if whitened else UnknownPrior(f"{type(module).__name__}: the kernel's")
+        found.append(
+            PosteriorSource(
+                f"{name} (inducing values)",
+                path,
+                "parameters",
+                Slot(),
+                "the variational distribution of a Gaussian process",
+                RANK_NAMED,
+                prior,
+                function=_inducing_values,
+                of="shared variables",
+                origins={**STATED, "prior": "named" if whitened else "absent"},
+            )
+        )
+    return found
+
+
+def _inducing_values(module: Any, _: Any) -> Distribution:
+    with torch.no_grad():
+        q = module._variational_distribution()
+        return MultivariateNormal(q.mean, covariance_matrix=q.covariance_matrix, validate_args=False)
 
 
 def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:

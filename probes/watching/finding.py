@@ -26,6 +26,7 @@ from probes.watching.adapters import (
     CONVOLUTIONS,
     fields,
     find_in_output,
+    gaussian_processes,
     latent_diffusion,
     other_distributions,
     predictions,
@@ -590,6 +591,7 @@ class Finder:
                     *sibling_layers(self.model),
                     *latent_diffusion(self.model),
                     *weight_posteriors(self.model),
+                    *gaussian_processes(self.model),
                 )
                 if not self._skipped(source.path)
             ]

@@ -55,7 +55,10 @@ class WorldModel(nn.Module):
         kl, outputs = [], []
         for t in range(x.shape[1]):
             h = self.cell(z, h)
-            p, q = self.variables(self.prior_net(h)), self.variables(self.post_net(torch.cat([h, x[:, t]], 1)))
+            p, q = (
+                self.variables(self.prior_net(h)),
+                self.variables(self.post_net(torch.cat([h, x[:, t]], 1))),
+            )
             through = q.sample() + q.base_dist.probs - q.base_dist.probs.detach()
             z = through.flatten(1)
             kl.append(kl_divergence(q.base_dist, p.base_dist))
