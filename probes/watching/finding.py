@@ -297,10 +297,17 @@ class Finder:
                     self._take(source, module, made) is None
                     and (source.name, source.rank) in self._candidates
                 ):
-                    self._absorbed |= heads - {(source.name, source.rank)}
+                    self._absorb(heads)
             return []
         seen = [self._take(source, module, made) for source in self._made_sources.get(path, ())]
         return [one for one in seen if one is not None]
+
+    def _absorb(self, keys: set[tuple[str, int]]) -> None:
+        """Heads of a distribution that is read itself: they are no layers, and nothing is left out."""
+        self._absorbed |= keys
+        for key in keys:
+            if (why := self._refused.pop(key, None)) is not None and self._looked.get(key[0]) == why:
+                del self._looked[key[0]]
 
     def _is_read_as_it_is(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is a distribution itself, and not its heads."""
@@ -737,7 +744,7 @@ class Finder:
                 if candidate is None or isinstance(candidate.source, FamilySource):
                     continue
                 if is_read:
-                    self._absorbed.add(key)
+                    self._absorb({key})
                 else:
                     self._refuse(key, NOT_READ.format(family=family, name=key[0]))
 

@@ -18,6 +18,7 @@ from torch.distributions import Distribution
 from torch.utils.hooks import RemovableHandle
 
 from probes.watching.evidence import near, posteriors_of
+from probes.watching.family_readings import is_joint
 from probes.watching.family_sources import FamilySource, is_other_family
 from probes.watching.hooks import hook_input, hook_output
 from probes.watching.made import inside_of, listen, tensors_of, unlisten
@@ -118,7 +119,7 @@ class Makers:
 
     def _look(self, path: str, made: Made) -> None:
         inner = {id(part) for one in made for part in inside_of(one)}
-        whole = [one for one in made if id(one) not in inner and is_other_family(one)]
+        whole = [one for one in made if id(one) not in inner and is_other_family(one) and not is_joint(one)]
         if not whole:
             return
         if not self._settled and path not in self._rounds:

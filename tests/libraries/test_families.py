@@ -1,4 +1,4 @@
-"""Posteriors that are no Gaussian, with the libraries that have them: each beside the library's own numbers."""
+"""Posteriors that are no Gaussian, with the libraries that have them, beside their own numbers."""
 
 import numpy as np
 import pytest
@@ -101,11 +101,13 @@ class FlowVAE(nn.Module):
 def test_flows_of_zuko_are_draws_with_a_joint_kl(tmp_path):
     torch.manual_seed(0)
     model = FlowVAE()
-    with pytest.warns(RuntimeWarning, match="first step is not read again"):  # noqa: PT031
-        with watch(model, tmp_path / "run") as recording:
-            for step in range(3):
-                model(torch.randn(500, D))
-                recording.step(step)
+    with (
+        pytest.warns(RuntimeWarning, match="first step is not read again"),
+        watch(model, tmp_path / "run") as recording,
+    ):
+        for step in range(3):
+            model(torch.randn(500, D))
+            recording.step(step)
     run = Run(tmp_path / "run")
     assert [(layer["name"], layer["family"], layer["neurons"]) for layer in run.layers] == [
         ("posterior", "samples", 3)

@@ -93,7 +93,7 @@ def test_rollouts_of_another_length_are_read_and_odd_ones_counted(tmp_path):
         model.prior_net.forward = lambda h: (td.Beta(torch.ones(3, 2), 1.0), forward(h))[1]
         with pytest.warns(RuntimeWarning, match="made 6 distributions in a forward pass"):
             model(torch.randn(BATCH, 2, X))
-            td.Beta(torch.ones(3, 2), 1.0)  # outside of the model: nobody's
+        td.Beta(torch.ones(3, 2), 1.0)  # outside of the model: nobody's
         recording.step(2)
     run = Run(tmp_path / "run")
     assert [int(run.at(step)["rows"].iloc[0]) for step in (0, 1)] == [2 * BATCH, 5 * BATCH]
