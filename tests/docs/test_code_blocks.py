@@ -523,7 +523,7 @@ def test_watch_draws_of_dropout_and_ensembles(here: Path) -> None:
 
     given = {"model": member(), "models": [member() for _ in range(16)], "x": torch.randn(32, 5)}
     with probes.watch(nn.Linear(1, 1), "runs/draws", hooks=False) as recording:
-        space = run_block(block(WATCH, "Other families", 1), given | {"probes": probes})
+        space = run_block(block(WATCH, "Dropout and ensembles"), given | {"probes": probes})
         recording.step(0)
     assert space["z"].shape == (16, 32, 2)
     assert probes.Run("runs/draws").layers[0]["neurons"] == 2
@@ -563,6 +563,7 @@ RUN_HERE = {
     (FORMAT, "Writing it", "python"),
     (WATCH, "Watching anybody's network", "python"),
     (WATCH, "Other families", "python"),
+    (WATCH, "Dropout and ensembles", "python"),
     (WATCH, "Saying it by hand", "python"),
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),

@@ -1,5 +1,7 @@
 """Posteriors that are no Gaussian, with the libraries that have them, beside their own numbers."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -101,13 +103,11 @@ class FlowVAE(nn.Module):
 def test_flows_of_zuko_are_draws_with_a_joint_kl(tmp_path):
     torch.manual_seed(0)
     model = FlowVAE()
-    with (
-        pytest.warns(RuntimeWarning, match="first step is not read again"),
-        watch(model, tmp_path / "run") as recording,
-    ):
+    with watch(model, tmp_path / "run") as recording:
         for step in range(3):
             model(torch.randn(500, D))
-            recording.step(step)
+            with pytest.warns(RuntimeWarning, match="not read again") if step == 0 else nullcontext():
+                recording.step(step)
     run = Run(tmp_path / "run")
     assert [(layer["name"], layer["family"], layer["neurons"]) for layer in run.layers] == [
         ("posterior", "samples", 3)
@@ -136,19 +136,11 @@ def test_drawing_from_a_flow_moves_no_random_state(tmp_path):
             optimiser.step()
             losses.append(loss.item())
             if recording is not None:
-                with pytest.warns(RuntimeWarning) if step == 0 else _nothing():
+                with pytest.warns(RuntimeWarning) if step == 0 else nullcontext():
                     recording.step(step)
         if recording is not None:
             recording.close()
     assert plain == watched
-
-
-class _nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
 
 
 def test_an_amortised_posterior_of_zuko_is_draws_and_its_base_no_layer(tmp_path):
