@@ -58,6 +58,7 @@ FORBIDDEN = (
         ("probes.run", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly"),
     ),
     ("probes.moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
+    ("probes.family_moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
     (
         "probes.watching",
         ("probes.run", "probes.figures", "probes.analysis", "probes.export", *EXPERIMENTS),
