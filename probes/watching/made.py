@@ -34,7 +34,7 @@ _GUMBEL = F.gumbel_softmax
 
 
 class Logits(Categorical):
-    """A categorical distribution of logits (..., C), normalised without a graph; `drawn` are they as given."""
+    """A categorical distribution of logits (..., C), normalised without a graph; `drawn`: as given."""
 
     def __init__(self, logits: Tensor) -> None:
         self.drawn = logits

@@ -142,8 +142,8 @@ def test_a_prior_that_varies_by_row_is_given_as_a_function(tmp_path):
 
 
 def test_a_hidden_laplace_is_read_as_one_and_has_no_kl(tmp_path):
-    _, run, found = record(foreign.HiddenLaplace, tmp_path / "run")
-    assert [(part["name"], part["family"]) for part in found] == [("fc_loc", "laplace")]
+    _, run, recording = record(foreign.HiddenLaplace, tmp_path / "run")
+    assert [(part["name"], part["family"]) for part in recording.found] == [("fc_loc", "laplace")]
     assert "kl" not in run.statistics
 
 
