@@ -82,6 +82,7 @@ TORCH = (
     "probes.integrations",
     "probes.experiments",
     "probes.synthetic",
+    "probes.synthetic_families",
 )
 """Where in probes torch is imported; reading, drawing and recording work without it."""
 
