@@ -109,6 +109,58 @@ class Transformer(nn.Module):
         return F.mse_loss(self.decoder(sample(mu, logvar)), x.mean(1)) + divergence(mu, logvar)
 
 
+class Categorical(nn.Module):
+    """A VAE of one-hot variables, as Gumbel-softmax draws them."""
+
+    def __init__(self, pixels: int, hidden: int, variables: int, classes: int) -> None:
+        super().__init__()
+        self.size = variables, classes
+        self.encoder = nn.Sequential(
+            nn.Linear(pixels, hidden), nn.GELU(), nn.Linear(hidden, variables * classes)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(variables * classes, hidden), nn.GELU(), nn.Linear(hidden, pixels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, pixels) -> loss."""
+        logits = self.encoder(x).unflatten(-1, self.size)
+        q = logits.log_softmax(-1)
+        z = F.gumbel_softmax(logits, tau=1.0)
+        distortion = F.binary_cross_entropy_with_logits(self.decoder(z.flatten(1)), x, reduction="none")
+        return distortion.sum(1).mean() + (q.exp() * q).sum((1, 2)).mean()
+
+
+class Quantiser(nn.Module):
+    """The nearest row of an embedding, and its index."""
+
+    def __init__(self, codes: int, dimensions: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(codes, dimensions)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, D) -> the same, loss, indices (B T,)."""
+        index = torch.cdist(z.detach().flatten(0, 1), self.embedding.weight).argmin(1)
+        picked = self.embedding(index).view_as(z)
+        loss = F.mse_loss(picked, z.detach()) + 0.25 * F.mse_loss(picked.detach(), z)
+        return z + (picked - z).detach(), loss, index
+
+
+class QuantisedVAE(nn.Module):
+    """A VQ-VAE of sequences."""
+
+    def __init__(self, features: int, hidden: int, dimensions: int, codes: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, dimensions))
+        self.quantiser = Quantiser(codes, dimensions)
+        self.decoder = nn.Sequential(nn.Linear(dimensions, hidden), nn.GELU(), nn.Linear(hidden, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, features) -> loss."""
+        z, loss, _ = self.quantiser(self.encoder(x))
+        return F.mse_loss(self.decoder(z), x) + loss
+
+
 Case = tuple[Callable[[], nn.Module], tuple[int, ...], dict[int, str]]
 """A model, the shape of its batches, and goals by how often is recorded."""
 CASES: dict[str, Case] = {
@@ -133,6 +185,16 @@ CASES: dict[str, Case] = {
         lambda: Transformer(16, 128, 32),
         (32, 32, 16),
         {},
+    ),
+    "VAE of 32 variables of 32 classes, 784-512, batch 256": (
+        lambda: Categorical(784, 512, 32, 32),
+        (256, 784),
+        {1: "<= 3 %"},
+    ),
+    "VQ-VAE of 1,024 codes, 32 sequences of 64 positions": (
+        lambda: QuantisedVAE(64, 256, 64, 1024),
+        (32, 64, 64),
+        {1: "<= 3 %"},
     ),
 }
 

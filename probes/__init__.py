@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from probes.snapshot import snapshot as snapshot
     from probes.watching.attaching import Recording as Recording
     from probes.watching.attaching import watch as watch
+    from probes.watching.drawing import dropout_samples as dropout_samples
+    from probes.watching.drawing import ensemble_samples as ensemble_samples
     from probes.watching.finding import WatchError as WatchError
     from probes.watching.hooks import CompiledError as CompiledError
     from probes.watching.observing import observe as observe
+    from probes.watching.observing import observe_codes as observe_codes
+    from probes.watching.observing import observe_samples as observe_samples
     from probes.watching.posterior_source import FoundLayer as FoundLayer
     from probes.watching.stated import Part as Part
     from probes.watching.stated import PartError as PartError
@@ -55,8 +59,12 @@ __all__ = [
     "arrays",
     "catalog",
     "catalog_rows",
+    "dropout_samples",
+    "ensemble_samples",
     "fleet",
     "observe",
+    "observe_codes",
+    "observe_samples",
     "run_name",
     "scan",
     "snapshot",
@@ -84,8 +92,12 @@ _HOMES = {
     "arrays": "probes",
     "catalog": "probes.run",
     "catalog_rows": "probes.run",
+    "dropout_samples": "probes.watching.drawing",
+    "ensemble_samples": "probes.watching.drawing",
     "fleet": "probes.fleet",
     "observe": "probes.watching.observing",
+    "observe_codes": "probes.watching.observing",
+    "observe_samples": "probes.watching.observing",
     "run_name": "probes.run",
     "scan": "probes.dataset",
     "snapshot": "probes.snapshot",

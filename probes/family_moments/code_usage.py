@@ -90,22 +90,18 @@ class CodeUsage:
         ValueError
             Before the first update, and where an index lay beyond the book.
         """
-        if not self._blocks:
-            raise ValueError("no picks yet: update first")
-        counts = torch.stack(list(self._blocks)).sum(0)
+        counts = self.counts()
         if int(counts[-1]):
             raise ValueError(f"{int(counts[-1])} indices lie beyond a code book of {self.size} codes")
-        picks = counts[1:-1].double()
-        total = picks.sum()
-        usage = picks / total
-        information = torch.special.entr(usage)
-        return {
-            "usage": usage.float(),
-            "information": information.float(),
-            "perplexity": information.sum().exp().float(),
-            "dead_codes": torch.where(total > 0, (picks == 0).sum().float(), torch.nan),
-            "window": total.float(),
-        }
+        return derive_usage(counts)
+
+    def counts(self) -> Tensor:
+        """(size + 2,) picks of the window: none, of each code, beyond the book. Raises ValueError before the
+        first update.
+        """
+        if not self._blocks:
+            raise ValueError("no picks yet: update first")
+        return torch.stack(list(self._blocks)).sum(0)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps: `restore` goes on from it."""
@@ -142,3 +138,31 @@ class CodeUsage:
             self._blocks.extend(state["blocks"].to(device or "cpu").unbind())
         self._steps = state["steps"]
         return self
+
+
+def derive_usage(counts: Tensor) -> dict[str, Tensor]:
+    """Statistics from the picks of windows.
+
+    Parameters
+    ----------
+    counts
+        `CodeUsage.counts()` of one step, or stacked over steps: (..., size + 2).
+
+    Returns
+    -------
+    dict
+        As `CodeUsage.statistics`, usage and information (..., size), the others (...,). What lies beyond the
+        book is no pick.
+    """
+    picks = counts[..., 1:-1].double()
+    total = picks.sum(-1, keepdim=True)
+    usage = picks / total
+    information = torch.special.entr(usage)
+    some = torch.where(total[..., 0] > 0, 0.0, torch.nan)
+    return {
+        "usage": usage.float(),
+        "information": information.float(),
+        "perplexity": information.sum(-1).exp().float(),
+        "dead_codes": (picks == 0).sum(-1).float() + some.float(),
+        "window": total[..., 0].float(),
+    }

@@ -295,14 +295,29 @@ def _generic(base: Any) -> FamilyReading:
         with draws(base):
             found = {"sample": base.sample()}
         for name in ("mean", "variance"):
+            if not _is_newer(type(base), name):
+                continue
             try:
                 value = getattr(base, name)
             except (NotImplementedError, AttributeError):
                 continue
             found[name] = value.expand(found["sample"].shape)
-        with contextlib.suppress(NotImplementedError, AttributeError):
-            found["entropy"] = base.entropy()
+        if _is_newer(type(base), "entropy"):
+            with contextlib.suppress(NotImplementedError, AttributeError):
+                found["entropy"] = base.entropy()
     return FamilyReading("generic", found)
+
+
+def _is_newer(kind: type, name: str) -> bool:
+    """Whether a class defines a number where it defines its density, or below: one that is inherited from
+    above is that of another distribution.
+    """
+    order = kind.__mro__
+    places = [
+        next((at for at, one in enumerate(order) if what in vars(one)), len(order))
+        for what in (name, "log_prob")
+    ]
+    return places[0] <= places[1]
 
 
 def _expanded(reading: FamilyReading, shape: torch.Size) -> FamilyReading:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MultivariateNormal
 from torch.nn.parameter import is_lazy
 
 from probes.watching.made import tensors_of
@@ -35,7 +36,12 @@ from probes.watching.naming import (
 )
 from probes.watching.own_priors import flow_above, is_in_flow, layer_prior, prior_above
 from probes.watching.posterior_source import (
+    DISTRIBUTION,
     NAMED,
+    RANK_DISTRIBUTION,
+    RANK_GUESS,
+    RANK_NAMED,
+    RANK_SIBLINGS,
     STATED,
     Key,
     Layout,
@@ -49,6 +55,7 @@ from probes.watching.posterior_source import (
     pick,
     unwrapped,
 )
+from probes.watching.predictions import may_be_predicted, says_latent
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 DEEPEST = 3  # of what is nested in an output
@@ -148,16 +155,14 @@ def distributions(module: nn.Module, output: Any) -> list[Found]:
     return found
 
 
-def other_distributions(module: nn.Module, output: Any) -> dict[str, list[Tensor]]:
-    """Name of each distribution in an output that is no Gaussian -> the tensors that it is made of."""
-    values = (
-        [output]
-        if isinstance(output, Distribution)
-        else [pick(output, key) for key in fields(module, output)]
-    )
+def other_distributions(module: nn.Module, output: Any) -> dict[Key, tuple[str, list[Tensor]]]:
+    """Key of each distribution in an output that is no Gaussian -> its name, the tensors it is made of."""
+    values: dict[Key, Any] = {None: output}
+    if not isinstance(output, Distribution):
+        values = {key: pick(output, key) for key in fields(module, output)}
     return {
-        type(unwrapped(value)).__name__: tensors_of(value)
-        for value in values
+        key: (type(unwrapped(value)).__name__, tensors_of(value))
+        for key, value in values.items()
         if isinstance(value, Distribution) and not is_gaussian(value)
     }
 
@@ -258,6 +263,42 @@ def returned_priors(module: nn.Module, output: Any) -> list[Found]:
     ]
 
 
+def named_logits(module: nn.Module, output: Any) -> list[Found]:
+    """Logits or probabilities (B, ..., N, C) in an output whose names say that they are of a latent variable;
+    those whose names say that they are a prior are their prior.
+    """
+    names = {
+        key: name
+        for key, name in fields(module, output).items()
+        if name is not None and is_number(pick(output, key)) and pick(output, key).dim() > 2 and _form(name)
+    }
+    roles = {key: _role(module, output, key, name) for key, name in names.items()}
+    latent = {key: name for key, name in names.items() if roles[key] == "posterior" or says_latent(name)}
+    latent = {key: name for key, name in latent.items() if roles[key] not in ("prior", "data")}
+    priors = {key: name for key, name in names.items() if roles[key] == "prior"}
+    matched = _matched(latent, priors)
+    found: list[Found] = []
+    for key, name in latent.items():
+        prior: Prior = None
+        origin: Origin = "assumed"
+        if key in matched:
+            prior, origin = Slot(matched[key], None, str(_form(priors[matched[key]]))), "named"
+        elif priors:
+            prior = UnknownPrior(f"returned values, {', '.join(priors.values())}, speak of one")
+            origin = "absent"
+        why = f"returns {name}, whose last axis are classes"
+        suffix = name if len(latent) > 1 else ""
+        found.append((suffix, Slot(key, None, str(_form(name))), prior, why, {**NAMED, "prior": origin}))
+    return found
+
+
+def _form(name: str) -> str | None:
+    said = set(words(name))
+    if said & {"logit", "logits"}:
+        return "logits"
+    return "probs" if said & {"prob", "probs", "probabilities"} else None
+
+
 def _origins(mean: str, assumed: bool, prior: Origin) -> dict[str, Origin]:
     """Of a pair that is read by its names; loc may be that of any location-scale family."""
     family: Origin = "assumed" if "loc" in words(mean) and assumed else "named"
@@ -287,24 +328,46 @@ def unnamed_pair(module: nn.Module, output: Any) -> list[Found]:
     return [("", Slot(pair[0], pair[1], form), None, why, origins)]
 
 
-RANK_OBSERVED, RANK_DISTRIBUTION, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(5)
-"""In order of trust. Pairs of sibling layers are known before anything runs."""
-
 ADAPTERS: tuple[tuple[int, Callable[[nn.Module, Any], list[Found]]], ...] = (
     (RANK_DISTRIBUTION, distributions),
     (RANK_NAMED, named_pairs),
+    (RANK_NAMED, named_logits),
     (RANK_GUESS, unnamed_pair),
 )
 
 
 def find_in_output(path: str, module: nn.Module, output: Any, of: Role | None) -> list[PosteriorSource]:
     """Posteriors in what a module put out, not settled yet; priors where it is `of` a prior, or where it
-    returns those alone; none where it is a decoder.
+    returns those alone; none where it is a decoder, or may be what the model predicts.
     """
     if of == "data":
         return []
     if of == "prior":
         return _sources(path, module, output, ((RANK_NAMED, named_priors),), True)
+    return [
+        source
+        for source in _found_in_output(path, module, output)
+        if source.is_prior or source.prior is not None or not _is_predicted(source, module, output)
+    ]
+
+
+def predictions(path: str, module: nn.Module, output: Any) -> list[str]:
+    """Kinds of the distributions in an output that may be what the model predicts."""
+    return [
+        type(unwrapped(pick(output, source.slot.mean))).__name__
+        for source in _sources(path, module, output, ((RANK_DISTRIBUTION, distributions),), False)
+        if source.prior is None and _is_predicted(source, module, output)
+    ]
+
+
+def _is_predicted(source: PosteriorSource, module: nn.Module, output: Any) -> bool:
+    named = fields(module, output).get(source.slot.mean) if source.slot.mean is not None else None
+    names = [named] if named else []
+    own = source.path or type(module).__name__
+    return source.slot.form == DISTRIBUTION and may_be_predicted(pick(output, source.slot.mean), *names, own)
+
+
+def _found_in_output(path: str, module: nn.Module, output: Any) -> list[PosteriorSource]:
     return _sources(path, module, output, ADAPTERS, False) or _sources(
         path, module, output, ((RANK_NAMED, returned_priors),), True
     )
@@ -394,6 +457,40 @@ def latent_diffusion(model: nn.Module) -> list[PosteriorSource]:
         slot = Slot(None, None, "log_var", halves=True)
         found.append(PosteriorSource(name, name, "output", slot, why, RANK_SIBLINGS, layout="channels"))
     return found
+
+
+def gaussian_processes(model: nn.Module) -> list[PosteriorSource]:
+    """Inducing values of gpytorch's variational strategies, which are never called through hooks: of a
+    whitened one the prior is Normal(0, 1), of any other the kernel's.
+    """
+    found = []
+    for path, module in model.named_modules():
+        if not isinstance(getattr(module, "_variational_distribution", None), nn.Module):
+            continue
+        name = path or type(module).__name__
+        whitened = type(module).__name__ == "VariationalStrategy"
+        prior: Prior = (0.0, 1.0) if whitened else UnknownPrior(f"{type(module).__name__}: the kernel's")
+        found.append(
+            PosteriorSource(
+                f"{name} (inducing values)",
+                path,
+                "parameters",
+                Slot(),
+                "the variational distribution of a Gaussian process",
+                RANK_NAMED,
+                prior,
+                function=_inducing_values,
+                of="shared variables",
+                origins={**STATED, "prior": "named" if whitened else "absent"},
+            )
+        )
+    return found
+
+
+def _inducing_values(module: Any, _: Any) -> Distribution:
+    with torch.no_grad():
+        q = module._variational_distribution()
+        return MultivariateNormal(q.mean, covariance_matrix=q.covariance_matrix, validate_args=False)
 
 
 def weight_posteriors(model: nn.Module) -> list[PosteriorSource]:

@@ -224,7 +224,7 @@ class AfterHeads:
             distribution = pick(output, slot.mean)
             while hasattr(distribution, "base_dist"):
                 distribution = distribution.base_dist
-            tensors = [distribution.loc, getattr(distribution, "scale", None)]
+            tensors = [getattr(distribution, "loc", None), getattr(distribution, "scale", None)]
         else:
             tensors = [pick(output, slot.mean), pick(output, slot.scale)]
         places = [(source.path, f"{slot.mean}.loc"), (source.path, f"{slot.mean}.scale")]

@@ -24,25 +24,26 @@ from torch import nn
 from probes.alerts import Alert
 from probes.errors import RunError, first_line, writing
 from probes.experiments import store
-from probes.families.gaussian import GAUSSIAN_UNKNOWN_PRIOR
+from probes.families.gaussian import GAUSSIAN, GAUSSIAN_UNKNOWN_PRIOR
 from probes.forks import forget_in_children
 from probes.inputs import Inputs, as_inputs, run_model
 from probes.inputs import stored as stored_inputs
 from probes.log import manifest
 from probes.log.arguments import whole_number
 from probes.log.config import stated
-from probes.moments import Moments
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.decoding import decoded_layers
+from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
+from probes.watching.family_readings import AnyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
 from probes.watching.observing import RECEIVERS
-from probes.watching.pooling import Pool, Reading
-from probes.watching.posterior_source import FoundLayer, NotReadable, Observed
-from probes.watching.probing import of_inputs, untouched
+from probes.watching.pooling import Reading
+from probes.watching.posterior_source import FoundLayer, NotReadable
+from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
@@ -222,20 +223,20 @@ class Recording:
         self._precision, self._name, self._max_gb = precision, name, max_gb
         self._inputs = None if inputs is None else as_inputs(inputs)
         self.trained = False
-        self._probed: dict[str, list[Observed]] | None = None  # what the probe inputs give, while they run
+        self._probed: dict[str, list[AnyObserved]] | None = None  # what the probe inputs give, while they run
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
         self._settled = self._closed = False
         self._passed_over: dict[str, int] = {}  # forward passes not looked at, up to the last recorded step
         self._calls, self._step = 0, -1 if resume is None else resume
-        self._pools: dict[str, Pool] = {}  # of each layer
+        self._pools: dict[str, AnyPool] = {}  # of each layer
         self._lock = Lock()
         # of a step that is not due: not read, kept in case it is the last
         self._held: list[Seen] = []
         self._held_bytes = 0
         # the last step and its own, if it was not due
-        self._last: tuple[int, dict[str, Moments], list[Seen]] | None = None
+        self._last: tuple[int, dict[str, Summed], list[Seen]] | None = None
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
@@ -455,7 +456,10 @@ class Recording:
         if (recorder := self._buffer.recorder) is not None:
             recorder.inputs(self._step, stored_inputs(inputs))
             for name, observed in found.items():
-                if (posteriors := of_inputs(observed, len(inputs.shown))) is not None:
+                count = len(inputs.shown)
+                if (parameters := parameters_of_inputs(observed, count)) is not None:
+                    recorder.parameters(self._step, name, **parameters)
+                elif (posteriors := of_inputs(observed, count)) is not None:
                     recorder.probe(self._step, name, *posteriors)
             if inputs.decoder is not None:
                 contents = decoded_layers(inputs, self.found, found)
@@ -505,7 +509,7 @@ class Recording:
         if self._probed is not None:
             if isinstance(reading, Reading):
                 self._probed.setdefault(name, []).append(reading())
-        elif self._due():
+        elif self._due() or self._pools[name].every_step:
             self._pool(name, reading)
         else:
             self._hold(name, reading)
@@ -529,7 +533,7 @@ class Recording:
         except Exception as error:  # noqa: BLE001 - a batch of another shape, say: training goes on
             self._buffer.failed(ValueError(f"layer {name!r}: {first_line(error)}"), 1, f"layer {name}")
 
-    def _take_sums(self) -> dict[str, Moments]:
+    def _take_sums(self) -> dict[str, Summed]:
         with self._lock:
             taken = {name: pool.take_sums() for name, pool in self._pools.items()}
         return {name: moments for name, moments in taken.items() if moments is not None}
@@ -541,7 +545,7 @@ class Recording:
         self._look_for_what_is_missing(step, seen)
         self._buffer.add(step, seen)
 
-    def _add_last(self, step: int, moments: Mapping[str, Moments], held: Sequence[Seen]) -> None:
+    def _add_last(self, step: int, moments: Mapping[str, Summed], held: Sequence[Seen]) -> None:
         """The last step, which was not due and is there nevertheless."""
         self._take_sums()  # of forward passes after it, which belong to no step
         for name, known in moments.items():
@@ -599,12 +603,21 @@ class Recording:
                 "prior": candidate.kind_of_prior,
                 "prior_said": description["prior"],
             }
-            if layer["prior"] == "unknown":
+            source = candidate.source
+            if layer["prior"] == "unknown" and layer["family"].startswith(GAUSSIAN.name):
                 layer["family"] = GAUSSIAN_UNKNOWN_PRIOR.name
+            if source.classes is not None:
+                layer["classes"] = source.classes
+            if source.map is not None:
+                layer["map"] = source.map
+            if source.window is not None:
+                layer["window"] = source.window
+            if layer["family"] in BY_MOMENTS:
+                layer["information_by"] = "moments"
             if self.trained:
                 layer["trained"] = True
             layers.append(layer)
-            sure = "ASSUMED" not in description["why"] and description["origins"]["prior"] != "absent"
+            sure = "ASSUMED" not in description["why"] and description["origins"].get("prior") != "absent"
             level = logging.INFO if sure else logging.WARNING
             text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
             logger.log(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from probes.inputs import Decoder, Inputs, stored
+from probes.watching.family_readings import AnyObserved
 from probes.watching.posterior_source import FoundLayer, Observed
 
 REACH, POINTS = 3.0, 7  # prior sds to either side, and values on the way
@@ -66,7 +67,7 @@ def decoded_traversal(
 
 
 def decoded_layers(
-    inputs: Inputs, layers: Sequence[FoundLayer], found: Mapping[str, Sequence[Observed]]
+    inputs: Inputs, layers: Sequence[FoundLayer], found: Mapping[str, Sequence[AnyObserved]]
 ) -> pd.DataFrame:
     """What the decoders of `inputs` make of each neuron, as `decoded_traversal` gives it.
 
@@ -83,7 +84,8 @@ def decoded_layers(
     for name, decoder in (decoders or {}).items():
         if name not in names:
             raise ValueError(f"decoder: there is no layer {name!r}; the layers are {names}")
-        layer, observed = layers[names.index(name)], found.get(name, ())
+        layer, every = layers[names.index(name)], found.get(name, ())
+        observed = [one for one in every if isinstance(one, Observed)]
         count = sum(len(one.mu) for one in observed)
         single = count == len(inputs.shown) and all(one.mu.shape[-1] == 1 for one in observed)
         if not single or not layer["prior"].startswith("Normal(0, 1)"):

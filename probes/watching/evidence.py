@@ -122,12 +122,12 @@ def posteriors_of(tensors: Iterable[Tensor]) -> set[tuple[str, int]]:
 def near(tensors: Iterable[Tensor]) -> Iterator[Any]:
     """Nodes of the graph that tensors are elementwise functions of, up to those that mix numbers."""
     waiting = [tensor.grad_fn for tensor in tensors]
-    for _ in range(NEAR):
-        if not waiting:
-            break
+    seen: set[Any] = {None}
+    while waiting and len(seen) <= NEAR:
         node: Any = waiting.pop(0)
-        if node is None:
+        if node in seen:
             continue
+        seen.add(node)
         yield node
         if not MIXING.search(type(node).__name__):
             waiting += [following for following, _ in node.next_functions]

@@ -17,23 +17,34 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.jit import ScriptModule
 from torch.utils.hooks import RemovableHandle
 
 from probes.errors import first_line
 from probes.watching.adapters import (
     CONVOLUTIONS,
-    RANK_DISTRIBUTION,
-    RANK_GUESS,
-    RANK_OBSERVED,
     fields,
     find_in_output,
+    gaussian_processes,
     latent_diffusion,
     other_distributions,
+    predictions,
     sibling_layers,
     weight_posteriors,
 )
 from probes.watching.after_head import BETWEEN, AfterHeads, Reread
 from probes.watching.evidence import draws_gaussian, note, other_family, posteriors_of
+from probes.watching.family_pools import AnyPool, pool_for
+from probes.watching.family_readings import AnyObserved, FamilyObserved, is_joint
+from probes.watching.family_sources import (
+    FamilySource,
+    UnderPrior,
+    is_gaussian_reader,
+    observed_source,
+    without_any_prior,
+)
+from probes.watching.family_sources import settle as settle_source
 from probes.watching.hooks import (
     COMPILED,
     EVALUATED,
@@ -48,19 +59,24 @@ from probes.watching.hooks import (
     hook_output,
     hook_sites,
     is_compiled,
+    is_drawing,
     is_on,
     is_pyro,
     passed_over,
     without_gradients,
 )
 from probes.watching.made import Families
+from probes.watching.makers import Makers
 from probes.watching.naming import Role, describe, not_latent, role
 from probes.watching.own_priors import is_in_flow, prior_above
-from probes.watching.pooling import Pool, Reading
+from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
     DISTRIBUTION,
+    RANK_DISTRIBUTION,
+    RANK_GUESS,
+    RANK_OBSERVED,
     SHARDED,
-    STATED,
+    SINGLE,
     TABLE,
     NoRows,
     NotReadable,
@@ -73,7 +89,9 @@ from probes.watching.posterior_source import (
     UnknownPrior,
     prior_tensors,
 )
+from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
+from probes.watching.quantisers import find_codes
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -90,9 +108,9 @@ POOLED = (
     "the model was called with different arguments ({said}), which are pooled; to keep them apart call"
     " probes.observe({name!r}, mu, sigma, tag=...) in its forward pass and watch with hooks=False"
 )
-NO_GAUSSIAN = (
-    "the posterior of {name} is a {family}, no Gaussian: only Gaussian posteriors are recorded, other"
-    " families come later"
+NOT_READ = (
+    "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
+    " probes.observe(name, q) in the forward pass"
 )
 HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
@@ -115,7 +133,7 @@ class Candidate:
 
     source: PosteriorSource
     tensors: tuple[Tensor, ...]
-    pool: Pool
+    pool: AnyPool
     given: bool
     failures: list[str] = dataclass_field(default_factory=list)
     kept: Kept = dataclass_field(default_factory=Kept)
@@ -123,19 +141,18 @@ class Candidate:
     moves: bool = True
 
     @classmethod
-    def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: Observed) -> Candidate:
+    def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: AnyObserved) -> Candidate:
         """With its first batch. Raises what sums of odd tensors raise."""
-        _, neurons, dimensions = observed.mu.shape
-        pool = Pool((neurons, dimensions), shared=source.of != "activations")
+        pool = pool_for(observed, shared=source.of != "activations")
         pool.add_observed(observed)
-        return cls(source, tensors, pool, observed.prior_mu is not None)
+        return cls(source, tensors, pool, observed.has_prior)
 
     @property
     def kind_of_prior(self) -> str:
         """What the manifest calls the layer's prior."""
         if isinstance(self.source.prior, UnknownPrior):
             return "unknown"
-        return "standard" if self.source.prior is None and not self.given else "given"
+        return "given" if self.source.prior is not None or self.given else self.source.default_prior
 
     def same_as(self, other: Candidate) -> bool:
         """Whether both are of the same tensors: a mean, or a scale that was computed (a parameter may serve
@@ -200,6 +217,9 @@ class Finder:
         self._layers: dict[str, PosteriorSource] | None = None  # None until settled
         self._after: AfterHeads | None = None  # None: nothing is looked for after heads
         self._families: Families | None = None
+        self._makers: Makers | None = None
+        self._made_sources: dict[str, list[FamilySource]] = {}
+        self._absorbed: set[tuple[str, int]] = set()  # heads of distributions that are read themselves
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
@@ -228,6 +248,8 @@ class Finder:
         """Remove our hooks, and no others; let go of what was looked at."""
         self._candidates.clear()
         self._stop_looking()
+        if self._makers is not None:
+            self._makers.close()
         for handles in (*self._handles.values(), self._arguments):
             for handle in handles:
                 handle.remove()
@@ -237,6 +259,65 @@ class Finder:
         for looking in (self._after, self._families):
             if looking is not None:
                 looking.close()
+
+    def _hears(self) -> bool:
+        """Whether a forward pass that runs now counts, without counting it."""
+        if self._paused or is_drawing():
+            return False
+        why = passed_over(self.model)
+        if why == EVALUATED and self._listening:
+            why = None
+        return why is None and (self._listening or self._no_grad or without_gradients() is None)
+
+    def _made(self, path: str, made: list[Distribution]) -> None:
+        """One round of what a module has made in its forward pass."""
+        assert self._makers is not None  # it tells
+        module = self.model.get_submodule(path)
+        if self._layers is not None:
+            for source in self._made_sources.get(path, ()):
+                if (seen := self._take(source, module, made)) is not None:
+                    self._receive(*seen)
+            return
+        self._hand_on(path, lambda: self._look_at_made(path, module, made))
+
+    def _look_at_made(self, path: str, module: nn.Module, made: list[Distribution]) -> list[Seen]:
+        assert self._makers is not None  # it tells
+        if path not in self._made_sources and not is_in_flow(self.model, path):
+            if prior_above(self.model, path) is not None or role(path) == "data":
+                return []
+            no_gaussian = {key for key, _ in self._families.others()} if self._families is not None else set()
+            found = [
+                (source, heads)
+                for source, heads in self._makers.sources(path, module, made)
+                if heads <= no_gaussian and not any(map(self._is_read_as_it_is, heads))
+            ]
+            self._made_sources[path] = [source for source, _ in found]
+            for source, heads in found:
+                if (
+                    self._take(source, module, made) is None
+                    and (source.name, source.rank) in self._candidates
+                ):
+                    self._absorb(heads)
+            return []
+        seen = [self._take(source, module, made) for source in self._made_sources.get(path, ())]
+        return [one for one in seen if one is not None]
+
+    def _absorb(self, keys: set[tuple[str, int]]) -> None:
+        """Heads of a distribution that is read itself: they are no layers, and nothing is left out."""
+        self._absorbed |= keys
+        for key in keys:
+            if (why := self._refused.pop(key, None)) is not None and self._looked.get(key[0]) == why:
+                del self._looked[key[0]]
+
+    def _is_read_as_it_is(self, key: tuple[str, int]) -> bool:
+        """Whether a candidate is a distribution itself, and not its heads."""
+        candidate = self._candidates.get(key)
+        return candidate is not None and candidate.source.slot.form in (DISTRIBUTION, *SINGLE)
+
+    def _made_otherwise(self, path: str, why: str) -> None:
+        for name, layer in (self._layers or {}).items():
+            if layer.origin == "made" and layer.path == path:
+                self._receive(name, NotReadable(why))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -266,7 +347,7 @@ class Finder:
             return True
         reading = self._under_stated_prior(name, reading)
         if self._layers is None:
-            self._observe_candidate(name, reading(), reading.unknown_prior)
+            self._observe_candidate(name, reading)
         elif name in self._layers:
             self._receive(name, reading)
         return self._layers is None or name in self._layers
@@ -278,26 +359,28 @@ class Finder:
             return reading
         if isinstance(prior, UnknownPrior):
             return Reading(reading.read, reading.taken, unknown_prior=True)
+        if not is_gaussian_reader(reading.read):
+            under: Any = reading.read
+            return Reading(UnderPrior(under, prior, self.model), reading.taken)
         return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
 
-    def _observe_candidate(self, name: str, observed: Observed, unknown_prior: bool) -> None:
-        why = "handed over by probes.observe"
-        source = PosteriorSource(
-            name, name, "observe", Slot(), why, RANK_OBSERVED, layout="neurons", origins=STATED
-        )
-        if observed.prior_mu is not None:
-            source = source.known(prior="stated")
-        elif unknown_prior:
-            source = replace(source, prior=UnknownPrior("as stated", stated=True)).known(prior="absent")
+    def _observe_candidate(self, name: str, reading: Reading) -> None:
         try:
+            observed = reading()
+            if isinstance(observed, FamilyObserved):
+                observed.check()
+            source = observed_source(name, reading, observed)
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
                 candidate.pool.add_observed(observed)
-            elif len(observed.mu):  # else the next batch may have inputs
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, (observed.mu,), observed)
+            elif observed.rows:  # else the next batch may have inputs
+                first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
+                tensors = () if first is None else (first,)
+                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
-            raise ValueError(f"observe({name!r}): {first_line(error)}") from error
+            said = first_line(error)
+            raise ValueError(said if said.startswith("observe") else f"observe({name!r}): {said}") from error
 
     @property
     def waits(self) -> str | None:
@@ -346,7 +429,7 @@ class Finder:
         gone = []
         for name in layers.keys() - set(seen):
             path = layers[name].path
-            if layers[name].origin != "observe" and not (
+            if layers[name].origin not in ("observe", "made") and not (
                 all(map(is_on, self._handles[path])) and all(map(self._is_there, self._modules[path]))
             ):
                 gone.append(name)
@@ -367,8 +450,17 @@ class Finder:
             self._after.settle(last=True)
             self._read_as_its_heads()
         for key, family in self._families.others() if self._families is not None else ():
-            if key in self._candidates and not self._candidates[key].source.by_hand:
-                self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
+            candidate = self._candidates.get(key)
+            if candidate is None or candidate.source.by_hand or key in self._absorbed:
+                continue
+            if not isinstance(candidate.source, FamilySource):
+                self._refuse(key, NOT_READ.format(family=family, name=key[0]))
+        families = self._families
+        for key, candidate in self._candidates.items() if families is not None else ():
+            behind = families.map_of(key) if families is not None else None
+            if candidate.source.family == "gaussian" and behind is not None:
+                why = f"{candidate.source.why}; of the Gaussian before the map {behind}"
+                candidate.source = replace(candidate.source, map=behind, why=why)
         candidates = [
             candidate
             for key, candidate in self._candidates.items()
@@ -445,27 +537,34 @@ class Finder:
 
     def _link_priors(self, chosen: Sequence[Candidate]) -> None:
         """Give each posterior that came without one its prior, as far as the model tells."""
-        lacking = [one for one in chosen if one.source.origins["prior"] == "assumed" and not one.given]
+        lacking = [one for one in chosen if one.source.origins.get("prior") == "assumed" and not one.given]
         linked = self._links.settle([Waiting(one.source, one.kept) for one in lacking], self._ran)
         for candidate, link in zip(lacking, linked, strict=True):
             before, candidate.source = candidate.source, link.source
             if link.again is not None:
-                candidate.pool = Pool(candidate.pool.size, candidate.pool.shared)
-                for taken in link.again if not link.incomplete else ():
-                    candidate.pool.add_observed(link.source.observed(taken))
+                read = [link.source.observed(taken) for taken in link.again]
+                shared = candidate.pool.shared
+                candidate.pool = pool_for(read[0], shared) if read else candidate.pool.anew()
+                for observed in read if not link.incomplete else ():
+                    candidate.pool.add_observed(observed)
             if link.incomplete:
-                candidate.failures.append("the first step is too large to be read again under its prior")
+                candidate.failures.append("the first step is not read again under its prior")
             if link.source.path != before.path:
                 self._sources[link.source.path] = [link.source]
                 self._ran.add(link.source.path)
                 self._hook(link.source.path)
         for candidate in chosen:
             candidate.kept = Kept()
+            source = candidate.source
+            unsaid = source.prior is None and source.origins.get("prior") == "assumed"
+            if unsaid and source.default_prior == "none" and not candidate.given:
+                candidate.source = without_any_prior(source)
 
     def _is_elsewhere(self, key: tuple[str, int]) -> bool:
         """Whether a candidate is not what the network samples with: another is, or one that is not read."""
         inside = self._after.inside.get(key) if self._after is not None else None
-        return inside in self._candidates or key in self._refused or self._is_a_step_to_another(key)
+        known = inside in self._candidates or key in self._refused or key in self._absorbed
+        return known or self._is_a_step_to_another(key)
 
     def _is_a_step_to_another(self, key: tuple[str, int]) -> bool:
         """Whether a candidate stands in the module of another, and that one alone is sampled with: what an
@@ -499,6 +598,7 @@ class Finder:
                     *sibling_layers(self.model),
                     *latent_diffusion(self.model),
                     *weight_posteriors(self.model),
+                    *gaussian_processes(self.model),
                 )
                 if not self._skipped(source.path)
             ]
@@ -512,12 +612,15 @@ class Finder:
             parameters = dict(self.model.named_parameters())
             self._families = Families(self._looks)
             self._after = AfterHeads(named, sources, self._looks, self._reread, parameters)
+            whole = {path: module for path, module in named.items() if not isinstance(module, ScriptModule)}
         for source in sources:
             self._sources.setdefault(source.path, []).append(source)
             if isinstance(source.mask, Argument):
                 self._arguments.append(source.mask.attach(self.model))
         for path in dict.fromkeys(paths):
             self._hook(path)
+        if self._search:
+            self._makers = Makers(whole, self._hears, self._made, self._made_otherwise)
 
     def _hook(self, path: str) -> None:
         if " & " in path:
@@ -532,7 +635,7 @@ class Finder:
             return
         module = self.model.get_submodule(path)
         self._modules[path] = [(path, module)]
-        if isinstance(module, torch.jit.ScriptModule):
+        if isinstance(module, ScriptModule):
             self._looked[path] = "scripted: its inside cannot be watched"
             return
         self._handles[path] = hook_output(module, lambda output: self._arrived(path, module, output))
@@ -562,6 +665,8 @@ class Finder:
             if (kept := [s for s in sources if _is_layer(s, layers)])
         }
         sampled = {source.path for source in layers.values() if source.origin == "sites"}
+        if self._makers is not None:
+            self._makers.keep({source.path for source in layers.values() if source.origin == "made"})
         self._uncalled &= self._sources.keys()
         for path in [path for path in self._handles if path not in self._sources and path not in sampled]:
             for handle in self._handles.pop(path):
@@ -570,7 +675,7 @@ class Finder:
     # ---- what the hooks bring
 
     def _listens(self, why_not: str | None) -> bool:
-        if self._paused:
+        if self._paused or is_drawing():
             return False
         if why_not == WITHOUT_GRADIENTS and (self._no_grad or self._listening):
             why_not = None
@@ -623,10 +728,25 @@ class Finder:
         if self._after is not None and " & " not in path:
             self._after.passed(path, output)
         if self._search and self._layers is None and " & " not in path:
-            for family, tensors in other_distributions(module, output).items():
-                for key in posteriors_of(tensors):
-                    self._refuse(key, NO_GAUSSIAN.format(family=family, name=key[0]))
+            self._look_at_others(path, module, output)
         return [one for one in seen if one is not None]
+
+    def _look_at_others(self, path: str, module: nn.Module, output: Any) -> None:
+        """Heads that a returned distribution is made of are read as that distribution, or not at all."""
+        for place, (family, tensors) in other_distributions(module, output).items():
+            is_read = any(
+                candidate.source.family not in ("gaussian", "") and candidate.source.slot.mean == place
+                for candidate in self._candidates.values()
+                if candidate.source.path == path
+            )
+            for key in posteriors_of(tensors):
+                candidate = self._candidates.get(key)
+                if candidate is None or isinstance(candidate.source, FamilySource):
+                    continue
+                if is_read:
+                    self._absorb({key})
+                else:
+                    self._refuse(key, NOT_READ.format(family=family, name=key[0]))
 
     def _look_for_more(self, path: str, module: nn.Module, output: Any) -> None:
         """Posteriors in a module's output; where there are none, the next output may hold some."""
@@ -635,12 +755,21 @@ class Finder:
         self._looked[path] = f"{type(module).__name__} returned {describe(output)}{called}"
         if (halves := self._halves(path, module, output)) is not None:
             self._looked[path] += f"; its {halves} channels {HALVES}"
-        if is_in_flow(self.model, path):
+        if is_in_flow(self.model, path) and not self._is_conditional_flow(path, output):
             return
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
-        if found := find_in_output(path, module, output, of):
+        for kind in predictions(path, module, output) if of != "data" else ():
+            self._looked[path] += f"; {MAY_BE_PREDICTED.format(kind=kind, path=path)}"
+        if found := [*find_codes(self.model, path, output), *find_in_output(path, module, output, of)]:
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
+
+    def _is_conditional_flow(self, path: str, output: Any) -> bool:
+        """Whether a whole flow returned a distribution for each input, as zuko's do; its base is none."""
+        if not is_joint(output) or not output.batch_shape:
+            return False
+        above = path.rpartition(".")[0]
+        return not above or not is_in_flow(self.model, above)
 
     def _halves(self, path: str, module: nn.Module, output: Any) -> int | None:
         """Channels of an output that another module takes half of: two numbers for each of what comes
@@ -707,13 +836,13 @@ class Finder:
     def _take_candidate(self, source: PosteriorSource, value: Any, module: Any, output: Any) -> None:
         key = source.name, source.rank
         if (candidate := self._candidates.get(key)) is not None:
-            if self._after is not None:
+            if self._after is not None and candidate.source.slot.form not in SINGLE:
                 self._after.returned(candidate.source, value)
             self._add(candidate, candidate.source.take(value, module, output))
             return
         source = self._with_stated_prior(source)
         try:
-            settled = source.settle(value)
+            settled = settle_source(source, value)
         except NoRows:
             raise
         except NotReadable as error:
@@ -723,7 +852,7 @@ class Finder:
         if settled.is_table(value):
             self._links.tables.append(TABLE_SEEN.format(path=source.path or "the model"))
             raise NotReadable(TABLE)
-        if self._after is not None:
+        if self._after is not None and settled.slot.form not in SINGLE:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
         if settled.layout == "rows" and any(
@@ -735,15 +864,16 @@ class Finder:
         taken = settled.take(value, module, output)
         candidate = Candidate.of(settled, tensors, settled.observed(taken))
         self._links.keep(candidate.kept, taken)
-        candidate.prior = taken[2] if len(taken) > 2 else None
+        candidate.prior = settled.prior_tensor(value, taken)
         candidate.moves = (
             settled.origin not in ("output", "layers") or settled.by_hand or _moves(settled, value)
         )
         self._candidates[key] = candidate
-        note(mean := settled.slot.tensors(value)[0], key)
+        note(mean := settled.tensors(value)[0], key)
         if self._families is not None:
             self._families.noted(mean, key)
-        if settled.slot.form != DISTRIBUTION and not settled.by_hand and settled.of == "activations":
+        forms = (DISTRIBUTION, *SINGLE)
+        if settled.slot.form not in forms and not settled.by_hand and settled.of == "activations":
             self._refuse_other_family(key, settled)
 
     def _refuse_other_family(self, key: tuple[str, int], source: PosteriorSource) -> None:
@@ -755,7 +885,7 @@ class Finder:
         kinds: list[Any] = [type(self.model.get_submodule(path)) for path in holders]
         families = [other_family(kind) for kind in kinds if kind.__module__.split(".")[0] != "torch"]
         if any(families) and not any(map(draws_gaussian, kinds)):
-            self._refuse(key, NO_GAUSSIAN.format(family=next(filter(None, families)), name=source.name))
+            self._refuse(key, NOT_READ.format(family=next(filter(None, families)), name=source.name))
 
     def _refuse(self, key: tuple[str, int], why: str) -> None:
         self._refused[key] = why
@@ -799,7 +929,7 @@ class Finder:
         if isinstance(before.prior, Slot) and before.prior.form == before.slot.form:
             why = f"{source.why}; ASSUMED its prior's scale is made in the same way"
             candidate.source = source = replace(source, why=why, prior_like=True)
-        candidate.pool, candidate.kept = Pool(candidate.pool.size, candidate.pool.shared), Kept()
+        candidate.pool, candidate.kept = candidate.pool.anew(), Kept()
         pair = replace(source, slot=replace(source.slot, mean=0, scale=1))
         for output in outputs:
             taken = pair.take(output)
@@ -891,7 +1021,9 @@ def _same_place(one: Tensor, other: Tensor) -> bool:
 
 def _moves(source: PosteriorSource, value: Any) -> bool:
     """Whether a posterior varies over the rows of a batch, or with parameters that are trained."""
-    tensors = source.slot.tensors(value)
+    if source.family in ("samples", "codes"):
+        return True
+    tensors = source.tensors(value)
     if any(tensor.requires_grad for tensor in tensors) or not torch.is_grad_enabled():
         return True
     return any(tensor.dim() > 1 and bool((tensor != tensor[:1]).any()) for tensor in tensors)

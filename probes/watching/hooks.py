@@ -11,8 +11,8 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import takewhile
 from threading import local
@@ -85,6 +85,30 @@ def passed_over(model: nn.Module) -> str | None:
     if _peek() is not None:
         return TRANSFORMED
     return TRACED if is_tracing() else None
+
+
+class _Drawing(local):
+    """Whether this thread draws for us, from a distribution that may run modules of the model."""
+
+    now = False
+
+
+_drawing = _Drawing()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """What modules do inside is no forward pass of the model."""
+    before, _drawing.now = _drawing.now, True
+    try:
+        yield
+    finally:
+        _drawing.now = before
+
+
+def is_drawing() -> bool:
+    """Whether what runs now is `drawing`."""
+    return _drawing.now
 
 
 def without_gradients() -> str | None:

@@ -1,5 +1,5 @@
-"""`observe(name, mu, sigma)`: hand a posterior to whoever watches, from anywhere in a forward pass, compiled
-or not.
+"""`observe(name, mu, sigma)`, `observe_codes`, `observe_samples`: hand a posterior to whoever watches, from
+anywhere in a forward pass, compiled or not.
 
 Inside `torch.compile` the call becomes one opaque operation of the graph, so `fullgraph=True` holds. The
 operation counts
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from probes.watching.family_readings import CodeReader, SampleReader
+from probes.watching.family_sources import is_other_family, read_any, stated_layout
 from probes.watching.hooks import TRANSFORMED, without_gradients
 from probes.watching.naming import describe
 from probes.watching.pooling import Reading
@@ -28,6 +30,7 @@ from probes.watching.posterior_source import (
     as_rows,
     check_layout_name,
     gaussian,
+    map_of,
     mask_rows,
     plain,
     prior_tensors,
@@ -54,7 +57,7 @@ def observe(
     layout: str | None = None,
     tag: str | None = None,
 ) -> None:
-    """Record the posterior Normal(mu, sigma²) of a batch, in every open `probes.watch`.
+    """Record the posterior of a batch, Normal(mu, sigma²) or any distribution, in every open `probes.watch`.
 
     Parameters
     ----------
@@ -62,14 +65,17 @@ def observe(
         Of the layer. Called several times with one name within a step, the batches are pooled.
     mu
         (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
-        channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself, a
-        Gaussian of torch.distributions, of whose full covariance the marginals are read.
+        channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself, any
+        distribution of torch's kind: its last batch or event axis are the neurons, those before it rows, of
+        more than three axes the second are the neurons; of a full covariance the marginals and the joint KL
+        are recorded, of components that share one density draws.
     sigma
         Broadcastable to mu, positive; None where mu is a distribution.
     prior
-        A Gaussian distribution or (mean, sd), broadcastable to mu, which may vary from row to row. None:
-        Normal(0, 1) is assumed, unless the model speaks of a prior of its own. "unknown": KL and what needs a
-        prior are left out.
+        A distribution or, of a Gaussian, (mean, sd), broadcastable to mu, which may vary from row to row.
+        None: Normal(0, 1) is assumed, of a categorical or Bernoulli posterior the uniform prior, unless the
+        model speaks of a prior of its own; for other families none. "unknown": KL and what needs a prior are
+        left out.
     previous
         mu of the predecessors in the data of the first P rows, (P, N) or (P, N, K): gives persistence.
     mask
@@ -86,19 +92,26 @@ def observe(
     ------
     ValueError
         For a layout that is none of these. Where shapes do not belong together, or something is no tensor of
-        real numbers or no Gaussian, before the first `step`; later it is counted in `lost` and training goes
-        on.
+        real numbers or cannot be read, before the first `step`; later it is counted in `lost` and training
+        goes on.
 
     Notes
     -----
     Nothing is recorded while the watched model is in eval mode, nor, unless the watch has `no_grad=True`,
     under torch.no_grad. Gradients, values and random state are left alone. An exported program
-    (torch.export) holds nothing of this call. Inside `torch.compile` give tensors, not distributions.
+    (torch.export) holds nothing of this call. Inside `torch.compile` give tensors: of distributions Gaussians
+    alone are recorded there. A KL without a closed form is estimated by one draw a row, from a random state
+    of its own.
     """
     check_layout_name(layout)
     name = name if tag is None else f"{name}/{tag}"
     how = f"{layout or ''}|{prior if isinstance(prior, str) else ''}"
-    if torch.compiler.is_compiling():
+    if isinstance(mu, Distribution) and is_other_family(mu, prior):
+        if torch.compiler.is_compiling():
+            _hand_over(_count, IN_COMPILED, name, "samples", torch.zeros(1), None, None, None)
+        elif RECEIVERS:
+            _deliver(name, without_gradients(), _family_reading(name, mu, sigma, prior, mask, layout))
+    elif torch.compiler.is_compiling():
         if not _is_exporting():
             values = _values(mu, sigma, prior, previous, mask)
             _observe(_count, without_gradients(), name, how, *values)
@@ -109,7 +122,169 @@ def observe(
             _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
         else:
             apart = kept[4] is None  # predecessors belong to the first rows
-            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart))
+            behind = map_of(mu) if isinstance(mu, Distribution) else None
+            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart, behind))
+
+
+def observe_codes(
+    name: str,
+    indices: Tensor,
+    size: int,
+    *,
+    window: int | None = None,
+    mask: Tensor | None = None,
+    tag: str | None = None,
+) -> None:
+    """Record which codes of a code book a batch picked, in every open `probes.watch`: a neuron is a code.
+
+    Parameters
+    ----------
+    name
+        Of the layer. Of several code books, such as the levels of a residual quantiser, call it for each.
+    indices
+        Whole numbers from 0 to size − 1, of any shape; negative ones are padding.
+    size
+        Codes of the code book, used or not.
+    window
+        Steps that the usage is over; 1,024 by default.
+    mask
+        Broadcastable to indices; False or 0 leaves a pick out.
+    tag
+        As of `observe`.
+
+    Raises
+    ------
+    ValueError
+        For a size or window below 1. For indices that are no whole numbers or beyond the code book, before
+        the first `step`; later it is counted in `lost` and training goes on.
+
+    Notes
+    -----
+    Steps that are not recorded (`every`) count too. Works inside `torch.compile`.
+    """
+    if size < 1 or (window is not None and window < 1):
+        raise ValueError(f"observe_codes({name!r}): size is {size}, window {window}; they must be at least 1")
+    how = f"codes|{size}|{window or 0}"
+    _give(name if tag is None else f"{name}/{tag}", how, indices, None, None, mask)
+
+
+def observe_samples(
+    name: str,
+    z: Tensor,
+    log_q: Tensor | None = None,
+    log_prior: Tensor | None = None,
+    *,
+    mask: Tensor | None = None,
+    tag: str | None = None,
+) -> None:
+    """Record draws of a batch's posterior, in every open `probes.watch`: of a flow, dropout, an ensemble.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    z
+        (S, B, N), S draws for each input; (S, ..., N): what is between are rows.
+    log_q, log_prior
+        Log density of each draw under posterior and prior, nats: (S, B, N), or (S, B) of all neurons
+        together, whose KL is then that of the layer alone. Without both there is no KL.
+    mask
+        (B,), or of all axes that are rows.
+    tag
+        As of `observe`.
+
+    Raises
+    ------
+    ValueError
+        Where one log density is given alone. Where shapes do not belong together, before the first `step`;
+        later it is counted in `lost` and training goes on.
+
+    Notes
+    -----
+    Works inside `torch.compile`.
+    """
+    if (log_q is None) != (log_prior is None):
+        raise ValueError(f"observe_samples({name!r}): give log_q and log_prior both, or none of them")
+    _give(name if tag is None else f"{name}/{tag}", "samples", z, log_q, log_prior, mask)
+
+
+def _give(
+    name: str, how: str, first: Tensor, second: Tensor | None, third: Tensor | None, mask: Tensor | None
+) -> None:
+    if torch.compiler.is_compiling():
+        if not _is_exporting():
+            values = [None if one is None else one.detach() for one in (first, second, third, mask)]
+            _hand_over(_count, without_gradients(), name, how, *values)
+    elif RECEIVERS:
+        try:
+            kept = tuple(None if one is None else one.detach() for one in (first, second, third, mask))
+        except AttributeError as error:
+            _deliver(name, without_gradients(), Reading(partial(_refuse, name, error), ()))
+        else:
+            _deliver(name, without_gradients(), _given(name, how, kept))
+
+
+IN_COMPILED = (
+    "inside torch.compile, where a distribution that is no Gaussian cannot be handed over: call"
+    " probes.observe outside of it, or give tensors to probes.observe_codes or probes.observe_samples"
+)
+
+
+def _family_reading(name: str, q: Distribution, sigma: Any, prior: Any, mask: Any, layout: Any) -> Reading:
+    try:
+        if sigma is not None:
+            raise ValueError("sigma is given beside a distribution, which has its own")
+        if isinstance(prior, str) and prior != UNKNOWN:
+            raise ValueError(f"prior is {prior!r}; a text can only be {UNKNOWN!r}")
+        read = read_any(q, prior, None if layout is None else stated_layout(layout), mask)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return Reading(partial(_refuse_distribution, name, q, error), ())
+    return Reading(
+        read.reader, read.taken, unknown_prior=prior == UNKNOWN if isinstance(prior, str) else False
+    )
+
+
+def _given(name: str, how: str, values: tuple[Tensor | None, ...]) -> Reading:
+    """What `observe_codes` or `observe_samples` was handed."""
+    try:
+        kept = [None if value is None else plain(value) for value in values]
+        first, second, third, mask = kept
+        assert first is not None  # its type says so
+        if how.startswith("codes"):
+            if first.is_floating_point() or first.dtype == torch.bool:
+                raise ValueError(f"indices are {first.dtype}, not whole numbers")
+            size, window = map(int, how.split("|")[1:])
+            counted = None if mask is None else (mask != 0).expand(first.shape)
+            return Reading(CodeReader(size, window or None), (first, counted))
+        if first.dim() < 3 or not first.is_floating_point():
+            raise ValueError(f"z is {describe(first)}, not (S, B, N) real numbers")
+        rows = first.shape[1:-1]
+        z = first.reshape(len(first), -1, first.shape[-1])
+        densities = [None if one is None else _density(one, first) for one in (second, third)]
+        counted = None if mask is None else (mask != 0).expand(rows).reshape(-1)
+        return Reading(SampleReader(), (z, *densities, counted))
+    except (ValueError, RuntimeError) as error:
+        call = "observe_codes" if how.startswith("codes") else "observe_samples"
+        return Reading(partial(_refuse_given, f"{call}({name!r}): {error}"), ())
+
+
+def _density(value: Tensor, z: Tensor) -> Tensor:
+    """(S, B, N) or (S, B), of draws (S, ..., N). Raises ValueError for other shapes."""
+    if value.shape == z.shape:
+        return value.reshape(len(z), -1, z.shape[-1])
+    if value.shape == z.shape[:-1]:
+        return value.reshape(len(z), -1)
+    raise ValueError(
+        f"a log density is {tuple(value.shape)}: it is {tuple(z.shape)} or {tuple(z.shape[:-1])}"
+    )
+
+
+def _refuse_given(text: str, _: tuple[()]) -> NoReturn:
+    raise ValueError(text)
+
+
+def _refuse_distribution(name: str, q: Distribution, error: Exception, _: tuple[()]) -> NoReturn:
+    raise ValueError(f"observe({name!r}) of a {type(q).__name__}: {error}") from error
 
 
 if not hasattr(torch.library, "custom_op"):
@@ -161,6 +336,43 @@ def _(
     return None
 
 
+GIVEN = (
+    "(Tensor(a!) count, str? why_not, str name, str how, Tensor first, Tensor? second, Tensor? third,"
+    " Tensor? mask) -> ()"
+)
+
+
+@torch.library.custom_op("probes::hand_over", mutates_args=("count",), schema=GIVEN)
+def _hand_over(
+    count: Tensor,
+    why_not: str | None,
+    name: str,
+    how: str,
+    first: Tensor,
+    second: Tensor | None,
+    third: Tensor | None,
+    mask: Tensor | None,
+) -> None:
+    count.add_(1)
+    if RECEIVERS:
+        kept = tuple(None if value is None else value.clone() for value in (first, second, third, mask))
+        _deliver(name, why_not, _given(name, how, kept))
+
+
+@_hand_over.register_fake
+def _(
+    count: Tensor,
+    why_not: str | None,
+    name: str,
+    how: str,
+    first: Tensor,
+    second: Tensor | None,
+    third: Tensor | None,
+    mask: Tensor | None,
+) -> None:
+    return None
+
+
 def _over_a_batch(info: Any, in_dims: Any, count: Tensor, *_: Any) -> tuple[None, None]:
     """Inside vmap, in compiled code: as in eager code nothing is recorded, and that is counted."""
     none = torch.zeros(1, device=count.device)
@@ -170,6 +382,7 @@ def _over_a_batch(info: Any, in_dims: Any, count: Tensor, *_: Any) -> tuple[None
 
 if hasattr(_observe, "register_vmap"):  # torch 2.5
     _observe.register_vmap(_over_a_batch)
+    _hand_over.register_vmap(_over_a_batch)
 
 
 # torch before 2.7 does not tell
@@ -181,24 +394,28 @@ def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
         receiver(name, reading, why_not)
 
 
-def _reading(name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool) -> Reading:
-    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN))
+def _reading(
+    name: str, how: str, kept: tuple[Tensor | None, ...], apart: bool, behind: str | None = None
+) -> Reading:
+    return Reading(partial(_read, name, how), kept, apart, how.endswith(UNKNOWN), behind)
 
 
 def _values(mu: Any, sigma: Any, prior: Any, previous: Any, mask: Any) -> list[Any]:
     """mu, sigma, the prior's mean and sd, previous and mask, as tensors or None, detached."""
+    behind = None
     if isinstance(mu, Distribution):
         if sigma is not None:
             raise ValueError("sigma is given beside a distribution, which has its own")
+        behind = map_of(mu)
         mu, sigma = gaussian(mu)
     if sigma is None and isinstance(mu, Tensor):
-        raise TypeError("sigma is missing: give a Gaussian distribution, or mu and sigma")
+        raise TypeError("sigma is missing: give a distribution, or mu and sigma")
     prior_mu = prior_sigma = None
     if isinstance(prior, str):
         if prior != UNKNOWN:
             raise ValueError(f"prior is {prior!r}; a text can only be {UNKNOWN!r}")
     elif isinstance(prior, Distribution):
-        prior_mu, prior_sigma = prior_tensors(prior, mu)
+        prior_mu, prior_sigma = prior_tensors(prior, mu, behind)
     elif prior is not None:
         prior_mu, prior_sigma = prior
     values = (mu, sigma, _tensor(prior_mu, mu), _tensor(prior_sigma, mu), previous, mask)

@@ -123,8 +123,8 @@ def _mixture(attributes: dict[str, Any]) -> Prior:
 
 
 def held_priors(model: nn.Module) -> list[Held]:
-    """Gaussian priors that modules hold as attributes: a distribution, or a mean and a scale that are
-    tensors or numbers, and nothing else of a prior stands beside them. They are read anew each time.
+    """Priors that modules hold as attributes: a distribution, or a Gaussian's mean and scale that are tensors
+    or numbers, and nothing else of a prior stands beside them. They are read anew each time.
     """
     found: list[Held] = []
     for path, module in model.named_modules():
@@ -132,7 +132,7 @@ def held_priors(model: nn.Module) -> list[Held]:
             name: value for name, value in vars(module).items() if not name.startswith("_") or _tensor(value)
         }
         for name, value in attributes.items():
-            if isinstance(value, Distribution) and speaks_of_prior(name) and is_gaussian(value):
+            if isinstance(value, Distribution) and speaks_of_prior(name):
                 said = f"the network's own: {name}, {type(value).__name__}"
                 found.append(Held(_join(path, name), name, PriorFunction(_reader(module, name), said)))
         values = {name: value for name, value in attributes.items() if _number(value) or _tensor(value)}

@@ -16,7 +16,7 @@ from torch import Tensor
 from probes.moments import Moments
 from probes.watching.posterior_source import Observed
 
-Read = Callable[[Any], Observed]
+Read = Callable[[Any], Any]
 Taken = tuple[Tensor | None, ...]
 Kind = tuple[object, ...]
 """Shape of a batch's tensors, dtype and device of each."""
@@ -43,12 +43,21 @@ class Reading:
         `read` one after the other, where all tensors have one shape.
     unknown_prior
         Whether the user says that the prior cannot be said.
+    map
+        That a Gaussian stands behind.
     """
 
-    __slots__ = ("_apart", "_versions", "read", "taken", "unknown_prior")
+    __slots__ = ("_apart", "_versions", "map", "read", "taken", "unknown_prior")
 
-    def __init__(self, read: Read, taken: Taken, apart: bool = False, unknown_prior: bool = False) -> None:
-        self.read, self.taken, self.unknown_prior = read, taken, unknown_prior
+    def __init__(
+        self,
+        read: Read,
+        taken: Taken,
+        apart: bool = False,
+        unknown_prior: bool = False,
+        map: str | None = None,
+    ) -> None:
+        self.read, self.taken, self.unknown_prior, self.map = read, taken, unknown_prior, map
         self._apart = apart
         self._versions: list[int] | None = None
 
@@ -62,7 +71,7 @@ class Reading:
                     self._versions.append(tensor._version)
         return size
 
-    def __call__(self) -> Observed:
+    def __call__(self) -> Any:
         return self.read(self.unchanged())
 
     def kind(self) -> Kind | None:
@@ -134,7 +143,7 @@ def sums_of(steps: Sequence[Rows]) -> Sums:
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
-    sums = _updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
+    sums = updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
     return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
         for name, value in sums.items()
@@ -172,6 +181,8 @@ class Pool:
         Whether the posterior is the same for every input.
     """
 
+    every_step = False  # whether steps that are not recorded count too
+
     def __init__(self, size: tuple[int, int], shared: bool) -> None:
         self.size, self.shared = size, shared
         self._moments: Moments | None = None  # None: no batch yet
@@ -188,7 +199,7 @@ class Pool:
             self.add_observed(reading())
             return
         if kind != self._kind:
-            self._check(reading().mu)
+            self._check(reading())
             self._kind, self._batch_bytes = kind, reading.nbytes
             small = self._batch_bytes <= SMALL_BYTES
             self._most = int(KEPT_BYTES // max(1, self._batch_bytes)) if small else 0
@@ -202,9 +213,9 @@ class Pool:
             self._rows = Rows(reading.read, self._kind, self._batch_bytes, [], self.shared)
         self._rows.batches.append(reading.copied())
 
-    def add_observed(self, observed: Observed) -> None:
+    def add_observed(self, observed: Any) -> None:
         """One batch that was read. Raises as `add`."""
-        self._check(observed.mu)
+        self._check(observed)
         self._sum_up()
         self._update(observed)
 
@@ -222,12 +233,18 @@ class Pool:
         taken, self._moments = self._moments, None
         return taken
 
-    def give(self, moments: Moments) -> None:
+    def give(self, known: Any) -> None:
         """Begin with what was taken before."""
-        self._moments = moments
+        self._moments = known
 
-    def _check(self, mu: Tensor) -> None:
-        neurons, dimensions = self.size
+    def anew(self) -> Pool:
+        """An empty pool of the same kind."""
+        return Pool(self.size, self.shared)
+
+    def _check(self, observed: Any) -> None:
+        if not isinstance(observed, Observed):
+            raise ValueError("it was Gaussian with independent components, a batch is another distribution")
+        mu, (neurons, dimensions) = observed.mu, self.size
         if mu.shape[1:] != self.size:
             raise ValueError(
                 f"it has {neurons} neurons, a batch is {tuple(mu.shape)}"
@@ -241,10 +258,11 @@ class Pool:
             self._update(rows.read(_joined(rows.batches)))
 
     def _update(self, observed: Observed) -> None:
-        self._moments = _updated(self._moments or Moments(), observed, self.shared)
+        self._moments = updated(self._moments or Moments(), observed, self.shared)
 
 
-def _updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
+def updated(moments: Moments, observed: Observed, shared: bool) -> Moments:
+    """Sums with one more batch."""
     mu, sigma, log_sigma, prior_mu, prior_sigma, previous, mask, log_variance = observed
     if sigma is None:
         return moments.update_plain(mu, log_variance=log_variance, shared=shared)

@@ -31,8 +31,11 @@ from torch.distributions import (
     LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
+    TransformedDistribution,
 )
 
+from probes.families import FAMILIES
+from probes.family_moments import FamilyReading, read_distribution
 from probes.watching.evidence import feature_axis, sharded_along
 from probes.watching.naming import FORMS, describe
 
@@ -42,6 +45,8 @@ Layout = Literal["rows", "channels", "neurons", "positions", "weights", "weights
 Origin = Literal["stated", "named", "assumed", "absent"]
 """stated: the user, `observe` or a distribution's own numbers say so. named: names, the source or the module
 that made it do. assumed: nothing does. absent: there is one, and it is not known."""
+RANK_OBSERVED, RANK_DISTRIBUTION, RANK_MADE, RANK_NAMED, RANK_SIBLINGS, RANK_GUESS = range(6)
+"""In order of trust. Pairs of sibling layers are known before anything runs."""
 DISTRIBUTION = "distribution"
 UNKNOWN = "unknown"
 """What a user says of a prior that cannot be said."""
@@ -108,6 +113,22 @@ class Observed(NamedTuple):
     log_variance: Tensor | None = None
 
     @property
+    def rows(self) -> int:
+        """Inputs, or positions of them."""
+        return len(self.mu)
+
+    @property
+    def neurons(self) -> tuple[int, int]:
+        """Neurons and latent dimensions of each. Raises ValueError for a mean that is not (B, N, K)."""
+        _, neurons, dimensions = self.mu.shape
+        return neurons, dimensions
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether it came with its prior."""
+        return self.prior_mu is not None
+
+    @property
     def sd(self) -> Tensor:
         """sigma, however it was given."""
         if self.sigma is not None:
@@ -129,6 +150,13 @@ def pick(output: Any, key: Key) -> Any:
     if isinstance(key, int) or isinstance(output, Mapping):
         return output[key]
     return getattr(output, key)
+
+
+LOGITS = ("logits", "probs")
+"""Forms of a slot that holds a categorical distribution's numbers, classes last."""
+CODES = "codes"
+SINGLE = (*LOGITS, CODES)
+"""Forms that one tensor holds."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +201,14 @@ class Slot:
 
     def under(self, key: Any) -> Slot:
         """The same place in an output that stands at `key` of another."""
-        scale = self.scale if self.form == DISTRIBUTION or self.halves else nested(key, self.scale)
+        alone = self.form in (DISTRIBUTION, *SINGLE) or self.halves
+        scale = self.scale if alone else nested(key, self.scale)
         return replace(self, mean=nested(key, self.mean), scale=scale)
 
     def __str__(self) -> str:
+        if self.form in SINGLE:
+            place = "" if self.mean is None else f"={_said(self.mean)}"
+            return f"{self.form}{place}" + ("" if self.scale is None else f"[..., {self.scale}]")
         if self.form == DISTRIBUTION:
             return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={_said(self.mean)}"
         if self.halves:
@@ -203,11 +235,13 @@ class FoundLayer(TypedDict):
     of
         "activations", "weights" or "shared variables".
     prior
-        Normal(0, 1), given, or the network's own; what was seen of one that is not known.
+        Normal(0, 1), uniform, given, or the network's own; what was seen of one that is not known.
     layout
         Which axes are rows, neurons and dimensions.
     why
         The reason; it says ASSUMED where something was.
+    family
+        Name of the distribution's family (`probes.families`).
     origins
         Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior that the
         network speaks of and that is not known, "absent".
@@ -222,6 +256,7 @@ class FoundLayer(TypedDict):
     prior: str
     layout: str
     why: str
+    family: str
     origins: dict[str, Origin]
     assumed: list[str]
 
@@ -269,18 +304,20 @@ class PosteriorSource:
     name: the layer's name in the log. path: module whose output is read; paths joined by " & " for layers
     whose outputs are read together ("source" in the log).
     origin: what `slot` indexes: the "output", the outputs of several "layers", the module's "parameters", the
-    "sites" that a Pyro guide sampled, or what "observe" handed over. rank: position in the order of trust, 0
+    "sites" that a Pyro guide sampled, the distributions that it "made" in its forward pass, or what "observe"
+    handed over. rank: position in the order of trust, 0
     first. of: what the posterior is of; "weights" and "shared variables" are the same for every input.
     origins: where each part comes from. after: what the network does with mean and scale before it uses them
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
-    the posterior's is. pooled: terms of the loss that are not kept apart.
+    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, that the
+    Gaussian stands behind.
     """
 
     name: str
     path: str
-    origin: Literal["output", "layers", "parameters", "sites", "observe"]
+    origin: Literal["output", "layers", "parameters", "sites", "made", "observe"]
     slot: Slot
     why: str
     rank: int
@@ -298,6 +335,35 @@ class PosteriorSource:
     prior_said: str | None = None
     prior_like: bool = False
     pooled: str | None = None
+    map: str | None = None
+
+    @property
+    def family(self) -> str:
+        """Of the posteriors, as the manifest names it."""
+        return "gaussian"
+
+    @property
+    def classes(self) -> int | None:
+        """Of a discrete posterior, or components of a Dirichlet."""
+        return None
+
+    @property
+    def default_prior(self) -> str:
+        """What the manifest calls the prior where none is stated or found."""
+        return "standard"
+
+    @property
+    def window(self) -> int | None:
+        """Steps that the usage of a code book is over."""
+        return None
+
+    def tensors(self, value: Any) -> tuple[Tensor, ...]:
+        """What the posterior is made of, mean or what stands for it first."""
+        return self.slot.tensors(value)
+
+    def prior_tensor(self, value: Any, taken: Taken) -> Tensor | None:
+        """What tells the prior, of what was taken, from another posterior."""
+        return taken[2] if len(taken) > 2 else None
 
     def without_prior(self, seen: str) -> PosteriorSource:
         """The source with a prior that is not known, and the sentence that says it."""
@@ -343,11 +409,14 @@ class PosteriorSource:
         if isinstance(self.prior, UnknownPrior) and not self.prior.stated:
             self = self.without_prior(self.prior.seen)
         slot, why = self.slot, self.why
-        if slot.form == DISTRIBUTION and not isinstance(base := unwrapped(pick(value, slot.mean)), Normal):
-            why += (
-                f"; of the {type(base).__name__} its marginals are read, whose KL adds up to no more than its"
-            )
-            why += " own"
+        if slot.form == DISTRIBUTION and (found := map_of(pick(value, slot.mean))) is not None:
+            self = replace(self, map=found)
+            why += f"; of the Gaussian before the map {found}"
+        if isinstance(self.prior, Slot) and self.prior.form == DISTRIBUTION:
+            given = pick(value, self.prior.mean)
+            if not is_gaussian(given) or map_of(given) != self.map:
+                self = self.without_prior(f"it is a {type(unwrapped(given)).__name__}")
+                why = self.why
         if not self.by_hand and slot.form in ("sigma", "var") and bool((scale < 0).any()):
             like = isinstance(self.prior, Slot) and self.prior.form == slot.form
             self = replace(self, prior_like=like)
@@ -413,7 +482,7 @@ class PosteriorSource:
             m, s = self.prior.tensors(value)
             taken += (m, self.prior_sigma(m, s))
         elif isinstance(self.prior, PriorFunction):
-            taken += prior_tensors(self.prior.call(module, output), mean)
+            taken += prior_tensors(self.prior.call(module, output), mean, self.map)
         elif self.mask is not None:
             taken += (None, None)
         if self.mask is not None:
@@ -477,7 +546,7 @@ class PosteriorSource:
     def describe(self) -> FoundLayer:
         """What the manifest stores and the log says."""
         prior = self._prior()
-        family = "the family, Gaussian"
+        family = f"the family, {FAMILIES[self.family].label}"
         said = {
             "mean": f"the mean ({self._how()})",
             "scale": f"the scale ({self._how()})",
@@ -489,9 +558,10 @@ class PosteriorSource:
             "source": self.path or "(the model itself)",
             "read": self._how(),
             "of": self.of,
-            "prior": prior + (", ASSUMED" if self.origins["prior"] == "assumed" else ""),
+            "prior": prior + (", ASSUMED" if self.origins.get("prior") == "assumed" else ""),
             "layout": self.layout or "rows",
             "why": self.why,
+            "family": self.family,
             "origins": dict(self.origins),
             "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"]
             + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
@@ -499,7 +569,7 @@ class PosteriorSource:
 
     def _prior(self) -> str:
         if self.prior is None:
-            return "Normal(0, 1)" if self.origins["prior"] != "stated" else "given to observe"
+            return "Normal(0, 1)" if self.origins.get("prior") != "stated" else "given to observe"
         if isinstance(self.prior, UnknownPrior):
             return f"not known: {self.prior.seen}"
         if isinstance(self.prior, Slot):
@@ -562,8 +632,10 @@ def check_layout_name(layout: str | None) -> None:
         raise ValueError(f"layout is {layout!r}; it must be one of {', '.join(map(repr, LAYOUTS))}")
 
 
-def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+def prior_tensors(prior: Any, like: Tensor, behind: str | None = None) -> tuple[Tensor, Tensor]:
     """Mean and sd of a prior that is a Gaussian distribution or (mu, sigma), on the device of `like`.
+
+    behind: the map that the posterior's Gaussian stands behind, and so its prior's.
 
     Raises NotReadable for another distribution, TypeError for what is neither.
     """
@@ -571,7 +643,12 @@ def prior_tensors(prior: Any, like: Tensor) -> tuple[Tensor, Tensor]:
         base = unwrapped(prior)
         if not is_gaussian(base):
             raise NotReadable(f'a {type(base).__name__} is no Gaussian: prior="unknown" leaves KL out')
-        if not isinstance(base, Normal) and not _is_diagonal(base):
+        if map_of(base) != behind:
+            raise NotReadable(
+                f"the prior, a {type(base).__name__}, is not of the posterior's map ({behind or 'none'}):"
+                ' prior="unknown" leaves KL out'
+            )
+        if is_full_gaussian(base) and not _is_diagonal(base):
             raise NotReadable(
                 f"a prior that is a {type(base).__name__} with correlated components is not its marginals:"
                 ' prior="unknown" leaves KL out'
@@ -640,21 +717,55 @@ def _is_diagonal(distribution: Any) -> bool:
 
 
 def is_gaussian(distribution: Any) -> bool:
-    """Whether a distribution's marginals are Gaussian: a Normal, or a multivariate one, and no subclass that
-    is another distribution.
+    """Whether a distribution is a Gaussian with independent components, itself or behind a fixed map of each,
+    or one with correlated components; and no subclass that is another distribution.
     """
     base = unwrapped(distribution)
-    for kind in (Normal, MultivariateNormal, LowRankMultivariateNormal):
-        if isinstance(base, kind):
-            return all(getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample"))
-    return False
+    if is_full_gaussian(base) or _is_own(base, Normal):
+        return True
+    return mapped_gaussian(base) is not None
+
+
+def is_full_gaussian(distribution: Any) -> bool:
+    """Whether a distribution is a Gaussian with correlated components."""
+    base = unwrapped(distribution)
+    return any(_is_own(base, kind) for kind in (MultivariateNormal, LowRankMultivariateNormal))
+
+
+def _is_own(base: Any, kind: type) -> bool:
+    return isinstance(base, kind) and all(
+        getattr(type(base), name) is getattr(kind, name) for name in ("log_prob", "rsample")
+    )
+
+
+def mapped_gaussian(distribution: Any) -> FamilyReading | None:
+    """The Gaussian behind a distribution that is a fixed map of each of its components, such as a LogNormal;
+    None for any other.
+    """
+    base = unwrapped(distribution)
+    if not isinstance(base, TransformedDistribution):
+        return None
+    try:
+        found = read_distribution(base)
+    except (ValueError, NotImplementedError):
+        return None
+    return found if found.family == "gaussian" else None
+
+
+def map_of(distribution: Any) -> str | None:
+    """The map that a Gaussian stands behind; None for none."""
+    found = mapped_gaussian(distribution)
+    return None if found is None else found.map
 
 
 def gaussian(distribution: Any) -> tuple[Tensor, Tensor]:
-    """loc and scale of a Gaussian's components, of a full covariance the marginals'. Raises NotReadable for
-    any other distribution, by its name.
+    """loc and scale of a Gaussian's components, of a full covariance the marginals', of a mapped one those
+    before the map. Raises NotReadable for any other distribution, by its name.
     """
     base = unwrapped(distribution)
+    if (mapped := mapped_gaussian(base)) is not None:
+        loc, scale = mapped.parameters.values()
+        return loc, scale
     if not is_gaussian(base):
-        raise NotReadable(f"{type(base).__name__} is no Gaussian: only Gaussian posteriors are recorded")
+        raise NotReadable(f"{type(base).__name__} is no Gaussian")
     return base.loc, base.scale if isinstance(base, Normal) else base.variance.sqrt()

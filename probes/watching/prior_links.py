@@ -9,8 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
+from probes.family_moments import prior_parameters
 from probes.watching.evidence import applied
+from probes.watching.family_readings import is_joint
+from probes.watching.family_sources import BY_DRAWS, FamilySource, at_slot, family_of_prior
 from probes.watching.naming import returned_names, speaks_of_prior, subject, words
 from probes.watching.own_priors import Held, held_priors, is_prior, mentions, prior_above
 from probes.watching.posterior_source import (
@@ -42,9 +46,11 @@ class Kept:
 
 @dataclass
 class SeenPrior:
-    """What a module that is a prior has put out: mean and scale."""
+    """What a module that is a prior has put out: mean and scale, or the parameters of its family."""
 
     source: PosteriorSource
+    family: str = "gaussian"
+    parameters: tuple[str, ...] = ()
     kept: Kept = field(default_factory=Kept)
 
 
@@ -102,10 +108,19 @@ class PriorLinks:
         self._held = [one for one in held_priors(self._model) if not self._skipped(one.path)]
 
     def arrived(self, source: PosteriorSource, value: Any) -> None:
-        """A prior was computed. Raises NotReadable for what is no Gaussian."""
-        mean, scale = source.slot.tensors(value)
-        seen = self._seen.setdefault(source.name, SeenPrior(source))
-        self.keep(seen.kept, (mean.detach(), scale.detach()))
+        """A prior was computed. Raises NotReadable for what has no numbers of single neurons."""
+        if is_joint(whole := at_slot(source, value)):
+            seen = self._seen.setdefault(source.name, SeenPrior(source, "samples"))
+            self.keep(seen.kept, ())
+            return
+        found = family_of_prior(whole)
+        if found is None:
+            mean, scale = source.slot.tensors(value)
+            seen = self._seen.setdefault(source.name, SeenPrior(source))
+            self.keep(seen.kept, (mean.detach(), scale.detach()))
+            return
+        seen = self._seen.setdefault(source.name, SeenPrior(source, found.family, tuple(found.parameters)))
+        self.keep(seen.kept, tuple(found.parameters.values()))
 
     def keep(self, kept: Kept, taken: Taken) -> None:
         """One more; the first is always kept."""
@@ -124,14 +139,19 @@ class PriorLinks:
         self._drop_what_stands_in_others()
         self._drop_parts_of_a_whole(ran)
         links = self._links(posteriors)
+        flows = self._densities(posteriors)
         linked = {seen.source.name for seen in links.values()}
+        linked |= {seen.source.name for seen in flows.values()}
         free = [seen for name, seen in self._seen.items() if name not in linked]
         held = {
             place: own
             for place, one in enumerate(posteriors)
             if place not in links and (own := self._held_by(one, posteriors)) is not None
         }
-        used = [side for seen in links.values() for side in seen.source.path.split(" & ")]
+        used = [one.source.path for one in posteriors if one.source.family == "samples"]
+        used += [
+            side for seen in (*links.values(), *flows.values()) for side in seen.source.path.split(" & ")
+        ]
         used += [one.path for one in held.values()]
         unused = [
             mention for mention in self.mentions if not any(_explains(path, mention.path) for path in used)
@@ -141,8 +161,26 @@ class PriorLinks:
         found: list[Linked] = []
         for place, posterior in enumerate(posteriors):
             source, kept = posterior.source, posterior.kept
-            if place in links:
+            if place in flows:
+                by_draws = _joined(source, flows[place].source)
+                by_draws = replace(by_draws, why=f"{by_draws.why}; {BY_DRAWS}")
+                found.append(Linked(by_draws, [], incomplete=True))
+            elif place in links:
                 prior = links[place]
+                if prior.family != source.family:
+                    found.append(Linked(source.without_prior(OF_ANOTHER.format(prior=prior))))
+                    continue
+                if isinstance(source, FamilySource):
+                    whole = source.under(prior.parameters)
+                    if whole is None:
+                        found.append(Linked(source.without_prior(f"{prior.source.name!r} is computed")))
+                        continue
+                    again = [
+                        whole.again(one, theirs)
+                        for one, theirs in zip(kept.taken, prior.kept.taken, strict=False)
+                    ]
+                    found.append(Linked(_joined(whole, prior.source), again, len(again) < kept.count))
+                    continue
                 joined = _made(_joined(source, prior.source), source, prior, self._model)
                 if isinstance(joined, str):
                     found.append(Linked(source.without_prior(joined)))
@@ -154,6 +192,15 @@ class PriorLinks:
                     if mean is not None and scale is not None
                 ]
                 found.append(Linked(joined, again, len(again) < kept.count))
+            elif place in held and isinstance(source, FamilySource):
+                parameters = _parameters_of(held[place], source) or {}
+                under = source.under(tuple(parameters))
+                if under is None:
+                    found.append(Linked(source.without_prior(f"{held[place].name!r} is held")))
+                    continue
+                again = [under.again(one, tuple(parameters.values())) for one in kept.taken]
+                source = replace(under, prior=held[place].prior).known(prior="named")
+                found.append(Linked(source, again, not kept.whole))
             elif place in held:
                 source = replace(source, prior=held[place].prior).known(prior="named")
                 found.append(Linked(source, _anew(held[place].prior, kept.taken), not kept.whole))
@@ -208,7 +255,11 @@ class PriorLinks:
         often computed, and of fitting shapes.
         """
         found: dict[int, SeenPrior] = {}
-        left = [place for place, one in enumerate(posteriors) if one.source.origin in ("output", "layers")]
+        left = [
+            place
+            for place, one in enumerate(posteriors)
+            if one.source.origin in ("output", "layers") and one.source.family not in WITHOUT_LINKS
+        ]
         free = list(self._seen.values())
         for alike in (_same_place, _same_subject, _any):
             for place in left.copy():
@@ -224,11 +275,20 @@ class PriorLinks:
                     free.remove(fits[0])
         return found
 
+    def _densities(self, posteriors: Sequence[Waiting]) -> dict[int, SeenPrior]:
+        """Place of the only posterior that is known by draws -> the only prior that is a density."""
+        densities = [seen for seen in self._seen.values() if seen.family == "samples"]
+        places = [at for at, one in enumerate(posteriors) if one.source.family == "samples"]
+        if len(densities) == 1 == len(places) and posteriors[places[0]].kept.count == densities[0].kept.count:
+            return {places[0]: densities[0]}
+        return {}
+
     def _held_by(self, posterior: Waiting, posteriors: Sequence[Waiting]) -> Held | None:
         """The prior that a module holds for a posterior: of its subject, or the only one for the only one."""
-        if posterior.source.origin not in ("output", "layers"):
+        held_too = ("output", "layers", "made")
+        if posterior.source.origin not in held_too or posterior.source.family in WITHOUT_LINKS:
             return None
-        fits = [one for one in self._held if _fits(one, posterior.kept)]
+        fits = [one for one in self._held if _fits(one, posterior)]
         same = [one for one in fits if subject(one.name) == subject(posterior.source.name)]
         if len(same) == 1:
             return same[0]
@@ -292,7 +352,10 @@ def _broadcasts(value: Tensor, mean: Tensor) -> bool:
     return True
 
 
-def _fits(held: Held, kept: Kept) -> bool:
+def _fits(held: Held, posterior: Waiting) -> bool:
+    if isinstance(posterior.source, FamilySource):
+        return _parameters_of(held, posterior.source) is not None
+    kept = posterior.kept
     mean = kept.taken[0][0] if kept.taken else None
     if mean is None or not isinstance(held.prior, PriorFunction):
         return False
@@ -300,6 +363,17 @@ def _fits(held: Held, kept: Kept) -> bool:
         return all(_broadcasts(value, mean) for value in prior_tensors(held.prior.call(None, None), mean))
     except (NotReadable, TypeError, ValueError):
         return False
+
+
+def _parameters_of(held: Held, source: FamilySource) -> dict[str, Tensor] | None:
+    """Parameters of a prior that a module holds, where it is of a posterior's family."""
+    given = held.prior.call(None, None) if isinstance(held.prior, PriorFunction) else None
+    return prior_parameters(source.family, given) if isinstance(given, Distribution) else None
+
+
+WITHOUT_LINKS = ("gaussian_full", "samples", "codes")
+"""Families whose prior is not put together with what another module computes."""
+OF_ANOTHER = "{prior.source.name!r} is computed, a {prior.family}"
 
 
 def _anew(prior: Prior, taken: list[Taken]) -> list[Taken]:

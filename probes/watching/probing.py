@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from probes.families import FAMILIES
+from probes.watching.family_pools import shown_parameters
+from probes.watching.family_readings import AnyObserved, FamilyObserved, FullObserved
 from probes.watching.posterior_source import Observed
 
 
@@ -35,14 +38,17 @@ def untouched(model: nn.Module, training: bool) -> Iterator[None]:
                 buffer.copy_(before)
 
 
-def of_inputs(found: Sequence[Observed], count: int) -> tuple[np.ndarray, np.ndarray] | None:
+def of_inputs(found: Sequence[AnyObserved], count: int) -> tuple[np.ndarray, np.ndarray] | None:
     """mu and sigma of each neuron for each of `count` inputs, (count, N): of the sum of its latent dimensions
     and positions over the root of their number, which has the prior Normal(0, 1) where they have it.
 
     found: all that a layer put out. None where rows are not of inputs: weights, or another number of them.
     """
     means, variances, masks = [], [], []
-    for observed in found:
+    for one in found:
+        observed = one.marginals if isinstance(one, FullObserved) else one
+        if not isinstance(observed, Observed):
+            return None
         mu, sigma, mask = observed.mu, observed.sd.expand(observed.mu.shape), observed.mask
         if len(mu) % count or not len(mu):
             return None
@@ -58,6 +64,27 @@ def of_inputs(found: Sequence[Observed], count: int) -> tuple[np.ndarray, np.nda
     pooled = torch.where(weight > 0, mu, 0).sum((1, 3)) / terms.sqrt()
     spread = (torch.where(weight > 0, variance, 0).sum((1, 3)) / terms).sqrt()
     return pooled.float().cpu().numpy(), spread.float().cpu().numpy()
+
+
+def parameters_of_inputs(found: Sequence[AnyObserved], count: int) -> dict[str, np.ndarray] | None:
+    """Parameters of each neuron for each of `count` inputs, name -> (count, N) or (count, N, C); of draws
+    (count, N, S).
+
+    found: all that a layer put out. None where it is a Gaussian or a code book, where rows are not of inputs,
+    or an input has several rows: their distributions have no one distribution of the family for all.
+    """
+    first = found[0] if found else None
+    if not isinstance(first, FamilyObserved) or first.family == "codes" or len(found) != 1:
+        return None
+    if first.rows != count:
+        return None
+    names = FAMILIES[first.family].parameters
+    values = {name: value.detach() for name, value in first.parameters.items()}
+    if first.family == "samples":
+        values = {"sample": values["sample"].permute(1, 2, 0)}
+    if tuple(values) != names:
+        values = shown_parameters(first.family, values)
+    return {name: value.float().cpu().numpy() for name, value in values.items()}
 
 
 def _by_input(values: Tensor, count: int) -> Tensor:

@@ -24,11 +24,11 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from probes.watching.adapters import RANK_OBSERVED
 from probes.watching.hooks import Argument
 from probes.watching.naming import FORMS
 from probes.watching.posterior_source import (
     DISTRIBUTION,
+    RANK_OBSERVED,
     STATED,
     UNKNOWN,
     Key,

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from probes.errors import RunError, first_line
-from probes.families.gaussian import NEED_PRIOR
+from probes.families.gaussian import GAUSSIAN, NEED_PRIOR
+from probes.families.others import OF_CLASSES
 from probes.log.arguments import number, text, whole_number
-from probes.moments import Moments, derive
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.watching.family_pools import Summed as PoolSums
+from probes.watching.family_pools import class_usage, derive_sums
 from probes.watching.layer_numbers import layer_numbers
 from probes.watching.pooling import KEPT_BYTES, Rows, Sums, sums_of
 
@@ -32,6 +34,7 @@ BUFFERED_STEPS = 64
 BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
 MIRROR_FAILURES = 3  # in a row, after which a mirror is left alone
 WAITING_SCALARS = 100_000  # that are kept before there is a run
+MOST_CLASSES = 1 << 14  # neurons times classes whose usage is stored at each flush
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
@@ -66,6 +69,8 @@ class StatisticsBuffer:
     _limit: int = BUFFERED_STEPS
     _scalars: list[Scalar] = field(default_factory=list)
     _without_prior: set[str] = field(default_factory=set)  # layers whose prior is not known
+    _families: dict[str, str] = field(default_factory=dict)  # of the layers
+    _beyond: dict[str, int] = field(default_factory=dict)  # indices beyond a code book, in its window
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
     _mirror_failures: int = 0
@@ -91,6 +96,7 @@ class StatisticsBuffer:
         """
         self._began = True
         self._without_prior = {la["name"] for la in layers if la["prior"] == "unknown"}
+        self._families = {la["name"]: la.get("family", GAUSSIAN.name) for la in layers}
         try:
             if resume is None:
                 self.recorder = Recorder(
@@ -114,7 +120,7 @@ class StatisticsBuffer:
             self.recorder.close("interrupted")
             raise RunError(f"{self.folder} cannot be resumed: its layers are {there}, this model's are {now}")
 
-    def add(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
+    def add(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         """What was seen of each layer in a step."""
         kept = {name: one for name, one in seen.items() if isinstance(one, Rows)}
         together = len(kept) == len(seen)
@@ -145,7 +151,7 @@ class StatisticsBuffer:
         else:
             self._add_sums([step for step, _ in kept], sums)
 
-    def _sum_alone(self, step: int, seen: Mapping[str, Moments | Rows]) -> None:
+    def _sum_alone(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         try:
             sums = {
                 name: sums_of([one])
@@ -209,10 +215,12 @@ class StatisticsBuffer:
         self._leave_out_what_needs_a_prior(blocks)
         scalars = [one for one in map(self._read, given) if one is not None]
         recorder = self.recorder
+        self._store_classes(summed)
         for layer, steps, columns in blocks:
             self._store(len(steps), recorder.record_block if recorder else None, steps, layer, columns)
         for scalar in scalars:
             self._store(1, recorder.scalar if recorder else None, *scalar)
+        blocks = [(layer, steps, _of_neurons(columns)) for layer, steps, columns in blocks]
         self._copy_to_mirror(blocks, scalars)
         if self.listener is not None:
             self.listener(blocks, scalars)
@@ -220,13 +228,50 @@ class StatisticsBuffer:
     def _derived(self, summed: list[Summed]) -> list[Block]:
         """Statistics of a block of steps; a step that has none loses itself alone."""
         try:
-            return _blocks(summed)
+            return self._blocks(summed)
         except Exception as error:  # noqa: BLE001 - training goes on
             alone = [one for some in summed for one in _apart(*some)]
             if len(alone) == 1:
                 self.failed(RuntimeError(f"step {alone[0][0][0]}: {error}"), 1, "sums")
                 return []
         return [block for one in alone for block in self._derived([one])]
+
+    def _blocks(self, summed: list[Summed]) -> list[Block]:
+        """Layer, steps and statistics, name -> (T, N), or (T,) of the whole layer, derived on the device for
+        all steps at once.
+        """
+        steps = [step for some, _ in summed for step in some]
+        blocks = []
+        for layer, first in summed[0][1].items() if summed else ():
+            sums = {name: torch.cat([some[layer][name] for _, some in summed]) for name in first}
+            if self._families.get(layer) == "codes":
+                self._count_beyond(layer, sums["counts"])
+            found = derive_sums(self._families.get(layer, GAUSSIAN.name), sums)
+            blocks.append((layer, steps, {name: values.cpu().numpy() for name, values in found.items()}))
+        return blocks
+
+    def _count_beyond(self, layer: str, counts: Tensor) -> None:
+        """Say how many indices lie beyond a code book since the last block: they are no picks."""
+        beyond, before = int(counts[-1, -1]), self._beyond.get(layer, 0)
+        self._beyond[layer] = beyond
+        if beyond > before:
+            size = counts.shape[-1] - 2
+            text = f"layer {layer!r}: {beyond - before} indices lie beyond a code book of {size} codes"
+            self.failed(ValueError(text), beyond - before, f"beyond {layer}")
+
+    def _store_classes(self, summed: list[Summed]) -> None:
+        """How the neurons of the last step share themselves out over their classes: once a flush, since a
+        step of it weighs as much as C statistics, and not of very many.
+        """
+        if self.recorder is None or not summed:
+            return
+        steps, sums = summed[-1]
+        for layer, some in sums.items():
+            if self._families.get(layer) not in OF_CLASSES:
+                continue
+            usage = class_usage(self._families[layer], {name: value[-1:] for name, value in some.items()})
+            if usage is not None and usage[0].numel() <= MOST_CLASSES:
+                self._store(0, self.recorder.classes, steps[-1], layer, usage[0].cpu().numpy())
 
     def _read(self, scalar: Scalar) -> tuple[int, str, float, str, float | None] | None:
         step, name, value, split, epoch = scalar
@@ -336,6 +381,11 @@ def _like(one: Mapping[str, Rows], other: Mapping[str, Rows]) -> bool:
     return one.keys() == other.keys() and all(rows.like(other[name]) for name, rows in one.items())
 
 
+def _of_neurons(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Without the numbers of the whole layer."""
+    return {name: values for name, values in columns.items() if values.ndim == 2}
+
+
 def _apart(steps: list[int], sums: dict[str, Sums]) -> list[Summed]:
     return [
         (
@@ -347,13 +397,3 @@ def _apart(steps: list[int], sums: dict[str, Sums]) -> list[Summed]:
         )
         for at, step in enumerate(steps)
     ]
-
-
-def _blocks(summed: list[Summed]) -> list[Block]:
-    """Layer, steps and statistics, name -> (T, N), derived on the device for all steps at once."""
-    steps = [step for some, _ in summed for step in some]
-    blocks = []
-    for layer, first in summed[0][1].items() if summed else ():
-        found = derive({name: torch.cat([sums[layer][name] for _, sums in summed]) for name in first})
-        blocks.append((layer, steps, {name: values.cpu().numpy() for name, values in found.items()}))
-    return blocks

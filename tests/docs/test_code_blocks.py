@@ -495,6 +495,40 @@ def test_watch_a_trained_model_without_its_loop(here: Path, capsys: pytest.Captu
     assert "4" in capsys.readouterr().out
 
 
+def test_watch_other_families(here: Path) -> None:
+    given = {
+        "torch": torch,
+        "Independent": torch.distributions.Independent,
+        "OneHotCategorical": torch.distributions.OneHotCategorical,
+        "a": torch.rand(32, 4) + 1,
+        "b": torch.rand(32, 4) + 1,
+        "logits": torch.randn(32, 4, 3),
+        "indices": torch.randint(512, (32, 7)),
+        "z": torch.randn(5, 32, 4),
+        "log_q": torch.randn(5, 32, 4),
+        "log_prior": torch.randn(5, 32, 4),
+    }
+    with probes.watch(nn.Linear(1, 1), "runs/families", hooks=False) as recording:
+        run_block(block(WATCH, "Other families"), given | {"probes": probes})
+        recording.step(0)
+    run = probes.Run("runs/families")
+    assert {layer["name"]: layer["family"] for layer in run.layers} == {
+        "z": "beta", "stoch": "categorical", "codes": "codes", "theta": "samples",
+    }  # fmt: skip
+
+
+def test_watch_draws_of_dropout_and_ensembles(here: Path) -> None:
+    def member() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    given = {"model": member(), "models": [member() for _ in range(16)], "x": torch.randn(32, 5)}
+    with probes.watch(nn.Linear(1, 1), "runs/draws", hooks=False) as recording:
+        space = run_block(block(WATCH, "Dropout and ensembles"), given | {"probes": probes})
+        recording.step(0)
+    assert space["z"].shape == (16, 32, 2)
+    assert probes.Run("runs/draws").layers[0]["neurons"] == 2
+
+
 def test_watch_what_the_inputs_are(here: Path) -> None:
     given = trained(Vae()) | {"images": torch.rand(8, 64)}
     given["model"] = nn.Sequential(nn.Linear(64, 5), given["model"])
@@ -528,6 +562,8 @@ RUN_HERE = {
     (FORMAT, "Reading it with this project", "python"),
     (FORMAT, "Writing it", "python"),
     (WATCH, "Watching anybody's network", "python"),
+    (WATCH, "Other families", "python"),
+    (WATCH, "Dropout and ensembles", "python"),
     (WATCH, "Saying it by hand", "python"),
     (WATCH, "Compiled models", "python"),
     (WATCH, "What does a neuron do?", "python"),

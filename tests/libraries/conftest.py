@@ -8,7 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NEEDED = ("scvi", "diffusers", "bayesian_torch", "blitz", "gpytorch", "stable_baselines3", "torch_geometric")
+NEEDED = (
+    "scvi",
+    "diffusers",
+    "bayesian_torch",
+    "blitz",
+    "gpytorch",
+    "vector_quantize_pytorch",
+    "stable_baselines3",
+    "torch_geometric",
+)
 UNSEEN = ("pythae", "monai", "ctgan", "torchrl", "skrl", "recbole")
 """Of the models that were watched for the first time here; each of their tests skips by itself."""
 

@@ -361,5 +361,5 @@ def test_factors_of_disent_that_are_laplace(tmp_path):
     batch = {"x_targ": (torch.rand(B, *shape),)}
     model.log_dict = lambda *_, **__: None
     read = train(model, tmp_path / "run", lambda: model.do_training_step(batch, 0))
-    assert read.layers == {}
-    assert "Laplace, no Gaussian" in read.said
+    assert [part["family"] for part in read.found.values()] == ["laplace"]
+    assert "kl" not in read.only

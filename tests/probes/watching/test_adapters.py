@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
-from torch.distributions import Independent, LogNormal, Normal
+from torch.distributions import Categorical, Independent, Normal
 
 from probes.run import Run
 from probes.watching.attaching import watch
@@ -343,10 +343,10 @@ def test_a_part_by_hand_that_returns_something_else_is_refused(tmp_path):
         )
 
 
-class ReturnsLogNormal(networks.Encoder):
+class ReturnsClasses(networks.Encoder):
     def forward(self, x):
         mu, raw = self.raw(x)
-        return LogNormal(mu, raw.exp())
+        return Categorical(logits=mu)
 
 
 class Likelihood(nn.Module):
@@ -365,7 +365,7 @@ class Likelihood(nn.Module):
             networks.ReturnsOther(),
             ["tuple of Tensor (16, 4), Tensor (16, 4), called states, weights", "two: Linear returned"],
         ),
-        (ReturnsLogNormal(), ["LogNormal is no Gaussian"]),
+        (ReturnsClasses(), ["a Categorical, which may be what the model predicts"]),
         (Likelihood(), ["decoder: ReturnsNormal returned Independent"]),
         (nn.LSTM(INPUTS, NEURONS), ["LSTM returned tuple of Tensor (16, 4), tuple of"]),
         (nn.MultiheadAttention(INPUTS, 1), ["MultiheadAttention returned"]),

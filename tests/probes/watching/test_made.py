@@ -5,7 +5,7 @@ import pytest
 import torch
 from foreign_models import Heads, Hyperbolic, SquashedActor, X
 from torch import nn
-from torch.distributions import Distribution, Independent, Laplace, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from probes.run import Run
 from probes.watching.attaching import watch
@@ -28,8 +28,6 @@ def train(model, path, steps=2):
     ("model", "family"),
     [
         (Hyperbolic(), "WrappedNormal"),
-        (Hyperbolic(Laplace), "Laplace"),
-        (SquashedActor(), "TransformedDistribution"),
     ],
 )
 def test_a_head_that_another_distribution_is_made_of_is_refused_by_its_name(tmp_path, model, family):
@@ -37,6 +35,12 @@ def test_a_head_that_another_distribution_is_made_of_is_refused_by_its_name(tmp_
         run, found = train(model, tmp_path / "run")
     assert found == []
     assert run.layers == []
+
+
+def test_a_gaussian_behind_a_fixed_map_is_read_before_it_and_the_map_is_said(tmp_path):
+    run, found = train(SquashedActor(), tmp_path / "run")
+    assert [part["name"] for part in found] == ["loc"]
+    assert (run.layers[0]["family"], run.layers[0]["map"]) == ("gaussian", "tanh")
 
 
 def wrapped(mu, sigma):

@@ -23,14 +23,14 @@ def rows(count=BATCH):
 
 def test_sums_that_cannot_be_derived_lose_their_step_alone(tmp_path, model, monkeypatch):
     """A device that failed at step 3, say, among 64 that are derived together."""
-    derive = statistics_buffer.derive
+    derive = statistics_buffer.derive_sums
 
-    def failing(sums):
+    def failing(family, sums):
         if (sums["rows"] == BATCH + 1).any():
             raise RuntimeError("the device failed\nwith more to say")
-        return derive(sums)
+        return derive(family, sums)
 
-    monkeypatch.setattr(statistics_buffer, "derive", failing)
+    monkeypatch.setattr(statistics_buffer, "derive_sums", failing)
     with pytest.warns(RuntimeWarning, match="step 3: the device failed. Training goes on") as told:  # noqa: PT031
         recording = watch(model, tmp_path / "run")
         for step in range(20):

@@ -1,0 +1,218 @@
+"""Any distribution, handed over: its numbers are those of torch, its prior is its own or said."""
+
+from contextlib import nullcontext
+
+import networks
+import numpy as np
+import pytest
+import torch
+import torch.distributions as td
+import torch.nn.functional as F
+from networks import BATCH, NEURONS
+from torch import nn
+from torch.distributions import kl_divergence
+
+from probes.run import Run
+from probes.watching.attaching import watch
+from probes.watching.observing import observe
+
+C = 3
+torch.manual_seed(0)
+H = torch.randn(BATCH, NEURONS)
+L = torch.randn(BATCH, NEURONS, C)
+POSITIVE = F.softplus(H) + 0.1
+
+
+def handed_over(path, *given, steps=1, **options):
+    """The run of one layer, and what was said of it."""
+    with watch(nn.Linear(1, 1), path, hooks=False, strict=True) as recording:
+        for step in range(steps):
+            observe("z", *given, **options)
+            recording.step(step)
+    return Run(path), recording.found[0]
+
+
+def one_hot(logits, kind=td.OneHotCategorical):
+    return td.Independent(kind(logits=logits), 1)
+
+
+SAME_FAMILY = {
+    "categorical": (td.Categorical(logits=L), td.Categorical(logits=torch.zeros(NEURONS, C))),
+    "one-hot": (one_hot(L), one_hot(torch.randn(NEURONS, C))),
+    "straight through": (one_hot(L, td.OneHotCategoricalStraightThrough), one_hot(torch.zeros(NEURONS, C))),
+    "bernoulli": (td.Bernoulli(logits=H), td.Bernoulli(torch.full((NEURONS,), 0.3))),
+    "beta": (td.Beta(POSITIVE, POSITIVE.flip(0)), td.Beta(torch.tensor(2.0), torch.tensor(1.0))),
+    "gamma": (td.Gamma(POSITIVE, POSITIVE.flip(1)), td.Gamma(torch.tensor(2.0), torch.tensor(1.0))),
+    "dirichlet": (td.Dirichlet(L.exp()), td.Dirichlet(torch.ones(C))),
+    "exponential": (td.Exponential(POSITIVE), td.Exponential(torch.tensor(1.0))),
+    "poisson": (td.Poisson(POSITIVE), td.Poisson(torch.tensor(1.0))),
+    "laplace": (td.Laplace(H, POSITIVE), td.Laplace(torch.tensor(0.0), torch.tensor(1.0))),
+    "log-normal": (td.LogNormal(H, POSITIVE), td.LogNormal(torch.tensor(0.0), torch.tensor(1.0))),
+}
+
+
+@pytest.mark.parametrize("name", SAME_FAMILY)
+def test_the_kl_is_torchs_and_splits_into_information_and_mismatch(tmp_path, name):
+    q, p = SAME_FAMILY[name]
+    run, found = handed_over(tmp_path / "run", q, prior=p)
+    own = [one.base_dist if isinstance(one, td.Independent) else one for one in (q, p)]
+    exact = kl_divergence(own[0], own[1].expand(own[0].batch_shape)).mean(0)
+    frame = run.at(0)
+    np.testing.assert_allclose(frame["kl"], exact, rtol=2e-4, atol=2e-6)
+    assert found["origins"]["prior"] == "stated"
+    if "mismatch" in frame:
+        np.testing.assert_allclose(
+            frame["kl"], frame["information"] + frame["mismatch"], rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_manifest_says_family_classes_and_map(tmp_path):
+    layers = {}
+    for name in ("categorical", "bernoulli", "beta", "log-normal"):
+        run, _ = handed_over(tmp_path / name, SAME_FAMILY[name][0])
+        layers[name] = run.layers[0]
+    assert [layers["categorical"][key] for key in ("family", "classes", "prior")] == [
+        "categorical", C, "uniform",
+    ]  # fmt: skip
+    assert layers["categorical"]["prior_said"] == "uniform, ASSUMED"
+    assert (layers["bernoulli"]["classes"], layers["bernoulli"]["neurons"]) == (2, NEURONS)
+    assert (layers["beta"]["family"], layers["beta"]["prior"]) == ("beta", "unknown")
+    assert (layers["log-normal"]["family"], layers["log-normal"]["map"]) == ("gaussian", "exp")
+    assert layers["log-normal"]["prior_said"] == "Normal(0, 1), ASSUMED"
+
+
+def test_without_a_prior_the_kl_is_absent_and_the_rest_is_there(tmp_path):
+    run, found = handed_over(tmp_path / "run", td.Beta(POSITIVE, POSITIVE))
+    assert {"mean", "variance", "entropy"} <= set(run.statistics)
+    assert not {"kl", "information", "mismatch", "active_share"} & set(run.statistics)
+    assert found["origins"]["prior"] == "absent"
+    assert set(run.regimes()["regime"]) == {11}  # unknown
+
+
+def test_an_unknown_prior_of_a_categorical_leaves_the_kl_out(tmp_path):
+    run, _ = handed_over(tmp_path / "run", td.Categorical(logits=L), prior="unknown")
+    assert {"entropy", "perplexity"} <= set(run.statistics)
+    assert not {"kl", "information", "mismatch"} & set(run.statistics)
+
+
+def test_a_prior_by_row_has_the_kl_of_each_row_and_no_mismatch(tmp_path):
+    q, p = td.Categorical(logits=L), td.Categorical(logits=L.flip(0))
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    np.testing.assert_allclose(run.at(0)["kl"], kl_divergence(q, p).mean(0), rtol=1e-5)
+    assert "mismatch" not in run.statistics
+    assert "information" in run.statistics
+
+
+def test_a_prior_of_another_family_is_estimated_with_its_error_and_says_so(tmp_path):
+    """Beta against LogitNormal: neither torch nor anybody has it closed."""
+    many = torch.randn(4000, 2)
+    q = td.Beta(F.softplus(many) + 1, F.softplus(-many) + 1)
+    p = td.TransformedDistribution(td.Normal(torch.zeros(2), 1.5), td.SigmoidTransform())
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, strict=True) as recording:
+        before = torch.get_rng_state()
+        observe("z", q, prior=p)
+        recording.step(0)
+        assert torch.equal(torch.get_rng_state(), before)
+    run = Run(tmp_path / "run")
+    z = q.sample((200,))
+    exact = (q.log_prob(z) - p.log_prob(z)).mean((0, 1)).numpy()
+    frame = run.at(0)
+    assert (abs(frame["kl"] - exact) < 5 * frame["kl_error"]).all()
+    assert "mismatch" not in frame
+    assert "active_share" not in frame
+
+
+def test_correlated_components_have_marginals_and_a_joint_kl(tmp_path):
+    low = torch.eye(NEURONS) + 0.4 * torch.ones(NEURONS, NEURONS).tril(-1)
+    q = td.MultivariateNormal(H, scale_tril=low)
+    run, _ = handed_over(tmp_path / "run", q)
+    frame, layer = run.at(0), run.layer_summary().iloc[0]
+    marginal = kl_divergence(td.Normal(H, q.variance.sqrt()), td.Normal(0.0, 1.0)).mean(0)
+    joint = kl_divergence(q, td.MultivariateNormal(torch.zeros(NEURONS), torch.eye(NEURONS))).mean()
+    np.testing.assert_allclose(frame["kl"], marginal, rtol=1e-5)
+    np.testing.assert_allclose(layer["layer_joint_kl"], joint, rtol=1e-5)
+    np.testing.assert_allclose(layer["layer_coupling"], joint - marginal.sum(), rtol=1e-4)
+    assert run.layers[0]["family"] == "gaussian_full"
+
+
+def test_layouts_and_masks_of_sequences_and_images(tmp_path):
+    sequence = POSITIVE[:, None].expand(BATCH, 5, NEURONS).contiguous()
+    sequence[:, 3:] = torch.nan
+    mask = torch.tensor([1, 1, 1, 0, 0]).expand(BATCH, 5)
+    q = td.Gamma(sequence, torch.ones(()), validate_args=False)
+    run, _ = handed_over(tmp_path / "masked", q, mask=mask)
+    np.testing.assert_allclose(run.at(0)["mean"], POSITIVE.mean(0), rtol=1e-5)
+    assert (run.at(0)["rows"] == 3 * BATCH).all()
+
+    image = POSITIVE[:, :, None, None].expand(BATCH, NEURONS, 2, 2)
+    run, found = handed_over(tmp_path / "image", td.Gamma(image, torch.ones(())))
+    assert (run.layers[0]["neurons"], found["layout"]) == (NEURONS, "positions")
+    np.testing.assert_allclose(run.at(0)["mean"], POSITIVE.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((td.Beta(POSITIVE, POSITIVE), POSITIVE), "sigma is given beside a distribution"),
+        ((td.Beta(POSITIVE, POSITIVE), None, (0.0, 1.0)), "the prior of a Beta is a distribution"),
+        ((td.Beta(POSITIVE, POSITIVE), None, "none"), "a text can only be 'unknown'"),
+        ((td.Categorical(logits=L), None, td.Categorical(logits=torch.zeros(NEURONS, 5))), "observe"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_at_the_call(tmp_path, given, words):
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False), pytest.raises(ValueError, match=words):
+        observe("z", *given)
+
+
+def test_what_changes_later_is_counted_and_training_goes_on(tmp_path):
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False) as recording:
+        observe("z", td.Categorical(logits=L))
+        recording.step(0)
+        for step, q in enumerate((td.Categorical(logits=L[..., :2]), td.Beta(POSITIVE, POSITIVE)), 1):
+            with pytest.warns(RuntimeWarning) if step == 1 else nullcontext():
+                observe("z", q)
+            recording.step(step)
+        observe("z", td.Categorical(logits=L))
+        recording.step(3)
+    assert recording.lost == 2
+    assert Run(tmp_path / "run").steps.tolist() == [0, 3]
+
+
+def test_a_parameter_that_the_optimiser_changes_is_read_as_it_was(tmp_path):
+    concentration = nn.Parameter(torch.ones(NEURONS))
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, every=2) as recording:
+        for step in range(2):
+            observe("z", td.Independent(td.Exponential(concentration), 1))
+            with torch.no_grad():
+                concentration.mul_(2)
+            recording.step(step)
+    run = Run(tmp_path / "run")
+    np.testing.assert_allclose([run.at(step)["mean"].iloc[0] for step in (0, 1)], [1.0, 0.5], rtol=1e-6)
+
+
+def test_priors_by_name_are_distributions_of_the_family(tmp_path):
+    q, p = td.Gamma(POSITIVE, POSITIVE), td.Gamma(torch.tensor(2.0), torch.tensor(3.0))
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, priors={"z": p}) as recording:
+        observe("z", q)
+        recording.step(0)
+    np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], kl_divergence(q, p).mean(0), rtol=1e-4)
+
+
+def test_usage_of_classes_and_the_probe_batch_are_stored(tmp_path):
+    class Discrete(networks.Encoder):
+        def forward(self, x):
+            logits = torch.stack([self.raw(x)[0], self.raw(x)[1], 0 * self.raw(x)[0]], -1)
+            observe("z", td.Categorical(logits=logits))
+            return logits
+
+    model, x = Discrete(), torch.randn(7, networks.INPUTS)
+    with watch(model, tmp_path / "run", hooks=False, inputs=x) as recording:
+        logits = model(x)
+        recording.step(0)
+    run = Run(tmp_path / "run")
+    shares = logits.softmax(-1).detach().numpy()
+    classes = run.classes().sort_values(["neuron", "class"])
+    np.testing.assert_allclose(classes["usage"].to_numpy().reshape(-1, C), shares.mean(0), atol=1e-5)
+    stored = run.parameters().sort_values(["input", "neuron", "index"])
+    assert set(stored["name"]) == {"probability"}
+    np.testing.assert_allclose(stored["value"].to_numpy().reshape(shares.shape), shares, atol=1e-5)
