@@ -24,10 +24,10 @@ def ridge_arrays(shown: frames.Frames) -> dict[str, NDArray[Any]]:
     """(F, R) mean, sd of the mean posterior, sd of the aggregate, in prior sds; NaN where not recorded."""
     with np.errstate(invalid="ignore"):
         sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
-    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
+    return {name: halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
 
 
-def _halved(values: NDArray[Any]) -> NDArray[Any]:
+def halved(values: NDArray[Any]) -> NDArray[Any]:
     """Right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
     finite = values[np.isfinite(values)]
     fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max

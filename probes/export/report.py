@@ -23,7 +23,7 @@ from probes import alerts as alert_rules
 from probes import canvas, notes
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
-from probes.canvas import replay_arrays, replay_neurons
+from probes.canvas import replay_arrays, replay_neurons, replay_shapes
 from probes.errors import RunError
 from probes.export import replay_page
 from probes.export.replay_page import ASSETS, TEMPLATES
@@ -254,27 +254,33 @@ def _settings(run: Run) -> list[tuple[str, Any]]:
 def _replay_payload(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
     """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
     last = run.at(int(run.steps[-1]))
-    shown: list[tuple[dict[str, Any], frames.Frames]] = []
+    shown: list[tuple[dict[str, Any], replay_shapes.Track]] = []
     recorded = np.asarray(run.steps)
     for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
-        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer])
+        about = run.layers[layer]
+        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer], about)
         informative = candidates.most_informative()
         if informative is None:
             continue
-        ridges = [int(neuron) for neuron in candidates.ids[replay_neurons.choose(candidates)]]
+        single = replay_shapes.has_ridges(about)
+        ridges = [int(n) for n in candidates.ids[replay_neurons.choose(candidates)]] if single else []
         entry = {
             "name": str(run.layers[layer]["name"]), "index": layer, "depth": len(run.layers),
             "neurons": ridges, "pinned": [],
-            "informative": int(candidates.ids[informative]), "count": run.layers[layer]["neurons"],
+            "informative": int(candidates.ids[informative]) if single else None, "count": about["neurons"],
             "run": run.name, "side": 0, "last": int(recorded[-1]),
         }  # fmt: skip
-        shown.append((entry, frames.replay_frames(run, layer, ridges, FRAMES)))
+        track = replay_shapes.track(run, layer, ridges, FRAMES)
+        if (shape := track.shape()) is not None:
+            entry["shape"] = shape
+        shown.append((entry, track))
     steps = frames.timeline([found.steps for _, found in shown], FRAMES)
     series = replay_arrays.layer_series(summary, recorded, len(run.layers))
     arrays: dict[str, np.ndarray] = {}
     for place, (entry, found) in enumerate(shown):
-        drawn = replay_arrays.ridge_arrays(frames.aligned(found, steps))
-        drawn |= replay_arrays.series_at(series, entry["index"], recorded, steps)
+        layer = entry["index"]
+        drawn = found.arrays(steps) | replay_arrays.series_at(series, layer, recorded, steps)
+        drawn |= replay_shapes.typical_series(summary, run.layers[layer], layer, steps)
         arrays |= {f"{name}.{place}": values for name, values in drawn.items()}
     score = replay_arrays.shown_score(scalars)
     if score is not None:
