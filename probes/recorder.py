@@ -24,6 +24,8 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from probes.errors import RunError, writing
+from probes.families import family_of
+from probes.families.gaussian import Gaussian
 from probes.forks import forget_in_children
 from probes.log import arguments, manifest, rows
 from probes.log.answers import answer_tables
@@ -33,10 +35,11 @@ from probes.log.budget import GB, Budget
 from probes.log.limits import LARGEST
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
+from probes.log.posterior_rows import class_table, parameter_table
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
-from probes.schema import BLOCK_STEPS, FORCES, STATISTICS
+from probes.schema import BLOCK_STEPS, FORCES, LAYER_STATISTICS, STATISTICS
 from probes.storage import local_folder
 from probes.storage.lock import Lock
 
@@ -232,7 +235,8 @@ class Recorder:
             Name or index.
         **statistics
             name=array (N,), or (N, K) for K latent dimensions, which is reduced over K as the registry says
-            (sums for kl and information, means for the rest). Copied, as float32.
+            (sums for kl and information, means for the rest). Copied, as float32. name=number of the whole
+            layer, beside them: one of `schema.LAYER_STATISTICS`.
 
         Raises
         ------
@@ -244,8 +248,8 @@ class Recorder:
         """
         index = self._layer(layer)
         number = self._step(step, index)
-        single = {name: self._values(name, values, None, index) for name, values in statistics.items()}
-        self._add(np.array([number]), index, single)
+        columns, whole = self._split(statistics, None, index)
+        self._add(np.array([number]), index, columns, whole)
 
     def record_block(
         self, steps: Sequence[int] | np.ndarray, layer: int | str, statistics: Mapping[str, ArrayLike]
@@ -260,7 +264,7 @@ class Recorder:
         layer
             Name or index.
         statistics
-            name -> (T, N) or (T, N, K).
+            name -> (T, N) or (T, N, K); of the whole layer name -> (T,).
 
         Raises
         ------
@@ -269,19 +273,19 @@ class Recorder:
         """
         index = self._layer(layer)
         numbers = self._steps(steps, index)
-        columns = {
-            name: self._values(name, values, numbers.size, index) for name, values in statistics.items()
-        }
-        self._add(numbers, index, columns)
+        columns, whole = self._split(statistics, numbers.size, index)
+        self._add(numbers, index, columns, whole)
 
-    def _add(self, numbers: np.ndarray, index: int, columns: dict[str, np.ndarray]) -> None:
-        """Buffer what is checked but for its steps: (T,), and columns (T, N)."""
+    def _add(
+        self, numbers: np.ndarray, index: int, columns: dict[str, np.ndarray], whole: dict[str, np.ndarray]
+    ) -> None:
+        """Buffer what is checked but for its steps: (T,), columns (T, N), and of the whole layer (T,)."""
         self._check_order(numbers, index)
         if not columns:
             raise ValueError(
                 f"no statistic given for layer {self.layers[index]['name']!r} at step {numbers[0]}"
             )
-        chunk = Chunk(index, numbers, columns)
+        chunk = Chunk(index, numbers, columns, whole)
         with self._background.wake:
             self._background.check_open()
             if self._first is None:
@@ -417,6 +421,12 @@ class Recorder:
         """
         index = self._layer(layer)
         number = self._step(step, index)
+        if not isinstance(family := family_of(self.layers[index]), Gaussian):
+            name, names = self.layers[index]["name"], ", ".join(family.parameters)
+            raise ValueError(
+                f"probe of layer {name!r}: it is {family.label}, without mu and sigma;"
+                f" parameters(step, layer, ...) takes {names or 'what a family has, of a code book nothing'}"
+            )
         mean = arguments.array(mu, f"probe of layer {self.layers[index]['name']!r}: mu")
         deviation = arguments.array(sigma, f"probe of layer {self.layers[index]['name']!r}: sigma")
         neurons = self.layers[index]["neurons"]
@@ -435,6 +445,59 @@ class Recorder:
         self._background.add_rows(
             "probe", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["probe"])
         )
+
+    def parameters(self, step: int, layer: int | str, **parameters: ArrayLike) -> None:
+        """Record the posterior of every neuron for every input of the fixed probe batch, of families that are
+        no Gaussian.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        **parameters
+            Each of the family's names (`families.Family.parameters`), such as probability=: (inputs, N), or
+            (inputs, N, C) of C classes or components. That of a Bernoulli is of class 1.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer, a Gaussian one (see `probe`), names that are not those of its family, other
+            shapes or classes than the layer has, values that no posterior of the family has, or a step that
+            is no integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        index = self._layer(layer)
+        number = self._step(step, index)
+        self._background.add_rows(
+            "parameters", parameter_table(number, index, self.layers[index], parameters)
+        )
+
+    def classes(self, step: int, layer: int | str, usage: ArrayLike) -> None:
+        """Record how every neuron shares itself out over its classes, averaged over the batch.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index, of a layer whose family has classes (`families.others.OF_CLASSES`).
+        usage
+            (N, C): shares that sum to 1 over the C classes.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer or one without classes, another shape or number of classes, shares that are
+            negative or do not sum to 1, or a step that is no integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        index = self._layer(layer)
+        number = self._step(step, index)
+        self._background.add_rows("classes", class_table(number, index, self.layers[index], usage))
 
     def inputs(self, step: int, inputs: Sequence[tuple[str, str]]) -> None:
         """Record what the inputs of the probe batch are.
@@ -723,6 +786,36 @@ class Recorder:
             )
         return found
 
+    def _split(
+        self, statistics: Mapping[str, ArrayLike], count: int | None, index: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Columns (T, N) of the neurons, and numbers (T,) of the whole layer, which have one axis less; count
+        as of `_values`.
+        """
+        columns, whole = {}, {}
+        for name, values in statistics.items():
+            if name in LAYER_STATISTICS and np.ndim(values) == (0 if count is None else 1):
+                whole[name] = self._whole(name, values, count, index)
+            elif name in LAYER_STATISTICS and name not in STATISTICS:
+                wanted = "one number" if count is None else f"({count},)"
+                raise ValueError(
+                    f"{name} of layer {self.layers[index]['name']!r} has shape {np.shape(values)}; it is of"
+                    f" the whole layer and must be {wanted}"
+                )
+            else:
+                columns[name] = self._values(name, values, count, index)
+        return columns, whole
+
+    def _whole(self, name: str, values: ArrayLike, count: int | None, index: int) -> np.ndarray:
+        """(T,) float32 copy of a number of the whole layer."""
+        array = np.atleast_1d(arguments.array(values, f"{name} of layer {self.layers[index]['name']!r}"))
+        if count is not None and array.shape != (count,):
+            raise ValueError(
+                f"{name} of layer {self.layers[index]['name']!r} has shape {array.shape}; it must be"
+                f" ({count},)"
+            )
+        return array
+
     def _values(self, name: str, values: ArrayLike, count: int | None, index: int) -> np.ndarray:
         """(T, N) float32 copy of one statistic, reduced over latent dimensions; count is T, or None for
         values of one step without an axis of steps.
@@ -730,7 +823,7 @@ class Recorder:
         statistic = STATISTICS.get(name)
         layer = self.layers[index]
         if statistic is None or not statistic.stored:
-            known = ", ".join(n for n, s in STATISTICS.items() if s.stored)
+            known = ", ".join([*(n for n, s in STATISTICS.items() if s.stored), *LAYER_STATISTICS])
             reason = "unknown statistic" if statistic is None else "derived on reading, not stored:"
             raise ValueError(f"{reason} {name!r}; the log stores {known}")
         array = arguments.array(values, f"{name} of layer {layer['name']!r}")

@@ -14,6 +14,9 @@ What is missing and what is broken are two things:
   writes a null as NaN, NaN is "not taken". Statistics that may be undefined (`Statistic.nullable`: the slope
   of a mean that never moves) are never non-finite for being NaN.
 - Of fewer than two inputs (`rows`) nothing that varies with the input is known: a NaN is "not taken" there.
+- Of a family that is no Gaussian the rules are fewer (`Family.regimes`), a NaN where the family does not
+  require a statistic is "not taken", and a neuron is only living by numbers: without a prior, or where what
+  its rules need is null, its regime is unknown.
 - Where no information is recorded, it is what KL and mismatch say; else, of one dimension under Normal(0, 1),
   what mean, variance and KL leave open: where all of that is one regime, it is the neuron's, else the regime
   is unknown (`schema.UNKNOWN`). Nobody is living for want of a column.
@@ -31,7 +34,8 @@ from numpy.typing import NDArray
 
 from probes import schema
 from probes.families import Family
-from probes.families.gaussian import GAUSSIAN
+from probes.families.gaussian import GAUSSIAN, Gaussian
+from probes.families.others import NOT_KNOWN
 from probes.schema import Thresholds, evaluate
 
 __all__ = ["Thresholds", "classify", "codes", "explain"]
@@ -39,6 +43,8 @@ __all__ = ["Thresholds", "classify", "codes", "explain"]
 Array = NDArray[Any]
 
 
+_ENTROPIES = ("entropy", "prior_entropy")
+"""What no contraction of a Gaussian is told by."""
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """Relative error of statistics that a program computes in float32."""
 
@@ -106,14 +112,16 @@ def codes(
     if not held:
         shape = next((np.shape(values) for values in columns.values()), (0,))
         return np.full(shape, schema.UNKNOWN, np.int8)
-    taken = {} if taken is None else taken
+    taken = _by_family(held, {} if taken is None else taken, family)
     values = {name: _masked(array, taken.get(name)) for name, array in held.items()}
     limits = thresholds or Thresholds()
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         result = _fired(values, limits, latent_dim, family)
         # rules 2, 3 and 4 ask for no information, or have fired without
-        untold = _untold(values) & ~np.isin(result, (2, 3, 4))
-        if untold.any():
+        untold = _untold(values, family) & ~np.isin(result, (2, 3, 4))
+        if not isinstance(family, Gaussian):
+            result[untold] = schema.UNKNOWN
+        elif untold.any():
             completed = _completed(values, latent_dim, family, rounding)
             possible = [_fired(one, limits, latent_dim, family) for one in completed]
             one_regime = np.logical_and.reduce(
@@ -239,7 +247,7 @@ def _fired(
 ) -> NDArray[np.int8]:
     """Code of the first rule that fires, 0 where none does."""
     result = np.zeros(np.shape(next(iter(values.values()))), np.int8)
-    for code, alternatives in reversed(list(_rules(values, limits, latent_dim))):
+    for code, alternatives in reversed(list(_rules(values, limits, latent_dim, family))):
         for checks in alternatives if code in family.regimes else ():
             fires = checks[0].holds()
             for check in checks[1:]:
@@ -248,11 +256,38 @@ def _fired(
     return result
 
 
-def _untold(values: Mapping[str, Array]) -> NDArray[np.bool_]:
-    """Where no information is recorded though the batch had inputs enough."""
+def _untold(values: Mapping[str, Array], family: Family) -> NDArray[np.bool_]:
+    """Where no information is recorded though the batch had inputs enough; of a family that is no Gaussian,
+    where its rules cannot be asked.
+    """
     absent = np.full(np.shape(next(iter(values.values()))), np.nan)
     few = values.get("rows", absent) < schema.FEWEST_ROWS
-    return np.isnan(values.get("information", absent)) & ~few
+    untold: NDArray[np.bool_] = np.isnan(values.get(_told_by(family), absent))
+    if isinstance(family, Gaussian):
+        return untold & ~few
+    if family.regimes <= NOT_KNOWN:
+        return np.ones_like(untold)
+    # what tells nothing is dead, offset or frozen, which the KL decides
+    unpaid = np.isnan(values.get("kl", absent)) & np.isnan(values.get("mismatch", absent))
+    silent = values.get("information", absent) < Thresholds().information
+    return (untold | (unpaid & silent & (_told_by(family) == "information"))) & ~few
+
+
+def _told_by(family: Family) -> str:
+    """The statistic that says whether a neuron lives."""
+    return "usage" if "usage" in family.required else "information"
+
+
+def _by_family(
+    columns: Mapping[str, Array], taken: Mapping[str, Array], family: Family
+) -> Mapping[str, Array]:
+    """Where statistics were taken: of a family that is no Gaussian, NaN says of what it does not require that
+    it was not.
+    """
+    if isinstance(family, Gaussian):
+        return taken
+    there = {name: ~np.isnan(values) for name, values in columns.items() if name not in family.required}
+    return {**taken, **{name: mask & taken.get(name, True) for name, mask in there.items()}}
 
 
 def _completed(
@@ -264,7 +299,7 @@ def _completed(
     def get(name: str) -> Array:
         return np.asarray(values.get(name, absent), np.float64)
 
-    untold = _untold(values)
+    untold = _untold(values, family)
     by_difference = get("kl") - get("mismatch") - _or(get("past"), 0.0)
     # the formulas are of one dimension under Normal(0, 1); a prior that rows do not share is no number
     standard = np.isnan(get("whitened_mean")) & (_or(get("prior_variance"), 1.0) == 1)
@@ -286,6 +321,56 @@ def _completed(
 
 
 def _rules(
+    values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array, family: Family
+) -> Iterator[tuple[int, list[list[Check]]]]:
+    """The rules of a family: those of a Gaussian, of a code book, of any other."""
+    if isinstance(family, Gaussian):
+        yield from _gaussian_rules(values, limits, latent_dim)
+    elif _told_by(family) == "usage":
+        yield 4, [[Check("usage", values.get("usage", np.asarray(np.nan)), "<=", 0.0)]]
+    else:
+        yield from _other_rules(values, limits, latent_dim, family)
+
+
+def _other_rules(
+    values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array, family: Family
+) -> Iterator[tuple[int, list[list[Check]]]]:
+    """Rules 4 to 7 of families that are no Gaussian: of information, mismatch and contraction alone.
+
+    Under one prior for all rows kl = information + mismatch, so that a KL within the limits of both says that
+    both are; where each row has its prior, it says that the posterior is that prior.
+    """
+    absent = np.full(np.shape(next(iter(values.values()))), np.nan)
+
+    def get(name: str) -> Array:
+        return values.get(name, absent)
+
+    held = dict(values) | {"variance": absent if family.by_entropy else get("variance")}
+    contraction = evaluate("contraction", held, standard=False)
+    kl, information = get("kl"), get("information")
+    recorded = np.isfinite(get("mismatch"))
+    mismatch = np.where(recorded, get("mismatch"), kl - information)
+    name = "mismatch" if recorded.all() else "KL less information"
+    few = get("rows") < schema.FEWEST_ROWS
+    least = min(limits.information, limits.mismatch)
+
+    silent = Check("information", information, "<", limits.information * latent_dim)
+    matched = Check(name, mismatch, "<=", limits.mismatch * latent_dim)
+    paid = Check(name, mismatch, ">", limits.mismatch * latent_dim)
+    spent = Check("KL", np.where(few, np.nan, kl), "<", least * latent_dim)
+    narrow = Check("contraction", contraction, "<", limits.contraction)
+    wide = Check("contraction", contraction, ">=", limits.contraction)
+    unknown = Check(
+        name, np.where(np.isnan(contraction), mismatch, np.nan), ">", limits.mismatch * latent_dim
+    )
+
+    yield 4, [[silent, matched], [spent]]
+    yield 5, [[silent, narrow, paid], [silent, unknown]]
+    yield 6, [[silent, wide]]
+    yield 7, [[Check("contraction", contraction, ">", limits.deterministic)]]
+
+
+def _gaussian_rules(
     values: Mapping[str, Array], limits: Thresholds, latent_dim: int | Array
 ) -> Iterator[tuple[int, list[list[Check]]]]:
     """Rules 2 to 9 in their order as (code, alternatives); a rule fires where all checks of an alternative
@@ -303,9 +388,8 @@ def _rules(
         return values[name]
 
     def derived(name: str) -> Array:
-        return evaluate(
-            name, {one: get(one) for part in schema.inputs_of(name) for one in part}, latent_dim=latent_dim
-        )
+        inputs = [one for part in schema.inputs_of(name) for one in part if one not in _ENTROPIES]
+        return evaluate(name, {one: get(one) for one in inputs}, latent_dim=latent_dim)
 
     autoregressive = np.nan_to_num(get("phi")) != 0
     contraction = derived("contraction")
@@ -381,34 +465,51 @@ def _non_finite(columns: Mapping[str, Array], taken: Mapping[str, Array]) -> Arr
 def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int, family: Family) -> str:
     """The values behind a code of a frame of one row."""
     read = {name: _read(frame[name], required=name in family.required) for name in frame.columns}
+    there = _by_family(
+        {name: values for name, (values, _) in read.items()}, {n: m for n, (_, m) in read.items()}, family
+    )
+    read = {name: (values, there[name]) for name, (values, _) in read.items()}
     if code == 1:
         bad = [name for name, (values, mask) in read.items() if _non_finite({name: values}, {name: mask})[0]]
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)
     columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
     if code == schema.UNKNOWN:
-        return "no information is recorded, and mean, variance and KL leave it open"
-    if _untold(columns)[0] and _fired(columns, limits, latent_dim, family)[0] != code:
+        return _why_unknown(family)
+    if (
+        _untold(columns, family)[0]
+        and isinstance(family, Gaussian)
+        and _fired(columns, limits, latent_dim, family)[0] != code
+    ):
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             columns = _completed(columns, latent_dim, family, ROUNDING)[0]
     if code == 0:
-        shown = [
-            name for name in ("information", "variance", "active_share") if name in read and read[name][1][0]
-        ]
+        told = ("information", "variance", "active_share")
+        if not isinstance(family, Gaussian):
+            told = (_told_by(family), "mismatch", "entropy" if family.by_entropy else "variance")
+        shown = [name for name in told if name in read and read[name][1][0]]
         values = ", ".join(
             f"{schema.STATISTICS[name].label.lower()} {_number(read[name][0][0])}" for name in shown
         )
         return f"no other rule fires ({values})" if values else "no other rule fires"
-    rules = dict(_rules(columns, limits, latent_dim))
+    rules = dict(_rules(columns, limits, latent_dim, family))
     for checks in rules[code]:
         if all(bool(check.holds()[0]) for check in checks):
             reasons = ", ".join(
                 f"{c.label} {_number(c.value[0])} {c.sign} {_number(np.ravel(c.limit)[0])}" for c in checks
             )
             upper = rules[4][0][0]  # offset and frozen ask the estimate: of few inputs it proves little
-            if code in (5, 6) and upper.value[0] >= upper.limit:
+            if code in (5, 6) and isinstance(family, Gaussian) and upper.value[0] >= upper.limit:
                 reasons += f"; of {columns['rows'][0]:.0f} inputs, it may be up to {_number(upper.value[0])}"
             return reasons
     raise AssertionError(f"regime {code} has no rule that fires")
+
+
+def _why_unknown(family: Family) -> str:
+    if isinstance(family, Gaussian):
+        return "no information is recorded, and mean, variance and KL leave it open"
+    if family.regimes <= NOT_KNOWN:
+        return "it has no prior that is known"
+    return f"no {_told_by(family)} is recorded, or no KL beside it"
 
 
 def _read(column: pd.Series, required: bool) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from probes.errors import RunError
+from probes.families import standard_prior
 from probes.log import config as configuration
 from probes.log import manifest
 from probes.log.blocks import CODES, ColumnBlock, column_rank
@@ -505,6 +506,7 @@ class Run:
             Rows (step, layer): KIND_mean, KIND_p05, _p25, _p50, _p75, _p95 of every statistic, over its
             finite values; counts of the rows' own regimes regime_0 .. regime_9 and of what the last records
             agree on, settled_0 .. settled_10. Rows before format 1.2 have not settled: their regimes count.
+            layer_NAME, numbers of the layer itself (`schema.LAYER_STATISTICS`), where any layer has them.
         """
         summary = self._summary().to_pandas(use_threads=False)  # threads cost more than they save on some MB
         for code in COUNTS[SETTLED]:
@@ -554,6 +556,64 @@ class Run:
             step.
         """
         return self._rows_at("probe", step)
+
+    @_reading
+    def parameters(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """Posteriors of the fixed probe batch at a step, of families that are no Gaussian.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+        layer
+            Name or index; all layers by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, input, name (of `families.Family.parameters`), index (class or
+            component, 0 where there is one), value; empty where nothing was recorded at that step.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer.
+        """
+        return self._of_layer(self._rows_at("parameters", step), layer)
+
+    @_reading
+    def parameter_steps(self) -> NDArray[np.int64]:
+        """(T,) int64: the steps at which posteriors that are no Gaussian were recorded."""
+        return _frozen(self._tables["parameters"].steps())
+
+    @_reading
+    def classes(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """How neurons share themselves out over their classes at a step.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+        layer
+            Name or index; all layers by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, class, usage (a share); empty where nothing was recorded at that
+            step.
+
+        Raises
+        ------
+        RunError
+            For an unknown layer.
+        """
+        return self._of_layer(self._rows_at("classes", step), layer)
+
+    @_reading
+    def class_steps(self) -> NDArray[np.int64]:
+        """(T,) int64: the steps at which the usage of classes was recorded."""
+        return _frozen(self._tables["classes"].steps())
 
     @_reading
     def inputs(self) -> pd.DataFrame:
@@ -679,6 +739,12 @@ class Run:
             step = int(steps[-1]) if steps.size else -1
         return table.read(step=step).to_pandas()
 
+    def _of_layer(self, rows: pd.DataFrame, layer: int | str | None) -> pd.DataFrame:
+        """Rows of one layer, or all."""
+        if layer is None:
+            return rows
+        return rows[rows["layer"] == self.layer_index(layer)].reset_index(drop=True)
+
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
         """(steps, layers) of every recorded (step, layer), sorted by step within each layer."""
         if self._recorded is None:
@@ -761,7 +827,7 @@ class Run:
         missing = [name for name in names if name not in frame]
         if not missing and len(frame.columns) == len(KEYS) + len(names) * (3 if reduced else 1):
             return frame
-        settings = {"latent_dim": int(self.layers[layer].get("latent_dim", 1)), "stride": self.stride}
+        settings = self._settings(layer)
         found = {
             column: evaluate(name, frame, kind, **settings).astype(np.float32)
             for name in missing
@@ -771,6 +837,12 @@ class Run:
         }
         asked = [column for name in names for column in (bucket_columns(name) if reduced else [name])]
         return frame.assign(**found)[[*KEYS, *asked]]
+
+    def _settings(self, layer: int) -> dict[str, Any]:
+        """What derived statistics of a layer depend on beside others."""
+        info = self.layers[layer]
+        latent_dim = int(info.get("latent_dim", 1))
+        return {"latent_dim": latent_dim, "stride": self.stride, "standard": standard_prior(info)}
 
     def _derived_matrix(
         self,
@@ -789,7 +861,7 @@ class Run:
             for how in ("mean",) if not kind else ("min", "max"):
                 values, edges = self.matrix(layer, one, max_columns, how, steps)  # type: ignore[arg-type]
                 columns[f"{one}_{how}" if kind else one] = values
-        settings = {"latent_dim": int(self.layers[layer].get("latent_dim", 1)), "stride": self.stride}
+        settings = self._settings(layer)
         return _frozen(evaluate(name, columns, kind, **settings).astype(np.float32)), edges
 
     def _taken(self, layer: int, name: str) -> np.ndarray:

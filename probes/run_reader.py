@@ -60,7 +60,15 @@ class LayerInfo(TypedDict):
     prior_said
         The prior in words; of one that is not known what speaks of it.
     family
-        Of the posteriors, "gaussian" by default.
+        Of the posteriors (`families.FAMILIES`), "gaussian" by default.
+    classes
+        C, of families of classes or components: categorical, bernoulli (2), dirichlet.
+    map
+        Of a Gaussian through a fixed bijection: its name, such as "exp"; the statistics are the Gaussian's.
+    information_by
+        "moments" where the information is that of a Gaussian with the same mean and variance.
+    window
+        Of a code book: steps that the usage is over.
     """
 
     name: str
@@ -77,6 +85,10 @@ class LayerInfo(TypedDict):
     assumed: NotRequired[list[str]]
     prior_said: NotRequired[str]
     family: NotRequired[str]
+    classes: NotRequired[int]
+    map: NotRequired[str]
+    information_by: NotRequired[str]
+    window: NotRequired[int]
 
 
 class RunReader(Protocol):
@@ -163,7 +175,7 @@ class RunReader(Protocol):
 
     def layer_summary(self) -> pd.DataFrame:
         """Rows (step, layer): NAME_mean, NAME_p05 .. NAME_p95 of every statistic over neurons, counts
-        regime_0 .. regime_9.
+        regime_0 .. regime_9, and layer_NAME of `schema.LAYER_STATISTICS` where there are any.
         """
 
     def scalars(self) -> pd.DataFrame:
@@ -181,6 +193,22 @@ class RunReader(Protocol):
         """Posteriors of the probe batch at a step (default: the last): step, layer, neuron, input, mu,
         sigma.
         """
+
+    def parameters(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """Posteriors of the probe batch that are no Gaussian, at a step (default: the last): step, layer,
+        neuron, input, name (of `families.Family.parameters`), index (class or component), value.
+        """
+
+    def parameter_steps(self) -> NDArray[np.int64]:
+        """(T',), increasing: the steps at which these were recorded."""
+
+    def classes(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """How neurons share themselves out over their classes at a step (default: the last): step, layer,
+        neuron, class, usage.
+        """
+
+    def class_steps(self) -> NDArray[np.int64]:
+        """(T',), increasing: the steps at which these were recorded."""
 
     def inputs(self) -> pd.DataFrame:
         """What the inputs of the probe batch are: input, kind ("image", "text", "row"), content (a PNG as

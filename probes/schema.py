@@ -65,7 +65,8 @@ class Statistic:
     needs (one with a default may be absent, which means that statistic's neutral value), `latent_dim` and
     `stride` are the layer's and the run's; arrays that broadcast in, an array out. `monotone` says how the
     result follows its first parameter, all else fixed, from `domain` on: quantiles over neurons and extremes
-    over steps then follow from those of that parameter. `linear`: so does the mean.
+    over steps then follow from those of that parameter. `linear`: so does the mean. `instead`: where the
+    first of these is there, the second takes the first parameter's place, not linearly.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Statistic:
     monotone: Literal["increasing", "decreasing"] | None = None
     domain: float = -np.inf
     linear: bool = False
+    instead: tuple[str, str] | None = None
 
     @property
     def title(self) -> str:
@@ -117,9 +119,20 @@ _INTERVAL_CAVEAT = (
 _STILL = "the mean does not move, or too few pairs carry the slope"
 
 
-def _contraction(variance: Any, prior_variance: Any = 1.0, phi: Any = 0.0) -> Any:
+def _contraction(
+    variance: Any,
+    prior_variance: Any = 1.0,
+    phi: Any = 0.0,
+    entropy: Any = np.nan,
+    prior_entropy: Any = np.nan,
+) -> Any:
     # An autoregressive prior's own variance is that of what is new; its stationary marginal is Normal(0, 1).
-    return 1 - variance / np.where(phi != 0, 1.0, prior_variance)
+    by_variance = 1 - variance / np.where(phi != 0, 1.0, prior_variance)
+    if not np.ndim(prior_entropy) and np.isnan(prior_entropy):
+        return by_variance
+    # classes alike that the entropies are of, less the one that is left of a point
+    by_entropy = np.maximum(1 - np.expm1(entropy) / np.expm1(prior_entropy), -1.0)
+    return np.where(np.isnan(prior_entropy), by_variance, by_entropy)
 
 
 def _kl_above_floor(kl: Any, phi: Any, latent_dim: Any = 1) -> Any:
@@ -612,7 +625,8 @@ _ALL = [
         "Contraction",
         "c",
         "",
-        "1 − E[σ²] / variance of the stationary prior (1 also under an autoregressive one)",
+        "1 − E[σ²] / variance of the stationary prior (1 also under an autoregressive one); of classes"
+        " 1 − (exp E[H(q)] − 1) / (exp H(p) − 1), at least −1",
         "How far the posterior has shrunk from the stationary prior: 0 is the prior, 1 is a point.",
         "D",
         "Schad, Betancourt & Vasishth 2019",
@@ -624,6 +638,7 @@ _ALL = [
         derive=_contraction,
         monotone="decreasing",
         linear=True,
+        instead=("prior_entropy", "entropy"),
     ),
     Statistic(
         "kl_above_floor",
@@ -792,6 +807,12 @@ LAYER_STATISTICS: dict[str, str] = {
 }
 """Numbers of a whole layer at a step: columns `layer_NAME` of `layers/`."""
 
+
+def layer_column(name: str) -> str:
+    """Column of `layers/` that holds one of `LAYER_STATISTICS`."""
+    return f"layer_{name}"
+
+
 SETTINGS = ("latent_dim", "stride")
 """Parameters of `Statistic.derive` that are no statistics."""
 OPPOSITE = {"min": "max", "max": "min", "p05": "p95", "p25": "p75", "p75": "p25", "p95": "p05"}
@@ -820,7 +841,9 @@ def derivable(held: Iterable[str]) -> list[str]:
     return [
         name
         for name, statistic in STATISTICS.items()
-        if statistic.derive is not None and name not in known and known.issuperset(inputs_of(name)[0])
+        if statistic.derive is not None
+        and name not in known
+        and any(known.issuperset(enough) for enough in (inputs_of(name)[0], statistic.instead) if enough)
     ]
 
 
@@ -851,7 +874,13 @@ def absent_reason(name: str) -> str:
 
 
 def evaluate(
-    name: str, columns: Mapping[str, Any] | Any, kind: str = "", *, latent_dim: Any = 1, stride: Any = 1
+    name: str,
+    columns: Mapping[str, Any] | Any,
+    kind: str = "",
+    *,
+    latent_dim: Any = 1,
+    stride: Any = 1,
+    standard: Any = True,
 ) -> NDArray[np.float64]:
     """A statistic of rows that hold it, or hold what it derives from.
 
@@ -866,6 +895,9 @@ def evaluate(
         "max": NAME_KIND over the steps of a bucket, as in `pyramid/`.
     latent_dim, stride
         K of each row's layer, and positions of the data between the ends of a slope.
+    standard
+        Whether an absent prior variance means 1 (`families.standard_prior` of each row's layer); else what
+        hangs on it is NaN.
 
     Returns
     -------
@@ -889,19 +921,32 @@ def evaluate(
     settings = {"latent_dim": latent_dim, "stride": stride}
     settings = {key: settings[key] for key in _settings_of(name)}
     if not kind:
-        inputs = {one: _input(one, (one,), columns, one in needed) for one in (*needed, *optional)}
+        inputs = {one: _input(one, (one,), columns, one in needed, standard) for one in (*needed, *optional)}
         return _apply(statistic, {one: values[0] for one, values in inputs.items()}, settings)
+    found = _reduced(name, columns, kind, settings, standard, needed[0])
+    if statistic.instead is None or f"{statistic.instead[0]}_{kind}" not in columns:
+        return found
+    other = _reduced(name, columns, kind, settings, standard, statistic.instead[1])
+    return np.where(np.isnan(as_floats(columns[f"{statistic.instead[0]}_{kind}"])), found, other)
 
-    first, *others = needed
+
+def _reduced(
+    name: str, columns: Mapping[str, Any], kind: str, settings: Mapping[str, Any], standard: Any, first: str
+) -> NDArray[np.float64]:
+    """As `evaluate`, of reduced columns, followed along one of the inputs."""
+    statistic = STATISTICS[name]
+    needed, optional = inputs_of(name)
     source = OPPOSITE.get(kind, kind) if statistic.monotone == "decreasing" else kind
-    (values,) = _input(first, (f"{first}_{source}",), columns, True)
-    if statistic.monotone is None or (kind == "mean" and not statistic.linear):
+    (values,) = _input(first, (f"{first}_{source}",), columns, first in needed, standard)
+    linear = statistic.linear and first in needed
+    if statistic.monotone is None or (kind == "mean" and not linear):
         return np.full_like(values, np.nan)
     # It follows where it does not matter at which of their own reduced values the other inputs are taken.
     bounds = ("min", "max") if kind in ("min", "max") else ("mean", "p05", "p95")
     beside = {
-        one: _input(one, (*(f"{one}_{bound}" for bound in bounds), one), columns, one in needed)
-        for one in (*others, *optional)
+        one: _input(one, (*(f"{one}_{bound}" for bound in bounds), one), columns, one in needed, standard)
+        for one in (*needed, *optional)
+        if one != first
     }
     results = [
         _apply(
@@ -927,18 +972,33 @@ def _settings_of(name: str) -> tuple[str, ...]:
 
 
 def _input(
-    name: str, sources: Iterable[str], columns: Mapping[str, Any], needed: bool
+    name: str, sources: Iterable[str], columns: Mapping[str, Any], needed: bool, standard: Any
 ) -> list[NDArray[np.float64]]:
     """An input's values from those of its columns that are there; where it may be absent, its neutral
     value.
     """
-    neutral = STATISTICS[name].neutral
+    neutral: Any = STATISTICS[name].neutral
     found = [as_floats(columns[source]) for source in sources if source in columns]
-    if not found and (needed or neutral is None):
+    if not found and needed and not _stands_in(name, columns):
         raise KeyError(f"{' or '.join(sources)} is needed")
     if needed or neutral is None:
-        return found
-    return [np.where(np.isnan(values), neutral, values) for values in found] or [np.asarray(float(neutral))]
+        return found or [np.asarray(np.nan)]
+    if name == "prior_variance":
+        neutral = np.where(standard, neutral, np.nan)
+    return [np.where(np.isnan(values), neutral, values) for values in found] or [np.asarray(neutral, float)]
+
+
+def _stands_in(name: str, columns: Mapping[str, Any]) -> bool:
+    """Whether what takes the place of a needed input is there, in whatever reduced form."""
+    instead = [
+        statistic.instead
+        for statistic in STATISTICS.values()
+        if statistic.instead and name in inputs_of(statistic.name)[0]
+    ]
+    return any(
+        all(any(column == one or column.startswith(f"{one}_") for column in columns) for one in pair)
+        for pair in instead
+    )
 
 
 def _apply(

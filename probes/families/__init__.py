@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from probes.families.gaussian import GAUSSIAN, GAUSSIAN_FULL, GAUSSIAN_UNKNOWN_PRIOR
+from probes.families.gaussian import GAUSSIAN, GAUSSIAN_FULL, GAUSSIAN_UNKNOWN_PRIOR, Gaussian
 from probes.families.others import OTHERS, Other
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["FAMILIES", "Family", "family_of", "standard_prior"]
 
 
 class Family(Protocol):
@@ -81,3 +81,20 @@ def family_of(layer: Mapping[str, Any]) -> Family:
     if layer.get("prior") == "unknown" and isinstance(family, Other):
         return family.without_prior()
     return family
+
+
+def standard_prior(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer's prior is Normal(0, 1) where its rows say nothing of one.
+
+    Parameters
+    ----------
+    layer : mapping
+        An item of `Run.layers`.
+
+    Raises
+    ------
+    KeyError
+        As `family_of`.
+    """
+    family = family_of(layer)
+    return isinstance(family, Gaussian) and family is not GAUSSIAN_UNKNOWN_PRIOR

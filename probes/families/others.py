@@ -87,3 +87,6 @@ OTHERS = (
     CATEGORICAL, BERNOULLI, CODES, BETA, GAMMA, INVERSE_GAMMA, DIRICHLET, EXPONENTIAL, POISSON, VON_MISES,
     LAPLACE, STUDENT_T, GENERIC, SAMPLES,
 )  # fmt: skip
+
+OF_CLASSES = (CATEGORICAL.name, BERNOULLI.name, DIRICHLET.name)
+"""Families whose neurons share themselves out over classes: `classes/` holds how."""

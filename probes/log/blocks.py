@@ -35,13 +35,16 @@ class ColumnBlock:
     """One layer at some recorded steps.
 
     steps (T,) int64, increasing. columns: name -> (N, T), float32 (`CODES`: int8). present: name -> (T,)
-    bool for the statistics that some of the steps do not have; what is absent there is null on disk.
+    bool for the statistics that some of the steps do not have; what is absent there is null on disk. whole:
+    name -> (T,) float32, numbers of the layer itself (`schema.LAYER_STATISTICS`), NaN where there is none:
+    rows to be written have them, `neurons/` does not hold them.
     """
 
     layer: int
     steps: np.ndarray
     columns: dict[str, np.ndarray]
     present: dict[str, np.ndarray] = field(default_factory=dict)
+    whole: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def neurons(self) -> int:
@@ -51,7 +54,8 @@ class ColumnBlock:
         """The block of the steps first .. last, inclusive."""
         cut = slice(*np.searchsorted(self.steps, [first, last + 1]))
         columns = {n: c[:, cut] for n, c in self.columns.items()}
-        return ColumnBlock(self.layer, self.steps[cut], columns, {n: p[cut] for n, p in self.present.items()})
+        present, whole = ({n: p[cut] for n, p in each.items()} for each in (self.present, self.whole))
+        return ColumnBlock(self.layer, self.steps[cut], columns, present, whole)
 
 
 def column_rank(name: str) -> tuple[int, str]:
@@ -76,7 +80,16 @@ def concatenate(blocks: list[ColumnBlock]) -> ColumnBlock:
         )
         if any(name not in block.columns or name in block.present for block in blocks):
             present[name] = np.concatenate([presence(block, name) for block in blocks])
-    return ColumnBlock(blocks[0].layer, np.concatenate([block.steps for block in blocks]), columns, present)
+    whole = {
+        name: np.concatenate([block.whole.get(name, _nothing(block.steps.size)) for block in blocks])
+        for name in {name: None for block in blocks for name in block.whole}
+    }
+    steps = np.concatenate([block.steps for block in blocks])
+    return ColumnBlock(blocks[0].layer, steps, columns, present, whole)
+
+
+def _nothing(steps: int) -> np.ndarray:
+    return np.full(steps, np.nan, np.float32)
 
 
 def presence(block: ColumnBlock, name: str) -> np.ndarray:

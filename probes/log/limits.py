@@ -12,6 +12,8 @@ MAX_NEURONS = 2**24
 """Most neurons of a run: readers make arrays of a layer's width before they look into its files."""
 MAX_LAYERS = 2**15 - 1
 """Most layers of a run: `layer` is int16."""
+MAX_CLASSES = 2**20
+"""Most classes or components of a neuron: a code book or a vocabulary has fewer."""
 JSON_BYTES = 8 * 2**20
 JSON_DEPTH = 64
 INTEGER_DIGITS = 300

@@ -57,6 +57,8 @@ def check_layers(layers: list[dict[str, Any]], config: Any = None) -> list[dict[
                     f"layer {layer['name']!r}: {key} is {full[key]!r}; it must be an integer of at least 1"
                 )
             full[key] = int(full[key])
+        if layer_fault := manifest_fields.layer_fault(full):
+            raise ValueError(f"layer {layer['name']!r}: {layer_fault}")
         try:
             family_of(full)
         except KeyError as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from probes.log.config import FILE as CONFIG_FILE
-from probes.log.limits import MAX_LAYERS, MAX_NEURONS
+from probes.log.limits import LARGEST, MAX_CLASSES, MAX_LAYERS, MAX_NEURONS
 
 STATUSES = ("running", "finished", "interrupted", "crashed")
 PRECISIONS = ("full", "10bit")
@@ -31,6 +31,14 @@ def fault(manifest: dict[str, Any]) -> str | None:
     neurons = sum(layer["neurons"] for layer in manifest["layers"])
     if neurons > MAX_NEURONS:
         return f"the layers have {neurons:,} neurons, a run has at most {MAX_NEURONS:,}"
+    return None
+
+
+def layer_fault(layer: dict[str, Any]) -> str | None:
+    """The first field of a layer's family that is not what the format says, in words; None if all are."""
+    for name, (check, words) in LAYER_FIELDS.items():
+        if name in layer and not check(layer[name]):
+            return f"{name} is {_shown(layer[name])}; it must be {words}"
     return None
 
 
@@ -102,6 +110,17 @@ def _points(value: Any) -> bool:
     return set(map(type, numbers)) <= {int, float} and all(map(math.isfinite, numbers))
 
 
+def _between(least: int, most: int) -> Check:
+    return lambda value: _integer(value) and least <= value <= most
+
+
+LAYER_FIELDS: dict[str, tuple[Check, str]] = {
+    "classes": (_between(2, MAX_CLASSES), f"an integer from 2 to {MAX_CLASSES:,}"),
+    "window": (_between(1, LARGEST), "a number of steps, an integer of at least 1"),
+    "map": (_text, "the name of a bijection, such as exp"),
+    "information_by": (_text, "how the information is estimated, such as moments"),
+}
+"""Check and words of what a layer says of its family. Each may be absent."""
 FIELDS: dict[str, tuple[Check, str]] = {
     "name": (_text, "text"),
     "created": (_or_null(_date), "a date and time (ISO 8601)"),

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from probes import diagnostics
 from probes.errors import RunError
+from probes.families import standard_prior
 from probes.log import opening
 from probes.log.blocks import round_mantissa
 from probes.log.footer_checksum import checksummed_writer
@@ -198,7 +199,7 @@ def _layer(
             "layer": np.full(neurons.size, index, np.int16),
             "neuron": neurons,
             **_regimes(block.columns[SETTLED], sizes),
-            **_statistics(block.steps, block.columns, sizes, layer["latent_dim"], neurons.size),
+            **_statistics(block.steps, block.columns, sizes, layer, neurons.size),
         }
 
 
@@ -213,7 +214,11 @@ def _regimes(settled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _statistics(
-    steps: np.ndarray, columns: Mapping[str, np.ndarray], sizes: np.ndarray, latent_dim: int, neurons: int
+    steps: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    sizes: np.ndarray,
+    layer: Mapping[str, Any],
+    neurons: int,
 ) -> dict[str, np.ndarray]:
     """Last and mean of each statistic, onset and half-time of the contraction; NaN of what is not there."""
     found: dict[str, np.ndarray] = {}
@@ -222,7 +227,7 @@ def _statistics(
         if name not in known:
             found |= {f"{name}_{kind}": np.full(neurons, np.nan) for kind in ("last", "mean")}
             continue
-        values = evaluate(name, columns, latent_dim=latent_dim)
+        values = evaluate(name, columns, latent_dim=layer["latent_dim"], standard=standard_prior(layer))
         finite = np.isfinite(values)
         last = values.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
         there = finite.any(axis=1)

@@ -29,7 +29,9 @@ class RowRegimes:
     ) -> None:
         self._rounding = rounding
         self._latent_dim, self._family = layer["latent_dim"], family_of(layer)
-        self._settling = settling or Settling(layer["neurons"], bool(layer.get("trained")))
+        # a code has no prior to be at: one that was never picked is dead
+        leaves = not layer.get("trained") and "usage" not in self._family.required
+        self._settling = settling or Settling(layer["neurons"], trained=not leaves)
 
     def with_codes(self, block: ColumnBlock) -> ColumnBlock:
         """The next rows with their codes; what is NaN for want of inputs is absent there."""
@@ -44,7 +46,8 @@ class RowRegimes:
             columns, taken, latent_dim=self._latent_dim, family=self._family, rounding=self._rounding
         )
         settled = self._settling.update(np.where(unknown, np.int8(UNKNOWN), codes))
-        return ColumnBlock(block.layer, block.steps, columns | {REGIME: codes, SETTLED: settled}, present)
+        columns = columns | {REGIME: codes, SETTLED: settled}
+        return ColumnBlock(block.layer, block.steps, columns, present, block.whole)
 
 
 def _undefined(block: ColumnBlock, few: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,5 @@
-"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation,
-predictions, answers of classifiers.
+"""Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
+classes, forces, evaluation, predictions, answers of classifiers.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             *(_column(name, pa.float32()) for name in ("mu", "sigma")),
         ]
     ),
+    "parameters": pa.schema(
+        [
+            *KEY_FIELDS,
+            _column("input", pa.int32()),
+            _column("name", pa.string()),
+            _column("index", pa.int32()),
+            _column("value", pa.float32()),
+        ]
+    ),
+    "classes": pa.schema([*KEY_FIELDS, _column("class", pa.int32()), _column("usage", pa.float32())]),
     "inputs": pa.schema(
         [STEP, _column("input", pa.int32()), _column("kind", pa.string()), _column("content", pa.string())]
     ),
@@ -90,7 +100,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 answers the probability of each class.
 """
 
-ROUNDED = ("probe", "forces")
+ROUNDED = ("probe", "parameters", "classes", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
 """

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from probes.log.blocks import CODES, ColumnBlock, column_rank, presence
-from probes.schema import RAW_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
+from probes.schema import RAW_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN, layer_column
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p95": 0.95}
 KINDS = ("mean", *QUANTILES)
@@ -50,7 +50,8 @@ def summary_over_neurons(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def summarise(blocks: list[ColumnBlock]) -> pa.Table:
     """Rows (step, layer), sorted: KIND_mean, KIND_p05 .. KIND_p95 of every statistic, counts regime_0 ..
-    regime_9, settled_0 .. settled_10; of the regime unknown only where there are some.
+    regime_9, settled_0 .. settled_10; of the regime unknown only where there are some. layer_NAME of
+    numbers of the layer itself, where there are any.
     """
     steps = np.concatenate([block.steps for block in blocks])
     layers = np.concatenate([np.full(block.steps.size, block.layer, np.int16) for block in blocks])
@@ -69,6 +70,11 @@ def summarise(blocks: list[ColumnBlock]) -> pa.Table:
                 ]
             )[order]
             arrays[f"{name}_{kind}"] = pa.array(values, mask=absent if absent.any() else None)
+    for name in sorted({name for block in blocks for name in block.whole}):
+        values = np.concatenate(
+            [block.whole.get(name, np.full(block.steps.size, np.nan, np.float32)) for block in blocks]
+        )[order]
+        arrays[layer_column(name)] = pa.array(values, mask=np.isnan(values))
     for column, codes in COUNTS.items():
         if all(column in block.columns for block in blocks):
             for code in codes:

@@ -46,21 +46,25 @@ logger = logging.getLogger("probes.recorder")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Statistics of one layer at T steps, as they were handed over: columns name -> (T, N) float32."""
+    """Statistics of one layer at T steps, as they were handed over: columns name -> (T, N) float32, whole
+    name -> (T,) float32 of the layer itself.
+    """
 
     layer: int
     steps: np.ndarray
     columns: dict[str, np.ndarray]
+    whole: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
-        return sum(column.nbytes for column in self.columns.values())
+        return sum(column.nbytes for column in (*self.columns.values(), *self.whole.values()))
 
     def select(self, which: slice | np.ndarray) -> Chunk:
         """The chunk of some of its steps."""
-        return Chunk(
-            self.layer, self.steps[which], {name: column[which] for name, column in self.columns.items()}
+        columns, whole = (
+            {name: column[which] for name, column in each.items()} for each in (self.columns, self.whole)
         )
+        return Chunk(self.layer, self.steps[which], columns, whole)
 
 
 @dataclass
@@ -172,14 +176,18 @@ class Writer:
         """Chunks of a layer as one block, rounded if so chosen, with the regimes of every row."""
         block = concatenate(
             [
-                ColumnBlock(layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()})
+                ColumnBlock(
+                    layer, chunk.steps, {n: values.T for n, values in chunk.columns.items()}, {}, chunk.whole
+                )
                 for chunk in chunks
             ]
         )
         columns = {name: np.ascontiguousarray(values) for name, values in block.columns.items()}
         if self._precision == "10bit":
             columns = {name: round_mantissa(values) for name, values in columns.items()}
-        return self._regimes[layer].with_codes(ColumnBlock(layer, block.steps, columns, block.present))
+        return self._regimes[layer].with_codes(
+            ColumnBlock(layer, block.steps, columns, block.present, block.whole)
+        )
 
     def _write_neurons(self, segment: Segment, size: int, blocks: list[ColumnBlock]) -> None:
         write_layers(self.storage, f"neurons/{segment.name}", blocks, self._precision)

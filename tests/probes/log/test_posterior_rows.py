@@ -1,0 +1,169 @@
+"""`parameters/` and `classes/`: what goes in comes out, and what a family does not have is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probes import Recorder, Run, RunError
+
+N, C, INPUTS = 3, 4, 5
+LAYERS: list[dict[str, Any]] = [
+    {"name": "gauss", "neurons": N},
+    {"name": "words", "neurons": N, "family": "categorical", "classes": C},
+    {"name": "coins", "neurons": N, "family": "bernoulli", "classes": 2},
+    {"name": "shares", "neurons": N, "family": "beta"},
+    {"name": "book", "neurons": N, "family": "codes"},
+    {"name": "draws", "neurons": N, "family": "samples", "prior": "unknown"},
+]
+
+
+def simplex(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+def recorded(path: Path, **settings: Any) -> Run:
+    with Recorder(path, LAYERS, **settings) as recorder:
+        for step in (0, 7):
+            recorder.record(step, "gauss", kl=np.ones(N), information=np.ones(N))
+            recorder.parameters(step, "words", probability=simplex(INPUTS, N, C))
+            recorder.parameters(step, "coins", probability=np.full((INPUTS, N), 0.25))
+            recorder.parameters(
+                step, 3, concentration1=np.full((INPUTS, N), 2.0), concentration0=np.full((INPUTS, N), 3.0)
+            )
+            recorder.parameters(step, "draws", sample=np.arange(INPUTS * N * 2).reshape(INPUTS, N, 2))
+            recorder.classes(step, "words", simplex(N, C))
+            recorder.classes(step, "coins", np.full((N, 2), 0.5))
+    return Run(path)
+
+
+def test_posteriors_come_back_as_they_were_given(tmp_path: Path) -> None:
+    run = recorded(tmp_path)
+    assert run.parameter_steps().tolist() == [0, 7]
+    assert run.class_steps().tolist() == [0, 7]
+    rows = run.parameters(0, "words")
+    assert list(rows.columns) == ["step", "layer", "neuron", "input", "name", "index", "value"]
+    assert set(rows["name"]) == {"probability"}
+    assert set(rows["layer"]) == {1}
+    values = rows["value"].to_numpy().reshape(N, INPUTS, C).transpose(1, 0, 2)
+    np.testing.assert_allclose(values, simplex(INPUTS, N, C), rtol=1e-6)
+
+    shares = run.parameters(layer="shares")
+    assert set(shares["step"]) == {7}
+    assert set(shares["index"]) == {0}
+    by_name = shares.groupby("name")["value"]
+    assert by_name.first().to_dict() == {"concentration0": 3.0, "concentration1": 2.0}
+    assert by_name.size().tolist() == [N * INPUTS] * 2
+
+    draws = run.parameters(layer="draws")
+    second = draws[(draws["neuron"] == 1) & (draws["input"] == 2)]
+    assert second["index"].tolist() == [0, 1]
+    assert second["value"].tolist() == [14.0, 15.0]
+
+
+def test_usage_of_classes_comes_back_as_it_was_given(tmp_path: Path) -> None:
+    run = recorded(tmp_path)
+    rows = run.classes(0, "words")
+    assert list(rows.columns) == ["step", "layer", "neuron", "class", "usage"]
+    np.testing.assert_allclose(rows["usage"].to_numpy().reshape(N, C), simplex(N, C), rtol=1e-6)
+    assert len(run.classes()) == N * C + N * 2
+    assert run.classes(3).empty
+    with pytest.raises(RunError, match="no layer 'other'"):
+        run.classes(layer="other")
+
+
+def test_a_rounded_run_keeps_ten_bits_of_them(tmp_path: Path) -> None:
+    run = recorded(tmp_path, precision="10bit")
+    values = run.classes(0, "words")["usage"].to_numpy().reshape(N, C)
+    assert (values != simplex(N, C).astype(np.float32)).any()
+    np.testing.assert_allclose(values, simplex(N, C), rtol=2.0**-11)
+
+
+def test_a_broken_neuron_is_recorded_as_it_is(tmp_path: Path) -> None:
+    usage, probability = np.full((N, C), 1 / C), np.full((INPUTS, N, C), 1 / C)
+    usage[1], probability[:, 1] = np.nan, np.nan
+    with Recorder(tmp_path, LAYERS) as recorder:
+        recorder.classes(0, "words", usage)
+        recorder.parameters(0, "words", probability=probability)
+    rows = Run(tmp_path).classes()
+    assert rows.groupby("neuron")["usage"].apply(lambda each: each.isna().all()).tolist() == [
+        False,
+        True,
+        False,
+    ]
+
+
+CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a Gaussian": ("gauss", {"mu": np.zeros((1, N))}, r"it is Gaussian; probe\(step, layer, mu, sigma\)"),
+    "a code book": ("book", {"probability": np.ones((1, N))}, "a code book has none"),
+    "another name": (
+        "words",
+        {"logits": np.ones((1, N, C))},
+        "logits given, Categorical has probability",
+    ),
+    "one of two": (
+        "shares",
+        {"concentration1": np.ones((1, N))},
+        "concentration1 given, Beta has concentration1, concentration0",
+    ),
+    "nothing": ("shares", {}, "none given"),
+    "width": (
+        "words",
+        {"probability": np.ones((1, N + 1, C))},
+        r"shape \(1, 4, 4\); all must be \(inputs, 3\)",
+    ),
+    "rank": ("coins", {"probability": np.ones(N)}, r"shape \(3,\)"),
+    "inputs differ": (
+        "shares",
+        {"concentration1": np.ones((2, N)), "concentration0": np.ones((1, N))},
+        r"concentration0 has shape \(1, 3\)",
+    ),
+    "classes": ("words", {"probability": np.full((1, N, 3), 1 / 3)}, "3 classes given, the layer has 4"),
+    "two of a coin": ("coins", {"probability": np.full((1, N, 2), 0.5)}, "give that of class 1 alone"),
+    "above one": ("coins", {"probability": np.full((1, N), 1.5)}, "holds 1.5; it must be at most 1"),
+    "sum": ("words", {"probability": np.full((1, N, C), 0.3)}, "sums to 1.2 over classes"),
+    "logits": ("words", {"probability": np.full((1, N, C), -1.0)}, "holds -1; it must not be negative"),
+    "negative": (
+        "shares",
+        {"concentration1": np.full((1, N), -2), "concentration0": np.ones((1, N))},
+        "holds -2; it must not be negative",
+    ),
+    "text": ("coins", {"probability": "many"}, "is not an array of numbers"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_posteriors_that_a_family_does_not_have_are_refused(tmp_path: Path, case: str) -> None:
+    layer, parameters, message = CASES[case]
+    with Recorder(tmp_path, LAYERS) as recorder, pytest.raises(ValueError, match=message) as raised:
+        recorder.parameters(0, layer, **parameters)
+    assert repr(layer) in str(raised.value)
+    assert Run(tmp_path).parameters().empty
+
+
+@pytest.mark.parametrize(
+    ("layer", "usage", "message"),
+    [
+        ("gauss", np.full((N, 2), 0.5), "it is Gaussian; classes are of categorical, bernoulli, dirichlet"),
+        ("words", np.full((N, 2), 0.5), "2 classes given, the layer has 4"),
+        ("words", np.full((N, C), 0.5), "usage sums to 2 over classes; it must sum to 1"),
+        ("words", np.full((C, N), 1 / N), r"usage has shape \(4, 3\); it must be \(3, C\)"),
+        ("coins", np.array([[1.5, -0.5]] * N), "holds -0.5; it must not be negative"),
+    ],
+    ids=["family", "classes", "sum", "shape", "negative"],
+)
+def test_usage_that_is_none_is_refused(tmp_path: Path, layer: str, usage: Any, message: str) -> None:
+    with Recorder(tmp_path, LAYERS) as recorder, pytest.raises(ValueError, match=message):
+        recorder.classes(0, layer, usage)
+    assert Run(tmp_path).classes().empty
+
+
+def test_probe_takes_gaussians_alone(tmp_path: Path) -> None:
+    with Recorder(tmp_path, LAYERS) as recorder:
+        with pytest.raises(ValueError, match=r"it is Beta, without mu and sigma; parameters\(step, layer"):
+            recorder.probe(0, "shares", np.zeros((1, N)), np.ones((1, N)))
+        recorder.probe(0, "gauss", np.zeros((1, N)), np.ones((1, N)))
+    assert len(Run(tmp_path).probe()) == N
