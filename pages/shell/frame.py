@@ -13,7 +13,7 @@ from streamlit.navigation.page import StreamlitPage
 from pages.shell import no_runs
 from pages.shell.session import live, pins, runs, state, url
 from pages.shell.session.runs import RunContext
-from probes.analysis import assumptions
+from probes.analysis import assumptions, layer_families
 
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
@@ -222,6 +222,8 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
             st.markdown(f"## {title} · {name} {' '.join(badges)}", width="stretch")
             _COPY_LINK(key="copy_link", width="content", height="content")
         st.caption(caption)
+        if (families := layer_families.line(context.layers)) is not None:
+            st.caption(url.plain(families))
         for kind, names in shared.items():
             if names:
                 listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.figures import frames
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, UNKNOWN
 from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
@@ -38,7 +38,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
     median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
-    living: share of neurons that are living or mixed. NaN where a layer was not recorded.
+    living: share of neurons that are living or mixed. NaN where a layer was not recorded, and where none of
+    its neurons has a known regime.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
@@ -49,7 +50,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
         return out
 
     counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
-    total = np.nansum(list(counts.values()), axis=0)
+    told = [counts[code] for code in counts if code != UNKNOWN]
+    total = np.where(np.nansum(told, axis=0) > 0, np.nansum(list(counts.values()), axis=0), 0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "median": 1 - column("contraction_p50"),

@@ -34,6 +34,7 @@ import { unpack } from "./payload.js"
  * @property {string[]} classes of bars
  * @property {number} more classes that share the last bar
  * @property {number[] | null} priorBars
+ * @property {number} tallest share of the tallest bar
  * @property {number} points of a stored curve
  * @property {string} typical what the layer's number says
  * @property {string} window over which a code book's usage is, in words
@@ -92,9 +93,7 @@ export class ReplayData {
    * @param {number} position fractional frame index
    */
   moments(column, row, position) {
-    const rows = this.header.layers[column].neurons.length
-    const at = (/** @type {Moment} */ name) =>
-      interpolate(this.arrays[`${name}.${column}`], position, row, rows)
+    const at = (/** @type {Moment} */ name) => this.ofRidge(name, column, row, position)
     return { mean: at("mean"), sd: at("sd"), total: at("total") }
   }
 
@@ -112,10 +111,21 @@ export class ReplayData {
     return this.ofRidge("narrow", column, row, position)
   }
 
+  /** Whether its ridges' colours say anything. @param {number} column */
+  isColored(column) {
+    if (!this.header.layers[column].shape) return true
+    return Array.from(this.arrays[`narrow.${column}`] || []).some(Number.isFinite)
+  }
+
   /** The layer's number. @param {number} column @param {number} position */
   typical(column, position) {
     const values = this.arrays[`typical.${column}`]
     return values ? interpolate(values, position) : NaN
+  }
+
+  /** The layer's number at every frame; none known where it has none. @param {number} column */
+  typicals(column) {
+    return this.arrays[`typical.${column}`] || new Float32Array(this.header.steps.length).fill(NaN)
   }
 
   /**

@@ -70,11 +70,14 @@ export class Heading {
     const shapes = layers.flatMap((layer) => layer.shape || [])
     const legends = [...new Set(shapes.map((shape) => shape.legend))].filter(Boolean)
     const primed = gaussian || shapes.some((shape) => shape.prior || shape.priorBars)
+    const curved = gaussian || shapes.some((shape) => shape.kind !== "book" && shape.kind !== "bars")
+    const trailed = gaussian || shapes.some((shape) => shape.kind === "density")
+    const colored = layers.some((_, column) => this.replay.data.isColored(column))
     const items = [
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: meanOf(gaussian, input),
+        text: curved || input !== null ? meanOf(gaussian, input) : "",
         sign: SIGN,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4]
@@ -88,10 +91,10 @@ export class Heading {
       },
       ...legends.map((text) => ({ text, sign: 0 })),
       { text: primed ? "prior" : "", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      { text: trail && trailed ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
-        text: colorsSay(gaussian, shapes.length > 0),
+        text: colored ? colorsSay(gaussian, shapes.length > 0) : "",
         sign: BAR + 5,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           for (let i = 0; i < BAR; i += 2) {
@@ -100,7 +103,10 @@ export class Heading {
           }
         },
       },
-      { text: `height ∝ ${shapes.length ? "√density" : "1/√sd"}, at most ${PEAK_ROWS} rows`, sign: 0 },
+      {
+        text: curved ? `height ∝ ${shapes.length ? "√density" : "1/√sd"}, at most ${PEAK_ROWS} rows` : "",
+        sign: 0,
+      },
     ]
     return items.filter((item) => item.text)
   }

@@ -1,7 +1,7 @@
-"""How the replay draws layers that are no Gaussian: by their own density, as bars by class, as a code book.
+"""How the replay draws layers that are no Gaussians: by their own density, as bars by class, as a code book.
 
-A `Track` is one layer's ridges over the steps that were recorded; `arrays` gives what `replay_data.js` reads of
-it at the replay's frames, `shape` what its header says. What is drawn is of the layer's own family:
+A `Track` is one layer's ridges over the steps that were recorded; `arrays` gives what `replay_data.js` reads
+of it at the replay's frames, `shape` what its header says. What is drawn is of the layer's own family:
 
 - a density whose mean and variance are recorded: the member of the family that has them, at every step;
 - draws, and densities that two moments do not tell: what is stored of the probe batch, at the steps at which
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from probes.canvas import replay_arrays
 from probes.families import Family, densities, family_of
-from probes.families.gaussian import Gaussian
 from probes.families.by_moments import matched, moments_of
+from probes.families.gaussian import Gaussian
 from probes.figures import frames
 from probes.run_reader import RunReader
 from probes.schema import evaluate
@@ -332,7 +332,7 @@ class Shapes:
         samples = self.kept.values.get("sample")
         if samples is not None:
             flat = samples[np.isfinite(samples)]
-            return flat, np.full(flat.shape, 0.05 * float(flat.std()) if len(flat) else 0.0)
+            return flat, np.full(flat.shape, 0.25 * float(flat.std()) if len(flat) else 0.0)
         if self.kept.values and (self.kind == "curve" or self.probe_input is not None):
             mean, variance = moments_of(self.family.name, self.kept.values)
         else:
@@ -358,13 +358,23 @@ class Shapes:
         return {
             "family": family.name, "label": family.label,
             "support": "classes" if kind == "bars" else family.support, "kind": kind,
-            "low": low, "high": high, "axis": axis_title(family, kind, more), "classes": classes,
+            "low": low, "high": high, "classes": classes,
+            "axis": axis_title(family, kind, more) + (
+                f" · tallest bar {100 * self._tallest():.2g} %" if kind == "bars" else ""
+            ),
             "more": more, "points": POINTS if kind == "curve" else 0,
             "parameters": list(family.parameters) if kind == "density" else [],
             "prior": self._prior() if kind != "bars" and family.name not in WITHOUT_DENSITY else None,
             "priorBars": self._prior_bars(order, more) if kind == "bars" else None,
+            "tallest": self._tallest() if kind == "bars" else 1.0,
             "typical": "median entropy", "window": "", "legend": legend(family, kind, bool(self.kept.inputs)),
         }  # fmt: skip
+
+    def _tallest(self) -> float:
+        """The largest share of a class that is shown by itself, at any step."""
+        own = self._bars(self.steps, self.rows)[..., : len(self._class_order())]
+        known = own[np.isfinite(own)]
+        return float(known.max()) if len(known) and known.max() > 0 else 1.0
 
     def _prior_bars(self, order: NDArray[np.int64], more: int) -> list[float] | None:
         """Shares of the shown classes under the prior; even where its entropy is that of an even one."""
@@ -435,7 +445,8 @@ def legend(family: Family, kind: str, kept: bool) -> str:
     if kind == "curve" and not kept:
         return f"{family.label}: mean ± sd, no draws stored"
     if kind == "curve":
-        return f"{family.label}: {'draws' if family.name in WITHOUT_DENSITY else 'probe inputs'}, smoothed"
+        of = "stored draws, smoothed" if family.name in WITHOUT_DENSITY else "mean of stored inputs"
+        return f"{family.label}: {of}"
     return f"{family.label} of the recorded mean" + (
         "" if family.name in ("exponential", "poisson") else " and variance"
     )
@@ -484,7 +495,8 @@ class CodeBook:
             "family": "codes", "label": family_of(self.layer).label, "support": "none", "kind": "book",
             "low": 0.0, "high": float(max(len(self.usage), 1)), "axis": "codes, most used first at the end",
             "classes": [], "more": 0, "points": 0, "parameters": [], "prior": None, "priorBars": None,
-            "typical": "perplexity", "window": said, "legend": "bars: share of picks of each code",
+            "tallest": 1.0, "typical": "perplexity", "window": said,
+            "legend": "bars: share of picks of each code",
         }  # fmt: skip
 
 
@@ -526,7 +538,7 @@ def columns(track: Track) -> Arrays:
 def typical_series(
     summary: pd.DataFrame, layer: Mapping[str, Any], index: int, steps: NDArray[Any]
 ) -> Arrays:
-    """What stands over the ridges of a layer of another family: its median entropy, a code book's perplexity."""
+    """What stands over the ridges of a layer of another family: its median entropy, or a perplexity."""
     family = family_of(layer)
     if isinstance(family, Gaussian):
         return {}

@@ -13,7 +13,8 @@ import { axisTicks, binned, curve, peakOf, places } from "./shapes.js"
 /** @typedef {import("./replay_data.js").Shape} Shape */
 /** @typedef {readonly (readonly [number, number])[]} Points */
 
-const FULL = 0.95 // of a row: as high as the prior, and as a share of 1
+const FULL = 0.95 // of a row: as high as the prior
+const BAR_ROWS = 2 // as high as the tallest bar
 const GAP = 0.16 // of a bar's width, left free
 const LEAST_BAR = 2 // pixels a bar is wide at least: more codes share one
 const DEAD = 3 // pixels under the baseline that mark a code without a use
@@ -167,11 +168,16 @@ export class RidgeShapes {
     context.setLineDash([])
   }
 
+  /** In pixels; what several classes share is cut. @param {Shape} shape @param {number} share */
+  barHeight(shape, share) {
+    return BAR_ROWS * this.layout.pitch * Math.min(share / shape.tallest, 1)
+  }
+
   /** @param {Brush} context @param {Shape} shape @param {number} column @param {number} baseline */
   dashedBars(context, shape, column, baseline) {
     const { layout } = this
     shape.priorBars?.forEach((share, i) => {
-      const y = baseline - FULL * layout.pitch * share
+      const y = baseline - this.barHeight(shape, share)
       strokeLine(context, layout.x(column, i), y, layout.x(column, i + 1), y)
     })
   }
@@ -258,7 +264,7 @@ export class RidgeShapes {
     shares.forEach((share, i) => {
       const [from, to] = [layout.x(column, i), layout.x(column, i + 1)]
       const gap = Math.min(GAP * (to - from), 3)
-      const height = FULL * layout.pitch * share
+      const height = this.barHeight(shape, share)
       context.fillStyle = i >= shape.classes.length - (shape.more ? 1 : 0) ? this.theme.faint : fill
       context.fillRect(from + gap / 2, y - height, Math.max(to - from - gap, 1), height)
       if (!edge) return

@@ -16,9 +16,13 @@ const UNIT = 15 // pixels: height of the prior beside the typical neuron
 const TALLEST_TYPICAL = 54 // pixels
 const NARROW = 200 // columns narrower than this write on more lines, and less
 const FIRST_LANE = 215 // pixels of the window above the picture, on a page
+const BOOK_ROWS = 7
 const TRAIL = 6 // earlier shapes of a ridge, evenly spaced over the frames
 
 const endedAt = (/** @type {number} */ step) => `ended at step ${formatStep(step)}`
+
+/** A code book is one picture, as high as a few ridges. @param {Layer} layer */
+const rowsOf = (layer) => (layer.shape?.kind === "book" ? BOOK_ROWS : layer.neurons.length)
 
 export class Ridges {
   /**
@@ -61,7 +65,7 @@ export class Ridges {
     this.heading.resize(width, context2d(this.canvas))
     this.layout = new RidgeLayout({
       columns: this.layers.length,
-      rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
+      rows: Math.max(...this.layers.map(rowsOf), 1),
       width,
       room: window.innerHeight - above - below,
       range: this.replay.data.reach(),

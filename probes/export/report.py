@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from probes import alerts as alert_rules
 from probes import canvas, notes
+from probes.analysis import layer_families
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_arrays, replay_neurons, replay_shapes
@@ -55,7 +56,7 @@ def write(run: Run, target: Path) -> Path:
 
 def report(run: Run) -> str:
     """The page as text."""
-    neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
+    neurons = layer_families.has_distributions(run)
     summary, scalars, alerts = summary_with_derived(run), run.scalars(), run.alerts()
     figures: dict[str, go.Figure] = {}
     sections = []
