@@ -75,6 +75,7 @@ TORCH = (
     "probes.inputs",
     "probes.snapshot",
     "probes.moments",
+    "probes.family_moments",
     "probes.persistence",
     "probes.watching",
     "probes.integrations",

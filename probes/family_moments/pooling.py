@@ -1,0 +1,367 @@
+"""Sums of posteriors of one family over rows, and the statistics that follow from them.
+
+Pooled in float64, so that batches in any order give the numbers of one. `probes.families.exponential` has the
+formulas; q~, the member with the rows' average expectations, is found when statistics are derived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probes.families import FAMILIES
+from probes.families.exponential import EXPONENTIAL, NUMPY, Exponential, Functions
+from probes.families.gaussian import GAUSSIAN
+from probes.families.moments_only import MOMENTS_ONLY
+from probes.family_moments.rows import Pooled, Rows, wide
+from probes.family_moments.samples import derive_samples, standard_error
+from probes.schema import ACTIVE_KL, FEWEST_ROWS
+
+TORCH = Functions(
+    torch.log, torch.exp, torch.log1p, torch.lgamma, torch.digamma, torch.special.xlogy,
+    torch.special.i0e, torch.special.i1e, torch.cos, torch.sin, torch.where,
+)  # fmt: skip
+Parameters = Mapping[str, Tensor]
+
+
+class FamilyMoments:
+    """Pooled statistics of N neurons of one family: the same whatever the batching.
+
+    Parameters
+    ----------
+    family
+        A name of `families.FAMILIES` that has parameters of its own: no Gaussian, code book or samples.
+    prior_by_row
+        Whether rows have priors of their own: there is no mismatch then.
+
+    Raises
+    ------
+    ValueError
+        For another family.
+    """
+
+    def __init__(self, family: str, *, prior_by_row: bool = False) -> None:
+        if family not in EXPONENTIAL and family not in MOMENTS_ONLY:
+            known = sorted(EXPONENTIAL.keys() | MOMENTS_ONLY.keys())
+            raise ValueError(f"{family!r} has no sums of its own; known are {known}")
+        self.family = family
+        self.prior_by_row = prior_by_row
+        self._pooled: Pooled | None = None
+        self._prior: dict[str, Tensor] | None = None
+        self._varies: Tensor | None = None  # 1 where rows or batches had different priors
+        self._shared = False
+
+    @torch.no_grad()
+    def update(
+        self,
+        parameters: Parameters,
+        prior: Parameters | None = None,
+        *,
+        mask: Tensor | None = None,
+        kl: Tensor | None = None,
+        shared: bool = False,
+        estimated: bool = False,
+    ) -> Self:
+        """Add the posteriors of B inputs.
+
+        Parameters
+        ----------
+        parameters
+            By the family's names, (B, N), or (B, N, C) of C components a neuron; those of a generic
+            distribution are sample and, where known, mean, variance and entropy.
+        prior
+            Broadcastable to the parameters; None: not known, or of another family (then give `kl`).
+        mask
+            (B,): False leaves a row out, whatever it holds.
+        kl
+            (B, N): the KL of each input, nats; absent, it is computed from the prior.
+        shared
+            Whether this is the posterior of every input, as those of weights are: `rows` is left out then.
+        estimated
+            Whether `kl` is of one draw a row: its standard error is recorded, its active share not.
+
+        Returns
+        -------
+        FamilyMoments
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where a parameter is missing, shapes do not belong together, or an update has other arguments than
+            those before.
+        """
+        kind = EXPONENTIAL.get(self.family)
+        vector = kind is not None and kind.vector
+        first = _first(self.family, parameters)
+        if first.dim() != 2 + vector:
+            raise ValueError(
+                f"{'(B, N, C)' if vector else '(B, N)'} of a {self.family}, got {tuple(first.shape)}"
+            )
+        with torch.autocast(first.device.type, enabled=False):  # it would round sums to 16 bits
+            rows = Rows(len(first), mask, first.device)
+            own = {name: _number(value.expand(first.shape), kind) for name, value in parameters.items()}
+            given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
+            part = _exponential(kind, own, given) if kind is not None else _moments(self.family, own, given)
+            if kl is not None:
+                if kl.shape != first.shape[:2]:
+                    raise ValueError(
+                        f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is"
+                        f" {tuple(first.shape[:2])}"
+                    )
+                part["kl"] = kl.detach()
+            value = part.get("kl", part.get("score", part.get("variance")))
+            assert value is not None
+            means = {
+                name: rows.mean(number)
+                for name, number in part.items()
+                if name != "mean" and not (name == "kl" and estimated)
+            }
+            if "kl" in part and not estimated:
+                means["active_share"] = rows.mean((part["kl"] > ACTIVE_KL).float())
+            centred: dict[str, tuple[Tensor, Tensor]] = {
+                name: rows.centred(part[name])
+                for name in ("mean", "kl")
+                if name in part and (name == "mean" or estimated)
+            }
+            self._keep_prior(rows, given, first)
+            pooled = Pooled(rows.count, rows.non_finite(value), means, centred)
+        self._shared = shared
+        self._pooled = pooled if self._pooled is None else self._pooled.merged(pooled)
+        return self
+
+    def merge(self, other: FamilyMoments) -> Self:
+        """Pool with what another has seen, in place.
+
+        Parameters
+        ----------
+        other
+            Of the same layer.
+
+        Returns
+        -------
+        FamilyMoments
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Where the two are of different families, or were updated with different arguments.
+        """
+        if other.family != self.family:
+            raise ValueError(f"a {other.family} cannot be pooled with a {self.family}")
+        if other._pooled is None:
+            return self
+        self._shared = other._shared
+        if self._pooled is None:
+            self._pooled, self._prior, self._varies = other._pooled, other._prior, other._varies
+            return self
+        self._pooled = self._pooled.merged(other._pooled)
+        if self._prior is not None and other._prior is not None and other._varies is not None:
+            self._compare(other._prior, other._varies)
+        return self
+
+    def sufficient_statistics(self) -> dict[str, Tensor]:
+        """All that the statistics depend on; stacked over steps they are what `derive_family` takes.
+
+        Returns
+        -------
+        dict
+            Name -> (N,), (N, C) or (), float64.
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
+        if self._pooled is None:
+            raise ValueError("no batch yet: update first")
+        pooled = self._pooled
+        found = dict(pooled.means)
+        for name, (mean, square) in pooled.centred.items():
+            found |= {name: mean, f"{name}_square": square}
+        for name in ("mean", "mean_square", "variance", "prior_variance"):
+            if name in found and found[name].dim() > 1:
+                found[name] = found[name].mean(-1)
+        if self._prior is not None and self._varies is not None:
+            found |= {f"prior_of_{name}": value for name, value in self._prior.items()}
+            found["prior_varies"] = self._varies
+        found |= {"non_finite": pooled.non_finite, "count": pooled.count}
+        return found if self._shared else found | {"rows": pooled.count}
+
+    def result(self) -> dict[str, Tensor]:
+        """Statistics of all rows so far: `derive_family(family, self.sufficient_statistics())`.
+
+        Returns
+        -------
+        dict
+            Name -> (N,).
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
+        return derive_family(self.family, self.sufficient_statistics())
+
+    def _keep_prior(self, rows: Rows, given: dict[str, Tensor] | None, first: Tensor) -> None:
+        """The prior of all rows, (N,) or (N, C), and where it is not one."""
+        if given is None or self.prior_by_row or self.family not in EXPONENTIAL:
+            return
+        neurons = first.shape[1]
+        varies = torch.zeros(neurons, dtype=torch.float64 if first.device.type != "mps" else torch.float32,
+                             device=first.device)  # fmt: skip
+        found = {}
+        for name, value in given.items():
+            if not len(value):
+                found[name] = value.new_full(value.shape[1:], math.nan)
+                continue
+            if value.stride(0) == 0 or len(value) == 1:
+                found[name] = value[0]
+                continue
+            at = 0 if rows.mask is None else rows.mask.to(torch.uint8).argmax()
+            found[name] = value[at]
+            other = rows.kept((value != value[at]).float()).reshape(len(value), neurons, -1)
+            varies = torch.maximum(varies, other.amax((0, 2)).to(varies.dtype))
+        self._compare(found, varies)
+
+    def _compare(self, prior: dict[str, Tensor], varies: Tensor) -> None:
+        if self._prior is None or self._varies is None:
+            self._prior, self._varies = prior, varies
+            return
+        self._varies = torch.maximum(self._varies, varies)
+        for name, value in self._prior.items():
+            other = (value != prior[name]).reshape(len(self._varies), -1).any(1)
+            self._varies = torch.maximum(self._varies, other.to(self._varies.dtype))
+
+
+def _first(family: str, parameters: Parameters) -> Tensor:
+    names = FAMILIES[family].parameters
+    missing = [name for name in names if name not in parameters]
+    if missing:
+        raise ValueError(f"a {family} has the parameters {', '.join(names)}: {', '.join(missing)} is missing")
+    shape = torch.broadcast_shapes(*(parameters[name].shape for name in names))
+    return parameters[names[0]].expand(shape)
+
+
+def _number(value: Any, kind: Exponential | None, like: Tensor | None = None) -> Tensor:
+    """In the precision that a family asks for; with `like`, broadcast to it."""
+    value = torch.as_tensor(value, device=None if like is None else like.device).detach()
+    if kind is None or kind.double:
+        value = wide(value)
+    elif value.dtype != torch.float64:
+        value = value.float()
+    if like is None:
+        return value
+    try:
+        return value.expand(like.shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"a prior of shape {tuple(value.shape)} does not fit parameters {tuple(like.shape)}"
+        ) from error
+
+
+def _exponential(
+    kind: Exponential, own: dict[str, Tensor], prior: dict[str, Tensor] | None
+) -> dict[str, Tensor]:
+    """By name what is averaged over rows, (B, N) or (B, N, C)."""
+    t = kind.statistics(TORCH, own)
+    score = kind.score(TORCH, own, t)
+    found = {f"t{at}": value for at, value in enumerate(t)}
+    found |= {"score": score, "entropy": -score - kind.base(TORCH, own)}
+    for name, value in (("mean", kind.mean(TORCH, own)), ("variance", kind.variance(TORCH, own))):
+        if value is not None:
+            found[name] = value
+    if prior is not None:
+        found["kl"] = score - kind.score(TORCH, prior, t)
+        if kind.variance(TORCH, own) is None:
+            of_prior = kind.statistics(TORCH, prior)
+            found["prior_entropy"] = -kind.score(TORCH, prior, of_prior)
+        else:
+            found["prior_variance"] = kind.variance(TORCH, prior)
+    return found
+
+
+def _moments(family: str, own: dict[str, Tensor], prior: dict[str, Tensor] | None) -> dict[str, Tensor]:
+    found = MOMENTS_ONLY[family](TORCH, own, prior)
+    if "variance" in found:
+        found["log_variance"] = found["variance"].log()
+    return found
+
+
+def derive_family(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Statistics from their sums. What each is stands in `schema.STATISTICS`.
+
+    Parameters
+    ----------
+    family
+        A name of `families.FAMILIES`.
+    sums
+        `sufficient_statistics()` of one step, or each stacked over steps: (T, N), (T, N, C), (T,).
+
+    Returns
+    -------
+    dict
+        Name -> (..., N) float32. kl where there was a prior or a KL; mismatch where the prior was one for all
+        rows, NaN for a neuron whose prior was not. NaN: all but non_finite and rows where no row counts, what
+        tells how rows differ where there is only one.
+    """
+    if family == "samples":
+        return derive_samples(dict(sums))
+    count = sums["count"][..., None]
+    some = several = torch.where(count >= 1, 0.0, math.nan)
+    if "rows" in sums:
+        several = torch.where(count >= FEWEST_ROWS, 0.0, math.nan)
+    result = {
+        name: sums[name] + some
+        for name in ("entropy", "mean", "variance", "kl", "active_share", "prior_entropy", "prior_variance")
+        if name in sums
+    }
+    if "mean_square" in sums and "variance" in sums:
+        result["spread"] = sums["mean_square"] + some
+    if "kl_square" in sums:
+        result["kl_error"] = standard_error(sums["kl_square"], count) + some
+    if family in EXPONENTIAL:
+        result |= {name: value + several for name, value in _parts(EXPONENTIAL[family], sums).items()}
+    elif "variance" in sums:
+        found = GAUSSIAN.information(sums["variance"], sums["mean_square"], sums["log_variance"])
+        result["information"] = torch.where(found.isfinite(), found, math.nan) + several
+    if family in ("categorical", "bernoulli"):
+        result["perplexity"] = result.pop("_of_all").exp() + some - several  # needs no second row
+    result.pop("_of_all", None)
+    if family == "von_mises":
+        length = torch.hypot(sums["t0"], sums["t1"])
+        result["mean"] = torch.atan2(sums["t1"], sums["t0"]) + some
+        result["spread"] = 1 - length - sums["variance"] + some
+    result["non_finite"] = sums["non_finite"]
+    if "rows" in sums:
+        result["rows"] = count.expand(sums["non_finite"].shape)
+    return {name: value.float() for name, value in result.items()}
+
+
+def _parts(kind: Exponential, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """information, mismatch; in numpy, where q~ is found."""
+    t = tuple(_array(sums[f"t{at}"]) for at in range(len([n for n in sums if n in ("t0", "t1")])))
+    with np.errstate(all="ignore"):
+        matched = kind.match(t)
+        of_all = kind.score(NUMPY, matched, t)
+        found = {"information": _array(sums["score"]) - of_all, "_of_all": -of_all}
+        if "prior_varies" in sums:
+            prior = {
+                name.removeprefix("prior_of_"): _array(value)
+                for name, value in sums.items()
+                if name.startswith("prior_of_")
+            }
+            mismatch = of_all - kind.score(NUMPY, prior, t)
+            found["mismatch"] = np.where(_array(sums["prior_varies"]) > 0, np.nan, mismatch)
+    like = sums["score"]
+    return {name: torch.as_tensor(value).to(like.device, like.dtype) for name, value in found.items()}
+
+
+def _array(value: Tensor) -> Any:
+    return value.detach().cpu().double().numpy()
