@@ -301,10 +301,8 @@ class Shapes:
     ) -> NDArray[np.float64]:
         if "sample" in held:
             return smoothed(held["sample"].ravel(), z)
-        with np.errstate(all="ignore"):
-            each = densities.density(
-                self.family.name, {name: values[:, 0, None] for name, values in held.items()}, z[None, :]
-            )
+        named = {name: values[:, 0] for name, values in held.items()}
+        each = densities.density(self.family.name, named, z)
         return np.asarray(np.nanmean(each, axis=0))
 
     def axis(self) -> tuple[float, float]:

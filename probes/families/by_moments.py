@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ive
 
+from probes.families.matching import von_mises_match
+
 Floats = NDArray[np.float64]
 Parameters = dict[str, Floats]
 
-NEWTON_STEPS = 30  # of the concentration of a von Mises; each about doubles the right digits
-LARGEST_LENGTH = 1 - 1e-7  # of a mean direction: beyond, the concentration is that of a point
+NO_DIRECTION = 1e-9  # concentration of a von Mises that is even all around
 
 
 def matched(family: str, mean: ArrayLike, variance: ArrayLike) -> Parameters | None:
@@ -62,7 +63,7 @@ def _inverse_gamma(mean: Floats, variance: Floats) -> Parameters:
 
 
 def _von_mises(mean: Floats, variance: Floats) -> Parameters:
-    return {"loc": mean, "concentration": np.maximum(concentration_of(1 - variance), 1e-9)}
+    return {"loc": mean, "concentration": np.maximum(von_mises_match(1 - variance), NO_DIRECTION)}
 
 
 _MATCHED: dict[str, Callable[[Floats, Floats], Parameters]] = {
@@ -74,28 +75,6 @@ _MATCHED: dict[str, Callable[[Floats, Floats], Parameters]] = {
     "von_mises": _von_mises,
     "laplace": lambda mean, variance: {"loc": mean, "scale": np.sqrt(variance / 2)},
 }
-
-
-def concentration_of(length: ArrayLike) -> Floats:
-    """Concentration of the von Mises whose mean direction has this length, I1(k) / I0(k); elementwise.
-
-    Notes
-    -----
-    Newton on A(k) = I1(k) / I0(k), A' = 1 - A²  - A / k, from the start of Best & Fisher 1981.
-    """
-    wanted = np.clip(np.asarray(length, np.float64), 0.0, LARGEST_LENGTH)
-    k = np.where(wanted < 0.53, 2 * wanted + wanted**3 + 5 * wanted**5 / 6, 1 / np.maximum(
-        np.where(wanted < 0.85, 1 / np.maximum(-0.4 + 1.39 * wanted + 0.43 / (1 - wanted), 1e-9),
-                 wanted**3 - 4 * wanted**2 + 3 * wanted), 1e-9))  # fmt: skip
-    for _ in range(NEWTON_STEPS):
-        safe = np.maximum(k, 1e-9)
-        a = ive(1, safe) / ive(0, safe)
-        slope = np.maximum(1 - a**2 - a / safe, 1e-12)
-        moved = np.maximum(k - (a - wanted) / slope, k / 10)
-        if np.allclose(moved, k, rtol=1e-9, atol=0):
-            break
-        k = moved
-    return np.where(np.isnan(np.asarray(length, np.float64)), np.nan, k)
 
 
 def moments_of(family: str, parameters: Mapping[str, ArrayLike]) -> tuple[Floats, Floats]:
