@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,10 +194,13 @@ def unfilled(context: RunContext) -> dict[str, str]:
     return {}
 
 
-def choose_layer(context: RunContext, label: str) -> str:
-    """A layer's name, chosen in the sidebar and kept in the URL."""
-    choose = partial(url.choice, label=label, options=context.names, key="layer", default=context.names[0])
-    if len(context.names) <= BUTTONS:
+def choose_layer(context: RunContext, label: str, among: Sequence[int] | None = None) -> str:
+    """A layer's name, chosen in the sidebar and kept in the URL. among: which can be chosen, by default
+    all.
+    """
+    names = context.names if among is None else [context.names[layer] for layer in among]
+    choose = partial(url.choice, label=label, options=names, key="layer", default=names[0])
+    if len(names) <= BUTTONS:
         return choose(st.segmented_control, what="layer", required=True, format_func=url.plain)
     return choose(st.selectbox, what="layer")
 

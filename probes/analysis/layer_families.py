@@ -87,12 +87,20 @@ def recorded(summary: pd.DataFrame, layers: Sequence[Layer], layer: int) -> list
     """
     rows = summary[summary["layer"] == layer]
     stored = {name for name in STATISTICS if f"{name}_mean" in rows and rows[f"{name}_mean"].notna().any()}
+    found = with_derived(stored, layers[layer])
+    return [name for name in STATISTICS if name in found]
+
+
+def with_derived(stored: set[str], layer: Layer) -> set[str]:
+    """Statistics that a layer's neurons have, with those that derive from them: of another family only what
+    means something for it.
+    """
     derived = set(derivable(stored))
-    if not is_gaussian(layers[layer]):
+    if not is_gaussian(layer):
         derived &= set(OF_ANY_FAMILY)
         if not stored & {"prior_variance", "prior_entropy"}:
             derived -= {"contraction"}
-    return [name for name in STATISTICS if name in stored | derived]
+    return stored | derived
 
 
 def with_statistic(

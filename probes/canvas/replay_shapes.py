@@ -354,7 +354,7 @@ class Shapes:
         order, more = (self._class_order(), self._more()) if kind == "bars" else (np.zeros(0, int), 0)
         classes = [str(one) for one in order] + ([f"{more} more"] if more else [])
         return {
-            "family": family.name, "label": family.label,
+            "family": family.name, "label": family.label, "title": axis_title(family, kind, more),
             "support": "classes" if kind == "bars" else family.support, "kind": kind,
             "low": low, "high": high, "classes": classes,
             "axis": axis_title(family, kind, more) + (
@@ -420,6 +420,13 @@ def prior_parameters(layer: Mapping[str, Any], rows: frames.Rows) -> dict[str, f
     if family == "von_mises" and variance > 1 - 1e-4:
         return {"loc": 0.0, "concentration": 1e-6}
     return None
+
+
+def usual_kind(family: Family) -> str:
+    """How ridges of a family are drawn where its moments are recorded."""
+    if family.support == "classes" or family.name == "dirichlet":
+        return "bars"
+    return "curve" if family.name in DRAWN_AS_CURVES else "density"
 
 
 def axis_title(family: Family, kind: str, more: int) -> str:

@@ -1,0 +1,52 @@
+"""How open posteriors are that are no Gaussians: their entropy, or their variance where there is none."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pages.shell.session import cache, state
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import cards, step_axis
+from probes.analysis.layer_families import is_gaussian, recorded
+from probes.figures import layer_bands
+from probes.figures.downsampling import downsampling_note
+from probes.figures.layer_bands import quantiles
+from probes.schema import STATISTICS
+from probes.spacing import evenly_spaced
+
+PANELS = 6  # layers side by side
+TITLES = {
+    "entropy": "**Posterior entropy** · of layers that are no Gaussians; dashed: the prior",
+    "variance": "**Posterior variance** · within an input; of layers without an entropy",
+    "usage": "**Usage of codes** · share of picks of each code",
+}
+"""What a layer's openness is told by, the first that it has -> the card's title."""
+
+
+def show(context: RunContext, other: RunContext | None, label: str, view: step_axis.View, step: int) -> None:
+    """A card for each quantity that some layers are told by; nothing where all are Gaussians."""
+    if not state.has_distributions(context):
+        return
+    summary = cache.summary(context)
+    told: dict[str, list[int]] = {}
+    for place, layer in enumerate(context.layers):
+        if not is_gaussian(layer):
+            has = recorded(summary, context.layers, place)
+            if name := next((name for name in TITLES if name in has), None):
+                told.setdefault(name, []).append(place)
+    rows, steps_per_row = cache.thinned_summary(context, view.span)
+    beside = cache.thinned_summary(other, view.span)[0] if other and state.has_distributions(other) else None
+    axis = view.axis(context)
+    for name, places in told.items():
+        shown = [places[at] for at in evenly_spaced(len(places), PANELS)]
+        figure = layer_bands(
+            rows, name, context.names, step=view.cursor(step), axis=axis, shown=shown, other=beside,
+            label=label, other_axis=view.axis(other) if other else None,
+            scale="log" if STATISTICS[name].log else "linear",
+            prior="prior_entropy" if name == "entropy" else None,
+        )  # fmt: skip
+        cards.card(
+            f"{TITLES[name]}{downsampling_note(steps_per_row)}", figure, f"open_{name}",
+            partial(quantiles, summary, name), of=context.entry.name, note=STATISTICS[name].caveat,
+            draw=partial(step_axis.chart, view=view, axes=[axis]),
+        )  # fmt: skip
