@@ -22,8 +22,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from probes import plateau
+from probes.families import Family, family_of
+from probes.families.gaussian import GAUSSIAN
+from probes.families.others import CODES
+from probes.regimes import reading
 from probes.run_reader import RunReader
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
+from probes.schema import DEAD, LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -145,6 +149,7 @@ def alerts(run: RunReader, limits: Limits | None = None) -> pd.DataFrame:
         run.events(),
         warmup_of(run.config),
         limits or limits_of(run.config),
+        [family_of(layer) for layer in run.layers],
     )
     rows = []
     for alert in found:
@@ -173,6 +178,7 @@ def find(
     events: pd.DataFrame,
     warmup: int | None = None,
     limits: Limits | None = None,
+    families: Sequence[Family] = (),
 ) -> list[Alert]:
     """Alerts from a run's frames (columns as in the log), in order of step.
 
@@ -185,6 +191,8 @@ def find(
         First step after it; None: unknown, and then each layer's first `limits.window` records.
     limits
         When rules fire.
+    families
+        Of the layers, by index; Gaussian where there are none.
 
     Returns
     -------
@@ -197,14 +205,17 @@ def find(
         index = int(cast(int, key))
         own = events[events["layer"] == index] if len(events) else events
         found += _broken(index, layer)
+        family = families[index] if index < len(families) else GAUSSIAN
         after = layer.iloc[limits.window :] if warmup is None else layer[layer["step"] >= warmup]
-        if len(after):
-            found += _leaving(index, after, limits)
+        if len(after) and family.name == CODES.name:
+            found += _dead_codes(index, after, limits, family)
+        elif len(after):
+            found += _leaving(index, after, limits, family)
             found += _jumps(index, after, limits)
             found += _saturated(index, after, limits)
             found += _chasing(index, after, own, limits)
             if warmup is not None:
-                found += _lifeless(index, after, limits)
+                found += _lifeless(index, after, limits, family)
     found += _progress(scalars, limits)
     steps = np.unique(summary["step"].to_numpy(np.int64))
     return _grouped(found, steps, limits.window)
@@ -286,7 +297,59 @@ def _broken(index: int, layer: pd.DataFrame) -> Iterator[Part]:
         )  # fmt: skip
 
 
-def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
+def _dead_codes(index: int, layer: pd.DataFrame, limits: Limits, family: Family) -> Iterator[Part]:
+    """A share of a code book's codes is dead that was not before, or none was known before: one part, which
+    says how many there are at most, and how many of them are picked again.
+
+    It goes on while more die within a window of the last record that had more; what follows is measured from
+    the fewest dead codes since.
+    """
+    counts = _counts(layer)
+    steps, dead = layer["step"].to_numpy(), counts[:, DEAD]
+    total = max(int(counts.sum(1).max()), 1)
+    least = max(limits.lost_share * total - ROUNDING, limits.lost_least)
+    low, since, at = 0, -1, 0
+    while at < len(dead):
+        if dead[at] < low:
+            low, since = int(dead[at]), at
+        if dead[at] - low < least:
+            at += 1
+            continue
+        top = _risen(dead, at, limits.window)
+        after = dead[top:]
+        again = _risen_again(after, least)
+        revived = int(after[0] - after[:again].min())
+        text = f"{dead[top]} of {total} codes are dead"
+        text += f", {low} were at step {steps[since]}" if since >= 0 else ""
+        if revived:
+            back = top + int(after[:again].argmin())
+            text += f"; {revived} of them are picked again by step {steps[back]}"
+        yield Part(
+            int(steps[at]), index, "dead codes", int(dead[top] - low), text, reading(DEAD, family=family)[1],
+            before=(int(steps[since]),) * 2 if since >= 0 else None, after=(int(steps[top]),) * 2,
+        )  # fmt: skip
+        since = top + int(after[:again].argmin())
+        low, at = int(dead[since]), since + 1
+
+
+def _risen(values: NDArray[np.int64], start: int, window: int) -> int:
+    """Where a count that rises from `start` on is highest, which it is not again within a window."""
+    top = start
+    for i in range(start + 1, len(values)):
+        if i - top > window:
+            break
+        if values[i] > values[top]:
+            top = i
+    return top
+
+
+def _risen_again(values: NDArray[np.int64], least: float) -> int:
+    """Up to where a count has not risen by `least` above the lowest before."""
+    risen = np.flatnonzero(values - np.minimum.accumulate(values) >= least)
+    return int(risen[0]) if risen.size else len(values)
+
+
+def _leaving(index: int, layer: pd.DataFrame, limits: Limits, family: Family) -> Iterator[Part]:
     """A share of the layer has left living for `hold` records, since its level in the records before.
 
     The level is the upper quartile of what lived through `hold` records, over the window or over the memory,
@@ -329,13 +392,14 @@ def _leaving(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
             gain = counts[now] - counts[since]
             gain[MAY_LIVE] = -1
             regime = REGIMES[int(np.argmax(gain))]
+            read, advice = reading(regime.code, family=family)
             text = (
                 f"{100 * (best - lives[place]) / total:.0f} % of the layer left living since step"
                 f" {steps[since]} ({100 * best / total:.0f} % to {100 * lives[place] / total:.0f} %), most"
-                f" for {regime.name}: {regime.reading}"
+                f" for {regime.name}: {read}"
             )
             yield Part(
-                int(steps[now]), index, "left living", round(best - lives[place]), text, regime.advice,
+                int(steps[now]), index, "left living", round(best - lives[place]), text, advice,
                 before=(int(steps[since - hold + 1]), int(steps[since])),
                 after=(int(steps[now - hold + 1]), int(steps[now])),
             )  # fmt: skip
@@ -359,7 +423,7 @@ def _lost(before: Any, after: Any, least: Any, total: int) -> Any:
     return (before - after >= least) | ((before >= total) & (after == 0))
 
 
-def _lifeless(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:
+def _lifeless(index: int, layer: pd.DataFrame, limits: Limits, family: Family) -> Iterator[Part]:
     """Of the neurons whose regime is known nearly nothing lived through a whole window after the warm-up."""
     if len(layer) < limits.window:
         return
@@ -371,13 +435,11 @@ def _lifeless(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]
     if share.max() >= limits.least_living or not known.all():
         return
     regime = REGIMES[int(np.argmax(last))]
+    read, advice = reading(regime.code, family=family)
     of = "the layer" if known[-1] == width[-1] else f"the {known[-1]} neurons whose regime is known"
-    text = (
-        f"{100 * share[-1]:.0f} % of {of} lives after the warm-up; most of it is {regime.name}:"
-        f" {regime.reading}"
-    )
+    text = f"{100 * share[-1]:.0f} % of {of} lives after the warm-up; most of it is {regime.name}: {read}"
     step = int(layer["step"].iloc[limits.window - 1])
-    yield Part(step, index, "not living", int(last.sum() - last[LIVING].sum()), text, regime.advice)
+    yield Part(step, index, "not living", int(last.sum() - last[LIVING].sum()), text, advice)
 
 
 def _jumps(index: int, layer: pd.DataFrame, limits: Limits) -> Iterator[Part]:

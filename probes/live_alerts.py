@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from probes.alerts import JUDGED_BY, Alert, find, limits_of, warmup_of, where
+from probes.families import family_of
 from probes.log.blocks import ColumnBlock
 from probes.log.row_regimes import RowRegimes
 from probes.log.summaries import summarise
@@ -47,6 +48,7 @@ class LiveAlerts:
     ) -> None:
         self._layers, self._names = list(layers), [layer["name"] for layer in layers]
         self._warmup, self._limits = warmup_of(config), limits_of(config)
+        self._families = [family_of(layer) for layer in layers]
         self._regimes = [RowRegimes(layer) for layer in layers]
         self._summaries: list[pd.DataFrame] = []
         self._scalars = pd.DataFrame({name: [] for name in SCALARS})
@@ -144,4 +146,4 @@ class LiveAlerts:
         if len(self._summaries) > 1:
             self._summaries = [pd.concat(self._summaries, ignore_index=True)]
         summary = self._summaries[0] if self._summaries else pd.DataFrame({"step": [], "layer": []})
-        return find(summary, self._scalars, self._events, self._warmup, self._limits)
+        return find(summary, self._scalars, self._events, self._warmup, self._limits, self._families)

@@ -219,7 +219,7 @@ def explain(
     return f"{name}: {_reasons(frame, regime.code, thresholds or Thresholds(), latent_dim, family)}"
 
 
-def reading(code: int, of: str | None = None) -> tuple[str, str]:
+def reading(code: int, of: str | None = None, family: Family = GAUSSIAN) -> tuple[str, str]:
     """How to read a regime, and what to do about it, for what the posteriors are of.
 
     Parameters
@@ -229,6 +229,8 @@ def reading(code: int, of: str | None = None) -> tuple[str, str]:
     of
         What the layer's posteriors are of (`run_reader.LayerInfo`): "activations" (the default), "weights" or
         "shared variables".
+    family
+        Of the layer's posteriors.
 
     Returns
     -------
@@ -239,7 +241,12 @@ def reading(code: int, of: str | None = None) -> tuple[str, str]:
     regime = schema.REGIMES[code]
     if of in schema.SHARED and code in schema.SHARED_READINGS:
         return schema.SHARED_READINGS[code]
-    return regime.reading, regime.advice
+    if isinstance(family, Gaussian):
+        return regime.reading, regime.advice
+    own = schema.FAMILY_READINGS.get(family.name, {})
+    if code == schema.UNKNOWN and family.regimes <= NOT_KNOWN:
+        return schema.WITHOUT_PRIOR
+    return own.get(code) or schema.OTHER_READINGS.get(code) or (regime.reading, regime.advice)
 
 
 def _fired(

@@ -492,7 +492,10 @@ class Run:
             For an unknown layer or statistic.
         """
         _, stored = self._statistics([statistic])
-        return _frozen(np.array(self._taken(self.layer_index(layer), stored[0])))
+        index = self.layer_index(layer)
+        instead = STATISTICS[statistic].instead if statistic in STATISTICS else None
+        told_by = [name for name in (stored[0], *(instead or ())[:1]) if name in stored]
+        return _frozen(np.unique(np.concatenate([self._taken(index, name) for name in told_by])))
 
     # ---- layers and plain rows
 

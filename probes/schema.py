@@ -1343,12 +1343,39 @@ SHARED_READINGS = {
 }
 """Code -> reading and advice where posteriors are shared by all inputs, for the regimes that speak of what a
 neuron tells of its input."""
+UNKNOWN = 11
+"""The code of a neuron whose regime hangs on statistics that are not there."""
+OTHER_READINGS = {
+    5: ("pays KL, tells nothing", "lower beta"),
+    6: ("certain whatever the input", "let its parameters follow the input, lower beta"),
+    7: ("an ordinary scalar neuron", "raise beta, set a floor to its width"),
+    UNKNOWN: (
+        "what its rules need is not recorded",
+        "record the KL from a prior, and the information where it has one",
+    ),
+}
+"""The same of families that are no Gaussian, where a Gaussian's words would not fit."""
+_CLASSES = {
+    6: ("picks the same classes whatever the input", "lower beta; mix its probabilities with uniform ones"),
+}
+FAMILY_READINGS: dict[str, dict[int, tuple[str, str]]] = {
+    "categorical": _CLASSES,
+    "bernoulli": _CLASSES,
+    "codes": {
+        0: ("picked within the window", "nothing to do"),
+        4: (
+            "no input has picked the code within the window",
+            "reset dead codes to encodings of inputs; learn codes by moving averages, or have fewer",
+        ),
+    },
+}
+"""Family -> code -> reading and advice of its own."""
+WITHOUT_PRIOR = ("without a prior that is known no rule applies", "state its prior")
+"""Reading and advice of a neuron of a family that is no Gaussian, where the prior is not known."""
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""
 DEAD, AT_PRIOR = 4, 10
 """The code that rows give a neuron at its prior, and the settled one of a neuron that has never left it."""
-UNKNOWN = 11
-"""The code of a neuron whose regime hangs on statistics that are not there."""
 RAW_REGIMES = tuple(regime.code for regime in REGIMES if regime.code != AT_PRIOR)
 """Codes that a row's own numbers can give."""
 SEVERITY = (1, 3, 2, 4, 5, 6, 7, 8, UNKNOWN, 9, 0)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from probes.families import standard_prior
 from probes.log.summaries import KINDS, summary_over_neurons
 from probes.run_reader import RunReader
-from probes.schema import derivable, evaluate
+from probes.schema import STATISTICS, derivable, evaluate
 
 LARGEST = np.float32(1e30)  # stands for infinity while quantiles are interpolated
 COLUMNS = 1000  # of the matrices that are read where quantiles do not follow from the summary
@@ -35,15 +36,16 @@ def summary_with_derived(run: RunReader, names: Sequence[str] | None = None) -> 
     """
     summary = run.layer_summary()
     stored = run.statistics
-    latent_dim = np.array([int(layer.get("latent_dim", 1)) for layer in run.layers])
+    latent_dim = np.array([int(layer.get("latent_dim", 1)) for layer in run.layers], int)
+    standard = np.array([standard_prior(layer) for layer in run.layers], bool)
     layers = summary["layer"].to_numpy()
+    settings = {"latent_dim": latent_dim[layers], "stride": run.stride, "standard": standard[layers]}
     found: dict[str, np.ndarray] = {}
     for name in derivable(stored) if names is None else [name for name in names if name not in stored]:
-        values = {
-            kind: evaluate(name, summary, kind, latent_dim=latent_dim[layers], stride=run.stride)
-            for kind in KINDS
-        }
+        values = {kind: evaluate(name, summary, kind, **settings) for kind in KINDS}
         unknown = np.isnan(values["p50"])
+        if STATISTICS[name].instead:  # where that is followed, the mean is not
+            unknown |= np.isnan(values["mean"])
         for layer in np.unique(layers[unknown]):
             rows = np.flatnonzero(unknown & (layers == layer))
             matrix, edges = run.matrix(int(layer), name, max_columns=COLUMNS)

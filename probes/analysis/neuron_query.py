@@ -2,6 +2,7 @@
 
 Terms (`probes.analysis.terms`) are separated by spaces and all must hold:
 
+- `family:categorical`, `family:codes,beta`: layers whose posteriors are of that family
 - `layer:2`, `layer:1,3`, `layer:1-3`, `layer:"my layer"`: a layer's name, or its place counted from 1
 - `neuron:17`, `neuron:3,20-40`: the neuron's number, from 0
 - `regime:dead`, `regime:at-prior,frozen`: the regime that a neuron has settled in
@@ -29,6 +30,8 @@ import numpy as np
 import pandas as pd
 
 from probes.analysis.terms import TermError, split, unquoted
+from probes.families import FAMILIES
+from probes.families.gaussian import GAUSSIAN
 from probes.neuron_names import read_neuron
 from probes.schema import REGIMES
 
@@ -43,7 +46,7 @@ EVENTS = {
 """What a query can ask the step of, in words."""
 SIMILARITY = "similarity"
 """Column of the correlation with the neuron that `similar:` names."""
-_KEYS = ("layer", "neuron", "regime", "was", *EVENTS, "similar", "sort")
+_KEYS = ("layer", "family", "neuron", "regime", "was", *EVENTS, "similar", "sort")
 
 
 class QueryError(ValueError):
@@ -191,7 +194,11 @@ def _with_event(frame: pd.DataFrame, events: pd.DataFrame, event: str) -> pd.Dat
 
 
 def parse(
-    text: str, layers: Sequence[str], statistics: Sequence[str], widths: Sequence[int] | None = None
+    text: str,
+    layers: Sequence[str],
+    statistics: Sequence[str],
+    widths: Sequence[int] | None = None,
+    families: Sequence[str] | None = None,
 ) -> Query:
     """Read a query about a run.
 
@@ -205,6 +212,8 @@ def parse(
         Names of its statistics.
     widths
         Neurons of each layer, so that a neuron that is named and not there is told; by default none is.
+    families
+        Name of each layer's family; by default all are Gaussian.
 
     Returns
     -------
@@ -237,6 +246,9 @@ def parse(
             values = _values(each.value, term)
             if key == "layer":
                 found["layers"] = _both(found["layers"], _layers(values, layers, term))
+            elif key == "family":
+                of = families or [GAUSSIAN.name] * len(layers)
+                found["layers"] = _both(found["layers"], _layers_of(values, of, term))
             elif key == "regime":
                 found["regimes"] = _both(
                     found["regimes"], frozenset(_regime(value, term) for value in values)
@@ -324,6 +336,16 @@ def _layers(values: Sequence[str], names: Sequence[str], term: str) -> frozenset
             raise QueryError(f"“{term}”: this run has layers 1 to {len(names)}")
         found |= set(range(low - 1, high))
     return frozenset(found)
+
+
+def _layers_of(values: Sequence[str], families: Sequence[str], term: str) -> frozenset[int]:
+    """Layers of some families. One that is known and not in the run matches nothing."""
+    asked = [value.lower().replace("-", "_").replace(" ", "_") for value in values]
+    for value, name in zip(values, asked, strict=True):
+        if name not in FAMILIES:
+            there = ", ".join(dict.fromkeys(families))
+            raise QueryError(f"“{term}”: {_suggest(value, list(FAMILIES))}; this run has {there}")
+    return frozenset(index for index, name in enumerate(families) if name in asked)
 
 
 def _span(value: str, term: str) -> tuple[int, int]:

@@ -13,11 +13,13 @@ import pandas as pd
 
 from probes import diagnostics, regimes, schema
 from probes.analysis import posteriors
+from probes.families import Family
+from probes.families.gaussian import GAUSSIAN
 
 NEAREST = 8  # neighbours of a neuron that are listed
 
 
-def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
+def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1, family: Family = GAUSSIAN) -> str:
     """Why a neuron is in its regime at one step, after the settled one's name: ": information 0.001 < 0.005,
     ...", or "; at this step dead: ..." where its own numbers say another.
 
@@ -27,13 +29,15 @@ def rule(row: Mapping[str, Any] | pd.Series, latent_dim: int = 1) -> str:
         Statistics of one neuron at one step, and `settled`.
     latent_dim
         K, latent dimensions of a neuron.
+    family
+        Of the layer's posteriors.
 
     Returns
     -------
     str
         From the name on.
     """
-    text = regimes.explain(row, latent_dim=latent_dim)
+    text = regimes.explain(row, latent_dim=latent_dim, family=family)
     return text[re.search("[:;]", text).start() :]  # type: ignore[union-attr]
 
 
@@ -43,7 +47,7 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
     Parameters
     ----------
     rows
-        One neuron over steps: step and what contraction derives from.
+        One neuron over steps: step and contraction, or what it derives from.
     threshold
         Onset is where the smoothed contraction first reaches it.
 
@@ -55,6 +59,8 @@ def contracted(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contr
     if len(rows) < 2:
         return "One step is recorded: too few to say when it contracted."
     steps, values = rows["step"].to_numpy(), schema.evaluate("contraction", rows)
+    if not np.isfinite(values).any():
+        return "It has no contraction: its prior, or a variance, is not recorded."
     start, half = (
         float(diagnostics.onset(steps, values, threshold)),
         float(diagnostics.half_time(steps, values)),
@@ -76,7 +82,7 @@ def onset(rows: pd.DataFrame, threshold: float = regimes.Thresholds().contractio
     Parameters
     ----------
     rows
-        One neuron over steps: step and what contraction derives from; at least one.
+        One neuron over steps: step and contraction, or what it derives from; at least one.
     threshold
         Of the smoothed contraction.
 

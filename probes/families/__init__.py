@@ -96,5 +96,4 @@ def standard_prior(layer: Mapping[str, Any]) -> bool:
     KeyError
         As `family_of`.
     """
-    family = family_of(layer)
-    return isinstance(family, Gaussian) and family is not GAUSSIAN_UNKNOWN_PRIOR
+    return isinstance(family_of(layer), Gaussian)

@@ -353,25 +353,7 @@ class Fleet:
     def _make_layers(self) -> None:
         """Rows of `layers/` with the layer's name, its neurons, and the share of those that live."""
         paths = self._put_files("layers")
-        layers = [
-            (run, index, name, neurons)
-            for run, row in self._rows.items()
-            for index, (name, neurons) in enumerate(
-                zip(row["layer_names"], row["layer_neurons"], strict=True)
-            )
-        ]
-        schema = pa.schema(
-            [
-                ("run", pa.string()),
-                ("layer", pa.int16()),
-                ("layer_name", pa.string()),
-                ("n_neurons", pa.int32()),
-            ]
-        )
-        self._put(
-            "_layers",
-            pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in layers], schema),
-        )
+        schema = self._put_described_layers()
         if not paths:
             more = [("step", pa.int64()), ("living_share", pa.float64())]
             self._put_empty("layers", pa.schema([*schema, *more]))
@@ -385,16 +367,40 @@ class Fleet:
         ]
         self._view(
             "layers",
-            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, ({' + '.join(counts)}) / l.n_neurons"
+            f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, l.family,"
+            f" ({' + '.join(counts)}) / l.n_neurons"
             f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
             " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
         )  # fmt: skip
+
+    def _put_described_layers(self) -> pa.Schema:
+        """One row a layer of a run, as its manifest describes it."""
+        schema = pa.schema(
+            [
+                ("run", pa.string()),
+                ("layer", pa.int16()),
+                ("layer_name", pa.string()),
+                ("n_neurons", pa.int32()),
+                ("family", pa.string()),
+            ]
+        )
+        layers = [
+            (run, index, *described)
+            for run, row in self._rows.items()
+            for index, described in enumerate(
+                zip(row["layer_names"], row["layer_neurons"], row["layer_families"], strict=True)
+            )
+        ]
+        rows = [dict(zip(schema.names, row, strict=True)) for row in layers]
+        self._put("_layers", pa.Table.from_pylist(rows, schema))
+        return schema
 
     def _make_neurons(self) -> None:
         """The summaries that lie with the runs, and those that have to be computed."""
         files = self._files["neuron_summary"]
         current = files.current_summaries(self._connection)
-        self._put_mapping("_files_neuron_summary", list(current.values()), list(current))
+        self._put_mapping("_files_neuron_summary", [path for path, _ in current.values()], list(current))
+        self._put_described_layers()
         missing = [name for name, row in self._rows.items() if name not in current and row["steps"]]
         self.without_summary = missing[self._most_computed :] if self._most_computed is not None else []
         computed = files.computed_summaries([name for name in missing if name not in self.without_summary])
@@ -407,14 +413,26 @@ class Fleet:
             f"layer, neuron, regime, case regime {codes} end as regime_name, regime in {_LIVING} as living,"
             f" {', '.join(shown)}"
         )
-        parts = [f"select run, {columns} from _computed"]
-        if current:
+        parts = [f"select run, {columns}, {_more(neuron_summary.MORE)} from _computed"]
+        for there in dict.fromkeys(more for _, more in current.values()):
+            paths = _parquet([path for path, more in current.values() if more == there], same=True)
             parts.append(
-                f"select f.run, {columns} from"
-                f" (select * exclude (run) from {_parquet(list(current.values()), same=True)}) t"
+                f"select f.run, {columns}, {_more(there)} from (select * exclude (run) from {paths}) t"
                 " join _files_neuron_summary f using (filename)"
             )
-        self._view("neurons", " union all ".join(parts))
+        every = " union all ".join(parts)
+        families = {family for row in self._rows.values() for family in row["layer_families"]}
+        if len(families) > 1:
+            self._view(
+                "neurons",
+                f"select t.run, layer, l.family, t.* exclude (run, layer) from ({every}) t"
+                " join _layers l using (run, layer)",
+            )
+        else:
+            family = _quoted(*families) if families else "''"
+            self._view(
+                "neurons", f"select run, layer, {family} as family, * exclude (run, layer) from ({every})"
+            )
 
     def _put_empty(self, name: str, schema: pa.Schema) -> None:
         self._put(f"_{name}", schema.empty_table())
@@ -455,6 +473,15 @@ def _parquet(paths: Sequence[str], same: bool = False) -> str:
     united = "" if same else ", union_by_name = true"
     files = ", ".join(_quoted(run_files.literal(path)) for path in paths)
     return f"read_parquet([{files}], filename = true, hive_partitioning = false{united})"
+
+
+def _more(there: Sequence[str]) -> str:
+    """SQL of the columns of `neuron_summary.MORE`, null where a summary has none."""
+    return ", ".join(
+        name if one in there else f"null::float as {name}"
+        for one in neuron_summary.MORE
+        for name in neuron_summary.kept(one)
+    )
 
 
 def _name(column: str) -> str:

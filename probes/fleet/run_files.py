@@ -96,8 +96,9 @@ class Files:
 
     # ---- summaries of neurons
 
-    def current_summaries(self, connection: Any) -> dict[str, str]:
-        """Name of a run -> path of its summary, of those that are of the rows that the run has now.
+    def current_summaries(self, connection: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Name of a run -> path of its summary and what it has of `neuron_summary.MORE`, of those that are of
+        the rows that the run has now.
 
         One question about all footers; where a file is damaged DuckDB refuses it, and `look` finds out.
         """
@@ -106,20 +107,26 @@ class Files:
             return {}
         listed = "[" + ", ".join("'" + literal(path).replace("'", "''") + "'" for path in paths) + "]"
         footers = connection.sql(
-            "select f.file_name, f.num_rows, k.value::varchar from"
+            "select f.file_name, f.num_rows, k.key::varchar, k.value::varchar from"
             f" parquet_file_metadata({listed}) f join parquet_kv_metadata({listed}) k using (file_name)"
-            f" where k.key::varchar = '{neuron_summary.STATE_KEY}'"
+            f" where k.key::varchar in ('{neuron_summary.STATE_KEY}', '{neuron_summary.MORE_KEY}')"
         ).fetchall()
+        said = {(path, key): (count, value) for path, count, key, value in footers}
         current = {}
-        for path, count, state in footers:
-            row = self._rows[paths[path]]
+        for path, name in paths.items():
+            count, state = said.get((path, neuron_summary.STATE_KEY), (0, None))
+            row = self._rows[name]
             if state == row["extent"] and 0 < count <= sum(row["layer_neurons"]):
-                current[paths[path]] = path
+                _, more = said.get((path, neuron_summary.MORE_KEY), (0, ""))
+                there = set(more.split())
+                current[name] = path, tuple(one for one in neuron_summary.MORE if one in there)
         return current
 
     def computed_summaries(self, names: Iterable[str]) -> pa.Table:
         """Summaries of some runs from their logs; those that are damaged are left out."""
-        tables = [neuron_summary.SCHEMA.empty_table()]
+        more = [name for one in neuron_summary.MORE for name in neuron_summary.kept(one)]
+        schema = pa.schema([*neuron_summary.SCHEMA, *(pa.field(name, pa.float32()) for name in more)])
+        tables = [schema.empty_table()]
         for name in names:
             storage = open_folder(str(self._rows[name]["path"]))
             try:
@@ -131,4 +138,4 @@ class Files:
                 place = table.schema.get_field_index("run")
                 column = pa.array([name] * table.num_rows, pa.string())
                 tables.append(table.set_column(place, neuron_summary.SCHEMA.field("run"), column))
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")

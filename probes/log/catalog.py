@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from probes.errors import RunError, as_text
+from probes.families import family_of
 from probes.log import manifest, neuron_summary
 from probes.notes import NAME, Notes, read
 from probes.storage import Folder, Storage, open_folder
@@ -16,7 +17,8 @@ from probes.storage import Folder, Storage, open_folder
 COLUMNS = (
     "path", "name", "status", "created", "seed", "group", "layers", "neurons", "steps", "last_step",
     "living_share", "scores", "sparklines", "config", "tags", "notes", "sets", "shown_name",
-    "archived", "notes_error", "dropped", "error", "layer_names", "layer_neurons", "extent",
+    "archived", "notes_error", "dropped", "error", "layer_names", "layer_neurons",
+    "layer_families", "extent",
 )  # fmt: skip
 
 MOST_LOOKED_AT = 1000
@@ -191,6 +193,7 @@ def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
         "dropped": data.get("dropped") or {},
         "layer_names": [layer["name"] for layer in data["layers"]],
         "layer_neurons": [layer["neurons"] for layer in data["layers"]],
+        "layer_families": [family_of(layer).name for layer in data["layers"]],
         "extent": neuron_summary.state_of(data),
         "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
     }

@@ -29,6 +29,10 @@ STATE_KEY = "neuron_summary_of"
 """Key of the footer's metadata that says which rows of the run the summary is of (`state_of`)."""
 STATISTICS = ("information", "kl", "contraction", "persistence")
 """Of which the last and the mean value are kept."""
+MORE = ("entropy", "perplexity", "usage")
+"""The same, in the summaries of runs that have recorded them."""
+MORE_KEY = "neuron_summary_more"
+"""Key of the footer's metadata that names those of `MORE` that a summary has."""
 CURVE_STEPS = 4096
 """A neuron's curve is read from the finest level of the pyramid that has at most so many steps."""
 CELLS = 2**19
@@ -44,6 +48,11 @@ def steps_in(regime: int) -> str:
     return "steps_" + name.replace(" ", "_").replace("-", "_")
 
 
+def kept(statistic: str) -> tuple[str, str]:
+    """Columns of a statistic that is kept."""
+    return f"{statistic}_last", f"{statistic}_mean"
+
+
 SCHEMA = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),
@@ -53,9 +62,10 @@ SCHEMA = pa.schema(
         pa.field("half_time", pa.int64()),
         pa.field("regime", pa.int8(), nullable=False),
         *(pa.field(steps_in(regime.code), pa.int64(), nullable=False) for regime in REGIMES),
-        *(pa.field(f"{name}_{kind}", pa.float32()) for name in STATISTICS for kind in ("last", "mean")),
+        *(pa.field(name, pa.float32()) for one in STATISTICS for name in kept(one)),
     ]
 )
+"""Columns that every summary has."""
 
 
 def state_of(manifest: Mapping[str, Any]) -> str:
@@ -80,14 +90,15 @@ def write(storage: Storage, manifest: Mapping[str, Any]) -> None:
                 column = table.column(index).combine_chunks()
                 values = round_mantissa(column.to_numpy(zero_copy_only=False))
                 table = table.set_column(index, field, pa.array(values, from_pandas=True))
-    floats = [field.name for field in SCHEMA if pa.types.is_floating(field.type)]
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    more = [name for name in MORE if kept(name)[0] in table.column_names]
     keys = ["run", "layer", "regime", *(steps_in(regime.code) for regime in REGIMES)]
     packed = {name: "DELTA_BINARY_PACKED" for name in ("neuron", "onset", "half_time")}
 
     def content(temporary: Path) -> None:
         with checksummed_writer(
             temporary,
-            SCHEMA,
+            table.schema,
             compression="zstd",
             compression_level=3,
             use_dictionary=keys,
@@ -97,6 +108,8 @@ def write(storage: Storage, manifest: Mapping[str, Any]) -> None:
         ) as writer:
             writer.write_table(table, row_group_size=ROW_GROUP)
             writer.add_key_value_metadata({STATE_KEY: state_of(manifest)})
+            if more:
+                writer.add_key_value_metadata({MORE_KEY: " ".join(more)})
 
     storage.put(FILE, content)
 
@@ -120,7 +133,8 @@ def read(storage: Storage, manifest: Mapping[str, Any]) -> pa.Table | None:
                 )
         if not is_of(file.metadata.metadata or {}, file.metadata.num_rows, manifest):
             return None
-        return opening.read(file, range(file.num_row_groups), SCHEMA.names, MOST_BYTES)
+        more = [name for one in MORE for name in kept(one) if name in schema.names]
+        return opening.read(file, range(file.num_row_groups), [*SCHEMA.names, *more], MOST_BYTES)
 
 
 def is_of(metadata: Mapping[bytes, bytes], rows: int, manifest: Mapping[str, Any]) -> bool:
@@ -161,15 +175,19 @@ def compute(storage: Storage, manifest: Mapping[str, Any]) -> pa.Table | None:
     if not levels.raw.segments:
         return None
     stored = set(levels.raw.file(levels.raw.segments[-1]).columns) | set(manifest.get("statistics") or [])
+    names = [*STATISTICS, *(name for name in MORE if name in stored)]
     parts = [
-        part for index, layer in enumerate(layers) for part in _layer(levels, index, layer, sorted(stored))
+        part
+        for index, layer in enumerate(layers)
+        for part in _layer(levels, index, layer, sorted(stored), names)
     ]
-    names = {"run": np.full(sum(len(part["neuron"]) for part in parts), str(manifest.get("name", "")))}
-    columns = names | {
-        name: np.concatenate([part[name] for part in parts]) for name in SCHEMA.names if name != "run"
+    more = [pa.field(name, pa.float32()) for one in names[len(STATISTICS) :] for name in kept(one)]
+    schema = pa.schema([*SCHEMA, *more])
+    run = {"run": np.full(sum(len(part["neuron"]) for part in parts), str(manifest.get("name", "")))}
+    columns = run | {
+        name: np.concatenate([part[name] for part in parts]) for name in schema.names if name != "run"
     }
-    arrays = [_array(columns[field.name], field) for field in SCHEMA]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    return pa.Table.from_arrays([_array(columns[field.name], field) for field in schema], schema=schema)
 
 
 def _array(values: np.ndarray, field: pa.Field) -> pa.Array:
@@ -180,7 +198,7 @@ def _array(values: np.ndarray, field: pa.Field) -> pa.Array:
 
 
 def _layer(
-    levels: Levels, index: int, layer: Mapping[str, Any], stored: list[str]
+    levels: Levels, index: int, layer: Mapping[str, Any], stored: list[str], names: list[str]
 ) -> Iterator[dict[str, np.ndarray]]:
     """Columns of the rows of a layer's neurons, some neurons at a time."""
     recorded = levels.raw.steps(index, *ALL_STEPS)
@@ -188,7 +206,7 @@ def _layer(
         return
     width = levels.width_for(index, recorded, *ALL_STEPS, CURVE_STEPS, layer["neurons"])
     readable = {*stored, *derivable(stored)}
-    columns = [SETTLED, *with_inputs([name for name in STATISTICS if name in readable], stored)]
+    columns = [SETTLED, *with_inputs([name for name in names if name in readable], stored)]
     at_once = max(CELLS // min(recorded.size, 2 * CURVE_STEPS), 1)
     for start in range(0, layer["neurons"], at_once):
         neurons = np.arange(start, min(start + at_once, layer["neurons"]))
@@ -199,7 +217,7 @@ def _layer(
             "layer": np.full(neurons.size, index, np.int16),
             "neuron": neurons,
             **_regimes(block.columns[SETTLED], sizes),
-            **_statistics(block.steps, block.columns, sizes, layer, neurons.size),
+            **_statistics(names, block.steps, block.columns, sizes, layer, neurons.size),
         }
 
 
@@ -214,6 +232,7 @@ def _regimes(settled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _statistics(
+    names: list[str],
     steps: np.ndarray,
     columns: Mapping[str, np.ndarray],
     sizes: np.ndarray,
@@ -223,9 +242,9 @@ def _statistics(
     """Last and mean of each statistic, onset and half-time of the contraction; NaN of what is not there."""
     found: dict[str, np.ndarray] = {}
     known, weights = {*columns, *derivable(columns)}, sizes.astype(np.float64)
-    for name in STATISTICS:
+    for name in names:
         if name not in known:
-            found |= {f"{name}_{kind}": np.full(neurons, np.nan) for kind in ("last", "mean")}
+            found |= {column: np.full(neurons, np.nan) for column in kept(name)}
             continue
         values = evaluate(name, columns, latent_dim=layer["latent_dim"], standard=standard_prior(layer))
         finite = np.isfinite(values)
