@@ -118,6 +118,10 @@ class _CachedRows:
     def config(self) -> Mapping[str, Any]:
         return self.context.run.config
 
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return self.context.layers
+
     def layer_summary(self) -> pd.DataFrame:
         return summary(self.context)
 
