@@ -15,6 +15,7 @@ from probes.figures.builder import FigureBuilder
 
 ROWS = 1024  # of the map; of a larger book as many codes at evenly spaced ranks
 MAP, COUNTS = 360, 220  # pixels
+MARKS = 240  # of codes that are picked again: of more those that are picked most
 Order = Literal["usage", "index"]
 """How codes are sorted: the most used at the end first, or by their number."""
 
@@ -128,6 +129,8 @@ def code_book(
         1, 1,
     )  # fmt: skip
     back = np.argwhere(book.revived[order])
+    if len(back) > MARKS:
+        back = back[np.argsort(-usage[back[:, 0], back[:, 1]], kind="stable")[:MARKS]]
     if len(back):
         figure.scatter(
             x[back[:, 1]], back[:, 0], "picked again", mode="markers", customdata=order[back[:, 0]],
@@ -136,7 +139,9 @@ def code_book(
             hovertemplate="code %{customdata} is picked again<extra></extra>",
         )  # fmt: skip
     title = "codes, most used first" if by == "usage" else "code"
-    figure.update_yaxes(title=title, autorange="reversed", showgrid=False, showticklabels=by == "index")
+    figure.update_yaxes(
+        title=title, range=[len(order) - 0.5, -0.5], showgrid=False, showticklabels=by == "index"
+    )
     figure.step_axis(axis, step)
     alt = f"Usage of {len(book.usage):,} codes over steps; {_last(book.used)} of them are used at the end"
     return figure.finish(MAP, alt, hovermode="closest")

@@ -15,10 +15,12 @@ from probes import palette
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
 from probes.figures.neuron_panels import panel_columns
+from probes.figures.overlay import HEIGHT as OVERLAY_HEIGHT
 
 TITLE, ROW, AXIS = 30, 170, 58  # pixels: a panel's name, its area, what stands under it
 LEGEND = 34
-TALLEST = 6.0  # times the prior's peak: taller ones are cut, or one narrow neuron would flatten all others
+LOW_ROW = 96  # where several panels stand over each other
+TALLEST = 12.0  # times the prior's peak: taller ones are cut, or one narrow neuron would flatten all others
 NAMED = 4  # neurons in a legend; of more the names appear where the pointer is
 Floats = NDArray[np.float64]
 
@@ -130,7 +132,9 @@ def family_axes(
     for place, shape in enumerate(shapes):
         groups.setdefault((shape.axis, tuple(shape.classes)), []).append(place)
     rows = max(len(groups), 1)
-    height = LEGEND + (ROW + AXIS) * rows
+    height = LEGEND + ((ROW if rows < 3 else LOW_ROW) + AXIS) * rows
+    if rows == 1:
+        height = OVERLAY_HEIGHT
     figure = FigureBuilder(rows, 1, vertical_spacing=min(AXIS / height, 0.5 / rows), shared_legend=True)
     for row, places in enumerate(groups.values(), start=1):
         for place in places:
@@ -222,10 +226,12 @@ def _finish_axis(
     figure.update_xaxes(range=list(first.ends), **place)
     if first.axis == ANGLE:
         figure.update_xaxes(tickvals=[-math.pi, 0, math.pi], ticktext=["−π", "0", "π"], **place)
-    top = max(float(np.nanmax(shape.height)) for shape in shapes if shape.is_known)
+    tops = [float(np.nanmax(shape.height[np.isfinite(shape.height)])) for shape in shapes if shape.is_known]
+    top = max(tops)
     prior = float(np.nanmax(first.prior)) if len(first.prior) and np.isfinite(first.prior).any() else top
     figure.update_yaxes(range=[0, 1.08 * min(top, TALLEST * prior) if top > prior else 1.08 * prior], **place)
     title = "probability" if first.counts else "density"
+    title += ", peaks cut" if top > TALLEST * prior else ""
     figure.update_yaxes(title=title if first_column else "", **place)
 
 

@@ -51,6 +51,7 @@ def layer_bands(
     label: str = "other run",
     other_axis: style.StepAxis | None = None,
     prior: str | None = None,
+    title: str | None = None,
 ) -> go.Figure:
     """How a statistic is distributed over each layer's neurons, over steps: one panel a layer.
 
@@ -78,6 +79,8 @@ def layer_bands(
         Of the second run's steps; by default `axis`.
     prior : str, optional
         The statistic that is the prior's own, whose median is drawn dashed where it was recorded.
+    title : str, optional
+        Of the vertical axis; by default the statistic's own, with its unit.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def layer_bands(
                 width=1.6, dash="dash", row=row, col=col,
                 hovertemplate=f"{name} %{{y:.4g}} {entry.unit}<extra></extra>",
             )  # fmt: skip
-    figure.update_yaxes(title=entry.title, col=1)
+    figure.update_yaxes(title=entry.title if title is None else title, col=1)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     figure.step_axis(axis, step)

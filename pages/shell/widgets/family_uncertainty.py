@@ -8,6 +8,7 @@ from pages.shell.session import cache, state
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, step_axis
 from probes.analysis.layer_families import is_gaussian, recorded
+from probes.families import family_of
 from probes.figures import layer_bands
 from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
@@ -16,11 +17,11 @@ from probes.spacing import evenly_spaced
 
 PANELS = 6  # layers side by side
 TITLES = {
-    "entropy": "**Posterior entropy** · of layers that are no Gaussians; dashed: the prior",
-    "variance": "**Posterior variance** · within an input; of layers without an entropy",
-    "usage": "**Usage of codes** · share of picks of each code",
+    ("entropy", True): "**Posterior entropy** · of layers of classes; dashed: the prior",
+    ("entropy", False): "**Posterior entropy** · of layers of other densities",
+    ("variance", False): "**Posterior variance** · within an input, each layer in its own unit",
 }
-"""What a layer's openness is told by, the first that it has -> the card's title."""
+"""What a layer's openness is told by, the first that it has, and whether it has classes -> the card's title."""
 
 
 def show(context: RunContext, other: RunContext | None, label: str, view: step_axis.View, step: int) -> None:
@@ -28,25 +29,26 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
     if not state.has_distributions(context):
         return
     summary = cache.summary(context)
-    told: dict[str, list[int]] = {}
+    told: dict[tuple[str, bool], list[int]] = {}
     for place, layer in enumerate(context.layers):
         if not is_gaussian(layer):
-            has = recorded(summary, context.layers, place)
-            if name := next((name for name in TITLES if name in has), None):
-                told.setdefault(name, []).append(place)
+            has, classes = recorded(summary, context.layers, place), family_of(layer).by_entropy
+            name = next((one for one, of in TITLES if one in has and of == classes), None)
+            if name is not None:
+                told.setdefault((name, classes), []).append(place)
     rows, steps_per_row = cache.thinned_summary(context, view.span)
     beside = cache.thinned_summary(other, view.span)[0] if other and state.has_distributions(other) else None
     axis = view.axis(context)
-    for name, places in told.items():
+    for (name, classes), places in told.items():
         shown = [places[at] for at in evenly_spaced(len(places), PANELS)]
         figure = layer_bands(
             rows, name, context.names, step=view.cursor(step), axis=axis, shown=shown, other=beside,
             label=label, other_axis=view.axis(other) if other else None,
-            scale="log" if STATISTICS[name].log else "linear",
-            prior="prior_entropy" if name == "entropy" else None,
+            prior="prior_entropy" if classes else None, title="variance" if name == "variance" else None,
         )  # fmt: skip
         cards.card(
-            f"{TITLES[name]}{downsampling_note(steps_per_row)}", figure, f"open_{name}",
-            partial(quantiles, summary, name), of=context.entry.name, note=STATISTICS[name].caveat,
+            f"{TITLES[name, classes]}{downsampling_note(steps_per_row)}", figure, f"open_{name}_{classes}",
+            partial(quantiles, summary, name), of=context.entry.name,
+            note="" if classes else STATISTICS[name].caveat,
             draw=partial(step_axis.chart, view=view, axes=[axis]),
         )  # fmt: skip
