@@ -35,7 +35,7 @@ with st.sidebar:
     layer_name = frame.choose_layer(context, "Layer of the map")
     layer = context.names.index(layer_name)
     offered = recorded(cache.summary(context), context.layers, layer) or context.run.available
-    first = next((name for name in ("information", "usage") if name in offered), offered[0])
+    first = next((name for name in ("usage", "information") if name in offered), offered[0])
     if url.get("statistic") in context.run.available and url.get("statistic") not in offered:
         url.put("statistic", None)  # of the layer before
     label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, a line below

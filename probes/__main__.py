@@ -114,13 +114,16 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         f"{shown(run.name)}: {run.status}, {steps.size} recorded steps"
         + (f", the last is {steps[-1]}" if steps.size else "")
     )
+    others = any(row["family"] != "Gaussian" for row in layers)
     heads = (
         "layer",
+        *(("family",) if others else ()),
         "neurons",
         "living share",
         "rate (nats)",
         "information (nats)",
         "contraction",
+        *(("entropy (nats)", "perplexity", "used codes") if others else ()),
         "half-life (t)",
         "if AR(1) (t)",
         "regimes",
@@ -129,12 +132,15 @@ def _show(path: str, as_json: bool, console: Console) -> int:
     table = Table(*heads, box=None)
     for row in layers:
         keys = (
-            "living_share", "rate", "information", "contraction", "measured_half_life", "half_life",
+            "living_share", "rate", "information", "contraction",
+            *(("entropy", "perplexity", "used_codes") if others else ()),
+            "measured_half_life", "half_life",
         )  # fmt: skip
         numbers = [_number(row[key]) for key in keys]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
-        table.add_row(shown(row["layer"]), str(row["neurons"]), *numbers, regimes, faults or "-")
+        family = [shown(row["family"])] if others else []
+        table.add_row(shown(row["layer"]), *family, str(row["neurons"]), *numbers, regimes, faults or "-")
     console.print(table)
     return 0
 

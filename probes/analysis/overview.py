@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from probes.analysis import posteriors, probe_statistics
+from probes.analysis import layer_families, posteriors, probe_statistics
 from probes.diagnostics import temporal_fault
 from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES
+
+OF_FAMILIES = ("entropy", "perplexity", "used_codes", "joint_kl", "coupling")
+"""Numbers that layers of some families have."""
 
 
 def layer_rows(run: RunReader) -> list[dict[str, Any]]:
@@ -24,11 +28,12 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats,
+        One a layer: layer, family (in words), neurons, step, regimes (name -> count), living_share, rate and information (nats,
         summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
         None also where it is longer than that can say), half_life (median, in t, if means were first-order
         autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split that was evaluated
-        last). None for what the run has not recorded.
+        last), entropy (median, nats), perplexity (of a code book, else the median), used_codes, joint_kl and
+        coupling (nats). None for what the run has not recorded.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -38,8 +43,9 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     )
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
     for index, layer in enumerate(run.layers):
-        row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
-        row |= dict.fromkeys(("living_share", "rate", "information", "contraction"))
+        row: dict[str, Any] = {"layer": layer["name"], "family": layer_families.label(layer)}
+        row |= {"neurons": layer["neurons"], "regimes": {}}
+        row |= dict.fromkeys(("living_share", "rate", "information", "contraction", *OF_FAMILIES))
         row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
         row["temporal_faults"] = faults.get(index)
         if index in last.index:
@@ -48,14 +54,35 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
             row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
-                if column in summary:
+                if column in summary and not pd.isna(summary[column]):
                     row[name] = float(summary[column]) * layer["neurons"]
+            row |= _of_families(summary, layer["neurons"])
             for name in ("contraction", "half_life"):
                 if name in run.available and (taken := run.taken(index, name)).size:
                     values = run.at(int(taken[-1]), index, [name])[name]
                     row[name] = None if values.isna().all() else float(values.median())
         rows.append(row)
     return rows
+
+
+def _of_families(summary: Mapping[str, Any], neurons: int) -> dict[str, float | None]:
+    """What layers of some families have, from their last summary."""
+    whole = {
+        name: summary.get(f"layer_{name}") for name in ("perplexity", "dead_codes", "joint_kl", "coupling")
+    }
+    known = {name: None if value is None or pd.isna(value) else float(value) for name, value in whole.items()}
+    medians = {name: summary.get(f"{name}_p50") for name in ("entropy", "perplexity")}
+    told = {
+        name: None if value is None or pd.isna(value) else float(value) for name, value in medians.items()
+    }
+    dead = known["dead_codes"]
+    return {
+        "entropy": told["entropy"],
+        "perplexity": told["perplexity"] if known["perplexity"] is None else known["perplexity"],
+        "used_codes": None if dead is None else neurons - dead,
+        "joint_kl": known["joint_kl"],
+        "coupling": known["coupling"],
+    }
 
 
 def _measured_half_life(sequence: pd.DataFrame | None, layer: int) -> float | None:

@@ -38,8 +38,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
     median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
-    living: share of neurons that are living or mixed. NaN where a layer was not recorded, and where none of
-    its neurons has a known regime.
+    living: share of neurons that are living or mixed. NaN where a layer was not recorded, and where the
+    regimes of half of its neurons are unknown.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
@@ -50,8 +50,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
         return out
 
     counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
-    told = [counts[code] for code in counts if code != UNKNOWN]
-    total = np.where(np.nansum(told, axis=0) > 0, np.nansum(list(counts.values()), axis=0), 0)
+    total = np.nansum(list(counts.values()), axis=0)
+    total = np.where(np.nan_to_num(counts[UNKNOWN]) < total / 2, total, 0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "median": 1 - column("contraction_p50"),

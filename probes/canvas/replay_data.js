@@ -179,12 +179,17 @@ export class ReplayData {
     return interpolate(this.arrays[`used.${column}`], Math.round(position))
   }
 
-  /** The highest usage, over all frames. @param {number} column */
+  /** The highest usage, over most frames: the first may have few picks. @param {number} column */
   mostUsage(column) {
-    return Array.from(this.arrays[`usage.${column}`]).reduce(
-      (most, share) => Math.max(most, share || 0),
-      1e-9,
-    )
+    const values = this.arrays[`usage.${column}`]
+    const frames = this.header.steps.length
+    const count = values.length / frames
+    const highest = Array.from({ length: frames }, (_, frame) => {
+      let most = 1e-9
+      for (let i = frame * count; i < (frame + 1) * count; i++) most = Math.max(most, values[i] || 0)
+      return most
+    }).sort((a, b) => a - b)
+    return highest[Math.floor(0.75 * (frames - 1))]
   }
 
   // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.

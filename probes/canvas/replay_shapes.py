@@ -317,7 +317,7 @@ class Shapes:
         mean, sd = self._reached()
         if not len(mean):
             return (0.0, 1.0) if family.support in ("positive", "counts") else (-1.0, 1.0)
-        high = float(np.percentile(mean + REACH * sd, 98))
+        high = float(np.percentile(mean + REACH * sd, 94))
         if family.support == "counts":
             return 0.0, float(np.ceil(max(high, 4)) + 1)
         if family.support == "positive":
@@ -335,7 +335,6 @@ class Shapes:
             mean, variance = moments_of(self.family.name, self.kept.values)
         else:
             mean, variance = (np.asarray(held, float) for held in self._moments(self.rows))
-            variance = variance + np.nan_to_num(np.asarray(self.rows.values["spread"], float))
         prior = self._prior()
         if prior:
             own_mean, own_variance = moments_of(self.family.name, prior)

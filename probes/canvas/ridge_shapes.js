@@ -14,7 +14,10 @@ import { axisTicks, binned, curve, peakOf, places } from "./shapes.js"
 /** @typedef {readonly (readonly [number, number])[]} Points */
 
 const FULL = 0.95 // of a row: as high as the prior
-const BAR_ROWS = 2 // as high as the tallest bar
+const EVEN = 0.5 // and one that is even all over its axis
+const BAR_ROWS = 1.6 // as high as the tallest bar, at most
+const EVEN_BAR = 0.6 // of a row: a class of even share, at most
+const WIDEST_BAR = 56 // pixels
 const GAP = 0.16 // of a bar's width, left free
 const LEAST_BAR = 2 // pixels a bar is wide at least: more codes share one
 const DEAD = 3 // pixels under the baseline that mark a code without a use
@@ -108,7 +111,8 @@ export class RidgeShapes {
     const { layout } = this
     const peak = peakOf(points)
     if (!(peak > 0)) return []
-    const most = Math.min(FULL * Math.sqrt(peak / this.reference(shape)), PEAK_ROWS) * layout.pitch
+    const row = shape.support === "unit" || shape.support === "circle" ? EVEN : FULL
+    const most = Math.min(row * Math.sqrt(peak / this.reference(shape)), PEAK_ROWS) * layout.pitch
     return points.map(
       ([z, height]) =>
         /** @type {[number, number]} */ ([layout.x(column, z), baseline - (most * height) / peak]),
@@ -168,17 +172,27 @@ export class RidgeShapes {
     context.setLineDash([])
   }
 
+  /** Where a class's bar stands, pixels. @param {number} column @param {number} place */
+  barPlace(column, place) {
+    const [left, right] = [this.layout.x(column, place), this.layout.x(column, place + 1)]
+    const slot = right - left
+    const width = Math.max(Math.min(slot - Math.min(GAP * slot, 3), WIDEST_BAR), 1)
+    return { from: left + (slot - width) / 2, width }
+  }
+
   /** In pixels; what several classes share is cut. @param {Shape} shape @param {number} share */
   barHeight(shape, share) {
-    return BAR_ROWS * this.layout.pitch * Math.min(share / shape.tallest, 1)
+    const even = 1 / Math.max(shape.classes.length + shape.more - (shape.more ? 1 : 0), 1)
+    const rows = Math.min(BAR_ROWS, (EVEN_BAR * shape.tallest) / even)
+    return rows * this.layout.pitch * Math.min(share / shape.tallest, 1)
   }
 
   /** @param {Brush} context @param {Shape} shape @param {number} column @param {number} baseline */
   dashedBars(context, shape, column, baseline) {
-    const { layout } = this
     shape.priorBars?.forEach((share, i) => {
       const y = baseline - this.barHeight(shape, share)
-      strokeLine(context, layout.x(column, i), y, layout.x(column, i + 1), y)
+      const { from, width } = this.barPlace(column, i)
+      strokeLine(context, from, y, from + width, y)
     })
   }
 
@@ -209,12 +223,14 @@ export class RidgeShapes {
     const y = layout.baseline(row)
     const marked = layer.pinned.includes(layer.neurons[row])
     const hovered = this.ridges.isOver(column, row)
-    if (hovered || marked) this.dashedPrior(context, shape, column, row, 0.62)
     const { fill, line } = this.colors(column, row)
     const edge = marked ? PINNED : hovered ? theme.accent : line
     const strong = marked || hovered
     if (shape.kind === "bars") {
-      if (this.drawBars(context, shape, column, row, y, fill, strong ? edge : null)) return
+      if (this.drawBars(context, shape, column, row, y, fill, strong ? edge : null)) {
+        this.dashedPrior(context, shape, column, row, strong ? 0.62 : 0.4)
+        return
+      }
     } else {
       const points = this.placed(shape, column, y, this.curveOf(shape, column, row, this.position, "inner"))
       if (this.path(context, points, y, true)) {
@@ -228,6 +244,8 @@ export class RidgeShapes {
           context.strokeStyle = edge
           context.stroke()
         }
+        if (strong) this.dashedPrior(context, shape, column, row, 0.62)
+        this.drawOutside(context, shape, column, row, y)
         return
       }
       if (this.drawReach(context, shape, column, row, y, edge)) return
@@ -237,6 +255,20 @@ export class RidgeShapes {
     context.textAlign = "center"
     const [left, right] = layout.ends(column)
     context.fillText(fitText(context, "not stored at this step", right - left), (left + right) / 2, y - 2)
+  }
+
+  /** Where it lies beyond the axis: its mean. @param {Brush} context @param {Shape} shape @param {number} column
+   * @param {number} row @param {number} y */
+  drawOutside(context, shape, column, row, y) {
+    const { mean } = this.data.moments(column, row, this.position)
+    if (!(mean > shape.high || mean < shape.low)) return
+    const [left, right] = this.layout.ends(column)
+    const above = mean > shape.high
+    context.fillStyle = this.theme.muted
+    context.font = `11px ${this.theme.font}`
+    context.textAlign = above ? "right" : "left"
+    const text = formatNumber(mean)
+    context.fillText(above ? `${text} ▸` : `◂ ${text}`, above ? right : left, y - 2)
   }
 
   /** Mean and sd alone, where no draws are stored. @param {Brush} context @param {Shape} shape @param {number} column
@@ -258,18 +290,16 @@ export class RidgeShapes {
    * @param {string | null} edge
    */
   drawBars(context, shape, column, row, y, fill, edge) {
-    const { layout } = this
     const shares = this.data.bars(column, row, this.position)
     if (!shares.length || !Number.isFinite(shares[0])) return false
     shares.forEach((share, i) => {
-      const [from, to] = [layout.x(column, i), layout.x(column, i + 1)]
-      const gap = Math.min(GAP * (to - from), 3)
+      const { from, width } = this.barPlace(column, i)
       const height = this.barHeight(shape, share)
       context.fillStyle = i >= shape.classes.length - (shape.more ? 1 : 0) ? this.theme.faint : fill
-      context.fillRect(from + gap / 2, y - height, Math.max(to - from - gap, 1), height)
+      context.fillRect(from, y - height, width, height)
       if (!edge) return
       context.fillStyle = edge
-      context.fillRect(from + gap / 2, y - height - 1, Math.max(to - from - gap, 1), 2)
+      context.fillRect(from, y - height - 1, width, 2)
     })
     return true
   }
@@ -290,13 +320,13 @@ export class RidgeShapes {
     const { theme, layout } = this
     const shape = /** @type {Shape} */ (layer.shape)
     const [left, right] = layout.ends(column)
-    const top = LANE + layout.pitch
+    const top = LANE + 40
     const baseline = layout.height - layout.top - layout.axisHeight - 8
     const usage = this.data.usage(column, this.position)
     if (!usage.length || !Number.isFinite(usage[0])) return
     const bars = binned(usage, (right - left) / LEAST_BAR)
     const most = this.data.mostUsage(column)
-    const height = (/** @type {number} */ share) => ((baseline - top) * share) / most
+    const height = (/** @type {number} */ share) => (baseline - top) * Math.min(share / most, 1)
     const width = (right - left) / bars.length
     const gap = Math.min(GAP * width, 3)
     bars.forEach((share, i) => {
@@ -318,11 +348,14 @@ export class RidgeShapes {
     context.textAlign = "right"
     context.fillText("all alike", right, even - 4)
     const used = this.data.used(column, this.position)
-    const said = `${formatStep(used)} of ${formatStep(layer.count)} used ${shape.window}`.trim()
     context.textAlign = "left"
     context.fillStyle = rgba(theme.text, 1)
     context.font = `600 12px ${theme.font}`
-    context.fillText(fitText(context, said, right - left), left, top - 8)
+    const said = `${formatStep(used)} of ${formatStep(layer.count)} used`
+    context.fillText(fitText(context, said, right - left), left, LANE + 14)
+    context.fillStyle = theme.muted
+    context.font = `11px ${theme.font}`
+    context.fillText(fitText(context, shape.window, right - left), left, LANE + 29)
   }
 }
 

@@ -124,13 +124,16 @@ export const peakOf = (points) => points.reduce((most, [, height]) => Math.max(m
  * @param {number} axis.low
  * @param {number} axis.high
  * @param {string[]} [axis.classes]
+ * @param {number} [axis.more] classes that share the last one
  * @param {number} room pixels that the axis is long
  * @returns {{ z: number, text: string }[]}
  */
-export function axisTicks({ support, low, high, classes = [] }, room) {
+export function axisTicks({ support, low, high, classes = [], more = 0 }, room) {
   if (support === "classes") {
     const every = Math.max(Math.ceil((classes.length * 22) / Math.max(room, 1)), 1)
-    return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => i % every === 0)
+    const last = classes.length - 1
+    const shown = (/** @type {number} */ i) => (more && i > last - 4 ? i === last : i % every === 0)
+    return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => shown(i))
   }
   if (support === "circle") {
     return [-1, -0.5, 0, 0.5, 1].map((share, i) => ({

@@ -144,7 +144,7 @@ def code_book(
     )
     figure.step_axis(axis, step)
     alt = f"Usage of {len(book.usage):,} codes over steps; {_last(book.used)} of them are used at the end"
-    return figure.finish(MAP, alt, hovermode="closest")
+    return figure.finish(MAP, alt, hovermode="closest", margin={"t": 12}, showlegend=False)
 
 
 def code_counts(

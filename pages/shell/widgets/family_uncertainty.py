@@ -21,7 +21,7 @@ TITLES = {
     ("entropy", False): "**Posterior entropy** · of layers of other densities",
     ("variance", False): "**Posterior variance** · within an input, each layer in its own unit",
 }
-"""What a layer's openness is told by, the first that it has, and whether it has classes -> the card's title."""
+"""What a layer is told by, the first that it has, and whether it has classes -> the title of the card."""
 
 
 def show(context: RunContext, other: RunContext | None, label: str, view: step_axis.View, step: int) -> None:

@@ -24,7 +24,7 @@ def code_book_card(context: RunContext, layer: int, view: step_axis.View, step: 
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             said = code_books.in_words(context, layer, step)
-            st.markdown(f"**Code book {name}** · {said}", width="stretch")
+            st.markdown(f"**Code book** · {name}: {said}; triangle: picked again", width="stretch")
             by = url.choice(
                 st.segmented_control, "Order of codes", list(ORDERS), "codes", "usage", required=True,
                 format_func=ORDERS.__getitem__, label_visibility="collapsed",

@@ -252,12 +252,17 @@ var ReplayData = class {
   used(column, position) {
     return interpolate(this.arrays[`used.${column}`], Math.round(position));
   }
-  /** The highest usage, over all frames. @param {number} column */
+  /** The highest usage, over most frames: the first may have few picks. @param {number} column */
   mostUsage(column) {
-    return Array.from(this.arrays[`usage.${column}`]).reduce(
-      (most, share) => Math.max(most, share || 0),
-      1e-9
-    );
+    const values = this.arrays[`usage.${column}`];
+    const frames = this.header.steps.length;
+    const count = values.length / frames;
+    const highest = Array.from({ length: frames }, (_, frame) => {
+      let most = 1e-9;
+      for (let i = frame * count; i < (frame + 1) * count; i++) most = Math.max(most, values[i] || 0);
+      return most;
+    }).sort((a, b) => a - b);
+    return highest[Math.floor(0.75 * (frames - 1))];
   }
   // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.
   motion() {
@@ -1030,10 +1035,12 @@ function curve(family, parameters, at) {
   return points.filter(([, height]) => Number.isFinite(height));
 }
 var peakOf = (points) => points.reduce((most, [, height]) => Math.max(most, height), 0);
-function axisTicks({ support, low, high, classes = [] }, room) {
+function axisTicks({ support, low, high, classes = [], more = 0 }, room) {
   if (support === "classes") {
     const every2 = Math.max(Math.ceil(classes.length * 22 / Math.max(room, 1)), 1);
-    return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => i % every2 === 0);
+    const last = classes.length - 1;
+    const shown = (i) => more && i > last - 4 ? i === last : i % every2 === 0;
+    return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => shown(i));
   }
   if (support === "circle") {
     return [-1, -0.5, 0, 0.5, 1].map((share, i) => ({
@@ -1063,7 +1070,10 @@ function binned(shares, most) {
 
 // probes/canvas/ridge_shapes.js
 var FULL = 0.95;
-var BAR_ROWS = 2;
+var EVEN3 = 0.5;
+var BAR_ROWS = 1.6;
+var EVEN_BAR = 0.6;
+var WIDEST_BAR = 56;
 var GAP3 = 0.16;
 var LEAST_BAR = 2;
 var DEAD = 3;
@@ -1148,7 +1158,8 @@ var RidgeShapes = class {
     const { layout } = this;
     const peak = peakOf(points);
     if (!(peak > 0)) return [];
-    const most = Math.min(FULL * Math.sqrt(peak / this.reference(shape)), PEAK_ROWS) * layout.pitch;
+    const row = shape.support === "unit" || shape.support === "circle" ? EVEN3 : FULL;
+    const most = Math.min(row * Math.sqrt(peak / this.reference(shape)), PEAK_ROWS) * layout.pitch;
     return points.map(
       ([z, height]) => (
         /** @type {[number, number]} */
@@ -1203,16 +1214,25 @@ var RidgeShapes = class {
       context.stroke();
     context.setLineDash([]);
   }
+  /** Where a class's bar stands, pixels. @param {number} column @param {number} place */
+  barPlace(column, place) {
+    const [left, right] = [this.layout.x(column, place), this.layout.x(column, place + 1)];
+    const slot = right - left;
+    const width = Math.max(Math.min(slot - Math.min(GAP3 * slot, 3), WIDEST_BAR), 1);
+    return { from: left + (slot - width) / 2, width };
+  }
   /** In pixels; what several classes share is cut. @param {Shape} shape @param {number} share */
   barHeight(shape, share) {
-    return BAR_ROWS * this.layout.pitch * Math.min(share / shape.tallest, 1);
+    const even = 1 / Math.max(shape.classes.length + shape.more - (shape.more ? 1 : 0), 1);
+    const rows = Math.min(BAR_ROWS, EVEN_BAR * shape.tallest / even);
+    return rows * this.layout.pitch * Math.min(share / shape.tallest, 1);
   }
   /** @param {Brush} context @param {Shape} shape @param {number} column @param {number} baseline */
   dashedBars(context, shape, column, baseline) {
-    const { layout } = this;
     shape.priorBars?.forEach((share, i) => {
       const y = baseline - this.barHeight(shape, share);
-      strokeLine(context, layout.x(column, i), y, layout.x(column, i + 1), y);
+      const { from, width } = this.barPlace(column, i);
+      strokeLine(context, from, y, from + width, y);
     });
   }
   /** What a ridge stands on. @param {Brush} context @param {Shape} shape @param {number} column @param {number} row */
@@ -1244,12 +1264,14 @@ var RidgeShapes = class {
     const y = layout.baseline(row);
     const marked = layer.pinned.includes(layer.neurons[row]);
     const hovered = this.ridges.isOver(column, row);
-    if (hovered || marked) this.dashedPrior(context, shape, column, row, 0.62);
     const { fill, line } = this.colors(column, row);
     const edge = marked ? PINNED : hovered ? theme.accent : line;
     const strong = marked || hovered;
     if (shape.kind === "bars") {
-      if (this.drawBars(context, shape, column, row, y, fill, strong ? edge : null)) return;
+      if (this.drawBars(context, shape, column, row, y, fill, strong ? edge : null)) {
+        this.dashedPrior(context, shape, column, row, strong ? 0.62 : 0.4);
+        return;
+      }
     } else {
       const points = this.placed(shape, column, y, this.curveOf(shape, column, row, this.position, "inner"));
       if (this.path(context, points, y, true)) {
@@ -1263,6 +1285,8 @@ var RidgeShapes = class {
           context.strokeStyle = edge;
           context.stroke();
         }
+        if (strong) this.dashedPrior(context, shape, column, row, 0.62);
+        this.drawOutside(context, shape, column, row, y);
         return;
       }
       if (this.drawReach(context, shape, column, row, y, edge)) return;
@@ -1272,6 +1296,19 @@ var RidgeShapes = class {
     context.textAlign = "center";
     const [left, right] = layout.ends(column);
     context.fillText(fitText(context, "not stored at this step", right - left), (left + right) / 2, y - 2);
+  }
+  /** Where it lies beyond the axis: its mean. @param {Brush} context @param {Shape} shape @param {number} column
+   * @param {number} row @param {number} y */
+  drawOutside(context, shape, column, row, y) {
+    const { mean } = this.data.moments(column, row, this.position);
+    if (!(mean > shape.high || mean < shape.low)) return;
+    const [left, right] = this.layout.ends(column);
+    const above = mean > shape.high;
+    context.fillStyle = this.theme.muted;
+    context.font = `11px ${this.theme.font}`;
+    context.textAlign = above ? "right" : "left";
+    const text = formatNumber(mean);
+    context.fillText(above ? `${text} ▸` : `◂ ${text}`, above ? right : left, y - 2);
   }
   /** Mean and sd alone, where no draws are stored. @param {Brush} context @param {Shape} shape @param {number} column
    * @param {number} row @param {number} y @param {string} color */
@@ -1291,18 +1328,16 @@ var RidgeShapes = class {
    * @param {string | null} edge
    */
   drawBars(context, shape, column, row, y, fill, edge) {
-    const { layout } = this;
     const shares = this.data.bars(column, row, this.position);
     if (!shares.length || !Number.isFinite(shares[0])) return false;
     shares.forEach((share, i) => {
-      const [from, to] = [layout.x(column, i), layout.x(column, i + 1)];
-      const gap = Math.min(GAP3 * (to - from), 3);
+      const { from, width } = this.barPlace(column, i);
       const height = this.barHeight(shape, share);
       context.fillStyle = i >= shape.classes.length - (shape.more ? 1 : 0) ? this.theme.faint : fill;
-      context.fillRect(from + gap / 2, y - height, Math.max(to - from - gap, 1), height);
+      context.fillRect(from, y - height, width, height);
       if (!edge) return;
       context.fillStyle = edge;
-      context.fillRect(from + gap / 2, y - height - 1, Math.max(to - from - gap, 1), 2);
+      context.fillRect(from, y - height - 1, width, 2);
     });
     return true;
   }
@@ -1324,13 +1359,13 @@ var RidgeShapes = class {
       layer.shape
     );
     const [left, right] = layout.ends(column);
-    const top = LANE + layout.pitch;
+    const top = LANE + 40;
     const baseline = layout.height - layout.top - layout.axisHeight - 8;
     const usage = this.data.usage(column, this.position);
     if (!usage.length || !Number.isFinite(usage[0])) return;
     const bars = binned(usage, (right - left) / LEAST_BAR);
     const most = this.data.mostUsage(column);
-    const height = (share) => (baseline - top) * share / most;
+    const height = (share) => (baseline - top) * Math.min(share / most, 1);
     const width = (right - left) / bars.length;
     const gap = Math.min(GAP3 * width, 3);
     bars.forEach((share, i) => {
@@ -1352,11 +1387,14 @@ var RidgeShapes = class {
     context.textAlign = "right";
     context.fillText("all alike", right, even - 4);
     const used = this.data.used(column, this.position);
-    const said = `${formatStep(used)} of ${formatStep(layer.count)} used ${shape.window}`.trim();
     context.textAlign = "left";
     context.fillStyle = rgba(theme.text, 1);
     context.font = `600 12px ${theme.font}`;
-    context.fillText(fitText(context, said, right - left), left, top - 8);
+    const said = `${formatStep(used)} of ${formatStep(layer.count)} used`;
+    context.fillText(fitText(context, said, right - left), left, LANE + 14);
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.fillText(fitText(context, shape.window, right - left), left, LANE + 29);
   }
 };
 var axisOf = ({ low, high, support }) => ({ low, high, counts: support === "counts" });
