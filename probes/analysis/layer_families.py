@@ -10,18 +10,23 @@ import pandas as pd
 from probes.families import FAMILIES, family_of
 from probes.families.gaussian import Gaussian
 from probes.run_reader import RunReader
-from probes.schema import STATISTICS, derivable
+from probes.schema import STATISTICS, derivable, layer_column
 
 Layer = Mapping[str, Any]
 CODES = "codes"
 """The family whose neurons are the codes of one code book."""
 OF_ANY_FAMILY = ("contraction",)
 """Derived statistics that mean something for layers that are no Gaussians."""
+NAMED = 6  # layers of one family that a line gives the names of
 
 
 def has_distributions(run: RunReader) -> bool:
-    """Whether a run has something to show of neurons' distributions: means and variances, or what another
-    family records.
+    """Whether a run has something to show of its neurons' distributions.
+
+    Parameters
+    ----------
+    run
+        The run: with means and variances, or with a layer of another family, whatever that records.
     """
     if not len(run.steps):
         return False
@@ -29,20 +34,41 @@ def has_distributions(run: RunReader) -> bool:
 
 
 def is_gaussian(layer: Layer) -> bool:
-    """Whether a layer's neurons are Gaussians, maybe through a fixed bijection; so is a family that this
-    version does not know not.
+    """Whether a layer's neurons are Gaussians, maybe through a fixed bijection.
+
+    Parameters
+    ----------
+    layer
+        Of the manifest; a family that this version does not know is none.
     """
     name = str(layer.get("family", "gaussian"))
     return name in FAMILIES and isinstance(family_of(layer), Gaussian)
 
 
 def is_code_book(layer: Layer) -> bool:
-    """Whether a layer's neurons are the codes of a code book."""
+    """Whether a layer's neurons are the codes of a code book.
+
+    Parameters
+    ----------
+    layer
+        Of the manifest.
+    """
     return layer.get("family") == CODES
 
 
 def label(layer: Layer) -> str:
-    """A layer's family as pages write it, such as "Categorical, 10 classes"."""
+    """A layer's family as pages write it, such as "Categorical, 10 classes".
+
+    Parameters
+    ----------
+    layer
+        Of the manifest.
+
+    Returns
+    -------
+    str
+        With its classes, codes, window and bijection, as far as it has them.
+    """
     name = str(layer.get("family", "gaussian"))
     said = FAMILIES[name].label if name in FAMILIES else name
     if layer.get("map"):
@@ -57,20 +83,30 @@ def label(layer: Layer) -> str:
     return said
 
 
-def line(layers: Sequence[Layer], named: int = 6) -> str | None:
-    """Which layer is of which family, in one line; None where all are plain Gaussians."""
-    if all(label(layer) == "Gaussian" for layer in layers):
-        return None
+def line(layers: Sequence[Layer]) -> str | None:
+    """Which layer is of which family, in one line.
+
+    Parameters
+    ----------
+    layers
+        Of the manifest.
+
+    Returns
+    -------
+    str or None
+        None where all are plain Gaussians.
+    """
     by_family: dict[str, list[str]] = {}
     for layer in layers:
         by_family.setdefault(label(layer), []).append(str(layer["name"]))
+    if set(by_family) <= {"Gaussian"}:
+        return None
     if len(by_family) == 1:
         return next(iter(by_family))
-    parts = [
-        f"{', '.join(names[:named])}{' and others' if len(names) > named else ''}: {said}"
+    return " · ".join(
+        f"{', '.join(names[:NAMED])}{' and others' if len(names) > NAMED else ''}: {said}"
         for said, names in by_family.items()
-    ]
-    return " · ".join(parts)
+    )
 
 
 def recorded(summary: pd.DataFrame, layers: Sequence[Layer], layer: int) -> list[str]:
@@ -92,8 +128,14 @@ def recorded(summary: pd.DataFrame, layers: Sequence[Layer], layer: int) -> list
 
 
 def with_derived(stored: set[str], layer: Layer) -> set[str]:
-    """Statistics that a layer's neurons have, with those that derive from them: of another family only what
-    means something for it.
+    """Statistics that a layer's neurons have, with those that derive from them.
+
+    Parameters
+    ----------
+    stored
+        Names that are recorded of it.
+    layer
+        Of the manifest: of another family only what means something for it is derived.
     """
     derived = set(derivable(stored))
     if not is_gaussian(layer):
@@ -103,19 +145,41 @@ def with_derived(stored: set[str], layer: Layer) -> set[str]:
     return stored | derived
 
 
-def with_statistic(
-    summary: pd.DataFrame, layers: Sequence[Layer], statistic: str, among: Sequence[int] | None = None
-) -> list[int]:
-    """Layers that have numbers of a statistic, by index."""
-    places = range(len(layers)) if among is None else among
-    return [place for place in places if statistic in recorded(summary, layers, place)]
+def with_statistic(summary: pd.DataFrame, layers: Sequence[Layer], statistic: str) -> list[int]:
+    """Layers that have numbers of a statistic, by index.
+
+    Parameters
+    ----------
+    summary
+        `Run.layer_summary()`.
+    layers
+        Of the manifest.
+    statistic
+        A key of `schema.STATISTICS`.
+    """
+    return [place for place in range(len(layers)) if statistic in recorded(summary, layers, place)]
 
 
 def number_at(summary: pd.DataFrame, layer: int, name: str, step: int) -> float:
-    """A number of the layer itself (`schema.LAYER_STATISTICS`) at the last step up to `step` that has it; NaN
-    where there is none.
+    """A number of the layer itself at the last step up to one that has it.
+
+    Parameters
+    ----------
+    summary
+        `Run.layer_summary()`.
+    layer
+        Which, from 0.
+    name
+        Of `schema.LAYER_STATISTICS`.
+    step
+        Up to which.
+
+    Returns
+    -------
+    float
+        NaN where there is none.
     """
-    column = f"layer_{name}"
+    column = layer_column(name)
     if column not in summary:
         return float("nan")
     rows = summary[(summary["layer"] == layer) & (summary["step"] <= step)][column].dropna()

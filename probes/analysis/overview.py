@@ -28,12 +28,12 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a layer: layer, family (in words), neurons, step, regimes (name -> count), living_share, rate and information (nats,
-        summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
-        None also where it is longer than that can say), half_life (median, in t, if means were first-order
-        autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split that was evaluated
-        last), entropy (median, nats), perplexity (of a code book, else the median), used_codes, joint_kl and
-        coupling (nats). None for what the run has not recorded.
+        One a layer: layer, family (in words), neurons, step, regimes (name -> count), living_share, rate and
+        information (nats, summed over neurons), contraction (median), measured_half_life (median over the
+        probe sequence, in t; None also where it is longer than that can say), half_life (median, in t, if
+        means were first-order autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split
+        that was evaluated last), entropy (median, nats), perplexity (of a code book, else the median),
+        used_codes, joint_kl and coupling (nats). None for what the run has not recorded.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -65,7 +65,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_families(summary: Mapping[str, Any], neurons: int) -> dict[str, float | None]:
+def _of_families(summary: Mapping[Any, Any], neurons: int) -> dict[str, float | None]:
     """What layers of some families have, from their last summary."""
     whole = {
         name: summary.get(f"layer_{name}") for name in ("perplexity", "dead_codes", "joint_kl", "coupling")
