@@ -201,30 +201,36 @@ class Shapes:
     def arrays(self, steps: NDArray[np.int64]) -> Arrays:
         """As of `Track`."""
         rows = self.rows.at(steps)
-        found: Arrays = {"narrow": self._narrow(rows), "entropy": rows.values["entropy"]}
         if self.kind == "bars":
-            return {**_halves(found), "bars": self._bars(steps, rows).astype(np.float16)}
+            shares = self._bars(steps, rows)
+            found = self._openness(rows) if self.probe_input is None else _openness_of(shares, rows)
+            return {**_halves(found), "bars": shares.astype(np.float16)}
         if self.probe_input is not None and self.kind == "density":
-            parameters = self._of_input()
-            mean, variance = moments_of(self.family.name, parameters)
-            held = {name: _held(self.kept.steps, values, steps) for name, values in parameters.items()}
-            return _halves(
-                {**{f"inner.{name}": values for name, values in held.items()},
-                 "mean": _held(self.kept.steps, mean, steps),
-                 "sd": np.sqrt(_held(self.kept.steps, variance, steps)), "narrow": found["narrow"] * np.nan}
-            )  # fmt: skip
+            return _halves(self._input_arrays(steps, rows))
         mean, variance = self._moments(rows)
         with np.errstate(invalid="ignore"):
-            found |= {"mean": mean, "sd": np.sqrt(variance)}
+            found = {**self._openness(rows), "mean": mean, "sd": np.sqrt(variance)}
         if self.kind == "curve":
             return {**_halves(found), "curve": self._curves(steps)}
         inner = matched(self.family.name, mean, variance) or {}
-        outer = {} if self.family.name in NO_AGGREGATE else matched(
-            self.family.name, mean, variance + rows.values["spread"]
-        ) or {}  # fmt: skip
         found |= {f"inner.{name}": values for name, values in inner.items()}
-        found |= {f"outer.{name}": values for name, values in outer.items()}
+        if self.family.name not in NO_AGGREGATE:
+            outer = matched(self.family.name, mean, variance + rows.values["spread"]) or {}
+            found |= {f"outer.{name}": values for name, values in outer.items()}
         return _halves(found)
+
+    def _input_arrays(self, steps: NDArray[np.int64], rows: frames.Rows) -> Arrays:
+        """The probe input's own members, at the steps at which they were stored."""
+        parameters = self._of_input()
+        mean, variance = moments_of(self.family.name, parameters)
+        held = {f"inner.{name}": _held(self.kept.steps, values, steps) for name, values in parameters.items()}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            open_share = _held(self.kept.steps, variance, steps) / rows.values["prior_variance"]
+            sd = np.sqrt(_held(self.kept.steps, variance, steps))
+        return {**held, "mean": _held(self.kept.steps, mean, steps), "sd": sd, "narrow": np.sqrt(open_share)}
+
+    def _openness(self, rows: frames.Rows) -> Arrays:
+        return {"narrow": self._narrow(rows), "entropy": rows.values["entropy"]}
 
     def _narrow(self, rows: frames.Rows) -> NDArray[np.float64]:
         """(F, R) width in units of the prior's: root of 1 less the contraction; NaN without a prior."""
@@ -364,7 +370,9 @@ class Shapes:
             "prior": self._prior() if kind != "bars" and family.name not in WITHOUT_DENSITY else None,
             "priorBars": self._prior_bars(order, more) if kind == "bars" else None,
             "tallest": self._tallest() if kind == "bars" else 1.0,
-            "typical": "median entropy", "window": "", "legend": legend(family, kind, bool(self.kept.inputs)),
+            "typical": "median entropy", "window": "", "legend": "" if self.probe_input is not None and kind == "density" else legend(
+                family, kind, bool(self.kept.inputs)
+            ),
         }  # fmt: skip
 
     def _tallest(self) -> float:
@@ -522,6 +530,15 @@ def code_book(run: RunReader, layer: int, count: int) -> CodeBook:
     """Usage of a code book's codes at no more than `count` recorded steps or means of some."""
     values, edges = run.matrix(layer, "usage", max_columns=count)
     return CodeBook(run.layers[layer], np.asarray(edges[:-1], np.int64), values)
+
+
+def _openness_of(shares: NDArray[np.float64], rows: frames.Rows) -> Arrays:
+    """Entropy of shares (F, R, C), and by it their width in units of the prior's."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        entropy = -np.where(shares > 0, shares * np.log(shares), 0.0).sum(axis=-1)
+        entropy = np.where(np.isfinite(shares).all(axis=-1), entropy, np.nan)
+        open_share = np.expm1(entropy) / np.expm1(rows.values["prior_entropy"])
+    return {"narrow": np.sqrt(open_share), "entropy": entropy}
 
 
 def has_ridges(layer: Mapping[str, Any]) -> bool:

@@ -176,7 +176,7 @@ export class RidgeShapes {
   barPlace(column, place) {
     const [left, right] = [this.layout.x(column, place), this.layout.x(column, place + 1)]
     const slot = right - left
-    const width = Math.max(Math.min(slot - Math.min(GAP * slot, 3), WIDEST_BAR), 1)
+    const width = Math.max(Math.min(slot - Math.min(GAP * slot, 3), Math.max(WIDEST_BAR, slot / 3)), 1)
     return { from: left + (slot - width) / 2, width }
   }
 

@@ -89,6 +89,11 @@ def together(drawn: Drawn, view: step_axis.View, step: int) -> str:
     return statistic
 
 
+def have_distributions(shown: Shown) -> bool:
+    """Whether any of the neurons has a distribution of its own: codes of a code book have none."""
+    return not all(neuron_shapes.is_code(one) for one in shown.all)
+
+
 def on_one_axis(shown: Shown, step: int) -> None:
     """Every neuron's mean posterior at the cursor."""
     if not all(neuron_shapes.gaussian(one) for one in shown.all):
@@ -116,9 +121,6 @@ def _on_own_axes(shown: Shown, step: int) -> None:
         if not neuron_shapes.is_code(one)
     ]
     with st.container(border=True, height="stretch"):
-        if not kept:
-            st.caption("A code has no distribution of its own: its usage is what there is.")
-            return
         neurons, named, colors, dashes = (list(column) for column in zip(*kept, strict=True))
         (shapes,) = neuron_shapes.shapes(neurons, step)
         figure = family_axes(named, shapes, colors, dashes)

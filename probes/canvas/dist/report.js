@@ -1218,7 +1218,7 @@ var RidgeShapes = class {
   barPlace(column, place) {
     const [left, right] = [this.layout.x(column, place), this.layout.x(column, place + 1)];
     const slot = right - left;
-    const width = Math.max(Math.min(slot - Math.min(GAP3 * slot, 3), WIDEST_BAR), 1);
+    const width = Math.max(Math.min(slot - Math.min(GAP3 * slot, 3), Math.max(WIDEST_BAR, slot / 3)), 1);
     return { from: left + (slot - width) / 2, width };
   }
   /** In pixels; what several classes share is cut. @param {Shape} shape @param {number} share */
