@@ -7,31 +7,15 @@ import streamlit as st
 from pages.shell import frame
 from pages.shell.data import replay
 from pages.shell.session import url
-from pages.shell.session.runs import RunContext
 from pages.shell.widgets import replay_canvas, replay_options
-from probes.analysis import layer_families
-
-GAUSSIAN = (
-    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
-    "narrow and bright is certain."
-)
-OTHERS = "Each row is one neuron, drawn as its own family; its prior is dashed. Narrow and bright is certain."
-BOOK = "Each bar is one code of the code book: how often it is picked. Marks under the line are dead codes."
-
-
-def caption_of(run: RunContext) -> str:
-    """What is seen, in a line."""
-    if all(layer_families.is_code_book(layer) for layer in run.layers):
-        return BOOK
-    return GAUSSIAN if any(layer_families.is_gaussian(layer) for layer in run.layers) else OTHERS
-
+from probes.canvas import replay_shapes
 
 frame.guard()
 context = frame.pick_run()
 frame.header(
     "Replay",
     context,
-    caption_of(context),
+    replay_shapes.caption(context.layers),
 )
 frame.needs_distributions(context)
 with st.sidebar:

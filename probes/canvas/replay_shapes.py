@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.analysis.layer_families import is_code_book, is_gaussian
 from probes.canvas import replay_arrays
 from probes.families import Family, densities, family_of
 from probes.families.by_moments import matched, moments_of
@@ -357,6 +358,7 @@ class Shapes:
         family, kind = self.family, self.kind
         low, high = self.axis()
         order, more = (self._class_order(), self._more()) if kind == "bars" else (np.zeros(0, int), 0)
+        exact = self.probe_input is not None and kind == "density"
         classes = [str(one) for one in order] + ([f"{more} more"] if more else [])
         return {
             "family": family.name, "label": family.label, "title": axis_title(family, kind, more),
@@ -370,9 +372,8 @@ class Shapes:
             "prior": self._prior() if kind != "bars" and family.name not in WITHOUT_DENSITY else None,
             "priorBars": self._prior_bars(order, more) if kind == "bars" else None,
             "tallest": self._tallest() if kind == "bars" else 1.0,
-            "typical": "median entropy", "window": "", "legend": "" if self.probe_input is not None and kind == "density" else legend(
-                family, kind, bool(self.kept.inputs)
-            ),
+            "typical": "median entropy", "window": "",
+            "legend": "" if exact else legend(family, kind, bool(self.kept.inputs)),
         }  # fmt: skip
 
     def _tallest(self) -> float:
@@ -427,6 +428,21 @@ def prior_parameters(layer: Mapping[str, Any], rows: frames.Rows) -> dict[str, f
     if family == "von_mises" and variance > 1 - 1e-4:
         return {"loc": 0.0, "concentration": 1e-6}
     return None
+
+
+GAUSSIAN_SEEN = (
+    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
+    "narrow and bright is certain."
+)
+OTHERS_SEEN = "Each row is one neuron, drawn as its own family; its prior is dashed. Bright is certain."
+CODES_SEEN = "Each bar is one code: how often it is picked. Marks under the line are dead codes."
+
+
+def caption(layers: Sequence[Mapping[str, Any]]) -> str:
+    """What a replay of layers shows, in a line."""
+    if layers and all(is_code_book(layer) for layer in layers):
+        return CODES_SEEN
+    return GAUSSIAN_SEEN if any(is_gaussian(layer) for layer in layers) else OTHERS_SEEN
 
 
 def usual_kind(family: Family) -> str:

@@ -29,9 +29,11 @@ from probes.errors import RunError
 from probes.export import replay_page
 from probes.export.replay_page import ASSETS, TEMPLATES
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
+from probes.figures.code_book import CodeBook, code_book, code_counts
+from probes.figures.joint_kl import joint_kl
 from probes.neuron_names import full_name
 from probes.run import Run
-from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
+from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, SETTLED, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps
 from probes.storage.local import write_text
 
@@ -40,11 +42,14 @@ STEPS = 240
 LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
 REPLAY_LAYERS, FRAMES = 6, 110
 TOP = 16  # neurons in the table
+CODE_COLUMNS = 160  # of the map of a code book
 TOP_POINTS = 60  # of a neuron's curve
 SPARK_POINTS = 60
 ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
+OF_FAMILIES = ("kl", "information", "contraction", "entropy", "perplexity", "usage")
+"""Columns of the table where layers are of several families, each in a unit of its own."""
 SHOWN_SCORES = (LIKELIHOODS, ("crps",))  # of each the first that the run has
 
 
@@ -62,7 +67,8 @@ def report(run: Run) -> str:
     sections = []
     if neurons:
         figures |= _figures(run, thin(summary, STEPS))
-        sections += [*_depth(run), _top(run)]
+        figures |= _family_figures(run, summary)
+        sections += [*_depth(run, figures), *_family_sections(run, figures), _top(run)]
     curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
     if len(curves):
         thinned = pd.concat([thin(segment, STEPS) for _, segment in curves.groupby(["split", "name"])])
@@ -78,6 +84,7 @@ def report(run: Run) -> str:
         cards=_cards(run, summary, scalars, neurons),
         alerts=_alerts(run, alerts),
         alert_count=len(alerts),
+        replay_caption=replay_shapes.caption(run.layers),
         replay=replay_page.parts(_replay_payload(run, summary, scalars, alerts)) if neurons else None,
         sections=sections,
         settings=_settings(run),
@@ -118,9 +125,53 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
     figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
     for name in BANDS:
-        if name in present:
-            figures[name] = layer_bands(summary, name, names, shown=shown)
+        having = layer_families.with_statistic(summary, run.layers, name)
+        if name in present and having:
+            some = [having[place] for place in evenly_spaced(len(having), LAYERS)]
+            figures[name] = layer_bands(summary, name, names, shown=some)
     return figures
+
+
+def _family_figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
+    """What layers of some families have of their own: code books, entropies, joint KL."""
+    names = [str(layer["name"]) for layer in run.layers]
+    figures: dict[str, go.Figure] = {}
+    thinned = thin(summary, STEPS)
+    for place, layer in enumerate(run.layers):
+        if layer_families.is_code_book(layer) and "usage" in run.statistics:
+            usage, edges = run.matrix(place, "usage", max_columns=CODE_COLUMNS)
+            book = CodeBook(np.asarray(edges[:-1], np.int64), np.asarray(usage, np.float64))
+            figures[f"code book {place}"] = code_book(book)
+            figures[f"code counts {place}"] = code_counts(book)
+        rows = thinned[thinned["layer"] == place]
+        if {"layer_joint_kl", "layer_coupling"} & set(rows) and layer.get("family") == "gaussian_full":
+            figures[f"joint KL {place}"] = joint_kl(rows, layer["neurons"])
+    having = [
+        place
+        for place in layer_families.with_statistic(summary, run.layers, "entropy")
+        if not layer_families.is_gaussian(run.layers[place])
+    ]
+    if having:
+        some = [having[place] for place in evenly_spaced(len(having), LAYERS)]
+        figures["entropy"] = layer_bands(thinned, "entropy", names, shown=some, prior="prior_entropy")
+    return figures
+
+
+def _family_sections(run: Run, figures: dict[str, go.Figure]) -> list[dict[str, str]]:
+    sections = []
+    captions = {
+        "entropy": ("Entropy", STATISTICS["entropy"].meaning),
+        "code book": ("Code book {}", "Share of picks of each code; red: dead, triangle: picked again."),
+        "code counts": ("Codes of {}", "How many are used, dead and picked again, and their perplexity."),
+        "joint KL": ("Joint KL of {}", "Of the whole layer, and what its neurons' dependence costs."),
+    }  # fmt: skip
+    for key in figures:
+        kind, _, place = key.rpartition(" ")
+        title, caption = captions.get(kind if place.isdecimal() else key, ("", ""))
+        if title:
+            name = str(run.layers[int(place)]["name"]) if place.isdecimal() else ""
+            sections.append({"title": title.format(name), "caption": caption, "figure": key})
+    return sections
 
 
 def _about(run: Run) -> list[str]:
@@ -131,11 +182,13 @@ def _about(run: Run) -> list[str]:
         else "no recorded step"
     )
     widths = [layer["neurons"] for layer in run.layers]
+    families = layer_families.line(run.layers)
     return [
         run.status,
         recorded,
         f"{len(widths)} layers, {sum(widths):,} neurons",
         f"begun {run.manifest.get('created') or 'unknown'}",
+        *([] if families is None else [families]),
     ]
 
 
@@ -200,7 +253,7 @@ def _alerts(run: Run, alerts: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _depth(run: Run) -> list[dict[str, str]]:
+def _depth(run: Run, figures: dict[str, go.Figure]) -> list[dict[str, str]]:
     spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
     thinned = (
         f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
@@ -212,16 +265,19 @@ def _depth(run: Run) -> list[dict[str, str]]:
     captions += [
         (STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", name)
         for name in BANDS
-        if name in run.available
+        if name in figures
     ]
     return [{"title": title, "caption": caption, "figure": figure} for title, caption, figure in captions]
 
 
 def _top(run: Run) -> dict[str, Any]:
     by = next((name for name in ("information", "kl", "spread") if name in run.statistics), "variance")
-    last = run.at(int(run.steps[-1]))
+    last = run.at(int(run.steps[-1]), statistics=(SETTLED, *run.available))
     top = last.sort_values(by, ascending=by == "variance").head(TOP)
-    columns = [name for name in COLUMNS if name in last.columns]
+    plain = all(layer_families.is_gaussian(layer) for layer in run.layers)
+    columns = [
+        name for name in (COLUMNS if plain else OF_FAMILIES) if name in last and last[name].notna().any()
+    ]
     regimes = {regime.code: regime.name for regime in REGIMES}
     rows = []
     for row in top.to_dict("records"):
