@@ -3,7 +3,7 @@
 Of a density h(z) exp(η·T(z) − A(η)) everything that is recorded follows from two things: t = E_q[T], and the
 score s(η, t) = η·t − A(η) = E_q[ln (p_η / h)], which is linear in t. So for rows b and a prior p
 
-    KL(q_b ‖ p) = s(q_b, t_b) − s(p, t_b)        H(q_b) = −s(q_b, t_b) − E_q_b[ln h]
+    KL(q_b ‖ p) = s(q_b, t_b) − s(p, t_b)
     information = E_b s(q_b, t_b) − s(q~, E_b t_b)        mismatch = s(q~, E_b t_b) − s(p, E_b t_b)
 
 with q~ the member that has E[T] = E_b t_b; kl = information + mismatch. docs/families.md has the proof.
@@ -79,27 +79,27 @@ class Exponential(Protocol):
         """s(η, t) = η·t − A(η), (..., N): E[ln (p_η / h)] of whatever has E[T] = t, nats."""
 
     def base(self, f: Functions, p: Parameters) -> Any:
-        """E[ln h], (..., N) or 0."""
+        """E[ln h] of each posterior, (..., N), nats; None where h is 1. H(q) = −s(q, t) − E[ln h]."""
 
     def mean(self, f: Functions, p: Parameters) -> Any:
-        """Mean of each posterior; None for a family of classes."""
+        """Mean of each posterior; None for classes."""
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
-        """Variance of each posterior, infinite or NaN where there is none; None for a family of classes."""
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
+        """Variance of each posterior, infinite where there is none; None for classes."""
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
         """The member with E[T] = t."""
 
 
-class _NoBase:
+class _Base:
     vector = False
     double = True
 
     def base(self, f: Functions, p: Parameters) -> Any:
-        return 0.0
+        return None
 
 
-class Categorical(_NoBase):
+class Categorical(_Base):
     """C classes: T is the one-hot of z."""
 
     vector = True
@@ -116,7 +116,7 @@ class Categorical(_NoBase):
     def mean(self, f: Functions, p: Parameters) -> Any:
         return None
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         return None
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
@@ -137,13 +137,14 @@ class Bernoulli(Categorical):
                 t[0] == 1, 1 - t[0], (1 - t[0]) * of_zero
             )
         one = p["probability"]
-        return f.xlogy(t[0], one) + f.xlogy(1 - t[0], 1 - one)
+        zero = 1 - one
+        return f.xlogy(t[0], one) + f.xlogy(zero if t[0] is one else 1 - t[0], zero)
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["probability"]
 
 
-class Dirichlet(_NoBase):
+class Dirichlet(_Base):
     """T is ln z."""
 
     vector = True
@@ -160,7 +161,7 @@ class Dirichlet(_NoBase):
         c = p["concentration"]
         return c / c.sum(-1)[..., None]
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         c = p["concentration"]
         total = c.sum(-1)[..., None]
         return c / total * ((total - c) / total) / (total + 1)
@@ -169,7 +170,7 @@ class Dirichlet(_NoBase):
         return {"concentration": dirichlet_match(t[0])}
 
 
-class Beta(_NoBase):
+class Beta(_Base):
     """T is (ln z, ln (1 − z))."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
@@ -184,7 +185,7 @@ class Beta(_NoBase):
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["concentration1"] / (p["concentration1"] + p["concentration0"])
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         a, b = p["concentration1"], p["concentration0"]
         total = a + b
         return a / total * (b / total) / (total + 1)
@@ -194,7 +195,7 @@ class Beta(_NoBase):
         return {"concentration1": both[..., 0], "concentration0": both[..., 1]}
 
 
-class Gamma(_NoBase):
+class Gamma(_Base):
     """T is (ln z, z)."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
@@ -208,7 +209,7 @@ class Gamma(_NoBase):
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["concentration"] / p["rate"]
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         return p["concentration"] / p["rate"] / p["rate"]
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
@@ -216,7 +217,7 @@ class Gamma(_NoBase):
         return {"concentration": k, "rate": k / t[1]}
 
 
-class InverseGamma(_NoBase):
+class InverseGamma(_Base):
     """T is (ln z, 1 / z): the Gamma of 1 / z."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
@@ -229,18 +230,19 @@ class InverseGamma(_NoBase):
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         k = p["concentration"]
-        return f.where(k > 1, p["rate"] / (k - 1), np.inf)
+        return f.where(k > 1, p["rate"] / f.where(k > 1, k - 1, 1.0), np.inf)
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         k = p["concentration"]
-        return f.where(k > 2, (p["rate"] / (k - 1)) ** 2 / (k - 2), np.inf)
+        freedom = f.where(k > 2, k - 2, 1.0)
+        return f.where(k > 2, (p["rate"] / (freedom + 1)) ** 2 / freedom, np.inf)
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
         k = gamma_match(np.log(t[1]) + t[0])
         return {"concentration": k, "rate": k / t[1]}
 
 
-class Exponential1(_NoBase):
+class Exponential1(_Base):
     """The exponential distribution: T is z."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
@@ -252,14 +254,14 @@ class Exponential1(_NoBase):
     def mean(self, f: Functions, p: Parameters) -> Any:
         return 1 / p["rate"]
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         return 1 / p["rate"] / p["rate"]
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
         return {"rate": 1 / t[0]}
 
 
-class Poisson(_NoBase):
+class Poisson(_Base):
     """T is z, and h(z) = 1 / z!."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
@@ -269,23 +271,23 @@ class Poisson(_NoBase):
         return f.xlogy(t[0], p["rate"]) - p["rate"]
 
     def base(self, f: Functions, p: Parameters) -> Any:
-        return np.nan
+        return -_mean_log_factorial(f, p["rate"])
 
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["rate"]
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         return p["rate"]
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
         return {"rate": t[0]}
 
 
-class VonMises(_NoBase):
+class VonMises(_Base):
     """T is (cos z, sin z); mean and variance are circular: the direction, and 1 − R."""
 
     def statistics(self, f: Functions, p: Parameters) -> tuple[Any, ...]:
-        length = self._length(f, p)
+        length = f.i1e(p["concentration"]) / f.i0e(p["concentration"])
         return length * f.cos(p["loc"]), length * f.sin(p["loc"])
 
     def score(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
@@ -295,15 +297,33 @@ class VonMises(_NoBase):
     def mean(self, f: Functions, p: Parameters) -> Any:
         return p["loc"]
 
-    def variance(self, f: Functions, p: Parameters) -> Any:
-        return 1 - self._length(f, p)
+    def variance(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
+        return 1 - (t[0] * t[0] + t[1] * t[1]) ** 0.5
 
     def match(self, t: tuple[Floats, ...]) -> dict[str, Floats]:
         return {"loc": np.arctan2(t[1], t[0]), "concentration": von_mises_match(np.hypot(*t))}
 
-    @staticmethod
-    def _length(f: Functions, p: Parameters) -> Any:
-        return f.i1e(p["concentration"]) / f.i0e(p["concentration"])
+
+_TERMS = 60
+_SERIES = special.gammaln(np.arange(_TERMS) + 1.0) / special.factorial(np.arange(_TERMS))
+_MIDDLE = 16.0
+_ASYMPTOTIC = (-1 / 12, -1 / 24, -19 / 360, -9 / 80, -863 / 2520, -1375 / 1008, -33953 / 5040)
+
+
+def _mean_log_factorial(f: Functions, rate: Any) -> Any:
+    """E[ln z!] of a Poisson variable, to 1e-8: its series e^−λ Σ λ^k ln k! / k! up to a rate of 16, beyond
+    that by the entropy's expansion ½ ln(2πeλ) − 1/(12λ) − 1/(24λ²) − 19/(360λ³) ...
+    """
+    low = f.where(rate < _MIDDLE, rate, _MIDDLE)
+    total = low * 0.0
+    for term in _SERIES[::-1]:
+        total = total * low + term
+    inverse = 1 / f.where(rate < _MIDDLE, _MIDDLE, rate)
+    beyond = inverse * 0.0
+    for term in _ASYMPTOTIC[::-1]:
+        beyond = (beyond + term) * inverse
+    entropy = 0.5 * (LOG_2PI + 1 - f.log(inverse)) + beyond
+    return f.where(rate < _MIDDLE, total * f.exp(-low), entropy + f.xlogy(rate, rate) - rate)
 
 
 EXPONENTIAL: dict[str, Exponential] = {

@@ -7,6 +7,7 @@ none can run away. NaN where the expectations are no member's (or NaN).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,20 @@ Floats = NDArray[np.float64]
 
 STEPS = 200  # at most: a bracket halved 60 times is a single number, and Newton ends long before
 TOLERANCE = 1e-14  # relative, of the root
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
 GREATEST = 1e15
 """Concentration beyond which a posterior is a point to float64."""
 
 
 def root(
-    function: Callable[[Floats], tuple[Floats, Floats]], low: Floats, high: Floats, start: Floats
+    function: Callable[[Floats], tuple[Floats, Floats, Any]], low: Floats, high: Floats, start: Floats
 ) -> Floats:
     """The root of a decreasing function, elementwise.
 
     Parameters
     ----------
     function
-        x -> (value, derivative).
+        x -> (value, derivative, rounding error of the value).
     low, high
         Of one shape: value > 0 at low, < 0 at high.
     start
@@ -41,22 +43,34 @@ def root(
     """
     low, high, x = low.copy(), high.copy(), start.copy()
     for _ in range(STEPS):
-        value, slope = function(x)
-        low, high = np.where(value >= 0, x, low), np.where(value <= 0, x, high)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
+            value, slope, rounding = function(x)
             newton = x - value / slope
-        moved = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
-        moved = np.where(value == 0, x, moved)
-        settled = np.abs(moved - x) <= TOLERANCE * np.maximum(np.abs(x), 1)
-        x = np.where(np.isnan(value), np.nan, moved)
-        if (settled | np.isnan(x)).all():
+        low, high = np.where(value >= 0, x, low), np.where(value <= 0, x, high)
+        settled = np.abs(newton - x) <= TOLERANCE * np.maximum(np.abs(x), 1)
+        settled |= np.abs(value) <= rounding
+        inside = (newton > low) & (newton < high)
+        x = np.where(settled, x, np.where(inside, newton, (low + high) / 2))
+        x[np.isnan(value)] = np.nan
+        if (settled | np.isnan(value)).all():
             break
     return x
 
 
 def trigamma(x: Floats) -> Floats:
-    """Derivative of digamma."""
-    return np.asarray(special.zeta(2.0, x), np.float64)
+    """Derivative of digamma, to a relative 1e-9: a slope for Newton, at a tenth of the cost of scipy's.
+
+    Notes
+    -----
+    ψ'(x) = 1/x² + ψ'(x + 1) four times, then the asymptotic series (Abramowitz & Stegun 1964, 6.4.12).
+    """
+    found = 1 / (x * x)
+    for shift in (1.0, 2.0, 3.0, 4.0):
+        found += 1 / (x + shift) ** 2
+    w = 1 / (x + 5)
+    square = w * w
+    series = 1 / 6 - square * (1 / 30 - square * (1 / 42 - square * (1 / 30 - square * (5 / 66))))
+    return np.asarray(found + w * (1 + w * (0.5 + w * series)), np.float64)
 
 
 def inverse_digamma(y: Floats, start: Floats | None = None) -> Floats:
@@ -82,9 +96,9 @@ def gamma_match(gap: Floats) -> Floats:
     gap = np.maximum(np.asarray(gap, np.float64), 1 / GREATEST)
     start = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
 
-    def function(u: Floats) -> tuple[Floats, Floats]:
+    def function(u: Floats) -> tuple[Floats, Floats, Floats]:
         k = np.exp(u)
-        return u - special.digamma(k) - gap, 1 - k * trigamma(k)
+        return u - special.digamma(k) - gap, 1 - k * trigamma(k), ROUNDING * np.abs(u)
 
     return np.exp(root(function, np.log(0.5 / gap), np.log(1 / gap), np.log(start)))
 
@@ -109,12 +123,12 @@ def dirichlet_match(mean_log: Floats) -> Floats:
     """
     t = np.asarray(mean_log, np.float64)
 
-    def function(u: Floats) -> tuple[Floats, Floats]:
+    def function(u: Floats) -> tuple[Floats, Floats, Floats]:
         s = np.exp(u)
         alpha = inverse_digamma(t + special.digamma(s)[..., None])
         total = alpha.sum(-1)
         slope = s * trigamma(s) * (1 / trigamma(alpha)).sum(-1) / total - 1
-        return np.log(total) - u, slope
+        return np.log(total) - u, slope, ROUNDING * np.abs(u)
 
     # Jensen's gap 1 − Σ exp(E[ln z_c]) is about (C − 1) / (2 s)
     gap = np.clip(1 - np.exp(t).sum(-1), 1 / GREATEST, 1)
@@ -139,10 +153,10 @@ def von_mises_match(length: Floats) -> Floats:
     r = np.clip(np.asarray(length, np.float64), 0, 1 - 1 / GREATEST)
     start = r * (2 - r * r) / (1 - r * r)
 
-    def function(k: Floats) -> tuple[Floats, Floats]:
+    def function(k: Floats) -> tuple[Floats, Floats, float]:
         ratio = special.i1e(k) / special.i0e(k)
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.where(k < 1e-4, 0.5, 1 - ratio * ratio - ratio / k)
-        return r - ratio, -slope
+        return r - ratio, -slope, ROUNDING
 
     return root(function, 2 * r * (1 - 1e-12), 2 * r / (1 - r * r) * (1 + 1e-12) + 1e-300, start)

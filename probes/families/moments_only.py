@@ -42,8 +42,8 @@ def student_t(f: Functions, own: Parameters, prior: Parameters | None) -> dict[s
 
 
 def _student_variance(f: Functions, df: Any, scale: Any) -> Any:
-    finite = scale * scale * df / (df - 2)
-    return f.where(df > 2, finite, f.where(df > 1, np.inf, np.nan))
+    freedom = f.where(df > 2, df - 2, np.nan)
+    return f.where(df > 2, scale * scale * df / freedom, f.where(df > 1, np.inf, np.nan))
 
 
 def generic(f: Functions, own: Parameters, prior: Parameters | None) -> dict[str, Any]:

@@ -80,7 +80,7 @@ LAPLACE = Other("laplace", "Laplace", "real", ("loc", "scale"), identity=False)
 STUDENT_T = Other("student_t", "Student t", "real", ("df", "loc", "scale"), ("kl",), identity=False)
 GENERIC = Other("generic", "Distribution", "real", ("sample",), ("kl",), identity=False)
 """Whatever has `log_prob` and `rsample`: KL by one draw a row."""
-SAMPLES = Other("samples", "Samples", "real", ("sample",), ("mean", "variance", "spread"), identity=False)
+SAMPLES = Other("samples", "Samples", "real", ("sample",), ("mean",), identity=False)
 """Draws of a posterior that has no density of its own: flows, dropout, ensembles."""
 
 OTHERS = (

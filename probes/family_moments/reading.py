@@ -92,7 +92,7 @@ def read_distribution(distribution: Any) -> FamilyReading:
             found: FamilyReading = read(base)
             return _expanded(found, shape)
     if isinstance(base, td.TransformedDistribution) and (through := _gaussian_through(base)) is not None:
-        return _expanded(through, shape)
+        return through
     return _expanded(_generic(base), shape)
 
 
@@ -263,7 +263,9 @@ def _gaussian_through(base: td.TransformedDistribution) -> FamilyReading | None:
             names.append(name)
         else:
             return None
-    return FamilyReading("gaussian", {"mu": mu, "sigma": sigma}, map=", ".join(names) or None)
+    return FamilyReading(
+        "gaussian", {"mu": mu.detach(), "sigma": sigma.detach()}, map=", ".join(names) or None
+    )
 
 
 def _steps(transforms: Any) -> list[Any]:
