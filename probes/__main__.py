@@ -115,7 +115,6 @@ def _show(path: str, as_json: bool, console: Console) -> int:
         + (f", the last is {steps[-1]}" if steps.size else "")
     )
     others = any(row["family"] != "Gaussian" for row in layers)
-    others = any(row["family"] != "Gaussian" for row in layers)
     columns = {
         "living share": "living_share", "rate (nats)": "rate", "information (nats)": "information",
         "contraction": "contraction", "entropy (nats)": "entropy", "perplexity": "perplexity",
@@ -125,15 +124,14 @@ def _show(path: str, as_json: bool, console: Console) -> int:
     known = {head: key for head, key in columns.items() if any(row[key] is not None for row in layers)}
     usual = {head: key for head, key in columns.items() if key not in OF_FAMILIES}
     columns = known if others else usual
-    table = Table(
-        "layer", *(["family"] if others else []), "neurons", *columns, "regimes", "temporal faults", box=None
-    )
+    table = Table("layer", "family", "neurons", *columns, "regimes", "temporal faults", box=None)
     for row in layers:
         numbers = [_number(row[key]) for key in columns.values()]
         regimes = ", ".join(f"{name} {count}" for name, count in row["regimes"].items())
         faults = ", ".join(f"{name} {count}" for name, count in (row["temporal_faults"] or {}).items())
-        family = [shown(row["family"])] if others else []
-        table.add_row(shown(row["layer"]), *family, str(row["neurons"]), *numbers, regimes, faults or "-")
+        table.add_row(
+            shown(row["layer"]), shown(row["family"]), str(row["neurons"]), *numbers, regimes, faults or "-"
+        )
     console.print(table)
     return 0
 

@@ -43,6 +43,8 @@ __all__ = ["Thresholds", "classify", "codes", "explain"]
 Array = NDArray[Any]
 
 
+_MOMENTS = ("mean", "variance", "spread", "prior_variance")
+"""What a distribution may have none of, such as a Student t of few degrees of freedom."""
 _ENTROPIES = ("entropy", "prior_entropy")
 """What no contraction of a Gaussian is told by."""
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
@@ -289,11 +291,16 @@ def _by_family(
     columns: Mapping[str, Array], taken: Mapping[str, Array], family: Family
 ) -> Mapping[str, Array]:
     """Where statistics were taken: of a family that is no Gaussian, NaN says of what it does not require that
-    it was not.
+    it was not, and an infinite moment that there is none. Of a code book it says that nothing was picked yet.
     """
     if isinstance(family, Gaussian):
         return taken
-    there = {name: ~np.isnan(values) for name, values in columns.items() if name not in family.required}
+    required = () if _told_by(family) == "usage" else family.required
+    there = {
+        name: np.isfinite(values) if name in _MOMENTS else ~np.isnan(values)
+        for name, values in columns.items()
+        if name not in required
+    }
     return {**taken, **{name: mask & taken.get(name, True) for name, mask in there.items()}}
 
 

@@ -30,7 +30,7 @@ from probes.log.blocks import CODES, ColumnBlock, column_rank
 from probes.log.catalog import catalog, catalog_rows, run_name
 from probes.log.levels import ALL_STEPS, Levels, bucket_columns, merge
 from probes.log.limits import LARGEST
-from probes.log.rows import SCHEMAS, Table, join, known_table
+from probes.log.rows import OF_FAMILIES, SCHEMAS, Table, join, known_table
 from probes.log.segments import counted_segments, listed_anew
 from probes.log.summaries import COUNTS, summarise
 from probes.run_reader import LayerInfo, Reduction, Status
@@ -727,8 +727,11 @@ class Run:
     # ---- inside
 
     def _list(self) -> None:
-        for table in self._tables.values():
-            table.refresh()
+        # a run of Gaussians has no such folders: each listing is a request to a store
+        gaussian = all(standard_prior(layer) for layer in self.layers)
+        for name, table in self._tables.items():
+            if not (gaussian and name in OF_FAMILIES):
+                table.refresh()
         self._levels.refresh()
         self._recorded, self._steps = None, None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from probes.schema import LIVING_REGIMES, REGIMES, evaluate
+from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN, evaluate
 
 COLUMNS = ("living_share", "rate", "information", "contraction")
 
@@ -39,6 +39,10 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
     counts = summary[summary.columns.intersection(names)]
     living = summary[[f"settled_{code}" for code in LIVING_REGIMES]].sum(axis=1)
     by_step = summary["step"].to_numpy()
+    if (
+        unknown := f"settled_{UNKNOWN}"
+    ) in summary:  # of a layer whose regimes are all unknown nothing is told
+        counts = counts.where(summary[unknown] < counts.sum(axis=1), 0)
     total = counts.sum(axis=1).groupby(by_step).sum()
     out["living_share"] = (living.groupby(by_step).sum() / total.where(total > 0)).reindex(steps)
     for name, statistic, over in (

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes.analysis import layer_families, posteriors, probe_statistics
+from probes.analysis import posteriors, probe_statistics
 from probes.diagnostics import temporal_fault
+from probes.families import family_of
 from probes.run_reader import RunReader
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 
 OF_FAMILIES = ("entropy", "perplexity", "used_codes", "joint_kl", "coupling")
 """Numbers that layers of some families have."""
@@ -33,7 +34,8 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
         probe sequence, in t; None also where it is longer than that can say), half_life (median, in t, if
         means were first-order autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split
         that was evaluated last), entropy (median, nats), perplexity (of a code book, else the median),
-        used_codes, joint_kl and coupling (nats). None for what the run has not recorded.
+        used_codes, joint_kl and coupling (nats). None for what the run has not recorded, and for the living
+        share of a layer whose regimes are all unknown.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -43,7 +45,7 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     )
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
     for index, layer in enumerate(run.layers):
-        row: dict[str, Any] = {"layer": layer["name"], "family": layer_families.label(layer)}
+        row: dict[str, Any] = {"layer": layer["name"], "family": family_of(layer).label}
         row |= {"neurons": layer["neurons"], "regimes": {}}
         row |= dict.fromkeys(("living_share", "rate", "information", "contraction", *OF_FAMILIES))
         row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
@@ -52,7 +54,8 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary.get(f"settled_{regime.code}", 0)) for regime in REGIMES}
             row["regimes"] = {regime.name: counts[regime.code] for regime in REGIMES if counts[regime.code]}
-            row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
+            if counts[UNKNOWN] < layer["neurons"]:
+                row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
                 if column in summary and not pd.isna(summary[column]):
                     row[name] = float(summary[column]) * layer["neurons"]

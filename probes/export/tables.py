@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import csv as pacsv
 
 from probes.errors import RunError
+from probes.families import family_of
 from probes.run import Run
 from probes.schema import REGIME, REGIMES, SETTLED, STATISTICS
 from probes.storage.local import write_atomic
@@ -29,7 +30,8 @@ def to_csv(run: Run, target: Path) -> list[Path]:
 
     A target that ends in .csv becomes one file, every neuron at every recorded step, sorted (step, layer,
     neuron). Any other is
-    a folder: neurons.csv, layers.csv, scalars.csv, events.csv, alerts.csv and layer_names.csv.
+    a folder: neurons.csv, layers.csv, scalars.csv, events.csv, alerts.csv and layer_names.csv; classes.csv
+    and parameters.csv (posteriors that are no Gaussian) where the run has such.
     """
     if target.suffix.lower() == ".csv":
         return [_write_csv(target, _neuron_tables(run))]
@@ -38,8 +40,9 @@ def to_csv(run: Run, target: Path) -> list[Path]:
         alerts[name] = [" ".join(map(str, values)) for values in alerts[name]]
     names = (
         pd.DataFrame(run.layers)
+        .assign(family=[family_of(layer).name for layer in run.layers])
         .rename_axis("layer")
-        .reset_index()[["layer", "name", "neurons", "latent_dim", "prior"]]
+        .reset_index()[["layer", "name", "neurons", "latent_dim", "prior", "family"]]
     )
     small = {
         "layers": run.layer_summary(),
@@ -49,6 +52,13 @@ def to_csv(run: Run, target: Path) -> list[Path]:
         "layer_names": names,
     }
     files = [_write_csv(target / f"{name}.csv", iter([_small_table(frame)])) for name, frame in small.items()]
+    for name, steps, at in (
+        ("classes", run.class_steps(), run.classes),
+        ("parameters", run.parameter_steps(), run.parameters),
+    ):
+        if steps.size:
+            tables = (pa.Table.from_pandas(at(int(step)), preserve_index=False) for step in steps)
+            files.append(_write_csv(target / f"{name}.csv", tables))
     return [*files, _write_csv(target / "neurons.csv", _neuron_tables(run))]
 
 

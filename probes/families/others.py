@@ -53,7 +53,9 @@ class Other:
         return []
 
     def without_prior(self) -> Self:
-        """The family where the prior is not known: no rule that needs one fires."""
+        """The family where the prior is not known: no rule that needs one fires. A code needs none."""
+        if "usage" in self.required:
+            return self
         needs = {"kl", "information", "mismatch"}
         required = tuple(name for name in self.required if name not in needs)
         return replace(self, required=required, regimes=self.regimes & NOT_KNOWN, identity=False)

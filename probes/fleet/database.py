@@ -19,7 +19,7 @@ from probes.fleet import run_files
 from probes.fleet.run_columns import runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
-from probes.schema import LIVING_REGIMES, REGIMES
+from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
 from probes.storage.local import write_atomic
 
 if TYPE_CHECKING:
@@ -365,10 +365,14 @@ class Fleet:
             )
             for code in LIVING_REGIMES
         ]
+        unknown = ", ".join(
+            [*(name for name in (f"settled_{UNKNOWN}", f"regime_{UNKNOWN}") if name in there), "0"]
+        )
+        known = f"case when coalesce({unknown}) < l.n_neurons then l.n_neurons end"  # else nothing is
         self._view(
             "layers",
             f"select f.run, t.layer, t.step, l.layer_name, l.n_neurons, l.family,"
-            f" ({' + '.join(counts)}) / l.n_neurons"
+            f" ({' + '.join(counts)}) / ({known})"
             f" as living_share, t.* exclude (filename, layer, step) from {paths} t"
             " join _files_layers f using (filename) join _layers l on l.run = f.run and l.layer = t.layer",
         )  # fmt: skip

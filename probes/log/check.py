@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from probes import regimes
 from probes.errors import REMEDY, RunError
-from probes.log import manifest, neuron_summary, opening, rows
+from probes.families import family_of
+from probes.families.gaussian import Gaussian
+from probes.log import manifest, neuron_summary, opening, posterior_rows, rows
 from probes.log.blocks import CODES, KEPT_MANTISSA_BITS, ColumnBlock, buckets_at, filled, neuron_groups
 from probes.log.compaction import pyramid_name, stack_neurons
 from probes.log.grid import GridFile, schema_fault
@@ -75,7 +79,6 @@ def check(path: Folder) -> list[Finding]:
         state = manifest.read(storage)
     except RunError as error:
         return [Finding("error", manifest.FILE, str(error))]
-    widths = [layer["neurons"] for layer in state["layers"]]
     findings = [
         *_until_refused(lambda: _unread_files(storage, state)),
         *_until_refused(lambda: _neuron_findings(storage, state)),
@@ -86,7 +89,7 @@ def check(path: Folder) -> list[Finding]:
             findings += _until_refused(partial(_pyramid_findings, storage, state, width))
         findings += _until_refused(lambda: _neuron_summary_findings(storage, state))
     for name in rows.SCHEMAS:
-        findings += _until_refused(partial(_row_findings, storage, name, widths))
+        findings += _until_refused(partial(_row_findings, storage, name, state))
     return sorted(findings, key=lambda finding: finding.level)
 
 
@@ -151,6 +154,7 @@ def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findin
         count += np.unique(table["step"].to_numpy()).size
         columns |= {name for name in table.column_names if name in STATISTICS}
         yield from _value_findings(where, table, state)
+        yield from _regime_findings(where, table, state)
     if broken:
         return
     live, stated = manifest.status(state) == "running", state.get("steps") or {}
@@ -228,6 +232,8 @@ def _value_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Itera
             yield Finding("error", where, f"{column} {int(unknown[0])} does not exist")
     if not {"kl", "information", "mismatch"} <= set(table.column_names):
         return
+    whole = [index for index, layer in enumerate(state["layers"]) if family_of(layer).identity]
+    table = table.filter(pc.is_in(table["layer"], pa.array(whole, pa.int16())))
     terms = [np.asarray(table[name], np.float64) for name in ("information", "mismatch")]
     if "past" in table.column_names:
         terms.append(np.nan_to_num(np.asarray(table["past"], np.float64)))
@@ -245,6 +251,31 @@ def _value_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Itera
             f"kl = information + mismatch + past is broken in {wrong.sum()} rows, worst by {error[at]:.3g}"
             f" nats at {row}",
         )
+
+
+def _regime_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Iterator[Finding]:
+    """Regimes of families that are no Gaussian against those that the rows' own numbers give."""
+    for index, layer in enumerate(state["layers"]):
+        if isinstance(family := family_of(layer), Gaussian):
+            continue  # rules have changed with formats
+        mine = table.filter(pc.equal(table["layer"], index))
+        columns = {
+            name: np.asarray(mine[name], np.float32) for name in mine.column_names if name in STATISTICS
+        }
+        if not mine.num_rows or not columns:
+            continue
+        taken = {name: mine[name].is_valid().to_numpy() for name in columns}
+        found = regimes.codes(columns, taken, latent_dim=layer["latent_dim"], family=family)
+        wrong = found != mine[REGIME].to_numpy()
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            row = {key: int(mine[key][at].as_py()) for key in KEYS}
+            yield Finding(
+                "error",
+                where,
+                f"regime of layer {layer['name']!r} ({family.label}) is not what its numbers say in"
+                f" {wrong.sum()} rows, such as {row}: {int(mine[REGIME][at].as_py())}, not {int(found[at])}",
+            )
 
 
 def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
@@ -371,8 +402,11 @@ def _neuron_summary_findings(storage: Storage, state: dict[str, Any]) -> Iterato
             )
 
 
-def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Finding]:
-    """Plain rows: each file readable, as many rows as its name says, no number left out."""
+def _row_findings(storage: Storage, name: str, state: dict[str, Any]) -> Iterator[Finding]:
+    """Plain rows: each file readable, as many rows as its name says, no number left out; posteriors and
+    usage of classes such as the layer's family has.
+    """
+    widths = [layer["neurons"] for layer in state["layers"]]
     expected = 0
     for segment in list_segments(storage, name)[0]:
         where = f"{name}/{segment.name}"
@@ -385,9 +419,13 @@ def _row_findings(storage: Storage, name: str, widths: list[int]) -> Iterator[Fi
         expected = segment.last + 1
         try:
             count = 0
+            posteriors = posterior_rows.Checked(name, state["layers"], _tolerance(0.0, state))
             for table in rows.read_batches(storage, where):
                 rows.check_keys(table, name, where, widths)
                 count += table.num_rows
+                posteriors.add(table)
+            for fault in posteriors.faults():
+                yield Finding("error", where, fault)
         except RunError as error:
             yield Finding("error", where, str(error))
             continue

@@ -23,7 +23,7 @@ from probes.log.config import plain as plain
 from probes.log.limits import JSON_BYTES, SCORES
 from probes.log.opening import parse_json, read_json
 from probes.run_reader import FinalStatus, Status
-from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES, REGIME, SETTLED
+from probes.schema import FORMAT_MAJOR, FORMAT_VERSION, LIVING_REGIMES, REGIME, SETTLED, UNKNOWN
 from probes.storage import Folder, Storage, open_folder
 
 FILE = "run.json"
@@ -271,16 +271,26 @@ def note_layers(manifest: dict[str, Any], table: pa.Table) -> None:
     layers, steps = table["layer"].to_numpy(), table["step"].to_numpy()
     column = SETTLED if f"{SETTLED}_0" in table.column_names else REGIME  # before format 1.2
     living = sum(table[f"{column}_{code}"].to_numpy() for code in LIVING_REGIMES) / widths[layers]
+    if (unknown := f"{column}_{UNKNOWN}") in table.column_names:  # nothing is known of such a layer
+        counts = np.nan_to_num(table[unknown].to_numpy().astype(np.float64))
+        living = np.where(counts == widths[layers], np.nan, living)
     for layer, share in zip(layers, living, strict=True):  # in order of step: the last one stays
-        manifest["living_share"][layer] = round(float(share), 4)
+        manifest["living_share"][layer] = None if np.isnan(share) else round(float(share), 4)
     starts = np.flatnonzero(np.diff(steps, prepend=-1))
-    counts = np.diff(np.append(starts, steps.size))
-    series = {"living_share": np.add.reduceat(living, starts) / counts}
+    series = {}
+    with np.errstate(invalid="ignore"):
+        known = np.add.reduceat((~np.isnan(living)).astype(np.float64), starts)
+        series["living_share"] = np.add.reduceat(np.nan_to_num(living), starts) / known
     if "kl_mean" in table.column_names:
         rate = table["kl_mean"].to_numpy().astype(np.float64) * widths[layers]
-        series["rate"] = np.add.reduceat(rate, starts)
+        told = np.add.reduceat((~np.isnan(rate)).astype(np.int64), starts)
+        series["rate"] = np.where(
+            told > 0, np.add.reduceat(np.nan_to_num(rate, posinf=np.inf), starts), np.nan
+        )
     for name, values in series.items():
         for step, value in zip(steps[starts], values, strict=True):
+            if np.isnan(value):
+                continue
             add_point(manifest["sparklines"].setdefault(name, []), int(step), float(value))
 
 

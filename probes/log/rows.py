@@ -19,7 +19,7 @@ from probes.errors import REMEDY, RunError
 from probes.log import opening
 from probes.log.blocks import CODEC, CODES, KEY_FIELDS, column_rank, round_mantissa
 from probes.log.footer_checksum import checksummed_writer
-from probes.log.limits import LARGEST
+from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
 from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
@@ -100,6 +100,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 answers the probability of each class.
 """
 
+OF_FAMILIES = ("parameters", "classes")
+"""Tables that only runs with layers of other families than the Gaussian have."""
 ROUNDED = ("probe", "parameters", "classes", "forces")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
@@ -324,7 +326,10 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
             raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {REMEDY}")
     if not table.num_rows:
         return
-    limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
+    limits = {
+        "step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST),
+        "index": (0, MAX_CLASSES - 1), "class": (0, MAX_CLASSES - 1),
+    }  # fmt: skip
     for key, (least, most) in limits.items():
         if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
             low, high = pc.min_max(table[key]).as_py().values()

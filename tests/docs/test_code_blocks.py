@@ -247,12 +247,13 @@ def test_format_reading_with_this_project(run: probes.Run, here: Path) -> None:
         for line in example.text.splitlines()
         if line[:4] in ("run.", "prob")
     }
-    history, few, at, summaries, refreshed, catalog = found.values()
+    history, few, at, summaries, posteriors, refreshed, catalog = found.values()
     assert history.columns.tolist() == ["step", "layer", "neuron", "mean", "variance", "kl"]
     assert history["neuron"].unique().tolist() == [17, 40]
     assert {"kl_min", "kl_max"} <= set(few.columns)
     assert len(at) == 2 * NEURONS
     assert len(summaries) == 5
+    assert [len(rows) for rows in posteriors] == [0, 0, 0], "a run of Gaussians has none"
     assert refreshed is False
     assert catalog["name"].tolist() == ["RUN"]
 
@@ -303,6 +304,25 @@ def test_format_writing_a_run(here: Path) -> None:
             block(FORMAT, "Writing it"), given, {"mean": "array()", "variance": "array()", "kl": "array()"}
         )
     assert issubclass(probes.RecorderError, RecorderError)
+
+
+def test_format_writing_families_that_are_no_gaussian(here: Path) -> None:
+    probability = np.random.default_rng(0).dirichlet(np.ones(8), (5, 32))
+    given = {
+        "probes": probes,
+        "step": 3,
+        "usage": probability.mean(axis=0),
+        "probability": probability,
+        "np": np,
+    }
+    filled = dict.fromkeys(("kl", "information", "entropy", "prior_entropy"), "np.ones(32)")
+    given |= {"share": np.full(512, 1 / 512), "told": np.full(512, np.log(512) / 512)}
+    run_block(block(FORMAT, "Families that are no Gaussian"), given, filled)
+    run = probes.Run("RUN")
+    assert run.parameters(3, "words")["value"].to_numpy()[:8] == pytest.approx(probability[0, 0])
+    assert len(run.classes(3)) == 32 * 8
+    assert run.layer_summary()["layer_window"].dropna().tolist() == [262144]
+    assert check("RUN") == []
 
 
 def test_watch_two_lines_around_a_training_loop(here: Path) -> None:
@@ -513,6 +533,7 @@ RUN_HERE = {
     (WATCH, "What does a neuron do?", "python"),
     (RESCUE, "What was done", "python"),
     (FORMAT, "Many runs", "python"),
+    (FORMAT, "Families that are no Gaussian", "python"),
     (WATCH, "Numpy, JAX", "python"),
     (WATCH, "Acting on it while it trains", "python"),
     (WATCH, "A trained model without its loop", "python"),

@@ -54,6 +54,8 @@ OF_RUN: dict[str, Callable[[probes.Run], Any]] = {
     "forces": lambda run: run.forces(),
     "probe_steps": lambda run: run.probe_steps(),
     "probe": lambda run: run.probe(),
+    "parameters": lambda run: (run.parameter_steps(), run.parameters()),
+    "classes": lambda run: (run.class_steps(), run.classes()),
     "posteriors": lambda run: posteriors.table(posteriors.split_inputs(run.probe(), run.config).spread, 0),
     "refresh": lambda run: run.refresh(),
 }

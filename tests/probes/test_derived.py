@@ -166,3 +166,44 @@ def test_a_new_derived_statistic_is_one_entry(observed, monkeypatch):
     rows = run.at(int(run.steps[-1]))
     assert diagnostics.derived(rows)["precision"].tolist() == [1.0] * NEURONS
     assert classify(rows).tolist() == classify(diagnostics.derived(rows)).tolist()
+
+
+def test_contraction_is_by_entropy_where_a_prior_entropy_is_recorded():
+    uniform = np.log(8)
+    columns = {
+        "entropy": np.array([uniform, 0.0, 1.0, uniform, np.nan, 0.5]),
+        "prior_entropy": np.array([uniform, uniform, uniform, 0.5, uniform, np.nan]),
+        "variance": np.array([np.nan, 0.2, 0.2, np.nan, 0.5, 0.25]),
+        "prior_variance": np.array([np.nan, 0.25, np.nan, np.nan, np.nan, 0.5]),
+    }
+    found = schema.evaluate("contraction", columns)
+    expected = [0, 1, 1 - np.expm1(1) / 7, -1, np.nan, 0.5]  # never below −1
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    alone = {name: columns[name] for name in ("entropy", "prior_entropy")}
+    np.testing.assert_allclose(schema.evaluate("contraction", alone)[:3], expected[:3], atol=1e-12)
+    assert schema.derivable(alone) == ["contraction"]
+    assert schema.derivable(["entropy"]) == []
+    assert schema.with_inputs(["contraction"], alone) == ["entropy", "prior_entropy"]
+
+
+def test_an_absent_prior_is_only_standard_where_the_family_says_so():
+    columns = {"variance": np.array([0.25, 0.25]), "prior_variance": np.array([np.nan, 0.5])}
+    np.testing.assert_allclose(schema.evaluate("contraction", columns), [0.75, 0.5])
+    np.testing.assert_allclose(schema.evaluate("contraction", columns, standard=False), [np.nan, 0.5])
+    by_row = schema.evaluate("contraction", {"variance": [0.25, 0.25]}, standard=np.array([True, False]))
+    np.testing.assert_allclose(by_row, [0.75, np.nan])
+
+
+def test_reduced_contraction_follows_the_entropy_where_there_is_no_variance():
+    uniform = np.log(4)
+    columns = {
+        "prior_entropy_mean": np.array([np.nan, uniform]), "prior_entropy_p05": np.array([np.nan, uniform]),
+        "prior_entropy_p50": np.array([np.nan, uniform]), "prior_entropy_p95": np.array([np.nan, uniform]),
+        "entropy_mean": np.array([0.3, 0.8]), "entropy_p05": np.array([0.1, 0.2]),
+        "entropy_p50": np.array([0.2, 0.7]), "entropy_p95": np.array([0.9, 1.2]),
+        "variance_mean": np.array([0.5, np.nan]), "variance_p05": np.array([0.2, np.nan]),
+        "variance_p50": np.array([0.4, np.nan]), "variance_p95": np.array([0.9, np.nan]),
+    }  # fmt: skip
+    low = schema.evaluate("contraction", columns, "p05")
+    np.testing.assert_allclose(low, [1 - 0.9, 1 - np.expm1(1.2) / 3])
+    np.testing.assert_allclose(schema.evaluate("contraction", columns, "mean"), [0.5, np.nan])

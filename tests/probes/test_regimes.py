@@ -10,6 +10,7 @@ import pytest
 import probes
 from probes import regimes, schema
 from probes.arrays import moments
+from probes.families import FAMILIES, family_of
 from probes.families.gaussian import GAUSSIAN
 from probes.log.check import check
 
@@ -355,3 +356,92 @@ def test_what_is_said_of_shared_posteriors_does_not_contradict_itself(of):
     assert regimes.reading(6, "activations") == regimes.reading(6)
     for code in (0, 1, 2, 3, 4, 7):
         assert regimes.reading(code, of) == (schema.REGIMES[code].reading, schema.REGIMES[code].advice)
+
+
+BY_FAMILY = [
+    ("categorical", {"information": 0.4, "mismatch": 0.1, "kl": 0.5, "entropy": 1.0}, 0),
+    ("categorical", {"information": 0.001, "mismatch": 0.001, "kl": 0.002, "entropy": 1.38}, 4),
+    ("categorical", {"information": 0.001, "kl": 0.002, "entropy": 1.38}, 4),  # mismatch = kl - information
+    ("categorical", {"information": 0.4, "kl": 0.002, "entropy": 1.0}, 4),  # a prior by row, and equal to it
+    ("categorical", {"information": 0.001, "mismatch": 0.02, "kl": 0.021, "entropy": 1.37}, 5),
+    ("categorical", {"information": 0.001, "mismatch": 0.7, "kl": 0.7, "entropy": 0.7}, 6),
+    ("categorical", {"information": 1.38, "mismatch": 0.0, "kl": 1.38, "entropy": 0.0}, 0),  # no 7 of classes
+    ("categorical", {"information": 0.001, "mismatch": 0.7, "kl": 0.7, "entropy": math.nan}, 1),
+    ("categorical", {"information": 0.4, "mismatch": 0.1, "kl": math.inf, "entropy": 1.0}, 1),
+    ("categorical", {"information": 0.4, "kl": 0.5, "entropy": 1.0, "non_finite": 2.0}, 1),
+    ("bernoulli", {"information": 0.3, "kl": 0.3, "entropy": 0.3, "variance": 0.2, "active_share": 0.5}, 0),
+    ("codes", {"usage": 0.0, "information": 0.0}, 4),
+    ("codes", {"usage": 1.0, "information": 0.0}, 0),  # the only one: it tells nothing, and lives
+    ("codes", {"usage": 0.2, "information": 0.3, "kl": math.nan, "mean": math.nan}, 0),
+    ("codes", {"usage": math.nan, "information": math.nan}, 11),  # nothing was picked yet
+    ("beta", {"mean": 0.5, "variance": 0.01, "kl": 0.5, "information": 0.4, "prior_variance": 0.083}, 0),
+    ("beta", {"mean": 0.5, "variance": 0.083, "kl": 0.001, "information": 0.0, "prior_variance": 0.083}, 4),
+    ("beta", {"mean": 0.6, "variance": 0.082, "kl": 0.03, "information": 0.0, "prior_variance": 0.083}, 5),
+    ("beta", {"mean": 0.9, "variance": 0.01, "kl": 0.9, "information": 0.0, "prior_variance": 0.083}, 6),
+    ("beta", {"mean": 0.5, "variance": 1e-4, "kl": 4.0, "information": 3.0, "prior_variance": 0.083}, 7),
+    (
+        "beta",
+        {"mean": 0.5, "variance": 0.2, "kl": 0.5, "information": 0.4, "prior_variance": 0.083},
+        0,
+    ),  # no 3
+    ("beta", {"mean": 0.6, "variance": 0.082, "kl": 0.03, "information": 0.0}, 5),  # no contraction is known
+    (
+        "gamma",
+        {"mean": 9.0, "variance": 20.0, "kl": 0.5, "information": 0.4, "prior_variance": 50.0},
+        0,
+    ),  # no 8
+    ("poisson", {"mean": 0.5, "variance": 0.5, "kl": 0.3, "information": 0.2, "entropy": math.nan}, 0),
+    ("student_t", {"mean": 0.0, "variance": math.inf, "kl": 0.3}, 11),
+    ("student_t", {"mean": 0.0, "variance": math.inf, "kl": 0.001}, 4),
+    ("inverse_gamma", {"mean": math.inf, "variance": math.inf, "kl": 0.5, "information": 0.4}, 0),
+    ("laplace", {"mean": 0.0, "variance": 2.0, "kl": 0.001, "information": 0.0005, "mismatch": math.nan}, 4),
+    ("laplace", {"mean": 0.0, "variance": 1.0, "kl": 0.3, "information": 0.2, "mismatch": math.nan}, 0),
+    ("generic", {"kl": 0.3, "kl_error": 0.1}, 11),
+    ("samples", {"mean": 0.0, "variance": 0.2, "spread": 0.3}, 11),
+    ("samples", {"mean": 0.0, "variance": math.nan, "spread": math.nan}, 11),  # one draw a row
+    ("samples", {"mean": math.nan, "variance": 0.2, "spread": 0.3}, 1),
+]
+
+
+@pytest.mark.parametrize(("family", "row", "code"), BY_FAMILY)
+def test_each_rule_of_other_families(family, row, code):
+    of = family_of({"family": family, "prior": "unknown" if family == "samples" else "given"})
+    row = row | ({"prior_entropy": math.log(4)} if of.by_entropy else {})
+    arrays = {name: np.array([value], np.float32) for name, value in row.items()}
+    assert regimes.codes(arrays, family=of).tolist() == [code]
+    assert regimes.classify(pd.DataFrame([row]), family=of).tolist() == [code]
+    assert regimes.explain(row, family=of).startswith(schema.REGIMES[code].name)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if not name.startswith("gaussian")])
+def test_of_other_families_nothing_is_known_without_a_prior_or_a_statistic(family):
+    unknown = family_of({"family": family, "prior": "unknown"})
+    told = {"kl": 0.3, "information": 0.001, "mismatch": 0.299, "mean": 0.2, "variance": 3.0, "entropy": 0.1}
+    frame = pd.DataFrame([told])
+    assert regimes.classify(frame, family=unknown).tolist() == [11]
+    nothing = pd.DataFrame([dict.fromkeys(told, math.nan)])
+    known = family_of({"family": family, "prior": "given"})
+    required = [name for name in known.required if name in told and family != "codes"]
+    assert regimes.classify(nothing, family=known).tolist() == [1 if required else 11]
+    absent = pd.DataFrame({name: pd.array([None], dtype="Float32") for name in told})
+    assert regimes.classify(absent, family=known).tolist() == [11]
+
+
+def test_a_few_rows_prove_no_collapse_of_classes():
+    of = family_of({"family": "categorical", "prior": "given"})
+    row = {"kl": 0.001, "entropy": 1.0, "prior_entropy": 1.1, "rows": 1.0, "information": math.nan}
+    assert regimes.classify(pd.DataFrame([row]), family=of).tolist() == [0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_readings_fit_the_family(family):
+    of = FAMILIES[family]
+    for regime in schema.REGIMES:
+        said = " ".join(regimes.reading(regime.code, family=of))
+        assert said
+        if not family.startswith("gaussian") and regime.code in of.regimes:
+            assert "sigma" not in said
+        if family == "codes" and regime.code in of.regimes:
+            assert "prior" not in said
+    assert "state its prior" in regimes.reading(11, family=family_of({"family": "beta", "prior": "unknown"}))
+    assert regimes.reading(5, "weights", of) == schema.SHARED_READINGS[5]

@@ -178,3 +178,31 @@ def test_a_quote_that_is_not_closed_is_named() -> None:
 
 def test_an_empty_query_asks_for_everything() -> None:
     assert parse("  ", LAYERS, KNOWN) == Query()
+
+
+FAMILIES = ["gaussian", "categorical", "codes"]
+
+
+def test_a_family_names_its_layers(frame: pd.DataFrame) -> None:
+    def found(text: str) -> list[int]:
+        query = parse(text, LAYERS, KNOWN, families=FAMILIES)
+        return sorted(query.select(frame)["layer"].unique().tolist())
+
+    assert found("family:categorical") == [1]
+    assert found("family:codes,gaussian") == [0, 2]
+    assert found("family:codes layer:1") == []
+    assert found("family:von-mises") == [], "known, and not in this run"
+    assert parse("family:gaussian", LAYERS, KNOWN).layers == {0, 1, 2}
+    with pytest.raises(QueryError, match="did you mean categorical.*this run has gaussian, categorical, cod"):
+        parse("family:categorial", LAYERS, KNOWN, families=FAMILIES)
+
+
+def test_statistics_of_other_families_find_the_neurons_that_have_them() -> None:
+    rows = pd.DataFrame(
+        {"layer": [0, 1, 1, 2], "neuron": [0, 0, 1, 0], "settled": 0,
+         "usage": [np.nan, np.nan, np.nan, 0.001], "entropy": [np.nan, 0.2, 1.9, np.nan]}
+    )  # fmt: skip
+    known = ["usage", "entropy"]
+    assert parse("usage<0.01", LAYERS, known).select(rows).index.tolist() == [3]
+    assert parse("entropy>1", LAYERS, known).select(rows).index.tolist() == [2]
+    assert parse("sort:-entropy", LAYERS, known).select(rows).index.tolist() == [2, 1, 0, 3]

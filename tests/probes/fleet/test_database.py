@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from fleet_runs import write_run
 
@@ -12,6 +13,7 @@ import probes
 from probes import RunError
 from probes.fleet.database import TABLES, Fleet
 from probes.log import neuron_summary
+from probes.synthetic_families import families_run
 
 
 @pytest.fixture
@@ -214,3 +216,45 @@ def test_duckdb_is_loaded_when_a_fleet_is_made_and_its_absence_is_said(runs):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "False"
     assert "probes.fleet needs duckdb, which is not installed: pip install 'vdn-probes[ui]'" in done.stderr
+
+
+def test_the_family_of_a_layer_and_statistics_of_other_families(copied):
+    families_run(copied / "families", 100, batch=16)
+    with probes.fleet(copied) as fleet:
+        kinds = fleet.sql("select distinct family from neurons where run = 'families' order by family")
+        assert kinds["family"].tolist() == ["beta", "categorical", "codes", "samples"]
+        assert fleet.sql("select distinct family from neurons where run = 'alone'")["family"].tolist() == [
+            "gaussian"
+        ]
+        dead = fleet.sql(
+            "select count(*) as codes from neurons where family = 'codes' and usage_last = 0"
+            " and regime_name = 'dead'"
+        )
+        assert dead["codes"].tolist() == [22]
+        entropy = fleet.sql(
+            "select run, count(entropy_last) as told, max(perplexity_mean) as most from neurons"
+            " group by run order by run"
+        ).set_index("run")
+        assert entropy.loc["families", "told"] == 32
+        assert 4 < entropy.loc["families", "most"] <= 8
+        assert entropy.loc["alone", "told"] == 0
+        layers = fleet.sql(
+            "select layer_name, family, layer_perplexity, living_share from layers where run = 'families'"
+            " and step = 99 order by layer"
+        )
+        assert layers["layer_perplexity"].notna().tolist() == [False, False, True, False]
+        assert layers["living_share"].isna().tolist() == [False, False, False, True]
+        assert not fleet.without_summary
+
+
+def test_a_fleet_of_gaussians_has_the_same_columns(fleet):
+    assert {"family", "usage_last", "entropy_mean", "perplexity_last"} <= set(fleet.columns("neurons"))
+    assert fleet.sql("select distinct family from neurons")["family"].tolist() == ["gaussian"]
+    assert fleet.sql("select count(usage_last) as n from neurons")["n"].tolist() == [0]
+
+
+def test_summaries_of_gaussians_have_the_columns_that_they_had(tmp_path):
+    write_run(tmp_path / "run", {"seed": 0})
+    table = pq.read_table(tmp_path / "run" / neuron_summary.FILE)
+    assert table.schema.names == neuron_summary.SCHEMA.names
+    assert neuron_summary.MORE_KEY.encode() not in (table.schema.metadata or {})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 
@@ -15,6 +16,7 @@ from probes.__main__ import main
 from probes.log.check import Finding, check
 from probes.log.segments import Segment
 from probes.recorder import Recorder
+from probes.synthetic_families import families_run
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +265,72 @@ def test_a_folder_that_is_a_link_is_told(run, tmp_path):
     os.rename(run / "layers", tmp_path / "elsewhere")
     (run / "layers").symlink_to(tmp_path / "elsewhere")
     assert any("is a link" in finding.what for finding in check(run))
+
+
+@pytest.fixture(scope="module")
+def of_families(tmp_path_factory):
+    path = tmp_path_factory.mktemp("families") / "run"
+    families_run(path, 100, batch=16)
+    return path
+
+
+def first_value(name, value):
+    def change(table):
+        values = table[name].to_numpy().copy()
+        values[0] = value
+        return with_column(table, name, values)
+
+    return change
+
+
+def renamed(table):
+    names = table["name"].to_pylist()
+    return with_column(table, "name", ["loc", *names[1:]])
+
+
+OF_FAMILIES = {
+    "a living code that is said to be dead": (
+        "neurons", lambda t: with_column(t, "regime", np.where(t["layer"].to_numpy() == 2, 4, t["regime"])),
+        r"regime of layer 'book' \(Code book\) is not what its numbers say",
+    ),
+    "information of a Beta": (
+        "neurons",
+        lambda t: with_column(t, "information", np.where(t["layer"].to_numpy() == 1, 0.5, t["information"])),
+        "kl = information \\+ mismatch \\+ past is broken",
+    ),
+    "usage that sums to more": ("classes", first_value("usage", 0.9), "usage of .* sums to"),
+    "negative usage": ("classes", first_value("usage", -0.5), "negative usage of layer 'classes'"),
+    "a class beyond": ("classes", first_value("class", 8), "names class 8 of layer 'classes', which has 8"),
+    "a class far beyond": ("classes", first_value("class", 2**30), "names class 1073741824"),
+    "usage of draws": ("classes", first_value("layer", 3), "layer 'draws' is Samples, which has no classes"),
+    "a probability": ("parameters", first_value("value", 0.99), "probability of .* sums to"),
+    "a negative index": ("parameters", first_value("index", -1), "names index -1"),
+    "another parameter": ("parameters", renamed, "holds loc of layer 'classes', which is Categorical"),
+    "a neuron beyond": ("parameters", first_value("neuron", 99), "a neuron that its layer does not have"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", OF_FAMILIES)
+def test_faults_of_other_families_are_found(of_families, tmp_path, fault):
+    shutil.copytree(of_families, tmp_path / "run")
+    assert check(tmp_path / "run") == []
+    folder, change, message = OF_FAMILIES[fault]
+    rewrite(block(tmp_path / "run", folder, 0), change)
+    findings = [finding for finding in check(tmp_path / "run") if finding.level == "error"]
+    assert [finding for finding in findings if re.search(message, finding.what)], findings
+
+
+def test_the_identity_is_not_asked_of_families_that_have_none(tmp_path):
+    layers = [{"name": "l", "neurons": 2, "family": "laplace"}, {"name": "b", "neurons": 2, "family": "beta"}]
+    with Recorder(tmp_path, layers) as recorder:
+        for index in range(2):
+            recorder.record(
+                0, index, mean=[0, 0], variance=[2, 2], prior_variance=[2, 2], kl=[0.5, 0.5],
+                information=[0.1, 0.2], mismatch=[0.1, 0.1] if index == 0 else [np.nan, np.nan],
+            )  # fmt: skip
+    assert check(tmp_path) == []
+
+
+def test_a_ten_bit_run_of_other_families_is_sound(tmp_path):
+    families_run(tmp_path, 100, batch=16, precision="10bit")
+    assert check(tmp_path) == []

@@ -22,6 +22,7 @@ from probes.log.maintenance import compact
 from probes.run import Run
 from probes.storage import Storage
 from probes.storage.arrow import ArrowStorage
+from probes.synthetic_families import families_run
 
 SAMPLE = Path(__file__).parents[3] / "sample_runs" / "healthy"
 
@@ -46,6 +47,10 @@ def answers(run: Run) -> dict[str, object]:
         "evaluation": run.evaluation(),
         "predictions": run.predictions(),
         "alerts": run.alerts(),
+        "parameters": run.parameters(),
+        "parameter_steps": run.parameter_steps(),
+        "classes": run.classes(),
+        "class_steps": run.class_steps(),
     }
 
 
@@ -122,6 +127,20 @@ def test_a_run_is_put_in_order_where_it_lies(killed: Path) -> None:
         assert [entry.name for entry in stored.entries(folder)] == here
     one, two = Run(stored), Run(killed)
     assert_same(answers(one) | {"manifest": None}, answers(two) | {"manifest": None})
+
+
+def test_a_run_of_other_families_answers_and_is_put_in_order_where_it_lies(tmp_path: Path) -> None:
+    families_run(tmp_path / "run", steps=100, batch=16, flush_steps=30)
+    stored = MemoryStorage.copy_of(tmp_path / "run")
+    before = answers(Run(stored))
+    assert len(before["parameters"]) > 0  # type: ignore[arg-type]
+    assert_same(before, answers(Run(tmp_path / "run")))
+    assert check(stored) == []
+    compact(stored, manifest.read(stored))
+    assert_same(answers(Run(stored)) | {"manifest": None}, before | {"manifest": None})
+    stored.requests.clear()
+    assert Run(stored).classes().empty is False
+    assert stored.requests["list"] == 15, "two more folders than of Gaussians"
 
 
 def test_notes_and_experiments_lie_beside_it() -> None:
