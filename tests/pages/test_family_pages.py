@@ -107,6 +107,8 @@ def test_details_of_neurons_work_without_gaussians(open_page: Open, folder: Path
     for run in ("densities", "book"):
         app = open_page("neurons", folder=folder, run=run, detail=detail)
         assert not app.error, shown.texts(app)
+        if detail in ("Similar", "Inputs"):
+            assert "none of these is one" in shown.texts(app)
 
 
 def test_experiments_say_which_layers_are_left_out(open_page: Open, folder: Path) -> None:
