@@ -70,8 +70,8 @@ class LayerInfo(TypedDict):
     window
         Of a code book: steps that the usage is over.
     prior_parameters
-        Of a family that is no Gaussian: its prior, one for all neurons, by the family's parameters. The replay
-        draws it.
+        Of a family that is no Gaussian: its prior, one for all neurons, by the family's parameters; pages
+        draw it.
     """
 
     name: str
