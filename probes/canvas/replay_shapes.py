@@ -406,7 +406,7 @@ class Shapes:
 DRAWN_AS_CURVES = ("student_t", "generic", "samples")
 """Families that two recorded moments do not tell: what is stored of the probe batch is drawn."""
 WITHOUT_DENSITY = ("generic", "samples")
-NO_AGGREGATE = ("exponential", "poisson", "von_mises")
+NO_AGGREGATE = ("exponential", "poisson")
 """Families of which the aggregate over inputs is no member that the recorded moments tell."""
 
 
