@@ -171,7 +171,9 @@ def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
     if not any("kl" in one.rows for one in series):
         st.caption("KL was not recorded of these neurons.")
         return
-    told = "KL = information + mismatch (+ past)" if any(map(parts, series)) else "its parts are not known"
+    known = {name for one in series for name in parts(one)}
+    told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
+    told = "KL and, of it, information" if known == {"information"} else told
     title = f"**KL decomposition** · {told}{reduction(series, shown)}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
     _over_steps(series, view, axes, title, figure, "kl", ("kl", "information", "mismatch", "past"))
