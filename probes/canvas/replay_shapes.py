@@ -398,7 +398,8 @@ class Shapes:
         count = len(order) + more
         entropy = self.rows.values["prior_entropy"]
         known = entropy[np.isfinite(entropy)]
-        if not len(known) or not np.allclose(known, np.log(count), rtol=1e-3):
+        even = len(known) and np.allclose(known, np.log(count), rtol=1e-3)
+        if not even and "concentration" not in (self._prior() or {}):  # one number for all components
             return None
         return [1 / count] * len(order) + ([more / count] if more else [])
 

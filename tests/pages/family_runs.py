@@ -23,6 +23,7 @@ PRIORS: dict[str, dict[str, float]] = {
     "poisson": {"rate": 3.0},
     "von_mises": {"loc": 0.0, "concentration": 1e-3},
     "laplace": {"loc": 0.0, "scale": 1.0},
+    "dirichlet": {"concentration": 1.0},
 }
 RUNS: dict[str, tuple[str, ...]] = {
     "mixed": ("gaussian", "categorical", "codes", "beta", "samples"),

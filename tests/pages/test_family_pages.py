@@ -62,6 +62,13 @@ def test_one_probe_input_is_of_its_own_family(open_page: Open, folder: Path) -> 
     assert np.isfinite(arrays["inner.rate.0"].astype(float)).any()
 
 
+def test_a_dirichlet_is_a_composition_over_its_prior(open_page: Open, folder: Path) -> None:
+    header, _ = shown.unpack(open_page("replay", folder=folder, run="others"), "replay")
+    shape = header["layers"][0]["shape"]
+    assert (shape["kind"], shape["axis"].split(" · ")[0]) == ("bars", "component")
+    assert np.allclose(shape["priorBars"], 1 / len(shape["classes"]))
+
+
 def test_a_layer_offers_what_it_has(open_page: Open, folder: Path) -> None:
     app = open_page("layers", folder=folder, run="mixed", layer="categorical")
     offered = next(box for box in app.selectbox if box.label == "Statistic").options
