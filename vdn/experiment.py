@@ -38,6 +38,7 @@ from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
 from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
+from vdn.network import VariationalNetwork
 from vdn.objective import class_nll
 from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
@@ -105,6 +106,8 @@ class Bench:
         self.config, self.task, network = load_network(
             state, arguments.data, arguments.changed_data, reading_of(arguments)
         )
+        if not isinstance(network, VariationalNetwork):
+            raise ConfigError("experiments on networks of sequences are not there yet")
         say_what_was_read(self.task)
         self.subject = NetworkSubject(network)
         self.scores = scores_of(self.task)

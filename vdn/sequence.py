@@ -18,13 +18,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vdn.heads import HeadKind, make_head
+from vdn.heads import Head, HeadKind, make_head
 from vdn.network import draws_of, rows_of
 from vdn.scan import Path, before, gated_scan, scan
 
@@ -384,14 +384,14 @@ class SequenceOutput:
     parameters
         (S, B, T, P) of the next position's distribution, as its head has them.
     paths
-        What each layer did, of a twin too.
+        What each recurrent layer did, of a twin too.
     posteriors
-        The same of a network with distributions; none for a twin.
+        `SequencePosterior`, of a transformer `TokenPosterior`, of each layer; none of a twin.
     """
 
     parameters: Tensor
     paths: list[SequencePosterior]
-    posteriors: list[SequencePosterior]
+    posteriors: list[Any]
 
     @property
     def state(self) -> State:
@@ -643,37 +643,121 @@ class SequentialNetwork(nn.Module):
         Generation
             M x L positions.
         """
-        was_training = self.training
-        self.eval()
-        first = self.embedding.first(prompt)
-        x = torch.cat([first, prompt])[None].expand(trajectories, *[-1] * (prompt.dim()))
-        noise = self.draw_noise(trajectories, x.shape[1], 1, generator)
-        output = self.forward(x, self.start(trajectories, 1, generator), 1, noise)
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        while len(found) < length:
-            parameters = output.parameters[0, :, -1]  # (M, P)
-            drawn = self.head.sample(parameters, generator)
-            log_p = self.head.log_prob(parameters[None, :, None], drawn[:, None])[0, :, 0]
-            entropy = (
-                torch.distributions.Categorical(logits=parameters).entropy()
-                if drawn.dim() == 1
-                else torch.full_like(log_p, torch.nan)
-            )
-            found.append((drawn, log_p, entropy))
-            if len(found) < length:
-                noise = self.draw_noise(trajectories, 1, 1, generator)
-                output = self.step(drawn, output.state, 1, noise)
-        self.train(was_training)
-        if not found:
-            empty = torch.zeros(trajectories, 0, device=x.device)
-            return Generation(x[:, :0], empty, empty)
-        return Generation(*(torch.stack(parts, 1) for parts in zip(*found, strict=True)))
+        state = self.start(trajectories, 1, generator)
+
+        def predict(x: Tensor) -> Tensor:
+            nonlocal state
+            noise = self.draw_noise(trajectories, x.shape[1], 1, generator)
+            output = self.forward(x, state, 1, noise)
+            state = output.state
+            return output.parameters[0, :, -1]
+
+        return continuations(self, prompt, length, trajectories, predict, generator)
 
 
 class SequentialTwin(SequentialNetwork):
     """The same modules with sigma = 0 and no KL: z_t = (1 - g) z_{t-1} + g c, z_0 = 0."""
 
     deterministic = True
+
+
+def continued(
+    network: Continued,
+    carried: State | None,
+    fresh: Tensor,
+    n_samples: int,
+    generator: torch.Generator | None = None,
+) -> State:
+    """States that a batch of chunks begins with: new ones where a sequence begins, else those carried.
+
+    Parameters
+    ----------
+    network
+        Whose states they are.
+    carried
+        Where the chunks before have ended; None: there were none.
+    fresh
+        (B,) bool: True where a sequence begins.
+    n_samples
+        Draws S.
+    generator
+        Source of the new draws; not used where nothing begins.
+
+    Returns
+    -------
+    list of LayerState
+        One a layer.
+    """
+    if carried is not None and not bool(fresh.any()):
+        return carried
+    new = network.start(len(fresh), n_samples, generator)
+    if carried is None or bool(fresh.all()):
+        return new
+    chosen = fresh.repeat_interleave(n_samples)[:, None, None]
+    return [
+        LayerState(*(torch.where(chosen, a, b) for a, b in zip(one, other, strict=True)))
+        for one, other in zip(new, carried, strict=True)
+    ]
+
+
+class Continued(Protocol):
+    """A network of sequences as what goes on with them sees it."""
+
+    embedding: Embedding
+    head: Head
+    training: bool
+
+    def train(self, mode: bool = True) -> object:
+        """Sets its mode."""
+
+    def start(self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None) -> State:
+        """What a sequence begins with."""
+
+
+def continuations(
+    network: Continued,
+    prompt: Tensor,
+    length: int,
+    trajectories: int,
+    predict: Callable[[Tensor], Tensor],
+    generator: torch.Generator | None = None,
+) -> Generation:
+    """Draws position after position; the network is in evaluation mode meanwhile.
+
+    Parameters
+    ----------
+    network
+        Whose head is drawn from.
+    prompt
+        (T,) symbols or (T, D).
+    length, trajectories
+        L and M.
+    predict
+        Given further positions (M, T', ...), the parameters (M, P) of the next one.
+    generator
+        Source of the positions.
+
+    Returns
+    -------
+    Generation
+        M x L positions.
+    """
+    was_training = network.training
+    network.train(False)
+    x = torch.cat([network.embedding.first(prompt), prompt])
+    x = x[None].expand(trajectories, *x.shape)
+    drawn, scores, entropies = [x[:, :0]], [], []
+    for _ in range(length):
+        parameters = predict(x)
+        x = network.head.sample(parameters, generator)[:, None]
+        drawn.append(x)
+        scores.append(network.head.log_prob(parameters[None, :, None], x)[0])
+        symbols = x.dim() == 2
+        spread = torch.distributions.Categorical(logits=parameters).entropy() if symbols else None
+        entropies.append(torch.full_like(scores[-1], torch.nan) if spread is None else spread[:, None])
+    network.train(was_training)
+    none = torch.zeros(trajectories, 0, device=x.device)
+    return Generation(torch.cat(drawn, 1), torch.cat([none, *scores], 1), torch.cat([none, *entropies], 1))
 
 
 class Embedding(nn.Module):

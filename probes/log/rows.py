@@ -1,5 +1,5 @@
-"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, evaluation,
-predictions, answers of classifiers.
+"""Tables that are plain rows in order of arrival: scalars, events, probe posteriors, forces, the probe
+sequence, evaluation, predictions, answers of classifiers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from probes.log.footer_checksum import checksummed_writer
 from probes.log.limits import LARGEST
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
-from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
+from probes.schema import FORCES, PYRAMID, REGIME, SEQUENCE, SETTLED
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -66,6 +66,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     "forces": pa.schema(
         [*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]
     ),
+    "sequence": pa.schema(
+        [*KEY_FIELDS, _column("t", pa.int32()), *(_column(name, pa.float32()) for name in SEQUENCE)]
+    ),
     "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
     "predictions": pa.schema([STEP]),
     "reliability": pa.schema(
@@ -90,7 +93,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 answers the probability of each class.
 """
 
-ROUNDED = ("probe", "forces")
+ROUNDED = ("probe", "forces", "sequence")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
 """
@@ -314,7 +317,12 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
             raise RunError(f"{path}: column `{field.name}` has gaps, which it must not have; {REMEDY}")
     if not table.num_rows:
         return
-    limits = {"step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST)}
+    limits = {
+        "step": (-LARGEST, LARGEST),
+        "layer": (0, len(widths) - 1),
+        "input": (0, LARGEST),
+        "t": (0, LARGEST),
+    }
     for key, (least, most) in limits.items():
         if key in table.column_names and pa.types.is_integer(table.schema.field(key).type):
             low, high = pc.min_max(table[key]).as_py().values()

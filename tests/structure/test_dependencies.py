@@ -76,6 +76,7 @@ TORCH = (
     "probes.snapshot",
     "probes.moments",
     "probes.persistence",
+    "probes.sequence_moments",
     "probes.watching",
     "probes.integrations",
     "probes.experiments",
