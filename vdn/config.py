@@ -309,10 +309,10 @@ def resolve(config: Config) -> Config:
             f"unknown data set {config.data!r}: take nyc, digits, diabetes, csv:PATH, text, text:PATH,"
             " chords:PATH or signal"
         )
-    if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
-        raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
     if is_sequence(config):
         _check_sequence(config, kind)
+    if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
+        raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
     defaults = SEQUENCE_DEFAULTS.get(kind, SEQUENCE_DEFAULTS["series"])
     defaults = defaults if is_sequence(config) else TASK_DEFAULTS[kind]
     own = {name: value for name, value in defaults.items() if getattr(config, name) is None}
@@ -364,7 +364,7 @@ def flag_words(name: str, value: Any) -> list[str]:
 
 def command_words(config: Config) -> list[str]:
     """The words of a command line that give `config` again, what its data set has by itself left out."""
-    own = resolve(from_dict({name: getattr(config, name) for name in ("data", "sequence", "network")}))
+    own = resolve(from_dict({"data": config.data, "sequence": config.sequence, "network": config.network}))
     given = {item.name: getattr(config, item.name) for item in dataclasses.fields(Config)}
     asked = {"data"} | {
         name for name in ("sequence", "network") if getattr(config, name) != getattr(Config(), name)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 LOG_WIDTH_LOW, LOG_WIDTH_HIGH = -5.0, 0.0  # of sigma in prior sds s; the upper end is the prior's own width
 SET_POINT = 2.0  # largest |c|, prior sds
+BLOCK = 8  # positions that are worked on at once
+TOUCHING = 1e-6  # beyond the upper limit, where a width still has a gradient
 
 
 def scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
@@ -76,73 +78,101 @@ class Path(NamedTuple):
 
 
 class _GatedScan(torch.autograd.Function):
-    """raw (T, R, 3 F) or, of a twin, (T, R, 2 F); phi (F,); start (R, F); noise (T, R, F) or None."""
+    """raw (T, R, 3 F) or, of a twin, (T, R, 2 F); phi (F,); start (R, F); noise (T, R, F) or None.
+
+    Both ways go block by block of positions, so that what is computed of one stays in the cache and new
+    memory is asked for only by what is kept.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        size = phi.shape[0]
-        gate = torch.sigmoid(raw[..., :size])
-        target = torch.tanh(raw[..., size : 2 * size]).mul_(SET_POINT)
-        keep, pulled = 1 - gate, gate * target
-        if noise is None:
-            z, kl, log_width = scan(keep, pulled, start), raw.new_empty(0), raw.new_empty(0)
-            ctx.save_for_backward(raw, phi, start, gate, target, keep, z)
-        else:
-            s2 = (1 - phi) * (1 + phi)
-            log_width = raw[..., 2 * size :].clamp(LOG_WIDTH_LOW, LOG_WIDTH_HIGH)
-            width = log_width.exp()
-            pull = width * s2.sqrt()
-            z = scan(keep, pull.mul_(noise).add_(pulled), start)
-            deviation = torch.sub(keep, phi, out=pull).mul_(before(z, start)).add_(pulled)
-            kl = torch.mul(deviation, deviation).div_(s2).addcmul_(width, width).sub_(1).mul_(0.5)
-            kl.sub_(log_width)
-            ctx.save_for_backward(raw, phi, start, gate, target, keep, z, noise, deviation, width)
-        ctx.mark_non_differentiable(gate, target, log_width)
-        return z, kl, gate, target, log_width
+        positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        kept = raw.new_empty(2 if noise is None else 5, positions, rows, size)
+        gate, target = kept[:2]
+        states = raw.new_empty(positions + 1, rows, size)  # z_0 .. z_T
+        states[0] = start
+        s2 = (1 - phi) * (1 + phi)
+        s, precision = s2.sqrt(), 1 / s2
+        buffers = raw.new_empty(4, BLOCK, rows, size)
+        for first in range(0, positions, BLOCK):
+            at = slice(first, min(first + BLOCK, positions))
+            keep, pulled, width, moved = buffers[:, : at.stop - first]
+            torch.sigmoid(raw[at, :, :size], out=gate[at])
+            torch.tanh(raw[at, :, size : 2 * size], out=target[at]).mul_(SET_POINT)
+            torch.mul(gate[at], -1, out=keep).add_(1)
+            torch.mul(gate[at], target[at], out=pulled)
+            if noise is not None:
+                log_width = torch.clamp(
+                    raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=kept[2, at]
+                )
+                torch.exp(log_width, out=width)
+                torch.mul(width, noise[at], out=moved).mul_(s).add_(pulled)
+            every = states[first : at.stop + 1].unbind()
+            added = (pulled if noise is None else moved).unbind()
+            for before_t, now_t, keep_t, added_t in zip(every, every[1:], keep.unbind(), added, strict=False):
+                torch.addcmul(added_t, keep_t, before_t, out=now_t)
+            if noise is not None:
+                deviation, kl = kept[3, at], kept[4, at]
+                torch.sub(keep, phi, out=deviation).mul_(states[at]).add_(pulled)
+                torch.mul(deviation, deviation, out=kl).mul_(precision).addcmul_(width, width)
+                kl.mul_(0.5).sub_(log_width).sub_(0.5)
+        ctx.drawn = noise is not None
+        ctx.save_for_backward(raw, phi, kept, states, *([] if noise is None else [noise]))
+        none = raw.new_empty(0)
+        log_widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[4])
+        ctx.mark_non_differentiable(gate, target, log_widths)
+        return states[1:], kls, gate, target, log_widths
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         of_z, of_kl = gradients[:2]
-        raw, phi, start, gate, target, keep, z, *drawn = ctx.saved_tensors
-        size = phi.shape[0]
-        flow = of_z.clone(memory_format=torch.contiguous_format)  # becomes dL/d(b_t): through all later t
-        of_start = torch.zeros_like(start)
-        of_deviation: Tensor | None = None
-        past = before(z, start)
-        if drawn:
-            noise, deviation, width = drawn
-            s2 = (1 - phi) * (1 + phi)
-            of_deviation = (deviation / s2).mul_(of_kl)
-            into_past = (keep - phi).mul_(of_deviation)
-            flow[:-1] += into_past[1:]
-            of_start = into_past[0]
-        rows, factors = flow.unbind(), keep.unbind()
-        for t in range(len(rows) - 2, -1, -1):
-            rows[t].addcmul_(factors[t + 1], rows[t + 1])
-        of_start = torch.addcmul(of_start, keep[0], flow[0])
-        of_pulled = flow if of_deviation is None else flow + of_deviation
+        raw, phi, kept, states, *drawn = ctx.saved_tensors
+        positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        s2 = (1 - phi) * (1 + phi)
+        s, precision = s2.sqrt(), 1 / s2
         of_raw = torch.empty_like(raw)
-        of_gate = of_raw[..., :size]
-        torch.sub(target, past, out=of_gate)
-        of_gate.mul_(of_pulled).mul_(gate).mul_(keep)
-        slope = torch.addcmul(target.new_full((), SET_POINT), target, target, value=-1 / SET_POINT)
-        torch.mul(slope.mul_(gate), of_pulled, out=of_raw[..., size : 2 * size])
-        if not drawn:
-            return of_raw, None, of_start, None
-        assert of_deviation is not None
-        of_width = of_raw[..., 2 * size :]
-        pushed = (flow * noise).mul_(width)  # dL/ds, row by row
-        log_width = raw[..., 2 * size :]
-        inside = (log_width >= LOG_WIDTH_LOW) & (log_width <= LOG_WIDTH_HIGH)
-        change = torch.mul(width, width).sub_(1).mul_(of_kl).addcmul_(pushed, s2.sqrt())
-        torch.mul(change, inside, out=of_width)
-        of_phi = None
-        if ctx.needs_input_grad[1]:
-            by_row = -pushed / s2.sqrt() * phi - of_deviation * past + of_deviation * deviation * phi / s2
-            of_phi = by_row.sum((0, 1))
-        return of_raw, of_phi, of_start, None
+        of_phi = torch.zeros_like(phi) if drawn and ctx.needs_input_grad[1] else None
+        buffers = raw.new_empty(6, BLOCK, rows, size)
+        carried = raw.new_zeros(rows, size)  # dL/dz of the position before the block above
+        for first in reversed(range(0, positions, BLOCK)):
+            at = slice(first, min(first + BLOCK, positions))
+            keep, flow, slope, pushed, width, fall = buffers[:, : at.stop - first]
+            gate, target, past = kept[0, at], kept[1, at], states[at]
+            torch.mul(gate, -1, out=keep).add_(1)
+            flow.copy_(of_z[at])  # becomes dL/d(what is added at t): through all later t
+            flow[-1] += carried
+            if drawn:
+                torch.mul(kept[3, at], precision, out=fall).mul_(of_kl[at])  # dL/d(deviation)
+                torch.sub(keep, phi, out=slope).mul_(fall)  # what it adds to dL/dz_{t-1}
+                flow[:-1] += slope[1:]
+                carried = slope[0].clone()
+            else:
+                carried = torch.zeros_like(carried)
+            flows, keeps = flow.unbind(), keep.unbind()
+            for t in range(len(flows) - 2, -1, -1):
+                flows[t].addcmul_(keeps[t + 1], flows[t + 1])
+            carried.addcmul_(keep[0], flow[0])
+            if drawn:
+                torch.mul(flow, drawn[0][at], out=pushed)
+                torch.exp(kept[2, at], out=width)
+                pushed.mul_(width)  # dL/ds of each value
+                if of_phi is not None:
+                    by_value = pushed * (-phi / s) - fall * past + fall * kept[3, at] * (phi * precision)
+                    of_phi += by_value.sum((0, 1))
+                pushed.mul_(s).addcmul_(width.mul_(width).sub_(1), of_kl[at])
+                # within its limits, the upper end included: there a prior's width starts
+                of_raw[at, :, 2 * size :] = torch.ops.aten.hardtanh_backward(
+                    pushed, raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH + TOUCHING
+                )
+                flow += fall
+            of_gate, of_target = of_raw[at, :, :size], of_raw[at, :, size : 2 * size]
+            torch.sub(target, past, out=slope).mul_(flow).mul_(gate)
+            torch.mul(slope, keep, out=of_gate)
+            torch.mul(target, target, out=slope).mul_(-1 / SET_POINT).add_(SET_POINT).mul_(gate)
+            torch.mul(slope, flow, out=of_target)
+        return of_raw, of_phi, carried, None
 
 
 def gated_scan(raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None) -> Path:

@@ -7,6 +7,7 @@ position's NLL is -ln (1/S) sum_s p(y_t | z_t^s), averaged over all positions: S
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -144,7 +145,7 @@ def sequence_scores(
     result |= {"nll_marginal": result["nll_joint"], "draws": float(draws)}
     if confidence:
         hits = np.concatenate(right)
-        result |= {"bits": result["nll_joint"] / np.log(2), "accuracy": float(hits.mean())}
+        result |= {"bits": result["nll_joint"] / math.log(2), "accuracy": float(hits.mean())}
         result |= calibration_scores(np.concatenate(confidence), hits)
         if answered is not None:
             answered(Answers(*(np.concatenate(parts) for parts in zip(*kept, strict=True))))
@@ -326,7 +327,7 @@ def _symbol_baselines(train: SequenceBatch, x: Tensor, y: Tensor, symbols: int) 
         found[name] = {
             "nll_joint": nll,
             "nll_marginal": nll,
-            "bits": nll / float(np.log(2)),
+            "bits": nll / math.log(2),
             "accuracy": (p.argmax(1) == y).double().mean().item(),
         }
     return found

@@ -341,7 +341,10 @@ class SequenceTrainer(Training):
         batch = self.sequences.batch("train", self.order.examples(self.done).to(self.device))
         state = continued(self.network, self.carried, batch.fresh, draws, self.noise)
         noise = self.network.draw_noise(len(batch.mask), batch.mask.shape[1], draws, self.noise)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
+        with autocast, torch.random.fork_rng(enabled=config.dropout > 0):
+            if config.dropout:  # it takes no generator: so that a resumed run drops the same
+                torch.manual_seed(config.seed * 1_000_003 + self.done)
             output = self.network(batch.x, state, draws, noise)
         if self.sequences.chunks("train") > 1:
             self.carried = output.state
