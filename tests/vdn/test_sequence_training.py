@@ -11,9 +11,11 @@ import torch
 import probes
 from probes.experiments import store
 from probes.log.check import check
+from vdn.__main__ import main
 from vdn.config import ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import evaluate, scores
+from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
 from vdn.sequence_objective import sequence_objective
 from vdn.train import resume, train
 from vdn.trainer import SequenceTrainer, load_checkpoint, load_run, make_trainer
@@ -209,10 +211,45 @@ def test_other_samples_than_the_neurons_raise_the_nll_to_the_marginals(text):
     assert blind > marginal - 0.05
 
 
-def test_experiments_on_windows_refuse_sequences(tmp_path, text):
-    from vdn.__main__ import main
-
-    train(config_of(text, steps=2), tmp_path / "run")
-    assert main(["probe", str(tmp_path / "run"), "ablation"]) == 2
+@pytest.mark.parametrize("network", ["recurrent", "transformer"])
+def test_each_neuron_is_silenced_along_the_sequence(tmp_path, text, network):
+    run = tmp_path / "run"
+    train(config_of(text, steps=2, neurons=16, network=network), run)
+    assert main(["probe", str(run), "ablation", "--windows", "6", "--draws", "2", "--workers", "1"]) == 0
+    effects = store.load(run, "ablation").tables["effects"]
+    assert len(effects) == 2 * 16 * 2
+    assert (effects["effect"] != 0).all()
     with pytest.raises(ConfigError, match="is finished"):
-        resume(tmp_path / "run")
+        resume(run)
+
+
+def test_a_silenced_neuron_is_what_its_edit_says(text):
+    config = config_of(text)
+    trainer = make_trainer(config, load(config))
+    subject = SequenceSubject(trainer.network)
+    x, y = examples(trainer.sequences, "test", 3)
+    response = subject.respond(x, 2, 0)
+    score = sequence_score(trainer.network, trainer.sequences)["nll"]
+    replaced = subject.replace(response, 1, torch.tensor([4]), torch.zeros(1, 1, 1, 1))
+
+    def edit(layer, z):
+        z = z.clone()
+        z[..., 4, :] = 0 if layer == 1 else z[..., 4, :]
+        return z
+
+    generator = torch.Generator().manual_seed(0)
+    state = trainer.network.start(len(x), 2, generator)
+    noise = trainer.network.draw_noise(*x.shape, 2, generator)
+    output = trainer.network.eval()(x, state, 2, noise, edit)
+    torch.testing.assert_close(replaced.mean[:, 0], output.parameters.flatten(2))
+    log_p = trainer.network.log_prob(output, y.clamp_min(0))
+    expected = (np.log(2) - torch.logsumexp(log_p, 0)).mean(1)
+    torch.testing.assert_close(score(replaced.mean[:, 0], None, y), expected)
+    with pytest.raises(ConfigError, match="twin"):
+        SequenceSubject(make_trainer(config_of(text, twin=True), load(config)).network)
+
+
+def test_experiments_that_do_not_take_sequences_say_so(tmp_path, text, capsys):
+    train(config_of(text, steps=2), tmp_path / "run")
+    assert main(["probe", str(tmp_path / "run"), "rollout"]) == 2
+    assert "rollout does not take sequences" in capsys.readouterr().err

@@ -218,8 +218,8 @@ def test_the_truth_is_set_aside_last():
     assert maintenance.FOLDERS[-1] == "neurons"
     assert maintenance.FOLDERS[:2] == maintenance.PYRAMIDS == ["pyramid/16", "pyramid/256"]
     assert set(maintenance.FOLDERS) == {
-        "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "inputs", "forces", "evaluation",
-        "predictions", "reliability", "answers", "neurons",
+        "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "inputs", "forces", "sequence",
+        "evaluation", "predictions", "reliability", "answers", "neurons",
     }  # fmt: skip
 
 
