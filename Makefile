@@ -4,19 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 PORT ?= 8501
+DATA ?= nyc
+SEEDS ?= 0,1,2
 WORKERS ?= 2
 TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence soak clean
 
-run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
-	$(BIN)/vdn train --data nyc --runs $(RUNS)
+run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
+	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
 	$(MAKE) --no-print-directory app
 
 train: $(VENV)/.run  ## train only
-	$(BIN)/vdn train --data nyc --runs $(RUNS)
+	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
 
 app: $(VENV)/.run  ## the dashboard on the runs that are there
 	mkdir -p $(RUNS)
@@ -169,6 +171,9 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 
 bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.regimes --write
+
+bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds
+	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS))
 
 bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summaries, from every row
 	$(BIN)/python -m benchmarks.fleet --write

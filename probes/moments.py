@@ -151,6 +151,7 @@ class Moments:
         pair_mask: Tensor | None = None,
         shared: bool = False,
         block: Tensor | None = None,
+        past: Tensor | None = None,
     ) -> Moments:
         """Add the posteriors of B inputs.
 
@@ -186,6 +187,9 @@ class Moments:
             then, and `rows` is left out.
         block
             (P,) id of each pair's block of time, where there are `n_blocks`.
+        past
+            (B, N, K) nats, with phi and a prior given: what an uncertain past adds to the KL, where that is
+            not φ² σ'² / (2 s²) since the posterior follows its past too.
 
         Returns
         -------
@@ -201,12 +205,16 @@ class Moments:
         if mu.dim() != 3:
             raise ValueError(f"mu is (B, N, K), got {tuple(mu.shape)}")
         if phi is not None:
-            if previous_mu is None or previous_sigma is None or len(previous_mu) != len(mu):
+            phi = phi.detach().float()
+            if past is not None and prior_mu is None:
+                raise ValueError("a past that is given needs its prior beside it: prior_mu and prior_sigma")
+            if past is None and (
+                previous_mu is None or previous_sigma is None or len(previous_mu) != len(mu)
+            ):
                 raise ValueError(
                     "under an autoregressive prior (phi) every row of mu needs previous_mu and previous_sigma"
                 )
-            phi = phi.detach().float()
-            if prior_mu is None:
+            if prior_mu is None and previous_mu is not None:
                 prior_mu, prior_sigma = phi[:, None] * previous_mu, ((1 - phi) * (1 + phi)).sqrt()[:, None]
         if block is not None and self.n_blocks is None:
             raise ValueError("ids of blocks of time need their number: Moments(n_blocks=...)")
@@ -232,12 +240,14 @@ class Moments:
                 posterior.whiten(
                     sums, 0.0 if prior_mu is None else prior_mu, 1.0 if prior_sigma is None else prior_sigma
                 )
-            past: Tensor | None = None
             floor: Tensor | float = 0.0
-            if phi is not None and previous_sigma is not None:
+            if past is not None:  # of a posterior that follows its past: the KL may be 0
+                past = rows.matrix(past, mu, 0.0)
+            elif phi is not None and previous_sigma is not None:
                 past = posterior.past(phi, previous_sigma)
-                sums.means |= {"past": rows.mean(past), "phi": phi}
                 floor = GAUSSIAN.kl_floor(phi, mu.shape[2])
+            if phi is not None and past is not None:
+                sums.means |= {"past": rows.mean(past), "phi": phi}
             posterior.add_kl(sums, kl, past, floor)
         self._shared = shared
         self._pool(sums)

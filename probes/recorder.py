@@ -39,7 +39,7 @@ from probes.log.posterior_rows import class_table, parameter_table
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
-from probes.schema import BLOCK_STEPS, FORCES, LAYER_STATISTICS, STATISTICS
+from probes.schema import BLOCK_STEPS, FORCES, LAYER_STATISTICS, SEQUENCE, STATISTICS
 from probes.storage import local_folder
 from probes.storage.lock import Lock
 
@@ -568,6 +568,64 @@ class Recorder:
         ]
         arrays = [pa.array(array) for array in (*keys, *values.values())]
         self._background.add_rows("forces", pa.Table.from_arrays(arrays, schema=rows.SCHEMAS["forces"]))
+
+    def sequence(
+        self,
+        step: int,
+        layer: int | str,
+        m: ArrayLike,
+        V: ArrayLike,
+        mu: ArrayLike,
+        sigma: ArrayLike,
+        kl: ArrayLike,
+    ) -> None:
+        """Record what every neuron believes at every position of the fixed probe sequence.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        m, V
+            (T, N): mean and variance of the belief at each position, given the layer's input.
+        mu, sigma
+            (T, N): of one draw, mean and standard deviation of z_t given z_{t-1}.
+        kl
+            (T, N) nats: what the position costs, expected over the draws of the past.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer, other shapes, or a step that is no integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+
+        Notes
+        -----
+        What stands at the positions is recorded by `inputs`.
+        """
+        index = self._layer(layer)
+        number = self._step(step, index)
+        name, neurons = self.layers[index]["name"], self.layers[index]["neurons"]
+        given = dict(zip(SEQUENCE, (m, V, mu, sigma, kl), strict=True))
+        values = {key: arguments.array(value, f"{key} of layer {name!r}") for key, value in given.items()}
+        positions = len(values["m"]) if values["m"].ndim else 0
+        wrong = [
+            f"{key} {array.shape}" for key, array in values.items() if array.shape != (positions, neurons)
+        ]
+        if wrong:
+            raise ValueError(f"sequence of layer {name!r}: {', '.join(wrong)} must be (positions, {neurons})")
+        arrays = [
+            np.full(positions * neurons, number),
+            np.full(positions * neurons, index, np.int16),
+            np.repeat(np.arange(neurons, dtype=np.int32), positions),
+            np.tile(np.arange(positions, dtype=np.int32), neurons),
+            *(np.ascontiguousarray(array.T).ravel() for array in values.values()),
+        ]
+        self._background.add_rows(
+            "sequence", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["sequence"])
+        )
 
     def evaluation(self, step: int, split: str, layer: int | str, **statistics: ArrayLike) -> None:
         """Record statistics pooled over a whole split.

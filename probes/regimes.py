@@ -20,6 +20,8 @@ What is missing and what is broken are two things:
 - Where no information is recorded, it is what KL and mismatch say; else, of one dimension under Normal(0, 1),
   what mean, variance and KL leave open: where all of that is one regime, it is the neuron's, else the regime
   is unknown (`schema.UNKNOWN`). Nobody is living for want of a column.
+- Neurons whose state is carried along a sequence (`held_information`) are judged by what they hold, not by
+  what they pay at a position.
 - An infinite value is non-finite everywhere. So is a positive `non_finite` count, and a variance below 0.
 """
 
@@ -118,6 +120,7 @@ def codes(
     values = {name: _masked(array, taken.get(name)) for name, array in held.items()}
     limits = thresholds or Thresholds()
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = _of_what_is_held(values)
         result = _fired(values, limits, latent_dim, family)
         # rules 2, 3 and 4 ask for no information, or have fired without
         untold = _untold(values, family) & ~np.isin(result, (2, 3, 4))
@@ -263,6 +266,28 @@ def _fired(
                 fires &= check.holds()
             result[fires] = code
     return result
+
+
+def _of_what_is_held(values: dict[str, Array]) -> dict[str, Array]:
+    """The values by which neurons of a sequence are judged: what they hold, against Normal(0, 1).
+
+    What they pay at a position is only what is new. Rows without held information stay as they are.
+    """
+    if "held_information" not in values:
+        return values
+    held = values["held_information"]
+    known = ~np.isnan(held)
+    mismatch = values.get("held_mismatch", np.full(held.shape, np.nan))
+    instead = {"information": held, "mismatch": mismatch, "kl": held + mismatch}
+    instead |= {
+        name: np.full(held.shape, schema.STATISTICS[name].neutral)
+        for name in ("phi", "past", "prior_variance")
+    }
+    instead["whitened_mean"] = np.full(held.shape, np.nan)
+    return {
+        name: np.where(known, instead[name], column) if name in instead else column
+        for name, column in values.items()
+    }
 
 
 def _untold(values: Mapping[str, Array], family: Family) -> NDArray[np.bool_]:
@@ -446,7 +471,8 @@ def _gaussian_rules(
     yield 4, [[untold, narrow, matched], [untold, at_floor], [spent, narrow]]
     yield 5, [[silent, narrow]]
     yield 6, [[silent]]
-    yield 7, [[Check("contraction", contraction, ">", limits.deterministic)]]
+    nearly_one = np.where(np.isnan(get("held_information")), limits.deterministic, limits.deterministic_held)
+    yield 7, [[Check("contraction", contraction, ">", nearly_one)]]
     yield (
         8,
         [
@@ -486,7 +512,7 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
     if code == 1:
         bad = [name for name, (values, mask) in read.items() if _non_finite({name: values}, {name: mask})[0]]
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)
-    columns = {name: _masked(values, mask) for name, (values, mask) in read.items()}
+    columns = _of_what_is_held({name: _masked(values, mask) for name, (values, mask) in read.items()})
     if code == schema.UNKNOWN:
         return _why_unknown(family)
     if (

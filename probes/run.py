@@ -675,6 +675,38 @@ class Run:
         return self._rows("forces") if step is None else self._rows_at("forces", step)
 
     @_reading
+    def sequence(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """What the neurons believe at each position of the probe sequence, at a step.
+
+        Parameters
+        ----------
+        step
+            The step; the last by default.
+        layer
+            Name or index; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, layer, neuron, t, m, V (belief), mu, sigma (one draw's, given its past), kl; empty
+            where the sequence was not recorded at that step. What stands at t is input t of `inputs`.
+
+        Raises
+        ------
+        RunError
+            For a layer that the run does not have.
+        """
+        found = self._rows_at("sequence", step)
+        if layer is None:
+            return found
+        return found[found["layer"] == self.layer_index(layer)].reset_index(drop=True)
+
+    @_reading
+    def sequence_steps(self) -> NDArray[np.int64]:
+        """(T,) int64: the steps at which the probe sequence was recorded."""
+        return _frozen(self._tables["sequence"].steps())
+
+    @_reading
     def evaluation(self) -> pd.DataFrame:
         """Statistics pooled over whole splits.
 

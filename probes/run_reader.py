@@ -232,6 +232,14 @@ class RunReader(Protocol):
         layer, neuron, term, then `schema.FORCES`.
         """
 
+    def sequence(self, step: int | None = None, layer: int | str | None = None) -> pd.DataFrame:
+        """Beliefs along the probe sequence at a step (default: the last): step, layer, neuron, t, m, V, mu,
+        sigma, kl.
+        """
+
+    def sequence_steps(self) -> NDArray[np.int64]:
+        """(T',), increasing: the steps at which the probe sequence was recorded."""
+
     def evaluation(self) -> pd.DataFrame:
         """Statistics pooled over whole splits: step, split, layer, neuron, statistics."""
 

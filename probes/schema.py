@@ -135,8 +135,17 @@ def _contraction(
     return np.where(np.isnan(prior_entropy), by_variance, by_entropy)
 
 
-def _kl_above_floor(kl: Any, phi: Any, latent_dim: Any = 1) -> Any:
-    return kl - GAUSSIAN.kl_floor(phi, latent_dim)
+def _kl_above_floor(kl: Any, phi: Any, held_information: Any = np.nan, latent_dim: Any = 1) -> Any:
+    # A posterior that follows its own past, as those of sequences, may be its prior: the floor is 0.
+    return kl - np.where(np.isnan(held_information), GAUSSIAN.kl_floor(phi, latent_dim), 0.0)
+
+
+def _held_mean(mean: Any, held_information: Any) -> Any:
+    return mean + 0 * held_information
+
+
+def _held_variance(variance: Any, held_information: Any) -> Any:
+    return variance + 0 * held_information
 
 
 def _half_life(persistence: Any, stride: Any = 1) -> Any:
@@ -778,6 +787,86 @@ _ALL = [
         stored=False,
         nullable=True,
     ),
+    Statistic(
+        "held_information",
+        "Held information",
+        "I held",
+        "nats",
+        "Σ_k ½ ( ln(E[V] + Var[m]) − E[ln V] ), of the belief Normal(m_t, V_t)",
+        "What the neuron of a sequence knows at a position, whenever it was paid for.",
+        "S",
+        "maximum-entropy bound; exact belief of a gated linear recurrence",
+        caveat=(
+            "Against the stationary prior Normal(0, 1): of it the neuron pays at each position only what is"
+            " new, its information. Only of neurons whose state is carried along t."
+        ),
+        absent="the layer's neurons carry no state along a sequence",
+        over_dimensions="sum",
+        neutral=np.nan,
+        nullable=True,
+        colors="Cividis",
+    ),
+    Statistic(
+        "held_mismatch",
+        "Held mismatch",
+        "M held",
+        "nats",
+        "Σ_k KL( Normal(E m, E[V] + Var m) ‖ Normal(0, 1) )",
+        "How far what the neuron of a sequence holds is from its stationary prior, over all positions.",
+        "S",
+        "ELBO surgery, Hoffman & Johnson 2016",
+        absent="the layer's neurons carry no state along a sequence",
+        over_dimensions="sum",
+        nullable=True,
+        colors="Cividis",
+        good="low",
+    ),
+    Statistic(
+        "gate",
+        "Gate",
+        "E[g]",
+        "",
+        "E_t[g_t], z_t = (1 − g) z_{t−1} + g c + σ ε",
+        "How much of its state the neuron of a sequence replaces at a position, on average.",
+        "S",
+        "gated linear recurrence",
+        absent="the layer's neurons carry no state along a sequence",
+        nullable=True,
+    ),
+    Statistic(
+        "held_mean",
+        "Held mean",
+        "E[m]",
+        "prior sd",
+        "E_t[m_t], of the belief Normal(m_t, V_t)",
+        "Where what the neuron of a sequence holds sits: its posterior mean.",
+        "D",
+        "exact belief of a gated linear recurrence",
+        stored=False,
+        absent="the layer's neurons carry no state along a sequence",
+        nullable=True,
+        colors="diverging",
+        derive=_held_mean,
+        monotone="increasing",
+        linear=True,
+    ),
+    Statistic(
+        "held_variance",
+        "Held variance",
+        "E[V]",
+        "prior sd²",
+        "E_t[V_t], of the belief Normal(m_t, V_t)",
+        "How uncertain what the neuron of a sequence holds is: 1 is the prior; its posterior variance.",
+        "D",
+        "exact belief of a gated linear recurrence",
+        stored=False,
+        absent="the layer's neurons carry no state along a sequence",
+        nullable=True,
+        log=True,
+        derive=_held_variance,
+        monotone="increasing",
+        linear=True,
+    ),
 ]
 
 STATISTICS: dict[str, Statistic] = {statistic.name: statistic for statistic in _ALL}
@@ -787,6 +876,9 @@ PROBED = ("mutual_information", "update_kl", "wasserstein2", "measured_half_life
 
 FORCES = ("force_mu", "force_sigma", "pull_mu", "pull_sigma")
 """Statistics of `forces/`, one row a term of the loss."""
+
+SEQUENCE = ("m", "V", "mu", "sigma", "kl")
+"""Columns of `sequence/`: belief, one draw's conditional, and KL of a neuron at a position."""
 
 FORCE_TERMS: dict[str, str] = {
     "nll": "the prediction's negative log likelihood",
@@ -1177,6 +1269,24 @@ _SCORES = [
         "level",
         "Dawid 1984; Gneiting, Balabdaoui & Raftery 2007",
     ),
+    Score(
+        "bits",
+        "Bits",
+        "bits",
+        "NLL / ln 2",
+        "How unlikely the next symbols were, in bits a symbol.",
+        "low",
+        "Shannon 1948",
+    ),
+    Score(
+        "draw_information",
+        "Information of a draw",
+        "nats",
+        "H(mean_s p_s) − mean_s H(p_s) of the next symbol's distribution",
+        "How much of the uncertainty about the next symbol lies between draws of the neurons.",
+        "level",
+        "mutual information of draw and symbol, Houlsby et al. 2011",
+    ),
 ]
 
 SCORES: dict[str, Score] = {score.name: score for score in _SCORES}
@@ -1218,6 +1328,7 @@ class Thresholds:
     mismatch: float = 0.005
     kl_above_floor: float = 0.02
     deterministic: float = 0.99
+    deterministic_held: float = 0.9999
     energy: float = 4.0
     band_tolerance: float = 0.02
     mixed_low: float = 0.1
@@ -1290,7 +1401,7 @@ REGIMES: tuple[Regime, ...] = (
     Regime(
         7,
         "deterministic",
-        f"contraction > {_AT.deterministic:g}",
+        f"contraction > {_AT.deterministic:g}; of neurons along a sequence > {_AT.deterministic_held:g}",
         "an ordinary scalar neuron",
         "raise beta, set a sigma floor",
         palette.BLUE,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
-    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "accuracy", "brier", "ece")},
+    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "bits", "accuracy", "brier", "ece")},
     "ece_null": "if calibrated", "ece_null_95": "95 % below",
 }  # fmt: skip
 """Scores of a table -> heads; an ECE says something beside what it would be if calibrated."""
@@ -74,9 +74,8 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def settings(arguments: argparse.Namespace) -> Config:
     """The resolved configuration: the TOML file's values, over them the flags'."""
-    return resolve(
-        from_dict(given(arguments), from_dict(from_toml(arguments.config)) if arguments.config else Config())
-    )
+    own = from_toml(arguments.config) if arguments.config else {}
+    return resolve(from_dict(own | given(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:

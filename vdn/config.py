@@ -53,7 +53,10 @@ class Config:
     """See the fields' docs; ConfigError for a value outside its range."""
 
     # data
-    data: str = _text("nyc", "data set: nyc, digits, diabetes or csv:PATH")
+    data: str = _text(
+        "nyc", "data set: nyc, digits, diabetes, csv:PATH; sequences: text, text:PATH, chords:PATH, signal"
+    )
+    sequence: bool = _switch(False, "series (nyc, csv) as sequences, one step ahead")
     columns: str = _text("", "columns of the CSV, comma-separated; all numeric ones without it")
     sep: str = _text("", "separator of the CSV: a character, or tab, space ...; the file says it without it")
     decimal: str = _choice("", "decimal mark of the CSV; the file says it without it", "", ".", ",")
@@ -62,7 +65,9 @@ class Config:
     )
     time: str = _text("", "column of times (two with a comma: date,clock); none: the file has none")
     id: str = _text("", "column that tells series apart, in a CSV of one row for each series and time")
-    window: int | None = _number(None, "rows that the network sees (nyc 168, csv 336)", 2)
+    window: int | None = _number(
+        None, "rows that the network sees (nyc 168, csv 336); positions of a sequence between two updates", 2
+    )
     horizon: int | None = _number(None, "rows that it forecasts (nyc 24, csv 96)", 1)
     stride: int = _number(24, "rows between an origin and its predecessor", 1)
     season: int = _number(24, "rows of the seasonal baseline's period", 1)
@@ -96,8 +101,29 @@ class Config:
         "train",
     )
     twin: bool = _switch(False, "train the deterministic twin instead: sigma 0, no KL")
+    # network of sequences
+    network: str = _choice(
+        "recurrent",
+        "what carries the past of a sequence: the neurons' samples, or a transformer's attention",
+        "recurrent",
+        "transformer",
+    )
+    head: str | None = _choice(
+        None,
+        "distribution of the next position (text categorical, chords mixture, signals gaussian)",
+        "categorical",
+        "bernoulli",
+        "mixture",
+        "gaussian",
+    )
+    dropout: float = _number(0.0, "share of a sequence network's features left out in training", 0, 0.9)
     # objective and optimiser
-    beta: float | None = _number(None, "weight of the KL (nyc 0.005, csv 0.01, digits and diabetes 0.001)", 0)
+    beta: float | None = _number(
+        None,
+        "weight of the KL (nyc 0.005, csv 0.01, digits, diabetes, chords 0.001, signal 0.0005, text 0.0001)",
+        0,
+    )
+    beta_ramp: float = _number(0.0, "share of the steps over which a sequence's beta rises from 0", 0, 1)
     steps: int | None = _number(None, "optimiser steps", 1)
     batch: int = _number(256, "rows a step: half origins, half their predecessors", 2)
     draws: int = _number(1, "draws a row in training (S)", 1)
@@ -214,26 +240,118 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 ROW_TASKS = ("digits", "diabetes")
+FILES = ("csv:", "text:", "chords:")
+"""How data that is a file begins."""
+SEQUENCE_TASKS = ("text", "chords", "signal")
+SPREAD_PHI = ",".join(f"{0.5 ** (1 / (0.5 * 140 ** (place / 15))):.4f}" for place in range(16))
+"""Persistences of half-lives from 0.5 to 70 positions, sixteen groups of neurons."""
+
+_SEQUENCE: dict[str, Any] = {
+    "window": 64,
+    "horizon": 1,
+    "encoder": "linear",
+    "normalise": "none",
+    "prior": "autoregressive",
+    "phi": SPREAD_PHI,
+    "layers": 2,
+    "neurons": 96,
+    "sigma_init": 0.37,  # exp(-1), of the prior's own width
+    "lr": 3e-3,
+    "warmup_share": 0.05,
+    "beta_ramp": 0.3,
+    "batch": 32,
+    "test_draws": 8,
+    "steps": 2000,
+    "record_every": 10,
+    "probe_inputs": 0,
+    "probe_times": 12,
+}
+SEQUENCE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "text": {
+        **_SEQUENCE,
+        "beta": 1e-4,
+        "sigma_init": 0.05,  # exp(-3)
+        "split": "0.9,0.05,0.05",
+        "head": "categorical",
+        "neurons": 128,
+    },
+    "chords": {**_SEQUENCE, "beta": 1e-3, "window": 160, "batch": 16, "head": "mixture", "steps": 1200},
+    "signal": {**_SEQUENCE, "beta": 5e-4, "window": 128, "head": "gaussian", "test_draws": 64},
+    "series": {**_SEQUENCE, "beta": 5e-4, "head": "gaussian"},
+}
+"""What sequences have by themselves: also where other data have a value, so that a choice given stays."""
+_TRANSFORMER: dict[str, Any] = {"prior": "standard", "phi": "0.6", "sigma_init": 0.5, "lr": 1e-3}
+NOT_OF_SEQUENCES = (
+    "control", "thermostat", "lam_band", "lam_ar", "ar_share", "sigma_guard", "local_decoder", "compile",
+)  # fmt: skip
+
+
+def kind_of(data: str) -> str:
+    """The data set without its path."""
+    return data.partition(":")[0]
+
+
+def is_sequence(config: Config) -> bool:
+    """Whether the data are sequences, predicted position by position."""
+    return config.sequence or kind_of(config.data) in SEQUENCE_TASKS
 
 
 def resolve(config: Config) -> Config:
     """`config` with its data set's own values where it has None. ConfigError for an unknown data set."""
-    kind = config.data.split(":", 1)[0]
-    if kind not in TASK_DEFAULTS or (kind == "csv") != config.data.startswith("csv:"):
-        raise ConfigError(f"unknown data set {config.data!r}: take nyc, digits, diabetes or csv:PATH")
+    kind = kind_of(config.data)
+    as_file = ":" in config.data
+    if (
+        kind not in (*TASK_DEFAULTS, *SEQUENCE_TASKS)
+        or as_file != (kind in ("csv", "chords"))
+        and kind != "text"
+    ):
+        raise ConfigError(
+            f"unknown data set {config.data!r}: take nyc, digits, diabetes, csv:PATH, text, text:PATH,"
+            " chords:PATH or signal"
+        )
+    if is_sequence(config):
+        _check_sequence(config, kind)
     if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
         raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
-    own = {name: value for name, value in TASK_DEFAULTS[kind].items() if getattr(config, name) is None}
+    defaults = SEQUENCE_DEFAULTS.get(kind, SEQUENCE_DEFAULTS["series"])
+    defaults = defaults if is_sequence(config) else TASK_DEFAULTS[kind]
+    own = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     return dataclasses.replace(config, **own)
 
 
+def _check_sequence(config: Config, kind: str) -> None:
+    """Refuse what sequences do not have."""
+    if kind in ROW_TASKS:
+        raise ConfigError(f"--sequence needs series; the rows of {kind} have no order")
+    if kind in SEQUENCE_TASKS and config.sequence:
+        raise ConfigError(f"--sequence is for series; {kind} is a sequence anyway")
+    for item in dataclasses.fields(Config):
+        if item.name in NOT_OF_SEQUENCES and getattr(config, item.name) != item.default:
+            raise ConfigError(f"--{item.name.replace('_', '-')} is not there for sequences")
+    heads = {"text": ("categorical",), "chords": ("mixture", "bernoulli")}.get(kind, ("gaussian",))
+    if config.head is not None and config.head not in heads:
+        raise ConfigError(f"--head of {kind} is {' or '.join(heads)}, not {config.head!r}")
+    if config.network == "recurrent":
+        if config.prior != "autoregressive":
+            raise ConfigError("a recurrent network of sequences has the prior autoregressive, not standard")
+        if not all(0.01 <= value <= 0.999 for value in group_values(config.phi)):
+            raise ConfigError(f"--phi of a sequence lies between 0.01 and 0.999, this is {config.phi}")
+
+
 def from_dict(values: dict[str, Any], base: Config | None = None) -> Config:
-    """A configuration from names and values, over `base`. ConfigError for a name that is no field."""
+    """A configuration from names and values, over `base`, or over what their data set has by itself.
+
+    ConfigError for a name that is no field.
+    """
     known = {item.name for item in dataclasses.fields(Config)}
     for name in values:
         if name not in known:
             raise ConfigError(f"unknown setting {name!r}; the settings are {', '.join(sorted(known))}")
-    return dataclasses.replace(base or Config(), **values)
+    if base is None:
+        kind = kind_of(str(values.get("data", "")))
+        own = SEQUENCE_DEFAULTS["series"] if values.get("sequence") else SEQUENCE_DEFAULTS.get(kind, {})
+        base = Config(**own | (_TRANSFORMER if values.get("network") == "transformer" else {}))
+    return dataclasses.replace(base, **values)
 
 
 def flag_words(name: str, value: Any) -> list[str]:
@@ -246,9 +364,12 @@ def flag_words(name: str, value: Any) -> list[str]:
 
 def command_words(config: Config) -> list[str]:
     """The words of a command line that give `config` again, what its data set has by itself left out."""
-    own = resolve(Config(data=config.data))
+    own = resolve(from_dict({"data": config.data, "sequence": config.sequence, "network": config.network}))
     given = {item.name: getattr(config, item.name) for item in dataclasses.fields(Config)}
-    changed = {name: value for name, value in given.items() if name == "data" or value != getattr(own, name)}
+    asked = {"data"} | {
+        name for name in ("sequence", "network") if getattr(config, name) != getattr(Config(), name)
+    }
+    changed = {name: value for name, value in given.items() if name in asked or value != getattr(own, name)}
     return [word for name, value in changed.items() for word in flag_words(name, value)]
 
 

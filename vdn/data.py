@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,8 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdn.config import ROW_TASKS, Config, from_dict
+from vdn.config import FILES, ROW_TASKS, Config, from_dict, is_sequence, kind_of
 from vdn.records import DataError
+from vdn.sequence_data import SequenceTask, chord_task, signal_task, table_task, text_task
+from vdn.splits import SPLITS as SPLITS
+from vdn.splits import Split as Split
+from vdn.splits import split_ends as split_ends
 from vdn.table import Dialect, Table, read_as_before, read_table
 
 _HERE = Path(__file__).resolve().parent
@@ -29,10 +32,9 @@ _DATA = (
     _HERE / "_data" if (_HERE / "_data").is_dir() else _HERE.parent / "data"
 )  # in a wheel, else a checkout
 NYC = _DATA / "nyc_weather_2013.csv.gz"
+TEXT = _DATA / "tiny_shakespeare.txt.gz"
 READING = ("columns", "sep", "decimal", "header", "time", "id")  # settings of how a file is read
 DATA_FILE = "data_file"  # of the configuration that a log keeps: `identity`
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 ROUNDING = 8 * np.finfo(np.float64).eps  # of the largest value: a column that varies less is constant
 # length of a block of windows: errors of means stop growing with it there (docs/decisions.md)
 BLOCK_HORIZONS = 2
@@ -49,32 +51,6 @@ class Batch(NamedTuple):
     x: Tensor
     y: Tensor
     series: Tensor | None = None
-
-
-def split_ends(rows: int, split: str, counts: str = "") -> tuple[int, int, int]:
-    """Ends of the training, validation and test rows, from shares ("0.7,0.1,0.2") or from counts
-    ("8640,2880,2880").
-
-    Raises DataError when they are not three positive numbers or exceed the rows.
-    """
-    text = counts or split
-    try:
-        parts = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise DataError(f"a split is three numbers with commas between, this is {text!r}") from error
-    if len(parts) != 3 or not all(0 < part < math.inf for part in parts):
-        raise DataError(f"a split is three positive numbers, this is {text!r}")
-    if counts:
-        ends = np.cumsum([int(part) for part in parts])
-        if ends[-1] > rows:
-            raise DataError(f"split of {counts} rows asks for {ends[-1]}, the data has {rows}")
-        return int(ends[0]), int(ends[1]), int(ends[2])
-    if sum(parts) > 1 + 1e-9:
-        raise DataError(f"the shares of a split sum to at most 1, these are {text}")
-    first = int(rows * parts[0])
-    second = first + int(rows * parts[1])
-    whole = sum(parts) > 1 - 1e-9  # then no row is lost to rounding
-    return first, second, rows if whole else second + int(rows * parts[2])
 
 
 @dataclass
@@ -244,7 +220,7 @@ class RowTask:
         return RowTask(self.x.to(device), self.y.to(device), self.ends, self.names, self.outputs, self.kind)
 
 
-Task = ForecastTask | RowTask
+Task = ForecastTask | RowTask | SequenceTask
 
 
 def row_task(name: str, split: str, counts: str = "") -> RowTask:
@@ -282,6 +258,8 @@ def load(config: Config, as_before: bool = False) -> Task:
         return row_task(config.data, config.split, config.split_rows)
     assert config.window is not None
     assert config.horizon is not None
+    if is_sequence(config):
+        return _sequences(config)
     path = NYC if config.data == "nyc" else path_of(config.data)
     if as_before:
         table = read_as_before(path, config.columns)
@@ -300,23 +278,38 @@ def load(config: Config, as_before: bool = False) -> Task:
     )
 
 
+def _sequences(config: Config) -> SequenceTask:
+    """The task of a configuration whose data are sequences."""
+    assert config.window is not None
+    kind, window, batch = kind_of(config.data), config.window, config.batch
+    if kind == "signal":
+        return signal_task(window)
+    if kind == "chords":
+        return chord_task(path_of(config.data), window)
+    path = {"text": TEXT, "nyc": NYC}.get(config.data) or path_of(config.data)
+    if kind == "text":
+        return text_task(path, window, batch, config.split, config.split_rows)
+    dialect = Dialect(config.sep, config.decimal, config.header, config.time, config.id, config.columns)
+    return table_task(read_table(path, dialect), window, batch, config.split, config.split_rows)
+
+
 def say_what_was_read(task: Task) -> None:
     """One line to the log "vdn", of data that is a file."""
-    if isinstance(task, ForecastTask) and task.table is not None:
+    if not isinstance(task, RowTask) and task.table is not None:
         logging.getLogger("vdn").info("read %s", task.table.sentence)
 
 
 def path_of(data: str) -> Path:
-    """The file of csv:PATH."""
-    return Path(data.removeprefix("csv:")).expanduser()
+    """The file of csv:PATH, text:PATH or chords:PATH."""
+    return Path(data.partition(":")[2]).expanduser()
 
 
 def identity(config: Config, task: Task) -> dict[str, Any]:
     """What a run keeps of the data that it is trained on: `Table.identity`; none for rows of a library."""
-    table = task.table if isinstance(task, ForecastTask) else None
+    table = None if isinstance(task, RowTask) else task.table
     if table is None:
         return {}
-    own = {"path": config.data} if not config.data.startswith("csv:") else {}
+    own = {"path": config.data} if not config.data.startswith(FILES) else {}
     return table.identity | own
 
 
@@ -336,7 +329,7 @@ def load_known(
     known
         `identity` of when it was trained; empty for a run that kept none, whose file is read as it was then.
     data
-        csv:PATH where the file lies now, if somebody has said so.
+        csv:PATH (text:PATH, chords:PATH) where the file lies now, if somebody has said so.
     changed
         Whether other data, or another reading of it, is welcome.
     reading
@@ -360,20 +353,22 @@ def load_known(
             f"{flags} is not how the run read its data ({own}): leave it out, or --changed-data takes it"
         )
     config = from_dict(dict(other), config)
-    if data is not None and not config.data.startswith("csv:"):
+    of_file, prefix = config.data.startswith(FILES), f"{kind_of(config.data)}:"
+    if data is not None and not of_file:
         raise DataError(f"the run was trained on {config.data}, which is no file: leave --data out")
     if data is not None:
-        config = dataclasses.replace(config, data=data if data.startswith("csv:") else f"csv:{data}")
-    elif config.data.startswith("csv:") and known:
+        config = dataclasses.replace(config, data=data if data.startswith(prefix) else f"{prefix}{data}")
+    elif of_file and known:
         here, there = path_of(config.data), Path(str(known["path"]))
         if not _is(here, known) and there.is_file() and (_is(there, known) or not here.is_file()):
-            config = dataclasses.replace(config, data=f"csv:{there}")
+            config = dataclasses.replace(config, data=f"{prefix}{there}")
         elif not here.is_file():
             raise DataError(
                 f"no such file: {here}; the run was trained on it ({_spoken(known)}): if it has moved,"
-                " --data csv:PATH says where it lies"
+                f" --data {prefix}PATH says where it lies"
             )
-    task = load(config, as_before=not known and not other and config.data not in ROW_TASKS)
+    before = not known and not other and not is_sequence(config) and config.data not in ROW_TASKS
+    task = load(config, as_before=before)
     now = identity(config, task)
     if known and now and now["sha256"] != known["sha256"] and not changed:
         raise DataError(

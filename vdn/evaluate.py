@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,40 +17,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from probes import catalog, reliability
+from probes import catalog
 from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
+from vdn.answers import Answers, Counted, calibration_scores, nested, number_scores
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task, say_what_was_read
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
-from vdn.scores import coverage, gaussian_crps, gaussian_nll, mixture_crps, mixture_nll
-from vdn.trainer import load_checkpoint, load_network, load_run
+from vdn.scores import coverage, gaussian_crps, gaussian_nll
+from vdn.sequence_data import SequenceTask
+from vdn.sequence_scores import pool_sequences, sequence_baselines, sequence_scores
+from vdn.trainer import Network, load_checkpoint, load_network, load_run
 
 ROWS_AT_ONCE = 16384  # rows of one forward pass, draws included: about 16 MB an array at 256 neurons
-Counted = Callable[[int, int], None]
-"""Is told how many examples are done, and of how many."""
-
-
-class Answers(NamedTuple):
-    """A classifier's answers to n examples.
-
-    Attributes
-    ----------
-    probability
-        (n, C), the mean over draws.
-    y
-        (n,), the right classes.
-    conditional_entropy
-        (n,), nats: the mean over draws of the entropy of a draw.
-    """
-
-    probability: np.ndarray
-    y: np.ndarray
-    conditional_entropy: np.ndarray
 
 
 def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> Iterator[Tensor]:
@@ -82,7 +65,7 @@ def chunks(task: Task, split: Split, draws: int, limit: int | None = None) -> It
 
 @torch.no_grad()
 def scores(
-    network: VariationalNetwork,
+    network: Network,
     task: Task,
     split: Split,
     draws: int,
@@ -119,8 +102,12 @@ def scores(
         mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's
         unit; coverage {"50", "80", "95"}: share of targets in the central interval. Classification: accuracy,
         nll_joint, nll_marginal (equal), brier, ece, and ece_null, ece_null_95: mean and 95th percentile of
-        the ECE if the same confidences were calibrated.
+        the ECE if the same confidences were calibrated. Sequences: as `sequence_scores` returns them.
     """
+    if isinstance(task, SequenceTask):
+        assert not isinstance(network, VariationalNetwork)
+        return sequence_scores(network, task, split, draws, seed, limit, report, answered)
+    assert isinstance(network, VariationalNetwork)
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     was_training = network.training
@@ -134,7 +121,7 @@ def scores(
         part = (
             _class_scores(output, batch, found)
             if output.scale is None
-            else _number_scores(output.mean, output.scale, batch.y, crps)
+            else number_scores(output.mean, output.scale, batch.y, crps)
         )
         for name, value in part.items():
             sums[name] += value * len(index)
@@ -146,28 +133,10 @@ def scores(
     if found:
         answers = Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
         p = answers.probability
-        bins = reliability.equal_mass_bins(p.max(1), p.argmax(1) == answers.y)
-        null = reliability.calibrated_errors(bins)
-        result["ece"] = reliability.calibration_error(bins)
-        result["ece_null"], result["ece_null_95"] = float(null.mean()), float(np.quantile(null, 0.95))
+        result |= calibration_scores(p.max(1), p.argmax(1) == answers.y)
         if answered is not None:
             answered(answers)
-    return _nest(result)
-
-
-def _number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool) -> dict[str, float]:
-    centre = mean.mean(0)
-    values = {
-        "mse": (y - centre).square().mean(),
-        "mae": (y - centre).abs().mean(),
-        "nll_joint": mixture_nll(y, mean, scale, "joint"),
-        "nll_marginal": mixture_nll(y, mean, scale, "marginal"),
-    }
-    if crps:
-        values["crps"] = mixture_crps(y, mean, scale)
-    for level in COVERAGE_LEVELS:
-        values[f"coverage.{level}"] = coverage(y, mean, scale, level / 100)
-    return {name: value.item() for name, value in values.items()}
+    return nested(result)
 
 
 def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[str, float]:
@@ -207,18 +176,6 @@ def brier(probability: Tensor, y: Tensor) -> Tensor:
     return (probability - truth).square().sum(-1).mean()
 
 
-def _nest(flat: dict[str, float]) -> dict[str, Any]:
-    """{"coverage.80": x} -> {"coverage": {"80": x}}."""
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        head, _, tail = name.partition(".")
-        if tail:
-            nested.setdefault(head, {})[tail] = value
-        else:
-            nested[head] = value
-    return nested
-
-
 def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
     """Scores of naive forecasts.
 
@@ -230,8 +187,8 @@ def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        "last_value" and "seasonal_naive" for series, the "training_mean" or "class_shares" for rows -> scores
-        as `scores` names them.
+        "last_value" and "seasonal_naive" for series, the "training_mean" or "class_shares" for rows, of
+        sequences as `sequence_baselines` -> scores as `scores` names them.
 
     Notes
     -----
@@ -239,6 +196,8 @@ def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
     """
     if isinstance(task, RowTask):
         return _row_baselines(task, split)
+    if isinstance(task, SequenceTask):
+        return sequence_baselines(task, split)
     result = {}
     for name, forecast in (("last_value", _last_value), ("seasonal_naive", _seasonal)):
         scale = torch.zeros(task.horizon, dtype=torch.float64)
@@ -251,7 +210,7 @@ def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
             batch = task.batch(split, index)
             for key, value in _single_scores(batch.y, forecast(batch.x, task), scale).items():
                 sums[key] += value * len(index)
-        result[name] = _nest({key: value / task.count(split) for key, value in sums.items()})
+        result[name] = nested({key: value / task.count(split) for key, value in sums.items()})
     return result
 
 
@@ -293,7 +252,7 @@ def _row_baselines(task: RowTask, split: Split) -> dict[str, dict[str, Any]]:
             }
         }
     mean, scale = train.mean(0), train.std(0, correction=0)
-    return {"training_mean": _nest(_single_scores(y, mean.expand_as(y), scale))}
+    return {"training_mean": nested(_single_scores(y, mean.expand_as(y), scale))}
 
 
 def new_pool(task: Task, split: Split | None = None) -> Moments:
@@ -384,9 +343,7 @@ def accumulate(pool: Moments, posterior: Posterior, batch: Batch, block: Tensor 
 
 
 @torch.no_grad()
-def pooled_statistics(
-    network: VariationalNetwork, task: Task, split: Split, seed: int
-) -> list[dict[str, np.ndarray]]:
+def pooled_statistics(network: Network, task: Task, split: Split, seed: int) -> list[dict[str, np.ndarray]]:
     """Per-neuron statistics of each layer, pooled over every example of a split with its predecessor.
 
     Parameters
@@ -403,6 +360,10 @@ def pooled_statistics(
     list of dict
         One a layer, name -> (N,); none for a twin.
     """
+    if isinstance(task, SequenceTask):
+        assert not isinstance(network, VariationalNetwork)
+        return pool_sequences(network, task, split, seed)
+    assert isinstance(network, VariationalNetwork)
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     pools: list[Moments] = []
@@ -417,7 +378,7 @@ def pooled_statistics(
 
 
 def network_scores(
-    network: VariationalNetwork,
+    network: Network,
     task: Task,
     split: Split,
     draws: int,

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,18 @@ from probes.experiments.risk_coverage import measure, risk_coverage
 from probes.experiments.rollout import rollout, write_replay
 from probes.experiments.shift import dose_response
 from probes.experiments.store import Cancelled, Progress
-from probes.experiments.subject import Score
+from probes.experiments.subject import Score, Subject
 from probes.experiments.traversal import traverse
 from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
 from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
+from vdn.network import VariationalNetwork
 from vdn.objective import class_nll
 from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
+from vdn.sequence_data import SequenceTask
+from vdn.sequence_experiment import KINDS, SequenceSubject, examples, sequence_score
 from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_network
 
@@ -86,10 +89,14 @@ class Examples:
     """Evenly spread examples of a split: x, y, their numbers, and blocks of time (`ForecastTask.blocks`)."""
 
     def __init__(self, task: Task, split: Split, count: int) -> None:
+        self.groups: np.ndarray | None = None
+        if isinstance(task, SequenceTask):
+            self.x, self.y = examples(task, split, count)
+            self.index = torch.arange(len(self.x))
+            return
         self.index = torch.cat(list(chunks(task, split, 1, count)))
         batch = task.batch(split, self.index)
         self.x, self.y = batch.x, batch.y
-        self.groups: np.ndarray | None = None
         if isinstance(task, ForecastTask):
             self.groups = task.blocks(split, self.index).numpy()
 
@@ -106,22 +113,29 @@ class Bench:
             state, arguments.data, arguments.changed_data, reading_of(arguments)
         )
         say_what_was_read(self.task)
-        self.subject = NetworkSubject(network)
-        self.scores = scores_of(self.task)
+        self.network = network
+        self.subject: NetworkSubject | SequenceSubject
+        self.scores: Mapping[str, Score]
+        if isinstance(self.task, SequenceTask):
+            assert not isinstance(network, VariationalNetwork)
+            if arguments.experiment not in KINDS:
+                raise ConfigError(f"{arguments.experiment} does not take sequences; {', '.join(KINDS)} does")
+            self.subject, self.scores = SequenceSubject(network), sequence_score(network, self.task)
+        else:
+            assert isinstance(network, VariationalNetwork)
+            self.subject, self.scores = NetworkSubject(network), scores_of(self.task)
         self.split: Split = arguments.split
         self.seed: int = arguments.seed
         self.examples = Examples(self.task, self.split, arguments.windows)
 
-    def scored(self, draws: int) -> tuple[NetworkSubject, Tensor, Tensor, dict[str, Score], int, int]:
+    def scored(self, draws: int) -> tuple[Subject, Tensor, Tensor, Mapping[str, Score], int, int]:
         """What experiments on scores begin with: subject, x, y, scores, draws, seed."""
         return self.subject, self.examples.x, self.examples.y, self.scores, draws, self.seed
 
     def statistics(self) -> pd.DataFrame:
         """Every neuron's statistics over the split and its regime: layer, neuron, regime, statistics."""
         frames = []
-        for layer, values in enumerate(
-            pooled_statistics(self.subject.network, self.task, self.split, self.seed)
-        ):
+        for layer, values in enumerate(pooled_statistics(self.network, self.task, self.split, self.seed)):
             frame = pd.DataFrame({"layer": layer, "neuron": np.arange(len(values["kl"])), **values})
             frames.append(frame.assign(regime=regimes.classify(frame, latent_dim=self.config.latent_dim)))
         return derived(pd.concat(frames, ignore_index=True), self.config.latent_dim, self.config.stride or 1)

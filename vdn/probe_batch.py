@@ -22,6 +22,7 @@ from vdn.forces import forces
 from vdn.network import Output
 from vdn.objective import parts
 from vdn.scores import pit, widened_for_draws
+from vdn.sequence_data import SequenceTask
 from vdn.trainer import Trainer
 
 PROBE_DRAWS = 8  # of the forecasts, an input
@@ -31,9 +32,15 @@ FORCE_INPUTS = 256
 
 def fit_probe_batch(config: Config, task: Task) -> Config:
     """`config` with no more probe inputs than the validation split has, and a sequence only where there are
-    series.
+    series. Of sequences there is the probe sequence alone.
     """
     consecutive = 0
+    if isinstance(task, SequenceTask):
+        first, last, _ = task.spans["validation"][0].tolist()
+        most = min(
+            config.probe_sequence, last - first, task.window if config.network == "transformer" else last
+        )
+        return dataclasses.replace(config, probe_inputs=0, probe_sequence=most)
     if isinstance(task, ForecastTask):
         first, last = task.origins("validation")
         consecutive = last - first
@@ -51,7 +58,7 @@ class ProbeBatch:
     """
 
     def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
-        config, task, device = trainer.config, trainer.task, trainer.device
+        config, task, device = trainer.config, trainer.examples, trainer.device
         self.trainer, self.recorder = trainer, recorder
 
         def spread(count: int) -> Tensor:

@@ -21,15 +21,17 @@ import torch
 from torch import Tensor
 
 from probes import Recorder, Run
+from probes.experiments import store
 from probes.moments import derive
 from probes.persistence import Pairs
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.sequence_moments import derive_sequence
 from probes.storage import local_folder
+from vdn.answers import Answers
 from vdn.config import Config, ConfigError, command_words, from_dict
 from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
 from vdn.evaluate import (
-    Answers,
     accumulate,
     baselines,
     evaluate,
@@ -42,13 +44,29 @@ from vdn.evaluate import (
 )
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.records import DataError
-from vdn.trainer import CHECKPOINT, Step, Trainer, load_checkpoint, load_data, save_checkpoint
+from vdn.sequence import SequenceOutput
+from vdn.sequence_data import SequenceBatch
+from vdn.sequence_probe import ProbeSequence, continuation_tables
+from vdn.sequence_scores import accumulate_sequences, new_sequence_pool
+from vdn.trainer import (
+    CHECKPOINT,
+    SequenceTrainer,
+    Step,
+    Trainer,
+    Training,
+    load_checkpoint,
+    load_data,
+    make_trainer,
+    save_checkpoint,
+)
 
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
+VALIDATION_POSITIONS = 16_384  # of sequences
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
+CONTINUATIONS = "generation"  # name of the stored continuations of a network of sequences
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
@@ -87,7 +105,7 @@ class TrainingLogger:
     It reads `trainer` and writes `recorder`; training does not depend on it.
     """
 
-    def __init__(self, trainer: Trainer, recorder: Recorder) -> None:
+    def __init__(self, trainer: Training, recorder: Recorder) -> None:
         config = trainer.config
         self.trainer, self.recorder = trainer, recorder
         self.probed = (
@@ -99,7 +117,7 @@ class TrainingLogger:
         self.recorded = (
             geometric_steps(config.record_start, trainer.steps) | {0, trainer.steps - 1} | self.probed
         )
-        self.probe_batch = ProbeBatch(trainer, recorder)
+        self.probe_batch = probe_of(trainer, recorder) if self.probed else None
         self._of_probe_batch: list[dict[str, Tensor]] = []
         self._steps: list[int] = []
         # a list of layers each recorded step
@@ -110,7 +128,7 @@ class TrainingLogger:
 
     def before(self, step: int) -> None:
         """Before optimiser step `step`: what is seen of the probe batch, where it is due."""
-        if step in self.probed:
+        if self.probe_batch is not None and step in self.probed:
             self.flush()  # a block holds the same statistics at all of its steps
             self._of_probe_batch = self.probe_batch.record(step)
 
@@ -134,11 +152,11 @@ class TrainingLogger:
                 self.flush()
             self._of_probe_batch = []
 
-    def _of_input(self, batch: Batch) -> dict[str, Tensor]:
+    def _of_input(self, batch: Batch | SequenceBatch) -> dict[str, Tensor]:
         """The input's own persistence, (N,), the same for all neurons; nothing where the batch has no
         predecessors.
         """
-        if batch.series is None:
+        if isinstance(batch, SequenceBatch) or batch.series is None:
             return {}
         half = len(batch.x) // 2
         # (P, 1, F): slopes are pooled over the last dimension
@@ -152,14 +170,20 @@ class TrainingLogger:
         self, layer: int, done: Step, shared: dict[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Sums that the statistics are derived from, and columns that are statistics already."""
-        pool = new_pool(self.trainer.task)
-        posterior = done.output.posteriors[layer]
-        accumulate(pool, posterior, done.batch)
+        batch, output = done.batch, done.output
         further = dict(done.columns[layer]) | shared
         if self._of_probe_batch:
             further |= self._of_probe_batch[layer]
-        if done.output.explained:
-            further["local_elbo"] = (done.output.explained[layer].detach() - posterior.kl.detach()).mean(0)
+        if isinstance(output, SequenceOutput):
+            assert isinstance(batch, SequenceBatch)
+            of_sequence = new_sequence_pool(output.posteriors[layer])
+            accumulate_sequences(of_sequence, output.posteriors[layer], batch.mask)
+            return of_sequence.sufficient_statistics(), further
+        pool, posterior = new_pool(self.trainer.task), output.posteriors[layer]
+        assert not isinstance(batch, SequenceBatch)
+        accumulate(pool, posterior, batch)
+        if output.explained:
+            further["local_elbo"] = (output.explained[layer].detach() - posterior.kl.detach()).mean(0)
         return pool.sufficient_statistics(), further
 
     def flush(self) -> None:
@@ -175,9 +199,9 @@ class TrainingLogger:
             shares = []
             for layer in range(len(self._statistics[0])):
                 rows = [statistics[layer] for statistics in self._statistics]
-                found = derive(stacked([sums for sums, _ in rows])) | stacked(
-                    [further for _, further in rows]
-                )
+                sums = stacked([sums for sums, _ in rows])
+                found = (derive_sequence if "gate" in sums else derive)(sums)
+                found |= stacked([further for _, further in rows])
                 block = {name: values.float().cpu().numpy() for name, values in found.items()}
                 self.recorder.record_block(self._steps, layer, block)
                 shares.append(
@@ -191,6 +215,14 @@ class TrainingLogger:
     def living_share(self) -> float | None:
         """Share of living neurons at the last recorded step that reached the log; None for a twin."""
         return self._living
+
+
+def probe_of(trainer: Training, recorder: Recorder) -> ProbeBatch | ProbeSequence:
+    """What is looked at again and again: a batch, or of sequences a sequence."""
+    if isinstance(trainer, SequenceTrainer):
+        return ProbeSequence(trainer, recorder)
+    assert isinstance(trainer, Trainer)
+    return ProbeBatch(trainer, recorder)
 
 
 def stacked(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -223,7 +255,8 @@ def interruptible() -> Iterator[Interrupt]:
 
 def run_name(config: Config, now: datetime) -> str:
     """A readable name: what, with what, when, for example nyc-3x256-beta0.02-seed0-20261123-181500."""
-    data = Path(config.data.removeprefix("csv:")).stem if config.data.startswith("csv:") else config.data
+    kind, _, path = config.data.partition(":")
+    data = Path(path).stem if path else kind
     data = "".join(c if c.isprintable() and c not in NOT_IN_NAMES else "_" for c in data)
     data = data.encode()[:NAME_BYTES].decode(errors="ignore")
     kind = "twin" if config.twin else f"beta{config.beta:g}"
@@ -252,7 +285,7 @@ def free_folder(folder: Path) -> Path:
 
 
 def fit(
-    trainer: Trainer, recorder: Recorder, run: Path, report: Report | None = None
+    trainer: Training, recorder: Recorder, run: Path, report: Report | None = None
 ) -> tuple[FinalStatus, Progress]:
     """Trains to the last step or to an interruption, with log and checkpoint up to date.
 
@@ -303,18 +336,19 @@ def fit(
     return ("finished" if trainer.done == trainer.steps else "interrupted"), progress()
 
 
-def validate(trainer: Trainer, recorder: Recorder) -> None:
+def validate(trainer: Training, recorder: Recorder) -> None:
     """Scores of the present network on part of the validation split, as scalars of the log."""
     result = scores(
-        trainer.network,
+        trainer.trained,
         trainer.task,
         "validation",
         VALIDATION_DRAWS,
         trainer.config.seed,
-        VALIDATION_EXAMPLES,
+        VALIDATION_POSITIONS if isinstance(trainer, SequenceTrainer) else VALIDATION_EXAMPLES,
         answered=answers_to(recorder, trainer.done - 1, "validation"),
     )
     write_scores(recorder, trainer.done - 1, "validation", result)
+    trainer.validated(result["nll_joint"])
 
 
 def answers_to(recorder: Recorder, step: int, split: str) -> Callable[[Answers], None]:
@@ -382,7 +416,7 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
         torch.set_num_threads(config.threads)
     task = load(config)
     config = fit_probe_batch(config, task)
-    trainer = Trainer(config, task)
+    trainer = make_trainer(config, task)
     say_what_was_read(task)
     precision = cast("Precision", config.precision)  # Config has looked at it
     kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
@@ -429,7 +463,7 @@ def resume(
     config, task = load_data(state, data, changed, reading)
     if config.threads:
         torch.set_num_threads(config.threads)
-    trainer = Trainer(config, task)
+    trainer = make_trainer(config, task)
     trainer.restore(state)
     if Run(run).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
@@ -454,7 +488,7 @@ def _nothing_to_resume(run: Path) -> str:
 
 
 def conclude(
-    trainer: Trainer,
+    trainer: Training,
     recorder: Recorder,
     run: Path,
     status: FinalStatus,
@@ -482,13 +516,14 @@ def conclude(
     summary: dict[str, Any] = {"status": status}
     if status == "finished":
         config, step = trainer.config, trainer.done - 1
+        trainer.take_best()
 
         def tested(done: int, count: int) -> None:
             if report is not None:
                 report(dataclasses.replace(last, tested=done, to_test=count))
 
         summary["model"], pooled = network_scores(
-            trainer.network,
+            trainer.trained,
             trainer.task,
             "test",
             config.test_draws,
@@ -508,5 +543,8 @@ def conclude(
         write_scores(recorder, step, "test", summary["model"])
         for name, values in summary["baselines"].items():
             write_scores(recorder, step, f"test {name}", values)
+        if isinstance(trainer, SequenceTrainer):
+            tables = continuation_tables(trainer.network, trainer.sequences, config.seed)
+            store.save(run, CONTINUATIONS, tables, {"step": step, "seed": config.seed})
     recorder.close(status=status)
     return summary

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from probes.errors import writing
 from probes.storage.local import write_atomic
 from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
-from vdn.data import Batch, Task, identity, load_known
+from vdn.data import Batch, ForecastTask, RowTask, Task, identity, load_known
+from vdn.heads import HeadKind
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
-from vdn.objective import objective, predicted_numbers
+from vdn.objective import objective, predicted_numbers, ramp
+from vdn.sequence import LayerState, SequenceOutput, SequentialNetwork, SequentialTwin, State, continued
+from vdn.sequence_data import SequenceBatch, SequenceOrder, SequenceTask
+from vdn.sequence_objective import sequence_objective
+from vdn.transformer import SequenceTransformer, TransformerTwin
 
 CHECKPOINT = Path("checkpoints") / "last.pt"
+SequenceNetwork = SequentialNetwork | SequenceTransformer
+Network = VariationalNetwork | SequenceNetwork
 
 
 class Order:
@@ -60,8 +68,8 @@ def one_cycle(step: int, steps: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def make_network(config: Config, task: Task) -> VariationalNetwork:
-    """The network, or the twin, of a resolved configuration, with weights drawn from its seed."""
+def make_window_network(config: Config, task: ForecastTask | RowTask) -> VariationalNetwork:
+    """The network of windows or rows, or its twin, with weights drawn from the configuration's seed."""
     assert config.encoder is not None
     assert config.normalise is not None
     with torch.random.fork_rng(devices=[]):
@@ -88,6 +96,44 @@ def make_network(config: Config, task: Task) -> VariationalNetwork:
         )
 
 
+def make_sequence_network(config: Config, task: SequenceTask) -> SequenceNetwork:
+    """The network of sequences, or its twin, with weights drawn from the configuration's seed."""
+    head = cast("HeadKind", config.head)  # Config has looked at it
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        if config.network == "transformer":
+            return (TransformerTwin if config.twin else SequenceTransformer)(
+                task.outputs,
+                head,
+                task.window,
+                layers=config.layers,
+                neurons=config.neurons,
+                latent_dim=config.latent_dim,
+                phi=spread_groups(config.phi, config.neurons) if config.prior == "autoregressive" else None,
+                learn_phi=config.learn_phi,
+                sigma_init=config.sigma_init,
+                dropout=config.dropout,
+            )
+        return (SequentialTwin if config.twin else SequentialNetwork)(
+            task.outputs,
+            head,
+            layers=config.layers,
+            neurons=config.neurons,
+            latent_dim=config.latent_dim,
+            phi=spread_groups(config.phi, config.neurons),
+            learn_phi=config.learn_phi,
+            log_width=math.log(config.sigma_init),
+            dropout=config.dropout,
+        )
+
+
+def make_network(config: Config, task: Task) -> Network:
+    """The network, or the twin, of a resolved configuration, with weights drawn from its seed."""
+    if isinstance(task, SequenceTask):
+        return make_sequence_network(config, task)
+    return make_window_network(config, task)
+
+
 def make_device(name: str) -> torch.device:
     """The device called `name`. ConfigError when this machine has none."""
     try:
@@ -98,57 +144,78 @@ def make_device(name: str) -> torch.device:
     return device
 
 
+class Forward(NamedTuple):
+    """A step before its update: batch, output, loss (differentiable), scalars by name."""
+
+    batch: Batch | SequenceBatch
+    output: Output | SequenceOutput
+    total: Tensor
+    scalars: dict[str, Tensor]
+
+
 class Step(NamedTuple):
     """What one optimiser step did: batch, output, scalars by name and the laws' columns (a dictionary a
     layer), all still on the device and as they were for the update; then the interventions after it."""
 
-    batch: Batch
-    output: Output
+    batch: Batch | SequenceBatch
+    output: Output | SequenceOutput
     scalars: dict[str, Tensor]
     columns: list[dict[str, Tensor]]
     interventions: list[Intervention]
 
 
-class Trainer:
+class Training(ABC):
     """One training: network, optimiser, generators and the number of steps done.
 
-    config: resolved; task: from `vdn.data.load`. `step()` does one optimiser step; `state()` and `restore()`
-    are the checkpoint.
+    config: resolved; task: from `vdn.data.load`; network: what is trained; core: its parameters whose
+    gradients are clipped. `step()` does one optimiser step; `state()` and `restore()` are the checkpoint;
+    `best` holds the weights with the best validation score, for kinds of training that keep them.
     """
 
-    def __init__(self, config: Config, task: Task) -> None:
-        self.config, self.device = config, make_device(config.device)
-        self.task = task.to(self.device)
-        self.network = make_network(config, task).to(self.device)
+    keeps_best = False
+    best: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        task: Task,
+        network: Network,
+        order: Order | SequenceOrder,
+        core: list[nn.Parameter],
+    ) -> None:
+        self.config, self.task, self.order, self.core = config, task, order, core
+        self.device = core[0].device
         self.optimiser = torch.optim.AdamW(
-            (p for p in self.network.parameters() if p.requires_grad),
+            (p for p in network.parameters() if p.requires_grad),
             lr=config.lr,
             weight_decay=config.weight_decay,
             fused=True,
         )
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
-        self.order = Order(task, config.batch, config.seed)
         self.done = 0
         assert config.steps is not None
         assert config.beta is not None
-        self.steps = config.steps
-        self.controller = Controller(config, self.network, config.beta)
-        self.compute = torch.compile(self.network) if config.compile else self.network
-        decoders = {id(p) for p in self.network.decoders.parameters()}
-        self.core = [p for p in self.network.parameters() if p.requires_grad and id(p) not in decoders]
+        self.steps, self.beta = config.steps, config.beta
+
+    @property
+    @abstractmethod
+    def trained(self) -> Network:
+        """The network that is trained."""
+
+    @abstractmethod
+    def forward(self) -> Forward:
+        """What optimiser step `done` computes before its update."""
+
+    def control(self, done: Forward) -> tuple[list[dict[str, Tensor]], list[Intervention]]:
+        """Columns of the control laws, a dictionary a layer, and what they did after the update."""
+        return [{} for _ in range(self.config.layers)], []
 
     def step(self) -> Step:
         """One optimiser step: what was computed before the update, and what the control laws did after it."""
         config = self.config
-        batch = self.task.batch("train", self.order.examples(self.done).to(self.device), self.task.pairs)
-        noise = None if config.twin else self.network.draw_noise(len(batch.x), config.draws, self.noise)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            output = self.compute(batch.x, config.draws, self.task.pairs, noise)
-        loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
-        penalty = self.controller.penalty(output, self.done, loss.total.detach())
-        total = loss.total if penalty is None else loss.total + penalty
+        found = self.forward()
         self.optimiser.zero_grad()
-        total.backward()
+        found.total.backward()
         # decoders that only watch change nothing
         norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)
         rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
@@ -156,31 +223,38 @@ class Trainer:
             group["lr"] = rate
         self.optimiser.step()
         self.done += 1
-        scalars = {
-            "loss": total.detach(),
-            "nll": loss.distortion / predicted_numbers(output, batch.y),
-            "rate": loss.rate,
-            "gradient_norm": norm,
-        }
-        if penalty is not None:
-            scalars["penalty"] = penalty.detach()
-        return Step(batch, output, scalars, self.controller.columns(), self.controller.act(output, self.done))
+        scalars = {"loss": found.total.detach(), **found.scalars, "gradient_norm": norm}
+        return Step(found.batch, found.output, scalars, *self.control(found))
+
+    def validated(self, score: float) -> None:
+        """Takes note of a validation score of the present weights; lower is better."""
+        if self.keeps_best and (self.best is None or score < self.best["score"]):
+            weights = {name: value.detach().clone() for name, value in self.trained.state_dict().items()}
+            self.best = {"score": score, "step": self.done, "model": weights}
+
+    def take_best(self) -> None:
+        """The best weights in place of the present ones, where they are kept."""
+        if self.best is not None:
+            self.trained.load_state_dict(self.best["model"])
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: tensors and plain values only."""
         state: dict[str, Any] = {
             "config": dataclasses.asdict(self.config),
             "step": self.done,
-            "model": self.network.state_dict(),
+            "model": self.trained.state_dict(),
             "data": identity(self.config, self.task),
         }
+        if self.best is not None:
+            state["best"] = self.best
         if self.config.checkpoint == "full":
-            state |= {
-                "optimizer": self.optimiser.state_dict(),
-                "noise": self.noise.get_state(),
-                "controller": self.controller.state(),
-            }
+            state |= {"optimizer": self.optimiser.state_dict(), "noise": self.noise.get_state()}
+            state |= self.further_state()
         return state
+
+    def further_state(self) -> dict[str, Any]:
+        """What else resuming needs."""
+        return {}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up a checkpoint. ConfigError when it holds the weights alone."""
@@ -188,14 +262,112 @@ class Trainer:
             raise ConfigError(
                 'this run kept "model" checkpoints, which cannot be resumed; train with --checkpoint full'
             )
-        self.network.load_state_dict(state["model"])
+        self.trained.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimizer"])
         self.noise.set_state(state["noise"])
-        self.controller.restore(state["controller"])
+        self.best = state.get("best")
         self.done = state["step"]
 
 
-def save_checkpoint(trainer: Trainer, run: Path) -> None:
+class Trainer(Training):
+    """Training of a `VariationalNetwork` on windows of series, or on rows.
+
+    config: resolved; task: from `vdn.data.load`.
+    """
+
+    def __init__(self, config: Config, task: ForecastTask | RowTask) -> None:
+        device = make_device(config.device)
+        self.network = make_window_network(config, task).to(device)
+        self.examples = task.to(device)
+        decoders = {id(p) for p in self.network.decoders.parameters()}
+        core = [p for p in self.network.parameters() if p.requires_grad and id(p) not in decoders]
+        super().__init__(config, self.examples, self.network, Order(task, config.batch, config.seed), core)
+        self.controller = Controller(config, self.network, self.beta)
+        self.compute = torch.compile(self.network) if config.compile else self.network
+
+    @property
+    def trained(self) -> VariationalNetwork:
+        return self.network
+
+    def forward(self) -> Forward:
+        config = self.config
+        batch = self.examples.batch("train", self.order.examples(self.done).to(self.device), self.task.pairs)
+        noise = None if config.twin else self.network.draw_noise(len(batch.x), config.draws, self.noise)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            output = self.compute(batch.x, config.draws, self.task.pairs, noise)
+        loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
+        penalty = self.controller.penalty(output, self.done, loss.total.detach())
+        scalars = {"nll": loss.distortion / predicted_numbers(output, batch.y), "rate": loss.rate}
+        if penalty is None:
+            return Forward(batch, output, loss.total, scalars)
+        return Forward(batch, output, loss.total + penalty, scalars | {"penalty": penalty.detach()})
+
+    def control(self, done: Forward) -> tuple[list[dict[str, Tensor]], list[Intervention]]:
+        assert isinstance(done.output, Output)
+        return self.controller.columns(), self.controller.act(done.output, self.done)
+
+    def further_state(self) -> dict[str, Any]:
+        return {"controller": self.controller.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.controller.restore(state["controller"])
+
+
+class SequenceTrainer(Training):
+    """Training of a network of sequences, chunk after chunk, its state carried from one to the next.
+
+    config: resolved; task: from `vdn.data.load`.
+    """
+
+    keeps_best = True
+
+    def __init__(self, config: Config, task: SequenceTask) -> None:
+        device = make_device(config.device)
+        self.network = make_sequence_network(config, task).to(device)
+        self.sequences = task.to(device)
+        core = [p for p in self.network.parameters() if p.requires_grad]
+        order = SequenceOrder(task, config.batch, config.seed)
+        super().__init__(config, self.sequences, self.network, order, core)
+        self.carried: State | None = None
+
+    @property
+    def trained(self) -> SequenceNetwork:
+        return self.network
+
+    def forward(self) -> Forward:
+        config, draws = self.config, 1 if self.config.twin else self.config.draws
+        self.network.train()
+        batch = self.sequences.batch("train", self.order.examples(self.done).to(self.device))
+        state = continued(self.network, self.carried, batch.fresh, draws, self.noise)
+        noise = self.network.draw_noise(len(batch.mask), batch.mask.shape[1], draws, self.noise)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
+        with autocast, torch.random.fork_rng(enabled=config.dropout > 0):
+            if config.dropout:  # it takes no generator: so that a resumed run drops the same
+                torch.manual_seed(config.seed * 1_000_003 + self.done)
+            output = self.network(batch.x, state, draws, noise)
+        if self.sequences.chunks("train") > 1:
+            self.carried = output.state
+        ramp_steps = round(config.beta_ramp * self.steps)
+        beta = self.beta * ramp(self.done, 0, ramp_steps)
+        loss = sequence_objective(self.network, output, batch, beta)
+        return Forward(batch, output, loss.total, {"nll": loss.distortion, "rate": loss.rate})
+
+    def further_state(self) -> dict[str, Any]:
+        return {"carried": None if self.carried is None else [list(layer) for layer in self.carried]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        if state["carried"] is not None:
+            self.carried = [LayerState(*layer) for layer in state["carried"]]
+
+
+def make_trainer(config: Config, task: Task) -> Trainer | SequenceTrainer:
+    """The training that a task needs, at its first step."""
+    return SequenceTrainer(config, task) if isinstance(task, SequenceTask) else Trainer(config, task)
+
+
+def save_checkpoint(trainer: Training, run: Path) -> None:
     """Writes RUN/checkpoints/last.pt whole or not at all. Raises WriteError when it cannot."""
     path = run / CHECKPOINT
     state = trainer.state()
@@ -243,18 +415,18 @@ def load_network(
     data: str | None = None,
     changed: bool = False,
     reading: Mapping[str, str] | None = None,
-) -> tuple[Config, Task, VariationalNetwork]:
-    """Configuration, task and trained network of a checkpoint; the rest as for `vdn.data.load_known`.
-    ConfigError or DataError when one cannot be had.
+) -> tuple[Config, Task, Network]:
+    """Configuration, task and trained network of a checkpoint, the best weights where these were kept; the
+    rest as for `vdn.data.load_known`. ConfigError or DataError when one cannot be had.
     """
     config, task = load_data(state, data, changed, reading)
     network = make_network(config, task)
-    network.load_state_dict(state["model"])
+    network.load_state_dict(state.get("best", state)["model"])
     return config, task, network
 
 
 def load_run(
     run: Path, data: str | None = None, changed: bool = False, reading: Mapping[str, str] | None = None
-) -> tuple[Config, Task, VariationalNetwork]:
+) -> tuple[Config, Task, Network]:
     """`load_network` of a run's checkpoint, `load_checkpoint`."""
     return load_network(load_checkpoint(run), data, changed, reading)

@@ -1,5 +1,5 @@
 """Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
-classes, forces, evaluation, predictions, answers of classifiers.
+classes, forces, the probe sequence, evaluation, predictions, answers of classifiers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from probes.log.footer_checksum import checksummed_writer
 from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
-from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
+from probes.schema import FORCES, PYRAMID, REGIME, SEQUENCE, SETTLED
 from probes.storage import Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
@@ -76,6 +76,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     "forces": pa.schema(
         [*KEY_FIELDS, _column("term", pa.string()), *(_column(name, pa.float32()) for name in FORCES)]
     ),
+    "sequence": pa.schema(
+        [*KEY_FIELDS, _column("t", pa.int32()), *(_column(name, pa.float32()) for name in SEQUENCE)]
+    ),
     "evaluation": pa.schema([STEP, _column("split", pa.string()), LAYER, NEURON]),
     "predictions": pa.schema([STEP]),
     "reliability": pa.schema(
@@ -102,7 +105,7 @@ answers the probability of each class.
 
 OF_FAMILIES = ("parameters", "classes")
 """Tables that only runs with layers of other families than the Gaussian have."""
-ROUNDED = ("probe", "parameters", "classes", "forces")
+ROUNDED = ("probe", "parameters", "classes", "forces", "sequence")
 """Tables of many numbers that `precision="10bit"` rounds, as it rounds statistics. Targets and scores stay as
 they are.
 """
@@ -336,7 +339,7 @@ def check_keys(table: pa.Table, name: str, path: str, widths: Sequence[int]) -> 
     if not table.num_rows:
         return
     limits = {
-        "step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST),
+        "step": (-LARGEST, LARGEST), "layer": (0, len(widths) - 1), "input": (0, LARGEST), "t": (0, LARGEST),
         "index": (0, MAX_CLASSES - 1), "class": (0, MAX_CLASSES - 1),
     }  # fmt: skip
     for key, (least, most) in limits.items():

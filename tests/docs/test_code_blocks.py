@@ -4,6 +4,7 @@ gives.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -24,8 +25,10 @@ from torch import nn
 import probes
 from probes.log.check import check
 from probes.recorder import RecorderError
+from vdn.__main__ import main as vdn
 
 README, FORMAT, WATCH, RESCUE = "README.md", "docs/format.md", "docs/watch.md", "docs/rescue.md"
+SEQUENCE, SEQUENCES = "docs/sequence.md", "Sequences: causality carried by the neurons' samples"
 NEURONS = 64
 
 
@@ -537,6 +540,23 @@ def test_watch_what_the_inputs_are(here: Path) -> None:
     assert probes.Run("runs/with-inputs").inputs()["kind"].tolist() == ["image"] * 8
 
 
+def test_sequence_commands(here: Path) -> None:
+    """Each line as printed trains two steps of a small network on a small file."""
+    rng = np.random.default_rng(0)
+    Path("text.txt").write_text("to be or not to be " * 200)
+    pieces = [[[60, 64], [62]]] * 4
+    Path("chords.json").write_text(json.dumps({"train": pieces, "valid": pieces, "test": pieces}))
+    pd.DataFrame({"a": rng.normal(size=900), "b": rng.normal(size=900)}).to_csv("series.csv", index=False)
+    files = {"text": "text:text.txt", "chords:FILE": "chords:chords.json", "csv:FILE": "csv:series.csv"}
+    small = ["--steps=2", "--neurons=16", "--batch=4", "--test-draws=2", "--probe-sequence=8", "--threads=1"]
+    lines = block(SEQUENCE, SEQUENCES, language="").text.splitlines()
+    for number, line in enumerate(lines):
+        words = [files.get(word, word) for word in shlex.split(line, comments=True)]
+        assert words[:3] == ["python", "-m", "vdn"]
+        assert vdn([*words[3:], *small, "--out", f"run-{number}"]) == 0
+    assert len(list(Path().glob("run-*/run.json"))) == len(lines) == 5
+
+
 SKIPPED = {
     (
         README,
@@ -554,6 +574,7 @@ SKIPPED = {
     ): "needs Lightning, transformers, TensorBoard and W&B: tests/integrations runs it",
 }
 RUN_HERE = {
+    (SEQUENCE, SEQUENCES, ""),
     (README, "Train your own series", ""),
     (README, "Watch your own model", "python"),
     (README, "The log, in thirty lines", ""),
@@ -577,7 +598,7 @@ RUN_HERE = {
 }
 
 
-@pytest.mark.parametrize("document", [README, FORMAT, WATCH, RESCUE])
+@pytest.mark.parametrize("document", [README, FORMAT, WATCH, RESCUE, SEQUENCE])
 def test_every_block_is_run_or_has_a_reason(document: str) -> None:
     """A block that is added needs a test here; docs/how_to_add.md has tests/docs/test_recipes.py."""
     shown = [(b.document, b.heading, b.language) for b in blocks(document)]

@@ -19,7 +19,7 @@ from log_truth import Truth, assert_same, draw, fill
 import probes
 from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
-from probes.schema import FORCES
+from probes.schema import FORCES, SEQUENCE
 from probes.storage import local
 
 LAYER = [{"name": "only", "neurons": 3}]
@@ -166,6 +166,11 @@ def test_every_and_geometric_start(tmp_path):
             lambda r: r.forces(6, 0, "kl", **{name: np.ones(2) for name in FORCES}),
             [r"force_mu \(2,\)", r"\(3,\)"],
         ),
+        (
+            lambda r: r.sequence(6, 0, **dict.fromkeys(SEQUENCE, np.ones((4, 3))) | {"kl": np.ones((5, 3))}),
+            [r"kl \(5, 3\)", r"\(positions, 3\)"],
+        ),
+        (lambda r: r.sequence(6, 0, *[np.ones(3)] * 5), [r"\(positions, 3\)"]),
     ],
 )
 def test_a_bad_call_is_one_clear_error_and_loses_nothing(tmp_path, call, words):
@@ -250,12 +255,32 @@ def test_what_is_recorded_is_a_copy(tmp_path):
         recorder.record_block([1, 2], 0, {"mean": block})
         recorder.probe(2, 0, block, block)
         recorder.forces(2, 0, "kl", **dict.fromkeys(FORCES, values))
+        recorder.sequence(2, 0, block, block, block, block, block)
         recorder.evaluation(2, "test", 0, mean=values)
         values[:], block[:] = -1, -1
     run = probes.Run(tmp_path / "run")
     assert run.history(0)["mean"].tolist() == list(range(1, 10))
-    assert run.probe()["mu"].tolist() == [4, 7, 5, 8, 6, 9]
+    assert run.probe()["mu"].tolist() == run.sequence()["V"].tolist() == [4, 7, 5, 8, 6, 9]
     assert run.forces()["pull_mu"].tolist() == run.evaluation()["mean"].tolist() == [1, 2, 3]
+
+
+def test_a_probe_sequence_is_read_by_step_and_layer(tmp_path):
+    layers = [{"name": "a", "neurons": 2}, {"name": "b", "neurons": 3}]
+    with Recorder(tmp_path / "run", layers) as recorder:
+        for step in (0, 7):
+            for layer, width in (("a", 2), ("b", 3)):
+                table = np.arange(4 * width, dtype=float).reshape(4, width) + step
+                recorder.sequence(step, layer, m=table, V=table, mu=table, sigma=table, kl=-table)
+    run = probes.Run(tmp_path / "run")
+    assert run.sequence_steps().tolist() == [0, 7]
+    assert len(run.sequence()) == 4 * 5
+    found = run.sequence(0, "b").query("neuron == 1")
+    assert found["t"].tolist() == [0, 1, 2, 3]
+    assert found["m"].tolist() == [1, 4, 7, 10]
+    assert found["kl"].tolist() == [-1, -4, -7, -10]
+    assert run.sequence(3).empty
+    with pytest.raises(probes.RunError, match="no layer"):
+        run.sequence(0, "c")
 
 
 @pytest.mark.parametrize("shape", [(4, 1), (1, 2)], ids=["one neuron", "one input"])

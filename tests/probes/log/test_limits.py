@@ -7,7 +7,7 @@ import probes
 from probes.log.check import check
 from probes.log.limits import LARGEST, MAX_LAYERS, MAX_NEURONS, SCORES, TEXT_CHARACTERS
 from probes.recorder import Recorder
-from probes.schema import FORCES
+from probes.schema import FORCES, SEQUENCE
 
 LAYER = [{"name": "z", "neurons": 2}]
 
@@ -35,6 +35,7 @@ CALLS = {
     "event": lambda r, step: r.event(step, "phase"),
     "probe": lambda r, step: r.probe(step, 0, np.ones((1, 2)), np.ones((1, 2))),
     "forces": lambda r, step: r.forces(step, 0, "kl", **dict.fromkeys(FORCES, [1, 2])),
+    "sequence": lambda r, step: r.sequence(step, 0, **dict.fromkeys(SEQUENCE, np.ones((1, 2)))),
     "evaluation": lambda r, step: r.evaluation(step, "test", 0, mean=[1, 2]),
 }
 STEPS = [

@@ -1,0 +1,59 @@
+"""Heads: densities that sum to one, and samples that follow them."""
+
+import itertools
+
+import pytest
+import torch
+
+from vdn.heads import HEADS, make_head
+
+
+def parameters(head, rows=1):
+    torch.manual_seed(0)
+    return make_head(head, 4, 3), 2 * torch.randn(rows, 4)
+
+
+@pytest.mark.parametrize("name", ["categorical", "bernoulli", "mixture"])
+def test_probabilities_of_all_positions_sum_to_one(name):
+    head, h = parameters(name)
+    if name == "categorical":
+        every = torch.arange(3)[:, None]
+    else:
+        every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3)))[:, None]
+    found = head(h)[None, None].expand(1, len(every), -1, -1)  # (S, B, T, P)
+    assert head.log_prob(found, every).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_gaussian_integrates_to_one():
+    head = make_head("gaussian", 4, 1)
+    grid = torch.linspace(-20, 20, 4001)[:, None, None]
+    found = head(torch.ones(1, 4))[None, None].expand(1, len(grid), -1, -1)
+    assert (head.log_prob(found, grid).exp().sum() * 0.01).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_samples_follow_the_density(name):
+    """The mean of ln p over samples is minus the entropy: it equals that of samples drawn another way."""
+    head, h = parameters(name)
+    found = head(h).expand(20_000, -1)
+    generator = torch.Generator().manual_seed(1)
+    drawn = head.sample(found, generator)
+    log_p = head.log_prob(found[None, :, None], drawn[:, None])[0, :, 0]
+    if name == "categorical":
+        shares = torch.bincount(drawn, minlength=3) / len(drawn)
+        torch.testing.assert_close(shares, found[0].softmax(-1), atol=0.015, rtol=0)
+    elif name == "gaussian":
+        mean, scale = head.mean_and_scale(found[0])
+        torch.testing.assert_close(drawn.mean(0), mean, atol=0.03, rtol=0)
+        torch.testing.assert_close(drawn.std(0), scale, rtol=0.03, atol=0)
+    else:
+        every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3)))
+        p = head.log_prob(found[None, :8, None], every[:, None])[0, :, 0].exp()
+        seen = torch.stack([(drawn == one).all(-1).float().mean() for one in every])
+        torch.testing.assert_close(seen, p, atol=0.015, rtol=0)
+    assert torch.isfinite(log_p).all()
+
+
+def test_an_unknown_head_is_refused():
+    with pytest.raises(ValueError, match="head is one of"):
+        make_head("poisson", 4, 3)

@@ -1,0 +1,206 @@
+"""The recurrences of `vdn.sequence` over all positions at once, with their gradients.
+
+Loops of fused multiply-adds over time without autograd's bookkeeping, their gradients the same loops
+backwards. Of the ways that were measured (docs/decisions.md) it is the fastest on a CPU, where positions are
+few and rows many. All is time first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+LOG_WIDTH_LOW, LOG_WIDTH_HIGH = -5.0, 0.0  # of sigma in prior sds s; the upper end is the prior's own width
+SET_POINT = 2.0  # largest |c|, prior sds
+BLOCK = 8  # positions that are worked on at once
+TOUCHING = 1e-6  # beyond the upper limit, where a width still has a gradient
+
+
+def scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
+    """z_t = a_t z_{t-1} + b_t for t = 1 .. T, z_0 = start; without a gradient.
+
+    Parameters
+    ----------
+    a, b
+        (T, ...) of one shape.
+    start
+        (...), z_0.
+
+    Returns
+    -------
+    Tensor
+        (T, ...), z_1 .. z_T.
+    """
+    z = torch.empty_like(b)
+    for a_t, b_t, z_t in zip(a.unbind(), b.unbind(), z.unbind(), strict=True):
+        start = torch.addcmul(b_t, a_t, start, out=z_t)
+    return z
+
+
+def before(path: Tensor, start: Tensor) -> Tensor:
+    """Values of t - 1.
+
+    Parameters
+    ----------
+    path
+        (T, ...).
+    start
+        (...), before the first.
+
+    Returns
+    -------
+    Tensor
+        (T, ...).
+    """
+    return torch.cat([start[None], path[:-1]])
+
+
+class Path(NamedTuple):
+    """What gates made of a sequence, (T, rows, F) each.
+
+    Attributes
+    ----------
+    z
+        Draws.
+    kl
+        Nats, each draw's own past given; empty of a twin.
+    gate, target, log_width
+        g, c and ln(sigma / s), without a gradient; the last empty of a twin.
+    """
+
+    z: Tensor
+    kl: Tensor
+    gate: Tensor
+    target: Tensor
+    log_width: Tensor
+
+
+class _GatedScan(torch.autograd.Function):
+    """raw (T, R, 3 F) or, of a twin, (T, R, 2 F); phi (F,); start (R, F); noise (T, R, F) or None.
+
+    Both ways go block by block of positions, so that what is computed of one stays in the cache and new
+    memory is asked for only by what is kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        kept = raw.new_empty(2 if noise is None else 5, positions, rows, size)
+        gate, target = kept[:2]
+        states = raw.new_empty(positions + 1, rows, size)  # z_0 .. z_T
+        states[0] = start
+        s2 = (1 - phi) * (1 + phi)
+        s, precision = s2.sqrt(), 1 / s2
+        buffers = raw.new_empty(4, BLOCK, rows, size)
+        for first in range(0, positions, BLOCK):
+            at = slice(first, min(first + BLOCK, positions))
+            keep, pulled, width, moved = buffers[:, : at.stop - first]
+            torch.sigmoid(raw[at, :, :size], out=gate[at])
+            torch.tanh(raw[at, :, size : 2 * size], out=target[at]).mul_(SET_POINT)
+            torch.mul(gate[at], -1, out=keep).add_(1)
+            torch.mul(gate[at], target[at], out=pulled)
+            if noise is not None:
+                log_width = torch.clamp(
+                    raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=kept[2, at]
+                )
+                torch.exp(log_width, out=width)
+                torch.mul(width, noise[at], out=moved).mul_(s).add_(pulled)
+            every = states[first : at.stop + 1].unbind()
+            added = (pulled if noise is None else moved).unbind()
+            for before_t, now_t, keep_t, added_t in zip(every, every[1:], keep.unbind(), added, strict=False):
+                torch.addcmul(added_t, keep_t, before_t, out=now_t)
+            if noise is not None:
+                deviation, kl = kept[3, at], kept[4, at]
+                torch.sub(keep, phi, out=deviation).mul_(states[at]).add_(pulled)
+                torch.mul(deviation, deviation, out=kl).mul_(precision).addcmul_(width, width)
+                kl.mul_(0.5).sub_(log_width).sub_(0.5)
+        ctx.drawn = noise is not None
+        ctx.save_for_backward(raw, phi, kept, states, *([] if noise is None else [noise]))
+        none = raw.new_empty(0)
+        log_widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[4])
+        ctx.mark_non_differentiable(gate, target, log_widths)
+        return states[1:], kls, gate, target, log_widths
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
+        of_z, of_kl = gradients[:2]
+        raw, phi, kept, states, *drawn = ctx.saved_tensors
+        positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
+        s2 = (1 - phi) * (1 + phi)
+        s, precision = s2.sqrt(), 1 / s2
+        of_raw = torch.empty_like(raw)
+        of_phi = torch.zeros_like(phi) if drawn and ctx.needs_input_grad[1] else None
+        buffers = raw.new_empty(6, BLOCK, rows, size)
+        carried = raw.new_zeros(rows, size)  # dL/dz of the position before the block above
+        for first in reversed(range(0, positions, BLOCK)):
+            at = slice(first, min(first + BLOCK, positions))
+            keep, flow, slope, pushed, width, fall = buffers[:, : at.stop - first]
+            gate, target, past = kept[0, at], kept[1, at], states[at]
+            torch.mul(gate, -1, out=keep).add_(1)
+            flow.copy_(of_z[at])  # becomes dL/d(what is added at t): through all later t
+            flow[-1] += carried
+            if drawn:
+                torch.mul(kept[3, at], precision, out=fall).mul_(of_kl[at])  # dL/d(deviation)
+                torch.sub(keep, phi, out=slope).mul_(fall)  # what it adds to dL/dz_{t-1}
+                flow[:-1] += slope[1:]
+                carried = slope[0].clone()
+            else:
+                carried = torch.zeros_like(carried)
+            flows, keeps = flow.unbind(), keep.unbind()
+            for t in range(len(flows) - 2, -1, -1):
+                flows[t].addcmul_(keeps[t + 1], flows[t + 1])
+            carried.addcmul_(keep[0], flow[0])
+            if drawn:
+                torch.mul(flow, drawn[0][at], out=pushed)
+                torch.exp(kept[2, at], out=width)
+                pushed.mul_(width)  # dL/ds of each value
+                if of_phi is not None:
+                    by_value = pushed * (-phi / s) - fall * past + fall * kept[3, at] * (phi * precision)
+                    of_phi += by_value.sum((0, 1))
+                pushed.mul_(s).addcmul_(width.mul_(width).sub_(1), of_kl[at])
+                # within its limits, the upper end included: there a prior's width starts
+                of_raw[at, :, 2 * size :] = torch.ops.aten.hardtanh_backward(
+                    pushed, raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH + TOUCHING
+                )
+                flow += fall
+            of_gate, of_target = of_raw[at, :, :size], of_raw[at, :, size : 2 * size]
+            torch.sub(target, past, out=slope).mul_(flow).mul_(gate)
+            torch.mul(slope, keep, out=of_gate)
+            torch.mul(target, target, out=slope).mul_(-1 / SET_POINT).add_(SET_POINT).mul_(gate)
+            torch.mul(slope, flow, out=of_target)
+        return of_raw, of_phi, carried, None
+
+
+def gated_scan(raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None) -> Path:
+    """Draws z_t = (1 - g_t) z_{t-1} + g_t c_t + sigma_t noise_t along a sequence, and their local KL.
+
+    Parameters
+    ----------
+    raw
+        (T, R, 3 F): what g = sigmoid(.), c = 2 tanh(.) and sigma = s exp(clip(., -5, 0)) are made of, below
+        each other; (T, R, 2 F) of a twin.
+    phi
+        (F,) persistence of the prior, s^2 = 1 - phi^2.
+    start
+        (R, F), z_0.
+    noise
+        (T, R, F) standard normal; None: a twin, sigma = 0 and no KL.
+
+    Returns
+    -------
+    Path
+        z and kl are differentiable once by raw, phi and start.
+
+    Notes
+    -----
+    KL(q(z_t | z_{t-1}) || Normal(phi z_{t-1}, s^2)) = 1/2 (d^2 / s^2 + sigma^2 / s^2 - 1) - ln(sigma / s),
+    d = (1 - g - phi) z_{t-1} + g c.
+    """
+    found = _GatedScan.apply(raw, phi, start, noise)
+    return Path(*found)
