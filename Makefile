@@ -149,7 +149,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
