@@ -5,6 +5,7 @@ predictions, answers of classifiers.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,7 +24,7 @@ from probes.log.limits import LARGEST
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
 from probes.schema import FORCES, PYRAMID, REGIME, SETTLED
-from probes.storage import Storage
+from probes.storage import Listing, Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
 
@@ -340,9 +341,9 @@ class Table:
         self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
         self._known_steps: dict[Segment, np.ndarray] = {}
 
-    def refresh(self) -> None:
-        """List the folder anew; files that are known already are not touched."""
-        self.segments = counted_segments(self._storage, self._folder)
+    def refresh(self, listing: Listing | None = None) -> None:
+        """List the folder anew, or take what was listed; files that are known already are not touched."""
+        self.segments = counted_segments(listing or self._storage, self._folder)
         known = set(self.segments)
         self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
         self._known_steps = {key: steps for key, steps in self._known_steps.items() if key in known}
@@ -352,6 +353,8 @@ class Table:
 
         Raises RunError for a broken file.
         """
+        if self._storage.remote:
+            self._fetch(columns, step)
         if step is None:
             tables = [self._cached(segment, columns) for segment in self.segments]
         else:
@@ -366,6 +369,13 @@ class Table:
             raise RunError(
                 f"{folder}: its files have columns of different types ({error}); {REMEDY}"
             ) from error
+
+    def _fetch(self, columns: list[str] | None, step: int | None) -> None:
+        """Bring near the files of a store that are about to be read, whole: they are few or small."""
+        key = None if columns is None else tuple(columns)
+        unread = [one for one in self.segments if (one, key) not in self._cache]
+        wanted = unread if step is None else self._with_step(step)
+        self._storage.fetch([(f"{self._folder}/{one.name}", 0, sys.maxsize) for one in wanted])
 
     def _with_step(self, step: int) -> list[Segment]:
         """Files that hold rows of the step, or may; the last one where none does, for its columns."""
