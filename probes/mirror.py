@@ -10,7 +10,7 @@ object; with stores of other etags, a mirror that was started anew puts files on
 moment, and the next one goes on. Rows that a resume has set aside are deleted before those that take their
 place are put.
 
-    round = LIST, PUT of each new file, PUT of run.json and of its row in `_catalog/`, DELETE of what is covered
+    round = LIST, PUT of each new file, PUT of run.json and its row in `_catalog/`, DELETE of what is covered
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Mirror:
         self._put_manifest(state)
 
     def _counted(self) -> dict[str, list[Segment]]:
-        """The segments that count here; what is derived is listed before the truth, so that it has no more."""
+        """The segments that count here; what is derived is listed first: it has no more than the truth."""
         return {name: list_segments(self._local, name)[0] for name in FOLDERS}
 
     def _other_files(self) -> Iterator[str]:
@@ -164,8 +164,8 @@ class Mirror:
         before, now = self._stored["segments"], state["segments"]
         if self._stored.get("created") != state.get("created") or before != now[: len(before)]:
             raise RunError(
-                f"{self._target.root} holds another run than {self._folder}, or one that was resumed elsewhere:"
-                " name another place"
+                f"{self._target.root} holds another run than {self._folder}, or one that was resumed"
+                " elsewhere: name another place"
             )
         return len(now) > len(before)
 
@@ -193,7 +193,7 @@ class Mirror:
     # ---- putting
 
     def _put(self, path: str) -> None:
-        """Put a file that the store does not have as it is here. Raises FileNotFoundError where it is gone."""
+        """Put a file unless the store has it as it is here. Raises FileNotFoundError where it is gone."""
         here, there = self._local.stamp(path), self._listing.stamp(path)
         if here is None:
             raise FileNotFoundError(self._local.address(path))

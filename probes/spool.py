@@ -73,8 +73,8 @@ class Spool:
             return
         if there:
             raise RunError(
-                f"{self.url} holds a run already: continue it with Recorder.resume(url, step), or name another"
-                " place"
+                f"{self.url} holds a run already: continue it with Recorder.resume(url, step), or name"
+                " another place"
             )
 
     def fetch(self) -> None:

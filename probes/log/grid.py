@@ -242,6 +242,7 @@ class Level:
         self.until: int = np.iinfo(np.int64).max - 1
         self._files: dict[Segment, GridFile] = {}
         self._open: OrderedDict[Segment, None] = OrderedDict()
+        self._stamps: dict[Segment, str | None] = {}
 
     def refresh(self, listing: Listing | None = None) -> None:
         """List the folder anew, or take over what was listed; files that are known already are not touched.
@@ -250,6 +251,10 @@ class Level:
         """
         self.segments = counted_segments(listing or self._storage, self._folder)
         known = set(self.segments)
+        if self._storage.remote and listing is not None:  # where a name may stand for another file by now
+            stamps = {segment: listing.stamp(self._path(segment)) for segment in self.segments}
+            known = {segment for segment in known if stamps[segment] == self._stamps.get(segment)}
+            self._stamps = stamps
         self._files = {segment: file for segment, file in self._files.items() if segment in known}
         self._open = OrderedDict.fromkeys(segment for segment in self._open if segment in known)
 

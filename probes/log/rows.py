@@ -340,11 +340,16 @@ class Table:
         self.segments: list[Segment] = []
         self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
         self._known_steps: dict[Segment, np.ndarray] = {}
+        self._stamps: dict[Segment, str | None] = {}
 
     def refresh(self, listing: Listing | None = None) -> None:
         """List the folder anew, or take what was listed; files that are known already are not touched."""
         self.segments = counted_segments(listing or self._storage, self._folder)
         known = set(self.segments)
+        if self._storage.remote and listing is not None:  # where a name may stand for another file by now
+            stamps = {one: listing.stamp(f"{self._folder}/{one.name}") for one in self.segments}
+            known = {segment for segment in known if stamps[segment] == self._stamps.get(segment)}
+            self._stamps = stamps
         self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
         self._known_steps = {key: steps for key, steps in self._known_steps.items() if key in known}
 

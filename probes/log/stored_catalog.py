@@ -1,8 +1,8 @@
 """The catalog of a folder of runs in a store: as few requests as can be.
 
 A mirror leaves `_catalog/NAME.json` beside a run: its manifest and notes in one file. One LIST then says
-which runs have changed. Where there is no such folder all objects are listed, a thousand a request, which says the
-same of the manifests themselves.
+which runs have changed. Where there is no such folder all objects are listed, a thousand a request, which
+says the same of the manifests themselves.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _read_manifests(
     stamps: Mapping[str, Stamps],
     into: dict[str, tuple[Stamps, dict[str, Any]]],
 ) -> list[str]:
-    """Rows of runs by their own files, of which `stamps` may say that they have no notes; returns the names of
-    what are no runs.
+    """Rows of runs by their own files, of which `stamps` may say that they have no notes; returns the names
+    of what are no runs.
     """
     folders = []
     states = storage.read_each([f"{name}/{manifest.FILE}" for name in names], JSON_BYTES)

@@ -325,9 +325,13 @@ def is_store(folder: str | Path) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """A text whose URLs have lost what may hold credentials: users, passwords, what follows `?` or `#`."""
-    text = re.sub(r"([a-z][a-z0-9+.-]+:/+)[^/\s]*@", r"\1...@", text, flags=re.IGNORECASE)
-    return re.sub(r"([a-z][a-z0-9+.-]+:/[^\s?#]*)[?#][^\s)]*", r"\1?...", text, flags=re.IGNORECASE)
+    """A text whose URLs have lost what may hold credentials: all before the last `@`, which a password with a
+    slash may reach to, a bucket with a colon, and what follows `?` or `#`.
+    """
+    begin = r"([a-z][a-z0-9+.-]+:/+)"
+    text = re.sub(begin + r"\S*@", r"\1...@", text, flags=re.IGNORECASE)
+    text = re.sub(r"((?:s3a?|gs|az|azure|adl|abfss?):/+)[^/\s]*:\S*", r"\1...", text, flags=re.IGNORECASE)
+    return re.sub(begin + r"([^\s?#]*)[?#][^\s)]*", r"\1\2?...", text, flags=re.IGNORECASE)
 
 
 def local_folder(path: str | Path) -> Path:

@@ -41,9 +41,8 @@ class Lock:
             return
         if not free:
             self.forget()
-            raise RunError(
-                f"{folder} is being written by another {holder}: one {'writer' if name == FILE else holder} a run"
-            )
+            one = "writer" if name == FILE else holder
+            raise RunError(f"{folder} is being written by another {holder}: one {one} a run")
         forget_in_children(self)
 
     def release(self) -> None:

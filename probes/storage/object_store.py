@@ -39,7 +39,7 @@ NEAR_BYTES = 2**18
 """Ranges that are no further apart are one request: at 100 MB/s a tenth of what a request waits."""
 FAR_BYTES = 2**21
 """The same while there are more ranges than go at once."""
-SMALL_BYTES = 2**19
+SMALL_BYTES = 2**18
 """An object no larger is fetched whole."""
 READ_AHEAD = 2**20
 """What nobody has said to be needed is read in pieces of this many bytes at least."""
@@ -57,11 +57,12 @@ def open_store(url: str) -> ObjectStorage:
     Raises RunError for a URL that holds credentials or names no bucket, MissingPackageError without obstore.
     """
     parts = urlsplit(url)
-    of_azure = parts.scheme.lower().startswith("abfs") and ":" not in parts.netloc  # container@account
-    if ("@" in parts.netloc and not of_azure) or parts.query or parts.fragment:
+    of_azure = parts.scheme.lower().startswith("abfs")  # container@account
+    plain = parts.netloc.replace("@", "", 1) + parts.path if of_azure else parts.netloc + parts.path
+    if "@" in plain or ":" in parts.netloc or parts.query or parts.fragment:
         raise RunError(
-            f"{without_secrets(url)}: a URL of a store has no user, password, question mark or #; credentials"
-            " are taken from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"{without_secrets(url)}: a URL of a store has no user, password, @, ? or #; credentials are"
+            " taken from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if not parts.netloc:
         raise RunError(f"{url} names no bucket: write such as {parts.scheme}://bucket/folder")
@@ -167,20 +168,20 @@ class ObjectStorage(Storage):
         with self._reading(folder, "listed"):
             found = obstore.list_with_delimiter(self._client.store, prefix or None)
         folders = {path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]}
-        files = [_entry(item["path"].rpartition("/")[2], item) for item in found["objects"]]
+        below = f"{prefix}/" if prefix else ""  # some servers list a folder that was emptied as an object
+        objects = [item for item in found["objects"] if item["path"].startswith(below)]
+        files = [_entry(item["path"].rpartition("/")[2], item) for item in objects]
         return sorted([*files, *(Entry(name, None, None) for name in folders)])
 
     def listed(self) -> ListedObjects:
         import obstore
 
-        skipped = len(self._prefix) + 1 if self._prefix else 0
+        below = f"{self._prefix}/" if self._prefix else ""
         with self._reading("", "listed"):
             chunks = obstore.list(self._client.store, self._prefix or None, chunk_size=1000)
-            self._listed = {
-                item["path"][skipped:]: _entry(item["path"][skipped:], item)
-                for chunk in chunks
-                for item in chunk
-            }
+            found = [item for chunk in chunks for item in chunk if item["path"].startswith(below)]
+        names = [item["path"].removeprefix(below) for item in found]
+        self._listed = {name: _entry(name, item) for name, item in zip(names, found, strict=True)}
         return ListedObjects(self, self._listed)
 
     def stamp(self, path: str) -> str | None:
