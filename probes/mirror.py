@@ -30,6 +30,7 @@ from probes.log import footers, manifest, neuron_summary, rows, stored_catalog
 from probes.log.footer_checksum import TRAILER_BYTES
 from probes.log.maintenance import FOLDERS
 from probes.log.segments import Segment, list_segments, parse
+from probes.spool import COMPLETE, UNMET
 from probes.storage import is_store, open_folder
 from probes.storage.local import TEMPORARY, LocalStorage
 from probes.storage.lock import FILE as LOCK_FILE
@@ -40,8 +41,6 @@ ROUND_SECONDS = 60.0
 ROUND_VARIABLE = "PROBES_MIRROR_SECONDS"
 """Environment variable of the seconds between two rounds."""
 LOCK = ".mirror.lock"
-COMPLETE = "complete"
-"""Written to stdout when all of a run that has ended is in the store."""
 LOOK_SECONDS = 0.5
 """How often the mirror looks whether the run has ended, or a resume has begun."""
 ATTEMPTS = 5
@@ -270,7 +269,7 @@ def follow(
     target: ObjectStorage,
     seconds: float = ROUND_SECONDS,
     say: Callable[[str], object] = lambda line: None,
-) -> bool:
+) -> None:
     """Mirror a run until it has ended and nothing is left to do.
 
     Parameters
@@ -282,8 +281,8 @@ def follow(
 
     Returns
     -------
-    bool
-        False where another mirror does it.
+    None
+        When all is done. Where another mirror is at work on the run, it is waited for, and then gone on from.
 
     Raises
     ------
@@ -291,9 +290,7 @@ def follow(
         When there is no run, or the store holds another one.
     """
     mirror = Mirror(folder, target, seconds)
-    lock = _lock(folder, seconds)
-    if lock is None:
-        return False
+    lock = _lock(folder, say)
     said = ""
     try:
         while True:
@@ -313,7 +310,7 @@ def follow(
                     if said != COMPLETE:
                         say(COMPLETE)
                     if not mirror.waiting:
-                        return True
+                        return
                     problem = COMPLETE
             elif problem and problem != said:
                 say(problem)
@@ -341,19 +338,18 @@ def _stamp(folder: Path) -> str | None:
     return LocalStorage(folder).stamp(manifest.FILE)
 
 
-def _lock(folder: Path, seconds: float) -> Lock | None:
-    """The lock of a run's one mirror; None where another one goes on holding it. One that is about to end is
-    waited for.
-    """
-    until = time.monotonic() + min(seconds, ROUND_SECONDS) + 2 * LOOK_SECONDS
+def _lock(folder: Path, say: Callable[[str], object]) -> Lock:
+    """The lock of a run's one mirror, waited for."""
+    said = False
     while True:
         try:
             return Lock(folder, LOCK, "mirror")
         except WriteError:
             raise
         except RunError:
-            if time.monotonic() > until:
-                return None
+            if not said:
+                say("another mirror of this run is at work: waiting for it")
+                said = True
             time.sleep(LOOK_SECONDS)
 
 
@@ -390,9 +386,7 @@ def target_of(url: str) -> ObjectStorage:
 
 def run_command(options: argparse.Namespace) -> int:
     """Mirror a run as a command line asks; returns the exit status."""
-    folder, target = Path(options.run), target_of(options.url)
-    if not follow(folder, target, round_seconds(), _say):
-        _say("another mirror of this run is at work")
+    follow(Path(options.run), target_of(options.url), round_seconds(), _say)
     return 0
 
 
@@ -412,7 +406,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return run_command(parser.parse_args(words))
     except RunError as error:
         _say(str(error))
-        return 2
+        return UNMET
 
 
 if __name__ == "__main__":

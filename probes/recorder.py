@@ -667,8 +667,8 @@ class Recorder:
             self._background.close(status)
         finally:
             self._lock.release()
-            if self._spool is not None:
-                self._spool.finish()
+        if self._spool is not None:
+            self._spool.finish()
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that the run did not end as

@@ -21,7 +21,13 @@ VARIABLE = "PROBES_SPOOL"
 """Environment variable of the folder in which spools lie."""
 WAIT_SECONDS = 120.0
 """So long the end of a recording waits for the store to have all of it."""
+PAUSE_SECONDS = 1.0
+"""Before a mirror that has died is started again."""
 LOG = ".mirror.log"
+COMPLETE = "complete"
+"""What the mirror says when all of a run that has ended is in the store."""
+UNMET = 2
+"""Exit status of a mirror that cannot do what it was asked for."""
 
 
 def spool_folder(url: str) -> Path:
@@ -56,8 +62,7 @@ class Spool:
     def __init__(self, url: str) -> None:
         self.url = open_folder(url).root  # refuses what is none
         self.folder = spool_folder(self.url)
-        self._mirror: subprocess.Popen[str] | None = None
-        self._complete = threading.Event()
+        self._complete, self._refused = threading.Event(), threading.Event()
         self._said = ""
 
     def refuse_second(self) -> None:
@@ -94,12 +99,26 @@ class Spool:
             target.write_bytes(storage.read(path, sys.maxsize))
 
     def begin(self) -> None:
-        """Start the mirror."""
-        self._complete.clear()
+        """Start the mirror, and start it again whenever it dies."""
+        threading.Thread(target=self._keep, name=f"mirror {self.folder}", daemon=True).start()
+
+    def _keep(self) -> None:
+        while not self._complete.is_set():
+            with self._started() as mirror:
+                for line in mirror.stdout or ():
+                    self._said = line.strip()
+                    if self._said == COMPLETE:
+                        self._complete.set()
+            if mirror.returncode == UNMET:
+                self._refused.set()
+                return
+            time.sleep(PAUSE_SECONDS)
+
+    def _started(self) -> subprocess.Popen[str]:
         package = str(Path(__file__).resolve().parents[1])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with open(self.folder / LOG, "ab") as log:
-            self._mirror = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "probes.mirror", str(self.folder.absolute()), self.url],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -108,22 +127,12 @@ class Spool:
                 start_new_session=True,  # what stops the training leaves the mirror at its work
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             )
-        threading.Thread(target=self._listen, args=(self._mirror,), name="mirror", daemon=True).start()
-
-    def _listen(self, mirror: subprocess.Popen[str]) -> None:
-        for line in mirror.stdout or ():
-            self._said = line.strip()
-            if self._said == "complete":
-                self._complete.set()
 
     def finish(self) -> None:
         """Wait until the store has all of the run, which has ended; warn where that takes too long."""
         until = time.monotonic() + WAIT_SECONDS
-        while not self._complete.wait(0.2) and time.monotonic() < until:
-            if self._mirror is not None and self._mirror.poll() is not None:
-                if self._mirror.returncode == 2:
-                    break
-                self.begin()
+        while not self._complete.wait(0.1) and not self._refused.is_set() and time.monotonic() < until:
+            pass
         if not self._complete.is_set():
             why = f" ({self._said})" if self._said else ""
             warnings.warn(
