@@ -189,6 +189,28 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+def mirrors(folder: Path) -> list[int]:
+    """Processes that mirror a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        if b"probes.mirror" in words and str(folder).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU time that a process has taken, 0 once it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def environment(port: int) -> dict[str, str]:
     """What `obstore` needs to know of the server behind a port."""
     return {

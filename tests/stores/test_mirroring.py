@@ -23,7 +23,7 @@ from stored import LAYERS, record
 from torch import randn
 
 import probes
-from benchmarks.store_server import Proxy, Server
+from benchmarks.store_server import Proxy, Server, mirrors
 from probes import spool
 from probes.errors import RunError
 from probes.log import manifest
@@ -247,19 +247,6 @@ def begin(url: str, step: int) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
-
-
-def mirrors(folder: Path) -> list[int]:
-    """Processes that mirror a folder: those of this test alone."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"probes.mirror" in words and str(folder).encode() in words:
-            found.append(int(path.parent.name))
-    return found
 
 
 class Reader(threading.Thread):
