@@ -1,11 +1,11 @@
-"""Measures runs in an object store, at 30 ms a request: how few are made, how long answers take, what the mirror
-costs a training.
+"""Measures runs in an object store, at 30 ms a request: how few are made, how long answers take, what the
+mirror costs a training.
 
 python -m benchmarks.store [--write] [--seconds N]
 
-An S3-compatible server (SeaweedFS) on this machine, behind a proxy that delays each request and counts it. Every
-question is the first that a new reader asks; every check (checksums of pages and footers, sizes, limits) is on.
-Needs the packages of requirements-store.txt.
+An S3-compatible server (SeaweedFS) on this machine, behind a proxy that delays each request and counts it.
+Every question is the first that a new reader asks; every check (checksums of pages and footers, sizes,
+limits) is on. Needs the packages of requirements-store.txt.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ REPEATS = 3
 INTRODUCTION = """
 `make bench-store`; {ran_on}.
 
-A run of {blocks} blocks of 256 steps, {neurons} neurons, seven statistics, {megabytes:,.0f} MB, on SeaweedFS behind a proxy that holds each request back for
-{delay:.0f} ms: requests (R) and seconds of the first such question of a new reader. A training that is mirrored has {width:,} neurons and {pace:.0f} steps
-a second; `record` is one call for all of them, with a recorder of a folder and of a store in turn.
+A run of {blocks} blocks of 256 steps, {neurons} neurons, seven statistics,
+{megabytes:,.0f} MB, on SeaweedFS behind a proxy that holds each request back
+for {delay:.0f} ms: requests (R) and seconds of the first such question of a
+new reader. A training that is mirrored has {width:,} neurons and {pace:.0f}
+steps a second; `record` is one call for all of them, with a recorder
+of a folder and of a store in turn.
 """
 
 

@@ -43,6 +43,8 @@ ROUND_VARIABLE = "PROBES_MIRROR_SECONDS"
 LOCK = ".mirror.lock"
 LOOK_SECONDS = 0.5
 """How often the mirror looks whether the run has ended, or a resume has begun."""
+NICE = 10
+"""How far behind the training the mirror that it has started stands in line for a core."""
 ATTEMPTS = 5
 """So often what is put is listed anew within a round, where the writer has compacted it away meanwhile."""
 _OTHERS = ("checkpoints", ".trash")
@@ -399,6 +401,8 @@ def _say(line: str) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """`python -m probes.mirror RUN URL`: what a recorder starts."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     parser = argparse.ArgumentParser(prog="python -m probes.mirror")
     parser.add_argument("run")
     parser.add_argument("url")

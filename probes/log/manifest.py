@@ -205,10 +205,11 @@ def text(manifest: Mapping[str, Any]) -> bytes:
 
 def parse(text: str | bytes, where: str) -> dict[str, Any]:
     """Manifest from its text. Raises RunError for what is not a manifest or of a newer major format."""
-    return _checked(parse_json(text, f"{where}/{FILE}"), where)
+    return checked(parse_json(text, f"{where}/{FILE}"), where)
 
 
-def _checked(manifest: Any, where: str) -> dict[str, Any]:
+def checked(manifest: Any, where: str) -> dict[str, Any]:
+    """What a JSON text of a manifest holds, as `parse` gives it."""
     version = manifest.get("format") if isinstance(manifest, dict) else None
     major = version.split(".")[0] if isinstance(version, str) else ""
     if not major.isdecimal():
@@ -234,7 +235,7 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
     """
     where = storage.address(folder)
     try:
-        return _checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
+        return checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
     except FileNotFoundError as error:
         raise RunError(f"{where} holds no run: there is no {FILE} in it") from error
 

@@ -87,9 +87,9 @@ def rows(storage: Storage, nested: bool = False) -> list[dict[str, Any]]:
     else:
         folders = []
     fresh = {
-        name: found
+        name: before
         for name in names
-        if (found := look.rows.get(name)) is not None and name in known and found[0] == known[name]
+        if (before := look.rows.get(name)) is not None and name in known and before[0] == known[name]
     }
     missing = [name for name in names if name not in fresh]
     if look.indexed:
@@ -123,7 +123,7 @@ def _read_index(
                 raise found
             content = parse_json(found[0], storage.address(index_path(name)))
             data = content["run"] if isinstance(content, dict) else None
-            into[name] = (found[1],), _row(storage, name, json.dumps(data), content.get("notes"))
+            into[name] = (found[1],), _row(storage, name, data, content.get("notes"))
         except (FileNotFoundError, RunError, KeyError, TypeError, AttributeError):  # the run itself is asked
             missing.append(name)
     return missing
@@ -161,7 +161,8 @@ def _read_manifests(
             except RunError as problem:
                 error = str(problem)
         try:
-            row = _row(storage, name, state[0], told)
+            state_read = parse_json(state[0], storage.address(f"{name}/{manifest.FILE}"))
+            row = _row(storage, name, state_read, told)
         except RunError as problem:
             row = unreadable(storage.address(name), problem)
         else:
@@ -170,9 +171,9 @@ def _read_manifests(
     return folders
 
 
-def _row(storage: Storage, name: str, state: str | bytes, noted: Any) -> dict[str, Any]:
+def _row(storage: Storage, name: str, state: Any, noted: Any) -> dict[str, Any]:
     """The row of a run. Raises RunError for a manifest that is none."""
     where = storage.address(name)
     told = noted if isinstance(noted, dict) else {}
     keys = ("tags", "notes", "sets", "shown_name", "archived")
-    return row_of(where, manifest.parse(state, where), notes.parse(*(told.get(key) for key in keys)))
+    return row_of(where, manifest.checked(state, where), notes.parse(*(told.get(key) for key in keys)))

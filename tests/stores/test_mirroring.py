@@ -357,13 +357,14 @@ def test_a_full_spool(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record(recorder, 0, 100, 10)
     recorder.flush()
     disk.full = True
+    time.sleep(0.5)
     with pytest.warns(RuntimeWarning, match="The rows are kept in memory and tried again"):
         record(recorder, 100, 200, 10)
-        eventually(lambda: open_folder(url).stamp("run.json") is not None)
-        steps = probes.Run(url).steps
-        assert steps.tolist() == list(range(steps.size))
-        disk.full = False
-        record(recorder, 200, 300, 10)
+    eventually(lambda: open_folder(url).stamp("run.json") is not None)
+    steps = probes.Run(url).steps
+    assert steps.tolist() == list(range(steps.size))
+    disk.full = False
+    record(recorder, 200, 300, 10)
     recorder.close()
     assert probes.Run(url).steps.size == 300
     assert_mirrored(url, recorder.path)
