@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from probes.errors import RunError, WriteError, obstacle
-from probes.log import footers, manifest, neuron_summary, rows, stored_catalog
+from probes.log import columns, footers, manifest, neuron_summary, rows, stored_catalog
 from probes.log.footer_checksum import TRAILER_BYTES
 from probes.log.maintenance import FOLDERS
-from probes.log.segments import Segment, list_segments, parse
+from probes.log.segments import Segment, list_segments, parse, split_by_coverage
 from probes.spool import COMPLETE, UNMET
 from probes.storage import is_store, open_folder
 from probes.storage.local import TEMPORARY, LocalStorage
@@ -51,6 +51,7 @@ _OTHERS = ("checkpoints", ".trash")
 """Folders of a run that stay where they are: what a trainer rewrites, and can be large."""
 _TABLES = (*rows.SCHEMAS, "neurons", *(name for name in FOLDERS if name not in (*rows.SCHEMAS, "neurons")))
 """In the order in which they are put."""
+_COLUMNS = tuple(f"{name}/{columns.FILE}" for name in _TABLES)
 
 
 class Mirror:
@@ -105,18 +106,17 @@ class Mirror:
         """
         for attempt in range(ATTEMPTS):
             state = manifest.read(self._local)
-            self._listing = self._target.listed()
+            self._listing, counted = self._target.listed(), self._counted()
             try:
-                self._put_all(state)
+                self._put_all(state, counted)
                 break
             except FileNotFoundError:  # compacted away since it was listed: it is in a larger file now
                 if attempt == ATTEMPTS - 1:
                     raise
-        self._delete_covered()
+        self._delete_covered(counted)
         return str(state["status"])
 
-    def _put_all(self, state: dict[str, Any]) -> None:
-        counted = self._counted()
+    def _put_all(self, state: dict[str, Any], counted: Mapping[str, list[Segment]]) -> None:
         if self._is_resumed(state):
             self._set_aside(state, counted)
         for name in _TABLES:
@@ -134,6 +134,7 @@ class Mirror:
 
     def _other_files(self) -> Iterator[str]:
         """What a run has beside its tables and manifest."""
+        yield from (path for path in _COLUMNS if self._local.stamp(path) is not None)
         tables = {name.partition("/")[0] for name in _TABLES}
         for path in sorted(self._folder.rglob("*")):
             inner = path.relative_to(self._folder)
@@ -185,7 +186,8 @@ class Mirror:
                     for inner in counted[name]:
                         if segment.first <= inner.first and inner.last <= segment.last:
                             self._put(f"{name}/{inner.name}")
-        for path in (*old, neuron_summary.FILE, footers.FILE):
+        left = [path for path in _COLUMNS if self._local.stamp(path) is None]
+        for path in (*old, *left, neuron_summary.FILE, footers.FILE):
             if self._listing.stamp(path) is not None:
                 self._target.delete(path)
                 self._listing.objects.pop(path)
@@ -234,15 +236,15 @@ class Mirror:
 
     # ---- deleting
 
-    def _delete_covered(self) -> None:
-        """Delete what a larger file of the store has covered for a round."""
+    def _delete_covered(self, counted: Mapping[str, list[Segment]]) -> None:
+        """Delete what a larger file, which the store has by now, has covered for a round."""
         now = time.monotonic()
         covered = {}
         for name in _TABLES:
-            here = set(self._local.names(name))
-            for segment in list_segments(self._listing, name)[1]:
+            stored = {*self._listing.names(name), *(segment.name for segment in counted[name])}
+            for segment in split_by_coverage(stored)[1]:
                 path = f"{name}/{segment.name}"
-                if segment.name not in here or segment in list_segments(self._local, name)[1]:
+                if path in self._listing.objects:
                     covered[path] = self._covered_since.get(path, now)
         for path, since in list(covered.items()):
             if now - since >= self._seconds:

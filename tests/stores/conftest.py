@@ -19,6 +19,7 @@ sys.path[:0] = [
     str(HERE.parent / "probes"),
     str(HERE.parent / "probes" / "storage"),
     str(HERE.parent / "pages"),
+    str(HERE.parent / "docs"),
 ]
 ROUND = 1.0
 MISSING = [

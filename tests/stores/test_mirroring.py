@@ -357,9 +357,9 @@ def test_a_full_spool(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record(recorder, 0, 100, 10)
     recorder.flush()
     disk.full = True
-    time.sleep(0.5)
-    with pytest.warns(RuntimeWarning, match="The rows are kept in memory and tried again"):
+    with pytest.warns(RuntimeWarning, match="The rows are kept in memory and tried again"):  # noqa: PT031
         record(recorder, 100, 200, 10)
+        recorder.flush()
     eventually(lambda: open_folder(url).stamp("run.json") is not None)
     steps = probes.Run(url).steps
     assert steps.tolist() == list(range(steps.size))
