@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,11 @@ FOLDER = "s3://runs/pages"
 
 @pytest.fixture(scope="module")
 def stored(served: object, tmp_path_factory: pytest.TempPathFactory) -> str:
-    for name in ("planted", "second"):
-        folder = tmp_path_factory.mktemp("pages") / name
-        write_run(folder)
-        follow(folder, target_of(f"{FOLDER}/{name}"), 1)
+    runs_here = tmp_path_factory.mktemp("pages")
+    write_run(runs_here / "planted")
+    shutil.copytree(ROOT / "sample_runs" / "healthy", runs_here / "healthy")
+    for folder in runs_here.iterdir():
+        follow(folder, target_of(f"{FOLDER}/{folder.name}"), 1)
     return FOLDER
 
 
@@ -53,10 +55,16 @@ def texts(app: AppTest) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_a_stored_run(open_page: Callable[..., AppTest], page: str) -> None:
-    app = open_page(page, run="planted")
+    app = open_page(page, run="healthy")
     said = texts(app)
     assert not app.error, said
     assert not [text for text in said if KEY in text or SECRET in text]
+
+
+def test_an_experiment_of_a_stored_run(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("experiments", run="healthy", experiment="traversal")
+    assert not app.error
+    assert any("split" in text for text in texts(app)), "what the stored result was made with"
 
 
 def test_the_sweep_of_stored_runs(open_page: Callable[..., AppTest]) -> None:
