@@ -54,6 +54,10 @@ _TABLES = (*rows.SCHEMAS, "neurons", *(name for name in FOLDERS if name not in (
 _COLUMNS = tuple(f"{name}/{columns.FILE}" for name in _TABLES)
 
 
+class OtherRunError(RunError):
+    """A place in a store that holds another run than the one that is to be mirrored there."""
+
+
 class Mirror:
     """Copies one run's folder into a store, a round at a time.
 
@@ -76,9 +80,7 @@ class Mirror:
         self._folder, self._local = folder, LocalStorage(folder)
         self._target, self._seconds = target, seconds
         self._stored: dict[str, Any] | None = None  # the manifest that the store has
-        self._known: dict[
-            str, tuple[str | None, str | None]
-        ] = {}  # stamps of the same content, here and there
+        self._known: dict[str, tuple[str, str | None]] = {}  # stamps of the same content, here and there
         self._covered_since: dict[str, float] = {}
         self._listing: ListedObjects
         manifest.read(self._local)
@@ -165,7 +167,7 @@ class Mirror:
             return False
         before, now = self._stored["segments"], state["segments"]
         if self._stored.get("created") != state.get("created") or before != now[: len(before)]:
-            raise RunError(
+            raise OtherRunError(
                 f"{self._target.root} holds another run than {self._folder}, or one that was resumed"
                 " elsewhere: name another place"
             )
@@ -283,63 +285,59 @@ def follow(
     say
         Is told, in a line each, what is in the way, and `COMPLETE`.
 
-    Returns
-    -------
-    None
-        When all is done. Where another mirror is at work on the run, it is waited for, and then gone on from.
-
     Raises
     ------
     RunError
         When there is no run, or the store holds another one.
+
+    Notes
+    -----
+    Where another mirror is at work on the run, it is waited for.
     """
     mirror = Mirror(folder, target, seconds)
     lock = _lock(folder, say)
     said = ""
     try:
         while True:
-            began = time.monotonic()
-            status, problem = "running", ""
-            before = _stamp(folder)
+            began, left, problem = time.monotonic(), _is_left(folder), ""
             try:
-                status = mirror.round()
-            except (WriteError, FileNotFoundError) as error:
+                mirror.round()
+            except OtherRunError:
+                raise
+            except (RunError, FileNotFoundError) as error:
                 problem = obstacle(error)
-            except RunError as error:
-                if "holds another run" in str(error):
-                    raise
-                problem = str(error)
-            if not problem and (status != "running" or _is_abandoned(folder)):
-                if before == _stamp(folder):
-                    if said != COMPLETE:
-                        say(COMPLETE)
-                    if not mirror.waiting:
-                        return
-                    problem = COMPLETE
-            elif problem and problem != said:
+            if left and not problem:
+                problem = COMPLETE
+            if problem not in ("", said):
                 say(problem)
             said = problem
-            _wait(folder, began + seconds, status)
+            if said == COMPLETE and not mirror.waiting:
+                return
+            _wait(folder, began + seconds, left)
     finally:
         lock.release()
 
 
-def _wait(folder: Path, until: float, status: str) -> None:
-    """Until the next round is due, or the run has ended, or gone on."""
-    seen = _stamp(folder)
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, LOOK_SECONDS))
-        if (now := _stamp(folder)) != seen:
-            seen = now
-            try:
-                if manifest.read(LocalStorage(folder))["status"] != status:
-                    return
-            except RunError:
-                continue
+def _wait(folder: Path, until: float, left: bool) -> None:
+    """Until the next round is due, or the writer has left the run, or come back to it."""
+    while (rest := until - time.monotonic()) > 0:
+        time.sleep(min(rest, LOOK_SECONDS))
+        if _is_left(folder) != left:
+            return
 
 
-def _stamp(folder: Path) -> str | None:
-    return LocalStorage(folder).stamp(manifest.FILE)
+def _is_left(folder: Path) -> bool:
+    """Whether a run has ended, by its manifest or by falling silent, and nobody writes it any more.
+
+    The summary of its neurons is written after the final manifest, under the writer's lock.
+    """
+    try:
+        if manifest.status(manifest.read(LocalStorage(folder))) == "running":
+            return False
+        Lock(folder, LOCK_FILE).release()
+    except RunError:
+        return False
+    return True
 
 
 def _lock(folder: Path, say: Callable[[str], object]) -> Lock:
@@ -355,17 +353,6 @@ def _lock(folder: Path, say: Callable[[str], object]) -> Lock:
                 say("another mirror of this run is at work: waiting for it")
                 said = True
             time.sleep(LOOK_SECONDS)
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether a run that says `running` has no writer any more."""
-    if manifest.status(manifest.read(LocalStorage(folder))) == "running":
-        return False
-    try:
-        Lock(folder, LOCK_FILE).release()
-    except RunError:
-        return False
-    return True
 
 
 def round_seconds() -> float:

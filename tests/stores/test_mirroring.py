@@ -24,7 +24,7 @@ from torch import randn
 
 import probes
 from benchmarks.store_server import Proxy, Server, mirrors
-from probes import spool
+from probes import mirror, spool
 from probes.errors import RunError
 from probes.log import manifest
 from probes.log.check import check
@@ -32,6 +32,7 @@ from probes.mirror import Mirror, follow, target_of
 from probes.recorder import RecorderError
 from probes.spool import spool_folder
 from probes.storage import open_folder
+from probes.storage.lock import Lock
 from probes.storage.object_store import ListedObjects
 
 KILLS = int(os.environ.get("STORE_KILLS", "5"))  # a soak sets more
@@ -117,16 +118,16 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_each_file_is_put_once_the_manifest_last(run: Path, url: str, proxy: Proxy) -> None:
-    mirror = Mirror(run, target_of(url), ROUND)
+    mirroring = Mirror(run, target_of(url), ROUND)
     proxy.clear()
-    assert mirror.round() == "finished"
+    assert mirroring.round() == "finished"
     name = url.removeprefix("s3:/")
     put = [one.path.removeprefix(f"{name}/") for one in proxy.requests if one.method == "PUT"]
     assert Counter(put).most_common(1)[0][1] == 1
     assert put[-2:] == ["run.json", f"/runs/_catalog/{url.rpartition('/')[2]}.json"]
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in put))
     assert folders.index("scalars") < folders.index("neurons") < folders.index("pyramid/16")
-    for again in (mirror, Mirror(run, target_of(url), ROUND)):  # also one that knows nothing
+    for again in (mirroring, Mirror(run, target_of(url), ROUND)):  # also one that knows nothing
         proxy.clear()
         again.round()
         assert [one.path for one in proxy.requests if one.method == "PUT"] == []
@@ -136,22 +137,22 @@ def test_what_is_covered_stays_for_a_round(tmp_path: Path, url: str) -> None:
     recorder = probes.Recorder(tmp_path / "run", LAYERS, flush_steps=10)
     record(recorder, 0, 100, 10)
     recorder.flush()
-    mirror = Mirror(tmp_path / "run", target_of(url), ROUND)
-    mirror.round()
+    mirroring = Mirror(tmp_path / "run", target_of(url), ROUND)
+    mirroring.round()
     before = {path for path in objects(url) if path.startswith("neurons/")}
     record(recorder, 100, 256, 10)
     recorder.close()
-    mirror.round()
+    mirroring.round()
     covered = before - files(tmp_path / "run").keys()
     assert covered
     assert covered <= objects(url).keys()
-    mirror.round()
+    mirroring.round()
     assert covered <= objects(url).keys()
-    assert mirror.waiting
+    assert mirroring.waiting
     time.sleep(ROUND)
-    mirror.round()
+    mirroring.round()
     assert not covered & objects(url).keys()
-    assert not mirror.waiting
+    assert not mirroring.waiting
     assert_mirrored(url, tmp_path / "run")
 
 
@@ -177,11 +178,11 @@ def test_another_run_is_not_written_over(run: Path, url: str, tmp_path: Path) ->
 
 
 def test_rows_that_a_resume_set_aside_are_not_in_the_store(run: Path, url: str) -> None:
-    mirror = Mirror(run, target_of(url), ROUND)
-    mirror.round()
+    mirroring = Mirror(run, target_of(url), ROUND)
+    mirroring.round()
     with probes.Recorder.resume(run, 270) as recorder:
         record(recorder, 271, 290, seed=5)
-    mirror.round()
+    mirroring.round()
     assert probes.Run(url).steps.tolist() == list(range(290))
     assert_mirrored(url, run)
     assert any(path.startswith("superseded/") for path in objects(url))
@@ -218,6 +219,16 @@ def test_a_mirror_that_dies_within_a_resumed_round(
     assert any(found.equals(state) for state in states)
     Mirror(run, target_of(url), ROUND).round()
     assert_mirrored(url, run)
+
+
+def test_a_run_is_left_when_its_writer_has_let_go_of_it(run: Path) -> None:
+    """The summary of the neurons is written after the final status, and is to be in the store too."""
+    lock = Lock(run)
+    assert not mirror._is_left(run)
+    lock.release()
+    assert mirror._is_left(run)
+    with probes.Recorder.resume(run, 290):
+        assert not mirror._is_left(run)
 
 
 # ---- what may happen
