@@ -305,7 +305,7 @@ def test_kills_of_writer_and_mirror(url: str, reader: Reader) -> None:
         writer = begin(url, step)
         if not kill:
             eventually(lambda: open_folder(url).stamp("run.json") is not None)
-        time.sleep(rng.uniform(0.5, 2.5))
+        time.sleep(rng.uniform(0.3, 1.5))
         for process in mirrors(folder):
             os.kill(process, signal.SIGKILL)
         if kill % 2:
