@@ -305,6 +305,8 @@ def follow(
             except OtherRunError:
                 raise
             except (RunError, FileNotFoundError) as error:
+                if not (folder / manifest.FILE).exists():
+                    raise RunError(f"{folder} holds no run any more: there is nothing to mirror") from error
                 problem = obstacle(error)
             if left and not problem:
                 problem = COMPLETE

@@ -221,6 +221,14 @@ def test_a_mirror_that_dies_within_a_resumed_round(
     assert_mirrored(url, run)
 
 
+def test_a_mirror_ends_with_its_folder(run: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Mirror, "round", lambda self: (run / "run.json").unlink() or manifest.read(self._local)
+    )
+    with pytest.raises(RunError, match="holds no run any more: there is nothing to mirror"):
+        follow(run, target_of(url), ROUND)
+
+
 def test_a_run_is_left_when_its_writer_has_let_go_of_it(run: Path) -> None:
     """The summary of the neurons is written after the final status, and is to be in the store too."""
     lock = Lock(run)
@@ -320,6 +328,8 @@ def test_kills_of_writer_and_mirror(url: str, reader: Reader) -> None:
     reader.join()
     assert reader.wrong == []
     assert reader.largest > 0
+    for process in mirrors(folder):  # of writers that were killed: each waits for the one before it
+        os.kill(process, signal.SIGKILL)
     assert probes.Run(url).steps.size == step + 20
     assert_mirrored(url, folder)
     assert errors(url) == []
