@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -87,6 +87,15 @@ test-libraries-more: .venv-libraries-more/.made  ## models of libraries that can
 test-jax: .venv-jax/.made  ## recording from NumPyro and flax, without torch, in an environment of their own
 	.venv-jax/bin/pytest -o testpaths=tests/jax -o filterwarnings= tests/jax
 
+test-store: .venv-store/.made  ## runs in an object store, on a real S3-compatible server, in an environment of their own
+	.venv-store/bin/pytest -o testpaths=tests/stores tests/stores
+
+.venv-store/.made: requirements-store.txt requirements.txt requirements-ui.txt requirements-test.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-store
+	.venv-store/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-store/bin/pip install --quiet --disable-pip-version-check -r requirements-store.txt
+	touch $@
+
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
 	python3 -m venv build/torch-$(TORCH)
 	build/torch-$(TORCH)/bin/pip install --quiet torch==$(TORCH) "numpy<2.3" pandas pyarrow plotly scipy scikit-learn jinja2 rich filelock pytest pytest-timeout hypothesis
@@ -113,7 +122,8 @@ test-pyarrow: $(VENV)/.dev  ## nothing is lost at exit with any pyarrow of PYARR
 	.venv-jax/bin/pip install --quiet --disable-pip-version-check -r requirements-jax.txt
 	touch $@
 
-soak: $(VENV)/.dev $(VENV)/.browser  ## what takes longer than a test should: 200 kills, two hours live at speed, 20,000 hostile runs
+soak: $(VENV)/.dev $(VENV)/.browser .venv-store/.made  ## what takes longer than a test should: 200 kills, two hours live at speed, 20,000 hostile runs
+	STORE_KILLS=50 STORE_READINGS=500 .venv-store/bin/pytest --timeout 0 -o testpaths=tests/stores tests/stores/test_mirroring.py -k kills
 	CRASH_MOMENTS=200 $(BIN)/pytest --timeout 0 tests/probes/test_crash.py
 	$(BIN)/python tests/hostile/soak.py
 	$(BIN)/python tests/e2e/grid.py
@@ -149,7 +159,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -181,6 +191,9 @@ bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summarie
 bench-families: $(VENV)/.dev  ## what the statistics of each family of posteriors cost a step
 	$(BIN)/python -m benchmarks.families --write
 
+bench-store: .venv-store/.made  ## a run in an object store: requests and seconds at 30 ms a request, the mirror beside a training
+	.venv-store/bin/python -m benchmarks.store --write
+
 .venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -188,7 +201,7 @@ bench-families: $(VENV)/.dev  ## what the statistics of each family of posterior
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -1,5 +1,5 @@
 """Command line: `probes ui FOLDER | ls FOLDER | show RUN [--json] | check RUN | compact RUN | export RUN |
-import FOLDER RUN | fleet FOLDER "SQL" | fleet compact FOLDER`.
+import FOLDER RUN | mirror RUN URL | fleet FOLDER "SQL" | fleet compact FOLDER`.
 
 Exit status: 0 all is well, 1 `check` found errors, 2 the request cannot be met (one line on stderr says why).
 """
@@ -24,7 +24,7 @@ from probes.log import manifest
 from probes.log.check import check
 from probes.log.maintenance import compact
 from probes.run import Run, catalog
-from probes.storage import open_folder
+from probes.storage import is_store, local_folder, open_folder
 from probes.storage.lock import Lock
 from probes.tracker_scalars import import_scalars
 
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     taken.add_argument("folder")
     taken.add_argument("run")
+    mirroring = commands.add_parser("mirror", help="copy a run into an object store, until it has ended")
+    mirroring.add_argument("run", help="folder of the run")
+    mirroring.add_argument("url", help="where it is to lie, such as s3://bucket/runs/first")
     export.add_command(commands)
     fleet_command.add_command(commands)
     ui.add_command(commands)
@@ -69,6 +72,10 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.command == "fleet":
         return fleet_command.run_command(options)
+    if options.command == "mirror":
+        from probes import mirror  # not at the top: it needs the extra `store`
+
+        return mirror.run_command(options)
     if options.command == "export":
         return export.run_command(options)
     return _compact(options.run, console)
@@ -137,7 +144,7 @@ def _show(path: str, as_json: bool, console: Console) -> int:
 
 
 def _check(path: str, console: Console) -> int:
-    if not Path(path).is_dir():
+    if not is_store(path) and not Path(path).is_dir():
         raise RunError(f"{path} is not a folder: name the folder of a run")
     findings = check(path)
     for finding in findings:
@@ -149,8 +156,8 @@ def _check(path: str, console: Console) -> int:
 
 
 def _compact(path: str, console: Console) -> int:
-    state = manifest.read(open_folder(path))
-    folder = Path(path)
+    folder = local_folder(path)
+    state = manifest.read(open_folder(folder))
     before = sum(1 for _ in folder.rglob("*.parquet"))
     lock = Lock(folder)
     try:

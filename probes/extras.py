@@ -11,6 +11,7 @@ EXTRAS = {
     "torch": "watch",
     "streamlit": "ui", "plotly": "ui", "jinja2": "ui", "duckdb": "ui",
     "sklearn": "train",
+    "obstore": "store",
 }  # fmt: skip
 """Package as it is imported -> the extra of pyproject.toml that installs it; empty: always installed."""
 

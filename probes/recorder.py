@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsFloat, SupportsIndex
 
 import numpy as np
 import pandas as pd
@@ -40,8 +40,11 @@ from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.schema import BLOCK_STEPS, FORCES, LAYER_STATISTICS, SEQUENCE, STATISTICS
-from probes.storage import local_folder
+from probes.storage import is_store, local_folder
 from probes.storage.lock import Lock
+
+if TYPE_CHECKING:
+    from probes.spool import Spool
 
 __all__ = ["Precision", "Recorder", "RecorderError", "Settings"]
 
@@ -62,7 +65,9 @@ class Recorder:
     Parameters
     ----------
     path
-        Folder of the run, made if missing; it must not hold a run already (see `resume`).
+        Folder of the run, made if missing; it must not hold a run already (see `resume`). Or the URL of an
+        object store (`s3://bucket/run`, with the extra `store`): it is then written to a folder of this
+        machine, and mirrored to the store by a process of its own (docs/scale.md).
     layers
         `{"name": str, "neurons": int, "latent_dim": 1, "prior": "standard"}` each, in order of depth.
     config
@@ -110,12 +115,15 @@ class Recorder:
         schedule = Schedule(settings.every, settings.geometric)
         if precision not in CODEC:
             raise ValueError(f"precision is {precision!r}; it must be one of {list(CODEC)}")
-        folder = local_folder(path)
+        spool = _spool(path)
+        folder = local_folder(path) if spool is None else spool.folder
         # unlike `Path.resolve` it bears links that lead round in a circle
-        real_name = os.path.basename(os.path.realpath(folder))
+        real_name = os.path.basename(os.path.realpath(folder) if spool is None else spool.url)
         own_name = real_name if name is None else arguments.text(name, "name", empty=True)
         checked = manifest.check_layers([manifest.plain(dict(layer), "a layer") for layer in layers], config)
         state = manifest.new(own_name or real_name, checked, config, precision)
+        if spool is not None:
+            spool.refuse_second()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
@@ -126,7 +134,7 @@ class Recorder:
                     f"{folder} holds a run already: continue it with Recorder.resume(path, step), or name"
                     " another folder"
                 )
-        self._start(Writer(folder, state), lock, settings, schedule, after=-1)
+        self._start(Writer(folder, state), lock, spool, settings, schedule, after=-1)
 
     @classmethod
     def resume(
@@ -148,7 +156,7 @@ class Recorder:
         Parameters
         ----------
         path
-            Folder of the run. Layers, config and precision are the run's own.
+            Folder of the run, or its URL. Layers, config and precision are the run's own.
         step
             Step of the checkpoint; rows after it move to `superseded/`.
         flush_seconds, flush_steps, flush_bytes, when_full, strict, every, geometric, max_gb
@@ -173,17 +181,28 @@ class Recorder:
         )
         schedule = Schedule(settings.every, settings.geometric)
         kept = arguments.whole_number(step, "resume: step", least=-1)
-        folder = local_folder(path)
+        spool = _spool(path)
+        folder = local_folder(path) if spool is None else spool.folder
+        if spool is not None:
+            spool.fetch()
         if not (folder / manifest.FILE).exists():
             raise RunError(f"{folder} holds no run to resume: there is no {manifest.FILE} in it")
         lock = Lock(folder)
         with _begun(lock, folder):
             writer = reopen(folder, kept)
         self = cls.__new__(cls)
-        self._start(writer, lock, settings, schedule, after=kept)
+        self._start(writer, lock, spool, settings, schedule, after=kept)
         return self
 
-    def _start(self, writer: Writer, lock: Lock, settings: Settings, schedule: Schedule, after: int) -> None:
+    def _start(
+        self,
+        writer: Writer,
+        lock: Lock,
+        spool: Spool | None,
+        settings: Settings,
+        schedule: Schedule,
+        after: int,
+    ) -> None:
         self.path = Path(writer.folder)
         self.layers: list[LayerInfo] = writer.state["layers"]
         self.settings = settings
@@ -201,6 +220,9 @@ class Recorder:
         self._budget: Budget | None = None
         if settings.max_gb is not None:
             self._budget = Budget(settings.max_gb * GB, settings.every, writer.storage, writer.state)
+        self._spool = spool
+        if spool is not None:
+            spool.begin()
         self._closed = False
         atexit.register(self._close_at_exit)
         forget_in_children(self)
@@ -766,6 +788,8 @@ class Recorder:
             self._background.close(status)
         finally:
             self._lock.release()
+        if self._spool is not None:
+            self._spool.finish()
 
     def _close_at_exit(self) -> None:
         """A script that ends without `close`: keep what was recorded and say that the run did not end as
@@ -896,6 +920,15 @@ class Recorder:
                 f" {wide[1:]}"
             )
         return array
+
+
+def _spool(path: str | Path) -> Spool | None:
+    """What a run that is to lie in a store is written to; None for a folder."""
+    if not is_store(path):
+        return None
+    from probes.spool import Spool
+
+    return Spool(str(path))
 
 
 def _each(value: object) -> list[Any]:

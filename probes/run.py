@@ -35,7 +35,7 @@ from probes.log.segments import counted_segments, listed_anew
 from probes.log.summaries import COUNTS, summarise
 from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, REGIME, SETTLED, STATISTICS, derivable, evaluate, with_inputs
-from probes.storage import Folder, open_folder
+from probes.storage import Folder, Listing, open_folder
 from probes.storage.lock import FILE as LOCK_FILE
 
 __all__ = ["Run", "RunError", "catalog", "catalog_rows", "run_name"]
@@ -71,7 +71,8 @@ class Run:
     Parameters
     ----------
     path
-        Its folder: a path, a URI that `pyarrow.fs` knows, or a `probes.storage.Storage`.
+        Its folder: a path, the URL of an object store (`s3://bucket/run`, with the extra `store`), another
+        URI that `pyarrow.fs` knows, or a `probes.storage.Storage`.
 
     Raises
     ------
@@ -96,6 +97,7 @@ class Run:
         self._recorded: tuple[np.ndarray, np.ndarray] | None = None
         self._steps: np.ndarray | None = None
         self._config: dict[str, Any] | None = None
+        self._listing: Listing = self.storage
         self._list()
         self._seen_contents = self._contents()
 
@@ -136,7 +138,7 @@ class Run:
         Times in a manifest are whole seconds, within which a run can be deleted and made anew: the lock file,
         written once, tells these apart.
         """
-        lock = self.storage.stamp(LOCK_FILE)  # a copy may have none
+        lock = self._listing.stamp(LOCK_FILE)  # a copy may have none
         lasting = {key: self.manifest.get(key) for key in _LASTING}
         text = json.dumps([self.path, lock, lasting], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -360,10 +362,16 @@ class Run:
         ------
         RunError
             For a step that is not recorded (the message names its neighbours), an unknown layer or statistic.
+
+        Notes
+        -----
+        Of a run in a store the whole file that holds the step is fetched, some 256 steps of every neuron.
         """
         names, stored = self._statistics(statistics)
         layers = range(len(self.layers)) if layer is None else [self.layer_index(layer)]
         frames = []
+        if layer is None:
+            self._levels.raw.fetch_whole(step, step)
         for index in layers:
             chosen = self._neurons(index, None)
             block = self._levels.raw.read(index, chosen, stored, step, step)
@@ -782,12 +790,13 @@ class Run:
     # ---- inside
 
     def _list(self) -> None:
-        # a run of Gaussians has no such folders: each listing is a request to a store
+        self._listing = self.storage.listed()
+        # a run of Gaussians has no such folders: without one listing of all, each is asked for
         gaussian = all(standard_prior(layer) for layer in self.layers)
         for name, table in self._tables.items():
             if not (gaussian and name in OF_FAMILIES):
-                table.refresh()
-        self._levels.refresh()
+                table.refresh(self._listing)
+        self._levels.refresh(self._listing)
         self._recorded, self._steps = None, None
 
     def _rows(self, name: str) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from typing import Any
 
 from probes.errors import RunError
 from probes.extras import named
+from probes.storage import is_store, open_folder
 
 _HERE = Path(__file__).resolve().parent
 _PACKAGED = _HERE / "_dashboard"
@@ -47,7 +48,9 @@ PASSED_ON: dict[str, dict[str, Any]] = {
 def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Add `ui` to the subparsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("ui", help="open the dashboard in the browser")
-    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="folders of runs, or runs [runs]")
+    parser.add_argument(
+        "folders", nargs="*", metavar="FOLDER", help="folders of runs, or runs; of a store as s3://... [runs]"
+    )
     parser.add_argument("--demo", action="store_true", help="show copies of the runs that come with it")
     parser.add_argument("--port", type=_port, help="[8501, or the next that is free]")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on [127.0.0.1]")
@@ -64,7 +67,7 @@ def run_command(options: argparse.Namespace) -> int:
     with named("the dashboard"):
         import_module("streamlit")
         import_module("plotly")
-    folders = [_folder_of_runs(Path(text)) for text in options.folders]
+    folders = [_folder_of_runs(text) for text in options.folders]
     with _demo(options.demo) as shown:
         words = command(options, [*folders, *shown])
         sys.argv = ["streamlit", *words]
@@ -75,7 +78,7 @@ def run_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def command(options: argparse.Namespace, folders: Sequence[Path]) -> list[str]:
+def command(options: argparse.Namespace, folders: Sequence[Path | str]) -> list[str]:
     """Arguments of Streamlit's command for the options of `ui`. RunError where --token took a folder."""
     token = getattr(options, "token", None)
     if token and Path(token).is_dir():
@@ -103,8 +106,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _folder_of_runs(path: Path) -> Path:
-    """The folder itself, absolute; that in which it lies if it is a run."""
+def _folder_of_runs(text: str) -> Path | str:
+    """The folder itself, absolute, or its URL; that in which it lies if it is a run."""
+    if is_store(text):
+        storage = open_folder(text)
+        return storage.root.rpartition("/")[0] if storage.stamp("run.json") is not None else storage.root
+    path = Path(text)
     if not path.is_dir():
         raise RunError(
             f"{path} is not a folder of runs: name one that is there, or look at `probes ui --demo`"

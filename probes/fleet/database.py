@@ -20,6 +20,7 @@ from probes.fleet.run_columns import runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
+from probes.storage import without_secrets
 from probes.storage.local import write_atomic
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def fleet(
     rows: dict[str, dict[str, Any]] = {}
     for folder in given:
         if "://" in str(folder):
-            raise RunError(f"{folder}: a fleet reads folders of this machine; copy the runs to one")
+            raise RunError(
+                f"{without_secrets(str(folder))}: a fleet reads folders of this machine; copy the runs to one"
+            )
         for row in catalog_rows(Path(folder).absolute(), nested=True):
             rows[run_name(Path(str(row["path"])), rows)] = row
     return Fleet(rows, threads=threads, memory_limit=memory_limit)

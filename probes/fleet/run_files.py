@@ -46,6 +46,12 @@ class Files:
 
     def _list(self, name: str, path: str) -> list[str]:
         storage = open_folder(path)
+        if storage.remote:
+            if self._table != "neuron_summary":  # which are read one by one: `computed_summaries`
+                self._left_out[name] = (
+                    f"{path} is in a store: a fleet reads the rows of folders of this machine"
+                )
+            return []
         try:
             if self._table == "neuron_summary":
                 names = [neuron_summary.FILE] if storage.stamp(neuron_summary.FILE) else []
@@ -123,14 +129,14 @@ class Files:
         return current
 
     def computed_summaries(self, names: Iterable[str]) -> pa.Table:
-        """Summaries of some runs from their logs; those that are damaged are left out."""
+        """Summaries of some runs as they left them, or from their logs; what is damaged is left out."""
         more = [name for one in neuron_summary.MORE for name in neuron_summary.kept(one)]
         schema = pa.schema([*neuron_summary.SCHEMA, *(pa.field(name, pa.float32()) for name in more)])
         tables = [schema.empty_table()]
         for name in names:
             storage = open_folder(str(self._rows[name]["path"]))
             try:
-                table = neuron_summary.compute(storage, manifest.read(storage))
+                table = neuron_summary.read_or_compute(storage, manifest.read(storage))
             except (RunError, FileNotFoundError) as error:
                 self._left_out[name] = str(error)
                 continue

@@ -80,6 +80,11 @@ def catalog_rows(folder: Folder, nested: bool = False) -> list[dict[str, Any]]:
         When the folder is not there or cannot be listed.
     """
     storage = open_folder(folder)
+    if storage.remote:
+        from probes.log import stored_catalog
+
+        rows = stored_catalog.rows(storage, nested)
+        return sorted(rows, key=lambda row: row["created"] or "", reverse=True)
     names = storage.names()
     if not names and storage.stamp("") is None:
         raise RunError(f"{storage.root} is not a folder: name one that holds runs, or make a run first")
@@ -134,15 +139,14 @@ def _rows(storage: Storage, names: list[str]) -> list[dict[str, Any]]:
         try:
             run = storage.within(name)
         except RunError as error:
-            row = _empty_row(storage.address(name)) | {"error": str(error)}
+            row = unreadable(storage.address(name), error)
         else:
             cached = before.get(name)
             if not cached or cached[0] != stamps:
                 cached = stamps, _row(run, with_notes=stamps[1] is not None)
             now[name] = cached
-            row = dict(cached[1])
-        row["status"] = manifest.status(row.pop("_manifest")) if row["error"] is None else "unreadable"
-        found.append(row)
+            row = cached[1]
+        found.append(with_status(row))
     _cache.pop(storage.root, None)  # to the end: the folders looked at last are kept
     _cache[storage.root] = now
     for looked_at_earlier in list(_cache)[:-CACHED_FOLDERS]:
@@ -157,16 +161,31 @@ def _empty_row(path: str) -> dict[str, Any]:
 
 def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
     """The row of a run as its manifest has it."""
-    row = _empty_row(run.root)
     try:
         data = manifest.read(run)
     except RunError as error:
-        return row | {"error": str(error)}
+        return unreadable(run.root, error)
     try:
-        notes = read(run) if with_notes else Notes()
-        notes_error = None
+        return row_of(run.root, data, read(run) if with_notes else Notes())
     except RunError as error:  # the run itself is none the worse
-        notes, notes_error = Notes(), str(error)
+        return row_of(run.root, data, Notes()) | {"notes_error": str(error)}
+
+
+def unreadable(path: str, error: Exception) -> dict[str, Any]:
+    """The row of a run that cannot be read."""
+    return _empty_row(path) | {"error": str(error)}
+
+
+def with_status(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as it is now: a run that says `running` falls silent without a word."""
+    told = row.get("_manifest")
+    status = "unreadable" if told is None else manifest.status(told)
+    return {name: value for name, value in row.items() if name != "_manifest"} | {"status": status}
+
+
+def row_of(path: str, data: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """The row of a run by its manifest and notes, for `with_status`."""
+    row = _empty_row(path)
     steps = data.get("steps") or {}
     return row | {
         "name": data.get("name", row["name"]),
@@ -189,11 +208,11 @@ def _row(run: Storage, with_notes: bool) -> dict[str, Any]:
         "sets": notes.sets,
         "shown_name": notes.shown_name,
         "archived": notes.archived,
-        "notes_error": notes_error,
+        "notes_error": None,
         "dropped": data.get("dropped") or {},
         "layer_names": [layer["name"] for layer in data["layers"]],
         "layer_neurons": [layer["neurons"] for layer in data["layers"]],
         "layer_families": [family_of(layer).name for layer in data["layers"]],
         "extent": neuron_summary.state_of(data),
-        "_manifest": {"status": data.get("status"), "heartbeat": data.get("heartbeat")},
+        "_manifest": {key: data.get(key) for key in ("status", "heartbeat", "mirror_seconds")},
     }

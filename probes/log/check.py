@@ -75,6 +75,7 @@ def check(path: Folder) -> list[Finding]:
     What is promised is docs/format.md. The identity is kl = information + mismatch + past.
     """
     storage = open_folder(path)
+    storage.listed()  # of a store: sizes and etags, once for all files
     try:
         state = manifest.read(storage)
     except RunError as error:

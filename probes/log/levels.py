@@ -12,10 +12,11 @@ import numpy as np
 
 from probes.log.blocks import CODES, ColumnBlock, buckets, filled, most_severe
 from probes.log.compaction import pyramid_name
+from probes.log.footers import Footers
 from probes.log.grid import Level
 from probes.log.segments import Segment, uncovered
 from probes.schema import PYRAMID
-from probes.storage import Storage
+from probes.storage import Listing, Storage
 
 ALL_STEPS = (0, np.iinfo(np.int64).max - 1)
 """The range of all steps."""
@@ -24,18 +25,21 @@ MAX_FINER_CELLS = 4_000_000
 
 
 class Levels:
-    """Raw rows (`raw`) and pyramid of a run; widths: neurons of each layer."""
+    """Raw rows (`raw`) and pyramid of a run; widths: neurons of each layer. footers: of the run's files."""
 
     def __init__(self, storage: Storage, widths: list[int]) -> None:
-        self.raw = Level(storage, "neurons", widths)
-        self._levels = {width: Level(storage, pyramid_name(width), widths) for width in PYRAMID}
+        self._storage, self.footers = storage, Footers(storage)
+        self.raw = Level(storage, "neurons", widths, self.footers)
+        self._levels = {width: Level(storage, pyramid_name(width), widths, self.footers) for width in PYRAMID}
 
-    def refresh(self) -> None:
+    def refresh(self, listing: Listing | None = None) -> None:
         """List all folders anew, what is derived before the truth: what it lacks is then found in
-        `neurons/`.
+        `neurons/`. listing: what there is, where it was looked at already.
         """
+        found = self._storage.listed() if listing is None else listing
+        self.footers.look(found)
         for level in (*self._levels.values(), self.raw):
-            level.refresh()
+            level.refresh(found)
 
     def snapshot(self) -> Levels:
         """The levels as they are listed now, sharing the files that are open: `refresh` of one leaves the

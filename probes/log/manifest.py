@@ -29,6 +29,8 @@ from probes.storage import Folder, Storage, open_folder
 FILE = "run.json"
 SILENT_SECONDS = 30.0
 """A run that says `running` and has given no sign for so long has crashed."""
+MISSED_ROUNDS = 3
+"""In a store, where a mirror rewrites the manifest every `mirror_seconds`, so many rounds more."""
 SPARKLINE_POINTS = 32
 SPARKLINES = 12
 """Series of a manifest that get a sparkline, in order of appearance: a catalog of 1,000 runs stays small."""
@@ -191,19 +193,25 @@ def create(folder: Folder, manifest: dict[str, Any]) -> bool:
 
 def _content(manifest: dict[str, Any]) -> bytes:
     manifest["heartbeat"] = time.time()
+    return text(manifest)
+
+
+def text(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as run.json has it, a line a field."""
     lines = [
         f"{json.dumps(k)}: {json.dumps(v, allow_nan=False, ensure_ascii=False)}"
-        for k, v in plain(manifest).items()
+        for k, v in plain(dict(manifest)).items()
     ]
     return ("{" + ",\n ".join(lines) + "}\n").encode()
 
 
 def parse(text: str | bytes, where: str) -> dict[str, Any]:
     """Manifest from its text. Raises RunError for what is not a manifest or of a newer major format."""
-    return _checked(parse_json(text, f"{where}/{FILE}"), where)
+    return checked(parse_json(text, f"{where}/{FILE}"), where)
 
 
-def _checked(manifest: Any, where: str) -> dict[str, Any]:
+def checked(manifest: Any, where: str) -> dict[str, Any]:
+    """What a JSON text of a manifest holds, as `parse` gives it."""
     version = manifest.get("format") if isinstance(manifest, dict) else None
     major = version.split(".")[0] if isinstance(version, str) else ""
     if not major.isdecimal():
@@ -229,7 +237,7 @@ def read(storage: Storage, folder: str = "") -> dict[str, Any]:
     """
     where = storage.address(folder)
     try:
-        return _checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
+        return checked(read_json(f"{folder}/{FILE}" if folder else FILE, storage), where)
     except FileNotFoundError as error:
         raise RunError(f"{where} holds no run: there is no {FILE} in it") from error
 
@@ -241,7 +249,8 @@ def status(manifest: dict[str, Any]) -> Status:
         return said
     # a clock set back must not make it immortal
     age = abs(time.time() - float(manifest.get("heartbeat") or 0.0))
-    return "running" if age < SILENT_SECONDS else "crashed"
+    rounds = MISSED_ROUNDS * float(manifest.get("mirror_seconds") or 0.0)
+    return "running" if age < SILENT_SECONDS + rounds else "crashed"
 
 
 def final_status(error: type[BaseException] | None) -> FinalStatus:

@@ -126,6 +126,7 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "created": (_or_null(_date), "a date and time (ISO 8601)"),
     "status": (lambda value: value in STATUSES, f"one of {', '.join(STATUSES)}"),
     "heartbeat": (_or_null(_number), "a number of seconds"),
+    "mirror_seconds": (lambda value: _number(value) and 0 < value <= 3600, "seconds, up to an hour"),
     "elapsed": (_or_null(_number), "a number of seconds"),
     "segments": (_list_of(_session), "a list of objects with resumed_from, format and rows"),
     "statistics": (_or_null(_list_of(_text)), "a list of names"),

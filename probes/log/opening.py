@@ -31,7 +31,8 @@ DECODED_BYTES = 256 * 2**20
 """Most that one reading of one file may unpack to: with its copy as a frame the process stays below 1 GB."""
 WHOLE_BYTES = 512 * 2**20
 """The same where rows are checked or rewritten and no frame is made of them."""
-_END_BYTES = 64 * 2**10  # bytes read at once from a file's end: most footers whole
+END_BYTES = 64 * 2**10
+"""Read at once from a file's end: most footers whole."""
 
 
 _CONTAINERS = (list, dict)
@@ -113,7 +114,7 @@ class LogFile(pq.ParquetFile):
         """What a reading of an open file that failed is raised as: FileNotFoundError where the file has been
         compacted away since, as object stores and NFS notice no sooner; else a RunError that says `why`.
         """
-        if _is_gone(self._storage, self._path):
+        if isinstance(error, FileNotFoundError) or _is_gone(self._storage, self._path):
             return FileNotFoundError(errno.ENOENT, "compacted away while it was read", self.address)
         return RunError(f"{self.address} is damaged ({why}); {REMEDY}")
 
@@ -135,7 +136,7 @@ def open_parquet(path: str, storage: Storage = LOCAL, metadata: pq.FileMetaData 
         return LogFile(source, address, footer, storage, path)
     except (pa.ArrowException, OSError, ValueError) as error:
         source.close()
-        if _is_gone(storage, path):
+        if isinstance(error, FileNotFoundError) or _is_gone(storage, path):
             raise FileNotFoundError(errno.ENOENT, "compacted away while it was opened", address) from error
         if isinstance(error, RunError):
             raise
@@ -151,11 +152,18 @@ def _is_gone(storage: Storage, path: str) -> bool:
 
 
 def _sound_metadata(source: pa.NativeFile, address: str) -> pq.FileMetaData:
-    """The footer of a file. Raises RunError where it is damaged, too large, or of no file of a run."""
+    """The footer of an open file, as `checked_footer`. Raises RunError where it is too large, too."""
     try:
         footer, size = _footer(source, address), source.size()
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise RunError(f"{address} cannot be read: {error}") from error
+    return checked_footer(footer, size, address)
+
+
+def checked_footer(footer: bytes, size: int, address: str) -> pq.FileMetaData:
+    """The footer of a file of `size` bytes. Raises RunError where it is damaged or of no file of a run."""
     if footer_checksum.mismatched(footer, size):
         raise _unreadable(address, "damaged: its footer is not the one that was written")
     whole = footer_checksum.MAGIC + footer + len(footer).to_bytes(4, "little") + footer_checksum.MAGIC
@@ -179,7 +187,7 @@ def schema_of(file: LogFile) -> pa.Schema:
 
 def _footer(source: pa.NativeFile, address: str) -> bytes:
     size = source.size()
-    end = source.read_at(min(size, _END_BYTES), max(size - _END_BYTES, 0))
+    end = source.read_at(min(size, END_BYTES), max(size - END_BYTES, 0))
     if size < 2 * len(footer_checksum.MAGIC) + 4 or end[-4:] != footer_checksum.MAGIC:
         raise _unreadable(address, "empty" if not size else "no footer: it was cut off, or never was one")
     length = int.from_bytes(end[-footer_checksum.TRAILER_BYTES : -4], "little")

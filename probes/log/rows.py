@@ -5,6 +5,7 @@ classes, forces, the probe sequence, evaluation, predictions, answers of classif
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,7 +24,7 @@ from probes.log.limits import LARGEST, MAX_CLASSES
 from probes.log.opening import LogFile
 from probes.log.segments import Segment, counted_segments
 from probes.schema import FORCES, PYRAMID, REGIME, SEQUENCE, SETTLED
-from probes.storage import Storage
+from probes.storage import Listing, Storage
 
 STEP, LAYER, NEURON = KEY_FIELDS
 
@@ -366,11 +367,16 @@ class Table:
         self.segments: list[Segment] = []
         self._cache: dict[tuple[Segment, tuple[str, ...] | None], pa.Table] = {}
         self._known_steps: dict[Segment, np.ndarray] = {}
+        self._stamps: dict[Segment, str | None] = {}
 
-    def refresh(self) -> None:
-        """List the folder anew; files that are known already are not touched."""
-        self.segments = counted_segments(self._storage, self._folder)
+    def refresh(self, listing: Listing | None = None) -> None:
+        """List the folder anew, or take what was listed; files that are known already are not touched."""
+        self.segments = counted_segments(listing or self._storage, self._folder)
         known = set(self.segments)
+        if self._storage.remote and listing is not None:  # where a name may stand for another file by now
+            stamps = {one: listing.stamp(f"{self._folder}/{one.name}") for one in self.segments}
+            known = {segment for segment in known if stamps[segment] == self._stamps.get(segment)}
+            self._stamps = stamps
         self._cache = {key: table for key, table in self._cache.items() if key[0] in known}
         self._known_steps = {key: steps for key, steps in self._known_steps.items() if key in known}
 
@@ -386,6 +392,8 @@ class Table:
         layer: of a step only its rows; neurons: (chosen,) increasing, and of it only these. Raises RunError
         for a broken file.
         """
+        if self._storage.remote:
+            self._fetch(columns, step)
         if step is None:
             tables = [self._cached(segment, columns) for segment in self.segments]
         else:
@@ -400,6 +408,13 @@ class Table:
             raise RunError(
                 f"{folder}: its files have columns of different types ({error}); {REMEDY}"
             ) from error
+
+    def _fetch(self, columns: list[str] | None, step: int | None) -> None:
+        """Bring near the files of a store that are about to be read, whole: they are few or small."""
+        key = None if columns is None else tuple(columns)
+        unread = [one for one in self.segments if (one, key) not in self._cache]
+        wanted = unread if step is None else self._with_step(step)
+        self._storage.fetch([(f"{self._folder}/{one.name}", 0, sys.maxsize) for one in wanted])
 
     def _with_step(self, step: int) -> list[Segment]:
         """Files that hold rows of the step, or may; the last one where none does, for its columns."""

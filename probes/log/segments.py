@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from probes.errors import RunError
 from probes.log.limits import LARGEST
-from probes.storage import Storage
+from probes.storage import Listing
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -77,7 +77,7 @@ def uncovered(segment: Segment, others: Iterable[Segment]) -> list[tuple[int, in
     return gaps
 
 
-def list_segments(storage: Storage, folder: str) -> tuple[list[Segment], list[Segment]]:
+def list_segments(storage: Listing, folder: str) -> tuple[list[Segment], list[Segment]]:
     """`split_by_coverage` over a folder; one that is not there holds nothing.
 
     Raises RunError for a folder that cannot be listed or is a link.
@@ -99,7 +99,7 @@ def listed_anew(read: Callable[[], T], refresh: Callable[[], object] = lambda: N
     return read()
 
 
-def counted_segments(storage: Storage, folder: str) -> list[Segment]:
+def counted_segments(storage: Listing, folder: str) -> list[Segment]:
     """The segments that count, for a reader: in order, none overlapping.
 
     Raises RunError as `list_segments`, and where two overlap.

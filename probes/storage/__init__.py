@@ -18,10 +18,24 @@ import pyarrow as pa
 
 from probes.errors import REMEDY, RunError
 
-__all__ = ["Content", "Entry", "Folder", "Storage", "local_folder", "open_folder"]
+__all__ = [
+    "Content",
+    "Entry",
+    "Folder",
+    "Listing",
+    "Storage",
+    "Wanted",
+    "is_store",
+    "local_folder",
+    "open_folder",
+]
 
 Content: TypeAlias = bytes | Callable[[Path], object]
 """What is put: the bytes, or a function that writes them to the local file it is given, which is then put."""
+
+
+Wanted: TypeAlias = tuple[str, int, int]
+"""A range of an object that will be read: its path, and start and stop in bytes, the stop exclusive."""
 
 
 class Entry(NamedTuple):
@@ -47,41 +61,12 @@ class Entry(NamedTuple):
         return self.size is None
 
 
-class Storage(Protocol):
-    """One folder of objects. Their paths are relative to it, with `/` between the parts.
-
-    Attributes
-    ----------
-    root
-        The folder as messages and `Run.path` name it.
-
-    Raises
-    ------
-    FileNotFoundError
-        On reading an object that is not there: a live run may just have compacted it away.
-    RunError
-        On reading, for whatever else is in the way; it names the object and the remedy.
-    OSError
-        On writing, with the object as it was before.
-
-    Notes
-    -----
-    What is asked for is what object stores answer with one request each: LIST, HEAD, GET, GET of ranges, PUT,
-    PUT with `If-None-Match: *`, DELETE; `move` is a copy and a DELETE there. Implementations may be used by
-    several threads at once.
-    """
-
-    root: str
-
-    def address(self, path: str) -> str:
-        """An object's full name, for messages."""
-        return f"{self.root.rstrip('/')}/{path}" if path else self.root
+class Listing(Protocol):
+    """What there is in a folder and below."""
 
     @abstractmethod
-    def within(self, folder: str) -> Storage:
-        """A folder of this one as a storage of its own. Raises RunError where it leads out of this one."""
-
-    # ---- reading
+    def address(self, path: str) -> str:
+        """An object's full name, for messages."""
 
     @abstractmethod
     def entries(self, folder: str = "") -> list[Entry]:
@@ -111,6 +96,67 @@ class Storage(Protocol):
     def stamp(self, path: str) -> str | None:
         """The stamp of one object as `entries` would give it, None where there is no such object."""
 
+
+class Storage(Listing, Protocol):
+    """One folder of objects. Their paths are relative to it, with `/` between the parts.
+
+    Attributes
+    ----------
+    root
+        The folder as messages and `Run.path` name it.
+    remote
+        Whether a request takes long, so that readers say first what they will need: `listed`, `fetch`.
+
+    Raises
+    ------
+    FileNotFoundError
+        On reading an object that is not there: a live run may just have compacted it away.
+    RunError
+        On reading, for whatever else is in the way; it names the object and the remedy.
+    OSError
+        On writing, with the object as it was before.
+
+    Notes
+    -----
+    What is asked for is what object stores answer with one request each: LIST, HEAD, GET, GET of ranges, PUT,
+    PUT with `If-None-Match: *`, DELETE; `move` is a copy and a DELETE there. Implementations may be used by
+    several threads at once.
+    """
+
+    root: str
+    remote: bool = False
+
+    def address(self, path: str) -> str:
+        """An object's full name, for messages."""
+        return f"{self.root.rstrip('/')}/{path}" if path else self.root
+
+    @abstractmethod
+    def within(self, folder: str) -> Storage:
+        """A folder of this one as a storage of its own. Raises RunError where it leads out of this one."""
+
+    # ---- reading
+
+    def listed(self) -> Listing:
+        """This folder and all below it as they are now, listed at once where each folder costs a request."""
+        return self
+
+    def fetch(self, wanted: Sequence[Wanted]) -> None:
+        """Say what will be read of which objects: where requests take long they are all made now, at once.
+
+        Parameters
+        ----------
+        wanted
+            Ranges, each within its object or ending where that does.
+
+        Raises
+        ------
+        FileNotFoundError
+            For an object that is not there, or was replaced since it was listed.
+        RunError
+            For whatever else is in the way.
+        """
+        return None
+
     @abstractmethod
     def read(self, path: str, limit: int) -> bytes:
         """Read a whole object.
@@ -132,6 +178,29 @@ class Storage(Protocol):
         RunError
             Where it is larger.
         """
+
+    def read_each(self, paths: Sequence[str], limit: int) -> list[tuple[bytes, str | None] | Exception]:
+        """Read several whole objects, at once where requests take long.
+
+        Parameters
+        ----------
+        paths
+            The objects.
+        limit
+            As of `read`.
+
+        Returns
+        -------
+        list of tuple
+            Content and stamp of each, or the FileNotFoundError or RunError that `read` would have raised.
+        """
+        found: list[tuple[bytes, str | None] | Exception] = []
+        for path in paths:
+            try:
+                found.append((self.read(path, limit), self.stamp(path)))
+            except (FileNotFoundError, RunError) as error:
+                found.append(error)
+        return found
 
     @abstractmethod
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -197,8 +266,10 @@ class Storage(Protocol):
         """Remove what writers that were killed have left half written, here and in all folders below."""
 
 
-_URI = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_URI = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 """How the URI of a store begins, also after `Path` has taken `//` for `/`; a drive is one letter."""
+OBJECT_STORES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
+"""Schemes that `obstore` reads and writes."""
 
 Folder: TypeAlias = str | Path | Storage
 """What names a folder: a path, a URI, or its storage."""
@@ -210,8 +281,8 @@ def open_folder(folder: Folder) -> Storage:
     Parameters
     ----------
     folder
-        A path, a URI that `pyarrow.fs` knows (read only, but for `file://`), or a storage, which is
-        returned as it is.
+        A path, the URL of an object store (`s3://bucket/folder`), a further URI that `pyarrow.fs` knows (read
+        only), or a storage, which is returned as it is.
 
     Returns
     -------
@@ -221,17 +292,46 @@ def open_folder(folder: Folder) -> Storage:
     Raises
     ------
     RunError
-        For a URI of an unknown kind.
+        For a URI of an unknown kind, and for one that holds credentials.
+    MissingPackageError
+        For an object store, where the extra `store` is not installed.
     """
     if not isinstance(folder, str | Path):
         return folder
-    if "://" in str(folder) and _URI.match(str(folder)):
+    if scheme := _scheme(folder):
+        uri = re.sub(":/+", "://", str(folder), count=1)
+        if scheme in OBJECT_STORES:
+            from probes.storage.object_store import open_store
+
+            return open_store(uri)
         from probes.storage.arrow import open_uri
 
         return open_uri(str(folder))
     from probes.storage.local import LocalStorage
 
     return LocalStorage(folder)
+
+
+def _scheme(folder: str | Path) -> str | None:
+    """The scheme of a URI, lower case; None of a path. What was a `Path` has one slash after it."""
+    found = _URI.match(str(folder))
+    scheme = found[1].lower() if found else None
+    return scheme if "://" in str(folder) or scheme in OBJECT_STORES else None
+
+
+def is_store(folder: str | Path) -> bool:
+    """Whether a folder is named by the URL of an object store, which `Path` may have shortened."""
+    return _scheme(folder) in OBJECT_STORES
+
+
+def without_secrets(text: str) -> str:
+    """A text whose URLs have lost what may hold credentials: all before the last `@`, which a password with a
+    slash may reach to, a bucket with a colon, and what follows `?` or `#`.
+    """
+    begin = r"([a-z][a-z0-9+.-]+:/+)"
+    text = re.sub(begin + r"\S*@", r"\1...@", text, flags=re.IGNORECASE)
+    text = re.sub(r"((?:s3a?|gs|az|azure|adl|abfss?):/+)[^/\s]*:\S*", r"\1...", text, flags=re.IGNORECASE)
+    return re.sub(begin + r"([^\s?#]*)[?#][^\s)]*", r"\1\2?...", text, flags=re.IGNORECASE)
 
 
 def local_folder(path: str | Path) -> Path:
@@ -256,8 +356,7 @@ def local_folder(path: str | Path) -> Path:
         raise RunError(f"{str(path)!r} holds a NUL character, which no name of a folder can")
     if _URI.match(str(path)):
         raise RunError(
-            f"{path} cannot be written: stores are read, not written yet; name a local folder, and copy that"
-            " there"
+            f"{without_secrets(str(path))} cannot be written: name a local folder, and copy that there"
         )
     return Path(path)
 

@@ -20,28 +20,29 @@ class Lock:
 
     Raises RunError when another writer holds it, WriteError when its file cannot be written. On a file system
     without locks it warns and holds nothing. A forked child (a data loader's worker) lets go of its copy, or
-    it would keep a dead writer's lock.
+    it would keep a dead writer's lock. name: of the file that is locked; holder: what holds it, in words.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = FILE, holder: str = "recorder") -> None:
         from filelock import lock_descriptor  # not at the top: what only reads needs no locks
 
         with writing(folder):
-            self._file: TextIO | None = open(folder / FILE, "a", encoding="utf-8", opener=_open)  # noqa: SIM115 - held open by design
+            self._file: TextIO | None = open(folder / name, "a", encoding="utf-8", opener=_open)  # noqa: SIM115 - held open by design
         try:
             free = lock_descriptor(self._file.fileno(), blocking=False)
         except OSError as error:  # Lustre, NFS and others without flock
             self.forget()
             warnings.warn(
                 f"{folder} lies on a file system without locks ({error.strerror}): nothing keeps a second"
-                " recorder out of this run, so start one alone",
+                f" {holder} out of this run, so start one alone",
                 RuntimeWarning,
                 stacklevel=3,
             )
             return
         if not free:
             self.forget()
-            raise RunError(f"{folder} is being written by another recorder: one writer a run")
+            one = "writer" if name == FILE else holder
+            raise RunError(f"{folder} is being written by another {holder}: one {one} a run")
         forget_in_children(self)
 
     def release(self) -> None:

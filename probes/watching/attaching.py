@@ -33,7 +33,8 @@ from probes.log.arguments import whole_number
 from probes.log.config import stated
 from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
-from probes.storage import local_folder
+from probes.spool import Spool
+from probes.storage import is_store, local_folder
 from probes.watching.decoding import decoded_layers
 from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
 from probes.watching.family_readings import AnyObserved
@@ -81,7 +82,7 @@ def watch(
     model
         In training mode; forwards while `model.training` is False are not recorded.
     folder
-        Folder of the run, made if missing.
+        Folder of the run, made if missing; or the URL of an object store, as for `Recorder`.
     every
         Every so many calls of `step` are recorded, and the first and the last one.
     parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
@@ -217,7 +218,8 @@ class Recording:
             raise ValueError(f"every is {every}; it must be at least 1")
         Settings(max_gb=max_gb)
         stated(config)  # what the recorder would refuse later, after the first step
-        self.model, self.folder, self.every = model, local_folder(folder), every
+        self.model, self.every = model, every
+        self.folder = Path(folder) if is_store(folder) else local_folder(folder)
         self.found: list[FoundLayer] = []
         self._config, self._resume = dict(config or {}), resume
         self._precision, self._name, self._max_gb = precision, name, max_gb
@@ -240,8 +242,12 @@ class Recording:
         if (rank := _rank()) > 0:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
-        with writing(self.folder):
-            begun = (self.folder / manifest.FILE).exists()
+        begun = False
+        if not is_store(folder):
+            with writing(self.folder):
+                begun = (self.folder / manifest.FILE).exists()
+        elif resume is None:
+            Spool(str(folder)).refuse_second()
         if begun and resume is None:
             raise RunError(
                 f"{folder} holds a run already: name another folder, or continue it with resume=<last step to"
@@ -464,7 +470,7 @@ class Recording:
             if inputs.decoder is not None:
                 contents = decoded_layers(inputs, self.found, found)
                 kept = {"experiment": store.DECODED, "step": self._step}
-                store.save(self.folder, store.DECODED, {"contents": contents}, kept)
+                store.save(recorder.path, store.DECODED, {"contents": contents}, kept)
 
     def _probe_safely(self, inputs: Inputs) -> None:
         try:

@@ -61,5 +61,22 @@ def test_only_storage_knows_file_systems():
     } == set()
     below = {name for path in (package / "storage").glob("*.py") for name in imports(path)}
     ours = {name.rsplit(".", 1)[0] for name in below if name.startswith("probes")}
-    stores = {"probes.storage", "probes.storage.arrow", "probes.storage.local"}
-    assert ours == {"probes.errors", "probes.forks"} | stores
+    stores = {f"probes.storage{name}" for name in ("", ".arrow", ".local", ".object_store")}
+    assert ours == {"probes.errors", "probes.extras", "probes.forks"} | stores
+
+
+def test_a_local_run_loads_nothing_of_stores(tmp_path):
+    """Recording, reading, listing and checking a folder: no client, no mirror, no spool."""
+    code = f"""
+import sys, probes, numpy as np
+from probes.__main__ import main
+with probes.Recorder({str(tmp_path / "run")!r}, [dict(name="a", neurons=2)]) as recorder:
+    recorder.record(0, 0, mean=np.zeros(2), variance=np.ones(2))
+probes.Run({str(tmp_path / "run")!r}).history(0); probes.catalog({str(tmp_path)!r})
+assert main(["check", {str(tmp_path / "run")!r}]) == 0
+unwanted = ("obstore", "probes.storage.object_store", "probes.storage.arrow", "probes.mirror", "probes.spool",
+            "probes.log.stored_catalog")
+print(sorted(name for name in unwanted if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -224,16 +224,6 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, layers, options, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_store_is_not_recorded_to(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for start in (lambda: Recorder("s3://bucket/run", LAYER), lambda: Recorder.resume("s3://bucket/run", 1)):
-        with pytest.raises(
-            probes.RunError, match="s3://bucket/run cannot be written: .*; name a local folder"
-        ):
-            start()
-    assert not list(tmp_path.iterdir())
-
-
 def test_latent_dimensions_become_one_number_as_the_registry_says(tmp_path):
     wide = np.arange(6.0).reshape(2, 3)
     with Recorder(tmp_path / "run", [{"name": "a", "neurons": 2, "latent_dim": 3}]) as recorder:

@@ -14,8 +14,10 @@ RANGES = {
     for text in (*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), []))
     if (one := Requirement(text)).name != PROJECT["name"]
 }
-TESTED_ELSEWHERE = {"torch", "scikit-learn"}
-"""torch: `make test-torch`. What is left out of requirements-lowest.txt, which is without torch."""
+TESTED_ELSEWHERE = {"torch", "scikit-learn", "obstore"}
+"""torch: `make test-torch`. What is left out of requirements-lowest.txt, which is without torch; obstore:
+`make test-store`.
+"""
 
 
 def pins(file: str) -> dict[str, str]:
@@ -40,5 +42,5 @@ def test_the_lowest_versions_are_where_the_ranges_begin() -> None:
 
 
 def test_what_is_pinned_lies_in_the_ranges() -> None:
-    pinned = pins("requirements-dev.txt")
+    pinned = pins("requirements-dev.txt") | pins("requirements-store.txt")
     assert {name for name in RANGES if not RANGES[name].contains(pinned[name])} == set()

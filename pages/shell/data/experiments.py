@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.shell.session import url
 from probes.experiments import store
+from probes.storage import open_folder
 
 RESULTS_KEPT = 8
 COUNTED = {
@@ -25,12 +26,15 @@ COUNTED = {
 
 def load(run: Path, name: str) -> store.Result:
     """A stored result, cached until the experiment runs again. Raises RunError when it cannot be read."""
-    stat = (store.folder_of(run, name) / store.SETTINGS).stat()
-    return _load(str(run), name, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    path = (store.folder_of("", name) / store.SETTINGS).as_posix()
+    stamp = open_folder(run).stamp(path)
+    if stamp is None:
+        raise FileNotFoundError(f"{path} is not there any more")
+    return _load(str(run), name, stamp)
 
 
 @st.cache_resource(max_entries=RESULTS_KEPT, show_spinner="Reading the experiment …")
-def _load(run: str, name: str, inode: int, modified: int, size: int) -> store.Result:
+def _load(run: str, name: str, stamp: str) -> store.Result:
     return store.load(run, name)
 
 

@@ -68,9 +68,9 @@ class JobManager:
 
     def start(self, run: Path, name: str, arguments: Sequence[str]) -> bool:
         """Start a command for an experiment; False if one is running already. Raises PermissionError under
-        `--read-only`.
+        `--read-only`, and for a run in a store.
         """
-        options.require_writable()
+        options.require_writable(run)
         with self._lock:
             self._collect_ended()
             if self._running:

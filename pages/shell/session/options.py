@@ -13,6 +13,10 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+from probes import RunError
+from probes.extras import MissingPackageError
+from probes.storage import is_store, open_folder
+
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_FOLDERS = (Path("runs"), *ROOT.glob("sample_runs"))
 """Scanned when none is named: `runs` where the dashboard was started, which may be absent, and what a
@@ -68,11 +72,25 @@ def base_path(text: str) -> str:
     return path
 
 
+def folder_of_runs(text: str) -> Path:
+    """A folder, or the URL of one in a store, which `Path` shortens to one slash.
+
+    Raises argparse.ArgumentTypeError for a URL that holds credentials or names no bucket.
+    """
+    if is_store(text):
+        try:
+            open_folder(text)
+        except (RunError, MissingPackageError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="streamlit run app.py --", allow_abbrev=False)
     parser.add_argument(
-        "--runs", nargs="+", metavar="FOLDER", type=Path, help="folders of runs (default: runs sample_runs)"
-    )
+        "--runs", nargs="+", metavar="FOLDER", type=folder_of_runs,
+        help="folders of runs, of this machine or as s3://bucket/folder (default: runs sample_runs)",
+    )  # fmt: skip
     parser.add_argument(
         "--read-only", action="store_true", help="no notes, sets, experiments or deletes from a page"
     )
@@ -108,7 +126,7 @@ def run_folders(arguments: list[str] | None = None) -> list[Path]:
     """Folders of runs that were named, absolute and in order; the defaults when none was."""
     named = _known(arguments).runs
     folders = named if named else DEFAULT_FOLDERS
-    return list(dict.fromkeys(folder.resolve() for folder in folders))
+    return list(dict.fromkeys(folder if is_store(folder) else folder.resolve() for folder in folders))
 
 
 def read_only() -> bool:
@@ -116,12 +134,21 @@ def read_only() -> bool:
     return bool(_known(None).read_only)
 
 
-def require_writable() -> None:
+def why_read_only(run: Path) -> str:
+    """Why the pages change nothing of a run, as a sentence; empty where they may."""
+    if read_only():
+        return "The dashboard was started with `--read-only`."
+    return "Runs in a store are only read." if is_store(run) else ""
+
+
+def require_writable(run: Path | None = None) -> None:
     """First call of whatever writes, deletes or starts something for a page. Raises PermissionError under
-    `--read-only`.
+    `--read-only`, and for a run in a store.
     """
     if read_only():
         raise PermissionError("the dashboard was started with --read-only")
+    if run is not None and (why := why_read_only(run)):
+        raise PermissionError(why)
 
 
 def _known(arguments: list[str] | None) -> argparse.Namespace:
@@ -138,7 +165,7 @@ def _read_once(arguments: tuple[str, ...]) -> argparse.Namespace:
 def check(arguments: list[str]) -> None:
     """Refuse a wrong command line before the server starts: one line on stderr, exit status 2."""
     for folder in parse(arguments).runs or ():
-        if not folder.is_dir():
+        if not is_store(folder) and not folder.is_dir():
             sys.stderr.write(
                 f"{folder} is not a folder of runs: name one that is there, or look at `probes ui --demo`\n"
             )

@@ -24,7 +24,7 @@ def show(context: RunContext, entries: Mapping[str, runs.Entry]) -> None:
         (entry for entry in entries.values() if entry.row["sets"]),
         key=lambda entry: entry.name != context.entry.name,
     )
-    pinned = [] if options.read_only() else url.pins()  # what could be saved
+    pinned = [] if options.why_read_only(context.entry.path) else url.pins()  # what could be saved
     if not pinned and not owners:
         return
     with (
@@ -56,7 +56,7 @@ def show(context: RunContext, entries: Mapping[str, runs.Entry]) -> None:
                         args=(owner.name, items),
                         help="Pin these neurons instead of those that are pinned",
                     )  # fmt: skip
-                    if not options.read_only():
+                    if not options.why_read_only(owner.path):
                         st.button(
                             "", icon=":material/delete:", type="tertiary", key=f"delete {key}",
                             on_click=_delete,
@@ -83,7 +83,7 @@ def _delete(entry: runs.Entry, name: str) -> None:
 def _write(entry: runs.Entry, sets: dict[str, list[str]]) -> bool:
     """Whether it went well; if not, the reason is shown where the menu is drawn."""
     try:
-        options.require_writable()
+        options.require_writable(entry.path)
         notes.write_sets(entry.path, sets)
     except (RunError, OSError) as error:
         st.session_state[_MESSAGE] = f":red[Not written: {url.plain(error)}.]"

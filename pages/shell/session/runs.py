@@ -17,10 +17,12 @@ import streamlit as st
 import probes
 from pages.shell.session import options
 from probes import RunError
+from probes.storage import is_store, open_folder
 
 __all__ = ["Entry", "RunContext", "RunError", "another_run", "entries", "open_run"]
 
 READERS_KEPT = 8  # each keeps its files and footers open
+FRESH_SECONDS = 1.0  # a page asks several times for the runs: a store is asked once
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,21 @@ def entries() -> dict[str, Entry]:
     """
     found: dict[str, Entry] = {}
     for folder in options.run_folders():
-        if folder.is_dir():
-            for row in probes.catalog_rows(folder, nested=True):
+        if is_store(folder) or folder.is_dir():
+            for row in _stored_rows(str(folder)) if is_store(folder) else _rows(folder):
                 path = Path(str(row["path"]))
                 name = probes.run_name(path, found)
                 found[name] = Entry(name, path, row)
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return probes.catalog_rows(folder, nested=True)
+
+
+@st.cache_data(ttl=FRESH_SECONDS, show_spinner=False)
+def _stored_rows(folder: str) -> list[dict[str, Any]]:
+    return _rows(Path(folder))
 
 
 def open_run(entry: Entry) -> RunContext:
@@ -155,9 +166,8 @@ class _Reader:
         else:  # a heartbeat: what was put together of its rows stays with the snapshot
             self._fixed.manifest = self._run.manifest
 
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            stat = (self._path / "run.json").stat()
-        except OSError as error:
-            raise RunError(f"{self._path.name}: {error.strerror}") from error
-        return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    def _stamp(self) -> str:
+        stamp = open_folder(self._path).stamp("run.json")
+        if stamp is None:
+            raise RunError(f"{self._path.name} holds no run any more: there is no run.json in it")
+        return stamp

@@ -11,6 +11,7 @@ from pages.shell.server import jobs
 from pages.shell.session import options, state
 from pages.shell.session.runs import RunContext
 from probes.experiments.kinds import EXPERIMENTS
+from probes.storage import is_store
 
 SPLITS = ("test", "validation", "train")
 EVERY = 1.0  # seconds between two looks at a running experiment
@@ -21,6 +22,8 @@ def why_not(context: RunContext) -> str:
     """Why no experiment can be started on a run from here; empty if one can."""
     if options.read_only():
         return "The dashboard was started with `--read-only`: it starts no experiments."
+    if is_store(context.entry.path):
+        return "Runs in a store are only read: start experiments where the run's own folder is."
     return jobs.can_start(context.entry.path, context.run.config)
 
 

@@ -11,6 +11,7 @@ from pages.shell.server import jobs
 from pages.shell.session import options, runs, state, ticked_runs, url
 from pages.shell.widgets import run_details
 from probes import RunError, notes, trash
+from probes.storage import is_store
 
 SINGLE_PAGES = ("replay", "health", "layers")
 PAIR_PAGES = ("replay", "health", "layers", "neurons", "uncertainty")
@@ -74,6 +75,9 @@ def _open(entries: Sequence[runs.Entry]) -> None:
 
 
 def _change(entries: Sequence[runs.Entry], tags: Sequence[str]) -> None:
+    if any(is_store(entry.path) for entry in entries):
+        st.caption("Runs in a store are only read: nothing is archived, tagged or deleted.", width="content")
+        return
     locked = sorted({str(entry.path) for entry in entries if not os.access(entry.path, os.W_OK)})
     if locked:
         st.caption(f"{_listed(locked)} cannot be written: notes and runs stay as they are.", width="content")
@@ -140,7 +144,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _archive(entries: Sequence[runs.Entry], away: bool) -> None:
     def change(entry: runs.Entry) -> None:
-        options.require_writable()
+        options.require_writable(entry.path)
         notes.write_archived(entry.path, away)
 
     done = _each(entries, change)
@@ -154,7 +158,7 @@ def _change_tags(entries: Sequence[runs.Entry], add: bool) -> None:
     new, old = (tags, []) if add else ([], tags)
 
     def change(entry: runs.Entry) -> None:
-        options.require_writable()
+        options.require_writable(entry.path)
         notes.change_tags(entry.path, new, old)
 
     done = _each(entries, change)
@@ -163,7 +167,7 @@ def _change_tags(entries: Sequence[runs.Entry], add: bool) -> None:
 
 def _delete(entries: Sequence[runs.Entry]) -> None:
     def change(entry: runs.Entry) -> None:
-        options.require_writable()
+        options.require_writable(entry.path)
         if why := why_kept(entry):
             raise RunError(why)
         trash.move_to_trash(entry.path)

@@ -28,24 +28,24 @@ def show_one(entry: runs.Entry, tags: list[str]) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if entry.row["notes_error"]:
-            anew = "" if options.read_only() else ", and saving writes them anew"
+            anew = "" if options.why_read_only(entry.path) else ", and saving writes them anew"
             st.warning(f"Its tags and notes cannot be read{anew}: {url.plain(entry.row['notes_error'])}.")
-        if options.read_only():
-            _show(entry)
+        if why := options.why_read_only(entry.path):
+            _show(entry, why)
         else:
             _edit(entry, tags)
     with right:
         _settings(entry)
 
 
-def _show(entry: runs.Entry) -> None:
-    """Tags and notes of a run, where nothing may be written."""
+def _show(entry: runs.Entry, why: str) -> None:
+    """Tags and notes of a run, where nothing may be written, and why."""
     stored = notes.parse(entry.row.get("tags"), entry.row.get("notes"))
     st.markdown(":small[Tags]")
     st.markdown(" ".join(f":gray-badge[{url.plain(tag)}]" for tag in stored.tags) or "none")
     st.markdown(":small[Notes]")
     st.text(stored.text or "none")
-    st.caption("The dashboard was started with `--read-only`.")
+    st.caption(why)
 
 
 def _edit(entry: runs.Entry, tags: list[str]) -> None:
@@ -81,7 +81,7 @@ def _edit(entry: runs.Entry, tags: list[str]) -> None:
 def _save(entry: runs.Entry, tags: str, text: str, name: str) -> None:
     """Write what the form holds, before the page reads the notes again."""
     try:
-        options.require_writable()
+        options.require_writable(entry.path)
         notes.write(entry.path, st.session_state[tags], st.session_state[text])
         notes.write_shown_name(entry.path, st.session_state[name])
     except (RunError, OSError) as error:

@@ -17,6 +17,7 @@ from torch import randn
 
 import probes
 from probes.errors import WriteError, obstacle
+from probes.extras import MissingPackageError
 from probes.log.check import check
 from probes.recorder import Recorder, RecorderError
 from probes.storage import local, local_folder, open_folder
@@ -294,14 +295,8 @@ def test_a_link_round_in_a_circle_is_listed(tmp_path):
 
 # ---- where
 
-URIS = [
-    "s3://bucket/run",
-    "gs://bucket/run",
-    "hdfs://host/run",
-    "file:///tmp/run",
-    "memory://run",
-    "S3://b/r",
-]
+STORES = ["s3://bucket/run", "gs://bucket/run", "S3://b/r", "az://container/run"]
+URIS = ["hdfs://host/run", "file:///tmp/run", "memory://run"]
 
 
 @pytest.mark.parametrize("uri", URIS)
@@ -309,7 +304,7 @@ URIS = [
 def test_a_store_is_not_written_to(tmp_path, monkeypatch, uri, kind):
     """`Path` takes `//` for `/`, and would make a folder called `s3:`."""
     monkeypatch.chdir(tmp_path)
-    words = "cannot be written: stores are read, not written yet; name a local folder"
+    words = "cannot be written: name a local folder"
     for start in (
         lambda: Recorder(kind(uri), LAYERS),
         lambda: Recorder.resume(kind(uri), 1),
@@ -318,6 +313,35 @@ def test_a_store_is_not_written_to(tmp_path, monkeypatch, uri, kind):
         with pytest.raises(probes.RunError, match=words):
             start()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", STORES)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_object_store_needs_its_extra(tmp_path, monkeypatch, uri, kind):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    for start in (
+        lambda: probes.Run(kind(uri)),
+        lambda: probes.catalog(kind(uri)),
+        lambda: Recorder(kind(uri), LAYERS),
+        lambda: Recorder.resume(kind(uri), 1),
+        lambda: probes.watch(SiblingVAE(), kind(uri)),
+    ):
+        with pytest.raises(MissingPackageError, match=r"needs obstore, .*pip install 'vdn-probes\[store\]'"):
+            start()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://key:secret@bucket/run", "s3://key:sec/ret@bucket", "s3://key:secret/run", "az://c/r?sig=secret"],
+)
+def test_a_url_with_credentials_is_refused_without_them(url):
+    for start in (lambda: open_folder(url), lambda: Recorder(url, LAYERS), lambda: local_folder(url)):
+        with pytest.raises(probes.RunError) as raised:
+            start()
+        assert not any(word in str(raised.value) for word in ("secret", "sec/ret"))
 
 
 @pytest.mark.parametrize(

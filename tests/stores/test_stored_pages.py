@@ -1,0 +1,91 @@
+"""Every page of the dashboard on a run that lies in a store, and what it says of writing there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from planted import write_run
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.store_server import KEY, SECRET, Proxy
+from pages.shell.session import options, runs
+from probes.mirror import follow, target_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [path.stem for path in sorted((ROOT / "pages").glob("[a-z]*.py"))]
+FOLDER = "s3://runs/pages"
+
+
+@pytest.fixture(scope="module")
+def stored(served: object, tmp_path_factory: pytest.TempPathFactory) -> str:
+    runs_here = tmp_path_factory.mktemp("pages")
+    write_run(runs_here / "planted")
+    shutil.copytree(ROOT / "sample_runs" / "healthy", runs_here / "healthy")
+    for folder in runs_here.iterdir():
+        follow(folder, target_of(f"{FOLDER}/{folder.name}"), 1)
+    return FOLDER
+
+
+@pytest.fixture
+def open_page(stored: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    def start(page: str, **query: str) -> AppTest:
+        monkeypatch.setattr(sys, "argv", ["app.py", "--runs", stored])
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.switch_page(f"pages/{page}.py")
+        app.run()
+        assert not app.exception, [error.value for error in app.exception]
+        return app
+
+    return start
+
+
+def texts(app: AppTest) -> list[str]:
+    return [
+        str(item.value)
+        for kind in ("markdown", "caption", "info", "warning", "error")
+        for item in app.get(kind)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_a_stored_run(open_page: Callable[..., AppTest], page: str) -> None:
+    app = open_page(page, run="healthy")
+    said = texts(app)
+    assert not app.error, said
+    assert not [text for text in said if KEY in text or SECRET in text]
+
+
+def test_an_experiment_of_a_stored_run(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("experiments", run="healthy", experiment="traversal")
+    assert not app.error
+    assert any("split" in text for text in texts(app)), "what the stored result was made with"
+
+
+def test_the_sweep_of_stored_runs(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("runs", view="sweep")
+    assert not app.error, texts(app)
+
+
+def test_nothing_of_a_stored_run_is_changed_from_a_page(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("runs", ticked="planted")
+    assert any("Runs in a store are only read" in text for text in texts(app)), texts(app)
+    app = open_page("experiments", run="planted")
+    assert any("Runs in a store are only read: start experiments where" in text for text in texts(app))
+    entry = runs.entries()["planted"]
+    with pytest.raises(PermissionError, match="only read"):
+        options.require_writable(entry.path)
+
+
+def test_a_store_that_does_not_answer_is_said(
+    open_page: Callable[..., AppTest], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs._stored_rows.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    app = open_page("health")
+    assert any("cannot be listed" in error.value for error in app.error), texts(app)
