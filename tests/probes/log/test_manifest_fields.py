@@ -28,6 +28,7 @@ GOOD = {
     "scores": [None, {"a/b": {"step": 3, "value": 0.5}}, {"a/b": {"step": 3, "value": None}}],
     "living_share": [None, [], [0.5, None]],
     "sparklines": [None, {"rate": [[0, 1.0], [1, None]]}],
+    "mirror_seconds": [60, 0.5, 3600],
 }
 BAD = {
     "name": [None, 3],
@@ -54,6 +55,7 @@ BAD = {
         {"a": {"step": 1.5, "value": 1}},
     ],
     "living_share": [0.5, ["x"], [True], [math.nan]],
+    "mirror_seconds": [0, -1, 3601, "60", True],
     "sparklines": [
         [],
         {"rate": [1]},

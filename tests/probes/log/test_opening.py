@@ -159,7 +159,7 @@ def test_a_footer_longer_than_what_is_read_at_once(tmp_path):
         for _ in range(400):
             writer.write_table(TABLE)
     length = int.from_bytes(path.read_bytes()[-8:-4], "little")
-    assert length > opening._END_BYTES
+    assert length > opening.END_BYTES
     with open_parquet(str(path)) as file:
         assert file.metadata.num_row_groups == 400
 
