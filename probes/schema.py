@@ -190,14 +190,17 @@ _ALL = [
         "Information",
         "I",
         "nats",
-        "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior",
+        "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior; of other families"
+        " E_b[KL(q_b ‖ q̃)], q̃ having the inputs' mean sufficient statistics",
         "How much the neuron's distribution depends on its input h.",
         "S",
         "maximum-entropy bound on I(h; z_i)",
         caveat=(
             "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from"
-            " input”. A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high"
-            " where it takes few values. Under an autoregressive prior, of what is new. Rounding leaves about"
+            " input”. Of Gaussians an upper estimate: exact where the mean is Gaussian over the inputs, too"
+            " high where it takes few values. Of classes exact; of Beta, Gamma and their like an upper"
+            " estimate; of Laplace, Student t and others the Gaussian formula on their mean and variance;"
+            " of a code −p ln p. Under an autoregressive prior, of what is new. Rounding leaves about"
             " 1e-6 nats."
         ),
         over_dimensions="sum",
@@ -240,7 +243,7 @@ _ALL = [
         "Mismatch",
         "M",
         "nats",
-        "Σ_k KL( Normal(E r, E[v] + Var r) ‖ Normal(0, 1) )",
+        "Σ_k KL( Normal(E r, E[v] + Var r) ‖ Normal(0, 1) ); of other families KL(q̃ ‖ p), as q̃ of information",
         "What is paid because the aggregate posterior is not the prior: it tells nothing about the input.",
         "S",
         "ELBO surgery, Hoffman & Johnson 2016",

@@ -395,6 +395,9 @@ class Shapes:
 
     def _prior_bars(self, order: NDArray[np.int64], more: int) -> list[float] | None:
         """Shares of the shown classes under the prior; even where its entropy is that of an even one."""
+        said = (self._prior() or {}).get("probability")
+        if self.family.name == "bernoulli" and said is not None:
+            return [1 - said, said]
         count = len(order) + more
         entropy = self.rows.values["prior_entropy"]
         known = entropy[np.isfinite(entropy)]

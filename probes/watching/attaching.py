@@ -35,7 +35,7 @@ from probes.recorder import Precision, Recorder, RecorderError, Settings
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.storage import local_folder
 from probes.watching.decoding import decoded_layers
-from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
+from probes.watching.family_pools import BY_MOMENTS, AnyPool, FamilyPool, Summed
 from probes.watching.family_readings import AnyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
@@ -614,6 +614,8 @@ class Recording:
                 layer["window"] = source.window
             if layer["family"] in BY_MOMENTS:
                 layer["information_by"] = "moments"
+            if isinstance(candidate.pool, FamilyPool) and (prior := candidate.pool.prior_parameters()):
+                layer["prior_parameters"] = prior
             if self.trained:
                 layer["trained"] = True
             layers.append(layer)

@@ -98,6 +98,10 @@ class FamilyPool:
     def add(self, reading: Reading) -> None:
         self.add_observed(reading())
 
+    def prior_parameters(self) -> dict[str, float] | None:
+        """The prior of the first batch, where it is one for all rows, neurons and steps."""
+        return self._first.prior_parameters()
+
     def add_observed(self, observed: AnyObserved) -> None:
         assert isinstance(observed, FamilyObserved)  # so its reader makes
         _check(self.size, observed)
