@@ -197,10 +197,9 @@ _ALL = [
         "maximum-entropy bound on I(h; z_i)",
         caveat=(
             "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from"
-            " input”. Of Gaussians an upper estimate: exact where the mean is Gaussian over the inputs, too"
-            " high where it takes few values. Of classes exact; of Beta, Gamma and their like an upper"
-            " estimate; of Laplace, Student t and others the Gaussian formula on their mean and variance;"
-            " of a code −p ln p. Under an autoregressive prior, of what is new. Rounding leaves about"
+            " input”. An upper estimate: of Gaussians exact where the mean is Gaussian over the inputs, too high"
+            " where it takes few values; of classes exact; of Laplace, Student t and others by mean and"
+            " variance. Under an autoregressive prior, of what is new. Rounding leaves about"
             " 1e-6 nats."
         ),
         over_dimensions="sum",

@@ -224,6 +224,8 @@ class FamilyMoments:
         found = dict(pooled.means)
         for name, (mean, square) in pooled.centred.items():
             found |= {name: mean, f"{name}_square": square}
+        if self.family == "dirichlet":
+            found["shares"] = found["mean"]
         for name in ("mean", "mean_square", "variance", "prior_variance"):
             if name in found and found[name].dim() > 1:
                 found[name] = found[name].mean(-1)

@@ -83,16 +83,16 @@ def test_the_manifest_says_family_classes_and_map(tmp_path):
 
 def test_without_a_prior_the_kl_is_absent_and_the_rest_is_there(tmp_path):
     run, found = handed_over(tmp_path / "run", td.Beta(POSITIVE, POSITIVE))
-    assert {"mean", "variance", "entropy"} <= set(run.statistics)
-    assert not {"kl", "information", "mismatch", "active_share"} & set(run.statistics)
+    assert {"mean", "variance", "entropy", "information"} <= set(run.statistics)
+    assert not {"kl", "mismatch", "active_share"} & set(run.statistics)
     assert found["origins"]["prior"] == "absent"
     assert set(run.regimes()["regime"]) == {11}  # unknown
 
 
 def test_an_unknown_prior_of_a_categorical_leaves_the_kl_out(tmp_path):
     run, _ = handed_over(tmp_path / "run", td.Categorical(logits=L), prior="unknown")
-    assert {"entropy", "perplexity"} <= set(run.statistics)
-    assert not {"kl", "information", "mismatch"} & set(run.statistics)
+    assert {"entropy", "perplexity", "information"} <= set(run.statistics)
+    assert not {"kl", "mismatch"} & set(run.statistics)
 
 
 def test_a_prior_by_row_has_the_kl_of_each_row_and_no_mismatch(tmp_path):
@@ -259,3 +259,20 @@ def test_usage_of_classes_and_the_probe_batch_are_stored(tmp_path):
     stored = run.parameters().sort_values(["input", "neuron", "index"])
     assert set(stored["name"]) == {"probability"}
     np.testing.assert_allclose(stored["value"].to_numpy().reshape(shares.shape), shares, atol=1e-5)
+
+
+def test_usage_of_classes_is_there_from_the_first_step(tmp_path):
+    """Most of a training happens early: the steps before the first flush are not all without."""
+    run, _ = handed_over(tmp_path / "run", SAME_FAMILY["categorical"][0], steps=30)
+    steps = list(run.class_steps())
+    assert steps[0] == 0
+    assert steps[-1] == 29
+    assert len(steps) >= 6
+
+
+def test_the_mean_composition_of_a_dirichlet_is_stored(tmp_path):
+    concentration = L.exp()
+    run, _ = handed_over(tmp_path / "run", td.Dirichlet(concentration))
+    found = run.classes().sort_values(["neuron", "class"])["usage"].to_numpy().reshape(NEURONS, C)
+    expected = (concentration / concentration.sum(-1, keepdim=True)).mean(0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
