@@ -55,9 +55,9 @@ class FamilyObserved(NamedTuple):
     parameters: name -> (B, N) or, with C classes, (B, N, C); of codes "index" (B,); of samples "sample" (S,
     B, N) and, where they are known, "log_q" and "log_prior", (S, B, N) or, of all neurons together, (S, B).
     prior: the same of the prior, broadcastable, None where there is none; by_row: whether it varies from row
-    to row; fixed: whether training leaves it as it is. kl (B, N): where the family has no closed form for this prior; drawn: whether it is one draw a
-    row. mask (B,): rows that count. size: neurons of a code book, or classes. window: steps that the usage of
-    a code book is over. has_prior: whether it came with one.
+    to row; fixed: whether training leaves it as it is. kl (B, N): where the family has no closed form for
+    this prior; drawn: whether it is one draw a row. mask (B,): rows that count. size: neurons of a code book,
+    or classes. window: steps that the usage of a code book is over. has_prior: whether it came with one.
     """
 
     family: str
@@ -187,7 +187,15 @@ class FamilyReader:
         rows = None if kl is None else self._rows(kl.expand(lead), lead, trailing=0)
         own = self.prior is not None or kl is not None
         return FamilyObserved(
-            self.family, found, prior, by_row, self.fixed, rows, self.drawn, counted, self.classes,
+            self.family,
+            found,
+            prior,
+            by_row,
+            self.fixed,
+            rows,
+            self.drawn,
+            counted,
+            self.classes,
             has_prior=own,
         )
 

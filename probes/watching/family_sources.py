@@ -54,7 +54,7 @@ from probes.watching.posterior_source import (
 )
 
 BY_DRAWS = "its KL is estimated by Monte Carlo, from a random state of its own"
-NO_PRIOR = "none is assumed for a {family}"
+NO_PRIOR = "none is assumed for {family}"
 
 
 AnyReader = FamilyReader | FullReader | SampleReader | CodeReader
@@ -249,7 +249,9 @@ def _under(observed: FamilyObserved, given: Any) -> FamilyObserved:
         key: value.reshape((1,) * max(0, lead - value.dim()) + tuple(value.shape))
         for key, value in found.parameters.items()
     }
-    return observed._replace(prior=one, by_row=any(len(value) > 1 for value in one.values()), fixed=is_fixed(given), has_prior=True)
+    return observed._replace(
+        prior=one, by_row=any(len(value) > 1 for value in one.values()), fixed=is_fixed(given), has_prior=True
+    )
 
 
 def own_tensors(distribution: Distribution) -> list[Tensor]:

@@ -155,3 +155,9 @@ def test_the_prior_of_two_classes_need_not_be_even(tmp_path: Path) -> None:
     shape = replay_shapes.track(Run(tmp_path / "run"), 0, [0], 4).shape()
     assert shape is not None
     assert shape["priorBars"] == [0.75, 0.25]
+
+
+def test_a_layer_without_an_entropy_is_told_by_its_variance() -> None:
+    nothing = np.full(3, np.nan)
+    assert replay_shapes.typical_of({"entropy": np.ones(3), "variance": np.ones(3)}) == "entropy"
+    assert replay_shapes.typical_of({"entropy": nothing, "variance": np.ones(3)}) == "variance"
