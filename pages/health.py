@@ -48,7 +48,8 @@ over_steps = partial(step_axis.chart, view=view, axes=[axis])
 def draw_cards(now: RunContext) -> None:
     """Scores and state of the network at the cursor, or at the newest step of a run that is being written."""
     at = state.cursor(now) or step
-    canvases.number_cards(summary_cards.run_cards(now, at, other), key="health_cards")
+    if cards_now := summary_cards.run_cards(now, at, other):
+        canvases.number_cards(cards_now, key="health_cards")
 
 
 def distributions() -> None:

@@ -10,7 +10,7 @@ from pages.shell import frame
 from pages.shell.data.layer_map import SORTS, summary_at
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import cards, compared, layer_families, layer_map, probe_batch, step_axis
-from probes.analysis.layer_families import is_code_book, recorded, with_statistic
+from probes.analysis.layer_families import is_code_book, is_gaussian, recorded, with_statistic
 from probes.figures import depth_profile, layer_bands
 from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
@@ -18,6 +18,7 @@ from probes.schema import STATISTICS
 from probes.spacing import evenly_spaced
 
 DEPTH = ("kl", "information", "contraction")
+WIDTHS = ("variance", "spread")  # for want of these: draws have no prior
 PANELS = 12  # of the bands; deeper networks show evenly spaced layers
 
 frame.guard()
@@ -48,14 +49,18 @@ with st.sidebar:
         st.segmented_control, "Value axis", ("linear", "log"), "scale", "linear", required=True
     )
     frame.link_to_reference()
+gaussian = all(map(is_gaussian, context.layers))
 entry = STATISTICS[statistic]
 derived = cache.summarised_with(context, statistic)
 summary = cache.summary(context, derived)
 axis = view.axis(context)
 
 then = cache.recorded_step(other.run.steps, step) if other else None
+depth, widths = (
+    [name for name in names if with_statistic(summary, context.layers, name)] for names in (DEPTH, WIDTHS)
+)
 figure = depth_profile(
-    summary, [name for name in DEPTH if with_statistic(summary, context.layers, name)], context.names, step,
+    summary, depth or widths, context.names, step, living=bool(depth), gaussian=gaussian,
     other=summary_at(other, then) if other and then is not None else None, label=beside,
 )  # fmt: skip
 whose = f"; {url.plain(beside)}: step {then:,}" if then is not None else ""
@@ -75,7 +80,7 @@ note = downsampling_note(steps_per_row)
 figure = layer_bands(
     rows, statistic, context.names, step=view.cursor(step), axis=axis, scale=scale, shown=shown,
     other=cache.thinned_summary(other, view.span, derived)[0] if other else None, label=beside,
-    other_axis=view.axis(other) if other else None,
+    other_axis=view.axis(other) if other else None, gaussian=gaussian,
 )  # fmt: skip
 bent = scale == "log" and figure.layout.yaxis.type != "log"
 linear = " Not all values are positive, so that the axis stays linear." if bent else ""

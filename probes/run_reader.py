@@ -70,8 +70,8 @@ class LayerInfo(TypedDict):
     window
         Of a code book: steps that the usage is over.
     prior_parameters
-        Of a family that is no Gaussian: its prior, one for all neurons, by the family's parameters; pages
-        draw it.
+        Of a family that is no Gaussian: its prior by the family's parameters, where it is one for all rows,
+        neurons and steps; pages draw it.
     """
 
     name: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -96,6 +96,10 @@ class Statistic:
     def title(self) -> str:
         """Label with its unit, as axes and column heads show it."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def of_family(self, gaussian: bool) -> Statistic:
+        """For neurons that are no Gaussians: what is in prior sds of a Gaussian is in their own unit."""
+        return self if gaussian or not self.unit.startswith("prior sd") else replace(self, unit="")
 
 
 _INTERVAL_FORMULA = (
@@ -199,14 +203,16 @@ _ALL = [
         "Information",
         "I",
         "nats",
-        "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior",
+        "Σ_k ½ ( ln(E[v] + Var[r]) − E[ln v] ), r and v whitened by the prior; of other families"
+        " E_b[KL(q_b ‖ q̃)], q̃ having the inputs' mean sufficient statistics",
         "How much the neuron's distribution depends on its input h.",
         "S",
         "maximum-entropy bound on I(h; z_i)",
         caveat=(
             "In layers 2, 3, … h carries the noise that the layers below have drawn: see “Share from"
-            " input”. A Gaussian upper estimate: exact where the mean is Gaussian over the inputs, too high"
-            " where it takes few values. Under an autoregressive prior, of what is new. Rounding leaves about"
+            " input”. An upper estimate: of Gaussians exact where the mean is Gaussian over the inputs, too"
+            " high where it takes few values; of classes exact; of Laplace, Student t and others by mean and"
+            " variance. Under an autoregressive prior, of what is new. Rounding leaves about"
             " 1e-6 nats."
         ),
         over_dimensions="sum",
@@ -249,7 +255,7 @@ _ALL = [
         "Mismatch",
         "M",
         "nats",
-        "Σ_k KL( Normal(E r, E[v] + Var r) ‖ Normal(0, 1) )",
+        "Σ_k KL( Normal(E r, E[v] + Var r) ‖ Normal(0, 1) ); of other families KL(q̃ ‖ p)",
         "What is paid because the aggregate posterior is not the prior: it tells nothing about the input.",
         "S",
         "ELBO surgery, Hoffman & Johnson 2016",

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from probes.analysis.layer_families import is_gaussian
 from probes.log import manifest
 
+FOLLOWS = {
+    True: "KL and information are left out, contraction is against Normal(0, 1), and regimes are unknown.",
+    False: "KL and contraction are left out, and regimes are unknown.",
+}
+"""Whether layers are Gaussian -> what follows for them from a prior that is not known."""
 NAMED = 3  # layers of which a line gives the names
 
 
 def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """At most two lines: what is assumed, and which priors are not known; none where everything is known.
+    """At most three lines: what is assumed, and which priors are not known; none where everything is known.
 
     Parameters
     ----------
@@ -30,12 +36,11 @@ def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     if parts:
         found.append(f"Assumed: {'; '.join(parts)}.")
     unknown = [layer for layer in layers if (layer.get("origins") or {}).get("prior") == "absent"]
-    if unknown:
-        names = _listed([str(layer["name"]) for layer in unknown])
-        found.append(
-            f"The prior of {names} is {unknown[0].get('prior_said')}. KL and information are left out,"
-            " contraction is against Normal(0, 1), and regimes are unknown."
-        )
+    for gaussian, follows in FOLLOWS.items():
+        named = [layer for layer in unknown if is_gaussian(layer) == gaussian]
+        if named:
+            names = _listed([str(layer["name"]) for layer in named])
+            found.append(f"The prior of {names} is {named[0].get('prior_said')}. {follows}")
     return found
 
 

@@ -383,7 +383,7 @@ class Shapes:
             "prior": self._prior() if kind != "bars" and family.name not in WITHOUT_DENSITY else None,
             "priorBars": self._prior_bars(order, more) if kind == "bars" else None,
             "tallest": self._tallest() if kind == "bars" else 1.0,
-            "typical": "median entropy", "window": "",
+            "typical": f"median {typical_of(self.rows.values)}", "window": "",
             "legend": "" if exact else legend(family, kind, bool(self.kept.inputs)),
         }  # fmt: skip
 
@@ -395,6 +395,9 @@ class Shapes:
 
     def _prior_bars(self, order: NDArray[np.int64], more: int) -> list[float] | None:
         """Shares of the shown classes under the prior; even where its entropy is that of an even one."""
+        said = (self._prior() or {}).get("probability")
+        if self.family.name == "bernoulli" and said is not None:
+            return [1 - said, said]
         count = len(order) + more
         entropy = self.rows.values["prior_entropy"]
         known = entropy[np.isfinite(entropy)]
@@ -446,7 +449,7 @@ GAUSSIAN_SEEN = (
     "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
     "narrow and bright is certain."
 )
-OTHERS_SEEN = "Each row is one neuron, drawn as its own family; its prior is dashed. Bright is certain."
+OTHERS_SEEN = "Each row is one neuron, drawn as its own family; a known prior is dashed. Bright is certain."
 CODES_SEEN = "Each bar is one code: how often it is picked. Marks under the line are dead codes."
 
 
@@ -578,16 +581,26 @@ def columns(track: Track) -> Arrays:
 def typical_series(
     summary: pd.DataFrame, layer: Mapping[str, Any], index: int, steps: NDArray[Any]
 ) -> Arrays:
-    """What stands over the ridges of a layer of another family: its median entropy, or a perplexity."""
+    """What stands over the ridges of a layer of another family: its median entropy, that of its variance
+    where it has none, or a perplexity.
+    """
     family = family_of(layer)
     if isinstance(family, Gaussian):
         return {}
-    column = "layer_perplexity" if family.name == "codes" else "entropy_p50"
     rows = summary[summary["layer"] == index]
+    medians = {name: rows[f"{name}_p50"].to_numpy(float, na_value=np.nan)
+               for name in ("entropy", "variance") if f"{name}_p50" in rows}  # fmt: skip
+    column = "layer_perplexity" if family.name == "codes" else f"{typical_of(medians)}_p50"
     if column not in rows:
         return {}
     values = rows[column].to_numpy(float, na_value=np.nan)
     return {"typical": _held(rows["step"].to_numpy(np.int64), values, steps).astype(np.float32)}
+
+
+def typical_of(values: Mapping[str, NDArray[Any]]) -> str:
+    """The statistic that a layer of another family is told by, of what it has by name."""
+    known = np.isfinite(values.get("entropy", np.zeros(0))).any()
+    return "entropy" if known or not np.isfinite(values.get("variance", np.zeros(0))).any() else "variance"
 
 
 def _held(recorded: NDArray[np.int64], values: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[Any]:

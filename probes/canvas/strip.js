@@ -161,12 +161,13 @@ export class Strip {
     }))
     const known = lines.flatMap((line) => [...line.values].filter(Number.isFinite))
     const least = Math.min(0, ...known)
-    const low = least < -LEAST_SPAN ? least : 0
+    const low = contracted && least >= -LEAST_SPAN ? 0 : least
+    const most = Math.max(low, ...known)
     bands.push({
       top: CONTRACTION.top - this.missing,
       bottom: CONTRACTION.bottom - this.missing,
-      low: contracted ? low : 0,
-      high: Math.max(low + LEAST_SPAN, ...known),
+      low,
+      high: contracted || most === low ? Math.max(low + LEAST_SPAN, most) : most,
       title: contracted ? "Contraction, mean over each layer (0 prior, 1 point)" : capital(typical),
       lines,
     })

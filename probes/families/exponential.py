@@ -32,7 +32,9 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class Functions:
-    """Functions of one kind of array, elementwise; `sum_xlogy` is Σ x ln y over the last axis."""
+    """Functions of one kind of array, elementwise but for two: `sum_xlogy` is Σ x ln y over the last axis and
+    `sum_products` Σ x y, which take a product for 0 where x is.
+    """
 
     log: Callable[..., Any]
     exp: Callable[..., Any]
@@ -41,6 +43,7 @@ class Functions:
     digamma: Callable[..., Any]
     xlogy: Callable[..., Any]
     sum_xlogy: Callable[..., Any]
+    sum_products: Callable[..., Any]
     i0e: Callable[..., Any]
     i1e: Callable[..., Any]
     cos: Callable[..., Any]
@@ -56,6 +59,7 @@ NUMPY = Functions(
     special.digamma,
     special.xlogy,
     lambda x, y: special.xlogy(x, y).sum(-1),
+    lambda x, y: np.where(x == 0, 0, x * y).sum(-1),
     special.i0e,
     special.i1e,
     np.cos,
@@ -113,7 +117,7 @@ class Categorical(_Base):
 
     def score(self, f: Functions, p: Parameters, t: tuple[Any, ...]) -> Any:
         if "logits" in p:  # normalised; where a probability underflows its logarithm does not
-            return f.where(t[0] == 0, t[0], t[0] * p["logits"]).sum(-1)
+            return f.sum_products(t[0], p["logits"])
         return f.sum_xlogy(t[0], p["probability"])
 
     def mean(self, f: Functions, p: Parameters) -> Any:

@@ -180,11 +180,11 @@ GAUSSIAN_UNKNOWN_PRIOR = Gaussian(
     "gaussian_unknown_prior", ("mean", "variance", "spread"), frozenset(), identity=False
 )
 """A Gaussian posterior whose prior is not known: no rule that needs one fires."""
-NEED_PRIOR = (
+NEED_PRIOR = frozenset({
     "kl", "information", "mismatch", "width_spread", "active_share", "whitened_mean", "prior_variance",
-)  # fmt: skip
+})  # fmt: skip
 """Statistics of a batch that are left out where the prior is not known. Of a prior that varies from row to
-row the information is another than of one for all.
+row the information of Gaussians is another than of one for all; that of other families has no prior in it.
 """
 
 

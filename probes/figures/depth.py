@@ -26,6 +26,7 @@ def depth_profile(
     step: int,
     *,
     living: bool = True,
+    gaussian: bool = True,
     other: pd.DataFrame | None = None,
     label: str = "other run",
 ) -> go.Figure:
@@ -43,6 +44,8 @@ def depth_profile(
         A recorded step.
     living : bool
         Whether a last panel has the living share; the summary then has counts of regimes.
+    gaussian : bool
+        Whether the layers' neurons are Gaussians; the unit of others is their own.
     other : DataFrame, optional
         Rows of a second run's summary, of one step: its medians and living shares are drawn in grey.
     label : str
@@ -68,7 +71,7 @@ def depth_profile(
         if other is not None:
             beside = quantiles(other, name).set_index("layer").reindex(range(len(layers)))["p50"]
             _beside(figure, beside.to_numpy(float), label, column)
-        figure.update_yaxes(title=STATISTICS[name].title, rangemode="tozero", col=column)
+        figure.update_yaxes(title=STATISTICS[name].of_family(gaussian).title, rangemode="tozero", col=column)
     if living:
         figure.add_trace(
             dict(

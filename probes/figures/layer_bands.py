@@ -51,7 +51,7 @@ def layer_bands(
     label: str = "other run",
     other_axis: style.StepAxis | None = None,
     prior: str | None = None,
-    title: str | None = None,
+    gaussian: bool = True,
 ) -> go.Figure:
     """How a statistic is distributed over each layer's neurons, over steps: one panel a layer.
 
@@ -79,8 +79,8 @@ def layer_bands(
         Of the second run's steps; by default `axis`.
     prior : str, optional
         The statistic that is the prior's own, whose median is drawn dashed where it was recorded.
-    title : str, optional
-        Of the vertical axis; by default the statistic's own, with its unit.
+    gaussian : bool
+        Whether the layers' neurons are Gaussians; the unit of others is their own.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def layer_bands(
     KeyError
         For a statistic that is not in the registry.
     """
-    entry = STATISTICS[statistic]
+    entry = STATISTICS[statistic].of_family(gaussian)
     table = quantiles(summary, statistic)
     shown = list(range(len(layers))) if shown is None else list(shown)
     figure = FigureBuilder.small_multiples(
@@ -120,7 +120,7 @@ def layer_bands(
                 width=1.6, dash="dash", row=row, col=col,
                 hovertemplate=f"{name} %{{y:.4g}} {entry.unit}<extra></extra>",
             )  # fmt: skip
-    figure.update_yaxes(title=entry.title if title is None else title, col=1)
+    figure.update_yaxes(title=entry.title, col=1)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     figure.step_axis(axis, step)

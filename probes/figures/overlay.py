@@ -54,7 +54,7 @@ def overlay(
     KeyError
         For a statistic that is not in the registry.
     """
-    entry = STATISTICS[statistic]
+    entry = STATISTICS[statistic].of_family(all(series.is_gaussian for series in neurons))
     figure, marked = FigureBuilder(), False
     for series in neurons:
         values = series.values(statistic)

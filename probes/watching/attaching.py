@@ -36,7 +36,7 @@ from probes.run_reader import FinalStatus, LayerInfo
 from probes.spool import Spool
 from probes.storage import is_store, local_folder
 from probes.watching.decoding import decoded_layers
-from probes.watching.family_pools import BY_MOMENTS, AnyPool, Summed
+from probes.watching.family_pools import BY_MOMENTS, AnyPool, FamilyPool, Summed
 from probes.watching.family_readings import AnyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
@@ -620,6 +620,8 @@ class Recording:
                 layer["window"] = source.window
             if layer["family"] in BY_MOMENTS:
                 layer["information_by"] = "moments"
+            if isinstance(candidate.pool, FamilyPool) and (prior := candidate.pool.prior_parameters()):
+                layer["prior_parameters"] = prior
             if self.trained:
                 layer["trained"] = True
             layers.append(layer)

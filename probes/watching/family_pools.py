@@ -98,6 +98,10 @@ class FamilyPool:
     def add(self, reading: Reading) -> None:
         self.add_observed(reading())
 
+    def prior_parameters(self) -> dict[str, float] | None:
+        """The prior of the first batch, where it is one for all rows, neurons and steps."""
+        return self._first.prior_parameters()
+
     def add_observed(self, observed: AnyObserved) -> None:
         assert isinstance(observed, FamilyObserved)  # so its reader makes
         _check(self.size, observed)
@@ -333,15 +337,16 @@ def derive_sums(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def class_usage(family: str, sums: Mapping[str, Tensor]) -> Tensor | None:
-    """(T, N, C): how neurons share themselves out over their classes; None where that is not known.
+    """(T, N, C): how neurons share themselves out over their classes or components; None where that is not
+    known.
 
     Parameters
     ----------
     family, sums
         As of `derive_sums`.
     """
-    mean = sums.get("t0")
-    if family not in ("categorical", "bernoulli") or mean is None:
+    mean = sums.get({"categorical": "t0", "bernoulli": "t0", "dirichlet": "shares"}.get(family, ""))
+    if mean is None:
         return None
     return torch.stack([1 - mean, mean], -1) if family == "bernoulli" else mean
 

@@ -7,14 +7,16 @@ made where the distribution is seen, from a random state of its own: that of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from probes.families import FAMILIES
 from probes.family_moments import (
     FamilyReading,
     default_prior,
@@ -53,15 +55,16 @@ class FamilyObserved(NamedTuple):
     parameters: name -> (B, N) or, with C classes, (B, N, C); of codes "index" (B,); of samples "sample" (S,
     B, N) and, where they are known, "log_q" and "log_prior", (S, B, N) or, of all neurons together, (S, B).
     prior: the same of the prior, broadcastable, None where there is none; by_row: whether it varies from row
-    to row. kl (B, N): where the family has no closed form for this prior; drawn: whether it is one draw a
-    row. mask (B,): rows that count. size: neurons of a code book, or classes. window: steps that the usage of
-    a code book is over. has_prior: whether it came with one.
+    to row; fixed: whether training leaves it as it is. kl (B, N): where the family has no closed form for
+    this prior; drawn: whether it is one draw a row. mask (B,): rows that count. size: neurons of a code book,
+    or classes. window: steps that the usage of a code book is over. has_prior: whether it came with one.
     """
 
     family: str
     parameters: Mapping[str, Tensor]
     prior: Mapping[str, Tensor] | None = None
     by_row: bool = False
+    fixed: bool = False
     kl: Tensor | None = None
     drawn: bool = False
     mask: Tensor | None = None
@@ -90,6 +93,18 @@ class FamilyObserved(NamedTuple):
             return self.size or 0, 1
         first = next(iter(self.parameters.values()))
         return first.shape[2 if self.family == "samples" else 1], 1
+
+    def prior_parameters(self) -> dict[str, float] | None:
+        """The prior by its parameters, where it is one for all rows, neurons and steps."""
+        if self.prior is None or self.by_row or not self.fixed:
+            return None
+        found = {}
+        for name in FAMILIES[self.family].parameters:
+            value = self.prior[name]
+            if not value.numel() or bool((value != value.flatten()[0]).any()):
+                return None
+            found[name] = float(value.flatten()[0])
+        return found if all(map(math.isfinite, found.values())) else None
 
     @property
     def of(self) -> tuple[object, ...]:
@@ -128,7 +143,8 @@ class FamilyReader:
 
     family, parameters, classes, map: as `probes.family_moments.read_distribution` says. shared: whether it is
     the same for all inputs. single: its batch has one variable an input, and no axis of neurons. prior: names
-    of the prior's parameters; None: none of its own, for `assumed` the family's default.
+    of the prior's parameters; None: none of its own, for `assumed` the family's default. fixed: whether
+    training leaves the prior as it is.
     """
 
     family: str
@@ -140,6 +156,7 @@ class FamilyReader:
     prior: tuple[str, ...] | None = None
     assumed: bool = False
     drawn: bool = False
+    fixed: bool = field(default=False, compare=False)  # forward passes without gradients do not tell
 
     def __call__(self, taken: Taken) -> FamilyObserved:
         """Raises RuntimeError or ValueError where shapes do not belong together."""
@@ -170,7 +187,16 @@ class FamilyReader:
         rows = None if kl is None else self._rows(kl.expand(lead), lead, trailing=0)
         own = self.prior is not None or kl is not None
         return FamilyObserved(
-            self.family, found, prior, by_row, rows, self.drawn, counted, self.classes, has_prior=own
+            self.family,
+            found,
+            prior,
+            by_row,
+            self.fixed,
+            rows,
+            self.drawn,
+            counted,
+            self.classes,
+            has_prior=own,
         )
 
     @property
@@ -290,6 +316,7 @@ def read_posterior(
         prior=names,
         assumed=prior is None and family in ASSUMES_UNIFORM,
         drawn=drawn,
+        fixed=isinstance(prior, Distribution) and is_fixed(prior),
     )
     own = parameters.values() if not _is_trained(q) else [value.clone() for value in parameters.values()]
     return Read(reader, (*map(plain, own), *given, kl, mask), found.map)
@@ -299,6 +326,11 @@ def _is_trained(distribution: Any) -> bool:
     """Whether a distribution is made of parameters themselves, which the optimiser changes in place."""
     whole = (value if value._base is None else value._base for value in tensors_of(distribution))
     return any(value.is_leaf and value.requires_grad for value in whole)
+
+
+def is_fixed(prior: Distribution) -> bool:
+    """Whether nothing that a prior is made of is trained."""
+    return not any(value.requires_grad for value in tensors_of(prior))
 
 
 def is_joint(found: Any) -> bool:

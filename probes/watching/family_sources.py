@@ -23,6 +23,7 @@ from probes.watching.family_readings import (
     FullReader,
     Read,
     SampleReader,
+    is_fixed,
     read_full,
     read_posterior,
 )
@@ -53,7 +54,7 @@ from probes.watching.posterior_source import (
 )
 
 BY_DRAWS = "its KL is estimated by Monte Carlo, from a random state of its own"
-NO_PRIOR = "none is assumed for a {family}"
+NO_PRIOR = "none is assumed for {family}"
 
 
 AnyReader = FamilyReader | FullReader | SampleReader | CodeReader
@@ -142,7 +143,7 @@ class FamilySource(PosteriorSource):
         found = super().without_prior(seen)
         if not isinstance(found, FamilySource) or not isinstance(found.reader, FamilyReader):
             return found
-        return replace(found, reader=replace(found.reader, prior=None, assumed=False))
+        return replace(found, reader=replace(found.reader, prior=None, assumed=False, fixed=False))
 
     def under(self, parameters: tuple[str, ...]) -> FamilySource | None:
         """The source with a prior of its own family, by the names of its parameters; None where its KL is no
@@ -150,7 +151,7 @@ class FamilySource(PosteriorSource):
         """
         if not isinstance(self.reader, FamilyReader) or self.family in DRAWN:
             return None
-        return replace(self, reader=replace(self.reader, prior=parameters, assumed=False))
+        return replace(self, reader=replace(self.reader, prior=parameters, assumed=False, fixed=False))
 
     def again(self, taken: Taken, prior: Taken) -> Taken:
         """What was kept without a prior, with the parameters of one."""
@@ -248,7 +249,9 @@ def _under(observed: FamilyObserved, given: Any) -> FamilyObserved:
         key: value.reshape((1,) * max(0, lead - value.dim()) + tuple(value.shape))
         for key, value in found.parameters.items()
     }
-    return observed._replace(prior=one, by_row=any(len(value) > 1 for value in one.values()), has_prior=True)
+    return observed._replace(
+        prior=one, by_row=any(len(value) > 1 for value in one.values()), fixed=is_fixed(given), has_prior=True
+    )
 
 
 def own_tensors(distribution: Distribution) -> list[Tensor]:

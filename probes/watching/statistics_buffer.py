@@ -24,6 +24,7 @@ from probes.families.others import OF_CLASSES
 from probes.log.arguments import number, text, whole_number
 from probes.recorder import Precision, Recorder, RecorderError
 from probes.run_reader import FinalStatus, LayerInfo
+from probes.spacing import log_spaced
 from probes.watching.family_pools import Summed as PoolSums
 from probes.watching.family_pools import class_usage, derive_sums
 from probes.watching.layer_numbers import layer_numbers
@@ -35,6 +36,7 @@ BUFFERED_SECONDS = 1.0  # and for how long at most, so that a live run is seen
 MIRROR_FAILURES = 3  # in a row, after which a mirror is left alone
 WAITING_SCALARS = 100_000  # that are kept before there is a run
 MOST_CLASSES = 1 << 14  # neurons times classes whose usage is stored at each flush
+FIRST_CLASSES = 8  # steps of the first flush at which it is stored
 BUFFERED_BYTES = 16e6  # and how much of them: a channel has a sum for each of its positions
 
 Mirror = Callable[[str, float, int], object]
@@ -71,6 +73,7 @@ class StatisticsBuffer:
     _without_prior: set[str] = field(default_factory=set)  # layers whose prior is not known
     _families: dict[str, str] = field(default_factory=dict)  # of the layers
     _beyond: dict[str, int] = field(default_factory=dict)  # indices beyond a code book, in its window
+    _classes_stored: bool = False
     _lost: int = 0
     _warned: set[str] = field(default_factory=set)
     _mirror_failures: int = 0
@@ -260,18 +263,27 @@ class StatisticsBuffer:
             self.failed(ValueError(text), beyond - before, f"beyond {layer}")
 
     def _store_classes(self, summed: list[Summed]) -> None:
-        """How the neurons of the last step share themselves out over their classes: once a flush, since a
-        step of it weighs as much as C statistics, and not of very many.
+        """How neurons share themselves out over their classes at the last step: once a flush, since a step
+        of it weighs as much as C statistics, and not of very many. Of the run's first flush at some steps
+        before it too, where most of a training happens.
         """
         if self.recorder is None or not summed:
             return
-        steps, sums = summed[-1]
+        steps = [(step, at, sums) for some, sums in summed for at, step in enumerate(some)]
+        places = [-1] if self._classes_stored else log_spaced(len(steps), FIRST_CLASSES).tolist()
+        self._classes_stored = True
+        for place in places:
+            self._store_classes_of(*steps[place])
+
+    def _store_classes_of(self, step: int, at: int, sums: Mapping[str, Sums]) -> None:
+        assert self.recorder is not None  # the caller has looked
         for layer, some in sums.items():
             if self._families.get(layer) not in OF_CLASSES:
                 continue
-            usage = class_usage(self._families[layer], {name: value[-1:] for name, value in some.items()})
+            one = {name: value[at : at + 1] for name, value in some.items()}
+            usage = class_usage(self._families[layer], one)
             if usage is not None and usage[0].numel() <= MOST_CLASSES:
-                self._store(0, self.recorder.classes, steps[-1], layer, usage[0].cpu().numpy())
+                self._store(0, self.recorder.classes, step, layer, usage[0].cpu().numpy())
 
     def _read(self, scalar: Scalar) -> tuple[int, str, float, str, float | None] | None:
         step, name, value, split, epoch = scalar
@@ -368,7 +380,8 @@ class StatisticsBuffer:
     def _leave_out_what_needs_a_prior(self, blocks: list[Block]) -> None:
         for layer, _, columns in blocks:
             if layer in self._without_prior:
-                for name in NEED_PRIOR:
+                gaussian = self._families[layer].startswith(GAUSSIAN.name)
+                for name in NEED_PRIOR if gaussian else NEED_PRIOR - {"information"}:
                     columns.pop(name, None)
 
     def forget(self) -> None:

@@ -138,9 +138,12 @@ def payload(
     highlighted: Sequence[int],
     cursor: int,
     revision: int,
+    gaussian: bool = True,
 ) -> bytes:
-    """What the canvas draws. `revision` counts the changes of cursor and choice that are not its own."""
-    entry = STATISTICS[found.statistic]
+    """What the canvas draws. `revision` counts the changes of cursor and choice that are not its own;
+    `gaussian` says whether the layer is.
+    """
+    entry = STATISTICS[found.statistic].of_family(gaussian)
     image = frames.quantise(found.values[found.order], found.statistic, True if log else None)
     by_index = found.sort == "index"
     header: dict[str, Any] = {

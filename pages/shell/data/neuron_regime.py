@@ -34,7 +34,8 @@ def row_at(context: RunContext, layer: int, neuron: int, step: int) -> pd.Series
 
 def reading(context: RunContext, layer: int, row: pd.Series) -> tuple[str, str]:
     """How to read the regime that a neuron of the layer has settled in, and what to do about it."""
-    return regimes.reading(int(row[SETTLED]), context.layers[layer].get("of"))
+    about = context.layers[layer]
+    return regimes.reading(int(row[SETTLED]), about.get("of"), family_of(about))
 
 
 def rule(context: RunContext, layer: int, row: pd.Series) -> str:
@@ -43,10 +44,11 @@ def rule(context: RunContext, layer: int, row: pd.Series) -> str:
     return regimes.explain(row, latent_dim=about["latent_dim"], family=family_of(about))
 
 
-def values(row: pd.Series) -> str:
+def values(row: pd.Series, gaussian: bool = True) -> str:
     """The numbers behind the rule, as markdown."""
     return " · ".join(
-        f"{STATISTICS[name].label} **{payloads.number(float(row[name]), 3)}** {STATISTICS[name].unit}"
+        f"{STATISTICS[name].label} **{payloads.number(float(row[name]), 3)}**"
+        f" {STATISTICS[name].of_family(gaussian).unit}".rstrip()
         for name in EXPLAINED
         if name in row.index and pd.notna(row[name])
     )

@@ -162,7 +162,8 @@ def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Exp
     rows = _contraction_rows(context, layer, neuron)
     history = neuron_summary.contracted(rows) if "contraction" in rows else ""
     code = int(row[SETTLED])
-    return Explanation(step, code, rule, history, *regimes.reading(code, about.get("of")))
+    reading = regimes.reading(code, about.get("of"), family_of(about))
+    return Explanation(step, code, rule, history, *reading)
 
 
 @cache.of_run("neurons", keep=pins.PLOTTED)

@@ -118,7 +118,8 @@ def caption(shown: Sequence[Pinned], drawn: Sequence[FamilyShape]) -> str:
                 replay_shapes.legend(track_family, replay_shapes.usual_kind(track_family), kept.inputs > 0)
             )
     dashed = " Dashed: the prior." if any(len(shape.prior) for shape in drawn) else ""
-    return f"{'; '.join(dict.fromkeys(said))}.{dashed}" if said else ""
+    text = "; ".join(dict.fromkeys(said))
+    return f"{text[:1].upper()}{text[1:]}.{dashed}" if said else ""
 
 
 def table(names: Sequence[str], groups: Sequence[Sequence[FamilyShape]]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
+from probes.analysis.layer_families import is_gaussian
 from probes.analysis.neuron_query import EVENTS
 from probes.neuron_names import neuron_names
 from probes.schema import REGIMES, SETTLED
@@ -27,12 +28,15 @@ REGIME_NAMES = {regime.code: regime.name for regime in REGIMES}
 
 @dataclass(frozen=True)
 class Table:
-    """Rows as they are shown, beside their neurons; the statistics and events among the columns."""
+    """Rows as they are shown, beside their neurons; the statistics and events among the columns; whether all
+    are of Gaussians.
+    """
 
     rows: pd.DataFrame
     pins: list[Pin]
     statistics: tuple[str, ...]
     events: tuple[str, ...]
+    gaussian: bool = True
 
 
 def of_shown(shown: Shown, step: int, looks: Shown | None = None) -> Table:
@@ -100,7 +104,8 @@ def _table(rows: pd.DataFrame, contexts: Sequence[RunContext], shown: Shown, nam
         if name not in EVENTS and name in rows and rows[name].notna().any()
     )
     columns |= {name: probe_batch.shown(rows, name) for name in statistics}
-    return Table(pd.DataFrame(columns), pins, statistics, events)
+    gaussian = all(is_gaussian(one.layers[pin.layer]) for one, pin in zip(contexts, pins, strict=True))
+    return Table(pd.DataFrame(columns), pins, statistics, events, gaussian)
 
 
 def _onsets(pins: Sequence[Pin], contexts: Sequence[RunContext], shown: Shown) -> list[float]:

@@ -93,8 +93,8 @@ def score_cards(scalars: pd.DataFrame, step: int) -> list[dict[str, Any]]:
 
 
 def layer_cards(curves: pd.DataFrame, step: int, judged: bool = True) -> list[dict[str, Any]]:
-    """Living share, rate, information and contraction of the whole network; `curves` as `network_curves`
-    gives them.
+    """Living share, rate, information and contraction of the whole network, as far as they are known;
+    `curves` as `network_curves` gives them.
 
     judged: whether neurons are expected to live; not while training warms up, nor where all distributions are
     the same for every input (of weights, say).
@@ -116,26 +116,20 @@ def layer_cards(curves: pd.DataFrame, step: int, judged: bool = True) -> list[di
         }
 
     alive = curves["living_share"].iloc[place]
-    cards = [
-        card(
-            "Living neurons",
-            "living_share",
-            "%",
-            "living or mixed",
-            100,
-            bad=bool(alive < HALF) and judged,
-        )
-    ]
+    cards = []
+    if curves["living_share"].notna().any():
+        bad = bool(alive < HALF) and judged
+        cards.append(card("Living neurons", "living_share", "%", "living or mixed", 100, bad=bad))
     for name, source, label, note in (
         ("rate", "kl", "Rate", "per example"),
         ("information", "information", "Information", "all neurons"),
     ):
         if curves[name].notna().any():
             cards.append(card(label, name, STATISTICS[source].unit, note, help=STATISTICS[source].caveat))
-    return [
-        *cards,
-        card("Contraction", "contraction", "", "0 prior, 1 point", help=STATISTICS["contraction"].meaning),
-    ]
+    if curves["contraction"].notna().any():
+        meaning = STATISTICS["contraction"].meaning
+        cards.append(card("Contraction", "contraction", "", "0 prior, 1 point", help=meaning))
+    return cards
 
 
 def _spark(series: np.ndarray) -> list[float | None]:

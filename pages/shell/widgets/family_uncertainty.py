@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+import streamlit as st
+
 from pages.shell.session import cache, state
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, step_axis
-from probes.analysis.layer_families import is_gaussian, recorded
+from probes.analysis.layer_families import is_code_book, is_gaussian, recorded
 from probes.families import family_of
 from probes.figures import layer_bands
 from probes.figures.downsampling import downsampling_note
@@ -29,6 +31,9 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
     """A card for each quantity that some layers are told by; nothing where all are Gaussians."""
     if not state.has_distributions(context):
         return
+    if all(map(is_code_book, context.layers)):
+        st.caption("Picks of a code book have no width: Layers and Health show which codes are used.")
+        return
     summary = cache.summary(context)
     told: dict[tuple[str, bool], list[int]] = {}
     for place, layer in enumerate(context.layers):
@@ -47,7 +52,7 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         figure = layer_bands(
             rows, name, context.names, step=view.cursor(step), axis=axis, shown=shown, other=beside,
             label=label, other_axis=view.axis(other) if other else None,
-            prior="prior_entropy" if classes else None, title=None if name == "entropy" else name,
+            prior="prior_entropy" if classes else None, gaussian=False,
         )  # fmt: skip
         cards.card(
             f"{TITLES[name, classes]}{downsampling_note(steps_per_row)}", figure, f"open_{name}_{classes}",

@@ -13,6 +13,7 @@ from pages.shell.data import payloads
 from pages.shell.session import cache, canvas_sync, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases, downloads, selected_neuron, step_axis
+from probes.analysis.layer_families import is_gaussian
 from probes.neuron_names import neuron_name
 from probes.schema import STATISTICS, absent_reason
 
@@ -50,7 +51,9 @@ def show(
             )
         if not np.isfinite(found.values).any():
             return
-        sent = data.payload(found, layer, layer_name, scale == "log", highlighted, cursor, revision)
+        sent = data.payload(
+            found, layer, layer_name, scale == "log", highlighted, cursor, revision, _gaussian(context, layer)
+        )
         canvases.heatmap(sent, _KEY, partial(_pick, context, layer_name))
         if chosen:
             _exact(context, layer, chosen[0], statistic, step)
@@ -101,9 +104,14 @@ def _pick(context: RunContext, layer_name: str) -> None:
     canvas_sync.record(_KEY, _shown(layer_name))
 
 
+def _gaussian(context: RunContext, layer: int) -> bool:
+    return is_gaussian(context.layers[layer])
+
+
 def _exact(context: RunContext, layer: int, neuron: int, statistic: str, step: int) -> None:
     """The number behind the chosen cell."""
-    entry, value = STATISTICS[statistic], data.value_at(context, layer, neuron, statistic, step)
+    entry = STATISTICS[statistic].of_family(_gaussian(context, layer))
+    value = data.value_at(context, layer, neuron, statistic, step)
     if value is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):

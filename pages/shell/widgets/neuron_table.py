@@ -67,7 +67,7 @@ def show(table: data.Table, name: str, title: str, *, asks: str | None = None) -
             "drawn": st.column_config.ImageColumn("", width=44),
             "run": st.column_config.TextColumn("run", width="medium"),
             **{event: _event(event) for event in table.events},
-            **{name: _statistic(name) for name in table.statistics},
+            **{name: _statistic(name, table.gaussian) for name in table.statistics},
         },
         alt="Neurons with their regime and statistics; ticked rows are pinned",
     )  # fmt: skip
@@ -77,9 +77,9 @@ def _event(name: str) -> Any:
     return st.column_config.NumberColumn(f"{name} (step)", help=EVENTS[name], format="localized")
 
 
-def _statistic(name: str) -> Any:
+def _statistic(name: str, gaussian: bool) -> Any:
     if name == SIMILARITY:
         return st.column_config.NumberColumn(
             "correlation of μ", help="On the probe batch, with the neuron that is asked for", format="%.3f"
         )
-    return widget.column(name)
+    return widget.column(name, gaussian)

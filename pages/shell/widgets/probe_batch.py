@@ -42,9 +42,9 @@ def of_neurons(shown: Sequence[Pinned], step: int) -> None:
         )
 
 
-def column(name: str) -> Any:
-    """How a table of neurons shows a statistic: `data.shown` of it under its title."""
-    entry = STATISTICS[name]
+def column(name: str, gaussian: bool = True) -> Any:
+    """How a table of neurons, all Gaussian or not, shows a statistic: `data.shown` under its title."""
+    entry = STATISTICS[name].of_family(gaussian)
     if name == "mutual_information":
         return st.column_config.TextColumn(entry.title, help=entry.meaning)
     return st.column_config.NumberColumn(entry.title, help=entry.meaning, format="%.4g")

@@ -10,6 +10,7 @@ from pages.shell.data import neuron_regime, payloads
 from pages.shell.session import cache, canvas_sync, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import canvases, selected_neuron
+from probes.analysis.layer_families import is_gaussian
 from probes.neuron_names import full_name, neuron_name
 
 _KEY = "regime_map"
@@ -90,4 +91,4 @@ def _explain(context: RunContext, neuron: tuple[int, int] | None, step: int) -> 
     with st.container(gap="xsmall"):
         st.markdown(f"{name} is {url.plain(neuron_regime.rule(context, neuron[0], row))}.")
         st.caption(f"{reading[0].upper()}{reading[1:]}. What to do: {advice}.")
-        st.caption(neuron_regime.values(row))
+        st.caption(neuron_regime.values(row, is_gaussian(context.layers[neuron[0]])))

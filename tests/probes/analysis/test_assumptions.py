@@ -28,5 +28,15 @@ def test_a_prior_that_is_not_known_is_named():
     assert "regimes are unknown" in line
 
 
+def test_of_other_families_nothing_gaussian_is_said():
+    gaussian, beta = layer("a", prior="absent"), {**layer("b", prior="absent"), "family": "beta"}
+    of_gaussian, of_beta = lines([gaussian, beta])
+    assert "of a is" in of_gaussian
+    assert "Normal(0, 1)" in of_gaussian
+    assert "of b is" in of_beta
+    assert "Normal" not in of_beta
+    assert "information" not in of_beta
+
+
 def test_nothing_is_said_of_what_is_known_or_was_not_watched():
     assert lines([layer("a", prior="stated"), {"name": "b", "neurons": 3}]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,19 @@ def test_a_caption_says_what_is_seen() -> None:
     assert replay_shapes.caption([book]) == replay_shapes.CODES_SEEN
     assert replay_shapes.caption([beta, book]) == replay_shapes.OTHERS_SEEN
     assert replay_shapes.caption([gaussian, beta]) == replay_shapes.GAUSSIAN_SEEN
+
+
+def test_the_prior_of_two_classes_need_not_be_even(tmp_path: Path) -> None:
+    layer = {"name": "z", "neurons": 1, "family": "bernoulli", "classes": 2,
+             "prior_parameters": {"probability": 0.25}}  # fmt: skip
+    with Recorder(tmp_path / "run", [layer]) as recorder:
+        recorder.record(0, "z", kl=[0.1], information=[0.0], entropy=[0.6], prior_entropy=[0.56], mean=[0.3])
+    shape = replay_shapes.track(Run(tmp_path / "run"), 0, [0], 4).shape()
+    assert shape is not None
+    assert shape["priorBars"] == [0.75, 0.25]
+
+
+def test_a_layer_without_an_entropy_is_told_by_its_variance() -> None:
+    nothing = np.full(3, np.nan)
+    assert replay_shapes.typical_of({"entropy": np.ones(3), "variance": np.ones(3)}) == "entropy"
+    assert replay_shapes.typical_of({"entropy": nothing, "variance": np.ones(3)}) == "variance"

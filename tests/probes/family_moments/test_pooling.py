@@ -340,6 +340,7 @@ def test_a_student_without_a_variance_has_no_information(df):
     assert found["mean"].isnan().all() == (df <= 1)
     assert found["entropy"].isfinite().all()
     assert found["kl"].tolist() == [1, 1]
+    assert FamilyMoments("student_t").update(parameters).result()["non_finite"].tolist() == [0, 0]
     parameters["df"][:] = 4.0
     found = FamilyMoments("student_t").update(parameters).result()
     spread = parameters["loc"].double().var(0, correction=0)

@@ -83,16 +83,16 @@ def test_the_manifest_says_family_classes_and_map(tmp_path):
 
 def test_without_a_prior_the_kl_is_absent_and_the_rest_is_there(tmp_path):
     run, found = handed_over(tmp_path / "run", td.Beta(POSITIVE, POSITIVE))
-    assert {"mean", "variance", "entropy"} <= set(run.statistics)
-    assert not {"kl", "information", "mismatch", "active_share"} & set(run.statistics)
+    assert {"mean", "variance", "entropy", "information"} <= set(run.statistics)
+    assert not {"kl", "mismatch", "active_share"} & set(run.statistics)
     assert found["origins"]["prior"] == "absent"
     assert set(run.regimes()["regime"]) == {11}  # unknown
 
 
 def test_an_unknown_prior_of_a_categorical_leaves_the_kl_out(tmp_path):
     run, _ = handed_over(tmp_path / "run", td.Categorical(logits=L), prior="unknown")
-    assert {"entropy", "perplexity"} <= set(run.statistics)
-    assert not {"kl", "information", "mismatch"} & set(run.statistics)
+    assert {"entropy", "perplexity", "information"} <= set(run.statistics)
+    assert not {"kl", "mismatch"} & set(run.statistics)
 
 
 def test_a_prior_by_row_has_the_kl_of_each_row_and_no_mismatch(tmp_path):
@@ -198,6 +198,49 @@ def test_priors_by_name_are_distributions_of_the_family(tmp_path):
     np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], kl_divergence(q, p).mean(0), rtol=1e-4)
 
 
+TRAINED = nn.Parameter(torch.zeros(()))
+PRIORS = {
+    "beta": (td.Beta(POSITIVE, POSITIVE), td.Uniform(torch.zeros(NEURONS), torch.ones(NEURONS)),
+             {"concentration1": 1.0, "concentration0": 1.0}),
+    "laplace": (td.Laplace(H, POSITIVE), td.Laplace(0.5, 2.0), {"loc": 0.5, "scale": 2.0}),
+    "student t": (td.StudentT(torch.tensor(1.5), H, POSITIVE), td.StudentT(4.0),
+                  {"df": 4.0, "loc": 0.0, "scale": 1.0}),
+    "dirichlet": (td.Dirichlet(L.exp()), td.Dirichlet(torch.full((C,), 2.0)), {"concentration": 2.0}),
+    "one of components": (td.Dirichlet(L.exp()), td.Dirichlet(torch.arange(1.0, C + 1)), None),
+    "one a neuron": (td.Laplace(H, POSITIVE), td.Laplace(torch.arange(float(NEURONS)), 1.0), None),
+    "of another family": (td.Gamma(POSITIVE, POSITIVE), td.LogNormal(0.0, 1.0), None),
+    "by row": (td.Laplace(H, POSITIVE), td.Laplace(H.flip(0), 1.0), None),
+    "trained": (td.Laplace(H, POSITIVE), td.Laplace(2 * TRAINED, TRAINED.exp()), None),
+    "absent": (td.Beta(POSITIVE, POSITIVE), None, None),
+    "classes": (td.Bernoulli(logits=H), td.Bernoulli(0.25), {"probability": 0.25}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_the_manifest_holds_the_numbers_of_a_prior_that_is_one_for_all(tmp_path, name):
+    q, p, expected = PRIORS[name]
+    run, _ = handed_over(tmp_path / "run", q, prior=p)
+    assert run.layers[0].get("prior_parameters") == expected
+
+
+def test_the_numbers_of_priors_by_name_are_in_the_manifest(tmp_path):
+    prior = td.Gamma(torch.tensor(2.0), torch.tensor(3.0))
+    with watch(nn.Linear(1, 1), tmp_path / "run", hooks=False, priors={"z": prior}) as recording:
+        observe("z", td.Gamma(POSITIVE, POSITIVE))
+        recording.step(0)
+    found = Run(tmp_path / "run").layers[0]["prior_parameters"]
+    assert found == {"concentration": 2.0, "rate": 3.0}
+
+
+def test_a_student_without_a_variance_is_no_broken_neuron(tmp_path):
+    q = td.StudentT(torch.tensor(1.5), H, POSITIVE)
+    for name, prior in (("none", None), ("given", td.StudentT(3.0))):
+        run, _ = handed_over(tmp_path / name, q, prior=prior)
+        assert run.at(0)["variance"].isna().all()
+        assert run.at(0)["non_finite"].eq(0).all()
+        assert 1 not in set(run.regimes()["regime"])
+
+
 def test_usage_of_classes_and_the_probe_batch_are_stored(tmp_path):
     class Discrete(networks.Encoder):
         def forward(self, x):
@@ -216,3 +259,20 @@ def test_usage_of_classes_and_the_probe_batch_are_stored(tmp_path):
     stored = run.parameters().sort_values(["input", "neuron", "index"])
     assert set(stored["name"]) == {"probability"}
     np.testing.assert_allclose(stored["value"].to_numpy().reshape(shares.shape), shares, atol=1e-5)
+
+
+def test_usage_of_classes_is_there_from_the_first_step(tmp_path):
+    """Most of a training happens early: the steps before the first flush are not all without."""
+    run, _ = handed_over(tmp_path / "run", SAME_FAMILY["categorical"][0], steps=30)
+    steps = list(run.class_steps())
+    assert steps[0] == 0
+    assert steps[-1] == 29
+    assert len(steps) >= 6
+
+
+def test_the_mean_composition_of_a_dirichlet_is_stored(tmp_path):
+    concentration = L.exp()
+    run, _ = handed_over(tmp_path / "run", td.Dirichlet(concentration))
+    found = run.classes().sort_values(["neuron", "class"])["usage"].to_numpy().reshape(NEURONS, C)
+    expected = (concentration / concentration.sum(-1, keepdim=True)).mean(0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
