@@ -11,6 +11,7 @@ docs/benchmarks.md, section "Families".
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -118,24 +119,22 @@ def main() -> None:
     rows = []
     for name, (sums, derived, goal) in cases().items():
         block = {key: torch.stack([value] * BLOCK) for key, value in sums().items()}
-        bare, update, end = [], [], []
+        kept = []
         for turn in range(-3, options.turns):  # the first three warm up
-            found = spent(step), spent(sums), spent(lambda b=block, d=derived: d(b)) / BLOCK
+            found = spent(step), spent(sums), spent(functools.partial(derived, block)) / BLOCK
             if turn >= 0:
-                for kept, one in zip((bare, update, end), found, strict=True):
-                    kept.append(one)
-        of_step, of_sums, of_end = (1e3 * statistics.median(kept) for kept in (bare, update, end))
+                kept.append(found)
+        of_step, of_sums, of_end = (1e3 * statistics.median(times) for times in zip(*kept, strict=True))
         share = 100 * (of_sums + of_end) / of_step
         rows.append((name, f"{of_sums:.2f}", f"{of_end:.2f}", f"{share:.1f} %", f"{share / 10:.1f} %", goal))
         print(f"{name}: step {of_step:.1f} ms, sums {of_sums:.2f}, derived {of_end:.2f}: {share:.1f} %")
     if options.write:
         head = ("256 inputs, 1,024 neurons", "sums, ms", "derived, ms", "every step", "every 10th", "goal")
         body = (
-            f"`python -m benchmarks.families --write`; {where}, one thread. CPU time of the sums of one batch,"
-            " and of the statistics derived of blocks of 16 steps, beside a bare step of a VAE of 1,024"
-            f" latents (784-512-1,024, batch 256), in turns; medians of {options.turns}. Beta, Gamma,"
-            " Dirichlet, Student t and von Mises are computed in float64 by digamma, ln Γ and Bessel"
-            " functions: record these every 10th step.\n\n"
+            f"`python -m benchmarks.families --write`; {where}, one thread. CPU time of the sums of one"
+            " batch, and of the statistics derived of blocks of 16 steps, beside a bare step of a VAE of"
+            f" 1,024 latents (784-512-1,024, batch 256), in turns; medians of {options.turns}. Families with"
+            " digamma, ln Γ or Bessel functions are computed in float64: record those every 10th step.\n\n"
         )
         sections.write("families", "Families", body + sections.table(head, rows))
 

@@ -12,6 +12,7 @@ from pages.shell.server import jobs
 from pages.shell.session import url
 from pages.shell.session.runs import RunError
 from pages.shell.widgets import experiment_controls, experiment_views
+from probes.analysis import layer_families
 from probes.experiments import store
 from probes.experiments.kinds import EXPERIMENTS
 
@@ -28,12 +29,16 @@ if (other := frame.compared(context)) is not None:
         f"Experiments are shown of one run at a time: {url.plain(context.entry.name)}. Choose"
         f" {url.plain(other.entry.name)} under “Run” to see its own."
     )
+others = [layer for layer in context.layers if not layer_families.is_gaussian(layer)]
+if others:
+    named = ", ".join(f"{url.plain(str(one['name']))} ({layer_families.label(one)})" for one in others)
+    st.caption(f"Experiments hold, shift and walk Gaussian neurons; left out: {named}.")
 with st.sidebar:
     frame.link_to_reference()
 path: Path = context.entry.path
 manager = jobs.job_manager()
 stored = store.stored(path)
-others = [name for name in stored if name not in EXPERIMENTS]
+unknown = [name for name in stored if name not in EXPERIMENTS]
 
 
 def title(name: str) -> str:
@@ -44,7 +49,7 @@ def title(name: str) -> str:
 
 first = next((name for name in EXPERIMENTS if name in stored), "ablation")
 name = url.choice(
-    st.segmented_control, "Experiment", [*EXPERIMENTS, *others], "experiment", first, required=True,
+    st.segmented_control, "Experiment", [*EXPERIMENTS, *unknown], "experiment", first, required=True,
     format_func=title,
     label_visibility="collapsed",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from pages.shell import frame
-from pages.shell.data import summary_cards
+from pages.shell.data import code_books, summary_cards
 from pages.shell.session import cache, live, state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import (
@@ -16,6 +16,7 @@ from pages.shell.widgets import (
     cards,
     downloads,
     interventions,
+    layer_families,
     regime_map,
     step_axis,
     transitions,
@@ -63,6 +64,8 @@ def distributions() -> None:
         st.caption(alert_list.nothing(context))
     with wide, st.container(border=True):
         regime_map.show(context, step, chosen)
+    for layer in code_books.books(context):
+        layer_families.code_book_card(context, layer, view, step)
     regimes_over_steps(context, "regime counts")
     if other and state.has_distributions(other):
         regimes_over_steps(other, "regime counts of the second run", f"{url.plain(other.entry.name)}: ")

@@ -9,7 +9,8 @@ import streamlit as st
 from pages.shell import frame
 from pages.shell.data.layer_map import SORTS, summary_at
 from pages.shell.session import cache, state, url
-from pages.shell.widgets import cards, compared, layer_map, probe_batch, step_axis
+from pages.shell.widgets import cards, compared, layer_families, layer_map, probe_batch, step_axis
+from probes.analysis.layer_families import is_code_book, recorded, with_statistic
 from probes.figures import depth_profile, layer_bands
 from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
@@ -30,12 +31,15 @@ frame.header(
 step = frame.needs_distributions(context)
 other = compared.with_distributions(frame.compared(context))
 beside = other.entry.name if other else ""
-offered = context.run.available
-first = "information" if "information" in offered else offered[0]
 with st.sidebar:
-    label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, three lines below
-    statistic = url.choice(st.selectbox, "Statistic", offered, "statistic", first, format_func=label)
     layer_name = frame.choose_layer(context, "Layer of the map")
+    layer = context.names.index(layer_name)
+    offered = recorded(cache.summary(context), context.layers, layer) or context.run.available
+    first = next((name for name in ("usage", "information") if name in offered), offered[0])
+    if url.get("statistic") in context.run.available and url.get("statistic") not in offered:
+        url.put("statistic", None)  # of the layer before
+    label = lambda name: STATISTICS[name].label  # noqa: E731 - a label, a line below
+    statistic = url.choice(st.selectbox, "Statistic", offered, "statistic", first, format_func=label)
     sort = url.choice(
         st.selectbox, "Sort the map by", list(SORTS), "sort", "statistic", format_func=SORTS.__getitem__
     )
@@ -51,7 +55,7 @@ axis = view.axis(context)
 
 then = cache.recorded_step(other.run.steps, step) if other else None
 figure = depth_profile(
-    summary, [name for name in DEPTH if name in offered], context.names, step,
+    summary, [name for name in DEPTH if with_statistic(summary, context.layers, name)], context.names, step,
     other=summary_at(other, then) if other and then is not None else None, label=beside,
 )  # fmt: skip
 whose = f"; {url.plain(beside)}: step {then:,}" if then is not None else ""
@@ -60,10 +64,10 @@ cards.card(title, figure, "depth", summary[summary["step"] == step], of=context.
 
 probe_batch.of_layers(context, step)
 
-shown = evenly_spaced(len(context.names), PANELS).tolist()
-left_out = (
-    f" {len(shown)} of {len(context.names)} layers are shown." if len(shown) < len(context.names) else ""
-)
+having = with_statistic(summary, context.layers, statistic) or [layer]
+shown = [having[place] for place in evenly_spaced(len(having), PANELS)]
+left_out = f" {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
+left_out += (" have it." if len(shown) == len(having) else " are shown.") if left_out else ""
 rows, steps_per_row = cache.thinned_summary(context, view.span, derived)
 note = downsampling_note(steps_per_row)
 figure = layer_bands(
@@ -79,7 +83,11 @@ cards.card(
     note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),
 )  # fmt: skip
-layer_map.show(context, layer_name, statistic, sort, scale, view, step)
+if is_code_book(context.layers[layer]):
+    layer_families.code_book_card(context, layer, view, step)
+layer_families.joint_kl_card(context, layer, view, step)
+if not (is_code_book(context.layers[layer]) and statistic == "usage"):
+    layer_map.show(context, layer_name, statistic, sort, scale, view, step)
 if other:
     st.caption(
         f"The map is of {url.plain(context.entry.name)} alone: a number names another neuron in each run."

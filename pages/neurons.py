@@ -47,11 +47,14 @@ if not shown.all:
     st.stop()
 neuron_explanations.show(shown, step)
 drawn = neuron_figures.over_steps(shown, view)
-wide, narrow = st.columns([5, 3], gap="small")
+if neuron_figures.have_distributions(shown):
+    wide, narrow = st.columns([5, 3], gap="small")
+    with narrow:
+        neuron_figures.on_one_axis(shown, step)
+else:
+    wide = st.container()
 with wide:
     statistic = neuron_figures.together(drawn, view, step)
-with narrow:
-    neuron_figures.on_one_axis(shown, step)
 
 panels = drawn.for_panels()
 few = panels.shown

@@ -10,6 +10,7 @@ from pages.shell import frame
 from pages.shell.data import persistence
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import canvases, cards, persistence_views, step_axis
+from probes.analysis.layer_families import with_statistic
 from probes.figures import layer_bands, style
 from probes.figures.downsampling import downsampling_note
 from probes.figures.floor_gap import floor_gap
@@ -35,7 +36,10 @@ if "persistence" not in context.run.statistics:
     st.stop()
 other = persistence_views.second(frame.compared(context))
 with st.sidebar:
-    layer_name = frame.choose_layer(context, "Layer")
+    having = with_statistic(cache.summary(context), context.layers, "persistence") or list(
+        range(len(context.names))
+    )
+    layer_name = frame.choose_layer(context, "Layer", among=having)
     sources = persistence.sources(context)
     source = str(
         st.selectbox(
@@ -66,7 +70,7 @@ persistence_views.every_neuron(context, mine, layer_name, source, autoregressive
 
 by_layer, steps_per_row = cache.thinned_summary(context, view.span)
 note = downsampling_note(steps_per_row)
-shown = evenly_spaced(len(context.names), persistence_views.PANELS).tolist()
+shown = [having[place] for place in evenly_spaced(len(having), persistence_views.PANELS)]
 bands = layer_bands(by_layer, "persistence", context.names, step=cursor, axis=axis, shown=shown)
 has_floor = autoregressive and "phi" in context.run.statistics
 left, right = st.columns(2 if has_floor else [1, 1.6], gap="small")

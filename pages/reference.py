@@ -21,7 +21,7 @@ search = st.text_input(
     width=420,
 )
 found, regimes, scores = reference.find(search)
-if not found and not regimes and not scores:
+if not found and not regimes and not scores and not reference.families(search):
     st.info("Nothing is called that. Clear the search to see all statistics, scores and regimes.")
 
 
@@ -32,6 +32,13 @@ if regimes:
             "The first rule that fires decides. The thresholds are parameters of `probes.regimes.classify`."
         )
     reference_entries.regime_table(regimes)
+if families := reference.families(search):
+    with st.container(gap="xsmall"):
+        st.markdown("#### Families of distributions")
+        st.caption(
+            "What a layer's neurons may be; a layer's own family stands under the title of every page."
+        )
+    reference_entries.family_table(families)
 for letter, cost in COSTS.items():
     group = [statistic for statistic in found if statistic.cost == letter]
     if group:

@@ -8,14 +8,14 @@ from pages.shell import frame
 from pages.shell.data import replay
 from pages.shell.session import url
 from pages.shell.widgets import replay_canvas, replay_options
+from probes.canvas import replay_shapes
 
 frame.guard()
 context = frame.pick_run()
 frame.header(
     "Replay",
     context,
-    "Each ridge is one neuron. It starts as wide as its prior (dashed) and contracts as training goes on: "
-    "narrow and bright is certain.",
+    replay_shapes.caption(context.layers),
 )
 frame.needs_distributions(context)
 with st.sidebar:

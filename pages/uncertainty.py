@@ -10,7 +10,15 @@ from pages.shell import frame
 from pages.shell.data import class_answers as answers_data
 from pages.shell.data import forecasts
 from pages.shell.session import cache, state, url
-from pages.shell.widgets import cards, class_answers, compared, forecast_calibration, step_axis
+from pages.shell.widgets import (
+    cards,
+    class_answers,
+    compared,
+    family_uncertainty,
+    forecast_calibration,
+    step_axis,
+)
+from probes.analysis.layer_families import is_gaussian
 from probes.figures.downsampling import downsampling_note
 from probes.figures.predictive_scores import predictive_scores, score_panels
 from probes.figures.uncertainty_fans import uncertainty_fans
@@ -77,8 +85,9 @@ if panels:
         draw=over_steps,
         several=True,
     )
-if state.has_distributions(context):
-    shown = evenly_spaced(len(context.names), FANS).tolist()
+gaussian = [place for place, layer in enumerate(context.layers) if is_gaussian(layer)]
+if state.has_distributions(context) and gaussian:
+    shown = [gaussian[place] for place in evenly_spaced(len(gaussian), FANS)]
     left_out = f"; {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
     by_layer, steps_per_row = cache.thinned_summary(context, view.span)
     beside = None
@@ -91,8 +100,9 @@ if state.has_distributions(context):
     note = f"root of E[σ²] and its Gaussian's entropy{left_out}{downsampling_note(steps_per_row)}"
     summary = partial(cache.summary, context)
     card(f"**Posterior sd and entropy** · {note}", figure, "fans", summary, draw=over_steps)
-else:
+elif not state.has_distributions(context):
     frame.say_no_distributions(context)
+family_uncertainty.show(context, other, label, view, step)
 if not (forecasting or answering):
     st.caption(
         "No predictions were recorded, so that calibration cannot be told: `Recorder.predictions` takes"

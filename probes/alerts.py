@@ -308,7 +308,8 @@ def _dead_codes(index: int, layer: pd.DataFrame, limits: Limits, family: Family)
     steps, dead = layer["step"].to_numpy(), counts[:, DEAD]
     total = max(int(counts.sum(1).max()), 1)
     least = max(limits.lost_share * total - ROUNDING, limits.lost_least)
-    low, since, at = 0, -1, 0
+    low, since = (int(dead[0]), 0) if dead[0] < least else (0, -1)
+    at = 0
     while at < len(dead):
         if dead[at] < low:
             low, since = int(dead[at]), at

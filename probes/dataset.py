@@ -87,8 +87,8 @@ def scan(run: Folder | Run, table: str = "neurons") -> Scan:
     run
         Its folder, or a `probes.Run` of it.
     table
-        "neurons", "layers", "pyramid/16", "pyramid/256", "scalars", "events", "probe", "forces",
-        "evaluation", "predictions", "reliability" or "answers".
+        "neurons", "layers", "pyramid/16", "pyramid/256", "scalars", "events", "probe", "parameters",
+        "classes", "forces", "evaluation", "predictions", "reliability" or "answers".
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from streamlit.navigation.page import StreamlitPage
 from pages.shell import no_runs
 from pages.shell.session import live, pins, runs, state, url
 from pages.shell.session.runs import RunContext
-from probes.analysis import assumptions
+from probes.analysis import assumptions, layer_families
 
 _HERE = Path(__file__).parent
 ICON = str(_HERE / "icon.svg")
@@ -193,10 +194,13 @@ def unfilled(context: RunContext) -> dict[str, str]:
     return {}
 
 
-def choose_layer(context: RunContext, label: str) -> str:
-    """A layer's name, chosen in the sidebar and kept in the URL."""
-    choose = partial(url.choice, label=label, options=context.names, key="layer", default=context.names[0])
-    if len(context.names) <= BUTTONS:
+def choose_layer(context: RunContext, label: str, among: Sequence[int] | None = None) -> str:
+    """A layer's name, chosen in the sidebar and kept in the URL. among: which can be chosen, by default
+    all.
+    """
+    names = context.names if among is None else [context.names[layer] for layer in among]
+    choose = partial(url.choice, label=label, options=names, key="layer", default=names[0])
+    if len(names) <= BUTTONS:
         return choose(st.segmented_control, what="layer", required=True, format_func=url.plain)
     return choose(st.selectbox, what="layer")
 
@@ -222,6 +226,8 @@ def header(title: str, context: RunContext, caption: str, step: int | None = Non
             st.markdown(f"## {title} · {name} {' '.join(badges)}", width="stretch")
             _COPY_LINK(key="copy_link", width="content", height="content")
         st.caption(caption)
+        if (families := layer_families.line(context.layers)) is not None:
+            st.caption(url.plain(families))
         for kind, names in shared.items():
             if names:
                 listed = ", ".join(map(url.plain, names[:LAYERS_NAMED])) + (

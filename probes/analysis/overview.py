@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from probes.diagnostics import temporal_fault
 from probes.families import family_of
 from probes.run_reader import RunReader
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
+
+OF_FAMILIES = ("entropy", "perplexity", "used_codes", "joint_kl", "coupling")
+"""Numbers that layers of some families have."""
 
 
 def layer_rows(run: RunReader) -> list[dict[str, Any]]:
@@ -25,12 +29,13 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One a layer: layer, neurons, step, regimes (name -> count), living_share, rate and information (nats,
-        summed over neurons), contraction (median), measured_half_life (median over the probe sequence, in t;
-        None also where it is longer than that can say), half_life (median, in t, if means were first-order
-        autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split that was evaluated
-        last), family (in words). None for what the run has not recorded, and for the living share of a layer
-        whose regimes are all unknown.
+        One a layer: layer, family (in words), neurons, step, regimes (name -> count), living_share, rate and
+        information (nats, summed over neurons), contraction (median), measured_half_life (median over the
+        probe sequence, in t; None also where it is longer than that can say), half_life (median, in t, if
+        means were first-order autoregressions), temporal_faults ("stuck" and "jittery" -> count, on the split
+        that was evaluated last), entropy (median, nats), perplexity (of a code book, else the median),
+        used_codes, joint_kl and coupling (nats). None for what the run has not recorded, and for the living
+        share of a layer whose regimes are all unknown.
     """
     rows = []
     faults = _temporal_faults(run)
@@ -40,11 +45,11 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
     )
     last = run.layer_summary().groupby("layer").last()  # the newest value of each statistic that was taken
     for index, layer in enumerate(run.layers):
-        row: dict[str, Any] = {"layer": layer["name"], "neurons": layer["neurons"], "regimes": {}}
-        row |= dict.fromkeys(("living_share", "rate", "information", "contraction"))
+        row: dict[str, Any] = {"layer": layer["name"], "family": family_of(layer).label}
+        row |= {"neurons": layer["neurons"], "regimes": {}}
+        row |= dict.fromkeys(("living_share", "rate", "information", "contraction", *OF_FAMILIES))
         row |= {"measured_half_life": _measured_half_life(sequence, index), "half_life": None}
         row["temporal_faults"] = faults.get(index)
-        row["family"] = family_of(layer).label
         if index in last.index:
             summary = last.loc[index].to_dict()
             counts = {regime.code: int(summary.get(f"settled_{regime.code}", 0)) for regime in REGIMES}
@@ -52,14 +57,35 @@ def layer_rows(run: RunReader) -> list[dict[str, Any]]:
             if counts[UNKNOWN] < layer["neurons"]:
                 row["living_share"] = sum(counts[code] for code in LIVING_REGIMES) / layer["neurons"]
             for name, column in (("rate", "kl_mean"), ("information", "information_mean")):
-                if not pd.isna(summary.get(column)):
+                if column in summary and not pd.isna(summary[column]):
                     row[name] = float(summary[column]) * layer["neurons"]
+            row |= _of_families(summary, layer["neurons"])
             for name in ("contraction", "half_life"):
                 if name in run.available and (taken := run.taken(index, name)).size:
                     values = run.at(int(taken[-1]), index, [name])[name]
                     row[name] = None if values.isna().all() else float(values.median())
         rows.append(row)
     return rows
+
+
+def _of_families(summary: Mapping[Any, Any], neurons: int) -> dict[str, float | None]:
+    """What layers of some families have, from their last summary."""
+    whole = {
+        name: summary.get(f"layer_{name}") for name in ("perplexity", "dead_codes", "joint_kl", "coupling")
+    }
+    known = {name: None if value is None or pd.isna(value) else float(value) for name, value in whole.items()}
+    medians = {name: summary.get(f"{name}_p50") for name in ("entropy", "perplexity")}
+    told = {
+        name: None if value is None or pd.isna(value) else float(value) for name, value in medians.items()
+    }
+    dead = known["dead_codes"]
+    return {
+        "entropy": told["entropy"],
+        "perplexity": told["perplexity"] if known["perplexity"] is None else known["perplexity"],
+        "used_codes": None if dead is None else neurons - dead,
+        "joint_kl": known["joint_kl"],
+        "coupling": known["coupling"],
+    }
 
 
 def _measured_half_life(sequence: pd.DataFrame | None, layer: int) -> float | None:

@@ -203,6 +203,8 @@ export class Replay {
   describe() {
     const layers = this.header.layers.map((layer, column) => {
       const run = this.ridges.twofold ? `${layer.run}, ` : ""
+      if (layer.shape)
+        return `${run}${layer.name}: ${layer.shape.label}, ${this.tellLayer(layer.shape, column)}`
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`
     })
     const { input, chosen } = this.header
@@ -243,16 +245,44 @@ export class Replay {
     const { column, row } = this.over
     const { layers, input } = this.header
     const layer = layers[column]
-    const { mean, sd, total } = this.moments(column, row)
     const run = this.ridges.twofold ? `${layer.run} · ` : ""
     const words = [
       run + fullName(layer.index, layer.neurons[row], layer.name),
-      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
-      input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`,
+      ...(layer.shape ? this.tellShape(layer.shape, column, row) : this.tellGaussian(column, row)),
     ]
+    if (input !== null) words.push(`probe input ${input}`)
     const pinned = layer.pinned.includes(layer.neurons[row])
     if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`)
     return words.join("\n")
+  }
+
+  /** @param {number} column @param {number} row */
+  tellGaussian(column, row) {
+    const { mean, sd, total } = this.moments(column, row)
+    const words = [`mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`]
+    if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`)
+    return words
+  }
+
+  /** @param {import("./replay_data.js").Shape} shape @param {number} column @param {number} row */
+  tellShape(shape, column, row) {
+    const { position } = this.transport
+    const words = [shape.label]
+    const { mean, sd } = this.moments(column, row)
+    if (Number.isFinite(mean)) words.push(`mean ${formatNumber(mean)}, sd ${formatNumber(sd)}`)
+    const entropy = this.data.ofRidge("entropy", column, row, position)
+    if (Number.isFinite(entropy)) words.push(`entropy ${formatNumber(entropy)} nats`)
+    const shares = this.data.bars(column, row, position)
+    const first = shares.indexOf(Math.max(...shares))
+    if (first >= 0) words.push(`most: ${shape.classes[first]}, ${formatNumber(100 * shares[first])} %`)
+    return words
+  }
+
+  /** @param {import("./replay_data.js").Shape} shape @param {number} column */
+  tellLayer(shape, column) {
+    const { position } = this.transport
+    if (shape.kind === "book") return `${Math.round(this.data.used(column, position))} codes used`
+    return `${shape.typical} ${formatNumber(this.data.typical(column, position))}`
   }
 
   /**
@@ -264,6 +294,7 @@ export class Replay {
     const { layers } = this.header
     const from = this.over || { column: 0, row: 0 }
     const column = withinCount(from.column + (this.over ? columns : 0), layers.length)
+    if (!layers[column].neurons.length) return
     const row = withinCount(from.row + (this.over ? rows : 0), layers[column].neurons.length)
     this.mark({ column, row })
     this.point(this.ridges.placeOf({ column, row }))

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from probes.figures import frames
-from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES
+from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, UNKNOWN
 from probes.spacing import evenly_spaced
 
 EVENT_TICKS = 200  # ticks under the replay; more would be a solid bar
@@ -24,10 +24,10 @@ def ridge_arrays(shown: frames.Frames) -> dict[str, NDArray[Any]]:
     """(F, R) mean, sd of the mean posterior, sd of the aggregate, in prior sds; NaN where not recorded."""
     with np.errstate(invalid="ignore"):
         sd, total = np.sqrt(shown.variance), np.sqrt(shown.variance + shown.spread)
-    return {name: _halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
+    return {name: halved(values) for name, values in {"mean": shown.mean, "sd": sd, "total": total}.items()}
 
 
-def _halved(values: NDArray[Any]) -> NDArray[Any]:
+def halved(values: NDArray[Any]) -> NDArray[Any]:
     """Right to one in 2,000: half the bytes, and finer than a pixel; float32 where that cannot hold them."""
     finite = values[np.isfinite(values)]
     fits = not finite.size or np.abs(finite).max() <= np.finfo(np.float16).max
@@ -38,7 +38,8 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     """(L, T) over a run's recorded steps (T,), from `analysis.layer_quantiles.summary_with_derived`.
 
     median: of the variances, in units of the stationary prior's. contraction: mean over neurons.
-    living: share of neurons that are living or mixed. NaN where a layer was not recorded.
+    living: share of neurons that are living or mixed. NaN where a layer was not recorded, and where the
+    regimes of half of its neurons are unknown.
     """
     place = summary["layer"].to_numpy(), np.searchsorted(steps, summary["step"].to_numpy())
 
@@ -50,6 +51,7 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
 
     counts = {regime.code: column(f"settled_{regime.code}") for regime in REGIMES}
     total = np.nansum(list(counts.values()), axis=0)
+    total = np.where(np.nan_to_num(counts[UNKNOWN]) < total / 2, total, 0)
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "median": 1 - column("contraction_p50"),

@@ -16,6 +16,29 @@ import { unpack } from "./payload.js"
  * @property {string} run
  * @property {0 | 1} side 1: of the second run
  * @property {number} last the run's last step
+ * @property {Shape} [shape] how its ridges are drawn; without one they are Gaussians on an axis of prior sds
+ */
+
+/**
+ * How the ridges of a layer are drawn that is no Gaussian.
+ * @typedef {object} Shape
+ * @property {string} family
+ * @property {string} label as pages write it
+ * @property {string} support where its mass lies
+ * @property {"density" | "curve" | "bars" | "book"} kind by parameters, as stored heights, by class, a code book
+ * @property {number} low the axis's ends
+ * @property {number} high
+ * @property {string} axis its title
+ * @property {string[]} parameters of a density
+ * @property {Record<string, number> | null} prior its parameters
+ * @property {string[]} classes of bars
+ * @property {number} more classes that share the last bar
+ * @property {number[] | null} priorBars
+ * @property {number} tallest share of the tallest bar
+ * @property {number} points of a stored curve
+ * @property {string} typical what the layer's number says
+ * @property {string} window over which a code book's usage is, in words
+ * @property {string} legend how its ridges are read
  */
 
 /**
@@ -70,10 +93,103 @@ export class ReplayData {
    * @param {number} position fractional frame index
    */
   moments(column, row, position) {
-    const rows = this.header.layers[column].neurons.length
-    const at = (/** @type {Moment} */ name) =>
-      interpolate(this.arrays[`${name}.${column}`], position, row, rows)
+    const at = (/** @type {Moment} */ name) => this.ofRidge(name, column, row, position)
     return { mean: at("mean"), sd: at("sd"), total: at("total") }
+  }
+
+  /**
+   * A number of a ridge; NaN where the layer has none of it.
+   * @param {string} name @param {number} column @param {number} row @param {number} position
+   */
+  ofRidge(name, column, row, position) {
+    const values = this.arrays[`${name}.${column}`]
+    return values ? interpolate(values, position, row, this.header.layers[column].neurons.length) : NaN
+  }
+
+  /** Width in units of the prior's. @param {number} column @param {number} row @param {number} position */
+  narrow(column, row, position) {
+    return this.ofRidge("narrow", column, row, position)
+  }
+
+  /** Whether its ridges' colours say anything. @param {number} column */
+  isColored(column) {
+    if (!this.header.layers[column].shape) return true
+    return Array.from(this.arrays[`narrow.${column}`] || []).some(Number.isFinite)
+  }
+
+  /** The layer's number. @param {number} column @param {number} position */
+  typical(column, position) {
+    const values = this.arrays[`typical.${column}`]
+    return values ? interpolate(values, position) : NaN
+  }
+
+  /** The layer's number at every frame; none known where it has none. @param {number} column */
+  typicals(column) {
+    return this.arrays[`typical.${column}`] || new Float32Array(this.header.steps.length).fill(NaN)
+  }
+
+  /**
+   * Parameters of a ridge's density; null where there are none.
+   * @param {number} column @param {number} row @param {number} position @param {"inner" | "outer"} which
+   */
+  parameters(column, row, position, which) {
+    const names = this.header.layers[column].shape?.parameters || []
+    if (!names.length || !this.arrays[`${which}.${names[0]}.${column}`]) return null
+    return Object.fromEntries(
+      names.map((name) => [name, this.ofRidge(`${which}.${name}`, column, row, position)]),
+    )
+  }
+
+  /**
+   * Several numbers of a ridge, such as shares of classes, each on its way between two frames.
+   * @param {string} name @param {number} column @param {number} row @param {number} position
+   * @param {number} count
+   */
+  manyOf(name, column, row, position, count) {
+    const values = this.arrays[`${name}.${column}`]
+    if (!values || !count) return []
+    const all = Math.max(this.header.layers[column].neurons.length, 1) * count
+    return Array.from({ length: count }, (_, i) => interpolate(values, position, row * count + i, all))
+  }
+
+  /** @param {number} column @param {number} row @param {number} position */
+  bars(column, row, position) {
+    return this.manyOf("bars", column, row, position, this.header.layers[column].shape?.classes.length || 0)
+  }
+
+  /** @param {number} column @param {number} row @param {number} position */
+  heights(column, row, position) {
+    return this.manyOf(
+      "curve",
+      column,
+      row,
+      Math.floor(position),
+      this.header.layers[column].shape?.points || 0,
+    )
+  }
+
+  /** Usage of a code book's codes, as recorded. @param {number} column @param {number} position */
+  usage(column, position) {
+    const count = this.arrays[`usage.${column}`].length / this.header.steps.length
+    return this.manyOf("usage", column, 0, Math.round(position), count)
+  }
+
+  /** How many codes are used. @param {number} column @param {number} position */
+  used(column, position) {
+    return interpolate(this.arrays[`used.${column}`], Math.round(position))
+  }
+
+  /** The highest usage, over most frames: the first may have few picks. @param {number} column */
+  mostUsage(column) {
+    const values = this.arrays[`usage.${column}`]
+    const frames = this.header.steps.length
+    const count = values.length / frames
+    const highest = Array.from({ length: frames }, (_, frame) => {
+      let most = 1e-9
+      for (let i = frame * count; i < (frame + 1) * count; i++) most = Math.max(most, values[i] || 0)
+      return most
+    }).sort((a, b) => a - b)
+    return highest[Math.floor(0.75 * (frames - 1))]
   }
 
   // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.
@@ -83,8 +199,9 @@ export class ReplayData {
       let sum = 0
       let count = 0
       this.header.layers.forEach(({ neurons }, column) => {
-        for (const name of ["mean", "sd"]) {
+        for (const name of ["mean", "sd", "narrow"]) {
           const values = this.arrays[`${name}.${column}`]
+          if (!values) continue
           for (let row = 0; row < neurons.length; row++) {
             const at = frame * neurons.length + row
             const moved = Math.abs(values[at + neurons.length] - values[at])
@@ -102,7 +219,8 @@ export class ReplayData {
   reach() {
     /** @type {number[]} */
     const reached = []
-    this.header.layers.forEach((_, column) => {
+    this.header.layers.forEach((layer, column) => {
+      if (layer.shape) return
       const [mean, sd, total] = ["mean", "sd", "total"].map((name) => this.arrays[`${name}.${column}`])
       for (let i = 0; i < mean.length; i += 3) {
         const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i])

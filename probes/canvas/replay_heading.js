@@ -25,6 +25,18 @@ const SIGN = 18 // as wide as a sign
 const STEP = 176 // kept free at the right of the first line, for the step
 const BAR = 72 // as long as the scale of colours
 
+/** @param {boolean} gaussian @param {number | null} input */
+function meanOf(gaussian, input) {
+  if (input !== null) return `posterior of probe input ${input}, exact`
+  return gaussian ? "mean posterior, sd √E[σ²]" : "mean posterior"
+}
+
+/** @param {boolean} gaussian @param {boolean} others */
+function colorsSay(gaussian, others) {
+  const scale = `${SD_WIDE} to ${SD_NARROW}, log scale`
+  return others ? `${gaussian ? "sd, or " : ""}√(1 − contraction) ${scale}` : `sd ${scale}`
+}
+
 export class Heading {
   /** @param {Replay} replay */
   constructor(replay) {
@@ -54,11 +66,18 @@ export class Heading {
         context.setLineDash([])
       }
     }
+    const gaussian = layers.some((layer) => !layer.shape)
+    const shapes = layers.flatMap((layer) => layer.shape || [])
+    const legends = [...new Set(shapes.map((shape) => shape.legend))].filter(Boolean)
+    const primed = gaussian || shapes.some((shape) => shape.prior || shape.priorBars)
+    const curved = gaussian || shapes.some((shape) => shape.kind !== "book" && shape.kind !== "bars")
+    const trailed = gaussian || shapes.some((shape) => shape.kind === "density")
+    const colored = layers.some((_, column) => this.replay.data.isColored(column))
     const items = [
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`,
+        text: curved || input !== null ? meanOf(gaussian, input) : "",
         sign: SIGN,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4]
@@ -66,15 +85,16 @@ export class Heading {
         },
       },
       {
-        text: input === null ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        text: input === null && gaussian ? "aggregate, variance E[σ²] + Var[μ]" : "",
         sign: SIGN,
         draw: line([], rgba(theme.text, 0.8)),
       },
-      { text: "prior", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      ...legends.map((text) => ({ text, sign: 0 })),
+      { text: primed ? "prior" : "", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
+      { text: trail && trailed ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
-        text: `sd ${SD_WIDE} to ${SD_NARROW}, log scale`,
+        text: colored ? colorsSay(gaussian, shapes.length > 0) : "",
         sign: BAR + 5,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           for (let i = 0; i < BAR; i += 2) {
@@ -83,7 +103,10 @@ export class Heading {
           }
         },
       },
-      { text: `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`, sign: 0 },
+      {
+        text: curved ? `height ∝ ${shapes.length ? "√density" : "1/√sd"}, at most ${PEAK_ROWS} rows` : "",
+        sign: 0,
+      },
     ]
     return items.filter((item) => item.text)
   }

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.families import family_of
+from probes.families.gaussian import Gaussian
 from probes.figures import frames
+from probes.schema import evaluate
 from probes.spacing import evenly_spaced
 
 RIDGES = 16
@@ -18,7 +21,7 @@ RIDGES = 16
 
 STAYED_SHARE = 0.25  # of the most contracted: neurons that did not contract stand beside them, to be compared
 INFORMATIVE = ("information", "spread", "kl")  # what a neuron holds goes by, the first that is recorded
-READ = tuple(dict.fromkeys((*frames.READ, *INFORMATIVE)))
+READ = tuple(dict.fromkeys((*frames.READ, *INFORMATIVE, "entropy", "prior_entropy")))
 """Statistics that neurons are ranked by, as far as a run has them."""
 CHANGE_STEPS = 9  # log-spaced recorded steps, between which the way of a distribution is measured
 
@@ -38,8 +41,9 @@ SHOWS = {
 class Candidates:
     """A layer's neurons at the run's last step, each array (N,), in prior sds.
 
-    `ids`: their numbers. `sd`: of the mean posterior. `spread`: variance of the means over inputs. `held`:
-    what a neuron holds of its input, larger is more, in the unit of the statistic that it goes by.
+    `ids`: their numbers. `sd`: of the mean posterior; of other families the root of 1 less the contraction.
+    `spread`: variance of the means over inputs. `held`: what a neuron holds of its input, larger is more, in
+    the unit of the statistic that it goes by.
     """
 
     ids: NDArray[np.int64]
@@ -48,10 +52,12 @@ class Candidates:
     held: Floats
 
     @classmethod
-    def of(cls, rows: pd.DataFrame) -> Candidates:
-        """From the rows of one layer at one step, with `neuron` and statistics."""
-        own = frames.against_prior({name: _column(rows, name) for name in frames.READ})
-        key = next((name for name in INFORMATIVE if name in rows), None)
+    def of(cls, rows: pd.DataFrame, layer: Mapping[str, Any] | None = None) -> Candidates:
+        """From the rows of one layer at one step, with `neuron` and statistics; `layer`: of the manifest,
+        without one it is Gaussian.
+        """
+        own = _told(rows, layer or {})
+        key = next((name for name in INFORMATIVE if name in rows and rows[name].notna().any()), None)
         sd = np.sqrt(np.maximum(own["variance"], 0)).astype(np.float64)
         held = -sd if key is None else _column(rows, key).astype(np.float64)
         return cls(rows["neuron"].to_numpy(np.int64), sd, own["spread"].astype(np.float64), held)
@@ -63,7 +69,22 @@ class Candidates:
         return int(np.argmax(np.nan_to_num(self.held, nan=-np.inf)))
 
 
-def ways(tables: Sequence[pd.DataFrame], ids: NDArray[np.int64]) -> Floats:
+def _told(rows: pd.DataFrame, layer: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+    """Mean, variance and spread in units of the prior's; of other families the mean is as recorded, and the
+    variance 1 less the contraction, or as recorded where there is no prior.
+    """
+    if isinstance(family_of(layer), Gaussian):
+        return frames.against_prior({name: _column(rows, name) for name in frames.READ})
+    variance = _column(rows, "variance")
+    if "variance" in rows or {"entropy", "prior_entropy"} <= set(rows):
+        open_share = 1 - evaluate("contraction", rows, standard=False).astype(np.float32)
+        variance = np.where(np.isfinite(open_share), open_share, variance)
+    return {"mean": _column(rows, "mean"), "variance": variance, "spread": _column(rows, "spread")}
+
+
+def ways(
+    tables: Sequence[pd.DataFrame], ids: NDArray[np.int64], layer: Mapping[str, Any] | None = None
+) -> Floats:
     """(N,) how far each distribution went: the sum of 2-Wasserstein distances between the tables, in prior
     sds.
 
@@ -73,6 +94,8 @@ def ways(tables: Sequence[pd.DataFrame], ids: NDArray[np.int64]) -> Floats:
         Rows of one layer at increasing steps, with `neuron`, mean and variance.
     ids
         The neurons, (N,).
+    layer
+        Of the manifest; without one it is Gaussian.
 
     Notes
     -----
@@ -82,8 +105,8 @@ def ways(tables: Sequence[pd.DataFrame], ids: NDArray[np.int64]) -> Floats:
     places = []
     for rows in tables:
         rows = rows.set_index("neuron").reindex(ids)
-        own = frames.against_prior({name: _column(rows, name) for name in frames.READ})
-        places.append(np.stack([own["mean"], np.sqrt(np.maximum(own["variance"], 0))]))
+        own = _told(rows, layer or {})
+        places.append(np.stack([np.nan_to_num(own["mean"]), np.sqrt(np.maximum(own["variance"], 0))]))
     if len(places) < 2:
         return np.zeros(len(ids))
     moved = np.linalg.norm(np.diff(np.array(places, np.float64), axis=0), axis=1)
@@ -160,6 +183,9 @@ def chosen_words(
     layers: Sequence[Mapping[str, Any]], show: str = "contracted", count: int = RIDGES, query: str = ""
 ) -> str:
     """What is said on the picture of how the neurons of its layers were chosen."""
+    layers = [layer for layer in layers if (layer.get("shape") or {}).get("kind") != "book"]
+    if not layers:
+        return "all codes"
     if all(len(layer["neurons"]) == layer["count"] for layer in layers):
         return "all neurons"
     few = stayed_of(count)

@@ -2,6 +2,7 @@
 // pixels, but for what is said to be in prior sds.
 
 /** @typedef {{ column: number, row: number }} Ridge */
+/** @typedef {{ low: number, high: number }} Axis */
 /** @typedef {Pick<CanvasRenderingContext2D, "beginPath" | "moveTo" | "lineTo">} Path */
 
 export const PEAK_ROWS = 5 // a ridge is at most this many rows high
@@ -32,11 +33,14 @@ export class RidgeLayout {
    * @param {number} size.width that there is
    * @param {number} size.room height that there is; more is taken where rows would come too close
    * @param {number} size.range half the width of the axis, prior sds
+   * @param {(Axis | undefined)[]} [size.axes] of columns that have one of their own
    * @param {number} [size.top] height of what stands above the columns
    * @param {number} [size.leastPitch] between two rows
    */
-  constructor({ columns, rows, width, room, range, top = 0, leastPitch = LEAST_PITCH }) {
+  constructor({ columns, rows, width, room, range, axes = [], top = 0, leastPitch = LEAST_PITCH }) {
     this.top = top
+    this.axes = axes
+    this.axisHeight = AXIS
     this.width = Math.max(width, columns * MIN_COLUMN)
     this.columnWidth = this.width / columns
     this.range = range
@@ -45,10 +49,16 @@ export class RidgeLayout {
     this.height = Math.round(this.top + LANE + (rows + 1.5) * this.pitch + AXIS)
   }
 
-  /** @param {number} column @param {number} z prior sds */
+  /** @param {number} column */
+  axis(column) {
+    return this.axes[column] || { low: -this.range, high: this.range }
+  }
+
+  /** @param {number} column @param {number} z in prior sds, or in the unit of the column's own axis */
   x(column, z) {
+    const { low, high } = this.axis(column)
     const width = this.columnWidth - LABELS - MARGIN
-    return column * this.columnWidth + LABELS + ((z + this.range) / (2 * this.range)) * width
+    return column * this.columnWidth + LABELS + ((z - low) / (high - low)) * width
   }
 
   /**
@@ -57,7 +67,8 @@ export class RidgeLayout {
    * @returns {[number, number]}
    */
   ends(column) {
-    return [this.x(column, -this.range), this.x(column, this.range)]
+    const { low, high } = this.axis(column)
+    return [this.x(column, low), this.x(column, high)]
   }
 
   // Whole prior sds that the axis is marked at: every second one where they would come too close.

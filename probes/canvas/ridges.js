@@ -7,6 +7,7 @@ import { formatNumber, formatStep, neuronName } from "./format.js"
 import { PINNED } from "./palette.js"
 import { Heading } from "./replay_heading.js"
 import { AXIS, HEADING, LABELS, LANE, RidgeLayout, TYPICAL } from "./ridge_layout.js"
+import { RidgeShapes } from "./ridge_shapes.js"
 
 /** @typedef {import("./replay_data.js").Layer} Layer */
 /** @typedef {import("./drawing.js").Brush} Context */
@@ -15,9 +16,13 @@ const UNIT = 15 // pixels: height of the prior beside the typical neuron
 const TALLEST_TYPICAL = 54 // pixels
 const NARROW = 200 // columns narrower than this write on more lines, and less
 const FIRST_LANE = 215 // pixels of the window above the picture, on a page
+const BOOK_ROWS = 7
 const TRAIL = 6 // earlier shapes of a ridge, evenly spaced over the frames
 
 const endedAt = (/** @type {number} */ step) => `ended at step ${formatStep(step)}`
+
+/** A code book is one picture, as high as a few ridges. @param {Layer} layer */
+const rowsOf = (layer) => (layer.shape?.kind === "book" ? BOOK_ROWS : layer.neurons.length)
 
 export class Ridges {
   /**
@@ -29,6 +34,7 @@ export class Ridges {
     this.replay = replay
     this.still = document.createElement("canvas")
     this.heading = new Heading(replay)
+    this.shapes = new RidgeShapes(this)
     this.drawn = false
     this.passed = 0 // shapes of the trail that lie behind the cursor
     this.colors = ridgeColors(false)
@@ -59,10 +65,11 @@ export class Ridges {
     this.heading.resize(width, context2d(this.canvas))
     this.layout = new RidgeLayout({
       columns: this.layers.length,
-      rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
+      rows: Math.max(...this.layers.map(rowsOf), 1),
       width,
       room: window.innerHeight - above - below,
       range: this.replay.data.reach(),
+      axes: this.layers.map((layer) => layer.shape || undefined),
       top: this.heading.height + (this.twofold ? HEADING : 0),
       leastPitch,
     })
@@ -108,7 +115,7 @@ export class Ridges {
     const { layout } = this
     const box = this.canvas.getBoundingClientRect()
     return {
-      clientX: box.left + layout.x(column, 0),
+      clientX: box.left + (layout.ends(column)[0] + layout.ends(column)[1]) / 2,
       clientY: box.top + layout.top + layout.baseline(row),
     }
   }
@@ -136,9 +143,13 @@ export class Ridges {
     this.layers.forEach((layer, column) => {
       context.textBaseline = "alphabetic"
       this.drawTitle(context, layer, column)
-      this.drawAxis(context, column)
+      if (layer.shape) this.shapes.drawAxis(context, layer.shape, column)
+      else this.drawAxis(context, column)
       this.drawLabels(context, layer, column)
-      layer.neurons.forEach((_, row) => this.drawPast(context, column, row))
+      layer.neurons.forEach((_, row) => {
+        if (layer.shape) this.shapes.drawPast(context, layer.shape, column, row)
+        else this.drawPast(context, column, row)
+      })
     })
     context.restore()
   }
@@ -151,8 +162,13 @@ export class Ridges {
     context.translate(0, this.layout.top)
     this.layers.forEach((layer, column) => {
       this.drawState(context, column)
-      this.drawTypical(context, column)
-      for (let row = 0; row < layer.neurons.length; row++) this.drawRidge(context, layer, column, row)
+      if (layer.shape) this.shapes.drawTypical(context, layer.shape, column)
+      else this.drawTypical(context, column)
+      if (layer.shape?.kind === "book") this.shapes.drawBook(context, layer, column)
+      for (let row = 0; row < layer.neurons.length; row++) {
+        if (layer.shape) this.shapes.drawRidge(context, layer, column, row)
+        else this.drawRidge(context, layer, column, row)
+      }
     })
     context.restore()
   }
@@ -222,7 +238,9 @@ export class Ridges {
     const [left, right] = this.layout.ends(column)
     const shown = layer.neurons.length
     const narrow = this.layout.columnWidth < NARROW
-    const count = narrow ? `${shown}/${layer.count}` : `${shown} of ${formatStep(layer.count)}`
+    const whole = formatStep(layer.count)
+    const ofAll = narrow ? `${shown}/${layer.count}` : `${shown} of ${whole}`
+    const count = layer.shape?.kind === "book" ? `${whole} codes` : ofAll
     context.fillStyle = theme.muted
     context.font = `12px ${theme.font}`
     context.textAlign = "right"
@@ -245,7 +263,8 @@ export class Ridges {
     context.fillStyle = this.theme.muted
     context.font = `12px ${this.theme.font}`
     const living = this.replay.value("living", column)
-    const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`]
+    const contraction = this.replay.value("contraction", column)
+    const lines = Number.isFinite(contraction) ? [`contraction ${formatNumber(contraction)}`] : []
     if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`)
     const line = lines.join("  ·  ")
     const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left

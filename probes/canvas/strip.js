@@ -45,6 +45,8 @@ export function scoreRange(values) {
   return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 }
 }
 
+const capital = (/** @type {string} */ text) => text.charAt(0).toUpperCase() + text.slice(1)
+
 export class Strip {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -145,10 +147,14 @@ export class Strip {
       const range = scoreRange(lines.flatMap((line) => [...line.values]))
       bands.push({ ...SCORE, ...range, title: String(header.score), lines })
     }
+    const contracted = header.layers.some((_, column) =>
+      data.series("contraction", column).some(Number.isFinite),
+    )
+    const typical = contracted ? "" : header.layers.find((layer) => layer.shape)?.shape?.typical || ""
     const lines = header.layers.map((layer, column) => ({
-      values: data
-        .series("contraction", column)
-        .map((value, frame) => (header.steps[frame] > layer.last ? NaN : value)),
+      values: (contracted ? data.series("contraction", column) : data.typicals(column)).map((value, frame) =>
+        header.steps[frame] > layer.last ? NaN : value,
+      ),
       color: rgba(layerColor(layer.index, layer.depth), 1),
       name: layer.name,
       side: layer.side,
@@ -159,9 +165,9 @@ export class Strip {
     bands.push({
       top: CONTRACTION.top - this.missing,
       bottom: CONTRACTION.bottom - this.missing,
-      low,
+      low: contracted ? low : 0,
       high: Math.max(low + LEAST_SPAN, ...known),
-      title: "Contraction, mean over each layer (0 prior, 1 point)",
+      title: contracted ? "Contraction, mean over each layer (0 prior, 1 point)" : capital(typical),
       lines,
     })
     const second = header.layers.find((layer) => layer.side === 1)

@@ -21,16 +21,19 @@ from plotly.offline import get_plotlyjs
 
 from probes import alerts as alert_rules
 from probes import canvas, notes
+from probes.analysis import layer_families
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
-from probes.canvas import replay_arrays, replay_neurons
+from probes.canvas import replay_arrays, replay_neurons, replay_shapes
 from probes.errors import RunError
 from probes.export import replay_page
 from probes.export.replay_page import ASSETS, TEMPLATES
 from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
+from probes.figures.code_book import CodeBook, code_book, code_counts
+from probes.figures.joint_kl import joint_kl
 from probes.neuron_names import full_name
 from probes.run import Run
-from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, STATISTICS
+from probes.schema import LIKELIHOODS, OBJECTIVE, REGIMES, SCORES, SETTLED, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced_steps
 from probes.storage.local import write_text
 
@@ -39,11 +42,14 @@ STEPS = 240
 LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
 REPLAY_LAYERS, FRAMES = 6, 110
 TOP = 16  # neurons in the table
+CODE_COLUMNS = 160  # of the map of a code book
 TOP_POINTS = 60  # of a neuron's curve
 SPARK_POINTS = 60
 ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
+OF_FAMILIES = ("kl", "information", "contraction", "entropy", "perplexity", "usage")
+"""Columns of the table where layers are of several families, each in a unit of its own."""
 SHOWN_SCORES = (LIKELIHOODS, ("crps",))  # of each the first that the run has
 
 
@@ -55,13 +61,14 @@ def write(run: Run, target: Path) -> Path:
 
 def report(run: Run) -> str:
     """The page as text."""
-    neurons = len(run.steps) > 0 and {"mean", "variance"} <= set(run.statistics)
+    neurons = layer_families.has_distributions(run)
     summary, scalars, alerts = summary_with_derived(run), run.scalars(), run.alerts()
     figures: dict[str, go.Figure] = {}
     sections = []
     if neurons:
         figures |= _figures(run, thin(summary, STEPS))
-        sections += [*_depth(run), _top(run)]
+        figures |= _family_figures(run, summary)
+        sections += [*_depth(run, figures), *_family_sections(run, figures), _top(run)]
     curves = scalars[scalars["split"].isin(("train", "validation")) & scalars["name"].isin(OBJECTIVE)]
     if len(curves):
         thinned = pd.concat([thin(segment, STEPS) for _, segment in curves.groupby(["split", "name"])])
@@ -77,6 +84,7 @@ def report(run: Run) -> str:
         cards=_cards(run, summary, scalars, neurons),
         alerts=_alerts(run, alerts),
         alert_count=len(alerts),
+        replay_caption=replay_shapes.caption(run.layers),
         replay=replay_page.parts(_replay_payload(run, summary, scalars, alerts)) if neurons else None,
         sections=sections,
         settings=_settings(run),
@@ -117,9 +125,53 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
     figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
     for name in BANDS:
-        if name in present:
-            figures[name] = layer_bands(summary, name, names, shown=shown)
+        having = layer_families.with_statistic(summary, run.layers, name)
+        if name in present and having:
+            some = [having[place] for place in evenly_spaced(len(having), LAYERS)]
+            figures[name] = layer_bands(summary, name, names, shown=some)
     return figures
+
+
+def _family_figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
+    """What layers of some families have of their own: code books, entropies, joint KL."""
+    names = [str(layer["name"]) for layer in run.layers]
+    figures: dict[str, go.Figure] = {}
+    thinned = thin(summary, STEPS)
+    for place, layer in enumerate(run.layers):
+        if layer_families.is_code_book(layer) and "usage" in run.statistics:
+            usage, edges = run.matrix(place, "usage", max_columns=CODE_COLUMNS)
+            book = CodeBook(np.asarray(edges[:-1], np.int64), np.asarray(usage, np.float64))
+            figures[f"code book {place}"] = code_book(book)
+            figures[f"code counts {place}"] = code_counts(book)
+        rows = thinned[thinned["layer"] == place]
+        if {"layer_joint_kl", "layer_coupling"} & set(rows) and layer.get("family") == "gaussian_full":
+            figures[f"joint KL {place}"] = joint_kl(rows, layer["neurons"])
+    having = [
+        place
+        for place in layer_families.with_statistic(summary, run.layers, "entropy")
+        if not layer_families.is_gaussian(run.layers[place])
+    ]
+    if having:
+        some = [having[place] for place in evenly_spaced(len(having), LAYERS)]
+        figures["entropy"] = layer_bands(thinned, "entropy", names, shown=some, prior="prior_entropy")
+    return figures
+
+
+def _family_sections(run: Run, figures: dict[str, go.Figure]) -> list[dict[str, str]]:
+    sections = []
+    captions = {
+        "entropy": ("Entropy", STATISTICS["entropy"].meaning),
+        "code book": ("Code book {}", "Share of picks of each code; red: dead, triangle: picked again."),
+        "code counts": ("Codes of {}", "How many are used, dead and picked again, and their perplexity."),
+        "joint KL": ("Joint KL of {}", "Of the whole layer, and what its neurons' dependence costs."),
+    }  # fmt: skip
+    for key in figures:
+        kind, _, place = key.rpartition(" ")
+        title, caption = captions.get(kind if place.isdecimal() else key, ("", ""))
+        if title:
+            name = str(run.layers[int(place)]["name"]) if place.isdecimal() else ""
+            sections.append({"title": title.format(name), "caption": caption, "figure": key})
+    return sections
 
 
 def _about(run: Run) -> list[str]:
@@ -130,11 +182,13 @@ def _about(run: Run) -> list[str]:
         else "no recorded step"
     )
     widths = [layer["neurons"] for layer in run.layers]
+    families = layer_families.line(run.layers)
     return [
         run.status,
         recorded,
         f"{len(widths)} layers, {sum(widths):,} neurons",
         f"begun {run.manifest.get('created') or 'unknown'}",
+        *([] if families is None else [families]),
     ]
 
 
@@ -199,7 +253,7 @@ def _alerts(run: Run, alerts: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _depth(run: Run) -> list[dict[str, str]]:
+def _depth(run: Run, figures: dict[str, go.Figure]) -> list[dict[str, str]]:
     spaced = f" {LAYERS} of {len(run.layers)} layers are drawn." if len(run.layers) > LAYERS else ""
     thinned = (
         f" Curves are drawn at about {STEPS} of {len(run.steps):,} steps." if len(run.steps) > STEPS else ""
@@ -211,16 +265,19 @@ def _depth(run: Run) -> list[dict[str, str]]:
     captions += [
         (STATISTICS[name].label, f"{STATISTICS[name].meaning} Median and bands over neurons.", name)
         for name in BANDS
-        if name in run.available
+        if name in figures
     ]
     return [{"title": title, "caption": caption, "figure": figure} for title, caption, figure in captions]
 
 
 def _top(run: Run) -> dict[str, Any]:
     by = next((name for name in ("information", "kl", "spread") if name in run.statistics), "variance")
-    last = run.at(int(run.steps[-1]))
+    last = run.at(int(run.steps[-1]), statistics=(SETTLED, *run.available))
     top = last.sort_values(by, ascending=by == "variance").head(TOP)
-    columns = [name for name in COLUMNS if name in last.columns]
+    plain = all(layer_families.is_gaussian(layer) for layer in run.layers)
+    columns = [
+        name for name in (COLUMNS if plain else OF_FAMILIES) if name in last and last[name].notna().any()
+    ]
     regimes = {regime.code: regime.name for regime in REGIMES}
     rows = []
     for row in top.to_dict("records"):
@@ -254,27 +311,33 @@ def _settings(run: Run) -> list[tuple[str, Any]]:
 def _replay_payload(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
     """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
     last = run.at(int(run.steps[-1]))
-    shown: list[tuple[dict[str, Any], frames.Frames]] = []
+    shown: list[tuple[dict[str, Any], replay_shapes.Track]] = []
     recorded = np.asarray(run.steps)
     for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
-        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer])
+        about = run.layers[layer]
+        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer], about)
         informative = candidates.most_informative()
         if informative is None:
             continue
-        ridges = [int(neuron) for neuron in candidates.ids[replay_neurons.choose(candidates)]]
+        single = replay_shapes.has_ridges(about)
+        ridges = [int(n) for n in candidates.ids[replay_neurons.choose(candidates)]] if single else []
         entry = {
             "name": str(run.layers[layer]["name"]), "index": layer, "depth": len(run.layers),
             "neurons": ridges, "pinned": [],
-            "informative": int(candidates.ids[informative]), "count": run.layers[layer]["neurons"],
+            "informative": int(candidates.ids[informative]) if single else None, "count": about["neurons"],
             "run": run.name, "side": 0, "last": int(recorded[-1]),
         }  # fmt: skip
-        shown.append((entry, frames.replay_frames(run, layer, ridges, FRAMES)))
+        track = replay_shapes.track(run, layer, ridges, FRAMES)
+        if (shape := track.shape()) is not None:
+            entry["shape"] = shape
+        shown.append((entry, track))
     steps = frames.timeline([found.steps for _, found in shown], FRAMES)
     series = replay_arrays.layer_series(summary, recorded, len(run.layers))
     arrays: dict[str, np.ndarray] = {}
     for place, (entry, found) in enumerate(shown):
-        drawn = replay_arrays.ridge_arrays(frames.aligned(found, steps))
-        drawn |= replay_arrays.series_at(series, entry["index"], recorded, steps)
+        layer = entry["index"]
+        drawn = found.arrays(steps) | replay_arrays.series_at(series, layer, recorded, steps)
+        drawn |= replay_shapes.typical_series(summary, run.layers[layer], layer, steps)
         arrays |= {f"{name}.{place}": values for name, values in drawn.items()}
     score = replay_arrays.shown_score(scalars)
     if score is not None:

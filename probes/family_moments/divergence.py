@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,9 +9,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.distributions.kl import _KL_REGISTRY
 
-_STATES: dict[str, Tensor] = {}
-"""State of the generator that draws are from, by device: the training's own is never moved."""
-SEED = 0x5EED
+from probes.family_moments.drawing import draws
+from probes.family_moments.reading import unwrapped
 
 
 def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
@@ -36,8 +33,6 @@ def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
     ValueError
         Where neither a closed form nor densities of single neurons are known.
     """
-    from probes.family_moments.reading import unwrapped
-
     q, shape = unwrapped(posterior)
     p, _ = unwrapped(prior)
     with torch.no_grad():
@@ -67,40 +62,3 @@ def _closed_form_holds(*distributions: Any) -> bool:
         if type(one).log_prob is not parent.log_prob:  # type: ignore[attr-defined]
             return type(one).__module__.startswith("pyro.")
     return True
-
-
-@contextmanager
-def draws(distribution: Any) -> Iterator[None]:
-    """Within it torch draws from a generator of this module's own, on the distribution's device."""
-    device = _device(distribution)
-    cuda = device is not None and device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []):
-        _enter("cpu", None)
-        if cuda:
-            _enter(str(device), device)
-        try:
-            yield
-        finally:
-            _STATES["cpu"] = torch.get_rng_state()
-            if cuda and device is not None:
-                _STATES[str(device)] = torch.cuda.get_rng_state(device)
-
-
-def _enter(name: str, device: torch.device | None) -> None:
-    kept = _STATES.get(name)
-    if device is None:
-        torch.set_rng_state(torch.Generator().manual_seed(SEED).get_state() if kept is None else kept)
-    elif kept is None:
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(SEED)
-    else:
-        torch.cuda.set_rng_state(kept, device)
-
-
-def _device(distribution: Any) -> torch.device | None:
-    for value in vars(distribution).values():
-        if isinstance(value, Tensor):
-            return value.device
-        if isinstance(value, torch.distributions.Distribution):
-            return _device(value)
-    return None

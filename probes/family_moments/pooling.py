@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from probes.families import FAMILIES
-from probes.families.exponential import EXPONENTIAL, NUMPY, Exponential, Functions
+from probes.families.exponential import EXPONENTIAL, NUMPY, ExponentialFamily, Functions
 from probes.families.gaussian import GAUSSIAN
 from probes.families.moments_only import MOMENTS_ONLY
 from probes.family_moments.rows import Pooled, Rows, wide
@@ -36,9 +36,19 @@ def _xlogy(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(never & (x != 0), -math.inf, found)
 
 
+def _sum_xlogy(x: Tensor, y: Tensor) -> Tensor:
+    """Σ x ln y over the last axis: by products with a vector, half of the cost of sums."""
+    leading = zip(y.shape[:-1], y.stride()[:-1], strict=True)
+    if x is not y and y.numel() and all(size == 1 or not stride for size, stride in leading):
+        vector = y[(0,) * (y.dim() - 1)]  # one prior for all neurons
+        if vector.device.type == "cpu" and vector.all():
+            return x @ vector.log()
+    return _xlogy(x, y) @ x.new_ones(x.shape[-1])
+
+
 TORCH = Functions(
-    torch.log, torch.exp, torch.log1p, torch.lgamma, torch.digamma, _xlogy, torch.special.i0e,
-    torch.special.i1e, torch.cos, torch.sin, torch.where,
+    torch.log, torch.exp, torch.log1p, torch.lgamma, torch.digamma, _xlogy, _sum_xlogy,
+    torch.special.i0e, torch.special.i1e, torch.cos, torch.sin, torch.where,
 )  # fmt: skip
 
 
@@ -109,6 +119,9 @@ class FamilyMoments:
             Where a parameter is missing, shapes do not belong together, or an update has other arguments than
             those before.
         """
+        _complete(self.family, parameters, "")
+        if prior is not None:
+            _complete(self.family, prior, "prior of a ")
         kind = EXPONENTIAL.get(self.family)
         vector = kind is not None and kind.vector
         first = _first(self.family, parameters)
@@ -118,7 +131,11 @@ class FamilyMoments:
             )
         with torch.autocast(first.device.type, enabled=False):  # it would round sums to 16 bits
             rows = Rows(len(first), mask, first.device)
-            own = {name: _number(value.expand(first.shape), kind) for name, value in parameters.items()}
+            own = {
+                name: _number(value.expand(first.shape), kind)
+                for name, value in parameters.items()
+                if name != "logits"  # p ln p loses nothing where p underflows
+            }
             given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
             part = _exponential(kind, own, given) if kind is not None else _moments(self.family, own, given)
             if kl is not None:
@@ -257,16 +274,23 @@ class FamilyMoments:
             self._prior[name] = torch.where(value.isnan(), prior[name], value)
 
 
-def _first(family: str, parameters: Parameters) -> Tensor:
+def _complete(family: str, parameters: Parameters, of: str) -> None:
+    """Raises ValueError where a parameter is missing."""
     names = FAMILIES[family].parameters
     missing = [name for name in names if name not in parameters]
     if missing:
-        raise ValueError(f"a {family} has the parameters {', '.join(names)}: {', '.join(missing)} is missing")
+        raise ValueError(
+            f"a {of}{family} has the parameters {', '.join(names)}: {', '.join(missing)} is missing"
+        )
+
+
+def _first(family: str, parameters: Parameters) -> Tensor:
+    names = FAMILIES[family].parameters
     shape = torch.broadcast_shapes(*(parameters[name].shape for name in names))
     return parameters[names[0]].expand(shape)
 
 
-def _number(value: Any, kind: Exponential | None, like: Tensor | None = None) -> Tensor:
+def _number(value: Any, kind: ExponentialFamily | None, like: Tensor | None = None) -> Tensor:
     """In the precision that a family asks for; with `like`, broadcast to it."""
     value = torch.as_tensor(value, device=None if like is None else like.device).detach()
     if kind is None or kind.double:
@@ -285,7 +309,7 @@ def _number(value: Any, kind: Exponential | None, like: Tensor | None = None) ->
 
 
 def _exponential(
-    kind: Exponential, own: dict[str, Tensor], prior: dict[str, Tensor] | None
+    kind: ExponentialFamily, own: dict[str, Tensor], prior: dict[str, Tensor] | None
 ) -> dict[str, Tensor]:
     """By name what is averaged over rows, (B, N) or (B, N, C)."""
     t = kind.statistics(TORCH, own)
@@ -389,7 +413,7 @@ def derived(family: str, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _matched(kind: Exponential, sums: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+def _matched(kind: ExponentialFamily, sums: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """s(q~, E t), and the mismatch where there is one: in numpy, where q~ is found."""
     t = tuple(_array(sums[name]) for name in ("t0", "t1") if name in sums)
     mismatch = None

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import transforms as tt
 
 from probes.families import FAMILIES
+from probes.family_moments.drawing import draws
 
 Parameters = dict[str, Tensor]
 
@@ -56,7 +57,13 @@ class FamilyReading:
 
 
 def unwrapped(distribution: Any) -> tuple[Any, torch.Size]:
-    """What Independent, expanded and masked distributions stand around, and its batch shape."""
+    """What Independent, expanded and masked distributions stand around, and its batch shape.
+
+    Parameters
+    ----------
+    distribution
+        A torch distribution.
+    """
     shape = distribution.batch_shape + distribution.event_shape
     while isinstance(distribution, td.Independent) or type(distribution).__name__ in (
         "ExpandedDistribution",
@@ -284,8 +291,6 @@ def _generic(base: Any) -> FamilyReading:
             f"a {type(base).__name__} has one density for {tuple(base.event_shape)} values together, no"
             " numbers of single neurons: hand draws of it to probes.observe_samples"
         )
-    from probes.family_moments.divergence import draws
-
     with torch.no_grad():
         with draws(base):
             found = {"sample": base.sample()}

@@ -181,5 +181,13 @@ def derive_samples(sums: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def standard_error(square: Tensor, count: Tensor) -> Tensor:
-    """Of an average over `count` rows whose mean squared deviation is `square`; NaN of one row."""
+    """Of an average over rows; NaN of one row.
+
+    Parameters
+    ----------
+    square
+        Mean squared deviation of the rows.
+    count
+        Of rows.
+    """
     return torch.where(count >= 2, (square / (count - 1).clamp_min(1)).sqrt(), math.nan)

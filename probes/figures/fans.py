@@ -14,7 +14,11 @@ from probes.figures.neuron_series import NeuronSeries
 
 
 def fans(
-    neurons: Sequence[NeuronSeries], *, step: int | None = None, axis: style.StepScale = "linear"
+    neurons: Sequence[NeuronSeries],
+    *,
+    step: int | None = None,
+    axis: style.StepScale = "linear",
+    own: bool = False,
 ) -> go.Figure:
     """Mean and standard deviations of neurons over steps, one panel a neuron, in prior sds.
 
@@ -26,6 +30,9 @@ def fans(
         The cursor.
     axis : {"linear", "log"}
         Of the steps; neurons with a clock are laid out by it.
+    own : bool
+        Whether each panel is in the unit of its neuron's z, without the prior's sd: of families that are no
+        Gaussians.
 
     Returns
     -------
@@ -33,7 +40,7 @@ def fans(
         Dark: mean ± sd of the mean posterior, whose variance is E[σ²]. Light: ± sd of the aggregate,
         E[σ²] + Var[μ]. Grey: the layer's median mean ± its median sd. Dashed: ± 1 sd of the prior.
     """
-    figure = NeuronPanels([series.name for series in neurons], "z (prior sd)")
+    figure = NeuronPanels([series.name for series in neurons], "z" if own else "z (prior sd)", shared=not own)
     for panel, series in enumerate(neurons):
         row, col = figure.cell(panel)
         if len(series.layer):
@@ -53,7 +60,7 @@ def fans(
         figure.line(
             x, mean, "mean", color=series.color, row=row, col=col, customdata=both, hovertemplate=hover
         )
-        if not len(x):
+        if not len(x) or own:
             continue
         ends = [x[0], x[-1]] if len(x) > 1 else [x[0] - 1, x[0] + 1]
         for level in (-1, 1):

@@ -40,6 +40,40 @@ class Frames:
     width: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Statistics of chosen neurons of one layer as recorded: `steps` (F,), `values` name -> (F, R), NaN where
+    one was not recorded, and `width` (F,) as of `Frames`.
+    """
+
+    steps: NDArray[np.int64]
+    values: Mapping[str, Floats]
+    width: NDArray[np.int64]
+
+    def at(self, steps: NDArray[np.int64]) -> Rows:
+        """The rows that hold at each of `steps`: the last at or before it, NaN before the first."""
+        place = np.searchsorted(self.steps, steps, side="right") - 1
+        early = place < 0
+        place = np.maximum(place, 0)
+        values = {
+            name: np.where(early[:, None], np.float32("nan"), held[place])
+            for name, held in self.values.items()
+        }
+        return Rows(steps, values, self.width[place])
+
+    def with_step(self, step: int, rows: pd.DataFrame, neurons: Sequence[int]) -> Rows:
+        """These, and among them `step` as it was recorded: `rows` are the layer's at that step, with `neuron`
+        and statistics.
+        """
+        shown = rows.set_index("neuron").reindex(list(neurons))
+        place, stay = int(np.searchsorted(self.steps, step)), self.steps != step
+        values = {
+            name: np.insert(held[stay], place, _column(shown, name), axis=0)
+            for name, held in self.values.items()
+        }
+        return Rows(np.insert(self.steps[stay], place, step), values, np.insert(self.width[stay], place, 1))
+
+
 SHOWN = ("mean", "variance", "spread")
 PRIOR = ("whitened_mean", "prior_variance", "phi")
 READ = (*SHOWN, *PRIOR)
@@ -53,29 +87,40 @@ def replay_frames(run: RunReader, layer: int, neurons: Sequence[int], frames: in
     several steps. Runs of up to RAW_STEPS recorded steps are exact throughout; a run without any has no
     frames.
     """
+    return told(replay_rows(run, layer, neurons, frames, READ))
+
+
+def replay_rows(
+    run: RunReader, layer: int, neurons: Sequence[int], frames: int, names: Sequence[str]
+) -> Rows:
+    """As `replay_frames`, statistics of any family as they were recorded."""
     recorded = np.asarray(run.steps)
     if not len(recorded):
         nothing = np.zeros((0, len(neurons)), np.float32)
-        return Frames(np.zeros(0, np.int64), nothing, nothing, nothing, np.zeros(0, np.int64))
+        return Rows(np.zeros(0, np.int64), dict.fromkeys(names, nothing), np.zeros(0, np.int64))
     wanted = log_spaced_steps(recorded, frames)
     single = sorted({0, len(recorded) - 1})
     if len(recorded) <= RAW_STEPS:
-        return _read(
-            run, layer, neurons, recorded[np.union1d(wanted, single).astype(np.int64)], None, recorded
-        )
-    parts = [_read(run, layer, neurons, recorded[[i]], None, recorded[i : i + 1]) for i in single]
+        exact = recorded[np.union1d(wanted, single).astype(np.int64)]
+        return _read(run, layer, neurons, names, exact, None, recorded)
+    parts = [_read(run, layer, neurons, names, recorded[[i]], None, recorded[i : i + 1]) for i in single]
     low = 0
     while low < len(recorded):
         high = min(max(2 * low, RAW_STEPS // 8), len(recorded))
         inside = wanted[(wanted >= low) & (wanted < high)]
         if inside.size:
-            parts.append(_read(run, layer, neurons, recorded[inside], int(inside.size), recorded[low:high]))
+            parts.append(
+                _read(run, layer, neurons, names, recorded[inside], int(inside.size), recorded[low:high])
+            )
         low = high
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("steps", *SHOWN, "width")
-    }
-    _, first = np.unique(joined["steps"], return_index=True)
-    return Frames(**{name: values[first] for name, values in joined.items()})
+    steps, first = np.unique(np.concatenate([part.steps for part in parts]), return_index=True)
+    values = {name: np.concatenate([part.values[name] for part in parts])[first] for name in names}
+    return Rows(steps, values, np.concatenate([part.width for part in parts])[first])
+
+
+def told(rows: Rows) -> Frames:
+    """What was recorded of a Gaussian layer, told against its prior; `rows` hold READ."""
+    return Frames(rows.steps, width=rows.width, **against_prior(rows.values))
 
 
 def with_step(found: Frames, step: int, rows: pd.DataFrame, neurons: Sequence[int]) -> Frames:
@@ -98,28 +143,28 @@ def _read(
     run: RunReader,
     layer: int,
     neurons: Sequence[int],
+    names: Sequence[str],
     wanted: NDArray[Any],
     max_points: int | None,
     recorded: NDArray[Any],
-) -> Frames:
+) -> Rows:
     """Read the recorded range once and keep the rows nearest below each wanted step."""
-    names = [name for name in READ if name in run.statistics]
+    known = [name for name in names if name in run.statistics]
     span = (int(recorded[0]), int(recorded[-1]))
-    frame = run.history(layer, sorted(neurons), statistics=names, steps=span, max_points=max_points)
+    frame = run.history(layer, sorted(neurons), statistics=known, steps=span, max_points=max_points)
     steps = np.unique(frame["step"].to_numpy())
     keep = np.unique(np.clip(np.searchsorted(steps, wanted, side="right") - 1, 0, len(steps) - 1))
     place = {neuron: i for i, neuron in enumerate(sorted(neurons))}
     rows, columns = np.searchsorted(steps, frame["step"].to_numpy()), frame["neuron"].map(place).to_numpy()
     order = [place[neuron] for neuron in neurons]
     tables = {}
-    for name in READ:
+    for name in names:
         table = np.full((len(steps), len(place)), np.nan, np.float32)
-        if name in names:
+        if name in known:
             table[rows, columns] = frame[name].to_numpy(dtype=np.float32, na_value=np.nan)
         tables[name] = table[keep][:, order]
-    out = against_prior(tables)
     inside = np.searchsorted(recorded, np.r_[steps[1:], recorded[-1] + 1]) - np.searchsorted(recorded, steps)
-    return Frames(steps=steps[keep].astype(np.int64), width=inside[keep].astype(np.int64), **out)
+    return Rows(steps[keep].astype(np.int64), tables, inside[keep].astype(np.int64))
 
 
 def _column(frame: pd.DataFrame, name: str) -> Floats:

@@ -63,6 +63,10 @@ def kl_parts(
         if (high > low).any():
             shade = palette.translucent(palette.SLATE, 0.3)
             figure.band(x, low, high, "KL, least to most", color=shade, row=row, col=col)
+        error = column(series.rows, "kl_error", None)
+        if np.isfinite(error).any():
+            shade = palette.translucent(palette.KL, 0.25)
+            figure.band(x, kl - error, kl + error, "± standard error", color=shade, row=row, col=col)
         figure.line(x, kl, "KL", color=palette.KL, width=1.75, hovertemplate="%{y:.4f}", row=row, col=col)
         median = series.layer_median("kl")
         figure.layer_median(panel, series, median, "layer median of KL", hovertemplate="%{y:.4f}")
@@ -82,12 +86,14 @@ def parts(series: NeuronSeries) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        Name -> (T,) nats; empty where information was not recorded.
+        Name -> (T,) nats; empty where information was not recorded, without mismatch where that is not known.
     """
-    if "information" not in series.rows:
+    if "information" not in series.rows or series.rows["information"].isna().all():
         return {}
     information, past = series.values("information"), np.nan_to_num(series.values("past"))
-    mismatch = (
-        series.values("mismatch") if "mismatch" in series.rows else series.values("kl") - information - past
-    )
-    return {"information": information, "mismatch": mismatch, "past": past}
+    if "mismatch" in series.rows or not series.is_gaussian:  # what remains is it under a Gaussian's identity
+        mismatch = series.values("mismatch")
+    else:
+        mismatch = series.values("kl") - information - past
+    found = {"information": information, "mismatch": mismatch, "past": past}
+    return found if np.isfinite(mismatch).any() else {"information": information}

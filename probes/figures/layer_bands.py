@@ -50,6 +50,8 @@ def layer_bands(
     other: pd.DataFrame | None = None,
     label: str = "other run",
     other_axis: style.StepAxis | None = None,
+    prior: str | None = None,
+    title: str | None = None,
 ) -> go.Figure:
     """How a statistic is distributed over each layer's neurons, over steps: one panel a layer.
 
@@ -75,6 +77,10 @@ def layer_bands(
         What the second run is called.
     other_axis : {"linear", "log"} or Clock, optional
         Of the second run's steps; by default `axis`.
+    prior : str, optional
+        The statistic that is the prior's own, whose median is drawn dashed where it was recorded.
+    title : str, optional
+        Of the vertical axis; by default the statistic's own, with its unit.
 
     Returns
     -------
@@ -98,6 +104,13 @@ def layer_bands(
         if entry.cost == "P":  # null between the steps of the probe batch: no gap
             part = part.dropna(subset="p50")
         _bands(figure, panel, style.along(axis, part["step"]), part, color, entry.unit)
+        if prior is not None:
+            own = quantiles(summary[summary["layer"] == layer], prior).dropna(subset="p50")
+            row, col = figure.cell(panel)
+            figure.line(
+                style.along(axis, own["step"]), own["p50"], "prior", color=style.AXIS, width=1.2, dash="dash",
+                row=row, col=col, hoverinfo="skip",
+            )  # fmt: skip
         if other is not None:
             beside = quantiles(other[other["layer"] == layer], statistic).dropna(subset="p50")
             row, col = figure.cell(panel)
@@ -107,7 +120,7 @@ def layer_bands(
                 width=1.6, dash="dash", row=row, col=col,
                 hovertemplate=f"{name} %{{y:.4g}} {entry.unit}<extra></extra>",
             )  # fmt: skip
-    figure.update_yaxes(title=entry.title, col=1)
+    figure.update_yaxes(title=entry.title if title is None else title, col=1)
     if scale == "log" and not (table[list(QUANTILES)] <= 0).any(axis=None):
         figure.update_yaxes(type="log")
     figure.step_axis(axis, step)

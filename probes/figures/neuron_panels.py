@@ -20,6 +20,7 @@ ONE_ROW = 5
 """Up to so many panels stand in one row: more would leave a panel narrower than its ticks."""
 
 TITLE, ROW, LEGEND = 30, 176, 58  # pixels: a panel's title, its axes, legend with horizontal axis
+OWN_GAP = 0.05  # where each panel has its own numbers
 GAP, BETWEEN_ROWS = 0.03, 54  # between panels of a row, share of the width; between rows, pixels
 TICKS = 4  # steps written under a panel, so that those of neighbours do not touch
 MOST_MARKERS = 60  # marks of one kind in a panel; more would be a solid bar
@@ -36,16 +37,20 @@ class NeuronPanels(FigureBuilder):
         One panel each, with the name over it.
     vertical, horizontal : str
         Titles of the axes, with their units.
+    shared : bool
+        Whether all panels have one vertical range: not where each neuron has a unit of its own.
     """
 
-    def __init__(self, names: Sequence[str], vertical: str, horizontal: str = "step") -> None:
+    def __init__(
+        self, names: Sequence[str], vertical: str, horizontal: str = "step", *, shared: bool = True
+    ) -> None:
         columns = panel_columns(len(names))
         rows = max(math.ceil(len(names) / columns), 1)
         self.height = LEGEND + (TITLE + ROW) * rows
         super().__init__(
             rows, columns, panels=len(names), titles=[style.text(name) for name in names],
-            shared_xaxes="all", shared_yaxes="all", shared_legend=True,
-            horizontal_spacing=GAP, vertical_spacing=BETWEEN_ROWS / self.height,
+            shared_xaxes="all", shared_yaxes="all" if shared else None, shared_legend=True,
+            horizontal_spacing=GAP if shared else OWN_GAP, vertical_spacing=BETWEEN_ROWS / self.height,
         )  # fmt: skip
         self.update_xaxes(title=horizontal, row=rows)
         self.update_yaxes(title=vertical, col=1)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from probes import palette
+from probes.analysis.layer_families import is_gaussian
 from probes.figures import style
 from probes.figures.clock import Clock
 from probes.schema import STATISTICS, evaluate
@@ -41,6 +42,8 @@ class NeuronSeries:
         Lays out this neuron's steps, by its own run; by default they are shown as steps.
     dashed : bool
         Whether it is drawn dashed where it lies over others, as of a second run.
+    family : str
+        Of its posteriors, a name of `families.FAMILIES`.
     """
 
     name: str
@@ -52,6 +55,16 @@ class NeuronSeries:
     stride: int = 1
     clock: Clock | None = None
     dashed: bool = False
+    family: str = "gaussian"
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether its posteriors are Gaussians."""
+        return is_gaussian({"family": self.family})
+
+    def has(self, name: str) -> bool:
+        """Whether there are numbers of a recorded statistic."""
+        return name in self.rows and bool(self.rows[name].notna().any())
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -93,7 +106,9 @@ class NeuronSeries:
         self, name: str, frame: pd.DataFrame, kind: str, absent: float | None
     ) -> NDArray[np.float64]:
         try:
-            return evaluate(name, frame, kind, latent_dim=self.latent_dim, stride=self.stride)
+            return evaluate(
+                name, frame, kind, latent_dim=self.latent_dim, stride=self.stride, standard=self.is_gaussian
+            )
         except KeyError:
             return np.full(len(frame), np.nan if absent is None else absent)
 

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from probes import palette
 from probes.figures import style
 from probes.figures.builder import FigureBuilder
-from probes.schema import REGIMES
+from probes.schema import REGIMES, UNKNOWN
 
-STACK = (0, 9, 7, 6, 5, 8, 3, 2, 10, 4, 1)
+STACK = (0, 9, 7, 6, 5, 8, 3, 2, 10, 4, 1, UNKNOWN)
 """Codes from the bottom of the stack: living and mixed first, so that the living share reads from the axis.
 """
 

@@ -121,6 +121,8 @@ TABLES = ("neurons", *(f"pyramid/{width}" for width in PYRAMID), "layers", *SCHE
 LAYER_KEYS = pa.schema([STEP, LAYER])
 """What an empty `layers/` is read as."""
 
+FILE_ROWS = 2**21
+"""Most rows of a file that is written: readers take up to 256 MB of one at once, some 9 million of them."""
 BATCH_ROWS = 2**20  # at a time where rows are only looked at: some 30 MB of most tables
 # as many as a row group of `neurons/` (64 x 256): what is read by step skips the others
 ROW_GROUP_ROWS = 16_384
@@ -145,6 +147,12 @@ def gather(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> pa.Table
     return pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
     )
+
+
+def parts(name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> list[pa.Table]:
+    """`gather`, as so many tables that a file of each is read at once."""
+    table = gather(name, added)
+    return [table.slice(first, FILE_ROWS) for first in range(0, table.num_rows, FILE_ROWS)]
 
 
 def prediction_table(step: int, frame: pd.DataFrame, known: pa.Schema | None) -> tuple[pa.Table, pa.Schema]:

@@ -116,8 +116,9 @@ class Writer:
     def submit(self, batch: Batch) -> None:
         """Queue a batch; `run` writes it."""
         for name, added in batch.rows.items():
-            self._tasks.append(partial(self._write_rows, name, added))
-            self._tasks.append(partial(self._compact, name))
+            for part in rows.parts(name, added):
+                self._tasks.append(partial(self._write_rows, name, part))
+                self._tasks.append(partial(self._compact, name))
         waiting = [self._column_block(layer, chunks) for layer, chunks in _by_layer(batch.chunks)]
         while waiting:
             steps = np.unique(np.concatenate([block.steps for block in waiting]))[: self._block_left]
@@ -207,8 +208,7 @@ class Writer:
         self._compactor("layers").add(segment, size)
         manifest.note_layers(self.state, table)
 
-    def _write_rows(self, name: str, added: list[pa.Table | list[tuple[Any, ...]]]) -> None:
-        table = rows.gather(name, added)
+    def _write_rows(self, name: str, table: pa.Table) -> None:
         first = self._next_rows.get(name, 0)
         segment = Segment(first, first + table.num_rows - 1)
         if self._precision == "10bit" and name in rows.ROUNDED:

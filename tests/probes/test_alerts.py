@@ -9,6 +9,7 @@ import pytest
 from benchmarks import alerts as planted
 from probes import Recorder, Run, alerts, diagnostics
 from probes.export import export
+from probes.families import FAMILIES
 from probes.schema import REGIMES
 
 NEURONS, STEPS, WARMUP = 20, 300, 50
@@ -392,3 +393,69 @@ def test_the_alerts_of_a_planted_collapse_name_the_transitions(write):
     moves = diagnostics.transitions(run.history(0, None, ["regime"]))
     late = moves[moves["step"] == 200]
     assert late["neuron"].tolist() == run.alerts().iloc[0]["neurons"]
+
+
+def of_codes(dead, total=64):
+    """Alerts of a code book of which so many codes are dead, (T,) or a number."""
+    dead = np.broadcast_to(dead, STEPS)
+    columns = {"step": np.arange(STEPS), "layer": np.zeros(STEPS, int)}
+    columns |= {f"regime_{regime.code}": np.zeros(STEPS, int) for regime in REGIMES}
+    columns |= {"regime_4": dead, "regime_0": total - dead, "kl_mean": np.full(STEPS, np.nan)}
+    scalars = pd.DataFrame({"step": [], "split": [], "name": [], "value": []})
+    frame = pd.DataFrame(columns)
+    families = [FAMILIES["codes"]]
+    found = alerts.find(frame, scalars, pd.DataFrame(), WARMUP, families=families)
+    for cut in (120, 160, 250):  # a run that is being written gives the same
+        early = alerts.find(frame[:cut], scalars, pd.DataFrame(), WARMUP, families=families)
+        assert [(a.kind, a.step) for a in early] == [(a.kind, a.step) for a in found if a.step < cut]
+    return [(alert.kind, alert.step, alert.count, alert.text) for alert in found]
+
+
+def test_a_code_book_in_use_is_silent():
+    assert of_codes(0) == []
+    assert of_codes(12) == [], "less than a fifth"
+    assert of_codes(np.random.default_rng(0).integers(0, 12, STEPS)) == []
+    assert of_codes(np.where(np.arange(STEPS) < WARMUP, 60, 0)) == [], "its window has only begun"
+
+
+def test_codes_that_were_never_picked_are_told_once_after_the_warm_up():
+    [(kind, step, count, text)] = of_codes(40)
+    assert (kind, step, count, text) == ("dead codes", WARMUP, 40, "40 of 64 codes are dead")
+
+
+def test_codes_that_die_are_one_alert_with_what_came_of_them():
+    at = np.arange(STEPS)
+    dying = np.clip(at - 100, 0, 30) + 2
+    assert of_codes(dying) == [
+        ("dead codes", 113, 30, "32 of 64 codes are dead, 2 were at step 50"),
+    ]
+    back = np.where(at < 200, dying, 12)
+    [(_, step, count, text)] = of_codes(back)
+    assert (step, count) == (113, 30)
+    assert text == "32 of 64 codes are dead, 2 were at step 50; 20 of them are picked again by step 200"
+    again = np.where(at < 250, back, 50)
+    first, second = of_codes(again)
+    assert first[3].endswith("20 of them are picked again by step 200")
+    assert second[1:] == (250, 38, "50 of 64 codes are dead, 12 were at step 200")
+
+
+def test_a_collapse_is_told_in_words_of_its_family(tmp_path):
+    def collapsed(family, name):
+        layer = {"name": "a", "neurons": NEURONS, "prior": "given"} | family
+        with Recorder(tmp_path / name, [layer], config={"steps": 500, "warmup_share": 0.1}) as recorder:
+            frozen = np.arange(STEPS)[:, None] >= 200
+            told = np.where(frozen, 0.0, 0.5) * np.ones(NEURONS)
+            recorder.record_block(
+                np.arange(STEPS), 0,
+                {"kl": told + 0.4, "information": told, "entropy": np.full_like(told, 0.6),
+                 "prior_entropy": np.full_like(told, np.log(8)), "mismatch": np.full_like(told, 0.4)},
+            )  # fmt: skip
+        [row] = Run(tmp_path / name).alerts().to_dict("records")
+        assert (row["kind"], row["count"], row["step"]) == ("left living", NEURONS, 200 + TOLD)
+        return row["text"] + row["advice"]
+
+    assert "picks the same classes whatever the input" in collapsed(
+        {"family": "categorical", "classes": 8}, "one"
+    )
+    said = collapsed({"family": "dirichlet", "classes": 3}, "two")
+    assert "unknown" not in said

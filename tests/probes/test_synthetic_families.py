@@ -98,8 +98,9 @@ def test_dead_codes_are_one_alert_with_their_revival(run: Run, truth: pd.DataFra
     died = book["died"].dropna()
     assert found["layers"] == [2]
     assert died.iloc[0] <= found["step"] <= died.iloc[0] + 8
-    assert found["neurons"] == book.loc[book["died"].notna() | (book["information"] == 0), "neuron"].tolist()
-    assert f"36 of {CODES} codes are dead" in found["text"]
+    assert found["neurons"] == book.loc[book["died"].notna(), "neuron"].tolist()
+    assert found["count"] == 28
+    assert f"36 of {CODES} codes are dead, 8 were at step" in found["text"]
     assert "14 of them are picked again by step" in found["text"]
     assert "prior" not in found["text"] + found["advice"]
     assert not alerts["layer"].isin([3]).any(), "draws without a prior give no reason"

@@ -58,6 +58,7 @@ FORBIDDEN = (
         ("probes.run", "probes.watching", "probes.moments", "probes.figures", "torch", "plotly"),
     ),
     ("probes.moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
+    ("probes.family_moments", ("probes.recorder", "probes.run", "probes.log", "probes.watching")),
     (
         "probes.watching",
         ("probes.run", "probes.figures", "probes.analysis", "probes.export", *EXPERIMENTS),
@@ -81,6 +82,7 @@ TORCH = (
     "probes.integrations",
     "probes.experiments",
     "probes.synthetic",
+    "probes.synthetic_families",
 )
 """Where in probes torch is imported; reading, drawing and recording work without it."""
 

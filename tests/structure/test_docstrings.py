@@ -19,7 +19,9 @@ from probes import analysis, experiments
 MODULES = (
     "vdn.scores", "vdn.control", "vdn.priors", "vdn.neuron", "vdn.network", "vdn.objective", "vdn.evaluate",
     "probes.arrays", "probes.control", "probes.diagnostics", "probes.regimes", "probes.moments",
-    "probes.persistence", "probes.synthetic",
+    "probes.persistence", "probes.synthetic", "probes.families.densities", "probes.families.matching",
+    *(f"probes.family_moments.{name}"
+      for name in ("code_usage", "covariance", "divergence", "drawing", "pooling", "reading", "samples")),
     *(f"{package.__name__}.{module.name}"
       for package in (analysis, experiments) for module in iter_modules(package.__path__)),
 )  # fmt: skip

@@ -8,9 +8,20 @@ from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes import regimes
+from probes.families import family_of
 from probes.schema import SETTLED, STATISTICS
 
-EXPLAINED = ("mean", "variance", "spread", "kl", "information", "persistence")
+EXPLAINED = (
+    "mean",
+    "variance",
+    "entropy",
+    "perplexity",
+    "usage",
+    "spread",
+    "kl",
+    "information",
+    "persistence",
+)
 """Statistics whose values are shown beside the rule."""
 
 
@@ -28,7 +39,8 @@ def reading(context: RunContext, layer: int, row: pd.Series) -> tuple[str, str]:
 
 def rule(context: RunContext, layer: int, row: pd.Series) -> str:
     """The regime, and the rule that fired with its values."""
-    return regimes.explain(row, latent_dim=context.layers[layer]["latent_dim"])
+    about = context.layers[layer]
+    return regimes.explain(row, latent_dim=about["latent_dim"], family=family_of(about))
 
 
 def values(row: pd.Series) -> str:
@@ -36,5 +48,5 @@ def values(row: pd.Series) -> str:
     return " · ".join(
         f"{STATISTICS[name].label} **{payloads.number(float(row[name]), 3)}** {STATISTICS[name].unit}"
         for name in EXPLAINED
-        if name in row.index
+        if name in row.index and pd.notna(row[name])
     )

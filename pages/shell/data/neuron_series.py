@@ -15,10 +15,11 @@ from pages.shell.session import cache, pins
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from probes import regimes
-from probes.analysis import neuron_summary
+from probes.analysis import layer_families, neuron_summary
+from probes.families import family_of
 from probes.figures.densities import Moment
 from probes.figures.neuron_series import NeuronSeries, column
-from probes.schema import FORCES, SETTLED, STATISTICS, derivable
+from probes.schema import FORCES, SETTLED, STATISTICS
 from probes.spacing import evenly_spaced, log_spaced, log_spaced_steps
 
 # of a neuron, at least: a long run is drawn from the coarsest level of the log that gives so many
@@ -36,7 +37,7 @@ STATISTICS_READ = (
     "beta", "persistence",
     "persistence_low", "persistence_high", "phi", "input_persistence", "local_elbo", "innovation",
     "active_share",
-    "prior_variance",
+    "prior_variance", "entropy", "prior_entropy", "perplexity", "usage", "kl_error",
 )  # fmt: skip
 """Statistics that the page reads of every shown neuron."""
 
@@ -55,8 +56,16 @@ def over_steps(
         median, events = _layer_median(context, layer, recorded), _events(context, layer, number, span)
         found.append(
             NeuronSeries(
-                name, rows, median, events, color, neuron.latent_dim, neuron.context.run.stride, dashed=dash
-            )
+                name,
+                rows,
+                median,
+                events,
+                color,
+                neuron.latent_dim,
+                neuron.context.run.stride,
+                dashed=dash,
+                family=str(context.layers[layer].get("family", "gaussian")),
+            )  # fmt: skip
         )
     return found
 
@@ -119,7 +128,8 @@ def onset(neuron: Pinned) -> float:
 @cache.of_run("neurons", keep=NEURONS_KEPT)
 def _onset(context: RunContext, layer: int, neuron: int) -> float:
     rows = _contraction_rows(context, layer, neuron)
-    return neuron_summary.onset(rows) if len(rows) else float("nan")
+    known = len(rows) and "contraction" in rows
+    return neuron_summary.onset(rows) if known else float("nan")
 
 
 @dataclass(frozen=True)
@@ -148,14 +158,15 @@ def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Exp
     if row is None:
         return Explanation(step, None)
     about = context.layers[layer]
-    rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)))
-    history = neuron_summary.contracted(_contraction_rows(context, layer, neuron))
+    rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)), family_of(about))
+    rows = _contraction_rows(context, layer, neuron)
+    history = neuron_summary.contracted(rows) if "contraction" in rows else ""
     code = int(row[SETTLED])
     return Explanation(step, code, rule, history, *regimes.reading(code, about.get("of")))
 
 
 def _contraction_rows(context: RunContext, layer: int, neuron: int) -> pd.DataFrame:
-    names = [name for name in ("variance", "prior_variance", "phi") if name in context.run.statistics]
+    names = ["contraction"] if "contraction" in context.run.available else []
     return context.run.history(layer, neuron, names)
 
 
@@ -200,7 +211,7 @@ def _moment(neuron: Pinned, step: int) -> Moment:
 
 @cache.of_run("neurons", "probe", keep=NEURONS_KEPT)
 def _moment_at(context: RunContext, layer: int, neuron: int, step: int) -> Moment:
-    value = partial(_number, row_at(context, layer, neuron, step))
+    value = partial(number, row_at(context, layer, neuron, step))
     probe = cache.probe_layer(context, step, layer) if step in cache.probe_steps(context) else None
     mu, sigma = (None, None) if probe is None else (table[:, neuron] for table in probe)
     return Moment(step, value("mean"), value("variance"), value("spread"), mu, sigma)
@@ -214,16 +225,18 @@ def probe_step(context: RunContext, step: int) -> int | None:
     return cache.recorded_step(steps, step) if len(steps) else None
 
 
-def _number(row: pd.Series | None, name: str) -> float:
+def number(row: pd.Series | None, name: str) -> float:
+    """A number of a row; NaN where it has none."""
     return float("nan") if row is None or name not in row or pd.isna(row[name]) else float(row[name])
 
 
 def recorded_statistics(series: Sequence[NeuronSeries]) -> list[str]:
     """Statistics that some of the neurons have numbers of, in the registry's order."""
-    held = {
-        name for one in series for name in one.rows if name in STATISTICS and one.rows[name].notna().any()
-    }
-    return [name for name in STATISTICS if name in held or name in derivable(held)]
+    found: set[str] = set()
+    for one in series:
+        held = {name for name in one.rows if name in STATISTICS and one.rows[name].notna().any()}
+        found |= layer_families.with_derived(held, {"family": one.family})
+    return [name for name in STATISTICS if name in found]
 
 
 def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:

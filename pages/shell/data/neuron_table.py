@@ -18,7 +18,7 @@ from probes.analysis.neuron_query import EVENTS
 from probes.neuron_names import neuron_names
 from probes.schema import REGIMES, SETTLED
 
-COLUMNS = ("information", "kl", "contraction", "persistence")
+COLUMNS = ("information", "kl", "contraction", "entropy", "perplexity", "usage", "persistence")
 """Statistics that the table shows beside those that the query names, as far as the runs have them."""
 ROWS = 200  # the best of a sorted query
 NOT_DRAWN = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='24' height='16'/>"

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+from probes.families import FAMILIES, Family
 from probes.schema import REGIMES, SCORES, STATISTICS, Regime, Score, Statistic
+
+SUPPORTS = {
+    "real": "the line", "positive": "z > 0", "unit": "0 to 1", "circle": "an angle", "counts": "0, 1, 2, …",
+    "classes": "classes",
+}  # fmt: skip
+"""Supports of families, in words."""
+
+
+def families(search: str) -> list[Family]:
+    """Families in whose names and parameters the search occurs, in any case; all for an empty one."""
+    wanted = search.strip().lower()
+    return [
+        family
+        for family in FAMILIES.values()
+        if family.label
+        and wanted in f"family {family.name} {family.label} {' '.join(family.parameters)}".lower()
+    ]
+
+
+def contraction_by(family: Family) -> str:
+    """What its contraction is told by, in words."""
+    if family.by_entropy:
+        return "entropy"
+    return "variance" if "variance" in family.required else "–"
 
 
 def find(search: str) -> tuple[list[Statistic], list[Regime], list[Score]]:

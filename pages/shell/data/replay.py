@@ -15,7 +15,9 @@ from pages.shell.data import payloads
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes.analysis.neuron_query import parse
-from probes.canvas import pack, replay_arrays, replay_neurons
+from probes.canvas import pack, replay_arrays, replay_neurons, replay_shapes
+from probes.families import family_of
+from probes.families.gaussian import Gaussian
 from probes.figures import frames
 from probes.spacing import evenly_spaced, log_spaced_steps
 
@@ -85,17 +87,17 @@ def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay:
     chosen = [(side, layer, neurons(side, layer, choice)) for side in sides for layer in side.layers]
     if not chosen:
         raise ValueError("a replay needs at least one layer")
-    recorded_frames = [_frames(side, layer, drawn, choice.probe_input) for side, layer, drawn in chosen]
+    tracks = [_track(side, layer, drawn, choice.probe_input) for side, layer, drawn in chosen]
     steps = frames.timeline(
-        [found.steps for found in recorded_frames],
+        [found.steps for found in tracks],
         payloads.FRAMES,
         [s.exact for s in sides if s.exact is not None],
     )
     arrays: dict[str, np.ndarray] = {}
     layers = []
-    for place, ((side, layer, drawn), found) in enumerate(zip(chosen, recorded_frames, strict=True)):
-        shown = frames.aligned(found, steps)
-        arrays |= {f"{name}.{place}": values for name, values in replay_arrays.ridge_arrays(shown).items()}
+    for place, ((side, layer, drawn), found) in enumerate(zip(chosen, tracks, strict=True)):
+        arrays |= {f"{name}.{place}": values for name, values in found.arrays(steps).items()}
+        arrays |= {f"{name}.{place}": values for name, values in _typical(side.context, layer, steps).items()}
         arrays |= {
             f"{name}.{place}": values
             for name, values in _series(side.context, layer, steps, choice.probe_input).items()
@@ -108,6 +110,7 @@ def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay:
                 "side": sides.index(side), "pinned": [neuron for one, neuron in side.pins if one == layer],
                 "informative": most_informative(side, layer),
                 "count": side.context.layers[layer]["neurons"], "last": int(side.context.run.steps[-1]),
+                **({} if (shape := found.shape()) is None else {"shape": shape}),
             }
         )  # fmt: skip
     score = replay_arrays.shown_score(cache.scalars(sides[0].context))
@@ -118,7 +121,7 @@ def payload(sides: Sequence[Side], choice: Choice, cursor: int | None, autoplay:
         "view": "\n".join(side.context.entry.name for side in sides),
         "layers": layers,
         "steps": steps.tolist(),
-        "width": frames.aligned(recorded_frames[0], steps).width.tolist(),
+        "width": _widths(tracks, steps).tolist(),
         "cursor": None if cursor is None else cache.recorded_step(steps, cursor),
         "autoplay": autoplay,
         "input": choice.probe_input,
@@ -139,15 +142,16 @@ def table(sides: Sequence[Side], choice: Choice) -> pd.DataFrame:
     for side in sides:
         for layer in side.layers:
             drawn = neurons(side, layer, choice)
-            found = _frames(side, layer, drawn, choice.probe_input)
-            count = len(drawn)
+            found = _track(side, layer, drawn, choice.probe_input)
+            columns = replay_shapes.columns(found)
+            count = len(drawn) or next(iter(columns.values())).shape[1]
             parts.append(
                 pd.DataFrame(
                     {
                         "run": side.context.entry.name, "layer": side.context.names[layer],
-                        "neuron": np.tile(drawn, len(found.steps)), "step": np.repeat(found.steps, count),
-                        "width": np.repeat(found.width, count), "mean": found.mean.ravel(),
-                        "variance": found.variance.ravel(), "spread": found.spread.ravel(),
+                        "neuron": np.tile(drawn or np.arange(count), len(found.steps)),
+                        "step": np.repeat(found.steps, count), "width": np.repeat(found.width, count),
+                        **{name: values.ravel() for name, values in columns.items()},
                     }
                 )
             )  # fmt: skip
@@ -156,15 +160,22 @@ def table(sides: Sequence[Side], choice: Choice) -> pd.DataFrame:
 
 def probe_inputs(sides: Sequence[Side]) -> int:
     """How many probe inputs all sides have stored posteriors of; 0 if one has none."""
-    counts = [cache.probe_inputs(side.context) for side in sides]
+    counts = [cache.probe_inputs(side.context) | cache.parameter_inputs(side.context) for side in sides]
     return min(
-        (found.get(layer, 0) for side, found in zip(sides, counts, strict=True) for layer in side.layers),
+        (
+            found.get(layer, 0)
+            for side, found in zip(sides, counts, strict=True)
+            for layer in side.layers
+            if side.context.layers[layer].get("family") != "codes"
+        ),
         default=0,
     )
 
 
 def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
-    """The neurons of a layer that are drawn, from the top."""
+    """The neurons of a layer that are drawn, from the top; none of a code book, which is one picture."""
+    if not replay_shapes.has_ridges(side.context.layers[layer]):
+        return []
     candidates = _candidates(side.context, layer)
     asked = found_in(side.context, choice.query) if choice.show == "found" else []
     places = replay_neurons.choose(
@@ -185,6 +196,8 @@ def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
 
 def most_informative(side: Side, layer: int) -> int | None:
     """The neuron of a layer that holds most of its input at the last step."""
+    if not replay_shapes.has_ridges(side.context.layers[layer]):
+        return None
     candidates = _candidates(side.context, layer)
     place = candidates.most_informative()
     return None if place is None else int(candidates.ids[place])
@@ -208,19 +221,45 @@ def _last(context: RunContext, layer: int, statistics: tuple[str, ...]) -> pd.Da
 @cache.of_run("neurons", keep=LAYERS_KEPT)
 def _candidates(context: RunContext, layer: int) -> replay_neurons.Candidates:
     names = [name for name in replay_neurons.READ if name in context.run.statistics]
-    return replay_neurons.Candidates.of(_last(context, layer, tuple(names)))
+    return replay_neurons.Candidates.of(_last(context, layer, tuple(names)), context.layers[layer])
 
 
 @cache.of_run("neurons", keep=LAYERS_KEPT)
 def _ways(context: RunContext, layer: int) -> np.ndarray:
     steps = np.asarray(context.run.steps)
-    names = tuple(name for name in frames.READ if name in context.run.statistics)
+    names = tuple(name for name in replay_neurons.READ if name in context.run.statistics)
     tables = [
         cache.at(context, int(step), names)
         for step in steps[log_spaced_steps(steps, replay_neurons.CHANGE_STEPS)]
     ]
     ids = _candidates(context, layer).ids
-    return replay_neurons.ways([rows[rows["layer"] == layer] for rows in tables], ids)
+    return replay_neurons.ways([rows[rows["layer"] == layer] for rows in tables], ids, context.layers[layer])
+
+
+def _track(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> replay_shapes.Track:
+    """The ridges of a layer by its family."""
+    about = side.context.layers[layer]
+    if isinstance(family_of(about), Gaussian):
+        return replay_shapes.Gaussians(_frames(side, layer, neurons, probe_input))
+    if not replay_shapes.has_ridges(about):
+        return cache.code_book(side.context, layer, payloads.FRAMES)
+    rows = cache.replay_rows(side.context, layer, tuple(neurons), payloads.FRAMES)
+    if side.exact is not None and side.exact not in rows.steps[rows.width == 1]:
+        names = tuple(name for name in replay_shapes.READ if name in side.context.run.statistics)
+        table = cache.at(side.context, side.exact, names)
+        rows = rows.with_step(side.exact, table[table["layer"] == layer], neurons)
+    kept = cache.replay_stored(side.context, layer, tuple(neurons))
+    return replay_shapes.Shapes(about, rows, kept, probe_input)
+
+
+def _widths(tracks: Sequence[replay_shapes.Track], steps: np.ndarray) -> np.ndarray:
+    """(F,) recorded steps that a frame of the first layer is the mean of."""
+    first = tracks[0]
+    return first.width[np.maximum(np.searchsorted(first.steps, steps, side="right") - 1, 0)]
+
+
+def _typical(context: RunContext, layer: int, steps: np.ndarray) -> dict[str, np.ndarray]:
+    return replay_shapes.typical_series(cache.summary(context), context.layers[layer], layer, steps)
 
 
 def _frames(side: Side, layer: int, neurons: list[int], probe_input: int | None) -> frames.Frames:
@@ -244,7 +283,7 @@ def _series(
     frame.
     """
     found = replay_arrays.series_at(_layer_series(context), layer, np.asarray(context.run.steps), steps)
-    if probe_input is not None:
+    if probe_input is not None and isinstance(family_of(context.layers[layer]), Gaussian):
         when, mu, sigma = cache.probe_input(context, probe_input)[layer]
         neurons = list(range(sigma.shape[1]))
         prior = frames.prior_of(context.run, layer, neurons, when)

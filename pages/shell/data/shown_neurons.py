@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pages.shell.data import neuron_series
 from pages.shell.data.neuron_search import Found
@@ -82,6 +83,10 @@ def telling(context: RunContext) -> str:
     return next((name for name in INFORMATIVE if name in context.run.statistics), "contraction")
 
 
+def _told(rows: pd.DataFrame, name: str) -> bool:
+    return name in rows and bool(rows[name].notna().any())
+
+
 def preview(context: RunContext, step: int) -> list[Pinned]:
     """While nothing is asked for: the first neurons of each layer by `telling`, of layers spread over the
     depth.
@@ -90,7 +95,8 @@ def preview(context: RunContext, step: int) -> list[Pinned]:
     found = []
     for layer in evenly_spaced(len(context.layers), PREVIEWED):
         part = now[now["layer"] == layer]
-        values = part[telling(context)].to_numpy(dtype=float, na_value=np.nan)
+        name = next((one for one in (telling(context), *INFORMATIVE, "entropy") if _told(part, one)), None)
+        values = part[name].to_numpy(dtype=float, na_value=np.nan) if name else np.zeros(len(part))
         order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
         numbers = part["neuron"].to_numpy()[order[: max(PREVIEWED // len(context.layers), 1)]]
         found += [Pinned(Pin(context.entry.name, int(layer), int(number)), context) for number in numbers]

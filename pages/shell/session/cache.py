@@ -23,6 +23,7 @@ from probes.alerts import alerts as find_alerts
 from probes.analysis import posteriors
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
+from probes.canvas import replay_shapes
 from probes.figures import frames
 from probes.figures.downsampling import downsample
 from probes.run_reader import RunReader
@@ -117,6 +118,10 @@ class _CachedRows:
     def config(self) -> Mapping[str, Any]:
         return self.context.run.config
 
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return self.context.layers
+
     def layer_summary(self) -> pd.DataFrame:
         return summary(self.context)
 
@@ -156,6 +161,43 @@ def _at(
 def replay_frames(context: RunContext, layer: int, neurons: tuple[int, ...], count: int) -> frames.Frames:
     """Frames of one layer's neurons."""
     return frames.replay_frames(context.run, layer, neurons, count)
+
+
+@of_run("neurons", keep=SLICES_KEPT)
+def replay_rows(context: RunContext, layer: int, neurons: tuple[int, ...], count: int) -> frames.Rows:
+    """Frames of one layer's neurons of another family, as recorded."""
+    return frames.replay_rows(context.run, layer, neurons, count, replay_shapes.READ)
+
+
+@of_run("parameters", "classes", keep=WHOLES_KEPT)
+def replay_stored(context: RunContext, layer: int, neurons: tuple[int, ...]) -> replay_shapes.Stored:
+    """What is stored of the posteriors of one layer's neurons over steps, of another family."""
+    return replay_shapes.stored(context.run, layer, neurons)
+
+
+@of_run("neurons", keep=WHOLES_KEPT)
+def code_book(context: RunContext, layer: int, count: int) -> replay_shapes.CodeBook:
+    """Usage of a code book's codes over steps."""
+    return replay_shapes.code_book(context.run, layer, count)
+
+
+@of_run("parameters", keep=SLICES_KEPT)
+def parameter_steps(context: RunContext) -> np.ndarray:
+    """The steps at which posteriors that are no Gaussians were stored; empty if the run has none."""
+    return context.run.parameter_steps()
+
+
+@of_run("parameters", keep=SLICES_KEPT)
+def parameter_inputs(context: RunContext) -> dict[int, int]:
+    """How many inputs of the probe batch are stored of each layer that is no Gaussian, at the last step that
+    has any.
+    """
+    steps = parameter_steps(context)
+    if not len(steps):
+        return {}
+    rows = context.run.parameters(int(steps[-1]))
+    counts = rows.groupby("layer")["input"].nunique()
+    return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
 
 
 @of_run("forces", keep=WHOLES_KEPT)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
+from probes.analysis import layer_families
 from probes.neuron_names import read_neuron
 
 PAGES = (
@@ -107,5 +108,5 @@ def is_shared(context: RunContext) -> bool:
 
 
 def has_distributions(context: RunContext) -> bool:
-    """Whether the run has means and variances of neurons."""
-    return len(context.run.steps) > 0 and {"mean", "variance"} <= set(context.run.statistics)
+    """Whether the run has something to show of neurons' distributions."""
+    return layer_families.has_distributions(context.run)

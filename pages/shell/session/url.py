@@ -53,6 +53,7 @@ KEYS = (
     "split",
     "sort",
     "tiles",
+    "codes",
     *("filter", "view", "rows", "sort_runs", "ticked", "columns", "archived", "of"),
     *("compared_layer", "compared_statistic"),  # of the page Runs
     *("sweep_of", "sweep_x", "sweep_y", "sweep_score", "sweep_value", "sweep_by", "sweep_color"),

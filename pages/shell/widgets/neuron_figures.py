@@ -9,13 +9,15 @@ from functools import partial
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shell.data import neuron_series, shown_neurons
+from pages.shell.data import neuron_series, neuron_shapes, shown_neurons
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
 from probes.figures.clock import Clock
 from probes.figures.densities import densities, densities_on_one_axis
 from probes.figures.energy import energy
+from probes.figures.entropy_panels import entropy_panels, statistic_panels
+from probes.figures.family_shapes import family_axes, family_panels
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts
@@ -87,8 +89,16 @@ def together(drawn: Drawn, view: step_axis.View, step: int) -> str:
     return statistic
 
 
+def have_distributions(shown: Shown) -> bool:
+    """Whether any of the neurons has a distribution of its own: codes of a code book have none."""
+    return not all(neuron_shapes.is_code(one) for one in shown.all)
+
+
 def on_one_axis(shown: Shown, step: int) -> None:
     """Every neuron's mean posterior at the cursor."""
+    if not all(neuron_shapes.gaussian(one) for one in shown.all):
+        _on_own_axes(shown, step)
+        return
     names = pins.labels(shown.all)
     moments = neuron_series.mean_posteriors(shown.all, step)
     figure = densities_on_one_axis(names, moments, shown.colors, shown.dashed)
@@ -102,6 +112,26 @@ def on_one_axis(shown: Shown, step: int) -> None:
         cards.show(figure, "densities")
 
 
+def _on_own_axes(shown: Shown, step: int) -> None:
+    """Neurons of several families: those with one kind of axis in one panel."""
+    names, looks = pins.labels(shown.all), zip(shown.colors, shown.dashed, strict=True)
+    kept = [
+        (one, name, color, dashed)
+        for one, name, (color, dashed) in zip(shown.all, names, looks, strict=True)
+        if not neuron_shapes.is_code(one)
+    ]
+    with st.container(border=True, height="stretch"):
+        neurons, named, colors, dashes = (list(column) for column in zip(*kept, strict=True))
+        (shapes,) = neuron_shapes.shapes(neurons, step)
+        figure = family_axes(named, shapes, colors, dashes)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            at = " / ".join(f"{one:,}" for one in sorted({shape.step for shape in shapes}))
+            st.markdown(f"**Distributions at step {at}**", width="stretch")
+            downloads.menu(figure, partial(neuron_shapes.table, named, [shapes]), "neurons densities")
+        cards.show(figure, "densities")
+        st.caption(neuron_shapes.caption(neurons))
+
+
 def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     """Small multiples, one panel a neuron: over steps, and densities at two steps."""
     shown, series, axes = drawn.shown, drawn.series, drawn.axes
@@ -109,15 +139,29 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     note = reduction(series, shown)
     has = {name for one in series for name in one.rows.columns}
     draw = partial(_over_steps, series, view, axes)
-    title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
-    draw(title, fans(series, step=cursor, axis=scale), "fans", ("mean", "variance", "spread"))
+    told = ("mean", "variance", "spread")
+    gaussians = [one for one in series if one.is_gaussian]
+    wide = [one for one in series if not one.is_gaussian and one.has("variance")]
+    if gaussians:
+        title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
+        draw(title, fans(gaussians, step=cursor, axis=scale), "fans", told)
+    if wide:
+        title = f"**Distribution over steps** · mean ± sd, each in its own unit{note}"
+        draw(title, fans(wide, step=cursor, axis=scale, own=True), "own_fans", told)
+    if open_ := [one for one in series if not one.has("variance") and one.has("entropy")]:
+        title = f"**Entropy over steps** · of one input's posterior and of the aggregate{note}"
+        parts = ("entropy", "perplexity", "prior_entropy")
+        draw(title, entropy_panels(open_, step=cursor, axis=scale), "entropies", parts)
+    if codes := [one for one in series if one.has("usage")]:
+        title = f"**Usage over steps** · share of picks{note}"
+        draw(title, statistic_panels(codes, "usage", step=cursor, axis=scale), "usages", ("usage",))
     if "mu2" in has:
         title = f"**Mean energy** · its band, interventions{note}"
         draw(title, energy(series, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
     if "persistence" in has:
         title = f"**Persistence** · against the prior's and the input's own{note}"
-        names = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
-        draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", names)
+        slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
+        draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
 
 
@@ -154,6 +198,10 @@ def _over_steps(
 
 def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
     """Each neuron's density at the cursor and at an earlier step."""
+    kept = [(one, own) for one, own in zip(shown.all, series, strict=True) if not neuron_shapes.is_code(one)]
+    if not kept:
+        return
+    neurons, series = [one for one, _ in kept], [own for _, own in kept]
     names = [one.name for one in series]
     steps = neuron_series.comparison_steps(shown.all[0].context)
     with st.container(border=True):
@@ -167,13 +215,23 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                     format_func=lambda at: f"{int(at):,}",
                 )  # fmt: skip
                 earlier = int(chosen)
-            before, after = neuron_series.moments(shown.all, earlier, step)
-            figure = densities(names, before, after, [one.color for one in series])
-            rows = partial(neuron_series.moments_table, names, [before, after])
+            colors = [one.color for one in series]
+            ends: list[str]
+            if all(one.is_gaussian for one in series):
+                before, after = neuron_series.moments(neurons, earlier, step)
+                figure = densities(names, before, after, colors)
+                rows = partial(neuron_series.moments_table, names, [before, after])
+                ends = [neuron_series.steps_of(group) for group in (before, after)]
+                caption = neuron_series.moments_caption([before, after])
+            else:
+                first, last = neuron_shapes.shapes(neurons, earlier, step)
+                figure = family_panels(names, first, last, colors)
+                rows = partial(neuron_shapes.table, names, [first, last])
+                ends = [" / ".join(f"{at:,}" for at in sorted({s.step for s in g})) for g in (first, last)]
+                caption = neuron_shapes.caption(neurons)
             downloads.menu(figure, rows, "neurons at two steps")
-        ends = " and ".join(neuron_series.steps_of(group) for group in (before, after))
-        title.markdown(f"**Distribution at steps {ends}** · grey: the earlier")
-        st.caption(neuron_series.moments_caption([before, after]))
+        title.markdown(f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier")
+        st.caption(caption)
         cards.show(figure, "two_steps")
 
 

@@ -12,6 +12,7 @@ from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, downloads
 from probes.analysis import probe_statistics
+from probes.analysis.layer_families import is_gaussian
 from probes.figures import depth_profile
 from probes.schema import STATISTICS
 
@@ -65,7 +66,8 @@ def of_layers(context: RunContext, step: int) -> None:
             note += f" Mutual information is a lower bound for {least:,} of {len(table):,} neurons."
     if "share_from_input" in names:
         note += " The first layer's share from the input is 1."
-    of = "of every neuron"
+    plain = all(is_gaussian(layer) for layer in context.layers)
+    of = "of every neuron" if plain else "of every Gaussian neuron"
     if any(layer["neurons"] > data.SAMPLED for layer in context.layers):
         of = f"of at most {data.SAMPLED:,} neurons a layer"
     cards.card(

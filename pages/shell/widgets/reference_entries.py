@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from pages.shell.data import reference
 from pages.shell.session import url
-from probes.schema import Regime, Score, Statistic
+from probes.families import Family
+from probes.schema import REGIMES, Regime, Score, Statistic
 
 
 def regime_table(regimes: Sequence[Regime]) -> None:
@@ -27,6 +29,25 @@ def regime_table(regimes: Sequence[Regime]) -> None:
     st.table(
         colored, hide_index=True, border="horizontal", alt="Regimes of a neuron: rule, reading, what to do"
     )
+
+
+def family_table(families: Sequence[Family]) -> None:
+    """One row a family: where its mass lies, what is stored of it, which rules mean something for it."""
+    table = pd.DataFrame(
+        {
+            "family": [url.plain(family.label) for family in families],
+            "in a manifest": [f"`{family.name}`" for family in families],
+            "support": [reference.SUPPORTS[family.support] for family in families],
+            "parameters": [", ".join(map(url.plain, family.parameters)) or "–" for family in families],
+            "KL = information + mismatch": ["exact" if family.identity else "–" for family in families],
+            "contraction by": [reference.contraction_by(family) for family in families],
+            "regimes": [
+                ", ".join(REGIMES[code].name for code in sorted(family.regimes)) or "none"
+                for family in families
+            ],
+        }
+    )
+    st.table(table, hide_index=True, border="horizontal", alt="Families of distributions, one row a family")
 
 
 def entry(of: Statistic | Score) -> None:

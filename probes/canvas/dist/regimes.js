@@ -654,19 +654,25 @@ var Regimes = class {
     const faint = this.faint();
     const totals = header.regimes.map(() => 0);
     header.layers.forEach((layer, index) => {
-      let living = 0;
+      let [living, untold] = [0, 0];
       for (let neuron = 0; neuron < layer.count; neuron++) {
         const code = this.code(index, neuron);
         const regime = header.regimes[code];
         if (!regime) continue;
         totals[code] += 1;
         living += regime.living ? 1 : 0;
+        untold += regime.name === "unknown" ? 1 : 0;
         this.drawTile(context, index, neuron, regime.color, faint[code]);
         const alarm = this.alarm(index, neuron);
         if (alarm && alarm !== code) this.drawAlarm(context, index, neuron, header.regimes[alarm].color);
       }
       context.globalAlpha = 1;
-      this.drawName(context, index, 100 * living / Math.max(layer.count, 1));
+      const share = 100 * living / Math.max(layer.count, 1);
+      this.drawName(
+        context,
+        index,
+        untold === layer.count ? "regimes unknown" : `${Math.round(share)} % living`
+      );
     });
     this.counts.forEach(({ entry, text }, code) => {
       text.textContent = formatStep(totals[code]);
@@ -740,9 +746,9 @@ var Regimes = class {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {number} index of the layer
-   * @param {number} living per cent of its neurons
+   * @param {string} state how many of its neurons live
    */
-  drawName(context, index, living) {
+  drawName(context, index, state) {
     const { theme, layout } = this;
     context.fillStyle = rgba(theme.text, 1);
     context.font = `600 13px ${theme.font}`;
@@ -752,7 +758,7 @@ var Regimes = class {
     context.fillText(name, 0, layout.tops[index] + 1);
     context.fillStyle = theme.muted;
     context.font = `12px ${theme.font}`;
-    context.fillText(`${Math.round(living)} % living`, 0, layout.tops[index] + 19);
+    context.fillText(state, 0, layout.tops[index] + 19);
   }
   /** @param {number[]} totals neurons in each regime */
   describe(totals) {

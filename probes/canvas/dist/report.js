@@ -178,9 +178,91 @@ var ReplayData = class {
    * @param {number} position fractional frame index
    */
   moments(column, row, position) {
-    const rows = this.header.layers[column].neurons.length;
-    const at = (name) => interpolate(this.arrays[`${name}.${column}`], position, row, rows);
+    const at = (name) => this.ofRidge(name, column, row, position);
     return { mean: at("mean"), sd: at("sd"), total: at("total") };
+  }
+  /**
+   * A number of a ridge; NaN where the layer has none of it.
+   * @param {string} name @param {number} column @param {number} row @param {number} position
+   */
+  ofRidge(name, column, row, position) {
+    const values = this.arrays[`${name}.${column}`];
+    return values ? interpolate(values, position, row, this.header.layers[column].neurons.length) : NaN;
+  }
+  /** Width in units of the prior's. @param {number} column @param {number} row @param {number} position */
+  narrow(column, row, position) {
+    return this.ofRidge("narrow", column, row, position);
+  }
+  /** Whether its ridges' colours say anything. @param {number} column */
+  isColored(column) {
+    if (!this.header.layers[column].shape) return true;
+    return Array.from(this.arrays[`narrow.${column}`] || []).some(Number.isFinite);
+  }
+  /** The layer's number. @param {number} column @param {number} position */
+  typical(column, position) {
+    const values = this.arrays[`typical.${column}`];
+    return values ? interpolate(values, position) : NaN;
+  }
+  /** The layer's number at every frame; none known where it has none. @param {number} column */
+  typicals(column) {
+    return this.arrays[`typical.${column}`] || new Float32Array(this.header.steps.length).fill(NaN);
+  }
+  /**
+   * Parameters of a ridge's density; null where there are none.
+   * @param {number} column @param {number} row @param {number} position @param {"inner" | "outer"} which
+   */
+  parameters(column, row, position, which) {
+    const names = this.header.layers[column].shape?.parameters || [];
+    if (!names.length || !this.arrays[`${which}.${names[0]}.${column}`]) return null;
+    return Object.fromEntries(
+      names.map((name) => [name, this.ofRidge(`${which}.${name}`, column, row, position)])
+    );
+  }
+  /**
+   * Several numbers of a ridge, such as shares of classes, each on its way between two frames.
+   * @param {string} name @param {number} column @param {number} row @param {number} position
+   * @param {number} count
+   */
+  manyOf(name, column, row, position, count) {
+    const values = this.arrays[`${name}.${column}`];
+    if (!values || !count) return [];
+    const all = Math.max(this.header.layers[column].neurons.length, 1) * count;
+    return Array.from({ length: count }, (_, i) => interpolate(values, position, row * count + i, all));
+  }
+  /** @param {number} column @param {number} row @param {number} position */
+  bars(column, row, position) {
+    return this.manyOf("bars", column, row, position, this.header.layers[column].shape?.classes.length || 0);
+  }
+  /** @param {number} column @param {number} row @param {number} position */
+  heights(column, row, position) {
+    return this.manyOf(
+      "curve",
+      column,
+      row,
+      Math.floor(position),
+      this.header.layers[column].shape?.points || 0
+    );
+  }
+  /** Usage of a code book's codes, as recorded. @param {number} column @param {number} position */
+  usage(column, position) {
+    const count = this.arrays[`usage.${column}`].length / this.header.steps.length;
+    return this.manyOf("usage", column, 0, Math.round(position), count);
+  }
+  /** How many codes are used. @param {number} column @param {number} position */
+  used(column, position) {
+    return interpolate(this.arrays[`used.${column}`], Math.round(position));
+  }
+  /** The highest usage, over most frames: the first may have few picks. @param {number} column */
+  mostUsage(column) {
+    const values = this.arrays[`usage.${column}`];
+    const frames = this.header.steps.length;
+    const count = values.length / frames;
+    const highest = Array.from({ length: frames }, (_, frame) => {
+      let most = 1e-9;
+      for (let i = frame * count; i < (frame + 1) * count; i++) most = Math.max(most, values[i] || 0);
+      return most;
+    }).sort((a, b) => a - b);
+    return highest[Math.floor(0.75 * (frames - 1))];
   }
   // How much the ridges move from each frame to the next: the mean change of means and sds, prior sds.
   motion() {
@@ -189,8 +271,9 @@ var ReplayData = class {
       let sum = 0;
       let count = 0;
       this.header.layers.forEach(({ neurons }, column) => {
-        for (const name of ["mean", "sd"]) {
+        for (const name of ["mean", "sd", "narrow"]) {
           const values = this.arrays[`${name}.${column}`];
+          if (!values) continue;
           for (let row = 0; row < neurons.length; row++) {
             const at = frame * neurons.length + row;
             const moved = Math.abs(values[at + neurons.length] - values[at]);
@@ -206,7 +289,8 @@ var ReplayData = class {
   // Half the width of one axis for all columns, prior sds: the prior, and nearly all that the neurons reach.
   reach() {
     const reached = [];
-    this.header.layers.forEach((_, column) => {
+    this.header.layers.forEach((layer, column) => {
+      if (layer.shape) return;
       const [mean, sd, total] = ["mean", "sd", "total"].map((name) => this.arrays[`${name}.${column}`]);
       for (let i = 0; i < mean.length; i += 3) {
         const value = Math.abs(mean[i]) + 2 * (total[i] || sd[i]);
@@ -646,11 +730,14 @@ var RidgeLayout = class {
    * @param {number} size.width that there is
    * @param {number} size.room height that there is; more is taken where rows would come too close
    * @param {number} size.range half the width of the axis, prior sds
+   * @param {(Axis | undefined)[]} [size.axes] of columns that have one of their own
    * @param {number} [size.top] height of what stands above the columns
    * @param {number} [size.leastPitch] between two rows
    */
-  constructor({ columns, rows, width, room, range, top = 0, leastPitch = LEAST_PITCH }) {
+  constructor({ columns, rows, width, room, range, axes = [], top = 0, leastPitch = LEAST_PITCH }) {
     this.top = top;
+    this.axes = axes;
+    this.axisHeight = AXIS;
     this.width = Math.max(width, columns * MIN_COLUMN);
     this.columnWidth = this.width / columns;
     this.range = range;
@@ -658,10 +745,15 @@ var RidgeLayout = class {
     this.pitch = Math.min(Math.max(pitch, leastPitch), rows < FEW_ROWS ? MOST_PITCH_OF_FEW : MOST_PITCH);
     this.height = Math.round(this.top + LANE + (rows + 1.5) * this.pitch + AXIS);
   }
-  /** @param {number} column @param {number} z prior sds */
+  /** @param {number} column */
+  axis(column) {
+    return this.axes[column] || { low: -this.range, high: this.range };
+  }
+  /** @param {number} column @param {number} z in prior sds, or in the unit of the column's own axis */
   x(column, z) {
+    const { low, high } = this.axis(column);
     const width = this.columnWidth - LABELS - MARGIN;
-    return column * this.columnWidth + LABELS + (z + this.range) / (2 * this.range) * width;
+    return column * this.columnWidth + LABELS + (z - low) / (high - low) * width;
   }
   /**
    * Both ends of a column's axis.
@@ -669,7 +761,8 @@ var RidgeLayout = class {
    * @returns {[number, number]}
    */
   ends(column) {
-    return [this.x(column, -this.range), this.x(column, this.range)];
+    const { low, high } = this.axis(column);
+    return [this.x(column, low), this.x(column, high)];
   }
   // Whole prior sds that the axis is marked at: every second one where they would come too close.
   ticks() {
@@ -742,6 +835,14 @@ var GAP2 = 14;
 var SIGN = 18;
 var STEP = 176;
 var BAR = 72;
+function meanOf(gaussian, input) {
+  if (input !== null) return `posterior of probe input ${input}, exact`;
+  return gaussian ? "mean posterior, sd √E[σ²]" : "mean posterior";
+}
+function colorsSay(gaussian, others) {
+  const scale = `${SD_WIDE} to ${SD_NARROW}, log scale`;
+  return others ? `${gaussian ? "sd, or " : ""}√(1 − contraction) ${scale}` : `sd ${scale}`;
+}
 var Heading = class {
   /** @param {Replay} replay */
   constructor(replay) {
@@ -769,11 +870,18 @@ var Heading = class {
         context.setLineDash([]);
       };
     };
+    const gaussian = layers.some((layer) => !layer.shape);
+    const shapes = layers.flatMap((layer) => layer.shape || []);
+    const legends = [...new Set(shapes.map((shape) => shape.legend))].filter(Boolean);
+    const primed = gaussian || shapes.some((shape) => shape.prior || shape.priorBars);
+    const curved = gaussian || shapes.some((shape) => shape.kind !== "book" && shape.kind !== "bars");
+    const trailed = gaussian || shapes.some((shape) => shape.kind === "density");
+    const colored = layers.some((_, column) => this.replay.data.isColored(column));
     const items = [
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`,
+        text: curved || input !== null ? meanOf(gaussian, input) : "",
         sign: SIGN,
         draw: (context, x, y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4];
@@ -781,15 +889,16 @@ var Heading = class {
         }
       },
       {
-        text: input === null ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        text: input === null && gaussian ? "aggregate, variance E[σ²] + Var[μ]" : "",
         sign: SIGN,
         draw: line([], rgba(theme.text, 0.8))
       },
-      { text: "prior", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      ...legends.map((text) => ({ text, sign: 0 })),
+      { text: primed ? "prior" : "", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
+      { text: trail && trailed ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
-        text: `sd ${SD_WIDE} to ${SD_NARROW}, log scale`,
+        text: colored ? colorsSay(gaussian, shapes.length > 0) : "",
         sign: BAR + 5,
         draw: (context, x, y) => {
           for (let i = 0; i < BAR; i += 2) {
@@ -798,7 +907,10 @@ var Heading = class {
           }
         }
       },
-      { text: `height ∝ 1/√sd, at most ${PEAK_ROWS} rows`, sign: 0 }
+      {
+        text: curved ? `height ∝ ${shapes.length ? "√density" : "1/√sd"}, at most ${PEAK_ROWS} rows` : "",
+        sign: 0
+      }
     ];
     return items.filter((item) => item.text);
   }
@@ -847,13 +959,455 @@ var Heading = class {
   }
 };
 
+// probes/canvas/shapes.js
+var LANCZOS = [
+  0.9999999999998099,
+  676.5203681218851,
+  -1259.1392167224028,
+  771.3234287776531,
+  -176.6150291621406,
+  12.507343278686905,
+  -0.13857109526572012,
+  9984369578019572e-21,
+  15056327351493116e-23
+];
+var HALF_LOG_TWO_PI = 0.5 * Math.log(2 * Math.PI);
+var EVEN2 = 56;
+var AROUND = 32;
+var SDS = 4;
+var INSET = 4e-3;
+function logGamma(x) {
+  if (x < 0.5) return Math.log(Math.PI / Math.sin(Math.PI * x)) - logGamma(1 - x);
+  const t = x + 6.5;
+  const sum = LANCZOS.reduce((total, c, i) => total + (i ? c / (x - 1 + i) : c), 0);
+  return HALF_LOG_TWO_PI + (x - 0.5) * Math.log(t) - t + Math.log(sum);
+}
+function logBessel0(x) {
+  const horner = (c2, t) => c2.reduceRight((s, a) => s * t + a, 0);
+  if (x < 3.75) {
+    const t = (x / 3.75) ** 2;
+    return Math.log(horner([1, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.0360768, 45813e-7], t));
+  }
+  const c = [
+    0.39894228,
+    0.01328592,
+    225319e-8,
+    -157565e-8,
+    916281e-8,
+    -0.02057706,
+    0.02635537,
+    -0.01647633,
+    392377e-8
+  ];
+  return x - 0.5 * Math.log(x) + Math.log(horner(c, 3.75 / x));
+}
+var LOG_DENSITIES = {
+  beta: ({ concentration1: a, concentration0: b }, z) => z < 0 || z > 1 ? -Infinity : (a - 1) * Math.log(z) + (b - 1) * Math.log1p(-z) + logGamma(a + b) - logGamma(a) - logGamma(b),
+  gamma: ({ concentration: a, rate }, z) => z <= 0 ? -Infinity : a * Math.log(rate) + (a - 1) * Math.log(z) - rate * z - logGamma(a),
+  inverse_gamma: ({ concentration: a, rate }, z) => z <= 0 ? -Infinity : a * Math.log(rate) - (a + 1) * Math.log(z) - rate / z - logGamma(a),
+  exponential: ({ rate }, z) => z < 0 ? -Infinity : Math.log(rate) - rate * z,
+  laplace: ({ loc, scale }, z) => -Math.abs(z - loc) / scale - Math.log(2 * scale),
+  student_t: ({ df, loc, scale }, z) => logGamma((df + 1) / 2) - logGamma(df / 2) - 0.5 * Math.log(df * Math.PI) - Math.log(scale) - (df + 1) / 2 * Math.log1p(((z - loc) / scale) ** 2 / df),
+  von_mises: ({ loc, concentration: k }, z) => k * Math.cos(z - loc) - Math.log(2 * Math.PI) - logBessel0(k),
+  poisson: ({ rate }, z) => z < 0 ? -Infinity : Math.floor(z) * Math.log(rate) - rate - logGamma(Math.floor(z) + 1),
+  gaussian: ({ loc, scale }, z) => -0.5 * ((z - loc) / scale) ** 2 - Math.log(scale) - HALF_LOG_TWO_PI
+};
+function density(family, parameters, z) {
+  return Math.exp(LOG_DENSITIES[family](parameters, z));
+}
+function places({ low, high, counts = false }, mean, sd) {
+  if (counts) {
+    const whole = Array.from({ length: Math.max(Math.round(high - low), 1) }, (_, i) => Math.round(low) + i);
+    return whole.flatMap((count) => [count, count + 1 - 1e-9]);
+  }
+  const inset = INSET * (high - low);
+  const [from, to] = [low + inset, high - inset];
+  const even = Array.from({ length: EVEN2 }, (_, i) => from + (to - from) * i / (EVEN2 - 1));
+  const near = Array.from({ length: AROUND }, (_, i) => mean + SDS * sd * (2 * i / (AROUND - 1) - 1));
+  return [...even, ...near.filter((z) => z > from && z < to)].sort((a, b) => a - b);
+}
+function curve(family, parameters, at) {
+  if (!Object.values(parameters).every(Number.isFinite)) return [];
+  const points = at.map((z) => (
+    /** @type {[number, number]} */
+    [z, density(family, parameters, z)]
+  ));
+  return points.filter(([, height]) => Number.isFinite(height));
+}
+var peakOf = (points) => points.reduce((most, [, height]) => Math.max(most, height), 0);
+function axisTicks({ support, low, high, classes = [], more = 0 }, room) {
+  if (support === "classes") {
+    const every2 = Math.max(Math.ceil(classes.length * 22 / Math.max(room, 1)), 1);
+    const last = classes.length - 1;
+    const shown = (i) => more && i > last - 4 ? i === last : i % every2 === 0;
+    return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => shown(i));
+  }
+  if (support === "circle") {
+    return [-1, -0.5, 0, 0.5, 1].map((share, i) => ({
+      z: share * Math.PI,
+      text: ["−π", "−π/2", "0", "π/2", "π"][i]
+    }));
+  }
+  const rough = (high - low) / Math.max(Math.min(room / 40, 6), 2);
+  const decade = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((k) => k * decade).find((size) => size >= rough) || decade;
+  const every = support === "counts" ? Math.max(Math.round(step), 1) : step;
+  const first = Math.ceil(low / every - 1e-9);
+  const digits = Math.max(-Math.floor(Math.log10(every) + 1e-9), 0);
+  return Array.from({ length: Math.floor(high / every + 1e-9) - first + 1 }, (_, i) => {
+    const z = (first + i) * every;
+    const text = Math.abs(z) >= 1e5 ? z.toExponential(0) : z.toFixed(digits);
+    return { z: support === "counts" ? z + 0.5 : z, text: text.replace("-", "−") };
+  }).filter(({ z }) => z >= low && z <= high);
+}
+function binned(shares, most) {
+  const every = Math.ceil(shares.length / Math.max(most, 1));
+  return Array.from({ length: Math.ceil(shares.length / every) }, (_, bin) => {
+    const part2 = Array.from(shares).slice(bin * every, (bin + 1) * every);
+    return part2.reduce((sum, share) => sum + share, 0) / part2.length;
+  });
+}
+
+// probes/canvas/ridge_shapes.js
+var FULL = 0.95;
+var EVEN3 = 0.5;
+var BAR_ROWS = 1.6;
+var EVEN_BAR = 0.6;
+var WIDEST_BAR = 56;
+var GAP3 = 0.16;
+var LEAST_BAR = 2;
+var DEAD = 3;
+var RidgeShapes = class {
+  /** @param {import("./ridges.js").Ridges} ridges */
+  constructor(ridges) {
+    this.ridges = ridges;
+  }
+  get layout() {
+    return this.ridges.layout;
+  }
+  get theme() {
+    return this.ridges.theme;
+  }
+  get data() {
+    return this.ridges.replay.data;
+  }
+  get position() {
+    return this.ridges.replay.transport.position;
+  }
+  /** @param {Brush} context @param {Shape} shape @param {number} column */
+  drawAxis(context, shape, column) {
+    const { theme, layout } = this;
+    const [left, right] = layout.ends(column);
+    const bottom = layout.height - layout.top - layout.axisHeight;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "center";
+    context.lineWidth = 1;
+    for (const { z, text } of axisTicks(shape, right - left)) {
+      const x = Math.round(layout.x(column, z)) + 0.5;
+      if (shape.kind === "curve" || shape.kind === "density") {
+        context.strokeStyle = z === 0 ? rgba(theme.text, 0.22) : theme.faint;
+        strokeLine(context, x, LANE - 6, x, bottom);
+      }
+      context.fillStyle = theme.muted;
+      context.fillText(text, x, bottom + 14);
+    }
+    context.fillStyle = theme.muted;
+    context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29);
+  }
+  /**
+   * What stands where other layers show their typical neuron: the family, and its number of the whole layer.
+   * @param {Brush} context @param {Shape} shape @param {number} column
+   */
+  drawTypical(context, shape, column) {
+    const { theme, layout } = this;
+    const [left, right] = layout.ends(column);
+    context.strokeStyle = rgba(theme.text, 0.3);
+    context.lineWidth = 1;
+    strokeLine(context, left, TYPICAL + 0.5, right, TYPICAL + 0.5);
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "left";
+    context.fillText(fitText(context, shape.label, right - left), left, TYPICAL - 20);
+    const typical = this.data.typical(column, this.position);
+    if (!Number.isFinite(typical)) return;
+    context.fillText(
+      fitText(context, `${shape.typical} ${formatNumber(typical)}`, right - left),
+      left,
+      TYPICAL - 6
+    );
+  }
+  /**
+   * @param {Brush} context
+   * @param {Points} points pixels
+   * @param {number} baseline
+   * @param {boolean} area whether it goes down to the baseline at both ends
+   */
+  path(context, points, baseline, area) {
+    if (points.length < 2) return false;
+    context.beginPath();
+    if (area) context.moveTo(points[0][0], baseline);
+    points.forEach(([x, y], i) => i || area ? context.lineTo(x, y) : context.moveTo(x, y));
+    if (area) context.lineTo(points[points.length - 1][0], baseline);
+    return true;
+  }
+  /**
+   * A curve in pixels, its peak as high as the root of how far it stands over the reference.
+   * @param {Shape} shape @param {number} column @param {number} baseline @param {Points} points
+   */
+  placed(shape, column, baseline, points) {
+    const { layout } = this;
+    const peak = peakOf(points);
+    if (!(peak > 0)) return [];
+    const row = shape.support === "unit" || shape.support === "circle" ? EVEN3 : FULL;
+    const most = Math.min(row * Math.sqrt(peak / this.reference(shape)), PEAK_ROWS) * layout.pitch;
+    return points.map(
+      ([z, height]) => (
+        /** @type {[number, number]} */
+        [layout.x(column, z), baseline - most * height / peak]
+      )
+    );
+  }
+  /** Density that is a row high: the prior's peak; where none is known that of an even spread. @param {Shape} shape */
+  reference(shape) {
+    const prior = this.priorCurve(shape);
+    return prior.length ? peakOf(prior) : 1 / (shape.high - shape.low);
+  }
+  /** @param {Shape} shape @returns {Points} */
+  priorCurve(shape) {
+    if (!shape.prior) return [];
+    const middle = (shape.low + shape.high) / 2;
+    return curve(shape.family, shape.prior, places(axisOf(shape), middle, (shape.high - shape.low) / 8));
+  }
+  /**
+   * The curve of a ridge at a frame: of its own mean posterior, or of the aggregate.
+   * @param {Shape} shape @param {number} column @param {number} row @param {number} position
+   * @param {"inner" | "outer"} which
+   * @returns {Points}
+   */
+  curveOf(shape, column, row, position, which) {
+    if (shape.kind === "curve") {
+      if (which === "outer") return [];
+      const heights = this.data.heights(column, row, position);
+      return heights.map(
+        (height, i) => (
+          /** @type {[number, number]} */
+          [
+            shape.low + (shape.high - shape.low) * i / (heights.length - 1),
+            height
+          ]
+        )
+      ).filter(([, height]) => Number.isFinite(height));
+    }
+    const parameters = this.data.parameters(column, row, position, which);
+    if (!parameters) return [];
+    const { mean, sd } = this.data.moments(column, row, position);
+    return curve(shape.family, parameters, places(axisOf(shape), mean, sd));
+  }
+  /** @param {Brush} context @param {Shape} shape @param {number} column @param {number} row */
+  dashedPrior(context, shape, column, row, alpha = 0.4) {
+    const baseline = this.layout.baseline(row);
+    context.setLineDash([4, 3]);
+    context.lineWidth = 1.25;
+    context.strokeStyle = rgba(this.theme.text, alpha);
+    if (shape.kind === "bars") this.dashedBars(context, shape, column, baseline);
+    else if (this.path(context, this.placed(shape, column, baseline, this.priorCurve(shape)), baseline, false))
+      context.stroke();
+    context.setLineDash([]);
+  }
+  /** Where a class's bar stands, pixels. @param {number} column @param {number} place */
+  barPlace(column, place) {
+    const [left, right] = [this.layout.x(column, place), this.layout.x(column, place + 1)];
+    const slot = right - left;
+    const width = Math.max(Math.min(slot - Math.min(GAP3 * slot, 3), Math.max(WIDEST_BAR, slot / 3)), 1);
+    return { from: left + (slot - width) / 2, width };
+  }
+  /** In pixels; what several classes share is cut. @param {Shape} shape @param {number} share */
+  barHeight(shape, share) {
+    const even = 1 / Math.max(shape.classes.length + shape.more - (shape.more ? 1 : 0), 1);
+    const rows = Math.min(BAR_ROWS, EVEN_BAR * shape.tallest / even);
+    return rows * this.layout.pitch * Math.min(share / shape.tallest, 1);
+  }
+  /** @param {Brush} context @param {Shape} shape @param {number} column @param {number} baseline */
+  dashedBars(context, shape, column, baseline) {
+    shape.priorBars?.forEach((share, i) => {
+      const y = baseline - this.barHeight(shape, share);
+      const { from, width } = this.barPlace(column, i);
+      strokeLine(context, from, y, from + width, y);
+    });
+  }
+  /** What a ridge stands on. @param {Brush} context @param {Shape} shape @param {number} column @param {number} row */
+  drawPast(context, shape, column, row) {
+    const { layout } = this;
+    const y = layout.baseline(row);
+    const [left, right] = layout.ends(column);
+    context.lineWidth = 1;
+    context.strokeStyle = this.theme.baseline;
+    strokeLine(context, left, Math.round(y) + 0.5, right, Math.round(y) + 0.5);
+    this.dashedPrior(context, shape, column, row);
+    if (shape.kind !== "density") return;
+    const frames = this.ridges.trailFrames();
+    context.lineWidth = 1;
+    frames.forEach((frame, i) => {
+      const points = this.placed(shape, column, y, this.curveOf(shape, column, row, frame, "inner"));
+      if (!this.path(context, points, y, false)) return;
+      context.strokeStyle = rgba(this.theme.text, 0.14 + 0.2 * i / frames.length);
+      context.stroke();
+    });
+  }
+  /** @param {Brush} context @param {Layer} layer @param {number} column @param {number} row */
+  drawRidge(context, layer, column, row) {
+    const shape = (
+      /** @type {Shape} */
+      layer.shape
+    );
+    const { theme, layout } = this;
+    const y = layout.baseline(row);
+    const marked = layer.pinned.includes(layer.neurons[row]);
+    const hovered = this.ridges.isOver(column, row);
+    const { fill, line } = this.colors(column, row);
+    const edge = marked ? PINNED : hovered ? theme.accent : line;
+    const strong = marked || hovered;
+    if (shape.kind === "bars") {
+      if (this.drawBars(context, shape, column, row, y, fill, strong ? edge : null)) {
+        this.dashedPrior(context, shape, column, row, strong ? 0.62 : 0.4);
+        return;
+      }
+    } else {
+      const points = this.placed(shape, column, y, this.curveOf(shape, column, row, this.position, "inner"));
+      if (this.path(context, points, y, true)) {
+        context.fillStyle = fill;
+        context.fill();
+        context.lineWidth = strong ? 2 : 1;
+        context.strokeStyle = strong ? edge : rgba(theme.background, 0.75);
+        context.stroke();
+        const outer = this.curveOf(shape, column, row, this.position, "outer");
+        if (this.path(context, this.placed(shape, column, y, outer), y, false)) {
+          context.strokeStyle = edge;
+          context.stroke();
+        }
+        if (strong) this.dashedPrior(context, shape, column, row, 0.62);
+        this.drawOutside(context, shape, column, row, y);
+        return;
+      }
+      if (this.drawReach(context, shape, column, row, y, edge)) return;
+    }
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "center";
+    const [left, right] = layout.ends(column);
+    context.fillText(fitText(context, "not stored at this step", right - left), (left + right) / 2, y - 2);
+  }
+  /** Where it lies beyond the axis: its mean. @param {Brush} context @param {Shape} shape @param {number} column
+   * @param {number} row @param {number} y */
+  drawOutside(context, shape, column, row, y) {
+    const { mean } = this.data.moments(column, row, this.position);
+    if (!(mean > shape.high || mean < shape.low)) return;
+    const [left, right] = this.layout.ends(column);
+    const above = mean > shape.high;
+    context.fillStyle = this.theme.muted;
+    context.font = `11px ${this.theme.font}`;
+    context.textAlign = above ? "right" : "left";
+    const text = formatNumber(mean);
+    context.fillText(above ? `${text} ▸` : `◂ ${text}`, above ? right : left, y - 2);
+  }
+  /** Mean and sd alone, where no draws are stored. @param {Brush} context @param {Shape} shape @param {number} column
+   * @param {number} row @param {number} y @param {string} color */
+  drawReach(context, shape, column, row, y, color) {
+    const { mean, sd } = this.data.moments(column, row, this.position);
+    if (!Number.isFinite(mean)) return false;
+    const { layout } = this;
+    const inside = (z) => layout.x(column, Math.min(Math.max(z, shape.low), shape.high));
+    context.fillStyle = color;
+    if (sd > 0) context.fillRect(inside(mean - sd), y - 5, inside(mean + sd) - inside(mean - sd), 3);
+    context.fillRect(inside(mean) - 1, y - 8, 2, 9);
+    return true;
+  }
+  /**
+   * @param {Brush} context @param {Shape} shape @param {number} column @param {number} row @param {number} y
+   * @param {string} fill
+   * @param {string | null} edge
+   */
+  drawBars(context, shape, column, row, y, fill, edge) {
+    const shares = this.data.bars(column, row, this.position);
+    if (!shares.length || !Number.isFinite(shares[0])) return false;
+    shares.forEach((share, i) => {
+      const { from, width } = this.barPlace(column, i);
+      const height = this.barHeight(shape, share);
+      context.fillStyle = i >= shape.classes.length - (shape.more ? 1 : 0) ? this.theme.faint : fill;
+      context.fillRect(from, y - height, width, height);
+      if (!edge) return;
+      context.fillStyle = edge;
+      context.fillRect(from, y - height - 1, width, 2);
+    });
+    return true;
+  }
+  /** By how far it has contracted, as Gaussians by their sd; grey where there is no prior. @param {number} column
+   * @param {number} row */
+  colors(column, row) {
+    const narrow = this.data.narrow(column, row, this.position);
+    if (!Number.isFinite(narrow))
+      return { fill: rgba(this.theme.text, 0.32), line: rgba(this.theme.text, 0.55) };
+    const index = sdColorIndex(Math.max(narrow, 1e-3));
+    return { fill: this.ridges.colors.fills[index], line: this.ridges.colors.lines[index] };
+  }
+  /** A code book: usage of each code, most used first at the last step; codes without a use are marked.
+   * @param {Brush} context @param {Layer} layer @param {number} column */
+  drawBook(context, layer, column) {
+    const { theme, layout } = this;
+    const shape = (
+      /** @type {Shape} */
+      layer.shape
+    );
+    const [left, right] = layout.ends(column);
+    const top = LANE + 40;
+    const baseline = layout.height - layout.top - layout.axisHeight - 8;
+    const usage = this.data.usage(column, this.position);
+    if (!usage.length || !Number.isFinite(usage[0])) return;
+    const bars = binned(usage, (right - left) / LEAST_BAR);
+    const most = this.data.mostUsage(column);
+    const height = (share) => (baseline - top) * Math.min(share / most, 1);
+    const width = (right - left) / bars.length;
+    const gap = Math.min(GAP3 * width, 3);
+    bars.forEach((share, i) => {
+      const x = left + i * width + gap / 2;
+      context.fillStyle = share > 0 ? this.ridges.colors.fills[150] : ALERT;
+      if (share > 0) context.fillRect(x, baseline - height(share), Math.max(width - gap, 1), height(share));
+      else context.fillRect(x, baseline + 1, Math.max(width - gap, 1), DEAD);
+    });
+    context.strokeStyle = rgba(theme.text, 0.3);
+    context.lineWidth = 1;
+    strokeLine(context, left, baseline + 0.5, right, baseline + 0.5);
+    context.setLineDash([4, 3]);
+    context.strokeStyle = rgba(theme.text, 0.62);
+    const even = baseline - height(1 / layer.count);
+    strokeLine(context, left, even, right, even);
+    context.setLineDash([]);
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "right";
+    context.fillText("all alike", right, even - 4);
+    const used = this.data.used(column, this.position);
+    context.textAlign = "left";
+    context.fillStyle = rgba(theme.text, 1);
+    context.font = `600 12px ${theme.font}`;
+    const said = `${formatStep(used)} of ${formatStep(layer.count)} used`;
+    context.fillText(fitText(context, said, right - left), left, LANE + 14);
+    context.fillStyle = theme.muted;
+    context.font = `11px ${theme.font}`;
+    context.fillText(fitText(context, shape.window, right - left), left, LANE + 29);
+  }
+};
+var axisOf = ({ low, high, support }) => ({ low, high, counts: support === "counts" });
+
 // probes/canvas/ridges.js
 var UNIT = 15;
 var TALLEST_TYPICAL = 54;
 var NARROW = 200;
 var FIRST_LANE = 215;
+var BOOK_ROWS = 7;
 var TRAIL = 6;
 var endedAt = (step) => `ended at step ${formatStep(step)}`;
+var rowsOf = (layer) => layer.shape?.kind === "book" ? BOOK_ROWS : layer.neurons.length;
 var Ridges = class {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -864,6 +1418,7 @@ var Ridges = class {
     this.replay = replay;
     this.still = document.createElement("canvas");
     this.heading = new Heading(replay);
+    this.shapes = new RidgeShapes(this);
     this.drawn = false;
     this.passed = 0;
     this.colors = ridgeColors(false);
@@ -890,10 +1445,11 @@ var Ridges = class {
     this.heading.resize(width, context2d(this.canvas));
     this.layout = new RidgeLayout({
       columns: this.layers.length,
-      rows: Math.max(...this.layers.map((layer) => layer.neurons.length), 1),
+      rows: Math.max(...this.layers.map(rowsOf), 1),
       width,
       room: window.innerHeight - above - below,
       range: this.replay.data.reach(),
+      axes: this.layers.map((layer) => layer.shape || void 0),
       top: this.heading.height + (this.twofold ? HEADING : 0),
       leastPitch
     });
@@ -934,7 +1490,7 @@ var Ridges = class {
     const { layout } = this;
     const box = this.canvas.getBoundingClientRect();
     return {
-      clientX: box.left + layout.x(column, 0),
+      clientX: box.left + (layout.ends(column)[0] + layout.ends(column)[1]) / 2,
       clientY: box.top + layout.top + layout.baseline(row)
     };
   }
@@ -960,9 +1516,13 @@ var Ridges = class {
     this.layers.forEach((layer, column) => {
       context.textBaseline = "alphabetic";
       this.drawTitle(context, layer, column);
-      this.drawAxis(context, column);
+      if (layer.shape) this.shapes.drawAxis(context, layer.shape, column);
+      else this.drawAxis(context, column);
       this.drawLabels(context, layer, column);
-      layer.neurons.forEach((_, row) => this.drawPast(context, column, row));
+      layer.neurons.forEach((_, row) => {
+        if (layer.shape) this.shapes.drawPast(context, layer.shape, column, row);
+        else this.drawPast(context, column, row);
+      });
     });
     context.restore();
   }
@@ -974,8 +1534,13 @@ var Ridges = class {
     context.translate(0, this.layout.top);
     this.layers.forEach((layer, column) => {
       this.drawState(context, column);
-      this.drawTypical(context, column);
-      for (let row = 0; row < layer.neurons.length; row++) this.drawRidge(context, layer, column, row);
+      if (layer.shape) this.shapes.drawTypical(context, layer.shape, column);
+      else this.drawTypical(context, column);
+      if (layer.shape?.kind === "book") this.shapes.drawBook(context, layer, column);
+      for (let row = 0; row < layer.neurons.length; row++) {
+        if (layer.shape) this.shapes.drawRidge(context, layer, column, row);
+        else this.drawRidge(context, layer, column, row);
+      }
     });
     context.restore();
   }
@@ -1039,7 +1604,9 @@ var Ridges = class {
     const [left, right] = this.layout.ends(column);
     const shown = layer.neurons.length;
     const narrow = this.layout.columnWidth < NARROW;
-    const count = narrow ? `${shown}/${layer.count}` : `${shown} of ${formatStep(layer.count)}`;
+    const whole = formatStep(layer.count);
+    const ofAll = narrow ? `${shown}/${layer.count}` : `${shown} of ${whole}`;
+    const count = layer.shape?.kind === "book" ? `${whole} codes` : ofAll;
     context.fillStyle = theme.muted;
     context.font = `12px ${theme.font}`;
     context.textAlign = "right";
@@ -1061,7 +1628,8 @@ var Ridges = class {
     context.fillStyle = this.theme.muted;
     context.font = `12px ${this.theme.font}`;
     const living = this.replay.value("living", column);
-    const lines = [`contraction ${formatNumber(this.replay.value("contraction", column))}`];
+    const contraction = this.replay.value("contraction", column);
+    const lines = Number.isFinite(contraction) ? [`contraction ${formatNumber(contraction)}`] : [];
     if (Number.isFinite(living)) lines.push(`living ${Math.round(100 * living)} %`);
     const line = lines.join("  ·  ");
     const fits = this.layout.columnWidth >= NARROW && context.measureText(line).width <= right - left;
@@ -1228,6 +1796,7 @@ function scoreRange(values) {
   const high = known[Math.floor((1 - OUTLIERS) * (known.length - 1))];
   return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 };
 }
+var capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 var Strip = class {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -1319,8 +1888,14 @@ var Strip = class {
       const range = scoreRange(lines2.flatMap((line) => [...line.values]));
       bands.push({ ...SCORE, ...range, title: String(header.score), lines: lines2 });
     }
+    const contracted = header.layers.some(
+      (_, column) => data.series("contraction", column).some(Number.isFinite)
+    );
+    const typical = contracted ? "" : header.layers.find((layer) => layer.shape)?.shape?.typical || "";
     const lines = header.layers.map((layer, column) => ({
-      values: data.series("contraction", column).map((value, frame) => header.steps[frame] > layer.last ? NaN : value),
+      values: (contracted ? data.series("contraction", column) : data.typicals(column)).map(
+        (value, frame) => header.steps[frame] > layer.last ? NaN : value
+      ),
       color: rgba(layerColor(layer.index, layer.depth), 1),
       name: layer.name,
       side: layer.side
@@ -1331,9 +1906,9 @@ var Strip = class {
     bands.push({
       top: CONTRACTION.top - this.missing,
       bottom: CONTRACTION.bottom - this.missing,
-      low,
+      low: contracted ? low : 0,
       high: Math.max(low + LEAST_SPAN, ...known),
-      title: "Contraction, mean over each layer (0 prior, 1 point)",
+      title: contracted ? "Contraction, mean over each layer (0 prior, 1 point)" : capital(typical),
       lines
     });
     const second = header.layers.find((layer) => layer.side === 1);
@@ -1809,6 +2384,8 @@ var Replay = class {
   describe() {
     const layers = this.header.layers.map((layer, column) => {
       const run = this.ridges.twofold ? `${layer.run}, ` : "";
+      if (layer.shape)
+        return `${run}${layer.name}: ${layer.shape.label}, ${this.tellLayer(layer.shape, column)}`;
       return `${run}${layer.name}: median sd ${formatNumber(Math.sqrt(this.value("median", column)))}`;
     });
     const { input, chosen } = this.header;
@@ -1840,16 +2417,41 @@ var Replay = class {
     const { column, row } = this.over;
     const { layers, input } = this.header;
     const layer = layers[column];
-    const { mean, sd, total } = this.moments(column, row);
     const run = this.ridges.twofold ? `${layer.run} · ` : "";
     const words = [
       run + fullName(layer.index, layer.neurons[row], layer.name),
-      `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
-      input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`
+      ...layer.shape ? this.tellShape(layer.shape, column, row) : this.tellGaussian(column, row)
     ];
+    if (input !== null) words.push(`probe input ${input}`);
     const pinned = layer.pinned.includes(layer.neurons[row]);
     if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`);
     return words.join("\n");
+  }
+  /** @param {number} column @param {number} row */
+  tellGaussian(column, row) {
+    const { mean, sd, total } = this.moments(column, row);
+    const words = [`mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`];
+    if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`);
+    return words;
+  }
+  /** @param {import("./replay_data.js").Shape} shape @param {number} column @param {number} row */
+  tellShape(shape, column, row) {
+    const { position } = this.transport;
+    const words = [shape.label];
+    const { mean, sd } = this.moments(column, row);
+    if (Number.isFinite(mean)) words.push(`mean ${formatNumber(mean)}, sd ${formatNumber(sd)}`);
+    const entropy = this.data.ofRidge("entropy", column, row, position);
+    if (Number.isFinite(entropy)) words.push(`entropy ${formatNumber(entropy)} nats`);
+    const shares = this.data.bars(column, row, position);
+    const first = shares.indexOf(Math.max(...shares));
+    if (first >= 0) words.push(`most: ${shape.classes[first]}, ${formatNumber(100 * shares[first])} %`);
+    return words;
+  }
+  /** @param {import("./replay_data.js").Shape} shape @param {number} column */
+  tellLayer(shape, column) {
+    const { position } = this.transport;
+    if (shape.kind === "book") return `${Math.round(this.data.used(column, position))} codes used`;
+    return `${shape.typical} ${formatNumber(this.data.typical(column, position))}`;
   }
   /**
    * By keys: the first move marks the first ridge.
@@ -1860,6 +2462,7 @@ var Replay = class {
     const { layers } = this.header;
     const from = this.over || { column: 0, row: 0 };
     const column = withinCount(from.column + (this.over ? columns : 0), layers.length);
+    if (!layers[column].neurons.length) return;
     const row = withinCount(from.row + (this.over ? rows : 0), layers[column].neurons.length);
     this.mark({ column, row });
     this.point(this.ridges.placeOf({ column, row }));
@@ -1913,14 +2516,14 @@ var textColor = () => getComputedStyle(document.documentElement).getPropertyValu
 function showFigures() {
   const figures = JSON.parse(content("figures"));
   const found = document.querySelectorAll("[data-figure]");
-  const places = [...found].filter((place) => figures[place.dataset.figure || ""]);
-  if (!places.length) return;
+  const places2 = [...found].filter((place) => figures[place.dataset.figure || ""]);
+  if (!places2.length) return;
   const plotly = (
     /** @type {{ Plotly: Plotly }} */
     /** @type {unknown} */
     globalThis.Plotly
   );
-  for (const place of places) {
+  for (const place of places2) {
     const { data, layout } = figures[place.dataset.figure || ""];
     place.setAttribute("role", "img");
     place.setAttribute("aria-label", layout.meta?.alt || place.dataset.figure);
@@ -1928,7 +2531,7 @@ function showFigures() {
     plotly.newPlot(place, data, layout, { displaylogo: false, responsive: true });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const place of places) plotly.relayout(place, { "font.color": textColor() });
+    for (const place of places2) plotly.relayout(place, { "font.color": textColor() });
   });
 }
 function showRun() {

@@ -12,6 +12,8 @@ from probes.families.densities import density
 from probes.families.exponential import EXPONENTIAL, NUMPY
 from probes.families.moments_only import MOMENTS_ONLY
 
+LEAST = 1e-200
+"""Densities below it count as 0: their ratios are none of this arithmetic."""
 RANGES = {
     "beta": {"concentration1": (0.3, 60.0), "concentration0": (0.3, 60.0)},
     "gamma": {"concentration": (0.3, 60.0), "rate": (0.05, 20.0)},
@@ -95,6 +97,30 @@ def test_entropy_and_kl_are_integrals_of_the_densities(family):
             # densities that underflow: their logarithm is that of the family's formula at a point's T
             kl = -entropy - mean_under(family, own, lambda z, p=prior: log_of(family, p, z))
             np.testing.assert_allclose(found["kl"][0], kl, rtol=1e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("family", ["beta", "gamma", "von_mises", "poisson", "exponential"])
+def test_information_is_that_of_row_and_draw_and_the_mixtures_distance_from_its_family(family):
+    """Both by integrals over the mixture of six rows."""
+    kind = EXPONENTIAL[family]
+    for seed in range(3):
+        rows = drawn(family, seed, 6)
+        if family == "beta":  # mass closer to 1 than float64 has numbers is not integrated
+            rows = {name: value + 0.7 for name, value in rows.items()}
+        t = kind.statistics(NUMPY, rows)
+        mean = tuple(one.mean(keepdims=True) for one in t)
+        match = kind.match(mean)
+        information = kind.score(NUMPY, rows, t).mean() - kind.score(NUMPY, match, mean)[0]
+        z, weights = nodes(family)
+        each = np.stack([density(family, {n: v[[b]] for n, v in rows.items()}, z)[0] for b in range(6)])
+        mixture = each.mean(0)
+        with np.errstate(all="ignore"):
+            mutual = np.nansum(np.where(each > LEAST, each * np.log(each / mixture), 0) * weights) / 6
+            apart = np.log(mixture) - log_of(family, {n: v[:, None] for n, v in match.items()}, z)[0]
+            distance = np.nansum(np.where(mixture > LEAST, mixture * apart, 0) * weights)
+        assert 0 < mutual < np.log(6)
+        assert distance > 0
+        np.testing.assert_allclose(information, mutual + distance, rtol=1e-6, atol=1e-7)
 
 
 def test_kl_of_a_laplace_is_the_integral_between_its_kinks():

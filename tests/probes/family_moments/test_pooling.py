@@ -388,6 +388,10 @@ def test_bad_arguments_are_named():
         FamilyMoments("codes")
     with pytest.raises(ValueError, match="rate is missing"):
         FamilyMoments("gamma").update({"concentration": torch.ones(2, 3)})
+    with pytest.raises(ValueError, match="prior of a gamma has.*rate is missing"):
+        FamilyMoments("gamma").update(
+            {"concentration": torch.ones(2, 3), "rate": torch.ones(2, 3)}, {"concentration": torch.ones(3)}
+        )
     with pytest.raises(ValueError, match=r"\(B, N, C\)"):
         FamilyMoments("dirichlet").update({"concentration": torch.ones(2, 3)})
     with pytest.raises(ValueError, match="does not fit"):

@@ -40,3 +40,18 @@ def test_what_one_input_leaves_open_is_absent_and_settles_nothing():
     found = RowRegimes(LAYER).with_codes(block(0, 2, **columns))
     assert found.present["spread"].tolist() == [False, True]
     assert "kl" not in found.present
+
+
+def test_a_code_that_was_never_picked_is_dead_and_not_at_a_prior():
+    layer = {"name": "book", "neurons": 3, "latent_dim": 1, "prior": "unknown", "family": "codes"}
+    usage = np.array([[1.0] * 20, [0.0] * 20, [0.0] * 10 + [0.5] * 10], np.float32)
+    found = RowRegimes(layer).with_codes(block(0, 20, usage=usage, information=np.zeros_like(usage)))
+    assert found.columns[SETTLED][:, 0].tolist() == [0, 4, 4]
+    assert found.columns[SETTLED][:, -1].tolist() == [0, 4, 0]
+    assert found.columns[REGIME][2].tolist() == [4] * 10 + [0] * 10
+
+
+def test_numbers_of_the_layer_itself_stay_beside_the_rows():
+    layer = {"name": "book", "neurons": 1, "latent_dim": 1, "prior": "unknown", "family": "codes"}
+    given = ColumnBlock(0, np.arange(2), {"usage": np.ones((1, 2), np.float32)}, {}, {"window": np.ones(2)})
+    assert RowRegimes(layer).with_codes(given).whole["window"].tolist() == [1, 1]

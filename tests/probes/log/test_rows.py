@@ -295,3 +295,22 @@ def test_steps_that_are_all_null_are_refused_and_not_stumbled_over(folder):
     for ask in (folder.table.steps, lambda: folder.table.read(step=1)):
         with pytest.raises(RunError, match="step"):
             ask()
+
+
+def test_what_is_too_large_to_be_read_at_once_is_written_as_several_files(monkeypatch):
+    table = rows.gather("scalars", [[(step, None, 0.0, "train", "x", 0.0) for step in range(10)]])
+    monkeypatch.setattr(rows, "FILE_ROWS", 4)
+    parts = rows.parts("scalars", [table])
+    assert [part.num_rows for part in parts] == [4, 4, 2]
+    assert pa.concat_tables(parts)["step"].to_pylist() == list(range(10))
+
+
+def test_a_class_or_index_beyond_all_limits_is_refused():
+    arrays = [pa.array([0]), pa.array([0], pa.int16()), pa.array([0], pa.int32())]
+    for number in (-1, 2**30):
+        table = pa.Table.from_arrays(
+            [*arrays, pa.array([number], pa.int32()), pa.array([1.0], pa.float32())],
+            schema=rows.SCHEMAS["classes"],
+        )
+        with pytest.raises(RunError, match=f"names class {number}, which the run does not have"):
+            rows.check_keys(table, "classes", "file", [2])
