@@ -23,7 +23,7 @@ from probes.family_moments import (
     prior_parameters,
     read_distribution,
 )
-from probes.family_moments.divergence import draws
+from probes.family_moments.drawing import draws
 from probes.watching.hooks import drawing
 from probes.watching.made import tensors_of
 from probes.watching.posterior_source import (
