@@ -29,7 +29,7 @@ def data(rows):
 
 def network(dropout):
     return nn.Sequential(
-        nn.Linear(1, 64), nn.Tanh(), nn.Dropout(dropout), nn.Linear(64, 64), nn.Tanh(), nn.Dropout(dropout),
+        nn.Linear(1, 64), nn.ReLU(), nn.Dropout(dropout), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(64, 1),
     )  # fmt: skip
 
