@@ -9,7 +9,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families soak clean
 
 run: $(VENV)/.run  ## train on the embedded data, then open the dashboard on the new run
 	$(BIN)/vdn train --data nyc --runs $(RUNS)
@@ -147,7 +147,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -172,6 +172,9 @@ bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by info
 
 bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summaries, from every row
 	$(BIN)/python -m benchmarks.fleet --write
+
+bench-families: $(VENV)/.dev  ## what the statistics of each family of posteriors cost a step
+	$(BIN)/python -m benchmarks.families --write
 
 .venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench

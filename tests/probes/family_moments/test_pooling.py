@@ -19,7 +19,7 @@ from probes.family_moments import (
     posterior_kl,
     read_distribution,
 )
-from probes.family_moments.pooling import derived
+from probes.family_moments.pooling import TORCH, derived
 
 ROWS, NEURONS, CLASSES = 60, 5, 4
 KINDS = {
@@ -406,3 +406,17 @@ def test_bad_arguments_are_named():
         )
     with pytest.raises(ValueError, match="pooled"):
         FamilyMoments("exponential").merge(FamilyMoments("poisson"))
+
+
+@pytest.mark.parametrize("family", EXTREME)
+def test_functions_of_torch_are_those_of_scipy_at_extreme_parameters(family):
+    kind = EXPONENTIAL[family]
+    q = read_distribution(made(family, (ROWS, NEURONS), 20, EXTREME[family])).parameters
+    q = {name: value for name, value in q.items() if name != "logits"}
+    own = {name: value.numpy() for name, value in q.items()}
+    with np.errstate(all="ignore"):
+        t, t_numpy = kind.statistics(TORCH, q), kind.statistics(NUMPY, own)
+        for one, other in zip(t, t_numpy, strict=True):
+            np.testing.assert_allclose(one.numpy(), other, rtol=1e-12, atol=1e-13)
+        score = kind.score(TORCH, q, t).numpy()
+        np.testing.assert_allclose(score, kind.score(NUMPY, own, t_numpy), rtol=1e-8, atol=2e-8)
