@@ -16,7 +16,7 @@ import numpy as np
 from probes import regimes
 from probes.alerts import Alert
 from probes.errors import first_line
-from probes.families import family_of
+from probes.families import family_of, standard_prior
 from probes.live_alerts import LiveAlerts
 from probes.recorder import RecorderError
 from probes.run_reader import LayerInfo
@@ -68,7 +68,9 @@ class InTheLoop:
         of = self._layers[layer]
         found = {name: np.array(values) for name, values in self._last[layer][1].items()}
         further = {
-            name: evaluate(name, found, latent_dim=of["latent_dim"]).astype(np.float32)
+            name: evaluate(name, found, latent_dim=of["latent_dim"], standard=standard_prior(of)).astype(
+                np.float32
+            )
             for name in derivable(found)
         }
         codes = regimes.codes(found, latent_dim=of["latent_dim"], family=family_of(of))

@@ -14,6 +14,7 @@ from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
 from probes.analysis import likeness, neuron_events, posteriors
 from probes.analysis.neuron_query import SIMILARITY, History, Query, QueryError, parse
+from probes.families import family_of
 from probes.figures.frames import RAW_STEPS
 from probes.neuron_names import neuron_name
 from probes.schema import SETTLED
@@ -46,7 +47,7 @@ class Found:
 def find(context: RunContext, text: str, step: int) -> Found:
     """Run a query at a recorded step. Raises QueryError for what it cannot read, or the run does not hold."""
     widths = [layer["neurons"] for layer in context.layers]
-    query = parse(text, context.names, known(context), widths)
+    query = parse(text, context.names, known(context), widths, families(context))
     asked = [*(name for name, _, _ in query.limits), *(name for name, _ in query.order)]
     names = [name for name in asked if name in known(context)]
     now = probe_batch.beside(context, neuron_series.rows_at(context, step), step, names)
@@ -61,6 +62,11 @@ def nothing(context: RunContext) -> Found:
     """What a query finds that cannot be read."""
     total = sum(int(layer["neurons"]) for layer in context.layers)
     return Found(pd.DataFrame(columns=["layer", "neuron", SETTLED]), total, ())
+
+
+def families(context: RunContext) -> list[str]:
+    """Names of the layers' families, as a query may name them."""
+    return [family_of(layer).name for layer in context.layers]
 
 
 def known(context: RunContext) -> list[str]:

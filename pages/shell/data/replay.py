@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pages.shell.data import payloads
+from pages.shell.data.neuron_search import families
 from pages.shell.session import cache
 from pages.shell.session.runs import RunContext
 from probes.analysis.neuron_query import parse
@@ -208,7 +209,7 @@ def found_in(context: RunContext, query: str) -> list[tuple[int, int]]:
 
     Raises QueryError where it cannot be understood.
     """
-    asked = parse(query, context.names, context.run.available)
+    asked = parse(query, context.names, context.run.available, families=families(context))
     rows = asked.select(cache.at(context, int(context.run.steps[-1]), ("settled", *context.run.available)))
     return list(zip(rows["layer"].tolist(), rows["neuron"].tolist(), strict=True))
 

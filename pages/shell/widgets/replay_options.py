@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.shell.data.neuron_search import families
 from pages.shell.data.replay import ORDERS, SPEEDS, Choice, Side, probe_inputs
 from pages.shell.session import state, url
 from pages.shell.session.runs import RunContext
@@ -91,7 +92,7 @@ def _query(contexts: Sequence[RunContext]) -> str:
     ).strip()
     try:
         for context in contexts if text else ():
-            parse(text, context.names, context.run.available)
+            parse(text, context.names, context.run.available, families=families(context))
     except QueryError as error:
         st.error(f"{url.plain(error)}.", icon=":material/search_off:")
         return ""
