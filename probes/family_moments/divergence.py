@@ -37,7 +37,7 @@ def posterior_kl(posterior: Any, prior: Any) -> tuple[Tensor, bool]:
     p, _ = unwrapped(prior)
     with torch.no_grad():
         try:
-            if not (_closed_form_holds(q, p)):
+            if not _closed_form_holds(q, p):
                 raise NotImplementedError
             q, p = q.expand(shape), p.expand(shape)  # some closed forms do not broadcast
             return kl_divergence(q, p), False

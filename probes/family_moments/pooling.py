@@ -325,6 +325,9 @@ def _exponential(
     if variance is not None:
         found["variance"] = variance
     if prior is not None:
+        one = prior.get("probability")
+        if kind.vector and one is not None and len(one) == 1:
+            prior = {"logits": one.log(), **prior}  # once, and not of each row
         found["kl"] = score - kind.score(TORCH, prior, t)
         of_prior = kind.statistics(TORCH, prior)
         if variance is None:

@@ -26,7 +26,7 @@ from probes.watching.family_readings import (
     read_full,
     read_posterior,
 )
-from probes.watching.made import tensors_of
+from probes.watching.made import Logits, tensors_of
 from probes.watching.naming import describe
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import (
@@ -263,7 +263,8 @@ def distribution_at(value: Any, slot: Slot, split: int | None = None) -> Distrib
         if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() < 2:
             raise NotReadable(f"{slot.form} are {describe(found)}, not (..., N, C) numbers")
         numbers = found if split is None else found.reshape(*found.shape[:-1], -1, split)
-        return Categorical(**{slot.form: numbers.detach()}, validate_args=False)
+        numbers = numbers.detach()
+        return Logits(numbers) if slot.form == "logits" else Categorical(numbers, validate_args=False)
     if not isinstance(found, Distribution):
         raise NotReadable(f"it is {describe(found)}, not a distribution")
     return found

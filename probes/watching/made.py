@@ -33,7 +33,18 @@ _INIT = Distribution.__init__
 _GUMBEL = F.gumbel_softmax
 
 
-class Gumbel(Categorical):
+class Logits(Categorical):
+    """A categorical distribution of logits (..., C), normalised without a graph; `drawn`: as given."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.drawn = logits
+        self.logits = logits.detach().log_softmax(-1)
+        self.probs = self.logits.exp()
+        self._num_events = logits.shape[-1]
+        Distribution.__init__(self, logits.shape[:-1], validate_args=False)
+
+
+class Gumbel(Logits):
     """What `gumbel_softmax` draws from."""
 
 
@@ -51,7 +62,7 @@ def _drawn(logits: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     axis = kwargs.get("dim", args[3] if len(args) > 3 else -1)
     last = isinstance(logits, Tensor) and axis % max(1, logits.dim()) == logits.dim() - 1
     if _LISTENERS and last and logits.dim() > 1 and not torch.compiler.is_compiling():
-        Gumbel(logits=_grouped(logits), validate_args=False)
+        Gumbel(_grouped(logits))
     return drawn
 
 

@@ -7,6 +7,7 @@ import networks
 import numpy as np
 import pytest
 import torch
+from foreign_models import WrappedNormal
 from networks import BATCH, INPUTS, assert_statistics, expected
 from torch import nn
 
@@ -109,15 +110,15 @@ def test_a_part_that_runs_later_is_waited_for_and_a_model_without_any_is_refused
 
 
 def test_a_model_of_which_nothing_can_be_recorded_trains_on(tmp_path):
-    class Laplace(nn.Module):
+    class Hyperbolic(nn.Module):
         def __init__(self):
             super().__init__()
             self.fc_loc, self.fc_scale = nn.Linear(INPUTS, 2), nn.Linear(INPUTS, 2)
 
         def forward(self, x):
-            return torch.distributions.Laplace(self.fc_loc(x), self.fc_scale(x).exp()).rsample()
+            return WrappedNormal(self.fc_loc(x), self.fc_scale(x).exp()).rsample()
 
-    model = Laplace()
+    model = Hyperbolic()
     with watch(model, tmp_path / "run") as recording:
         for step in range(4):
             loss = model(rows()).square().mean()
@@ -128,14 +129,14 @@ def test_a_model_of_which_nothing_can_be_recorded_trains_on(tmp_path):
             with pytest.warns(RuntimeWarning) as said:
                 recording.step(step, loss=loss)
     [message] = [str(one.message) for one in said]
-    assert "the posterior of fc_loc is a Laplace, no Gaussian" in message
+    assert "the posterior of fc_loc is a WrappedNormal, no Gaussian" in message
     assert "parts={path pattern" in message
     assert recording.found == []
     assert recording.lost == 4
     run = Run(tmp_path / "run")
     assert run.layers == []
     assert len(run.scalars()) == 4
-    assert "Laplace" in run.config["watch"]["refused"][0]
+    assert "WrappedNormal" in run.config["watch"]["refused"][0]
     assert not any(module._forward_hooks for module in model.modules())
 
 

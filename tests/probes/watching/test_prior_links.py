@@ -141,9 +141,10 @@ def test_a_prior_that_varies_by_row_is_given_as_a_function(tmp_path):
     np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], model.paid("encoder"), rtol=1e-4)
 
 
-def test_a_hidden_laplace_is_refused_by_its_name(tmp_path):
-    with pytest.warns(RuntimeWarning, match="the posterior of fc_loc is a Laplace, no Gaussian"):
-        record(foreign.HiddenLaplace, tmp_path / "run")
+def test_a_hidden_laplace_is_read_as_one_and_has_no_kl(tmp_path):
+    _, run, recording = record(foreign.HiddenLaplace, tmp_path / "run")
+    assert [(part["name"], part["family"]) for part in recording.found] == [("fc_loc", "laplace")]
+    assert "kl" not in run.statistics
 
 
 def test_a_head_of_two_halves_stands_first_in_the_message_and_is_read_by_hand(tmp_path):

@@ -10,7 +10,6 @@ from torch import nn
 from torch.distributions import (
     Independent,
     Laplace,
-    LogNormal,
     LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
@@ -241,7 +240,6 @@ def test_a_covariance_that_is_diagonal_at_first_is_looked_at_each_time(tmp_path)
     ("posterior", "prior", "words"),
     [
         (Laplace(torch.zeros(3, 2), 1.0), (0.0, 1.0), "prior of a Laplace is a distribution"),
-        (Independent(Normal(torch.zeros(3, 2), 1.0), 1), LogNormal(0.0, 1.0), "within the support"),
         (
             Normal(torch.zeros(3, 4), 1.0),
             MultivariateNormal(torch.zeros(4), COVARIANCE),
@@ -287,7 +285,7 @@ def test_a_gaussian_under_another_prior_has_the_kl_of_both(tmp_path):
     frame = run.at(0)
     z = q.sample((500,))
     exact = (q.log_prob(z) - p.log_prob(z)).mean((0, 1))
-    np.testing.assert_allclose(frame["kl"], exact, atol=5 * frame["kl_error"].max())
+    np.testing.assert_allclose(frame["kl"], exact, rtol=0.02)
     np.testing.assert_allclose(frame["mean"], mu.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(frame["variance"], 0.25, rtol=1e-5)
     assert "mismatch" not in frame

@@ -317,7 +317,7 @@ def test_the_manifest_says_what_is_watched_and_why(tmp_path):
     assert run.config["lr"] == 0.1
     assert run.config["watch"] == {"model": "SiblingVAE", "every": 1, "parts": recording.found}
     assert set(recording.found[0]) == {
-        "name", "source", "read", "of", "prior", "layout", "why", "origins", "assumed",
+        "name", "source", "read", "of", "prior", "layout", "why", "family", "origins", "assumed",
     }  # fmt: skip
     assert recording.found[0]["origins"] == {
         "mean": "named", "scale": "assumed", "layout": "stated", "family": "named", "prior": "assumed",
