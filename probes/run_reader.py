@@ -69,6 +69,9 @@ class LayerInfo(TypedDict):
         "moments" where the information is that of a Gaussian with the same mean and variance.
     window
         Of a code book: steps that the usage is over.
+    prior_parameters
+        Of a family that is no Gaussian: its prior, one for all neurons, by the family's parameters; pages
+        draw it.
     """
 
     name: str
@@ -89,6 +92,7 @@ class LayerInfo(TypedDict):
     map: NotRequired[str]
     information_by: NotRequired[str]
     window: NotRequired[int]
+    prior_parameters: NotRequired[dict[str, float]]
 
 
 class RunReader(Protocol):

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from probes.analysis.layer_families import is_code_book, is_gaussian
 from probes.canvas import replay_arrays
@@ -204,7 +205,7 @@ class Shapes:
         rows = self.rows.at(steps)
         if self.kind == "bars":
             shares = self._bars(steps, rows)
-            found = self._openness(rows) if self.probe_input is None else _openness_of(shares, rows)
+            found = self._openness(rows) if self.probe_input is None else self._openness_of_input(steps, rows)
             return {**_halves(found), "bars": shares.astype(np.float16)}
         if self.probe_input is not None and self.kind == "density":
             return _halves(self._input_arrays(steps, rows))
@@ -229,6 +230,16 @@ class Shapes:
             open_share = _held(self.kept.steps, variance, steps) / rows.values["prior_variance"]
             sd = np.sqrt(_held(self.kept.steps, variance, steps))
         return {**held, "mean": _held(self.kept.steps, mean, steps), "sd": sd, "narrow": np.sqrt(open_share)}
+
+    def _openness_of_input(self, steps: NDArray[np.int64], rows: frames.Rows) -> Arrays:
+        """Entropy of the probe input's shares of all classes, and by it their width in the prior's."""
+        at, shares = self._shares()
+        if shares is None:
+            return self._openness(rows)
+        entropy = _held(at, entr(shares).sum(axis=-1), steps)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            open_share = np.expm1(entropy) / np.expm1(rows.values["prior_entropy"])
+        return {"narrow": np.sqrt(open_share), "entropy": entropy}
 
     def _openness(self, rows: frames.Rows) -> Arrays:
         return {"narrow": self._narrow(rows), "entropy": rows.values["entropy"]}
@@ -387,7 +398,8 @@ class Shapes:
         count = len(order) + more
         entropy = self.rows.values["prior_entropy"]
         known = entropy[np.isfinite(entropy)]
-        if not len(known) or not np.allclose(known, np.log(count), rtol=1e-3):
+        even = len(known) and np.allclose(known, np.log(count), rtol=1e-3)
+        if not even and "concentration" not in (self._prior() or {}):  # one number for all components
             return None
         return [1 / count] * len(order) + ([more / count] if more else [])
 
@@ -395,7 +407,7 @@ class Shapes:
 DRAWN_AS_CURVES = ("student_t", "generic", "samples")
 """Families that two recorded moments do not tell: what is stored of the probe batch is drawn."""
 WITHOUT_DENSITY = ("generic", "samples")
-NO_AGGREGATE = ("exponential", "poisson", "von_mises")
+NO_AGGREGATE = ("exponential", "poisson")
 """Families of which the aggregate over inputs is no member that the recorded moments tell."""
 
 
@@ -546,15 +558,6 @@ def code_book(run: RunReader, layer: int, count: int) -> CodeBook:
     """Usage of a code book's codes at no more than `count` recorded steps or means of some."""
     values, edges = run.matrix(layer, "usage", max_columns=count)
     return CodeBook(run.layers[layer], np.asarray(edges[:-1], np.int64), values)
-
-
-def _openness_of(shares: NDArray[np.float64], rows: frames.Rows) -> Arrays:
-    """Entropy of shares (F, R, C), and by it their width in units of the prior's."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        entropy = -np.where(shares > 0, shares * np.log(shares), 0.0).sum(axis=-1)
-        entropy = np.where(np.isfinite(shares).all(axis=-1), entropy, np.nan)
-        open_share = np.expm1(entropy) / np.expm1(rows.values["prior_entropy"])
-    return {"narrow": np.sqrt(open_share), "entropy": entropy}
 
 
 def has_ridges(layer: Mapping[str, Any]) -> bool:

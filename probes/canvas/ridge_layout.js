@@ -74,7 +74,9 @@ export class RidgeLayout {
   // Whole prior sds that the axis is marked at: every second one where they would come too close.
   ticks() {
     const [left, right] = this.ends(0)
-    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1
+    const apart = (right - left) / (2 * this.range)
+    const close = [1, 2, 4].find((step) => step * apart >= LEAST_TICK) || 4
+    const every = Math.max(close, this.range > WIDE_RANGE ? 2 : 1)
     const last = Math.floor(this.range / every) * every
     return Array.from({ length: (2 * last) / every + 1 }, (_, i) => i * every - last)
   }

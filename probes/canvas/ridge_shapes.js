@@ -20,6 +20,7 @@ const EVEN_BAR = 0.6 // of a row: a class of even share, at most
 const WIDEST_BAR = 56 // pixels
 const GAP = 0.16 // of a bar's width, left free
 const LEAST_BAR = 2 // pixels a bar is wide at least: more codes share one
+const OVERHANG = 10 // pixels by which a text may reach beyond its axis
 const DEAD = 3 // pixels under the baseline that mark a code without a use
 
 export class RidgeShapes {
@@ -59,7 +60,8 @@ export class RidgeShapes {
         strokeLine(context, x, LANE - 6, x, bottom)
       }
       context.fillStyle = theme.muted
-      context.fillText(text, x, bottom + 14)
+      const half = context.measureText(text).width / 2
+      context.fillText(text, Math.min(x, right + OVERHANG - half), bottom + 14)
     }
     context.fillStyle = theme.muted
     context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29)

@@ -11,6 +11,7 @@ const HALF_LOG_TWO_PI = 0.5 * Math.log(2 * Math.PI)
 const EVEN = 56 // points over the axis
 const AROUND = 32 // and around the mean, where a narrow one has its mass
 const SDS = 4 // so far to both sides of the mean
+const MORE_ROOM = 60 // pixels that are kept free for how many classes share the last bar
 const INSET = 0.004 // of the axis: at its very end a density may be infinite
 
 /**
@@ -132,7 +133,9 @@ export function axisTicks({ support, low, high, classes = [], more = 0 }, room) 
   if (support === "classes") {
     const every = Math.max(Math.ceil((classes.length * 22) / Math.max(room, 1)), 1)
     const last = classes.length - 1
-    const shown = (/** @type {number} */ i) => (more && i > last - 4 ? i === last : i % every === 0)
+    const slot = room / Math.max(classes.length, 1)
+    const beside = (/** @type {number} */ i) => more > 0 && (last - i) * slot < MORE_ROOM
+    const shown = (/** @type {number} */ i) => (beside(i) ? i === last : i % every === 0)
     return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => shown(i))
   }
   if (support === "circle") {

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
+from plotly.colors import get_colorscale
 
 from probes import palette
 from probes.figures import style
@@ -16,6 +17,7 @@ from probes.figures.builder import FigureBuilder
 ROWS = 1024  # of the map; of a larger book as many codes at evenly spaced ranks
 MAP, COUNTS = 360, 220  # pixels
 MARKS = 240  # of codes that are picked again: of more those that are picked most
+COLORS = get_colorscale("Cividis")
 Order = Literal["usage", "index"]
 """How codes are sorted: the most used at the end first, or by their number."""
 
@@ -110,7 +112,7 @@ def code_book(
     figure.add_trace(
         {
             "type": "heatmap", "x": x, "y": rows, "z": np.where(usage <= 0, 1.0, np.nan).astype(np.float32),
-            "colorscale": [[0, palette.ALERT], [1, palette.ALERT]], "showscale": False, "opacity": 0.55,
+            "colorscale": ((0.0, palette.ALERT), (1.0, palette.ALERT)), "showscale": False, "opacity": 0.55,
             "hoverinfo": "skip",
         },
         1, 1,
@@ -118,7 +120,7 @@ def code_book(
     figure.add_trace(
         {
             "type": "heatmap", "x": x, "y": rows, "z": logs.astype(np.float32), "zmin": low, "zmax": high,
-            "colorscale": "Cividis",
+            "colorscale": COLORS,
             "colorbar": {
                 "title": {"text": "share"}, "thickness": 12,
                 "tickvals": ticks, "ticktext": [f"{10.0**tick:g}" for tick in ticks],

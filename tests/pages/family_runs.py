@@ -23,6 +23,7 @@ PRIORS: dict[str, dict[str, float]] = {
     "poisson": {"rate": 3.0},
     "von_mises": {"loc": 0.0, "concentration": 1e-3},
     "laplace": {"loc": 0.0, "scale": 1.0},
+    "dirichlet": {"concentration": 1.0},
 }
 RUNS: dict[str, tuple[str, ...]] = {
     "mixed": ("gaussian", "categorical", "codes", "beta", "samples"),
@@ -108,12 +109,18 @@ def _softmax(h: np.ndarray, count: int) -> np.ndarray:
     return special.softmax(h[..., None] * np.cos(np.arange(count)), axis=-1)
 
 
+def _draws(h: np.ndarray, strength: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    return h[..., None] + np.exp(-strength)[:, None] * draw.standard_normal((*h.shape, 8))
+
+
 PARAMETERS: Mapping[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Arrays]] = {
     "beta": lambda h, s, _: {
         "concentration1": special.expit(h) * (2 + 20 * s), "concentration0": special.expit(-h) * (2 + 20 * s)
     },
     "gamma": lambda h, s, _: {"concentration": 2 + 10 * s + 0 * h, "rate": (2 + 10 * s) * np.exp(-h / 3)},
-    "inverse_gamma": lambda h, s, _: {"concentration": 4 + 10 * s + 0 * h, "rate": (3 + 10 * s) * np.exp(h / 3)},
+    "inverse_gamma": lambda h, s, _: {
+        "concentration": 4 + 10 * s + 0 * h, "rate": (3 + 10 * s) * np.exp(h / 3)
+    },
     "exponential": lambda h, s, _: {"rate": np.exp(h / 3)},
     "poisson": lambda h, s, _: {"rate": 3 * np.exp(h / 3)},
     "von_mises": lambda h, s, _: {"loc": np.arctan(h), "concentration": 1e-3 + 8 * s + 0 * h},
@@ -122,8 +129,8 @@ PARAMETERS: Mapping[str, Callable[[np.ndarray, np.ndarray, np.random.Generator],
     "categorical": lambda h, s, _: {"probability": _softmax(h, 40)},
     "bernoulli": lambda h, s, _: {"probability": special.expit(h)},
     "dirichlet": lambda h, s, _: {"concentration": CLASSES * _softmax(h, CLASSES) * (1 + 5 * s[:, None])},
-    "samples": lambda h, s, draw: {"sample": h[..., None] + np.exp(-s)[:, None] * draw.standard_normal((*h.shape, 8))},
-    "generic": lambda h, s, draw: {"sample": h[..., None] + np.exp(-s)[:, None] * draw.standard_normal((*h.shape, 8))},
+    "samples": lambda h, s, draw: {"sample": _draws(h, s, draw)},
+    "generic": lambda h, s, draw: {"sample": _draws(h, s, draw)},
 }  # fmt: skip
 
 
@@ -148,14 +155,16 @@ def _statistics(family: str, p: Arrays, strength: np.ndarray) -> Arrays:
     if "sample" in p:
         within = p["sample"].var(axis=-1, ddof=1).mean(axis=0)
         return told | {
-            "mean": p["sample"].mean(axis=(0, 2)), "variance": within, "spread": p["sample"].mean(axis=2).var(axis=0)
+            "mean": p["sample"].mean(axis=(0, 2)), "variance": within,
+            "spread": p["sample"].mean(axis=2).var(axis=0),
         }  # fmt: skip
     if family == "dirichlet":
         total = p["concentration"].sum(axis=-1, keepdims=True)
         mean = p["concentration"] / total
         variance = mean * (1 - mean) / (total + 1)
         return told | {
-            "mean": mean.mean(axis=(0, 2)), "variance": variance.mean(axis=(0, 2)), "spread": mean.var(axis=0).mean(-1)
+            "mean": mean.mean(axis=(0, 2)), "variance": variance.mean(axis=(0, 2)),
+            "spread": mean.var(axis=0).mean(-1),
         }  # fmt: skip
     mean, variance = moments_of(family, p)
     found = told | {"mean": mean.mean(axis=0), "variance": variance.mean(axis=0), "spread": mean.var(axis=0)}

@@ -105,7 +105,7 @@ def _prior(track: replay_shapes.Shapes, z: np.ndarray) -> np.ndarray:
     return np.zeros(0) if not prior else densities.density(track.family.name, prior, z)
 
 
-def caption(shown: Sequence[Pinned]) -> str:
+def caption(shown: Sequence[Pinned], drawn: Sequence[FamilyShape]) -> str:
     """How the distributions of other families are made, in words."""
     said = []
     for neuron in shown:
@@ -117,7 +117,8 @@ def caption(shown: Sequence[Pinned]) -> str:
             said.append(
                 replay_shapes.legend(track_family, replay_shapes.usual_kind(track_family), kept.inputs > 0)
             )
-    return f"{'; '.join(dict.fromkeys(said))}. Dashed: the prior." if said else ""
+    dashed = " Dashed: the prior." if any(len(shape.prior) for shape in drawn) else ""
+    return f"{'; '.join(dict.fromkeys(said))}.{dashed}" if said else ""
 
 
 def table(names: Sequence[str], groups: Sequence[Sequence[FamilyShape]]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from probes.families import FAMILIES, Family
+from probes.families.gaussian import GAUSSIAN_UNKNOWN_PRIOR
 from probes.schema import REGIMES, SCORES, STATISTICS, Regime, Score, Statistic
 
 SUPPORTS = {
@@ -18,7 +19,7 @@ def families(search: str) -> list[Family]:
     return [
         family
         for family in FAMILIES.values()
-        if family.label
+        if family is not GAUSSIAN_UNKNOWN_PRIOR
         and wanted in f"family {family.name} {family.label} {' '.join(family.parameters)}".lower()
     ]
 

@@ -20,6 +20,7 @@ TITLES = {
     ("entropy", True): "**Posterior entropy** · of layers of classes; dashed: the prior",
     ("entropy", False): "**Posterior entropy** · of layers of other densities",
     ("variance", False): "**Posterior variance** · within an input, each layer in its own unit",
+    ("spread", False): "**Spread** · of the means between inputs, each layer in its own unit",
 }
 """What a layer is told by, the first that it has, and whether it has classes -> the title of the card."""
 
@@ -36,6 +37,8 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
             name = next((one for one, of in TITLES if one in has and of == classes), None)
             if name is not None:
                 told.setdefault((name, classes), []).append(place)
+            if name == "variance" and "spread" in has:
+                told.setdefault(("spread", False), []).append(place)
     rows, steps_per_row = cache.thinned_summary(context, view.span)
     beside = cache.thinned_summary(other, view.span)[0] if other and state.has_distributions(other) else None
     axis = view.axis(context)
@@ -44,7 +47,7 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         figure = layer_bands(
             rows, name, context.names, step=view.cursor(step), axis=axis, shown=shown, other=beside,
             label=label, other_axis=view.axis(other) if other else None,
-            prior="prior_entropy" if classes else None, title="variance" if name == "variance" else None,
+            prior="prior_entropy" if classes else None, title=None if name == "entropy" else name,
         )  # fmt: skip
         cards.card(
             f"{TITLES[name, classes]}{downsampling_note(steps_per_row)}", figure, f"open_{name}_{classes}",

@@ -43,7 +43,7 @@ def joint_kl_card(context: RunContext, layer: int, view: step_axis.View, step: i
     """Of a layer with a full covariance; nothing where neither number was recorded."""
     summary = cache.thinned_summary(context, view.span)[0]
     rows = summary[summary["layer"] == layer]
-    if not {"layer_joint_kl", "layer_coupling"} & set(rows):
+    if not any(name in rows and rows[name].notna().any() for name in ("layer_joint_kl", "layer_coupling")):
         return
     axis = view.axis(context)
     figure = joint_kl(rows, context.layers[layer]["neurons"], step=view.cursor(step), axis=axis)

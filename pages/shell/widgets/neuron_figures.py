@@ -20,7 +20,7 @@ from probes.figures.entropy_panels import entropy_panels, statistic_panels
 from probes.figures.family_shapes import family_axes, family_panels
 from probes.figures.fans import fans
 from probes.figures.force_balance import force_balance
-from probes.figures.kl_parts import kl_parts
+from probes.figures.kl_parts import kl_parts, parts
 from probes.figures.neuron_series import NeuronSeries
 from probes.figures.overlay import all_positive, overlay
 from probes.figures.persistence import persistence_over_steps
@@ -129,7 +129,7 @@ def _on_own_axes(shown: Shown, step: int) -> None:
             st.markdown(f"**Distributions at step {at}**", width="stretch")
             downloads.menu(figure, partial(neuron_shapes.table, named, [shapes]), "neurons densities")
         cards.show(figure, "densities")
-        st.caption(neuron_shapes.caption(neurons))
+        st.caption(neuron_shapes.caption(neurons, shapes))
 
 
 def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
@@ -150,8 +150,8 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         draw(title, fans(wide, step=cursor, axis=scale, own=True), "own_fans", told)
     if open_ := [one for one in series if not one.has("variance") and one.has("entropy")]:
         title = f"**Entropy over steps** · of one input's posterior and of the aggregate{note}"
-        parts = ("entropy", "perplexity", "prior_entropy")
-        draw(title, entropy_panels(open_, step=cursor, axis=scale), "entropies", parts)
+        held = ("entropy", "perplexity", "prior_entropy")
+        draw(title, entropy_panels(open_, step=cursor, axis=scale), "entropies", held)
     if codes := [one for one in series if one.has("usage")]:
         title = f"**Usage over steps** · share of picks{note}"
         draw(title, statistic_panels(codes, "usage", step=cursor, axis=scale), "usages", ("usage",))
@@ -171,7 +171,10 @@ def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
     if not any("kl" in one.rows for one in series):
         st.caption("KL was not recorded of these neurons.")
         return
-    title = f"**KL decomposition** · KL = information + mismatch (+ past){reduction(series, shown)}"
+    known = {name for one in series for name in parts(one)}
+    told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
+    told = "KL and, of it, information" if known == {"information"} else told
+    title = f"**KL decomposition** · {told}{reduction(series, shown)}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
     _over_steps(series, view, axes, title, figure, "kl", ("kl", "information", "mismatch", "past"))
 
@@ -228,7 +231,7 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                 figure = family_panels(names, first, last, colors)
                 rows = partial(neuron_shapes.table, names, [first, last])
                 ends = [" / ".join(f"{at:,}" for at in sorted({s.step for s in g})) for g in (first, last)]
-                caption = neuron_shapes.caption(neurons)
+                caption = neuron_shapes.caption(neurons, last)
             downloads.menu(figure, rows, "neurons at two steps")
         title.markdown(f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier")
         st.caption(caption)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shell.data import experiments
+from pages.shell.data import experiments, neuron_shapes
 from pages.shell.data import probe_inputs as data
 from pages.shell.session import pins
 from pages.shell.session.pins import Pinned
@@ -26,6 +26,7 @@ def _answered(shown: Sequence[Pinned], step: int) -> None:
     found = [(name, telling) for name, telling in zip(pins.labels(shown), (
         data.of_neuron(neuron, step) for neuron in shown), strict=True) if telling is not None]  # fmt: skip
     if not found:
+        _why_not(shown)
         return
     chosen = found[0][0]
     with st.container(border=True):
@@ -37,6 +38,14 @@ def _answered(shown: Sequence[Pinned], step: int) -> None:
             ) or chosen  # fmt: skip
         telling = dict(found).get(chosen, found[0][1])
         _show(chosen, telling)
+
+
+def _why_not(shown: Sequence[Pinned]) -> None:
+    """In one line, where nothing else stands in the tab."""
+    if not any(map(neuron_shapes.gaussian, shown)):
+        st.caption("Inputs are ranked by the posteriors of Gaussian neurons; none of these is one.")
+    else:
+        st.caption("The run does not say what its probe inputs are: give `inputs=` to `watch` or `snapshot`.")
 
 
 def _show(name: str, telling: data.Telling) -> None:

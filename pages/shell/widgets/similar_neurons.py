@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell.data import neuron_series
+from pages.shell.data import neuron_series, neuron_shapes
 from pages.shell.data import similar_neurons as data
 from pages.shell.session import pins, runs, url
 from pages.shell.session.runs import RunContext
@@ -20,7 +20,11 @@ def section(shown: Sequence[pins.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
         st.markdown("**Most similar neurons** · correlation of posterior means over the same probe inputs")
-        probed = [one for one in shown if neuron_series.probe_step(one.context, step) is not None]
+        gaussian = [one for one in shown if neuron_shapes.gaussian(one)]
+        if not gaussian and shown:
+            st.caption("Means on the probe inputs are compared of Gaussian neurons; none of these is one.")
+            return
+        probed = [one for one in gaussian if neuron_series.probe_step(one.context, step) is not None]
         if not probed:
             st.caption(
                 "No probe batch is stored in these runs, so that neurons cannot be compared input by input."

@@ -767,7 +767,9 @@ var RidgeLayout = class {
   // Whole prior sds that the axis is marked at: every second one where they would come too close.
   ticks() {
     const [left, right] = this.ends(0);
-    const every = this.range > WIDE_RANGE || (right - left) / (2 * this.range) < LEAST_TICK ? 2 : 1;
+    const apart = (right - left) / (2 * this.range);
+    const close = [1, 2, 4].find((step) => step * apart >= LEAST_TICK) || 4;
+    const every = Math.max(close, this.range > WIDE_RANGE ? 2 : 1);
     const last = Math.floor(this.range / every) * every;
     return Array.from({ length: 2 * last / every + 1 }, (_, i) => i * every - last);
   }
@@ -975,6 +977,7 @@ var HALF_LOG_TWO_PI = 0.5 * Math.log(2 * Math.PI);
 var EVEN2 = 56;
 var AROUND = 32;
 var SDS = 4;
+var MORE_ROOM = 60;
 var INSET = 4e-3;
 function logGamma(x) {
   if (x < 0.5) return Math.log(Math.PI / Math.sin(Math.PI * x)) - logGamma(1 - x);
@@ -1039,7 +1042,9 @@ function axisTicks({ support, low, high, classes = [], more = 0 }, room) {
   if (support === "classes") {
     const every2 = Math.max(Math.ceil(classes.length * 22 / Math.max(room, 1)), 1);
     const last = classes.length - 1;
-    const shown = (i) => more && i > last - 4 ? i === last : i % every2 === 0;
+    const slot = room / Math.max(classes.length, 1);
+    const beside = (i) => more > 0 && (last - i) * slot < MORE_ROOM;
+    const shown = (i) => beside(i) ? i === last : i % every2 === 0;
     return classes.map((text, i) => ({ z: i + 0.5, text })).filter((_, i) => shown(i));
   }
   if (support === "circle") {
@@ -1076,6 +1081,7 @@ var EVEN_BAR = 0.6;
 var WIDEST_BAR = 56;
 var GAP3 = 0.16;
 var LEAST_BAR = 2;
+var OVERHANG = 10;
 var DEAD = 3;
 var RidgeShapes = class {
   /** @param {import("./ridges.js").Ridges} ridges */
@@ -1109,7 +1115,8 @@ var RidgeShapes = class {
         strokeLine(context, x, LANE - 6, x, bottom);
       }
       context.fillStyle = theme.muted;
-      context.fillText(text, x, bottom + 14);
+      const half = context.measureText(text).width / 2;
+      context.fillText(text, Math.min(x, right + OVERHANG - half), bottom + 14);
     }
     context.fillStyle = theme.muted;
     context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29);

@@ -1,0 +1,135 @@
+"""Every page on runs of every family: each layer by its own, nothing invented, nothing empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shown
+from family_runs import CODES, RUNS, write_family_runs
+from streamlit.testing.v1 import AppTest
+
+from pages.shell.session import state
+
+Open = Callable[..., AppTest]
+PAGES = [name for name, _, _ in state.PAGES if name != "reference"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_family_runs(tmp_path_factory.mktemp("families"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("run", ["mixed", "densities", "others"])
+def test_every_page_shows_runs_of_every_family(open_page: Open, folder: Path, page: str, run: str) -> None:
+    app = open_page(page, folder=folder, run=run)
+    said = shown.texts(app)
+    assert not app.error, said
+    if page not in ("runs", "persistence"):
+        assert RUNS[run][0].capitalize()[:4] in said, "families stand under the title"
+        assert "holds no distributions" not in said
+    for figure in shown.figures(app):
+        drawn = [trace for trace in figure["data"] if trace.get("type") != "heatmap"]
+        assert any(_known(trace) for trace in drawn) or len(drawn) < len(figure["data"]), figure["layout"][
+            "meta"
+        ]
+
+
+def _known(trace: dict[str, object]) -> bool:
+    values = shown.numbers(trace["y"]) if trace.get("y") is not None else np.zeros(0)
+    return bool(np.isfinite(values.astype(float)).any())
+
+
+def test_the_replay_draws_each_layer_by_its_family(open_page: Open, folder: Path) -> None:
+    header, arrays = shown.unpack(open_page("replay", folder=folder, run="mixed"), "replay")
+    shapes = {layer["name"]: layer.get("shape") for layer in header["layers"]}
+    assert shapes["gaussian"] is None
+    kinds = {name: shape["kind"] for name, shape in shapes.items() if shape}
+    assert kinds == {"categorical": "bars", "codes": "book", "beta": "density", "samples": "curve"}
+    assert shapes["categorical"]["classes"][-1] == "8 more"
+    assert shapes["samples"]["prior"] is None
+    assert "inner.concentration1.3" in arrays
+    assert "sd.1" not in arrays, "a categorical has no sd"
+    assert arrays["used.2"].max() == CODES // 2
+
+
+def test_one_probe_input_is_of_its_own_family(open_page: Open, folder: Path) -> None:
+    header, arrays = shown.unpack(open_page("replay", folder=folder, run="densities", input="1"), "replay")
+    assert header["input"] == 1
+    assert np.isfinite(arrays["inner.rate.0"].astype(float)).any()
+
+
+def test_a_dirichlet_is_a_composition_over_its_prior(open_page: Open, folder: Path) -> None:
+    header, _ = shown.unpack(open_page("replay", folder=folder, run="others"), "replay")
+    shape = header["layers"][0]["shape"]
+    assert (shape["kind"], shape["axis"].split(" · ")[0]) == ("bars", "component")
+    assert np.allclose(shape["priorBars"], 1 / len(shape["classes"]))
+
+
+def test_a_layer_offers_what_it_has(open_page: Open, folder: Path) -> None:
+    app = open_page("layers", folder=folder, run="mixed", layer="categorical")
+    offered = next(box for box in app.selectbox if box.label == "Statistic").options
+    assert "Entropy" in offered
+    assert "Posterior variance" not in offered
+    app = open_page("layers", folder=folder, run="mixed", layer="codes", statistic="variance")
+    assert "Code book" in shown.texts(app)
+    assert f"{CODES // 2} of {CODES} used in the last 16 steps" in shown.texts(app)
+    assert not app.warning, "another layer's statistic is no error"
+
+
+def test_a_code_book_shows_dead_codes_and_those_that_came_back(open_page: Open, folder: Path) -> None:
+    app = open_page("health", folder=folder, run="book", codes="index")
+    maps = [figure for figure in shown.figures(app) if figure["data"][0].get("type") == "heatmap"]
+    assert len(maps) == 1
+    again = [trace for trace in maps[0]["data"] if trace.get("name") == "picked again"]
+    assert shown.numbers(again[0]["y"]).tolist() == [0], "code 0 dies at step 8 and is back at 16"
+
+
+def test_a_full_covariance_shows_its_joint_kl(open_page: Open, folder: Path) -> None:
+    app = open_page("layers", folder=folder, run="others", layer="gaussian_full")
+    assert "Joint KL and coupling" in shown.texts(app)
+    assert "Joint KL" not in shown.texts(open_page("layers", folder=folder, run="others", layer="bernoulli"))
+
+
+def test_a_neuron_without_a_variance_shows_its_entropy(open_page: Open, folder: Path) -> None:
+    app = open_page("neurons", folder=folder, run="classes", neurons="1:0")
+    said = shown.texts(app)
+    assert "Entropy over steps" in said
+    assert "mean ± sd" not in said
+    bars = [trace for figure in shown.figures(app) for trace in figure["data"] if trace["type"] == "bar"]
+    assert bars
+
+
+def test_a_code_has_no_distribution(open_page: Open, folder: Path) -> None:
+    app = open_page("neurons", folder=folder, run="book", neurons="1:0")
+    assert "Usage over steps" in shown.texts(app)
+    assert "Distribution" not in shown.texts(app)
+
+
+@pytest.mark.parametrize("detail", ["KL decomposition", "Similar", "Inputs", "Groups"])
+def test_details_of_neurons_work_without_gaussians(open_page: Open, folder: Path, detail: str) -> None:
+    for run in ("densities", "book"):
+        app = open_page("neurons", folder=folder, run=run, detail=detail)
+        assert not app.error, shown.texts(app)
+        if detail in ("Similar", "Inputs"):
+            assert "none of these is one" in shown.texts(app)
+
+
+def test_experiments_say_which_layers_are_left_out(open_page: Open, folder: Path) -> None:
+    said = shown.texts(open_page("experiments", folder=folder, run="mixed"))
+    assert "left out: categorical (Categorical, 40 classes)" in said
+
+
+def test_the_reference_lists_every_family(open_page: Open, folder: Path) -> None:
+    app = open_page("reference", folder=folder)
+    table = next(table.value for table in app.table if "support" in table.value)
+    assert {"Beta", "Code book", "von Mises", "Samples"} <= set(table["family"])
+
+
+def test_a_run_of_classes_is_compared_with_one_of_codes(open_page: Open, folder: Path) -> None:
+    for page in ("replay", "layers", "health", "uncertainty", "neurons"):
+        app = open_page(page, folder=folder, run="classes", vs="book")
+        assert not app.error, (page, shown.texts(app))
