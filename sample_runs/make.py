@@ -64,6 +64,9 @@ EXAMPLES = {
     "lightning-bottleneck": "lightning_bottleneck",
     "digits-vae": "digits_experiments",
     "text": "text_vae",
+    "digits-vqvae": "digits_vqvae",
+    "signal-rssm": "signal_rssm",
+    "uncertainty": "uncertainty",
 }
 # In this order, after the examples: the dashboard opens on the newest.
 RUNS = {

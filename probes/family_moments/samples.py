@@ -33,7 +33,7 @@ class SampleMoments:
         Parameters
         ----------
         z
-            (S, B, N): S independent draws of each input's posterior.
+            (S, B, N): S draws of each input's posterior, each by itself or, of an ensemble, the same for all.
         log_q, log_prior
             ln densities of the draws, nats: (S, B, N) of each neuron alone, or (S, B) of all together, which
             gives the layer's joint KL and none of single neurons.
@@ -64,7 +64,7 @@ class SampleMoments:
         within = (deviation * deviation).sum(0) / max(1, count - 1)
         if count < 2:
             within = torch.full_like(within, math.nan)
-        means = {"within": rows.mean(within)}
+        means = {"within": rows.mean(within), "common": rows.mean(deviation.transpose(0, 1))}  # (N,), (S, N)
         centred = {"mean": rows.centred(mean)}
         bad = mean
         if log_q is not None and log_prior is not None:
@@ -122,6 +122,7 @@ class SampleMoments:
             raise ValueError("no batch yet: update first")
         pooled = self._pooled
         found = dict(pooled.means)
+        found["common"] = found["common"].square().sum(0) / max(1, self._draws - 1)
         for name, (mean, square) in pooled.centred.items():
             found |= {name: mean, f"{name}_square": square}
         draws = torch.full_like(pooled.count, float(self._draws))
@@ -158,14 +159,16 @@ def derive_samples(sums: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Notes
     -----
-    One-way analysis of variance: row means lie about the rows' own means with variance within / S, which adds
-    (1 − 1/B) within / S to their mean squared deviation. Taken off, the spread has no bias and may lie below
-    0 by chance; it is recorded as it is, so that averages over steps have none either.
+    Two-way analysis of variance: row means lie about the rows' own means by the noise of S draws, which adds
+    (within − common) / S to their mean squared deviation; common is the variance between the draws' own means
+    over rows. Of independent draws it is within / B, of an ensemble, whose members are the same for all rows,
+    what they differ by everywhere, which moves no row against another. Taken off, the spread has no bias and
+    may lie below 0 by chance; it is recorded as it is, so that averages over steps have none either.
     """
     count, draws = sums["count"][..., None], sums["draws"][..., None]
     some = torch.where(count >= 1, 0.0, math.nan)
     within = sums["within"]
-    noise = (1 - 1 / count.clamp_min(1)) * within / draws
+    noise = (within - sums["common"]) / draws
     result = {
         "mean": sums["mean"] + some,
         "variance": within + some,

@@ -222,17 +222,23 @@ def named_pairs(module: nn.Module, output: Any) -> list[Found]:
         scale, form, assumed = pairs[mean]
         prior: Prior = None
         origin: Origin = "assumed"
+        assumed_prior = ""
         if mean in matched:
             scale_p, form_p, assumed_p = pairs[matched[mean]]
+            held = pick(output, names[scale_p]).grad_fn is None
+            if assumed_p and held and form_p == "log_var":
+                form_p, assumed_p = "var", False  # no head's output: a variance is one
             prior, origin = Slot(names[matched[mean]], names[scale_p], form_p), "named"
+            assumed_prior = _assumption(scale_p, form_p, True) if assumed_p else ""
         elif priors:
             prior = UnknownPrior(f"returned values, {', '.join(map(repr, priors))}, speak of one")
             origin = "absent"
-        why = f"returns {mean} and {scale}" + _assumption(scale, form, assumed)
+        why = f"returns {mean} and {scale}" + _assumption(scale, form, assumed) + assumed_prior
         suffix = mean if len(latent) > 1 else ""
-        found.append(
-            (suffix, Slot(names[mean], names[scale], form), prior, why, _origins(mean, assumed, origin))
-        )
+        origins = _origins(mean, assumed, origin)
+        if assumed_prior:
+            origins["scale"] = "assumed"
+        found.append((suffix, Slot(names[mean], names[scale], form), prior, why, origins))
     return found
 
 

@@ -242,6 +242,8 @@ class AfterHeads:
             self._keys[key] = places[0], places[1]
             self._forms.setdefault(key, slot.form)
         for other, (mean, scale) in self._keys.items():
+            if as_they_are and other in self.sampled and {mean, scale} <= roots and other != key:
+                self.handed_on.setdefault(other, key)  # another module's output, under other names
             absorbed = slot.form == DISTRIBUTION or (mean[1] is None and scale[1] is None)
             if not absorbed or other == key or mean not in roots:
                 continue

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 Call = Callable[[nn.Module, Any], Any]
 """(model, x) -> one tensor (B, ...), where model(x) is none."""
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def dropout_samples(model: nn.Module, x: Any, passes: int = 16, *, call: Call | None = None) -> Tensor:
@@ -45,7 +45,7 @@ def dropout_samples(model: nn.Module, x: Any, passes: int = 16, *, call: Call | 
     Gal & Ghahramani 2016. Functional dropout (`F.dropout(..., training=self.training)`) is not seen: give
     such a network a layer.
     """
-    layers = [module for module in model.modules() if isinstance(module, DROPOUT) and module.p > 0]
+    layers = [module for module in model.modules() if isinstance(module, _DropoutNd) and module.p > 0]
     if not layers:
         raise ValueError(f"dropout_samples: there is no dropout layer in {type(model).__name__}")
     if passes < 2:

@@ -496,6 +496,8 @@ class Finder:
             inner, outer = self._candidates.get(head), self._candidates.get(key)
             if outer is None or outer.source.slot.form == DISTRIBUTION:
                 continue
+            if key in self._after.sampled and head not in self._after.sampled:
+                continue  # its own sample was seen
             if head in self._refused:
                 self._refuse(key, self._refused[head])
             elif inner is not None and (inner.source.after, inner.source.slot.form) != (

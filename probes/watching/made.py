@@ -62,8 +62,22 @@ def _drawn(logits: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     axis = kwargs.get("dim", args[3] if len(args) > 3 else -1)
     last = isinstance(logits, Tensor) and axis % max(1, logits.dim()) == logits.dim() - 1
     if _LISTENERS and last and logits.dim() > 1 and not torch.compiler.is_compiling():
-        Gumbel(logits)
+        Gumbel(_grouped(logits))
     return drawn
+
+
+def _grouped(logits: Tensor) -> Tensor:
+    """Logits (R G, C) that one view has cut out of a last axis of G C as (R, G, C): rows alternate between G
+    variables.
+    """
+    node: Any = logits.grad_fn
+    if type(node).__name__ == "ToCopyBackward0":
+        node = node.next_functions[0][0]
+    sizes = getattr(node, "_saved_self_sym_sizes", None) or (0,)
+    classes = logits.shape[-1]
+    if logits.dim() != 2 or sizes[-1] <= classes or sizes[-1] % classes:
+        return logits
+    return logits.reshape(-1, sizes[-1] // classes, classes)
 
 
 def listen(listener: Listener) -> None:

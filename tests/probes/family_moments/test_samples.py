@@ -33,6 +33,17 @@ def test_variance_and_spread_have_no_bias(count):
     assert abs(alike.mean()) < 4 * alike.std() / 4000**0.5
 
 
+def test_members_that_differ_everywhere_by_the_same_spread_no_rows():
+    """An ensemble's draws are common to all rows: how they differ is no noise of the rows' means."""
+    torch.manual_seed(0)
+    rows, members = torch.randn(64, 3), 5 * torch.randn(4, 1, 3)
+    found = SampleMoments().update(rows + members).statistics()
+    torch.testing.assert_close(found["spread"], rows.var(0, correction=0), rtol=1e-4, atol=1e-5)
+    halves = SampleMoments().update((rows + members)[:, :20])
+    halves.merge(SampleMoments().update((rows + members)[:, 20:]))
+    torch.testing.assert_close(halves.statistics()["spread"], found["spread"], rtol=1e-4, atol=1e-5)
+
+
 def test_the_same_numbers_whatever_the_batching():
     _, _, z = draws(4, 50, 3)
     log_q, log_prior = torch.randn(2, 4, 50, 3, dtype=torch.float64)
