@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import sequence as data
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import (
-    cards,
     continuations,
     sequence_axis,
     sequence_controls,
     sequence_map,
     sequence_neuron,
     sequence_position,
+    sequence_surprise,
 )
-from probes.figures.surprise import surprise
 
 frame.guard()
 context = frame.pick_run()
@@ -84,25 +81,5 @@ with right:
     if shown_layer in tested:
         sequence_neuron.goes_with(tested[shown_layer], neuron, quantity)
 
-if "nll" in table:
-    total = data.total_kl(found)
-    nll = table["nll"].reindex(range(length)).to_numpy(float)
-    entropy = table["entropy"].reindex(range(length)).to_numpy(float) if "entropy" in table else None
-    beside, why = data.second_surprise(context, other, at, length) if other else (None, "")
-    if why:
-        st.caption(why)
-    known = np.isfinite(total).all()
-    figure = surprise(
-        nll, entropy=entropy, total_kl=total if known else None, labels=[data.sign(x) for x in labels], t=t,
-        other=beside, label=other.entry.name if other else "",
-    )  # fmt: skip
-    weak = data.surprise_correlation(found, table)
-    note = (
-        f"Total KL is a weak measure of surprise: correlation {weak:.2f} here." if np.isfinite(weak) else ""
-    )
-    rows = pd.DataFrame({"t": np.arange(length), "position": labels, "nll": nll, "kl": total})
-    cards.card(
-        "**Surprise** · −ln p of what came next", figure, "surprise", rows, of=context.entry.name, note=note,
-        draw=sequence_axis.clickable,
-    )  # fmt: skip
+sequence_surprise.show(context, other, found, table, at, t)
 continuations.show(context)
