@@ -79,7 +79,8 @@ with right:
     marks = data.marks(features, feature)
     sequence_neuron.belief(context, path, shown_layer, neuron, t, memory, feature, marks)
     if shown_layer in tested:
-        sequence_neuron.goes_with(tested[shown_layer], neuron, quantity)
+        with st.container(border=True):
+            sequence_neuron.goes_with(tested[shown_layer], neuron, quantity)
 
 sequence_surprise.show(context, other, found, table, at, t)
 continuations.show(context)

@@ -84,6 +84,6 @@ def _texts(given: list[str], parts: dict[int, pd.DataFrame]) -> None:
         )  # fmt: skip
     texts = {
         "panels": panels, "chosen": None, "pickable": False, "title": "entropy of the next symbol (nats)",
-        "low": 0, "high": high, "signed": False, "least": 330, "label": f"{len(panels)} continuations",
+        "low": 0, "high": high, "signed": False, "least": 290, "label": f"{len(panels)} continuations",
     }  # fmt: skip
     canvases.tokens(texts, "continuations")

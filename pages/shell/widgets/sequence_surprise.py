@@ -34,7 +34,7 @@ def show(
         st.caption(why)
     figure = surprise(
         rows["nll"],
-        entropy=rows["entropy"] if "entropy" in rows else None,
+        entropy=rows.get("entropy"),
         total_kl=total if np.isfinite(total).all() else None,
         labels=[data.sign(label) for label in labels],
         t=t,
