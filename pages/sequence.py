@@ -62,7 +62,7 @@ sequence_map.show(
 )
 
 features = data.features(context)
-tested = {one: result for one in found if (result := data.followed(context, at, one, quantity)) is not None}
+tested = data.followed(context, at, quantity)
 left, right = st.columns(2, gap="small")
 with left:
     with st.container(border=True):
@@ -78,9 +78,9 @@ with left:
 with right:
     marks = data.marks(features, feature)
     sequence_neuron.belief(context, path, shown_layer, neuron, t, memory, feature, marks)
-    if shown_layer in tested:
+    if tested:
         with st.container(border=True):
-            sequence_neuron.goes_with(tested[shown_layer], neuron, quantity)
+            sequence_neuron.goes_with(tested, shown_layer, neuron, quantity)
 
 sequence_surprise.show(context, other, found, table, at, t)
 continuations.show(context)

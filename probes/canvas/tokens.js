@@ -64,7 +64,7 @@ export function inkOn(color) {
  */
 export function tokenSign(token) {
   if (token === "") return "▸"
-  return token.replace(/\n/g, "↵").replace(/^ $/, "\u00a0")
+  return token.replace(/\n/g, "↵")
 }
 
 /**
@@ -181,7 +181,8 @@ export default function showTokens({ data, parentElement, setTriggerValue }) {
   const focused = frame.contains(frame.ownerDocument.activeElement) || frame.querySelector(":focus") !== null
   const { background } = readTheme(parentElement)
   frame.style.setProperty("--least", `${data.least}px`)
-  frame.replaceChildren()
+  const panels = element("div", "panels")
+  frame.replaceChildren(panels, drawScale(data, background))
   data.panels.forEach((panel, place) => {
     const id = `token-${place}`
     const box = element("div", data.pickable ? "pickable" : "")
@@ -189,8 +190,7 @@ export default function showTokens({ data, parentElement, setTriggerValue }) {
     const text = drawPanel(panel, data, background, id)
     if (data.pickable) makePickable(text, data, id, setTriggerValue)
     box.append(text)
-    frame.append(box)
+    panels.append(box)
     if (focused && place === 0) text.focus()
   })
-  frame.append(drawScale(data, background))
 }

@@ -53,7 +53,7 @@ def surprise(
     figure = FigureBuilder(rows, 1, shared_xaxes="all", vertical_spacing=0.1)
     shown = [style.text(one) for one in labels] or [""] * len(values)
     if entropy is not None:
-        figure.line(along, entropy, "entropy", color=palette.PREDICTED, width=1.25)
+        figure.line(along, entropy, "entropy", color=palette.CURVES[0], width=1.25)
     if other is not None:
         figure.line(along, other, f"surprise, {style.text(label)}", color=palette.TWIN, width=1, dash="dot")
     data = [[int(place), text] for place, text in zip(along, shown, strict=True)]

@@ -151,21 +151,34 @@ def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) ->
     return rows.loc[by.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
+@dataclass(frozen=True)
+class Followed:
+    """How neurons go with features: `layer`, `neuron` (N,) say which they are."""
+
+    layer: np.ndarray
+    neuron: np.ndarray
+    found: sequence_features.Associations
+
+    def place(self, layer: int, neuron: int) -> int:
+        """The row of a neuron."""
+        return int(np.flatnonzero((self.layer == layer) & (self.neuron == neuron))[0])
+
+
 @cache.of_run(keep=cache.WHOLES_KEPT, show_spinner="Looking for what the neurons follow …")
-def followed(
-    context: RunContext, step: int, layer: int, quantity: str
-) -> sequence_features.Associations | None:
-    """How a layer's neurons go with the features of the positions, at a stored step; None where there are too
-    few positions, or nothing to go with.
+def followed(context: RunContext, step: int, quantity: str) -> Followed | None:
+    """How all neurons go with the features of the positions, at a stored step; None where there are too few
+    positions, too many neurons, or nothing to go with.
     """
-    values = paths(context, step)[layer].quantity(quantity)
-    found = features(context)
-    length = len(values)
-    if length < sequence_features.LEAST_POSITIONS or any(len(one) < length for one in found.values()):
+    parts = {layer: path.quantity(quantity) for layer, path in paths(context, step).items()}
+    values = np.concatenate(list(parts.values()), axis=1)
+    length, found = len(values), features(context)
+    short = length < sequence_features.LEAST_POSITIONS or any(len(one) < length for one in found.values())
+    if short or not found or values.shape[1] > TESTED:
         return None
-    if not found or values.shape[1] > TESTED:
-        return None
-    return sequence_features.associations(values, {name: one[:length] for name, one in found.items()})
+    neurons = [np.arange(one.shape[1]) for one in parts.values()]
+    layers = [np.full(one.shape[1], layer) for layer, one in parts.items()]
+    tested = sequence_features.associations(values, {name: one[:length] for name, one in found.items()})
+    return Followed(np.concatenate(layers), np.concatenate(neurons), tested)
 
 
 @cache.of_run("inputs", keep=cache.SLICES_KEPT)
@@ -180,33 +193,31 @@ def marks(found: Mapping[str, np.ndarray], feature: str) -> np.ndarray:
     return values == 1 if set(np.unique(values)) == {0.0, 1.0} else np.zeros(len(values), bool)
 
 
-def feature_rows(found: sequence_features.Associations, neuron: int) -> pd.DataFrame:
+def feature_rows(tested: Followed, layer: int, neuron: int) -> pd.DataFrame:
     """One neuron's features, strongest first: feature, correlation, p (adjusted over its features)."""
+    place, found = tested.place(layer, neuron), tested.found
     rows = pd.DataFrame(
-        {
-            "feature": found.names,
-            "correlation": found.correlation[neuron],
-            "p": found.p_features[neuron],
-        }
+        {"feature": found.names, "correlation": found.correlation[place], "p": found.p_features[place]}
     )
-    return rows.loc[rows["correlation"].abs().sort_values(ascending=False, kind="stable").index].reset_index(
-        drop=True
+    return _strongest_first(rows)
+
+
+def followers(tested: Followed, feature: str) -> pd.DataFrame:
+    """Neurons by how they go with one feature: layer, neuron, correlation, p (adjusted over the neurons)."""
+    place, found = tested.found.names.index(feature), tested.found
+    return _strongest_first(
+        pd.DataFrame(
+            {
+                "layer": tested.layer,
+                "neuron": tested.neuron,
+                "correlation": found.correlation[:, place],
+                "p": found.p_neurons[:, place],
+            }
+        )
     )
 
 
-def followers(found: sequence_features.Associations, layer: int, feature: str) -> pd.DataFrame:
-    """A layer's neurons by how they go with one feature: layer, neuron, correlation, p (adjusted over the
-    neurons).
-    """
-    place = found.names.index(feature)
-    rows = pd.DataFrame(
-        {
-            "layer": layer,
-            "neuron": np.arange(len(found.correlation)),
-            "correlation": found.correlation[:, place],
-            "p": found.p_neurons[:, place],
-        }
-    )
+def _strongest_first(rows: pd.DataFrame) -> pd.DataFrame:
     order = rows["correlation"].abs().sort_values(ascending=False, kind="stable").index
     return rows.loc[order].reset_index(drop=True)
 

@@ -13,7 +13,7 @@ from pages.shell.widgets import canvases, cards, selected_neuron, sequence_posit
 from probes.analysis import sequence_features
 from probes.figures import style
 from probes.figures.sequence_belief import sequence_belief
-from probes.neuron_names import full_name
+from probes.neuron_names import full_name, neuron_name
 
 SIGNIFICANT = 0.05
 
@@ -55,18 +55,18 @@ def belief(
         selected_neuron.buttons(context, layer, neuron, "belief")
 
 
-def goes_with(found: sequence_features.Associations, neuron: int, quantity: str) -> None:
+def goes_with(tested: data.Followed, layer: int, neuron: int, quantity: str) -> None:
     """The features that one neuron goes with."""
-    rows = data.feature_rows(found, neuron)
-    st.markdown("**What it goes with** · " + data.QUANTITIES[quantity].label)
+    rows = data.feature_rows(tested, layer, neuron)
+    name = neuron_name(layer, neuron)
+    st.markdown(f"**What {name} goes with** · {data.QUANTITIES[quantity].label}")
     numbers = {
         "correlation": st.column_config.NumberColumn(format="%.2f"),
         "p": st.column_config.NumberColumn("p, adjusted", format="%.4f"),
     }
     st.dataframe(
-        rows, hide_index=True, width="stretch", key="goes_with", column_config=numbers,
-        placeholder="–", height=sequence_position.HEAD + sequence_position.ROW * len(rows),
-        alt="Features that the neuron's course goes with",
+        rows, hide_index=True, width="stretch", height="content", key="goes_with", column_config=numbers,
+        placeholder="–", alt="Features that the neuron's course goes with",
     )  # fmt: skip
     st.caption(
         f"p: {sequence_features.PERMUTATIONS:,} permutations of blocks longer than the feature's memory,"
@@ -74,20 +74,14 @@ def goes_with(found: sequence_features.Associations, neuron: int, quantity: str)
     )
 
 
-def followers(
-    context: RunContext, found: dict[int, sequence_features.Associations], feature: str, quantity: str
-) -> None:
+def followers(context: RunContext, tested: data.Followed, feature: str, quantity: str) -> None:
     """The neurons of all layers that go with one feature."""
-    rows = pd.concat(
-        [data.followers(one, layer, feature) for layer, one in found.items() if feature in one.names],
-        ignore_index=True,
-    )
-    rows = rows.loc[rows["correlation"].abs().sort_values(ascending=False, kind="stable").index]
-    telling = int((rows["p"] * len(found) <= SIGNIFICANT).sum())
+    rows = data.followers(tested, feature)
+    telling = int((rows["p"] <= SIGNIFICANT).sum())
     st.caption(
         f"{telling} of {len(rows):,} neurons go with it (p ≤ {SIGNIFICANT}, adjusted over all neurons)"
         f" in {data.QUANTITIES[quantity].label}."
     )
-    shown = rows.head(data.RANKED).reset_index(drop=True)
-    table = data.named_rows(shown.assign(p=np.minimum(shown["p"] * len(found), 1)))
+    shown = rows.head(data.RANKED)
+    table = data.named_rows(shown)
     sequence_position.pick(context, shown, table, "followers", f"Neurons that go with {feature}")

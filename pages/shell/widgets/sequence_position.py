@@ -17,7 +17,7 @@ from pages.shell.widgets import cards, selected_neuron
 from probes.figures.next_symbol import next_symbol
 from probes.neuron_names import neuron_name
 
-HEAD, ROW, SEEN = 38, 35, 8  # pixels of a table's head and rows, and rows at once
+HEAD, ROW, SEEN = 37, 35, 8  # pixels of a table's head and rows, and rows at once
 
 
 def predicted(labels: list[str], t: int, table: pd.DataFrame) -> None:

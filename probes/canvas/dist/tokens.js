@@ -136,7 +136,7 @@ function inkOn(color) {
 }
 function tokenSign(token) {
   if (token === "") return "▸";
-  return token.replace(/\n/g, "↵").replace(/^ $/, " ");
+  return token.replace(/\n/g, "↵");
 }
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -222,7 +222,8 @@ function showTokens({ data, parentElement, setTriggerValue }) {
   const focused = frame.contains(frame.ownerDocument.activeElement) || frame.querySelector(":focus") !== null;
   const { background } = readTheme(parentElement);
   frame.style.setProperty("--least", `${data.least}px`);
-  frame.replaceChildren();
+  const panels = element("div", "panels");
+  frame.replaceChildren(panels, drawScale(data, background));
   data.panels.forEach((panel, place) => {
     const id = `token-${place}`;
     const box = element("div", data.pickable ? "pickable" : "");
@@ -230,10 +231,9 @@ function showTokens({ data, parentElement, setTriggerValue }) {
     const text = drawPanel(panel, data, background, id);
     if (data.pickable) makePickable(text, data, id, setTriggerValue);
     box.append(text);
-    frame.append(box);
+    panels.append(box);
     if (focused && place === 0) text.focus();
   });
-  frame.append(drawScale(data, background));
 }
 export {
   showTokens as default,
