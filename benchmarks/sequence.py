@@ -49,7 +49,6 @@ class GruNetwork(SequentialTwin):
 
     def __init__(self, symbols: int, neurons: int) -> None:
         super().__init__(symbols, layers=1, neurons=neurons)
-        self.layers = nn.ModuleList()
         self.gru = nn.GRU(neurons, neurons, batch_first=True)
         self.neurons = neurons
 

@@ -1144,6 +1144,24 @@ _SCORES = [
         "level",
         "Dawid 1984; Gneiting, Balabdaoui & Raftery 2007",
     ),
+    Score(
+        "bits",
+        "Bits",
+        "bits",
+        "NLL / ln 2",
+        "How unlikely the next symbols were, in bits a symbol.",
+        "low",
+        "Shannon 1948",
+    ),
+    Score(
+        "draw_information",
+        "Information of a draw",
+        "nats",
+        "H(mean_s p_s) − mean_s H(p_s) of the next symbol's distribution",
+        "How much of the uncertainty about the next symbol lies between draws of the neurons.",
+        "level",
+        "mutual information of draw and symbol, Houlsby et al. 2011",
+    ),
 ]
 
 SCORES: dict[str, Score] = {score.name: score for score in _SCORES}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 LOG_WIDTH_LOW, LOG_WIDTH_HIGH = -5.0, 0.0  # of sigma in prior sds s; the upper end is the prior's own width
 SET_POINT = 2.0  # largest |c|, prior sds
@@ -126,6 +127,7 @@ class _GatedScan(torch.autograd.Function):
         return states[1:], kls, gate, target, log_widths
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         of_z, of_kl = gradients[:2]
         raw, phi, kept, states, *drawn = ctx.saved_tensors

@@ -131,7 +131,7 @@ class SequenceTask:
         """Chunks by number, (n,). ValueError for pairs: the past is in the sequence itself."""
         if pairs:
             raise ValueError("sequences have no predecessors beside them")
-        spans = self.spans[split].to(self.values.device)
+        index, spans = index.to(self.values.device), self.spans[split].to(self.values.device)
         chunks = self.chunks(split)
         first, last, begin = spans[index // chunks].unbind(1)
         at = (first + index % chunks * self.window)[:, None] + torch.arange(self.window, device=first.device)

@@ -494,20 +494,7 @@ def test_sequence_commands(here: Path) -> None:
     Path("chords.json").write_text(json.dumps({"train": pieces, "valid": pieces, "test": pieces}))
     pd.DataFrame({"a": rng.normal(size=900), "b": rng.normal(size=900)}).to_csv("series.csv", index=False)
     files = {"text": "text:text.txt", "chords:FILE": "chords:chords.json", "csv:FILE": "csv:series.csv"}
-    small = [
-        "--steps",
-        "2",
-        "--neurons",
-        "16",
-        "--batch",
-        "4",
-        "--test-draws",
-        "2",
-        "--probe-sequence",
-        "8",
-        "--threads",
-        "1",
-    ]
+    small = ["--steps=2", "--neurons=16", "--batch=4", "--test-draws=2", "--probe-sequence=8", "--threads=1"]
     lines = block(SEQUENCE, SEQUENCES, language="").text.splitlines()
     for number, line in enumerate(lines):
         words = [files.get(word, word) for word in shlex.split(line, comments=True)]
