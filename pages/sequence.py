@@ -67,7 +67,8 @@ left, right = st.columns(2, gap="small")
 with left:
     with st.container(border=True):
         st.markdown(f"**Position {t}** · “{url.plain(data.sign(labels[t]))}”")
-        sequence_position.predicted(labels, t, table)
+        if len(table):
+            sequence_position.predicted(labels, t, table)
         st.markdown("**Neurons that moved most here**, of all layers")
         sequence_position.moved(context, found, t, quantity)
     feature = ""

@@ -2,7 +2,7 @@
 // every picture is computed here, so playing costs the server nothing.
 
 import { mounted, part } from "./component.js"
-import { formatNumber, formatStep, fullName } from "./format.js"
+import { formatNumber, fullName } from "./format.js"
 import { framePosition, stillFrames } from "./frames.js"
 import { pickable, showTip, withinCount } from "./picking.js"
 import { ReplayData } from "./replay_data.js"
@@ -85,7 +85,7 @@ export class Replay {
       this.bytes = bytes
       const { view, speed } = this.loaded?.header || {}
       this.loaded = new ReplayData(bytes)
-      this.transport.load(this.header.steps, stillFrames(this.data.motion()))
+      this.transport.load(this.header.steps, stillFrames(this.data.motion()), this.header.along)
       if (speed !== this.header.speed) this.transport.speed.value = this.header.speed
       if (view !== this.header.view) this.open()
     }
@@ -208,7 +208,7 @@ export class Replay {
     const { input, chosen } = this.header
     const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`
     return (
-      `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ` +
+      `${what} of neurons per layer at ${this.transport.said}, ${chosen}. ` +
       `${layers.join("; ")}. ` +
       "Space plays, left and right move the step, up and down choose a neuron, page keys a layer" +
       (this.trigger ? ", Enter pins it." : ".")
@@ -241,14 +241,18 @@ export class Replay {
   tell() {
     if (!this.over) return ""
     const { column, row } = this.over
-    const { layers, input } = this.header
+    const { layers, input, along } = this.header
     const layer = layers[column]
     const { mean, sd, total } = this.moments(column, row)
     const run = this.ridges.twofold ? `${layer.run} · ` : ""
     const words = [
       run + fullName(layer.index, layer.neurons[row], layer.name),
       `mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`,
-      input === null ? `aggregate sd ${formatNumber(total)}` : `probe input ${input}`,
+      along
+        ? this.transport.said
+        : input === null
+          ? `aggregate sd ${formatNumber(total)}`
+          : `probe input ${input}`,
     ]
     const pinned = layer.pinned.includes(layer.neurons[row])
     if (this.trigger) words.push(`click or Enter to ${pinned ? "unpin" : "pin"}`)

@@ -38,7 +38,8 @@ export class Heading {
   /** @returns {Item[]} */
   items() {
     const { header, theme, ridges } = this.replay
-    const { input, layers, trail, chosen } = header
+    const { input, layers, trail, chosen, along } = header
+    const earlier = along ? "earlier positions" : "earlier steps"
     const line = (/** @type {number[]} */ dash, /** @type {string} */ style) => {
       return (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
         context.strokeStyle = style
@@ -58,7 +59,11 @@ export class Heading {
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: input === null ? "mean posterior, sd √E[σ²]" : `posterior of probe input ${input}, exact`,
+        text: along
+          ? "belief Normal(m, V)"
+          : input === null
+            ? "mean posterior, sd √E[σ²]"
+            : `posterior of probe input ${input}, exact`,
         sign: SIGN,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4]
@@ -66,12 +71,12 @@ export class Heading {
         },
       },
       {
-        text: input === null ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        text: input === null && !along ? "aggregate, variance E[σ²] + Var[μ]" : "",
         sign: SIGN,
         draw: line([], rgba(theme.text, 0.8)),
       },
       { text: "prior", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      { text: trail ? earlier : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
         text: `sd ${SD_WIDE} to ${SD_NARROW}, log scale`,
@@ -132,6 +137,6 @@ export class Heading {
     context.font = `600 14px ${theme.font}`
     context.fillStyle = rgba(theme.text, 1)
     const last = transport.steps[transport.last]
-    context.fillText(`step ${formatStep(transport.step)} of ${formatStep(last)}`, this.width - 8, FIRST)
+    context.fillText(`${transport.said} of ${formatStep(last)}`, this.width - 8, FIRST)
   }
 }

@@ -20,12 +20,19 @@ NEURONS, LAYERS = 6, 2
 LINE_END, UPPER = 3, 1  # neuron of the first layer that notices a line's end, of the second upper case
 
 
-def write_sequence(folder: Path, *, contents: list[tuple[str, str]] | None = None, seed: int = 0) -> Path:
+def write_sequence(
+    folder: Path,
+    *,
+    contents: list[tuple[str, str]] | None = None,
+    seed: int = 0,
+    predicted: bool = True,
+    kl: bool = True,
+) -> Path:
     """Neurons that contract over 80 steps, and at three of them a probe sequence: `contents` (kind, text), by
     default a text.
 
     The KL of neuron 1:3 is high at line's ends, that of 2:1 at upper case; beliefs of neuron i keep 0.5 + i /
-    20. Predictions are those of symbols.
+    20. Predictions are those of symbols. Without `predicted` and `kl` these are not known.
     """
     positions = [("text", letter) for letter in TEXT] if contents is None else contents
     length = len(positions)
@@ -40,12 +47,21 @@ def write_sequence(folder: Path, *, contents: list[tuple[str, str]] | None = Non
                     keep = 0.5 + np.arange(NEURONS) / 20
                     m[t] = keep * m[t - 1] + np.sqrt(1 - keep**2) * random.standard_normal(NEURONS)
                 V = np.full((length, NEURONS), 0.2) + 0.8 * np.exp(-np.arange(length))[:, None]
-                kl = random.gamma(2, 0.2, (length, NEURONS))
-                kl[:, LINE_END if layer == 0 else UPPER] += [
+                paid = random.gamma(2, 0.2, (length, NEURONS))
+                paid[:, LINE_END if layer == 0 else UPPER] += [
                     2.0 * (content == "\n" if layer == 0 else content.isupper()) for _, content in positions
                 ]
-                recorder.sequence(step, layer, m=m, V=V, mu=m, sigma=np.sqrt(V), kl=kl)
-            recorder.predictions(step, _predictions([content for _, content in positions], random))
+                recorder.sequence(
+                    step,
+                    layer,
+                    m=m,
+                    V=V,
+                    mu=m,
+                    sigma=np.sqrt(V),
+                    kl=paid if kl else np.full_like(paid, np.nan),
+                )
+            if predicted:
+                recorder.predictions(step, _predictions([content for _, content in positions], random))
         recorder.close("finished")
     return folder
 

@@ -154,3 +154,34 @@ def test_links_that_name_what_is_not_there_fall_back_and_say_so(open_page: Open,
         assert asked in said
     assert "t" not in app.query_params
     assert component(app, "heatmap").bytes
+
+
+def test_a_foreign_model_s_sequence_has_the_same_page(open_page: Open, folder: Path) -> None:
+    letters = [("position", letter) for letter in TEXT]
+    write_sequence(folder / "foreign", contents=letters, predicted=False, kl=False)
+    app = open_page("sequence", folder, run="foreign")
+    assert "belief" in tokens(app)["title"] or tokens(app)["title"].startswith("m of")
+    assert app.sidebar.selectbox(key="choose_quantity").options == ["Belief m", "Width √V"]
+    assert "Measured half-life" in cards(app)
+    assert "Surprise" not in texts(app)
+
+
+def test_the_replay_takes_the_positions_as_its_frames(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder, run="text", over="sequence", t="7", step="50")
+    header, arrays = unpack(app, "replay")
+    assert header["steps"] == list(range(LENGTH))
+    assert header["cursor"] == 7
+    assert header["along"][TEXT.index("\n")] == "↵"
+    rows = Run(folder / "text").sequence(40, 0)  # the stored step at or before the cursor's
+    for place, neuron in enumerate(header["layers"][0]["neurons"]):
+        mine = rows[rows["neuron"] == neuron].sort_values("t")
+        for name, expected in (("mean", mine["m"]), ("sd", np.sqrt(mine["V"]))):
+            drawn = arrays[f"{name}.0"].reshape(LENGTH, -1)[:, place]
+            np.testing.assert_allclose(drawn, expected, rtol=2e-3, atol=2e-3)
+    assert "training step 40" in texts(app)
+
+
+def test_the_replay_of_a_run_without_a_sequence_stays_over_training(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder, run="none", over="sequence")
+    assert "no probe sequence" in texts(app)
+    assert "along" not in unpack(app, "replay")[0]

@@ -13,6 +13,8 @@ from pages.shell.data import payloads
 from pages.shell.session import cache, url
 from pages.shell.session.runs import RunContext
 from probes.analysis import sequence_features
+from probes.analysis.posteriors import measured_half_life
+from probes.analysis.probe_statistics import LEAST_SEQUENCE
 from probes.canvas import pack
 from probes.diagnostics import half_life
 from probes.figures import frames
@@ -374,7 +376,7 @@ def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> l
     row = memory[(memory["layer"] == layer) & (memory["neuron"] == neuron)]
     labelled = (
         ("phi", "Prior's φ", "", "what the prior expects to be kept from t to t + 1"),
-        ("half_life", "Half-life", "t", "positions after which the prior's memory is half"),
+        ("half_life", "Prior's half-life", "t", "positions after which the prior's memory is half"),
         ("persistence", "Slope", "", "measured slope of z at t on z at t − 1"),
         ("gate", "Gate", "", "mean share of the belief that a position replaces"),
         ("held_information", "Held", "nats", "information held, against Normal(0, 1)"),
@@ -390,6 +392,18 @@ def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> l
         for name, label, unit, text in labelled
         if len(row) and name in row and np.isfinite(float(row[name].iloc[0]))
     ]
+    if len(path.m) >= LEAST_SEQUENCE:
+        measured = float(measured_half_life(path.m[:, [neuron]])[0])
+        said = "positions until the autocorrelation of m is below one half; –: longer than this sequence says"
+        cards.append(
+            {
+                "label": "Measured half-life",
+                "value": payloads.number(measured),
+                "unit": "t" if np.isfinite(measured) else "",
+                "note": "",
+                "help": said,
+            }
+        )
     width = float(np.sqrt(path.V[:, neuron]).mean())
     cards.append(
         {

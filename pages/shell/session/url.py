@@ -53,7 +53,7 @@ KEYS = (
     "split",
     "sort",
     "tiles",
-    *("t", "quantity", "sort_sequence", "follows", "along"),
+    *("t", "quantity", "sort_sequence", "follows", "along", "over"),
     *("filter", "view", "rows", "sort_runs", "ticked", "columns", "archived", "of"),
     *("compared_layer", "compared_statistic"),  # of the page Runs
     *("sweep_of", "sweep_x", "sweep_y", "sweep_score", "sweep_value", "sweep_by", "sweep_color"),
