@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
+from plotly.colors import get_colorscale
 
 from probes import palette
 from probes.figures import style
@@ -15,6 +16,7 @@ from probes.figures.builder import FigureBuilder
 
 Notes = Sequence[Sequence[int]]
 NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+SCALE = get_colorscale("Cividis")
 ROLL, FEW = 210, 110  # pixels: height of one roll, and of each of several
 
 
@@ -58,7 +60,7 @@ def piano_rolls(
         marker: dict[str, Any] = {"symbol": "square", "size": 5 if several or length > 120 else 7}
         if values is not None and place == 0:
             marker |= {
-                "color": np.asarray(values, float)[at], "colorscale": list(style.COLOR_SCALES["Cividis"]),
+                "color": np.asarray(values, float)[at], "colorscale": SCALE,
                 "showscale": True,
                 "colorbar": {"title": {"text": values_are, "side": "right"}, "thickness": 10},
             }  # fmt: skip
@@ -68,7 +70,7 @@ def piano_rolls(
         figure.scatter(
             at, pitch, mode="markers", marker=marker, row=place + 1, customdata=at.tolist(),
             text=[note_name(int(note)) for note in pitch], hovertemplate="t %{x}: %{text}<extra></extra>",
-            hoverinfo=None, name="notes", showlegend=False,
+            name="notes", showlegend=False,
         )  # fmt: skip
     figure.update_yaxes(title="" if several else "MIDI note", nticks=4 if several else 8)
     figure.update_xaxes(range=[-0.5, max(length - 0.5, 0.5)])
