@@ -34,8 +34,8 @@ from vdn.trainer import SequenceTrainer
 
 VALIDATIONS, VALIDATION_DRAWS, VALIDATION_POSITIONS = 10, 8, 16_384
 TRIALS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
-    "signal": ([{"beta": 0.0005}], [{"dropout": 0.0}]),
-    "text": ([{"beta": 0.0001}], [{"dropout": 0.0}]),
+    "signal": ([{"beta": 0.0005}, {"beta": 0.0002}], [{"lr": 3e-3}, {"lr": 1e-3}]),
+    "text": ([{"beta": 0.0001}, {"beta": 3e-5, "sigma_init": 0.03}], [{"lr": 3e-3}, {"lr": 1e-3}]),
     "chords": (
         [{"beta": 0.001}, {"beta": 0.002}, {"beta": 0.003}, {"beta": 0.001, "dropout": 0.1}],
         [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.4}],
