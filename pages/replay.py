@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shell import frame
 from pages.shell.data import replay
 from pages.shell.session import url
-from pages.shell.widgets import replay_canvas, replay_options
+from pages.shell.widgets import replay_canvas, replay_options, replay_sequence
 from probes.canvas import replay_shapes
 
 frame.guard()
@@ -19,6 +19,7 @@ frame.header(
 )
 frame.needs_distributions(context)
 with st.sidebar:
+    along = replay_sequence.is_asked(context)
     other = replay_options.with_distributions(frame.compared(context))
     shown = [(context, replay_options.layers(context, replay.layers_at_first(context, 2 if other else 1)))]
     if other:
@@ -30,8 +31,13 @@ with st.sidebar:
         " has the focus."
     )
     frame.link_to_reference()
-replay_canvas.show(shown, choice)
-if other:
+if along:
+    replay_sequence.show(*shown[0], choice)
+else:
+    replay_canvas.show(shown, choice)
+if other and along:
+    st.caption(f"{url.plain(other.entry.name)} is shown beside it over training alone.")
+elif other:
     st.caption(
         f"Left {url.plain(context.entry.name)}, right {url.plain(other.entry.name)}, both at the cursor's"
         " step; a run that has ended stays as it was. A number names another neuron in each run."

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.shell import no_runs
-from pages.shell.session import live, pins, runs, state, url
+from pages.shell.session import cache, live, pins, runs, state, url
 from pages.shell.session.runs import RunContext
 from probes.analysis import assumptions, layer_families
 
@@ -181,10 +181,13 @@ def unfilled(context: RunContext) -> dict[str, str]:
     """Pages that this run cannot fill: path -> why."""
     if not state.has_distributions(context):
         why = "This run holds no distributions of neurons."
-        return dict.fromkeys(("replay", "layers", "neurons", "persistence"), why)
+        return dict.fromkeys(("replay", "layers", "neurons", "sequence", "persistence"), why)
+    found = {}
+    if not len(cache.sequence_steps(context)):
+        found["sequence"] = "This run holds no probe sequence."
     if "persistence" not in context.run.statistics:
-        return {"persistence": "This run has no order in its data: persistence was not recorded."}
-    return {}
+        found["persistence"] = "This run has no order in its data: persistence was not recorded."
+    return found
 
 
 def choose_layer(context: RunContext, label: str, among: Sequence[int] | None = None) -> str:

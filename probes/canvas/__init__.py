@@ -2,7 +2,7 @@
 
 Sources are the ES modules beside this file; a browser gets their bundles in `dist/` (`make bundles`), one
 text
-a view: cards, heatmap, regimes, replay, and report, the script of an exported page.
+a view: cards, heatmap, regimes, replay, tokens, and report, the script of an exported page.
 
 A payload is a little-endian uint32 (length of the header), the header as JSON padded to a multiple of four
 bytes, then the arrays that `header["arrays"]` lists, float32, float16 or uint8, each padded to a multiple of
@@ -24,6 +24,7 @@ _STYLES = {
     "heatmap": ("picture", "heatmap"),
     "regimes": ("picture", "transport", "regimes"),
     "replay": ("picture", "transport", "replay"),
+    "tokens": ("tokens",),
 }
 
 

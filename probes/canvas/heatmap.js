@@ -32,6 +32,8 @@ import { readTheme } from "./theme.js"
  * @property {number} columns
  * @property {number[]} order the neuron of each row
  * @property {number[]} edges steps at which columns begin, and the one after the last
+ * @property {string} columnTitle what the columns are: steps, or positions of a sequence
+ * @property {string[]} columnNames what stands at each position; none of steps
  * @property {number[] | null} ranks of the rows' neurons, from 0; null where all are drawn
  * @property {"Viridis" | "Cividis" | "diverging"} colors
  * @property {number} low what byte 1 stands for
@@ -45,7 +47,7 @@ import { readTheme } from "./theme.js"
  * @property {number} index of the layer, from 0
  * @property {number[]} chosen neurons that are marked
  * @property {Alarm[]} alarms columns with a step at which neurons were broken or saturated
- * @property {{ name: string, color: string }[]} regimes by their codes
+ * @property {{ name: string, color: string }[]} regimes by their codes; none where rows have no regime
  * @property {{ column: string, cell: string }} absent why all cells of a column, or one of them, are empty
  * @property {number | null} cursor step
  * @property {number} revision counts the changes of cursor and choice that are not the view's own: else it knows better
@@ -126,7 +128,7 @@ export class Heatmap {
       }
       this.loaded = header
       this.cells = arrays.cells
-      this.settled = arrays.settled
+      this.settled = arrays.settled ?? new Uint8Array()
     }
     this.theme = readTheme(this.root)
     this.paint()
@@ -182,7 +184,7 @@ export class Heatmap {
       context.fillText(formatShort(edges[Math.min(at, columns - 1)]), x, bottom + 15)
       if (columns === 1) break
     }
-    context.fillText("step", LEFT + this.size.width / 2, bottom + 33)
+    context.fillText(this.header.columnTitle, LEFT + this.size.width / 2, bottom + 33)
   }
 
   /** @param {Context} context */
@@ -208,6 +210,7 @@ export class Heatmap {
    */
   drawRegimes(context) {
     const { rows, regimes } = this.header
+    if (!regimes.length) return
     const height = this.size.height / rows
     for (let row = 0; row < rows; row++) {
       context.fillStyle = regimes[this.settled[row]].color
@@ -272,8 +275,9 @@ export class Heatmap {
   /** @param {Context} context */
   drawCursor(context) {
     if (this.cursor === null) return
-    const { edges, columns } = this.header
-    const x = LEFT + (framePosition(edges, this.cursor) / columns) * this.size.width
+    const { edges, columns, columnNames } = this.header
+    const middle = columnNames.length ? 0.5 : 0 // a position is its column, a step begins one
+    const x = LEFT + ((framePosition(edges, this.cursor) + middle) / columns) * this.size.width
     context.lineWidth = 2
     context.strokeStyle = this.theme.accent
     strokeLine(context, x, TOP, x, TOP + this.size.height)
@@ -356,18 +360,23 @@ export class Heatmap {
   tell() {
     if (!this.over) return ""
     const { row, column } = this.over
-    const { edges, order, columns, title, unit, layer, index } = this.header
+    const { edges, order, columns, columnTitle, columnNames, title, unit, layer, index, regimes } =
+      this.header
     const code = this.cells[row * columns + column]
     const first = edges[column]
     const end = edges[column + 1] - 1
+    const named = columnNames.length ? ` “${columnNames[column]}”` : ""
     const steps =
-      end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`
+      end > first
+        ? `${columnTitle}s ${formatStep(first)} to ${formatStep(end)}`
+        : `${columnTitle} ${formatStep(first)}${named}`
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`
     const alarm = this.header.alarms.find((found) => found.column === column)
     const said = code ? about : `${title}: no value, ${this.absence(column)}`
-    const settled = `${this.header.regimes[this.settled[row]].name} at step ${formatStep(edges[columns] - 1)}`
+    const regime = regimes.length ? regimes[this.settled[row]].name : ""
+    const settled = regime && `${regime} at step ${formatStep(edges[columns] - 1)}`
     const name = fullName(index, order[row], layer)
-    return `${name}\n${steps}\n${said}\n${settled}${alarm ? `\n${alarm.text}` : ""}`
+    return [name, steps, said, settled, alarm?.text].filter(Boolean).join("\n")
   }
 
   /** @param {number} column of an empty cell */

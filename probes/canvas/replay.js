@@ -2,7 +2,7 @@
 // every picture is computed here, so playing costs the server nothing.
 
 import { mounted, part } from "./component.js"
-import { formatNumber, formatStep, fullName } from "./format.js"
+import { formatNumber, fullName } from "./format.js"
 import { framePosition, stillFrames } from "./frames.js"
 import { pickable, showTip, withinCount } from "./picking.js"
 import { ReplayData } from "./replay_data.js"
@@ -85,7 +85,7 @@ export class Replay {
       this.bytes = bytes
       const { view, speed } = this.loaded?.header || {}
       this.loaded = new ReplayData(bytes)
-      this.transport.load(this.header.steps, stillFrames(this.data.motion()))
+      this.transport.load(this.header.steps, stillFrames(this.data.motion()), this.header.along)
       if (speed !== this.header.speed) this.transport.speed.value = this.header.speed
       if (view !== this.header.view) this.open()
     }
@@ -210,7 +210,7 @@ export class Replay {
     const { input, chosen } = this.header
     const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`
     return (
-      `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ` +
+      `${what} of neurons per layer at ${this.transport.said}, ${chosen}. ` +
       `${layers.join("; ")}. ` +
       "Space plays, left and right move the step, up and down choose a neuron, page keys a layer" +
       (this.trigger ? ", Enter selects it." : ".")
@@ -260,7 +260,8 @@ export class Replay {
   tellGaussian(column, row) {
     const { mean, sd, total } = this.moments(column, row)
     const words = [`mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`]
-    if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`)
+    if (this.header.along) words.push(this.transport.said)
+    else if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`)
     return words
   }
 

@@ -55,6 +55,7 @@ import { unpack } from "./payload.js"
  * @property {string} speed that it plays at, as the control names it
  * @property {string | null} score what stands over the strip, null: nothing
  * @property {{ step: number, alert: boolean }[]} events
+ * @property {string[]} [along] what stands at each frame, where frames are positions of a sequence
  */
 
 /**

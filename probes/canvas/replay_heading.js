@@ -50,7 +50,8 @@ export class Heading {
   /** @returns {Item[]} */
   items() {
     const { header, theme, ridges } = this.replay
-    const { input, layers, trail, chosen } = header
+    const { input, layers, trail, chosen, along } = header
+    const earlier = along ? "earlier positions" : "earlier steps"
     const line = (/** @type {number[]} */ dash, /** @type {string} */ style) => {
       return (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
         context.strokeStyle = style
@@ -77,7 +78,7 @@ export class Heading {
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: curved || input !== null ? meanOf(gaussian, input) : "",
+        text: along ? "belief Normal(m, V)" : curved || input !== null ? meanOf(gaussian, input) : "",
         sign: SIGN,
         draw: (/** @type {Brush} */ context, /** @type {number} */ x, /** @type {number} */ y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4]
@@ -85,13 +86,13 @@ export class Heading {
         },
       },
       {
-        text: input === null && gaussian ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        text: input === null && gaussian && !along ? "aggregate, variance E[σ²] + Var[μ]" : "",
         sign: SIGN,
         draw: line([], rgba(theme.text, 0.8)),
       },
       ...legends.map((text) => ({ text, sign: 0 })),
       { text: primed ? "prior" : "", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail && trailed ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      { text: trail && trailed ? earlier : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
         text: colored ? colorsSay(gaussian, shapes.length > 0) : "",
@@ -155,6 +156,6 @@ export class Heading {
     context.font = `600 14px ${theme.font}`
     context.fillStyle = rgba(theme.text, 1)
     const last = transport.steps[transport.last]
-    context.fillText(`step ${formatStep(transport.step)} of ${formatStep(last)}`, this.width - 8, FIRST)
+    context.fillText(`${transport.said} of ${formatStep(last)}`, this.width - 8, FIRST)
   }
 }

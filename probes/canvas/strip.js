@@ -2,7 +2,7 @@
 // done, the cursor. Drag to scrub.
 
 import { fitCanvas, fitText, strokeLine } from "./drawing.js"
-import { formatNumber, formatShort, formatStep } from "./format.js"
+import { formatNumber, formatShort } from "./format.js"
 import { framePosition, stepTicks } from "./frames.js"
 import { layerColor, rgba } from "./color.js"
 import { ALERT } from "./palette.js"
@@ -18,6 +18,8 @@ const LEFT = 54
 const RIGHT = 64
 const LEAST_SPAN = 0.05 // of contraction: less fills no band
 const LINE = 12 // pixels between the names at its right
+const TOKENS = 22 // pixels under the strip: what stands at the positions around the cursor
+const TOKEN = 10 // pixels that one takes, at least
 const OUTLIERS = 0.02 // share of a score's values that may lie above its band
 
 /**
@@ -84,12 +86,17 @@ export class Strip {
   }
 
   get height() {
-    return this.scored().length ? STRIP_HEIGHT : STRIP_HEIGHT - SCORE.bottom
+    return STRIP_HEIGHT - this.missing + this.tokens
   }
 
   // Less than STRIP_HEIGHT where no score stands over the contraction.
   get missing() {
-    return STRIP_HEIGHT - this.height
+    return this.scored().length ? 0 : SCORE.bottom
+  }
+
+  // Height of what stands at the positions, along a sequence.
+  get tokens() {
+    return this.replay.transport.names.length ? TOKENS : 0
   }
 
   /** @param {number} width pixels */
@@ -114,6 +121,32 @@ export class Strip {
     context.strokeStyle = this.replay.theme.accent
     context.lineWidth = 2
     strokeLine(context, at, TITLE - 6, at, CONTRACTION.bottom - this.missing)
+    if (this.tokens) this.drawTokens(context, at)
+  }
+
+  /**
+   * What stands at the positions around the cursor, its own under it.
+   * @param {Brush} context
+   * @param {number} at of the cursor
+   */
+  drawTokens(context, at) {
+    const { theme, transport } = this.replay
+    const { names } = transport
+    const now = Math.round(transport.position)
+    const y = this.height - 6
+    context.textAlign = "center"
+    for (const way of [-1, 1]) {
+      let x = at
+      for (let t = now; t >= 0 && t < names.length; t += way) {
+        context.font = `${t === now ? 600 : 400} 13px ${theme.font}`
+        const half = Math.max(context.measureText(names[t]).width + 3, TOKEN) / 2
+        if (t !== now) x += way * half
+        if (x < half || x > this.width - half) break
+        context.fillStyle = t === now ? theme.accent : theme.muted
+        if (t !== now || way > 0) context.fillText(names[t], x, y)
+        x += way * half
+      }
+    }
   }
 
   /** @param {Brush} context */
@@ -125,12 +158,12 @@ export class Strip {
     context.fillStyle = theme.muted
     context.font = `11px ${theme.font}`
     context.textAlign = "center"
-    const y = this.height - 8
+    const y = this.height - this.tokens - 8
     for (const tick of stepTicks(header.steps, (position) => this.x(position))) {
       context.fillText(formatShort(tick.step), tick.x, y)
     }
     context.textAlign = "left"
-    context.fillText("step", this.width - 34, y)
+    context.fillText(this.replay.transport.unit, this.width - 34, y)
   }
 
   bands() {
@@ -186,8 +219,8 @@ export class Strip {
       : ""
     const alerts = header.events.filter((event) => event.alert).length
     return (
-      "Contraction of each layer over steps. " +
-      `At step ${formatStep(transport.step)}: ${now.join(", ")}. ${score}` +
+      `Contraction of each layer over ${transport.unit === "t" ? "positions" : "steps"}. ` +
+      `At ${transport.said}: ${now.join(", ")}. ${score}` +
       `Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`
     )
   }

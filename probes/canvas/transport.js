@@ -28,6 +28,8 @@ export class Transport {
     this.playing = false
     /** @type {number[]} */
     this.steps = [0]
+    /** @type {string[]} what stands at each position, of a replay along a sequence */
+    this.names = []
     /** @type {boolean[]} */
     this.still = []
     /** @type {(speed: string) => void} told of another speed */
@@ -65,9 +67,11 @@ export class Transport {
    * The cursor keeps its step; at the end of a run that has grown it stays at the end.
    * @param {number[]} steps of the frames
    * @param {boolean[]} still frames that the speed "skip" hurries over
+   * @param {string[]} names what stands at each frame, where frames are positions of a sequence
    */
-  load(steps, still = []) {
+  load(steps, still = [], names = []) {
     this.still = still
+    this.names = names
     const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step
     this.steps = steps
     this.scrub.max = String(steps.length - 1)
@@ -79,7 +83,7 @@ export class Transport {
 
   // The slider's scale: frames are not evenly spaced in step.
   label() {
-    part(this.root, "scale", HTMLElement).textContent = scaleName(this.steps)
+    part(this.root, "scale", HTMLElement).textContent = this.names.length ? this.unit : scaleName(this.steps)
     const width = this.ticks.clientWidth
     if (!width || this.last < 1) return this.ticks.replaceChildren()
     const ticks = stepTicks(this.steps, (position) => (position / this.last) * width)
@@ -91,6 +95,17 @@ export class Transport {
         return mark
       }),
     )
+  }
+
+  // What frames are: steps of training, or positions of a sequence.
+  get unit() {
+    return this.names.length ? "t" : "step"
+  }
+
+  // Where the cursor is, in words.
+  get said() {
+    const name = this.names.length ? ` “${this.names[this.step]}”` : ""
+    return `${this.unit} ${formatStep(this.step)}${name}`
   }
 
   get step() {
@@ -106,8 +121,8 @@ export class Transport {
     this.position = Math.min(Math.max(position, 0), this.last)
     this.scrub.value = String(Math.round(this.position))
     this.scrub.style.setProperty("--done", `${(100 * this.position) / Math.max(this.last, 1)}%`)
-    this.scrub.setAttribute("aria-valuetext", `step ${formatStep(this.step)}`)
-    this.readout.textContent = `step ${formatStep(this.step)} / ${formatStep(this.steps[this.last])}`
+    this.scrub.setAttribute("aria-valuetext", this.said)
+    this.readout.textContent = `${this.said} / ${formatStep(this.steps[this.last])}`
     this.draw()
   }
 

@@ -257,10 +257,17 @@ def quantise(values: NDArray[Any], statistic: str, log: bool | None = None) -> I
     `log` defaults to the registry's; it is dropped if a value is not positive.
     """
     entry = STATISTICS[statistic]
+    return quantise_as(values, entry.colors, entry.log if log is None else log)
+
+
+def quantise_as(values: NDArray[Any], colors: str, log: bool) -> Image:
+    """As `quantise`, for values that are no statistic: on a scale of colours, centred at 0 on the diverging
+    one.
+    """
     finite = values[np.isfinite(values)]
     low, high = (float(v) for v in np.percentile(finite, [1, 99])) if finite.size else (0.0, 1.0)
-    use_log = (entry.log if log is None else log) and low > 0
-    if entry.colors == "diverging":
+    use_log = log and low > 0
+    if colors == "diverging":
         high = max(abs(low), abs(high))
         low = -high
         use_log = False

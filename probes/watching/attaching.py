@@ -45,6 +45,7 @@ from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
+from probes.watching.sequences import ProbeSequence, path_of
 from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
 
@@ -226,6 +227,8 @@ class Recording:
         self._inputs = None if inputs is None else as_inputs(inputs)
         self.trained = False
         self._probed: dict[str, list[AnyObserved]] | None = None  # what the probe inputs give, while they run
+        self._sequence: ProbeSequence | None = None
+        self._sequence_at: int | None = None  # the step at which it was looked at last
         self._buffer = StatisticsBuffer(self.folder, strict, mirror)
         self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
@@ -322,6 +325,9 @@ class Recording:
             self._last = step, self._take_sums(), self._held
         self._held, self._held_bytes = [], 0
         self._step, self._calls = step, self._calls + 1
+        due = self._sequence_at is None or step >= 2 * self._sequence_at
+        if due and self._sequence is not None and self.found:
+            self._look_at_sequence(self._sequence)
 
     def paused(self) -> AbstractContextManager[None]:
         """Forward passes in a `with` block of it are not recorded: those of a second network, say.
@@ -419,8 +425,11 @@ class Recording:
                 self._settle(waited=self._finder.waits)
             if self._last is not None:
                 self._add_last(*self._last)
-            if self._inputs is not None and self.found and status != "crashed":
-                self._probe_safely(self._inputs)
+            if self.found and status != "crashed":
+                if self._sequence is not None and self._sequence_at != self._step:
+                    self._look_at_sequence(self._sequence)
+                if self._inputs is not None:
+                    self._probe_safely(self._inputs)
         finally:
             self._detach()
             self._buffer.close(status)
@@ -460,7 +469,8 @@ class Recording:
             self._finder.reset()
         self._buffer.flush()
         if (recorder := self._buffer.recorder) is not None:
-            recorder.inputs(self._step, stored_inputs(inputs))
+            positions = self._sequence.stored() if self._sequence is not None else []
+            recorder.inputs(self._step, [*stored_inputs(inputs), *positions])
             for name, observed in found.items():
                 count = len(inputs.shown)
                 if (parameters := parameters_of_inputs(observed, count)) is not None:
@@ -471,6 +481,59 @@ class Recording:
                 contents = decoded_layers(inputs, self.found, found)
                 kept = {"experiment": store.DECODED, "step": self._step}
                 store.save(recorder.path, store.DECODED, {"contents": contents}, kept)
+
+    def sequence(self, *, tokens: Any, inputs: Any) -> None:
+        """Hand over a sequence on which the model is looked at, in eval mode and without gradients, as it is
+        trained: at the first recorded step, whenever the step has doubled, and at the end.
+
+        Parameters
+        ----------
+        tokens
+            What stands at the T positions: texts, or numbers (T,) or (T, D).
+        inputs
+            How the model is run on them. A tensor, a tuple whose first element is the input, or keyword
+            arguments: what it is called with, a batch of one sequence. A function (model) -> runs it, such as
+            step by step. Or a list of T inputs, run one after the other: the prefixes of the sequence, for a
+            model that has one posterior a sequence.
+
+        Raises
+        ------
+        ValueError
+            For tokens that are neither texts nor numbers, fewer than 2 or more than 4,096 of them, a list of
+            another length; or when a sequence was handed over before.
+
+        Notes
+        -----
+        Stored are, of each neuron at each position, the posterior's mean and standard deviation (averaged
+        over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`).
+        Where the model cannot be run on it, or does not give a posterior for each position, a warning says
+        so, `lost` counts it, and training goes on.
+        """
+        if self._sequence is not None:
+            raise ValueError("a sequence was handed over before: a run has one")
+        self._sequence = ProbeSequence.of(tokens, inputs)
+
+    def _look_at_sequence(self, sequence: ProbeSequence) -> None:
+        """Store the posteriors at each of its positions, at the present step."""
+        assert self._finder is not None  # the callers looked
+        first, self._sequence_at = self._sequence_at is None, self._step
+        seen: dict[str, list[AnyObserved]] = {}
+        self._probed = seen
+        try:
+            with untouched(self.model, training=False), self._finder.listening():
+                found = sequence.observe(self.model, seen)
+            if (recorder := self._buffer.recorder) is not None:
+                if first:
+                    recorder.inputs(self._step, sequence.stored())
+                for layer in recorder.layers:
+                    if (observed := found.get(layer["name"])) is not None:
+                        path = path_of(observed, layer.get("prior") != "unknown")
+                        recorder.sequence(self._step, layer["name"], **path)
+        except Exception as error:  # noqa: BLE001 - training goes on
+            self._buffer.failed(RuntimeError(f"sequence: {first_line(error)}"), 1, "sequence")
+        finally:
+            self._probed = None
+            self._finder.reset()
 
     def _probe_safely(self, inputs: Inputs) -> None:
         try:

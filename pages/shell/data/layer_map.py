@@ -151,6 +151,8 @@ def payload(
         "columns": found.values.shape[1],
         "order": found.order.tolist(),
         "edges": found.edges.tolist(),
+        "columnTitle": "step",
+        "columnNames": [],
         "ranks": None if len(found.order) == len(found.values) else found.ranks.tolist(),
         "numbered": by_index,
         "colors": entry.colors,

@@ -214,6 +214,12 @@ def probe_steps(context: RunContext) -> np.ndarray:
     return context.run.probe_steps()
 
 
+@of_run("sequence", keep=SLICES_KEPT)
+def sequence_steps(context: RunContext) -> np.ndarray:
+    """The steps at which the probe sequence was stored; empty if the run has none."""
+    return np.asarray(context.run.sequence_steps())
+
+
 @of_run("inputs", keep=WHOLES_KEPT)
 def input_contents(context: RunContext) -> pd.DataFrame:
     """What the inputs of the probe batch are: input, kind, content; empty if the run does not say."""

@@ -17,6 +17,7 @@ PAGES = (
     ("health", "Health", "monitor_heart"),
     ("layers", "Layers", "stacks"),
     ("uncertainty", "Uncertainty", "blur_on"),
+    ("sequence", "Sequence", "text_fields"),
     ("persistence", "Persistence", "timeline"),
     ("experiments", "Experiments", "experiment"),
     ("neurons", "Neurons", "scatter_plot"),

@@ -54,12 +54,13 @@ KEYS = (
     "sort",
     "tiles",
     "codes",
+    *("t", "quantity", "sort_sequence", "follows", "along", "over"),
     *("filter", "view", "rows", "sort_runs", "ticked", "columns", "archived", "of"),
     *("compared_layer", "compared_statistic"),  # of the page Runs
     *("sweep_of", "sweep_x", "sweep_y", "sweep_score", "sweep_value", "sweep_by", "sweep_color"),
 )
 
-OF_RUN = ("step", "layer", "neurons", "from", "to", "input")
+OF_RUN = ("step", "layer", "neurons", "from", "to", "input", "t")
 """Keys that name parts of one run, and mean nothing in another."""
 
 _SAVED = "_url"

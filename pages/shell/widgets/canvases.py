@@ -9,7 +9,7 @@ import streamlit as st
 
 from probes import canvas
 
-__all__ = ["heatmap", "number_cards", "regimes", "replay"]
+__all__ = ["heatmap", "number_cards", "regimes", "replay", "tokens"]
 
 
 def _component(name: str) -> Callable[..., Any]:
@@ -37,6 +37,7 @@ _cards = _component("cards")
 _replay = _component("replay")
 _regimes = _component("regimes")
 _heatmap = _component("heatmap")
+_tokens = _component("tokens")
 
 
 def number_cards(items: list[dict[str, Any]], key: str) -> None:
@@ -80,3 +81,8 @@ def regimes(payload: bytes, key: str, on_cursor: Callable[[], None], on_pick: Ca
 def heatmap(payload: bytes, key: str, on_pick: Callable[[], None] = _no_callback) -> Any:
     """Neuron x step image; triggers `pick` ({neuron, step})."""
     return _heatmap(data=payload, key=key, on_pick_change=_if_mounted(key, on_pick))
+
+
+def tokens(texts: dict[str, Any], key: str, on_pick: Callable[[], None] = _no_callback) -> Any:
+    """Texts whose tokens carry numbers as colours (`Texts` of canvas/tokens.js); triggers `pick` ({t})."""
+    return _tokens(data=texts, key=key, on_pick_change=_if_mounted(key, on_pick))

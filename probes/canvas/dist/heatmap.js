@@ -360,7 +360,7 @@ var Heatmap = class {
       }
       this.loaded = header;
       this.cells = arrays.cells;
-      this.settled = arrays.settled;
+      this.settled = arrays.settled ?? new Uint8Array();
     }
     this.theme = readTheme(this.root);
     this.paint();
@@ -413,7 +413,7 @@ var Heatmap = class {
       context.fillText(formatShort(edges[Math.min(at, columns - 1)]), x, bottom + 15);
       if (columns === 1) break;
     }
-    context.fillText("step", LEFT + this.size.width / 2, bottom + 33);
+    context.fillText(this.header.columnTitle, LEFT + this.size.width / 2, bottom + 33);
   }
   /** @param {Context} context */
   drawRows(context) {
@@ -437,6 +437,7 @@ var Heatmap = class {
    */
   drawRegimes(context) {
     const { rows, regimes } = this.header;
+    if (!regimes.length) return;
     const height = this.size.height / rows;
     for (let row = 0; row < rows; row++) {
       context.fillStyle = regimes[this.settled[row]].color;
@@ -497,8 +498,9 @@ var Heatmap = class {
   /** @param {Context} context */
   drawCursor(context) {
     if (this.cursor === null) return;
-    const { edges, columns } = this.header;
-    const x = LEFT + framePosition(edges, this.cursor) / columns * this.size.width;
+    const { edges, columns, columnNames } = this.header;
+    const middle = columnNames.length ? 0.5 : 0;
+    const x = LEFT + (framePosition(edges, this.cursor) + middle) / columns * this.size.width;
     context.lineWidth = 2;
     context.strokeStyle = this.theme.accent;
     strokeLine(context, x, TOP, x, TOP + this.size.height);
@@ -576,21 +578,19 @@ click for the exact number`);
   tell() {
     if (!this.over) return "";
     const { row, column } = this.over;
-    const { edges, order, columns, title, unit, layer, index } = this.header;
+    const { edges, order, columns, columnTitle, columnNames, title, unit, layer, index, regimes } = this.header;
     const code = this.cells[row * columns + column];
     const first = edges[column];
     const end = edges[column + 1] - 1;
-    const steps = end > first ? `steps ${formatStep(first)} to ${formatStep(end)}` : `step ${formatStep(first)}`;
+    const named = columnNames.length ? ` “${columnNames[column]}”` : "";
+    const steps = end > first ? `${columnTitle}s ${formatStep(first)} to ${formatStep(end)}` : `${columnTitle} ${formatStep(first)}${named}`;
     const about = `${title} about ${formatNumber(cellValue(code, this.header))} ${unit}`;
     const alarm = this.header.alarms.find((found) => found.column === column);
     const said = code ? about : `${title}: no value, ${this.absence(column)}`;
-    const settled = `${this.header.regimes[this.settled[row]].name} at step ${formatStep(edges[columns] - 1)}`;
+    const regime = regimes.length ? regimes[this.settled[row]].name : "";
+    const settled = regime && `${regime} at step ${formatStep(edges[columns] - 1)}`;
     const name = fullName(index, order[row], layer);
-    return `${name}
-${steps}
-${said}
-${settled}${alarm ? `
-${alarm.text}` : ""}`;
+    return [name, steps, said, settled, alarm?.text].filter(Boolean).join("\n");
   }
   /** @param {number} column of an empty cell */
   absence(column) {

@@ -314,6 +314,7 @@ var Transport = class {
     this.position = 0;
     this.playing = false;
     this.steps = [0];
+    this.names = [];
     this.still = [];
     this.changed = () => {
     };
@@ -348,9 +349,11 @@ var Transport = class {
    * The cursor keeps its step; at the end of a run that has grown it stays at the end.
    * @param {number[]} steps of the frames
    * @param {boolean[]} still frames that the speed "skip" hurries over
+   * @param {string[]} names what stands at each frame, where frames are positions of a sequence
    */
-  load(steps, still = []) {
+  load(steps, still = [], names = []) {
     this.still = still;
+    this.names = names;
     const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step;
     this.steps = steps;
     this.scrub.max = String(steps.length - 1);
@@ -361,7 +364,7 @@ var Transport = class {
   }
   // The slider's scale: frames are not evenly spaced in step.
   label() {
-    part(this.root, "scale", HTMLElement).textContent = scaleName(this.steps);
+    part(this.root, "scale", HTMLElement).textContent = this.names.length ? this.unit : scaleName(this.steps);
     const width = this.ticks.clientWidth;
     if (!width || this.last < 1) return this.ticks.replaceChildren();
     const ticks = stepTicks(this.steps, (position) => position / this.last * width);
@@ -374,6 +377,15 @@ var Transport = class {
       })
     );
   }
+  // What frames are: steps of training, or positions of a sequence.
+  get unit() {
+    return this.names.length ? "t" : "step";
+  }
+  // Where the cursor is, in words.
+  get said() {
+    const name = this.names.length ? ` “${this.names[this.step]}”` : "";
+    return `${this.unit} ${formatStep(this.step)}${name}`;
+  }
   get step() {
     return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
   }
@@ -385,8 +397,8 @@ var Transport = class {
     this.position = Math.min(Math.max(position, 0), this.last);
     this.scrub.value = String(Math.round(this.position));
     this.scrub.style.setProperty("--done", `${100 * this.position / Math.max(this.last, 1)}%`);
-    this.scrub.setAttribute("aria-valuetext", `step ${formatStep(this.step)}`);
-    this.readout.textContent = `step ${formatStep(this.step)} / ${formatStep(this.steps[this.last])}`;
+    this.scrub.setAttribute("aria-valuetext", this.said);
+    this.readout.textContent = `${this.said} / ${formatStep(this.steps[this.last])}`;
     this.draw();
   }
   /** @param {number} position frame index */

@@ -38,7 +38,9 @@ def test_who_is_not_logged_in_sees_nothing_where_a_provider_is_named(
         assert bool(app.sidebar.selectbox) != shut
 
 
-@pytest.mark.parametrize("page", ["replay", "health", "layers", "neurons", "uncertainty", "persistence"])
+@pytest.mark.parametrize(
+    "page", ["replay", "health", "layers", "neurons", "uncertainty", "sequence", "persistence"]
+)
 def test_every_page_has_the_second_run_that_the_link_names(
     open_page: Callable[..., AppTest], tmp_path: Path, page: str
 ) -> None:
@@ -61,12 +63,15 @@ def test_a_run_is_not_compared_with_itself(open_page: Callable[..., AppTest], tm
 
 def test_pages_that_a_run_cannot_fill_are_named_with_the_reason() -> None:
     def context(statistics: set[str], steps: tuple[int, ...] = (0, 1)) -> RunContext:
-        run = SimpleNamespace(steps=steps, statistics=statistics, layers=[])
+        run = SimpleNamespace(
+            steps=steps, statistics=statistics, layers=[], extent=lambda table: len(statistics),
+            sequence_steps=lambda: [0],
+        )  # fmt: skip
         return RunContext(cast("Entry", None), run, "")
 
     whole = {"mean", "variance", "persistence"}
     assert frame.unfilled(context(whole)) == {}
     assert frame.unfilled(context(whole - {"persistence"})).keys() == {"persistence"}
-    assert frame.unfilled(context(set())).keys() == {"replay", "layers", "neurons", "persistence"}
+    assert frame.unfilled(context(set())).keys() == {"replay", "layers", "neurons", "sequence", "persistence"}
     paths = {name for name, _, _ in state.PAGES}
     assert paths >= {"replay", "layers", "neurons", "persistence", *frame.MOVED.values()}

@@ -1,0 +1,417 @@
+"""What the neurons of a run believe along its probe sequence, ready for the page. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pages.shell.data import payloads
+from pages.shell.session import cache, url
+from pages.shell.session.runs import RunContext
+from probes.analysis import sequence_features
+from probes.analysis.posteriors import measured_half_life
+from probes.analysis.probe_statistics import LEAST_SEQUENCE
+from probes.canvas import pack
+from probes.diagnostics import half_life
+from probes.figures import frames
+from probes.neuron_names import neuron_name, neuron_names
+from probes.spacing import evenly_spaced
+
+STEPS_KEPT = 8  # of a sequence at one step: some megabytes each
+ROWS = 256  # neurons of the map: more than its pixels
+TESTED = 4_096  # neurons whose features are tested together: a second
+CONTEXT = 16  # positions at the beginning that are no surprise to be surprised by
+RANKED = 12  # neurons in a list
+EMPHASIS = 99  # per cent of the values that colours run over
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is shown of every neuron at every position."""
+
+    label: str
+    unit: str
+    colors: str
+
+
+QUANTITIES = {
+    "kl": Quantity("KL less the neuron's own mean", "nats", "diverging"),
+    "m": Quantity("Belief m", "", "diverging"),
+    "width": Quantity("Width √V", "", "Viridis"),
+}
+"""Value of `quantity` in the URL -> what it is."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """One layer along the probe sequence, (T, N) each: belief Normal(m, V), KL in nats (NaN: not known)."""
+
+    m: np.ndarray
+    V: np.ndarray
+    kl: np.ndarray
+
+    def quantity(self, name: str) -> np.ndarray:
+        """(T, N) of one of QUANTITIES."""
+        if name == "kl":
+            return np.asarray(self.kl - self.kl.mean(0))
+        return np.sqrt(self.V) if name == "width" else self.m
+
+
+def stored_step(context: RunContext, step: int) -> int:
+    """The stored step at or before the cursor's, or the first."""
+    return cache.recorded_step(cache.sequence_steps(context), step)
+
+
+def paths(context: RunContext, step: int) -> dict[int, Path]:
+    """Layer -> its path at a stored step."""
+    newest = step == cache.sequence_steps(context)[-1]
+    return _paths(context, step, context.run.extent("sequence") if newest else 0)
+
+
+@cache.of_run(keep=STEPS_KEPT, show_spinner="Reading the probe sequence …")
+def _paths(context: RunContext, step: int, rows: int) -> dict[int, Path]:
+    found = context.run.sequence(step).sort_values(["layer", "t", "neuron"], kind="stable")
+    table: dict[int, Path] = {}
+    for layer, part in found.groupby("layer"):
+        positions = part["t"].nunique()
+        columns = (part[name].to_numpy(np.float64).reshape(positions, -1) for name in ("m", "V", "kl"))
+        table[int(str(layer))] = Path(*columns)
+    return table
+
+
+@cache.of_run("inputs", keep=cache.SLICES_KEPT)
+def positions(context: RunContext) -> sequence_features.Positions:
+    """What stands at the positions of the probe sequence; numbers where that was not stored."""
+    rows = cache.input_contents(context)
+    own = rows[rows["kind"] == sequence_features.POSITION]
+    contents = (own if len(own) else rows).sort_values("input")["content"].astype(str).tolist()
+    chords = str(context.run.config.get("data", "")).startswith("chords")
+    return sequence_features.read_positions(contents, chords)
+
+
+def labels(context: RunContext, length: int) -> list[str]:
+    """What stands at each of T positions, as it is shown; their numbers where nothing is stored."""
+    known = list(positions(context).labels)
+    return known[:length] if len(known) >= length else [str(t) for t in range(length)]
+
+
+def sign(label: str) -> str:
+    """A position's content in running words: white space by its sign."""
+    return {"": "start", "\n": "↵", " ": "space"}.get(label, label.replace("\n", "↵"))
+
+
+@cache.of_run("predictions", keep=cache.WHOLES_KEPT)
+def predictions(context: RunContext, step: int) -> pd.DataFrame:
+    """What was predicted at each position, at the stored step or the last before it: columns as the task has
+    them, by t; empty where nothing was predicted.
+    """
+    rows = context.run.predictions(step)
+    return rows.sort_values("input").set_index("input") if "input" in rows else rows.iloc[:0]
+
+
+@cache.of_run("neurons", keep=cache.SLICES_KEPT)
+def memories(context: RunContext, step: int) -> pd.DataFrame:
+    """What the neurons' rows say of their memory at a recorded step: layer, neuron and those of phi,
+    persistence, gate, held_information that the run has; half_life of the prior, positions.
+    """
+    known = tuple(
+        name for name in ("phi", "persistence", "gate", "held_information") if name in context.run.statistics
+    )
+    rows = cache.at(context, cache.recorded_step(context.run.steps, step), known)
+    if "phi" in rows:
+        return rows.assign(half_life=half_life(rows["phi"].to_numpy(float, na_value=np.nan), 1))
+    return rows
+
+
+def moved(context: RunContext, found: dict[int, Path], t: int, quantity: str) -> pd.DataFrame:
+    """Neurons of all layers by how far they moved at position t, most first: layer, neuron, `moved` (KL less
+    the neuron's own mean in nats; where no KL is known, or another quantity is asked for, its change from t -
+    1), before and after (m).
+    """
+    parts = []
+    for layer, path in found.items():
+        values = path.quantity(quantity)
+        before = path.m[t - 1] if t else np.zeros(path.m.shape[1])
+        change = values[t] if quantity == "kl" else values[t] - (values[t - 1] if t else values[t])
+        parts.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "neuron": np.arange(len(change)),
+                    "moved": change,
+                    "before": before,
+                    "after": path.m[t],
+                }
+            )
+        )
+    rows = pd.concat(parts, ignore_index=True)
+    by = rows["moved"] if quantity == "kl" else rows["moved"].abs()
+    return rows.loc[by.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How neurons go with features: `layer`, `neuron` (N,) say which they are."""
+
+    layer: np.ndarray
+    neuron: np.ndarray
+    found: sequence_features.Associations
+
+    def place(self, layer: int, neuron: int) -> int:
+        """The row of a neuron."""
+        return int(np.flatnonzero((self.layer == layer) & (self.neuron == neuron))[0])
+
+
+@cache.of_run(keep=cache.WHOLES_KEPT, show_spinner="Looking for what the neurons follow …")
+def followed(context: RunContext, step: int, quantity: str) -> Followed | None:
+    """How all neurons go with the features of the positions, at a stored step; None where there are too few
+    positions, too many neurons, or nothing to go with.
+    """
+    parts = {layer: path.quantity(quantity) for layer, path in paths(context, step).items()}
+    values = np.concatenate(list(parts.values()), axis=1)
+    length, found = len(values), features(context)
+    short = length < sequence_features.LEAST_POSITIONS or any(len(one) < length for one in found.values())
+    if short or not found or values.shape[1] > TESTED:
+        return None
+    neurons = [np.arange(one.shape[1]) for one in parts.values()]
+    layers = [np.full(one.shape[1], layer) for layer, one in parts.items()]
+    tested = sequence_features.associations(values, {name: one[:length] for name, one in found.items()})
+    return Followed(np.concatenate(layers), np.concatenate(neurons), tested)
+
+
+@cache.of_run("inputs", keep=cache.SLICES_KEPT)
+def features(context: RunContext) -> dict[str, np.ndarray]:
+    """Features of the positions, by name."""
+    return sequence_features.features(positions(context))
+
+
+def marks(found: Mapping[str, np.ndarray], feature: str) -> np.ndarray:
+    """(T,) where a feature of yes and no is there; nowhere of another."""
+    values = found.get(feature, np.zeros(0))
+    return values == 1 if set(np.unique(values)) == {0.0, 1.0} else np.zeros(len(values), bool)
+
+
+def feature_rows(tested: Followed, layer: int, neuron: int) -> pd.DataFrame:
+    """One neuron's features, strongest first: feature, correlation, p (adjusted over its features)."""
+    place, found = tested.place(layer, neuron), tested.found
+    rows = pd.DataFrame(
+        {"feature": found.names, "correlation": found.correlation[place], "p": found.p_features[place]}
+    )
+    return _strongest_first(rows)
+
+
+def followers(tested: Followed, feature: str) -> pd.DataFrame:
+    """Neurons by how they go with one feature: layer, neuron, correlation, p (adjusted over the neurons)."""
+    place, found = tested.found.names.index(feature), tested.found
+    return _strongest_first(
+        pd.DataFrame(
+            {
+                "layer": tested.layer,
+                "neuron": tested.neuron,
+                "correlation": found.correlation[:, place],
+                "p": found.p_neurons[:, place],
+            }
+        )
+    )
+
+
+def _strongest_first(rows: pd.DataFrame) -> pd.DataFrame:
+    order = rows["correlation"].abs().sort_values(ascending=False, kind="stable").index
+    return rows.loc[order].reset_index(drop=True)
+
+
+def order_of(path: Path, memory: pd.DataFrame, sort: str, quantity: str) -> np.ndarray:
+    """Neurons of a layer, whose rows are `memory`, from the top of the map by one of SORTS."""
+    count = path.m.shape[1]
+    if sort == "memory" and "half_life" in memory:
+        return np.argsort(memory["half_life"].to_numpy(float), kind="stable")
+    if sort == "variation":
+        return np.argsort(-np.nan_to_num(path.quantity(quantity).std(0)), kind="stable")
+    return np.arange(count)
+
+
+SORTS = {"memory": "half-life of the prior", "variation": "variation along t", "index": "index"}
+"""Value of `sort_sequence` in the URL -> how the map's rows are sorted."""
+
+
+def map_payload(
+    context: RunContext,
+    path: Path,
+    layer: int,
+    names: Sequence[str],
+    quantity: str,
+    sort: str,
+    memory: pd.DataFrame,
+    chosen: Sequence[int],
+    t: int,
+    revision: int,
+) -> bytes:
+    """The map neurons x positions, as the canvas of maps draws it. `revision` counts the changes of t and of
+    the neuron that are not its own.
+    """
+    entry = QUANTITIES[quantity]
+    values = path.quantity(quantity).T
+    order = order_of(path, memory[memory["layer"] == layer], sort, quantity)
+    shown = evenly_spaced(len(order), min(ROWS, len(order)))
+    shown = np.union1d(shown, np.flatnonzero(np.isin(order, list(chosen))))
+    image = frames.quantise_as(values[order[shown]], entry.colors, log=False)
+    by_index = sort == "index"
+    header: dict[str, Any] = {
+        "rows": len(shown),
+        "columns": values.shape[1],
+        "order": order[shown].tolist(),
+        "edges": list(range(values.shape[1] + 1)),
+        "columnTitle": "t",
+        "columnNames": [sign(name) for name in names],
+        "ranks": None if len(shown) == len(order) else shown.tolist(),
+        "numbered": by_index,
+        "colors": entry.colors,
+        "low": image.low,
+        "high": image.high,
+        "log": False,
+        "title": entry.label,
+        "unit": entry.unit,
+        "rowTitle": "neuron" if by_index else "rank of the neuron",
+        "layer": context.names[layer],
+        "index": layer,
+        "chosen": list(chosen),
+        "alarms": [],
+        "regimes": [],
+        "absent": {"column": "not recorded", "cell": "not recorded"},
+        "cursor": t,
+        "revision": revision,
+        "label": (
+            f"{entry.label} of {len(shown)} neurons of {context.names[layer]} at {values.shape[1]} positions,"
+            f" sorted by {SORTS[sort]}; colours from {payloads.number(image.low)} to"
+            f" {payloads.number(image.high)}"
+        ),
+    }
+    return pack(header, {"cells": image.cells})
+
+
+def surprise_correlation(found: dict[int, Path], table: pd.DataFrame) -> float:
+    """Correlation along t of the KL of all neurons with the surprise, -ln p of what came next; NaN where one
+    of them is not known.
+    """
+    if "nll" not in table or not found:
+        return float("nan")
+    total = np.sum([path.kl.sum(1) for path in found.values()], axis=0)
+    nll = table["nll"].reindex(range(len(total))).to_numpy(float)
+    known = np.isfinite(total) & np.isfinite(nll)
+    if known.sum() < 3 or np.ptp(total[known]) == 0 or np.ptp(nll[known]) == 0:
+        return float("nan")
+    return float(np.corrcoef(total[known], nll[known])[0, 1])
+
+
+def most_surprising(table: pd.DataFrame, length: int) -> int:
+    """The position after which the most surprising came, those left out at which there is little context yet;
+    the first where no surprise is known.
+    """
+    begin = min(CONTEXT, length // 4)
+    nll = table["nll"].reindex(range(begin, length)).to_numpy(float) if "nll" in table else np.zeros(0)
+    return begin + int(np.nanargmax(nll)) if np.isfinite(nll).any() else 0
+
+
+def second_surprise(
+    context: RunContext, other: RunContext, step: int, length: int
+) -> tuple[np.ndarray | None, str]:
+    """The surprise (T,) of a second run at the same positions, at its stored step at or before; or why there
+    is none.
+    """
+    name = url.plain(other.entry.name)
+    if not len(cache.sequence_steps(other)):
+        return None, f"{name} cannot be shown beside it: it holds no probe sequence."
+    if labels(other, length) != labels(context, length):
+        return None, f"{name} cannot be shown beside it: its probe sequence is another."
+    table = predictions(other, stored_step(other, step))
+    if "nll" not in table:
+        return None, f"{name} cannot be shown beside it: it stored no predictions."
+    return table["nll"].reindex(range(length)).to_numpy(float), ""
+
+
+def total_kl(found: dict[int, Path]) -> np.ndarray:
+    """(T,) nats, of all neurons of all layers."""
+    return np.asarray(np.sum([path.kl.sum(1) for path in found.values()], axis=0))
+
+
+def likeliest(row: pd.Series) -> list[tuple[str, float]]:
+    """The likeliest next symbols of one position with their probabilities, likeliest first."""
+    found = []
+    for rank in range(1, len(row)):
+        if f"symbol_{rank}" not in row:
+            break
+        found.append((str(row[f"symbol_{rank}"]), float(row[f"p_{rank}"])))
+    return found
+
+
+def shares(values: np.ndarray, signed: bool) -> tuple[list[float | None], float]:
+    """Values of tokens as shares of the strongest colour, and what 1 stands for: so many per cent of the
+    values lie within.
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    high = float(np.percentile(finite, EMPHASIS)) if finite.size else 1.0
+    high = high if high > 0 else 1.0
+    low = -1 if signed else 0
+    return [
+        round(float(np.clip(value / high, low, 1)), 3) if np.isfinite(value) else None for value in values
+    ], high
+
+
+def named_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with layer and neuron, the neuron by its name instead."""
+    return rows.assign(neuron=neuron_names(rows)).drop(columns="layer")
+
+
+def first_neuron(found: dict[int, Path], layer: int) -> int:
+    """The neuron of a layer that is shown before one is chosen: whose belief varies most along t."""
+    return int(np.nan_to_num(found[layer].m.std(0)).argmax())
+
+
+def card_numbers(memory: pd.DataFrame, path: Path, layer: int, neuron: int) -> list[dict[str, Any]]:
+    """What a neuron remembers, in numbers, as cards show them."""
+    row = memory[(memory["layer"] == layer) & (memory["neuron"] == neuron)]
+    labelled = (
+        ("phi", "Prior's φ", "", "what the prior expects to be kept from t to t + 1"),
+        ("half_life", "Prior's half-life", "t", "positions after which the prior's memory is half"),
+        ("persistence", "Slope", "", "measured slope of z at t on z at t − 1"),
+        ("gate", "Gate", "", "mean share of the belief that a position replaces"),
+        ("held_information", "Held", "nats", "information held, against Normal(0, 1)"),
+    )
+    cards = [
+        {
+            "label": label,
+            "value": payloads.number(float(row[name].iloc[0])),
+            "unit": unit,
+            "note": "",
+            "help": text,
+        }
+        for name, label, unit, text in labelled
+        if len(row) and name in row and np.isfinite(float(row[name].iloc[0]))
+    ]
+    if len(path.m) >= LEAST_SEQUENCE:
+        measured = float(measured_half_life(path.m[:, [neuron]])[0])
+        said = "positions until the autocorrelation of m is below one half; –: longer than this sequence says"
+        cards.append(
+            {
+                "label": "Measured half-life",
+                "value": payloads.number(measured),
+                "unit": "t" if np.isfinite(measured) else "",
+                "note": "",
+                "help": said,
+            }
+        )
+    width = float(np.sqrt(path.V[:, neuron]).mean())
+    cards.append(
+        {
+            "label": "Width √V",
+            "value": payloads.number(width),
+            "unit": "",
+            "note": "",
+            "help": f"mean along t of neuron {neuron_name(layer, neuron)}; the prior's is 1",
+        }
+    )
+    return cards

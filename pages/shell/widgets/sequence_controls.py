@@ -1,0 +1,87 @@
+"""What the page Sequence shows: the step of training, the layer and quantity of the map, the position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell.data import sequence as data
+from pages.shell.session import cache, url
+from pages.shell.session.runs import RunContext
+from probes.neuron_names import neuron_name
+
+SURPRISE, UNSURE, BELIEF = "surprise", "entropy", "belief"
+
+
+def training_step(context: RunContext, at: int) -> None:
+    """The stored steps of the probe sequence, of which one becomes the cursor of all pages."""
+    steps = [int(step) for step in cache.sequence_steps(context)]
+    if len(steps) < 2:
+        return
+    st.session_state["sequence_step"] = at
+
+    def changed() -> None:
+        step = st.session_state["sequence_step"]
+        url.put("step", None if step == steps[-1] else step)
+
+    st.select_slider(
+        "Training step",
+        steps,
+        key="sequence_step",
+        on_change=changed,
+        format_func="{:,}".format,
+        help="Steps at which the probe sequence was stored; the cursor of all pages.",
+    )
+
+
+def quantity(found: dict[int, data.Path]) -> str:
+    """What the map shows; KL is offered where a prior is known."""
+    known = any(np.isfinite(path.kl).any() for path in found.values())
+    names = [name for name in data.QUANTITIES if known or name != "kl"]
+    label = lambda name: data.QUANTITIES[name].label  # noqa: E731 - a label, in the next line
+    return url.choice(st.selectbox, "Map shows", names, "quantity", names[0], format_func=label)
+
+
+def sort(memory: pd.DataFrame) -> str:
+    """How the map's rows are sorted."""
+    names = [name for name in data.SORTS if name != "memory" or "half_life" in memory]
+    return url.choice(
+        st.selectbox, "Sort the map by", names, "sort_sequence", names[0], format_func=data.SORTS.__getitem__
+    )
+
+
+def position(length: int, table: pd.DataFrame) -> int:
+    """The position that is looked at, `t` in the URL; the most surprising one by default."""
+    asked, first = url.get("t"), data.most_surprising(table, length)
+    if asked is not None and not (asked.isdecimal() and int(asked) < length):
+        url.unknown("position", asked, f"position {first}")
+        url.put("t", None)
+        asked = None
+    return int(asked) if asked is not None else first
+
+
+def feature(names: Sequence[str]) -> str:
+    """The feature whose neurons are looked for."""
+    return url.choice(st.selectbox, "Which neurons follow", names, "follows", names[0])
+
+
+def coloured(table: pd.DataFrame, path: data.Path, layer: int, neuron: int) -> tuple[np.ndarray, str, bool]:
+    """What the positions are coloured by: (T,) values, what they are, whether they have a sign."""
+    length, name = len(path.m), neuron_name(layer, neuron)
+    labels = {SURPRISE: "surprise", UNSURE: "entropy", BELIEF: f"belief of {name}"}
+    names = [BELIEF]
+    if "entropy" in table:
+        names.insert(0, UNSURE)
+    if "nll" in table:
+        names.insert(0, SURPRISE)
+    kind = url.choice(
+        st.segmented_control, "Colour", names, "along", names[0], format_func=labels.__getitem__,
+        required=True, label_visibility="collapsed", what="the colour",
+    )  # fmt: skip
+    if kind == BELIEF:
+        return path.m[:, neuron], f"m of {name}", True
+    column, what = ("nll", "surprise (nats)") if kind == SURPRISE else ("entropy", "entropy (nats)")
+    return table[column].reindex(range(length)).to_numpy(float), what, False

@@ -1,0 +1,84 @@
+"""One position of the probe sequence: what was predicted there, and which neurons moved."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shell.data import payloads
+from pages.shell.data import sequence as data
+from pages.shell.session import state, url
+from pages.shell.session.runs import RunContext
+from pages.shell.widgets import cards, selected_neuron
+from probes.figures.next_symbol import next_symbol
+from probes.neuron_names import neuron_name
+
+HEAD, ROW, SEEN = 37, 35, 8  # pixels of a table's head and rows, and rows at once
+
+
+def predicted(labels: list[str], t: int, table: pd.DataFrame) -> None:
+    """The distribution of the next symbol against what came; of other data the surprise in numbers."""
+    if t not in table.index:
+        st.caption("Nothing was predicted here.")
+        return
+    row = table.loc[[t]].iloc[0]
+    nll = float(row["nll"]) if "nll" in row else float("nan")
+    said = f"After “{data.sign(labels[t])}” at t {t}: surprise **{payloads.number(nll)}** nats"
+    if "entropy" in row:
+        said += f", entropy {payloads.number(float(row['entropy']))}"
+        drawn = float(row["entropy"]) - float(row["conditional_entropy"])
+        said += f", of which the draws disagree by {payloads.number(max(drawn, 0.0))}"
+    st.markdown(said)
+    likeliest = [(data.sign(symbol), p) for symbol, p in data.likeliest(row)]
+    if likeliest:
+        figure = next_symbol(likeliest, data.sign(str(row["y"])), float(np.exp(-nll)))
+        cards.show(figure, "next_symbol")
+
+
+def moved(context: RunContext, found: dict[int, data.Path], t: int, quantity: str) -> None:
+    """The neurons of all layers that moved most at position t; a ticked row is the neuron that is looked
+    at.
+    """
+    rows = data.moved(context, found, t, quantity)
+    shown = rows.head(data.RANKED)
+    entry = data.QUANTITIES[quantity]
+    head = entry.label if quantity == "kl" else f"change of {entry.label.lower()}"
+    columns = {"moved": head, "before": "m at t − 1", "after": "m at t"}
+    table = data.named_rows(shown).rename(columns=columns)
+    pick(context, shown, table, "moved_rows", f"Neurons that moved most at position {t}")
+
+
+def pick(context: RunContext, rows: pd.DataFrame, table: pd.DataFrame, key: str, alt: str) -> None:
+    """A table of neurons, one row each, of which one is ticked: the neuron that is looked at."""
+    chosen = state.chosen_neuron(context)
+    places = [
+        place for place, pair in enumerate(zip(rows["layer"], rows["neuron"], strict=True)) if pair == chosen
+    ]
+    at = "_".join(
+        [key, *(f"{layer}.{neuron}" for layer, neuron in zip(rows["layer"], rows["neuron"], strict=True))]
+    )
+    st.session_state[at] = {"selection": {"rows": places[:1], "columns": [], "cells": []}}
+    numbers: dict[Any, Any] = {
+        name: st.column_config.NumberColumn(format="%.3f") for name in table if name != "neuron"
+    }
+    st.dataframe(
+        table, hide_index=True, width="stretch", key=at, selection_mode="single-row", placeholder="–",
+        height=HEAD + ROW * min(len(table), SEEN),
+        on_select=partial(_ticked, rows, at), column_config=numbers, alt=f"{alt}; a ticked row is looked at",
+    )  # fmt: skip
+
+
+def _ticked(rows: pd.DataFrame, key: str) -> None:
+    picked = st.session_state[key]["selection"]["rows"]
+    if picked:
+        row = rows.iloc[picked[0]]
+        url.put("neurons", neuron_name(int(row["layer"]), int(row["neuron"])))
+
+
+def actions(context: RunContext) -> None:
+    """Pin and open the chosen neuron."""
+    selected_neuron.actions(context, "sequence")

@@ -1,0 +1,108 @@
+"""A run with a probe sequence in which it is known what the neurons follow, in the log's own format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from planted import write_run
+
+from probes import Recorder
+from probes.experiments import store
+
+SENTENCES = ("The cat sat on a Mat,\n", "and saw Dogs: two of them.\n", "Was it afraid? No.\n")
+TEXT = "".join(SENTENCES[place % 3] for place in range(9))
+LENGTH = len(TEXT)
+STEPS = (0, 40, 80)
+NEURONS, LAYERS = 6, 2
+LINE_END, UPPER = 3, 1  # neuron of the first layer that notices a line's end, of the second upper case
+
+
+def write_sequence(
+    folder: Path,
+    *,
+    contents: list[tuple[str, str]] | None = None,
+    seed: int = 0,
+    predicted: bool = True,
+    kl: bool = True,
+) -> Path:
+    """Neurons that contract over 80 steps, and at three of them a probe sequence: `contents` (kind, text), by
+    default a text.
+
+    The KL of neuron 1:3 is high at line's ends, that of 2:1 at upper case; beliefs of neuron i keep 0.5 + i /
+    20. Predictions are those of symbols. Without `predicted` and `kl` these are not known.
+    """
+    positions = [("text", letter) for letter in TEXT] if contents is None else contents
+    length = len(positions)
+    write_run(folder, layers=LAYERS, neurons=NEURONS, steps=STEPS[-1], seed=seed)
+    random = np.random.default_rng(seed)
+    with Recorder.resume(folder, STEPS[-1]) as recorder:
+        for step in STEPS:
+            recorder.inputs(step, positions) if step == 0 else None
+            for layer in range(LAYERS):
+                m = np.zeros((length, NEURONS))
+                for t in range(1, length):
+                    keep = 0.5 + np.arange(NEURONS) / 20
+                    m[t] = keep * m[t - 1] + np.sqrt(1 - keep**2) * random.standard_normal(NEURONS)
+                V = np.full((length, NEURONS), 0.2) + 0.8 * np.exp(-np.arange(length))[:, None]
+                paid = random.gamma(2, 0.2, (length, NEURONS))
+                paid[:, LINE_END if layer == 0 else UPPER] += [
+                    2.0 * (content == "\n" if layer == 0 else content.isupper()) for _, content in positions
+                ]
+                recorder.sequence(
+                    step,
+                    layer,
+                    m=m,
+                    V=V,
+                    mu=m,
+                    sigma=np.sqrt(V),
+                    kl=paid if kl else np.full_like(paid, np.nan),
+                )
+            if predicted:
+                recorder.predictions(step, _predictions([content for _, content in positions], random))
+        recorder.close("finished")
+    return folder
+
+
+def _predictions(contents: list[str], random: np.random.Generator) -> pd.DataFrame:
+    length = len(contents)
+    p = np.sort(random.dirichlet(np.ones(5), length))[:, ::-1] * 0.9
+    came = [*contents[1:], "T"]
+    columns = {
+        "input": np.arange(length),
+        "y": came,
+        "nll": np.where(np.arange(length) == 50, 6.5, random.gamma(2, 0.5, length)),
+        "entropy": random.gamma(2, 0.5, length) + 0.1,
+    }
+    columns["conditional_entropy"] = columns["entropy"] * 0.9
+    for rank in range(5):
+        symbols = [one if rank == 1 else "abcde"[rank] for one in came]
+        columns |= {f"symbol_{rank + 1}": symbols, f"p_{rank + 1}": p[:, rank]}
+    return pd.DataFrame(columns)
+
+
+def write_signal(folder: Path) -> Path:
+    """As `write_sequence`, of a signal that alternates; predictions are those of numbers."""
+    values = np.sin(np.arange(64)) + np.arange(64) % 2
+    return write_sequence(folder, contents=[("row", json.dumps([float(value)])) for value in values])
+
+
+def add_continuations(folder: Path, contents: list[str], draws: int = 3, length: int = 12) -> None:
+    """Stores continuations of a prompt of `contents`, each repeating it from another place."""
+    rows = [
+        pd.DataFrame(
+            {
+                "trajectory": draw,
+                "t": np.arange(length) + len(contents),
+                "text": [contents[(draw + t) % len(contents)] for t in range(length)],
+                "log_prob": -np.full(length, 0.5 + draw),
+                "entropy": np.linspace(0.1, 1, length),
+            }
+        )
+        for draw in range(draws)
+    ]
+    prompt = pd.DataFrame({"t": np.arange(len(contents)), "text": contents})
+    tables = {"prompt": prompt, "continuations": pd.concat(rows, ignore_index=True)}
+    store.save(folder, "generation", tables, {"seed": 0, "trajectories": draws, "length": length})

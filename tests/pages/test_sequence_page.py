@@ -1,0 +1,187 @@
+"""The page Sequence, on a run in which it is known what the neurons follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import write_run
+from sequences import LENGTH, LINE_END, TEXT, UPPER, add_continuations, write_sequence, write_signal
+from shown import cards, component, figures, numbers, query, texts, unpack
+from streamlit.testing.v1 import AppTest
+
+from probes import Run
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sequences")
+    add_continuations(write_sequence(folder / "text"), list("The cat\n"))
+    write_sequence(folder / "same", seed=1)
+    write_signal(folder / "signal")
+    add_continuations(folder / "signal", [json.dumps([value]) for value in (0.5, 1.0, -1.0)])
+    notes = ["60 64 67", "62 65", "", "59 62 67 71"] * 16
+    write_sequence(folder / "chords", contents=[("text", chord) for chord in notes])
+    write_run(folder / "none")
+    return folder
+
+
+def tokens(app: AppTest, place: int = 0) -> dict[str, Any]:
+    found = [e for e in app.get("bidi_component") if e.proto.component_name == "neurons_tokens"]
+    return dict(json.loads(found[place].proto.json))
+
+
+def table(app: AppTest, column: str) -> Any:
+    return next(frame.value for frame in app.dataframe if column in frame.value)
+
+
+def test_the_text_is_the_axis_and_carries_the_surprise(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text")
+    text = tokens(app)
+    [panel] = text["panels"]
+    assert "".join(panel["tokens"]) == TEXT
+    assert text["chosen"] == 50  # the most surprising
+    assert int(np.argmax(panel["shares"])) == 50
+    assert "surprise" in text["title"]
+
+
+def test_the_map_shows_kl_less_each_neurons_own_mean(open_page: Open, folder: Path) -> None:
+    header, arrays = unpack(open_page("sequence", folder, run="text", sort_sequence="index"), "heatmap")
+    assert (header["rows"], header["columns"], header["columnTitle"]) == (6, LENGTH, "t")
+    assert header["colors"] == "diverging"
+    assert header["columnNames"][TEXT.index("\n")] == "↵"
+    cells = arrays["cells"].reshape(6, LENGTH)
+    ends = np.array([letter == "\n" for letter in TEXT])
+    row = cells[header["order"].index(LINE_END)]
+    assert row[ends].min() > row[~ends].max()
+    belief, _ = unpack(open_page("sequence", folder, run="text", quantity="width"), "heatmap")
+    assert belief["colors"] == "Viridis"
+
+
+def test_a_line_s_end_moves_the_neuron_that_notices_it(open_page: Open, folder: Path) -> None:
+    end = TEXT.index("\n")
+    app = open_page("sequence", folder, run="text", t=str(end))
+    moved = table(app, "m at t")
+    assert moved["neuron"].iloc[0] == f"1:{LINE_END}"
+    kl = Run(folder / "text").sequence().query(f"layer == 0 and neuron == {LINE_END}")["kl"].to_numpy()
+    assert moved["KL less the neuron's own mean"].iloc[0] == pytest.approx(kl[end] - kl.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("feature", "name"), [("line's end", f"1:{LINE_END}"), ("upper case", f"2:{UPPER}")])
+def test_the_neurons_that_follow_a_feature_are_found(
+    open_page: Open, folder: Path, feature: str, name: str
+) -> None:
+    app = open_page("sequence", folder, run="text", follows=feature)
+    rows = table(app, "correlation")
+    assert rows["neuron"].iloc[0] == name
+    assert rows["p"].iloc[0] < 0.01
+    assert rows["p"].iloc[1] > 0.05
+    assert "1 of 12 neurons go with it" in texts(app)
+
+
+def test_a_chosen_neuron_shows_its_belief_and_what_it_goes_with(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text", neurons=f"1:{LINE_END}")
+    drawn = next(figure for figure in figures(app) if "Belief" in figure["layout"]["meta"]["alt"])
+    line = next(trace for trace in drawn["data"] if trace.get("name") == "m")
+    stored = Run(folder / "text").sequence().query(f"layer == 0 and neuron == {LINE_END}")
+    np.testing.assert_allclose(numbers(line["y"]), stored["m"], atol=1e-5)
+    goes = table(app, "feature")
+    assert goes["feature"].iloc[0] == "line's end"
+    assert goes["p"].iloc[0] < 0.01
+    assert "Width √V" in cards(app)
+
+
+def test_what_was_predicted_stands_beside_what_came(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text", t="50")
+    bars = next(figure for figure in figures(app) if "came" in figure["layout"]["meta"]["alt"])
+    assert len(bars["data"][0]["y"]) == 5
+    assert "surprise 6.5 nats" in texts(app).replace("*", "")
+
+
+def test_the_weakness_of_total_kl_is_said_with_its_number(open_page: Open, folder: Path) -> None:
+    run = Run(folder / "text")
+    total = run.sequence().groupby("t")["kl"].sum()
+    expected = np.corrcoef(total, run.predictions()["nll"])[0, 1]
+    assert f"correlation {expected:.2f} here" in texts(open_page("sequence", folder, run="text"))
+
+
+def test_continuations_stand_side_by_side(open_page: Open, folder: Path) -> None:
+    text = tokens(open_page("sequence", folder, run="text"), 1)
+    assert [panel["given"] for panel in text["panels"]] == [8, 8, 8]
+    assert "".join(text["panels"][1]["tokens"]).startswith("The cat\nhe cat\n")
+    assert text["panels"][0]["shares"][:8] == [None] * 8
+    signal = figures(open_page("sequence", folder, run="signal"))[-1]
+    assert "continued 3 ways" in signal["layout"]["meta"]["alt"]
+
+
+def test_signals_and_chords_have_their_own_axis(open_page: Open, folder: Path) -> None:
+    signal = figures(open_page("sequence", folder, run="signal"))[0]
+    assert signal["layout"]["meta"]["alt"].startswith("Signal at 64 positions")
+    # notes are read as such where the data says so, else they are words
+    assert tokens(open_page("sequence", folder, run="chords"))["panels"][0]["tokens"][0] == "60 64 67"
+
+
+def test_steps_of_training_follow_the_cursor(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text", step="50")
+    assert app.sidebar.select_slider(key="sequence_step").value == 40
+    app.sidebar.select_slider(key="sequence_step").set_value(0).run()
+    assert query(app, "step") == "0"
+
+
+def test_a_second_run_s_surprise_lies_beside_or_the_reason_why_not(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text", vs="same")
+    drawn = next(figure for figure in figures(app) if "Surprise" in figure["layout"]["meta"]["alt"])
+    assert "surprise, same" in [trace.get("name") for trace in drawn["data"]]
+    for other in ("signal", "none"):
+        said = texts(open_page("sequence", folder, run="text", vs=other))
+        assert f"{other} cannot be shown beside it" in said
+
+
+def test_a_run_without_a_sequence_says_how_to_make_one(open_page: Open, folder: Path) -> None:
+    assert "no probe sequence" in texts(open_page("sequence", folder, run="none"))
+
+
+def test_links_that_name_what_is_not_there_fall_back_and_say_so(open_page: Open, folder: Path) -> None:
+    app = open_page("sequence", folder, run="text", t="9999", neurons="7:1", quantity="x", follows="y")
+    said = texts(app)
+    for asked in ("9999", "7:1", "“x”", "“y”"):
+        assert asked in said
+    assert "t" not in app.query_params
+    assert component(app, "heatmap").bytes
+
+
+def test_a_foreign_model_s_sequence_has_the_same_page(open_page: Open, folder: Path) -> None:
+    letters = [("position", letter) for letter in TEXT]
+    write_sequence(folder / "foreign", contents=letters, predicted=False, kl=False)
+    app = open_page("sequence", folder, run="foreign")
+    assert "belief" in tokens(app)["title"] or tokens(app)["title"].startswith("m of")
+    assert app.sidebar.selectbox(key="choose_quantity").options == ["Belief m", "Width √V"]
+    assert "Measured half-life" in cards(app)
+    assert "Surprise" not in texts(app)
+
+
+def test_the_replay_takes_the_positions_as_its_frames(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder, run="text", over="sequence", t="7", step="50")
+    header, arrays = unpack(app, "replay")
+    assert header["steps"] == list(range(LENGTH))
+    assert header["cursor"] == 7
+    assert header["along"][TEXT.index("\n")] == "↵"
+    rows = Run(folder / "text").sequence(40, 0)  # the stored step at or before the cursor's
+    for place, neuron in enumerate(header["layers"][0]["neurons"]):
+        mine = rows[rows["neuron"] == neuron].sort_values("t")
+        for name, expected in (("mean", mine["m"]), ("sd", np.sqrt(mine["V"]))):
+            drawn = arrays[f"{name}.0"].reshape(LENGTH, -1)[:, place]
+            np.testing.assert_allclose(drawn, expected, rtol=2e-3, atol=2e-3)
+    assert "training step 40" in texts(app)
+
+
+def test_the_replay_of_a_run_without_a_sequence_stays_over_training(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder, run="none", over="sequence")
+    assert "no probe sequence" in texts(app)
+    assert "along" not in unpack(app, "replay")[0]
