@@ -444,7 +444,8 @@ class Recorder:
         step
             The step.
         inputs
-            Kind ("image", "text", "row") and content (a PNG as base64, a text, numbers as JSON) of each.
+            Kind ("image", "text", "row", "position") and content (a PNG as base64, a text, numbers as JSON)
+            of each.
 
         Raises
         ------

@@ -562,8 +562,8 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            Columns input, kind ("image", "text", "row"), content (a PNG as base64, a text, numbers as JSON);
-            empty where that was not stored.
+            Columns input, kind ("image", "text", "row"; "position" of a probe sequence that is not the probe
+            batch), content (a PNG as base64, a text, numbers as JSON); empty where that was not stored.
         """
         return self._rows_at("inputs", None).drop(columns="step").reset_index(drop=True)
 

@@ -63,7 +63,24 @@ EXAMPLES = {
     "pyro": "pyro_guides",
     "lightning-bottleneck": "lightning_bottleneck",
     "digits-vae": "digits_experiments",
-    "text": "text_vae",
+    "text-": "text_vae",
+}
+# Sequences: small networks, looked at on a probe sequence at eight steps, with continuations.
+SEQUENCES = {
+    "text": {"data": "text", "neurons": 48, "steps": 1500, "probe_sequence": 192},
+    "signal": {"data": "signal", "neurons": 16, "steps": 600, "probe_sequence": 128},
+}
+SEQUENCE = {
+    "seed": 0,
+    "sigma_init": 1.0,  # at the prior, so that contraction is seen from its beginning
+    "record_start": 40,
+    "record_every": 40,
+    "precision": "10bit",
+    "checkpoint": "model",
+    "probe_times": 8,
+    "validate_every": 100,
+    "test_draws": 8,
+    "threads": 1,
 }
 # In this order, after the examples: the dashboard opens on the newest.
 RUNS = {
@@ -118,13 +135,17 @@ EXPERIMENTS = {"healthy": ("ablation", "traversal", "shift", "risk-coverage", "r
 
 def make(name: str) -> None:
     """Trains one sample run anew, or those of one example."""
-    for folder in HERE.glob(f"{name}*"):
+    made = f"{name}*" if name in EXAMPLES else name
+    for folder in HERE.glob(made):
         shutil.rmtree(folder)
     if name == "sweep":
         make_sweep(HERE / name)
     elif name in EXAMPLES:
         torch.set_num_threads(1)
-        importlib.import_module(f"examples.{EXAMPLES[name]}").main(str(HERE / name))
+        importlib.import_module(f"examples.{EXAMPLES[name]}").main(str(HERE / name.rstrip("-")))
+    elif name in SEQUENCES:
+        summary = train(resolve(from_dict({**SEQUENCE, **SEQUENCES[name]})), HERE / name)
+        print(f"{name}: test nll {summary['model']['nll_joint']:.4f} nats a position")
     else:
         summary = train(resolve(from_dict({**SMALL, **RUNS[name]}, Config())), HERE / name)
         shares = " ".join(f"{share:.0%}" for share in summary["model"]["living_share"])
@@ -132,7 +153,7 @@ def make(name: str) -> None:
         print(f"{name}: test {score} {summary['model'][score]:.4f}, living {shares}")
         for experiment in EXPERIMENTS.get(name, ()):
             vdn.main(["probe", str(HERE / name), experiment])
-    for folder in sorted(HERE.glob(f"{name}*")):
+    for folder in sorted(HERE.glob(made)):
         print(
             f"{folder.name}:"
             f" {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.2f} MB"
@@ -151,7 +172,7 @@ def make_sweep(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
-    names = [*EXAMPLES, "sweep", *RUNS]
+    names = [*EXAMPLES, "sweep", *SEQUENCES, *RUNS]
     for chosen in sys.argv[1:] or names:
         if chosen not in names:
             sys.exit(f"no sample run {chosen!r}; there are {', '.join(names)}")

@@ -486,6 +486,29 @@ def test_watch_what_the_inputs_are(here: Path) -> None:
     assert probes.Run("runs/with-inputs").inputs()["kind"].tolist() == ["image"] * 8
 
 
+class Tagger(nn.Module):
+    """A posterior for each position of a text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(128, 8)
+        self.mu, self.log_var = nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.embedding(x)
+        return self.mu(h), self.log_var(h)
+
+
+def test_watch_a_sequence(here: Path) -> None:
+    given = trained(Tagger()) | {"encode": lambda text: torch.tensor([[ord(letter) for letter in text]])}
+    given["loader"] = list(torch.randint(0, 128, (4, 2, 6)))
+    space = run_block(block(WATCH, "Sequences"), given)
+    run = probes.Run("runs/sequence")
+    assert run.sequence_steps().tolist() == [0, 1, 2, 3]
+    assert "".join(run.inputs()["content"]) == space["text"]
+    assert run.sequence()["t"].nunique() == len(space["text"])
+
+
 def test_sequence_commands(here: Path) -> None:
     """Each line as printed trains two steps of a small network on a small file."""
     rng = np.random.default_rng(0)
