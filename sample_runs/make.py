@@ -70,7 +70,7 @@ EXAMPLES = {
 }
 # Sequences: small networks, looked at on a probe sequence at eight steps, with continuations.
 SEQUENCES = {
-    "text": {"data": "text", "neurons": 48, "steps": 1500, "probe_sequence": 192},
+    "text": {"data": "text", "neurons": 40, "steps": 1500, "probe_sequence": 160},
     "signal": {"data": "signal", "neurons": 16, "steps": 600, "probe_sequence": 128},
 }
 SEQUENCE = {

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
-from plotly.colors import get_colorscale
 
 from probes import palette
 from probes.figures import style
@@ -16,7 +15,8 @@ from probes.figures.builder import FigureBuilder
 
 Notes = Sequence[Sequence[int]]
 NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
-SCALE = get_colorscale("Cividis")
+SCALE = [[0, palette.SLATE], [1, palette.ORANGE]]
+SIGNED = [[0, palette.BLUE], [0.5, palette.PALE_SLATE], [1, palette.VERMILLION]]
 ROLL, FEW = 210, 110  # pixels: height of one roll, and of each of several
 
 
@@ -25,6 +25,7 @@ def piano_rolls(
     *,
     values: ArrayLike | None = None,
     values_are: str = "",
+    signed: bool = False,
     given: int = 0,
     t: int | None = None,
 ) -> go.Figure:
@@ -38,6 +39,8 @@ def piano_rolls(
         Colours of the positions of the first roll.
     values_are : str
         What they are.
+    signed : bool
+        They have a sign: the scale is centred at 0.
     given : int
         Positions at the beginning that were given, not made: drawn fainter.
     t : int, optional
@@ -50,7 +53,7 @@ def piano_rolls(
     """
     several = len(rolls) > 1
     figure = FigureBuilder(
-        max(len(rolls), 1), 1, shared_xaxes="all", vertical_spacing=0.3 / max(len(rolls), 1) ** 1.3,
+        max(len(rolls), 1), 1, shared_xaxes="all", vertical_spacing=0.36 / max(len(rolls), 1),
         titles=[style.text(label) for label in rolls] if several else (),
     )  # fmt: skip
     length = max((len(chords) for chords in rolls.values()), default=0)
@@ -60,8 +63,8 @@ def piano_rolls(
         marker: dict[str, Any] = {"symbol": "square", "size": 5 if several or length > 120 else 7}
         if values is not None and place == 0:
             marker |= {
-                "color": np.asarray(values, float)[at], "colorscale": SCALE,
-                "showscale": True,
+                "color": np.asarray(values, float)[at], "showscale": True,
+                "colorscale": SIGNED if signed else SCALE, **({"cmid": 0} if signed else {}),
                 "colorbar": {"title": {"text": values_are, "side": "right"}, "thickness": 10},
             }  # fmt: skip
         else:

@@ -618,6 +618,7 @@ RUN_HERE = {
     (WATCH, "Acting on it while it trains", "python"),
     (WATCH, "A trained model without its loop", "python"),
     (WATCH, "What the inputs are", "python"),
+    (WATCH, "Sequences", "python"),
 }
 
 

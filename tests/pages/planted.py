@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def write_run(
     status: str = "finished",
     drop: tuple[str, ...] = (),
     names: list[str] | None = None,
+    config: dict[str, Any] | None = None,
 ) -> Path:
     """Neurons that start at the prior and contract, deeper layers later; layers from `dead_from` on stay
     dead.
@@ -32,7 +34,9 @@ def write_run(
     time = np.arange(1, steps + 1)
     names = names or [f"layer {i + 1}" for i in range(layers)]
     with Recorder(
-        folder, [{"name": name, "neurons": neurons} for name in names], config={"beta": 0.02, "seed": seed}
+        folder,
+        [{"name": name, "neurons": neurons} for name in names],
+        config={"beta": 0.02, "seed": seed, **(config or {})},
     ) as recorder:
         for layer in range(layers):
             statistics = _layer(

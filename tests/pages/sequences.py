@@ -27,6 +27,7 @@ def write_sequence(
     seed: int = 0,
     predicted: bool = True,
     kl: bool = True,
+    data: str = "text",
 ) -> Path:
     """Neurons that contract over 80 steps, and at three of them a probe sequence: `contents` (kind, text), by
     default a text.
@@ -36,7 +37,7 @@ def write_sequence(
     """
     positions = [("text", letter) for letter in TEXT] if contents is None else contents
     length = len(positions)
-    write_run(folder, layers=LAYERS, neurons=NEURONS, steps=STEPS[-1], seed=seed)
+    write_run(folder, layers=LAYERS, neurons=NEURONS, steps=STEPS[-1], seed=seed, config={"data": data})
     random = np.random.default_rng(seed)
     with Recorder.resume(folder, STEPS[-1]) as recorder:
         for step in STEPS:

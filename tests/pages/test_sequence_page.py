@@ -27,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_signal(folder / "signal")
     add_continuations(folder / "signal", [json.dumps([value]) for value in (0.5, 1.0, -1.0)])
     notes = ["60 64 67", "62 65", "", "59 62 67 71"] * 16
-    write_sequence(folder / "chords", contents=[("text", chord) for chord in notes])
+    chords = [("text", chord) for chord in notes]
+    add_continuations(write_sequence(folder / "chords", contents=chords, data="chords:FILE"), notes[:8])
+    write_sequence(folder / "words", contents=chords)
     write_run(folder / "none")
     return folder
 
@@ -124,7 +126,12 @@ def test_signals_and_chords_have_their_own_axis(open_page: Open, folder: Path) -
     signal = figures(open_page("sequence", folder, run="signal"))[0]
     assert signal["layout"]["meta"]["alt"].startswith("Signal at 64 positions")
     # notes are read as such where the data says so, else they are words
-    assert tokens(open_page("sequence", folder, run="chords"))["panels"][0]["tokens"][0] == "60 64 67"
+    assert tokens(open_page("sequence", folder, run="words"))["panels"][0]["tokens"][0] == "60 64 67"
+    rolls = [
+        one for one in figures(open_page("sequence", folder, run="chords")) if "MIDI" in str(one["layout"])
+    ]
+    assert numbers(rolls[0]["data"][0]["y"])[:5].tolist() == [60, 64, 67, 62, 65]
+    assert set(table(open_page("sequence", folder, run="chords"), "feature")["feature"]) >= {"top pitch"}
 
 
 def test_steps_of_training_follow_the_cursor(open_page: Open, folder: Path) -> None:

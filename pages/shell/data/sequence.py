@@ -95,7 +95,8 @@ def positions(context: RunContext) -> sequence_features.Positions:
 
 def labels(context: RunContext, length: int) -> list[str]:
     """What stands at each of T positions, as it is shown; their numbers where nothing is stored."""
-    known = list(positions(context).labels)
+    found = positions(context)
+    known = [label or "rest" for label in found.labels] if found.kind == "chords" else list(found.labels)
     return known[:length] if len(known) >= length else [str(t) for t in range(length)]
 
 

@@ -25,7 +25,9 @@ def symbols(context: RunContext, length: int, t: int, values: np.ndarray, what: 
     """
     found = data.positions(context)
     if found.kind == "chords":
-        figure = piano_rolls({"probe sequence": found.notes[:length]}, values=values, values_are=what, t=t)
+        figure = piano_rolls(
+            {"probe sequence": found.notes[:length]}, values=values, values_are=what, signed=signed, t=t
+        )
         clickable(figure, _FIGURE)
     else:
         _text(data.labels(context, length), t, values, what, signed)
