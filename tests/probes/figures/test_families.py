@@ -144,7 +144,7 @@ def test_bands_have_the_priors_own_line() -> None:
     figure = layer_bands(rows, "entropy", ["c"], prior="prior_entropy", gaussian=False)
     prior = next(trace for trace in figure.data if trace.name == "prior")
     assert prior.y.tolist() == pytest.approx([1.1, 1.1])
-    assert figure.layout.yaxis.title.text == "nats"
+    assert figure.layout.yaxis.title.text == "Entropy (nats)"
 
 
 def test_what_is_in_prior_sds_of_gaussians_is_in_other_neurons_own_unit() -> None:
