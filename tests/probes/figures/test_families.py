@@ -141,7 +141,18 @@ def test_bands_have_the_priors_own_line() -> None:
     rows = pd.DataFrame({"step": [0, 1], "layer": [0, 0]})
     rows = rows.assign(**{f"entropy_{kind}": [1.0, 0.5] for kind in kinds})
     rows = rows.assign(**{f"prior_entropy_{kind}": [1.1, 1.1] for kind in kinds})
-    figure = layer_bands(rows, "entropy", ["c"], prior="prior_entropy", title="nats")
+    figure = layer_bands(rows, "entropy", ["c"], prior="prior_entropy", gaussian=False)
     prior = next(trace for trace in figure.data if trace.name == "prior")
     assert prior.y.tolist() == pytest.approx([1.1, 1.1])
-    assert figure.layout.yaxis.title.text == "nats"
+    assert figure.layout.yaxis.title.text == "Entropy (nats)"
+
+
+def test_what_is_in_prior_sds_of_gaussians_is_in_other_neurons_own_unit() -> None:
+    rows = pd.DataFrame({"step": [0, 1], "layer": [0, 0]})
+    rows = rows.assign(
+        **{f"spread_{kind}": [1.0, 0.5] for kind in ("mean", "p05", "p25", "p50", "p75", "p95")}
+    )
+    titles = [
+        layer_bands(rows, "spread", ["c"], gaussian=one).layout.yaxis.title.text for one in (True, False)
+    ]
+    assert titles == ["Spread (prior sd²)", "Spread"]
