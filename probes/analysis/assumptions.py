@@ -32,9 +32,10 @@ def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
     unknown = [layer for layer in layers if (layer.get("origins") or {}).get("prior") == "absent"]
     if unknown:
         names = _listed([str(layer["name"]) for layer in unknown])
+        gaussian = any(str(layer.get("family", "gaussian")).startswith("gaussian") for layer in unknown)
         found.append(
             f"The prior of {names} is {unknown[0].get('prior_said')}. KL and information are left out,"
-            " contraction is against Normal(0, 1), and regimes are unknown."
+            f"{' contraction is against Normal(0, 1),' if gaussian else ''} and regimes are unknown."
         )
     return found
 

@@ -53,7 +53,7 @@ from probes.watching.posterior_source import (
 )
 
 BY_DRAWS = "its KL is estimated by Monte Carlo, from a random state of its own"
-NO_PRIOR = "none is assumed for a {family}"
+NO_PRIOR = "none is assumed for {family}"
 
 
 AnyReader = FamilyReader | FullReader | SampleReader | CodeReader
@@ -212,7 +212,8 @@ def observed_source(name: str, reading: Reading, observed: AnyObserved) -> Poste
 
 def without_any_prior(source: PosteriorSource) -> PosteriorSource:
     """A source of a family of which no prior is assumed."""
-    called = FAMILIES[source.family].label
+    label = FAMILIES[source.family].label
+    called = "draws" if source.family == "samples" else f"a {label}"
     prior = UnknownPrior(NO_PRIOR.format(family=called), stated=True)
     return replace(source, prior=prior).known(prior="absent")
 

@@ -28,5 +28,11 @@ def test_a_prior_that_is_not_known_is_named():
     assert "regimes are unknown" in line
 
 
+def test_contraction_against_a_standard_gaussian_is_said_of_gaussians_alone():
+    unknown = layer("a", prior="absent")
+    assert "Normal(0, 1)" in lines([unknown])[0]
+    assert "Normal" not in lines([{**unknown, "family": "samples"}])[0]
+
+
 def test_nothing_is_said_of_what_is_known_or_was_not_watched():
     assert lines([layer("a", prior="stated"), {"name": "b", "neurons": 3}]) == []
