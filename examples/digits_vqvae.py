@@ -19,6 +19,7 @@ from examples.digits_vae import digits
 
 CODES, PICKS, DIMENSIONS = 64, 4, 8
 BATCH, WINDOW, PATIENCE = 64, 128, 100  # the latter two in steps
+STARTED = 20  # step from which on alerts tell of dead codes
 
 
 class Quantizer(nn.Module):
@@ -82,7 +83,7 @@ def main(folder="runs/digits-vqvae", steps=1200):
         distortion = F.binary_cross_entropy_with_logits(logits, batch, reduction="none").sum(1).mean()
         return distortion + commitment, distortion, commitment
 
-    config = {"data": "digits", "seed": 0, "codes": CODES}
+    config = {"data": "digits", "seed": 0, "codes": CODES, "warmup_steps": STARTED}
     with probes.watch(model, folder, every=10, config=config, precision="10bit", hooks=False) as recording:
         for step in range(steps):
             batch = images[torch.randint(len(images), (BATCH,))]

@@ -213,7 +213,8 @@ def observed_source(name: str, reading: Reading, observed: AnyObserved) -> Poste
 
 def without_any_prior(source: PosteriorSource) -> PosteriorSource:
     """A source of a family of which no prior is assumed."""
-    called = FAMILIES[source.family].label
+    label = FAMILIES[source.family].label
+    called = "draws" if source.family == "samples" else f"a {label}"
     prior = UnknownPrior(NO_PRIOR.format(family=called), stated=True)
     return replace(source, prior=prior).known(prior="absent")
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from networks import BATCH, INPUTS, NEURONS, assert_statistics, expected
 from torch import nn
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 from torch.utils.checkpoint import checkpoint
 
 from probes.run import Run
@@ -430,3 +430,45 @@ def test_the_encoders_that_an_encoder_is_made_of_are_no_layers(tmp_path):
         recording.step(0)
     assert [part["name"] for part in recording.found] == ["encoder"]
     np.testing.assert_allclose(Run(tmp_path / "run").at(0)["kl"], model.paid("encoder"), rtol=1e-4)
+
+
+class Inference(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f_mu, self.f_sigma = nn.Linear(INPUTS, NEURONS), nn.Linear(INPUTS, NEURONS)
+
+    def forward(self, x):
+        mu, log_sigma = self.f_mu(x), self.f_sigma(x)
+        return mu, log_sigma
+
+
+class Topics(nn.Module):
+    """What is called log_sigma is a log variance, as its sample shows; two modules return it, the upper one
+    with a prior whose variance it holds.
+    """
+
+    def __init__(self, returned):
+        super().__init__()
+        self.inference, self.decoder, self.returned = Inference(), nn.Linear(NEURONS, INPUTS), returned
+        self.register_buffer("prior_mean", torch.zeros(NEURONS))
+        self.register_buffer("prior_variance", torch.full((NEURONS,), 0.75))
+
+    def forward(self, x):
+        posterior_mu, posterior_log_sigma = self.inference(x)
+        std = (0.5 * posterior_log_sigma).exp()
+        z = torch.randn_like(std).mul(std).add_(posterior_mu)
+        self.kl = kl_divergence(Normal(posterior_mu, std), Normal(0.0, 0.75**0.5)).mean(0).detach()
+        output = self.decoder(z.softmax(1))
+        if self.returned:
+            return self.prior_mean, self.prior_variance, posterior_mu, posterior_log_sigma, output
+        return output
+
+
+@pytest.mark.parametrize("returned", [True, False])
+def test_heads_that_two_modules_return_are_read_as_they_are_sampled(tmp_path, returned):
+    model = Topics(returned)
+    with watch(model, tmp_path / "run") as recording:
+        for step in range(2):
+            model(torch.randn(BATCH, INPUTS))
+            recording.step(step)
+    np.testing.assert_allclose(Run(tmp_path / "run").at(1)["kl"], model.kl, rtol=1e-4)

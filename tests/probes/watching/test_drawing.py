@@ -35,6 +35,15 @@ def test_dropout_layers_draw_and_nothing_else_changes():
     assert error.median() < 1.5
 
 
+def test_a_librarys_own_dropout_layer_draws_too():
+    class Always(nn.modules.dropout._DropoutNd):
+        def forward(self, x):
+            return nn.functional.dropout(x, self.p, True)
+
+    model = nn.Sequential(nn.Linear(X, N), Always(0.5))
+    assert (probes.dropout_samples(model, torch.randn(BATCH, X), 20).var(0) > 0).any()
+
+
 def test_members_of_an_ensemble_are_draws():
     models = nn.ModuleList(network() for _ in range(3))
     x = torch.randn(BATCH, X)

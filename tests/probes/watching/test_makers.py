@@ -83,6 +83,27 @@ def test_discrete_latents_have_the_kl_that_the_network_computes(tmp_path, model,
         assert (run.at(2)["rows"] == BATCH * STEPS).all()
 
 
+class Alternating(nn.Module):
+    """Variables that stand below each other in the rows which are drawn from."""
+
+    def __init__(self):
+        super().__init__()
+        self.enc, self.dec = nn.Linear(X, N * C), nn.Linear(N * C, X)
+
+    def forward(self, x):
+        rows = self.enc(x).view(-1, C)
+        probability = rows.detach().view(-1, N, C).softmax(-1)
+        self.kl = (probability * (C * probability).log()).sum(-1)
+        return self.dec(F.gumbel_softmax(rows, hard=True).view(-1, N * C))
+
+
+def test_variables_whose_rows_alternate_are_neurons_of_their_own(tmp_path):
+    model = Alternating()
+    run, _ = train(model, tmp_path / "run")
+    assert (run.layers[0]["neurons"], run.layers[0]["classes"]) == (N, C)
+    np.testing.assert_allclose(run.at(2)["kl"], model.kl.mean(0), rtol=1e-4, atol=1e-6)
+
+
 def test_rollouts_of_another_length_are_read_and_odd_ones_counted(tmp_path):
     model = WorldModel()
     with watch(model, tmp_path / "run") as recording:
