@@ -856,7 +856,8 @@ var Heading = class {
   /** @returns {Item[]} */
   items() {
     const { header, theme, ridges } = this.replay;
-    const { input, layers, trail, chosen } = header;
+    const { input, layers, trail, chosen, along } = header;
+    const earlier = along ? "earlier positions" : "earlier steps";
     const line = (dash, style) => {
       return (context, x, y) => {
         context.strokeStyle = style;
@@ -883,7 +884,7 @@ var Heading = class {
       { text: ridges.twofold ? "" : layers[0].run, sign: 0, strong: true },
       { text: chosen, sign: 0 },
       {
-        text: curved || input !== null ? meanOf(gaussian, input) : "",
+        text: along ? "belief Normal(m, V)" : curved || input !== null ? meanOf(gaussian, input) : "",
         sign: SIGN,
         draw: (context, x, y) => {
           context.fillStyle = COLOR_SCALES.Viridis[4];
@@ -891,13 +892,13 @@ var Heading = class {
         }
       },
       {
-        text: input === null && gaussian ? "aggregate, variance E[σ²] + Var[μ]" : "",
+        text: input === null && gaussian && !along ? "aggregate, variance E[σ²] + Var[μ]" : "",
         sign: SIGN,
         draw: line([], rgba(theme.text, 0.8))
       },
       ...legends.map((text) => ({ text, sign: 0 })),
       { text: primed ? "prior" : "", sign: SIGN, draw: line([4, 3], rgba(theme.text, 0.62)) },
-      { text: trail && trailed ? "earlier steps" : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
+      { text: trail && trailed ? earlier : "", sign: SIGN, draw: line([], rgba(theme.text, 0.3)) },
       { text: layers.some((layer) => layer.informative !== null) ? "◆ most informative" : "", sign: 0 },
       {
         text: colored ? colorsSay(gaussian, shapes.length > 0) : "",
@@ -957,7 +958,7 @@ var Heading = class {
     context.font = `600 14px ${theme.font}`;
     context.fillStyle = rgba(theme.text, 1);
     const last = transport.steps[transport.last];
-    context.fillText(`step ${formatStep(transport.step)} of ${formatStep(last)}`, this.width - 8, FIRST);
+    context.fillText(`${transport.said} of ${formatStep(last)}`, this.width - 8, FIRST);
   }
 };
 
@@ -1796,6 +1797,8 @@ var LEFT = 54;
 var RIGHT = 64;
 var LEAST_SPAN = 0.05;
 var LINE2 = 12;
+var TOKENS = 22;
+var TOKEN = 10;
 var OUTLIERS = 0.02;
 function spreadApart(heights, lowest, apart = LINE2) {
   const placed = [...heights];
@@ -1845,11 +1848,15 @@ var Strip = class {
     return sides.filter((side) => data.series("score", side)?.some(Number.isFinite));
   }
   get height() {
-    return this.scored().length ? STRIP_HEIGHT : STRIP_HEIGHT - SCORE.bottom;
+    return STRIP_HEIGHT - this.missing + this.tokens;
   }
   // Less than STRIP_HEIGHT where no score stands over the contraction.
   get missing() {
-    return STRIP_HEIGHT - this.height;
+    return this.scored().length ? 0 : SCORE.bottom;
+  }
+  // Height of what stands at the positions, along a sequence.
+  get tokens() {
+    return this.replay.transport.names.length ? TOKENS : 0;
   }
   /** @param {number} width pixels */
   resize(width) {
@@ -1871,6 +1878,31 @@ var Strip = class {
     context.strokeStyle = this.replay.theme.accent;
     context.lineWidth = 2;
     strokeLine(context, at, TITLE - 6, at, CONTRACTION.bottom - this.missing);
+    if (this.tokens) this.drawTokens(context, at);
+  }
+  /**
+   * What stands at the positions around the cursor, its own under it.
+   * @param {Brush} context
+   * @param {number} at of the cursor
+   */
+  drawTokens(context, at) {
+    const { theme, transport } = this.replay;
+    const { names } = transport;
+    const now = Math.round(transport.position);
+    const y = this.height - 6;
+    context.textAlign = "center";
+    for (const way of [-1, 1]) {
+      let x = at;
+      for (let t = now; t >= 0 && t < names.length; t += way) {
+        context.font = `${t === now ? 600 : 400} 13px ${theme.font}`;
+        const half = Math.max(context.measureText(names[t]).width + 3, TOKEN) / 2;
+        if (t !== now) x += way * half;
+        if (x < half || x > this.width - half) break;
+        context.fillStyle = t === now ? theme.accent : theme.muted;
+        if (t !== now || way > 0) context.fillText(names[t], x, y);
+        x += way * half;
+      }
+    }
   }
   /** @param {Brush} context */
   paintStill(context) {
@@ -1881,12 +1913,12 @@ var Strip = class {
     context.fillStyle = theme.muted;
     context.font = `11px ${theme.font}`;
     context.textAlign = "center";
-    const y = this.height - 8;
+    const y = this.height - this.tokens - 8;
     for (const tick of stepTicks(header.steps, (position) => this.x(position))) {
       context.fillText(formatShort(tick.step), tick.x, y);
     }
     context.textAlign = "left";
-    context.fillText("step", this.width - 34, y);
+    context.fillText(this.replay.transport.unit, this.width - 34, y);
   }
   bands() {
     const { header, data } = this.replay;
@@ -1937,7 +1969,7 @@ var Strip = class {
     );
     const score = this.scored().length ? `${header.score} ${formatNumber(this.replay.value("score", 0))}. ` : "";
     const alerts = header.events.filter((event) => event.alert).length;
-    return `Contraction of each layer over steps. At step ${formatStep(transport.step)}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
+    return `Contraction of each layer over ${transport.unit === "t" ? "positions" : "steps"}. At ${transport.said}: ${now.join(", ")}. ${score}Ticks at ${header.events.length - alerts} interventions and ${alerts} alerts.`;
   }
   /** @param {Brush} context @param {ReturnType<Strip["bands"]>[0]} band */
   drawBand(context, band) {
@@ -2046,6 +2078,7 @@ var Transport = class {
     this.position = 0;
     this.playing = false;
     this.steps = [0];
+    this.names = [];
     this.still = [];
     this.changed = () => {
     };
@@ -2080,9 +2113,11 @@ var Transport = class {
    * The cursor keeps its step; at the end of a run that has grown it stays at the end.
    * @param {number[]} steps of the frames
    * @param {boolean[]} still frames that the speed "skip" hurries over
+   * @param {string[]} names what stands at each frame, where frames are positions of a sequence
    */
-  load(steps, still = []) {
+  load(steps, still = [], names = []) {
     this.still = still;
+    this.names = names;
     const step = this.position >= this.last && this.last > 0 ? steps[steps.length - 1] : this.step;
     this.steps = steps;
     this.scrub.max = String(steps.length - 1);
@@ -2093,7 +2128,7 @@ var Transport = class {
   }
   // The slider's scale: frames are not evenly spaced in step.
   label() {
-    part(this.root, "scale", HTMLElement).textContent = scaleName(this.steps);
+    part(this.root, "scale", HTMLElement).textContent = this.names.length ? this.unit : scaleName(this.steps);
     const width = this.ticks.clientWidth;
     if (!width || this.last < 1) return this.ticks.replaceChildren();
     const ticks = stepTicks(this.steps, (position) => position / this.last * width);
@@ -2106,6 +2141,15 @@ var Transport = class {
       })
     );
   }
+  // What frames are: steps of training, or positions of a sequence.
+  get unit() {
+    return this.names.length ? "t" : "step";
+  }
+  // Where the cursor is, in words.
+  get said() {
+    const name = this.names.length ? ` “${this.names[this.step]}”` : "";
+    return `${this.unit} ${formatStep(this.step)}${name}`;
+  }
   get step() {
     return this.steps[Math.min(Math.round(this.position), this.steps.length - 1)];
   }
@@ -2117,8 +2161,8 @@ var Transport = class {
     this.position = Math.min(Math.max(position, 0), this.last);
     this.scrub.value = String(Math.round(this.position));
     this.scrub.style.setProperty("--done", `${100 * this.position / Math.max(this.last, 1)}%`);
-    this.scrub.setAttribute("aria-valuetext", `step ${formatStep(this.step)}`);
-    this.readout.textContent = `step ${formatStep(this.step)} / ${formatStep(this.steps[this.last])}`;
+    this.scrub.setAttribute("aria-valuetext", this.said);
+    this.readout.textContent = `${this.said} / ${formatStep(this.steps[this.last])}`;
     this.draw();
   }
   /** @param {number} position frame index */
@@ -2289,7 +2333,7 @@ var Replay = class {
       this.bytes = bytes;
       const { view, speed } = this.loaded?.header || {};
       this.loaded = new ReplayData(bytes);
-      this.transport.load(this.header.steps, stillFrames(this.data.motion()));
+      this.transport.load(this.header.steps, stillFrames(this.data.motion()), this.header.along);
       if (speed !== this.header.speed) this.transport.speed.value = this.header.speed;
       if (view !== this.header.view) this.open();
     }
@@ -2405,7 +2449,7 @@ var Replay = class {
     });
     const { input, chosen } = this.header;
     const what = input === null ? "Distributions" : `Exact posteriors of probe input ${input}`;
-    return `${what} of neurons per layer at step ${formatStep(this.transport.step)}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter selects it." : ".");
+    return `${what} of neurons per layer at ${this.transport.said}, ${chosen}. ${layers.join("; ")}. Space plays, left and right move the step, up and down choose a neuron, page keys a layer` + (this.trigger ? ", Enter selects it." : ".");
   }
   /** @param {MouseEvent} event */
   hover(event) {
@@ -2446,7 +2490,8 @@ var Replay = class {
   tellGaussian(column, row) {
     const { mean, sd, total } = this.moments(column, row);
     const words = [`mean ${formatNumber(mean)}, sd ${formatNumber(sd)} prior sds`];
-    if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`);
+    if (this.header.along) words.push(this.transport.said);
+    else if (this.header.input === null) words.push(`aggregate sd ${formatNumber(total)}`);
     return words;
   }
   /** @param {import("./replay_data.js").Shape} shape @param {number} column @param {number} row */
