@@ -32,6 +32,11 @@ if not len(cache.sequence_steps(context)):
         " `recording.sequence(tokens=..., inputs=...)` hands one over."
     )
     st.stop()
+if data.passes_by(context):
+    st.caption(
+        "A transformer: attention and the residual stream carry the past by the neurons too, and a belief is"
+        " one token's posterior."
+    )
 other = frame.compared(context)
 at = data.stored_step(context, step)
 found = data.paths(context, at)

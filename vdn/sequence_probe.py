@@ -66,14 +66,17 @@ class ProbeSequence:
     def _beliefs(
         self, step: int, layer: int, posterior: SequencePosterior | TokenPosterior
     ) -> tuple[Tensor, Tensor]:
-        """Means and sds (S, T, N, K) at each position; what is carried along t goes to `sequence/`."""
+        """Means and sds (S, T, N, K) at each position; the first draw's go to `sequence/`. A token's
+        posterior is all that is believed of it.
+        """
+        conditional = posterior.mu[:, 0], posterior.sigma[:, 0]
         if isinstance(posterior, TokenPosterior):
-            return posterior.mu[:, 0], posterior.sigma[:, 0]
-        mean, variance = posterior.belief
-        columns = (mean, variance, posterior.mu[:, 0], posterior.sigma[:, 0])
+            (mean, variance), kl = (conditional[0], conditional[1].square()), posterior.kl
+        else:
+            (mean, variance), kl = posterior.belief, posterior.closed_kl
+        columns = (mean, variance, *conditional)
         m, v, mu, sigma = (part[0].mean(-1).cpu().numpy() for part in columns)
-        kl = posterior.closed_kl[0].cpu().numpy()
-        self.recorder.sequence(step, layer, m=m, V=v, mu=mu, sigma=sigma, kl=kl)
+        self.recorder.sequence(step, layer, m=m, V=v, mu=mu, sigma=sigma, kl=kl[0].cpu().numpy())
         return mean, variance.sqrt()
 
 

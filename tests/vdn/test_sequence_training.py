@@ -136,8 +136,13 @@ def test_a_transformer_is_trained_and_logged(tmp_path, text, prior):
     log = probes.Run(tmp_path / "run")
     assert "persistence" in log.statistics
     assert "held_information" not in log.statistics
-    assert len(log.sequence()) == 0
-    assert len(log.probe()) == 2 * 16 * 10
+    believed, probed = log.sequence(), log.probe(int(log.sequence_steps()[-1]))
+    assert len(probed) == len(believed) == 2 * 16 * 10
+    by = ["layer", "neuron"]
+    believed, probed = (rows.sort_values([*by, at]) for rows, at in ((believed, "t"), (probed, "input")))
+    np.testing.assert_allclose(believed["m"], probed["mu"], atol=1e-6)
+    np.testing.assert_allclose(believed["V"], probed["sigma"] ** 2, rtol=1e-4)
+    assert (believed["kl"] > -1e-5).all()
     found = log.history(
         0,
         None,

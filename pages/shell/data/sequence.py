@@ -61,6 +61,11 @@ class Path:
         return np.sqrt(self.V) if name == "width" else self.m
 
 
+def passes_by(context: RunContext) -> bool:
+    """Whether a deterministic path along t passes the neurons by."""
+    return context.run.config.get("network") == "transformer"
+
+
 def stored_step(context: RunContext, step: int) -> int:
     """The stored step at or before the cursor's, or the first."""
     return cache.recorded_step(cache.sequence_steps(context), step)
