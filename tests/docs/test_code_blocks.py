@@ -158,7 +158,17 @@ def test_readme_one_neurons_history(any_run: probes.Run) -> None:
 def test_readme_layout_names_the_folders_of_a_run(run: probes.Run) -> None:
     [layout] = [b for b in blocks(README) if b.heading == "The log, in thirty lines" and not b.language]
     names = re.findall(r"^RUN/([a-z.]+)", layout.text, re.MULTILINE)
-    assert {"run.json", "neurons", "layers", "pyramid", "scalars", "events", "probe"} == set(names)
+    assert {
+        "run.json",
+        "neurons",
+        "layers",
+        "pyramid",
+        "scalars",
+        "events",
+        "probe",
+        "parameters",
+        "classes",
+    } == set(names)
     assert all(Path("RUN", name).exists() for name in names)
 
 
