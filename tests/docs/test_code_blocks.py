@@ -160,9 +160,13 @@ def test_readme_one_neurons_history(any_run: probes.Run) -> None:
 
 def test_readme_layout_names_the_folders_of_a_run(run: probes.Run) -> None:
     [layout] = [b for b in blocks(README) if b.heading == "The log, in thirty lines" and not b.language]
-    names = re.findall(r"^RUN/([a-z.]+)", layout.text, re.MULTILINE)
-    assert {"run.json", "neurons", "layers", "pyramid", "scalars", "events", "probe"} == set(names)
-    assert all(Path("RUN", name).exists() for name in names)
+    names = set(re.findall(r"^RUN/([a-z.]+)", layout.text, re.MULTILINE))
+    of_other_families = {"parameters", "classes"}
+    assert {"run.json", "neurons", "layers", "pyramid", "scalars", "events", "probe"} == (
+        names - of_other_families
+    )
+    assert of_other_families < names
+    assert all(Path("RUN", name).exists() for name in names - of_other_families)
 
 
 def shell(line: str, **names: str) -> subprocess.CompletedProcess[str]:
