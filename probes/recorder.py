@@ -524,20 +524,20 @@ class Recorder:
     def inputs(self, step: int, inputs: Sequence[tuple[str, str]]) -> None:
         """Record what the inputs of the probe batch are.
 
-                Parameters
-                ----------
-                step
-                    The step.
-                inputs
-                            Kind ("image", "text", "row", "position") and content (a PNG as base64, a text, numbers as JSON)
-                    of each.
-        
-                Raises
-                ------
-                ValueError
-                    For a kind or content that is no text, or a step that is no integer from 0 to 2^53.
-                RecorderError
-                    When the recorder is closed, or writing has failed (`strict`).
+        Parameters
+        ----------
+        step
+            The step.
+        inputs
+            Kind ("image", "text", "row", "position") and content (a PNG as base64, a text, numbers as JSON)
+            of each.
+
+        Raises
+        ------
+        ValueError
+            For a kind or content that is no text, or a step that is no integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
         """
         number = arguments.whole_number(step, "inputs: step")
         added: list[tuple[Any, ...]] = [
