@@ -46,7 +46,7 @@ class ProbeSequence:
         """
         trainer, batch = self.trainer, self.batch
         generator = torch.Generator(trainer.device).manual_seed(trainer.config.seed)
-        network = trainer.network.eval()
+        network = trainer.network.train(False)
         state = network.start(1, PROBE_DRAWS, generator)
         noise = network.draw_noise(1, batch.x.shape[1], PROBE_DRAWS, generator)
         output = network(batch.x, state, PROBE_DRAWS, noise)

@@ -98,8 +98,9 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     return probes.catalog_rows(folder, nested=True)
 
 
-@st.cache_data(ttl=FRESH_SECONDS, show_spinner=False)
+@st.cache_resource(ttl=FRESH_SECONDS, show_spinner=False)
 def _stored_rows(folder: str) -> list[dict[str, Any]]:
+    """Shared by all sessions, which only read them."""
     return _rows(Path(folder))
 
 

@@ -2,6 +2,7 @@
 fit.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -213,6 +214,7 @@ def test_a_level_forgets_files_that_are_gone_and_keeps_the_others(level, tmp_pat
     assert gone.block(0, 0, ["kl"]).steps.tolist() == [*range(20, 30)]  # whoever holds it still reads it
     assert is_open(path)
     del gone
+    gc.collect()
     assert not is_open(path)
     assert level.steps(0, 0, 99).tolist() == [*range(10), *range(20, 40)]
     assert set(level._files) == set(level._open) == {(0, 9), (20, 39)}
