@@ -61,7 +61,7 @@ def of_layers(context: RunContext, step: int) -> None:
     figure = depth_profile(summary, names, context.names, stored, living=False)
     note = "The same inputs at every step. Update and drift are since the stored step before."
     if "mutual_information" in names:
-        least = int(table["mutual_information_at_least"].fillna(False).astype(bool).sum())
+        least = int(table["mutual_information_at_least"].eq(True).sum())
         if least:
             note += f" Mutual information is a lower bound for {least:,} of {len(table):,} neurons."
     if "share_from_input" in names:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from probes import Recorder, Run
 from probes.canvas import replay_shapes
@@ -114,7 +115,7 @@ def test_draws_are_smoothed_and_have_no_prior(run: Run) -> None:
     assert "stored draws, smoothed" in shape["legend"]
     z = np.linspace(shape["low"], shape["high"], shape["points"])
     heights = arrays["curve"][0, 0].astype(float)
-    assert np.trapezoid(heights, z) == pytest.approx(1, abs=0.05)
+    assert trapezoid(heights, z) == pytest.approx(1, abs=0.05)
     assert np.isnan(arrays["narrow"]).all()
 
 

@@ -93,6 +93,7 @@ def test_a_figure_that_is_only_shown_is_never_made_by_plotly(monkeypatch) -> Non
         figure.no_such  # noqa: B018  asked for on purpose
 
 
+@pytest.mark.filterwarnings("ignore:.*scattermapbox.*is deprecated")  # plotly 6 merging its own templates
 def test_a_figure_has_the_template_of_the_day(monkeypatch) -> None:
     figure = plotly_figure.build(DATA, LAYOUT)
     for default in ("plotly_white", "ggplot2+presentation", None, pio.templates["seaborn"]):
