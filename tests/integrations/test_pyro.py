@@ -97,17 +97,22 @@ def test_a_model_is_not_taken_for_a_guide(tmp_path):
         recording.step(0)
 
 
-def test_of_a_correlated_guide_the_marginals_are_read_and_that_is_said(tmp_path):
+def test_of_a_correlated_guide_the_marginals_and_the_joint_kl_are_read(tmp_path):
     guide = fresh(AutoMultivariateNormal)
     guide.scale_tril = torch.eye(3) + 0.3 * torch.ones(3, 3).tril(-1)
     with watch(guide, tmp_path / "run") as recording:
         guide(X, Y)
         recording.step(0)
-    assert "of the MultivariateNormal its marginals are read" in recording.found[0]["why"]
+    assert recording.found[0]["family"] == "gaussian_full"
     factor = guide.scale_tril.detach() * guide.scale.detach()[:, None]
     np.testing.assert_allclose(
         Run(tmp_path / "run").at(0)["variance"], (factor @ factor.T).diagonal(), rtol=1e-5
     )
+    posterior = torch.distributions.MultivariateNormal(guide.loc.detach(), scale_tril=factor)
+    prior = torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3))
+    joint = torch.distributions.kl_divergence(posterior, prior).item()
+    summary = Run(tmp_path / "run").layer_summary()
+    np.testing.assert_allclose(summary["layer_joint_kl"], joint, rtol=1e-4)
 
 
 def test_an_error_inside_a_guide_leaves_no_handler_behind(tmp_path):
