@@ -613,7 +613,7 @@ class Run:
         RunError
             For an unknown layer.
         """
-        return self._of_layer(self._rows_at("parameters", step), layer)
+        return self._rows_at("parameters", step, self._index_or_all(layer))
 
     @_reading
     def parameter_steps(self) -> NDArray[np.int64]:
@@ -642,7 +642,7 @@ class Run:
         RunError
             For an unknown layer.
         """
-        return self._of_layer(self._rows_at("classes", step), layer)
+        return self._rows_at("classes", step, self._index_or_all(layer))
 
     @_reading
     def class_steps(self) -> NDArray[np.int64]:
@@ -704,10 +704,7 @@ class Run:
         RunError
             For a layer that the run does not have.
         """
-        found = self._rows_at("sequence", step)
-        if layer is None:
-            return found
-        return found[found["layer"] == self.layer_index(layer)].reset_index(drop=True)
+        return self._rows_at("sequence", step, self._index_or_all(layer))
 
     @_reading
     def sequence_steps(self) -> NDArray[np.int64]:
@@ -815,11 +812,9 @@ class Run:
             step = int(steps[-1]) if steps.size else -1
         return table.read(step=step, layer=layer, neurons=neurons).to_pandas()
 
-    def _of_layer(self, rows: pd.DataFrame, layer: int | str | None) -> pd.DataFrame:
-        """Rows of one layer, or all."""
-        if layer is None:
-            return rows
-        return rows[rows["layer"] == self.layer_index(layer)].reset_index(drop=True)
+    def _index_or_all(self, layer: int | str | None) -> int | None:
+        """Index of a layer; None, all layers."""
+        return None if layer is None else self.layer_index(layer)
 
     def _recorded_steps(self) -> tuple[np.ndarray, np.ndarray]:
         """(steps, layers) of every recorded (step, layer), sorted by step within each layer."""
