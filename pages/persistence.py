@@ -36,9 +36,7 @@ if "persistence" not in context.run.statistics:
     st.stop()
 other = persistence_views.second(frame.compared(context))
 with st.sidebar:
-    having = with_statistic(cache.summary(context), context.layers, "persistence") or list(
-        range(len(context.names))
-    )
+    having = with_statistic(cache.recorded(context), "persistence") or list(range(len(context.names)))
     layer_name = frame.choose_layer(context, "Layer", among=having)
     sources = persistence.sources(context)
     source = str(

@@ -109,8 +109,9 @@ def line(layers: Sequence[Layer]) -> str | None:
     )
 
 
-def recorded(summary: pd.DataFrame, layers: Sequence[Layer], layer: int) -> list[str]:
-    """Statistics that some neuron of a layer has, those that derive from them too, in the registry's order.
+def recorded(summary: pd.DataFrame, layers: Sequence[Layer]) -> list[list[str]]:
+    """For each layer the statistics that some of its neurons have, those that derive from them too, in the
+    registry's order.
 
     Parameters
     ----------
@@ -118,13 +119,16 @@ def recorded(summary: pd.DataFrame, layers: Sequence[Layer], layer: int) -> list
         `Run.layer_summary()`.
     layers
         Of the manifest.
-    layer
-        Which, from 0.
     """
-    rows = summary[summary["layer"] == layer]
-    stored = {name for name in STATISTICS if f"{name}_mean" in rows and rows[f"{name}_mean"].notna().any()}
-    found = with_derived(stored, layers[layer])
-    return [name for name in STATISTICS if name in found]
+    stored = [name for name in STATISTICS if f"{name}_mean" in summary]
+    given = summary[[f"{name}_mean" for name in stored]].notna().to_numpy()
+    of = summary["layer"].to_numpy()
+    found = []
+    for place, layer in enumerate(layers):
+        some = given[of == place].any(axis=0)
+        names = with_derived({name for name, has in zip(stored, some, strict=True) if has}, layer)
+        found.append([name for name in STATISTICS if name in names])
+    return found
 
 
 def with_derived(stored: set[str], layer: Layer) -> set[str]:
@@ -145,19 +149,17 @@ def with_derived(stored: set[str], layer: Layer) -> set[str]:
     return stored | derived
 
 
-def with_statistic(summary: pd.DataFrame, layers: Sequence[Layer], statistic: str) -> list[int]:
+def with_statistic(found: Sequence[Sequence[str]], statistic: str) -> list[int]:
     """Layers that have numbers of a statistic, by index.
 
     Parameters
     ----------
-    summary
-        `Run.layer_summary()`.
-    layers
-        Of the manifest.
+    found
+        What `recorded` finds.
     statistic
         A key of `schema.STATISTICS`.
     """
-    return [place for place in range(len(layers)) if statistic in recorded(summary, layers, place)]
+    return [place for place, names in enumerate(found) if statistic in names]
 
 
 def number_at(summary: pd.DataFrame, layer: int, name: str, step: int) -> float:

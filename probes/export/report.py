@@ -124,8 +124,9 @@ def _figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
     present = [name for name in ("kl", "information", "contraction") if name in run.available]
     figures = {"regimes": regime_counts(few, [names[i] for i in shown])}
     figures["depth"] = depth_profile(summary, present, names, int(run.steps[-1]))
+    found = layer_families.recorded(summary, run.layers)
     for name in BANDS:
-        having = layer_families.with_statistic(summary, run.layers, name)
+        having = layer_families.with_statistic(found, name)
         if name in present and having:
             some = [having[place] for place in evenly_spaced(len(having), LAYERS)]
             figures[name] = layer_bands(summary, name, names, shown=some)
@@ -148,7 +149,7 @@ def _family_figures(run: Run, summary: pd.DataFrame) -> dict[str, go.Figure]:
             figures[f"joint KL {place}"] = joint_kl(rows, layer["neurons"])
     having = [
         place
-        for place in layer_families.with_statistic(summary, run.layers, "entropy")
+        for place in layer_families.with_statistic(layer_families.recorded(summary, run.layers), "entropy")
         if not layer_families.is_gaussian(run.layers[place])
     ]
     if having:

@@ -128,8 +128,10 @@
     return near.map((n) => { const s = getComputedStyle(n); return [s.outline, s.boxShadow, s.borderColor, s.backgroundColor] }).join()
   }
   const visited = [], looks = new Map() // how each looked while it had the focus
-  // Call after each press of Tab: whether the end of the page is reached.
-  function step() {
+  const frame = () => new Promise((then) => requestAnimationFrame(then))
+  // Call after each press of Tab: whether the end of the page is reached. A ring is looked at once it is drawn.
+  async function step() {
+    await frame()
     const e = focused()
     if (e && !looks.has(e)) {
       visited.push(e)

@@ -114,7 +114,9 @@ def unreadable(page: Page) -> list[str]:
 
 
 def walk(page: Page) -> dict[str, Any]:
-    """Press Tab through the page."""
+    """Press Tab through the page, which has the keyboard: no ring is drawn in a window without it."""
+    page.bring_to_front()
+    page.wait_for_function("() => document.hasFocus()")
     for _ in range(STOPS):
         page.keyboard.press("Tab")
         if page.evaluate("audit.step()"):

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from pages.shell.session.runs import RunContext
 from probes.alerts import alerts as find_alerts
-from probes.analysis import posteriors
+from probes.analysis import layer_families, posteriors
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_shapes
@@ -73,6 +73,12 @@ def summarised_with(context: RunContext, statistic: str) -> tuple[str, ...]:
 def summary(context: RunContext, derived: tuple[str, ...] = SUMMARISED) -> pd.DataFrame:
     """Quantiles, those of some derived statistics too, and regime counts per layer and step."""
     return summary_with_derived(context.run, [name for name in context.run.available if name in derived])
+
+
+@of_run("neurons", keep=WHOLES_KEPT)
+def recorded(context: RunContext) -> list[list[str]]:
+    """For each layer the statistics that its neurons have."""
+    return layer_families.recorded(summary(context), context.layers)
 
 
 @of_run("neurons", keep=SLICES_KEPT)

@@ -13,6 +13,7 @@ from pages.shell.session import runs
 from pages.shell.session.runs import RunContext
 
 EVERY = 5  # seconds: the recorder's own flush interval
+NUMBERS_EVERY = 10  # seconds: each answer carries 1.6 KB of Streamlit's own beside a few numbers
 # the page is drawn anew when the run has so many times the steps: less would not be seen in its figures
 GROWTH = 1.1
 
@@ -52,7 +53,7 @@ def growing(context: RunContext, draw: Callable[[RunContext], None]) -> None:
         draw(context)
         return
 
-    @st.fragment(run_every=EVERY)
+    @st.fragment(run_every=NUMBERS_EVERY)
     def tick() -> None:
         draw(_now(context))
 

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shell.session import cache, state
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, step_axis
-from probes.analysis.layer_families import is_code_book, is_gaussian, recorded
+from probes.analysis.layer_families import is_code_book, is_gaussian
 from probes.families import family_of
 from probes.figures import layer_bands
 from probes.figures.downsampling import downsampling_note
@@ -36,9 +36,10 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         return
     summary = cache.summary(context)
     told: dict[tuple[str, bool], list[int]] = {}
-    for place, layer in enumerate(context.layers):
+    for place, has in enumerate(cache.recorded(context)):
+        layer = context.layers[place]
         if not is_gaussian(layer):
-            has, classes = recorded(summary, context.layers, place), family_of(layer).by_entropy
+            classes = family_of(layer).by_entropy
             name = next((one for one, of in TITLES if one in has and of == classes), None)
             if name is not None:
                 told.setdefault((name, classes), []).append(place)
