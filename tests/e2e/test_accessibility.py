@@ -24,6 +24,7 @@ PAGES = {
     "layers?run=collapsed&neurons=0.3": "canvas[data-image][aria-label*=Arrow]",
     "neurons?run=collapsed&pin=collapsed:0:3,healthy:1:5": ".js-plotly-plot",
     "uncertainty?run=healthy": ".js-plotly-plot",
+    "sequence?run=text": ".js-plotly-plot",
     "persistence?run=persistent": ".js-plotly-plot",
     "experiments?run=healthy": ".js-plotly-plot",
     "reference": "[data-testid=stTable]",
