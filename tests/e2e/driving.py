@@ -69,10 +69,15 @@ def table(page: Page, place: int = 0) -> Locator:
     return page.get_by_test_id("stDataFrame").nth(place)
 
 
+def scroll_to(place: Locator) -> None:
+    """Bring it into view, also while the page draws it anew."""
+    place.evaluate("element => element.scrollIntoView({ block: 'center' })")
+
+
 def tick(page: Page, row: int, *, height: int = 35, place: int = 0) -> None:
     """Tick a row; `height` is that of a row in pixels."""
     found = table(page, place)
-    found.scroll_into_view_if_needed()
+    scroll_to(found)
     found.click(position={"x": TICK, "y": HEAD + height * (row + 0.5)})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import WAIT_MS, cell, drawn, keep, query, replay, table, tick
+from driving import WAIT_MS, cell, drawn, keep, query, replay, scroll_to, table, tick
 from planted import write_run
 from playwright.sync_api import Browser, Page, expect
 
@@ -168,7 +168,7 @@ def test_a_report_works_from_disk(browser: Browser, folder: Path, tmp_path: Path
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(file.as_uri())
     canvas = page.locator("canvas[data-ridges]")
-    canvas.scroll_into_view_if_needed()
+    scroll_to(canvas)
     page.get_by_role("button", name="Pause").click()
     page.get_by_label("Cursor over the run's steps").fill("0")
     expect(canvas).to_have_attribute("data-step", "1")

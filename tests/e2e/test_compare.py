@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, tick
+from driving import WAIT_MS, drawn, keep, panels, picture, query, replay, scroll_to, tick
 from playwright.sync_api import Page, expect
 from probed import write_probed
 
@@ -156,7 +156,7 @@ def test_five_neurons_of_two_layers_and_two_runs_on_shared_axes(
         "interventions are triangles"
     )
     drawn(page)
-    together.scroll_into_view_if_needed()
+    scroll_to(together)
     keep(page, "3-together")
     page.get_by_role("tab", name="KL decomposition").click()
     figure = panels(page, "KL and its parts")

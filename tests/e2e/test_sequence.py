@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import drawn, keep, query, replay
+from driving import drawn, keep, query, replay, scroll_to
 from playwright.sync_api import Page, expect
 from sequences import LINE_END, TEXT, add_continuations, write_sequence
 
@@ -38,7 +38,7 @@ def test_a_line_s_end_leads_to_the_neuron_that_noticed_it(
     page.wait_for_url(f"**t={end}*")
     drawn(page)
     moved = page.get_by_test_id("stDataFrame").first
-    moved.scroll_into_view_if_needed()
+    scroll_to(moved)
     moved.click(position={"x": 17, "y": 35 + 17})  # the neuron that moved most
     page.wait_for_url("**neurons=*")
     assert query(page)["neurons"] == [f"1:{LINE_END}"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import WAIT_MS, drawn, keep, panels, query
+from driving import WAIT_MS, drawn, keep, panels, query, scroll_to
 from forecasting import STEPS, write_forecasting
 from playwright.sync_api import Locator, Page, expect
 
@@ -60,7 +60,7 @@ def test_uncertainty_evolves_beside_the_twin(serve: Callable[..., str], page: Pa
     over_steps = panels(page, "Density of the probability integral transform at 4 steps")
     assert over_steps.evaluate("plot => plot._fullData[0].type") == "heatmap"
     panels(page, "Histogram of the probability integral transform at step 60").wait_for()
-    page.get_by_text("Scores of the test split").scroll_into_view_if_needed()
+    scroll_to(page.get_by_text("Scores of the test split"))
     keep(page, "4-calibration")
 
     page.get_by_text("Twin beside it").click()
