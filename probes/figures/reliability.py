@@ -74,7 +74,7 @@ def reliability_diagram(
         tickvals=[float(log_odds(tick)) for tick in ticks],
         ticktext=[f"{100 * tick:g}%" for tick in ticks],
     )
-    figure.update_xaxes(title="confidence", row=2)
+    figure.update_xaxes(title="confidence (scale of log odds)", row=2)
     lowest = float(min(table["accuracy_low"].min() for table in drawn))
     figure.update_yaxes(
         title="accuracy", range=[lowest - 0.04, 1.03], tickformat=".0%", domain=[0.26, 1], row=1
