@@ -117,9 +117,7 @@ class LiveAlerts:
         block = self._regimes[index].with_codes(ColumnBlock(index, np.asarray(steps, np.int64), rows))
         kept = {name: block.columns[name] for name in (*READ, REGIME, SETTLED) if name in block.columns}
         present = {name: block.present[name] for name in kept if name in block.present}
-        self._summaries.append(
-            summarise([ColumnBlock(index, block.steps, kept, present, whole)]).to_pandas()
-        )
+        self._summaries.append(summarise([ColumnBlock(index, block.steps, kept, present, whole)]).to_pandas())
 
     def add_scalars(self, scalars: Sequence[tuple[int, str, float, str, float | None]]) -> None:
         """Numbers of the whole run: step, name, value, split, epoch each."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import planted
 import pytest
 import shown
 from family_runs import CODES, RUNS, write_family_runs
@@ -56,6 +57,30 @@ def test_the_replay_draws_each_layer_by_its_family(open_page: Open, folder: Path
     assert arrays["used.2"].max() == CODES // 2
 
 
+def test_a_replay_offers_what_does_something(open_page: Open, folder: Path) -> None:
+    def offered(run: str) -> tuple[set[str], str]:
+        app = open_page("replay", folder=folder, run=run)
+        widgets = [*app.selectbox, *app.toggle, *app.select_slider, *app.get("button_group")]
+        return {widget.label for widget in widgets}, shown.texts(app)
+
+    ridges = {"Show", "Neurons per layer", "Order by"}
+    labels, said = offered("book")
+    assert not labels & {*ridges, "Trail", "One probe input"}, "a code book is one picture"
+    assert "Click a neuron" not in said
+    assert "ridge" not in said
+    labels, said = offered("classes")
+    assert ridges < labels
+    assert "Trail" not in labels, "bars have none"
+    assert "Click a neuron" in said
+    assert ridges | {"Trail", "One probe input"} < offered("mixed")[0]
+
+
+def test_classes_are_ordered_by_their_entropy(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder=folder, run="classes")
+    (order,) = (box for box in app.get("button_group") if box.label == "Order by")
+    assert order.options == ["entropy", "KL", "index"], "classes have neither an sd nor a spread"
+
+
 def test_one_probe_input_is_of_its_own_family(open_page: Open, folder: Path) -> None:
     header, arrays = shown.unpack(open_page("replay", folder=folder, run="densities", input="1"), "replay")
     assert header["input"] == 1
@@ -101,6 +126,46 @@ def test_a_neuron_without_a_variance_shows_its_entropy(open_page: Open, folder: 
     assert "mean ± sd" not in said
     bars = [trace for figure in shown.figures(app) for trace in figure["data"] if trace["type"] == "bar"]
     assert bars
+
+
+def test_draws_without_a_prior_say_what_can_be_said(open_page: Open, folder: Path) -> None:
+    said = shown.texts(open_page("neurons", folder=folder, run="mixed", neurons="5:0"))
+    assert "% lies between inputs" in said
+    assert "state its prior" not in said
+    assert "It has no contraction" not in said
+    assert "mean and ± sd" in said
+
+
+def test_bands_are_of_the_family(open_page: Open, folder: Path) -> None:
+    """However wide: none leaves the support, and an angle's is of the circle."""
+    for layer, least, most in ((1, 0.0, np.inf), (3, 0.0, np.inf), (4, 0.0, np.inf), (2, 0.0, np.inf)):
+        app = open_page("neurons", folder=folder, run="densities", neurons=f"{layer}:0,{layer}:4")
+        assert "mean and central 68 %" in shown.texts(app)
+        bands = _bands(app)
+        assert (bands >= least).all(), layer
+        assert (bands <= most).all(), layer
+    (beta,) = (_bands(open_page("neurons", folder=folder, run="mixed", neurons=at)) for at in ("4:4",))
+    assert ((beta >= 0) & (beta <= 1)).all()
+    figures = shown.figures(open_page("neurons", folder=folder, run="densities", neurons="5:4"))
+    fan = next(one for one in figures if "central 68 %" in one["layout"]["meta"]["alt"])
+    assert fan["layout"]["yaxis"]["ticktext"] == ["−π", "0", "π"]
+    band = [trace for trace in fan["data"] if trace.get("name") == "posterior 68 %"]
+    assert shown.numbers(band[0]["y"]).max() > 1.9, "an even circle: 68 % of it is ± 0.68 π"
+
+
+def _bands(app: AppTest) -> np.ndarray:
+    fan = next(one for one in shown.figures(app) if "central 68 %" in one["layout"]["meta"]["alt"])
+    edges = [shown.numbers(trace["y"]) for trace in fan["data"] if trace.get("line", {}).get("width") == 0]
+    assert edges
+    values = np.concatenate(edges).astype(float)
+    return values[np.isfinite(values)]
+
+
+def test_distributions_that_were_stored_once_are_of_one_step(open_page: Open, tmp_path: Path) -> None:
+    planted.write_run(tmp_path / "once", layers=1, steps=1)
+    said = shown.texts(open_page("neurons", folder=tmp_path, run="once"))
+    assert "Distribution at step 1" in said
+    assert "1 and 1" not in said
 
 
 def test_a_code_has_no_distribution(open_page: Open, folder: Path) -> None:

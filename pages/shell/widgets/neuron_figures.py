@@ -13,12 +13,13 @@ from pages.shell.data import neuron_series, neuron_shapes, shown_neurons
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
+from probes.families.by_moments import WITH_INTERVALS
 from probes.figures.clock import Clock
 from probes.figures.densities import densities, densities_on_one_axis
 from probes.figures.energy import energy
 from probes.figures.entropy_panels import entropy_panels, statistic_panels
 from probes.figures.family_shapes import family_axes, family_panels
-from probes.figures.fans import fans
+from probes.figures.fans import family_fans, fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts, parts
 from probes.figures.neuron_series import NeuronSeries
@@ -146,8 +147,8 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
         draw(title, fans(gaussians, step=cursor, axis=scale), "fans", told)
     if wide:
-        title = f"**Distribution over steps** · mean ± sd, each in its own unit{note}"
-        draw(title, fans(wide, step=cursor, axis=scale, own=True), "own_fans", told)
+        title = f"**Distribution over steps** · mean and {_band(wide)}, each in its own unit{note}"
+        draw(title, family_fans(wide, step=cursor, axis=scale), "own_fans", told)
     if open_ := [one for one in series if not one.has("variance") and one.has("entropy")]:
         title = f"**Entropy over steps** · of one input's posterior and of the aggregate{note}"
         held = ("entropy", "perplexity", "prior_entropy")
@@ -163,6 +164,12 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
         draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
+
+
+def _band(series: Sequence[NeuronSeries]) -> str:
+    """What the bands of neurons that are no Gaussians are."""
+    kinds = {"central 68 %" if one.family in WITH_INTERVALS else "± sd" for one in series}
+    return " or ".join(sorted(kinds, reverse=True))
 
 
 def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
@@ -233,7 +240,11 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                 ends = [" / ".join(f"{at:,}" for at in sorted({s.step for s in g})) for g in (first, last)]
                 caption = neuron_shapes.caption(neurons, last)
             downloads.menu(figure, rows, "neurons at two steps")
-        title.markdown(f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier")
+        title.markdown(
+            f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier"
+            if ends[0] != ends[1]
+            else f"**Distribution at step {ends[0]}**"
+        )
         st.caption(caption)
         cards.show(figure, "two_steps")
 
