@@ -1490,7 +1490,7 @@ FAMILY_READINGS: dict[str, dict[int, tuple[str, str]]] = {
 WITHOUT_PRIOR = ("without a prior that is known no rule applies", "state its prior")
 """Reading and advice of a neuron of a family that is no Gaussian, where the prior is not known."""
 ONLY_DRAWS = (
-    "draws without a prior tell no regime: variance is what an input leaves open, spread what inputs differ by",
+    "no regime without a prior: variance is what an input leaves open, spread what inputs differ by",
     "nothing; where draws have densities, hand over log_q and log_prior",
 )
 """The same of a neuron that is known by draws."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,10 +14,9 @@ from probes.figures import style
 from probes.figures.neuron_panels import LAYER_MEDIAN, LAYER_MEDIAN_FILL, NeuronPanels
 from probes.figures.neuron_series import NeuronSeries
 
-
 TURN = 2 * np.pi
 ANGLES = {"range": [-np.pi, np.pi], "tickvals": [-np.pi, 0, np.pi], "ticktext": ["−π", "0", "π"]}
-SUPPORTS: dict[str, dict[str, object]] = {
+SUPPORTS: dict[str, dict[str, Any]] = {
     "circle": ANGLES,
     "unit": {"range": [0, 1]},
     "positive": {"rangemode": "tozero"},

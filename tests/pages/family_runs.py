@@ -57,6 +57,8 @@ def write_family_runs(folder: Path) -> Path:
             for step in range(STEPS):
                 for family in families:
                     _record(run, step, family, draw)
+                if step == 0 and name not in ("book", "classes"):
+                    run.inputs(step, [("text", f"sentence {number}") for number in range(INPUTS)])
                 run.scalar(step, "loss", 1 / (1 + step), split="train")
     return folder
 

@@ -176,11 +176,54 @@ def test_a_code_has_no_distribution(open_page: Open, folder: Path) -> None:
 
 @pytest.mark.parametrize("detail", ["KL decomposition", "Similar", "Inputs", "Groups"])
 def test_details_of_neurons_work_without_gaussians(open_page: Open, folder: Path, detail: str) -> None:
-    for run in ("densities", "book"):
+    for run in ("densities", "others", "book"):
         app = open_page("neurons", folder=folder, run=run, detail=detail)
         assert not app.error, shown.texts(app)
         if detail in ("Similar", "Inputs"):
-            assert "none of these is one" in shown.texts(app)
+            assert ("A code has no posterior of its own" in shown.texts(app)) == (run == "book")
+
+
+@pytest.mark.parametrize(
+    ("run", "neuron", "several"),
+    [("mixed", "1:0", False), ("mixed", "2:0", True), ("mixed", "4:0", False), ("mixed", "5:0", False),
+     ("densities", "5:0", True), ("others", "1:0", True), ("others", "3:0", False)],
+)  # fmt: skip
+def test_neurons_of_every_family_have_similar_ones(
+    open_page: Open, folder: Path, run: str, neuron: str, several: bool
+) -> None:
+    app = open_page("neurons", folder=folder, run=run, neurons=neuron, detail="Similar")
+    said = shown.texts(app)
+    assert ("RV coefficient" in said) == several
+    assert ("sign of a latent variable" in said) != several
+    near = next(table.value for table in app.dataframe if "correlation" in table.value)
+    assert len(near) == 8
+    assert near["correlation"].abs().is_monotonic_decreasing
+    assert neuron not in set(near["neuron"])
+    if several:
+        assert near["correlation"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    ("run", "neuron", "groups"),
+    [("mixed", "1:0", {"highest mean", "most informative"}), ("mixed", "2:0", {"class 0", "most certain"}),
+     ("mixed", "4:0", {"highest mean", "widest"}), ("others", "1:0", {"component 0"}),
+     ("others", "2:0", {"class 1", "least certain"}), ("densities", "5:0", {"lowest mean"})],
+)  # fmt: skip
+def test_inputs_are_ranked_by_what_the_family_has(
+    open_page: Open, folder: Path, run: str, neuron: str, groups: set[str]
+) -> None:
+    app = open_page("neurons", folder=folder, run=run, neurons=neuron, detail="Inputs")
+    table = next(table.value for table in app.dataframe if "content" in table.value)
+    assert groups <= set(table["group"])
+    assert table["content"].str.startswith("sentence").all()
+    assert table.notna().all().all(), "nothing that the family lacks"
+    assert ("information" in table) == (run == "mixed" and neuron[0] in "12" or neuron == "2:0")
+
+
+def test_neurons_like_one_of_classes_are_found(open_page: Open, folder: Path) -> None:
+    app = open_page("neurons", folder=folder, run="mixed", find="similar:2:0")
+    assert not app.error, shown.texts(app)
+    assert "1 of 68" in shown.texts(app), "itself, of neurons that were drawn apart"
 
 
 def test_experiments_say_which_layers_are_left_out(open_page: Open, folder: Path) -> None:

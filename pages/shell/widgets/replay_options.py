@@ -61,8 +61,8 @@ def _asked_layers(context: RunContext) -> list[int]:
 
 
 def choice(sides: Sequence[Side]) -> Choice:
-    """Which neurons are drawn, and how: each choice lives in the URL. What does nothing to the layers that are
-    shown is left out: a code book has no ridges to choose.
+    """Which neurons are drawn, and how: each choice lives in the URL. What does nothing to the shown layers
+    is left out: a code book has no ridges to choose.
     """
     default = Choice()
     shown = [(side.context, layer) for side in sides for layer in side.layers]
