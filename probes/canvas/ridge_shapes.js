@@ -83,11 +83,10 @@ export class RidgeShapes {
     context.fillText(fitText(context, shape.label, right - left), left, TYPICAL - 20)
     const typical = this.data.typical(column, this.position)
     if (!Number.isFinite(typical)) return
-    context.fillText(
-      fitText(context, `${shape.typical} ${formatNumber(typical)}`, right - left),
-      left,
-      TYPICAL - 6,
-    )
+    const [, short = ""] = shape.typical.split(/ (.*)/s) // of a narrow column "median" is left out first
+    const words = [shape.typical, short].map((said) => `${said} ${formatNumber(typical)}`)
+    const fits = words.find((said) => context.measureText(said).width <= right - left) ?? words[0]
+    context.fillText(fitText(context, fits, right - left), left, TYPICAL - 6)
   }
 
   /**

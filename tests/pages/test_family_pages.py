@@ -168,6 +168,22 @@ def test_distributions_that_were_stored_once_are_of_one_step(open_page: Open, tm
     assert "1 and 1" not in said
 
 
+def test_a_card_of_what_a_family_lacks_is_left_out(open_page: Open, folder: Path) -> None:
+    """Beside layers that have it, so that the run does."""
+    for neuron, energy, kl in (
+        ("1:0", True, True),
+        ("2:0", False, True),
+        ("4:0", False, True),
+        ("5:0", False, False),
+    ):
+        said = shown.texts(open_page("neurons", folder=folder, run="mixed", neurons=neuron))
+        assert ("Mean energy" in said) == energy, neuron
+        said = shown.texts(
+            open_page("neurons", folder=folder, run="mixed", neurons=neuron, detail="KL decomposition")
+        )
+        assert ("KL was not recorded" not in said) == kl, neuron
+
+
 def test_a_code_has_no_distribution(open_page: Open, folder: Path) -> None:
     app = open_page("neurons", folder=folder, run="book", neurons="1:0")
     assert "Usage over steps" in shown.texts(app)

@@ -138,7 +138,6 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     shown, series, axes = drawn.shown, drawn.series, drawn.axes
     cursor, scale = view.cursor(step), view.scale
     note = reduction(series, shown)
-    has = {name for one in series for name in one.rows.columns}
     draw = partial(_over_steps, series, view, axes)
     told = ("mean", "variance", "spread")
     gaussians = [one for one in series if one.is_gaussian]
@@ -156,13 +155,13 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     if codes := [one for one in series if one.has("usage")]:
         title = f"**Usage over steps** · share of picks{note}"
         draw(title, statistic_panels(codes, "usage", step=cursor, axis=scale), "usages", ("usage",))
-    if "mu2" in has:
+    if moving := [one for one in series if one.has("mu2")]:
         title = f"**Mean energy** · its band, interventions{note}"
-        draw(title, energy(series, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
-    if "persistence" in has:
+        draw(title, energy(moving, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
+    if slow := [one for one in series if one.has("persistence")]:
         title = f"**Persistence** · against the prior's and the input's own{note}"
         slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
-        draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", slopes)
+        draw(title, persistence_over_steps(slow, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
 
 
@@ -174,14 +173,15 @@ def _band(series: Sequence[NeuronSeries]) -> str:
 
 def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
     """KL and its parts over steps, one panel a neuron."""
-    shown, series, axes = drawn.shown, drawn.series, drawn.axes
-    if not any("kl" in one.rows for one in series):
+    axes, note = drawn.axes, reduction(drawn.series, drawn.shown)
+    series = [one for one in drawn.series if one.has("kl")]
+    if not series:
         st.caption("KL was not recorded of these neurons.")
         return
     known = {name for one in series for name in parts(one)}
     told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
     told = "KL and, of it, information" if known == {"information"} else told
-    title = f"**KL decomposition** · {told}{reduction(series, shown)}"
+    title = f"**KL decomposition** · {told}{note}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
     _over_steps(series, view, axes, title, figure, "kl", ("kl", "information", "mismatch", "past"))
 

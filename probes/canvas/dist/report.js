@@ -1138,11 +1138,10 @@ var RidgeShapes = class {
     context.fillText(fitText(context, shape.label, right - left), left, TYPICAL - 20);
     const typical = this.data.typical(column, this.position);
     if (!Number.isFinite(typical)) return;
-    context.fillText(
-      fitText(context, `${shape.typical} ${formatNumber(typical)}`, right - left),
-      left,
-      TYPICAL - 6
-    );
+    const [, short2 = ""] = shape.typical.split(/ (.*)/s);
+    const words = [shape.typical, short2].map((said) => `${said} ${formatNumber(typical)}`);
+    const fits = words.find((said) => context.measureText(said).width <= right - left) ?? words[0];
+    context.fillText(fitText(context, fits, right - left), left, TYPICAL - 6);
   }
   /**
    * @param {Brush} context
