@@ -192,6 +192,17 @@ class Shapes:
             return "curve"
         return "density"
 
+    def own_step(self, step: int) -> int:
+        """The step that what is drawn at `step` is of: of what is stored, the last stored one before."""
+        if self.kind == "density" and self.probe_input is None:
+            return step
+        by_mean = self.family.name == "bernoulli" and np.isfinite(self.rows.values["mean"]).any()
+        if self.kind == "bars" and by_mean and self.probe_input is None:
+            return step
+        stored = self._shares()[0] if self.kind == "bars" else self.kept.steps
+        place = int(np.searchsorted(stored, step, side="right")) - 1
+        return int(stored[place]) if place >= 0 else step
+
     def _moments(self, rows: frames.Rows) -> tuple[NDArray[Any], NDArray[Any]]:
         return rows.values["mean"], rows.values["variance"]
 

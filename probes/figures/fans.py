@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from probes import palette
 from probes.families import FAMILIES, by_moments
@@ -105,18 +106,17 @@ def family_fans(
 
 def _fan(figure: NeuronPanels, panel: int, series: NeuronSeries) -> None:
     row, col = figure.cell(panel)
-    if len(series.layer):
-        x, mean = series.layer_x, series.layer_median("mean")
-        low, high = by_moments.central(series.family, mean, series.layer_median("variance"))
-        for turn in _turns(series, low, high):
-            figure.band(x, low + turn, high + turn, "layer median", color=LAYER_MEDIAN_FILL, row=row, col=col)
-            for edge in (low, high):
-                figure.line(x, edge + turn, color=LAYER_MEDIAN, width=1, row=row, col=col)
-    x, mean = series.x, series.values("mean")
-    if series.family == "von_mises":
+    x, mean, angle = series.x, series.values("mean"), series.family == "von_mises"
+    if angle:
         known = np.isfinite(mean)
         mean = mean.copy()
         mean[known] = np.unwrap(mean[known])
+    elif len(series.layer):  # a median of angles would depend on where the circle is cut
+        middle = series.layer_median("mean")
+        low, high = by_moments.central(series.family, middle, series.layer_median("variance"))
+        figure.band(series.layer_x, low, high, "layer median", color=LAYER_MEDIAN_FILL, row=row, col=col)
+        for edge in (low, high):
+            figure.line(series.layer_x, edge, color=LAYER_MEDIAN, width=1, row=row, col=col)
     variance, spread = series.values("variance"), series.values("spread")
     inner = by_moments.central(series.family, mean, variance)
     outer = by_moments.central(series.family, mean, variance + spread)
@@ -124,27 +124,39 @@ def _fan(figure: NeuronPanels, panel: int, series: NeuronSeries) -> None:
     word = "sd" if symmetric else "68 %"
     for (low, high), name, alpha in ((outer, "aggregate", 0.20), (inner, "posterior", 0.36)):
         shade = palette.translucent(series.color, alpha)
-        for turn in _turns(series, low, high):
-            figure.band(x, low + turn, high + turn, f"{name} {word}", color=shade, row=row, col=col)
+        for turn, seen in _turns(low, high) if angle else WHOLE:
+            figure.band(
+                x[seen], low[seen] + turn, high[seen] + turn, f"{name} {word}", color=shade, row=row, col=col
+            )
     half = (inner[1] - inner[0]) / 2, (outer[1] - outer[0]) / 2
-    shown = half if symmetric else (*inner, *outer)
+    told = np.stack(half if symmetric else (*inner, *outer), axis=1).astype(np.float32)
     hover = (
         "%{y:.3f} ± %{customdata[0]:.3f} (aggregate ± %{customdata[1]:.3f})<extra>mean ± sd</extra>"
         if symmetric
         else "%{y:.3g}, %{customdata[0]:.3g} to %{customdata[1]:.3g} (aggregate %{customdata[2]:.3g} to"
         " %{customdata[3]:.3g})<extra>mean, 68 %</extra>"
     )
-    for turn in _turns(series, mean, mean):
+    for turn, seen in _turns(mean, mean) if angle else WHOLE:
         figure.line(
-            x, mean + turn, "mean", color=series.color, row=row, col=col,
-            customdata=np.stack(shown, axis=1).astype(np.float32), hovertemplate=hover,
+            x[seen], mean[seen] + turn, "mean", color=series.color, row=row, col=col, customdata=told[seen],
+            hovertemplate=hover,
         )  # fmt: skip
 
 
-def _turns(series: NeuronSeries, low: np.ndarray, high: np.ndarray) -> list[float]:
-    """What is added to values so that they are seen: of an angle all turns that reach [−π, π], else 0."""
-    if series.family != "von_mises" or not np.isfinite(low).any():
-        return [0.0]
+WHOLE = [(0.0, slice(None))]
+
+
+def _turns(low: NDArray[np.float64], high: NDArray[np.float64]) -> list[tuple[float, slice]]:
+    """Turns that bring an interval of angles into [−π, π], each with the steps from the first to the last at
+    which it does.
+    """
+    if not np.isfinite(low).any():
+        return WHOLE
     first = int(np.ceil((-np.pi - np.nanmax(high)) / TURN))
     last = int(np.floor((np.pi - np.nanmin(low)) / TURN))
-    return [TURN * turn for turn in range(first, last + 1)]
+    found = []
+    for turn in TURN * np.arange(first, last + 1):
+        seen = np.flatnonzero((high + turn >= -np.pi) & (low + turn <= np.pi))
+        if len(seen):
+            found.append((float(turn), slice(max(seen[0] - 1, 0), seen[-1] + 2)))
+    return found

@@ -184,6 +184,21 @@ def test_a_card_of_what_a_family_lacks_is_left_out(open_page: Open, folder: Path
         assert ("KL was not recorded" not in said) == kl, neuron
 
 
+def test_draws_are_of_the_step_at_which_they_were_stored(open_page: Open, folder: Path) -> None:
+    app = open_page("neurons", folder=folder, run="mixed", neurons="5:0", step="23", earlier="6")
+    assert "Distributions at step 18" in shown.texts(app), "parameters are stored every sixth step"
+    assert "Distribution at steps 6 and 18" in shown.texts(app)
+    app = open_page("neurons", folder=folder, run="mixed", neurons="4:0", step="23", earlier="6")
+    assert "Distribution at steps 6 and 23" in shown.texts(app), (
+        "a Beta's mean and variance are of every step"
+    )
+
+
+def test_a_neuron_opens_on_a_statistic_that_tells_it(open_page: Open, folder: Path) -> None:
+    app = open_page("neurons", folder=folder, run="mixed", neurons="5:0")
+    assert next(box for box in app.selectbox if box.label == "Statistic").value == "spread"
+
+
 def test_a_code_has_no_distribution(open_page: Open, folder: Path) -> None:
     app = open_page("neurons", folder=folder, run="book", neurons="1:0")
     assert "Usage over steps" in shown.texts(app)

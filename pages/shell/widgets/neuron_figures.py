@@ -64,7 +64,7 @@ def pick_statistic(drawn: Drawn) -> str:
         "Statistic",
         offered,
         "statistic",
-        first if first in offered else offered[0],
+        next((name for name in (first, *shown_neurons.INFORMATIVE) if name in offered), offered[0]),
         format_func=lambda name: STATISTICS[name].label,
         width=170,
     )
@@ -126,8 +126,8 @@ def _on_own_axes(shown: Shown, step: int) -> None:
         (shapes,) = neuron_shapes.shapes(neurons, step)
         figure = family_axes(named, shapes, colors, dashes)
         with st.container(horizontal=True, vertical_alignment="center"):
-            at = " / ".join(f"{one:,}" for one in sorted({shape.step for shape in shapes}))
-            st.markdown(f"**Distributions at step {at}**", width="stretch")
+            at = neuron_shapes.steps_of(shapes)
+            st.markdown(f"**Distributions{f' at step {at}' if at else ''}**", width="stretch")
             downloads.menu(figure, partial(neuron_shapes.table, named, [shapes]), "neurons densities")
         cards.show(figure, "densities")
         st.caption(neuron_shapes.caption(neurons, shapes))
@@ -237,13 +237,14 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                 first, last = neuron_shapes.shapes(neurons, earlier, step)
                 figure = family_panels(names, first, last, colors)
                 rows = partial(neuron_shapes.table, names, [first, last])
-                ends = [" / ".join(f"{at:,}" for at in sorted({s.step for s in g})) for g in (first, last)]
+                ends = [neuron_shapes.steps_of(group) for group in (first, last)]
                 caption = neuron_shapes.caption(neurons, last)
             downloads.menu(figure, rows, "neurons at two steps")
+        at = list(dict.fromkeys(end for end in ends if end))  # nothing was stored of draws at some steps
         title.markdown(
-            f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier"
-            if ends[0] != ends[1]
-            else f"**Distribution at step {ends[0]}**"
+            f"**Distribution at steps {' and '.join(at)}** · grey: the earlier"
+            if len(at) > 1
+            else f"**Distribution{''.join(f' at step {one}' for one in at)}**"
         )
         st.caption(caption)
         cards.show(figure, "two_steps")
