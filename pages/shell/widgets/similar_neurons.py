@@ -61,7 +61,7 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
         return
     _table(near.found, other)
     compared = (
-        "Root of the RV coefficient of the answers' numbers, which of two means is their correlation's size."
+        "Of several numbers it is the root of the RV coefficient."
         if near.several
         else "The sign of a latent variable is arbitrary."
     )
