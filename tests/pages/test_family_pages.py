@@ -194,6 +194,14 @@ def test_draws_are_of_the_step_at_which_they_were_stored(open_page: Open, folder
     )
 
 
+def test_groups_of_other_families_are_in_no_prior_sds(open_page: Open, folder: Path) -> None:
+    for run, unit in (("densities", False), ("mixed", True)):
+        query = {"a": "layer:1", "b": "layer:1", "statistic": "variance", "detail": "Groups"}
+        figures = shown.figures(open_page("neurons", folder=folder, run=run, **query))
+        bands = next(one for one in figures if "mean and bands" in one["layout"]["meta"]["alt"])
+        assert ("prior sd" in bands["layout"]["yaxis"]["title"]["text"]) == unit, run
+
+
 def test_a_neuron_opens_on_a_statistic_that_tells_it(open_page: Open, folder: Path) -> None:
     app = open_page("neurons", folder=folder, run="mixed", neurons="5:0")
     assert next(box for box in app.selectbox if box.label == "Statistic").value == "spread"

@@ -146,7 +146,8 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
         draw(title, fans(gaussians, step=cursor, axis=scale), "fans", told)
     if wide:
-        title = f"**Distribution over steps** · mean and {_band(wide)}, each in its own unit{note}"
+        composed = ", of a composition its average component" if any(map(_composed, wide)) else ""
+        title = f"**Distribution over steps** · mean and {_band(wide)}, each in its own unit{composed}{note}"
         draw(title, family_fans(wide, step=cursor, axis=scale), "own_fans", told)
     if open_ := [one for one in series if not one.has("variance") and one.has("entropy")]:
         title = f"**Entropy over steps** · of one input's posterior and of the aggregate{note}"
@@ -163,6 +164,10 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
         draw(title, persistence_over_steps(slow, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
+
+
+def _composed(one: NeuronSeries) -> bool:
+    return one.family == "dirichlet"
 
 
 def _band(series: Sequence[NeuronSeries]) -> str:
