@@ -548,6 +548,7 @@ class CodeBook:
         return {
             "family": "codes", "label": family_of(self.layer).label, "support": "none", "kind": "book",
             "low": 0.0, "high": float(max(len(self.usage), 1)), "axis": "codes, most used first at the end",
+            "title": "codes",
             "classes": [], "more": 0, "points": 0, "parameters": [], "prior": None, "priorBars": None,
             "tallest": 1.0, "typical": "perplexity", "window": said,
             "legend": "bars: share of picks of each code",

@@ -1120,7 +1120,8 @@ var RidgeShapes = class {
       context.fillText(text, Math.min(x, right + OVERHANG - half), bottom + 14);
     }
     context.fillStyle = theme.muted;
-    context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29);
+    const title = context.measureText(shape.axis).width <= right - left ? shape.axis : shape.title;
+    context.fillText(fitText(context, title, right - left), (left + right) / 2, bottom + 29);
   }
   /**
    * What stands where other layers show their typical neuron: the family, and its number of the whole layer.
