@@ -59,4 +59,5 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
             partial(quantiles, summary, name), of=context.entry.name,
             note="" if classes else STATISTICS[name].of_family(False).caveat,
             draw=partial(step_axis.chart, view=view, axes=[axis]),
+            several=len(shown) if len(shown) > 1 else 0,
         )  # fmt: skip
