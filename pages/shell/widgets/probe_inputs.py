@@ -51,7 +51,7 @@ def _why_not(shown: Sequence[Pinned]) -> None:
 def _show(name: str, telling: data.Telling) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"At step {telling.step:,}. Under each what its row is in the order of{_information(telling)}.",
+            f"At step {telling.step:,}{_under(telling)}{_information(telling)}.",
             width="stretch",
         )
         downloads.menu(None, telling.table, f"{name} inputs")
@@ -79,6 +79,10 @@ COLUMNS = {
     "information": "information (nats)",
 }  # fmt: skip
 """Column of a table of inputs -> its title."""
+
+
+def _under(telling: data.Telling) -> str:
+    return "; under each image the number that its row is in the order of" if telling.images else ""
 
 
 def _information(telling: data.Telling) -> str:
