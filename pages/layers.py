@@ -86,7 +86,7 @@ linear = " Not all values are positive, so that the axis stays linear." if bent 
 cards.card(
     f"**{entry.label} over steps** · median and bands over each layer's neurons{note}",
     figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
-    note=f"{entry.meaning} {entry.caveat}{left_out}{linear}",
+    note=f"{entry.meaning} {entry.of_family(gaussian).caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),
 )  # fmt: skip
 if is_code_book(context.layers[layer]):

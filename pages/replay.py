@@ -25,10 +25,14 @@ with st.sidebar:
     if other:
         shown.append((other, replay.layers_at_first(other, 2)))
     choice = replay_options.choice([replay.Side(run, layers, ()) for run, layers in shown])
+    selects = (
+        " A click selects a ridge; so do ↑ ↓ and Enter once the picture has the focus."
+        if any(replay.has_ridges(run, layer) for run, layers in shown for layer in layers)
+        else ""
+    )
     st.caption(
         "Space plays, ← and → move one frame, with shift ten, Home and End go to the first and last, [ and ]"
-        " change the speed, F fills the screen. A click selects a ridge; so do ↑ ↓ and Enter once the picture"
-        " has the focus."
+        f" change the speed, F fills the screen.{selects}"
     )
     frame.link_to_reference()
 if along:

@@ -4,7 +4,7 @@ Rules read the layers' summaries, the scalars and the events, never the neurons,
 that is being written and its replay give the same alerts at the same steps. What layers do at one time is one
 alert, which gains layers while it goes on. Regime alerts and jumps are silent until the warm-up has ended,
 since a network that starts at its prior starts dead; where no warm-up is named, the first `window` records
-are one.
+are one. A code book has no prior to start at: it is judged as soon as its window holds picks enough.
 
 Levels, not values: a count or a mean has changed when it stays changed for `hold` records. The counts are of
 settled regimes where the log has them, else of the regimes of single steps.
@@ -27,7 +27,7 @@ from probes.families.gaussian import GAUSSIAN
 from probes.families.others import CODES
 from probes.regimes import reading
 from probes.run_reader import RunReader
-from probes.schema import DEAD, LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN
+from probes.schema import DEAD, LIKELIHOODS, LIVING_REGIMES, REGIME, REGIMES, SETTLED, UNKNOWN, layer_column
 
 ROUNDING = 1e-9  # shares are quotients of counts: 1 - 0.8 is a little less than 0.2
 COLUMNS = {
@@ -43,6 +43,8 @@ COLUMNS = {
 }
 ACTING = ("homeostasis", "projection")  # kinds of events that push E[μ²] towards its band
 JUDGED_BY = (*LIKELIHOODS, "loss")  # the validation score that progress is judged by: the first that there is
+DEAD_CODES = "dead codes"
+"""Kind of the alert of a code book."""
 LEVEL = 0.75  # quantile over records that is the level at which a layer lives
 LIVING = list(LIVING_REGIMES)
 MAY_LIVE = [*LIVING, UNKNOWN]
@@ -59,6 +61,7 @@ class Limits:
     lost_share: float = 0.2
     lost_least: int = 3  # neurons
     lost_sds: float = 3.0  # of the difference of two binomial counts, and of the layer's own count
+    picks: float = 10.0  # a code; unpicked by then: of even use 1 in 22,000, of use as 1 / rank 3 to 14 %
     least_living: float = 0.1
     kl_factor: float = 2.5
     kl_least: float = 0.02  # nats a neuron: smaller jumps are noise of a layer at its prior
@@ -207,8 +210,8 @@ def find(
         found += _broken(index, layer)
         family = families[index] if index < len(families) else GAUSSIAN
         after = layer.iloc[limits.window :] if warmup is None else layer[layer["step"] >= warmup]
-        if len(after) and family.name == CODES.name:
-            found += _dead_codes(index, after, limits, family)
+        if family.name == CODES.name:
+            found += _dead_codes(index, _told_by_picks(layer, after, limits), limits, family)
         elif len(after):
             found += _leaving(index, after, limits, family)
             found += _jumps(index, after, limits)
@@ -297,16 +300,28 @@ def _broken(index: int, layer: pd.DataFrame) -> Iterator[Part]:
         )  # fmt: skip
 
 
+def _told_by_picks(layer: pd.DataFrame, after: pd.DataFrame, limits: Limits) -> pd.DataFrame:
+    """The records of a code book whose windows tell which codes are dead: from the first on that holds
+    `limits.picks` for each code; where that comes later, or picks were not counted, those after the warm-up.
+    """
+    picks = layer.get(layer_column("window"))
+    if picks is None:
+        return after
+    enough = np.flatnonzero(picks.to_numpy(float, na_value=np.nan) >= limits.picks * _width(layer, 0))
+    return layer.iloc[min(int(enough[0]), len(layer) - len(after)) :] if enough.size else after
+
+
 def _dead_codes(index: int, layer: pd.DataFrame, limits: Limits, family: Family) -> Iterator[Part]:
     """A share of a code book's codes is dead that was not before, or none was known before: one part, which
     says how many there are at most, and how many of them are picked again.
 
     It goes on while more die within a window of the last record that had more; what follows is measured from
-    the fewest dead codes since.
+    the fewest dead codes since. Usage is over a window, so that what a single record says counts at once.
     """
-    counts = _counts(layer)
-    steps, dead = layer["step"].to_numpy(), counts[:, DEAD]
-    total = max(int(counts.sum(1).max()), 1)
+    if not len(layer):
+        return
+    steps = layer["step"].to_numpy()
+    dead, total = layer[f"{REGIME}_{DEAD}"].to_numpy(), max(int(_counts_of(layer, REGIME).sum(1).max()), 1)
     least = max(limits.lost_share * total - ROUNDING, limits.lost_least)
     low, since = (int(dead[0]), 0) if dead[0] < least else (0, -1)
     at = 0
@@ -326,7 +341,7 @@ def _dead_codes(index: int, layer: pd.DataFrame, limits: Limits, family: Family)
             back = top + int(after[:again].argmin())
             text += f"; {revived} of them are picked again by step {steps[back]}"
         yield Part(
-            int(steps[at]), index, "dead codes", int(dead[top] - low), text, reading(DEAD, family=family)[1],
+            int(steps[at]), index, DEAD_CODES, int(dead[top] - low), text, reading(DEAD, family=family)[1],
             before=(int(steps[since]),) * 2 if since >= 0 else None, after=(int(steps[top]),) * 2,
         )  # fmt: skip
         since = top + int(after[:again].argmin())
@@ -580,13 +595,14 @@ def _progress(scalars: pd.DataFrame, limits: Limits) -> Iterator[Part]:
 def _counts(layer: pd.DataFrame) -> NDArray[np.int64]:
     """Counts of settled regimes (T, 11), of those of the step where a record has no settled ones."""
 
-    def of(prefix: str) -> NDArray[np.int64]:
-        none = pd.Series(0, index=layer.index)
-        columns = [layer.get(f"{prefix}_{code}", none).fillna(0) for code in range(len(REGIMES))]
-        return np.column_stack(columns).astype(np.int64)
+    settled = _counts_of(layer, SETTLED)
+    return np.where(settled.sum(1, keepdims=True) > 0, settled, _counts_of(layer, REGIME))
 
-    settled = of(SETTLED)
-    return np.where(settled.sum(1, keepdims=True) > 0, settled, of(REGIME))
+
+def _counts_of(layer: pd.DataFrame, prefix: str) -> NDArray[np.int64]:
+    none = pd.Series(0, index=layer.index)
+    columns = [layer.get(f"{prefix}_{code}", none).fillna(0) for code in range(len(REGIMES))]
+    return np.column_stack(columns).astype(np.int64)
 
 
 def _width(layer: pd.DataFrame, at: int) -> int:
@@ -605,11 +621,11 @@ def _neurons(run: RunReader, alert: Alert, layer: int) -> list[int]:
     parts = [part for part in alert.parts if part.layer == layer and part.after]
     if not parts:
         return []
-    if alert.kind == "non-finite":
-        broken = np.any(
-            [_came_in(run, layer, REGIME, [1], part.before, part.after) for part in parts], axis=0
-        )
-        return np.flatnonzero(broken).tolist()
+    of_one_record = {"non-finite": 1, DEAD_CODES: DEAD}
+    if alert.kind in of_one_record:
+        codes = [of_one_record[alert.kind]]
+        came = [_came_in(run, layer, REGIME, codes, part.before, part.after) for part in parts]
+        return np.flatnonzero(np.any(came, axis=0)).tolist()
     dead = [code for code in range(len(REGIMES)) if code not in MAY_LIVE]
     return np.flatnonzero(_came_in(run, layer, SETTLED, dead, parts[0].before, parts[-1].after)).tolist()
 

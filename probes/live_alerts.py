@@ -19,13 +19,15 @@ from probes.log.blocks import ColumnBlock
 from probes.log.row_regimes import RowRegimes
 from probes.log.summaries import summarise
 from probes.run_reader import LayerInfo
-from probes.schema import REGIME, SETTLED
+from probes.schema import LAYER_STATISTICS, REGIME, SETTLED
 from probes.settling import RECORDS, Settling
 
 KEPT = 1024
 """Records of each layer that are kept: well above `Limits.memory` and `Limits.window` together."""
 READ = ("kl", "beta", "mu2", "band_low", "band_high")
 """Statistics whose summaries the rules read, beside the regimes."""
+PICKS = "window"
+"""The number of a code book itself that the rules read."""
 SCALARS = ["step", "split", "name", "value"]
 EVENTS = ["step", "layer", "kind"]
 
@@ -103,14 +105,19 @@ class LiveAlerts:
         steps
             (T,), increasing.
         columns
-            Statistics, name -> (T, N).
+            Statistics, name -> (T, N); numbers of the layer itself (T,).
         """
         index = self._names.index(layer)
-        rows = {name: np.ascontiguousarray(values.T, np.float32) for name, values in columns.items()}
+        rows = {
+            name: np.ascontiguousarray(values.T, np.float32)
+            for name, values in columns.items()
+            if name not in LAYER_STATISTICS
+        }
+        whole = {PICKS: np.asarray(columns[PICKS], np.float32)} if PICKS in columns else {}
         block = self._regimes[index].with_codes(ColumnBlock(index, np.asarray(steps, np.int64), rows))
         kept = {name: block.columns[name] for name in (*READ, REGIME, SETTLED) if name in block.columns}
         present = {name: block.present[name] for name in kept if name in block.present}
-        self._summaries.append(summarise([ColumnBlock(index, block.steps, kept, present)]).to_pandas())
+        self._summaries.append(summarise([ColumnBlock(index, block.steps, kept, present, whole)]).to_pandas())
 
     def add_scalars(self, scalars: Sequence[tuple[int, str, float, str, float | None]]) -> None:
         """Numbers of the whole run: step, name, value, split, epoch each."""

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from probes import schema
 from probes.families import Family
 from probes.families.gaussian import GAUSSIAN, Gaussian
-from probes.families.others import NOT_KNOWN
+from probes.families.others import NOT_KNOWN, SAMPLES
 from probes.schema import Thresholds, evaluate
 
 __all__ = ["Thresholds", "classify", "codes", "explain"]
@@ -250,7 +250,7 @@ def reading(code: int, of: str | None = None, family: Family = GAUSSIAN) -> tupl
         return regime.reading, regime.advice
     own = schema.FAMILY_READINGS.get(family.name, {})
     if code == schema.UNKNOWN and family.regimes <= NOT_KNOWN:
-        return schema.WITHOUT_PRIOR
+        return schema.ONLY_DRAWS if family.name == SAMPLES.name else schema.WITHOUT_PRIOR
     return own.get(code) or schema.OTHER_READINGS.get(code) or (regime.reading, regime.advice)
 
 
@@ -514,7 +514,7 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
         return ", ".join(f"{name} {_number(read[name][0][0])}" for name in bad)
     columns = _of_what_is_held({name: _masked(values, mask) for name, (values, mask) in read.items()})
     if code == schema.UNKNOWN:
-        return _why_unknown(family)
+        return _why_unknown(columns, family)
     if (
         _untold(columns, family)[0]
         and isinstance(family, Gaussian)
@@ -544,12 +544,21 @@ def _reasons(frame: pd.DataFrame, code: int, limits: Thresholds, latent_dim: int
     raise AssertionError(f"regime {code} has no rule that fires")
 
 
-def _why_unknown(family: Family) -> str:
+def _why_unknown(columns: Mapping[str, Array], family: Family) -> str:
     if isinstance(family, Gaussian):
         return "no information is recorded, and mean, variance and KL leave it open"
     if family.regimes <= NOT_KNOWN:
-        return "it has no prior that is known"
+        return f"no prior is known{_shares(columns, family)}"
     return f"no {_told_by(family)} is recorded, or no KL beside it"
+
+
+def _shares(columns: Mapping[str, Array], family: Family) -> str:
+    """What can be said without a prior: how much of the variance of draws lies between inputs."""
+    within, between = (float(columns.get(name, np.array([np.nan]))[0]) for name in ("variance", "spread"))
+    total = within + max(between, 0)
+    if family.by_entropy or not np.isfinite(total) or total <= 0:
+        return ""
+    return f"; of its variance {_number(total)}, {100 * max(between, 0) / total:.0f} % lies between inputs"
 
 
 def _read(column: pd.Series, required: bool) -> tuple[Array, Array]:

@@ -98,10 +98,16 @@ class Statistic:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def of_family(self, gaussian: bool) -> Statistic:
-        """For neurons that are no Gaussians: what is in prior sds of a Gaussian is in their own unit."""
-        return self if gaussian or not self.unit.startswith("prior sd") else replace(self, unit="")
+        """For neurons that are no Gaussians: what is in prior sds of a Gaussian is in their own unit, and a
+        Gaussian's formula is no caveat.
+        """
+        if gaussian or not self.unit.startswith("prior sd"):
+            return self
+        return replace(self, unit="", caveat=OTHER_CAVEATS.get(self.name, self.caveat))
 
 
+OTHER_CAVEATS = {"spread": "Alone it says little: it is to be held against the variance within an input."}
+"""Statistic -> its caveat of families that are no Gaussian."""
 _INTERVAL_FORMULA = (
     "s_j = Σ x (y − φ̂ x), y and x being μ_t and μ_{t−stride} without their series' means. In a batch j is a"
     " pair, over all its dimensions; c = n / (n − series − 1), t has (Σx²)² / Σ_j(Σx²)² degrees of freedom."
@@ -1489,6 +1495,11 @@ FAMILY_READINGS: dict[str, dict[int, tuple[str, str]]] = {
 """Family -> code -> reading and advice of its own."""
 WITHOUT_PRIOR = ("without a prior that is known no rule applies", "state its prior")
 """Reading and advice of a neuron of a family that is no Gaussian, where the prior is not known."""
+ONLY_DRAWS = (
+    "no regime without a prior: variance is what an input leaves open, spread what inputs differ by",
+    "nothing; where draws have densities, hand over log_q and log_prior",
+)
+"""The same of a neuron that is known by draws."""
 LIVING_REGIMES = (0, 9)
 """Codes that count in the living share: living and mixed."""
 DEAD, AT_PRIOR = 4, 10

@@ -40,8 +40,17 @@ def lines(layers: Sequence[Mapping[str, Any]]) -> list[str]:
         named = [layer for layer in unknown if is_gaussian(layer) == gaussian]
         if named:
             names = _listed([str(layer["name"]) for layer in named])
-            found.append(f"The prior of {names} is {named[0].get('prior_said')}. {follows}")
+            said = dict.fromkeys(str(layer.get("prior_said")) for layer in named)
+            found.append(f"The prior of {names} is {_together(list(said))}. {follows}")
     return found
+
+
+def _together(said: list[str]) -> str:
+    """What is said of several priors; what they begin with alike ("not known: ...") once."""
+    first, others = said[0], said[1:NAMED]
+    start = first.split(": ")[0] + ": "
+    rest = [one.removeprefix(start) for one in others]
+    return "; ".join([first, *rest]) + (" and others" if len(said) > NAMED else "")
 
 
 def nothing_recorded(config: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ second thing to compare with: an architecture and its data alone make neurons al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from probes.analysis import posteriors
 Floats = NDArray[np.float64]
 
 REPEATS = 200  # permutations of one neuron's inputs, or of a layer's
+FEWEST_REPEATS = 20  # where the products of one would take seconds
+PRODUCTS = 2e9  # that all permutations of a neuron may take, unless these are fewer
 MATCHINGS = 10  # of a layer against another: each gives one value a neuron
 VARIANCE_KEPT = 0.99  # share of a layer's variance in the directions that SVCCA compares
 MOST_CHANCE = 0.95  # of a mean canonical correlation that still leaves room to tell likeness from chance
@@ -37,15 +40,15 @@ class Chance(NamedTuple):
     upper: float
 
 
-def chance_of_nearest(mu: ArrayLike, others: ArrayLike, seed: int = 0) -> Chance:
+def chance_of_nearest(mu: ArrayLike, others: ArrayLike | Sequence[ArrayLike], seed: int = 0) -> Chance:
     """Largest |correlation| of one neuron with any of many, by chance.
 
     Parameters
     ----------
     mu
-        (B,) means of the neuron.
+        (B,) means of the neuron, or (B, D) as in `posteriors.correlation`.
     others
-        (B, M) means of those among which the nearest is sought.
+        (B, M) or (B, M, E) of those among which the nearest is sought; or several layers of them.
     seed
         Of the permutations.
 
@@ -59,10 +62,14 @@ def chance_of_nearest(mu: ArrayLike, others: ArrayLike, seed: int = 0) -> Chance
     ValueError
         For different numbers of inputs.
     """
-    column = np.asarray(mu, np.float64)
+    answers = np.asarray(mu, np.float64)
+    answers = answers.reshape(len(answers), -1)
+    layers = _layers(others)
+    products = answers.size * sum(layer.size / max(len(layer), 1) for layer in layers)
+    repeats = int(np.clip(PRODUCTS / max(products, 1), FEWEST_REPEATS, REPEATS))
     generator = np.random.default_rng(seed)
-    permuted = generator.permuted(np.tile(column[:, None], REPEATS), axis=0)
-    return _chance(_largest(posteriors.correlation(permuted, others)))
+    orders = generator.permuted(np.tile(np.arange(len(answers))[:, None], repeats), axis=0)
+    return _chance(_largest_of(answers[orders], layers))
 
 
 def chance_of_match(mu: ArrayLike, other: ArrayLike, seed: int = 0) -> Chance:
@@ -71,9 +78,9 @@ def chance_of_match(mu: ArrayLike, other: ArrayLike, seed: int = 0) -> Chance:
     Parameters
     ----------
     mu
-        (B, N).
+        (B, N) or (B, N, D), as in `posteriors.correlation`.
     other
-        (B, M), on the same inputs.
+        (B, M) or (B, M, E), on the same inputs.
     seed
         Of the permutations.
 
@@ -96,15 +103,15 @@ def chance_of_match(mu: ArrayLike, other: ArrayLike, seed: int = 0) -> Chance:
     return _chance(np.concatenate(found))
 
 
-def nearest_in_layers(mu: ArrayLike, others: ArrayLike, own: bool = False) -> Floats:
+def nearest_in_layers(mu: ArrayLike, others: ArrayLike | Sequence[ArrayLike], own: bool = False) -> Floats:
     """Largest |correlation| of each neuron with any of many.
 
     Parameters
     ----------
     mu
-        (B, N).
+        (B, N) or (B, N, D), as in `posteriors.correlation`.
     others
-        (B, M).
+        (B, M) or (B, M, E); or several layers of them.
     own
         Whether the first N of `others` are the neurons themselves, which do not count.
 
@@ -118,10 +125,23 @@ def nearest_in_layers(mu: ArrayLike, others: ArrayLike, own: bool = False) -> Fl
     ValueError
         For different numbers of inputs.
     """
-    values = posteriors.correlation(mu, others)
-    if own:
-        np.fill_diagonal(values, np.nan)
-    return _largest(values)
+    return _largest_of(mu, _layers(others), own)
+
+
+def _layers(others: ArrayLike | Sequence[ArrayLike]) -> list[Floats]:
+    """Layers of answers, of one as of several."""
+    several = isinstance(others, list | tuple)
+    return [np.asarray(layer, np.float64) for layer in (others if several else [others])]  # type: ignore[union-attr]
+
+
+def _largest_of(mu: ArrayLike, layers: Sequence[Floats], own: bool = False) -> Floats:
+    best = np.full(np.shape(mu)[1], np.nan)
+    for place, layer in enumerate(layers):
+        values = posteriors.correlation(mu, layer)
+        if own and place == 0:
+            np.fill_diagonal(values, np.nan)
+        best = np.fmax(best, _largest(values))
+    return best
 
 
 class Likeness(NamedTuple):
@@ -151,9 +171,9 @@ def layers_alike(mu: ArrayLike, other: ArrayLike, seed: int = 0) -> Likeness:
     Parameters
     ----------
     mu
-        (B, N).
+        (B, N), or (B, N, D) as in `posteriors.correlation`.
     other
-        (B, M), on the same inputs.
+        (B, M) or (B, M, E), on the same inputs.
     seed
         Of the permutations.
 
@@ -174,7 +194,7 @@ def layers_alike(mu: ArrayLike, other: ArrayLike, seed: int = 0) -> Likeness:
     al. 2012. SVCCA (Raghu et al. 2017) keeps the directions of 99 % of the variance; with chance m, the mean
     over permutations, its mean correlation r is shown as (r - m) / (1 - m).
     """
-    first, second = np.asarray(mu, np.float64), np.asarray(other, np.float64)
+    first, second = (np.reshape(np.asarray(layer, np.float64), (len(layer), -1)) for layer in (mu, other))  # type: ignore[arg-type]
     if len(first) != len(second):
         raise ValueError(
             f"layers seen on {len(first)} and on {len(second)} inputs: likeness needs the same inputs"

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN, evaluate
 
+ROUNDING = 1e-6  # of a contraction: float32 leaves so much of a neuron at its prior
 COLUMNS = ("living_share", "rate", "information", "contraction")
 
 
@@ -59,4 +61,17 @@ def network_curves(summary: pd.DataFrame, widths: Sequence[int]) -> pd.DataFrame
             taken = pd.Series(np.where(values.notna(), over, np.nan))
             added /= taken.groupby(by_step).sum(min_count=1).reindex(steps)
         out[name] = added
+    out["contraction"] = without_noise(out["contraction"])
     return out
+
+
+def without_noise(contraction: ArrayLike) -> NDArray[np.float64]:
+    """Contraction with 0 for what float32 leaves of a neuron that is at its prior.
+
+    Parameters
+    ----------
+    contraction
+        Of any neurons or layers.
+    """
+    values = np.asarray(contraction, np.float64)
+    return np.where(np.abs(values) <= ROUNDING, 0.0, values)

@@ -466,26 +466,54 @@ def correlation(mu: ArrayLike, other: ArrayLike) -> Floats:
     Parameters
     ----------
     mu
-        (B, N).
+        (B, N); or (B, N, D), answers of D numbers each, such as probabilities of classes.
     other
-        (B, M), on the same inputs.
+        (B, M) or (B, M, E), on the same inputs.
 
     Returns
     -------
     ndarray
-        (N, M); NaN for a neuron whose mean does not move.
+        (N, M); NaN for a neuron whose mean does not move. Where one of the two answers by several numbers the
+        root of their RV coefficient, in [0, 1], which of single numbers is the correlation without its sign.
 
     Raises
     ------
     ValueError
         For different numbers of inputs.
+
+    Notes
+    -----
+    RV is |X'Y|² / (|X'X| |Y'Y|) of centred answers X and Y, in Frobenius norms (Robert & Escoufier 1976): the
+    order in which classes are numbered does not matter.
     """
-    first, second = _standard(mu), _standard(other)
+    first, second = _each(mu), _each(other)
     if len(first) != len(second):
         raise ValueError(
             f"neurons seen on {len(first)} and on {len(second)} inputs: correlation needs the same inputs"
         )
-    return np.clip(first.T @ second, -1, 1)
+    if first.shape[2] == second.shape[2] == 1:
+        return np.clip(_standard(first[..., 0]).T @ _standard(second[..., 0]), -1, 1)
+    first, second = _whitened(first), _whitened(second)
+    columns = second.reshape(len(second), -1)
+    found = np.empty((first.shape[1], second.shape[1]))
+    for place in range(first.shape[1]):  # of many classes all pairs at once would not fit the memory
+        across = first[:, place].T @ columns
+        found[place] = (across**2).reshape(len(across), *second.shape[1:]).sum((0, 2))
+    return np.sqrt(np.clip(found, 0, 1))
+
+
+def _each(mu: ArrayLike) -> Floats:
+    """Answers as (B, N, D)."""
+    values = np.asarray(mu, np.float64)
+    return values if values.ndim == 3 else values[..., None]
+
+
+def _whitened(answers: Floats) -> Floats:
+    """Centred, and each neuron's over the root of its |X'X|; NaN where it does not move."""
+    centred = answers - answers.mean(0)
+    size = np.sqrt(np.square(np.einsum("bnd,bne->nde", centred, centred)).sum((1, 2)))
+    size[(np.ptp(answers, axis=0) == 0).all(1)] = np.nan
+    return centred / np.sqrt(size)[None, :, None]
 
 
 def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: int = 8) -> pd.DataFrame:
@@ -494,11 +522,11 @@ def nearest(mu: ArrayLike, neuron: int, other: ArrayLike | None = None, count: i
     Parameters
     ----------
     mu
-        (B, N) of the neuron's layer.
+        (B, N) of the neuron's layer, or (B, N, D) as in `correlation`.
     neuron
         Its number.
     other
-        (B, M) of the layer that is searched; mu itself by default.
+        (B, M) or (B, M, E) of the layer that is searched; mu itself by default.
     count
         How many.
 
@@ -527,9 +555,9 @@ def match(mu: ArrayLike, other: ArrayLike) -> pd.DataFrame:
     Parameters
     ----------
     mu
-        (B, N).
+        (B, N) or (B, N, D), as in `correlation`.
     other
-        (B, M), on the same inputs.
+        (B, M) or (B, M, E), on the same inputs.
 
     Returns
     -------

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from probes.analysis.network_curves import without_noise
 from probes.figures import frames
 from probes.schema import LIKELIHOODS, LIVING_REGIMES, REGIMES, SCORES, UNKNOWN
 from probes.spacing import evenly_spaced
@@ -55,7 +56,7 @@ def layer_series(summary: pd.DataFrame, steps: NDArray[np.int64], layers: int) -
     living = np.nansum([counts[code] for code in LIVING_REGIMES], axis=0)
     return {
         "median": 1 - column("contraction_p50"),
-        "contraction": column("contraction_mean"),
+        "contraction": without_noise(column("contraction_mean")),
         "living": np.divide(living, total, out=np.full(total.shape, np.nan), where=total > 0),
     }
 

@@ -30,6 +30,7 @@ import { unpack } from "./payload.js"
  * @property {number} low the axis's ends
  * @property {number} high
  * @property {string} axis its title
+ * @property {string} title in short
  * @property {string[]} parameters of a density
  * @property {Record<string, number> | null} prior its parameters
  * @property {string[]} classes of bars

@@ -24,7 +24,7 @@ from scipy.special import entr
 from probes.analysis.layer_families import is_code_book, is_gaussian
 from probes.canvas import replay_arrays
 from probes.families import Family, densities, family_of
-from probes.families.by_moments import matched, moments_of
+from probes.families.by_moments import matched, moments_of, standard_deviation
 from probes.families.gaussian import Gaussian
 from probes.figures import frames
 from probes.run_reader import RunReader
@@ -192,6 +192,17 @@ class Shapes:
             return "curve"
         return "density"
 
+    def own_step(self, step: int) -> int:
+        """The step that what is drawn at `step` is of: of what is stored, the last stored one before."""
+        if self.kind == "density" and self.probe_input is None:
+            return step
+        by_mean = self.family.name == "bernoulli" and np.isfinite(self.rows.values["mean"]).any()
+        if self.kind == "bars" and by_mean and self.probe_input is None:
+            return step
+        stored = self._shares()[0] if self.kind == "bars" else self.kept.steps
+        place = int(np.searchsorted(stored, step, side="right")) - 1
+        return int(stored[place]) if place >= 0 else step
+
     def _moments(self, rows: frames.Rows) -> tuple[NDArray[Any], NDArray[Any]]:
         return rows.values["mean"], rows.values["variance"]
 
@@ -210,8 +221,8 @@ class Shapes:
         if self.probe_input is not None and self.kind == "density":
             return _halves(self._input_arrays(steps, rows))
         mean, variance = self._moments(rows)
-        with np.errstate(invalid="ignore"):
-            found = {**self._openness(rows), "mean": mean, "sd": np.sqrt(variance)}
+        sd = standard_deviation(self.family.name, variance)
+        found = {**self._openness(rows), "mean": mean, "sd": sd}
         if self.kind == "curve":
             return {**_halves(found), "curve": self._curves(steps)}
         inner = matched(self.family.name, mean, variance) or {}
@@ -228,7 +239,7 @@ class Shapes:
         held = {f"inner.{name}": _held(self.kept.steps, values, steps) for name, values in parameters.items()}
         with np.errstate(invalid="ignore", divide="ignore"):
             open_share = _held(self.kept.steps, variance, steps) / rows.values["prior_variance"]
-            sd = np.sqrt(_held(self.kept.steps, variance, steps))
+        sd = standard_deviation(self.family.name, _held(self.kept.steps, variance, steps))
         return {**held, "mean": _held(self.kept.steps, mean, steps), "sd": sd, "narrow": np.sqrt(open_share)}
 
     def _openness_of_input(self, steps: NDArray[np.int64], rows: frames.Rows) -> Arrays:
@@ -537,6 +548,7 @@ class CodeBook:
         return {
             "family": "codes", "label": family_of(self.layer).label, "support": "none", "kind": "book",
             "low": 0.0, "high": float(max(len(self.usage), 1)), "axis": "codes, most used first at the end",
+            "title": "codes",
             "classes": [], "more": 0, "points": 0, "parameters": [], "prior": None, "priorBars": None,
             "tallest": 1.0, "typical": "perplexity", "window": said,
             "legend": "bars: share of picks of each code",
@@ -566,6 +578,11 @@ def code_book(run: RunReader, layer: int, count: int) -> CodeBook:
 def has_ridges(layer: Mapping[str, Any]) -> bool:
     """Whether its neurons have a ridge each: a code book is one picture."""
     return family_of(layer).name != "codes"
+
+
+def has_trail(layer: Mapping[str, Any]) -> bool:
+    """Whether earlier steps stand behind its ridges: curves by their moments, neither bars nor draws."""
+    return is_gaussian(layer) or (has_ridges(layer) and usual_kind(family_of(layer)) == "density")
 
 
 def columns(track: Track) -> Arrays:

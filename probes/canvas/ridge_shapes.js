@@ -64,7 +64,8 @@ export class RidgeShapes {
       context.fillText(text, Math.min(x, right + OVERHANG - half), bottom + 14)
     }
     context.fillStyle = theme.muted
-    context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29)
+    const title = context.measureText(shape.axis).width <= right - left ? shape.axis : shape.title
+    context.fillText(fitText(context, title, right - left), (left + right) / 2, bottom + 29)
   }
 
   /**
@@ -83,11 +84,10 @@ export class RidgeShapes {
     context.fillText(fitText(context, shape.label, right - left), left, TYPICAL - 20)
     const typical = this.data.typical(column, this.position)
     if (!Number.isFinite(typical)) return
-    context.fillText(
-      fitText(context, `${shape.typical} ${formatNumber(typical)}`, right - left),
-      left,
-      TYPICAL - 6,
-    )
+    const [, short = ""] = shape.typical.split(/ (.*)/s) // of a narrow column "median" is left out first
+    const words = [shape.typical, short].map((said) => `${said} ${formatNumber(typical)}`)
+    const fits = words.find((said) => context.measureText(said).width <= right - left) ?? words[0]
+    context.fillText(fitText(context, fits, right - left), left, TYPICAL - 6)
   }
 
   /**

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ive
 
+from probes.families import densities
 from probes.families.matching import von_mises_match
 
 Floats = NDArray[np.float64]
@@ -48,6 +49,57 @@ def matched(family: str, mean: ArrayLike, variance: ArrayLike) -> Parameters | N
     return {name: np.where(wrong, np.nan, held) for name, held in found.items()}
 
 
+CENTRAL = 0.6827
+"""Share of the mass that a band holds: that of a normal within one standard deviation."""
+_BAND_OF = {"exponential": "gamma", "poisson": "gamma", "dirichlet": "beta"}
+"""Of the aggregate over inputs of a family of one parameter the gamma of its moments; of a composition, whose
+moments are means over its components, the beta of these."""
+
+
+def central(family: str, mean: ArrayLike, variance: ArrayLike) -> tuple[Floats, Floats]:
+    """Ends of the interval that holds the central `CENTRAL` of the mass, by mean and variance.
+
+    Parameters
+    ----------
+    family
+        A name of `probes.families.FAMILIES`.
+    mean, variance
+        As of `matched`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Within the family's support, as long as the moments are those of a member; of an angle around its mean
+        direction, maybe beyond ±π. Mean ± standard deviation of a family that two moments do not tell.
+    """
+    m, v = np.asarray(mean, np.float64), np.asarray(variance, np.float64)
+    by = _BAND_OF.get(family, family)
+    found = matched(by, m, v)
+    if found is None:
+        with np.errstate(invalid="ignore"):
+            sd = np.sqrt(v)
+        return m - sd, m + sd
+    low, high = (densities.quantile(by, share, found) for share in ((1 - CENTRAL) / 2, (1 + CENTRAL) / 2))
+    certain = v == 0
+    return np.where(certain, m, low), np.where(certain, m, high)
+
+
+def standard_deviation(family: str, variance: ArrayLike) -> Floats:
+    """Of z by what the log calls variance: of an angle the circular one, √(−2 ln R), R the length of its mean
+    direction (Mardia and Jupp 2000, section 2.3.1).
+
+    Parameters
+    ----------
+    family
+        A name of `probes.families.FAMILIES`.
+    variance
+        As of `matched`.
+    """
+    held = np.asarray(variance, np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(-2 * np.log1p(-held) if family == "von_mises" else held)
+
+
 def _beta(mean: Floats, variance: Floats) -> Parameters:
     size = mean * (1 - mean) / variance - 1
     return {"concentration1": mean * size, "concentration0": (1 - mean) * size}
@@ -75,6 +127,10 @@ _MATCHED: dict[str, Callable[[Floats, Floats], Parameters]] = {
     "von_mises": _von_mises,
     "laplace": lambda mean, variance: {"loc": mean, "scale": np.sqrt(variance / 2)},
 }
+
+
+WITH_INTERVALS = frozenset(_MATCHED) | frozenset(_BAND_OF)
+"""Families of which `central` is the interval of a member, not mean ± standard deviation."""
 
 
 def moments_of(family: str, parameters: Mapping[str, ArrayLike]) -> tuple[Floats, Floats]:

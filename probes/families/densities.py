@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +50,35 @@ def density(family: str, parameters: Parameters, z: ArrayLike) -> Floats:
     with np.errstate(all="ignore"):
         found = np.exp(_LOG_DENSITIES[family](at, **named))
     return np.asarray(np.where(_inside(family, at), found, 0.0), np.float64)
+
+
+def quantile(family: str, share: float, parameters: Parameters) -> Floats:
+    """Below which a share of each posterior's mass lies; of an angle counted from the far side of its loc.
+
+    Parameters
+    ----------
+    family
+        A name of `families.FAMILIES` with a density, not a Dirichlet.
+    share
+        Strictly between 0 and 1.
+    parameters
+        By the family's names, arrays (...,) that broadcast.
+
+    Returns
+    -------
+    ndarray
+        (...,); NaN where parameters are no numbers. Of counts a number between two of them.
+
+    Raises
+    ------
+    ValueError
+        For a family without quantiles.
+    """
+    if family not in _QUANTILES:
+        raise ValueError(f"a {family} has no quantiles; known are {', '.join(_QUANTILES)}")
+    named = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+    with np.errstate(all="ignore"):
+        return np.asarray(_QUANTILES[family](share, **named), np.float64)
 
 
 def classes(family: str, parameters: Parameters) -> Floats:
@@ -181,6 +211,24 @@ def _student_t(z: Floats, df: Floats, loc: Floats, scale: Floats) -> Floats:
     return -(df + 1) / 2 * np.log1p(ratio * ratio / df) - normal
 
 
+@lru_cache(maxsize=8)
+def _half_widths(share: float) -> Floats:
+    """Half the width of the arc about loc that holds a share of a von Mises, one each of `_ARC_KAPPAS`."""
+    theta = np.pi * np.linspace(0, 1, 4097)
+    density = np.exp(-2 * _ARC_KAPPAS[:, None] * np.sin(theta / 2) ** 2)
+    mass = np.concatenate([np.zeros((len(density), 1)), np.cumsum(density[:, 1:] + density[:, :-1], 1)], 1)
+    return np.array([np.interp(share, one / one[-1], theta) for one in mass])
+
+
+def _von_mises_quantile(share: float, loc: Floats, concentration: Floats) -> Floats:
+    """Read off a table in ln κ; of a κ beyond it the arc is a normal's, which shrinks as its root."""
+    kappa = np.clip(concentration, _ARC_KAPPAS[0], _ARC_KAPPAS[-1])
+    half = np.interp(np.log(kappa), np.log(_ARC_KAPPAS), _half_widths(abs(2 * share - 1)))
+    half = half * np.sqrt(kappa / np.maximum(concentration, kappa))
+    return loc + np.sign(share - 0.5) * half
+
+
+_ARC_KAPPAS = np.geomspace(1e-3, 1e3, 257)
 _CLASSES = ("categorical", "bernoulli")
 _LOG_DENSITIES: dict[str, Callable[..., Floats]] = {
     "gaussian": _gaussian, "gaussian_full": _gaussian, "beta": _beta, "dirichlet": _beta, "gamma": _gamma,
@@ -190,6 +238,10 @@ _LOG_DENSITIES: dict[str, Callable[..., Floats]] = {
 _QUANTILES: dict[str, Callable[..., Floats]] = {
     "gaussian": lambda share, mu, sigma: mu + sigma * special.ndtri(share),
     "gaussian_full": lambda share, mu, sigma: mu + sigma * special.ndtri(share),
+    "beta": lambda share, concentration1, concentration0: special.betaincinv(
+        concentration1, concentration0, share
+    ),
+    "von_mises": _von_mises_quantile,
     "gamma": lambda share, concentration, rate: special.gammaincinv(concentration, share) / rate,
     "inverse_gamma": lambda share, concentration, rate: rate / special.gammainccinv(concentration, share),
     "exponential": lambda share, rate: -np.log1p(-share) / rate,

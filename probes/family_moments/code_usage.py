@@ -39,7 +39,7 @@ class CodeUsage:
         self.size, self.window_steps = size, window_steps
         self._block_steps = -(-window_steps // BLOCKS)
         self._blocks: deque[Tensor] = deque(maxlen=-(-window_steps // self._block_steps))
-        self._steps = 0  # of the newest block
+        self._seen = 0  # steps so far: block i holds those from i block_steps on
 
     @torch.no_grad()
     def update(self, indices: Tensor, mask: Tensor | None = None) -> Self:
@@ -64,10 +64,9 @@ class CodeUsage:
         """
         if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
             raise ValueError(f"indices of codes are whole numbers, not {indices.dtype}")
-        if not self._blocks or self._steps >= self._block_steps:
+        if self._seen % self._block_steps == 0:
             self._blocks.append(torch.zeros(self.size + 2, dtype=torch.int64, device=indices.device))
-            self._steps = 0
-        self._steps += 1
+        self._seen += 1
         picks = indices.detach().long().clamp(-1, self.size)
         if mask is not None:
             mask = mask.reshape(mask.shape + (1,) * (picks.dim() - mask.dim()))
@@ -75,6 +74,46 @@ class CodeUsage:
         picks = picks.reshape(-1) + 1  # slot 0: no pick; the last: beyond the book
         self._blocks[-1].scatter_add_(0, picks, torch.ones_like(picks))
         return self
+
+    def merge(self, other: CodeUsage) -> Self:
+        """Pool with what another worker has counted at the same steps, in place; the other stays as it is.
+
+        Parameters
+        ----------
+        other
+            Of the same book and window, which picked at the same steps: of each step the picks are added. Of
+            two that have seen unlike numbers of steps, the window is that of the one that has seen more.
+
+        Returns
+        -------
+        CodeUsage
+            Itself, as one that had been updated with both workers' picks at every step.
+
+        Raises
+        ------
+        ValueError
+            Where it is of another book or window.
+        """
+        self._check_same(other.size, other.window_steps)
+        held = self._numbered()
+        for number, counts in other._numbered().items():
+            held[number] = held[number] + counts.to(held[number].device) if number in held else counts.clone()
+        self._seen = max(self._seen, other._seen)
+        self._blocks.clear()
+        self._blocks.extend(held[number] for number in sorted(held))  # the oldest beyond the window fall out
+        return self
+
+    def _numbered(self) -> dict[int, Tensor]:
+        """Its blocks by their number since the first step."""
+        first = -(-self._seen // self._block_steps) - len(self._blocks)
+        return dict(enumerate(self._blocks, start=first))
+
+    def _check_same(self, size: int, window_steps: int) -> None:
+        if (size, window_steps) != (self.size, self.window_steps):
+            raise ValueError(
+                f"a book of {size} codes over {window_steps} steps is not one of"
+                f" {self.size} over {self.window_steps}"
+            )
 
     def statistics(self) -> dict[str, Tensor]:
         """Of the window so far.
@@ -105,7 +144,7 @@ class CodeUsage:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps: `restore` goes on from it."""
-        return {"size": self.size, "window_steps": self.window_steps, "steps": self._steps,
+        return {"size": self.size, "window_steps": self.window_steps, "steps": self._seen,
                 "blocks": torch.stack(list(self._blocks)).cpu() if self._blocks else None}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any], device: Any = None) -> Self:
@@ -128,15 +167,11 @@ class CodeUsage:
         ValueError
             Where it is of another book or window.
         """
-        if (state["size"], state["window_steps"]) != (self.size, self.window_steps):
-            raise ValueError(
-                f"a book of {state['size']} codes over {state['window_steps']} steps is not one of"
-                f" {self.size} over {self.window_steps}"
-            )
+        self._check_same(state["size"], state["window_steps"])
         self._blocks.clear()
         if state["blocks"] is not None:
             self._blocks.extend(state["blocks"].to(device or "cpu").unbind())
-        self._steps = state["steps"]
+        self._seen = state["steps"]
         return self
 
 

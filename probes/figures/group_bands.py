@@ -31,12 +31,15 @@ class Group:
         One statistic; what is not finite is left out.
     color : str
         "#rrggbb".
+    gaussian : bool
+        Whether all of them are Gaussians: else a statistic's unit is not the prior's sd.
     """
 
     name: str
     steps: NDArray[np.int64]
     values: NDArray[np.float32]
     color: str
+    gaussian: bool = True
 
 
 def group_bands(
@@ -65,9 +68,9 @@ def group_bands(
     KeyError
         For a statistic that is not in the registry.
     """
-    entry = STATISTICS[statistic]
-    figure = FigureBuilder()
     drawn = [group for group in groups if len(group.values)]
+    entry = STATISTICS[statistic].of_family(all(group.gaussian for group in drawn))
+    figure = FigureBuilder()
     for group in drawn:
         low, first, third, high, mean = _over_neurons(group.values)
         x = style.along(axis, group.steps)

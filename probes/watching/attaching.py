@@ -690,7 +690,8 @@ class Recording:
             layers.append(layer)
             sure = "ASSUMED" not in description["why"] and description["origins"].get("prior") != "absent"
             level = logging.INFO if sure else logging.WARNING
-            text = "watching %s: %d neurons, %d latent dimensions; read from %s as %s; prior %s. Why: %s"
+            text = "watching %s: %d neurons, %d latent dimensions; read from %s %s; prior %s. Why: %s"
+            read = description["read"]
             logger.log(
                 level,
                 text,
@@ -698,7 +699,7 @@ class Recording:
                 neurons,
                 latent_dim,
                 description["source"],
-                description["read"],
+                read if read.startswith("as ") else f"as {read}",
                 description["prior"],
                 description["why"],
             )

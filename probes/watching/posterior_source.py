@@ -547,12 +547,9 @@ class PosteriorSource:
         """What the manifest stores and the log says."""
         prior = self._prior()
         family = f"the family, {FAMILIES[self.family].label}"
-        said = {
-            "mean": f"the mean ({self._how()})",
-            "scale": f"the scale ({self._how()})",
-            "prior": f"the prior {prior}",
-        }
-        said |= {"layout": f"the layout, {self.layout}", "family": family}
+        origins = self._origins_of_parts()
+        said = {part: f"the {part} ({self._how()})" for part in origins}
+        said |= {"prior": f"the prior {prior}", "layout": f"the layout, {self.layout}", "family": family}
         return {
             "name": self.name,
             "source": self.path or "(the model itself)",
@@ -562,10 +559,20 @@ class PosteriorSource:
             "layout": self.layout or "rows",
             "why": self.why,
             "family": self.family,
-            "origins": dict(self.origins),
-            "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"]
+            "origins": origins,
+            "assumed": [said[part] for part, origin in origins.items() if origin == "assumed"]
             + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
         }
+
+    def _origins_of_parts(self) -> dict[str, Origin]:
+        """Where each part comes from, by the names that the family has for what it is made of."""
+        if self.family.startswith("gaussian"):
+            return dict(self.origins)
+        read = [self.origins[part] for part in ("mean", "scale") if part in self.origins]
+        own = FAMILIES[self.family].parameters or ("indices",)
+        origin: Origin = "assumed" if "assumed" in read else read[0]
+        rest = {part: at for part, at in self.origins.items() if part not in ("mean", "scale")}
+        return {**dict.fromkeys(own, origin), **rest}
 
     def _prior(self) -> str:
         if self.prior is None:

@@ -57,6 +57,8 @@ def write_family_runs(folder: Path) -> Path:
             for step in range(STEPS):
                 for family in families:
                     _record(run, step, family, draw)
+                if step == 0 and name not in ("book", "classes"):
+                    run.inputs(step, [("text", f"sentence {number}") for number in range(INPUTS)])
                 run.scalar(step, "loss", 1 / (1 + step), split="train")
     return folder
 
@@ -98,7 +100,7 @@ def _gaussian(mu: np.ndarray, sigma: np.ndarray, family: str) -> dict[str, Any]:
     variance, spread = (sigma**2).mean(axis=0), mu.var(axis=0)
     found = {
         "mean": mu.mean(axis=0), "variance": variance, "spread": spread, "kl": kl,
-        "information": 0.5 * np.log1p(spread / variance),
+        "information": 0.5 * np.log1p(spread / variance), "mu2": (mu**2).mean(axis=0),
     }  # fmt: skip
     if family == "gaussian_full":
         found |= {"joint_kl": float(1.2 * kl.sum()), "coupling": float(0.2 * kl.sum())}

@@ -108,6 +108,7 @@ def test_the_probe_batch_speaks_on_layers_and_neurons_and_is_searched(open_page:
     assert {"mutual_information", "update_kl", "measured_half_life"} <= set(table)
     expected = f"≥ {told.value[best]:.2g}" if told.at_least[best] else f"{told.value[best]:.2g} ± "
     assert table["mutual_information"].iloc[0].startswith(expected)
+    assert table["update_kl"].iloc[0] > 0, "since the stored step before, not this one"
     search = "layer:1 mutual_information>1 sort:-mutual_information"
     app.text_input(key="write_find").set_value(search).run()
     assert not app.exception

@@ -443,5 +443,13 @@ def test_readings_fit_the_family(family):
             assert "sigma" not in said
         if family == "codes" and regime.code in of.regimes:
             assert "prior" not in said
+    draws = family_of({"family": "samples", "prior": "unknown"})
+    said = regimes.explain({"mean": 0.1, "variance": 0.3, "spread": 0.1, "rows": 64.0}, family=draws)
+    assert said == "unknown: no prior is known; of its variance 0.4, 25 % lies between inputs"
+    read, advice = regimes.reading(11, family=draws)
+    assert "what inputs differ by" in read
+    assert advice.startswith("nothing")
+    one_draw = regimes.explain({"mean": 0.1, "variance": float("nan"), "rows": 64.0}, family=draws)
+    assert one_draw == "unknown: no prior is known"
     assert "state its prior" in regimes.reading(11, family=family_of({"family": "beta", "prior": "unknown"}))
     assert regimes.reading(5, "weights", of) == schema.SHARED_READINGS[5]

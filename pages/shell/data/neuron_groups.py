@@ -11,6 +11,7 @@ from pages.shell.data import neuron_search
 from pages.shell.session import cache, pins, url
 from pages.shell.session.runs import RunContext
 from pages.shell.session.url import Pin
+from probes.analysis.layer_families import is_gaussian
 from probes.figures.group_bands import Group
 
 PINNED, REST, SECOND = "pinned neurons", "all others", "same query in the second run"
@@ -84,7 +85,8 @@ def over_steps(members: Members, statistic: str, color: str, span: tuple[int, in
             parts.append(mine if np.array_equal(edges[:-1], steps) else _at(mine, edges, steps))
     if steps is None:
         return Group(members.name, np.zeros(0, np.int64), np.zeros((0, 0), np.float32), color)
-    return Group(members.name, steps, np.concatenate(parts), color)
+    gaussian = all(is_gaussian(run.layers[layer]) for run, found in members.neurons for layer, _ in found)
+    return Group(members.name, steps, np.concatenate(parts), color, gaussian)
 
 
 def _at(values: np.ndarray, edges: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pages.shell.data import neuron_series, probe_batch, regime_transitions, similar_neurons
+from pages.shell.data import neuron_series, probe_answers, probe_batch, regime_transitions
 from pages.shell.session import cache
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
@@ -100,25 +100,25 @@ def quick_onsets(context: RunContext, layer: int) -> bool:
 
 
 def _similarity(context: RunContext, step: int, neuron: tuple[int, int], now: pd.DataFrame) -> np.ndarray:
-    """Correlation of every neuron's mean with that of one over the probe inputs stored at or before a step;
-    NaN where it is within what chance gives the nearest of so many, in 19 of 20 cases.
+    """Correlation of every neuron's answers with those of one over the probe inputs that were stored at or
+    before a step; NaN where it is within what chance gives the nearest of so many, in 19 of 20 cases.
     """
     name = neuron_name(*neuron)
-    stored = neuron_series.probe_step(context, step)
-    found = {} if stored is None else similar_neurons.means(context, stored)
-    if neuron[0] not in found:
+    stored = probe_answers.stored_step(Pinned(Pin(context.entry.name, *neuron), context), step)
+    layer = None if stored is None else probe_answers.of_layer(context, stored, neuron[0])
+    if stored is None or layer is None:
         raise QueryError(
-            f"“similar:{name}” compares means on a probe batch, which this run has not stored of that layer"
+            f"“similar:{name}” compares answers to a probe batch, which this run has not stored of that layer"
         )
-    mine = found[neuron[0]][:, neuron[1]]
-    layers = sorted(found)
-    among = np.hstack([found[layer] for layer in layers])
-    values = posteriors.correlation(mine[:, None], among)[0]
-    others = np.delete(among, sum(found[i].shape[1] for i in layers if i < neuron[0]) + neuron[1], axis=1)
+    mine = layer[:, neuron[1]]
+    found = probe_answers.of_layers(context, stored, len(layer))
+    others = [np.delete(mu, neuron[1], axis=1) if i == neuron[0] else mu for i, mu in found.items()]
     limit = likeness.chance_of_nearest(mine, others).upper
     if np.isnan(limit):
         raise QueryError(f"“similar:{name}”: its mean does not move with the input, so that none is like it")
-    keys = [(layer, i) for layer in layers for i in range(found[layer].shape[1])]
-    alike = {key: value for key, value in zip(keys, values.tolist(), strict=True) if abs(value) >= limit}
+    alike: dict[tuple[int, int], float] = {}
+    for index, mu in found.items():
+        values = posteriors.correlation(mine[:, None], mu)[0]
+        alike |= {(index, i): value for i, value in enumerate(values.tolist()) if abs(value) >= limit}
     wanted = zip(now["layer"].tolist(), now["neuron"].tolist(), strict=True)
     return np.array([alike.get(key, np.nan) for key in wanted])

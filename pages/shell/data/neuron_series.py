@@ -160,7 +160,8 @@ def _explanation(context: RunContext, layer: int, neuron: int, step: int) -> Exp
     about = context.layers[layer]
     rule = neuron_summary.rule(row, int(about.get("latent_dim", 1)), family_of(about))
     rows = _contraction_rows(context, layer, neuron)
-    history = neuron_summary.contracted(rows) if "contraction" in rows else ""
+    told = "contraction" in rows and (layer_families.is_gaussian(about) or rows["contraction"].notna().any())
+    history = neuron_summary.contracted(rows) if told else ""  # draws and codes have none to be missed
     code = int(row[SETTLED])
     reading = regimes.reading(code, about.get("of"), family_of(about))
     return Explanation(step, code, rule, history, *reading)
@@ -260,10 +261,12 @@ def table(shown: Sequence[NeuronSeries], names: Sequence[str]) -> pd.DataFrame:
 
 
 def comparison_steps(context: RunContext) -> list[int]:
-    """Steps offered for comparison: those of the probe batch, else log-spaced recorded ones."""
+    """Steps offered for comparison: those of the probe batch where it was stored more than once, else
+    log-spaced recorded ones.
+    """
     stored = cache.probe_steps(context)
     recorded = np.asarray(context.run.steps)
-    steps = stored if len(stored) else recorded[log_spaced_steps(recorded, COMPARED)]
+    steps = stored if len(stored) > 1 else recorded[log_spaced_steps(recorded, COMPARED)]
     return [int(step) for step in steps]
 
 

@@ -82,6 +82,7 @@ def _of_track(track: replay_shapes.Shapes, step: int) -> FamilyShape:
     arrays = {name: np.asarray(held[0], float) for name, held in track.arrays(np.array([step])).items()}
     about, name = track.shape(), track.family.name
     title, ends = about["title"], (about["low"], about["high"])
+    step = track.own_step(step)
     if about["kind"] == "bars":
         prior = np.array(about["priorBars"] or (), float)
         return FamilyShape(step, title, ends, classes=about["classes"], shares=arrays["bars"][0], prior=prior)
@@ -103,6 +104,11 @@ def _of_track(track: replay_shapes.Shapes, step: int) -> FamilyShape:
 def _prior(track: replay_shapes.Shapes, z: np.ndarray) -> np.ndarray:
     prior = track.shape()["prior"]
     return np.zeros(0) if not prior else densities.density(track.family.name, prior, z)
+
+
+def steps_of(shapes: Sequence[FamilyShape]) -> str:
+    """The steps that what is known of them is of; empty where nothing is."""
+    return " / ".join(f"{step:,}" for step in sorted({one.step for one in shapes if one.is_known}))
 
 
 def caption(shown: Sequence[Pinned], drawn: Sequence[FamilyShape]) -> str:

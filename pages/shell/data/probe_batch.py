@@ -60,6 +60,7 @@ def sampled(context: RunContext, step: int) -> tuple[int, pd.DataFrame] | None:
 def _of_layer(context: RunContext, step: int, layer: int, rows: int, most: int | None = None) -> pd.DataFrame:
     """`rows`: how many had come of a step that may still grow. most: neurons, all without it."""
     earlier = cache.probe_steps(context)
+    earlier = earlier[earlier < step]
     before = int(earlier[-1]) if len(earlier) else None
     neurons = context.layers[layer]["neurons"]
     chosen = evenly_spaced(neurons, most or neurons)

@@ -70,6 +70,11 @@ def layers_at_first(context: RunContext, runs: int) -> list[int]:
     return evenly_spaced(len(context.names), COLUMNS // runs).tolist()
 
 
+def has_ridges(context: RunContext, layer: int) -> bool:
+    """Whether its neurons have a ridge each: a code book is one picture."""
+    return replay_shapes.has_ridges(context.layers[layer])
+
+
 def last_step(contexts: Sequence[RunContext]) -> int:
     """The last recorded step of any of the runs."""
     return max(int(context.run.steps[-1]) for context in contexts)
@@ -179,7 +184,7 @@ def probe_inputs(sides: Sequence[Side]) -> int:
 
 def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
     """The neurons of a layer that are drawn, from the top; none of a code book, which is one picture."""
-    if not replay_shapes.has_ridges(side.context.layers[layer]):
+    if not has_ridges(side.context, layer):
         return []
     candidates = _candidates(side.context, layer)
     asked = found_in(side.context, choice.query) if choice.show == "found" else []
@@ -202,7 +207,7 @@ def neurons(side: Side, layer: int, choice: Choice) -> list[int]:
 
 def most_informative(side: Side, layer: int) -> int | None:
     """The neuron of a layer that holds most of its input at the last step."""
-    if not replay_shapes.has_ridges(side.context.layers[layer]):
+    if not has_ridges(side.context, layer):
         return None
     candidates = _candidates(side.context, layer)
     place = candidates.most_informative()

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pages.shell.data import neuron_series
+from pages.shell.data import probe_answers
 from pages.shell.session import cache
 from pages.shell.session.pins import Pinned
 from pages.shell.session.runs import RunContext
 from probes.analysis import likeness, neuron_summary, posteriors
 
 NEIGHBOURS_KEPT = 64  # tables of a few rows
+UNTRAINED = 10_000_000  # pairs of numbers of two layers that are compared within a second
 MATCHED = 1024  # neurons a layer up to which the matching and its chance take about a second
 
 
@@ -21,14 +22,16 @@ MATCHED = 1024  # neurons a layer up to which the matching and its chance take a
 class Similar:
     """Neurons of another run, or of the same, by correlation with a chosen one.
 
-    steps: at which the probe batch was stored in both. inputs: how many were compared. found: layer, neuron,
-    correlation; empty where the chosen one's mean does not move. among: of how many they are the nearest.
+    steps: at which the probe batch was stored in both. inputs: how many were compared. several: whether the
+    chosen one answers by several numbers, such as probabilities of classes. found: layer, neuron,
+    correlation; empty where the chosen one's answer does not move. among: of how many they are the nearest.
     chance: of the nearest of so many. untrained: what half of the layer's neurons found before training, NaN
     where step 0 is not stored. match: None within one run or in a wide layer.
     """
 
     steps: tuple[int, int]
     inputs: int
+    several: bool
     found: pd.DataFrame
     among: int
     chance: likeness.Chance
@@ -57,7 +60,7 @@ def not_comparable(neuron: Pinned, other: RunContext | None) -> str | None:
     """Why the two runs cannot be compared input by input; None if they can."""
     if other is None:
         return "That run cannot be read."
-    if not len(cache.probe_steps(other)):
+    if not any(len(probe_answers.steps(other, layer)) for layer in range(len(other.layers))):
         return "That run stores no probe batch."
     own = neuron.context
     if other.entry.name != own.entry.name and not posteriors.same_inputs(
@@ -74,40 +77,37 @@ def similar(neuron: Pinned, other: RunContext, step: int) -> Similar | None:
     the neuron's layer has no stored probe batch.
     """
     own, layer, number = neuron.context, neuron.pin.layer, neuron.pin.neuron
-    at, there = (neuron_series.probe_step(run, step) for run in (own, other))
-    mine = None if at is None else cache.probe_layer(own, at, layer)
+    at = probe_answers.stored_step(neuron, step)
+    there = at if other.entry.name == own.entry.name else _stored_step(other, layer, step)
+    mine = None if at is None else probe_answers.of_layer(own, at, layer)
     if mine is None or at is None or there is None:
         return None
-    rows = cache.probe_rows(own, at), cache.probe_rows(other, there)
-    near = _neighbours((own, other), (at, there), layer, number, rows)
+    extents = probe_answers.extent(own, at), probe_answers.extent(other, there)
+    near = _neighbours((own, other), (at, there), layer, number, extents)
     match = None
     if own.entry.name != other.entry.name and layer < len(other.layers):
-        match = _match((own, other), (at, there), layer, rows, number)
-    return Similar((at, there), len(mine[0]), *near, _untrained_nearest((own, other), layer), match)
+        match = _match((own, other), (at, there), layer, extents, number)
+    untrained = _untrained_nearest((own, other), layer)
+    return Similar((at, there), len(mine), mine[0, 0].size > 1, *near, untrained, match)
 
 
-def means(context: RunContext, step: int) -> dict[int, np.ndarray]:
-    """Layer -> mu (inputs, neurons) of the stored ones."""
-    tables = {layer: cache.probe_layer(context, step, layer) for layer in range(len(context.layers))}
-    return {layer: table[0] for layer, table in tables.items() if table is not None}
-
-
-def _before_training(contexts: tuple[RunContext, RunContext]) -> bool:
-    """Whether both runs hold the probe batch of step 0."""
-    return all(0 in cache.probe_steps(context) for context in contexts)
+def _stored_step(context: RunContext, layer: int, step: int) -> int | None:
+    """The step of another run's stored posteriors: of the same layer, else of the first that has some."""
+    order = sorted(range(len(context.layers)), key=lambda one: one != layer)
+    stored = next((held for one in order if len(held := probe_answers.steps(context, one))), None)
+    return None if stored is None else cache.recorded_step(stored, step)
 
 
 @cache.of_run(keep=NEIGHBOURS_KEPT)
 def _untrained_nearest(contexts: tuple[RunContext, RunContext], layer: int) -> float:
     """|Correlation| with the nearest of all layers before training, the median of a layer's neurons."""
     own, other = contexts
-    if not _before_training(contexts):
+    mine = probe_answers.of_layer(own, 0, layer)
+    theirs = {} if mine is None else probe_answers.of_layers(other, 0, len(mine))
+    if mine is None or not theirs or mine[0].size * sum(held[0].size for held in theirs.values()) > UNTRAINED:
         return float("nan")
-    mine, theirs = means(own, 0).get(layer), means(other, 0)
     same = own.entry.name == other.entry.name
-    if mine is None or not theirs:
-        return float("nan")
-    others = np.hstack([theirs[index] for index in sorted(theirs, key=lambda index: index != layer)])
+    others = [theirs[index] for index in sorted(theirs, key=lambda index: index != layer)]
     best = likeness.nearest_in_layers(mine, others, own=same)
     return float(np.nanmedian(best)) if np.isfinite(best).any() else float("nan")
 
@@ -117,30 +117,30 @@ def _match(
     contexts: tuple[RunContext, RunContext],
     steps: tuple[int, int],
     layer: int,
-    rows: tuple[int, int],
+    extents: tuple[tuple[int, int], tuple[int, int]],
     number: int,
 ) -> Match | None:
-    """`rows`: as of `_neighbours`."""
+    """`extents`: as of `_neighbours`."""
     mine, theirs = (
-        cache.probe_layer(context, step, layer) for context, step in zip(contexts, steps, strict=True)
+        probe_answers.of_layer(context, step, layer) for context, step in zip(contexts, steps, strict=True)
     )
-    if mine is None or theirs is None or max(mine[0].shape[1], theirs[0].shape[1]) > MATCHED:
+    if mine is None or theirs is None or len(mine) != len(theirs):
         return None
-    matched = neuron_summary.partners(mine[0], theirs[0], [number])
+    if max(mine[0].size, theirs[0].size) > MATCHED:
+        return None
+    matched = neuron_summary.partners(mine, theirs, [number])
     partner = (
         (int(matched["partner"].iloc[0]), float(matched["correlation"].iloc[0])) if len(matched) else None
     )
     untrained = untrained_alike = None
-    if _before_training(contexts):
-        first = [cache.probe_layer(context, 0, layer) for context in contexts]
-        if first[0] is not None and first[1] is not None:
-            before = first[0][0], first[1][0]
-            untrained = float(posteriors.match(*before)["correlation"].abs().median())
-            untrained_alike = likeness.layers_alike(*before)
+    first, second = (probe_answers.of_layer(context, 0, layer) for context in contexts)
+    if first is not None and second is not None and len(first) == len(second):
+        untrained = float(posteriors.match(first, second)["correlation"].abs().median())
+        untrained_alike = likeness.layers_alike(first, second)
     return Match(
         partner,
-        likeness.chance_of_match(mine[0], theirs[0]),
-        likeness.layers_alike(mine[0], theirs[0]),
+        likeness.chance_of_match(mine, theirs),
+        likeness.layers_alike(mine, theirs),
         untrained,
         untrained_alike,
     )
@@ -152,17 +152,15 @@ def _neighbours(
     steps: tuple[int, int],
     layer: int,
     number: int,
-    rows: tuple[int, int],
+    extents: tuple[tuple[int, int], tuple[int, int]],
 ) -> tuple[pd.DataFrame, int, likeness.Chance]:
-    """The nearest, of how many, and the chance of so many. `rows`: how many had come of each step that may
-    still grow.
-    """
+    """The nearest, of how many, and the chance of so many. `extents`: how far the rows of each step reach."""
     own, other = contexts
-    mine = cache.probe_layer(own, steps[0], layer)
+    mine = probe_answers.of_layer(own, steps[0], layer)
     assert mine is not None  # the caller has looked
-    theirs = means(other, steps[1])
+    theirs = probe_answers.of_layers(other, steps[1], len(mine))
     same = own.entry.name == other.entry.name
-    found = neuron_summary.neighbours(mine[0], number, theirs, layer if same else None)
+    found = neuron_summary.neighbours(mine, number, theirs, layer if same else None)
     others = [np.delete(mu, number, axis=1) if same and i == layer else mu for i, mu in theirs.items()]
-    among = np.hstack(others) if others else mine[0][:, :0]
-    return found, among.shape[1], likeness.chance_of_nearest(mine[0][:, number], among)
+    among = sum(mu.shape[1] for mu in others)
+    return found, among, likeness.chance_of_nearest(mine[:, number], others)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from pages.shell.session.runs import RunContext
 from probes.alerts import alerts as find_alerts
-from probes.analysis import layer_families, posteriors
+from probes.analysis import answers, layer_families, posteriors
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
 from probes.canvas import replay_shapes
@@ -206,6 +206,12 @@ def parameter_inputs(context: RunContext) -> dict[int, int]:
     rows = context.run.parameters(int(steps[-1]))
     counts = rows.groupby("layer")["input"].nunique()
     return dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+
+
+@of_run("parameters", keep=WHOLES_KEPT)
+def parameter_table(context: RunContext, step: int, layer: int) -> dict[str, np.ndarray]:
+    """Posteriors of a layer that is no Gaussian, at a stored step: name -> (inputs, neurons, C)."""
+    return answers.table(context.run.parameters(step, layer), int(context.layers[layer]["neurons"]))
 
 
 @of_run("forces", keep=WHOLES_KEPT)

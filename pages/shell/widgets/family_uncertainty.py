@@ -58,6 +58,7 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
         cards.card(
             f"{TITLES[name, classes]}{downsampling_note(steps_per_row)}", figure, f"open_{name}_{classes}",
             partial(quantiles, summary, name), of=context.entry.name,
-            note="" if classes else STATISTICS[name].caveat,
+            note="" if classes else STATISTICS[name].of_family(False).caveat,
             draw=partial(step_axis.chart, view=view, axes=[axis]),
+            several=len(shown) if len(shown) > 1 else 0,
         )  # fmt: skip

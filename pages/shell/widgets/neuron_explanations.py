@@ -36,7 +36,7 @@ def sentence(neuron: pins.Pinned, step: int) -> str:
     found = neuron_series.explanation(neuron, step)
     if found.regime is None:
         return f"Its layer was not recorded at step {found.step:,}."
-    said = f"{REGIMES[found.regime].name}{found.rule}. {found.history}"
+    said = f"{REGIMES[found.regime].name}{found.rule}.{' ' if found.history else ''}{found.history}"
     if found.regime not in LIVING_REGIMES:
         said += f" {found.reading[0].upper()}{found.reading[1:]}. What to do: {found.advice}."
     return said

@@ -13,12 +13,13 @@ from pages.shell.data import neuron_series, neuron_shapes, shown_neurons
 from pages.shell.data.shown_neurons import Shown
 from pages.shell.session import pins, url
 from pages.shell.widgets import cards, downloads, step_axis
+from probes.families.by_moments import WITH_INTERVALS
 from probes.figures.clock import Clock
 from probes.figures.densities import densities, densities_on_one_axis
 from probes.figures.energy import energy
 from probes.figures.entropy_panels import entropy_panels, statistic_panels
 from probes.figures.family_shapes import family_axes, family_panels
-from probes.figures.fans import fans
+from probes.figures.fans import family_fans, fans
 from probes.figures.force_balance import force_balance
 from probes.figures.kl_parts import kl_parts, parts
 from probes.figures.neuron_series import NeuronSeries
@@ -63,7 +64,7 @@ def pick_statistic(drawn: Drawn) -> str:
         "Statistic",
         offered,
         "statistic",
-        first if first in offered else offered[0],
+        next((name for name in (first, *shown_neurons.INFORMATIVE) if name in offered), offered[0]),
         format_func=lambda name: STATISTICS[name].label,
         width=170,
     )
@@ -125,8 +126,8 @@ def _on_own_axes(shown: Shown, step: int) -> None:
         (shapes,) = neuron_shapes.shapes(neurons, step)
         figure = family_axes(named, shapes, colors, dashes)
         with st.container(horizontal=True, vertical_alignment="center"):
-            at = " / ".join(f"{one:,}" for one in sorted({shape.step for shape in shapes}))
-            st.markdown(f"**Distributions at step {at}**", width="stretch")
+            at = neuron_shapes.steps_of(shapes)
+            st.markdown(f"**Distributions{f' at step {at}' if at else ''}**", width="stretch")
             downloads.menu(figure, partial(neuron_shapes.table, named, [shapes]), "neurons densities")
         cards.show(figure, "densities")
         st.caption(neuron_shapes.caption(neurons, shapes))
@@ -137,7 +138,6 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     shown, series, axes = drawn.shown, drawn.series, drawn.axes
     cursor, scale = view.cursor(step), view.scale
     note = reduction(series, shown)
-    has = {name for one in series for name in one.rows.columns}
     draw = partial(_over_steps, series, view, axes)
     told = ("mean", "variance", "spread")
     gaussians = [one for one in series if one.is_gaussian]
@@ -146,8 +146,9 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
         title = f"**Distribution over steps** · mean ± sd, against the layer's median{note}"
         draw(title, fans(gaussians, step=cursor, axis=scale), "fans", told)
     if wide:
-        title = f"**Distribution over steps** · mean ± sd, each in its own unit{note}"
-        draw(title, fans(wide, step=cursor, axis=scale, own=True), "own_fans", told)
+        composed = ", of a composition its average component" if any(map(_composed, wide)) else ""
+        title = f"**Distribution over steps** · mean and {_band(wide)}, each in its own unit{composed}{note}"
+        draw(title, family_fans(wide, step=cursor, axis=scale), "own_fans", told)
     if open_ := [one for one in series if not one.has("variance") and one.has("entropy")]:
         title = f"**Entropy over steps** · of one input's posterior and of the aggregate{note}"
         held = ("entropy", "perplexity", "prior_entropy")
@@ -155,26 +156,37 @@ def panels(drawn: Drawn, view: step_axis.View, step: int) -> None:
     if codes := [one for one in series if one.has("usage")]:
         title = f"**Usage over steps** · share of picks{note}"
         draw(title, statistic_panels(codes, "usage", step=cursor, axis=scale), "usages", ("usage",))
-    if "mu2" in has:
+    if moving := [one for one in series if one.has("mu2")]:
         title = f"**Mean energy** · its band, interventions{note}"
-        draw(title, energy(series, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
-    if "persistence" in has:
+        draw(title, energy(moving, step=cursor, axis=scale), "energy", ("mu2", "band_low", "band_high"))
+    if slow := [one for one in series if one.has("persistence")]:
         title = f"**Persistence** · against the prior's and the input's own{note}"
         slopes = ("persistence", "persistence_low", "persistence_high", "phi", "input_persistence")
-        draw(title, persistence_over_steps(series, step=cursor, axis=scale), "persistence", slopes)
+        draw(title, persistence_over_steps(slow, step=cursor, axis=scale), "persistence", slopes)
     _two_steps(shown, series, step)
+
+
+def _composed(one: NeuronSeries) -> bool:
+    return one.family == "dirichlet"
+
+
+def _band(series: Sequence[NeuronSeries]) -> str:
+    """What the bands of neurons that are no Gaussians are."""
+    kinds = {"central 68 %" if one.family in WITH_INTERVALS else "± sd" for one in series}
+    return " or ".join(sorted(kinds, reverse=True))
 
 
 def decomposition(drawn: Drawn, view: step_axis.View, step: int) -> None:
     """KL and its parts over steps, one panel a neuron."""
-    shown, series, axes = drawn.shown, drawn.series, drawn.axes
-    if not any("kl" in one.rows for one in series):
+    axes, note = drawn.axes, reduction(drawn.series, drawn.shown)
+    series = [one for one in drawn.series if one.has("kl")]
+    if not series:
         st.caption("KL was not recorded of these neurons.")
         return
     known = {name for one in series for name in parts(one)}
     told = "KL = information + mismatch (+ past)" if "mismatch" in known else "its parts are not known"
     told = "KL and, of it, information" if known == {"information"} else told
-    title = f"**KL decomposition** · {told}{reduction(series, shown)}"
+    title = f"**KL decomposition** · {told}{note}"
     figure = kl_parts(series, step=view.cursor(step), axis=view.scale)
     _over_steps(series, view, axes, title, figure, "kl", ("kl", "information", "mismatch", "past"))
 
@@ -230,10 +242,15 @@ def _two_steps(shown: Shown, series: Sequence[NeuronSeries], step: int) -> None:
                 first, last = neuron_shapes.shapes(neurons, earlier, step)
                 figure = family_panels(names, first, last, colors)
                 rows = partial(neuron_shapes.table, names, [first, last])
-                ends = [" / ".join(f"{at:,}" for at in sorted({s.step for s in g})) for g in (first, last)]
+                ends = [neuron_shapes.steps_of(group) for group in (first, last)]
                 caption = neuron_shapes.caption(neurons, last)
             downloads.menu(figure, rows, "neurons at two steps")
-        title.markdown(f"**Distribution at steps {' and '.join(ends)}** · grey: the earlier")
+        at = list(dict.fromkeys(end for end in ends if end))  # nothing was stored of draws at some steps
+        title.markdown(
+            f"**Distribution at steps {' and '.join(at)}** · grey: the earlier"
+            if len(at) > 1
+            else f"**Distribution{''.join(f' at step {one}' for one in at)}**"
+        )
         st.caption(caption)
         cards.show(figure, "two_steps")
 

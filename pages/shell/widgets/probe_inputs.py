@@ -42,8 +42,8 @@ def _answered(shown: Sequence[Pinned], step: int) -> None:
 
 def _why_not(shown: Sequence[Pinned]) -> None:
     """In one line, where nothing else stands in the tab."""
-    if not any(map(neuron_shapes.gaussian, shown)):
-        st.caption("Inputs are ranked by the posteriors of Gaussian neurons; none of these is one.")
+    if shown and all(map(neuron_shapes.is_code, shown)):
+        st.caption("A code has no posterior of its own by which inputs could be ranked.")
     else:
         st.caption("The run does not say what its probe inputs are: give `inputs=` to `watch` or `snapshot`.")
 
@@ -51,8 +51,7 @@ def _why_not(shown: Sequence[Pinned]) -> None:
 def _show(name: str, telling: data.Telling) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"At step {telling.step:,}. Under each its mean, width or information (nats: KL from the"
-            " aggregate over the batch).",
+            f"At step {telling.step:,}{_under(telling)}{_information(telling)}.",
             width="stretch",
         )
         downloads.menu(None, telling.table, f"{name} inputs")
@@ -62,17 +61,33 @@ def _show(name: str, telling: data.Telling) -> None:
             "answers_to_images",
         )
         return
+    columns = [name for name in COLUMNS if name in telling.table]
     st.dataframe(
-        telling.table[["group", "input", "content", "mu", "sigma", "information"]], hide_index=True,
+        telling.table[["group", "input", "content", *columns]], hide_index=True,
         width="stretch", height=320,
         column_config={
             "content": st.column_config.TextColumn("what it is", width="large"),
-            "mu": st.column_config.NumberColumn("μ", format="%.3g"),
-            "sigma": st.column_config.NumberColumn("σ", format="%.3g"),
-            "information": st.column_config.NumberColumn("information (nats)", format="%.3g"),
+            **{column: st.column_config.NumberColumn(COLUMNS[column], format="%.3g") for column in columns},
         },
         alt=f"Inputs that neuron {name} answers to most",
     )  # fmt: skip
+
+
+COLUMNS = {
+    "mu": "μ", "sigma": "σ", "mean": "mean", "sd": "sd", "class": "class", "component": "component",
+    "probability": "probability", "share": "share", "entropy": "entropy (nats)",
+    "information": "information (nats)",
+}  # fmt: skip
+"""Column of a table of inputs -> its title."""
+
+
+def _under(telling: data.Telling) -> str:
+    return "; under each image the number that its row is in the order of" if telling.images else ""
+
+
+def _information(telling: data.Telling) -> str:
+    known = "information" in telling.table
+    return "; information in nats: KL from the aggregate over the batch" if known else ""
 
 
 def _decoded(shown: Sequence[Pinned]) -> None:

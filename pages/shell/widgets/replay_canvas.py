@@ -39,7 +39,8 @@ def show(shown: Sequence[tuple[RunContext, list[int]]], choice: replay.Choice) -
     page = partial(_page, sides, choice, names)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container():
-            selected_neuron.actions(shown[0][0], "ridge", shown[1][0] if len(shown) > 1 else None)
+            if any(replay.has_ridges(run, layer) for run, layers in shown for layer in layers):
+                selected_neuron.actions(shown[0][0], "ridge", shown[1][0] if len(shown) > 1 else None)
         downloads.menu(
             None, partial(replay.table, sides, choice), f"{names} replay", html=("Replay, HTML", page)
         )

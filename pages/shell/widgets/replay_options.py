@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.shell.data.neuron_search import families
-from pages.shell.data.replay import ORDERS, SPEEDS, Choice, Side, probe_inputs
+from pages.shell.data.replay import ORDERS, SPEEDS, Choice, Side, has_ridges, probe_inputs
 from pages.shell.session import state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import search
 from probes.analysis.neuron_query import QueryError, parse
 from probes.canvas.replay_neurons import SHOWS
+from probes.canvas.replay_shapes import has_trail
+from probes.families import family_of
 
 RIDGES = ("8", "16", "32", "64")
 _LAYERS, _QUERY, _TRAIL = "replay_layers", "replay_query", "replay_trail"
@@ -59,8 +61,13 @@ def _asked_layers(context: RunContext) -> list[int]:
 
 
 def choice(sides: Sequence[Side]) -> Choice:
-    """Which neurons are drawn, and how: each choice lives in the URL."""
+    """Which neurons are drawn, and how: each choice lives in the URL. What does nothing to the shown layers
+    is left out: a code book has no ridges to choose.
+    """
     default = Choice()
+    shown = [(side.context, layer) for side in sides for layer in side.layers]
+    if not any(has_ridges(context, layer) for context, layer in shown):
+        return Choice(speed=_speed(default.speed))
     show = url.choice(st.selectbox, "Show", list(SHOWS), "show", default.show, format_func=SHOWS.__getitem__)
     query = _query([side.context for side in sides]) if show == "found" else ""
     if show == "found" and not query:
@@ -68,16 +75,30 @@ def choice(sides: Sequence[Side]) -> Choice:
     if show == "pinned" and not any(state.pinned(side.context) for side in sides):
         st.caption("Nothing is pinned: the most informative neuron of each layer is shown.")
     count = url.choice(st.select_slider, "Neurons per layer", RIDGES, "count", str(default.count))
-    order = url.choice(st.segmented_control, "Order by", list(ORDERS), "order", default.order, required=True)
+    order = _order(shown, default.order)
     return Choice(
         show=show,
         count=int(count),
         order=order,
         query=query,
-        trail=_trail(),
+        trail=any(has_trail(context.layers[layer]) for context, layer in shown) and _trail(),
         speed=_speed(default.speed),
         probe_input=probe_input(probe_inputs(sides)),
     )
+
+
+def _order(shown: Sequence[tuple[RunContext, int]], default: str) -> str:
+    """By what ridges can be ordered here; by width they come as they are chosen, of classes by entropy."""
+    offered = [
+        order
+        for order, key in ORDERS.items()
+        if key in (None, "neuron") or any(key in context.run.statistics for context, _ in shown)
+    ]
+    by_entropy = all(family_of(context.layers[layer]).by_entropy for context, layer in shown)
+    return url.choice(
+        st.segmented_control, "Order by", offered, "order", default, required=True,
+        format_func=lambda order: "entropy" if order == default and by_entropy else order,
+    )  # fmt: skip
 
 
 def _query(contexts: Sequence[RunContext]) -> str:

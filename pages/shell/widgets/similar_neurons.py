@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.shell.data import neuron_series, neuron_shapes
+from pages.shell.data import neuron_shapes, probe_answers
 from pages.shell.data import similar_neurons as data
 from pages.shell.session import pins, runs, url
 from pages.shell.session.runs import RunContext
@@ -19,12 +19,11 @@ from probes.neuron_names import neuron_name, neuron_names
 def section(shown: Sequence[pins.Pinned], step: int) -> None:
     """Nearest neurons by correlation of mu; rows are pinned by a click."""
     with st.container(border=True):
-        st.markdown("**Most similar neurons** · correlation of posterior means over the same probe inputs")
-        gaussian = [one for one in shown if neuron_shapes.gaussian(one)]
-        if not gaussian and shown:
-            st.caption("Means on the probe inputs are compared of Gaussian neurons; none of these is one.")
+        st.markdown("**Most similar neurons** · by their answers to the same probe inputs")
+        if shown and all(map(neuron_shapes.is_code, shown)):
+            st.caption("A code has no posterior of its own to be compared.")
             return
-        probed = [one for one in gaussian if neuron_series.probe_step(one.context, step) is not None]
+        probed = [one for one in shown if probe_answers.stored_step(one, step) is not None]
         if not probed:
             st.caption(
                 "No probe batch is stored in these runs, so that neurons cannot be compared input by input."
@@ -58,16 +57,21 @@ def _nearest(neuron: pins.Pinned, other: RunContext, step: int) -> None:
     if near.match is not None:
         _match(neuron, other, near.match)
     if near.found.empty:
-        st.caption("This neuron's mean does not move with the input, so that none moves like it.")
+        st.caption("This neuron's answer does not move with the input, so that none moves like it.")
         return
     _table(near.found, other)
+    compared = (
+        "Of several numbers it is the root of the RV coefficient."
+        if near.several
+        else "The sign of a latent variable is arbitrary."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         steps = " and ".join(f"{at:,}" for at in dict.fromkeys(near.steps))
         before = f"; before training half of the layer's neurons found {near.untrained:.2f}"
         st.caption(
             f"At step {steps}, over {near.inputs} inputs. The nearest of {near.among:,} is large by chance:"
             f" {near.chance.median:.2f}, in 5 % above {near.chance.upper:.2f}"
-            f"{before if np.isfinite(near.untrained) else ''}. The sign of a latent variable is arbitrary.",
+            f"{before if np.isfinite(near.untrained) else ''}. {compared}",
             width="stretch",
         )
         downloads.menu(None, near.found, f"alike {neuron.name}")
@@ -123,6 +127,6 @@ def _table(found: pd.DataFrame, other: RunContext) -> None:
     st.dataframe(
         shown, hide_index=True, width="stretch", height="content", key=key, on_select=picked,
         selection_mode="multi-row",
-        column_config={"correlation": st.column_config.NumberColumn("correlation of μ", format="%.3f")},
-        alt="Neurons whose posterior means move most like the chosen one's; ticked rows are pinned",
+        column_config={"correlation": st.column_config.NumberColumn("correlation", format="%.3f")},
+        alt="Neurons that answer most like the chosen one; ticked rows are pinned",
     )  # fmt: skip

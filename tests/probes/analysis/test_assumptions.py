@@ -28,6 +28,19 @@ def test_a_prior_that_is_not_known_is_named():
     assert "regimes are unknown" in line
 
 
+def test_each_prior_that_is_not_known_is_said_of_its_own_layer():
+    said = {"draws": "none is assumed for draws", "share": "none is assumed for a Beta"}
+    several = [
+        {**layer(name, prior="absent"), "family": family, "prior_said": f"not known: {said[name]}"}
+        for name, family in (("draws", "samples"), ("share", "beta"))
+    ]
+    (line,) = lines([*several, several[0]])
+    assert line.startswith(
+        "The prior of draws, share, draws is not known: none is assumed for draws; none is"
+    )
+    assert line.count("none is assumed for") == 2
+
+
 def test_of_other_families_nothing_gaussian_is_said():
     gaussian, beta = layer("a", prior="absent"), {**layer("b", prior="absent"), "family": "beta"}
     of_gaussian, of_beta = lines([gaussian, beta])

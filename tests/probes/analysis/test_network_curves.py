@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from probes import Recorder, Run
-from probes.analysis.network_curves import network_curves
+from probes.analysis.network_curves import network_curves, without_noise
 
 
 def test_curves_are_those_of_all_neurons(tmp_path):
@@ -39,3 +39,8 @@ def test_what_was_not_recorded_is_no_number():
     assert curves.loc[7, "living_share"] == 0
     assert curves.loc[7, ["rate", "information", "contraction"]].isna().all()
     assert network_curves(pd.DataFrame({"step": [], "layer": []}), [2]).empty
+
+
+def test_what_float32_leaves_of_a_neuron_at_its_prior_is_no_contraction():
+    found = without_noise([-2.7e-7, 0.3, 1e-6, -0.01, np.nan])
+    np.testing.assert_array_equal(found, [0, 0.3, 0, -0.01, np.nan])

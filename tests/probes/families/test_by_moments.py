@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from probes.families.by_moments import matched, moments_of
+from probes.families.by_moments import CENTRAL, central, matched, moments_of, standard_deviation
+from probes.families.densities import density
 
 CASES = {
     "beta": (0.3, 0.01),
@@ -49,3 +50,42 @@ def test_moments_that_do_not_exist_are_none() -> None:
     assert np.isnan(mean[0])
     assert mean[1] == pytest.approx(2.0)
     assert np.isnan(variance).all()
+
+
+INSIDE = {"beta": (0, 1), "dirichlet": (0, 1), "gamma": (0, np.inf), "inverse_gamma": (0, np.inf),
+          "exponential": (0, np.inf), "poisson": (0, np.inf)}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", INSIDE)
+def test_a_band_stays_within_the_support_however_wide(family: str) -> None:
+    """Where mean - sd lies below 0: mean 0.2, sd 0.35."""
+    low, high = central(family, [0.2, 0.2], [0.35**2, np.nan])
+    ends = INSIDE[family]
+    assert ends[0] <= low[0] < 0.2 < high[0] <= ends[1]
+    assert np.isnan([low[1], high[1]]).all()
+
+
+@pytest.mark.parametrize("family", [name for name in CASES if name not in ("exponential", "poisson")])
+def test_a_band_holds_its_share_of_the_mass(family: str) -> None:
+    mean, variance = CASES[family]
+    low, high = central(family, mean, variance)
+    z = np.linspace(float(low), float(high), 20_001)
+    found = matched(family, mean, variance)
+    assert found is not None
+    assert np.trapezoid(density(family, found, z), z) == pytest.approx(CENTRAL, abs=2e-4)
+
+
+def test_a_band_of_a_normal_like_member_is_mean_and_sd() -> None:
+    for family, mean, variance in (("gamma", 1e4, 1.0), ("von_mises", 0.3, 1e-4), ("generic", -2.0, 4.0)):
+        sd = float(standard_deviation(family, variance))
+        assert np.allclose(central(family, mean, variance), (mean - sd, mean + sd), rtol=2e-3, atol=2e-3 * sd)
+
+
+def test_an_angles_deviation_is_the_circular_one_and_its_band_at_most_the_circle() -> None:
+    draws = np.random.default_rng(0).vonmises(0.0, 2.0, 100_000)
+    length = np.abs(np.exp(1j * draws).mean())
+    assert standard_deviation("von_mises", 1 - length) == pytest.approx(np.sqrt(-2 * np.log(length)))
+    low, high = central("von_mises", 0.0, 1 - length)
+    assert np.mean((draws > low) & (draws < high)) == pytest.approx(CENTRAL, abs=0.005)
+    assert np.ptp(central("von_mises", 2.0, 1.0)) == pytest.approx(CENTRAL * 2 * np.pi, rel=1e-3)
+    assert standard_deviation("gamma", 4.0) == 2.0

@@ -107,3 +107,37 @@ def test_bad_arguments_are_named():
         CodeUsage(0, 3)
     with pytest.raises(ValueError, match="update first"):
         CodeUsage(4).statistics()
+
+
+@pytest.mark.parametrize("window", [1, 7, 100, 1024])
+def test_workers_are_merged_as_one_that_saw_all_picks(window):
+    """At the same steps, past the window's end and within a block; and where one has stopped earlier."""
+    generator = torch.Generator().manual_seed(0)
+    for lag in (0, 1, 40, 2000):
+        whole, mine, theirs = (CodeUsage(8, window) for _ in range(3))
+        for step in range(1300):
+            picks = torch.randint(0, 8, (2, 5), generator=generator)
+            late = step >= 1300 - lag
+            whole.update(picks[0] if late else picks)
+            mine.update(picks[0])
+            if not late:
+                theirs.update(picks[1])
+        restored = CodeUsage(8, window).restore(theirs.state())
+        for one, other in ((mine, restored), (theirs, mine)):  # the second: what lags takes up the other
+            state = one.state()
+            assert torch.equal(one.merge(other).counts(), whole.counts()), (lag, window)
+            one.restore(state)
+        more = torch.arange(8)
+        assert torch.equal(mine.merge(theirs).update(more).counts(), whole.update(more).counts())
+
+
+def test_another_book_is_not_merged():
+    book = CodeUsage(8, 100).update(torch.arange(8))
+    with pytest.raises(ValueError, match="9 codes over 100 steps is not one of 8 over 100"):
+        book.merge(CodeUsage(9, 100))
+    with pytest.raises(ValueError, match="is not one of"):
+        book.merge(CodeUsage(8, 64))
+    taken = CodeUsage(8, 100).merge(book).merge(CodeUsage(8, 100))
+    assert torch.equal(taken.counts(), book.counts())
+    taken.update(torch.arange(8)).update(torch.arange(8))
+    assert int(book.counts().sum()) == 8, "what was merged from stays as it was"

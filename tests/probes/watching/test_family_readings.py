@@ -14,7 +14,7 @@ from torch.distributions import kl_divergence
 
 from probes.run import Run
 from probes.watching.attaching import watch
-from probes.watching.observing import observe
+from probes.watching.observing import observe, observe_codes, observe_samples
 
 C = 3
 torch.manual_seed(0)
@@ -79,6 +79,29 @@ def test_the_manifest_says_family_classes_and_map(tmp_path):
     assert (layers["beta"]["family"], layers["beta"]["prior"]) == ("beta", "unknown")
     assert (layers["log-normal"]["family"], layers["log-normal"]["map"]) == ("gaussian", "exp")
     assert layers["log-normal"]["prior_said"] == "Normal(0, 1), ASSUMED"
+
+
+def test_origins_name_the_familys_own_parts(tmp_path, caplog):
+    """A categorical has no mean and scale to come from anywhere."""
+    own = {
+        "categorical": ["probability"],
+        "gamma": ["concentration", "rate"],
+        "log-normal": ["mean", "scale"],
+    }
+    for name, parts in own.items():
+        with caplog.at_level("INFO", "probes.watch"):
+            _, found = handed_over(tmp_path / name, SAME_FAMILY[name][0])
+        assert list(found["origins"]) == [*parts, "layout", "family", "prior"], name
+        assert set(found["origins"].values()) <= {"stated", "assumed", "absent"}
+    assert "read from z as handed over; prior" in caplog.text
+    assert "as as" not in caplog.text
+    with watch(nn.Linear(1, 1), tmp_path / "book", hooks=False, strict=True) as recording:
+        observe_codes("book", torch.arange(6), size=6)
+        observe_samples("draws", torch.randn(3, 6, 2))
+        recording.step(0)
+    book, draws = recording.found
+    assert list(book["origins"]) == ["indices", "layout", "family"]
+    assert list(draws["origins"]) == ["sample", "layout", "family", "prior"]
 
 
 def test_without_a_prior_the_kl_is_absent_and_the_rest_is_there(tmp_path):
