@@ -74,6 +74,7 @@ from probes.watching.posterior_source import (
     DISTRIBUTION,
     RANK_DISTRIBUTION,
     RANK_GUESS,
+    RANK_NAMED,
     RANK_OBSERVED,
     SHARDED,
     SINGLE,
@@ -116,6 +117,7 @@ HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
 TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
+OF_A_PRIOR = "what a prior has put out"
 LISTED = 30  # modules that the error for "nothing found" lists
 
 
@@ -762,7 +764,12 @@ class Finder:
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
         for kind in predictions(path, module, output) if of != "data" else ():
             self._looked[path] += f"; {MAY_BE_PREDICTED.format(kind=kind, path=path)}"
-        if found := [*find_codes(self.model, path, output), *find_in_output(path, module, output, of)]:
+        try:
+            codes = find_codes(self.model, path, output)
+        except NotReadable as error:
+            codes = []
+            self._refuse((path or type(module).__name__, RANK_NAMED), str(error))
+        if found := [*codes, *find_in_output(path, module, output, of)]:
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
 
@@ -857,6 +864,8 @@ class Finder:
         if self._after is not None and settled.slot.form not in SINGLE:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
+        if self._links.has_put_out(tensors[0]):
+            raise NotReadable(OF_A_PRIOR)
         if settled.layout == "rows" and any(
             other.source.layout == "channels" and _same_place(other.tensors[0], tensors[0])
             for other in self._candidates.values()
