@@ -58,6 +58,8 @@ SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
 POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+PRODUCTS = ("Bmm", "Mm", "Mv")
+"""Nodes that mix components."""
 FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
 """What makes one form of a scale of another."""
 
@@ -71,6 +73,7 @@ SPOKEN = {
     "nativebatchnorm": "a batch norm",
     "NativeBatchNorm": "a batch norm",
     "Addmm": "a linear layer",
+    **dict.fromkeys(PRODUCTS, "a matrix product"),
 }
 
 
@@ -374,6 +377,9 @@ class AfterHeads:
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
             return self._product(node, name, place, value)
+        if name in PRODUCTS and others == [None] and isinstance(value, Chain) and _is_part(value):
+            # a covariance's factor, of which it is the diagonal, times noise
+            return Noisy(replace(value, steps=(Step(name, None),)), False)
         if not isinstance(value, Chain):
             return value
         if name in ("Add", "Sub", "Rsub") and others in ([None], []):
@@ -387,8 +393,11 @@ class AfterHeads:
         other = self._operand(node, place)
         if other is None and (name == "Mul" or place == 0) and isinstance(value, Chain):
             # as checkpointing hides it: noise behind what makes a scale positive, else a number
-            positive = any(step.name in POSITIVE for step in value.steps)
-            return Noisy(value, False) if positive and name == "Mul" else value.then(Step("mul", (None,)))
+            return (
+                Noisy(value, False)
+                if _is_positive(value) and name == "Mul"
+                else value.then(Step("mul", (None,)))
+            )
         if other is None or (other.numel() > 1 and name == "Div"):
             return _blend([value], name)
         if other.numel() > 1:
@@ -515,6 +524,20 @@ def _next(above: Chain, value: Value) -> Step | None:
     if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
         return value.steps[-1]
     return None
+
+
+def _is_positive(value: Value) -> bool:
+    """Whether something was made of a head that makes a scale positive."""
+    return isinstance(value, Chain) and any(step.name in POSITIVE for step in value.steps)
+
+
+def _is_part(chain: Chain) -> bool:
+    """Whether a scale was put together with something else that is trained: what stands off a diagonal. A
+    diagonal by itself mixes no components.
+    """
+    return _is_positive(chain) and any(
+        step.numbers is None and step.name[0].isupper() for step in chain.steps
+    )
 
 
 def _then(chain: Chain, *steps: Step) -> Chain | Blend:

@@ -109,6 +109,12 @@ POOLED = (
     "the model was called with different arguments ({said}), which are pooled; to keep them apart call"
     " probes.observe({name!r}, mu, sigma, tag=...) in its forward pass and watch with hooks=False"
 )
+PADDED = (
+    "ASSUMED that every position counts, though the model was called with {mask}: leave padding out with"
+    " parts={{...: probes.Part(..., mask={mask!r})}}, or probes.observe(name, mu, sigma, mask=...)"
+)
+MASKS = re.compile(r"(^|_)(mask|masks|padding|pad|len|lens|lengths?)($|_)")
+"""Arguments that say which positions of a sequence count."""
 NOT_READ = (
     "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
     " probes.observe(name, q) in the forward pass"
@@ -225,6 +231,7 @@ class Finder:
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
+        self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._calls: RemovableHandle | None = None
         self.passed_over: Counter[str] = Counter()
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
@@ -483,6 +490,7 @@ class Finder:
         chosen.sort(key=candidates.index)
         self._link_priors(chosen)
         self._say_what_is_pooled(chosen)
+        self._say_what_is_padded(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         self._stop_looking()
@@ -529,6 +537,17 @@ class Finder:
                 pooled = POOLED.format(said=said, name=source.name)
                 why = f"{source.why}; ASSUMED one term of the loss: {pooled}"
                 candidate.source = replace(source, why=why, pooled=f"called with {said}")
+
+    def _say_what_is_padded(self, chosen: Sequence[Candidate]) -> None:
+        """Of sequences that the model got a mask for, and are read without one."""
+        for candidate in chosen:
+            source, shape = candidate.source, candidate.tensors[0].shape if candidate.tensors else ()
+            if source.mask is not None or source.origin == "observe" or source.of != "activations":
+                continue
+            mask = next((name for name, of in self._masks.items() if _may_be_masked(shape[:-1], of)), None)
+            if mask is not None and source.layout != "channels":
+                why = f"{source.why}; {PADDED.format(mask=mask)}"
+                candidate.source = replace(source, why=why, padded=mask)
 
     def _may_be_latent(self, candidate: Candidate) -> bool:
         """Not what neither varies with the input nor is trained, such as the base of a flow."""
@@ -920,6 +939,11 @@ class Finder:
             except (TypeError, ValueError):
                 return
             self._given.add(tuple(name for name, value in bound.items() if _holds_tensors(value)))
+            self._masks |= {
+                name: value.shape
+                for name, value in bound.items()
+                if isinstance(value, Tensor) and value.dim() and MASKS.search(name.lower())
+            }
 
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
@@ -1021,6 +1045,13 @@ def _under(read: Callable[[Any], Observed], prior: Prior, model: nn.Module, take
     mean, sd = prior_tensors(given, observed.mu)
     lift = [value[..., None] if value.dim() else value for value in (mean, sd)]  # of a neuron's dimensions
     return observed._replace(prior_mu=lift[0], prior_sigma=lift[1])
+
+
+def _may_be_masked(lead: Sequence[int], mask: Sequence[int]) -> bool:
+    """Whether a mask, or lengths, may be of sequences: of rows and positions, in either order."""
+    if len(lead) < 2:
+        return False
+    return mask[0] in lead[:2] if len(mask) == 1 else sorted(mask[:2]) == sorted(lead[:2])
 
 
 def _same_place(one: Tensor, other: Tensor) -> bool:

@@ -312,8 +312,8 @@ class PosteriorSource:
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
-    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, that the
-    Gaussian stands behind.
+    the posterior's is. pooled: terms of the loss that are not kept apart. padded: argument that may say which
+    positions count, and was not used. map: of each component, that the Gaussian stands behind.
     """
 
     name: str
@@ -336,6 +336,7 @@ class PosteriorSource:
     prior_said: str | None = None
     prior_like: bool = False
     pooled: str | None = None
+    padded: str | None = None
     map: str | None = None
 
     @property
@@ -565,7 +566,8 @@ class PosteriorSource:
             "family": self.family,
             "origins": dict(self.origins),
             "assumed": [said[part] for part, origin in self.origins.items() if origin == "assumed"]
-            + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
+            + ([f"one term of the loss ({self.pooled})"] if self.pooled else [])
+            + ([f"that every position counts ({self.padded} not used)"] if self.padded else []),
         }
 
     def _prior(self) -> str:

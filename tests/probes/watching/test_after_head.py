@@ -472,3 +472,23 @@ def test_heads_that_two_modules_return_are_read_as_they_are_sampled(tmp_path, re
             model(torch.randn(BATCH, INPUTS))
             recording.step(step)
     np.testing.assert_allclose(Run(tmp_path / "run").at(1)["kl"], model.kl, rtol=1e-4)
+
+
+@pytest.mark.parametrize("written", ["added", "put"])
+def test_the_diagonal_of_a_cholesky_factor_is_no_sigma(tmp_path, written):
+    """It multiplies the noise together with what stands below: the variance of a component is more."""
+    below, (i, j) = nn.Linear(NEURONS, NEURONS**2), torch.tril_indices(NEURONS, NEURONS, -1)
+
+    def sample(mu, sd):
+        lower = below(mu.detach()).view(-1, NEURONS, NEURONS)
+        if written == "added":
+            factor = torch.diag_embed(sd) + lower.tril(-1)
+        else:
+            factor = torch.zeros_like(lower)
+            factor[:, range(NEURONS), range(NEURONS)] = sd
+            factor[:, i, j] = lower[:, i, j]
+        return mu + (factor @ torch.randn(len(mu), NEURONS, 1)).squeeze(-1)
+
+    said = r"a matrix product stands between the scale of .*probes\.observe"
+    with pytest.warns(RuntimeWarning, match=said):
+        record(VAE(lambda m, mu, raw: (mu, half(raw)), sample=sample), tmp_path / "run")
