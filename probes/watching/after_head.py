@@ -10,6 +10,7 @@ one is a note in its own metadata, which goes with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,6 +139,31 @@ BETWEEN = (
     ' parts={{"{source}": probes.Part("mu, log_var", then=function)}}, where function(mu, sigma) returns'
     " the mean and sigma that are used"
 )
+
+
+NOISE = (
+    "the noise that {source} is sampled with is not Normal(0, 1), its mean is {mean:.2g} and its variance"
+    " {variance:.2g}: call probes.observe(name, q) in the forward pass, or probes.observe(name, mu, sigma)"
+)
+FAR = 5.0  # standard errors of the mean or of the log variance of Gaussian noise
+FEWEST = 16  # numbers of noise that tell
+
+
+def far_from_standard(noise: Tensor) -> tuple[float, float] | None:
+    """Mean and variance of noise that is far from Normal(0, 1); None where it may be that, or too little to
+    tell.
+    """
+    size = noise.numel()
+    if size < FEWEST:
+        return None
+    mean, variance = float(noise.double().mean()), float(noise.double().var())
+    far = abs(mean) * size**0.5 > FAR or abs(math.log(max(variance, 1e-12))) * (size / 2) ** 0.5 > FAR
+    return (mean, variance) if far else None
+
+
+def of_other_noise(source: PosteriorSource, mean: float, variance: float) -> PosteriorSource:
+    """Raises NotReadable: the scale is not what a sample varies by, or it is no Gaussian."""
+    raise NotReadable(NOISE.format(source=source.path, mean=mean, variance=variance))
 
 
 class AfterHeads:
@@ -447,6 +473,9 @@ class AfterHeads:
         self.sampled.update(keys)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(_plain(mean), _plain(scale))
+            if noise is not None and (said := far_from_standard(noise)) is not None:
+                self._tell(new, partial(of_other_noise, mean=said[0], variance=said[1]), use)
+                return True
             if noise is not None and sample is not None and use.opaque is None:
                 use = self._solved(use, noise, sample)
             self._tell(new, partial(as_sampled, use=use), use)

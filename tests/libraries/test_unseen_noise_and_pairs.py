@@ -510,9 +510,11 @@ def test_mixture_autoencoder_whose_var_is_a_variance(tmp_path):
             probability = own[-1][3]
             expected = (probability * (3 * probability).log()).sum(1).mean().item()
             assert verdict(read, name, [expected]) in ("right", "absent")
+        elif name.startswith("y_"):  # no name says that it is a prior's, and its scale is a guess
+            assert read.origin("scale", name) == read.origin("prior", name) == "assumed"
         else:
-            assert not name.startswith("y_")
-            assert verdict(read, name, [own[-1][0]]) in ("right", "absent")
+            assert verdict(read, name, [own[-1][0]], [own[-1][1]]) in ("right", "assumed", "absent")
+            assert variance_is(read, name, own[-1][2])
     assert read.layers or nothing(read)
 
 

@@ -492,3 +492,29 @@ def test_the_diagonal_of_a_cholesky_factor_is_no_sigma(tmp_path, written):
     said = r"a matrix product stands between the scale of .*probes\.observe"
     with pytest.warns(RuntimeWarning, match=said):
         record(VAE(lambda m, mu, raw: (mu, half(raw)), sample=sample), tmp_path / "run")
+
+
+UNIFORM = {
+    "logistic": lambda u: u.log() - (1 - u).log(),
+    "uniform": lambda u: u - 0.5,
+}
+
+
+def uniform(like):
+    return torch.empty_like(like).uniform_(1e-5, 1 - 1e-5)
+
+
+@pytest.mark.parametrize("kind", UNIFORM)
+def test_noise_that_is_far_from_gaussian_is_no_gaussians(tmp_path, kind):
+    """Told by the noise itself: nothing in the source says where it comes from."""
+    model = VAE(
+        lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * UNIFORM[kind](uniform(mu))
+    )
+    with pytest.warns(RuntimeWarning, match=r"noise that .* is sampled with is not Normal\(0, 1\)"):
+        record(model, tmp_path / "run")
+
+
+def test_noise_that_is_scaled_is_not_passed_over(tmp_path):
+    model = VAE(lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * (0.3 * noise(mu)))
+    with pytest.warns(RuntimeWarning, match="its variance 0.0"):
+        record(model, tmp_path / "run")
