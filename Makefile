@@ -76,7 +76,7 @@ test-libraries: .venv-libraries/.made  ## the log's KL beside that of libraries 
 	touch $@
 
 test-libraries-more: .venv-libraries-more/.made  ## models of libraries that cannot stand beside those, or are heavy: RecBole, PyPOTS, d3rlpy, VITS and others
-	.venv-libraries-more/bin/pytest -o testpaths=tests/libraries -o filterwarnings= tests/libraries/test_unseen_autoencoders.py tests/libraries/test_unseen_priors.py tests/libraries/test_unseen_policies.py tests/libraries/test_unseen_families.py
+	.venv-libraries-more/bin/pytest -o testpaths=tests/libraries -o filterwarnings= tests/libraries/test_unseen*.py
 
 .venv-libraries-more/.made: requirements-libraries-more.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-libraries-more

@@ -10,6 +10,7 @@ one is a note in its own metadata, which goes with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,6 +59,8 @@ SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
 POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+PRODUCTS = ("Bmm", "Mm", "Mv")
+"""Nodes that mix components."""
 FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
 """What makes one form of a scale of another."""
 
@@ -71,6 +74,7 @@ SPOKEN = {
     "nativebatchnorm": "a batch norm",
     "NativeBatchNorm": "a batch norm",
     "Addmm": "a linear layer",
+    **dict.fromkeys(PRODUCTS, "a matrix product"),
 }
 
 
@@ -135,6 +139,31 @@ BETWEEN = (
     ' parts={{"{source}": probes.Part("mu, log_var", then=function)}}, where function(mu, sigma) returns'
     " the mean and sigma that are used"
 )
+
+
+NOISE = (
+    "the noise that {source} is sampled with is not Normal(0, 1), its mean is {mean:.2g} and its variance"
+    " {variance:.2g}: call probes.observe(name, q) in the forward pass, or probes.observe(name, mu, sigma)"
+)
+FAR = 5.0  # standard errors of the mean or of the log variance of Gaussian noise
+FEWEST = 16  # numbers of noise that tell
+
+
+def far_from_standard(noise: Tensor) -> tuple[float, float] | None:
+    """Mean and variance of noise that is far from Normal(0, 1); None where it may be that, or too little to
+    tell.
+    """
+    size = noise.numel()
+    if size < FEWEST:
+        return None
+    mean, variance = float(noise.double().mean()), float(noise.double().var())
+    far = abs(mean) * size**0.5 > FAR or abs(math.log(max(variance, 1e-12))) * (size / 2) ** 0.5 > FAR
+    return (mean, variance) if far else None
+
+
+def of_other_noise(source: PosteriorSource, mean: float, variance: float) -> PosteriorSource:
+    """Raises NotReadable: the scale is not what a sample varies by, or it is no Gaussian."""
+    raise NotReadable(NOISE.format(source=source.path, mean=mean, variance=variance))
 
 
 class AfterHeads:
@@ -374,6 +403,9 @@ class AfterHeads:
         others = [edge for index, (edge, _) in enumerate(node.next_functions) if index != place]
         if name in ("Mul", "Div") and others == [None]:
             return self._product(node, name, place, value)
+        if name in PRODUCTS and others == [None] and isinstance(value, Chain) and _is_part(value):
+            # a covariance's factor, of which it is the diagonal, times noise
+            return Noisy(replace(value, steps=(Step(name, None),)), False)
         if not isinstance(value, Chain):
             return value
         if name in ("Add", "Sub", "Rsub") and others in ([None], []):
@@ -387,8 +419,11 @@ class AfterHeads:
         other = self._operand(node, place)
         if other is None and (name == "Mul" or place == 0) and isinstance(value, Chain):
             # as checkpointing hides it: noise behind what makes a scale positive, else a number
-            positive = any(step.name in POSITIVE for step in value.steps)
-            return Noisy(value, False) if positive and name == "Mul" else value.then(Step("mul", (None,)))
+            return (
+                Noisy(value, False)
+                if _is_positive(value) and name == "Mul"
+                else value.then(Step("mul", (None,)))
+            )
         if other is None or (other.numel() > 1 and name == "Div"):
             return _blend([value], name)
         if other.numel() > 1:
@@ -438,6 +473,9 @@ class AfterHeads:
         self.sampled.update(keys)
         if new := [key for key in keys if key not in self._seen]:
             use = Use(_plain(mean), _plain(scale))
+            if noise is not None and (said := far_from_standard(noise)) is not None:
+                self._tell(new, partial(of_other_noise, mean=said[0], variance=said[1]), use)
+                return True
             if noise is not None and sample is not None and use.opaque is None:
                 use = self._solved(use, noise, sample)
             self._tell(new, partial(as_sampled, use=use), use)
@@ -515,6 +553,20 @@ def _next(above: Chain, value: Value) -> Step | None:
     if isinstance(value, Chain) and value.head == above.head and value.steps[:-1] == above.steps:
         return value.steps[-1]
     return None
+
+
+def _is_positive(value: Value) -> bool:
+    """Whether something was made of a head that makes a scale positive."""
+    return isinstance(value, Chain) and any(step.name in POSITIVE for step in value.steps)
+
+
+def _is_part(chain: Chain) -> bool:
+    """Whether a scale was put together with something else that is trained: what stands off a diagonal. A
+    diagonal by itself mixes no components.
+    """
+    return _is_positive(chain) and any(
+        step.numbers is None and step.name[0].isupper() for step in chain.steps
+    )
 
 
 def _then(chain: Chain, *steps: Step) -> Chain | Blend:

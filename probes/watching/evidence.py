@@ -102,6 +102,8 @@ FAMILIES = (
     "TransformedDistribution", "TruncatedNormal", "PowerSpherical", "VonMisesFisher",
 )  # fmt: skip
 _OTHER = re.compile(rf"\b(?:{'|'.join(FAMILIES)})\(")
+_UNIFORM = re.compile(r"\brand(?:_like)?\(|\bUniform\(|\b(?:uniform|exponential|cauchy)_\(")
+OF_UNIFORM_NOISE = "distribution made of uniform noise"
 _GAUSSIAN = re.compile(
     r"\b(?:Normal|MultivariateNormal|LowRankMultivariateNormal)\(|randn|normal_|gauss|observe\("
 )
@@ -147,8 +149,12 @@ def sources(kind: Any) -> Iterator[str]:
 @lru_cache(maxsize=256)
 def other_family(kind: Any) -> str | None:
     """The family that the source of a class draws from, where no Gaussian is in it."""
-    found = _OTHER.search("\n".join(sources(kind)))
-    return None if found is None or draws_gaussian(kind) else found.group()[:-1]
+    source = "\n".join(sources(kind))
+    if draws_gaussian(kind):
+        return None
+    if (found := _OTHER.search(source)) is not None:
+        return found.group()[:-1]
+    return OF_UNIFORM_NOISE if _UNIFORM.search(source) else None
 
 
 @lru_cache(maxsize=256)

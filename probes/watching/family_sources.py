@@ -118,7 +118,10 @@ class FamilySource(PosteriorSource):
         found = pick(value, self.slot.mean)
         if not isinstance(found, Tensor) or found.is_floating_point():
             raise NotReadable(f"the indices are {describe(found)}, not whole numbers")
-        return found if not isinstance(self.slot.scale, int) else found[..., self.slot.scale]
+        book: Any = self.slot.scale
+        if book is None:
+            return found
+        return found.select(*book) if isinstance(book, tuple) else found[..., book]
 
     def take(self, value: Any, module: Any = None, output: Any = None) -> Taken:
         mask = None if self.mask is None else self.mask(module, output)

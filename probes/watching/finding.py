@@ -74,6 +74,7 @@ from probes.watching.posterior_source import (
     DISTRIBUTION,
     RANK_DISTRIBUTION,
     RANK_GUESS,
+    RANK_NAMED,
     RANK_OBSERVED,
     SHARDED,
     SINGLE,
@@ -108,6 +109,12 @@ POOLED = (
     "the model was called with different arguments ({said}), which are pooled; to keep them apart call"
     " probes.observe({name!r}, mu, sigma, tag=...) in its forward pass and watch with hooks=False"
 )
+PADDED = (
+    "ASSUMED that every position counts, though the model was called with {mask}: leave padding out with"
+    " parts={{...: probes.Part(..., mask={mask!r})}}, or probes.observe(name, mu, sigma, mask=...)"
+)
+MASKS = re.compile(r"(^|_)(mask|masks|padding|pad|len|lens|lengths?)($|_)")
+"""Arguments that say which positions of a sequence count."""
 NOT_READ = (
     "the posterior of {name} is a {family}, no Gaussian, and its own numbers are not seen: hand it over with"
     " probes.observe(name, q) in the forward pass"
@@ -116,6 +123,7 @@ HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
 TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
+OF_A_PRIOR = "what a prior has put out"
 LISTED = 30  # modules that the error for "nothing found" lists
 
 
@@ -223,6 +231,7 @@ class Finder:
         self._refused: dict[tuple[str, int], str] = {}  # why a candidate cannot be read as it is used
         self._widths = _widths(model)
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
+        self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._calls: RemovableHandle | None = None
         self.passed_over: Counter[str] = Counter()
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
@@ -481,6 +490,7 @@ class Finder:
         chosen.sort(key=candidates.index)
         self._link_priors(chosen)
         self._say_what_is_pooled(chosen)
+        self._say_what_is_padded(chosen)
         self._layers = {candidate.source.name: candidate.source for candidate in chosen}
         self._candidates = {}
         self._stop_looking()
@@ -527,6 +537,17 @@ class Finder:
                 pooled = POOLED.format(said=said, name=source.name)
                 why = f"{source.why}; ASSUMED one term of the loss: {pooled}"
                 candidate.source = replace(source, why=why, pooled=f"called with {said}")
+
+    def _say_what_is_padded(self, chosen: Sequence[Candidate]) -> None:
+        """Of sequences that the model got a mask for, and are read without one."""
+        for candidate in chosen:
+            source, shape = candidate.source, candidate.tensors[0].shape if candidate.tensors else ()
+            if source.mask is not None or source.origin == "observe" or source.of != "activations":
+                continue
+            mask = next((name for name, of in self._masks.items() if _may_be_masked(shape[:-1], of)), None)
+            if mask is not None and source.layout != "channels":
+                why = f"{source.why}; {PADDED.format(mask=mask)}"
+                candidate.source = replace(source, why=why, padded=mask)
 
     def _may_be_latent(self, candidate: Candidate) -> bool:
         """Not what neither varies with the input nor is trained, such as the base of a flow."""
@@ -762,7 +783,12 @@ class Finder:
         of: Role | None = "prior" if prior_above(self.model, path) is not None else role(path)
         for kind in predictions(path, module, output) if of != "data" else ():
             self._looked[path] += f"; {MAY_BE_PREDICTED.format(kind=kind, path=path)}"
-        if found := [*find_codes(self.model, path, output), *find_in_output(path, module, output, of)]:
+        try:
+            codes = find_codes(self.model, path, output)
+        except NotReadable as error:
+            codes = []
+            self._refuse((path or type(module).__name__, RANK_NAMED), str(error))
+        if found := [*codes, *find_in_output(path, module, output, of)]:
             self._sources.setdefault(path, []).extend(found)
             self._known.add(path)
 
@@ -857,6 +883,8 @@ class Finder:
         if self._after is not None and settled.slot.form not in SINGLE:
             self._after.returned(settled, value)
         tensors = settled.computed(value)
+        if self._links.has_put_out(tensors[0]):
+            raise NotReadable(OF_A_PRIOR)
         if settled.layout == "rows" and any(
             other.source.layout == "channels" and _same_place(other.tensors[0], tensors[0])
             for other in self._candidates.values()
@@ -911,6 +939,11 @@ class Finder:
             except (TypeError, ValueError):
                 return
             self._given.add(tuple(name for name, value in bound.items() if _holds_tensors(value)))
+            self._masks |= {
+                name: value.shape
+                for name, value in bound.items()
+                if isinstance(value, Tensor) and value.dim() and MASKS.search(name.lower())
+            }
 
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
@@ -1012,6 +1045,13 @@ def _under(read: Callable[[Any], Observed], prior: Prior, model: nn.Module, take
     mean, sd = prior_tensors(given, observed.mu)
     lift = [value[..., None] if value.dim() else value for value in (mean, sd)]  # of a neuron's dimensions
     return observed._replace(prior_mu=lift[0], prior_sigma=lift[1])
+
+
+def _may_be_masked(lead: Sequence[int], mask: Sequence[int]) -> bool:
+    """Whether a mask, or lengths, may be of sequences: of rows and positions, in either order."""
+    if len(lead) < 2:
+        return False
+    return mask[0] in lead[:2] if len(mask) == 1 else sorted(mask[:2]) == sorted(lead[:2])
 
 
 def _same_place(one: Tensor, other: Tensor) -> bool:

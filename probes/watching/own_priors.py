@@ -33,6 +33,10 @@ FLOW_WORDS = (
     "planar",
     "radial",
     "glow",
+    "bijector",
+    "bijectors",
+    "bijection",
+    "bijections",
 )
 STANDARD = re.compile(r"randn|Normal\(\s*0|zeros")
 """In the source of a method that is a prior's: a standard normal one."""

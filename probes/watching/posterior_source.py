@@ -164,7 +164,8 @@ class Slot:
     """Where in an output a Gaussian stands: keys of mean and scale, and the form the scale is written in
     (`naming.FORMS`).
 
-    form "distribution": the mean's key holds a torch distribution. halves: one tensor holds both, mean first,
+    form "distribution": the mean's key holds a torch distribution. "codes": the scale is the place of the
+    code book on the last axis of the indices, or (axis, place). halves: one tensor holds both, mean first,
     along the channels of a convolution or the last dimension.
     """
 
@@ -208,7 +209,7 @@ class Slot:
     def __str__(self) -> str:
         if self.form in SINGLE:
             place = "" if self.mean is None else f"={_said(self.mean)}"
-            return f"{self.form}{place}" + ("" if self.scale is None else f"[..., {self.scale}]")
+            return f"{self.form}{place}{_said_of_book(self.scale)}"
         if self.form == DISTRIBUTION:
             return DISTRIBUTION if self.mean is None else f"{DISTRIBUTION}={_said(self.mean)}"
         if self.halves:
@@ -311,8 +312,8 @@ class PosteriorSource:
     (`after_head`). then: the user's, applied to (mu, sigma). mask: (module, output) -> rows that count.
     stated_layout: as the user wrote it. is_prior: the prior of a posterior that stands elsewhere.
     prior_said: path of the modules that compute the prior. prior_like: its scale is made of what is read as
-    the posterior's is. pooled: terms of the loss that are not kept apart. map: of each component, that the
-    Gaussian stands behind.
+    the posterior's is. pooled: terms of the loss that are not kept apart. padded: argument that may say which
+    positions count, and was not used. map: of each component, that the Gaussian stands behind.
     """
 
     name: str
@@ -335,6 +336,7 @@ class PosteriorSource:
     prior_said: str | None = None
     prior_like: bool = False
     pooled: str | None = None
+    padded: str | None = None
     map: str | None = None
 
     @property
@@ -561,7 +563,8 @@ class PosteriorSource:
             "family": self.family,
             "origins": origins,
             "assumed": [said[part] for part, origin in origins.items() if origin == "assumed"]
-            + ([f"one term of the loss ({self.pooled})"] if self.pooled else []),
+            + ([f"one term of the loss ({self.pooled})"] if self.pooled else [])
+            + ([f"that every position counts ({self.padded} not used)"] if self.padded else []),
         }
 
     def _origins_of_parts(self) -> dict[str, Origin]:
@@ -585,6 +588,17 @@ class PosteriorSource:
         if isinstance(self.prior, PriorFunction):
             return self.prior.said
         return f"Normal({self.prior[0]:g}, {self.prior[1]:g}²), whitened: all statistics are in its units"
+
+
+def _said_of_book(place: Key) -> str:
+    """As an index of the picks: [..., 1], or [:, 1] where another axis is the code books'."""
+    if place is None:
+        return ""
+    return (
+        f"[{', '.join([':'] * int(place[0]) + [str(place[1])])}]"
+        if isinstance(place, tuple)
+        else f"[..., {place}]"
+    )
 
 
 def _said(key: Key) -> str:

@@ -122,6 +122,14 @@ class PriorLinks:
         seen = self._seen.setdefault(source.name, SeenPrior(source, found.family, tuple(found.parameters)))
         self.keep(seen.kept, tuple(found.parameters.values()))
 
+    def has_put_out(self, mean: Tensor) -> bool:
+        """Whether a tensor is the mean that a prior has computed, which a module above may return."""
+        return any(
+            one and one[0] is not None and one[0].data_ptr() == mean.data_ptr() and one[0].shape == mean.shape
+            for seen in self._seen.values()
+            for one in seen.kept.taken
+        )
+
     def keep(self, kept: Kept, taken: Taken) -> None:
         """One more; the first is always kept."""
         kept.count += 1

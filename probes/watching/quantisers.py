@@ -16,12 +16,17 @@ from torch.nn.parameter import is_lazy
 from probes.watching.adapters import fields, join
 from probes.watching.family_readings import CodeReader
 from probes.watching.family_sources import FamilySource
-from probes.watching.posterior_source import CODES, NAMED, RANK_NAMED, Slot, pick
+from probes.watching.naming import describe
+from probes.watching.posterior_source import CODES, NAMED, RANK_NAMED, NotReadable, Slot, pick
 
 SIZES = ("codebook_size", "num_embeddings", "n_embeddings", "n_embed", "num_codes", "n_codes", "n_e", "K")
 """What quantisers call the number of their codes."""
 BOOKS = ("num_codebooks", "heads")
 """What they call the number of code books whose picks stand side by side."""
+OF_SEVERAL = (
+    "{count} code books, whose picks are {what}: which axis is the code books' cannot be told; call"
+    " probes.observe_codes(name, picks, {size}) of each in the forward pass"
+)
 SPEAKS = re.compile(r"quant|vq|codebook|code_book|fsq|lfq|(^|_)codes?($|_)", re.IGNORECASE)
 INDICES = re.compile(r"ind|ids|code|token", re.IGNORECASE)
 WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.uint8)
@@ -37,6 +42,11 @@ def find_codes(model: nn.Module, path: str, output: Any) -> list[FamilySource]:
         That the module is in.
     path, output
         Of the module and its forward pass.
+
+    Raises
+    ------
+    NotReadable
+        Of several code books where the axis that tells them apart is not known.
     """
     module = model.get_submodule(path)
     levels = _levels(module)
@@ -53,7 +63,7 @@ def find_codes(model: nn.Module, path: str, output: Any) -> list[FamilySource]:
         SPEAKS.search(f"{type(module).__name__} {path}") or _holds_what_was_picked(module, output, indices)
     ):
         return []
-    books = len(levels) or _books(module, indices)
+    books, axis = (len(levels), -1) if levels else _books(module, indices, size)
     if levels and indices.shape[-1] != books:
         return []
     what, name = "level" if levels else "code book", path or type(module).__name__
@@ -66,7 +76,7 @@ def find_codes(model: nn.Module, path: str, output: Any) -> list[FamilySource]:
                 join(name, str(book)) if books else name,
                 path,
                 "output",
-                Slot(key, book if books else None, CODES),
+                Slot(key, (book if axis == -1 else (axis, book)) if books else None, CODES),
                 f"{of}a quantiser of {codes} codes ({type(module).__name__}) and the indices that it returns",
                 RANK_NAMED,
                 layout="rows",
@@ -144,15 +154,42 @@ def _indices(module: nn.Module, output: Any) -> tuple[Any, Tensor] | None:
     return key, pick(output, key)
 
 
-def _books(module: nn.Module, indices: Tensor) -> int:
-    """Code books whose picks are the last axis of the indices; 0 where that is no axis of its own."""
-    if getattr(module, "separate_codebook_per_head", True) is False:
-        return 0
-    for name in BOOKS:
-        count = getattr(module, name, 1)
-        if isinstance(count, int) and count > 1 and indices.shape[-1] == count:
-            return count
-    return 0
+def _books(module: nn.Module, indices: Tensor, size: int) -> tuple[int, int]:
+    """Code books whose picks stand side by side in the indices, and the axis that they stand on; (0, -1)
+    where there is one. Raises NotReadable where no axis, or more than one, may be theirs.
+    """
+    held = _held_books(module)
+    stated = [count for name in BOOKS if isinstance(count := getattr(module, name, 1), int) and count > 1]
+    if held is None and getattr(module, "separate_codebook_per_head", True) is False:
+        return 0, -1
+    for count in (held,) if held is not None else stated:
+        axes = [axis for axis, length in enumerate(indices.shape) if length == count]
+        if held is None and indices.shape[-1] == count:  # as vector-quantize-pytorch puts them
+            return count, -1
+        if len(axes) == 1:
+            return count, axes[0] if axes[0] < indices.dim() - 1 else -1
+        if held is not None or axes:
+            raise NotReadable(OF_SEVERAL.format(count=count, what=describe(indices), size=size))
+    return 0, -1
+
+
+def _held_books(module: nn.Module) -> int | None:
+    """Tables of codes that a module holds itself, in a list or in one tensor (code books, codes, dimensions);
+    None where it holds at most one.
+    """
+    own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    counts = [
+        len(value)
+        for name, value in own
+        if value is not None and not is_lazy(value) and value.dim() == 3 and re.search("embed|code", name)
+    ]
+    for child in module.children():
+        if isinstance(child, nn.ModuleList) and all(isinstance(one, nn.Embedding) for one in child):
+            counts.append(len(child))
+        elif isinstance(child, nn.ParameterList):
+            counts.append(sum(isinstance(one, Tensor) and one.dim() == 2 for one in child))
+    several = {count for count in counts if count > 1}
+    return several.pop() if len(several) == 1 else None
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ NEEDED = (
     "stable_baselines3",
     "torch_geometric",
 )
-UNSEEN = ("pythae", "monai", "ctgan", "torchrl", "skrl", "recbole")
+UNSEEN = ("pythae", "monai", "ctgan", "torchrl", "skrl", "recbole", "snac")
 """Of the models that were watched for the first time here; each of their tests skips by itself."""
 
 collect_ignore_glob = [] if any(map(find_spec, NEEDED)) else ["test_[!u]*.py"]

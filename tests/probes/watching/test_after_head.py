@@ -472,3 +472,49 @@ def test_heads_that_two_modules_return_are_read_as_they_are_sampled(tmp_path, re
             model(torch.randn(BATCH, INPUTS))
             recording.step(step)
     np.testing.assert_allclose(Run(tmp_path / "run").at(1)["kl"], model.kl, rtol=1e-4)
+
+
+@pytest.mark.parametrize("written", ["added", "put"])
+def test_the_diagonal_of_a_cholesky_factor_is_no_sigma(tmp_path, written):
+    """It multiplies the noise together with what stands below: the variance of a component is more."""
+    below, (i, j) = nn.Linear(NEURONS, NEURONS**2), torch.tril_indices(NEURONS, NEURONS, -1)
+
+    def sample(mu, sd):
+        lower = below(mu.detach()).view(-1, NEURONS, NEURONS)
+        if written == "added":
+            factor = torch.diag_embed(sd) + lower.tril(-1)
+        else:
+            factor = torch.zeros_like(lower)
+            factor[:, range(NEURONS), range(NEURONS)] = sd
+            factor[:, i, j] = lower[:, i, j]
+        return mu + (factor @ torch.randn(len(mu), NEURONS, 1)).squeeze(-1)
+
+    said = r"a matrix product stands between the scale of .*probes\.observe"
+    with pytest.warns(RuntimeWarning, match=said):
+        record(VAE(lambda m, mu, raw: (mu, half(raw)), sample=sample), tmp_path / "run")
+
+
+UNIFORM = {
+    "logistic": lambda u: u.log() - (1 - u).log(),
+    "uniform": lambda u: u - 0.5,
+}
+
+
+def uniform(like):
+    return torch.empty_like(like).uniform_(1e-5, 1 - 1e-5)
+
+
+@pytest.mark.parametrize("kind", UNIFORM)
+def test_noise_that_is_far_from_gaussian_is_no_gaussians(tmp_path, kind):
+    """Told by the noise itself: nothing in the source says where it comes from."""
+    model = VAE(
+        lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * UNIFORM[kind](uniform(mu))
+    )
+    with pytest.warns(RuntimeWarning, match=r"noise that .* is sampled with is not Normal\(0, 1\)"):
+        record(model, tmp_path / "run")
+
+
+def test_noise_that_is_scaled_is_not_passed_over(tmp_path):
+    model = VAE(lambda m, mu, raw: (mu, half(raw)), sample=lambda mu, sd: mu + sd * (0.3 * noise(mu)))
+    with pytest.warns(RuntimeWarning, match=r"is sampled with is not Normal.*variance 0\."):
+        record(model, tmp_path / "run")

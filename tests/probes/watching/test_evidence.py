@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from probes.watching.evidence import applied, draws_gaussian, feature_axis, other_family
+from probes.watching.evidence import OF_UNIFORM_NOISE, applied, draws_gaussian, feature_axis, other_family
 
 
 def convolved(x):
@@ -125,3 +125,17 @@ def test_a_head_that_is_sharded_is_refused_until_it_is_gathered(tmp_path):
         [sys.executable, "-c", SHARDED, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["True", "4"]
+
+
+def test_a_class_that_draws_uniform_numbers_alone_draws_no_gaussian():
+    class Logistic:
+        def sample(self, mu, scale):
+            u = torch.rand_like(mu)
+            return mu + scale * (u / (1 - u)).log()
+
+    class Both(Logistic):
+        def other(self, mu):
+            return mu + torch.randn_like(mu)
+
+    assert other_family(Logistic) == OF_UNIFORM_NOISE
+    assert other_family(Both) is None

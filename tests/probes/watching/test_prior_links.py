@@ -337,3 +337,78 @@ def test_a_prior_that_no_name_tells_is_said_to_be_assumed(tmp_path, caplog):
     assert caplog.text.count("prior Normal(0, 1), ASSUMED") == 2
     [line] = assumptions.lines(run.layers)
     assert line == "Assumed: the prior Normal(0, 1)."
+
+
+class Labelled(nn.Module):
+    """The model returns what its prior's network has put out, too, under a name that speaks of no prior."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.label_prior = nn.Linear(X, 4), foreign_pair()
+
+    def forward(self, x, c):
+        posterior_mean, posterior_log_variance = self.encoder(x).chunk(2, -1)
+        label_mean, label_log_variance = self.label_prior(c)
+        sample = posterior_mean + (posterior_log_variance / 2).exp() * torch.randn_like(posterior_mean)
+        return sample, {
+            "label_mean": label_mean,
+            "label_log_variance": label_log_variance,
+            "posterior_mean": posterior_mean,
+            "posterior_log_variance": posterior_log_variance,
+        }
+
+
+def foreign_pair():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.log_variance = nn.Linear(C, 2), nn.Linear(C, 2)
+
+        def forward(self, c):
+            return self.mean(c), self.log_variance(c)
+
+    return Pair()
+
+
+def test_what_a_prior_has_put_out_is_no_layer_under_another_name(tmp_path):
+    torch.manual_seed(0)
+    _, found = trained(Labelled(), tmp_path / "run", torch.randn(BATCH, X), torch.randn(BATCH, C))
+    assert [part["read"] for part in found] == ["mu=1.posterior_mean, log_var=1.posterior_log_variance"]
+
+
+class Global(nn.Module):
+    """A posterior that is called so and is a flow: what its steps compute are no Gaussians of its own."""
+
+    def __init__(self):
+        super().__init__()
+
+        class Shift(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = nn.Linear(X, 2 * X)
+
+            def forward(self, z):
+                return self.net(z).chunk(2, -1)
+
+        class Flow(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.bijector = nn.ModuleDict({"first": Shift()})
+
+            def forward(self, noise):
+                shift, log_scale = self.bijector["first"](noise)
+                return noise * log_scale.exp() + shift
+
+        self.posterior, self.body = Flow(), nn.Linear(X, X)
+
+    def forward(self, x):
+        return self.body(x) * self.posterior(torch.randn_like(x))
+
+
+def test_steps_of_a_flow_that_is_called_a_posterior_are_no_layers(tmp_path):
+    model = Global()
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(BATCH, X)).square().mean().backward()
+        with pytest.warns(RuntimeWarning, match="no posterior was found"):
+            recording.step(0)
+    assert recording.found == []

@@ -188,3 +188,50 @@ def test_codes_beyond_the_book_later_are_counted(tmp_path):
         recording.step(2)
     assert recording.lost == 1
     np.testing.assert_allclose(Run(tmp_path / "run").at(2)["usage"], [1 / 3, 2 / 3, 0, 0], rtol=1e-6)
+
+
+class ProductQuantizer(nn.Module):
+    """Code books side by side, whose picks are stacked on another axis than the last."""
+
+    def __init__(self, axis, listed=False):
+        super().__init__()
+        self.num_embeddings, self.axis = CODES, axis
+        if listed:
+            self.books = nn.ModuleList(nn.Embedding(CODES, D // 2) for _ in range(2))
+        else:
+            self.codebook = nn.Parameter(torch.randn(2, CODES, D // 2))
+
+    def forward(self, z):
+        tables = [one.weight for one in self.books] if hasattr(self, "books") else list(self.codebook)
+        parts = list(zip(z.split(D // 2, -1), tables, strict=True))
+        picks = [torch.cdist(part.detach(), table).argmin(-1) for part, table in parts]
+        picked = torch.cat([table[pick] for (_, table), pick in zip(parts, picks, strict=True)], -1)
+        return z + (picked - z).detach(), torch.stack(picks, self.axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("listed", [False, True])
+def test_code_books_of_any_axis_are_layers(tmp_path, axis, listed):
+    torch.manual_seed(0)
+    model = Autoencoder(ProductQuantizer(axis, listed))
+    with watch(model, tmp_path / "run", strict=True) as recording:
+        picks = []
+        for step in range(3):
+            model(torch.randn(BATCH, X)).square().mean().backward()
+            picks.append(model.index.movedim(axis, 0))
+            recording.step(step)
+    run = Run(tmp_path / "run")
+    assert [layer["name"] for layer in run.layers] == ["bottleneck.0", "bottleneck.1"]
+    for book in range(2):
+        np.testing.assert_allclose(run.at(2, book)["usage"], usage(torch.stack(picks)[:, book]), atol=1e-6)
+    assert recording.found[1]["read"] == ("codes=1[1]" if axis == 0 else "codes=1[..., 1]")
+
+
+def test_code_books_of_no_axis_are_refused(tmp_path):
+    """A batch of as many rows as there are code books: either axis may be theirs."""
+    model = Autoencoder(ProductQuantizer(0))
+    with watch(model, tmp_path / "run") as recording:
+        model(torch.randn(2, X)).square().mean().backward()
+        with pytest.warns(RuntimeWarning, match="which axis is the code books' cannot be told"):
+            recording.step(0)
+    assert recording.found == []

@@ -376,3 +376,25 @@ def test_layouts_masks_and_tags_inside_a_compiled_graph(tmp_path):
     assert run.layers[0]["name"] == "z/joint"
     mu, raw = model.raw(x)
     close(run, kl_divergence(Normal(mu, F.softplus(raw)), STANDARD)[x[..., 0] > 0].mean(0))
+
+
+@pytest.mark.parametrize("first", ["rows", "positions"])
+@pytest.mark.parametrize("lengths", [True, False])
+def test_a_mask_that_is_not_used_is_said(tmp_path, first, lengths):
+    class Sequences(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc_mu, self.fc_logvar = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        def forward(self, x, padding_mask):
+            return self.fc_mu(x), self.fc_logvar(x), padding_mask
+
+    shape = (8, 5) if first == "rows" else (5, 8)
+    mask = torch.full((8,), 4) if lengths else torch.ones(shape, dtype=torch.bool)
+    for given, expected in ((mask, True), (torch.ones(3, 3), False)):
+        with watch(Sequences(), tmp_path / str(expected)) as recording:
+            model = recording.model
+            model(torch.randn(*shape, 3), given)[0].square().mean().backward()
+            recording.step(0)
+        assumed = "that every position counts (padding_mask not used)"
+        assert (assumed in recording.found[0]["assumed"]) == expected
