@@ -17,7 +17,7 @@ from probes.run_reader import RunReader
 WIDTH, PITCH, TOP, GAP = 230, 22, 58, 40  # pixels: of a column, between ridges, above, between columns
 REACH = 3.0  # prior sds on both sides
 POINTS = 61
-TALLEST = 2.2  # pitches that a ridge rises at most
+TALLEST = 2.4  # pitches that a ridge rises at most
 STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#5c6873}.t{font-weight:600}"
     ".r{fill:#2a8f8f;fill-opacity:.45;stroke:#2a8f8f;stroke-width:1.2}"
@@ -55,7 +55,7 @@ def svg(run: RunReader, payload: bytes, step: int) -> str | None:
         f'<g transform="translate({place * (WIDTH + GAP) + GAP},0)">{_column(run, layer, at)}</g>'
         for place, layer in enumerate(layers)
     ]
-    said = escape(f"{run.name}, step {at:,}: mean posteriors (filled) and prior (dashed)")
+    said = escape(f"{run.name}, step {at:,}: mean posteriors, height ∝ 1/√sd, and prior (dashed)")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + GAP} {height}" width="{width + GAP}"'
         f' height="{height}" role="img" aria-label="{said}"><style>{STYLE}</style>'
@@ -77,8 +77,8 @@ def _column(run: RunReader, layer: Mapping[str, Any], step: int) -> str:
         )
         parts.append(f'<polyline class="p" points="{_line(z, prior, base)}"/>')
         if np.isfinite(mean[place]) and sd[place] > 0:
-            density = np.exp(-(((z - mean[place]) / sd[place]) ** 2) / 2) / sd[place]
-            parts.append(f'<polygon class="r" points="{_line(z, density, base, closed=True)}"/>')
+            shape = np.exp(-(((z - mean[place]) / sd[place]) ** 2) / 2) / np.sqrt(sd[place])
+            parts.append(f'<polygon class="r" points="{_line(z, shape, base, closed=True)}"/>')
     below = TOP + PITCH * len(layer["neurons"]) + 16
     for value in (-2, 0, 2):
         parts.append(f'<text x="{_x(value):.0f}" y="{below}" text-anchor="middle">{value}</text>')
@@ -104,7 +104,7 @@ def _x(z: float | np.ndarray) -> Any:
 
 def _line(z: np.ndarray, height: np.ndarray, base: float, closed: bool = False) -> str:
     """Points of a curve over a base line; 1 is the prior's peak, one pitch high."""
-    y = base - PITCH * np.minimum(np.sqrt(height), TALLEST) * 0.9
+    y = base - PITCH * np.minimum(height, TALLEST)
     points = [f"{a:.1f},{b:.1f}" for a, b in zip(_x(z), y, strict=True)]
     if closed:
         points = [f"{_x(z[0]):.1f},{base}", *points, f"{_x(z[-1]):.1f},{base}"]
