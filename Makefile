@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -94,6 +94,17 @@ test-store: .venv-store/.made  ## runs in an object store, on a real S3-compatib
 	$(PYTHON) -m venv .venv-store
 	.venv-store/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-store/bin/pip install --quiet --disable-pip-version-check -r requirements-store.txt
+	touch $@
+
+test-notebook: .venv-notebook/.made $(VENV)/.browser  ## the replay as a widget, in a real JupyterLab and a browser, in an environment of their own
+	.venv-notebook/bin/pytest -o testpaths=tests/notebook -o filterwarnings= tests/notebook
+
+notebook: .venv-notebook/.made  ## execute the notebook of the docs anew
+	PYTHONPATH=$(CURDIR) .venv-notebook/bin/python docs/execute_notebook.py
+
+.venv-notebook/.made: requirements-notebook.txt requirements-ui.txt requirements-test.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-notebook
+	.venv-notebook/bin/pip install --quiet --disable-pip-version-check -r requirements-notebook.txt
 	touch $@
 
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
@@ -201,7 +212,7 @@ bench-store: .venv-store/.made  ## a run in an object store: requests and second
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -14,7 +14,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,9 @@ from probes.run_reader import LayerInfo, Reduction, Status
 from probes.schema import KEYS, REGIME, SETTLED, STATISTICS, derivable, evaluate, with_inputs
 from probes.storage import Folder, Listing, open_folder
 from probes.storage.lock import FILE as LOCK_FILE
+
+if TYPE_CHECKING:
+    from probes.notebook.replay import Replay
 
 __all__ = ["Run", "RunError", "catalog", "catalog_rows", "run_name"]
 
@@ -104,6 +107,45 @@ class Run:
     def __repr__(self) -> str:
         count = (self.manifest.get("steps") or {}).get("count") or 0  # opens no file, which might be damaged
         return f"Run({self.path!r}: {self.status}, {len(self.layers)} layers, {count} steps)"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from probes.notebook import summary
+
+        return summary.html(self)
+
+    def replay(
+        self,
+        layers: Sequence[int | str] | None = None,
+        neurons: int | Sequence[str] = 16,
+        step: int | None = None,
+    ) -> Replay:
+        """The replay as a widget of a notebook.
+
+        Parameters
+        ----------
+        layers
+            Indices from 0 or names; by default six, evenly spaced in depth.
+        neurons
+            How many of each layer; or names such as "2:17" (layers counted from 1) to draw beside 16 of each.
+        step
+            Where the cursor stands; without one the replay plays once it comes into view.
+
+        Returns
+        -------
+        notebook.replay.Replay
+            Its `step` is the cursor's, to be read and set; `export(FILE)` writes a page.
+
+        Raises
+        ------
+        RunError
+            For a layer or neuron that the run does not have, and where it holds no distributions.
+        MissingPackageError
+            Where the extra `notebook` is not installed.
+        """
+        from probes.notebook.replay import Replay
+
+        return Replay(self, layers, neurons, step)
 
     # ---- what the run is
 

@@ -1,4 +1,4 @@
-// A replay in a page without a server: a report, a notebook.
+// A replay where no server draws it anew: in a report, in a notebook.
 
 import { Replay } from "./replay.js"
 
@@ -6,11 +6,11 @@ const SEEN = 0.4 // share of the picture in view at which it begins to play
 const PITCH = 17 // pixels between two ridges: such a page scrolls, so the picture needs not fit the window
 
 /**
- * Show a payload in an element, in a shadow of its own: the last step at first, from the beginning once it
- * comes into view.
+ * Show a payload in an element, in a shadow of its own: at its cursor; without one at the last step, and from
+ * the beginning once it comes into view.
  * @param {HTMLElement} host says the colours by the css variables that `theme.js` reads
  * @param {Node} content style and markup of the replay
- * @param {Uint8Array} payload whose header has no cursor and no autoplay
+ * @param {Uint8Array} payload whose header has no autoplay
  */
 export function showReplay(host, content, payload) {
   const root = host.attachShadow({ mode: "open" })
@@ -18,7 +18,8 @@ export function showReplay(host, content, payload) {
   const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH })
   replay.load(payload)
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint())
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playOnceSeen(replay)
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches
+  if (replay.header.cursor === null && !still) playOnceSeen(replay)
   return replay
 }
 

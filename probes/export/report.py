@@ -24,11 +24,12 @@ from probes import canvas, notes
 from probes.analysis import layer_families
 from probes.analysis.layer_quantiles import summary_with_derived
 from probes.analysis.network_curves import network_curves
-from probes.canvas import replay_arrays, replay_neurons, replay_shapes
+from probes.canvas import replay_shapes, run_replay
 from probes.errors import RunError
 from probes.export import replay_page
 from probes.export.replay_page import ASSETS, TEMPLATES
-from probes.figures import depth_profile, frames, layer_bands, regime_counts, scalar_curves
+from probes.export.sparkline import number, points
+from probes.figures import depth_profile, layer_bands, regime_counts, scalar_curves
 from probes.figures.code_book import CodeBook, code_book, code_counts
 from probes.figures.joint_kl import joint_kl
 from probes.neuron_names import full_name
@@ -39,12 +40,10 @@ from probes.storage.local import write_text
 
 # of a figure's curves: about one in three pixels, a 10,000-step run stays below 6 MB with plotly's 4.8 MB
 STEPS = 240
-LAYERS = 8  # in figures, evenly spaced in depth; the replay shows REPLAY_LAYERS
-REPLAY_LAYERS, FRAMES = 6, 110
+LAYERS = 8  # in figures, evenly spaced in depth
 TOP = 16  # neurons in the table
 CODE_COLUMNS = 160  # of the map of a code book
 TOP_POINTS = 60  # of a neuron's curve
-SPARK_POINTS = 60
 ALERTS = 60
 BANDS = ("information", "kl", "contraction")
 COLUMNS = ("mean", "variance", "kl", "information", "spread", "persistence")
@@ -76,6 +75,9 @@ def report(run: Run) -> str:
         figures["objective"] = scalar_curves(thinned, OBJECTIVE, title=unit)
         caption = "Loss in training, negative log likelihood in training and validation"
         sections.append({"title": "Objective", "caption": caption, "figure": "objective"})
+    replay = None
+    if neurons:
+        replay = replay_page.parts(run_replay.payload(run, summary=summary, alerts=alerts))
     encoded = (f"{json.dumps(key)}: {_safe(plotly.io.to_json(fig))}" for key, fig in figures.items())
     return TEMPLATES.get_template("report.html").render(
         name=run.name,
@@ -85,7 +87,7 @@ def report(run: Run) -> str:
         alerts=_alerts(run, alerts),
         alert_count=len(alerts),
         replay_caption=replay_shapes.caption(run.layers),
-        replay=replay_page.parts(_replay_payload(run, summary, scalars, alerts)) if neurons else None,
+        replay=replay,
         sections=sections,
         settings=_settings(run),
         css=_own((ASSETS / "report.css").read_text(encoding="utf-8")),
@@ -227,25 +229,6 @@ def _cards(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, neurons: bool
     ]
 
 
-def number(value: float) -> str:
-    """Three significant digits, thousands apart; a dash for what is not finite."""
-    if not np.isfinite(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def points(series: np.ndarray) -> str:
-    """The finite values of a series as points of a line in a box of 100 x 24; empty for fewer than two."""
-    kept = np.asarray(series, float)[evenly_spaced(len(series), SPARK_POINTS)]
-    finite = np.isfinite(kept)
-    if finite.sum() < 2:
-        return ""
-    low, high = kept[finite].min(), kept[finite].max()
-    y = 22 - 20 * (kept - low) / (high - low if high > low else 1)
-    x = 100 * np.arange(len(kept)) / (len(kept) - 1)
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[finite], y[finite], strict=True))
-
-
 def _alerts(run: Run, alerts: pd.DataFrame) -> list[dict[str, Any]]:
     names = [str(layer["name"]) for layer in run.layers]
     return [
@@ -307,54 +290,3 @@ def _top(run: Run) -> dict[str, Any]:
 def _settings(run: Run) -> list[tuple[str, Any]]:
     packages = run.manifest.get("packages") or {}
     return [*run.config.items(), *((f"package {name}", version) for name, version in packages.items())]
-
-
-def _replay_payload(run: Run, summary: pd.DataFrame, scalars: pd.DataFrame, alerts: pd.DataFrame) -> bytes:
-    """What the replay draws of the shown layers (`probes.canvas.pack`): the whole run, from its last step."""
-    last = run.at(int(run.steps[-1]))
-    shown: list[tuple[dict[str, Any], replay_shapes.Track]] = []
-    recorded = np.asarray(run.steps)
-    for layer in evenly_spaced(len(run.layers), REPLAY_LAYERS).tolist():
-        about = run.layers[layer]
-        candidates = replay_neurons.Candidates.of(last[last["layer"] == layer], about)
-        informative = candidates.most_informative()
-        if informative is None:
-            continue
-        single = replay_shapes.has_ridges(about)
-        ridges = [int(n) for n in candidates.ids[replay_neurons.choose(candidates)]] if single else []
-        entry = {
-            "name": str(run.layers[layer]["name"]), "index": layer, "depth": len(run.layers),
-            "neurons": ridges, "pinned": [], "selected": None,
-            "informative": int(candidates.ids[informative]) if single else None, "count": about["neurons"],
-            "run": run.name, "side": 0, "last": int(recorded[-1]),
-        }  # fmt: skip
-        track = replay_shapes.track(run, layer, ridges, FRAMES)
-        if (shape := track.shape()) is not None:
-            entry["shape"] = shape
-        shown.append((entry, track))
-    steps = frames.timeline([found.steps for _, found in shown], FRAMES)
-    series = replay_arrays.layer_series(summary, recorded, len(run.layers))
-    arrays: dict[str, np.ndarray] = {}
-    for place, (entry, found) in enumerate(shown):
-        layer = entry["index"]
-        drawn = found.arrays(steps) | replay_arrays.series_at(series, layer, recorded, steps)
-        drawn |= replay_shapes.typical_series(summary, run.layers[layer], layer, steps)
-        arrays |= {f"{name}.{place}": values for name, values in drawn.items()}
-    score = replay_arrays.shown_score(scalars)
-    if score is not None:
-        arrays["score.0"] = replay_arrays.score_at(scalars, score, steps)
-    layers = [entry for entry, _ in shown]
-    header = {
-        "view": run.name,
-        "layers": layers,
-        "steps": steps.tolist(),
-        "cursor": None,
-        "autoplay": False,
-        "input": None,
-        "chosen": replay_neurons.chosen_words(layers),
-        "trail": True,
-        "speed": "1",
-        "score": None if score is None else replay_arrays.score_label(score),
-        "events": replay_arrays.event_ticks(run.events(), alerts),
-    }
-    return canvas.pack(header, arrays)

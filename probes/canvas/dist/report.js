@@ -2564,7 +2564,8 @@ function showReplay(host, content2, payload) {
   const replay = new Replay(root, { pageKeys: false, leastPitch: PITCH });
   replay.load(payload);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => replay.repaint());
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playOnceSeen(replay);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (replay.header.cursor === null && !still) playOnceSeen(replay);
   return replay;
 }
 function playOnceSeen(replay) {
