@@ -23,7 +23,7 @@ from vdn.sequence_scores import Network
 from vdn.trainer import SequenceTrainer
 from vdn.transformer import TokenPosterior
 
-LIKELIEST = 5  # symbols that are kept of each position's prediction
+LIKELIEST, LIKELY_NOTES = 5, 12  # symbols, notes that are kept of each position's prediction
 
 
 class ProbeSequence:
@@ -105,7 +105,8 @@ def prediction_frame(
     network: Network, task: SequenceTask, output: SequenceOutput, batch: SequenceBatch
 ) -> pd.DataFrame | None:
     """Predictions of the one sequence of a batch, a row a position (input): of symbols y, nll, entropy and
-    conditional_entropy (nats) and the likeliest; of signals as `probe_batch.prediction_frame`; of chords nll.
+    conditional_entropy (nats) and the likeliest; of signals as `probe_batch.prediction_frame`; of chords y,
+    nll and the likeliest notes, each for itself.
     """
     nll = sequence_nll(network.log_prob(output, batch.y, batch.mask))[0]
     columns: dict[str, Any] = {"input": np.arange(len(nll)), "nll": nll.cpu().numpy()}
@@ -132,5 +133,12 @@ def prediction_frame(
         top, symbols = mean.topk(min(LIKELIEST, task.outputs), -1)
         for rank in range(top.shape[1]):
             columns[f"symbol_{rank + 1}"] = texts(task, symbols[:, rank])
+            columns[f"p_{rank + 1}"] = top[:, rank].cpu().numpy()
+    else:
+        p = head.probability(output.parameters[:, 0]).mean(0)  # (T, 88), each note for itself
+        columns["y"] = texts(task, batch.y[0])
+        top, keys = p.topk(LIKELY_NOTES, -1)
+        for rank in range(LIKELY_NOTES):
+            columns[f"symbol_{rank + 1}"] = [str(LOWEST_NOTE + key) for key in keys[:, rank].tolist()]
             columns[f"p_{rank + 1}"] = top[:, rank].cpu().numpy()
     return pd.DataFrame(columns)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
@@ -27,6 +28,7 @@ def piano_rolls(
     values_are: str = "",
     signed: bool = False,
     given: int = 0,
+    likely: Mapping[str, pd.DataFrame] | None = None,
     t: int | None = None,
 ) -> go.Figure:
     """Notes of chords at each position, one panel a sequence.
@@ -43,6 +45,8 @@ def piano_rolls(
         They have a sign: the scale is centred at 0.
     given : int
         Positions at the beginning that were given, not made: drawn fainter.
+    likely : mapping of str to DataFrame, optional
+        Label -> columns t, note, p: how likely notes were before they came, drawn behind.
     t : int, optional
         The position that is looked at.
 
@@ -57,10 +61,21 @@ def piano_rolls(
         titles=[style.text(label) for label in rolls] if several else (),
     )  # fmt: skip
     length = max((len(chords) for chords in rolls.values()), default=0)
-    for place, chords in enumerate(rolls.values()):
+    for place, (label, chords) in enumerate(rolls.items()):
+        size = 5 if several or length > 120 else 7
+        if likely is not None and len(likely[label]):
+            rows = likely[label]
+            shades = [palette.translucent(palette.PREDICTED, round(float(p), 2)) for p in rows["p"]]
+            figure.scatter(
+                rows["t"], rows["note"], mode="markers", row=place + 1, name="probability before it came",
+                marker={"symbol": "square", "size": size + 4, "color": shades}, showlegend=False,
+                customdata=[[int(t), float(p)] for t, p in zip(rows["t"], rows["p"], strict=True)],
+                text=[note_name(int(note)) for note in rows["note"]],
+                hovertemplate="t %{x}: %{text} was %{customdata[1]:.0%} likely<extra></extra>",
+            )  # fmt: skip
         at = np.array([t for t, chord in enumerate(chords) for _ in chord], int)
         pitch = np.array([note for chord in chords for note in chord], float)
-        marker: dict[str, Any] = {"symbol": "square", "size": 5 if several or length > 120 else 7}
+        marker: dict[str, Any] = {"symbol": "square", "size": size}
         if values is not None and place == 0:
             marker |= {
                 "color": np.asarray(values, float)[at], "showscale": True,
