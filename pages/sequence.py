@@ -80,7 +80,7 @@ with left:
     feature = ""
     if tested:
         with st.container(border=True):
-            feature = sequence_controls.feature(list(features))
+            feature = sequence_controls.feature(data.most_followed(tested))
             sequence_neuron.followers(context, tested, feature, quantity)
 with right:
     marks = data.marks(features, feature)

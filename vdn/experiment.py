@@ -303,7 +303,7 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
     which = "which; layers are counted from 1, neurons from 0"
     parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
-    where = "of sequences: positions t to hold them at, as the page Sequence counts [--windows of them]"
+    where = "of sequences: positions t to hold them at; the page Sequence shows the validation split's"
     parsers["traversal"].add_argument("--at", type=place, nargs="+", metavar="T", help=where)
     words = (
         "what is continued: a text; MIDI numbers with commas between chords; numbers with commas between"
@@ -377,9 +377,12 @@ def run(arguments: argparse.Namespace) -> int:
             }
             settings |= {
                 "step": bench.step,
-                "windows": len(bench.examples.x),
                 "seconds": round(time.monotonic() - began, 2),
             }
+            if "windows" in settings:
+                settings["windows"] = len(
+                    tables["felt"]["input"].unique() if "felt" in tables else bench.examples.x
+                )
             folder = store.save(arguments.run, arguments.name, tables, settings)
     except Cancelled:
         print(f"{arguments.experiment}: cancelled, nothing stored", file=sys.stderr)

@@ -122,7 +122,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         " watched.",
         "neurons walked over their prior: effect on the prediction",
         (
-            windows(4, 64),
+            Setting("windows", "Inputs", "examples, or positions of a sequence, evenly spread", 4, 64),
             draws(64, 512),
             Setting("each", "Neurons a layer", "without --neurons: the most informative of a layer", 2, 64),
         ),

@@ -18,7 +18,8 @@ Notes = Sequence[Sequence[int]]
 NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 SCALE = [[0, palette.SLATE], [1, palette.ORANGE]]
 SIGNED = [[0, palette.BLUE], [0.5, palette.PALE_SLATE], [1, palette.VERMILLION]]
-ROLL, FEW = 210, 110  # pixels: height of one roll, and of each of several
+LIKELY = 0.05  # least probability of a note that is drawn
+ROLL, FEW = 300, 110  # pixels: height of one roll, and of each of several
 
 
 def piano_rolls(
@@ -64,11 +65,13 @@ def piano_rolls(
     for place, (label, chords) in enumerate(rolls.items()):
         size = 5 if several or length > 120 else 7
         if likely is not None and len(likely[label]):
-            rows = likely[label]
-            shades = [palette.translucent(palette.PREDICTED, round(float(p), 2)) for p in rows["p"]]
+            rows = likely[label][likely[label]["p"] >= LIKELY]
+            behind = palette.SLATE if several else palette.PREDICTED
+            shades = [palette.translucent(behind, round(float(p), 2)) for p in rows["p"]]
             figure.scatter(
                 rows["t"], rows["note"], mode="markers", row=place + 1, name="probability before it came",
-                marker={"symbol": "square", "size": size + 4, "color": shades}, showlegend=False,
+                marker={"symbol": "square", "size": size if several else size + 4, "color": shades},
+                showlegend=False,
                 customdata=[[int(t), float(p)] for t, p in zip(rows["t"], rows["p"], strict=True)],
                 text=[note_name(int(note)) for note in rows["note"]],
                 hovertemplate="t %{x}: %{text} was %{customdata[1]:.0%} likely<extra></extra>",

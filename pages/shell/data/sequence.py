@@ -25,6 +25,7 @@ STEPS_KEPT = 8  # of a sequence at one step: some megabytes each
 ROWS = 256  # neurons of the map: more than its pixels
 TESTED = 4_096  # neurons whose features are tested together: a second
 CONTEXT = 16  # positions at the beginning that are no surprise to be surprised by
+SIGNIFICANT = 0.05  # p, adjusted
 RANKED = 12  # neurons in a list
 EMPHASIS = 99  # per cent of the values that colours run over
 
@@ -208,6 +209,12 @@ def feature_rows(tested: Followed, layer: int, neuron: int) -> pd.DataFrame:
         {"feature": found.names, "correlation": found.correlation[place], "p": found.p_features[place]}
     )
     return _strongest_first(rows)
+
+
+def most_followed(tested: Followed) -> list[str]:
+    """The features, those that most neurons go with first."""
+    count = (tested.found.p_neurons <= SIGNIFICANT).sum(0)
+    return [tested.found.names[place] for place in np.argsort(-count, kind="stable")]
 
 
 def followers(tested: Followed, feature: str) -> pd.DataFrame:

@@ -45,6 +45,7 @@ def form(context: RunContext, name: str, again: bool) -> None:
         split = str(st.selectbox("Split", SPLITS, key=f"{name}_split", width=150))
         pinned = bool(pins) and st.toggle(f"The {len(pins)} pinned neurons", key="walk_pinned")
         at = _position(context) if name == "traversal" else None
+        split = split if at is None else "validation"  # whose first sequence that page shows
         st.button(
             "Run again" if again else "Run", type="secondary" if again else "primary",
             icon=":material/play_arrow:", key="start",
