@@ -112,14 +112,16 @@ def draw_collapse(browser: Browser) -> None:
 
 
 def draw_sequence(browser: Browser) -> None:
-    """The page Sequence at its most surprising position, in both themes."""
+    """The page Sequence at its most surprising position, and the neuron whose KL follows a line's end most,
+    in both themes.
+    """
     with Server(SAMPLES) as server:
         for theme in THEMES:
             context = browser.new_context(
                 viewport={"width": WIDTH, "height": TALL}, color_scheme=theme, reduced_motion="reduce"
             )
             page = context.new_page()
-            page.goto(f"{server.address}/sequence?run=text&follows=line%27s+end")
+            page.goto(f"{server.address}/sequence?run=text&neurons=2:38&layer=layer+2&follows=line%27s+end")
             expect(page.get_by_text("belief along t").first).to_be_visible(timeout=WAIT_MS)
             expect(page.locator(".main-svg >> nth=0")).to_be_visible(timeout=WAIT_MS)
             drawn(page)
