@@ -4,6 +4,7 @@
 set_points.png            neurons that were each asked for a persistence, or an information, and what they do
 replay.webp               the dashboard's replay of the sample run `healthy`, moving
 collapse-THEME.png        the page Health of the sample run `text-collapse`, as it was at its alert
+sequence-THEME.png        the page Sequence of the sample run `text`, at a neuron that notices a line's end
 rescue-THEME.png          the sample runs `text-collapse` and `text-rescued` side by side
 """
 
@@ -37,6 +38,7 @@ from probes.figures.set_points import set_points  # noqa: E402
 
 SAMPLES = ROOT / "sample_runs"
 WIDTH, HEIGHT = 1440, 900
+TALL = 1500  # pixels of the page Sequence, down to its tables
 PANEL = (1000, 340)  # pixels of one row of the set-points
 PAIR = (560, 270)  # pixels of one panel of the two runs side by side
 THEMES = {"light": ("white", palette.OKABE_ITO[7]), "dark": ("#0e1117", "#fafafa")}  # page, text
@@ -109,6 +111,25 @@ def draw_collapse(browser: Browser) -> None:
             context.close()
 
 
+def draw_sequence(browser: Browser) -> None:
+    """The page Sequence at its most surprising position, and the neuron whose KL follows a line's end most,
+    in both themes.
+    """
+    with Server(SAMPLES) as server:
+        for theme in THEMES:
+            context = browser.new_context(
+                viewport={"width": WIDTH, "height": TALL}, color_scheme=theme, reduced_motion="reduce"
+            )
+            page = context.new_page()
+            page.goto(f"{server.address}/sequence?run=text&neurons=2:38&layer=layer+2&follows=line%27s+end")
+            expect(page.get_by_text("belief along t").first).to_be_visible(timeout=WAIT_MS)
+            expect(page.locator(".main-svg >> nth=0")).to_be_visible(timeout=WAIT_MS)
+            drawn(page)
+            page.wait_for_timeout(20 * SETTLE_MS)
+            page.screenshot(path=DOCS / f"sequence-{theme}.png", clip={**CLIP, "height": TALL - CLIP["y"]})
+            context.close()
+
+
 def _photograph(
     browser: Browser,
     figures: list[go.Figure],
@@ -178,6 +199,7 @@ PICTURES = {
     "replay": draw_replay,
     "collapse": draw_collapse,
     "rescue": draw_rescue,
+    "sequence": draw_sequence,
 }
 
 

@@ -38,6 +38,8 @@ with st.sidebar:
 path: Path = context.entry.path
 manager = jobs.job_manager()
 stored = store.stored(path)
+sequences = experiments.of_sequences(context.run.config)
+offered = [name for name, one in EXPERIMENTS.items() if one.fits(sequences) or name in stored]
 unknown = [name for name in stored if name not in EXPERIMENTS]
 
 
@@ -47,9 +49,9 @@ def title(name: str) -> str:
     return f"{known.title if known else url.plain(name)}{' :material/check:' if name in stored else ''}"
 
 
-first = next((name for name in EXPERIMENTS if name in stored), "ablation")
+first = next((name for name in offered if name in stored), "ablation")
 name = url.choice(
-    st.segmented_control, "Experiment", [*EXPERIMENTS, *unknown], "experiment", first, required=True,
+    st.segmented_control, "Experiment", [*offered, *unknown], "experiment", first, required=True,
     format_func=title,
     label_visibility="collapsed",
 )  # fmt: skip

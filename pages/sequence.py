@@ -15,6 +15,7 @@ from pages.shell.widgets import (
     sequence_neuron,
     sequence_position,
     sequence_surprise,
+    sequence_uncertainty,
 )
 
 frame.guard()
@@ -61,7 +62,7 @@ with st.container(border=True):
         sequence_axis.signal(context, length, t, table)
     else:
         values, what, signed = sequence_controls.coloured(table, path, shown_layer, neuron)
-        sequence_axis.symbols(context, length, t, values, what, signed)
+        sequence_axis.symbols(context, length, t, values, what, signed, table)
 sequence_map.show(
     context, found[layer], layer, quantity, sort, memory, neuron if shown_layer == layer else None, t
 )
@@ -73,13 +74,13 @@ with left:
     with st.container(border=True):
         st.markdown(f"**Position {t}** · “{url.plain(data.sign(labels[t]))}”")
         if len(table):
-            sequence_position.predicted(labels, t, table)
+            sequence_position.predicted(context, labels, t, table)
         st.markdown("**Neurons that moved most here**, of all layers")
         sequence_position.moved(context, found, t, quantity)
     feature = ""
     if tested:
         with st.container(border=True):
-            feature = sequence_controls.feature(list(features))
+            feature = sequence_controls.feature(data.most_followed(tested))
             sequence_neuron.followers(context, tested, feature, quantity)
 with right:
     marks = data.marks(features, feature)
@@ -89,4 +90,5 @@ with right:
             sequence_neuron.goes_with(tested, shown_layer, neuron, quantity)
 
 sequence_surprise.show(context, other, found, table, at, t)
+sequence_uncertainty.show(context, found, table, t)
 continuations.show(context)

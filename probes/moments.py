@@ -441,7 +441,7 @@ def derive(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "non_finite": sums["non_finite"],
     }
     if "rows" in sums:
-        result["rows"] = sums["rows"][..., None].expand(sums["kl"].shape)
+        result["rows"] = sums.get("effective_rows", sums["rows"][..., None].expand(sums["kl"].shape))
     if "clamp_share" in sums:
         result["clamp_share"] = sums["clamp_share"].mean(-1) + some
     if "r" in sums:

@@ -416,7 +416,10 @@ _ALL = [
         "How much a row's numbers can be trusted: information from few inputs is noisy.",
         "S",
         "sampling theory of a variance",
-        caveat="Absent: taken as unlimited. Below 2, what moves with the input is null.",
+        caveat=(
+            "Absent: taken as unlimited. Below 2, what moves with the input is null. Of sequences the number"
+            " that their positions are worth, by their memory."
+        ),
     ),
     Statistic(
         "mu2",

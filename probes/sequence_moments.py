@@ -10,10 +10,12 @@ news. Rows are positions of sequences; those that are masked count nowhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from probes.effective_rows import EffectiveRows
 from probes.families.gaussian import GAUSSIAN
 from probes.moments import Moments, derive
 from probes.persistence import Pairs
@@ -25,6 +27,7 @@ class SequenceMoments:
     def __init__(self) -> None:
         self._paid = Moments()
         self._pairs = Pairs()
+        self._effective = EffectiveRows()
         self._means: dict[str, Tensor] = {}
         self._count = torch.zeros(())
 
@@ -44,6 +47,7 @@ class SequenceMoments:
         kl: Tensor | None = None,
         clamped: Tensor | None = None,
         mask: Tensor | None = None,
+        draws: int = 1,
     ) -> SequenceMoments:
         """Add R sequences of T positions.
 
@@ -69,6 +73,8 @@ class SequenceMoments:
             (R, T, N, K) bool: σ at its lower limit.
         mask
             (R, T) bool: False leaves a position out, whatever it holds.
+        draws
+            Rows that are draws of one sequence, next to each other: independent inputs are counted once.
 
         Returns
         -------
@@ -95,6 +101,7 @@ class SequenceMoments:
             past=_rows(past),
             mask=rows,
         )
+        self._effective.update(mean, mask, draws)
         self._pairs.update(_rows(z), _rows(previous_z), mask=rows)
         held, weights = _rows(variance).float(), None
         if rows is None:
@@ -132,7 +139,10 @@ class SequenceMoments:
         ValueError
             Before the first update.
         """
-        return self._paid.sufficient_statistics() | self._pairs.sufficient_statistics() | self._means
+        effective = {"effective_rows": self._effective.result()}
+        return (
+            self._paid.sufficient_statistics() | self._pairs.sufficient_statistics() | self._means | effective
+        )
 
     def result(self) -> dict[str, Tensor]:
         """Statistics of all positions so far: `derive_sequence(self.sufficient_statistics())`.
@@ -150,6 +160,27 @@ class SequenceMoments:
         return derive_sequence(self.sufficient_statistics())
 
 
+class TokenMoments(Moments):
+    """`Moments` of single tokens' posteriors, rows being what their positions are worth.
+
+    Parameters are those of `Moments`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.effective = EffectiveRows()
+
+    def sufficient_statistics(self) -> dict[str, Tensor]:
+        """As of `Moments`, with the number of independent inputs.
+
+        Returns
+        -------
+        dict
+            Name -> (N, K), (N,) or ().
+        """
+        return super().sufficient_statistics() | {"effective_rows": self.effective.result()}
+
+
 def derive_sequence(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Statistics from their sums. What each is stands in `schema.STATISTICS`.
 
@@ -163,7 +194,8 @@ def derive_sequence(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     dict
         Name -> (..., N) float32. kl, information, mismatch, past, active_share, whitened_mean and
         prior_variance are of what is paid; mean, variance, spread, mu2 and width_spread of the belief, with
-        held_information and held_mismatch; persistence is the slope of z_t on z_{t-1}.
+        held_information and held_mismatch; persistence is the slope of z_t on z_{t-1}; rows is the number of
+        independent inputs that the positions are worth (`probes.effective_rows`).
     """
     found = derive({name: value for name, value in sums.items() if name != "clamp_share"})
     variance, log_variance, moved = sums["held_variance"], sums["held_log"], sums["mu_square"]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from probes import RunError, regimes
-from probes.command_line import INTERRUPTED
+from probes.command_line import INTERRUPTED, shown
 from probes.diagnostics import derived
 from probes.experiments import store
 from probes.experiments.ablation import ablate, predictors, reliability
@@ -38,12 +38,14 @@ from probes.neuron_names import read_neuron
 from vdn.config import Config, ConfigError
 from vdn.data import READING, SPLITS, ForecastTask, Split, Task, say_what_was_read
 from vdn.evaluate import chunks, pooled_statistics
+from vdn.generation import beginning, continuation_tables, read_prompt
+from vdn.held import traverse_sequence
 from vdn.network import VariationalNetwork
 from vdn.objective import class_nll
 from vdn.records import DataError
 from vdn.scores import mixture_crps, mixture_nll
 from vdn.sequence_data import SequenceTask
-from vdn.sequence_experiment import KINDS, SequenceSubject, examples, sequence_score
+from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
 from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_network
 
@@ -116,17 +118,20 @@ class Bench:
         self.network = network
         self.subject: NetworkSubject | SequenceSubject
         self.scores: Mapping[str, Score]
+        sequences = isinstance(self.task, SequenceTask)
+        if not EXPERIMENTS[arguments.experiment].fits(sequences):
+            others = [name for name, one in EXPERIMENTS.items() if one.fits(sequences)]
+            kind = "sequences" if sequences else "windows or rows"
+            raise ConfigError(f"{arguments.experiment} does not take {kind}; {', '.join(others)} do")
         if isinstance(self.task, SequenceTask):
             assert not isinstance(network, VariationalNetwork)
-            if arguments.experiment not in KINDS:
-                raise ConfigError(f"{arguments.experiment} does not take sequences; {', '.join(KINDS)} does")
             self.subject, self.scores = SequenceSubject(network), sequence_score(network, self.task)
         else:
             assert isinstance(network, VariationalNetwork)
             self.subject, self.scores = NetworkSubject(network), scores_of(self.task)
         self.split: Split = arguments.split
         self.seed: int = arguments.seed
-        self.examples = Examples(self.task, self.split, arguments.windows)
+        self.examples = Examples(self.task, self.split, getattr(arguments, "windows", 1))
 
     def scored(self, draws: int) -> tuple[Subject, Tensor, Tensor, Mapping[str, Score], int, int]:
         """What experiments on scores begin with: subject, x, y, scores, draws, seed."""
@@ -157,15 +162,38 @@ def run_ablation(bench: Bench, arguments: argparse.Namespace, progress: Progress
 
 def run_traversal(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
     statistics = bench.statistics()
+    if isinstance(bench.task, SequenceTask):
+        return _held(bench, bench.task, statistics, arguments, progress) | {"neurons": statistics}
+    if arguments.at:
+        raise ConfigError("--at is a position of a sequence; this run has windows or rows")
     chosen = arguments.neurons or most_informative(statistics, arguments.each)
     tables = traverse(bench.subject, bench.examples.x, chosen, arguments.draws, bench.seed, progress=progress)
     return tables | {"neurons": statistics, "targets": _targets(bench.examples.y)}
 
 
-def most_informative(statistics: pd.DataFrame, each: int) -> list[tuple[int, int]]:
-    """(layer, neuron) of the `each` neurons with the largest information in every layer."""
+def _held(
+    bench: Bench,
+    task: SequenceTask,
+    statistics: pd.DataFrame,
+    arguments: argparse.Namespace,
+    progress: Progress,
+) -> Tables:
+    """Neurons held at positions of the sequence that the page Sequence shows, or of another split's first."""
+    x = task.beginning(bench.split, bench.config.probe_sequence or task.window).x[0]
+    spread = np.linspace(0, len(x) - 1, arguments.windows + 2)[1:-1].round().astype(int)
+    places = arguments.at or sorted(set(spread.tolist()))
+    by = "held_information" if "held_information" in statistics else "information"
+    chosen = arguments.neurons or most_informative(statistics, arguments.each, by)
+    assert isinstance(bench.subject, SequenceSubject)
+    return traverse_sequence(
+        bench.subject.network, task, x, places, chosen, arguments.draws, bench.seed, progress
+    )
+
+
+def most_informative(statistics: pd.DataFrame, each: int, by: str = "information") -> list[tuple[int, int]]:
+    """(layer, neuron) of the `each` neurons with the largest information, `by`, in every layer."""
     top = (
-        statistics.sort_values("information", ascending=False)
+        statistics.sort_values(by, ascending=False)
         .groupby("layer")
         .head(each)
         .sort_values(["layer", "neuron"])
@@ -225,12 +253,33 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
     return tables | {"starts": pd.DataFrame(starts)}
 
 
+def run_generation(bench: Bench, arguments: argparse.Namespace, progress: Progress) -> Tables:
+    assert isinstance(bench.task, SequenceTask)
+    assert isinstance(bench.subject, SequenceSubject)
+    network, task = bench.subject.network, bench.task
+    if arguments.prompt is None:
+        prompt = beginning(network, task, bench.split)
+    else:
+        prompt = read_prompt(task, arguments.prompt)
+    tables = continuation_tables(
+        network, task, prompt, arguments.length, arguments.trajectories, bench.seed, progress
+    )
+    if task.kind == "symbols":
+        given = arguments.prompt if arguments.prompt is not None else "".join(tables["prompt"]["text"])
+        for number, part in tables["continuations"].groupby("trajectory"):
+            nats = -part["log_prob"].mean()
+            print(f"--- draw {int(str(number)) + 1}, {nats:.3f} nats a position under itself")
+            print(*map(shown, (given + "".join(part["text"])).split("\n")), sep="\n")
+    return tables
+
+
 RUNNERS: dict[str, Callable[[Bench, argparse.Namespace, Progress], Tables]] = {
     "ablation": run_ablation,
     "traversal": run_traversal,
     "shift": run_shift,
     "risk-coverage": run_risk_coverage,
     "rollout": run_rollout,
+    "generation": run_generation,
 }
 
 
@@ -254,6 +303,13 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
     parsers["ablation"].add_argument("--workers", type=positive, default=cores, help=f"threads [{cores}]")
     which = "which; layers are counted from 1, neurons from 0"
     parsers["traversal"].add_argument("--neurons", type=neuron, nargs="+", metavar="LAYER:NEURON", help=which)
+    where = "of sequences: positions t to hold them at; the page Sequence shows the validation split's"
+    parsers["traversal"].add_argument("--at", type=place, nargs="+", metavar="T", help=where)
+    words = (
+        "what is continued: a text; MIDI numbers with commas between chords; numbers with commas between"
+        " [the beginning of the split's first sequence]"
+    )
+    parsers["generation"].add_argument("--prompt", metavar="TEXT", help=words)
     fed = "predicted rows that are fed back at once [1]"
     parsers["rollout"].add_argument("--feed", type=positive, default=1, help=fed)
 
@@ -288,6 +344,14 @@ def neuron(text: str) -> tuple[int, int]:
     return found
 
 
+def place(text: str) -> int:
+    """A position of a sequence, from 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"positions are counted from 0, this is {value}")
+    return value
+
+
 def positive(text: str) -> int:
     """A count of at least 1, for argparse."""
     value = int(text)
@@ -313,9 +377,12 @@ def run(arguments: argparse.Namespace) -> int:
             }
             settings |= {
                 "step": bench.step,
-                "windows": len(bench.examples.x),
                 "seconds": round(time.monotonic() - began, 2),
             }
+            if "windows" in settings:
+                settings["windows"] = len(
+                    tables["felt"]["input"].unique() if "felt" in tables else bench.examples.x
+                )
             folder = store.save(arguments.run, arguments.name, tables, settings)
     except Cancelled:
         print(f"{arguments.experiment}: cancelled, nothing stored", file=sys.stderr)

@@ -90,6 +90,37 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
+    def mean_and_variance(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each number of a position; of a symbol those of its one-hot code.
+
+        Parameters
+        ----------
+        parameters
+            (..., P).
+
+        Returns
+        -------
+        tuple of Tensor
+            (..., outputs) each; of what is 0 or 1 the mean is its probability.
+        """
+        p = self.probability(parameters)
+        return p, p * (1 - p)
+
+    def probability(self, parameters: Tensor) -> Tensor:
+        """Probability of each symbol, or that each number is 1.
+
+        Parameters
+        ----------
+        parameters
+            (..., P).
+
+        Returns
+        -------
+        Tensor
+            (..., outputs).
+        """
+        raise NotImplementedError
+
 
 class Categorical(Head):
     """One of `outputs` symbols, by a softmax over linear logits."""
@@ -104,6 +135,10 @@ class Categorical(Head):
         """As `Head.sample`; (M,) int64."""
         return torch.multinomial(parameters.softmax(-1), 1, generator=generator)[:, 0]
 
+    def probability(self, parameters: Tensor) -> Tensor:
+        """As `Head.probability`."""
+        return parameters.softmax(-1)
+
 
 class Bernoullis(Head):
     """`outputs` independent Bernoullis given the state: notes that sound or not."""
@@ -115,6 +150,10 @@ class Bernoullis(Head):
     def sample(self, parameters: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """As `Head.sample`; (M, D) of 0 and 1."""
         return torch.bernoulli(parameters.sigmoid(), generator=generator)
+
+    def probability(self, parameters: Tensor) -> Tensor:
+        """As `Head.probability`."""
+        return parameters.sigmoid()
 
 
 class BernoulliMixture(Head):
@@ -149,6 +188,11 @@ class BernoulliMixture(Head):
         part = torch.multinomial(weights.exp(), 1, generator=generator)[:, 0]
         chosen = logits[torch.arange(len(part), device=part.device), part]
         return torch.bernoulli(chosen.sigmoid(), generator=generator)
+
+    def probability(self, parameters: Tensor) -> Tensor:
+        """As `Head.probability`, of each number for itself."""
+        weights, logits = self._parts(parameters)
+        return (weights.exp()[..., None] * logits.sigmoid()).sum(-2)
 
 
 class Gaussian(Head):
@@ -191,6 +235,11 @@ class Gaussian(Head):
         mean, scale = self.mean_and_scale(parameters)
         noise = torch.randn(mean.shape, dtype=mean.dtype, device=mean.device, generator=generator)
         return mean + scale * noise
+
+    def mean_and_variance(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Head.mean_and_variance`."""
+        mean, scale = self.mean_and_scale(parameters)
+        return mean, scale.square()
 
 
 def make_head(kind: HeadKind, features: int, outputs: int) -> Head:

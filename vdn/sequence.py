@@ -410,11 +410,16 @@ class Generation(NamedTuple):
         (M, L) nats: of each position under its own trajectory.
     entropy
         (M, L) nats of the next symbol's distribution; NaN where positions are no symbols.
+    mean, variance
+        (M, L, outputs) of the distribution that each position was drawn from, as
+        `vdn.heads.Head.mean_and_variance` has them; of symbols without positions in it, (M, 0, outputs).
     """
 
     positions: Tensor
     log_prob: Tensor
     entropy: Tensor
+    mean: Tensor
+    variance: Tensor
 
 
 class SequentialNetwork(nn.Module):
@@ -747,17 +752,26 @@ def continuations(
     x = torch.cat([network.embedding.first(prompt), prompt])
     x = x[None].expand(trajectories, *x.shape)
     drawn, scores, entropies = [x[:, :0]], [], []
+    none = torch.zeros(trajectories, 0, device=x.device)
+    moments = [2 * (none[..., None].expand(-1, -1, network.head.outputs),)]
     for _ in range(length):
         parameters = predict(x)
         x = network.head.sample(parameters, generator)[:, None]
         drawn.append(x)
         scores.append(network.head.log_prob(parameters[None, :, None], x)[0])
         symbols = x.dim() == 2
+        if not symbols:
+            mean, variance = network.head.mean_and_variance(parameters)
+            moments.append((mean[:, None], variance[:, None]))
         spread = torch.distributions.Categorical(logits=parameters).entropy() if symbols else None
         entropies.append(torch.full_like(scores[-1], torch.nan) if spread is None else spread[:, None])
     network.train(was_training)
-    none = torch.zeros(trajectories, 0, device=x.device)
-    return Generation(torch.cat(drawn, 1), torch.cat([none, *scores], 1), torch.cat([none, *entropies], 1))
+    return Generation(
+        torch.cat(drawn, 1),
+        torch.cat([none, *scores], 1),
+        torch.cat([none, *entropies], 1),
+        *(torch.cat(parts, 1) for parts in zip(*moments, strict=True)),
+    )
 
 
 class Embedding(nn.Module):

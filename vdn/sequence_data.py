@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vdn.epoch_order import EpochOrder
 from vdn.kalman import Factors, simulate
 from vdn.records import DataError
 from vdn.splits import SPLITS, Split, split_ends
@@ -164,10 +165,10 @@ class SequenceOrder:
     """
 
     def __init__(self, task: SequenceTask, batch: int, seed: int) -> None:
-        self.sequences, self.chunks, self.seed = task.sequences("train"), task.chunks("train"), seed
+        self.sequences, self.chunks = task.sequences("train"), task.chunks("train")
         self.size = min(batch, self.sequences)
         self.per_epoch = self.sequences // self.size * self.chunks
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self.order = EpochOrder(self.sequences, seed)
 
     def epoch(self, step: int) -> int:
         return step // self.per_epoch
@@ -175,11 +176,9 @@ class SequenceOrder:
     def examples(self, step: int) -> Tensor:
         """Chunk numbers of optimiser step `step`, counted from 0."""
         epoch, at = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(self.sequences, generator=generator)
         group, chunk = divmod(at, self.chunks)
-        return self._order[group * self.size : (group + 1) * self.size] * self.chunks + chunk
+        order = self.order.of(epoch)
+        return order[group * self.size : (group + 1) * self.size] * self.chunks + chunk
 
 
 def streams(first: int, last: int, begin: int, count: int) -> list[tuple[int, int, int]]:

@@ -18,9 +18,6 @@ from vdn.sequence import SequenceNeurons, SequenceOutput
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_scores import Network
 
-KINDS = ("ablation",)
-"""Experiments that take sequences."""
-
 
 class SequenceSubject(CallableSubject):
     """`probes.experiments.subject.Subject` of a network of sequences, in evaluation mode.

@@ -1,5 +1,5 @@
 """The probe sequence of a run: the beginning of its first validation sequence, looked at again and again as
-training goes on, and continuations of a prompt once it has ended.
+training goes on.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from vdn.sequence_data import LOWEST_NOTE, SequenceBatch, SequenceTask
 from vdn.sequence_objective import sequence_nll
 from vdn.sequence_scores import Network
 from vdn.trainer import SequenceTrainer
-from vdn.transformer import SequenceTransformer, TokenPosterior
+from vdn.transformer import TokenPosterior
 
-LIKELIEST = 5  # symbols that are kept of each position's prediction
-PROMPT, CONTINUED, TRAJECTORIES = 64, 200, 8  # of the continuations
+LIKELIEST, LIKELY_NOTES = 5, 12  # symbols, notes that are kept of each position's prediction
 
 
 class ProbeSequence:
@@ -106,7 +105,8 @@ def prediction_frame(
     network: Network, task: SequenceTask, output: SequenceOutput, batch: SequenceBatch
 ) -> pd.DataFrame | None:
     """Predictions of the one sequence of a batch, a row a position (input): of symbols y, nll, entropy and
-    conditional_entropy (nats) and the likeliest; of signals as `probe_batch.prediction_frame`; of chords nll.
+    conditional_entropy (nats) and the likeliest; of signals as `probe_batch.prediction_frame`; of chords y,
+    nll and the likeliest notes, each for itself.
     """
     nll = sequence_nll(network.log_prob(output, batch.y, batch.mask))[0]
     columns: dict[str, Any] = {"input": np.arange(len(nll)), "nll": nll.cpu().numpy()}
@@ -134,40 +134,11 @@ def prediction_frame(
         for rank in range(top.shape[1]):
             columns[f"symbol_{rank + 1}"] = texts(task, symbols[:, rank])
             columns[f"p_{rank + 1}"] = top[:, rank].cpu().numpy()
+    else:
+        p = head.probability(output.parameters[:, 0]).mean(0)  # (T, 88), each note for itself
+        columns["y"] = texts(task, batch.y[0])
+        top, keys = p.topk(LIKELY_NOTES, -1)
+        for rank in range(LIKELY_NOTES):
+            columns[f"symbol_{rank + 1}"] = [str(LOWEST_NOTE + key) for key in keys[:, rank].tolist()]
+            columns[f"p_{rank + 1}"] = top[:, rank].cpu().numpy()
     return pd.DataFrame(columns)
-
-
-def continuation_tables(
-    network: Network,
-    task: SequenceTask,
-    seed: int,
-    prompt: int = PROMPT,
-    length: int = CONTINUED,
-    trajectories: int = TRAJECTORIES,
-) -> dict[str, pd.DataFrame]:
-    """Continuations of the beginning of the first test sequence.
-
-    network, task: what continues what; seed: of all draws; prompt, length: positions given and added;
-    trajectories: how many. Returns "prompt" (t, text) and "continuations" (trajectory, t, text, log_prob,
-    entropy), nats.
-    """  # fmt: skip
-    most = task.window if isinstance(network, SequenceTransformer) else prompt
-    given = task.beginning("test", min(prompt, most)).y[0]
-    device = next(network.parameters()).device
-    found = network.generate(
-        given.to(device), length, trajectories, torch.Generator(device).manual_seed(seed)
-    )
-    rows = [
-        pd.DataFrame(
-            {
-                "trajectory": number,
-                "t": np.arange(length) + len(given),
-                "text": texts(task, found.positions[number]),
-                "log_prob": found.log_prob[number].cpu().numpy(),
-                "entropy": found.entropy[number].cpu().numpy(),
-            }
-        )
-        for number in range(trajectories)
-    ]
-    start = pd.DataFrame({"t": np.arange(len(given)), "text": texts(task, given)})
-    return {"prompt": start, "continuations": pd.concat(rows, ignore_index=True)}

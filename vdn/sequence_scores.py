@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.moments import Moments
-from probes.sequence_moments import SequenceMoments
+from probes.sequence_moments import SequenceMoments, TokenMoments
 from vdn.answers import Answers, Counted, calibration_scores, nested, number_scores
 from vdn.heads import Gaussian
 from vdn.kalman import kalman_predictions
@@ -34,7 +33,7 @@ ANSWERS = 20_000  # of a split, evenly spread, that are kept one by one
 CLAMPED = 1e-5  # relative: exp(ln limit) need not give the limit back
 
 Network = SequentialNetwork | SequenceTransformer
-Pool = SequenceMoments | Moments
+Pool = SequenceMoments | TokenMoments
 
 
 def passes(
@@ -169,12 +168,12 @@ def new_sequence_pool(posterior: SequencePosterior | TokenPosterior) -> Pool:
 
     Returns
     -------
-    SequenceMoments or Moments
+    SequenceMoments or TokenMoments
         Empty.
     """
     if isinstance(posterior, SequencePosterior):
         return SequenceMoments()
-    return Moments(sigma_limits=(SIGMA_MIN, SIGMA_MAX))
+    return TokenMoments(sigma_limits=(SIGMA_MIN, SIGMA_MAX))
 
 
 @torch.no_grad()
@@ -191,7 +190,7 @@ def accumulate_sequences(pool: Pool, posterior: SequencePosterior | TokenPosteri
         (B, T) bool.
     """
     if isinstance(posterior, TokenPosterior):
-        assert isinstance(pool, Moments)
+        assert isinstance(pool, TokenMoments)
         _accumulate_tokens(pool, posterior, mask)
         return
     assert isinstance(pool, SequenceMoments)
@@ -218,16 +217,19 @@ def accumulate_sequences(pool: Pool, posterior: SequencePosterior | TokenPosteri
         kl=posterior.closed_kl,
         clamped=low.unflatten(2, shape).transpose(0, 1),
         mask=rows,
+        draws=draws,
     )
 
 
-def _accumulate_tokens(pool: Moments, posterior: TokenPosterior, mask: Tensor) -> None:
+def _accumulate_tokens(pool: TokenMoments, posterior: TokenPosterior, mask: Tensor) -> None:
     """Posteriors of single tokens: pairs are neighbours in t. Under an autoregressive prior only tokens with
     a past count.
     """
     draws = posterior.z.shape[0]
     mu, sigma = (part.detach().transpose(0, 1).flatten(0, 1) for part in (posterior.mu, posterior.sigma))
     kl, rows = posterior.kl.detach(), mask.repeat_interleave(draws, 0)
+
+    pool.effective.update(mu, rows, draws)
 
     def later(values: Tensor) -> Tensor:
         return values[:, 1:].flatten(0, 1)

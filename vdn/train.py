@@ -42,11 +42,12 @@ from vdn.evaluate import (
     scores,
     series_count,
 )
+from vdn.generation import CONTINUED, NAME, TRAJECTORIES, beginning, continuation_tables
 from vdn.probe_batch import ProbeBatch, fit_probe_batch
 from vdn.records import DataError
 from vdn.sequence import SequenceOutput
 from vdn.sequence_data import SequenceBatch
-from vdn.sequence_probe import ProbeSequence, continuation_tables
+from vdn.sequence_probe import ProbeSequence
 from vdn.sequence_scores import accumulate_sequences, new_sequence_pool
 from vdn.trainer import (
     CHECKPOINT,
@@ -66,7 +67,6 @@ VALIDATION_POSITIONS = 16_384  # of sequences
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
-CONTINUATIONS = "generation"  # name of the stored continuations of a network of sequences
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
@@ -544,7 +544,11 @@ def conclude(
         for name, values in summary["baselines"].items():
             write_scores(recorder, step, f"test {name}", values)
         if isinstance(trainer, SequenceTrainer):
-            tables = continuation_tables(trainer.network, trainer.sequences, config.seed)
-            store.save(run, CONTINUATIONS, tables, {"step": step, "seed": config.seed})
+            prompt = beginning(trainer.network, trainer.sequences, "test")
+            made_with = {"length": CONTINUED, "trajectories": TRAJECTORIES, "seed": config.seed}
+            tables = continuation_tables(
+                trainer.network, trainer.sequences, prompt, CONTINUED, TRAJECTORIES, config.seed
+            )
+            store.save(run, NAME, tables, {"step": step, "split": "test", **made_with})
     recorder.close(status=status)
     return summary

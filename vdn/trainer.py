@@ -22,6 +22,7 @@ from probes.storage.local import write_atomic
 from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
 from vdn.data import Batch, ForecastTask, RowTask, Task, identity, load_known
+from vdn.epoch_order import EpochOrder
 from vdn.heads import HeadKind
 from vdn.network import DeterministicTwin, Output, VariationalNetwork
 from vdn.objective import objective, predicted_numbers, ramp
@@ -41,10 +42,9 @@ class Order:
     """
 
     def __init__(self, task: Task, batch: int, seed: int) -> None:
-        self.count, self.seed = task.count("train"), seed
-        self.size = min(batch // 2 if task.pairs else batch, self.count)
-        self.per_epoch = self.count // self.size
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self.order = EpochOrder(task.count("train"), seed)
+        self.size = min(batch // 2 if task.pairs else batch, self.order.count)
+        self.per_epoch = self.order.count // self.size
 
     def epoch(self, step: int) -> int:
         return step // self.per_epoch
@@ -52,10 +52,7 @@ class Order:
     def examples(self, step: int) -> Tensor:
         """Example numbers of optimiser step `step`, counted from 0."""
         epoch, at = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(self.count, generator=generator)
-        return self._order[at * self.size : (at + 1) * self.size]
+        return self.order.of(epoch)[at * self.size : (at + 1) * self.size]
 
 
 def one_cycle(step: int, steps: int, warmup_share: float) -> float:

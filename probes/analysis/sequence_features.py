@@ -4,7 +4,9 @@ with more than chance would have it.
 Positions depend on their neighbours, so that the usual p of a correlation is far too small. Here a feature is
 rotated by a random offset, cut into blocks longer than its own memory and put together in random order, again
 and again: within a block its course is kept, its place against the neuron is not. Two series' products forget
-as fast as the faster of both, so that blocks that suit the feature suit any neuron, however slow.
+as fast as the faster of both, so that blocks that suit the feature suit any neuron, however slow. A feature
+too slow for that is shifted against the neuron instead, what hangs over left out: a seam would break what
+both have in common, so that chance looks weaker than it is.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ Kind = Literal["text", "chords", "signal"]
 POSITION = "position"
 """Kind of the inputs that are a probe sequence's positions, in a run whose probe batch is something else."""
 PERMUTATIONS = 1_999
-BLOCK = 4.0  # blocks, in autocorrelation times of the feature
-LEAST_BLOCKS = 4  # fewer cannot be told apart from what was seen
+BLOCK = 6.0  # blocks, in autocorrelation times of the feature
+LEAST_BLOCKS = 8  # of fewer, the seams take from what chance can do
+FARTHEST = 0.25  # of a sequence, that a slow feature is shifted by
 LEAST_POSITIONS = 32
 LEAST_COUNT = 3  # positions at which a yes-or-no feature is, and is not
 BEAT = 4  # positions of a bar, of chords at quarter notes
@@ -199,8 +202,8 @@ class Associations:
         (N, F) permutation p, adjusted over the neurons (largest |r| of all of them in each permutation,
         Westfall and Young's single step): for asking which neurons follow one feature.
     blocks
-        (F,) positions of a block; T of a feature so slow that it was rotated alone; 0 of a constant one,
-        which was not tested.
+        (F,) positions of a block; T of a feature so slow that it was shifted; 0 of a constant one, which was
+        not tested.
     """
 
     names: tuple[str, ...]
@@ -225,7 +228,8 @@ def associations(
     features
         Name -> (T,).
     permutations
-        How many; the least p is 1 / (permutations + 1), before it is adjusted.
+        How many; the least p is 1 / (permutations + 1), before it is adjusted. Of a slow feature there are
+        T / 2 shifts.
     seed
         Of the permutations.
 
@@ -243,7 +247,9 @@ def associations(
     -----
     A block is BLOCK autocorrelation times of the feature long, 1 + 2 sum |rho_k| up to the first lag in the
     noise, |rho_k| < 2 / sqrt(T). p = (1 + how many permutations are as large) / (1 + permutations)
-    (Phipson and Smyth 2010). The null is that of a stationary sequence: a trend that both have is found too.
+    (Phipson and Smyth 2010). A feature of which fewer than LEAST_BLOCKS blocks fit is shifted by 1 to
+    FARTHEST T positions either way, the correlations those of what overlaps: of fewer positions, so that the
+    null is rather wide. The null is that of a stationary sequence: a trend that both have is found too.
     """
     table = np.asarray(courses, float)
     if table.ndim != 2 or len(table) < LEAST_POSITIONS:
@@ -262,16 +268,19 @@ def associations(
         blocks[place] = block_length(column)
         if not blocks[place]:
             continue
-        order = block_permutations(len(column), int(blocks[place]), permutations, generator)
-        null = np.abs(column[order] @ neurons)  # (P, N)
+        if blocks[place] == len(column):
+            null = _shifted(column, neurons)
+        else:
+            order = block_permutations(len(column), int(blocks[place]), permutations, generator)
+            null = np.abs(column[order] @ neurons)  # (P, N)
         seen = np.abs(correlation[:, place]) - 1e-12
         known = np.isfinite(seen)
         if not known.any():
             continue
-        raw[:, place] = np.where(known, (1 + (null >= seen).sum(0)) / (1 + permutations), np.nan)
+        raw[:, place] = np.where(known, (1 + (null >= seen).sum(0)) / (1 + len(null)), np.nan)
         most = np.nanmax(null[:, known], axis=1)
         exceeding = (most[:, None] >= seen).sum(0)
-        largest[:, place] = np.where(known, (1 + exceeding) / (1 + permutations), np.nan)
+        largest[:, place] = np.where(known, (1 + exceeding) / (1 + len(null)), np.nan)
     return Associations(tuple(features), correlation, holm(raw), largest, blocks)
 
 
@@ -280,6 +289,15 @@ def _standardised(values: Floats) -> Floats:
     centred = values - values.mean(0)
     size = np.sqrt(np.square(centred).sum(0))
     return centred / np.where(size > 1e-9 * np.abs(values).max(initial=1e-30), size, np.nan)
+
+
+def _shifted(column: Floats, neurons: Floats) -> Floats:
+    """(P, N) |correlation| of a feature (T,) with neurons (T, N) at P shifts, over what overlaps."""
+    found = []
+    for shift in range(1, int(FARTHEST * len(column)) + 1):
+        for feature, courses in ((column[shift:], neurons[:-shift]), (column[:-shift], neurons[shift:])):
+            found.append(_standardised(feature[:, None])[:, 0] @ _standardised(courses))
+    return np.nan_to_num(np.abs(found))  # of an overlap that is constant: none
 
 
 def block_length(column: ArrayLike) -> int:
@@ -293,8 +311,8 @@ def block_length(column: ArrayLike) -> int:
     Returns
     -------
     int
-        T where fewer than LEAST_BLOCKS of them would fit: then it is rotated alone, whose least p is about
-        1 / T. 0 of a constant feature.
+        T where fewer than LEAST_BLOCKS of them would fit: then it is shifted, whose least p is about 2 / T.
+        0 of a constant feature.
     """
     values = np.asarray(column, float)
     rho = np.abs(autocorrelation(values[:, None])[0])

@@ -7,6 +7,7 @@ torch here: the dashboard's server loads none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,30 @@ class Experiment:
         What it does, in a line.
     settings
         Numbers that it takes.
+    takes
+        The runs that it is for: "windows" (and rows), "sequences", or "all".
     """
 
     title: str
     question: str
     help: str
     settings: tuple[Setting, ...]
+    takes: Literal["windows", "sequences", "all"] = "windows"
+
+    def fits(self, sequences: bool) -> bool:
+        """Whether it takes such a run.
+
+        Parameters
+        ----------
+        sequences
+            Whether the run is of sequences.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
+        return self.takes in ("all", "sequences" if sequences else "windows")
 
 
 def windows(value: int, largest: int = 20_000) -> Setting:
@@ -95,6 +114,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         " told?",
         "each neuron silenced: effect on the scores",
         (windows(2000), draws(2)),
+        "all",
     ),
     "traversal": Experiment(
         "Traversal",
@@ -102,10 +122,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         " watched.",
         "neurons walked over their prior: effect on the prediction",
         (
-            windows(4, 64),
+            Setting("windows", "Inputs", "examples, or positions of a sequence, evenly spread", 4, 64),
             draws(64, 512),
             Setting("each", "Neurons a layer", "without --neurons: the most informative of a layer", 2, 64),
         ),
+        "all",
     ),
     "shift": Experiment(
         "Shift",
@@ -128,5 +149,15 @@ EXPERIMENTS: dict[str, Experiment] = {
             Setting("length", "Positions t", "rows to continue", 168, 2000),
             Setting("trajectories", "Trajectories", "continuations of each window", 32, 512),
         ),
+    ),
+    "generation": Experiment(
+        "Generation",
+        "How does it go on from a prompt, and where is it unsure?",
+        "the network continues a prompt, each way a draw of its neurons and of every position",
+        (
+            Setting("length", "Positions t", "positions to add", 200, 2000),
+            Setting("trajectories", "Trajectories", "continuations of the prompt", 8, 64),
+        ),
+        "sequences",
     ),
 }

@@ -31,9 +31,33 @@ def next_symbol(likeliest: Sequence[tuple[str, float]], came: str, probability: 
     bars = list(likeliest)
     if came not in [symbol for symbol, _ in bars]:
         bars.append((came, probability))
+    words = f"Likeliest next symbols with their probabilities; “{came}” came, {probability:.3g}"
+    return _bars(bars, {came}, words)
+
+
+def next_notes(likeliest: Sequence[tuple[str, float]], came: Sequence[str]) -> go.Figure:
+    """Probabilities of the likeliest notes of the next chord, each for itself.
+
+    Parameters
+    ----------
+    likeliest : sequence of (str, float)
+        Notes with their probabilities, likeliest first.
+    came : sequence of str
+        The notes that came.
+
+    Returns
+    -------
+    go.Figure
+        Bars; those of the notes that came in a colour of their own.
+    """
+    words = f"Likeliest notes of the next chord with their probabilities; {', '.join(came) or 'a rest'} came"
+    return _bars(likeliest, set(came), words)
+
+
+def _bars(bars: Sequence[tuple[str, float]], came: set[str], words: str) -> go.Figure:
     names = [style.text(symbol) for symbol, _ in bars]
     values = [value for _, value in bars]
-    colors = [palette.OBSERVED if symbol == came else palette.PREDICTED for symbol, _ in bars]
+    colors = [palette.OBSERVED if symbol in came else palette.PREDICTED for symbol, _ in bars]
     figure = FigureBuilder()
     figure.add_trace(
         {
@@ -51,7 +75,7 @@ def next_symbol(likeliest: Sequence[tuple[str, float]], came: str, probability: 
     figure.update_xaxes(title="probability", range=[0, min(1.0, 1.2 * max(values)) or 1.0])
     return figure.finish(
         56 + 28 * len(bars),
-        f"Likeliest next symbols with their probabilities; “{came}” came, {probability:.3g}",
+        words,
         margin={"t": 8, "l": 64, "r": 44},
         hovermode="closest",
     )

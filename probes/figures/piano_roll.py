@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
@@ -17,7 +18,8 @@ Notes = Sequence[Sequence[int]]
 NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 SCALE = [[0, palette.SLATE], [1, palette.ORANGE]]
 SIGNED = [[0, palette.BLUE], [0.5, palette.PALE_SLATE], [1, palette.VERMILLION]]
-ROLL, FEW = 210, 110  # pixels: height of one roll, and of each of several
+LIKELY = 0.05  # least probability of a note that is drawn
+ROLL, FEW = 300, 110  # pixels: height of one roll, and of each of several
 
 
 def piano_rolls(
@@ -27,6 +29,7 @@ def piano_rolls(
     values_are: str = "",
     signed: bool = False,
     given: int = 0,
+    likely: Mapping[str, pd.DataFrame] | None = None,
     t: int | None = None,
 ) -> go.Figure:
     """Notes of chords at each position, one panel a sequence.
@@ -43,6 +46,8 @@ def piano_rolls(
         They have a sign: the scale is centred at 0.
     given : int
         Positions at the beginning that were given, not made: drawn fainter.
+    likely : mapping of str to DataFrame, optional
+        Label -> columns t, note, p: how likely notes were before they came, drawn behind.
     t : int, optional
         The position that is looked at.
 
@@ -57,10 +62,23 @@ def piano_rolls(
         titles=[style.text(label) for label in rolls] if several else (),
     )  # fmt: skip
     length = max((len(chords) for chords in rolls.values()), default=0)
-    for place, chords in enumerate(rolls.values()):
+    for place, (label, chords) in enumerate(rolls.items()):
+        size = 5 if several or length > 120 else 7
+        if likely is not None and len(likely[label]):
+            rows = likely[label][likely[label]["p"] >= LIKELY]
+            behind = palette.SLATE if several else palette.PREDICTED
+            shades = [palette.translucent(behind, round(float(p), 2)) for p in rows["p"]]
+            figure.scatter(
+                rows["t"], rows["note"], mode="markers", row=place + 1, name="probability before it came",
+                marker={"symbol": "square", "size": size if several else size + 4, "color": shades},
+                showlegend=False,
+                customdata=[[int(t), float(p)] for t, p in zip(rows["t"], rows["p"], strict=True)],
+                text=[note_name(int(note)) for note in rows["note"]],
+                hovertemplate="t %{x}: %{text} was %{customdata[1]:.0%} likely<extra></extra>",
+            )  # fmt: skip
         at = np.array([t for t, chord in enumerate(chords) for _ in chord], int)
         pitch = np.array([note for chord in chords for note in chord], float)
-        marker: dict[str, Any] = {"symbol": "square", "size": 5 if several or length > 120 else 7}
+        marker: dict[str, Any] = {"symbol": "square", "size": size}
         if values is not None and place == 0:
             marker |= {
                 "color": np.asarray(values, float)[at], "showscale": True,

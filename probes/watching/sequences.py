@@ -133,7 +133,11 @@ def _contents(tokens: Any) -> list[str]:
 
 def _gaussian(seen: Mapping[str, Sequence[AnyObserved]]) -> dict[str, list[Observed]]:
     kept = {name: [one for one in observed if isinstance(one, Observed)] for name, observed in seen.items()}
-    return {name: observed for name, observed in kept.items() if observed}
+    found = {name: observed for name, observed in kept.items() if observed}
+    if seen and not found:
+        names = ", ".join(map(repr, seen))
+        raise ValueError(f"beliefs along a sequence are Gaussian: none of {names} is")
+    return found
 
 
 def _rows(observed: Observed, rows: slice) -> Observed:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from forecasting import write_forecasting
 from planted import write_run
+from sequences import write_sequence
 from streamlit.testing.v1 import AppTest
 
 from pages.shell.server import jobs
@@ -186,3 +187,27 @@ def test_the_page_does_not_hide_the_package(open_page: Open, folder: Path) -> No
     for page in ("experiments", "health", "experiments"):
         assert not open_page(page, folder).exception
     assert sys.modules["probes"].__file__ == str(jobs.options.ROOT / "probes" / "__init__.py")
+
+
+def test_sequences_are_offered_what_takes_them(
+    open_page: Open, tmp_path: Path, manager: jobs.JobManager
+) -> None:
+    torch = pytest.importorskip("torch")
+    from vdn.held import traverse_sequence
+    from vdn.sequence import SequentialNetwork
+    from vdn.sequence_data import text_task
+
+    letters = tmp_path / "letters.txt"
+    letters.write_text("to be or not to be\n" * 30)
+    task = text_task(letters, 16, 4, "0.8,0.1,0.1")
+    torch.manual_seed(0)
+    network = SequentialNetwork(task.outputs, layers=2, neurons=6).eval()
+    x = task.beginning("validation", 16).x[0]
+    run = write_sequence(tmp_path / "runs" / "run")
+    found = traverse_sequence(network, task, x, [4, 9], [(1, 2)], 2, 0)
+    store.save(run, "traversal", found, {"experiment": "traversal", "draws": 2})
+    app = open_page("experiments", tmp_path / "runs", experiment="traversal")
+    assert not app.error
+    assert len(app.get("plotly_chart")) == 2
+    offered = next(one for one in app.segmented_control if one.label == "Experiment")
+    assert [one.split()[0] for one in offered.options] == ["Ablation", "Traversal", "Generation"]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted import write_run
-from sequences import LENGTH, LINE_END, TEXT, UPPER, add_continuations, write_sequence, write_signal
+from sequences import LENGTH, LINE_END, STEPS, TEXT, UPPER, add_continuations, write_sequence, write_signal
 from shown import cards, component, figures, numbers, query, texts, unpack
 from streamlit.testing.v1 import AppTest
 
-from probes import Run
+from probes import Recorder, Run
 
 Open = Callable[..., AppTest]
 
@@ -192,3 +193,28 @@ def test_the_replay_of_a_run_without_a_sequence_stays_over_training(open_page: O
     app = open_page("replay", folder, run="none", over="sequence")
     assert "no probe sequence" in texts(app)
     assert "along" not in unpack(app, "replay")[0]
+
+
+def test_notes_are_shown_with_how_likely_they_were(open_page: Open, folder: Path) -> None:
+    notes = [("text", chord) for chord in ("60 64 67", "62 65", "", "60 67") * 16]
+    write_sequence(folder / "likely", contents=notes, predicted=False, data="chords:made")
+    frame = pd.DataFrame({"input": np.arange(64), "nll": 1.0, "y": [chord for _, chord in notes]})
+    with Recorder.resume(folder / "likely", STEPS[-1]) as recorder:
+        recorder.predictions(STEPS[-1], frame.assign(symbol_1="60", p_1=0.9, symbol_2="62", p_2=0.01))
+    app = open_page("sequence", folder, run="likely", t="3")
+    roll = next(one for one in figures(app) if "MIDI" in str(one["layout"]))
+    behind = next(trace for trace in roll["data"] if trace["name"] == "probability before it came")
+    assert set(numbers(behind["y"])) == {60}  # the other one was not likely
+    assert numbers(behind["x"])[0] == 1  # predicted after position 0
+    bars = next(figure for figure in figures(app) if "Likeliest notes" in figure["layout"]["meta"]["alt"])
+    assert bars["layout"]["yaxis"]["ticktext"] == ["<b>C4</b>", "<b>D4</b>"]
+    assert "C4, G4 came" in bars["layout"]["meta"]["alt"]
+
+
+def test_what_the_draws_tell_is_shown_along_the_text(open_page: Open, folder: Path) -> None:
+    found = figures(open_page("sequence", folder, run="text"))
+    drawn = next(one for one in found if "mutual information" in one["layout"]["meta"]["alt"])
+    assert [trace["name"] for trace in drawn["data"]][-1] == "draw and next symbol"
+    table_ = Run(folder / "text").predictions().sort_values("input")
+    told = (table_["entropy"] - table_["conditional_entropy"])[:50]
+    np.testing.assert_allclose(numbers(drawn["data"][-1]["y"])[:50], told, rtol=1e-4)

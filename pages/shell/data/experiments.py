@@ -23,6 +23,9 @@ COUNTED = {
 }
 """Settings of a stored result that are numbers of something -> of what."""
 
+SEQUENCES = ("text", "chords", "signal")
+"""Data of runs of sequences."""
+
 
 def load(run: Path, name: str) -> store.Result:
     """A stored result, cached until the experiment runs again. Raises RunError when it cannot be read."""
@@ -49,6 +52,12 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
     parts += [f"checkpoint after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []
     parts += [f"{settings['seconds']:g} s"] if isinstance(settings.get("seconds"), int | float) else []
     return " · ".join([*parts, *([] if pd.isna(when) else [f"{when:%Y-%m-%d %H:%M} UTC"])])
+
+
+def of_sequences(config: Mapping[str, Any]) -> bool:
+    """Whether a run's configuration is one of sequences, as `python -m vdn train` keeps it."""
+    kind = str(config.get("data", "")).partition(":")[0]
+    return bool(config.get("sequence")) or (kind in SEQUENCES and "watch" not in config)
 
 
 def traversal_strength(curves: pd.DataFrame) -> dict[tuple[int, int], float]:

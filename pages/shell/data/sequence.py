@@ -25,6 +25,7 @@ STEPS_KEPT = 8  # of a sequence at one step: some megabytes each
 ROWS = 256  # neurons of the map: more than its pixels
 TESTED = 4_096  # neurons whose features are tested together: a second
 CONTEXT = 16  # positions at the beginning that are no surprise to be surprised by
+SIGNIFICANT = 0.05  # p, adjusted
 RANKED = 12  # neurons in a list
 EMPHASIS = 99  # per cent of the values that colours run over
 
@@ -210,6 +211,12 @@ def feature_rows(tested: Followed, layer: int, neuron: int) -> pd.DataFrame:
     return _strongest_first(rows)
 
 
+def most_followed(tested: Followed) -> list[str]:
+    """The features, those that most neurons go with first."""
+    count = (tested.found.p_neurons <= SIGNIFICANT).sum(0)
+    return [tested.found.names[place] for place in np.argsort(-count, kind="stable")]
+
+
 def followers(tested: Followed, feature: str) -> pd.DataFrame:
     """Neurons by how they go with one feature: layer, neuron, correlation, p (adjusted over the neurons)."""
     place, found = tested.found.names.index(feature), tested.found
@@ -352,6 +359,55 @@ def likeliest(row: pd.Series) -> list[tuple[str, float]]:
             break
         found.append((str(row[f"symbol_{rank}"]), float(row[f"p_{rank}"])))
     return found
+
+
+def likely_notes(table: pd.DataFrame, length: int) -> pd.DataFrame:
+    """The likeliest notes of chords, at the position that they were predicted for: t, note, p."""
+    parts = [
+        pd.DataFrame(
+            {
+                "t": table.index.to_numpy() + 1,
+                "note": pd.to_numeric(table[f"symbol_{rank}"], errors="coerce").to_numpy(),
+                "p": table[f"p_{rank}"].to_numpy(float),
+            }
+        )
+        for rank in range(1, len(table.columns))
+        if f"symbol_{rank}" in table
+    ]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["t", "note", "p"])
+    return rows[(rows["t"] < length) & rows["note"].notna()]
+
+
+def draw_information(table: pd.DataFrame, length: int) -> np.ndarray | None:
+    """Mutual information (T,) between the draw and the next symbol, nats: the entropy of the mean prediction
+    less the mean entropy of the draws' own; None where these were not stored.
+    """
+    if not {"entropy", "conditional_entropy"} <= set(table):
+        return None
+    rows = table.reindex(range(length))
+    return (rows["entropy"] - rows["conditional_entropy"]).clip(lower=0).to_numpy(float)
+
+
+def test_numbers(context: RunContext) -> list[dict[str, Any]]:
+    """Scores of the test split as cards show them: ECE, what a draw tells, living share by layer."""
+    scalars = cache.scalars(context)
+    rows = scalars[scalars["split"] == "test"].groupby("name")["value"].last()
+    labelled = [
+        ("bits", "Bits", "bits", "of the next symbol, a position"),
+        ("nll_joint", "NLL", "nats", "of a position, averaged inside the logarithm over draws"),
+        ("ece", "ECE", "", "expected calibration error of the likeliest symbol"),
+        ("ece_null_95", "ECE if calibrated", "", "95 % of calibrated networks are below"),
+        ("draw_information", "Draw information", "nats", "mutual information of a draw and the next symbol"),
+    ]
+    shares = [
+        (f"living_share_{layer + 1}", f"Living, {name}", "", "share of the neurons that live")
+        for layer, name in enumerate(context.names)
+    ]
+    return [
+        {"label": label, "value": payloads.number(float(rows[name])), "unit": unit, "note": "", "help": text}
+        for name, label, unit, text in [*labelled, *shares]
+        if name in rows and np.isfinite(rows[name])
+    ]
 
 
 def shares(values: np.ndarray, signed: bool) -> tuple[list[float | None], float]:

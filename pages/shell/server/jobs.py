@@ -143,10 +143,12 @@ def command(
     settings: Mapping[str, int],
     split: str,
     neurons: Sequence[tuple[int, int]] = (),
+    at: int | None = None,
 ) -> list[str]:
     """The command line of an experiment. Raises KeyError for one that is not there.
 
-    neurons: (layer, neuron) to walk in a traversal instead of the most informative ones.
+    neurons: (layer, neuron) to walk in a traversal instead of the most informative ones; at: position of a
+    sequence to hold them at instead of several.
     """
     known = EXPERIMENTS[experiment]
     arguments = [sys.executable, "-m", "vdn", "probe", str(run), experiment, "--split", split]
@@ -155,6 +157,8 @@ def command(
             arguments += [f"--{setting.flag}", str(int(settings[setting.flag]))]
     if experiment == "traversal" and neurons:
         arguments += ["--neurons", *(neuron_name(*neuron) for neuron in neurons)]
+    if experiment == "traversal" and at is not None:
+        arguments += ["--at", str(int(at))]
     return arguments
 
 

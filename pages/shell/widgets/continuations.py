@@ -29,20 +29,26 @@ def show(context: RunContext) -> None:
         return
     try:
         found = experiments.load(path, NAME)
-        prompt, ways = found.tables["prompt"], found.tables["continuations"]
+        found.tables["prompt"], found.tables["continuations"]
     except (RunError, KeyError) as error:
         st.warning(f"The continuations cannot be read: {url.plain(error)}.")
         return
+    draw(context, found)
+
+
+def draw(context: RunContext, found: store.Result) -> None:
+    """Continuations with how unsure the network was at each of their positions."""
+    prompt, ways = found.tables["prompt"], found.tables["continuations"]
     count = ways["trajectory"].nunique()
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**Continuations** · {count} draws of one prompt, side by side", width="stretch")
             downloads.menu(None, ways, f"{context.entry.name} continuations")
         st.caption(experiments.settings_in_words(found.settings))
-        _draw(context, prompt, ways)
+        _draw(context, prompt, ways, found.tables.get("notes"))
 
 
-def _draw(context: RunContext, prompt: pd.DataFrame, ways: pd.DataFrame) -> None:
+def _draw(context: RunContext, prompt: pd.DataFrame, ways: pd.DataFrame, notes: pd.DataFrame | None) -> None:
     given = prompt.sort_values("t")["text"].astype(str).tolist()
     parts = {
         int(str(number)): part.sort_values("t") for number, part in ways.groupby("trajectory", sort=True)
@@ -54,7 +60,11 @@ def _draw(context: RunContext, prompt: pd.DataFrame, ways: pd.DataFrame) -> None
     first = sequence_features.read_positions(next(iter(whole.values())), chords)
     if first.kind == "chords":
         rolls = {label: sequence_features.read_positions(texts, True).notes for label, texts in whole.items()}
-        cards.show(piano_rolls(rolls, given=len(given)), "continuations")
+        likely = None if notes is None else {
+            label: notes[notes["trajectory"] == number]
+            for number, label in zip(parts, rolls, strict=True)
+        }  # fmt: skip
+        cards.show(piano_rolls(rolls, given=len(given), likely=likely), "continuations")
     elif first.kind == "signal":
         numbers = {label: sequence_features.read_positions(texts).values for label, texts in whole.items()}
         paths = {label: values[:, 0] for label, values in numbers.items() if values is not None}

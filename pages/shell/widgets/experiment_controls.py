@@ -7,8 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shell.data import experiments
 from pages.shell.server import jobs
-from pages.shell.session import options, state
+from pages.shell.session import options, state, url
 from pages.shell.session.runs import RunContext
 from probes.experiments.kinds import EXPERIMENTS
 from probes.storage import is_store
@@ -43,20 +44,35 @@ def form(context: RunContext, name: str, again: bool) -> None:
         }
         split = str(st.selectbox("Split", SPLITS, key=f"{name}_split", width=150))
         pinned = bool(pins) and st.toggle(f"The {len(pins)} pinned neurons", key="walk_pinned")
+        at = _position(context) if name == "traversal" else None
+        split = split if at is None else "validation"  # whose first sequence that page shows
         st.button(
             "Run again" if again else "Run", type="secondary" if again else "primary",
             icon=":material/play_arrow:", key="start",
-            on_click=_start, args=(context.entry.path, name, settings, split, pins if pinned else []),
+            on_click=_start, args=(context.entry.path, name, settings, split, pins if pinned else [], at),
             help="Replaces the stored result" if again else None,
         )  # fmt: skip
     if st.session_state.pop(_REFUSED, None):
         st.warning("Another experiment is running on this server; one runs at a time.")
 
 
+def _position(context: RunContext) -> int | None:
+    """The position that the page Sequence looks at, where neurons are to be held there."""
+    t = url.get("t")
+    if not experiments.of_sequences(context.run.config) or t is None or not t.isdecimal():
+        return None
+    return int(t) if st.toggle(f"At position {t} of the page Sequence", True, key="held_at") else None
+
+
 def _start(
-    run: Path, name: str, settings: Mapping[str, int], split: str, neurons: Sequence[tuple[int, int]]
+    run: Path,
+    name: str,
+    settings: Mapping[str, int],
+    split: str,
+    neurons: Sequence[tuple[int, int]],
+    at: int | None,
 ) -> None:
-    if not jobs.job_manager().start(run, name, jobs.command(run, name, settings, split, neurons)):
+    if not jobs.job_manager().start(run, name, jobs.command(run, name, settings, split, neurons, at)):
         st.session_state[_REFUSED] = True
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.shell.data import experiments
 from pages.shell.session import url
 from pages.shell.session.runs import RunContext
-from pages.shell.widgets import selected_neuron
+from pages.shell.widgets import continuations, held_neurons, selected_neuron
 from pages.shell.widgets.cards import card
 from probes.experiments import store
 from probes.figures import ablation, dose_response, risk_coverage, rollout, traversal
@@ -79,7 +79,10 @@ def show_ablation(result: store.Result, context: RunContext) -> None:
 
 
 def show_traversal(result: store.Result, context: RunContext) -> None:
-    """One neuron on one input: the whole prediction, and one output of it."""
+    """One neuron on one input: the whole prediction, and one output of it; of a sequence at one position."""
+    if "felt" in result.tables:
+        held_neurons.show(result, context)
+        return
     curves, posteriors, layers = result.tables["curves"], result.tables["posteriors"], context.names
     walked = list(dict.fromkeys(zip(curves["layer"].tolist(), curves["neuron"].tolist(), strict=True)))
     moved = experiments.traversal_strength(curves)
@@ -225,5 +228,6 @@ VIEWS: dict[str, Callable[[store.Result, RunContext], None]] = {
     "shift": show_shift,
     "risk-coverage": show_risk_coverage,
     "rollout": show_rollout,
+    "generation": lambda result, context: continuations.draw(context, result),
     store.DECODED: show_decoded,
 }

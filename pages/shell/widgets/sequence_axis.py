@@ -19,15 +19,24 @@ from probes.figures.signal_path import signal_path
 _TEXT, _FIGURE = "sequence_text", "sequence_axis"
 
 
-def symbols(context: RunContext, length: int, t: int, values: np.ndarray, what: str, signed: bool) -> None:
-    """A text or a piano roll of T positions, coloured by `values` (T,), which are `what`; a click makes one
-    the position that is looked at.
+def symbols(
+    context: RunContext,
+    length: int,
+    t: int,
+    values: np.ndarray,
+    what: str,
+    signed: bool,
+    table: pd.DataFrame,
+) -> None:
+    """A text or a piano roll of T positions, coloured by `values` (T,), which are `what`; behind a roll the
+    notes that were predicted, `table`. A click makes one the position that is looked at.
     """
     found = data.positions(context)
     if found.kind == "chords":
         figure = piano_rolls(
-            {"probe sequence": found.notes[:length]}, values=values, values_are=what, signed=signed, t=t
-        )
+            {"probe sequence": found.notes[:length]}, values=values, values_are=what, signed=signed, t=t,
+            likely={"probe sequence": data.likely_notes(table, length)},
+        )  # fmt: skip
         clickable(figure, _FIGURE)
     else:
         _text(data.labels(context, length), t, values, what, signed)

@@ -15,8 +15,6 @@ from probes.figures import style
 from probes.figures.sequence_belief import sequence_belief
 from probes.neuron_names import full_name, neuron_name
 
-SIGNIFICANT = 0.05
-
 
 def belief(
     context: RunContext,
@@ -69,17 +67,17 @@ def goes_with(tested: data.Followed, layer: int, neuron: int, quantity: str) -> 
         placeholder="–", alt="Features that the neuron's course goes with",
     )  # fmt: skip
     st.caption(
-        f"p: {sequence_features.PERMUTATIONS:,} permutations of blocks longer than the feature's memory,"
-        " adjusted over the features by Holm."
+        f"p: {sequence_features.PERMUTATIONS:,} permutations of blocks longer than the feature's memory"
+        " (of a slow feature shifts), adjusted over the features by Holm."
     )
 
 
 def followers(context: RunContext, tested: data.Followed, feature: str, quantity: str) -> None:
     """The neurons of all layers that go with one feature."""
     rows = data.followers(tested, feature)
-    telling = int((rows["p"] <= SIGNIFICANT).sum())
+    telling = int((rows["p"] <= data.SIGNIFICANT).sum())
     st.caption(
-        f"{telling} of {len(rows):,} neurons go with it (p ≤ {SIGNIFICANT}, adjusted over all neurons)"
+        f"{telling} of {len(rows):,} neurons go with it (p ≤ {data.SIGNIFICANT}, adjusted over all neurons)"
         f" in {data.QUANTITIES[quantity].label}."
     )
     shown = rows.head(data.RANKED)

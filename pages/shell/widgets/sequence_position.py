@@ -14,14 +14,17 @@ from pages.shell.data import sequence as data
 from pages.shell.session import state, url
 from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, selected_neuron
-from probes.figures.next_symbol import next_symbol
+from probes.figures.next_symbol import next_notes, next_symbol
+from probes.figures.piano_roll import note_name
 from probes.neuron_names import neuron_name
 
 HEAD, ROW, SEEN = 37, 35, 8  # pixels of a table's head and rows, and rows at once
 
 
-def predicted(labels: list[str], t: int, table: pd.DataFrame) -> None:
-    """The distribution of the next symbol against what came; of other data the surprise in numbers."""
+def predicted(context: RunContext, labels: list[str], t: int, table: pd.DataFrame) -> None:
+    """The distribution of the next symbol, or of the next notes, against what came; of signals the surprise
+    in numbers.
+    """
     if t not in table.index:
         st.caption("Nothing was predicted here.")
         return
@@ -33,6 +36,12 @@ def predicted(labels: list[str], t: int, table: pd.DataFrame) -> None:
         drawn = float(row["entropy"]) - float(row["conditional_entropy"])
         said += f", of which the draws disagree by {payloads.number(max(drawn, 0.0))}"
     st.markdown(said)
+    if data.positions(context).kind == "chords":
+        notes = [(note_name(int(note)), p) for note, p in data.likeliest(row) if note.isdecimal()]
+        came = [note_name(int(note)) for note in str(row.get("y", "")).split() if note.isdecimal()]
+        if notes:
+            cards.show(next_notes(notes, came), "next_symbol")
+        return
     likeliest = [(data.sign(symbol), p) for symbol, p in data.likeliest(row)]
     if likeliest:
         figure = next_symbol(likeliest, data.sign(str(row["y"])), float(np.exp(-nll)))

@@ -84,21 +84,24 @@ def test_a_planted_neuron_is_found_and_the_others_are_not() -> None:
     assert (found.p_neurons[np.arange(20) != 7, 3] > 0.05).all()
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9, 0.97])
-@pytest.mark.parametrize("memory", [0.0, 0.9, 0.99])
+@pytest.mark.parametrize(("phi", "memory"), [(0.0, 0.9), (0.5, 0.9), (0.9, 0.9), (0.99, 0.99)])
 def test_independent_courses_are_not_found_however_long_they_remember(phi: float, memory: float) -> None:
-    """Of 900 pairs a share of 0.05 is expected at p <= 0.05; the usual p gives up to 0.7 of them."""
-    features_, neurons = autoregression(phi, 30, seed=3), autoregression(memory, 30, seed=4)
+    """Of 150 features with neurons of their own, 0.05 are to have any neuron at p <= 0.05: at most 14 (99 %
+    of binomial counts). With seams, where both are slow, it was 32.
+    """
+    length, repeats, neurons = 160, 150, 12
+    features_ = autoregression(phi, repeats, 3, length)
+    courses = autoregression(memory, repeats * neurons, 4, length).reshape(length, repeats, neurons)
     rates, families = [], []
-    for column in features_.T:
-        found = features.associations(neurons, {"feature": column}, permutations=99)
+    for place in range(repeats):
+        found = features.associations(courses[:, place], {"x": features_[:, place]}, permutations=99)
         rates.append((found.p_features <= 0.05).mean())
         families.append((found.p_neurons <= 0.05).any())
-    assert np.mean(rates) < 0.09
-    assert np.mean(families) < 0.25
+    assert np.mean(rates) <= 0.07
+    assert np.sum(families) <= 14
 
 
-def test_a_lasting_trend_of_the_feature_is_rotated_alone() -> None:
+def test_a_slow_feature_is_shifted() -> None:
     slow = autoregression(0.98, 1, seed=5)[:, 0]
     found = features.associations(np.c_[slow, autoregression(0.9, 3, seed=6)], {"slow": slow})
     assert found.blocks.tolist() == [T]
@@ -112,7 +115,8 @@ def test_blocks_keep_the_features_own_memory() -> None:
         features.block_length(random.standard_normal(T)),
         features.block_length(autoregression(0.8, 1, seed=1)[:, 0]),
     )
-    assert white < 10 < slow
+    assert white < 10
+    assert slow == T  # too few blocks would fit
     assert features.block_length(np.ones(T)) == 0
     alternating = np.arange(T) % 2 + 0.1 * random.standard_normal(T)
     assert features.block_length(alternating) == T  # forgets nothing
