@@ -1119,7 +1119,8 @@ var RidgeShapes = class {
       context.fillText(text, Math.min(x, right + OVERHANG - half), bottom + 14);
     }
     context.fillStyle = theme.muted;
-    context.fillText(fitText(context, shape.axis, right - left), (left + right) / 2, bottom + 29);
+    const title = context.measureText(shape.axis).width <= right - left ? shape.axis : shape.title;
+    context.fillText(fitText(context, title, right - left), (left + right) / 2, bottom + 29);
   }
   /**
    * What stands where other layers show their typical neuron: the family, and its number of the whole layer.
@@ -1137,11 +1138,10 @@ var RidgeShapes = class {
     context.fillText(fitText(context, shape.label, right - left), left, TYPICAL - 20);
     const typical = this.data.typical(column, this.position);
     if (!Number.isFinite(typical)) return;
-    context.fillText(
-      fitText(context, `${shape.typical} ${formatNumber(typical)}`, right - left),
-      left,
-      TYPICAL - 6
-    );
+    const [, short2 = ""] = shape.typical.split(/ (.*)/s);
+    const words = [shape.typical, short2].map((said) => `${said} ${formatNumber(typical)}`);
+    const fits = words.find((said) => context.measureText(said).width <= right - left) ?? words[0];
+    context.fillText(fitText(context, fits, right - left), left, TYPICAL - 6);
   }
   /**
    * @param {Brush} context

@@ -28,7 +28,7 @@ def test_a_run_says_its_state_its_layers_and_what_their_neurons_do() -> None:
 
 def test_names_of_a_run_are_text(tmp_path: Path) -> None:
     with probes.Recorder(tmp_path / "r", [{"name": "<img src=x>", "neurons": 2}]) as recorder:
-        recorder.record(0, {"<img src=x>": {"mean": np.zeros(2), "variance": np.ones(2)}})
+        recorder.record(0, 0, mean=np.zeros(2), variance=np.ones(2))
     page = summary.html(probes.Run(tmp_path / "r"))
     assert "&lt;img src=x&gt;" in page
     assert "<img" not in page
