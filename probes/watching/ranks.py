@@ -52,7 +52,8 @@ class Pooled(NamedTuple):
 
 def is_together() -> bool:
     """Whether this is one of several processes that have met already (`init_process_group`)."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    known = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return known and dist.get_backend() != "fake" and hasattr(dist, "ProcessGroupGloo")
 
 
 class Meeting:
@@ -83,7 +84,7 @@ class Meeting:
 
         Raises RanksLostError where they have found each other and then do not answer.
         """
-        if not is_together() or dist.get_backend() == "fake" or not hasattr(dist, "ProcessGroupGloo"):
+        if not is_together():
             return None
         self._announce()
         store, rank, size = _store(), dist.get_rank(), dist.get_world_size()
