@@ -354,6 +354,26 @@ class Moments:
         """
         return derive(self.sufficient_statistics())
 
+    def poolable(self) -> dict[str, Tensor]:
+        """Sums of these rows alone, for a pool over several processes (`probes.watching.rank_sums`).
+
+        Returns
+        -------
+        dict
+            As `sufficient_statistics`, means that deviations are taken around in float64; of pairs what
+            `Pairs.poolable` returns.
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
+        found = self._row_sums()
+        assert self._sums is not None  # else it has raised
+        centred = {"mu": self._sums.mu} | ({} if self._sums.r is None else {"r": self._sums.r})
+        found |= {name: one.wide_mean.reshape(self._shape) for name, one in centred.items()}
+        return found | (self._pairs.poolable() if self._pairs is not None else {})
+
     def sufficient_statistics(self) -> dict[str, Tensor]:
         """All that the statistics depend on; stacked over steps they are what `derive` takes.
 
@@ -367,6 +387,11 @@ class Moments:
         ValueError
             Before the first update.
         """
+        pairs = self._pairs or self._block_pairs
+        return self._row_sums() | (pairs.sufficient_statistics() if pairs is not None else {})
+
+    def _row_sums(self) -> dict[str, Tensor]:
+        """Those of rows, without pairs."""
         if self._sums is None:
             raise ValueError("no batch yet: update first")
         sums = self._sums
@@ -378,8 +403,7 @@ class Moments:
         found |= {"non_finite": sums.non_finite, "count": sums.count}
         if not self._shared:
             found["rows"] = sums.independent
-        pairs = self._pairs or self._block_pairs
-        return found | (pairs.sufficient_statistics() if pairs is not None else {})
+        return found
 
     def _centred_by_halves(self, posterior: _Posterior, series: Tensor | None) -> _Centred:
         """Of (B, N K), origins then predecessors: the pairs' sums hold those of all rows, which spares half
@@ -469,6 +493,13 @@ class _Centred:
     @property
     def mean(self) -> Tensor:
         return self.base + self.rest
+
+    @property
+    def wide_mean(self) -> Tensor:
+        """In float64, where the device has it."""
+        if self.base.device.type == "mps":
+            return self.mean
+        return self.base.double() + self.rest.double()
 
     def pooled(self, other: _Centred, share: Tensor) -> _Centred:
         shift = (other.base - self.base) + (other.rest - self.rest)
@@ -707,7 +738,7 @@ def _is_second_half(previous: Tensor, mu: Tensor) -> bool:
     same = (
         previous.shape == half.shape and previous.stride() == half.stride() and previous.dtype == half.dtype
     )
-    return same and 2 * len(half) == len(mu) and previous.data_ptr() == half.data_ptr()
+    return same and 2 * len(half) == len(mu) > 0 and previous.data_ptr() == half.data_ptr()
 
 
 def _outside(value: Tensor, limits: tuple[float, float], out: Tensor) -> Tensor:

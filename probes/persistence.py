@@ -192,6 +192,41 @@ class Pairs:
             "groups": part.count.count_nonzero(),
         }
 
+    @torch.no_grad()
+    def poolable(self) -> dict[str, Tensor]:
+        """Sums of these pairs alone, for a pool over several processes (`probes.watching.rank_sums`); of one
+        series.
+
+        Returns
+        -------
+        dict
+            Name -> float64, of predecessors x, values y, and of a pair's u = Σ_k x_k y_k and w = Σ_k x_k².
+            `pairs` (); means `x`, `y` (N, K); around these sums over pairs: `pair_xx`, `pair_xy`, `pair_yy`,
+            `pair_ux`, `pair_uy`, `pair_wx`, `pair_wy` (N, K), `pair_uu`, `pair_uw`, `pair_ww` (N,).
+
+        Raises
+        ------
+        ValueError
+            Before the first update, and of several series.
+        """
+        if not self._parts:
+            raise ValueError("no pairs yet: update first")
+        if self.n_series > 1:
+            raise ValueError(f"pairs of {self.n_series} series are pooled where all of them are")
+        if len(self._parts) > 1:
+            self._parts = [_joined(self._shape, self._parts)]
+        part = self._parts[0]
+        wide = part.rows.float if part.rows.device.type == "mps" else part.rows.double
+        y, x = wide().unflatten(2, self._shape)
+        u, w = (x * y).sum(2), (x * x).sum(2)
+        mean = part.base.to(x) + part.level[:, 0].to(x)
+        of_pairs = {"uu": u * u, "uw": u * w, "ww": w * w, "xx": x * x, "xy": x * y, "yy": y * y}
+        u, w = u[..., None], w[..., None]
+        of_pairs |= {"ux": u * x, "uy": u * y, "wx": w * x, "wy": w * y}
+        means = {"y": mean[0].reshape(self._shape), "x": mean[-1].reshape(self._shape)}
+        sums = {f"pair_{name}": value.sum(0) for name, value in of_pairs.items()}
+        return {"pairs": part.count.sum().to(x)} | means | sums
+
     def result(self) -> dict[str, Tensor]:
         """`slopes(self.sufficient_statistics())`.
 

@@ -87,6 +87,7 @@ def snapshot(
     how = {"mode": "training" if training else "eval", "batches": batches}
     recording = Recording(
         model, folder, parts=parts, skip=skip, priors=priors, hooks=hooks, name=name, strict=True,
+        ranks="first",
         config={"snapshot": how, **(config or {})},
     )  # fmt: skip
     recording.trained = True

@@ -228,30 +228,36 @@ def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
 def run_train(arguments: argparse.Namespace) -> int:
     config = settings(arguments)
     # torch and the log take a second: not before the settings are known to be good
+    from vdn.ranks import together
     from vdn.train import new_folder, train
 
-    folder = new_folder(config, arguments.out, arguments.runs)
-    console = Output()
-    display = Display(console)
-    with display:
-        summary = train(config, folder, display)
+    with together() as first:
+        if not first:
+            train(config, arguments.runs)
+            return 0
+        folder = new_folder(config, arguments.out, arguments.runs)
+        console = Output()
+        display = Display(console)
+        with display:
+            summary = train(config, folder, display)
     return finish(console, folder, summary)
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
+    from vdn.ranks import together
     from vdn.train import resume
 
     console = Output()
     display = Display(console)
-    with display:
+    with together() as first, display:
         summary = resume(
             arguments.run,
-            display,
+            display if first else None,
             arguments.data,
             arguments.changed_data,
             experiment.reading_of(arguments),
         )
-    return finish(console, arguments.run, summary)
+    return finish(console, arguments.run, summary) if first else 0
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

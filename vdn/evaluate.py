@@ -22,6 +22,7 @@ from probes.analysis.run_groups import twin_of
 from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
+from vdn import ranks
 from vdn.answers import Answers, Counted, calibration_scores, nested, number_scores
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task, say_what_was_read
@@ -117,7 +118,7 @@ def scores(
     found: list[Answers] = []
     for index in chunks(task, split, draws, limit):
         batch = task.batch(split, index.to(device))
-        output = network(batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
+        output = ranks.run(network, batch.x, draws, noise=network.draw_noise(len(index), draws, generator))
         part = (
             _class_scores(output, batch, found)
             if output.scale is None
@@ -369,7 +370,8 @@ def pooled_statistics(network: Network, task: Task, split: Split, seed: int) -> 
     pools: list[Moments] = []
     for index in chunks(task, split, 2):
         batch = task.batch(split, index.to(device), task.pairs)
-        output = network(batch.x, 1, task.pairs, network.draw_noise(len(batch.x), 1, generator))
+        noise = network.draw_noise(len(batch.x), 1, generator)
+        output = ranks.run(network, batch.x, 1, task.pairs, noise)
         pools = pools or [new_pool(task, split) for _ in output.posteriors]
         block = task.blocks(split, index) if isinstance(task, ForecastTask) else None
         for pool, posterior in zip(pools, output.posteriors, strict=True):

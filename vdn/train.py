@@ -28,6 +28,7 @@ from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.sequence_moments import derive_sequence
 from probes.storage import local_folder
+from vdn import ranks
 from vdn.answers import Answers
 from vdn.config import Config, ConfigError, command_words, from_dict
 from vdn.data import DATA_FILE, Batch, identity, load, say_what_was_read
@@ -306,14 +307,14 @@ def fit(
         "finished" or "interrupted", and the last state of things, as `report` was told it.
     """
     config = trainer.config
-    watcher = TrainingLogger(trainer, recorder)
+    watcher: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
 
     def progress() -> Progress:
         return Progress(trainer.done, trainer.steps, watcher.loss, watcher.rate, watcher.living_share())
 
     with interruptible() as interrupt:
-        while trainer.done < trainer.steps and not interrupt.requested:
+        while trainer.done < trainer.steps and not ranks.any_of(interrupt.requested):
             step = trainer.done
             watcher.before(step)
             watcher.after(step, trainer.step())
@@ -417,10 +418,11 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     task = load(config)
     config = fit_probe_batch(config, task)
     trainer = make_trainer(config, task)
-    say_what_was_read(task)
+    if ranks.keeps_log():
+        say_what_was_read(task)
     precision = cast("Precision", config.precision)  # Config has looked at it
     kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
-    with Recorder(run, layer_list(config), kept, precision) as recorder:
+    with _log(lambda: Recorder(run, layer_list(config), kept, precision)) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
 
 
@@ -467,9 +469,15 @@ def resume(
     trainer.restore(state)
     if Run(run).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
-    say_what_was_read(task)
-    with Recorder.resume(run, trainer.done - 1) as recorder:
+    if ranks.keeps_log():
+        say_what_was_read(task)
+    with _log(lambda: Recorder.resume(run, trainer.done - 1)) as recorder:
         return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
+
+
+def _log(make: Callable[[], Recorder]) -> Any:
+    """The log, of several processes on rank 0 alone."""
+    return make() if ranks.keeps_log() else ranks.Silence()
 
 
 def _nothing_to_resume(run: Path) -> str:
@@ -531,11 +539,14 @@ def conclude(
             tested,
             answers_to(recorder, step, "test"),
         )
+        if not ranks.keeps_log():
+            return summary
         for layer, statistics in enumerate(pooled):
             recorder.evaluation(step, "test", layer, **statistics)
         twin = None if config.twin else find_twin(run, config)
         try:
-            summary["twin"] = evaluate(twin)["model"] if twin is not None else None
+            with ranks.apart():
+                summary["twin"] = evaluate(twin)["model"] if twin is not None else None
         except DataError as error:  # the run's own scores are not lost over it
             summary["twin"] = None
             logging.getLogger("vdn").warning("the twin %s is left out: %s", twin, error)

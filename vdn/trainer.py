@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from probes.errors import writing
 from probes.storage.local import write_atomic
+from vdn import ranks
 from vdn.config import Config, ConfigError, from_dict
 from vdn.controller import Controller, Intervention, spread_groups
 from vdn.data import Batch, ForecastTask, RowTask, Task, identity, load_known
@@ -213,6 +214,7 @@ class Training(ABC):
         found = self.forward()
         self.optimiser.zero_grad()
         found.total.backward()
+        ranks.add_gradients(self.trained.parameters())
         # decoders that only watch change nothing
         norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)
         rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
@@ -291,7 +293,7 @@ class Trainer(Training):
         batch = self.examples.batch("train", self.order.examples(self.done).to(self.device), self.task.pairs)
         noise = None if config.twin else self.network.draw_noise(len(batch.x), config.draws, self.noise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
-            output = self.compute(batch.x, config.draws, self.task.pairs, noise)
+            output = ranks.run(self.compute, batch.x, config.draws, self.task.pairs, noise)
         loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
         penalty = self.controller.penalty(output, self.done, loss.total.detach())
         scalars = {"nll": loss.distortion / predicted_numbers(output, batch.y), "rate": loss.rate}
@@ -360,12 +362,19 @@ class SequenceTrainer(Training):
 
 
 def make_trainer(config: Config, task: Task) -> Trainer | SequenceTrainer:
-    """The training that a task needs, at its first step."""
+    """The training that a task needs, at its first step. ConfigError where several processes cannot share
+    it.
+    """
+    ranks.refuse_what_is_not_shared(config, isinstance(task, SequenceTask))
     return SequenceTrainer(config, task) if isinstance(task, SequenceTask) else Trainer(config, task)
 
 
 def save_checkpoint(trainer: Training, run: Path) -> None:
-    """Writes RUN/checkpoints/last.pt whole or not at all. Raises WriteError when it cannot."""
+    """Writes RUN/checkpoints/last.pt whole or not at all; of several processes rank 0 does. Raises WriteError
+    when it cannot.
+    """
+    if not ranks.keeps_log():
+        return
     path = run / CHECKPOINT
     state = trainer.state()
     with writing(path):

@@ -218,17 +218,27 @@ class FamilyMoments:
         ValueError
             Before the first update.
         """
+        return by_neuron(self.family, self.poolable(), 1)
+
+    def poolable(self) -> dict[str, Tensor]:
+        """Sums of these rows alone, for a pool over several processes (`probes.watching.rank_sums`).
+
+        Returns
+        -------
+        dict
+            As `sufficient_statistics`; components stand apart, `by_neuron` puts them together.
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
         if self._pooled is None:
             raise ValueError("no batch yet: update first")
         pooled = self._pooled
         found = dict(pooled.means)
         for name, (mean, square) in pooled.centred.items():
             found |= {name: mean, f"{name}_square": square}
-        if self.family == "dirichlet":
-            found["shares"] = found["mean"]
-        for name in ("mean", "mean_square", "variance", "prior_variance"):
-            if name in found and found[name].dim() > 1:
-                found[name] = found[name].mean(-1)
         if self._prior is not None and self._varies is not None:
             found |= {f"prior_of_{name}": value for name, value in self._prior.items()}
             found["prior_varies"] = self._varies
@@ -281,6 +291,32 @@ class FamilyMoments:
             other = (known & (value != prior[name])).reshape(len(self._varies), -1).any(1)
             self._varies = torch.maximum(self._varies, other.to(self._varies.dtype))
             self._prior[name] = torch.where(value.isnan(), prior[name], value)
+
+
+def by_neuron(family: str, sums: Mapping[str, Tensor], axes: int) -> dict[str, Tensor]:
+    """Sums as `derive_family` takes them, of those whose components stand apart.
+
+    Parameters
+    ----------
+    family
+        A name of `families.FAMILIES`.
+    sums
+        `FamilyMoments.poolable()` of one step, or stacked over steps.
+    axes
+        Axes of a number a neuron: 1, or 2 with steps in front.
+
+    Returns
+    -------
+    dict
+        Name -> tensor.
+    """
+    found = dict(sums)
+    if family == "dirichlet":
+        found["shares"] = found["mean"]
+    for name in ("mean", "mean_square", "variance", "prior_variance"):
+        if name in found and found[name].dim() > axes:
+            found[name] = found[name].mean(-1)
+    return found
 
 
 def _complete(family: str, parameters: Parameters, of: str) -> None:

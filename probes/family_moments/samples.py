@@ -118,11 +118,26 @@ class SampleMoments:
         ValueError
             Before the first update.
         """
+        found = self.poolable()
+        return found | {"common": between_draws(found["common"], 0)}
+
+    def poolable(self) -> dict[str, Tensor]:
+        """Sums of these rows alone, for a pool over several processes (`probes.watching.rank_sums`).
+
+        Returns
+        -------
+        dict
+            As `sufficient_statistics`, but `common` (S, N): each draw's mean deviation, for `between_draws`.
+
+        Raises
+        ------
+        ValueError
+            Before the first update.
+        """
         if self._pooled is None:
             raise ValueError("no batch yet: update first")
         pooled = self._pooled
         found = dict(pooled.means)
-        found["common"] = found["common"].square().sum(0) / max(1, self._draws - 1)
         for name, (mean, square) in pooled.centred.items():
             found |= {name: mean, f"{name}_square": square}
         draws = torch.full_like(pooled.count, float(self._draws))
@@ -142,6 +157,24 @@ class SampleMoments:
             Before the first update.
         """
         return derive_samples(self.sufficient_statistics())
+
+
+def between_draws(deviations: Tensor, axis: int) -> Tensor:
+    """Variance between the draws' own means over rows.
+
+    Parameters
+    ----------
+    deviations
+        Mean over rows of each draw's deviation from its row's mean.
+    axis
+        That of the draws.
+
+    Returns
+    -------
+    Tensor
+        Without that axis.
+    """
+    return deviations.square().sum(axis) / max(1, deviations.shape[axis] - 1)
 
 
 def derive_samples(sums: dict[str, Tensor]) -> dict[str, Tensor]:

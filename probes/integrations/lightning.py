@@ -15,10 +15,10 @@ from torch import Tensor
 from probes.log import manifest
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus
-from probes.watching.attaching import Recording, watch
+from probes.watching.attaching import Recording, Which, watch
 from probes.watching.in_the_loop import OnAlert
 from probes.watching.stated import PartSpec, PriorSpec
-from probes.watching.statistics_buffer import Mirror
+from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror
 
 VALIDATION = "val"  # how names of validation's numbers begin
 
@@ -51,6 +51,8 @@ class Watch(lightning.Callback):
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
         inputs: Any = None,
+        ranks: Which = "all",
+        flush_steps: int = BUFFERED_STEPS,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
         self._watch = partial(
@@ -70,6 +72,8 @@ class Watch(lightning.Callback):
             no_grad=no_grad,
             on_alert=on_alert,
             inputs=inputs,
+            ranks=ranks,
+            flush_steps=flush_steps,
         )
         self.recording: Recording | None = None
         self._done = 0

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self, SupportsFloat
+from typing import Any, Literal, Self, SupportsFloat, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ from probes.run_reader import FinalStatus, LayerInfo
 from probes.spool import Spool
 from probes.storage import is_store, local_folder
 from probes.watching.decoding import decoded_layers
-from probes.watching.family_pools import BY_MOMENTS, AnyPool, FamilyPool, Summed
+from probes.watching.family_pools import BY_MOMENTS, AnyPool, CodePool, FamilyPool, Summed
 from probes.watching.family_readings import AnyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
@@ -45,15 +45,23 @@ from probes.watching.observing import RECEIVERS
 from probes.watching.pooling import Reading
 from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
+from probes.watching.ranked_buffer import RankedBuffer
+from probes.watching.ranks import Meeting, Ranks, RanksLostError, is_together
 from probes.watching.sequences import ProbeSequence, path_of
 from probes.watching.stated import PartSpec, PriorSpec
-from probes.watching.statistics_buffer import Mirror, StatisticsBuffer
+from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
 
 HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
 NOTHING = "nothing is recorded of the model but the numbers that are handed over"
-RANK = "RANK"  # where torchrun and its like put a process's number
+RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"  # where torchrun and its like put a process's number, and of how many
+Which = Literal["all", "first"]
+RANKS = get_args(Which)
+ALONE = (
+    "other processes of this training do not watch: rank 0 records its own share of each batch. Call"
+    " probes.watch and the same methods on every rank, or say ranks='first'"
+)
 
 
 def watch(
@@ -75,6 +83,8 @@ def watch(
     no_grad: bool = False,
     on_alert: OnAlert | None = None,
     inputs: Any = None,
+    ranks: Which = "all",
+    flush_steps: int = BUFFERED_STEPS,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
 
@@ -88,7 +98,7 @@ def watch(
         Every so many calls of `step` are recorded, and the first and the last one.
     parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
         As for `Recording`, which describes them.
-    no_grad, on_alert, inputs
+    no_grad, on_alert, inputs, ranks, flush_steps
         As for `Recording`, which describes them.
 
     Returns
@@ -125,14 +135,16 @@ def watch(
         no_grad=no_grad,
         on_alert=on_alert,
         inputs=inputs,
+        ranks=ranks,
+        flush_steps=flush_steps,
     )
 
 
 class Recording:
     """An open watch; made by `probes.watch`.
 
-    In a distributed job rank 0 alone records, its own share of each batch; elsewhere the object does nothing.
-    Of a DistributedDataParallel its module is watched.
+    In a distributed job every process makes one, with the same arguments, and calls the same methods of it;
+    rank 0 writes one run, of the rows of all. Of a DistributedDataParallel its module is watched.
 
     Parameters
     ----------
@@ -169,7 +181,12 @@ class Recording:
     inputs
         A batch to look at the model with (`probes.Inputs`, or a tensor, a tuple whose first element is the
         input, keyword arguments): at `close` the model is run on it, in eval mode, and what the inputs are is
-        stored beside each neuron's posterior of them. At most 256.
+        stored beside each neuron's posterior of them. At most 256. In a distributed job rank 0 does it.
+    ranks
+        Of a distributed job: "all", or "first": rank 0 records its own share of each batch, and the others
+        need not call anything.
+    flush_steps
+        Of a distributed job: recorded steps that wait on each process until they are added up, all at once.
 
     Attributes
     ----------
@@ -185,7 +202,8 @@ class Recording:
     TypeError
         For a model that is no torch module.
     ValueError
-        For an `every` below 1, a bad `max_gb`, a config that cannot be stored.
+        For an `every` or `flush_steps` below 1, other `ranks`, a bad `max_gb`, a config that cannot be
+        stored.
     RunError, CompiledError, PartError
         As `probes.watch`.
     """
@@ -210,6 +228,8 @@ class Recording:
         no_grad: bool = False,
         on_alert: OnAlert | None = None,
         inputs: Any = None,
+        ranks: Which = "all",
+        flush_steps: int = BUFFERED_STEPS,
     ) -> None:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
@@ -217,6 +237,10 @@ class Recording:
             raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
         if every < 1:
             raise ValueError(f"every is {every}; it must be at least 1")
+        if flush_steps < 1:
+            raise ValueError(f"flush_steps is {flush_steps}; it must be at least 1")
+        if ranks not in RANKS:
+            raise ValueError(f"ranks is {ranks!r}; it is one of {', '.join(map(repr, RANKS))}")
         Settings(max_gb=max_gb)
         stated(config)  # what the recorder would refuse later, after the first step
         self.model, self.every = model, every
@@ -229,7 +253,20 @@ class Recording:
         self._probed: dict[str, list[AnyObserved]] | None = None  # what the probe inputs give, while they run
         self._sequence: ProbeSequence | None = None
         self._sequence_at: int | None = None  # the step at which it was looked at last
-        self._buffer = StatisticsBuffer(self.folder, strict, mirror)
+        rank, several = _rank()
+        self._writes = rank == 0
+        self._meeting = (
+            Meeting(str(folder)) if several and ranks == "all" else None
+        )  # None: it was, or is not
+        self._buffer = (
+            StatisticsBuffer(self.folder, strict, mirror)
+            if self._meeting is None
+            else RankedBuffer(self.folder, strict, mirror, flush_steps=flush_steps)
+        )
+        self._ranks: Ranks | None = None
+        self._opened = False
+        self._layers: list[LayerInfo] = []  # of this process
+        self._refused: list[str] = []
         self._loop = InTheLoop(self._buffer, on_alert)
         self._finder: Finder | None = None
         self._settled = self._closed = False
@@ -242,11 +279,13 @@ class Recording:
         self._held_bytes = 0
         # the last step and its own, if it was not due
         self._last: tuple[int, dict[str, Summed], list[Seen]] | None = None
-        if (rank := _rank()) > 0:
+        if not self._writes and self._meeting is None:
             logger.info("rank %d does not record: rank 0 does", rank)
             return
         begun = False
-        if not is_store(folder):
+        if not self._writes:
+            pass
+        elif not is_store(folder):
             with writing(self.folder):
                 begun = (self.folder / manifest.FILE).exists()
         elif resume is None:
@@ -307,14 +346,21 @@ class Recording:
                 " training"
             )
         self._finder.read_what_is_not_called()
+        if self._meeting is not None and not self._meet():
+            return
         waits = None if self._settled else self._finder.waits
         if not self._settled and waits is None:
             self._settle()
+        if not self._opened and self._open():
             self._calls = 0  # the first step that there is something of is due
         self._finder.reset()
         for name, value in scalars.items():
             self.scalar(step, name, value, split, epoch)
-        if waits is not None and self._due():
+        if waits is not None and self._ranks is not None and self._opened:
+            self._last = None
+            if self._due():
+                self._buffer.add(step, {})  # others have something of it
+        elif waits is not None and self._due() and self._writes:
             self._buffer.failed(RuntimeError(f"step {step}: nothing to record yet: {waits}"), 1, "waits")
         elif self._settled and not self.found:
             self._buffer.failed(WatchError(NOTHING), 1, NOTHING)
@@ -326,7 +372,7 @@ class Recording:
         self._held, self._held_bytes = [], 0
         self._step, self._calls = step, self._calls + 1
         due = self._sequence_at is None or step >= 2 * self._sequence_at
-        if due and self._sequence is not None and self.found:
+        if due and self._sequence is not None and self.found and self._writes:
             self._look_at_sequence(self._sequence)
 
     def paused(self) -> AbstractContextManager[None]:
@@ -423,9 +469,11 @@ class Recording:
         try:
             if not self._settled and self._step >= 0 and not self._buffer.strict:
                 self._settle(waited=self._finder.waits)
+                if self._writes:
+                    self._begin(self._layers, self.found)
             if self._last is not None:
                 self._add_last(*self._last)
-            if self.found and status != "crashed":
+            if self.found and status != "crashed" and self._writes:
                 if self._sequence is not None and self._sequence_at != self._step:
                     self._look_at_sequence(self._sequence)
                 if self._inputs is not None:
@@ -660,9 +708,8 @@ class Recording:
                 raise
             self._buffer.warn(NOTHING, f"{NOTHING}: {error}\nTraining goes on.")
             refused = self._finder.left_out or [str(error)]
-        self._settled = True
+        self._settled, self._refused = True, refused
         self.found = [candidate.source.describe() for candidate in chosen]
-        layers: list[LayerInfo] = []
         for candidate, description in zip(chosen, self.found, strict=True):
             neurons, latent_dim = candidate.pool.size
             layer: LayerInfo = {
@@ -687,7 +734,14 @@ class Recording:
                 layer["prior_parameters"] = prior
             if self.trained:
                 layer["trained"] = True
-            layers.append(layer)
+            self._layers.append(layer)
+            self._pools[candidate.source.name] = pool = candidate.pool
+            if isinstance(self._buffer, RankedBuffer) and pool.shared:
+                self._buffer.shared.add(candidate.source.name)
+            if isinstance(pool, CodePool):
+                pool.counts_empty_steps = self._ranks is not None
+            if not self._writes:
+                continue
             sure = "ASSUMED" not in description["why"] and description["origins"].get("prior") != "absent"
             level = logging.INFO if sure else logging.WARNING
             text = "watching %s: %d neurons, %d latent dimensions; read from %s %s; prior %s. Why: %s"
@@ -703,12 +757,80 @@ class Recording:
                 description["prior"],
                 description["why"],
             )
-        for left in self._finder.left_out if chosen else ():
+        for left in self._finder.left_out if chosen and self._writes else ():
             logger.warning("not recorded: %s", left)
-        if late and chosen:
+        if late and chosen and self._writes:
             logger.warning("not watched, since they have not run before the first step: %s", ", ".join(late))
-        watched = {"model": type(self.model).__name__, "every": self.every, "parts": self.found}
-        config = {"watch": watched | ({"refused": refused} if refused else {}), **self._config}
+        for candidate in chosen:
+            for failure in candidate.failures:
+                self._pool(candidate.source.name, NotReadable(failure))
+
+    def _open(self) -> bool:
+        """Open the run, once this process, or one of several, has settled what its layers are; whether it is
+        open.
+        """
+        if self._ranks is None:
+            if self._settled:
+                self._begin(self._layers, self.found)
+            return self._settled
+        try:
+            said = self._ranks.agree([self._layers, self.found] if self._settled else None)
+        except RanksLostError as error:
+            self._leave(error)
+            return False
+        if not any(said):
+            return False
+        layers: dict[str, LayerInfo] = {}
+        found: dict[str, FoundLayer] = {}
+        for one in filter(None, said):
+            for layer, description in zip(*one, strict=True):
+                layers.setdefault(layer["name"], layer)
+                found.setdefault(layer["name"], description)
+        self._join(self._ranks, list(layers.values()))
+        if self._writes:
+            self.found = list(found.values())
+            self._begin(list(layers.values()), self.found, ranks=self._ranks.size)
+        else:
+            self._opened = True
+            atexit.register(self._close_at_exit)
+        return True
+
+    def _join(self, ranks: Ranks, layers: Sequence[LayerInfo]) -> None:
+        """From now on what is seen is added to what the others see."""
+        assert isinstance(self._buffer, RankedBuffer)  # of several processes
+        self._buffer.join(ranks, ranks.rank, sum(one["neurons"] * one["latent_dim"] for one in layers))
+
+    def _meet(self) -> bool:
+        """At the first step: find the other processes; whether this one is to record."""
+        assert self._meeting is not None  # the caller looked
+        meeting, self._meeting = self._meeting, None
+        try:
+            self._ranks = meeting.ranks()
+        except RanksLostError as error:
+            self._leave(error)
+            return False
+        if self._ranks is None and self._writes and is_together():
+            self._buffer.warn("alone", ALONE)
+        if self._ranks is None and not self._writes:
+            self.forget()
+        return self._ranks is not None or self._writes
+
+    def _leave(self, error: RanksLostError) -> None:
+        """The other processes do not answer before the run is open: there is none, and training goes on."""
+        assert isinstance(self._buffer, RankedBuffer)  # of several processes
+        self._detach()
+        self._finder = None
+        self._buffer.leave(str(error), [])
+
+    def _begin(
+        self, layers: Sequence[LayerInfo], found: Sequence[FoundLayer], ranks: int | None = None
+    ) -> None:
+        """Open the run."""
+        watched: dict[str, Any] = {"model": type(self.model).__name__, "every": self.every, "parts": found}
+        if ranks is not None:
+            watched["ranks"] = ranks
+        refused = {"refused": self._refused} if self._refused else {}
+        config = {"watch": watched | refused, **self._config}
         try:
             self._buffer.open(
                 layers,
@@ -722,12 +844,9 @@ class Recording:
             self._closed = True
             self._detach()
             raise
+        self._opened = True
         self._loop.begin(layers, config, self._resume)
         atexit.register(self._close_at_exit)  # after the recorder's own, so that it runs before that
-        for candidate in chosen:
-            self._pools[candidate.source.name] = candidate.pool
-            for failure in candidate.failures:
-                self._pool(candidate.source.name, NotReadable(failure))
 
     def _detach(self) -> None:
         if self._finder is not None:
@@ -740,12 +859,13 @@ class Recording:
             raise RecorderError(f"the watch of {self.folder} is closed")
 
 
-def _rank() -> int:
-    """This process's number in a distributed job; the launcher's word for it where the job has not begun to
-    talk yet.
+def _rank() -> tuple[int, bool]:
+    """This process's number in a distributed job, and whether it is one of several; the launcher's word for
+    it where the job has not begun to talk yet.
     """
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank()
-    rank = os.environ.get(RANK, "")
-    return int(rank) if rank.isdecimal() else 0
+        return distributed.get_rank(), distributed.get_world_size() > 1
+    rank, size = (os.environ.get(name, "") for name in (RANK, WORLD_SIZE))
+    number = int(rank) if rank.isdecimal() else 0
+    return number, number > 0 or (rank.isdecimal() and size.isdecimal() and int(size) > 1)

@@ -32,6 +32,9 @@ class Summed(Protocol):
     def sufficient_statistics(self) -> dict[str, Tensor]:
         """Name -> tensor, whose steps are stacked before statistics are derived."""
 
+    def poolable(self) -> dict[str, Tensor]:
+        """Name -> tensor, of this process's rows, for a pool over several (`rank_sums`)."""
+
 
 class AnyPool(Protocol):
     """One layer over the batches of a step."""
@@ -196,6 +199,11 @@ class CodePool:
     ----------
     first
         A batch.
+
+    Attributes
+    ----------
+    counts_empty_steps
+        Whether the window moves on in steps without picks, in which other processes may have some.
     """
 
     every_step = True
@@ -205,6 +213,7 @@ class CodePool:
         self._first = first
         self.window = first.window or WINDOW_STEPS
         self._usage = CodeUsage(self.size[0], self.window)
+        self.counts_empty_steps = False
         self._picks: list[tuple[Tensor, Tensor | None]] = []
         self._given: CodeSums | None = None
 
@@ -221,6 +230,8 @@ class CodePool:
 
     def take_sums(self) -> CodeSums | None:
         picks, self._picks = self._picks, []
+        if not picks and self.counts_empty_steps and self._given is None:
+            picks = [(torch.zeros(0, dtype=torch.long), None)]
         if not picks:
             given, self._given = self._given, None
             return given
@@ -246,6 +257,10 @@ class CodeSums:
         """counts, (size + 2,)."""
         return {"counts": self._counts}
 
+    def poolable(self) -> dict[str, Tensor]:
+        """The same: picks are added."""
+        return {"counts": self._counts}
+
 
 class FullSums:
     """Sums of a Gaussian's marginals, and its joint KL."""
@@ -268,8 +283,14 @@ class FullSums:
 
     def sufficient_statistics(self) -> dict[str, Tensor]:
         """Those of the marginals, and `JOINT`, ()."""
-        found = self.marginals.sufficient_statistics()
-        return found if self._joint is None else found | {JOINT: (self._joint / self._rows).float()}
+        return self.marginals.sufficient_statistics() | self._of_joint()
+
+    def poolable(self) -> dict[str, Tensor]:
+        """As `sufficient_statistics`, the marginals' as `Moments.poolable`."""
+        return self.marginals.poolable() | self._of_joint()
+
+    def _of_joint(self) -> dict[str, Tensor]:
+        return {} if self._joint is None else {JOINT: (self._joint / self._rows).float()}
 
 
 class FullPool:

@@ -135,15 +135,16 @@ class Rows:
 
 
 @torch.no_grad()
-def sums_of(steps: Sequence[Rows]) -> Sums:
+def sums_of(steps: Sequence[Rows], poolable: bool = False) -> Sums:
     """Sums of several steps, stacked, whose rows are `like` each other's: of each those of it alone, to the
-    rounding of float32.
+    rounding of float32; as `Moments.poolable` where asked for.
 
     A step's neurons are taken for neurons of their own, which stand beside those of the others.
     """
     first, count = steps[0], len(steps)
     observed = first.read(_joined([batch for step in steps for batch in step.batches]))
-    sums = updated(Moments(), _beside(observed, count), first.shared).sufficient_statistics()
+    moments = updated(Moments(), _beside(observed, count), first.shared)
+    sums = moments.poolable() if poolable else moments.sufficient_statistics()
     return {
         name: value.expand(count) if value.dim() == 0 else value.unflatten(0, (count, -1))
         for name, value in sums.items()

@@ -125,6 +125,11 @@ class StatisticsBuffer:
 
     def add(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         """What was seen of each layer in a step."""
+        self._take(step, seen)
+        if self._waiting >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
+            self.flush()
+
+    def _take(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         kept = {name: one for name, one in seen.items() if isinstance(one, Rows)}
         together = len(kept) == len(seen)
         if self._kept and not (together and _like(kept, self._kept[-1][1])):
@@ -137,8 +142,6 @@ class StatisticsBuffer:
             self._kept_bytes += sum(rows.size for rows in kept.values())
             if self._kept_bytes > KEPT_BYTES:
                 self._sum_up()
-        if self._waiting >= self._limit or time.monotonic() - self._flushed > BUFFERED_SECONDS:
-            self.flush()
 
     def _sum_up(self) -> None:
         """What is kept of several steps becomes the sums of each."""
@@ -147,7 +150,7 @@ class StatisticsBuffer:
         if not kept:
             return
         try:
-            sums = {name: sums_of([rows[name] for _, rows in kept]) for name in kept[0][1]}
+            sums = {name: self._sums_of([rows[name] for _, rows in kept]) for name in kept[0][1]}
         except Exception:  # noqa: BLE001 - a step loses itself alone
             for step, rows in kept:
                 self._sum_alone(step, rows)
@@ -157,15 +160,21 @@ class StatisticsBuffer:
     def _sum_alone(self, step: int, seen: Mapping[str, PoolSums | Rows]) -> None:
         try:
             sums = {
-                name: sums_of([one])
+                name: self._sums_of([one])
                 if isinstance(one, Rows)
-                else {sum_: value[None] for sum_, value in one.sufficient_statistics().items()}
+                else {sum_: value[None] for sum_, value in self._sums_of_one(one).items()}
                 for name, one in seen.items()
             }
         except Exception as error:  # noqa: BLE001 - training goes on
             self.failed(error, 1)
             return
         self._add_sums([step], sums)
+
+    def _sums_of(self, steps: Sequence[Rows]) -> Sums:
+        return sums_of(steps)
+
+    def _sums_of_one(self, step: PoolSums) -> Sums:
+        return step.sufficient_statistics()
 
     def _add_sums(self, steps: list[int], sums: dict[str, Sums]) -> None:
         columns = {
@@ -212,13 +221,20 @@ class StatisticsBuffer:
             return
         self._sum_up()
         summed, self._summed, self._waiting = self._summed, [], 0
+        self._hand_on([summed])
+
+    def _hand_on(self, groups: Sequence[list[Summed]]) -> None:
+        """Derive statistics of steps, those of a group with the same layers, and store them with the numbers
+        that have come.
+        """
         given, self._scalars = self._scalars, []
-        blocks = self._derived(summed)
+        blocks = [block for summed in groups for block in self._derived(summed)]
         self._look_for_negative_sigma(blocks)
         self._leave_out_what_needs_a_prior(blocks)
         scalars = [one for one in map(self._read, given) if one is not None]
         recorder = self.recorder
-        self._store_classes(summed)
+        for summed in groups:
+            self._store_classes(summed)
         for layer, steps, columns in blocks:
             self._store(len(steps), recorder.record_block if recorder else None, steps, layer, columns)
         for scalar in scalars:

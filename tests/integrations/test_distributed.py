@@ -1,5 +1,5 @@
-"""Two real processes under gloo, started by hand and by Lightning: rank 0 records, rank 1 writes nothing, and
-training is what it was."""
+"""Two real processes under gloo, started by hand, by Lightning and for Hugging Face's Trainer: one run of the
+rows of both, and training is what it was."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ network = DistributedDataParallel(model)
 recording = recording or watched(model if how == "inside" else network)
 optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
 torch.manual_seed(1 + rank)
-inputs = torch.randn(5, 8, 6)
+inputs = torch.randn(5, 8 - 3 * rank, 6)  # of unlike sizes
 for step, x in enumerate(inputs):
     reconstruction, mu, logvar = network(x)
     loss = (reconstruction - x).square().mean() + (mu**2 + logvar.exp() - logvar).mean()
@@ -88,28 +88,63 @@ os._exit(0)  # as above
 """
 
 
-def run_both(how, folder):
-    """Both ranks to their end; what each has saved."""
-    folder.mkdir()
+TRAINER = """
+import os
+import sys
+import torch
+import transformers
+from torch import nn
+from probes.integrations.huggingface import Watch
+
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc_mu, self.fc_logvar, self.decoder = nn.Linear(6, 4), nn.Linear(6, 4), nn.Linear(4, 6)
+
+    def forward(self, x):
+        mu, logvar = self.fc_mu(x), self.fc_logvar(x)
+        reconstruction = self.decoder(mu + (logvar / 2).exp() * torch.randn_like(mu))
+        return {"loss": (reconstruction - x).square().mean() + (mu**2 + logvar.exp() - logvar).mean()}
+
+folder, how = sys.argv[1:]
+torch.manual_seed(0)
+model = Heads()
+arguments = transformers.TrainingArguments(
+    f"{folder}/{how}", max_steps=5, per_device_train_batch_size=8, use_cpu=True, ddp_backend="gloo",
+    report_to=[], save_strategy="no", logging_steps=1, disable_tqdm=True, seed=0,
+)
+trainer = transformers.Trainer(
+    model, arguments, train_dataset=[{"x": torch.randn(6)} for _ in range(96)],
+    callbacks=[Watch(f"{folder}/run")] if how == "watched" else [],
+)
+trainer.train()
+torch.save(model.state_dict(), f"{folder}/{how}{arguments.process_index}.pt")
+torch.distributed.barrier()
+os._exit(0)  # as above
+"""
+
+
+def environments():
+    """Of two ranks that are started by hand."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {
-        **os.environ,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    common["PYTHONPATH"] = str(ROOT)
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    common |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+
+
+def run_both(how, folder):
+    """Both ranks to their end; what each has saved."""
+    folder.mkdir()
     ranks = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, how, str(folder)],
-            env={**common, "RANK": str(rank)},
+            env=environment,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in (0, 1)
+        for environment in environments()
     ]
     errors = [process.communicate(timeout=WAIT)[1] for process in ranks]
     assert [process.returncode for process in ranks] == [0, 0], errors
@@ -122,7 +157,7 @@ def bare(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["inside", "wrapped", "early"])
-def test_rank_0_records_and_rank_1_writes_nothing(tmp_path, bare, how):
+def test_one_run_has_the_rows_of_both(tmp_path, bare, how):
     """The model inside, the wrapper itself, or the model before the processes have met."""
     saved = run_both(how, tmp_path / how)
     for before, after in zip(bare, saved, strict=True):
@@ -134,11 +169,14 @@ def test_rank_0_records_and_rank_1_writes_nothing(tmp_path, bare, how):
 
     torch.manual_seed(0)
     first = torch.nn.Linear(6, 4)  # as the first layer of both ranks began
-    truth = first(saved[0]["inputs"][0]).detach()
-    np.testing.assert_allclose(run.at(0)["mean"], truth.mean(0), rtol=1e-5)  # of rank 0's share alone
+    truth = first(torch.cat([one["inputs"][0] for one in saved])).detach()
+    found = run.at(0)
+    assert found["rows"][0] == 8 + 5
+    np.testing.assert_allclose(found["mean"], truth.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["spread"], truth.var(0, correction=0), rtol=5e-5)
 
 
-def test_lightning_records_on_rank_0_under_its_ddp_strategy(tmp_path):
+def test_lightning_records_both_ranks_under_its_ddp_strategy(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(LIGHTNING)  # a file: Lightning starts the other rank with the same command
     for how in ("bare", "watched"):
@@ -153,3 +191,21 @@ def test_lightning_records_on_rank_0_under_its_ddp_strategy(tmp_path):
     run = Run(tmp_path / "run")
     assert (run.status, run.steps.tolist()) == ("finished", [0, 1, 2, 3, 4])
     assert [layer["source"] for layer in run.layers] == ["encoder"]
+    assert (run.at(0)["rows"] == 32).all()  # 16 a rank
+
+
+def test_hugging_face_records_both_ranks(tmp_path):
+    for how in ("bare", "watched"):
+        processes = [
+            subprocess.Popen([sys.executable, "-c", TRAINER, str(tmp_path), how], env=environment,
+                             stderr=subprocess.PIPE, text=True)
+            for environment in environments()
+        ]  # fmt: skip
+        errors = [process.communicate(timeout=WAIT)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], errors
+    for rank in (0, 1):
+        bare, watched = (torch.load(tmp_path / f"{how}{rank}.pt") for how in ("bare", "watched"))
+        assert all(torch.equal(bare[name], value) for name, value in watched.items())
+    run = Run(tmp_path / "run")
+    assert (run.status, run.steps.tolist()) == ("finished", [0, 1, 2, 3, 4])
+    assert (run.at(4)["rows"] == 16).all()  # 8 a rank

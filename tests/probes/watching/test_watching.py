@@ -389,6 +389,8 @@ def test_a_folder_that_holds_a_run_is_refused_or_resumed(tmp_path):
     [
         (("model", {}), TypeError, "takes a torch.nn.Module, not str"),
         ((None, {"every": 0}), ValueError, "every is 0"),
+        ((None, {"flush_steps": 0}), ValueError, "flush_steps is 0"),
+        ((None, {"ranks": "some"}), ValueError, "ranks is 'some'; it is one of 'all', 'first'"),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, error, message):
@@ -397,11 +399,12 @@ def test_bad_arguments(tmp_path, arguments, error, message):
         watch(fresh() if model is None else model, tmp_path / "run", **options)
 
 
-def test_other_ranks_do_nothing(tmp_path, monkeypatch):
+def test_other_ranks_do_nothing_where_the_first_alone_records(tmp_path, monkeypatch):
     monkeypatch.setattr(watching.torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(watching.torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(watching.torch.distributed, "get_world_size", lambda: 2)
     model = fresh()
-    with watch(model, tmp_path / "run") as recording:
+    with watch(model, tmp_path / "run", ranks="first") as recording:
         train(model, 2, recording)
         recording.scalar(1, "nll", 1.0)
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,214 @@
+"""Sums of several processes' rows of the same steps -> those of all rows: what is added, and around what.
+
+Each process knows, of its own rows, counts n, means, and means with mean squared deviations s. Two passes,
+both of them plain additions in float64: first n and n times each mean that deviations are taken around; then,
+with that mean known of all rows, n (s + d²) with d a process's own mean less that of all (Chan, Golub &
+LeVeque 1983), and n times the other means. Nothing is lost however far the means move from step to step.
+
+Of pairs the sums that a slope's interval (HC1) needs are moved to the means of all rows by their third and
+second moments: exactly for one latent dimension. Of several the part that is quadratic in the move takes
+dimensions for uncorrelated, and where it could be more than `QUADRATIC` of the interval's square there is
+none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from probes.family_moments.pooling import by_neuron
+from probes.family_moments.samples import between_draws
+
+Sums = Mapping[str, Tensor]
+"""`poolable()` of some steps, stacked: name -> (T, ...)."""
+
+TOTALS = ("count", "rows", "non_finite", "counts", "prior_varies", "pairs", "seen")
+"""Added as they are."""
+PAIR = "pair_"
+"""Sums over pairs begin with it."""
+QUADRATIC = 0.01
+SAME = 1e-9
+"""Priors that differ by less, relative to their size, are one."""
+
+
+def first_pass(sums: Sums) -> dict[str, Tensor]:
+    """What is added first.
+
+    Parameters
+    ----------
+    sums
+        One layer's, of this process.
+
+    Returns
+    -------
+    dict
+        Name -> (T, ...) float64 on the CPU: weights, and means that deviations are taken around, times them.
+    """
+    found = {name: _wide(sums[name]) for name in ("count", "pairs") if name in sums}
+    return found | {name: _weighted(sums, name) for name in sums if _is_centre(name, sums)}
+
+
+def means_of(first: Sums) -> dict[str, Tensor]:
+    """Means of all rows.
+
+    Parameters
+    ----------
+    first
+        `first_pass` of all processes, added.
+
+    Returns
+    -------
+    dict
+        Name -> (T, ...); 0 where no row counts.
+    """
+    return {
+        name: value / _beside(first[_weight(name)].clamp_min(1), value)
+        for name, value in first.items()
+        if name not in ("count", "pairs")
+    }
+
+
+def second_pass(sums: Sums, means: Sums) -> dict[str, Tensor]:
+    """What is added then.
+
+    Parameters
+    ----------
+    sums
+        As of `first_pass`.
+    means
+        `means_of` all rows.
+
+    Returns
+    -------
+    dict
+        Name -> (T, ...) float64 on the CPU.
+    """
+    found = {}
+    for name, value in sums.items():
+        if name.startswith(PAIR) or name in ("count", "pairs") or _is_centre(name, sums):
+            continue
+        centre = name.removesuffix("_square")
+        if name in TOTALS:
+            found[name] = _wide(value)
+        elif centre != name and centre in sums:
+            weight = _beside(_wide(sums["count"]), value)
+            moved = _wide(sums[centre]) - means[centre]
+            found[name] = torch.where(weight > 0, weight * (_wide(value) + moved * moved), 0.0)
+        else:
+            found[name] = _weighted(sums, name)
+    for name in sums:  # of one row, or of what was the same in all of them, there is no deviation yet
+        if name.startswith("prior_of_"):
+            weight = _beside(_wide(sums["count"]), sums[name])
+            moved = _wide(sums[name]) - means[name]
+            found[f"{name}_square"] = torch.where(weight > 0, weight * moved * moved, 0.0)
+    return found | (_pairs_around(sums, means) if "pairs" in sums else {})
+
+
+def pooled(family: str, first: Sums, second: Sums) -> dict[str, Tensor]:
+    """Sums of all rows.
+
+    Parameters
+    ----------
+    family
+        The layer's.
+    first, second
+        Both passes of all processes, added.
+
+    Returns
+    -------
+    dict
+        As `sufficient_statistics()` gives them for one process that has all rows, stacked over steps.
+    """
+    found = {name: first[name] for name in ("count", "pairs") if name in first} | means_of(first)
+    for name, value in second.items():
+        plain = name in TOTALS or name.startswith(PAIR)
+        found[name] = value if plain else value / _beside(first["count"].clamp_min(1), value)
+    if "pairs" in found:
+        found |= _slopes_sums(found)
+        found = {name: value for name, value in found.items() if not name.startswith(PAIR)}
+    priors = [name for name in found if name.startswith("prior_of_") and not name.endswith("_square")]
+    for name in priors:
+        scale = found[name].abs().clamp_min(torch.finfo(torch.float32).tiny)
+        other = found.pop(f"{name}_square").sqrt() > SAME * scale
+        found["prior_varies"] = found["prior_varies"] + other.reshape(*other.shape[:2], -1).any(2)
+    if family == "samples":
+        return found | {"common": between_draws(found["common"], 1)}
+    return found if family == "codes" or family.startswith("gaussian") else by_neuron(family, found, 2)
+
+
+def _is_centre(name: str, sums: Sums) -> bool:
+    return f"{name}_square" in sums or name in ("x", "y") or name.startswith("prior_of_")
+
+
+def _weight(name: str) -> str:
+    return "pairs" if name in ("x", "y") else "count"
+
+
+def _weighted(sums: Sums, name: str) -> Tensor:
+    value = _wide(sums[name])
+    weight = _beside(_wide(sums[_weight(name)]), value)
+    return torch.where(weight > 0, weight * value, 0.0)
+
+
+def _wide(value: Tensor) -> Tensor:
+    return value.to("cpu", torch.float64)
+
+
+def _beside(weight: Tensor, value: Tensor) -> Tensor:
+    """(T,) with axes for those of a value (T, ...)."""
+    return weight.reshape(-1, *(1,) * (value.dim() - 1))
+
+
+def _pairs_around(sums: Sums, means: Sums) -> dict[str, Tensor]:
+    """Sums over pairs, (T, N, K) and (T, N), around the means of all pairs."""
+    own = {name.removeprefix(PAIR): _wide(value) for name, value in sums.items() if name.startswith(PAIR)}
+    pairs = _beside(_wide(sums["pairs"]), own["xx"])
+    a, b = (torch.where(pairs > 0, _wide(sums[name]) - means[name], 0.0) for name in ("x", "y"))
+    xx, xy, yy = own["xx"], own["xy"], own["yy"]
+    # x' = x + a, y' = y + b, u' = u + l + c, w' = w + m + d: l and m are linear in a pair
+    c, d = (a * b).sum(-1), (a * a).sum(-1)
+    u, w, count = xy.sum(-1), xx.sum(-1), pairs[..., 0]
+    ll = (a * a * yy + b * b * xx + 2 * a * b * xy).sum(-1)
+    lm = (2 * a * (a * xy + b * xx)).sum(-1)
+    mm = (4 * a * a * xx).sum(-1)
+    ul = (a * own["uy"] + b * own["ux"]).sum(-1)
+    um = 2 * (a * own["ux"]).sum(-1)
+    wl = (a * own["wy"] + b * own["wx"]).sum(-1)
+    wm = 2 * (a * own["wx"]).sum(-1)
+    found = {
+        "xx": xx + pairs * a * a,
+        "xy": xy + pairs * a * b,
+        "yy": yy + pairs * b * b,
+        "uu": own["uu"] + 2 * ul + ll + 2 * c * u + count * c * c,
+        "uw": own["uw"] + um + wl + lm + d * u + c * w + count * c * d,
+        "ww": own["ww"] + 2 * wm + mm + 2 * d * w + count * d * d,
+    }
+    if xx.shape[-1] > 1:
+        found |= {"ll": ll, "lm": lm, "mm": mm}
+    return {PAIR + name: value for name, value in found.items()}
+
+
+def _slopes_sums(found: Sums) -> dict[str, Tensor]:
+    """What `persistence.slopes` takes, of one series."""
+    one = {name.removeprefix(PAIR): value for name, value in found.items() if name.startswith(PAIR)}
+    xx, dimensions = one["xx"].sum(-1), one["xx"].shape[-1]
+    slope = one["xy"].sum(-1) / xx
+
+    def squared(first: str, both: str, second: str) -> Tensor:
+        """Σ (first − slope second)²."""
+        return (one[first] - 2 * slope * one[both] + slope * slope * one[second]).clamp_min(0)
+
+    scores = squared("uu", "uw", "ww")
+    if dimensions > 1:
+        unknown = (dimensions - 1) * squared("ll", "lm", "mm")
+        scores = torch.where(unknown <= QUADRATIC * scores, scores, math.nan)
+    return {
+        **{name: one[name] for name in ("xx", "xy", "yy")},
+        "level": found["x"].abs(),
+        "scores": scores / (xx * xx),
+        "shares": one["ww"] / (xx * xx),
+        "groups": (found["pairs"] > 0).to(xx),
+    }

@@ -1,0 +1,318 @@
+"""Processes that train one model together: how they meet, and how their sums of the same steps become one.
+
+They talk over a process group of their own (gloo, on the CPU), so that nothing of the training's own
+communication is touched or waited for. Whoever does not answer within `TIMEOUT` is given up, and so is the
+group: `RanksLostError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from probes.watching.rank_sums import PAIR, first_pass, means_of, pooled, second_pass
+
+TIMEOUT = timedelta(seconds=60)
+"""How long the others are waited for, at a flush and at the first step."""
+HURRY = timedelta(seconds=5)
+"""And at the end of a training that broke off."""
+LOST = "a process of the training was lost"
+OF_PAIRS = ("x", "y", "pairs")
+SEEN = "seen"
+"""1 at steps at which a process has something of a layer."""
+Sums = dict[str, dict[str, Tensor]]
+"""Layer -> name -> (T, ...)."""
+_watches: Counter[str] = Counter()
+
+
+class RanksLostError(RuntimeError):
+    """A process did not answer, or answered what cannot be pooled."""
+
+
+class Pooled(NamedTuple):
+    """What one exchange gave: groups of layers that were seen at the same steps, with these steps and sums of
+    all rows, on rank 0 alone; whether some process has come to its end; what was lost elsewhere; steps that
+    not all processes have; layers whose sums have not one shape.
+    """
+
+    groups: list[tuple[list[int], Sums]]
+    ended: bool
+    lost: int
+    partial: list[int]
+    refused: list[str]
+
+
+def is_together() -> bool:
+    """Whether this is one of several processes that have met already (`init_process_group`)."""
+    known = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return known and dist.get_backend() != "fake" and hasattr(dist, "ProcessGroupGloo")
+
+
+class Meeting:
+    """Where those processes find each other that watch into one folder; none of the others is waited for
+    long.
+
+    Parameters
+    ----------
+    folder
+        As all of them say it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        _watches[folder] += 1
+        digest = blake2b(folder.encode(), digest_size=8).hexdigest()
+        self._key = f"probes/{digest}/{_watches[folder]}"
+        self._announced = False
+        if is_together():
+            self._announce()
+
+    def _announce(self) -> None:
+        if not self._announced:
+            _store().set(f"{self._key}/{dist.get_rank()}", "watches")
+            self._announced = True
+
+    def ranks(self) -> Ranks | None:
+        """All processes, once all of them watch; None where some do not, or there is one alone.
+
+        Raises RanksLostError where they have found each other and then do not answer.
+        """
+        if not is_together():
+            return None
+        self._announce()
+        store, rank, size = _store(), dist.get_rank(), dist.get_world_size()
+        decision = f"{self._key}/all"
+        try:
+            if rank == 0:
+                try:
+                    store.wait([f"{self._key}/{other}" for other in range(size)], TIMEOUT / 2)
+                except RuntimeError:
+                    store.set(decision, "no")
+                else:
+                    store.set(decision, "yes")
+            store.wait([decision], TIMEOUT)
+            if store.get(decision) != b"yes":
+                return None
+            return Ranks(dist.PrefixStore(f"{self._key}/group", store), rank, size)  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            raise RanksLostError(LOST) from error
+
+
+def _store() -> Any:
+    return dist.distributed_c10d._get_default_store()
+
+
+class Ranks:
+    """The processes of one training.
+
+    Parameters
+    ----------
+    store
+        Of their own.
+    rank, size
+        This process's number, and how many there are.
+    """
+
+    def __init__(self, store: Any, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self._group: Any = dist.ProcessGroupGloo(store, rank, size, TIMEOUT)
+
+    def agree(self, value: object) -> list[Any]:
+        """What each process says.
+
+        Parameters
+        ----------
+        value
+            Plain values.
+
+        Returns
+        -------
+        list
+            One for each process, by rank, the same on all of them.
+
+        Raises
+        ------
+        RanksLostError
+            Where one does not answer.
+        """
+        said = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        sizes = [int(size) for size in self._all(torch.tensor([len(said)]))]
+        padded = torch.zeros(max(sizes), dtype=torch.uint8)
+        padded[: len(said)] = said
+        every = self._all(padded)
+        return [json.loads(bytes(one[:size].tolist())) for one, size in zip(every, sizes, strict=True)]
+
+    def pool(
+        self,
+        steps: Sequence[int],
+        sums: Sums,
+        families: Mapping[str, str],
+        *,
+        ends: bool = False,
+        lost: int = 0,
+        hurry: bool = False,
+    ) -> Pooled:
+        """Add up the sums of all processes, on rank 0.
+
+        Parameters
+        ----------
+        steps
+            T steps, those that this process has.
+        sums
+            Of each layer, `poolable()` stacked over these steps, with `SEEN`.
+        families
+            Of the layers; rank 0 alone is asked.
+        ends
+            Whether this is the last that comes from this process.
+        lost
+            What it could not read since the last time.
+        hurry
+            Whether to wait for `HURRY` alone.
+
+        Returns
+        -------
+        Pooled
+            Without groups on other ranks.
+
+        Raises
+        ------
+        RanksLostError
+            Where one does not answer.
+        """
+        wait = HURRY if hurry else None
+        shapes = {
+            layer: {name: list(value.shape[1:]) for name, value in sorted(some.items())}
+            for layer, some in sorted(sums.items())
+        }
+        mine = json.dumps([list(steps), shapes])
+        digest = int.from_bytes(blake2b(mine.encode(), digest_size=7).digest(), "big")
+        headers = self._all(torch.tensor([digest, int(ends), lost]), wait)
+        ended = any(bool(one[1]) for one in headers)
+        lost = sum(int(one[2]) for rank, one in enumerate(headers) if rank != self.rank)
+        partial: list[int] = []
+        refused: list[str] = []
+        if any(int(one[0]) != digest for one in headers):
+            said = self.agree([list(steps), shapes])
+            had = [set(one) for one, _ in said]
+            common = sorted(set.intersection(*had))
+            partial = sorted(set.union(*had) - set(common))
+            shapes, refused = _union([one for _, one in said])
+            at = torch.tensor([list(steps).index(step) for step in common], dtype=torch.long)
+            sums = {
+                layer: {name: value[at.to(value.device)] for name, value in some.items()}
+                for layer, some in sums.items()
+            }
+            steps = common
+        full = {layer: _completed(sums.get(layer, {}), of, len(steps)) for layer, of in shapes.items()}
+        first = self._added({layer: first_pass(some) for layer, some in full.items()}, wait, True)
+        means = {layer: means_of(some) for layer, some in first.items()}
+        second = self._added(
+            {layer: second_pass(some, means[layer]) for layer, some in full.items()}, wait, False
+        )
+        if self.rank:
+            return Pooled([], ended, lost, partial, refused)
+        groups: dict[tuple[int, ...], Sums] = {}
+        for layer, some in first.items():
+            seen = second[layer].pop(SEEN) > 0
+            there = tuple(step for step, one in zip(steps, seen.tolist(), strict=True) if one)
+            if there and layer in families:
+                found = pooled(families[layer], some, second[layer])
+                groups.setdefault(there, {})[layer] = {name: value[seen] for name, value in found.items()}
+        refused += sorted(first.keys() - families.keys())
+        return Pooled([(list(there), some) for there, some in groups.items()], ended, lost, partial, refused)
+
+    def _added(self, sums: Sums, wait: timedelta | None, everywhere: bool) -> Sums:
+        """Sums of all processes; where not everywhere, on rank 0."""
+        parts = [value for some in sums.values() for value in some.values()]
+        if not parts:
+            return sums
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        self._add(flat, wait, everywhere)
+        rest = iter(flat.split([part.numel() for part in parts]))
+        return {
+            layer: {name: next(rest).reshape(value.shape) for name, value in some.items()}
+            for layer, some in sums.items()
+        }
+
+    def _all(self, value: Tensor, wait: timedelta | None = None) -> list[Tensor]:
+        """The value of each process, by rank."""
+        found = value.new_zeros(self.size, len(value))
+        found[self.rank] = value
+        self._add(found, wait, everywhere=True)
+        return list(found)
+
+    def _add(self, value: Tensor, wait: timedelta | None, everywhere: bool) -> None:
+        """In place, the sum of all processes' values; where not everywhere, on rank 0."""
+        options = dist.AllreduceOptions() if everywhere else dist.ReduceOptions()
+        if wait is not None:
+            options.timeout = wait
+        try:
+            (self._group.allreduce if everywhere else self._group.reduce)([value], options).wait()
+        except RuntimeError as error:
+            raise RanksLostError(LOST) from error
+
+
+def _union(shapes: Sequence[Mapping[str, Mapping[str, list[int]]]]) -> tuple[Any, list[str]]:
+    """Names and shapes of each layer that some process has, and the layers whose shapes are not one."""
+    found: dict[str, dict[str, list[int]]] = {}
+    refused = set()
+    for one in shapes:
+        for layer, names in one.items():
+            known = found.setdefault(layer, {})
+            refused |= {layer for name, shape in names.items() if known.get(name, shape) != shape}
+            known.update(names)
+    kept = {layer: dict(sorted(found[layer].items())) for layer in sorted(found) if layer not in refused}
+    return kept, sorted(refused)
+
+
+def _completed(sums: Mapping[str, Tensor], shapes: Mapping[str, list[int]], count: int) -> dict[str, Tensor]:
+    """A layer's sums with all that other processes have of it: nothing, where this one has no rows, else not
+    known.
+    """
+    rows = sums.get("count")
+    found = {}
+    for name, shape in shapes.items():
+        if name in sums:
+            found[name] = sums[name]
+            continue
+        value = torch.zeros(count, *shape, dtype=torch.float64)
+        if rows is not None and not name.startswith(PAIR) and name not in OF_PAIRS:
+            value[rows.cpu() > 0] = torch.nan
+        found[name] = value
+    return found
+
+
+def stacked(steps: Sequence[int], summed: Sequence[tuple[list[int], Sums]]) -> Sums:
+    """Sums of all steps, name -> (T, ...), with `SEEN`; at steps at which there is nothing of a layer zeros.
+
+    Parameters
+    ----------
+    steps
+        T steps.
+    summed
+        Some of them, and by layer their sums.
+
+    Returns
+    -------
+    dict
+        Layer -> name -> tensor.
+    """
+    place = {step: at for at, step in enumerate(steps)}
+    found: Sums = {}
+    for some, layers in summed:
+        at = [place[step] for step in some]
+        for layer, sums in layers.items():
+            into = found.setdefault(layer, {SEEN: torch.zeros(len(steps), dtype=torch.float64)})
+            into[SEEN][at] = 1.0
+            for name, value in sums.items():
+                if name not in into:
+                    into[name] = value.new_zeros(len(steps), *value.shape[1:])
+                into[name][at] = value
+    return found
