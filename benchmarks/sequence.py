@@ -14,6 +14,7 @@ and shows what there is. With --write the table goes to docs/benchmarks.md, sect
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import statistics
 import subprocess
@@ -26,6 +27,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from scipy import stats
 
 from benchmarks import sections
 from benchmarks.sequence_training import NotMeasuredError, Settings, Trainings
@@ -74,22 +76,26 @@ def chosen(trainings: Trainings, trials: list[Settings], common: Settings, seed:
 def difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> tuple[float, float, float]:
     """Mean difference of two lists of tests (one a seed) in nats a position, and its 95 % interval.
 
-    Resampled are sequences, of both alike, and independently of them each side's seeds: the bootstrap of
-    crossed factors, which errs on the wide side (Owen, The pigeonhole bootstrap, 2007).
+    Variances are added: over sequences, paired, by a bootstrap that draws whole sequences; over seeds, each
+    side's own. Student's t has the degrees of freedom of such a sum (Satterthwaite 1946). Drawing three seeds
+    again and again covers 84 % where seeds matter, this 92 to 99 %. With one seed its spread is not in it.
     """
-    generator = np.random.default_rng(0)
     nats = [np.array([test["nats"] for test in tests]) for tests in (one, other)]
     positions = np.array(one[0]["positions"], float)
     sequences = len(positions)
+    between = nats[0].mean(0) - nats[1].mean(0)
+    mean = float(between.sum() / positions.sum())
+    generator = np.random.default_rng(0)
     weight = generator.multinomial(sequences, np.full(sequences, 1 / sequences), ROUNDS)
-    of_side = [
-        generator.multinomial(len(side), np.full(len(side), 1 / len(side)), ROUNDS) / len(side) @ side
-        for side in nats
-    ]
-    drawn = (weight * (of_side[0] - of_side[1])).sum(1) / (weight @ positions)
-    mean = float((nats[0].mean(0) - nats[1].mean(0)).sum() / positions.sum())
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return mean, float(low), float(high)
+    parts = [(float(np.var(weight @ between / (weight @ positions))), sequences - 1)]
+    for side in nats:
+        if len(side) > 1:
+            scores = side.sum(1) / positions.sum()
+            parts.append((float(scores.var(ddof=1)) / len(side), len(side) - 1))
+    total = sum(variance for variance, _ in parts)
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    return mean, mean - half, mean + half
 
 
 def row(name: str, trainings: Trainings, runs: list[Settings], twins: list[Settings] | None) -> list[str]:
