@@ -39,10 +39,7 @@ from vdn.trainer import SequenceTrainer
 
 PARTS = ("signal", "text", "chords", "bernoulli", "slope", "steps", "run")
 OF_CHORDS = ("chords", "bernoulli", "slope")
-_CHORD_TRIALS: tuple[list[Settings], list[Settings]] = (
-    [{"beta": 0.001}, {"beta": 0.002}, {"beta": 0.003}, {"beta": 0.001, "dropout": 0.1}],
-    [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.4}],
-)
+_DROPOUTS: list[Settings] = [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.4}]
 TRIALS: dict[str, tuple[list[Settings], list[Settings]]] = {
     "signal": ([{"beta": 0.0005}, {"beta": 0.0002}], [{"lr": 3e-3}, {"lr": 1e-3}]),
     "text": (
@@ -54,8 +51,19 @@ TRIALS: dict[str, tuple[list[Settings], list[Settings]]] = {
         ],
         [{"lr": 3e-3}, {"lr": 1e-3}, {"lr": 6e-3}, {"lr": 6e-3, "dropout": 0.1}],
     ),
-    "chords": _CHORD_TRIALS,
-    "bernoulli": _CHORD_TRIALS,
+    "chords": (
+        [
+            {"beta": 0.002},
+            {"beta": 0.005},
+            {"beta": 0.002, "dropout": 0.2},
+            {"beta": 0.005, "dropout": 0.2},
+        ],
+        _DROPOUTS,
+    ),
+    "bernoulli": (
+        [{"beta": 0.001}, {"beta": 0.002}, {"beta": 0.003}, {"beta": 0.001, "dropout": 0.1}],
+        _DROPOUTS,
+    ),
 }
 """Of the network and of the twin."""
 SLOPE_BETAS = (0.001, 0.01)
