@@ -193,8 +193,8 @@ bench-scale: $(VENV)/.dev  ## the run log from 10^3 to 10^5 steps, 10^2 to 10^5 
 bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by information and batch size, in docs/diagnostics.md
 	$(BIN)/python -m benchmarks.regimes --write
 
-bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds
-	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS))
+bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds, PARTS parts
+	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS)) $(if $(PARTS),--parts $(PARTS))
 
 bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summaries, from every row
 	$(BIN)/python -m benchmarks.fleet --write

@@ -1,187 +1,230 @@
 """Measures networks of sequences against their twins, the Kalman filter and a GRU.
 
-python -m benchmarks.sequence [--chords FILE] [--seeds 0,1,2] [--parts signal,text,chords,steps]
-    [--results FILE] [--write]
+python -m benchmarks.sequence [--chords FILE] [--seeds 0,1,2] [--results FILE] [--kept] [--write]
+    [--parts signal,text,chords,bernoulli,slope,steps,run]
 
 Network and twin get the same number of trials, chosen by the validation NLL of the first seed; weights are
-those of the best of ten validations. S = 1 in training; tests state theirs. Every finished training is kept
-in FILE (JSON lines), so that a second call goes on where the first stopped; with --write the table goes to
-docs/benchmarks.md, section "Sequences". The chords (JSON: train, valid, test) are read from FILE where given.
+those of the best of ten validations; only what is chosen is tested. S = 1 in training; tests state theirs.
+Every training and every test is kept in FILE (JSON lines, the weights beside it) when it is done, so that
+another call, of the same parts or of others, goes on where the last one stopped; --kept measures nothing
+and shows what there is. With --write the table goes to docs/benchmarks.md, section "Sequences". The chords
+(JSON: train, valid, test) are read from FILE where given.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from scipy import stats
 
 from benchmarks import sections
-from benchmarks.core import Results
-from vdn.config import Config, from_dict, resolve
+from benchmarks.sequence_training import NotMeasuredError, Settings, Trainings
+from vdn.config import from_dict, resolve
 from vdn.data import load
-from vdn.evaluate import network_scores, scores
-from vdn.sequence import Edit, LayerState, SequenceOutput, SequentialNetwork, SequentialTwin, State
 from vdn.sequence_data import SequenceTask
-from vdn.sequence_objective import sequence_nll
-from vdn.sequence_scores import passes, sequence_baselines
+from vdn.sequence_scores import sequence_baselines
 from vdn.trainer import SequenceTrainer
 
-VALIDATIONS, VALIDATION_DRAWS, VALIDATION_POSITIONS = 10, 8, 16_384
-TRIALS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+PARTS = ("signal", "text", "chords", "bernoulli", "slope", "steps", "run")
+OF_CHORDS = ("chords", "bernoulli", "slope")
+_DROPOUTS: list[Settings] = [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.4}]
+TRIALS: dict[str, tuple[list[Settings], list[Settings]]] = {
     "signal": ([{"beta": 0.0005}, {"beta": 0.0002}], [{"lr": 3e-3}, {"lr": 1e-3}]),
-    "text": ([{"beta": 0.0001}, {"beta": 3e-5, "sigma_init": 0.03}], [{"lr": 3e-3}, {"lr": 1e-3}]),
+    "text": (
+        [
+            {"beta": 1e-4},
+            {"beta": 3e-5, "sigma_init": 0.03},
+            {"beta": 3e-5, "sigma_init": 0.03, "lr": 6e-3},
+            {"beta": 1e-5, "sigma_init": 0.02, "lr": 6e-3},
+        ],
+        [{"lr": 3e-3}, {"lr": 1e-3}, {"lr": 6e-3}, {"lr": 6e-3, "dropout": 0.1}],
+    ),
     "chords": (
+        [
+            {"beta": 0.002},
+            {"beta": 0.005},
+            {"beta": 0.002, "dropout": 0.2},
+            {"beta": 0.005, "dropout": 0.2},
+        ],
+        _DROPOUTS,
+    ),
+    "bernoulli": (
         [{"beta": 0.001}, {"beta": 0.002}, {"beta": 0.003}, {"beta": 0.001, "dropout": 0.1}],
-        [{"dropout": 0.0}, {"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.4}],
+        _DROPOUTS,
     ),
 }
 """Of the network and of the twin."""
+SLOPE_BETAS = (0.001, 0.01)
+ROUNDS = 10_000
+T = TypeVar("T")
+HEAD = [
+    "", "test NLL", "S", "less the twin's", "blind", "living", "slope, φ", "rate", "validation NLL", "CPU s",
+    "seeds",
+]  # fmt: skip
+LEGEND = (
+    "NLL in nats a position, mean over seeds (least to most); S draws in the test, 1 in training; less the"
+    " twin's: difference and its 95 % interval over sequences, paired, and seeds; blind: validation NLL with every draw"
+    " replaced by one of the prior; living: least share over seeds, layer by layer; slope, φ: correlation over a"
+    " layer's neurons, mean; rate in nats a position; CPU s: of the optimiser's steps alone. Each side's trial is"
+    " the best of as many by the first seed's validation NLL, weights are those of the best of ten validations."
+)
 
 
-class GruNetwork(SequentialTwin):
-    """A GRU of as many units in place of the neurons: what the words of a state that is no sample cost."""
-
-    def __init__(self, symbols: int, neurons: int) -> None:
-        super().__init__(symbols, layers=1, neurons=neurons)
-        self.gru = nn.GRU(neurons, neurons, batch_first=True)
-        self.neurons = neurons
-
-    def draw_noise(
-        self, batch: int, positions: int, n_samples: int = 1, generator: torch.Generator | None = None
-    ) -> list[Tensor]:
-        return []
-
-    def start(self, batch: int, n_samples: int = 1, generator: torch.Generator | None = None) -> State:
-        zero = torch.zeros(batch * n_samples, self.neurons, 1)
-        return [LayerState(zero, zero, zero)]
-
-    def forward(
-        self,
-        x: Tensor,
-        state: State | None = None,
-        n_samples: int = 1,
-        noise: Any = None,
-        edit: Edit | None = None,
-    ) -> SequenceOutput:
-        before = (state or self.start(len(x)))[0].z[..., 0]
-        hidden, last = self.gru(self.embedding(x), before[None].contiguous())
-        end = last[0].detach()[..., None]
-        return _Ended(self.head(hidden)[None], [], [], [LayerState(end, end, end)])
+def chosen(trainings: Trainings, trials: list[Settings], common: Settings, seed: int) -> Settings:
+    """The trial of the lowest validation NLL with one seed."""
+    tried = [(trainings.trained({**common, **extra, "seed": seed})["validation"], extra) for extra in trials]
+    return min(tried, key=lambda pair: pair[0])[1]
 
 
-class _Ended(SequenceOutput):
-    """An output whose state is given."""
+def difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Mean difference of two lists of tests (one a seed) in nats a position, and its 95 % interval.
 
-    def __init__(self, parameters: Tensor, paths: list[Any], posteriors: list[Any], ends: State) -> None:
-        super().__init__(parameters, paths, posteriors)
-        self._ends = ends
+    Variances are added: over sequences, paired, by a bootstrap that draws whole sequences; over seeds, each
+    side's own. Student's t has the degrees of freedom of such a sum (Satterthwaite 1946). Drawing three seeds
+    again and again covers 84 % where seeds matter, this 92 to 99 %. With one seed its spread is not in it.
+    """
+    nats = [np.array([test["nats"] for test in tests]) for tests in (one, other)]
+    positions = np.array(one[0]["positions"], float)
+    sequences = len(positions)
+    between = nats[0].mean(0) - nats[1].mean(0)
+    mean = float(between.sum() / positions.sum())
+    generator = np.random.default_rng(0)
+    weight = generator.multinomial(sequences, np.full(sequences, 1 / sequences), ROUNDS)
+    parts = [(float(np.var(weight @ between / (weight @ positions))), sequences - 1)]
+    for side in nats:
+        if len(side) > 1:
+            scores = side.sum(1) / positions.sum()
+            parts.append((float(scores.var(ddof=1)) / len(side), len(side) - 1))
+    total = sum(variance for variance, _ in parts)
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in parts)
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    return mean, mean - half, mean + half
 
-    @property
-    def state(self) -> State:
-        return self._ends
+
+def row(name: str, trainings: Trainings, runs: list[Settings], twins: list[Settings] | None) -> list[str]:
+    """A row of the table: mean over seeds; living the least of them."""
+    trained, tests = [trainings.trained(run) for run in runs], [trainings.tested(run) for run in runs]
+    against = ""
+    if twins is not None:
+        mean, low, high = difference(tests, [trainings.tested(twin) for twin in twins])
+        against = f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    scores = [sum(test["nats"]) / sum(test["positions"]) for test in tests]
+    spread = f" ({min(scores):.3f} to {max(scores):.3f})" if scores[1:] else ""
+    shown = {"blind": "", "living": "", "slope": "", "rate": ""}
+    if "living" in tests[0]:
+        shown["blind"] = f"{statistics.mean(test['blind'] for test in tests):.2f}"
+        shown["living"] = " ".join(f"{one:.2f}" for one in np.min([test["living"] for test in tests], 0))
+        shown["slope"] = " ".join(f"{one:.2f}" for one in np.mean([test["slope"] for test in tests], 0))
+        shown["rate"] = f"{statistics.mean(test['rate'] for test in tests):.0f}"
+    return [
+        name,
+        f"{statistics.mean(scores):.3f}{spread}",
+        str(tests[0]["draws"]),
+        against,
+        *shown.values(),
+        f"{statistics.mean(one['validation'] for one in trained):.3f}",
+        f"{statistics.mean(one['seconds'] for one in trained):.0f}",
+        str(len(runs)),
+    ]  # fmt: skip
 
 
-class GruTrainer(SequenceTrainer):
-    """The same training of a GRU."""
-
-    def __init__(self, config: Config, task: SequenceTask) -> None:
-        super().__init__(config, task)
-        torch.manual_seed(config.seed)
-        self.network = GruNetwork(task.outputs, config.neurons)
-        self.core = list(self.network.parameters())
-        self.optimiser = torch.optim.AdamW(
-            self.core, lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
+def label(name: str, extra: Settings) -> str:
+    """What a row is called."""
+    return f"{name} ({', '.join(f'{key} {value:g}' for key, value in extra.items())})" if extra else name
 
 
-def train(settings: dict[str, Any], kind: type[SequenceTrainer] = SequenceTrainer) -> dict[str, Any]:
-    """Scores of one training with the weights of its best validation; CPU seconds of its steps alone."""
-    config = resolve(from_dict(settings))
-    task = load(config)
+def compared(trainings: Trainings, part: str, data: Settings, seeds: list[int]) -> list[list[str]]:
+    """The chosen trials of network and twin with every seed, and what stands beside them."""
+    title = {"chords": "chords, mixture", "bernoulli": "chords, Bernoulli"}.get(part, part)
+    best = [
+        chosen(trainings, trials, {**data, "twin": twin}, seeds[0])
+        for twin, trials in zip((False, True), TRIALS[part], strict=True)
+    ]
+    neurons, twins = (
+        [{**data, **extra, "twin": twin, "seed": seed} for seed in seeds]
+        for twin, extra in zip((False, True), best, strict=True)
+    )
+    rows = [
+        row(label(f"{title}: neurons", best[0]), trainings, neurons, twins),
+        row(label(f"{title}: twin", best[1]), trainings, twins, None),
+    ]
+    if part == "text":
+        rows += beside_text(trainings, data, neurons, twins, seeds)
+    if part == "signal":
+        filtered = trainings.get({"kalman": True}, kalman)
+        rows.append(["signal: Kalman filter", f"{filtered['nll_joint']:.4f}", *[""] * (len(HEAD) - 2)])
+    return rows
+
+
+def beside_text(
+    trainings: Trainings, data: Settings, neurons: list[Settings], twins: list[Settings], seeds: list[int]
+) -> list[list[str]]:
+    """The default configuration, neurons with the twin's CPU time, and a GRU: those that are to be had."""
+    asked: list[Callable[[], list[str]]] = [
+        lambda: row(
+            "text: neurons, the defaults",
+            trainings,
+            [{**data, "beta": resolve(from_dict(data)).beta, "twin": False, "seed": seed} for seed in seeds],
+            twins,
+        ),
+        lambda: equal_time(trainings, data, neurons, twins),
+        lambda: row("text: GRU", trainings, [{**data, "gru": True, "seed": s} for s in seeds], twins),
+    ]
+    return [found for one in asked if (found := _if_kept(one)) is not None]
+
+
+def equal_time(
+    trainings: Trainings, data: Settings, neurons: list[Settings], twins: list[Settings]
+) -> list[str]:
+    """The neurons with so many steps as take the CPU time of the twin's."""
+    ratio = trainings.get({"step_ratio": data}, lambda: step_ratio(data))["ratio"]
+    steps = round(resolve(from_dict(data)).steps / ratio / 10) * 10
+    runs = [{**run, "steps": steps} for run in neurons]
+    return row(f"text: neurons, the twin's CPU time ({steps} steps)", trainings, runs, twins)
+
+
+def kalman() -> dict[str, Any]:
+    """The best possible scores of the signal's test split."""
+    task = load(resolve(from_dict({"data": "signal"})))
     assert isinstance(task, SequenceTask)
-    trainer = kind(config, task)
-    seconds = 0.0
-    for number in range(1, VALIDATIONS + 1):
-        began = time.process_time()
-        while trainer.done < round(trainer.steps * number / VALIDATIONS):
-            trainer.step()
-        seconds += time.process_time() - began
-        found = scores(
-            trainer.network, task, "validation", VALIDATION_DRAWS, config.seed, VALIDATION_POSITIONS
+    return sequence_baselines(task, "test")["kalman"]
+
+
+def slopes(trainings: Trainings, data: Settings, seeds: list[int]) -> list[list[str]]:
+    """Persistence that is learned beside the prior's, by the weight of the KL."""
+    return [
+        row(
+            label("chords, mixture: neurons", {"beta": beta}),
+            trainings,
+            [{**data, "beta": beta, "twin": False, "seed": seed} for seed in seeds],
+            None,
         )
-        trainer.validated(found["nll_joint"])
-    trainer.take_best()
-    assert trainer.best is not None
-    test, pooled = network_scores(trainer.network, task, "test", config.test_draws, config.seed)
-    result: dict[str, Any] = {
-        "validation": trainer.best["score"],
-        "best_step": trainer.best["step"],
-        "test": test["nll_joint"],
-        "draws": 1 if config.twin else config.test_draws,
-        "seconds": seconds,
-    }
-    if pooled:
-        result["living"] = test["living_share"]
-        result["rate"] = test["rate"]
-        result["slope"] = [
-            float(np.corrcoef(one["persistence"], one["phi"])[0, 1]) for one in pooled if "phi" in one
-        ]
-        result["bypass"] = without_input(trainer.network, task, config.seed)
-    return result
+        for beta in SLOPE_BETAS
+    ]
 
 
-@torch.no_grad()
-def without_input(network: SequentialNetwork, task: SequenceTask, seed: int) -> float:
-    """Validation NLL with every draw replaced by one of the stationary prior, S = 8: nothing else reaches the
-    head.
+def step_ratio(data: Settings, rounds: int = 40, warmup: int = 5) -> dict[str, float]:
+    """Median CPU milliseconds of a training step, S = 1, and median ratio to the twin's of the same round,
+    interleaved.
     """
-    network.eval()
-    generator = torch.Generator().manual_seed(seed)
-
-    def edit(layer: int, z: Tensor) -> Tensor:
-        return torch.randn(z.shape, generator=generator)
-
-    total = count = 0.0
-    for batch, output in passes(network, task, "validation", 8, seed, 4096):
-        blind = network(batch.x, None, 8, None, edit)
-        nll = sequence_nll(network.log_prob(blind, batch.y, batch.mask))
-        total, count = total + float(nll[batch.mask].sum()), count + float(batch.mask.sum())
-        del output
-    return total / count
-
-
-def compare(results: Results, name: str, data: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
-    """The chosen trial of network and twin with every seed."""
-    found: dict[str, Any] = {}
-    for who, trials in zip(("neurons", "twin"), TRIALS[name], strict=True):
-        tried = []
-        for extra in trials:
-            settings = {**data, **extra, "twin": who == "twin", "seed": seeds[0]}
-            tried.append((results.get(settings, lambda s=settings: train(s))["validation"], settings))
-        best = min(tried, key=lambda pair: pair[0])[1]
-        runs = [{**best, "seed": seed} for seed in seeds]
-        found[who] = [results.get(run, lambda s=run: train(s)) for run in runs]
-        found[f"{who} trial"] = " ".join(f"{key} {best[key]}" for key in trials[0] if key in best)
-    return found
-
-
-def step_ratio(rounds: int = 40, warmup: int = 5) -> dict[str, float]:
-    """Median CPU milliseconds of a training step (2 layers of 96, T 64, 32 rows, S = 1) and median ratio to
-    the twin's of the same round, interleaved.
-    """
-    trainers = {
-        who: SequenceTrainer(config, load(config))  # type: ignore[arg-type]
-        for who, config in (
-            (who, resolve(from_dict({"data": "text", "neurons": 96, "twin": who == "twin"})))
-            for who in ("twin", "neurons")
-        )
-    }
+    trainers = {}
+    for who in ("twin", "neurons"):
+        config = resolve(from_dict({**data, "twin": who == "twin"}))
+        task = load(config)
+        assert isinstance(task, SequenceTask)
+        trainers[who] = SequenceTrainer(config, task)
     times: dict[str, list[float]] = {who: [] for who in trainers}
     for _ in range(rounds + warmup):
         for who, trainer in trainers.items():
@@ -195,65 +238,61 @@ def step_ratio(rounds: int = 40, warmup: int = 5) -> dict[str, float]:
     }
 
 
-def row(name: str, runs: list[dict[str, Any]]) -> list[str]:
-    """A row of the table: mean over seeds."""
-
-    def mean(key: str, digits: int = 4) -> str:
-        return f"{statistics.mean(run[key] for run in runs):.{digits}f}" if key in runs[0] else ""
-
-    living = [min(run["living"]) for run in runs if "living" in run]
-    slopes = [f"{value:.2f}" for value in np.mean([run["slope"] for run in runs], 0)] if living else []
-    return [
-        name, mean("test"), str(runs[0]["draws"]), mean("bypass", 2), f"{min(living):.2f}" if living else "",
-        " ".join(slopes), mean("rate", 1), mean("seconds", 0), str(len(runs)),
-    ]  # fmt: skip
+def whole_run(data: Settings) -> dict[str, float]:
+    """CPU and wall seconds of `python -m vdn train`, with recording, scores and all."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        command = [sys.executable, "-m", "vdn", "train", "--runs", folder]
+        for name, value in data.items():
+            command += [f"--{name}", str(value)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
+    return {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "wall": wall}
 
 
-HEAD = ["", "test NLL", "S", "blind", "living", "slope, φ", "rate", "CPU s", "seeds"]
+def _if_kept(measure: Callable[[], T]) -> T | None:
+    """What `measure` gives; None where only what is kept was asked for and it is not."""
+    try:
+        return measure()
+    except NotMeasuredError:
+        return None
 
 
-def gru_result(results: Results, settings: dict[str, Any]) -> dict[str, Any]:
-    """The same training of a GRU of as many units."""
-    kept: dict[str, Any] = results.get(
-        {**settings, "gru": True}, lambda: train({**settings, "twin": True}, GruTrainer)
-    )
-    return kept
-
-
-def measured(results: Results, parts: list[str], seeds: list[int], chords: Path | None) -> str:
+def measured(trainings: Trainings, parts: list[str], seeds: list[int], chords: Path | None) -> str:
     """The section."""
     rows: list[list[str]] = []
-    sets: dict[str, dict[str, Any]] = {"signal": {"data": "signal"}, "text": {"data": "text"}}
-    if chords is not None:
-        sets["chords"] = {"data": f"chords:{chords}"}
-    for name, data in sets.items():
-        if name not in parts:
-            continue
-        found = compare(results, name, data, seeds)
-        for who in ("neurons", "twin"):
-            rows.append(row(f"{name}, {who} ({found[f'{who} trial']})", found[who]))
-        if name == "text":
-            gru = [gru_result(results, {**data, "seed": seed}) for seed in seeds]
-            rows.append(row("text, GRU", gru))
-        if name == "signal":
-            best = results.get(
-                {"kalman": True},
-                lambda: sequence_baselines(load(resolve(from_dict({"data": "signal"}))), "test")["kalman"],  # type: ignore[arg-type]
-            )
-            rows.append(["signal, Kalman filter", f"{best['nll_joint']:.4f}", *[""] * (len(HEAD) - 2)])
-        if name == "chords":
-            plain = {**data, "head": "bernoulli"}
-            both = compare(results, name, plain, seeds)
-            for who in ("neurons", "twin"):
-                rows.append(row(f"chords, Bernoulli head, {who} ({both[f'{who} trial']})", both[who]))
+    of_chords: Settings = {"data": f"chords:{chords}"}
+    data: dict[str, Settings] = {
+        "signal": {"data": "signal"},
+        "text": {"data": "text"},
+        "chords": of_chords,
+        "bernoulli": {**of_chords, "head": "bernoulli"},
+    }
+    asked = [part for part in parts if chords is not None or part not in OF_CHORDS]
+    for part, common in data.items():
+        if part in asked:
+            rows += _if_kept(lambda p=part, c=common: compared(trainings, p, c, seeds)) or []
+    if "slope" in asked:
+        rows += _if_kept(lambda: slopes(trainings, of_chords, seeds)) or []
     lines = [sections.table(HEAD, rows)] if rows else []
-    if "steps" in parts:
-        steps = step_ratio()
+    size = {"data": "text", "neurons": 96}
+    if "steps" in asked and (
+        found := _if_kept(lambda: trainings.get({"step_ratio": size}, lambda: step_ratio(size)))
+    ):
         lines += [
             "",
-            f"A training step, 2 layers of 96, T 64, 32 rows, S = 1: neurons {steps['neurons']:.1f} ms, twin"
-            f" {steps['twin']:.1f} ms of CPU, ratio {steps['ratio']:.2f}.",
+            f"A training step, 2 layers of 96, T 64, 32 rows, S = 1: neurons {found['neurons']:.1f} ms, twin"
+            f" {found['twin']:.1f} ms of CPU, ratio {found['ratio']:.2f}.",
         ]
+    if "run" in asked:
+        for name in ("signal", "text", *(["chords"] if chords is not None else [])):
+            one = data[name]
+            if found := _if_kept(lambda d=one: trainings.get({"run": d}, lambda: whole_run(d))):
+                lines += [
+                    "",
+                    f"A whole run of {name} (`python -m vdn train`, its log with it): {found['cpu']:.0f} s of"
+                    f" CPU, {found['wall']:.0f} s on this machine.",
+                ]
     return "\n".join(lines)
 
 
@@ -261,18 +300,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--chords", type=Path)
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--parts", default="signal,text,chords,steps")
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--results", type=Path, default=Path("build") / "sequence.jsonl")
+    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     on = sections.measured_on("torch")
-    body = measured(Results(arguments.results), arguments.parts.split(","), seeds, arguments.chords)
+    trainings = Trainings(arguments.results, arguments.kept)
+    body = measured(trainings, arguments.parts.split(","), seeds, arguments.chords)
     print(body)
     if arguments.write:
-        sections.write("sequences", "Sequences", f"{on}.\n\n{body}")
+        sections.write("sequences", "Sequences", f"`make bench-sequence`; {on}. {LEGEND}\n\n{body}")
 
 
 if __name__ == "__main__":

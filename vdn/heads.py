@@ -17,6 +17,7 @@ from torch import Tensor, nn
 HeadKind = Literal["categorical", "bernoulli", "mixture", "gaussian"]
 HEADS = ("categorical", "bernoulli", "mixture", "gaussian")
 MIXTURE, HIDDEN = 8, 128  # products of Bernoullis, and the width of the layer before them
+RARE = 0.05  # share of a piano's notes that sound in a chord of four voices
 SCALE_FLOOR = 0.01  # of a Gaussian's sd: a density must not become a spike
 
 
@@ -163,13 +164,19 @@ class BernoulliMixture(Head):
     ----------
     features, outputs
         As for `Head`.
+
+    Notes
+    -----
+    At the start a note sounds with a share of about `RARE`. From one half on, all components would first have
+    to silence most notes, and the one that does so fastest would take every chord for good.
     """
 
     def __init__(self, features: int, outputs: int) -> None:
         super().__init__(features, outputs)
-        self.read = nn.Sequential(
-            nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, MIXTURE * (outputs + 1))
-        )
+        last = nn.Linear(HIDDEN, MIXTURE * (outputs + 1))
+        with torch.no_grad():
+            last.bias[MIXTURE:] += math.log(RARE / (1 - RARE))
+        self.read = nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), last)
 
     def _parts(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """ln weights (..., M) and logits (..., M, D)."""

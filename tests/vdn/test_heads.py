@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from vdn.heads import HEADS, make_head
+from vdn.heads import HEADS, MIXTURE, make_head
 
 
 def parameters(head, rows=1):
@@ -52,6 +52,27 @@ def test_samples_follow_the_density(name):
         seen = torch.stack([(drawn == one).all(-1).float().mean() for one in every])
         torch.testing.assert_close(seen, p, atol=0.015, rtol=0)
     assert torch.isfinite(log_p).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_components_of_a_mixture_share_the_chords_after_the_first_steps(seed):
+    torch.manual_seed(seed)
+    share = torch.zeros(88)
+    share[torch.randperm(88)[:40]] = 0.1
+    y = (torch.rand(200, 88) < share).float()[torch.randint(200, (1, 256))]  # (B, T, D)
+    head = make_head("mixture", 96, 88)
+    h = torch.nn.functional.gelu(torch.randn(1, 1, 256, 96))
+    optimiser = torch.optim.AdamW(head.parameters(), lr=3e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        (-head.log_prob(head(h), y).mean()).backward()
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 1)
+        optimiser.step()
+    weights, logits = head(h).detach().split([MIXTURE, MIXTURE * 88], -1)
+    logits = logits.unflatten(-1, (MIXTURE, 88))
+    joint = weights + (logits * y[..., None, :]).sum(-1)
+    of_component = (joint - torch.nn.functional.softplus(logits).sum(-1)).softmax(-1).mean((0, 1, 2))
+    assert of_component.sort().values[-4] > 0.05, of_component
 
 
 def test_an_unknown_head_is_refused():
