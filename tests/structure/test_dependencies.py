@@ -78,6 +78,7 @@ TORCH = (
     "probes.moments",
     "probes.family_moments",
     "probes.persistence",
+    "probes.precision",
     "probes.sequence_moments",
     "probes.watching",
     "probes.integrations",
