@@ -28,6 +28,7 @@ from torch import Tensor
 
 from probes.families.gaussian import GAUSSIAN
 from probes.persistence import BlockPairs, Pairs, base_of, row_sum, slopes
+from probes.precision import unrounded
 from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
 LIMIT_TOLERANCE = 1e-5  # relative: exp(ln limit) need not give the limit back
@@ -219,7 +220,7 @@ class Moments:
         if block is not None and self.n_blocks is None:
             raise ValueError("ids of blocks of time need their number: Moments(n_blocks=...)")
         self._shape = mu.shape[1:]
-        with torch.autocast(mu.device.type, enabled=False):  # its matrix products would round sums to 16 bits
+        with unrounded(mu.device):
             rows = _Rows(mu.shape, mask, mu.device)
             posterior = _Posterior(rows, mu, sigma, log_sigma)
             halves = (
@@ -305,7 +306,7 @@ class Moments:
         ):
             raise ValueError(f"mu, sigma and log_sigma have one shape (B, N, K), mu is {tuple(mu.shape)}")
         self._shape, self._shared = mu.shape[1:], shared
-        with torch.autocast(mu.device.type, enabled=False):  # it would round sums to 16 bits
+        with unrounded(mu.device):
             self._pool(_plain_sums(mu, sigma, log_sigma, log_variance))
         return self
 
@@ -544,21 +545,26 @@ def _plain_sums(
     of one stays in the cache. Inputs without a finite KL are counted where there are any.
     """
     rows, neurons, dimensions = mu.shape
+    width = neurons * dimensions
     m, s, log = (
-        None if value is None else value.detach().flatten(1).float()
+        None if value is None else value.flatten(1).float()
         for value in (mu, sigma, log_sigma if log_variance is None else log_variance)
     )
     assert m is not None  # mu is given
     on_cpu = m.device.type == "cpu"  # elsewhere asking whether all is finite would make the device wait
-    step = max(1, PART // max(1, m.shape[1])) if on_cpu else max(1, rows)
-    base, minus_one, scratch = base_of(m), m.new_full((), -1.0), torch.empty_like(m[:step])
-    sums, by_neuron = m.new_zeros((4, 1, m.shape[1])), m.new_zeros((3, 1, neurons))
-    rest, square, variance, log_scale = sums
-    twice_kl, active, finite = by_neuron
-    ones = m.new_ones((1, len(scratch)))
+    counts_non_finite = counts_non_finite or not on_cpu
+    step = max(1, PART // max(1, width)) if on_cpu else max(1, rows)
+    base, minus_one = base_of(m), m.new_full((), -1.0)
+    scratch, logs = m.new_empty((2, min(step, rows), width))
+    sums = m.new_zeros((1, 4 * width + 3 * neurons))
+    sizes = [width] * 4 + [neurons] * 3
+    rest, square, variance, log_v, kl_sum, active, finite = sums.split_with_sizes(sizes, 1)
+    ones, of_log = m.new_ones((1, len(scratch))), 2.0 if s is not None else 1.0
     for start in range(0, rows, step):
         mean = m[start : start + step]
-        one, product = ones[:, : len(mean)], scratch[: len(mean)]
+        one, product, log_part = ones, scratch, logs
+        if len(mean) < len(scratch):  # the last
+            one, product, log_part = ones[:, : len(mean)], scratch[: len(mean)], logs[: len(mean)]
         # σ² − 1 − ln σ² + μ²: in this order least is lost near the prior
         if s is None:
             assert log is not None  # one of both is given
@@ -567,34 +573,28 @@ def _plain_sums(
             product.sub_(1.0).sub_(log_part)
         else:
             sd = s[start : start + step]
-            log_part = sd.log() if log is None else log[start : start + step]
+            log_part = torch.log(sd, out=log_part) if log is None else log[start : start + step]
             variance.addmm_(one, torch.mul(sd, sd, out=product))
             torch.addcmul(minus_one, sd, sd, out=product).sub_(log_part, alpha=2.0)
-        log_scale.addmm_(one, log_part)
-        kl = product.addcmul_(mean, mean)
+        log_v.addmm_(one, log_part, alpha=of_log)
+        kl = product.addcmul_(mean, mean)  # twice
         if dimensions != 1:
             kl = kl.view(len(mean), neurons, dimensions).sum(2)
-        twice_kl.addmm_(one, kl)
-        if counts_non_finite or not on_cpu:
+        kl_sum.addmm_(one, kl, alpha=0.5)
+        if counts_non_finite:
             finite.addmm_(one, (kl <= LARGEST).float())
         active.addmm_(one, kl.gt_(2 * ACTIVE_KL))
         centred = torch.sub(mean, base, out=product)
         rest.addmm_(one, centred)
         square.addmm_(one, centred.mul_(centred))
-    if on_cpu and not counts_non_finite and not math.isfinite(twice_kl.sum().item()):
+    if not counts_non_finite and not math.isfinite(kl_sum.sum().item()):
         return _plain_sums(mu, sigma, log_sigma, log_variance, True)
     count = m.new_full((), float(rows))
-    non_finite = count - finite[0] if counts_non_finite or not on_cpu else torch.zeros_like(finite[0])
+    non_finite = count - finite[0] if counts_non_finite else finite[0]  # these are zeros
     sums /= max(1, rows)
-    by_neuron /= max(1, rows)
-    means = {
-        "variance": variance[0],
-        "log_v": log_scale[0] if s is None else 2 * log_scale[0],
-        "kl": twice_kl[0] / 2,
-        "active_share": active[0],
-    }
-    centre = _Centred(base, rest[0], (square[0] - rest[0] * rest[0]).clamp_min_(0))
-    return _Sums(count, count, centre, means, non_finite)
+    means = {"variance": variance[0], "log_v": log_v[0], "kl": kl_sum[0], "active_share": active[0]}
+    deviation = torch.addcmul(square, rest, rest, value=-1.0).clamp_min_(0)
+    return _Sums(count, count, _Centred(base, rest[0], deviation[0]), means, non_finite)
 
 
 class _Rows:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from probes.diagnostics import student_quantile
+from probes.precision import unrounded
 
 # rows that sums are taken around the mean of; the rounding error grows at most B / 16 times by it
 BASE_ROWS = 16
@@ -86,7 +87,7 @@ class Pairs:
         values = torch.stack([value.float() for value in _matrices(current, previous)])
         if mask is not None:
             values = torch.where(mask[:, None], values, 0.0)
-        with torch.autocast(values.device.type, enabled=False):  # it would round a base to 16 bits
+        with unrounded(values.device):
             base = torch.stack([base_of(value, mask) for value in values])
         self.add(current.shape[1:], base, _masked(values - base[:, None], mask), series, mask)
         return self

@@ -18,8 +18,10 @@ from probes.families import FAMILIES
 from probes.families.exponential import EXPONENTIAL, NUMPY, ExponentialFamily, Functions
 from probes.families.gaussian import GAUSSIAN
 from probes.families.moments_only import MOMENTS_ONLY
+from probes.family_moments.class_sums import class_sums
 from probes.family_moments.rows import Pooled, Rows, wide
 from probes.family_moments.samples import derive_samples, standard_error
+from probes.precision import unrounded
 from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
 Parameters = Mapping[str, Tensor]
@@ -136,7 +138,7 @@ class FamilyMoments:
             raise ValueError(
                 f"{'(B, N, C)' if vector else '(B, N)'} of a {self.family}, got {tuple(first.shape)}"
             )
-        with torch.autocast(first.device.type, enabled=False):  # it would round sums to 16 bits
+        with unrounded(first.device):
             rows = Rows(len(first), mask, first.device)
             own = {
                 name: _number(value.expand(first.shape), kind)
@@ -144,29 +146,14 @@ class FamilyMoments:
                 if name != "logits" or vector  # of two classes p ln p is cheaper, and loses nothing
             }
             given = None if prior is None else {n: _number(v, kind, first) for n, v in prior.items()}
-            part = _exponential(kind, own, given) if kind is not None else _moments(self.family, own, given)
-            if kl is not None:
-                if kl.shape != first.shape[:2]:
-                    raise ValueError(
-                        f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is"
-                        f" {tuple(first.shape[:2])}"
-                    )
-                part["kl"] = kl.detach()
-            told = part.get("kl", part.get("score", part.get("entropy", first)))
-            means = {
-                name: rows.mean(number)
-                for name, number in part.items()
-                if name != "mean" and not (name == "kl" and estimated)
-            }
-            if "kl" in part and not estimated:
-                means["active_share"] = rows.mean((part["kl"] > ACTIVE_KL).float())
-            centred: dict[str, tuple[Tensor, Tensor]] = {
-                name: rows.centred(part[name])
-                for name in ("mean", "kl")
-                if name in part and (name == "mean" or estimated)
-            }
+            means = None
+            if self.family == "categorical" and mask is None and kl is None:
+                means = class_sums(own, given)
+            if means is not None:
+                pooled = Pooled(rows.count, torch.zeros_like(means["kl"]), means)
+            else:
+                pooled = _summed(self.family, rows, own, given, kl, estimated)
             self._keep_prior(rows, given, first)
-            pooled = Pooled(rows.count, rows.non_finite(told), means, centred)
         self._shared = shared
         self._pooled = pooled if self._pooled is None else self._pooled.merged(pooled)
         return self
@@ -319,6 +306,40 @@ def by_neuron(family: str, sums: Mapping[str, Tensor], axes: int) -> dict[str, T
     return found
 
 
+def _summed(
+    family: str,
+    rows: Rows,
+    own: dict[str, Tensor],
+    prior: dict[str, Tensor] | None,
+    kl: Tensor | None,
+    estimated: bool,
+) -> Pooled:
+    """Averages of one batch."""
+    kind = EXPONENTIAL.get(family)
+    first = _first(family, own)
+    part = _exponential(kind, own, prior) if kind is not None else _moments(family, own, prior)
+    if kl is not None:
+        if kl.shape != first.shape[:2]:
+            raise ValueError(
+                f"kl has shape {tuple(kl.shape)}, one KL an input and neuron is {tuple(first.shape[:2])}"
+            )
+        part["kl"] = kl.detach()
+    told = part.get("kl", part.get("score", part.get("entropy", first)))
+    means = {
+        name: rows.mean(number)
+        for name, number in part.items()
+        if name != "mean" and not (name == "kl" and estimated)
+    }
+    if "kl" in part and not estimated:
+        means["active_share"] = rows.mean((part["kl"] > ACTIVE_KL).float())
+    centred: dict[str, tuple[Tensor, Tensor]] = {
+        name: rows.centred(part[name])
+        for name in ("mean", "kl")
+        if name in part and (name == "mean" or estimated)
+    }
+    return Pooled(rows.count, rows.non_finite(told), means, centred)
+
+
 def _complete(family: str, parameters: Parameters, of: str) -> None:
     """Raises ValueError where a parameter is missing."""
     names = FAMILIES[family].parameters
@@ -331,6 +352,8 @@ def _complete(family: str, parameters: Parameters, of: str) -> None:
 
 def _first(family: str, parameters: Parameters) -> Tensor:
     names = FAMILIES[family].parameters
+    if len(names) == 1:
+        return parameters[names[0]]
     shape = torch.broadcast_shapes(*(parameters[name].shape for name in names))
     return parameters[names[0]].expand(shape)
 

@@ -16,7 +16,7 @@ class Rows:
     def __init__(self, count: int, mask: Tensor | None, device: torch.device) -> None:
         self.mask = mask
         self._ones = torch.ones(count, dtype=torch.float32, device=device)
-        self.count = wide(self._ones.sum() if mask is None else mask.sum())
+        self.count = wide(self._ones.new_full((), count) if mask is None else mask.sum())
 
     def __len__(self) -> int:
         return len(self._ones)

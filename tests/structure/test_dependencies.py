@@ -79,6 +79,7 @@ TORCH = (
     "probes.family_moments",
     "probes.persistence",
     "probes.effective_rows",
+    "probes.precision",
     "probes.sequence_moments",
     "probes.watching",
     "probes.integrations",
