@@ -74,11 +74,12 @@ HEAD = [
     "seeds",
 ]  # fmt: skip
 LEGEND = (
-    "NLL in nats a position, mean over seeds (least to most); S draws in the test, 1 in training; less the"
-    " twin's: difference and its 95 % interval over sequences, paired, and seeds; blind: validation NLL with every draw"
-    " replaced by one of the prior; living: least share over seeds, layer by layer; slope, φ: correlation over a"
-    " layer's neurons, mean; rate in nats a position; CPU s: of the optimiser's steps alone. Each side's trial is"
-    " the best of as many by the first seed's validation NLL, weights are those of the best of ten validations."
+    "NLL in nats a position, mean over seeds (least to most); S draws in the test, 1 in training; less "
+    "the twin's: difference and its 95 % interval over sequences, paired, and seeds; blind: validation "
+    "NLL with every draw replaced by one of the prior; living: least share over seeds, layer by layer; "
+    "slope, φ: correlation over a layer's neurons, mean; rate in nats a position; CPU s: of the "
+    "optimiser's steps alone. Each side's trial is the best of as many by the first seed's validation "
+    "NLL, weights are those of the best of ten validations."
 )
 
 
