@@ -12,6 +12,7 @@ EXTRAS = {
     "streamlit": "ui", "plotly": "ui", "jinja2": "ui", "duckdb": "ui",
     "sklearn": "train",
     "obstore": "store",
+    "daft": "fleet", "ray": "fleet", "submitit": "sweep",
 }  # fmt: skip
 """Package as it is imported -> the extra of pyproject.toml that installs it; empty: always installed."""
 
