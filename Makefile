@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-fleet test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-fleet test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -202,6 +202,9 @@ bench-families: $(VENV)/.dev  ## what the statistics of each family of posterior
 
 bench-store: .venv-store/.made  ## a run in an object store: requests and seconds at 30 ms a request, the mirror beside a training
 	.venv-store/bin/python -m benchmarks.store --write
+
+bench-gpu: $(VENV)/.dev  ## on CUDA: what watching and training's own log add to a step, waits for the device, several GPUs over NCCL
+	$(BIN)/python -m benchmarks.gpu --write
 
 .venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench

@@ -190,11 +190,13 @@ class TrainingLogger:
     def flush(self) -> None:
         """Moves what is buffered to the log."""
         if self._scalars:
+            moved = torch.stack([value for *_, scalars in self._scalars for value in scalars.values()])
+            numbers = iter(moved.double().tolist())  # one copy, one wait for the device
             for step, epoch, scalars in self._scalars:
-                for name, value in scalars.items():
-                    self.recorder.scalar(step, name, float(value), split="train", epoch=epoch)
-            last = self._scalars[-1][2]
-            self.loss, self.rate = float(last["loss"]), float(last["rate"])
+                told = {name: next(numbers) for name in scalars}
+                for name, number in told.items():
+                    self.recorder.scalar(step, name, number, split="train", epoch=epoch)
+            self.loss, self.rate = told["loss"], told["rate"]
             self._scalars.clear()
         if self._steps:
             shares = []
