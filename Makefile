@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-store bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -105,6 +105,15 @@ notebook: .venv-notebook/.made  ## execute the notebook of the docs anew
 .venv-notebook/.made: requirements-notebook.txt requirements-ui.txt requirements-test.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-notebook
 	.venv-notebook/bin/pip install --quiet --disable-pip-version-check -r requirements-notebook.txt
+	touch $@
+
+test-fleet: .venv-fleet/.made  ## fleets by Daft on a Ray cluster of two workers, sweeps by Ray and submitit, in an environment of their own
+	.venv-fleet/bin/pytest -o testpaths=tests/engines -o filterwarnings= tests/engines
+
+.venv-fleet/.made: requirements-fleet.txt requirements-test.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-fleet
+	.venv-fleet/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-fleet/bin/pip install --quiet --disable-pip-version-check -r requirements-fleet.txt
 	touch $@
 
 test-torch: requirements-dev.txt  ## watching on an older torch, such as TORCH=2.4.1 (before 2.13 pip brings gigabytes of CUDA)
@@ -205,6 +214,9 @@ bench-families: $(VENV)/.dev  ## what the statistics of each family of posterior
 bench-store: .venv-store/.made  ## a run in an object store: requests and seconds at 30 ms a request, the mirror beside a training
 	.venv-store/bin/python -m benchmarks.store --write
 
+bench-gpu: $(VENV)/.dev  ## on CUDA: what watching and training's own log add to a step, waits for the device, several GPUs over NCCL
+	$(BIN)/python -m benchmarks.gpu --write
+
 .venv-bench/.made: requirements-bench.txt requirements.txt requirements-ui.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -212,7 +224,7 @@ bench-store: .venv-store/.made  ## a run in an object store: requests and second
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

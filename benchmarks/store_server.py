@@ -97,12 +97,13 @@ class Request(NamedTuple):
 class Proxy:
     """Passes requests on to a port of 127.0.0.1, each after a delay.
 
-    requests: those made since `clear`. delay: seconds. port: where it listens. refusing: drops connections
-    instead, as an outage does.
+    requests: those made since `clear`. most_at_once: so many of them waited together. delay: seconds. port:
+    where it listens. refusing: drops connections instead, as an outage does.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:
         self.requests: list[Request] = []
+        self.most_at_once = self._waiting = 0
         self.delay = delay
         self.refusing = False
         self._target = target
@@ -115,7 +116,7 @@ class Proxy:
         started.wait()
 
     def clear(self) -> None:
-        self.requests = []
+        self.requests, self.most_at_once = [], 0
 
     def counts(self) -> dict[str, int]:
         """Method -> requests; a LIST is a GET with a query."""
@@ -155,7 +156,10 @@ class Proxy:
                 }
                 method, path, _ = first.split(" ")
                 self.requests.append(Request(method, path, headers.get("range", "")))
+                self._waiting += 1
+                self.most_at_once = max(self.most_at_once, self._waiting)
                 await asyncio.sleep(self.delay)
+                self._waiting -= 1
                 if self.refusing:
                     return
                 upstream.write(head)

@@ -13,6 +13,7 @@ EXTRAS = {
     "sklearn": "train",
     "obstore": "store",
     "anywidget": "notebook", "traitlets": "notebook",
+    "daft": "fleet", "ray": "fleet", "submitit": "sweep",
 }  # fmt: skip
 """Package as it is imported -> the extra of pyproject.toml that installs it; empty: always installed."""
 

@@ -88,7 +88,8 @@ class SequenceMoments:
         """
         if mean.dim() != 4:
             raise ValueError(f"mean is (R, T, N, K), got {tuple(mean.shape)}")
-        rows = None if mask is None or bool(mask.all()) else mask.T.flatten()
+        whole = mask is None or (mask.device.type == "cpu" and bool(mask.all()))  # elsewhere it would wait
+        rows = None if mask is None or whole else mask.T.flatten()
         phi = phi.detach().float()
         s = ((1 - phi) * (1 + phi)).sqrt()[:, None]
         self._paid.update(

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from probes.command_line import INTERRUPTED, UNMET, OneLine, Output, enter, program, shown
 from probes.extras import MissingPackageError, named
+from probes.storage import is_store, open_folder
 from vdn.config import Config, ConfigError, flag_words, from_dict, from_toml, resolve
 from vdn.records import DataError
 
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train a network into a run folder")
     train.add_argument("--config", type=Path, help="TOML file of settings; flags override it")
-    train.add_argument("--out", type=Path, help="the run's own folder, new or empty")
+    train.add_argument("--out", type=Path, help="the run's own folder, new or empty; or s3://...")
     train.add_argument(
         "--runs",
         type=Path,
@@ -92,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_settings(train)
     resume = commands.add_parser("resume", help="continue a run that was stopped, bit for bit")
-    resume.add_argument("run", type=Path, help="the run's folder")
+    resume.add_argument("run", type=Path, help="the run's folder, or s3://...")
     experiment.add_data(resume)
     evaluate = commands.add_parser("evaluate", help="scores of a run, of its twin and of naive forecasts")
     evaluate.add_argument("run", type=Path, help="the run's folder")
@@ -117,9 +118,33 @@ def parser() -> argparse.ArgumentParser:
         "--runs", type=Path, default=Path("runs") / "sweep", help="folder of the runs [runs/sweep]"
     )
     sweep.add_argument("--config", type=Path, help="TOML file of settings common to all")
+    sweep.add_argument(
+        "--engine", choices=("local", "ray", "submitit"), default="local", help="where the jobs run [local]"
+    )
+    sweep.add_argument(
+        "--resources",
+        nargs="*",
+        default=[],
+        type=resource,
+        metavar="NAME=VALUE",
+        help="of each job: num_cpus, num_gpus ... of Ray, slurm_partition, timeout_min ... of submitit",
+    )
     add_settings(sweep)
     experiment.add_command(commands)
     return top
+
+
+def resource(text: str) -> tuple[str, int | float | str]:
+    """NAME=VALUE, for argparse; a number where it is one."""
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"--resources takes NAME=VALUE, this is {text!r}")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
 
 
 class LogLines(logging.StreamHandler[TextIO]):
@@ -218,7 +243,8 @@ def wide_console() -> Output:
 
 def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
     """Says how a training ended."""
-    console.print(f"{summary['status']}: {folder}", soft_wrap=True, markup=False, highlight=False)
+    place = open_folder(folder).root if is_store(folder) else folder
+    console.print(f"{summary['status']}: {place}", soft_wrap=True, markup=False, highlight=False)
     if summary["status"] != "finished":
         return INTERRUPTED
     wide_console().print(score_table(summary))
@@ -281,12 +307,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
 def run_sweep(arguments: argparse.Namespace) -> int:
     from vdn.sweep import plan, run_jobs, summarise, test_scores
+    from vdn.sweep_engines import make_engine
 
     common = ["--config", str(arguments.config)] if arguments.config else []
     common += [word for name, value in given(arguments).items() for word in flag_words(name, value)]
     jobs = plan(arguments.grid, arguments.seeds, arguments.runs)
     for job in jobs:  # a wrong grid is noticed before the first run
         settings(parser().parse_args(job.command(common)[3:]))
+    engine = make_engine(arguments.engine, arguments.jobs, dict(arguments.resources), arguments.runs)
     console = Output(stderr=True)
     bar = Bar(
         TextColumn("{task.description}"),
@@ -298,13 +326,15 @@ def run_sweep(arguments: argparse.Namespace) -> int:
     task = bar.add_task("sweep", total=len(jobs))
     failed = []
 
-    def report(job: Job, status: int) -> None:
+    def report(job: Job, status: int, said: str) -> None:
         bar.update(task, advance=1)
         if status:
-            failed.append(f"{job.folder} ended with status {status}")
+            last = said.strip().splitlines()[-1:]
+            failed.append(": ".join([f"{job.folder} ended with status {status}", *last]))
 
     with bar:
-        results = {job: test_scores(job.folder) for job in run_jobs(jobs, common, arguments.jobs, report)}
+        done = run_jobs(jobs, common, arguments.jobs, report, engine)
+        results = {job: test_scores(job.folder) for job in done}
     for line in failed:
         print(f"{program('vdn')} sweep: {line}", file=sys.stderr)
     ordered = {job: results[job] for job in jobs if job in results}

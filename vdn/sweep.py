@@ -1,5 +1,5 @@
 """A sweep: seeds x grid, one process a run, and a table of means, sds and paired intervals against the first
-grid point.
+grid point. Where the processes run is for `vdn.sweep_engines`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +17,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from probes.log.limits import JSON_BYTES
+from probes.storage import is_store, open_folder
 from vdn.config import ConfigError
+from vdn.sweep_engines import Engine
 
 POLL_SECONDS = 0.2
+RETRIES = 3  # of a job that was killed: memory, a node that was lost
 PAIRED_LEVEL = 0.975  # two-sided 95 % intervals
 
 
@@ -74,7 +77,9 @@ def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
         label = "-".join(f"{name}{value}" for name, value in point) or "default"
         for seed in numbers:
             folder = runs / "".join(c if c.isalnum() or c in "-_.=" else "_" for c in f"{label}-seed{seed}")
-            if folder.exists():
+            stored = is_store(folder)
+            there = open_folder(folder).stamp("run.json") is not None if stored else folder.exists()
+            if there:
                 raise ConfigError(f"{folder} is there already; give the sweep a new --runs folder")
             if any(job.folder == folder for job in jobs):
                 raise ConfigError(
@@ -85,31 +90,37 @@ def plan(grid: list[str], seeds: str, runs: Path) -> list[Job]:
 
 
 def run_jobs(
-    jobs: list[Job], common: list[str], at_once: int, report: Callable[[Job, int], None]
+    jobs: list[Job], common: list[str], at_once: int, report: Callable[[Job, int, str], None], engine: Engine
 ) -> Iterator[Job]:
-    """Runs the jobs, `at_once` processes at a time, and yields those that ended well; `report(job, exit
-    status)` for each.
+    """Runs the jobs, `at_once` at a time, and yields those that ended well; `report` gets each job, its exit
+    status, and what it said on standard error.
 
-    An interruption stops the processes that run (each closes its log) before it is raised.
+    One that was killed is started again, RETRIES times at most, and goes on from its checkpoint. An
+    interruption stops the jobs that run (each closes its log) before it is raised.
     """
     waiting = list(reversed(jobs))
-    running: dict[Job, subprocess.Popen[bytes]] = {}
+    running: dict[Job, Any] = {}
+    tries = dict.fromkeys(jobs, 0)
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop()
-                running[job] = subprocess.Popen(job.command(common), stdout=subprocess.DEVNULL)
+                tries[job] += 1
+                running[job] = engine.start(job.command(common)[3:], job.folder)
             time.sleep(POLL_SECONDS)
-            for job in [job for job, process in running.items() if process.poll() is not None]:
-                status = running.pop(job).returncode
-                report(job, status)
+            for job, handle in list(running.items()):
+                if (ended := engine.ended(handle)) is None:
+                    continue
+                del running[job]
+                status, said = ended
+                if status < 0 and tries[job] <= RETRIES:
+                    waiting.append(job)
+                    continue
+                report(job, status, said)
                 if status == 0:
                     yield job
     finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
+        engine.stop(running.values())
 
 
 def summarise(results: dict[Job, dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -149,8 +160,8 @@ def paired_interval(differences: np.ndarray) -> tuple[float, float]:
 
 
 def test_scores(run: Path) -> dict[str, float]:
-    """Scores of a finished run on the test split, from its manifest."""
-    content = json.loads((run / "run.json").read_text("utf-8"))
+    """Scores of a finished run on the test split, from its manifest, also of a store."""
+    content = json.loads(open_folder(run).read("run.json", JSON_BYTES))
     return {
         name.removeprefix("test/"): entry["value"]
         for name, entry in content["scores"].items()

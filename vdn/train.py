@@ -27,7 +27,8 @@ from probes.persistence import Pairs
 from probes.recorder import Precision
 from probes.run_reader import FinalStatus, LayerInfo
 from probes.sequence_moments import derive_sequence
-from probes.storage import local_folder
+from probes.spool import spool_folder
+from probes.storage import is_store, local_folder, open_folder
 from vdn import ranks
 from vdn.answers import Answers
 from vdn.config import Config, ConfigError, command_words, from_dict
@@ -190,11 +191,13 @@ class TrainingLogger:
     def flush(self) -> None:
         """Moves what is buffered to the log."""
         if self._scalars:
+            moved = torch.stack([value for *_, scalars in self._scalars for value in scalars.values()])
+            numbers = iter(moved.double().tolist())  # one copy, one wait for the device
             for step, epoch, scalars in self._scalars:
-                for name, value in scalars.items():
-                    self.recorder.scalar(step, name, float(value), split="train", epoch=epoch)
-            last = self._scalars[-1][2]
-            self.loss, self.rate = float(last["loss"]), float(last["rate"])
+                told = {name: next(numbers) for name in scalars}
+                for name, number in told.items():
+                    self.recorder.scalar(step, name, number, split="train", epoch=epoch)
+            self.loss, self.rate = told["loss"], told["rate"]
             self._scalars.clear()
         if self._steps:
             shares = []
@@ -267,14 +270,18 @@ def run_name(config: Config, now: datetime) -> str:
 def new_folder(config: Config, out: Path | None, runs: Path) -> Path:
     """The folder of a new run, not made yet.
 
-    Raises ConfigError when `out` holds something already, RunError where it is no folder of this machine.
+    Either may be the URL of a store, in which the recorder refuses a second run. Raises ConfigError when
+    `out` holds something already, RunError where it cannot be written.
     """
     if out is not None:
+        if is_store(out):
+            return out
         local_folder(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{out} is not empty; give a new folder, or resume the run that is there")
         return out
-    return free_folder(local_folder(runs) / run_name(config, datetime.now(UTC)))
+    name = run_name(config, datetime.now(UTC))
+    return runs / name if is_store(runs) else free_folder(local_folder(runs) / name)
 
 
 def free_folder(folder: Path) -> Path:
@@ -399,7 +406,7 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     config
         The configuration.
     run
-        Folder of the run, made if missing.
+        Folder of the run, made if missing; or its URL in a store (docs/scale.md).
     report
         Is called with a `Progress` every PROGRESS_SECONDS or so.
 
@@ -423,7 +430,8 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
     precision = cast("Precision", config.precision)  # Config has looked at it
     kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
     with _log(lambda: Recorder(run, layer_list(config), kept, precision)) as recorder:
-        return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
+        here = recorder.path if ranks.keeps_log() else run  # of a run in a store its spool
+        return conclude(trainer, recorder, here, *fit(trainer, recorder, here, report), report)
 
 
 def resume(
@@ -459,20 +467,26 @@ def resume(
     RunError
         When there is no run.
     """
-    if not (run / CHECKPOINT).exists():
+    here = _here(run)
+    if not (here / CHECKPOINT).exists():
         raise ConfigError(_nothing_to_resume(run))
-    state = load_checkpoint(run)
+    state = load_checkpoint(here)
     config, task = load_data(state, data, changed, reading)
     if config.threads:
         torch.set_num_threads(config.threads)
     trainer = make_trainer(config, task)
     trainer.restore(state)
-    if Run(run).status == "finished":
+    if Run(here).status == "finished":
         raise ConfigError(f"{run} is finished: all {trainer.steps} steps are done")
     if ranks.keeps_log():
         say_what_was_read(task)
     with _log(lambda: Recorder.resume(run, trainer.done - 1)) as recorder:
-        return conclude(trainer, recorder, run, *fit(trainer, recorder, run, report), report)
+        return conclude(trainer, recorder, here, *fit(trainer, recorder, here, report), report)
+
+
+def _here(run: Path) -> Path:
+    """Where a run's checkpoint lies: in its folder, of a run in a store in the spool of this machine."""
+    return spool_folder(open_folder(run).root) if is_store(run) else run
 
 
 def _log(make: Callable[[], Recorder]) -> Any:
@@ -482,6 +496,11 @@ def _log(make: Callable[[], Recorder]) -> Any:
 
 def _nothing_to_resume(run: Path) -> str:
     """Why a run without a checkpoint has none, and what to do."""
+    if is_store(run):
+        return (
+            f"{open_folder(run).root} has no checkpoint in {_here(run)}: checkpoints stay on the machine that"
+            " trained; resume it there"
+        )
     log = Run(run)
     if "data" not in log.config:
         return f"{run} was not made by `python -m vdn train`: its checkpoints are with who trained it"

@@ -129,7 +129,10 @@ def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:
     def changed() -> None:
         url.show_run(st.session_state["choose_run"])
 
-    return entries[str(st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed))]
+    chosen = st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed)
+    for why in runs.unanswered().values():
+        st.sidebar.warning(url.plain(why))
+    return entries[str(chosen)]
 
 
 def pick_run() -> RunContext:

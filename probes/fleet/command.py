@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 from probes.command_line import shown
 from probes.errors import RunError
 from probes.fleet.database import Fleet, fleet
+from probes.storage import local_folder
 
 FOLDER = "_fleet"
 """Folder, beside the runs, of the files that `compact` writes."""
@@ -29,9 +29,15 @@ def add_command(commands: argparse._SubParsersAction[Any]) -> None:
             f" neuron), layers, scalars, history. Such as: {EXAMPLE}"
         ),
     )
-    parser.add_argument("folder", help="of runs, or `compact`")
+    parser.add_argument("folder", help="of runs, also s3://..., or `compact`")
     parser.add_argument("query", help=f"a SELECT statement; after `compact` the folder, which gets {FOLDER}/")
     parser.add_argument("--csv", action="store_true", help="comma-separated values in place of a table")
+    parser.add_argument(
+        "--engine",
+        choices=("duckdb", "daft"),
+        default="duckdb",
+        help="what answers: daft runs on Ray [duckdb]",
+    )
     parser.add_argument(
         "--history", action="store_true", help="compact: every neuron at every step too, which is large"
     )
@@ -41,7 +47,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Answer the question, or write the files; returns the exit status."""
     compacting = options.folder == "compact"
     folder = options.query if compacting else options.folder
-    with fleet(folder) as found:
+    with fleet(folder, engine=options.engine) as found:
         if compacting:
             _compact(found, folder, COMPACTED + (("history",) if options.history else ()))
         else:
@@ -74,6 +80,6 @@ def _compact(found: Fleet, folder: str, tables: tuple[str, ...]) -> None:
     if not len(found.sql("select run from runs limit 1")):
         raise RunError(f"{folder} holds no run that can be read")
     for table in tables:
-        path = Path(folder).absolute() / FOLDER / f"{table}.parquet"
+        path = local_folder(folder).absolute() / FOLDER / f"{table}.parquet"
         count = found.write(table, path)
         print(shown(f"{path}: {count:,} rows, {path.stat().st_size / 1e6:,.1f} MB"))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 from probes.errors import RunError, first_line, writing
 from probes.extras import named
 from probes.fleet import run_files
+from probes.fleet.copies import Copies
 from probes.fleet.run_columns import runs_table
 from probes.log import neuron_summary
 from probes.log.catalog import catalog_rows, run_name
 from probes.schema import LIVING_REGIMES, REGIMES, UNKNOWN
-from probes.storage import without_secrets
+from probes.storage import is_store, open_folder, without_secrets
 from probes.storage.local import write_atomic
 
 if TYPE_CHECKING:
@@ -37,17 +38,22 @@ def fleet(
     *,
     threads: int | None = None,
     memory_limit: str | None = None,
+    engine: Literal["duckdb", "daft"] = "duckdb",
 ) -> Fleet:
     """All runs of one or several folders as tables of one SQL database.
 
     Parameters
     ----------
     folders
-        Folders of runs on this machine; subfolders that hold runs, as sweeps do, are looked into as well.
+        Folders of runs, or their URLs in an object store (`s3://bucket/runs`); subfolders that hold runs, as
+        sweeps do, are looked into as well. Of stored runs the files that a question needs are copied here.
     threads
         Of DuckDB; all cores by default.
     memory_limit
         Of DuckDB, such as "1GB"; 80 % of the memory by default.
+    engine
+        What answers questions: DuckDB in this process, or Daft on a cluster of Ray, with the extra `fleet`
+        (docs/scale.md).
 
     Returns
     -------
@@ -57,9 +63,9 @@ def fleet(
     Raises
     ------
     RunError
-        When a folder is not there, or is an address of a store.
+        When a folder is not there, or a store does not answer.
     MissingPackageError
-        When DuckDB is not installed.
+        When DuckDB is not installed, or for Daft the extra `fleet`.
 
     Examples
     --------
@@ -69,12 +75,17 @@ def fleet(
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     rows: dict[str, dict[str, Any]] = {}
     for folder in given:
-        if "://" in str(folder):
+        if not is_store(folder) and "://" in str(folder):
             raise RunError(
-                f"{without_secrets(str(folder))}: a fleet reads folders of this machine; copy the runs to one"
+                f"{without_secrets(str(folder))}: a fleet reads folders, and object stores such as s3://"
             )
-        for row in catalog_rows(Path(folder).absolute(), nested=True):
+        place = open_folder(folder).root if is_store(folder) else Path(folder).absolute()
+        for row in catalog_rows(place, nested=True):
             rows[run_name(Path(str(row["path"])), rows)] = row
+    if engine == "daft":
+        from probes.fleet.daft_engine import DaftFleet
+
+        return DaftFleet(rows, threads=threads, memory_limit=memory_limit)
     return Fleet(rows, threads=threads, memory_limit=memory_limit)
 
 
@@ -126,8 +137,12 @@ class Fleet:
         self._lock = threading.RLock()
         self.left_out = {name: str(row["error"]) for name, row in rows.items() if row["error"]}
         self._rows = {name: dict(row) for name, row in rows.items() if not row["error"]}
-        self._files = {table: run_files.Files(table, self._rows, self.left_out) for table in run_files.TABLES}
-        self._connection = _connect(duckdb, list(self._rows.values()), threads, memory_limit)
+        self._copies = Copies()
+        self._files = {
+            table: run_files.Files(table, self._rows, self.left_out, self._copies)
+            for table in run_files.TABLES
+        }
+        self._connection = _connect(duckdb, self._folders(), threads, memory_limit)
         self._runs, self.settings, self.scores = runs_table(self._rows)
         self._put("runs", self._runs)
         self._made = {"runs"}
@@ -137,6 +152,13 @@ class Fleet:
             "scalars": lambda: self._make_view("scalars", "scalars"),
             "history": lambda: self._make_view("history", "neurons"),
         }
+
+    def _folders(self) -> list[str]:
+        """What the database may read: the folders in which the runs of this machine lie, and the copies."""
+        paths = [str(row["path"]) for row in self._rows.values()]
+        return sorted(
+            {self._copies.folder, *(str(Path(path).parent) for path in paths if not is_store(path))}
+        )
 
     # ---- asking
 
@@ -268,6 +290,7 @@ class Fleet:
     def close(self) -> None:
         """Let go of the database."""
         self._connection.close()
+        self._copies.close()
 
     def __enter__(self) -> Self:
         return self
@@ -450,7 +473,7 @@ class Fleet:
 
 
 def _connect(
-    duckdb: Any, rows: list[dict[str, Any]], threads: int | None, memory_limit: str | None
+    duckdb: Any, folders: list[str], threads: int | None, memory_limit: str | None
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory that reads the runs' folders and nothing else."""
     config: dict[str, Any] = {
@@ -462,7 +485,6 @@ def _connect(
     config |= {"threads": threads} if threads else {}
     config |= {"memory_limit": memory_limit} if memory_limit else {}
     connection = duckdb.connect(":memory:", config=config)
-    folders = sorted({str(Path(str(row["path"])).parent) for row in rows})
     # files are many, small and of this machine: what DuckDB does for large and far ones costs half the time
     connection.execute("set parquet_metadata_cache = true")
     connection.execute("set enable_external_file_cache = false")

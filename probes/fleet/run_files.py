@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from probes.errors import RunError
+from probes.fleet.copies import Copies
 from probes.log import manifest, neuron_summary, opening, rows
 from probes.log.grid import schema_fault
 from probes.log.segments import counted_segments
-from probes.storage import open_folder
+from probes.storage import is_store, open_folder
 
 TABLES = ("layers", "scalars", "neurons", "neuron_summary")
 """Tables of a run's log that a fleet reads."""
@@ -28,11 +29,13 @@ def literal(path: str) -> str:
 
 class Files:
     """The files of one table of all runs. rows: of `probes.catalog_rows`, by name; left_out: where those that
-    cannot be read are noted, with the reason.
+    cannot be read are noted, with the reason; copies: of what lies in stores.
     """
 
-    def __init__(self, table: str, rows: Mapping[str, Mapping[str, Any]], left_out: dict[str, str]) -> None:
-        self._table, self._rows, self._left_out = table, rows, left_out
+    def __init__(
+        self, table: str, rows: Mapping[str, Mapping[str, Any]], left_out: dict[str, str], copies: Copies
+    ) -> None:
+        self._table, self._rows, self._left_out, self._copies = table, rows, left_out, copies
         self._found: dict[str, list[str]] | None = None
         self._damaged: set[str] = set()
 
@@ -41,26 +44,32 @@ class Files:
         look.
         """
         if self._found is None:
-            self._found = {name: self._list(name, str(row["path"])) for name, row in self._rows.items()}
+            self._copies.look([path for row in self._rows.values() if is_store(path := str(row["path"]))])
+            listed = {name: self._list(name, str(row["path"])) for name, row in self._rows.items()}
+            stored = {str(self._rows[name]["path"]): names for name, names in listed.items() if names}
+            refused = self._copies.bring({path: names for path, names in stored.items() if is_store(path)})
+            found = {}
+            for name, files in listed.items():
+                path = str(self._rows[name]["path"])
+                if path in refused:
+                    self._left_out[name] = refused[path]
+                    files = []
+                place = open_folder(self._copies.place(path))
+                addresses = (place.address(one) for one in files)
+                found[name] = [address for address in addresses if address not in self._damaged]
+            self._found = found
         return self._found
 
     def _list(self, name: str, path: str) -> list[str]:
-        storage = open_folder(path)
-        if storage.remote:
-            if self._table != "neuron_summary":  # which are read one by one: `computed_summaries`
-                self._left_out[name] = (
-                    f"{path} is in a store: a fleet reads the rows of folders of this machine"
-                )
-            return []
+        """Names of the files within a run."""
         try:
+            listing = self._copies.listing(path) if is_store(path) else open_folder(path)
             if self._table == "neuron_summary":
-                names = [neuron_summary.FILE] if storage.stamp(neuron_summary.FILE) else []
-            else:
-                names = [f"{self._table}/{one.name}" for one in counted_segments(storage, self._table)]
+                return [neuron_summary.FILE] if listing.stamp(neuron_summary.FILE) else []
+            return [f"{self._table}/{one.name}" for one in counted_segments(listing, self._table)]
         except RunError as error:
             self._left_out[name] = str(error)
             return []
-        return [address for one in names if (address := storage.address(one)) not in self._damaged]
 
     def look(self, thorough: bool) -> bool:
         """Whether the files that count are others than before: listed anew, without those that are damaged.
@@ -68,14 +77,14 @@ class Files:
         thorough: their pages too.
         """
         before, self._found = self.found(), None
+        self._copies.forget()
         damaged = len(self._damaged)
         for name, files in self.found().items():
             for path in files:
-                if (fault := self._fault(str(self._rows[name]["path"]), path, thorough)) is not None:
+                place = self._copies.place(str(self._rows[name]["path"]))
+                if (fault := self._fault(place, path, thorough)) is not None:
                     self._damaged.add(path)
-                    self._left_out[
-                        f"{name}/{path.removeprefix(str(self._rows[name]['path'])).lstrip('/')}"
-                    ] = fault
+                    self._left_out[f"{name}/{path.removeprefix(place).lstrip('/')}"] = fault
         if len(self._damaged) > damaged:
             self._found = None
         return self.found() != before

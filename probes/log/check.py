@@ -5,7 +5,8 @@ Reads everything once, slowly and without trust: nothing here relies on the layo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ from probes.schema import BLOCK_STEPS, KEYS, PYRAMID, REGIME, SETTLED, STATISTIC
 from probes.storage import Folder, Storage, open_folder
 from probes.storage.local import TEMPORARY
 
+AHEAD_FILES, AHEAD_BYTES = 16, 64 * 2**20
+"""So many files of a store, and of so many bytes, are fetched at once, before they are looked at."""
 IDENTITY_TOLERANCE = 1e-4
 """Allowed error of kl = information + mismatch + past, relative to the sum of the terms' sizes: float32 sums
 over a batch.
@@ -139,8 +142,8 @@ def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findin
     widths = [layer["neurons"] for layer in state["layers"]]
     segments = list_segments(storage, "neurons")[0]
     count, columns, broken = 0, set(), False
-    for segment in segments:
-        where = f"neurons/{segment.name}"
+    paths = [f"neurons/{segment.name}" for segment in segments]
+    for segment, where in zip(segments, _fetched(storage, paths), strict=True):
         try:
             table = _all_rows(storage, where, widths)
         except RunError as error:
@@ -179,6 +182,30 @@ def _neuron_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Findin
             manifest.FILE,
             f"says statistics {state.get('statistics')}, the files hold {sorted(columns)}",
         )
+
+
+def _fetched(storage: Storage, paths: Sequence[str]) -> Iterator[str]:
+    """The paths, those of a store some at a time: what is looked at next has been fetched at once."""
+    if not storage.remote:
+        yield from paths
+        return
+    sizes = {path: storage.size(path) for path in paths}
+    for some in _windows(paths, sizes):
+        with suppress(RunError, FileNotFoundError):  # which is met, and said, when the file is read
+            storage.fetch([(path, 0, sizes[path]) for path in some])
+        yield from some
+
+
+def _windows(paths: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The paths in order, AHEAD_FILES and AHEAD_BYTES at most together; a larger file alone."""
+    some: list[str] = []
+    for path in paths:
+        if some and (len(some) == AHEAD_FILES or sum(sizes[one] for one in (*some, path)) > AHEAD_BYTES):
+            yield some
+            some = []
+        some.append(path)
+    if some:
+        yield some
 
 
 def _all_rows(storage: Storage, path: str, widths: list[int]) -> pa.Table:
@@ -282,8 +309,7 @@ def _regime_findings(where: str, table: pa.Table, state: dict[str, Any]) -> Iter
 def _summary_findings(storage: Storage, state: dict[str, Any]) -> Iterator[Finding]:
     """Summaries against those computed from the rows; those not there (a killed writer) are a note."""
     tables = []
-    for segment in list_segments(storage, "layers")[0]:
-        where = f"layers/{segment.name}"
+    for where in _fetched(storage, [f"layers/{one.name}" for one in list_segments(storage, "layers")[0]]):
         try:
             tables.append(rows.read_whole(storage, where, opening.DECODED_BYTES).to_pandas())
         except RunError as error:
@@ -409,8 +435,9 @@ def _row_findings(storage: Storage, name: str, state: dict[str, Any]) -> Iterato
     """
     widths = [layer["neurons"] for layer in state["layers"]]
     expected = 0
-    for segment in list_segments(storage, name)[0]:
-        where = f"{name}/{segment.name}"
+    segments = list_segments(storage, name)[0]
+    paths = [f"{name}/{segment.name}" for segment in segments]
+    for segment, where in zip(segments, _fetched(storage, paths), strict=True):
         if segment.first != expected:
             yield Finding(
                 "error",
@@ -439,8 +466,10 @@ def _blocks_of_files(
 ) -> Iterator[tuple[Segment, list[ColumnBlock]]]:
     """Each file of a grid folder with its layers as blocks."""
     widths = [layer["neurons"] for layer in state["layers"]]
-    for segment in list_segments(storage, name)[0]:
-        file = GridFile(storage, f"{name}/{segment.name}", widths)
+    segments = list_segments(storage, name)[0]
+    paths = [f"{name}/{segment.name}" for segment in segments]
+    for segment, where in zip(segments, _fetched(storage, paths), strict=True):
+        file = GridFile(storage, where, widths)
         try:
             yield segment, [_whole_layer(file, index) for index in file.layers]
         finally:

@@ -157,6 +157,10 @@ class Storage(Listing, Protocol):
         """
         return None
 
+    def size(self, path: str) -> int:
+        """Bytes of an object that `listed` has found, 0 where that is not known."""
+        return 0
+
     @abstractmethod
     def read(self, path: str, limit: int) -> bytes:
         """Read a whole object.

@@ -190,6 +190,10 @@ class ObjectStorage(Storage):
         except FileNotFoundError:
             return None
 
+    def size(self, path: str) -> int:
+        entry = self._listed.get(path)
+        return entry.size or 0 if entry else 0
+
     def _head(self, path: str) -> Entry:
         import obstore
 

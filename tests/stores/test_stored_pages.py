@@ -12,7 +12,7 @@ from planted import write_run
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.store_server import KEY, SECRET, Proxy
-from pages.shell.session import options, runs
+from pages.shell.session import options, runs, stored_runs
 from probes.mirror import follow, target_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_nothing_of_a_stored_run_is_changed_from_a_page(open_page: Callable[...,
 def test_a_store_that_does_not_answer_is_said(
     open_page: Callable[..., AppTest], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs._stored_rows.clear()
+    stored_runs.stored_runs.clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     app = open_page("health")
     assert any("cannot be listed" in error.value for error in app.error), texts(app)

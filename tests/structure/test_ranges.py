@@ -14,9 +14,9 @@ RANGES = {
     for text in (*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), []))
     if (one := Requirement(text)).name != PROJECT["name"]
 }
-TESTED_ELSEWHERE = {"torch", "scikit-learn", "obstore", "anywidget"}
+TESTED_ELSEWHERE = {"torch", "scikit-learn", "obstore", "anywidget", "daft", "ray", "submitit"}
 """torch: `make test-torch`. What is left out of requirements-lowest.txt, which is without torch; obstore:
-`make test-store`; anywidget: `make test-notebook`.
+`make test-store`; anywidget: `make test-notebook`; Daft, Ray and submitit: `make test-fleet`.
 """
 
 
@@ -42,5 +42,14 @@ def test_the_lowest_versions_are_where_the_ranges_begin() -> None:
 
 
 def test_what_is_pinned_lies_in_the_ranges() -> None:
-    pinned = pins("requirements-dev.txt") | pins("requirements-store.txt") | pins("requirements-notebook.txt")
+    pinned = (
+        pins("requirements-dev.txt")
+        | pins("requirements-store.txt")
+        | pins("requirements-notebook.txt")
+        | {
+            name: version
+            for name, version in pins("requirements-fleet.txt").items()
+            if name in TESTED_ELSEWHERE - {"torch", "scikit-learn"}
+        }
+    )
     assert {name for name in RANGES if not RANGES[name].contains(pinned[name])} == set()

@@ -16,13 +16,13 @@ import streamlit as st
 
 import probes
 from pages.shell.session import options
+from pages.shell.session.stored_runs import PATIENCE_SECONDS, stored_runs
 from probes import RunError
 from probes.storage import is_store, open_folder
 
-__all__ = ["Entry", "RunContext", "RunError", "another_run", "entries", "open_run"]
+__all__ = ["Entry", "RunContext", "RunError", "another_run", "entries", "open_run", "unanswered"]
 
 READERS_KEPT = 8  # each keeps its files and footers open
-FRESH_SECONDS = 1.0  # a page asks several times for the runs: a store is asked once
 
 
 @dataclass(frozen=True)
@@ -82,26 +82,38 @@ def entries() -> dict[str, Entry]:
     """All runs in the folders of runs, latest first and unreadable ones last, by name.
 
     A run is called by its folder; where two are called the same, the later ones carry the name of the folder
-    that they lie in. A folder of runs may hold further ones: sweeps.
+    that they lie in. A folder of runs may hold further ones: sweeps. Raises RunError where a store does not
+    answer and there is nothing else to show.
     """
+    found, problems = _look()
+    if problems and not found:
+        raise next(iter(problems.values()))
+    return found
+
+
+def unanswered() -> dict[str, str]:
+    """Folders in stores that do not answer, beside others that do -> why."""
+    return {folder: str(problem) for folder, problem in _look()[1].items()}
+
+
+def _look() -> tuple[dict[str, Entry], dict[str, RunError]]:
     found: dict[str, Entry] = {}
-    for folder in options.run_folders():
-        if is_store(folder) or folder.is_dir():
-            for row in _stored_rows(str(folder)) if is_store(folder) else _rows(folder):
-                path = Path(str(row["path"]))
-                name = probes.run_name(path, found)
-                found[name] = Entry(name, path, row)
-    return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
-
-
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    return probes.catalog_rows(folder, nested=True)
-
-
-@st.cache_resource(ttl=FRESH_SECONDS, show_spinner=False)
-def _stored_rows(folder: str) -> list[dict[str, Any]]:
-    """Shared by all sessions, which only read them."""
-    return _rows(Path(folder))
+    problems: dict[str, RunError] = {}
+    folders = sorted(options.run_folders(), key=is_store)  # those of this machine first
+    for folder in folders:
+        rows: list[dict[str, Any]] = []
+        if is_store(folder):
+            try:
+                rows = stored_runs(str(folder)).rows(PATIENCE_SECONDS if found else None)
+            except RunError as problem:
+                problems[str(folder)] = problem
+        elif folder.is_dir():
+            rows = probes.catalog_rows(folder, nested=True)
+        for row in rows:
+            path = Path(str(row["path"]))
+            name = probes.run_name(path, found)
+            found[name] = Entry(name, path, row)
+    return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True)), problems
 
 
 def open_run(entry: Entry) -> RunContext:

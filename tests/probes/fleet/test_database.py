@@ -200,9 +200,9 @@ def test_a_relation_goes_on_in_duckdb(fleet):
     ]
 
 
-def test_a_store_is_refused(tmp_path):
-    with pytest.raises(RunError, match="reads folders of this machine"):
-        probes.fleet("s3://bucket/runs")
+def test_what_is_neither_a_folder_nor_an_object_store_is_refused(tmp_path):
+    with pytest.raises(RunError, match="object stores such as s3://"):
+        probes.fleet("hdfs://user:secret@bucket/runs")
     with pytest.raises(RunError, match="is not a folder"):
         probes.fleet(tmp_path / "none")
 

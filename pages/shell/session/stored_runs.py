@@ -1,0 +1,68 @@
+"""The runs of folders in stores, which are asked in the background: one that does not answer holds up no page
+that has other runs to show.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import probes
+from probes import RunError
+
+FRESH_SECONDS = 1.0  # a page asks several times for the runs: a store is asked once
+FAILED_SECONDS = 20.0  # before a store that did not answer is asked again
+PATIENCE_SECONDS = 3.0  # that a page waits for a store beside folders of this machine
+
+
+class StoredRuns:
+    """One folder of a store, shared by all sessions, which only read its rows."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._answered: threading.Event | None = None  # of the question that is on its way
+        self._asked_again = float("-inf")
+        self._rows: list[dict[str, Any]] | None = None
+        self._problem: RunError | None = None
+
+    def rows(self, patience: float | None) -> list[dict[str, Any]]:
+        """The rows of the catalog, as they were last where the store takes longer than `patience` seconds,
+        None for as long as it takes. Raises RunError where there are none.
+        """
+        with self._lock:
+            if self._answered is None and time.monotonic() >= self._asked_again:
+                self._answered = threading.Event()
+                threading.Thread(target=self._ask, args=[self._answered], daemon=True).start()
+            answered = self._answered
+        if answered is not None:
+            answered.wait(patience)
+        with self._lock:
+            if self._problem is not None:
+                raise self._problem
+            if self._rows is None:
+                place = re.sub(":/+", "://", self._folder, count=1)  # a `Path` has one slash
+                raise RunError(f"{place} has not answered yet")
+            return self._rows
+
+    def _ask(self, answered: threading.Event) -> None:
+        rows, problem, wait = None, None, FRESH_SECONDS
+        try:
+            rows = probes.catalog_rows(Path(self._folder), nested=True)
+        except RunError as error:
+            problem, wait = error, FAILED_SECONDS
+        with self._lock:
+            self._rows, self._problem = rows, problem
+            self._answered, self._asked_again = None, time.monotonic() + wait
+        answered.set()
+
+
+@st.cache_resource(show_spinner=False)
+def stored_runs(folder: str) -> StoredRuns:
+    """The one of a folder on this server."""
+    return StoredRuns(folder)
