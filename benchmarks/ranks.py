@@ -1,11 +1,11 @@
-"""Measures what it costs to record one run of several processes.
+"""Measures what it costs to record one run of several processes, beside what recording costs one.
 
 python -m benchmarks.ranks [--quick] [--write]
 
-Each process hands over the posterior of its share of a batch, 128 rows of 1,024 neurons, step after step; in
-turns rank 0 records its own share alone, and all ranks record together. What is compared is the CPU time of
-the whole process, its writer and gloo's threads included, over steps that end with a flush. `--write` puts
-the table into docs/benchmarks.md, section "Several processes".
+Processes of this machine hand over the sums of a flush, 64 steps of a posterior of 1,024 neurons, again and
+again: made fit to be added up, put together, added up, pooled on rank 0. What is taken is the CPU time of the
+whole process, gloo's threads included. What stands before and after (sums of rows, statistics from sums, the
+log) is that of one process. `--write` puts the table into docs/benchmarks.md, section "Several processes".
 """
 
 from __future__ import annotations
@@ -22,61 +22,62 @@ from typing import Any
 
 import torch
 
-import probes
 from benchmarks import sections
+from probes.moments import Moments
+from probes.watching.ranks import Meeting, stacked
+from probes.watching.statistics_buffer import BUFFERED_STEPS
 
 ROWS, NEURONS = 128, 1024
-STEPS, REPEATS = 256, 5
-QUICK = 128, 3
+FLUSHES, QUICK = 60, 20
 SIZES = (2, 4)
 GOAL = 0.15
 WAIT = 600
 processes = get_context("forkserver")
-processes.set_forkserver_preload([__name__ if __name__ != "__main__" else "benchmarks.ranks"])
+processes.set_forkserver_preload(["probes.watching.ranks", "torch.distributed"])
 METHOD = """
-Each process hands over a posterior of {rows} rows and {neurons:,} neurons a step; in turns rank 0 records its own share
-alone, and all ranks record together. CPU time of the process in {steps} steps, its writer and the threads that talk
-included; medians of {repeats}.
+Processes hand over the sums of a flush, {steps} steps of {rows} rows and {neurons:,} neurons. CPU
+milliseconds a step of the whole process that this adds to what recording costs one process; medians of
+{flushes} flushes.
 """
 
 
-def one(folder: Path, which: str, steps: int) -> float:
-    """CPU milliseconds a step of this process, after the first."""
-    torch.manual_seed(0)
-    mu, sigma = torch.randn(ROWS, NEURONS), torch.rand(ROWS, NEURONS) + 0.1
-    model = torch.nn.Linear(1, 1)
-    with probes.watch(model, folder, hooks=False, ranks=which) as recording:  # type: ignore[arg-type]
-        for step in range(steps + 1):
-            if step == 1:
-                began = time.process_time()
-            probes.observe("latent", mu, sigma)
-            recording.step(step)
-        recording.flush()
-        return (time.process_time() - began) / steps * 1e3
-
-
-def rank(number: int, size: int, folder: Path, steps: int, repeats: int, answers: Any) -> None:
-    """One process: its milliseconds, alone and together."""
+def rank(number: int, size: int, folder: Path, flushes: int, answers: Any) -> None:
+    """One process: milliseconds a step of each flush."""
     torch.set_num_threads(1)
     meeting = f"file://{folder / f'meeting{size}'}"
     torch.distributed.init_process_group("gloo", init_method=meeting, rank=number, world_size=size)
-    found: dict[str, list[float]] = {"first": [], "all": []}
-    for repeat in range(repeats):
-        for which, times in found.items():
-            times.append(one(folder / f"{size}-{which}-{repeat}", which, steps))
-            torch.distributed.barrier()
-    answers.put((number, {which: statistics.median(times) for which, times in found.items()}))
+    torch.manual_seed(number)
+    mu, sigma = torch.randn(ROWS, NEURONS, 1), torch.rand(ROWS, NEURONS, 1) + 0.1
+    steps = list(range(BUFFERED_STEPS))
+    kept = [Moments().update_plain(mu, sigma) for _ in steps]
+    ranks = Meeting(str(folder)).ranks()
+    assert ranks is not None  # all of them come
+    found = []
+    for _ in range(flushes):
+        began = time.process_time()
+        for one in kept:
+            one.sufficient_statistics()
+        alone = time.process_time() - began
+        began = time.process_time()
+        sums = [([step], {"latent": _steps_in_front(one)}) for step, one in enumerate(kept)]
+        ranks.pool(steps, stacked(steps, sums), {"latent": "gaussian"})
+        found.append((time.process_time() - began - alone) / BUFFERED_STEPS * 1e3)
+    answers.put((number, statistics.median(found)))
     answers.close()
     answers.join_thread()
     sys.stdout.flush()
     os._exit(0)  # gloo's threads may abort an interpreter that winds down
 
 
-def measure(size: int, folder: Path, steps: int, repeats: int) -> dict[int, dict[str, float]]:
-    """By rank, milliseconds a step alone and together."""
+def _steps_in_front(one: Moments) -> dict[str, torch.Tensor]:
+    return {name: value[None] for name, value in one.poolable().items()}
+
+
+def measure(size: int, folder: Path, flushes: int) -> dict[int, float]:
+    """By rank, milliseconds a step."""
     answers = processes.Queue()
     started = [
-        processes.Process(target=rank, args=(number, size, folder, steps, repeats, answers))
+        processes.Process(target=rank, args=(number, size, folder, flushes, answers))
         for number in range(size)
     ]
     for process in started:
@@ -95,22 +96,20 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--write", action="store_true")
     given = arguments.parse_args()
-    steps, repeats = QUICK if given.quick else (STEPS, REPEATS)
+    flushes = QUICK if given.quick else FLUSHES
     machine = sections.measured_on("torch")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
-            found = measure(size, Path(folder), steps, repeats)
-            alone, together = found[0]["first"], found[0]["all"]
-            others = max(found[number]["all"] - found[number]["first"] for number in range(1, size))
-            rows.append((str(size), f"{alone:.3f}", f"{together:.3f}", f"{together - alone:+.3f}",
-                         f"{others:.3f}", f"<= {GOAL} added"))  # fmt: skip
-    head = ("processes", "rank 0 alone", "rank 0 of all", "added", "another rank", "goal")
-    method = METHOD.format(rows=ROWS, neurons=NEURONS, steps=steps, repeats=repeats)
+            found = measure(size, Path(folder), flushes)
+            others = max(found[number] for number in range(1, size))
+            rows.append((str(size), f"{found[0]:.3f}", f"{others:.3f}", f"<= {GOAL}"))
+    head = ("processes", "rank 0", "another rank, at most", "goal")
+    method = METHOD.format(steps=BUFFERED_STEPS, rows=ROWS, neurons=NEURONS, flushes=flushes)
     command = f"`python -m benchmarks.ranks{' --quick' * given.quick} --write`"
     body = f"{command}; {machine}.\n{method}\n{sections.table(head, rows)}"
     if given.write:
-        sections.write("ranks", "Several processes", f"{body}\n\nMilliseconds of CPU a step.")
+        sections.write("ranks", "Several processes", body)
     else:
         print(body)
 
