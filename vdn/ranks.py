@@ -23,6 +23,7 @@ from vdn.neuron import Posterior
 
 WORLD_SIZE, LOCAL_RANK = "WORLD_SIZE", "LOCAL_RANK"  # where torchrun says how many processes there are
 FEWEST_ROWS = 2  # of each process: one row could be taken for what all rows share
+RANKS = "ranks"  # of the configuration that a log keeps: how many processes there were
 BACKEND = "cpu:gloo,cuda:nccl"
 DRAWS_FIRST = ("z", "activation")
 """Tensors of a posterior whose second axis are rows."""

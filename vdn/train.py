@@ -69,6 +69,7 @@ VALIDATION_POSITIONS = 16_384  # of sequences
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
+FURTHER = (DATA_FILE, ranks.RANKS)  # of a log's configuration, beside the settings
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
 
@@ -429,6 +430,8 @@ def train(config: Config, run: Path, report: Report | None = None) -> dict[str, 
         say_what_was_read(task)
     precision = cast("Precision", config.precision)  # Config has looked at it
     kept = dataclasses.asdict(config) | {DATA_FILE: identity(config, task)}
+    if ranks.count() > 1:
+        kept[ranks.RANKS] = ranks.count()
     with _log(lambda: Recorder(run, layer_list(config), kept, precision)) as recorder:
         here = recorder.path if ranks.keeps_log() else run  # of a run in a store its spool
         return conclude(trainer, recorder, here, *fit(trainer, recorder, here, report), report)
@@ -504,7 +507,7 @@ def _nothing_to_resume(run: Path) -> str:
     log = Run(run)
     if "data" not in log.config:
         return f"{run} was not made by `python -m vdn train`: its checkpoints are with who trained it"
-    config = from_dict({name: value for name, value in log.config.items() if name != DATA_FILE})
+    config = from_dict({name: value for name, value in log.config.items() if name not in FURTHER})
     ended = "is running, or was killed just now," if log.status == "running" else "was stopped"
     folder = free_folder(run)
     words = shlex.join(["python", "-m", "vdn", "train", *command_words(config), f"--out={folder}"])

@@ -1,9 +1,10 @@
 """Sums of several processes' rows of the same steps -> those of all rows: what is added, and around what.
 
 Each process knows, of its own rows, counts n, means, and means with mean squared deviations s. Two passes,
-both of them plain additions in float64: first n and n times each mean that deviations are taken around; then,
-with that mean known of all rows, n (s + d²) with d a process's own mean less that of all (Chan, Golub &
-LeVeque 1983), and n times the other means. Nothing is lost however far the means move from step to step.
+both of them plain additions: first, in float64, n and n times each mean that deviations are taken around;
+then, with that mean known of all rows, n (s + d²) with d a process's own mean less that of all (Chan, Golub &
+LeVeque 1983), and n times the other means, in the precision that they came in. Nothing is lost however far
+the means move from step to step.
 
 Of pairs the sums that a slope's interval (HC1) needs are moved to the means of all rows by their third and
 second moments: exactly for one latent dimension. Of several the part that is quadratic in the move takes
@@ -84,26 +85,26 @@ def second_pass(sums: Sums, means: Sums) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        Name -> (T, ...) float64 on the CPU.
+        Name -> (T, ...) on the CPU, float32 or float64 as it came.
     """
     found = {}
+    one = None if "count" not in sums else _wide(sums["count"])
+    every = one is not None and bool((one > 0).all())
     for name, value in sums.items():
         if name.startswith(PAIR) or name in ("count", "pairs") or _is_centre(name, sums):
             continue
         centre = name.removesuffix("_square")
         if name in TOTALS:
-            found[name] = _wide(value)
+            found[name] = _plain(value)
         elif centre != name and centre in sums:
-            weight = _beside(_wide(sums["count"]), value)
-            moved = _wide(sums[centre]) - means[centre]
-            found[name] = torch.where(weight > 0, weight * (_wide(value) + moved * moved), 0.0)
+            moved = (_wide(sums[centre]) - means[centre]).to(_plain(value).dtype)
+            found[name] = _times(_plain(value).addcmul(moved, moved), sums["count"], every)
         else:
-            found[name] = _weighted(sums, name)
+            found[name] = _times(_plain(value), sums["count"], every)
     for name in sums:  # of one row, or of what was the same in all of them, there is no deviation yet
         if name.startswith("prior_of_"):
-            weight = _beside(_wide(sums["count"]), sums[name])
             moved = _wide(sums[name]) - means[name]
-            found[f"{name}_square"] = torch.where(weight > 0, weight * moved * moved, 0.0)
+            found[f"{name}_square"] = _times(moved * moved, sums["count"], every)
     return found | (_pairs_around(sums, means) if "pairs" in sums else {})
 
 
@@ -125,7 +126,7 @@ def pooled(family: str, first: Sums, second: Sums) -> dict[str, Tensor]:
     found = {name: first[name] for name in ("count", "pairs") if name in first} | means_of(first)
     for name, value in second.items():
         plain = name in TOTALS or name.startswith(PAIR)
-        found[name] = value if plain else value / _beside(first["count"].clamp_min(1), value)
+        found[name] = value if plain else value / _beside(first["count"].clamp_min(1), value).to(value.dtype)
     if "pairs" in found:
         found |= _slopes_sums(found)
         found = {name: value for name, value in found.items() if not name.startswith(PAIR)}
@@ -136,7 +137,9 @@ def pooled(family: str, first: Sums, second: Sums) -> dict[str, Tensor]:
         found["prior_varies"] = found["prior_varies"] + other.reshape(*other.shape[:2], -1).any(2)
     if family == "samples":
         return found | {"common": between_draws(found["common"], 1)}
-    return found if family == "codes" or family.startswith("gaussian") else by_neuron(family, found, 2)
+    if family.startswith("gaussian"):
+        return {name: value.float() for name, value in found.items()}
+    return found if family == "codes" else by_neuron(family, found, 2)
 
 
 def _is_centre(name: str, sums: Sums) -> bool:
@@ -148,9 +151,21 @@ def _weight(name: str) -> str:
 
 
 def _weighted(sums: Sums, name: str) -> Tensor:
-    value = _wide(sums[name])
-    weight = _beside(_wide(sums[_weight(name)]), value)
-    return torch.where(weight > 0, weight * value, 0.0)
+    return _times(_wide(sums[name]), sums[_weight(name)])
+
+
+def _times(value: Tensor, weight: Tensor, every: bool = False) -> Tensor:
+    """A mean over as many rows as `weight` says, (T,): their sum, 0 of none, whatever their mean; `every`:
+    there are some at all steps.
+    """
+    beside = _beside(weight.to(value), value)
+    return value * beside if every else torch.where(beside > 0, value * beside, 0.0)
+
+
+def _plain(value: Tensor) -> Tensor:
+    """float32 and float64 as they are."""
+    value = value.to("cpu")
+    return value if value.dtype in (torch.float32, torch.float64) else value.double()
 
 
 def _wide(value: Tensor) -> Tensor:

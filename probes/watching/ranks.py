@@ -30,6 +30,7 @@ SEEN = "seen"
 """1 at steps at which a process has something of a layer."""
 Sums = dict[str, dict[str, Tensor]]
 """Layer -> name -> (T, ...)."""
+Kind = list[Any]
 _watches: Counter[str] = Counter()
 
 
@@ -188,7 +189,7 @@ class Ranks:
         """
         wait = HURRY if hurry else None
         shapes = {
-            layer: {name: list(value.shape[1:]) for name, value in sorted(some.items())}
+            layer: {name: _kind(value) for name, value in sorted(some.items())}
             for layer, some in sorted(sums.items())
         }
         mine = json.dumps([list(steps), shapes])
@@ -230,16 +231,22 @@ class Ranks:
 
     def _added(self, sums: Sums, wait: timedelta | None, everywhere: bool) -> Sums:
         """Sums of all processes; where not everywhere, on rank 0."""
-        parts = [value for some in sums.values() for value in some.values()]
-        if not parts:
-            return sums
-        flat = torch.cat([part.reshape(-1) for part in parts])
-        self._add(flat, wait, everywhere)
-        rest = iter(flat.split([part.numel() for part in parts]))
-        return {
-            layer: {name: next(rest).reshape(value.shape) for name, value in some.items()}
-            for layer, some in sums.items()
-        }
+        found: Sums = {layer: {} for layer in sums}
+        for dtype in (torch.float32, torch.float64):
+            parts = [
+                (layer, name, value)
+                for layer, some in sums.items()
+                for name, value in some.items()
+                if value.dtype == dtype
+            ]
+            if not parts:
+                continue
+            flat = torch.cat([value.reshape(-1) for *_, value in parts])
+            self._add(flat, wait, everywhere)
+            pieces = flat.split([value.numel() for *_, value in parts])
+            for (layer, name, value), piece in zip(parts, pieces, strict=True):
+                found[layer][name] = piece.view(value.shape)
+        return found
 
     def _all(self, value: Tensor, wait: timedelta | None = None) -> list[Tensor]:
         """The value of each process, by rank."""
@@ -259,9 +266,14 @@ class Ranks:
             raise RanksLostError(LOST) from error
 
 
-def _union(shapes: Sequence[Mapping[str, Mapping[str, list[int]]]]) -> tuple[Any, list[str]]:
-    """Names and shapes of each layer that some process has, and the layers whose shapes are not one."""
-    found: dict[str, dict[str, list[int]]] = {}
+def _kind(value: Tensor) -> Kind:
+    """Its precision and, without the steps, its shape."""
+    return [str(value.dtype).removeprefix("torch."), *value.shape[1:]]
+
+
+def _union(shapes: Sequence[Mapping[str, Mapping[str, Kind]]]) -> tuple[Any, list[str]]:
+    """What each layer has that some process has, and the layers that are not the same."""
+    found: dict[str, dict[str, Kind]] = {}
     refused = set()
     for one in shapes:
         for layer, names in one.items():
@@ -272,17 +284,20 @@ def _union(shapes: Sequence[Mapping[str, Mapping[str, list[int]]]]) -> tuple[Any
     return kept, sorted(refused)
 
 
-def _completed(sums: Mapping[str, Tensor], shapes: Mapping[str, list[int]], count: int) -> dict[str, Tensor]:
+def _completed(sums: Mapping[str, Tensor], kinds: Mapping[str, Kind], count: int) -> dict[str, Tensor]:
     """A layer's sums with all that other processes have of it: nothing, where this one has no rows, else not
     known.
     """
     rows = sums.get("count")
     found = {}
-    for name, shape in shapes.items():
+    for name, (dtype, *shape) in kinds.items():
         if name in sums:
             found[name] = sums[name]
             continue
-        value = torch.zeros(count, *shape, dtype=torch.float64)
+        value = torch.zeros(count, *shape, dtype=getattr(torch, str(dtype)))
+        if not value.is_floating_point():
+            found[name] = value
+            continue
         if rows is not None and not name.startswith(PAIR) and name not in OF_PAIRS:
             value[rows.cpu() > 0] = torch.nan
         found[name] = value
@@ -304,8 +319,14 @@ def stacked(steps: Sequence[int], summed: Sequence[tuple[list[int], Sums]]) -> S
     dict
         Layer -> name -> tensor.
     """
-    place = {step: at for at, step in enumerate(steps)}
     found: Sums = {}
+    alike = {json.dumps({layer: sorted(sums) for layer, sums in layers.items()}) for _, layers in summed}
+    if len(alike) == 1 and [step for some, _ in summed for step in some] == list(steps):  # as almost always
+        for layer, first in summed[0][1].items():
+            found[layer] = {name: torch.cat([layers[layer][name] for _, layers in summed]) for name in first}
+            found[layer][SEEN] = torch.ones(len(steps), dtype=torch.float64)
+        return found
+    place = {step: at for at, step in enumerate(steps)}
     for some, layers in summed:
         at = [place[step] for step in some]
         for layer, sums in layers.items():

@@ -57,6 +57,7 @@ def test_parameters_are_those_of_one_process(runs):
 def test_the_log_and_the_scores_are_those_of_one_process(runs):
     one, two = (Run(folder) for folder, _ in runs)
     assert one.status == two.status == "finished"
+    assert ("ranks" in one.config, two.config["ranks"]) == (False, 2)
     np.testing.assert_array_equal(one.steps, two.steps)
     for layer in ("layer 1", "layer 2"):
         for step in one.steps.tolist():
