@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from probes.families.gaussian import GAUSSIAN
-from probes.persistence import BlockPairs, Pairs, base_of, row_sum, slopes
+from probes.persistence import BASE_ROWS, BlockPairs, Pairs, base_of, row_sum, slopes
 from probes.precision import unrounded
 from probes.schema import ACTIVE_KL, FEWEST_ROWS
 
@@ -263,7 +263,6 @@ class Moments:
                 self._pairs.update(mu[:count], previous_mu, series, pair_mask)
         return self
 
-    @torch.no_grad()
     def update_plain(
         self,
         mu: Tensor,
@@ -547,24 +546,26 @@ def _plain_sums(
     rows, neurons, dimensions = mu.shape
     width = neurons * dimensions
     m, s, log = (
-        None if value is None else value.flatten(1).float()
+        None if value is None else value.detach().flatten(1).float()
         for value in (mu, sigma, log_sigma if log_variance is None else log_variance)
     )
     assert m is not None  # mu is given
     on_cpu = m.device.type == "cpu"  # elsewhere asking whether all is finite would make the device wait
     counts_non_finite = counts_non_finite or not on_cpu
     step = max(1, PART // max(1, width)) if on_cpu else max(1, rows)
-    base, minus_one = base_of(m), m.new_full((), -1.0)
     scratch, logs = m.new_empty((2, min(step, rows), width))
     sums = m.new_zeros((1, 4 * width + 3 * neurons))
     sizes = [width] * 4 + [neurons] * 3
     rest, square, variance, log_v, kl_sum, active, finite = sums.split_with_sizes(sizes, 1)
-    ones, of_log = m.new_ones((1, len(scratch))), 2.0 if s is not None else 1.0
+    first = min(BASE_ROWS, rows)
+    ones, minus_one = m.new_ones((1, max(first, len(scratch)))), m.new_full((), -1.0)
+    base = torch.addmm(rest, ones[:, :first], m[:first], alpha=1 / max(1, first))
+    of_log = 2.0 if s is not None else 1.0
     for start in range(0, rows, step):
         mean = m[start : start + step]
-        one, product, log_part = ones, scratch, logs
+        one, product, log_part = ones[:, : len(mean)], scratch, logs
         if len(mean) < len(scratch):  # the last
-            one, product, log_part = ones[:, : len(mean)], scratch[: len(mean)], logs[: len(mean)]
+            product, log_part = scratch[: len(mean)], logs[: len(mean)]
         # σ² − 1 − ln σ² + μ²: in this order least is lost near the prior
         if s is None:
             assert log is not None  # one of both is given
@@ -594,7 +595,7 @@ def _plain_sums(
     sums /= max(1, rows)
     means = {"variance": variance[0], "log_v": log_v[0], "kl": kl_sum[0], "active_share": active[0]}
     deviation = torch.addcmul(square, rest, rest, value=-1.0).clamp_min_(0)
-    return _Sums(count, count, _Centred(base, rest[0], deviation[0]), means, non_finite)
+    return _Sums(count, count, _Centred(base[0], rest[0], deviation[0]), means, non_finite)
 
 
 class _Rows:
