@@ -93,7 +93,7 @@ def test_a_damaged_file_is_left_out_and_said(cluster: object, runs: Path, tmp_pa
     content[4 : len(content) // 3] = bytes(len(content) // 3 - 4)
     path.write_bytes(content)
     with probes.fleet(tmp_path / "runs", engine="daft") as fleet:
-        assert "alone" not in set(fleet.sql("select run, sum(value) from scalars group by run")["run"])
+        assert "alone" not in set(fleet.sql("select * from scalars")["run"])
         assert any(name.startswith("alone") for name in fleet.left_out)
 
 

@@ -19,7 +19,7 @@ from vdn.trainer import CHECKPOINT
 
 TINY = (
     *("--layers=1", "--neurons=4", "--batch=16", "--test-draws=1", "--threads=1"),
-    *("--steps=400", "--validate-every=20"),
+    *("--steps=160", "--validate-every=20"),
 )
 
 
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(runs: Path, engine: str, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
     given = ["sweep", "--grid", "beta=0.01,0.1", "--seeds", "0", "--jobs", "2", "--runs", str(runs)]
-    words = [*given, "--engine", engine, f"--data=csv:{data}", "--window=16", "--horizon=4", *TINY]
+    words = [*given, "--engine", engine, f"--data=csv:{data}", "--window=48", "--horizon=4", *TINY]
     assert main(words) == 0, capsys.readouterr().err
     return capsys.readouterr().out
 
@@ -55,7 +55,7 @@ def told_by_local(data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The table of local processes that nobody kills."""
     words = [sys.executable, "-m", "vdn", "sweep", "--grid", "beta=0.01,0.1", "--seeds", "0", "--jobs", "2"]
     runs = tmp_path_factory.mktemp("local") / "runs"
-    words += [f"--runs={runs}", f"--data=csv:{data}", "--window=16", "--horizon=4", *TINY]
+    words += [f"--runs={runs}", f"--data=csv:{data}", "--window=48", "--horizon=4", *TINY]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -83,7 +83,7 @@ def test_a_killed_job_goes_on_from_its_checkpoint_and_the_table_is_that_of_local
     told = table(tmp_path, engine, data, capsys)
     killer.join()
     assert killed, "the run had ended before it could be killed"
-    assert told == told_by_local
+    assert told_by_local in told  # Ray says beside it what it has lost
     manifest = Run(run).manifest
     assert manifest["status"] == "finished"
     assert len(manifest["segments"]) == 2, "two sessions have written it: it was resumed, not begun anew"
