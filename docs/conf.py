@@ -37,6 +37,7 @@ myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4  # the anchors that the files have where they are read as they are
 
 autodoc_typehints = "signature"
+maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True}
@@ -46,7 +47,9 @@ napoleon_use_rtype = False
 html_theme = "furo"
 html_title = f"vdn {release}"
 html_static_path = ["_site/style.css"]
-html_extra_path = [str(file) for kind in ("*.png", "*.webp") for file in DOCS.glob(kind)]  # pictures named in HTML
+html_extra_path = [
+    str(file) for kind in ("*.png", "*.webp") for file in DOCS.glob(kind)
+]  # pictures named in HTML
 html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -1,6 +1,6 @@
 """Fails if a page of a built site loads anything from another host: python docs/_site/outside.py SITE
 
-Links that a reader may follow are no loads. Of scripts, any address in quotes counts that is not a namespace of the W3C.
+Links that a reader may follow are no loads. In scripts any quoted address counts but the W3C's namespaces.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 
 HOST = r"(?:https?:)?//[\w.-]+\.\w+"
 PAGE = re.compile(
-    rf"<(?:script|img|iframe|source|video|audio|embed|object|image|use)\b[^>]*?\b(?:src|srcset|data|href)\s*=\s*[\"']?\s*{HOST}"
+    r"<(?:script|img|iframe|source|video|audio|embed|object|image|use)\b[^>]*?"
+    rf"\b(?:src|srcset|data|href)\s*=\s*[\"']?\s*{HOST}"
     rf"|<link\b(?![^>]*rel=[\"']?canonical)[^>]*?\bhref\s*=\s*[\"']?\s*{HOST}",
     re.IGNORECASE,
 )
@@ -21,7 +22,7 @@ SEARCHED = {".html": (PAGE, STYLE), ".svg": (PAGE, STYLE), ".css": (STYLE,), ".j
 
 
 def loads(site: Path) -> list[str]:
-    """What is loaded from elsewhere, as "FILE: the place"; searchindex.js is text of the pages and left out."""
+    """What is loaded from elsewhere, as "FILE: the place". searchindex.js is left out: the pages' text."""
     found = []
     for file in sorted(site.rglob("*")):
         if file.name == "searchindex.js":

@@ -1,4 +1,4 @@
-"""The site's tutorial and gallery run as they are printed; what looks for loads from other hosts finds them."""
+"""The tutorial and the gallery run as they are printed; what looks for loads from other hosts finds them."""
 
 from __future__ import annotations
 
