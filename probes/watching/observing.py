@@ -66,9 +66,9 @@ def observe(
     mu
         (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, ``*S``):
         a channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself,
-        any distribution of torch's kind: its last batch or event axis are the neurons, those before it rows, of
-        more than three axes the second are the neurons; of a full covariance the marginals and the joint KL
-        are recorded, of components that share one density draws.
+        any distribution of torch's kind: its last batch or event axis are the neurons, those before it rows,
+        of more than three axes the second are the neurons; of a full covariance the marginals and the joint
+        KL are recorded, of components that share one density draws.
     sigma
         Broadcastable to mu, positive; None where mu is a distribution.
     prior
