@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-gpu soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -57,6 +57,16 @@ test-python:  ## the same with the tested versions under another Python, 3.13 or
 .venv-python/.made: requirements-ui.txt requirements-test.txt
 	$(OTHER_PYTHON) -m venv .venv-python
 	.venv-python/bin/pip install --quiet --disable-pip-version-check -r requirements-ui.txt -r requirements-test.txt
+	touch $@
+
+docs: .venv-docs/.made  ## the documentation's site in build/site, in an environment of its own; a warning is an error
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --fresh-env --doctree-dir build/doctrees docs build/site
+	.venv-docs/bin/python docs/_site/outside.py build/site
+
+.venv-docs/.made: requirements-docs.txt requirements-ui.txt | $(VENV)/.browser
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch $@
 
 test-wheel: $(VENV)/.dev $(VENV)/.browser  ## the wheel in an environment of its own: watch, the dashboard, a training
@@ -227,7 +237,7 @@ bench-gpu: $(VENV)/.dev  ## on CUDA: what watching and training's own log add to
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python .venv-docs node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

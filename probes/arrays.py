@@ -1,7 +1,7 @@
 """One step's posterior -> statistics of every neuron, in numpy: for JAX, NumPyro and whatever is not torch.
 
 The numbers of `probes.moments`, which is for tensors: the same names, float64 instead of float32. What they
-are stands in `schema.STATISTICS`; `Recorder.record` takes them as they are:
+are stands in `schema.STATISTICS`; `Recorder.record` takes them as they are::
 
     recorder.record(step, "latent", **probes.arrays.moments(mu, sigma, prior=(0, 1)))
 """

@@ -64,11 +64,11 @@ def observe(
     name
         Of the layer. Called several times with one name within a step, the batches are pooled.
     mu
-        (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, *S): a
-        channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself, any
-        distribution of torch's kind: its last batch or event axis are the neurons, those before it rows, of
-        more than three axes the second are the neurons; of a full covariance the marginals and the joint KL
-        are recorded, of components that share one density draws.
+        (N,), the same for all inputs; (B, N); (B, N, K) for K latent dimensions a neuron; or (B, C, ``*S``):
+        a channel is a neuron, its positions are dimensions (KL summed over them). Or the posterior itself,
+        any distribution of torch's kind: its last batch or event axis are the neurons, those before it rows,
+        of more than three axes the second are the neurons; of a full covariance the marginals and the joint
+        KL are recorded, of components that share one density draws.
     sigma
         Broadcastable to mu, positive; None where mu is a distribution.
     prior
@@ -83,7 +83,7 @@ def observe(
     layout
         What the axes of mu are, where it is not as above: "bn" (B, N); "btn" (B, T, N) or (T, B, N),
         positions are rows; "rows" (..., N), so are all axes but the last; "bnk" (B, N, K) and "bcx" (B, C,
-        *X), what follows the neurons are their dimensions; "bct" (B, C, *T), a channel is a neuron, a
+        ``*X``), what follows the neurons are their dimensions; "bct" (B, C, ``*T``), a channel is a neuron, a
         position a row.
     tag
         Of a term of the loss that is kept apart: the layer is called "name/tag".

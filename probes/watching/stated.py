@@ -62,8 +62,9 @@ class Part:
         assumed, unless the model speaks of a prior of its own.
     layout
         "bn" (B, N); "btn" (B, T, N) or (T, B, N), positions are rows; "rows" (..., N), so are all axes but
-        the last; "bnk" (B, N, K) and "bcx" (B, C, *X), what follows the neurons are their dimensions; "bct"
-        (B, C, *T), a channel is a neuron, a position a row. None: as the module that made the tensor says.
+        the last; "bnk" (B, N, K) and "bcx" (B, C, ``*X``), what follows the neurons are their dimensions;
+        "bct" (B, C, ``*T``), a channel is a neuron, a position a row. None: as the module that made the
+        tensor says.
     then
         (mu, sigma) -> (mu, sigma): what the network does with them before it draws its sample.
     mask

@@ -1,0 +1,77 @@
+"""The tutorial and the gallery run as they are printed; what looks for loads from other hosts finds them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+from blocks import ROOT, blocks, run_block
+
+import probes
+
+SITE = ROOT / "docs" / "_site"
+DRAWN = re.compile(r"^```\{drawn\} [^\n]+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_tutorial_runs_and_says_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {}
+    for block in blocks("docs/tutorial.md"):
+        if block.language == "python":
+            run_block(block, space)
+    ends = [run.at(int(run.steps[-1])) for run in map(probes.Run, ("runs/digits", "runs/digits-collapsed"))]
+    assert ends[0]["kl"].max() > 0.3, "a neuron lives"
+    assert ends[1]["kl"].max() < 0.05, "none leaves its prior"
+
+
+def test_each_block_of_the_gallery_makes_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = DRAWN.findall((ROOT / "docs" / "gallery.md").read_text("utf-8"))
+    assert len(found) >= 8
+    space: dict[str, Any] = {}
+    for code in found:
+        exec(compile(code, "docs/gallery.md", "exec"), space)
+        figure = space.pop("figure")
+        assert isinstance(figure, go.Figure)
+        assert figure.data, code
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    named = set(re.findall(r"^\.\. auto\w+:: probes\.(\w+)$", text, re.MULTILINE))
+    assert named == set(probes.__all__)
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    pages = {file.stem for file in (ROOT / "docs").glob("*.md")} - {"index"}
+    listed = set(re.findall(r"^(?:.* <)?(\w+)>?$", index, re.MULTILINE))
+    assert pages <= listed
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "outside"),
+    [
+        ("a.html", '<script src="https://cdn.example.org/a.js"></script>', True),
+        ("a.html", '<link rel="stylesheet" href="//fonts.example.org/css">', True),
+        ("a.html", '<img alt="x" src="http://example.org/a.png">', True),
+        ("a.html", '<a href="https://example.org">followed by a reader</a>', False),
+        ("a.html", '<script src="_static/a.js"></script>', False),
+        ("a.css", "@import 'https://example.org/a.css';", True),
+        ("a.css", "src: url(https://example.org/a.woff2)", True),
+        ("a.js", 'load("https://example.org/a.js")', True),
+        ("a.js", 'create("http://www.w3.org/2000/svg")', False),
+    ],
+)
+def test_loads_from_another_host_are_found(tmp_path: Path, name: str, text: str, outside: bool) -> None:
+    spec = importlib.util.spec_from_file_location("outside", SITE / "outside.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / name).write_text(text, "utf-8")
+    assert bool(module.loads(tmp_path)) is outside
