@@ -45,11 +45,11 @@ TRIALS: dict[str, tuple[list[Settings], list[Settings]]] = {
     "text": (
         [
             {"beta": 1e-4},
-            {"beta": 3e-5, "sigma_init": 0.03},
             {"beta": 3e-5, "sigma_init": 0.03, "lr": 6e-3},
             {"beta": 1e-5, "sigma_init": 0.02, "lr": 6e-3},
+            {"beta": 1e-5, "sigma_init": 0.02, "lr": 1e-2},
         ],
-        [{"lr": 3e-3}, {"lr": 1e-3}, {"lr": 6e-3}, {"lr": 6e-3, "dropout": 0.1}],
+        [{"lr": 3e-3}, {"lr": 6e-3}, {"lr": 1e-2}, {"lr": 6e-3, "dropout": 0.1}],
     ),
     "chords": (
         [
