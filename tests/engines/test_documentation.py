@@ -13,7 +13,7 @@ from probes.__main__ import main
 from vdn.__main__ import parser, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
-from blocks import blocks  # noqa: E402
+from blocks import blocks
 
 
 def lines(heading: str) -> list[list[str]]:
