@@ -583,6 +583,14 @@ def test_sequence_commands(here: Path) -> None:
         assert vdn([*words[3:], *small, "--out", f"run-{number}"]) == 0
     assert len(list(Path().glob("run-*/run.json"))) == len(lines) == 5
 
+    small = {"RUN": "run-0", "200": "5", "8": "2", "40": "2", "80": "3", "1:17": "1:1", "To be": "to be"}
+    asked = block(SEQUENCE, "Ask a trained network", language="").text.splitlines()
+    for line in asked:
+        words = [small.get(word, word) for word in shlex.split(line, comments=True)]
+        assert words[:3] == ["python", "-m", "vdn"]
+        assert vdn(words[3:]) == 0, line
+    assert len(asked) == 3
+
 
 SKIPPED = {
     (
@@ -602,6 +610,7 @@ SKIPPED = {
 }
 RUN_HERE = {
     (SEQUENCE, SEQUENCES, ""),
+    (SEQUENCE, "Ask a trained network", ""),
     (README, "Train your own series", ""),
     (README, "Watch your own model", "python"),
     (README, "The log, in thirty lines", ""),

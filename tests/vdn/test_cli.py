@@ -101,7 +101,7 @@ def test_a_name_of_any_kind_is_one_line(tmp_path, monkeypatch, capsys, name):
         assert err.strip().isprintable()
     if name == "store":
         assert main(["train", "--data", "diabetes", "--out", word]) == 2
-        assert "cannot be written: name a local folder" in capsys.readouterr().err
+        assert "pip install 'vdn-probes[store]'" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "s3:").exists()
 

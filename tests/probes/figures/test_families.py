@@ -10,7 +10,7 @@ from probes import palette
 from probes.figures.code_book import CodeBook, code_book, code_counts
 from probes.figures.entropy_panels import entropy_panels, statistic_panels
 from probes.figures.family_shapes import FamilyShape, family_axes, family_panels
-from probes.figures.fans import fans
+from probes.figures.fans import family_fans, fans
 from probes.figures.joint_kl import joint_kl
 from probes.figures.kl_parts import kl_parts, parts
 from probes.figures.layer_bands import layer_bands
@@ -121,7 +121,7 @@ def test_a_statistic_of_codes_has_a_panel_each() -> None:
 
 def test_other_families_are_in_their_own_unit_without_the_priors_sd() -> None:
     one = series("beta", mean=[0.5, 0.4, 0.3], variance=[0.1, 0.1, 0.1], spread=[0.0, 0.0, 0.0])
-    names = {trace.name for trace in fans([one], own=True).data}
+    names = {trace.name for trace in family_fans([one]).data}
     assert "prior sd" not in names
     assert "prior sd" in {trace.name for trace in fans([one]).data}
 

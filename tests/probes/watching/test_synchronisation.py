@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OF_THE_CPU = {
     ("probes/moments.py", "_plain_sums"),
     ("probes/moments.py", "add_kl"),
+    ("probes/family_moments/class_sums.py", "class_sums"),
     ("probes/family_moments/pooling.py", "_sum_products"),
     ("probes/family_moments/pooling.py", "_sum_xlogy"),
     ("probes/family_moments/rows.py", "non_finite"),
