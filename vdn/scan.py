@@ -90,37 +90,39 @@ class _GatedScan(torch.autograd.Function):
         ctx: Any, raw: Tensor, phi: Tensor, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
-        kept = raw.new_empty(2 if noise is None else 5, positions, rows, size)
+        kept = raw.new_empty(2 if noise is None else 6, positions, rows, size)
         gate, target = kept[:2]
         states = raw.new_empty(positions + 1, rows, size)  # z_0 .. z_T
         states[0] = start
         s2 = (1 - phi) * (1 + phi)
         s, precision = s2.sqrt(), 1 / s2
-        buffers = raw.new_empty(4, BLOCK, rows, size)
+        one, minus_half = raw.new_full((), 1.0), raw.new_full((), -0.5)
+        buffers = raw.new_empty(3, BLOCK, rows, size)
         for first in range(0, positions, BLOCK):
             at = slice(first, min(first + BLOCK, positions))
-            keep, pulled, width, moved = buffers[:, : at.stop - first]
+            keep, pulled, width = buffers[:, : at.stop - first]
             torch.sigmoid(raw[at, :, :size], out=gate[at])
             torch.tanh(raw[at, :, size : 2 * size], out=target[at]).mul_(SET_POINT)
-            torch.mul(gate[at], -1, out=keep).add_(1)
-            torch.mul(gate[at], target[at], out=pulled)
+            torch.sub(one, gate[at], out=keep)
+            added = torch.mul(gate[at], target[at], out=pulled)
             if noise is not None:
-                log_width = torch.clamp(
-                    raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=kept[2, at]
-                )
+                log_width, fall, kl, thrown = kept[2:, at]
+                torch.clamp(raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH, out=log_width)
                 torch.exp(log_width, out=width)
-                torch.mul(width, noise[at], out=moved).mul_(s).add_(pulled)
+                torch.mul(width, noise[at], out=thrown).mul_(s)
+                added = torch.add(thrown, pulled, out=kl)  # until it is the KL
             every = states[first : at.stop + 1].unbind()
-            added = (pulled if noise is None else moved).unbind()
-            for before_t, now_t, keep_t, added_t in zip(every, every[1:], keep.unbind(), added, strict=False):
+            for before_t, now_t, keep_t, added_t in zip(
+                every, every[1:], keep.unbind(), added.unbind(), strict=False
+            ):
                 torch.addcmul(added_t, keep_t, before_t, out=now_t)
             if noise is not None:
-                deviation, kl = kept[3, at], kept[4, at]
-                torch.sub(keep, phi, out=deviation).mul_(states[at]).add_(pulled)
-                torch.mul(deviation, deviation, out=kl).mul_(precision).addcmul_(width, width)
-                kl.mul_(0.5).sub_(log_width).sub_(0.5)
+                deviation = keep.sub_(phi).mul_(states[at]).add_(pulled)
+                torch.mul(deviation, precision, out=fall)
+                torch.addcmul(minus_half, deviation, fall, value=0.5, out=kl)
+                kl.addcmul_(width, width, value=0.5).sub_(log_width)
         ctx.drawn = noise is not None
-        ctx.save_for_backward(raw, phi, kept, states, *([] if noise is None else [noise]))
+        ctx.save_for_backward(raw, phi, kept, states)
         none = raw.new_empty(0)
         log_widths, kls = (none, none.clone()) if noise is None else (kept[2], kept[4])
         ctx.mark_non_differentiable(gate, target, log_widths)
@@ -130,43 +132,44 @@ class _GatedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
         of_z, of_kl = gradients[:2]
-        raw, phi, kept, states, *drawn = ctx.saved_tensors
+        raw, phi, kept, states = ctx.saved_tensors
         positions, rows, size = raw.shape[0], raw.shape[1], phi.shape[0]
-        s2 = (1 - phi) * (1 + phi)
-        s, precision = s2.sqrt(), 1 / s2
+        one, minus_one = raw.new_full((), 1.0), raw.new_full((), -1.0)
         of_raw = torch.empty_like(raw)
-        of_phi = torch.zeros_like(phi) if drawn and ctx.needs_input_grad[1] else None
-        buffers = raw.new_empty(6, BLOCK, rows, size)
+        of_phi = torch.zeros_like(phi) if ctx.drawn and ctx.needs_input_grad[1] else None
+        buffers = raw.new_empty(5, BLOCK, rows, size)
         carried = raw.new_zeros(rows, size)  # dL/dz of the position before the block above
         for first in reversed(range(0, positions, BLOCK)):
             at = slice(first, min(first + BLOCK, positions))
-            keep, flow, slope, pushed, width, fall = buffers[:, : at.stop - first]
+            keep, flow, slope, pushed, fall = buffers[:, : at.stop - first]
             gate, target, past = kept[0, at], kept[1, at], states[at]
-            torch.mul(gate, -1, out=keep).add_(1)
-            flow.copy_(of_z[at])  # becomes dL/d(what is added at t): through all later t
-            flow[-1] += carried
-            if drawn:
-                torch.mul(kept[3, at], precision, out=fall).mul_(of_kl[at])  # dL/d(deviation)
+            torch.sub(one, gate, out=keep)
+            # flow becomes dL/d(what is added at t): through all later t
+            torch.add(of_z[at.stop - 1], carried, out=flow[-1])
+            arriving = of_z[at]
+            if ctx.drawn:
+                torch.mul(kept[3, at], of_kl[at], out=fall)  # dL/d(deviation)
                 torch.sub(keep, phi, out=slope).mul_(fall)  # what it adds to dL/dz_{t-1}
-                flow[:-1] += slope[1:]
-                carried = slope[0].clone()
-            else:
-                carried = torch.zeros_like(carried)
-            flows, keeps = flow.unbind(), keep.unbind()
+                arriving = torch.add(arriving[:-1], slope[1:], out=flow[:-1])
+            arrivings, flows, keeps = arriving.unbind(), flow.unbind(), keep.unbind()
             for t in range(len(flows) - 2, -1, -1):
-                flows[t].addcmul_(keeps[t + 1], flows[t + 1])
-            carried.addcmul_(keep[0], flow[0])
-            if drawn:
-                torch.mul(flow, drawn[0][at], out=pushed)
-                torch.exp(kept[2, at], out=width)
-                pushed.mul_(width)  # dL/ds of each value
+                torch.addcmul(arrivings[t], keeps[t + 1], flows[t + 1], out=flows[t])
+            carried = torch.addcmul(slope[0], keep[0], flow[0]) if ctx.drawn else keep[0] * flow[0]
+            if ctx.drawn:
+                torch.mul(flow, kept[5, at], out=pushed)
                 if of_phi is not None:
-                    by_value = pushed * (-phi / s) - fall * past + fall * kept[3, at] * (phi * precision)
+                    s2 = (1 - phi) * (1 + phi)
+                    by_value = pushed * (-phi / s2) - fall * past + fall * kept[3, at] * phi
                     of_phi += by_value.sum((0, 1))
-                pushed.mul_(s).addcmul_(width.mul_(width).sub_(1), of_kl[at])
+                width = torch.exp(kept[2, at], out=slope)
+                pushed.addcmul_(torch.addcmul(minus_one, width, width, out=width), of_kl[at])
                 # within its limits, the upper end included: there a prior's width starts
-                of_raw[at, :, 2 * size :] = torch.ops.aten.hardtanh_backward(
-                    pushed, raw[at, :, 2 * size :], LOG_WIDTH_LOW, LOG_WIDTH_HIGH + TOUCHING
+                torch.ops.aten.hardtanh_backward.grad_input(
+                    pushed,
+                    raw[at, :, 2 * size :],
+                    LOG_WIDTH_LOW,
+                    LOG_WIDTH_HIGH + TOUCHING,
+                    grad_input=of_raw[at, :, 2 * size :],
                 )
                 flow += fall
             of_gate, of_target = of_raw[at, :, :size], of_raw[at, :, size : 2 * size]

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from vdn.heads import Head, HeadKind, make_head
 from vdn.network import draws_of, rows_of
-from vdn.scan import Path, before, gated_scan, scan
+from vdn.scan import BLOCK, Path, before, gated_scan, scan
 
 PHI_LOW, PHI_HIGH = 0.01, 0.999  # limits of phi, learned ones too
 HALF_LIVES = (0.5, 70.0)  # positions: ends of the row that phi is spread over
@@ -175,8 +175,9 @@ class SequencePosterior:
     def end(self) -> LayerState:
         """What the next position begins with, detached."""
         shape = self.start.z.shape
-        last = (self.path.z.detach()[-1], self._belief[0][-1], self._belief[1][-1])
-        return LayerState(*(part.view(shape) for part in last))
+        s = innovation(self.phi.detach()).sqrt().expand(shape[1:]).flatten()
+        mean, variance = belief_end(self.path, s, self.start.mean.flatten(1), self.start.variance.flatten(1))
+        return LayerState(*(part.view(shape) for part in (self.path.z.detach()[-1], mean, variance)))
 
 
 def innovation(phi: Tensor) -> Tensor:
@@ -215,6 +216,41 @@ def belief_path(
     """
     keep = 1 - gate
     return scan(keep, gate * target, mean), scan(keep.square(), sigma.square(), variance)
+
+
+@torch.no_grad()
+def belief_end(path: Path, s: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The last of `belief_path`, block by block of positions: all that a training step asks for.
+
+    Parameters
+    ----------
+    path
+        Of the layer.
+    s
+        (N K,), prior sds of the innovation.
+    mean, variance
+        (B S, N K), before the first position.
+
+    Returns
+    -------
+    tuple of Tensor
+        (B S, N K) each.
+    """
+    belief, one = torch.stack([mean, variance]), path.gate.new_full((), 1.0)
+    buffers = path.gate.new_zeros(2, 2, BLOCK, *mean.shape)  # a twin adds no variance
+    for first in range(0, len(path.gate), BLOCK):
+        at = slice(first, first + BLOCK)
+        gate = path.gate[at]
+        keep, added = buffers[:, :, : len(gate)]
+        torch.sub(one, gate, out=keep[0])
+        torch.mul(keep[0], keep[0], out=keep[1])
+        torch.mul(gate, path.target[at], out=added[0])
+        if path.log_width.numel():
+            sigma = torch.exp(path.log_width[at], out=added[1]).mul_(s)
+            sigma.mul_(sigma)
+        for keep_t, added_t in zip(keep.unbind(1), added.unbind(1), strict=True):
+            torch.addcmul(added_t, keep_t, belief, out=belief)
+    return belief[0], belief[1]
 
 
 class SequenceNeurons(nn.Module):

@@ -236,3 +236,17 @@ def test_shapes_that_do_not_fit_are_named():
         layer(torch.randn(2, T, 4), torch.randn(3, N, 1), torch.randn(1, 3, T, N, 1))
     with pytest.raises(ValueError, match="at least one layer"):
         SequentialNetwork(V, layers=0)
+
+
+@pytest.mark.parametrize("kind", [SequentialNetwork, SequentialTwin])
+def test_what_the_next_chunk_begins_with_is_the_end_of_the_belief_path(kind):
+    """Block by block, the last one short, as over the whole path."""
+    net = network(kind)
+    x = torch.arange(11).repeat(2, 1) % 5
+    output = net(x, net.start(2, 3), 3)
+    for path, end in zip(output.paths, output.state, strict=True):
+        mean, variance = path.belief
+        torch.testing.assert_close(end.mean, mean[:, -1], rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(end.variance, variance[:, -1], rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(end.z, path.z[:, :, -1].transpose(0, 1).flatten(0, 1))
+        assert (kind is SequentialTwin) == bool((end.variance == 0).all())
