@@ -17,6 +17,10 @@ if __name__ == "__main__":
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the figures alone, without 4.8 MB of script in each
     notebook = nbformat.read(NOTEBOOK, 4)
     notebook.metadata.pop("widgets", None)
-    settings = {"store_widget_state": False, "resources": {"metadata": {"path": str(NOTEBOOK.parent)}}}
+    settings = {
+        "store_widget_state": False,
+        "record_timing": False,
+        "resources": {"metadata": {"path": str(NOTEBOOK.parent)}},
+    }
     NotebookClient(notebook, timeout=300, **settings).execute()
     nbformat.write(notebook, NOTEBOOK)

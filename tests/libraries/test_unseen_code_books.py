@@ -15,7 +15,7 @@ from torch.distributions import (
     kl_divergence,
 )
 from torch.nn.functional import softplus
-from training import close, outputs, train
+from training import close, nothing, outputs, train, verdict
 
 B, X, Z = 16, 12, 4
 
@@ -37,25 +37,6 @@ def gaussian(mean, log_var, prior_mean=None, prior_log_var=None):
         (zeros if prior_log_var is None else prior_log_var / 2).exp(),
     )
     return kl_divergence(Normal(mean, (log_var / 2).exp()), p).detach().flatten(1).sum(1).mean().item()
-
-
-def verdict(read, name, right, assumed=()):
-    """What the log says of a layer's KL: one of the right numbers, one under a prior that it says is assumed,
-    or nothing; anything else is wrong.
-    """
-    kl = read.kl(name)
-    if kl is None:
-        return "absent"
-    if any(close(kl, one) for one in right):
-        return "right"
-    if read.origin("prior", name) == "assumed" and any(close(kl, one) for one in assumed):
-        return "assumed"
-    return f"wrong: {kl} for one of {list(right)}"
-
-
-def nothing(read):
-    """Nothing was found, and it was said what to write."""
-    return read.layers == {} and "probes.observe" in read.said
 
 
 def test_identifiable_autoencoder_of_pi_vae_pytorch(tmp_path):

@@ -25,7 +25,7 @@ from torch.distributions import (
     Weibull,
     kl_divergence,
 )
-from training import close, outputs, train
+from training import close, nothing, outputs, train, verdict
 
 import probes
 from probes.run import Run
@@ -49,25 +49,6 @@ def nats(q, p):
 
 def standard(mu, sigma):
     return nats(Normal(mu, sigma), Normal(torch.zeros_like(mu), torch.ones_like(sigma)))
-
-
-def verdict(read, name, right, assumed=()):
-    """What the log says of a layer's KL: one of the right numbers, one under a prior that it says is assumed,
-    or nothing; anything else is wrong.
-    """
-    kl = read.kl(name)
-    if kl is None:
-        return "absent"
-    if any(close(kl, one) for one in right):
-        return "right"
-    if read.origin("prior", name) == "assumed" and any(close(kl, one) for one in assumed):
-        return "assumed"
-    return f"wrong: {kl} for one of {list(right)}"
-
-
-def nothing(read):
-    """Nothing was found, and it was said what to write."""
-    return read.layers == {} and "probes.observe" in read.said
 
 
 def test_weights_of_torchbayesian(tmp_path):

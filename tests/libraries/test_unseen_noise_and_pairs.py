@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
-from training import close, outputs, train
+from training import nothing, outputs, train, verdict
 
 import probes
 
@@ -37,31 +37,12 @@ def standard(mu, sigma):
     return nats(Normal(mu, sigma), Normal(torch.zeros_like(mu), torch.ones_like(sigma)))
 
 
-def verdict(read, name, right, assumed=()):
-    """What the log says of a layer's KL: one of the right numbers, one under a prior that it says is assumed,
-    or nothing; anything else is wrong.
-    """
-    kl = read.kl(name)
-    if kl is None:
-        return "absent"
-    if any(close(kl, one) for one in right):
-        return "right"
-    if read.origin("prior", name) == "assumed" and any(close(kl, one) for one in assumed):
-        return "assumed"
-    return f"wrong: {kl} for one of {list(right)}"
-
-
 def variance_is(read, name, expected):
     """Whether a layer's variance is what it should be, absent, or said to be assumed."""
     frame = read.layers[name]
     if "variance" not in frame or frame["variance"].isna().any() or read.origin("scale", name) == "assumed":
         return True
     return np.allclose(frame["variance"], expected, rtol=1e-3)
-
-
-def nothing(read):
-    """Nothing was found, and it was said what to write."""
-    return read.layers == {} and "probes.observe" in read.said
 
 
 def test_latent_of_vae_anomaly_detection(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -144,3 +144,22 @@ def outputs(module: nn.Module) -> list[Any]:
 
 def close(value: float | None, expected: float) -> bool:
     return value is not None and bool(np.isclose(value, expected, rtol=1e-4, atol=1e-6))
+
+
+def verdict(read: Reading, name: str, right: Sequence[float], assumed: Sequence[float] = ()) -> str:
+    """What the log says of a layer's KL: one of the right numbers, one under a prior that it says is assumed,
+    or nothing; anything else is wrong.
+    """
+    kl = read.kl(name)
+    if kl is None:
+        return "absent"
+    if any(close(kl, one) for one in right):
+        return "right"
+    if read.origin("prior", name) == "assumed" and any(close(kl, one) for one in assumed):
+        return "assumed"
+    return f"wrong: {kl} for one of {list(right)}"
+
+
+def nothing(read: Reading) -> bool:
+    """Nothing was found, and it was said what to write."""
+    return read.layers == {} and "probes.observe" in read.said

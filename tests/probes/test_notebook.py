@@ -56,3 +56,5 @@ def test_it_is_committed_as_it_was_executed():
     assert sum("image/svg+xml" in output["data"] for output in outputs) == 1
     assert sum("application/vnd.plotly.v1+json" in output["data"] for output in outputs) == 7
     assert NOTEBOOK.stat().st_size < 500_000
+    shown = [str(output["data"].get("text/plain", "")) for output in outputs]
+    assert any("Run('../sample_runs/collapsed'" in text for text in shown), "no path of one machine"
