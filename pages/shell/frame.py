@@ -130,7 +130,7 @@ def _picker(entries: dict[str, runs.Entry]) -> runs.Entry:
         url.show_run(st.session_state["choose_run"])
 
     chosen = st.sidebar.selectbox("Run", list(entries), key="choose_run", on_change=changed)
-    for why in runs.unanswered().values():
+    for why in runs.unanswered():
         st.sidebar.warning(url.plain(why))
     return entries[str(chosen)]
 

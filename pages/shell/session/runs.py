@@ -85,35 +85,36 @@ def entries() -> dict[str, Entry]:
     that they lie in. A folder of runs may hold further ones: sweeps. Raises RunError where a store does not
     answer and there is nothing else to show.
     """
-    found, problems = _look()
-    if problems and not found:
-        raise next(iter(problems.values()))
-    return found
-
-
-def unanswered() -> dict[str, str]:
-    """Folders in stores that do not answer, beside others that do -> why."""
-    return {folder: str(problem) for folder, problem in _look()[1].items()}
-
-
-def _look() -> tuple[dict[str, Entry], dict[str, RunError]]:
     found: dict[str, Entry] = {}
-    problems: dict[str, RunError] = {}
+    problem: RunError | None = None
     folders = sorted(options.run_folders(), key=is_store)  # those of this machine first
     for folder in folders:
         rows: list[dict[str, Any]] = []
         if is_store(folder):
             try:
                 rows = stored_runs(str(folder)).rows(PATIENCE_SECONDS if found else None)
-            except RunError as problem:
-                problems[str(folder)] = problem
+            except RunError as error:
+                problem = problem or error
         elif folder.is_dir():
             rows = probes.catalog_rows(folder, nested=True)
         for row in rows:
             path = Path(str(row["path"]))
             name = probes.run_name(path, found)
             found[name] = Entry(name, path, row)
-    return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True)), problems
+    if problem and not found:
+        raise problem
+    return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
+
+
+def unanswered() -> list[str]:
+    """Why folders in stores have no runs to show, of those that did not answer when `entries` asked."""
+    found = []
+    for folder in filter(is_store, options.run_folders()):
+        try:
+            stored_runs(str(folder)).rows(patience=0)
+        except RunError as problem:
+            found.append(str(problem))
+    return found
 
 
 def open_run(entry: Entry) -> RunContext:

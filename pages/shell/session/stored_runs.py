@@ -56,10 +56,11 @@ class StoredRuns:
             rows = probes.catalog_rows(Path(self._folder), nested=True)
         except RunError as error:
             problem, wait = error, FAILED_SECONDS
-        with self._lock:
-            self._rows, self._problem = rows, problem
-            self._answered, self._asked_again = None, time.monotonic() + wait
-        answered.set()
+        finally:  # whatever happened: pages wait for it
+            with self._lock:
+                self._rows, self._problem = rows, problem
+                self._answered, self._asked_again = None, time.monotonic() + wait
+            answered.set()
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import probes
-from pages.shell.session import options, stored_runs
+from pages.shell.session import options, runs, stored_runs
 from probes import RunError
 
 
@@ -61,3 +61,21 @@ def test_a_store_that_failed_is_not_asked_again_at_once(silent: threading.Event)
             asked.rows(None)
     assert asked._answered is None
     assert asked._asked_again > began + stored_runs.FAILED_SECONDS / 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_any_kind_keeps_no_page_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(folder: Any, nested: bool = False) -> list[dict[str, Any]]:
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr(probes, "catalog_rows", rows)
+    with pytest.raises(RunError, match="has not answered yet"):
+        stored_runs.StoredRuns("s3://nowhere/runs").rows(None)
+
+
+def test_who_did_not_answer_is_known_without_another_look_at_this_machine(
+    silent: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.entries()
+    monkeypatch.setattr(probes, "catalog_rows", None)
+    assert len(runs.unanswered()) == 1
