@@ -88,6 +88,7 @@ cards.card(
     figure, "bands", partial(quantiles, summary, statistic), of=f"{context.entry.name} {statistic}",
     note=f"{entry.meaning} {entry.of_family(gaussian).caveat}{left_out}{linear}",
     draw=partial(step_axis.chart, view=view, axes=[axis]),
+    several=cards.for_titles([context.names[layer] for layer in shown]),
 )  # fmt: skip
 if is_code_book(context.layers[layer]):
     layer_families.code_book_card(context, layer, view, step)
