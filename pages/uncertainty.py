@@ -27,7 +27,8 @@ from probes.spacing import evenly_spaced
 
 FANS = 6  # layers side by side; deeper networks show evenly spaced ones
 TESTED = {
-    "nll_joint": SCORES["nll_joint"].title, "crps": SCORES["crps"].label, "mse": "MSE",
+    "nll_joint": SCORES["nll_joint"].title, "nll_marginal": "marginal NLL", "crps": SCORES["crps"].label,
+    "energy": SCORES["energy"].label, "mse": "MSE",
     "accuracy": "accuracy", "brier": "Brier (0 to 2)", "ece": "ECE", "ece_null": "ECE if calibrated",
     "ece_null_95": "if calibrated, 95 % below",
     **{f"coverage_{level}": f"in {level} %" for level in COVERAGE_LEVELS},

@@ -1188,6 +1188,17 @@ _SCORES = [
         "Grimit, Gneiting, Berrocal & Johnson 2006",
     ),
     Score(
+        "energy",
+        "Energy score",
+        "target's unit",
+        "E‖Y − y‖ − ½ E‖Y − Y'‖, Y and Y' trajectories drawn from the prediction",
+        "How far the prediction of a whole trajectory lies from the one that came, dependence between its"
+        " numbers included; one trajectory a draw (64 of a single draw), without bias. Of one number it is"
+        " the CRPS.",
+        "low",
+        "Gneiting & Raftery 2007; fair, Ferro 2014",
+    ),
+    Score(
         "mse",
         "Squared error",
         "target's unit²",

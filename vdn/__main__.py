@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 WIDE = 200  # columns of a table that goes to a file
 COLUMNS = {
-    **{name: name for name in ("mse", "mae", "nll_joint", "crps", "bits", "accuracy", "brier", "ece")},
+    **{name: name for name in ("mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "bits")},
+    **{name: name for name in ("accuracy", "brier", "ece")},
     "ece_null": "if calibrated", "ece_null_95": "95 % below",
 }  # fmt: skip
 """Scores of a table -> heads; an ECE says something beside what it would be if calibrated."""

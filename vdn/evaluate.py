@@ -23,13 +23,13 @@ from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
 from vdn import ranks
-from vdn.answers import Answers, Counted, calibration_scores, nested, number_scores
+from vdn.answers import Answers, Counted, averages, calibration_scores, nested, number_scores
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task, say_what_was_read
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
-from vdn.scores import coverage, gaussian_crps, gaussian_nll
+from vdn.scores import Reduction, coverage, energy_score, gaussian_crps, gaussian_nll, trajectories
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_scores import pool_sequences, sequence_baselines, sequence_scores
 from vdn.trainer import Network, load_checkpoint, load_network, load_run
@@ -91,7 +91,7 @@ def scores(
     limit
         That many examples, evenly spread; all by default.
     crps
-        Whether to take the CRPS, the dearest of them.
+        Whether to take CRPS and energy score, the dearest of them.
     report
         Is called as examples are done.
     answered
@@ -100,10 +100,11 @@ def scores(
     Returns
     -------
     dict
-        mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps in the scaled data's
-        unit; coverage {"50", "80", "95"}: share of targets in the central interval. Classification: accuracy,
-        nll_joint, nll_marginal (equal), brier, ece, and ece_null, ece_null_95: mean and 95th percentile of
-        the ECE if the same confidences were calibrated. Sequences: as `sequence_scores` returns them.
+        mse, mae of the mixture's mean; nll_joint, nll_marginal in nats a number; crps and, of several numbers
+        an example, energy in the scaled data's unit; coverage {"50", "80", "95"}: share of targets in the
+        central interval. Classification: accuracy, nll_joint, nll_marginal (equal), brier, ece, and ece_null,
+        ece_null_95: mean and 95th percentile of the ECE if the same confidences were calibrated. Sequences:
+        as `sequence_scores` returns them.
     """
     if isinstance(task, SequenceTask):
         assert not isinstance(network, VariationalNetwork)
@@ -111,9 +112,10 @@ def scores(
     assert isinstance(network, VariationalNetwork)
     device = network.neuron_layers[0].mean.weight.device
     generator = torch.Generator(device).manual_seed(seed)
+    noise = torch.Generator(device).manual_seed(seed)  # of trajectories: draws are the same with or without
     was_training = network.training
     network.eval()
-    sums: dict[str, float] = defaultdict(float)
+    parts: dict[str, list[Tensor]] = defaultdict(list)
     seen = 0
     found: list[Answers] = []
     for index in chunks(task, split, draws, limit):
@@ -122,40 +124,42 @@ def scores(
         part = (
             _class_scores(output, batch, found)
             if output.scale is None
-            else number_scores(output.mean, output.scale, batch.y, crps)
+            else number_scores(output.mean, output.scale, batch.y, crps, noise)
         )
         for name, value in part.items():
-            sums[name] += value * len(index)
+            parts[name].append(value)
         seen += len(index)
         if report is not None:
             report(seen, task.count(split) if limit is None else min(limit, task.count(split)))
     network.train(was_training)
-    result = {name: value / seen for name, value in sums.items()}
+    each = {name: torch.cat(values) for name, values in parts.items()}
+    result = averages(each)
     if found:
         answers = Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
         p = answers.probability
         result |= calibration_scores(p.max(1), p.argmax(1) == answers.y)
         if answered is not None:
             answered(answers)
-    return nested(result)
+    return result
 
 
-def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[str, float]:
+def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[str, Tensor]:
+    """(B,) each; the answers are added to `found`."""
     draws = F.softmax(output.mean.double(), -1)  # (S, B, C)
     probability = draws.mean(0)
     of_draws = torch.special.entr(draws).sum(-1).mean(0)
     found.append(Answers(*(part.cpu().numpy() for part in (probability, batch.y, of_draws))))
-    nll = class_nll(output.mean, batch.y).mean().item()
+    nll = class_nll(output.mean, batch.y)
     return {
-        "accuracy": (probability.argmax(-1) == batch.y).double().mean().item(),
+        "accuracy": (probability.argmax(-1) == batch.y).double(),
         "nll_joint": nll,
         "nll_marginal": nll,
-        "brier": brier(probability, batch.y).item(),
+        "brier": brier(probability, batch.y, "none"),
     }
 
 
-def brier(probability: Tensor, y: Tensor) -> Tensor:
-    """Brier score of class probabilities: mean sum_c (p_c - 1[y=c])^2.
+def brier(probability: Tensor, y: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Brier score of class probabilities: sum_c (p_c - 1[y=c])^2.
 
     Parameters
     ----------
@@ -163,18 +167,21 @@ def brier(probability: Tensor, y: Tensor) -> Tensor:
         (B, C), or broadcastable to it.
     y
         (B,) int64.
+    reduction
+        "mean" over examples, or "none".
 
     Returns
     -------
     Tensor
-        A scalar, from 0 to 2.
+        From 0 to 2: a scalar, or (B,) without reduction.
 
     Notes
     -----
     Brier 1950, over all classes.
     """
     truth = F.one_hot(y, probability.shape[-1]).to(probability.dtype)
-    return (probability - truth).square().sum(-1).mean()
+    values = (probability - truth).square().sum(-1)
+    return values.mean() if reduction == "mean" else values
 
 
 def baselines(task: Task, split: Split) -> dict[str, dict[str, Any]]:
@@ -233,6 +240,10 @@ def _single_scores(y: Tensor, mean: Tensor, scale: Tensor) -> dict[str, float]:
         "nll_marginal": nll,
         "crps": gaussian_crps(y, mean, scale).item(),
     }
+    if y.shape[-1] > 1:
+        noise = torch.Generator(y.device).manual_seed(0)
+        drawn = trajectories(mean.expand_as(y)[None], scale.expand_as(y)[None], noise)
+        values["energy"] = energy_score(y, drawn).item()
     return values | {
         f"coverage.{level}": coverage(y, mean, scale, level / 100).item() for level in COVERAGE_LEVELS
     }

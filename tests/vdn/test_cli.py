@@ -223,7 +223,7 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {"model", "twin", "baselines"}
     assert result["twin"] is None
-    scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "coverage", "rate", "living_share"}
+    scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "coverage", "rate", "living_share"}
     assert set(result["model"]) == scores
     assert set(result["model"]["coverage"]) == {"50", "80", "95"}
     assert len(result["model"]["living_share"]) == 2
@@ -281,6 +281,7 @@ def test_rows_of_tables(tmp_path, capsys, data):
     result = json.loads(capsys.readouterr().out)
     assert ("accuracy" in result["model"]) == (data == "digits")
     assert ("crps" in result["model"]) == (data == "diabetes")
+    assert "energy" not in result["model"], "of one number it is the CRPS"
     if data == "digits":
         assert 0 < result["model"]["ece_null"] < result["model"]["ece_null_95"]
         assert main(["evaluate", str(tmp_path / "run")]) == 0

@@ -19,7 +19,7 @@ from vdn.evaluate import (
     pooled_statistics,
     scores,
 )
-from vdn.scores import mixture_crps, mixture_nll
+from vdn.scores import energy_score, mixture_crps, mixture_nll, trajectories
 from vdn.trainer import make_network
 
 
@@ -44,6 +44,11 @@ def test_scores_are_averages_over_every_example(trained):
         mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
     )
     assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
+    exact = energy_score(batch.y, trajectories(output.mean, output.scale, torch.Generator().manual_seed(1)))
+    assert result["energy"] == pytest.approx(exact.item(), rel=0.03)  # other noise
+    cheap = scores(network, task, "test", 8, seed=3, crps=False)
+    assert not {"crps", "energy"} & set(cheap)
+    assert cheap["nll_joint"] == result["nll_joint"], "trajectories have a noise of their own"
 
 
 def test_every_score_of_an_evaluation_is_in_the_registry(trained):
@@ -52,7 +57,7 @@ def test_every_score_of_an_evaluation_is_in_the_registry(trained):
         f"{name}_{level}" for name, levels in result.items() if isinstance(levels, dict) for level in levels
     }
     names |= {name for name, value in result.items() if not isinstance(value, dict)}
-    assert {"nll_joint", "crps", "coverage_80"} <= names
+    assert {"nll_joint", "crps", "energy", "coverage_80"} <= names
     assert names <= set(SCORES)
 
 
