@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,6 +17,16 @@ import probes
 
 SITE = ROOT / "docs" / "_site"
 DRAWN = re.compile(r"^```\{drawn\} [^\n]+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def extension(name: str) -> ModuleType:
+    """A module of the site's, which is in no package."""
+    spec = importlib.util.spec_from_file_location(name, SITE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_the_tutorial_runs_and_says_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +60,7 @@ def test_the_reference_has_every_public_name() -> None:
 
 def test_every_page_is_in_a_table_of_contents() -> None:
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
-    pages = {file.stem for file in (ROOT / "docs").glob("*.md")} - {"index"}
+    pages = {file.stem for kind in ("*.md", "*.ipynb") for file in (ROOT / "docs").glob(kind)} - {"index"}
     listed = set(re.findall(r"^(?:.* <)?(\w+)>?$", index, re.MULTILINE))
     assert pages <= listed
 
@@ -68,10 +80,39 @@ def test_every_page_is_in_a_table_of_contents() -> None:
     ],
 )
 def test_loads_from_another_host_are_found(tmp_path: Path, name: str, text: str, outside: bool) -> None:
-    spec = importlib.util.spec_from_file_location("outside", SITE / "outside.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = extension("outside")
     (tmp_path / name).write_text(text, "utf-8")
     assert bool(module.loads(tmp_path)) is outside
+
+
+def test_a_notebook_is_a_page_of_all_its_cells_and_figures() -> None:
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))
+    drawn: list[tuple[str, str]] = []
+
+    def draw(figure: dict[str, Any], heading: str) -> str:
+        drawn.append((figure["data"][0]["type"], heading))
+        return f"<img alt='figure {len(drawn)}'>"
+
+    text = extension("notebook_page").page(notebook, draw)
+    assert text.startswith("# A run in a notebook")
+    for cell in notebook["cells"]:
+        assert "".join(cell["source"]) in text
+    of_plotly = [
+        output
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if any("plotly" in kind for kind in output.get("data", {}))
+    ]
+    assert len(drawn) == len(of_plotly) > 5
+    assert drawn[0][1] == "Is it healthy?"
+    assert all(f"figure {number + 1}'" in text for number in range(len(drawn)))
+    assert "<svg" in text, "the widget's picture"
+    assert "<table" in text
+    assert "<style" not in text
+
+
+def test_an_output_that_the_page_cannot_show_is_no_silence() -> None:
+    output = {"output_type": "display_data", "data": {"application/javascript": "alert()"}}
+    cells = [{"cell_type": "code", "source": "f()", "outputs": [output]}]
+    with pytest.raises(ValueError, match=r"cell 1: .*application/javascript.*make notebook"):
+        extension("notebook_page").page({"cells": cells}, lambda figure, heading: "")
