@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import runpy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-from blocks import ROOT, blocks, run_block
+from blocks import ROOT, blocks
 
 import probes
 
@@ -29,12 +30,21 @@ def extension(name: str) -> ModuleType:
     return module
 
 
-def test_the_tutorial_runs_and_says_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+
+
+def test_the_tutorial_runs_and_says_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a script, whose source can be read; what is printed has the words and lines that stand there."""
     monkeypatch.chdir(tmp_path)
-    space: dict[str, Any] = {}
-    for block in blocks("docs/tutorial.md"):
-        if block.language == "python":
-            run_block(block, space)
+    found = [block for block in blocks("docs/tutorial.md") if block.language in ("python", "text")]
+    script = tmp_path / "tutorial.py"
+    script.write_text("\n".join(b.text for b in found if b.language == "python"), "utf-8")
+    runpy.run_path(str(script))
+    printed = NUMBER.sub("#", capsys.readouterr().out).split()
+    told = NUMBER.sub("#", "".join(b.text for b in found if b.language == "text")).split()
+    assert printed == told
     ends = [run.at(int(run.steps[-1])) for run in map(probes.Run, ("runs/digits", "runs/digits-collapsed"))]
     assert ends[0]["kl"].max() > 0.3, "a neuron lives"
     assert ends[1]["kl"].max() < 0.05, "none leaves its prior"
