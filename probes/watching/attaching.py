@@ -299,6 +299,17 @@ class Recording:
         self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad)
         RECEIVERS.append(self._observe)
 
+    def __repr__(self) -> str:
+        """Where it records, and a line for each layer: what it was read from, as what, under which prior."""
+        layers = [
+            f"  {layer['name']}: read from {layer['source']} as {layer['read'].removeprefix('as ')}; prior"
+            f" {layer['prior']}"
+            for layer in self.found
+        ]
+        if not layers:
+            layers = ["  nothing found" if self._settled else "  what is found is known after the first step"]
+        return "\n".join([f"Recording of {self.folder}", *layers])
+
     @property
     def recorder(self) -> Recorder | None:
         """The run's recorder, from the first step on."""
