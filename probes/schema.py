@@ -872,8 +872,8 @@ _ALL = [
         "Burda, Grosse & Salakhutdinov 2016",
         caveat=(
             "For comparison with publications: the threshold of 0.01 prior sd² is theirs, whatever the width"
-            " of the posterior, and the variance is over the inputs of a batch. Living neurons, as counted here,"
-            " tell at least 0.005 nats of their input and fall under no other regime."
+            " of the posterior, and the variance is over the inputs of a batch. Living neurons, as counted"
+            " here, tell at least 0.005 nats of their input and fall under no other regime."
         ),
         stored=False,
         good="high",

@@ -8,9 +8,9 @@ probe inputs; nothing is a training batch's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -337,12 +337,12 @@ def _sliced_null(inputs: int, neurons: int) -> Floats:
     """Sliced distances of NULL_SETS sets of samples of the prior; simulated where they are projected."""
     directions = _directions(neurons)
     if neurons > directions.shape[1]:  # their projections are normal too, of this covariance
-        directions = np.linalg.cholesky(directions.T @ directions).T
+        directions = np.asarray(np.linalg.cholesky(directions.T @ directions).T, np.float64)
     generator = np.random.default_rng(inputs)
     squares = [
         _sliced(generator.standard_normal((inputs, len(directions))) @ directions) for _ in range(NULL_SETS)
     ]
-    return np.sqrt(squares)
+    return np.sqrt(np.asarray(squares))
 
 
 def maximum_mean_discrepancy(mu: ArrayLike, sigma: ArrayLike) -> Distance:
@@ -407,6 +407,31 @@ def _mmd_null(inputs: int, neurons: int) -> Floats:
         across = scale * np.exp(-length / (2 * (neurons + 1))).mean(dtype=np.float64)
         found[place] = pairs.sum(dtype=np.float64) / (inputs * (inputs - 1)) - 2 * across
     return found + _prior_kernel(neurons)
+
+
+def prior_sd(layer: Mapping[str, Any], config: Mapping[str, Any]) -> float | None:
+    """The prior's sd of what the probe batch holds of a layer's neurons, in units of the log.
+
+    Parameters
+    ----------
+    layer
+        Of `Run.layers`.
+    config
+        `Run.config`.
+
+    Returns
+    -------
+    float or None
+        1 of single dimensions and of watched networks, whose pooled variables are scaled so; of K dimensions
+        by `pool`: K^-½ of a mean, K^½ of a sum. Of an autoregressive prior that of its stationary marginal.
+        None where the prior is not Normal(0, 1), or it is not said how K dimensions are pooled.
+    """
+    if layer.get("prior") not in ("standard", "autoregressive"):
+        return None
+    dimensions = int(layer.get("latent_dim", 1))
+    if dimensions == 1 or "watch" in config:
+        return 1.0
+    return {"mean": dimensions**-0.5, "sum": dimensions**0.5, "sum_sqrt": 1.0}.get(str(config.get("pool")))
 
 
 def active_units(spread: ArrayLike) -> int:
