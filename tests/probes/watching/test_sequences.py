@@ -272,7 +272,7 @@ def test_an_rssm_has_its_class_probabilities_at_each_position_under_its_own_prio
         kl[0], torch.distributions.kl_divergence(q, p)[0].numpy(), rtol=1e-3, atol=1e-6
     )
     assert (kl > 0).all()
-    recorded = run.neurons(statistics=["kl"], steps=[8])["kl"]
+    recorded = run.at(8)["kl"]
     assert 0.2 < kl.mean() / recorded.mean() < 5  # the same thing of other inputs
 
 
