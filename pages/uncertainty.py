@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shell import frame
 from pages.shell.data import class_answers as answers_data
-from pages.shell.data import forecasts
+from pages.shell.data import forecasts, run_comparison
 from pages.shell.session import cache, state, url
 from pages.shell.widgets import (
     cards,
@@ -16,6 +16,7 @@ from pages.shell.widgets import (
     compared,
     family_uncertainty,
     forecast_calibration,
+    score_differences,
     step_axis,
 )
 from probes.analysis.layer_families import is_gaussian
@@ -127,3 +128,6 @@ if len(tested) and columns:
             placeholder="–",
             alt="Scores of the test split, one row a forecast: ours and naive ones",
         )
+        if other:
+            pair = {"this run": context, label: other}
+            score_differences.show(run_comparison.paired(pair, label), label)

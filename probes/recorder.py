@@ -35,6 +35,7 @@ from probes.log.budget import GB, Budget
 from probes.log.limits import LARGEST
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
+from probes.log.origin_scores import origin_table
 from probes.log.posterior_rows import class_table, parameter_table, sequence_tables
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
@@ -789,6 +790,39 @@ class Recorder:
         bins, points = answer_tables(number, called, probability, y, conditional_entropy)
         self._background.add_rows("reliability", bins)
         self._background.add_rows("answers", points)
+
+    def origin_scores(
+        self, step: int, split: str, origin: ArrayLike, target: ArrayLike, span: int, **scores: ArrayLike
+    ) -> None:
+        """Record the scores of each origin of a split, by which two runs are compared.
+
+        Parameters
+        ----------
+        step
+            The step.
+        split
+            What was scored, all of it.
+        origin
+            (n,) positions in time of the first target, integers; of rows without time their numbers.
+        target
+            (n,) mean of an origin's targets, or the class: two runs are compared where it is the same.
+        span
+            Positions that an origin's targets cover, the horizon; 0 where origins are independent.
+        **scores
+            name=(n,), each the mean over all series of an origin, under the names of `schema.SCORES`.
+
+        Raises
+        ------
+        ValueError
+            For other shapes, origins that repeat or are no integers, no score, one named like a column.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+        """
+        number = arguments.whole_number(step, "origin_scores: step")
+        called = arguments.text(split, "origin_scores: split")
+        covered = arguments.whole_number(span, "origin_scores: span", most=2**31 - 1)
+        table = origin_table(number, called, origin, target, covered, scores)
+        self._background.add_rows("origin_scores", table)
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk: call it before a checkpoint.

@@ -839,6 +839,18 @@ class Run:
         """(T,) int64: the steps at which a classifier's answers were recorded."""
         return _frozen(self._tables["answers"].steps())
 
+    @_reading
+    def origin_scores(self) -> pd.DataFrame:
+        """Scores of single origins of whole splits, at every step they were taken.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, split, origin, span (positions that an origin's targets cover; 0: independent
+            origins), target (their mean), then scores; empty for a run that stored none.
+        """
+        return self._rows("origin_scores")
+
     def alerts(self) -> pd.DataFrame:
         """Alerts of the whole run.
 

@@ -35,6 +35,27 @@ class Answers(NamedTuple):
     conditional_entropy: np.ndarray
 
 
+class OriginScores(NamedTuple):
+    """Scores of each origin of a split, the mean over the series; of rows without time of each row.
+
+    Attributes
+    ----------
+    origin
+        (n,) int64, the position of the first target, increasing.
+    target
+        (n,), the mean of its targets, or the class.
+    span
+        Positions that its targets cover, the horizon; 0 where origins are independent.
+    scores
+        Name -> (n,).
+    """
+
+    origin: np.ndarray
+    target: np.ndarray
+    span: int
+    scores: dict[str, np.ndarray]
+
+
 def calibration_scores(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """ECE, and what it would be of a calibrated classifier with the same confidences.
 

@@ -23,9 +23,10 @@ from probes.moments import Moments
 from probes.regimes import classify
 from probes.schema import COVERAGE_LEVELS, LIVING_REGIMES
 from vdn import ranks
-from vdn.answers import Answers, Counted, averages, calibration_scores, nested, number_scores
+from vdn.answers import Answers, Counted, OriginScores, averages, calibration_scores, nested, number_scores
 from vdn.config import Config, ConfigError, from_dict
 from vdn.data import Batch, ForecastTask, RowTask, Split, Task, say_what_was_read
+from vdn.differences import origin_frame, twin_differences
 from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
@@ -75,6 +76,7 @@ def scores(
     crps: bool = True,
     report: Counted | None = None,
     answered: Callable[[Answers], None] | None = None,
+    by_origin: Callable[[OriginScores], None] | None = None,
 ) -> dict[str, Any]:
     """Scores of a network on a split, averaged over all examples and outputs.
 
@@ -96,6 +98,8 @@ def scores(
         Is called as examples are done.
     answered
         Is given a classifier's answers.
+    by_origin
+        Is given the scores of each origin of a whole split, unless of sequences.
 
     Returns
     -------
@@ -116,6 +120,7 @@ def scores(
     was_training = network.training
     network.eval()
     parts: dict[str, list[Tensor]] = defaultdict(list)
+    targets: list[Tensor] = []
     seen = 0
     found: list[Answers] = []
     for index in chunks(task, split, draws, limit):
@@ -128,12 +133,15 @@ def scores(
         )
         for name, value in part.items():
             parts[name].append(value)
+        targets.append(batch.y.double() if batch.y.dim() == 1 else batch.y.double().mean(-1))
         seen += len(index)
         if report is not None:
             report(seen, task.count(split) if limit is None else min(limit, task.count(split)))
     network.train(was_training)
     each = {name: torch.cat(values) for name, values in parts.items()}
     result = averages(each)
+    if by_origin is not None and limit is None:
+        by_origin(origin_scores(task, split, torch.cat(targets), each))
     if found:
         answers = Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
         p = answers.probability
@@ -141,6 +149,36 @@ def scores(
         if answered is not None:
             answered(answers)
     return result
+
+
+def origin_scores(
+    task: ForecastTask | RowTask, split: Split, target: Tensor, each: Mapping[str, Tensor]
+) -> OriginScores:
+    """Scores of all examples of a split by origin.
+
+    Parameters
+    ----------
+    task, split
+        What was scored.
+    target
+        (n,) of the examples, in their order.
+    each
+        Name -> (n,) scores of the examples, in their order; coverage is left out.
+
+    Returns
+    -------
+    OriginScores
+        Averages over the series of an origin.
+    """
+    kept = {name: value for name, value in each.items() if "." not in name} | {"target": target}
+    if isinstance(task, ForecastTask):  # in order (series, origin)
+        first, last = task.origins(split)
+        kept = {name: value.view(-1, last - first).double().mean(0) for name, value in kept.items()}
+        origin, span = np.arange(first, last), task.horizon
+    else:
+        origin, span = np.arange(len(target)), 0
+    found = {name: value.cpu().numpy() for name, value in kept.items()}
+    return OriginScores(origin, found.pop("target"), span, found)
 
 
 def _class_scores(output: Output, batch: Batch, found: list[Answers]) -> dict[str, Tensor]:
@@ -398,12 +436,13 @@ def network_scores(
     seed: int,
     report: Counted | None = None,
     answered: Callable[[Answers], None] | None = None,
+    by_origin: Callable[[OriginScores], None] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
     """All scores of a network on a split, and its pooled statistics.
 
     Parameters
     ----------
-    network, task, split, draws, seed, report, answered
+    network, task, split, draws, seed, report, answered, by_origin
         As for `scores`.
 
     Returns
@@ -412,7 +451,7 @@ def network_scores(
         The scores, with rate (nats an example) and living_share of each layer, both None for a twin; and what
         `pooled_statistics` returns.
     """
-    result = scores(network, task, split, draws, seed, report=report, answered=answered)
+    result = scores(network, task, split, draws, seed, report=report, answered=answered, by_origin=by_origin)
     pooled = pooled_statistics(network, task, split, seed)
     latent_dim = network.neuron_layers[0].latent_dim
     result["rate"] = float(sum(statistics["kl"].sum() for statistics in pooled)) if pooled else None
@@ -435,12 +474,25 @@ def find_twin(run: Path, config: Config) -> Path | None:
     Path or None
         As `probes.analysis.run_groups.twin_of` chooses.
     """
-    rows = catalog(run.resolve().parent).to_dict("records")
-    finished = [
-        {str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"
-    ]
-    twin = twin_of({"config": dataclasses.asdict(config)}, finished)
+    twin = twin_of({"config": dataclasses.asdict(config)}, finished_beside(run))
     return Path(twin["path"]) if twin else None
+
+
+def finished_beside(run: Path) -> list[dict[str, Any]]:
+    """Finished runs in the folder that a run lies in, itself among them.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+
+    Returns
+    -------
+    list of dict
+        Rows of `probes.catalog`.
+    """
+    rows = catalog(run.resolve().parent).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows if row["status"] == "finished"]
 
 
 def evaluate(
@@ -471,7 +523,7 @@ def evaluate(
     -------
     dict
         {"model": scores, "twin": scores or None, "baselines": {name: scores}}, as `network_scores` and
-        `baselines` return them.
+        `baselines` return them; "differences": as `vdn.differences.twin_differences`, None without a twin.
 
     Raises
     ------
@@ -487,13 +539,22 @@ def evaluate(
     if trained is not None and not trained[0].twin:
         raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
     number = config.test_draws if draws is None else draws
+    kept: list[OriginScores] = []
     result: dict[str, Any] = {
-        "model": network_scores(network, task, split, number, config.seed)[0],
+        "model": network_scores(network, task, split, number, config.seed, by_origin=kept.append)[0],
         "twin": None,
+        "differences": None,
     }
-    if trained is not None:
+    if beside is not None and trained is not None:
         twin_config, twin_task, twin_network = trained
-        result["twin"] = network_scores(twin_network, twin_task, split, 1, twin_config.seed)[0]
+        result["twin"] = network_scores(
+            twin_network, twin_task, split, 1, twin_config.seed, by_origin=kept.append
+        )[0]
+        if len(kept) > 1:
+            own, other = (origin_frame(found, split) for found in kept)
+            # what is stored is of the test, with the draws of the configuration
+            rows = finished_beside(run) if split == "test" and number == config.test_draws else []
+            result["differences"] = twin_differences(run, beside, own, other, rows)
     return result | {"baselines": baselines(task, split)}
 
 

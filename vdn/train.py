@@ -560,6 +560,9 @@ def conclude(
             config.seed,
             tested,
             answers_to(recorder, step, "test"),
+            lambda found: recorder.origin_scores(
+                step, "test", found.origin, found.target, found.span, **found.scores
+            ),
         )
         if not ranks.keeps_log():
             return summary

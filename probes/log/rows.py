@@ -1,5 +1,6 @@
 """Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
-classes, forces, the probe sequence and its posteriors, evaluation, predictions, answers of classifiers.
+classes, forces, the probe sequence and its posteriors, evaluation, predictions, answers of classifiers, scores
+by origin.
 """
 
 from __future__ import annotations
@@ -108,9 +109,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             *(_column(name, pa.float32()) for name in ("confidence", "likelihood", "entropy")),
         ]
     ),
+    "origin_scores": pa.schema(
+        [
+            STEP,
+            _column("split", pa.string()),
+            _column("origin", pa.int64()),
+            _column("span", pa.int32()),
+            _column("target", pa.float32()),
+        ]
+    ),
 }
 """Columns that are always there; evaluation has the statistics beside them, predictions what the task has,
-answers the probability of each class.
+answers the probability of each class, origin_scores the scores.
 """
 
 OF_FAMILIES = ("parameters", "classes", "sequence_parameters")

@@ -221,8 +221,8 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"model", "twin", "baselines"}
-    assert result["twin"] is None
+    assert set(result) == {"model", "twin", "baselines", "differences"}
+    assert result["twin"] is result["differences"] is None
     scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "coverage", "rate", "living_share"}
     assert set(result["model"]) == scores
     assert set(result["model"]["coverage"]) == {"50", "80", "95"}
@@ -238,6 +238,8 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     assert main(["evaluate", str(run)]) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("model", "twin", "last value", "seasonal naive", "crps"))
+    assert "model - twin" in table
+    assert "blocks of time, one training each" in " ".join(table.split())
     assert main(["evaluate", str(run), "--twin-run", str(run)]) == 2
     assert "no deterministic twin" in capsys.readouterr().err
 

@@ -220,7 +220,7 @@ def test_the_truth_is_set_aside_last():
     assert set(maintenance.FOLDERS) == {
         "pyramid/16", "pyramid/256", "layers", "scalars", "events", "probe", "parameters", "classes",
         "inputs", "forces", "sequence", "sequence_parameters", "evaluation", "predictions", "reliability",
-        "answers", "neurons",
+        "answers", "origin_scores", "neurons",
     }  # fmt: skip
 
 
