@@ -38,13 +38,23 @@ SMALL: dict[str, Any] = {
     "threads": 1,
 }
 TEN = ",".join(f"{point / 20:.2f}" for point in range(1, 11))  # nats
+FOUR = "0.1,0.2,0.3,0.4"
 LAWS: dict[str, dict[str, Any]] = {
     "none": {},
     "information": {"thermostat": True, "c_min": TEN, "c_max": TEN},
+    "damped": {"thermostat": True, "c_min": TEN, "c_max": TEN, "thermostat_gain": 2.0},
+    "both": {"thermostat": True, "c_min": TEN, "c_max": TEN, "thermostat_gain": 2.0, "persistence": "0.5"},
+    "crossed": {
+        "thermostat": True,
+        "c_min": FOUR,
+        "c_max": FOUR,
+        "thermostat_gain": 2.0,
+        "persistence": ",".join(["0.3,0.45,0.6,0.75"] * 4),
+    },
 }
 """What is asked of the neurons, by name."""
 TEST_DRAWS, TEST_EXAMPLES = 16, 4096
-KEPT = ("information", "persistence", "kl", "beta", "phi")
+KEPT = ("information", "persistence", "kl", "beta", "phi", "persistence_weight")
 
 
 def made_series(path: Path) -> Path:
