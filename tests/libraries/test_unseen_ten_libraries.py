@@ -189,8 +189,8 @@ def test_topics_that_move_of_easy_detm(tmp_path):
     topics, times, words, size = 3, 4, 10, 5
     args = SimpleNamespace(
         num_topics=topics, num_times=times, vocab_size=words, t_hidden_size=8, eta_hidden_size=6,
-        rho_size=size, emb_size=size, enc_drop=0.0, eta_nlayers=1, eta_dropout=0.0, delta=0.05, train_embeddings=True,
-        theta_act="tanh",
+        rho_size=size, emb_size=size, enc_drop=0.0, eta_nlayers=1, eta_dropout=0.0, delta=0.05,
+        train_embeddings=True, theta_act="tanh",
     )  # fmt: skip
     model = library.DETM(args, None)
     bows, moments = torch.poisson(torch.full((B, words), 2.0)), torch.randint(0, times, (B,))
