@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probes import reliability
 from probes.schema import COVERAGE_LEVELS
-from vdn.scores import coverage, mixture_crps, mixture_nll
+from vdn.scores import mixture_crps, mixture_nll, pit
 
 Counted = Callable[[int, int], None]
 """Is told how many examples are done, and of how many."""
@@ -56,8 +56,10 @@ def calibration_scores(confidence: np.ndarray, right: np.ndarray) -> dict[str, f
     }
 
 
-def number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True) -> dict[str, float]:
-    """Scores of Gaussian mixtures, averaged over all elements.
+def number_scores(
+    mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True, df: Tensor | None = None
+) -> dict[str, float]:
+    """Scores of mixtures of Gaussians, or of Student's t, averaged over all elements.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ def number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True) -> 
         (B, H).
     crps
         Whether to take the CRPS, the dearest of them.
+    df
+        () degrees of freedom of Student's t; None for Gaussians.
 
     Returns
     -------
@@ -77,13 +81,15 @@ def number_scores(mean: Tensor, scale: Tensor, y: Tensor, crps: bool = True) -> 
     values = {
         "mse": (y - centre).square().mean(),
         "mae": (y - centre).abs().mean(),
-        "nll_joint": mixture_nll(y, mean, scale, "joint"),
-        "nll_marginal": mixture_nll(y, mean, scale, "marginal"),
+        "nll_joint": mixture_nll(y, mean, scale, "joint", df=df),
+        "nll_marginal": mixture_nll(y, mean, scale, "marginal", df=df),
     }
     if crps:
-        values["crps"] = mixture_crps(y, mean, scale)
+        values["crps"] = mixture_crps(y, mean, scale, df=df)
+    reached = pit(y, mean, scale, df)
     for level in COVERAGE_LEVELS:
-        values[f"coverage.{level}"] = coverage(y, mean, scale, level / 100)
+        inside = (reached - 0.5).abs() <= level / 200
+        values[f"coverage.{level}"] = inside.to(y.dtype).mean()
     return {name: value.item() for name, value in values.items()}
 
 

@@ -90,8 +90,14 @@ class Config:
         None, "map before the first layer (series linear, rows mlp)", "linear", "mlp", "trend_seasonal"
     )
     normalise: str | None = _choice(
-        None, "an example in units of its own mean and sd (series window, rows none)", "window", "none"
+        None,
+        "an example in its own units: less its mean or its last value, by its sd (series window, rows none)",
+        "window",
+        "last",
+        "none",
     )
+    likelihood: str = _choice("gaussian", "distribution of an observed number", "gaussian", "student")
+    df: float = _number(0.0, "degrees of freedom of student, above 2; 0: learned", 0)
     read_first: bool = _switch(True, "the head also reads the first layer's sample linearly")
     local_decoder: str = _choice(
         "off",
@@ -124,7 +130,7 @@ class Config:
         0,
     )
     beta_ramp: float = _number(0.0, "share of the steps over which a sequence's beta rises from 0", 0, 1)
-    steps: int | None = _number(None, "optimiser steps", 1)
+    steps: int | None = _number(None, "optimiser steps, at the most", 1)
     batch: int = _number(256, "rows a step: half origins, half their predecessors", 2)
     draws: int = _number(1, "draws a row in training (S)", 1)
     lr: float = _number(1e-3, "highest learning rate of AdamW (one cycle: linear rise, cosine fall)", 0)
@@ -171,6 +177,9 @@ class Config:
     record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
     precision: str = _choice("full", "numbers in the log", "full", "10bit")
     validate_every: int = _number(250, "steps between validations", 1)
+    patience: int = _number(
+        10, "validations in a row without a better one after which training ends; 0: all steps are done", 0
+    )
     checkpoint: str = _choice(
         "full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model"
     )
