@@ -58,12 +58,26 @@ VARIATIONAL_TRIALS: list[dict[str, Any]] = [
     {"beta": 0.01},
     {"beta": 0.01, "likelihood": "student"},
     {"beta": 0.005, "likelihood": "student"},
+    {"beta": 0.02, "likelihood": "student"},
+    {"beta": 0.01, "likelihood": "student", "normalise": "window"},
+    {"beta": 0.01, "likelihood": "student", "validate_every": 50, "patience": 8},
+    {"beta": 0.01, "likelihood": "student", "steps": 2000, "patience": 6},
+    {"beta": 0.005, "likelihood": "student", "lr": 5e-4},
+    {"beta": 0.005, "likelihood": "student", "steps": 2000, "patience": 6},
+    {"beta": 0.01, "likelihood": "student", "steps": 2000, "validate_every": 50, "patience": 12},
 ]
 TWIN_TRIALS: list[dict[str, Any]] = [
     {"lr": 3e-4, "normalise": "window"},
     {"lr": 3e-4},
     {"lr": 3e-4, "likelihood": "student"},
     {"lr": 1e-3, "likelihood": "student"},
+    {"lr": 1e-4, "likelihood": "student"},
+    {"lr": 1e-4, "likelihood": "student", "normalise": "window"},
+    {"lr": 1e-4, "likelihood": "student", "validate_every": 50, "patience": 8},
+    {"lr": 3e-4, "likelihood": "student", "steps": 2000, "patience": 6},
+    {"lr": 2e-4, "likelihood": "student"},
+    {"lr": 2e-4, "likelihood": "student", "steps": 2000, "patience": 6},
+    {"lr": 3e-4, "likelihood": "student", "steps": 2000, "validate_every": 25, "patience": 24},
 ]
 
 

@@ -229,7 +229,8 @@ class Share(NamedTuple):
             back(scale),
             [Posterior(*map(back, one)) for one in posteriors],
             [back(one) for one in explained],
-            output.df if output.df is None or keeps_log() else output.df.detach(),  # its gradient is rank 0's
+            # its gradient is rank 0's, and 0 on the others: each adds up equally many
+            output.df if output.df is None or keeps_log() else output.df.detach() + 0 * output.df,
         )
 
     def _whole(self, found: Sequence[Tensor], axes: Sequence[int]) -> list[Tensor]:

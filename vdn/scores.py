@@ -23,7 +23,8 @@ Reduction = Literal["mean", "none"]
 HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
 # elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
 CHUNK_ELEMENTS = 1 << 21
-STUDENT_POINTS = 256  # quantiles that stand for a mixture of Student's t in its CRPS
+# quantiles that stand for a mixture of Student's t in its CRPS, of all draws and of each, at the least
+STUDENT_POINTS, STUDENT_OF_DRAW = 256, 16
 
 
 def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
@@ -203,7 +204,7 @@ def mixture_crps(
     Notes
     -----
     Student's t: `STUDENT_POINTS` quantiles or more stand for the mixture, as many of each draw, at levels
-    that take turns; the CRPS of these points is within a thousandth of that of the mixture.
+    that take turns; their CRPS is within 3 % of the mixture's, a mean over forecasts within 0.1 %.
     Gaussians: mean_s A(y - m_s, s_s) - 1/2 mean_{s,s'} A(m_s - m_s', sqrt(s_s^2 + s_s'^2)), A(d, s) =
     E|d + s e| for a standard normal e (Grimit et al. 2006); the pairs are taken once each and in chunks.
     """
@@ -230,14 +231,15 @@ def mixture_crps(
 
 
 def _student_crps(y: Tensor, mean: Tensor, scale: Tensor, df: Tensor) -> Tensor:
-    """CRPS of mixtures of Student's t, (B, H), from quantiles: of draw s at (r + (s + 1/2)/S)/R, r < R, so
-    that equal draws together have S R evenly spaced levels.
+    """CRPS of mixtures of Student's t, (B, H), from quantiles: of draw s at (r + (s + 1/2)/S)/R, r < R/2, and
+    at 1 less these, so that equal draws together have S R evenly spaced levels.
     """
     draws, shape = mean.shape[0], y.shape
-    each = -(-STUDENT_POINTS // draws)
-    count = draws * each
-    levels = torch.arange(count, dtype=torch.float64).add(0.5).div(count)
-    u = student_quantile(levels, df).to(mean).view(each, draws).T  # (S, R)
+    half = max(STUDENT_OF_DRAW // 2, -(-STUDENT_POINTS // (2 * draws)))
+    count = 2 * half * draws
+    levels = torch.arange(count // 2, dtype=torch.float64).add(0.5).div(count)
+    lower = student_quantile(levels, df).to(mean).view(half, draws).T
+    u = torch.cat([lower, -lower], 1)  # (S, R): a draw's points are symmetric, so that their mean is its own
     weights = (2 * torch.arange(1, count + 1) - count - 1).to(mean) / count**2
     flat_mean, flat_scale, flat_y = mean.reshape(draws, -1).T, scale.reshape(draws, -1).T, y.reshape(-1, 1)
     parts = []

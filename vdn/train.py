@@ -69,6 +69,7 @@ VALIDATION_POSITIONS = 16_384  # of sequences
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
+WEIGHTS_STEP = "weights_step"  # scalar of the test split: steps done when its weights were there
 FURTHER = (DATA_FILE, ranks.RANKS)  # of a log's configuration, beside the settings
 BUFFERED_STEPS = 64  # recorded steps that stay on the device before they move in one copy
 
@@ -600,7 +601,7 @@ def conclude(
             summary["twin"] = None
             logging.getLogger("vdn").warning("the twin %s is left out: %s", twin, error)
         summary["baselines"] = baselines(trainer.task.to(torch.device("cpu")), "test")
-        write_scores(recorder, step, "test", summary["model"])
+        write_scores(recorder, step, "test", summary["model"] | {WEIGHTS_STEP: summary["weights"]["step"]})
         for name, values in summary["baselines"].items():
             write_scores(recorder, step, f"test {name}", values)
         if isinstance(trainer, SequenceTrainer):

@@ -187,9 +187,11 @@ class Training(ABC):
     ) -> None:
         self.config, self.task, self.order, self.core = config, task, order, core
         self.device = core[0].device
+        assert config.lr is not None
+        self.lr = config.lr
         self.optimiser = torch.optim.AdamW(
             (p for p in network.parameters() if p.requires_grad),
-            lr=config.lr,
+            lr=self.lr,
             weight_decay=config.weight_decay,
             fused=True,
         )
@@ -230,7 +232,7 @@ class Training(ABC):
         ranks.add_gradients(self.trained.parameters())
         # decoders that only watch change nothing
         norm = torch.nn.utils.clip_grad_norm_(self.core, config.clip_grad)
-        rate = config.lr * one_cycle(self.done, self.steps, config.warmup_share)
+        rate = self.lr * one_cycle(self.done, self.steps, config.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()

@@ -41,9 +41,11 @@ def test_scores_are_averages_over_every_example(trained):
         )
     assert result["mse"] == pytest.approx((output.mean.mean(0) - batch.y).square().mean().item(), rel=1e-5)
     assert result["nll_joint"] == pytest.approx(
-        mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
+        mixture_nll(batch.y, output.mean, output.scale, df=output.df).item(), rel=1e-5
     )
-    assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
+    assert output.df is not None  # of a forecast by itself: Student's t
+    crps = mixture_crps(batch.y, output.mean, output.scale, df=output.df).item()
+    assert result["crps"] == pytest.approx(crps, rel=1e-5)
 
 
 def test_every_score_of_an_evaluation_is_in_the_registry(trained):
