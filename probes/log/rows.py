@@ -1,6 +1,6 @@
 """Tables that are plain rows in order of arrival: scalars, events, posteriors of the probe batch, usage of
-classes, forces, the probe sequence and its posteriors, evaluation, predictions, answers of classifiers, scores
-by origin.
+classes, forces, the probe sequence and its posteriors, evaluation, predictions, answers of classifiers,
+scores by origin.
 """
 
 from __future__ import annotations
