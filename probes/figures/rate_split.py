@@ -86,7 +86,7 @@ def aggregate_distances(rows: pd.DataFrame) -> go.Figure:
         lie. Dot: the layer, full where it is beyond.
     """
     titles = [STATISTICS[name].title for name in DISTANCES]
-    figure = FigureBuilder(1, len(DISTANCES), shared_yaxes=True, horizontal_spacing=0.06)
+    figure = FigureBuilder(1, len(DISTANCES), shared_yaxes="rows", horizontal_spacing=0.06)
     labels = _labels(rows["name"])
     for column, name in enumerate(DISTANCES, start=1):
         values, limits = (rows[one].to_numpy(float) for one in (name, f"{name}_null_95"))
