@@ -43,9 +43,10 @@ def test_a_circle_without_direction_is_even() -> None:
 
 
 def test_moments_that_do_not_exist_are_none() -> None:
-    _, variance = moments_of("student_t", {"df": [1.5, 3.0], "loc": [0.0, 0.0], "scale": [1.0, 1.0]})
-    assert np.isnan(variance[0])
-    assert variance[1] == pytest.approx(3.0)
+    mean, variance = moments_of("student_t", {"df": [1.0, 1.5, 5.0], "loc": [0.5] * 3, "scale": [2.0] * 3})
+    assert np.isnan(mean).tolist() == [True, False, False]
+    assert np.isnan(variance).tolist() == [True, True, False]
+    assert variance[2] == pytest.approx(4 * 5 / 3)
     mean, variance = moments_of("inverse_gamma", {"concentration": [0.5, 1.5], "rate": [1.0, 1.0]})
     assert np.isnan(mean[0])
     assert mean[1] == pytest.approx(2.0)
