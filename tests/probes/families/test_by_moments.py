@@ -66,6 +66,12 @@ def test_a_band_stays_within_the_support_however_wide(family: str) -> None:
     assert np.isnan([low[1], high[1]]).all()
 
 
+def test_a_band_of_no_variance_is_its_mean_and_of_a_negative_one_there_is_none() -> None:
+    low, high = central("beta", [0.3, 0.3], [0.0, -0.1])
+    assert (low[0], high[0]) == (0.3, 0.3)
+    assert np.isnan([low[1], high[1]]).all()
+
+
 @pytest.mark.parametrize("family", [name for name in CASES if name not in ("exponential", "poisson")])
 def test_a_band_holds_its_share_of_the_mass(family: str) -> None:
     mean, variance = CASES[family]
