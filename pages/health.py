@@ -81,7 +81,15 @@ def regimes_over_steps(run: RunContext, key: str, whose: str = "") -> None:
     figure = regime_counts(rows, run.names, step=cursor, axis=view.axis(run))
     title = f"**{whose}Regimes over steps** · share of each layer's neurons{note}"
     counts = partial(summary_cards.regime_rows, run)
-    cards.card(title, figure, key, counts, of=run.entry.name, draw=over_steps)
+    cards.card(
+        title,
+        figure,
+        key,
+        counts,
+        of=run.entry.name,
+        draw=over_steps,
+        several=cards.for_titles(run.names),
+    )
 
 
 live.growing(context, draw_cards)
