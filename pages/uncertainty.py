@@ -120,9 +120,8 @@ if len(tested) and columns:
         notes = "“in 80 %” is the share in that central band" if "coverage_80" in columns else ""
         if "ece" in columns:
             notes = "an ECE below the last column is no sign of miscalibration"
-        st.markdown(
-            f"**Scores of the test split** · at the end, beside naive forecasts; {notes}".rstrip("; ")
-        )
+        whose = forecasts.weights_in_words(tested)
+        st.markdown(f"**Scores of the test split** · {whose}, beside naive forecasts; {notes}".rstrip("; "))
         shown_scores = tested[columns].rename(columns=TESTED).rename_axis("forecast").round(4)
         st.dataframe(
             shown_scores,

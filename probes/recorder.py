@@ -36,7 +36,7 @@ from probes.log.limits import LARGEST
 from probes.log.maintenance import reopen
 from probes.log.manifest import FINAL_STATUSES
 from probes.log.origin_scores import origin_table
-from probes.log.posterior_rows import class_table, parameter_table
+from probes.log.posterior_rows import class_table, parameter_table, sequence_tables
 from probes.log.schedule import Schedule
 from probes.log.writer import Chunk, Writer
 from probes.run_reader import FinalStatus, LayerInfo
@@ -650,6 +650,50 @@ class Recorder:
         self._background.add_rows(
             "sequence", pa.Table.from_arrays([pa.array(a) for a in arrays], schema=rows.SCHEMAS["sequence"])
         )
+
+    def sequence_parameters(
+        self, step: int, layer: int | str, kl: ArrayLike, **parameters: ArrayLike
+    ) -> None:
+        """Record the posterior of every neuron at every position of the fixed probe sequence, of families
+        that are no Gaussian.
+
+        Parameters
+        ----------
+        step
+            The step.
+        layer
+            Name or index.
+        kl
+            (T, N) nats: what each position costs; NaN where no prior is known.
+        **parameters
+            Each of the family's names (`families.Family.parameters`), such as probability=: (T, N), or (T, N,
+            C) of C classes or components. That of a Bernoulli is of class 1.
+
+        Raises
+        ------
+        ValueError
+            For an unknown layer, a Gaussian one, names that are not those of its family, other shapes or
+            classes than the layer has, values that no posterior of the family has, or a step that is no
+            integer from 0 to 2^53.
+        RecorderError
+            When the recorder is closed, or writing has failed (`strict`).
+
+        Notes
+        -----
+        Read back by `Run.sequence`, where m and V are mean and variance (null of classes), and by
+        `Run.sequence_parameters`. What stands at the positions is recorded by `inputs`.
+        """
+        index = self._layer(layer)
+        if isinstance(family := family_of(self.layers[index]), Gaussian):
+            name = self.layers[index]["name"]
+            raise ValueError(
+                f"sequence_parameters of layer {name!r}: it is {family.label};"
+                " sequence(step, layer, m, V, mu, sigma, kl) takes what it believes"
+            )
+        number = self._step(step, index)
+        beliefs, posteriors = sequence_tables(number, index, self.layers[index], kl, parameters)
+        self._background.add_rows("sequence", beliefs)
+        self._background.add_rows("sequence_parameters", posteriors)
 
     def evaluation(self, step: int, split: str, layer: int | str, **statistics: ArrayLike) -> None:
         """Record statistics pooled over a whole split.

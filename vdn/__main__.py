@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("validation", "test"), default="test")
     evaluate.add_argument("--draws", type=positive, help="draws an example [as the run was tested]")
     experiment.add_data(evaluate)
+    experiment.add_weights(evaluate)
     sweep = commands.add_parser("sweep", help="train seeds x grid, one process each, and compare")
     sweep.add_argument(
         "--grid",
@@ -266,8 +267,17 @@ def finish(console: Output, folder: Path, summary: dict[str, Any]) -> int:
     console.print(f"{summary['status']}: {place}", soft_wrap=True, markup=False, highlight=False)
     if summary["status"] != "finished":
         return INTERRUPTED
-    wide_console().print(score_table(summary))
+    show_scores(summary)
     return 0
+
+
+def show_scores(result: dict[str, Any]) -> None:
+    """The table of scores, and of which weights they are."""
+    console = wide_console()
+    console.print(score_table(result))
+    which, step = result["weights"]["which"], result["weights"]["step"]
+    kept = "best by validation" if which == "best" else "last"
+    console.print(f"weights: {kept}, of step {step:,}", soft_wrap=True, highlight=False)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -316,11 +326,12 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         arguments.data,
         arguments.changed_data,
         experiment.reading_of(arguments),
+        arguments.weights,
     )
     if arguments.json:
         print(json.dumps(result))
     else:
-        wide_console().print(score_table(result))
+        show_scores(result)
         if result["differences"]:
             wide_console().print(difference_table(result["differences"]))
             print(result["differences"]["of"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from probes import reliability
 from probes.schema import COVERAGE_LEVELS
-from vdn.scores import coverage, energy_score, mixture_crps, mixture_nll, trajectories
+from vdn.scores import energy_score, mixture_crps, mixture_nll, pit, trajectories
 
 Counted = Callable[[int, int], None]
 """Is told how many examples are done, and of how many."""
@@ -83,9 +83,10 @@ def number_scores(
     scale: Tensor,
     y: Tensor,
     crps: bool = True,
+    df: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Scores of Gaussian mixtures, one an example, averaged over its numbers.
+    """Scores of mixtures of Gaussians, or of Student's t, one an example, averaged over its numbers.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def number_scores(
         (B, H).
     crps
         Whether to take CRPS and energy score, the dearest of them: S^2 operations a number.
+    df
+        () degrees of freedom of Student's t; None for Gaussians.
     generator
         Of the trajectories that the energy score is of.
 
@@ -108,15 +111,16 @@ def number_scores(
     values = {
         "mse": (y - centre).square(),
         "mae": (y - centre).abs(),
-        "nll_joint": mixture_nll(y, mean, scale, "joint", "none"),
-        "nll_marginal": mixture_nll(y, mean, scale, "marginal", "none"),
+        "nll_joint": mixture_nll(y, mean, scale, "joint", "none", df),
+        "nll_marginal": mixture_nll(y, mean, scale, "marginal", "none", df),
     }
     if crps:
-        values["crps"] = mixture_crps(y, mean, scale, "none")
+        values["crps"] = mixture_crps(y, mean, scale, "none", df)
         if y.shape[-1] > 1:  # of one number it is the CRPS
-            values["energy"] = energy_score(y, trajectories(mean, scale, generator), "none")
+            values["energy"] = energy_score(y, trajectories(mean, scale, generator, df), "none")
+    reached = pit(y, mean, scale, df)
     for level in COVERAGE_LEVELS:
-        values[f"coverage.{level}"] = coverage(y, mean, scale, level / 100, "none")
+        values[f"coverage.{level}"] = ((reached - 0.5).abs() <= level / 200).to(y.dtype)
     return {name: value if value.dim() == 1 else value.mean(-1) for name, value in values.items()}
 
 

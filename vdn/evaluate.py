@@ -31,6 +31,7 @@ from vdn.network import Output, VariationalNetwork
 from vdn.neuron import SIGMA_MAX, SIGMA_MIN, Posterior
 from vdn.objective import class_nll
 from vdn.scores import Reduction, coverage, energy_score, gaussian_crps, gaussian_nll, trajectories
+from vdn.selection import Weights
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_scores import pool_sequences, sequence_baselines, sequence_scores
 from vdn.trainer import Network, load_checkpoint, load_network, load_run
@@ -129,7 +130,7 @@ def scores(
         part = (
             _class_scores(output, batch, found)
             if output.scale is None
-            else number_scores(output.mean, output.scale, batch.y, crps, noise)
+            else number_scores(output.mean, output.scale, batch.y, crps, output.df, noise)
         )
         for name, value in part.items():
             parts[name].append(value)
@@ -503,6 +504,7 @@ def evaluate(
     data: str | None = None,
     changed: bool = False,
     reading: Mapping[str, str] | None = None,
+    weights: Weights = "best",
 ) -> dict[str, Any]:
     """Scores of a finished run, from its checkpoint.
 
@@ -518,29 +520,33 @@ def evaluate(
         S, the run's own `test_draws` without it.
     data, changed, reading
         As for `vdn.data.load_known`.
+    weights
+        "best" by validation, where they were kept, or "last"; the twin's likewise.
 
     Returns
     -------
     dict
-        {"model": scores, "twin": scores or None, "baselines": {name: scores}}, as `network_scores` and
-        `baselines` return them; "differences": as `vdn.differences.twin_differences`, None without a twin.
+        {"weights": {"which", "step"}, "model": scores, "twin": scores or None, "baselines": {name: scores}},
+        as `Selection.told`, `network_scores` and `baselines` return them; "differences": as
+        `vdn.differences.twin_differences`, None without a twin.
 
     Raises
     ------
     ConfigError, DataError
         When the run or its data cannot be read, or `twin` is no twin.
     """
-    state = load_checkpoint(run)
+    state = load_checkpoint(run, weights)
     config, task, network = load_network(state, data, changed, reading)
     say_what_was_read(task)
     # its data may have moved since: a twin is found by what the run was trained on
     beside = twin or (None if config.twin else find_twin(run, from_dict(state["config"])))
-    trained = None if beside is None else load_run(beside, data, changed, reading)
+    trained = None if beside is None else load_run(beside, data, changed, reading, weights)
     if trained is not None and not trained[0].twin:
         raise ConfigError(f"{beside} is no deterministic twin; train one with --twin")
     number = config.test_draws if draws is None else draws
     kept: list[OriginScores] = []
     result: dict[str, Any] = {
+        "weights": {"which": state["weights"], "step": state["step"]},
         "model": network_scores(network, task, split, number, config.seed, by_origin=kept.append)[0],
         "twin": None,
         "differences": None,

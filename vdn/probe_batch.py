@@ -129,7 +129,7 @@ class ProbeBatch:
         terms = parts(output, batch.y, trainer.controller.betas(), config.lam_rec)
         if config.local_decoder == "watch":
             del terms["decoder"]  # it moves the decoders alone
-        terms |= trainer.controller.penalties(output, trainer.done)
+        terms |= trainer.controller.penalties(output, trainer.done, batch.series)
         for layer, by_term in enumerate(forces(output, terms)):
             for term, values in by_term.items():
                 self.recorder.forces(
@@ -169,7 +169,7 @@ def prediction_frame(output: Output, y: Tensor, blocks: Tensor | None = None) ->
         "mean": output.mean.mean(0),
         "latent_variance": output.mean.var(0) if len(output.mean) > 1 else single,
         "observation_variance": output.scale.square().mean(0),
-        "pit": pit(y, widened_for_draws(output.mean), output.scale),
+        "pit": pit(y, widened_for_draws(output.mean), output.scale, output.df),
     }
     if blocks is not None:
         columns["block"] = blocks[:, None].expand(y.shape)

@@ -221,7 +221,7 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"model", "twin", "baselines", "differences"}
+    assert set(result) == {"weights", "model", "twin", "baselines", "differences"}
     assert result["twin"] is result["differences"] is None
     scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "energy", "coverage", "rate", "living_share"}
     assert set(result["model"]) == scores

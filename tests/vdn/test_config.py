@@ -2,7 +2,7 @@
 
 import pytest
 
-from vdn.config import Config, ConfigError, from_dict, from_toml, resolve
+from vdn.config import Config, ConfigError, command_words, from_dict, from_toml, resolve
 
 
 def test_data_sets_have_their_own_values():
@@ -14,6 +14,14 @@ def test_data_sets_have_their_own_values():
     assert resolve(Config(data="csv:x.csv", horizon=7)).horizon == 7
     assert resolve(Config(data="digits")).encoder == "mlp"
     assert resolve(resolve(Config())) == resolve(Config())
+
+
+def test_twins_of_series_have_a_learning_rate_of_their_own():
+    model, twin = (resolve(Config(twin=twin)) for twin in (False, True))
+    assert twin.lr < model.lr
+    assert resolve(Config(twin=True, lr=0.5)).lr == 0.5
+    assert resolve(Config(data="digits", twin=True)).lr == resolve(Config(data="digits")).lr
+    assert command_words(twin) == ["--data=nyc", "--twin"]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,9 @@ def test_wrong_values_name_flag_and_range(values, message):
         (Config(data="csv"), "unknown data set"),
         (Config(data="digits", prior="autoregressive"), "needs series"),
         (Config(data="diabetes", lam_ar=0.1), "needs series"),
+        (Config(df=2.0), "--df must be above 2"),
+        (Config(data="digits", likelihood="student"), "--likelihood student is for numbers"),
+        (from_dict({"data": "chords:x", "likelihood": "student"}), "--likelihood student is for numbers"),
     ],
 )
 def test_what_does_not_go_together(config, message):

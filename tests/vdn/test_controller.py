@@ -133,7 +133,7 @@ def test_context_follows_its_set_point_neuron_by_neuron(small):
     """
     points = np.linspace(0.05, 0.32, 10)
     text = ",".join(f"{point:.3f}" for point in points)
-    laws = {"thermostat": True, "c_min": text, "c_max": text}
+    laws = {"thermostat": True, "c_min": text, "c_max": text, "normalise": "window", "likelihood": "gaussian"}
     one = trainer(
         {**small, **laws, "layers": 1, "neurons": 120, "batch": 128, "steps": 600, "lr": 3e-3, "stride": 24}
     )

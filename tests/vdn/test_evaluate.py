@@ -41,10 +41,13 @@ def test_scores_are_averages_over_every_example(trained):
         )
     assert result["mse"] == pytest.approx((output.mean.mean(0) - batch.y).square().mean().item(), rel=1e-5)
     assert result["nll_joint"] == pytest.approx(
-        mixture_nll(batch.y, output.mean, output.scale).item(), rel=1e-5
+        mixture_nll(batch.y, output.mean, output.scale, df=output.df).item(), rel=1e-5
     )
-    assert result["crps"] == pytest.approx(mixture_crps(batch.y, output.mean, output.scale).item(), rel=1e-5)
-    exact = energy_score(batch.y, trajectories(output.mean, output.scale, torch.Generator().manual_seed(1)))
+    assert output.df is not None  # of a forecast by itself: Student's t
+    crps = mixture_crps(batch.y, output.mean, output.scale, df=output.df).item()
+    assert result["crps"] == pytest.approx(crps, rel=1e-5)
+    noise = torch.Generator().manual_seed(1)
+    exact = energy_score(batch.y, trajectories(output.mean, output.scale, noise, output.df))
     assert result["energy"] == pytest.approx(exact.item(), rel=0.03)  # other noise
     cheap = scores(network, task, "test", 8, seed=3, crps=False)
     assert not {"crps", "energy"} & set(cheap)

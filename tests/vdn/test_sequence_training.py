@@ -103,7 +103,7 @@ def test_resume_continues_bit_for_bit(tmp_path, text, extra):
     assert resume(tmp_path / "parts")["model"] == whole["model"]
     first, second = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
     assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
-    assert first["best"]["step"] == second["best"]["step"]
+    assert first["selection"] == second["selection"]
     for table in ["scalars"] + ([] if extra.get("twin") else ["neurons", "sequence", "evaluation"]):
         one, two = (rows(tmp_path / name, table) for name in ("whole", "parts"))
         pd.testing.assert_frame_equal(one, two, check_exact=True)
@@ -117,7 +117,7 @@ def test_the_best_weights_are_tested_and_loaded(tmp_path, text):
     best = scores(network, task, "validation", 8, config.seed, 16_384)["nll_joint"]
     validated = probes.Run(run).scalars().query("split == 'validation' and name == 'nll_joint'")
     assert best == pytest.approx(validated["value"].min(), abs=1e-9)
-    assert state["best"]["score"] == pytest.approx(best)
+    assert state["selection"]["score"] == pytest.approx(best)
     assert evaluate(run)["model"] == summary["model"]
 
 
