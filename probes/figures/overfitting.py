@@ -44,7 +44,7 @@ class Scores(NamedTuple):
     @property
     def best(self) -> tuple[int, float]:
         """Step and value of the best validation."""
-        row = self.validation.loc[self.validation["value"].idxmin()]
+        row = self.validation.iloc[int(self.validation["value"].argmin())]
         return int(row["step"]), float(row["value"])
 
 
@@ -115,10 +115,10 @@ def overfitting(
             values = smooth(steps, values, max(SMOOTHED * float(steps[-1] - steps[0]), 1.0))
         later = steps >= one.validation["step"].iloc[0]
         seen += [one.validation["value"].to_numpy(float), values[later]]
-        look = {"color": color, "width": 1.75}
-        figure.line(style.along(own_axis, steps), values, f"{name}, training", dash="dot", **look)
-        along = style.along(own_axis, one.validation["step"])
-        figure.line(along, one.validation["value"], f"{name}, validation", **look)
+        at_steps = style.along(own_axis, steps)
+        figure.line(at_steps, values, f"{name}, training", color=color, width=1.75, dash="dot")
+        validated = style.along(own_axis, one.validation["step"])
+        figure.line(validated, one.validation["value"], f"{name}, validation", color=color, width=1.75)
         at, value = one.best
         figure.scatter(
             style.along(own_axis, [at]), [value], f"{name}, best validation", mode="markers+text",
