@@ -87,6 +87,8 @@ def rollout(
                 f"feed is {feed}; between 1 and the horizon of {mean.shape[1]} values can be fed back"
             )
         noise = torch.randn(mean[:, :feed].shape, generator=source, device=x.device, dtype=mean.dtype)
+        if response.forecast.df is not None:
+            noise = noise * _student_widths(noise, response.forecast.df, (seed, number))
         drawn = mean[:, :feed] + scale[0, :, :feed] * noise
         samples.append(drawn)
         windows = torch.cat([windows[:, feed:], drawn], 1)
@@ -110,6 +112,14 @@ def rollout(
         "uncertainty": pd.concat(uncertainty, ignore_index=True),
         "neurons": pd.concat(neurons, ignore_index=True),
     }
+
+
+def _student_widths(noise: Tensor, df: float, seed: tuple[int, int]) -> Tensor:
+    """What makes standard normal noise Student's t of sd 1: sqrt((df - 2)/chi^2), chi^2 of df degrees of
+    freedom.
+    """
+    squares = np.random.default_rng(seed).chisquare(df, tuple(noise.shape))
+    return torch.from_numpy(np.sqrt((df - 2) / squares)).to(noise)
 
 
 def _statistics(mu: list[Tensor], sigma: list[Tensor], kl: list[Tensor], t: int) -> list[pd.DataFrame]:

@@ -221,7 +221,8 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"model", "twin", "baselines"}
+    assert set(result) == {"weights", "model", "twin", "baselines"}
+    assert result["weights"]["which"] == "best"
     assert result["twin"] is None
     scores = {"mse", "mae", "nll_joint", "nll_marginal", "crps", "coverage", "rate", "living_share"}
     assert set(result["model"]) == scores
@@ -238,6 +239,9 @@ def test_train_evaluate_and_twin(tmp_path, capsys, small):
     assert main(["evaluate", str(run)]) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("model", "twin", "last value", "seasonal naive", "crps"))
+    assert f"weights: best by validation, of step {result['weights']['step']}" in table
+    assert main(["evaluate", str(run), "--weights", "last"]) == 0
+    assert "weights: last, of step 24" in capsys.readouterr().out
     assert main(["evaluate", str(run), "--twin-run", str(run)]) == 2
     assert "no deterministic twin" in capsys.readouterr().err
 

@@ -327,8 +327,8 @@ def test_a_crash_between_the_two_checkpoints_changes_nothing(tmp_path, small):
 
 def test_a_classifier_keeps_its_best_weights(tmp_path):
     settings = {
-        "data": "digits", "neurons": 8, "layers": 1, "steps": 120, "lr": 0.5, "batch": 32, "validate_every": 4,
-        "patience": 3, "probe_inputs": 0, "record_every": 50, "test_draws": 2,
+        "data": "digits", "neurons": 8, "layers": 1, "steps": 120, "lr": 0.5, "batch": 32,
+        "validate_every": 4, "patience": 3, "probe_inputs": 0, "record_every": 50, "test_draws": 2,
     }  # fmt: skip
     summary = run(tmp_path / "run", settings)
     validated = probes.Run(tmp_path / "run").scalars().query("split == 'validation' and name == 'nll_joint'")
