@@ -122,6 +122,7 @@ def trained(settings: dict[str, Any]) -> tuple[Config, Task, Trainer]:
     config = resolve(from_dict(settings))
     task = load(config)
     trainer = Trainer(config, task)
+    assert config.validate_every is not None
     while trainer.done < trainer.last:
         trainer.step()
         if trainer.done % config.validate_every == 0 or trainer.done == trainer.last:
