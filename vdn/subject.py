@@ -37,7 +37,6 @@ class NetworkSubject:
         if isinstance(network, DeterministicTwin):
             raise ConfigError("this run is a deterministic twin: it has no distributions to experiment on")
         self.network = network.eval()
-        self.df = None if network.df is None else float(network.df.detach())
         self.layers = [
             Layer(f"layer {index + 1}", layer.neurons, layer.latent_dim)
             for index, layer in enumerate(network.neuron_layers)
@@ -63,7 +62,7 @@ class NetworkSubject:
         mu = [posterior.mu for posterior in output.posteriors]
         sigma = [posterior.sigma.expand_as(posterior.mu) for posterior in output.posteriors]
         kl = [posterior.kl for posterior in output.posteriors]
-        return Response(Forecast(output.mean, output.scale, self.df), z, mu, sigma, kl, context)
+        return Response(Forecast(output.mean, output.scale), z, mu, sigma, kl, context)
 
     @torch.no_grad()
     def replace(self, response: Response, layer: int, neurons: Tensor, values: Tensor) -> Forecast:
@@ -89,5 +88,6 @@ class NetworkSubject:
             for part in (context.window_centre, context.window_sd)
         )
         predicted, scale = network.predict(h, first.flatten(0, 1), draws, mean, sd)
-        scale = None if scale is None else scale.unflatten(1, (many, -1))
-        return Forecast(predicted.unflatten(1, (many, -1)), scale, self.df)
+        return Forecast(
+            predicted.unflatten(1, (many, -1)), None if scale is None else scale.unflatten(1, (many, -1))
+        )

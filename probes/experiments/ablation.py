@@ -130,7 +130,7 @@ def _changes(
 ) -> Changes:
     """Change of each score for some windows: (layer, mode, score) -> (B, N)."""
     response = subject.respond(x, draws, seed)
-    before = {name: score(*response.forecast[:2], y) for name, score in scores.items()}
+    before = {name: score(*response.forecast, y) for name, score in scores.items()}
     device = response.forecast.mean.device
     noise = generator(seed, PRIOR, device)
     together = max(1, ROWS_AT_ONCE // (len(x) * draws))

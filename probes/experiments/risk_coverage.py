@@ -68,7 +68,7 @@ def measure(
         chosen = slice(start, start + INPUTS_AT_ONCE)
         response = subject.respond(x[chosen], draws, seed + start)
         for name, score in errors.items():
-            found_errors[name].append(score(*response.forecast[:2], y[chosen]).double().cpu().numpy())
+            found_errors[name].append(score(*response.forecast, y[chosen]).double().cpu().numpy())
         for name, values in of_inputs(response).items():
             found.setdefault(name, []).append(values)
         progress(min(start + INPUTS_AT_ONCE, len(x)), len(x))

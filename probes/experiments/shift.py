@@ -279,7 +279,7 @@ def _measure(
         chosen = slice(start, start + INPUTS_AT_ONCE)
         response = subject.respond(x[chosen], draws, seed + start)
         found = {
-            name: score(*response.forecast[:2], y[chosen]).double().cpu().numpy()
+            name: score(*response.forecast, y[chosen]).double().cpu().numpy()
             for name, score in scores.items()
         }
         parts.append(found | of_inputs(response))

@@ -71,13 +71,10 @@ class Forecast(NamedTuple):
         (S, B, H) predicted means, or logits, of each draw.
     scale
         (S, B, H) observation sds, None where there is none.
-    df
-        Degrees of freedom, above 2, of observations that are Student's t of these sds; None: Gaussians.
     """
 
     mean: Tensor
     scale: Tensor | None
-    df: float | None = None
 
 
 @dataclass
@@ -197,7 +194,5 @@ class CallableSubject:
             found.append(self._respond(x, response.draws, seed, edit).forecast)
         scales = [forecast.scale for forecast in found if forecast.scale is not None]
         return Forecast(
-            torch.stack([forecast.mean for forecast in found], 1),
-            torch.stack(scales, 1) if scales else None,
-            found[0].df if found else None,
+            torch.stack([forecast.mean for forecast in found], 1), torch.stack(scales, 1) if scales else None
         )

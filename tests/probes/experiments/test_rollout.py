@@ -54,24 +54,21 @@ def test_mean_and_spread_along_t_are_those_of_the_autoregression():
     assert frame.loc[(0, 1), "internal_kl"] == pytest.approx(kl, rel=1e-5)
 
 
-def test_observations_of_student_are_drawn_from_student():
-    """A forecast without a latent part, whose draws are then Student's t of its sd: Kolmogorov's distance."""
-    df = 3.0
+def test_values_are_drawn_of_the_noise_that_is_given():
+    """The 95 % quantile with uniform observations is not that of Gaussian ones."""
+    x = torch.zeros(1, 5)
 
-    def respond(x, draws, seed, edit):
-        mean = torch.zeros(draws, len(x), 1)
-        one = torch.ones(len(x), 1, 1)
-        forecast = Forecast(mean, torch.full_like(mean, INNOVATION), df)
-        return Response(forecast, [mean[..., None]], [0 * one], [one], [one[..., 0]])
+    def uniform(like, source):
+        return 12**0.5 * (torch.rand(like.shape, generator=source) - 0.5)
 
-    drawn = []
-    subject = CallableSubject(respond, [("only", 1)])
-    for seed in range(20):
-        tables = rollout(subject, torch.zeros(500, 2), 1, trajectories=1, seed=seed)
-        drawn += tables["forecasts"]["q50"].tolist()
-    scale = INNOVATION * np.sqrt((df - 2) / df)
-    assert stats.kstest(drawn, stats.t(df, 0, scale).cdf).pvalue > 0.01
-    assert stats.kstest(drawn, stats.norm(0, INNOVATION).cdf).pvalue < 1e-6
+    found, gaussian = (
+        rollout(autoregression(), x, 1, trajectories=4000, noise=noise)["forecasts"]["q95"].item()
+        for noise in (uniform, None)
+    )
+    noise = np.random.default_rng(0)
+    law = INNOVATION * 12**0.5 * (noise.random(10**6) - 0.5) + LATENT * noise.standard_normal(10**6)
+    assert found == pytest.approx(np.quantile(law, 0.95), rel=0.03)
+    assert abs(gaussian - 1.645 * np.hypot(INNOVATION, LATENT)) < 0.03 * gaussian
 
 
 def test_the_bands_of_few_trajectories_hold_what_they_say():
