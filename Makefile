@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-gpu soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -67,6 +67,15 @@ docs: .venv-docs/.made  ## the documentation's site in build/site, in an environ
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
+mutation: .venv-mutation/.made  ## small faults, one at a time, in a seeded sample of places: do the tests notice; writes docs/mutation.md
+	.venv-mutation/bin/python tests/mutation/run.py --write $(if $(ONLY),--only $(ONLY)) --seed $(or $(SEED),0)
+
+.venv-mutation/.made: requirements-mutation.txt requirements.txt requirements-ui.txt requirements-test.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-mutation/bin/pip install --quiet --disable-pip-version-check -r requirements-mutation.txt
 	touch $@
 
 test-wheel: $(VENV)/.dev $(VENV)/.browser  ## the wheel in an environment of its own: watch, the dashboard, a training
@@ -237,7 +246,7 @@ bench-gpu: $(VENV)/.dev  ## on CUDA: what watching and training's own log add to
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python .venv-docs node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-libraries .venv-libraries-more .venv-jax .venv-store .venv-notebook .venv-fleet .venv-bench .venv-lowest .venv-python .venv-docs .venv-mutation node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

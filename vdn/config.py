@@ -33,7 +33,7 @@ def _switch(default: bool, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
-def _groups(default: str, doc: str, low: float, high: float) -> Any:
+def _groups(default: str | None, doc: str, low: float, high: float) -> Any:
     return field(
         default=default,
         metadata={"doc": doc + "; with commas: one a group of neurons", "groups": (low, high)},
@@ -167,6 +167,12 @@ class Config:
     beta_max: float = _number(1.0, "highest beta of the thermostat", 1e-12)
     c_min: str = _groups("0.05", "KL below which the thermostat lowers beta, nats a latent dimension", 0, 1e6)
     c_max: str = _groups("0.30", "KL above which it raises beta", 0, 1e6)
+    thermostat_gain: float = _number(
+        0.0, "its proportional action: beta is also multiplied by (KL / nearer limit) to this power", 0, 10
+    )
+    persistence: str | None = _groups(
+        None, "slope of a neuron's mean over a stride that it is held at; none without it", -0.99, 0.99
+    )
     sigma_guard: bool = _switch(
         False, "keep sigma in [0.15, 5]; sigma of neurons that tell nothing drifts to the prior's"
     )
@@ -318,6 +324,7 @@ SEQUENCE_DEFAULTS: dict[str, dict[str, Any]] = {
 _TRANSFORMER: dict[str, Any] = {"prior": "standard", "phi": "0.6", "sigma_init": 0.5, "lr": 1e-3}
 NOT_OF_SEQUENCES = (
     "control", "thermostat", "lam_band", "lam_ar", "ar_share", "sigma_guard", "local_decoder", "compile",
+    "persistence",
 )  # fmt: skip
 
 
@@ -348,6 +355,8 @@ def resolve(config: Config) -> Config:
         _check_sequence(config, kind)
     if kind in ROW_TASKS and (config.prior == "autoregressive" or config.lam_ar > 0):
         raise ConfigError(f"an autoregressive prior or penalty needs series; the rows of {kind} have no past")
+    if kind in ROW_TASKS and config.persistence is not None:
+        raise ConfigError(f"--persistence needs series; the rows of {kind} have no past: leave it out")
     defaults = SEQUENCE_DEFAULTS.get(kind, SEQUENCE_DEFAULTS["series"])
     defaults = defaults if is_sequence(config) else TASK_DEFAULTS[kind]
     if config.twin and not is_sequence(config) and kind not in ROW_TASKS:

@@ -47,6 +47,7 @@ from vdn.scores import mixture_crps, mixture_nll
 from vdn.selection import WEIGHTS
 from vdn.sequence_data import SequenceTask
 from vdn.sequence_experiment import SequenceSubject, examples, sequence_score
+from vdn.student import student_noise
 from vdn.subject import NetworkSubject
 from vdn.trainer import load_checkpoint, load_network
 
@@ -231,6 +232,8 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
     series, origin = series[kept], origin[kept]
     windows = bench.examples.x[kept]
     truth = task.values.unfold(1, arguments.length, 1)[series, origin]
+    assert isinstance(bench.network, VariationalNetwork)
+    df = bench.network.df
     tables = rollout(
         bench.subject,
         windows,
@@ -240,6 +243,7 @@ def run_rollout(bench: Bench, arguments: argparse.Namespace, progress: Progress)
         bench.seed,
         truth,
         progress,
+        None if df is None else lambda like, source: student_noise(tuple(like.shape), df, like, source),
     )
     starts = {
         "start": np.arange(len(series)),

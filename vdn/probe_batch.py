@@ -129,7 +129,7 @@ class ProbeBatch:
         terms = parts(output, batch.y, trainer.controller.betas(), config.lam_rec)
         if config.local_decoder == "watch":
             del terms["decoder"]  # it moves the decoders alone
-        terms |= trainer.controller.penalties(output, trainer.done)
+        terms |= trainer.controller.penalties(output, trainer.done, batch.series)
         for layer, by_term in enumerate(forces(output, terms)):
             for term, values in by_term.items():
                 self.recorder.forces(

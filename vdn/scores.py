@@ -5,6 +5,7 @@ draws has them (S, B, H); with df (), degrees of freedom, its parts are Student'
 (`vdn.student`). Scores average over all elements; `reduction="none"` keeps them. NLL in nats, CRPS
 and pinball in y's unit.
 A score's name, label and unit stand in `probes.schema.SCORES`; `vdn.evaluate` says which a split is given.
+The energy score is the one that is no closed form: it is of trajectories that are drawn.
 Sources: Gneiting & Raftery 2007; Grimit et al. 2006 for the CRPS of a mixture.
 """
 
@@ -17,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdn.student import student_cdf, student_nll, student_quantile
+from vdn.student import student_cdf, student_nll, student_noise, student_quantile
 
 Reduction = Literal["mean", "none"]
 HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
 # elements of one temporary of the pairwise term: 8 MB in float32, stays in the cache's reach
 CHUNK_ELEMENTS = 1 << 21
+TRAJECTORIES = 64  # that a single draw is given: a forecast without latent draws has one
 # quantiles that stand for a mixture of Student's t in its CRPS, of all draws and of each, at the least
 STUDENT_POINTS, STUDENT_OF_DRAW = 256, 16
 
@@ -252,6 +254,80 @@ def _student_crps(y: Tensor, mean: Tensor, scale: Tensor, df: Tensor) -> Tensor:
         ordered = torch.from_numpy(np.sort(points.cpu().numpy(), axis=1)).to(points)
         parts.append(away - ordered @ weights)
     return torch.cat(parts).reshape(shape)
+
+
+def trajectories(
+    mean: Tensor, scale: Tensor, generator: torch.Generator | None = None, df: Tensor | None = None
+) -> Tensor:
+    """Trajectories of a mixture's forecasts: one of each draw, `TRAJECTORIES` of a single one.
+
+    Parameters
+    ----------
+    mean, scale
+        (S, B, H) means and sds of the draws, equally weighted.
+    generator
+        Of the noise.
+    df
+        () degrees of freedom of Student's t; None for Gaussians.
+
+    Returns
+    -------
+    Tensor
+        (S, B, H), or (`TRAJECTORIES`, B, H) of a single draw; in y's unit.
+
+    Notes
+    -----
+    m_s + s_s e_s: numbers of a trajectory are independent given its draw, and hang together as draws differ.
+    """
+    shape = (mean.shape[0] if mean.shape[0] > 1 else TRAJECTORIES, *mean.shape[1:])
+    if df is None:
+        noise = torch.randn(shape, dtype=mean.dtype, device=mean.device, generator=generator)
+    else:
+        noise = student_noise(shape, df, mean, generator)
+    return noise.mul_(scale).add_(mean)
+
+
+@torch.no_grad()
+def energy_score(y: Tensor, drawn: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Energy score of forecasts of whole trajectories, in y's unit. A score: it has no gradient.
+
+    Parameters
+    ----------
+    y
+        (B, H) targets.
+    drawn
+        (S, B, H) trajectories drawn from the forecast, S >= 2.
+    reduction
+        "mean" over examples, or "none".
+
+    Returns
+    -------
+    Tensor
+        A scalar, or (B,) without reduction.
+
+    Raises
+    ------
+    ValueError
+        For a single trajectory, which has no pairs.
+
+    Notes
+    -----
+    E|Y - y| - 1/2 E|Y - Y'| with the Euclidean norm over H (Gneiting & Raftery 2007), as
+    mean_s |Y_s - y| - sum_{s<s'} |Y_s - Y_s'| / (S (S - 1)): fair, without bias at any S (Ferro 2014). H = 1
+    is the CRPS. S^2 H operations an example, in chunks; the noise of S draws is averaged over examples.
+    """
+    draws = drawn.shape[0]
+    if draws < 2:
+        raise ValueError(f"the energy score needs at least 2 trajectories, this is {draws}")
+    size = max(1, CHUNK_ELEMENTS // draws**2)
+    parts = []
+    for at in range(0, y.shape[0], size):
+        target = y[at : at + size]
+        paths = (drawn[:, at : at + size] - target).transpose(0, 1)  # (b, S, H)
+        # each pair stands there twice; distances by sums of squares alone lose the digits of near ones
+        pairs = torch.cdist(paths, paths, compute_mode="donot_use_mm_for_euclid_dist").sum((1, 2))
+        parts.append(paths.norm(dim=-1).mean(1) - pairs / (2 * draws * (draws - 1)))
+    return _reduce(torch.cat(parts), reduction)
 
 
 def pit(y: Tensor, mean: Tensor, scale: Tensor, df: Tensor | None = None) -> Tensor:

@@ -100,3 +100,36 @@ def student_quantile(levels: Tensor, df: Tensor) -> Tensor:
     number = float(df)
     found = stats.t.ppf(levels.double().cpu().numpy(), number) * math.sqrt(1 - 2 / number)
     return torch.from_numpy(np.asarray(found)).to(levels)
+
+
+@torch.no_grad()
+def student_noise(
+    shape: tuple[int, ...], df: Tensor, like: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draws of mean 0 and sd 1.
+
+    Parameters
+    ----------
+    shape
+        Of the draws.
+    df
+        () degrees of freedom, above 2.
+    like
+        Of whose dtype and device they are.
+    generator
+        Of the uniform numbers that they are made of.
+
+    Returns
+    -------
+    Tensor
+        Of `shape`.
+
+    Notes
+    -----
+    sqrt(df (U^(-2/df) - 1)) cos(2 pi V) is a t of df degrees of freedom (Bailey 1994, the polar method).
+    """
+    u, v = torch.rand((2, *shape), dtype=like.dtype, device=like.device, generator=generator)
+    df = df.detach().to(like)
+    u.neg_().add_(1)  # in (0, 1]
+    radius = (df * torch.expm1(-2 / df * u.log())).sqrt()
+    return radius.mul_(v.mul_(2 * math.pi).cos_()).mul_((1 - 2 / df).sqrt())

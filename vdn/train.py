@@ -66,6 +66,7 @@ from vdn.trainer import (
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 VALIDATION_POSITIONS = 16_384  # of sequences
+TRAINING_EXAMPLES, TRAINING_POSITIONS = 512, 4096  # that are scored beside them: about 2 % of a step's time
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
@@ -386,6 +387,23 @@ def validate(trainer: Training, recorder: Recorder) -> None:
     write_scores(
         recorder, step, "validation", validation_scores(trainer, answers_to(recorder, step, "validation"))
     )
+    write_scores(recorder, step, "train", training_scores(trainer))
+
+
+def training_scores(trainer: Training) -> dict[str, float]:
+    """The joint NLL of training examples with as many draws as validation takes: what validation is held
+    against to see overfitting. Batches have fewer draws, and the network moves while theirs is averaged.
+    """
+    found = scores(
+        trainer.trained,
+        trainer.task,
+        "train",
+        VALIDATION_DRAWS,
+        trainer.config.seed,
+        TRAINING_POSITIONS if isinstance(trainer, SequenceTrainer) else TRAINING_EXAMPLES,
+        crps=False,
+    )
+    return {"nll_joint": found["nll_joint"]}
 
 
 def answers_to(recorder: Recorder, step: int, split: str) -> Callable[[Answers], None]:
@@ -589,6 +607,9 @@ def conclude(
             config.seed,
             tested,
             answers_to(recorder, step, "test"),
+            lambda found: recorder.origin_scores(
+                step, "test", found.origin, found.target, found.span, **found.scores
+            ),
         )
         if not ranks.keeps_log():
             return summary

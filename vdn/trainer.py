@@ -299,7 +299,8 @@ class Trainer(Training):
         decoders = {id(p) for p in self.network.decoders.parameters()}
         core = [p for p in self.network.parameters() if p.requires_grad and id(p) not in decoders]
         super().__init__(config, self.examples, self.network, Order(task, config.batch, config.seed), core)
-        self.controller = Controller(config, self.network, self.beta)
+        series = len(task.values) if isinstance(task, ForecastTask) else 1
+        self.controller = Controller(config, self.network, self.beta, series)
         self.compute = torch.compile(self.network) if config.compile else self.network
 
     @property
@@ -313,7 +314,7 @@ class Trainer(Training):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             output = ranks.run(self.compute, batch.x, config.draws, self.task.pairs, noise)
         loss = objective(output, batch.y, self.controller.betas(), config.lam_rec)
-        penalty = self.controller.penalty(output, self.done, loss.total.detach())
+        penalty = self.controller.penalty(output, self.done, loss.total.detach(), batch.series)
         scalars = {"nll": loss.distortion / predicted_numbers(output, batch.y), "rate": loss.rate}
         if penalty is None:
             return Forward(batch, output, loss.total, scalars)
@@ -321,7 +322,8 @@ class Trainer(Training):
 
     def control(self, done: Forward) -> tuple[list[dict[str, Tensor]], list[Intervention]]:
         assert isinstance(done.output, Output)
-        return self.controller.columns(), self.controller.act(done.output, self.done)
+        assert isinstance(done.batch, Batch)
+        return self.controller.columns(), self.controller.act(done.output, self.done, done.batch.series)
 
     def further_state(self) -> dict[str, Any]:
         return {"controller": self.controller.state()}

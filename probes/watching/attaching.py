@@ -37,7 +37,7 @@ from probes.spool import Spool
 from probes.storage import is_store, local_folder
 from probes.watching.decoding import decoded_layers
 from probes.watching.family_pools import BY_MOMENTS, AnyPool, CodePool, FamilyPool, Summed
-from probes.watching.family_readings import AnyObserved
+from probes.watching.family_readings import AnyObserved, FamilyObserved
 from probes.watching.finding import Candidate, Finder, Seen, WatchError
 from probes.watching.hooks import EVALUATED
 from probes.watching.in_the_loop import InTheLoop, OnAlert
@@ -47,13 +47,25 @@ from probes.watching.posterior_source import FoundLayer, NotReadable
 from probes.watching.probing import of_inputs, parameters_of_inputs, untouched
 from probes.watching.ranked_buffer import RankedBuffer
 from probes.watching.ranks import Meeting, Ranks, RanksLostError, is_together
-from probes.watching.sequences import ProbeSequence, path_of
+from probes.watching.sequence_paths import family_path_of, path_of
+from probes.watching.sequences import ProbeSequence
+from probes.watching.shares import (
+    TOGETHER,
+    Evidence,
+    Shared,
+    ShareSpec,
+    layers_of_all,
+    runs_together,
+    stated_share,
+    stated_shares,
+)
 from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror, StatisticsBuffer
 
 logger = logging.getLogger("probes.watch")
 
 HELD_BYTES = 16e6  # of a step that is recorded only if it is the last; beyond, its sums are kept instead
+INSEPARABLE = ("codes", "samples", "gaussian_full")  # families of which parts do not make a layer
 NOTHING = "nothing is recorded of the model but the numbers that are handed over"
 RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"  # where torchrun and its like put a process's number, and of how many
 Which = Literal["all", "first"]
@@ -84,6 +96,7 @@ def watch(
     on_alert: OnAlert | None = None,
     inputs: Any = None,
     ranks: Which = "all",
+    shares: Mapping[str, ShareSpec] | None = None,
     flush_steps: int = BUFFERED_STEPS,
 ) -> Recording:
     """Record the posteriors of `model` into a new run; call `.step(step, loss=loss)` once an optimiser step.
@@ -98,7 +111,7 @@ def watch(
         Every so many calls of `step` are recorded, and the first and the last one.
     parts, skip, priors, hooks, config, mirror, strict, resume, precision, name, max_gb
         As for `Recording`, which describes them.
-    no_grad, on_alert, inputs, ranks, flush_steps
+    no_grad, on_alert, inputs, ranks, shares, flush_steps
         As for `Recording`, which describes them.
 
     Returns
@@ -136,6 +149,7 @@ def watch(
         on_alert=on_alert,
         inputs=inputs,
         ranks=ranks,
+        shares=shares,
         flush_steps=flush_steps,
     )
 
@@ -185,6 +199,12 @@ class Recording:
     ranks
         Of a distributed job: "all", or "first": rank 0 records its own share of each batch, and the others
         need not call anything.
+    shares
+        Of a distributed job: {pattern of layer names: how the processes share it}. "rows": each has rows of
+        its own, "copies": all have the same rows, which count once, "neurons": each has some of the neurons,
+        in the order of ranks; or of this process (whose rows, which part of the neurons), two numbers from 0.
+        Without it placements of DTensor, the same numbers, and different inputs tell; where nothing does,
+        rows of its own are assumed, and said.
     flush_steps
         Of a distributed job: recorded steps that wait on each process until they are added up, all at once.
 
@@ -202,8 +222,8 @@ class Recording:
     TypeError
         For a model that is no torch module.
     ValueError
-        For an `every` or `flush_steps` below 1, other `ranks`, a bad `max_gb`, a config that cannot be
-        stored.
+        For an `every` or `flush_steps` below 1, other `ranks` or `shares`, a bad `max_gb`, a config that
+        cannot be stored.
     RunError, CompiledError, PartError
         As `probes.watch`.
     """
@@ -229,10 +249,12 @@ class Recording:
         on_alert: OnAlert | None = None,
         inputs: Any = None,
         ranks: Which = "all",
+        shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
     ) -> None:
+        alike: list[int] = []
         if isinstance(model, nn.parallel.DistributedDataParallel):
-            model = model.module
+            alike, model = torch.distributed.get_process_group_ranks(model.process_group), model.module
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch takes a torch.nn.Module, not {type(model).__name__}")
         if every < 1:
@@ -253,6 +275,10 @@ class Recording:
         self._probed: dict[str, list[AnyObserved]] | None = None  # what the probe inputs give, while they run
         self._sequence: ProbeSequence | None = None
         self._sequence_at: int | None = None  # the step at which it was looked at last
+        self._alike, self._shares = alike, stated_shares(shares)
+        self._alone = ""  # why the model is not run by one process alone
+        self._evidence: list[Evidence] = []  # of each layer
+        self._nothing: WatchError | None = None  # why this process, one of several, has no layer
         rank, several = _rank()
         self._writes = rank == 0
         self._meeting = (
@@ -296,8 +322,19 @@ class Recording:
                 " keep>"
             )
         forget_in_children(self)
-        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad)
+        self._finder = Finder(model, self._receive, parts, skip, dict(priors or {}), hooks, no_grad, several)
         RECEIVERS.append(self._observe)
+
+    def __repr__(self) -> str:
+        """Where it records, and a line for each layer: what it was read from, as what, under which prior."""
+        layers = [
+            f"  {layer['name']}: read from {layer['source']} as {layer['read'].removeprefix('as ')}; prior"
+            f" {layer['prior']}"
+            for layer in self.found
+        ]
+        if not layers:
+            layers = ["  nothing found" if self._settled else "  what is found is known after the first step"]
+        return "\n".join([f"Recording of {self.folder}", *layers])
 
     @property
     def recorder(self) -> Recorder | None:
@@ -553,7 +590,9 @@ class Recording:
         Notes
         -----
         Stored are, of each neuron at each position, the posterior's mean and standard deviation (averaged
-        over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`).
+        over its latent dimensions), and the KL under the prior that is known, else null (`Run.sequence`); of
+        families that are no Gaussian their parameters, such as the probability of each class
+        (`Run.sequence_parameters`). The picks of a code book have no distribution at a position.
         Where the model cannot be run on it, or does not give a posterior for each position, a warning says
         so, `lost` counts it, and training goes on.
         """
@@ -565,6 +604,10 @@ class Recording:
         """Store the posteriors at each of its positions, at the present step."""
         assert self._finder is not None  # the callers looked
         first, self._sequence_at = self._sequence_at is None, self._step
+        if self._alone:
+            self._buffer.failed(RuntimeError(self._alone.format(what="the sequence is run")), 1, "sequence")
+            self._sequence = None
+            return
         seen: dict[str, list[AnyObserved]] = {}
         self._probed = seen
         try:
@@ -575,8 +618,12 @@ class Recording:
                     recorder.inputs(self._step, sequence.stored())
                 for layer in recorder.layers:
                     if (observed := found.get(layer["name"])) is not None:
-                        path = path_of(observed, layer.get("prior") != "unknown")
-                        recorder.sequence(self._step, layer["name"], **path)
+                        known = layer.get("prior") != "unknown"
+                        if isinstance(observed, FamilyObserved):
+                            path = family_path_of(observed, known)
+                            recorder.sequence_parameters(self._step, layer["name"], **path)
+                        else:
+                            recorder.sequence(self._step, layer["name"], **path_of(observed, known))
         except Exception as error:  # noqa: BLE001 - training goes on
             self._buffer.failed(RuntimeError(f"sequence: {first_line(error)}"), 1, "sequence")
         finally:
@@ -584,6 +631,9 @@ class Recording:
             self._finder.reset()
 
     def _probe_safely(self, inputs: Inputs) -> None:
+        if self._alone:
+            self._buffer.failed(RuntimeError(self._alone.format(what="inputs= are run")), 1, "inputs")
+            return
         try:
             with untouched(self.model, training=False):
                 self.probe(inputs)
@@ -700,14 +750,15 @@ class Recording:
         chosen: list[Candidate] = []
         refused: list[str] = []
         try:
-            chosen = self._finder.settle() if waited is None else []
+            chosen = self._finder.settle(self._ranks is not None) if waited is None else []
             refused = [] if waited is None else [f"no posterior was seen: {waited}"]
         except WatchError as error:
             self._detach()
-            if self._buffer.strict:
-                raise
-            self._buffer.warn(NOTHING, f"{NOTHING}: {error}\nTraining goes on.")
             refused = self._finder.left_out or [str(error)]
+            if self._ranks is None:
+                self._say_nothing(error)
+            else:
+                self._nothing = error  # others may have some
         self._settled, self._refused = True, refused
         self.found = [candidate.source.describe() for candidate in chosen]
         for candidate, description in zip(chosen, self.found, strict=True):
@@ -736,8 +787,18 @@ class Recording:
                 layer["trained"] = True
             self._layers.append(layer)
             self._pools[candidate.source.name] = pool = candidate.pool
-            if isinstance(self._buffer, RankedBuffer) and pool.shared:
-                self._buffer.shared.add(candidate.source.name)
+            self._evidence.append(
+                Evidence(
+                    neurons,
+                    layer["family"] not in INSEPARABLE,
+                    pool.shared,
+                    stated_share(self._shares, layer["name"]),
+                    candidate.placed,
+                    candidate.values,
+                    self._finder.batch,
+                    self._alike,
+                )
+            )
             if isinstance(pool, CodePool):
                 pool.counts_empty_steps = self._ranks is not None
             if not self._writes:
@@ -765,6 +826,12 @@ class Recording:
             for failure in candidate.failures:
                 self._pool(candidate.source.name, NotReadable(failure))
 
+    def _say_nothing(self, error: WatchError) -> None:
+        """No layer is recorded. Raises it when strict."""
+        if self._buffer.strict:
+            raise error
+        self._buffer.warn(NOTHING, f"{NOTHING}: {error}\nTraining goes on.")
+
     def _open(self) -> bool:
         """Open the run, once this process, or one of several, has settled what its layers are; whether it is
         open.
@@ -774,31 +841,41 @@ class Recording:
                 self._begin(self._layers, self.found)
             return self._settled
         try:
-            said = self._ranks.agree([self._layers, self.found] if self._settled else None)
+            said = self._ranks.agree([self._layers, self.found, self._evidence] if self._settled else None)
         except RanksLostError as error:
             self._leave(error)
             return False
         if not any(said):
             return False
-        layers: dict[str, LayerInfo] = {}
-        found: dict[str, FoundLayer] = {}
-        for one in filter(None, said):
-            for layer, description in zip(*one, strict=True):
-                layers.setdefault(layer["name"], layer)
-                found.setdefault(layer["name"], description)
-        self._join(self._ranks, list(layers.values()))
+        layers, self.found, shared, refused = layers_of_all(said)
+        self._join(self._ranks, layers, shared)
+        self._refused = self._refused if not layers else []
+        if refused:
+            self._refused += refused
+            self._nothing = WatchError("\n".join(refused))
+            if layers and self._writes:
+                self._buffer.warn("shares", f"not recorded: {self._nothing}")
+        if any(one.together for one in shared.values()) or runs_together(self.model):
+            self._alone = TOGETHER
         if self._writes:
-            self.found = list(found.values())
-            self._begin(list(layers.values()), self.found, ranks=self._ranks.size)
+            for layer in layers:
+                level = logging.WARNING if layer["origins"]["processes"] == "assumed" else logging.INFO
+                logger.log(
+                    level, "watching %s on %d processes: %s", layer["name"], self._ranks.size, layer["why"]
+                )
+            self._begin(layers, self.found, ranks=self._ranks.size)
         else:
             self._opened = True
             atexit.register(self._close_at_exit)
+        if not layers and self._nothing is not None:
+            self._say_nothing(self._nothing)
         return True
 
-    def _join(self, ranks: Ranks, layers: Sequence[LayerInfo]) -> None:
+    def _join(self, ranks: Ranks, layers: Sequence[LayerInfo], shared: Mapping[str, Shared]) -> None:
         """From now on what is seen is added to what the others see."""
         assert isinstance(self._buffer, RankedBuffer)  # of several processes
-        self._buffer.join(ranks, ranks.rank, sum(one["neurons"] * one["latent_dim"] for one in layers))
+        numbers = sum(one["neurons"] * one["latent_dim"] for one in layers)
+        self._buffer.join(ranks, ranks.rank, numbers, shared)
 
     def _meet(self) -> bool:
         """At the first step: find the other processes; whether this one is to record."""

@@ -66,10 +66,11 @@ def _plain(axis: int, dimensions: int) -> int:
     return axis % dimensions
 
 
-def sharded_along(tensor: Tensor) -> set[int]:
-    """Axes of which a tensor is one device's share: a DTensor's, or those of one that it is the local part
-    of."""
-    found = _shards(getattr(tensor, "placements", ()))
+def placements(tensor: Tensor) -> list[Any]:
+    """How a tensor lies on a mesh of devices, as far as DTensor knows it: what `DTensor.to_local` leaves in
+    the graph of what it is an elementwise function of, or its own. The nearest first; none is usual.
+    """
+    found = [own] if (own := getattr(tensor, "_spec", None)) is not None else []
     waiting: list[Any] = [tensor.grad_fn]
     for _ in range(NEAR):
         if not waiting:
@@ -77,15 +78,11 @@ def sharded_along(tensor: Tensor) -> set[int]:
         node = waiting.pop(0)
         if node is None:
             continue
-        # what `DTensor.to_local` leaves in the graph
-        found |= _shards(getattr(getattr(node, "dtensor_spec", None), "placements", ()))
+        if (spec := getattr(node, "dtensor_spec", None)) is not None:
+            found.append(spec)
         if not MIXING.search(type(node).__name__):
             waiting += [following for following, _ in node.next_functions]
-    return {axis % max(1, tensor.dim()) for axis in found}
-
-
-def _shards(placements: Iterable[Any]) -> set[int]:
-    return {one.dim for one in placements if one.is_shard()}
+    return found
 
 
 # ---- families

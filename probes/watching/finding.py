@@ -42,6 +42,7 @@ from probes.watching.family_sources import (
     UnderPrior,
     is_gaussian_reader,
     observed_source,
+    own_tensors,
     without_any_prior,
 )
 from probes.watching.family_sources import settle as settle_source
@@ -93,6 +94,7 @@ from probes.watching.posterior_source import (
 from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.quantisers import find_codes
+from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed, tensors_in
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -123,6 +125,7 @@ HALVES = "could be mu | log_var"
 LIKELY = re.compile(r"post|quant|enc|latent|(^|_)z(_|$|[0-9])|z_|_z")
 TABLE_SEEN = "{path!r} returns Gaussians that no input makes: they may be the components of one"
 UNEVEN = "outputs have no partner, since posterior and prior were not computed equally often by"
+COMPARED = 64  # calls of the first step that are compared with those of other processes, at most
 OF_A_PRIOR = "what a prior has put out"
 LISTED = 30  # modules that the error for "nothing found" lists
 
@@ -136,7 +139,8 @@ class Candidate:
     """A posterior found before the first step. `tensors`, its first ones, are kept so that their addresses
     stay theirs; of later ones the sums alone. `prior`: its prior's first mean. `given`: whether it came with
     a prior. `failures`: why batches after the first were not read. `kept`: what it was, where it waits for
-    its prior. `moves`: whether it varies with its input or is trained.
+    its prior. `moves`: whether it varies with its input or is trained. `placed`, `digests`: what tells, of
+    several processes, which share of it this one has; of each batch.
     """
 
     source: PosteriorSource
@@ -147,6 +151,13 @@ class Candidate:
     kept: Kept = dataclass_field(default_factory=Kept)
     prior: Tensor | None = None
     moves: bool = True
+    placed: Placed | None = None
+    digests: list[str | None] = dataclass_field(default_factory=list)
+
+    @property
+    def values(self) -> str | None:
+        """What tells its batches from others; None where one of them does not differ from row to row."""
+        return None if None in self.digests else " ".join(map(str, self.digests))
 
     @classmethod
     def of(cls, source: PosteriorSource, tensors: tuple[Tensor, ...], observed: AnyObserved) -> Candidate:
@@ -194,7 +205,8 @@ class Finder:
     the order of the forward pass. Raises CompiledError for compiled modules, PartError for parts named by
     hand that are not there.
 
-    passed_over: forward passes, or parts of them, that were not looked at, by why (`hooks.passed_over`).
+    several: whether this is one of several processes, which may share layers. passed_over: forward passes, or
+    parts of them, that were not looked at, by why (`hooks.passed_over`).
     """
 
     def __init__(
@@ -206,8 +218,9 @@ class Finder:
         priors: Mapping[str, PriorSpec],
         hooks: bool,
         no_grad: bool,
+        several: bool = False,
     ) -> None:
-        self.model = model
+        self.model, self._several = model, several
         self._receive, self._skip = receive, tuple(skip)
         self._priors: dict[str, Prior] = {name: stated_prior(name, prior) for name, prior in priors.items()}
         self._links = PriorLinks(model, self._skipped)
@@ -233,6 +246,8 @@ class Finder:
         self._given: set[tuple[str, ...]] = set()  # which arguments the model was called with
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._calls: RemovableHandle | None = None
+        self._batches: list[str | None] = []  # digests of what the model was called with
+        self._batch_calls: RemovableHandle | None = None
         self.passed_over: Counter[str] = Counter()
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
         self._ran: set[str] = set()  # paths that put something out, and names that were handed over
@@ -354,9 +369,9 @@ class Finder:
         """
         if not self._listens(why_not):
             return True
-        reading = self._under_stated_prior(name, reading)
+        made, reading = reading.made, self._under_stated_prior(name, reading)
         if self._layers is None:
-            self._observe_candidate(name, reading)
+            self._observe_candidate(name, reading, made)
         elif name in self._layers:
             self._receive(name, reading)
         return self._layers is None or name in self._layers
@@ -373,7 +388,7 @@ class Finder:
             return Reading(UnderPrior(under, prior, self.model), reading.taken)
         return Reading(partial(_under, reading.read, prior, self.model), reading.taken)
 
-    def _observe_candidate(self, name: str, reading: Reading) -> None:
+    def _observe_candidate(self, name: str, reading: Reading, made: Any) -> None:
         try:
             observed = reading()
             if isinstance(observed, FamilyObserved):
@@ -382,10 +397,14 @@ class Finder:
             candidate = self._candidates.get((name, RANK_OBSERVED))
             if candidate is not None:
                 candidate.pool.add_observed(observed)
+                self._compare(candidate, _tensors_of(reading))
             elif observed.rows:  # else the next batch may have inputs
                 first = observed.mu if isinstance(observed, Observed) else reading.taken[0]
                 tensors = () if first is None else (first,)
-                self._candidates[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
+                candidate = self._candidates[name, RANK_OBSERVED] = Candidate.of(source, tensors, observed)
+                if (mean := _mean_of(made)) is not None:
+                    candidate.placed = placed(mean, source.layout or "neurons")
+                self._compare(candidate, _tensors_of(reading))
                 self._ran.add(name)
         except (ValueError, RuntimeError, TypeError) as error:
             said = first_line(error)
@@ -451,9 +470,12 @@ class Finder:
         except AttributeError:
             return False
 
-    def settle(self) -> list[Candidate]:
+    def settle(self, merges: bool = False) -> list[Candidate]:
         """The candidates that become layers; hooks elsewhere are removed. Raises WatchError when there are
         none.
+
+        merges: whether parts of a layer that lie in several processes are put together later; else they are
+        refused.
         """
         if self._after is not None:
             self._after.settle(last=True)
@@ -464,6 +486,9 @@ class Finder:
                 continue
             if not isinstance(candidate.source, FamilySource):
                 self._refuse(key, NOT_READ.format(family=family, name=key[0]))
+        for key, candidate in self._candidates.items() if not merges else ():
+            if candidate.placed is not None and candidate.placed.is_split:
+                self._refuse(key, SHARDED)
         families = self._families
         for key, candidate in self._candidates.items() if families is not None else ():
             behind = families.map_of(key) if families is not None else None
@@ -628,6 +653,9 @@ class Finder:
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
             paths = modules + [source.path for source in sources]
         self._refuse_compiled(paths)
+        if self._several and not isinstance(self.model, ScriptModule):
+            self._batch_calls = hook_arguments(self.model, self._called_with)
+            self._arguments.append(self._batch_calls)
         if self._search:
             self._calls = hook_arguments(self.model, self._called)
             self._arguments.append(self._calls)
@@ -680,8 +708,9 @@ class Finder:
 
     def _drop_other_hooks(self) -> None:
         layers = self._layers or {}
-        if self._calls is not None:
-            self._calls.remove()
+        for calls in (self._calls, self._batch_calls):
+            if calls is not None:
+                calls.remove()
         self._sources = {
             path: kept
             for path, sources in self._sources.items()
@@ -867,6 +896,7 @@ class Finder:
             if self._after is not None and candidate.source.slot.form not in SINGLE:
                 self._after.returned(candidate.source, value)
             self._add(candidate, candidate.source.take(value, module, output))
+            self._compare(candidate, candidate.source.computed(value))
             return
         source = self._with_stated_prior(source)
         try:
@@ -900,6 +930,10 @@ class Finder:
         )
         self._candidates[key] = candidate
         note(mean := settled.tensors(value)[0], key)
+        candidate.placed = placed(mean, settled.layout or "rows")
+        if settled.slot.halves and candidate.placed is not None and candidate.placed.is_split:
+            candidate.placed = candidate.placed._replace(why_not=VIEWED)
+        self._compare(candidate, tensors)
         if self._families is not None:
             self._families.noted(mean, key)
         forms = (DISTRIBUTION, *SINGLE)
@@ -944,6 +978,23 @@ class Finder:
                 for name, value in bound.items()
                 if isinstance(value, Tensor) and value.dim() and MASKS.search(name.lower())
             }
+
+    def _called_with(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        """What the model is called with before its layers are settled, to be compared with what it is called
+        with in other processes.
+        """
+        if self._layers is None and self._hears() and len(self._batches) < COMPARED:
+            self._batches.append(digest(tensors_in(given)))
+
+    @property
+    def batch(self) -> str | None:
+        """What tells this process's batches from those of others; None where nothing does."""
+        return " ".join(map(str, self._batches)) if any(self._batches) else None
+
+    def _compare(self, candidate: Candidate, tensors: Sequence[Tensor]) -> None:
+        """Keep what tells a batch from one of other processes."""
+        if self._several and len(candidate.digests) < COMPARED and tensors:
+            candidate.digests.append(digest_of_rows(tensors, candidate.pool.shared))
 
     def _looks(self) -> bool:
         return not self._paused and (passed_over(self.model) or without_gradients()) is None
@@ -999,6 +1050,18 @@ class Finder:
                 "Or call probes.observe(name, mu, sigma) in the forward pass.",
             ]
         )
+
+
+def _mean_of(made: Any) -> Tensor | None:
+    """What stands first in what was handed over."""
+    if isinstance(made, Distribution):
+        return next(iter(own_tensors(made)), None)
+    return made if isinstance(made, Tensor) else None
+
+
+def _tensors_of(reading: Reading) -> list[Tensor]:
+    """What was handed over, without what may be the same in all rows."""
+    return [one for one in reading.taken[:2] if one is not None]
 
 
 def _is_likely(path: str, seen: str) -> bool:

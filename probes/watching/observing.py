@@ -110,7 +110,7 @@ def observe(
         if torch.compiler.is_compiling():
             _hand_over(_count, IN_COMPILED, name, "samples", torch.zeros(1), None, None, None)
         elif RECEIVERS:
-            _deliver(name, without_gradients(), _family_reading(name, mu, sigma, prior, mask, layout))
+            _deliver(name, without_gradients(), _family_reading(name, mu, sigma, prior, mask, layout), mu)
     elif torch.compiler.is_compiling():
         if not _is_exporting():
             values = _values(mu, sigma, prior, previous, mask)
@@ -123,7 +123,7 @@ def observe(
         else:
             apart = kept[4] is None  # predecessors belong to the first rows
             behind = map_of(mu) if isinstance(mu, Distribution) else None
-            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart, behind))
+            _deliver(name, without_gradients(), _reading(name, how, tuple(kept), apart, behind), mu)
 
 
 def observe_codes(
@@ -389,9 +389,12 @@ if hasattr(_observe, "register_vmap"):  # torch 2.5
 _is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)
 
 
-def _deliver(name: str, why_not: str | None, reading: Reading) -> None:
+def _deliver(name: str, why_not: str | None, reading: Reading, made: Any = None) -> None:
+    """made: the mean, or the distribution, as it was handed over."""
+    reading.made = made
     for receiver in tuple(RECEIVERS):
         receiver(name, reading, why_not)
+    reading.made = None  # its graph is let go of
 
 
 def _reading(

@@ -45,9 +45,15 @@ class Reading:
         Whether the user says that the prior cannot be said.
     map
         That a Gaussian stands behind.
+
+    Attributes
+    ----------
+    made
+        While it is handed over, the mean or the distribution with its graph, where that is not among what was
+        taken.
     """
 
-    __slots__ = ("_apart", "_versions", "map", "read", "taken", "unknown_prior")
+    __slots__ = ("_apart", "_versions", "made", "map", "read", "taken", "unknown_prior")
 
     def __init__(
         self,
@@ -59,6 +65,7 @@ class Reading:
     ) -> None:
         self.read, self.taken, self.unknown_prior, self.map = read, taken, unknown_prior, map
         self._apart = apart
+        self.made: Any = None
         self._versions: list[int] | None = None
 
     def hold(self) -> int:

@@ -36,7 +36,7 @@ from torch.distributions import (
 
 from probes.families import FAMILIES
 from probes.family_moments import FamilyReading, read_distribution
-from probes.watching.evidence import feature_axis, sharded_along
+from probes.watching.evidence import feature_axis
 from probes.watching.naming import FORMS, describe
 
 Key = str | int | None | tuple[Any, ...]
@@ -432,8 +432,6 @@ class PosteriorSource:
         layout, origin = self._layout(mean, value)
         if origin == "assumed":
             why += "; ASSUMED that the last of its three axes holds the neurons"
-        if {"rows": mean.dim() - 1, "weights": 0}.get(layout, 1) in sharded_along(mean):
-            raise NotReadable(SHARDED)
         return replace(self.known(layout=origin), slot=slot, why=why, layout=layout)
 
     def _is_one_row(self, value: Any) -> bool:
@@ -698,7 +696,7 @@ def plain(value: Tensor) -> Tensor:
 def is_simple(value: Any) -> bool:
     """Whether a value is a number that is `plain` as it stands."""
     return (
-        isinstance(value, Tensor)
+        type(value) in (Tensor, nn.Parameter)  # others, such as DTensor, have functions of their own
         and value.layout is torch.strided
         and value.is_floating_point()
         and value.dim() > 0

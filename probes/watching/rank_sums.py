@@ -6,6 +6,9 @@ then, with that mean known of all rows, n (s + d²) with d a process's own mean 
 LeVeque 1983), and n times the other means, in the precision that they came in. Nothing is lost however far
 the means move from step to step.
 
+Where each process has a part of the neurons, what it adds stands at their place among all of them, with
+zeros elsewhere; rows are counted by the first part.
+
 Of pairs the sums that a slope's interval (HC1) needs are moved to the means of all rows by their third and
 second moments: exactly for one latent dimension. Of several the part that is quadratic in the move takes
 dimensions for uncorrelated, and where it could be more than `QUADRATIC` of the interval's square there is
@@ -22,11 +25,14 @@ from torch import Tensor
 
 from probes.family_moments.pooling import by_neuron
 from probes.family_moments.samples import between_draws
+from probes.watching.shares import Share
 
 Sums = Mapping[str, Tensor]
 """`poolable()` of some steps, stacked: name -> (T, ...)."""
 
-TOTALS = ("count", "rows", "non_finite", "counts", "prior_varies", "pairs", "seen")
+PARTS = "parts"
+"""(T, parts): rows of each part of the neurons, where they lie in several processes."""
+TOTALS = ("count", "rows", "non_finite", "counts", "prior_varies", "pairs", "seen", PARTS)
 """Added as they are."""
 PAIR = "pair_"
 """Sums over pairs begin with it."""
@@ -140,6 +146,40 @@ def pooled(family: str, first: Sums, second: Sums) -> dict[str, Tensor]:
     if family.startswith("gaussian"):
         return {name: value.float() for name, value in found.items()}
     return found if family == "codes" else by_neuron(family, found, 2)
+
+
+def with_parts(sums: Sums, share: Share) -> dict[str, Tensor]:
+    """Sums of a part of the neurons, with `PARTS`."""
+    parts = torch.zeros(len(sums["count"]), share.parts, dtype=torch.float64)
+    parts[:, share.part] = _wide(sums["count"])
+    return {**sums, PARTS: parts}
+
+
+def shape_of_all(name: str, value: Tensor, share: Share | None) -> list[int]:
+    """Shape of a sum without its steps, of all neurons."""
+    shape = list(value.shape[1:])
+    return shape if share is None or not shape or name == PARTS else [share.neurons, *shape[1:]]
+
+
+def placed(sums: Sums, share: Share) -> dict[str, Tensor]:
+    """What a process that has a part of the neurons adds: at their place, (T, N, ...); what is of the whole
+    layer, (T,), where it has the first part.
+    """
+    found = {}
+    for name, value in sums.items():
+        if name in (PARTS, "seen"):
+            found[name] = value
+        elif value.dim() == 1:
+            found[name] = value if share.part == 0 else torch.zeros_like(value)
+        else:
+            found[name] = value.new_zeros(len(value), share.neurons, *value.shape[2:])
+            found[name][:, share.start : share.stop] = value
+    return found
+
+
+def of_share(sums: Sums, share: Share) -> dict[str, Tensor]:
+    """Of all neurons those of a part."""
+    return {name: value[:, share.start : share.stop] for name, value in sums.items()}
 
 
 def _is_centre(name: str, sums: Sums) -> bool:

@@ -10,10 +10,12 @@ from typing import SupportsFloat
 
 import torch
 
+from probes.errors import first_line
 from probes.run_reader import FinalStatus
 from probes.watching.family_pools import Summed as PoolSums
 from probes.watching.pooling import Rows, Sums, sums_of
-from probes.watching.ranks import Pooled, Ranks, RanksLostError, stacked
+from probes.watching.ranks import NOTHING, Pooled, Ranks, RanksLostError, stacked
+from probes.watching.shares import Share, Shared
 from probes.watching.statistics_buffer import BUFFERED_STEPS, StatisticsBuffer
 
 ROWS = 16
@@ -30,15 +32,19 @@ class RankedBuffer(StatisticsBuffer):
     """
 
     flush_steps: int = BUFFERED_STEPS
-    shared: set[str] = field(default_factory=set)
-    """Layers whose posterior is that of every input, the same on all processes."""
+    shares: dict[str, Share] = field(default_factory=dict)
+    """Layers whose neurons this process has a part of."""
+    others: dict[str, bool] = field(default_factory=dict)
+    """Layers that other processes record, and whether what this one sees of them is lost."""
     _ranks: Ranks | None = None
     _rank: int = 0
     _steps: list[int] = field(default_factory=list)  # since the last exchange
     _gone: str = ""  # why the others are not heard any more
     _told: int = 0  # of what was lost
 
-    def join(self, ranks: Ranks | None, rank: int, numbers: int) -> None:
+    def join(
+        self, ranks: Ranks | None, rank: int, numbers: int, shared: Mapping[str, Shared] = NOTHING
+    ) -> None:
         """Become one of several processes.
 
         Parameters
@@ -49,7 +55,15 @@ class RankedBuffer(StatisticsBuffer):
             This process's number.
         numbers
             Of all layers, neurons times latent dimensions, which bounds the steps of a flush.
+        shared
+            How the processes share each layer.
         """
+        for layer, how in shared.items():
+            own = how.by_rank.get(rank)
+            if own is not None and own.parts > 1:
+                self.shares[layer] = own
+            elif own is None and not how.plain:
+                self.others[layer] = rank not in how.copies
         self._ranks, self._rank = ranks, rank
         self.flush_steps = max(1, min(self.flush_steps, int(KEPT_BYTES // (8 * ROWS * max(1, numbers)))))
 
@@ -61,11 +75,15 @@ class RankedBuffer(StatisticsBuffer):
             super().add(step, seen)
         else:
             self._steps.append(step)
-            if self._rank:  # the others' is rank 0's
-                seen = {name: one for name, one in seen.items() if name not in self.shared}
+            if self.others:
+                seen = self._without_others(seen)
             self._take(step, seen)
             if len(self._steps) >= self.flush_steps:
                 self._exchange(ends=False)
+
+    def _without_others(self, seen: Mapping[str, PoolSums | Rows]) -> dict[str, PoolSums | Rows]:
+        self._lost += sum(self.others.get(name, False) for name in seen)
+        return {name: one for name, one in seen.items() if name not in self.others}
 
     def scalar(self, step: int, name: str, value: SupportsFloat, split: str, epoch: float | None) -> None:
         """Rank 0's numbers alone are kept."""
@@ -111,10 +129,19 @@ class RankedBuffer(StatisticsBuffer):
         lost, self._told = self._lost - self._told, self._lost
         try:
             found = self._ranks.pool(
-                steps, stacked(steps, summed), self._families, ends=ends, lost=lost, hurry=hurry
+                steps,
+                stacked(steps, summed),
+                self._families,
+                shares=self.shares,
+                ends=ends,
+                lost=lost,
+                hurry=hurry,
             )
         except RanksLostError as error:
             self.leave(str(error), steps)
+            return
+        except Exception as error:  # noqa: BLE001 - training goes on; the others will find this one lost
+            self.leave(f"sums of the processes cannot be added up: {first_line(error)}", steps)
             return
         self._say(found)
         if self.recorder is not None or self._began:

@@ -12,13 +12,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from probes.watching.rank_sums import PAIR, first_pass, means_of, pooled, second_pass
+from probes.watching.rank_sums import (
+    PAIR,
+    PARTS,
+    first_pass,
+    means_of,
+    of_share,
+    placed,
+    pooled,
+    second_pass,
+    shape_of_all,
+    with_parts,
+)
+from probes.watching.shares import Share
 
 TIMEOUT = timedelta(seconds=60)
 """How long the others are waited for, at a flush and at the first step."""
@@ -26,6 +39,7 @@ HURRY = timedelta(seconds=5)
 """And at the end of a training that broke off."""
 LOST = "a process of the training was lost"
 OF_PAIRS = ("x", "y", "pairs")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 SEEN = "seen"
 """1 at steps at which a process has something of a layer."""
 Sums = dict[str, dict[str, Tensor]]
@@ -156,6 +170,7 @@ class Ranks:
         sums: Sums,
         families: Mapping[str, str],
         *,
+        shares: Mapping[str, Share] = NOTHING,
         ends: bool = False,
         lost: int = 0,
         hurry: bool = False,
@@ -170,6 +185,8 @@ class Ranks:
             Of each layer, `poolable()` stacked over these steps, with `SEEN`.
         families
             Of the layers; rank 0 alone is asked.
+        shares
+            Of layers whose neurons this process has a part of; their sums are of these neurons.
         ends
             Whether this is the last that comes from this process.
         lost
@@ -188,8 +205,9 @@ class Ranks:
             Where one does not answer.
         """
         wait = HURRY if hurry else None
+        sums = dict(sums) | {at: with_parts(sums[at], one) for at, one in shares.items() if at in sums}
         shapes = {
-            layer: {name: _kind(value) for name, value in sorted(some.items())}
+            layer: {name: _kind(name, value, shares.get(layer)) for name, value in sorted(some.items())}
             for layer, some in sorted(sums.items())
         }
         mine = json.dumps([list(steps), shapes])
@@ -211,23 +229,33 @@ class Ranks:
                 for layer, some in sums.items()
             }
             steps = common
-        full = {layer: _completed(sums.get(layer, {}), of, len(steps)) for layer, of in shapes.items()}
-        first = self._added({layer: first_pass(some) for layer, some in full.items()}, wait, True)
+        own = {layer: share for layer, share in shares.items() if layer in sums and layer in shapes}
+        full = {
+            layer: _completed(sums.get(layer, {}), of, len(steps), own.get(layer))
+            for layer, of in shapes.items()
+        }
+        given = {layer: first_pass(some) for layer, some in full.items()}
+        first = self._added(given | {at: placed(given[at], one) for at, one in own.items()}, wait, True)
         means = {layer: means_of(some) for layer, some in first.items()}
-        second = self._added(
-            {layer: second_pass(some, means[layer]) for layer, some in full.items()}, wait, False
-        )
+        around = means | {at: of_share(means[at], one) for at, one in own.items()}
+        given = {layer: second_pass(some, around[layer]) for layer, some in full.items()}
+        second = self._added(given | {at: placed(given[at], one) for at, one in own.items()}, wait, False)
         if self.rank:
             return Pooled([], ended, lost, partial, refused)
         groups: dict[tuple[int, ...], Sums] = {}
         for layer, some in first.items():
             seen = second[layer].pop(SEEN) > 0
+            if (parts := second[layer].pop(PARTS, None)) is not None:
+                even = (parts == parts[:, :1]).all(1)
+                partial += [step for step, one in zip(steps, (seen & ~even).tolist(), strict=True) if one]
+                seen &= even
             there = tuple(step for step, one in zip(steps, seen.tolist(), strict=True) if one)
             if there and layer in families:
                 found = pooled(families[layer], some, second[layer])
                 groups.setdefault(there, {})[layer] = {name: value[seen] for name, value in found.items()}
         refused += sorted(first.keys() - families.keys())
-        return Pooled([(list(there), some) for there, some in groups.items()], ended, lost, partial, refused)
+        groups_of_steps = [(list(there), some) for there, some in groups.items()]
+        return Pooled(groups_of_steps, ended, lost, sorted(set(partial)), refused)
 
     def _added(self, sums: Sums, wait: timedelta | None, everywhere: bool) -> Sums:
         """Sums of all processes; where not everywhere, on rank 0."""
@@ -266,9 +294,9 @@ class Ranks:
             raise RanksLostError(LOST) from error
 
 
-def _kind(value: Tensor) -> Kind:
-    """Its precision and, without the steps, its shape."""
-    return [str(value.dtype).removeprefix("torch."), *value.shape[1:]]
+def _kind(name: str, value: Tensor, share: Share | None) -> Kind:
+    """Its precision and, without the steps, its shape; of all neurons."""
+    return [str(value.dtype).removeprefix("torch."), *shape_of_all(name, value, share)]
 
 
 def _union(shapes: Sequence[Mapping[str, Mapping[str, Kind]]]) -> tuple[Any, list[str]]:
@@ -284,7 +312,9 @@ def _union(shapes: Sequence[Mapping[str, Mapping[str, Kind]]]) -> tuple[Any, lis
     return kept, sorted(refused)
 
 
-def _completed(sums: Mapping[str, Tensor], kinds: Mapping[str, Kind], count: int) -> dict[str, Tensor]:
+def _completed(
+    sums: Mapping[str, Tensor], kinds: Mapping[str, Kind], count: int, share: Share | None
+) -> dict[str, Tensor]:
     """A layer's sums with all that other processes have of it: nothing, where this one has no rows, else not
     known.
     """
@@ -294,6 +324,8 @@ def _completed(sums: Mapping[str, Tensor], kinds: Mapping[str, Kind], count: int
         if name in sums:
             found[name] = sums[name]
             continue
+        if share is not None and shape and name != PARTS:
+            shape = [share.stop - share.start, *shape[1:]]
         value = torch.zeros(count, *shape, dtype=getattr(torch, str(dtype)))
         if not value.is_floating_point():
             found[name] = value

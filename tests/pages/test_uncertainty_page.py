@@ -77,6 +77,31 @@ def test_the_twin_stands_beside_the_run_until_it_is_switched_off(open_page: Open
     assert not any("twin" in str(trace.get("name")) for f in figures(app) for trace in f["data"])
 
 
+def test_differences_to_the_twin_are_over_the_whole_test(open_page: Open, tmp_path: Path) -> None:
+    """From what is stored of each origin; marginal NLL beside joint."""
+    random = np.random.default_rng(3)
+    base = random.normal(size=200)
+    for name, gain in (("run", -0.5), ("twin", 0.0)):
+        write_forecasting(tmp_path / name, twin=name == "twin")
+        with Recorder.resume(tmp_path / name, STEPS[-1]) as recorder:
+            scores = {
+                score: base + gain + 0.1 * random.normal(size=200) for score in ("nll_joint", "nll_marginal")
+            }
+            recorder.origin_scores(STEPS[-1], "test", range(200), base, HORIZON, **scores)
+    app = open_page("uncertainty", tmp_path, run="run")
+    table = app.dataframe[1].value
+    assert table["score"].tolist() == ["joint NLL (nats)", "marginal NLL (nats)"]
+    assert table["difference"].tolist() == pytest.approx([-0.5, -0.5], abs=0.05)
+    assert table["verdict"].tolist() == ["lower", "lower"]
+    assert "200 origins of the test split in 10 blocks of time, one training each" in texts(app)
+
+
+def test_without_scores_by_origin_the_remedy_is_named(open_page: Open, folder: Path) -> None:
+    said = texts(open_page("uncertainty", folder, run="run"))
+    assert "vdn evaluate RUN" in said
+    assert "by the Gaussian of its mean and variance" in said
+
+
 def test_a_twin_shows_its_forecasts_and_says_that_it_has_no_neurons(open_page: Open, folder: Path) -> None:
     app = open_page("uncertainty", folder, run="twin")
     assert "holds no distributions" in app.info[-1].value

@@ -10,7 +10,7 @@ import torch
 from scipy import integrate, stats
 
 from vdn.scores import coverage, mixture_crps, mixture_nll, pit
-from vdn.student import scale_of, student_cdf, student_nll, student_quantile
+from vdn.student import scale_of, student_cdf, student_nll, student_noise, student_quantile
 
 DFS = (2.1, 3.0, 5.5, 40.0)
 
@@ -109,3 +109,11 @@ def test_equal_draws_are_one_forecast():
     df = torch.tensor(4.0)
     alone, many = (mixture_crps(y, mean.expand(n, -1, -1), sd.expand(n, -1, -1), "none", df) for n in (1, 64))
     torch.testing.assert_close(alone, many, rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("df", [3.0, 8.0, 200.0])
+def test_draws_are_of_the_law(df):
+    draws = student_noise((40_000,), torch.tensor(df), torch.zeros(()), torch.Generator().manual_seed(0))
+    law = stats.t(df, scale=math.sqrt(1 - 2 / df))
+    assert stats.kstest(draws.double().numpy(), law.cdf).pvalue > 1e-3
+    assert torch.isfinite(draws).all()

@@ -46,8 +46,7 @@ class StoredRuns:
             if self._problem is not None:
                 raise self._problem
             if self._rows is None:
-                place = re.sub(":/+", "://", self._folder, count=1)  # a `Path` has one slash
-                raise RunError(f"{place} has not answered yet")
+                raise RunError(f"{self._place} has not answered yet")
             return self._rows
 
     def _ask(self, answered: threading.Event) -> None:
@@ -56,11 +55,16 @@ class StoredRuns:
             rows = probes.catalog_rows(Path(self._folder), nested=True)
         except RunError as error:
             problem, wait = error, FAILED_SECONDS
-        finally:  # whatever happened: pages wait for it
-            with self._lock:
-                self._rows, self._problem = rows, problem
-                self._answered, self._asked_again = None, time.monotonic() + wait
-            answered.set()
+        except Exception as error:  # noqa: BLE001 - pages wait for this thread, whatever happens in it
+            problem, wait = RunError(f"{self._place} cannot be read: {error}"), FAILED_SECONDS
+        with self._lock:
+            self._rows, self._problem = rows, problem
+            self._answered, self._asked_again = None, time.monotonic() + wait
+        answered.set()
+
+    @property
+    def _place(self) -> str:
+        return re.sub(":/+", "://", self._folder, count=1)  # a `Path` has one slash
 
 
 @st.cache_resource(show_spinner=False)
