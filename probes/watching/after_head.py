@@ -59,6 +59,8 @@ SUMS = ("Add", "Sub", "Addcmul", "Normal")
 """Nodes that mean + scale * noise may end in."""
 
 POSITIVE = ("exp", "exp2", "softplus", "sigmoid", "sqrt", "relu", "abs", "elu", "reciprocal", "rsqrt")
+BOUNDED = ("clamp", "hardtanh", "pow")
+"""What makes a number positive, too, by its own numbers."""
 PRODUCTS = ("Bmm", "Mm", "Mv")
 """Nodes that mix components."""
 FORMING = ("mul", "exp", "exp2", "sqrt", "rsqrt", "reciprocal", "pow", "log")
@@ -91,6 +93,9 @@ def as_sampled(source: PosteriorSource, use: Use) -> PosteriorSource:
         steps = (*use.scale.steps[:-2], Step("mul", (0.5,)), Step("exp"))
         use, unsure = replace(use, scale=replace(use.scale, steps=steps)), "; its factor as its name says"
     form, before = form_of(use.scale.steps)
+    if form == "sigma" and not any(step.name in (*POSITIVE, *BOUNDED) for step in before):
+        before = (*before, Step("abs"))  # Gaussian noise is the same on both sides
+        use = replace(use, scale=replace(use.scale, steps=before))
     why = f"{source.why.split(';')[0]}; {use}{unsure}"
     if use.hidden:
         why += "; ASSUMED the constant, which was not seen, changes nothing"

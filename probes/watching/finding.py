@@ -193,6 +193,50 @@ class Candidate:
             and other.prior.data_ptr() == self.tensors[0].data_ptr()
         )
 
+    def is_put_together_of(self, others: Iterable[Candidate]) -> bool:
+        """Whether the mean is those of others side by side, of which each has as much of a prior: a neuron is
+        of one layer.
+        """
+        axis = 1 if self.source.layout == "channels" else -1
+        whole = self.tensors[0] if self.tensors else None
+        if (
+            self.source.rank == RANK_OBSERVED
+            or self.source.of != "activations"
+            or whole is None
+            or not whole.dim()
+        ):
+            return False
+        pieces = [
+            one.tensors[0]
+            for one in others
+            if one is not self
+            and one.tensors
+            and one.source.of == "activations"
+            and one.source.family == self.source.family
+            and (_has_prior(one) or not _has_prior(self))
+            and _fits(one.tensors[0], whole, axis)
+        ]
+        at = 0
+        while at < whole.shape[axis]:
+            found = next(
+                (one for one in pieces if _same_numbers(one, _block(whole, axis, at, one.shape[axis]))), None
+            )
+            if found is None:
+                return False
+            at += found.shape[axis]
+        return True
+
+
+def _fits(part: Tensor, whole: Tensor, axis: int) -> bool:
+    """Whether a tensor may stand in another beside more, along an axis."""
+    if part.dim() != whole.dim() or part.dtype != whole.dtype or part.shape[axis] >= whole.shape[axis]:
+        return False
+    return _block(whole, axis, 0, part.shape[axis]).shape == part.shape
+
+
+def _block(whole: Tensor, axis: int, start: int, size: int) -> Tensor:
+    return whole.narrow(axis, start, min(size, whole.shape[axis] - start))
+
 
 def _has_prior(candidate: Candidate) -> bool:
     return candidate.given or candidate.source.prior is not None
@@ -509,6 +553,7 @@ class Finder:
             if stated or not any(candidate.same_as(other) for other in chosen):
                 chosen.append(candidate)
         chosen = [one for one in chosen if not any(one.is_prior_of(other) for other in chosen)]
+        chosen = [one for one in chosen if not one.is_put_together_of(chosen)]
         names = [candidate.source.name for candidate in chosen]
         if not chosen or len(set(names)) < len(names):
             raise WatchError(f"two posteriors have one name: {names}" if chosen else self._nothing_found())

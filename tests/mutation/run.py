@@ -72,13 +72,13 @@ class Group(NamedTuple):
 OF_FAMILIES = "tests/probes/family_moments"
 GROUPS = {
     "moments": Group("probes/moments.py", (OF_FAMILIES, "tests/probes/test_sequence_moments.py")),
-    "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_watching.py",)),
+    "persistence": Group("probes/persistence.py", ("tests/probes/watching/test_rank_sums.py",)),
     "regimes": Group(
         "probes/regimes.py", ("tests/probes/test_settling.py", "tests/probes/log/test_row_regimes.py")
     ),
     "families": Group("probes/families/*.py", ("tests/probes/families", OF_FAMILIES)),
     "recorder": Group("probes/recorder.py", ("tests/probes/test_run.py",)),
-    "log": Group("probes/log/*.py", ("tests/probes/log", "tests/probes/test_recorder.py")),
+    "log": Group("probes/log/*.py", ("tests/probes/test_recorder.py",)),
     "control": Group("*/control.py", ("tests/vdn/test_controller.py",)),
     "url": Group("pages/shell/session/url.py", ("tests/pages/shell/session",)),
 }
