@@ -27,6 +27,9 @@ def test_data_sets_have_their_own_values():
         ({"lr": float("nan")}, "--lr must be at least 0"),
         ({"phi": "0.5,1.0"}, "--phi takes numbers from -0.999 to 0.999"),
         ({"c_min": "a"}, "numbers with commas"),
+        ({"persistence": "0.5,1"}, "--persistence takes numbers from -0.99 to 0.99"),
+        ({"persistence": ""}, "numbers with commas"),
+        ({"thermostat_gain": -1.0}, "--thermostat-gain must be at least 0"),
         ({"neuron": 3}, "unknown setting 'neuron'"),
     ],
 )
@@ -42,6 +45,8 @@ def test_wrong_values_name_flag_and_range(values, message):
         (Config(data="csv"), "unknown data set"),
         (Config(data="digits", prior="autoregressive"), "needs series"),
         (Config(data="diabetes", lam_ar=0.1), "needs series"),
+        (Config(data="digits", persistence="0.5"), "--persistence needs series"),
+        (from_dict({"data": "signal", "persistence": "0.5"}), "--persistence is not there for sequences"),
     ],
 )
 def test_what_does_not_go_together(config, message):
