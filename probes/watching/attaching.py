@@ -778,6 +778,7 @@ class Recording:
                     candidate.placed,
                     candidate.values,
                     self._finder.batch,
+                    self._finder.inside,
                     self._alike,
                 )
             )

@@ -9,7 +9,9 @@ from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 import probes
+from tests.probes.watching import rank_training
 
+rank_training.processes.set_forkserver_preload([rank_training.__name__, __name__])  # DTensor takes seconds
 ROWS, NEURONS = 20, 5
 
 

@@ -44,6 +44,10 @@ def test_the_same_numbers_are_the_same_rows_and_count_once():
 def test_other_inputs_are_other_rows():
     found = shared_by("z", {rank: evidence(values=f"v{rank}", batch=f"b{rank}") for rank in range(3)})
     assert (len(found.by_rank), found.plain, found.origin) == (3, True, "named")
+    inside = {rank: evidence(values=f"v{rank}", inside=f"b{rank}") for rank in range(3)}
+    assert shared_by("z", inside).origin == "named"
+    same = {rank: evidence(values=f"v{rank}", inside="b") for rank in range(3)}
+    assert (shared_by("z", same).plain, shared_by("z", same).origin) == (True, "assumed")
 
 
 def test_where_nothing_tells_rows_of_its_own_are_assumed():
