@@ -95,7 +95,7 @@ from probes.watching.posterior_source import (
 from probes.watching.predictions import MAY_BE_PREDICTED
 from probes.watching.prior_links import Kept, PriorLinks, Waiting
 from probes.watching.quantisers import find_codes
-from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed, tensors_in
+from probes.watching.shares import VIEWED, Placed, digest, digest_of_rows, placed
 from probes.watching.stated import (
     GRAMMAR,
     PartError,
@@ -304,7 +304,8 @@ class Finder:
         self._masks: dict[str, torch.Size] = {}  # those that may say which positions count
         self._calls: RemovableHandle | None = None
         self._batches: list[str | None] = []  # digests of what the model was called with
-        self._batch_calls: RemovableHandle | None = None
+        self._inside: list[str] = []  # and of what its modules were
+        self._batch_calls: list[RemovableHandle] = []
         self.passed_over: Counter[str] = Counter()
         self._uncalled: set[str] = set()  # paths of modules whose weights are read without a call
         self._ran: set[str] = set()  # paths that put something out, and names that were handed over
@@ -713,9 +714,10 @@ class Finder:
             modules = [path for path, _ in self.model.named_modules() if not self._skipped(path)]
             paths = modules + [source.path for source in sources]
         self._refuse_compiled(paths)
-        if self._several and not isinstance(self.model, ScriptModule):
-            self._batch_calls = hook_arguments(self.model, self._called_with)
-            self._arguments.append(self._batch_calls)
+        for module in self.model.modules() if self._several else ():
+            if not isinstance(module, ScriptModule):
+                self._batch_calls.append(hook_arguments(module, partial(self._called_with, module)))
+        self._arguments += self._batch_calls
         if self._search:
             self._calls = hook_arguments(self.model, self._called)
             self._arguments.append(self._calls)
@@ -768,7 +770,7 @@ class Finder:
 
     def _drop_other_hooks(self) -> None:
         layers = self._layers or {}
-        for calls in (self._calls, self._batch_calls):
+        for calls in (self._calls, *self._batch_calls):
             if calls is not None:
                 calls.remove()
         self._sources = {
@@ -1103,17 +1105,28 @@ class Finder:
                 if isinstance(value, Tensor) and value.dim() and MASKS.search(name.lower())
             }
 
-    def _called_with(self, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+    def _called_with(self, module: nn.Module, given: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         """What the model is called with before its layers are settled, to be compared with what it is called
         with in other processes.
         """
-        if self._layers is None and self._hears() and len(self._batches) < COMPARED:
+        if self._layers is not None or not self._hears():
+            return
+        if module is self.model and len(self._batches) < COMPARED:
             self._batches.append(digest(tensors_in(given)))
+        elif (
+            module is not self.model and not self._inside and (told := digest(tensors_in(given))) is not None
+        ):
+            self._inside.append(told)
 
     @property
     def batch(self) -> str | None:
         """What tells this process's batches from those of others; None where nothing does."""
         return " ".join(map(str, self._batches)) if any(self._batches) else None
+
+    @property
+    def inside(self) -> str | None:
+        """What the first of its modules was called with, where a loop calls these and not the model."""
+        return next(iter(self._inside), None)
 
     def _compare(self, candidate: Candidate, tensors: Sequence[Tensor]) -> None:
         """Keep what tells a batch from one of other processes."""

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -248,6 +248,8 @@ class FoundLayer(TypedDict):
         network speaks of and that is not known, "absent".
     assumed
         What was assumed, each in a few words.
+    processes
+        Of several processes: whose rows and which neurons each of them has (origin "processes").
     """
 
     name: str
@@ -260,6 +262,7 @@ class FoundLayer(TypedDict):
     family: str
     origins: dict[str, Origin]
     assumed: list[str]
+    processes: NotRequired[str]
 
 
 @dataclass(frozen=True)
