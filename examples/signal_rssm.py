@@ -77,7 +77,7 @@ def balanced(model, post_logits, prior_logits):
 def observe(model, post_logits, prior_logits):
     """Hands posterior and prior to the watch; returns them."""
     posterior, prior = model.variables(post_logits), model.variables(prior_logits)
-    probes.observe("state", posterior, prior=prior)
+    probes.observe("state", posterior, prior=prior, layout="sequences")
     return posterior, prior
 
 

@@ -75,4 +75,6 @@ def sequence_classes(
         300,
         f"Probability of the {classes} classes of neuron {name} at {length} positions",
         hovermode="closest",
+        showlegend=bool(len(marked)),
+        **({} if len(marked) else {"margin": {"t": 12}}),
     )

@@ -26,7 +26,7 @@ from probes.family_moments.samples import between_draws
 Sums = Mapping[str, Tensor]
 """`poolable()` of some steps, stacked: name -> (T, ...)."""
 
-TOTALS = ("count", "rows", "non_finite", "counts", "prior_varies", "pairs", "seen")
+TOTALS = ("count", "rows", "effective_rows", "non_finite", "counts", "prior_varies", "pairs", "seen")
 """Added as they are."""
 PAIR = "pair_"
 """Sums over pairs begin with it."""

@@ -260,7 +260,7 @@ def test_a_layer_of_classes_offers_what_classes_have(open_page: Open, folder: Pa
     app = open_page("sequence", folder, run="families", layer="state", quantity="change", t="24")
     header, _ = unpack(app, "heatmap")
     assert header["title"] == "Change of the class probabilities"
-    moved = table(app, "most likely class at t")
+    moved = table(app, "class at t")
     assert moved["neuron"].iloc[0] == "1:2"
     assert {name.split(":")[0] for name in moved["neuron"]} == {"1"}  # others have no classes
 
