@@ -148,7 +148,7 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
     spec = specs[0]
     mesh, axes = spec.mesh, len(spec.shape)
     ranks = mesh.mesh.flatten().tolist()
-    neuron_axis = {"rows": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
+    neuron_axis = {"rows": axes - 1, "sequences": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
     rows = part = 0
     parts, why_not = 1, ""
     for at, size, kind in zip(mesh.get_coordinate() or (), mesh.mesh.shape, spec.placements, strict=False):
@@ -164,7 +164,9 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
             why_not = VIEWED
         elif kind.dim == neuron_axis:
             part, parts = part * size + at, parts * size
-        elif layout in ("rows", "positions") or (kind.dim == 0 and layout in ("channels", "neurons")):
+        elif layout in ("rows", "positions") or (
+            kind.dim == 0 and layout in ("channels", "neurons", "sequences")
+        ):
             rows = rows * size + at
         else:
             why_not = DIMENSIONS_SPLIT
