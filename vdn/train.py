@@ -318,7 +318,8 @@ def fit(
     tuple
         "finished" or "interrupted", and the last state of things, as `report` was told it.
     """
-    config = trainer.config
+    every = trainer.config.validate_every
+    assert every is not None
     watcher: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
 
@@ -330,7 +331,7 @@ def fit(
             step = trainer.done
             watcher.before(step)
             watcher.after(step, trainer.step())
-            if trainer.done % config.validate_every == 0 and trainer.done < trainer.last:
+            if trainer.done % every == 0 and trainer.done < trainer.last:
                 watcher.flush()
                 validate(trainer, recorder)
                 recorder.flush()  # the log must hold what the checkpoint claims to follow
