@@ -146,7 +146,7 @@ def title_of(scores: Scores) -> str:
 
 
 def in_words(scores: Scores, name: str) -> str:
-    """Where a run was best, what it has lost since, and how far training is ahead.
+    """Where a run was best, what it has lost since, and how far validation is from training.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def in_words(scores: Scores, name: str) -> str:
     Returns
     -------
     str
-        Such as "this run: best at step 499, +0.034 since; at the end training is 0.120 ahead".
+        Such as "this run: best at step 499, +0.034 since; at the end validation is 0.120 above training".
     """
     at, best = scores.best
     last = scores.validation.iloc[-1]
@@ -170,8 +170,8 @@ def in_words(scores: Scores, name: str) -> str:
         values = smooth(steps, values, max(SMOOTHED * float(steps[-1] - steps[0]), 1.0))
     gap = float(last["value"]) - float(values[-1])
     since = "the last validation" if at == int(last["step"]) else f"{lost:+.3f} since"
-    ahead = f"{gap:.3f} ahead" if gap >= 0 else f"{-gap:.3f} behind"
-    return f"{name}: best at step {at:,}, {since}; at the end training is {ahead}"
+    side = "above" if gap >= 0 else "below"
+    return f"{name}: best at step {at:,}, {since}; at the end validation is {abs(gap):.3f} {side} training"
 
 
 def _curve(scalars: pd.DataFrame, split: str, name: str | None) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from probes.figures import style
 from probes.figures.builder import FigureBuilder
 
 PANEL, PLANE_HEIGHT = 150, 460  # pixels
-SHORT = 0.12  # of the axis: half a line of equal objective at another run's end
+SHORT = 0.06  # of the axis: half a line of equal objective at another run's end
+ROOM = 0.08  # of what is shown, above and below it
 COLORS = {
     "weight": palette.LOSS_TERMS[0],
     "free_bits": palette.LOSS_TERMS[1],
@@ -129,7 +130,8 @@ def rate_path(
     -------
     go.Figure
         Colour of the path: the step, on a logarithmic scale. Lines of equal objective have the slope −β:
-        where one touches the frontier, β weighs a nat of rate as the frontier does.
+        where one touches the frontier, β weighs a nat of rate as the frontier does. Distortions of the first
+        half of the points may lie above the axis, which shows the rest large; a double click shows all.
 
     Notes
     -----
@@ -150,7 +152,7 @@ def rate_path(
         x = np.array([0.0, max(float(every.max()), 1e-9)])
         y = distortion[-1] - weight * (x - rate[-1])
         figure.line(
-            x, y, f"distortion + {weight:.3g} × rate as at the end", color=palette.CLAY, width=1.5,
+            x, y, f"distortion + {weight:.3g} × rate as at the end", color=palette.CLAY, width=2,
             dash="dash", hoverinfo="skip",
         )  # fmt: skip
     if len(rest):
@@ -192,6 +194,10 @@ def rate_path(
         )  # fmt: skip
     figure.update_xaxes(title=f"rate ({unit if unit.startswith('nats') else 'nats'})", rangemode="tozero")
     figure.update_yaxes(title=f"distortion ({unit})")
+    late = np.concatenate([distortion[len(distortion) // 2 :], rest["distortion"].to_numpy(float)])
+    low, high = float(late.min()), float(late.max())
+    if distortion.max() > high > low:  # the first steps would leave the rest a line
+        figure.update_yaxes(range=[low - ROOM * (high - low), high + ROOM * (high - low)])
     alt = (
         f"Distortion against rate of {name} from step {steps[0]:,} (rate {rate[0]:.4g}, distortion"
         f" {distortion[0]:.4g}) to step {steps[-1]:,} (rate {rate[-1]:.4g}, distortion {distortion[-1]:.4g});"

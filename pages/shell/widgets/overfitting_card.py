@@ -9,6 +9,7 @@ from pages.shell.session.runs import RunContext
 from pages.shell.widgets import cards, step_axis
 from probes.figures.overfitting import in_words, overfitting, scores_of
 
+LEVELS = "Splits have levels of their own: a network overfits where the two part."
 OF_BATCHES = "Training is what batches logged, averaged: with fewer draws it is the higher for that alone."
 
 
@@ -28,7 +29,7 @@ def show(context: RunContext, other: RunContext | None, label: str, view: step_a
     )  # fmt: skip
     said = [in_words(scores, "This run")] + ([in_words(beside, url.plain(label))] if beside else [])
     batches = any(one.batches for one in (scores, beside) if one is not None)
-    note = f"{'. '.join(said)}. {OF_BATCHES if batches else ''}".strip()
+    note = f"{'. '.join(said)}. {LEVELS} {OF_BATCHES if batches else ''}".strip()
     rows = scalars[scalars["split"].isin(("train", "validation"))]
     cards.card(
         "**Validation against training** · the best validation is marked", figure, "overfitting", rows,

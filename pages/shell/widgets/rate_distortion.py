@@ -59,6 +59,7 @@ def _plane(
     if len(others):
         folder = url.plain(context.entry.path.parent.name)
         note += f" Grey: the last record of {len(others):,} other runs of {folder} on the same data."
+    note += " Early points may lie above the axis: a double click shows all."
     cards.card(
         "**Rate and distortion** · the way over steps, dark to light; means of neighbouring records",
         figure, "rate_path", way, of=context.entry.name, note=note,

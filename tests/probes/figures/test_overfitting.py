@@ -51,7 +51,7 @@ def test_the_same_score_of_training_examples_is_taken_before_batches(run: pd.Dat
     training = next(trace for trace in figure.data if trace.name == "this run, training")
     np.testing.assert_allclose(training.y, 0.45 - 0.001 * AT, rtol=1e-6)  # as it is, not averaged
     assert in_words(scores, "this run") == (
-        "this run: best at step 49, +0.250 since; at the end training is 0.399 ahead"
+        "this run: best at step 49, +0.250 since; at the end validation is 0.399 above training"
     )
 
 

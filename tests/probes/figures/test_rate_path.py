@@ -89,6 +89,16 @@ def test_the_cursor_marks_its_point_and_the_end_none():
     assert not [trace for trace in rate_path(way(), name="a", step=100).data if trace.name == "cursor"]
 
 
+def test_the_first_steps_do_not_make_the_rest_a_line():
+    early = way(distortion=[300.0, 25.0, 21.0])
+    low, high = rate_path(early, name="a").layout.yaxis.range
+    assert 20 < low < 21
+    assert 25 < high < 26
+    assert rate_path(way().iloc[:1], name="a").layout.yaxis.range is None
+    others = pd.DataFrame({"run": ["b"], "rate": [5.0], "distortion": [400.0], "weight": [np.nan]})
+    assert rate_path(early, name="a", others=others).layout.yaxis.range is None
+
+
 def test_points_say_what_they_are_the_mean_of():
     figure = rate_path(way(), name="a")
     [path] = [trace for trace in figure.data if trace.name == "a"]
