@@ -92,6 +92,9 @@ def test_log_of_a_run(tmp_path, small):
     np.testing.assert_allclose(neurons["kl"], neurons["information"] + neurons["mismatch"], atol=2e-5)
     scalars = rows(tmp_path / "run", "scalars")
     assert set(scalars.loc[scalars["split"] == "validation", "step"]) == {9, 19, 23}
+    held_against = scalars.query("split == 'train' and name == 'nll_joint'")
+    assert held_against["step"].tolist() == [9, 19, 23], "what validation is held against"
+    assert np.isfinite(held_against["value"]).all()
     assert {"test", "test last_value", "test seasonal_naive"} <= set(scalars["split"])
     assert len(rows(tmp_path / "run", "evaluation")) == 16
     assert summary["model"]["mse"] == pytest.approx(
