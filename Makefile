@@ -11,7 +11,7 @@ TORCH ?= 2.4.1
 PYARROW ?= 17 18 19 20 21 22 23 24 25 26
 OLD_PANDAS ?= 3.0
 
-.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-gpu soak clean
+.PHONY: run train app sample pictures test check format lint types canvas canvas-checks bundles test-integrations test-libraries test-libraries-more test-jax test-store test-notebook notebook test-fleet test-torch test-pyarrow test-lowest test-python test-wheel mutation docs bench bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences bench-gpu soak clean
 
 run: $(VENV)/.run  ## train on the embedded data (DATA=text: the embedded text), then open the dashboard on the new run
 	$(BIN)/vdn train --data $(DATA) --runs $(RUNS)
@@ -198,7 +198,7 @@ node_modules/.made: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
-bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
+bench: bench-log bench-watch bench-core bench-ui bench-loggers bench-scale bench-regimes bench-fleet bench-families bench-sequence bench-ranks bench-store bench-differences  ## all that is measured, as tables in docs/benchmarks.md and docs/diagnostics.md
 
 bench-log: $(VENV)/.dev  ## the run log: overhead, bytes, reading times
 	$(BIN)/python -m benchmarks.log
@@ -223,6 +223,9 @@ bench-regimes: $(VENV)/.dev  ## which regimes planted neurons are given, by info
 
 bench-sequence: $(VENV)/.dev  ## sequences: neurons, twin, Kalman filter, GRU; CHORDS names a JSON of chorales, SEEDS seeds, PARTS parts
 	$(BIN)/python -m benchmarks.sequence --write --seeds $(SEEDS) $(if $(CHORDS),--chords $(CHORDS)) $(if $(PARTS),--parts $(PARTS))
+
+bench-differences: $(VENV)/.dev  ## how often intervals of differences between runs hold, in docs/diagnostics.md
+	$(BIN)/python -m benchmarks.differences --write
 
 bench-fleet: $(VENV)/.dev  ## questions to 300 runs at once: from their summaries, from every row
 	$(BIN)/python -m benchmarks.fleet --write

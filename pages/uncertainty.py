@@ -16,6 +16,7 @@ from pages.shell.widgets import (
     compared,
     family_uncertainty,
     forecast_calibration,
+    overfitting_card,
     score_differences,
     step_axis,
 )
@@ -87,6 +88,7 @@ if panels:
         draw=over_steps,
         several=True,
     )
+overfitting_card.show(context, other, label, view, step)
 gaussian = [place for place, layer in enumerate(context.layers) if is_gaussian(layer)]
 if state.has_distributions(context) and gaussian:
     shown = [gaussian[place] for place in evenly_spaced(len(gaussian), FANS)]

@@ -54,7 +54,10 @@ class LayerInfo(TypedDict):
     trained
         True where the first record is of a trained model, which is at its prior by collapse alone.
     origins
-        Part (mean, scale, prior, layout, family) -> "stated", "named", "assumed" or, of a prior, "absent".
+        Part (mean, scale, prior, layout, family, of several processes processes) -> "stated", "named",
+        "assumed" or, of a prior, "absent".
+    processes
+        Of several processes: whose rows and which neurons each of them had.
     assumed
         What was assumed, each in a few words.
     prior_said
@@ -85,6 +88,7 @@ class LayerInfo(TypedDict):
     why: NotRequired[str]
     trained: NotRequired[bool]
     origins: NotRequired[Mapping[str, str]]
+    processes: NotRequired[str]
     assumed: NotRequired[list[str]]
     prior_said: NotRequired[str]
     family: NotRequired[str]

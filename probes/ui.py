@@ -110,7 +110,12 @@ def _folder_of_runs(text: str) -> Path | str:
     """The folder itself, absolute, or its URL; that in which it lies if it is a run."""
     if is_store(text):
         storage = open_folder(text)
-        return storage.root.rpartition("/")[0] if storage.stamp("run.json") is not None else storage.root
+        try:
+            is_run = storage.stamp("run.json") is not None
+        except RunError as error:  # pages say so, and look again
+            sys.stderr.write(f"{error}: the dashboard starts without it, and asks it again\n")
+            is_run = False
+        return storage.root.rpartition("/")[0] if is_run else storage.root
     path = Path(text)
     if not path.is_dir():
         raise RunError(

@@ -186,9 +186,13 @@ class Config:
     record_every: int = _number(1, "record the neurons every so many steps", 1)
     record_start: int = _number(0, "record a geometric row of about so many steps first", 0)
     precision: str = _choice("full", "numbers in the log", "full", "10bit")
-    validate_every: int = _number(100, "steps between validations", 1)
-    patience: int = _number(
-        6, "validations in a row without a better one after which training ends; 0: all steps are done", 0
+    validate_every: int | None = _number(
+        None, "steps between validations (100, sequences 250, twins of series 25)", 1
+    )
+    patience: int | None = _number(
+        None,
+        "validations without a better one after which training ends; 0: never (6, twins of series 24)",
+        0,
     )
     checkpoint: str = _choice(
         "full", "what checkpoints hold: all that resuming needs, or the weights alone", "full", "model"
@@ -223,8 +227,10 @@ class Config:
                 raise ConfigError(f"{flag} must be at least {meta['low']:g}{upper}, this is {value:g}")
 
 
+_SELECTION: dict[str, Any] = {"validate_every": 100, "patience": 6}
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "nyc": {
+        **_SELECTION,
         "window": 168,
         "horizon": 24,
         "encoder": "linear",
@@ -235,6 +241,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "steps": 2000,
     },
     "csv": {
+        **_SELECTION,
         "window": 336,
         "horizon": 96,
         "encoder": "linear",
@@ -245,6 +252,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "steps": 2000,
     },
     "digits": {
+        **_SELECTION,
         "window": 64,
         "horizon": 10,
         "encoder": "mlp",
@@ -255,6 +263,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "steps": 1500,
     },
     "diabetes": {
+        **_SELECTION,
         "window": 10,
         "horizon": 1,
         "encoder": "mlp",
@@ -266,8 +275,8 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 
-TWIN_DEFAULTS: dict[str, Any] = {"lr": 3e-4}
-"""What twins of series have by themselves, as they were tuned for it (docs/benchmarks.md)."""
+TWIN_DEFAULTS: dict[str, Any] = {"lr": 3e-4, "validate_every": 25, "patience": 24}
+"""What twins of series have by themselves, tuned for them: they overfit early (docs/benchmarks.md)."""
 ROW_TASKS = ("digits", "diabetes")
 FILES = ("csv:", "text:", "chords:")
 """How data that is a file begins."""
@@ -293,6 +302,7 @@ _SEQUENCE: dict[str, Any] = {
     "test_draws": 8,
     "steps": 2000,
     "record_every": 10,
+    **_SELECTION,
     "validate_every": 250,
     "probe_inputs": 0,
     "probe_times": 12,

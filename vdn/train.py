@@ -66,6 +66,7 @@ from vdn.trainer import (
 # enough to see the trend; the test takes every example and S = 64
 VALIDATION_EXAMPLES, VALIDATION_DRAWS = 1024, 8
 VALIDATION_POSITIONS = 16_384  # of sequences
+TRAINING_EXAMPLES, TRAINING_POSITIONS = 512, 4096  # that are scored beside them: about 2 % of a step's time
 PROGRESS_SECONDS = 0.2  # between two calls of the progress function
 NAME_BYTES = 80  # of a run's name that are its data's: file systems take 255 at most, some 143
 NOT_IN_NAMES = '/\\:*?"<>|'  # of folders, on one system or another
@@ -317,7 +318,8 @@ def fit(
     tuple
         "finished" or "interrupted", and the last state of things, as `report` was told it.
     """
-    config = trainer.config
+    every = trainer.config.validate_every
+    assert every is not None
     watcher: Any = TrainingLogger(trainer, recorder) if ranks.keeps_log() else ranks.Silence()
     shown = 0.0
 
@@ -329,7 +331,7 @@ def fit(
             step = trainer.done
             watcher.before(step)
             watcher.after(step, trainer.step())
-            if trainer.done % config.validate_every == 0 and trainer.done < trainer.last:
+            if trainer.done % every == 0 and trainer.done < trainer.last:
                 watcher.flush()
                 validate(trainer, recorder)
                 recorder.flush()  # the log must hold what the checkpoint claims to follow
@@ -385,6 +387,23 @@ def validate(trainer: Training, recorder: Recorder) -> None:
     write_scores(
         recorder, step, "validation", validation_scores(trainer, answers_to(recorder, step, "validation"))
     )
+    write_scores(recorder, step, "train", training_scores(trainer))
+
+
+def training_scores(trainer: Training) -> dict[str, float]:
+    """The joint NLL of training examples with as many draws as validation takes: what validation is held
+    against to see overfitting. Batches have fewer draws, and the network moves while theirs is averaged.
+    """
+    found = scores(
+        trainer.trained,
+        trainer.task,
+        "train",
+        VALIDATION_DRAWS,
+        trainer.config.seed,
+        TRAINING_POSITIONS if isinstance(trainer, SequenceTrainer) else TRAINING_EXAMPLES,
+        crps=False,
+    )
+    return {"nll_joint": found["nll_joint"]}
 
 
 def answers_to(recorder: Recorder, step: int, split: str) -> Callable[[Answers], None]:

@@ -200,6 +200,7 @@ class Training(ABC):
         assert config.steps is not None
         assert config.beta is not None
         self.steps, self.beta = config.steps, config.beta
+        assert config.patience is not None
         self.selection = Selection(config.patience)
         self.best_saved: int | None = None  # the step whose weights best.pt holds
 

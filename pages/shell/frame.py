@@ -86,6 +86,9 @@ def run_page(page: StreamlitPage) -> None:
         _HISTORY(key="frame_history")
         url.sync()
         page.run()
+    except runs.NoAnswerError as error:
+        st.error(f"There is no run to show: {url.plain(error)}.")
+        live.follow_silence()
     except runs.RunError as error:  # a damaged file is met when a card asks for it
         st.error(f"This run cannot be read further: {url.plain(error)}. Choose another in the sidebar.")
     finally:

@@ -46,7 +46,7 @@ def rate_split(rows: pd.DataFrame) -> go.Figure:
         figure.add_trace(
             {
                 "type": "bar", "orientation": "h", "y": _labels(rows["name"]), "x": np.maximum(values, 0),
-                "name": STATISTICS[name].label.lower(),
+                "name": _label(name),
                 "marker": {
                     "color": palette.translucent(color, 0.75),
                     "line": {"color": color, "width": 1},
@@ -85,8 +85,8 @@ def aggregate_distances(rows: pd.DataFrame) -> go.Figure:
         One panel a distance. Bar: up to the limit below which 95 % of sets of as many samples of the prior
         lie. Dot: the layer, full where it is beyond.
     """
-    titles = [STATISTICS[name].title for name in DISTANCES]
-    figure = FigureBuilder(1, len(DISTANCES), shared_yaxes=True, horizontal_spacing=0.06)
+    titles = [STATISTICS["sliced_wasserstein"].title, STATISTICS["mmd"].symbol]
+    figure = FigureBuilder(1, len(DISTANCES), shared_yaxes="rows", horizontal_spacing=0.06)
     labels = _labels(rows["name"])
     for column, name in enumerate(DISTANCES, start=1):
         values, limits = (rows[one].to_numpy(float) for one in (name, f"{name}_null_95"))
@@ -103,7 +103,7 @@ def aggregate_distances(rows: pd.DataFrame) -> go.Figure:
         figure.add_trace(
             {
                 "type": "scatter", "mode": "markers", "x": values, "y": labels, "showlegend": column == 1,
-                "legendgroup": "value", "name": "aggregate posterior",
+                "legendgroup": "value", "name": "aggregate posterior, full beyond it",
                 "marker": {
                     "size": 10, "color": palette.SLATE, "line": {"width": 2},
                     "symbol": ["circle" if one else "circle-open" for one in beyond],
@@ -125,6 +125,11 @@ def aggregate_distances(rows: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
 
 
+def _label(name: str) -> str:
+    label = STATISTICS[name].label
+    return label[0].lower() + label[1:]
+
+
 def _labels(names: pd.Series) -> list[str]:
     return [style.text(name) for name in names]
 
@@ -139,5 +144,5 @@ def _told(value: float, error: float, sign: str) -> str:
 
 
 def _in_words(row: pd.Series) -> str:
-    parts = [f"{STATISTICS[name].label.lower()} {row[name]:.3g}" for name in PARTS if np.isfinite(row[name])]
+    parts = [f"{_label(name)} {row[name]:.3g}" for name in PARTS if np.isfinite(row[name])]
     return f"{row['name']}: {', '.join(parts)}"

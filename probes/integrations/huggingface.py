@@ -13,6 +13,7 @@ from probes.log import manifest
 from probes.recorder import Precision
 from probes.watching.attaching import Recording, Which, watch
 from probes.watching.in_the_loop import OnAlert
+from probes.watching.shares import ShareSpec
 from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror
 
@@ -45,6 +46,7 @@ class Watch(TrainerCallback):
         on_alert: OnAlert | None = None,
         inputs: Any = None,
         ranks: Which = "all",
+        shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
@@ -66,6 +68,7 @@ class Watch(TrainerCallback):
             on_alert=on_alert,
             inputs=inputs,
             ranks=ranks,
+            shares=shares,
             flush_steps=flush_steps,
         )
         self.recording: Recording | None = None

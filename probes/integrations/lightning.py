@@ -17,6 +17,7 @@ from probes.recorder import Precision
 from probes.run_reader import FinalStatus
 from probes.watching.attaching import Recording, Which, watch
 from probes.watching.in_the_loop import OnAlert
+from probes.watching.shares import ShareSpec
 from probes.watching.stated import PartSpec, PriorSpec
 from probes.watching.statistics_buffer import BUFFERED_STEPS, Mirror
 
@@ -52,6 +53,7 @@ class Watch(lightning.Callback):
         on_alert: OnAlert | None = None,
         inputs: Any = None,
         ranks: Which = "all",
+        shares: Mapping[str, ShareSpec] | None = None,
         flush_steps: int = BUFFERED_STEPS,
     ) -> None:
         self.folder, self.every, self.resume = Path(folder), every, resume
@@ -73,6 +75,7 @@ class Watch(lightning.Callback):
             on_alert=on_alert,
             inputs=inputs,
             ranks=ranks,
+            shares=shares,
             flush_steps=flush_steps,
         )
         self.recording: Recording | None = None

@@ -504,7 +504,7 @@ class Recording:
         self._closed = True
         atexit.unregister(self._close_at_exit)
         try:
-            if not self._settled and self._step >= 0 and not self._buffer.strict:
+            if not (self._settled or self._opened) and self._step >= 0 and not self._buffer.strict:
                 self._settle(waited=self._finder.waits)
                 if self._writes:
                     self._begin(self._layers, self.found)
@@ -796,6 +796,7 @@ class Recording:
                     candidate.placed,
                     candidate.values,
                     self._finder.batch,
+                    self._finder.inside,
                     self._alike,
                 )
             )

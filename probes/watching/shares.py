@@ -65,8 +65,9 @@ class Evidence(NamedTuple):
 
     neurons: that it has. separable: whether parts of the layer can be put beside each other. shared: whether
     its posterior is that of all inputs. stated: by the user. placed: as `Placed`. values: a digest of its
-    first batch, None where all rows are one. batch: a digest of what the model was first called with.
-    alike: ranks with which it is data parallel.
+    first batch, None where all rows are one. batch: a digest of what the model was called with, and inside:
+    what its first module was; where they differ so do rows, where only the latter is the same it tells
+    nothing. alike: ranks with which it is data parallel.
     """
 
     neurons: int
@@ -76,6 +77,7 @@ class Evidence(NamedTuple):
     placed: Any = None
     values: str | None = None
     batch: str | None = None
+    inside: str | None = None
     alike: Sequence[int] = ()
 
 
@@ -146,7 +148,7 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
     spec = specs[0]
     mesh, axes = spec.mesh, len(spec.shape)
     ranks = mesh.mesh.flatten().tolist()
-    neuron_axis = {"rows": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
+    neuron_axis = {"rows": axes - 1, "sequences": axes - 1, "weights": 0}.get(layout, min(1, axes - 1))
     rows = part = 0
     parts, why_not = 1, ""
     for at, size, kind in zip(mesh.get_coordinate() or (), mesh.mesh.shape, spec.placements, strict=False):
@@ -162,7 +164,9 @@ def placed(tensor: Tensor, layout: Layout) -> Placed | None:
             why_not = VIEWED
         elif kind.dim == neuron_axis:
             part, parts = part * size + at, parts * size
-        elif layout in ("rows", "positions") or (kind.dim == 0 and layout in ("channels", "neurons")):
+        elif layout in ("rows", "positions") or (
+            kind.dim == 0 and layout in ("channels", "neurons", "sequences")
+        ):
             rows = rows * size + at
         else:
             why_not = DIMENSIONS_SPLIT
@@ -197,15 +201,6 @@ def digest_of_rows(tensors: Sequence[Tensor], shared: bool) -> str | None:
     if not shared and (of_all or not bool((mean != mean[:1]).any())):
         return None
     return digest(tensors)
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """Tensors of arguments, however they are put together."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [one for part in value for one in tensors_in(part)] if isinstance(value, (tuple, list)) else []
 
 
 def runs_together(model: nn.Module) -> bool:
@@ -363,7 +358,7 @@ def _told_places(name: str, said: Mapping[int, Evidence]) -> tuple[Places, str, 
         return places, "the model is data parallel", "named"
     if all(rank in meshes for rank in said) and len({tuple(lies.ranks) for lies in meshes.values()}) == 1:
         return places, "by its placements on the mesh", "named"
-    batches = {keys[rank]: one.batch for rank, one in said.items()}
+    batches = {keys[rank]: one.batch or one.inside for rank, one in said.items()}
     if None not in batches.values() and len(set(batches.values())) == len(batches):
         return places, "the model is called with other numbers on each", "named"
     return places, f"ASSUMED, since nothing tells: else {SAY.format(name=name)}", "assumed"

@@ -65,6 +65,8 @@ def test_weights_of_fastbnns(tmp_path):
         wrappers.BayesianModule(nn.Linear(*size, bias=False), priors={"weight": prior})
         for size, prior in zip(((X, 6), (6, 2)), kinds, strict=True)
     )
+    for parameter in (*first.parameters(), *second.parameters()):  # views of one number, which no optimiser
+        parameter.data = parameter.detach() + 0.1 * torch.randn_like(parameter)  # can move
     model, x, own = nn.Sequential(first, nn.ReLU(), second), torch.randn(B, X), []
 
     def loss():

@@ -35,6 +35,9 @@ def test_twins_of_series_have_a_learning_rate_of_their_own():
         ({"lr": float("nan")}, "--lr must be at least 0"),
         ({"phi": "0.5,1.0"}, "--phi takes numbers from -0.999 to 0.999"),
         ({"c_min": "a"}, "numbers with commas"),
+        ({"persistence": "0.5,1"}, "--persistence takes numbers from -0.99 to 0.99"),
+        ({"persistence": ""}, "numbers with commas"),
+        ({"thermostat_gain": -1.0}, "--thermostat-gain must be at least 0"),
         ({"neuron": 3}, "unknown setting 'neuron'"),
     ],
 )
@@ -53,6 +56,8 @@ def test_wrong_values_name_flag_and_range(values, message):
         (Config(df=2.0), "--df must be above 2"),
         (Config(data="digits", likelihood="student"), "--likelihood student is for numbers"),
         (from_dict({"data": "chords:x", "likelihood": "student"}), "--likelihood student is for numbers"),
+        (Config(data="digits", persistence="0.5"), "--persistence needs series"),
+        (from_dict({"data": "signal", "persistence": "0.5"}), "--persistence is not there for sequences"),
     ],
 )
 def test_what_does_not_go_together(config, message):

@@ -19,7 +19,7 @@ WAIT = 300  # seconds, on a busy machine
 STEPS = 20
 SETTINGS = (
     f"--layers 2 --neurons 12 --steps {STEPS} --batch 26 --validate-every 10 --window 24 --horizon 6"
-    " --prior autoregressive --thermostat --lam-ar 0.1 --probe-inputs 16 --threads 1"
+    " --prior autoregressive --thermostat --lam-ar 0.1 --persistence 0.5 --probe-inputs 16 --threads 1"
 ).split()
 TRAIN = ["-m", "vdn", "train", *SETTINGS]
 

@@ -51,7 +51,7 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
     parts += [f"seed {settings['seed']}"] if isinstance(settings.get("seed"), int) else []
     kept = {"best": "best weights by validation", "last": "last weights"}
     of = kept.get(str(settings.get("weights")), "checkpoint")
-    parts += [f"{of}, after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []
+    parts += [f"{of} after {settings['step']:,} steps"] if isinstance(settings.get("step"), int) else []
     parts += [f"{settings['seconds']:g} s"] if isinstance(settings.get("seconds"), int | float) else []
     return " · ".join([*parts, *([] if pd.isna(when) else [f"{when:%Y-%m-%d %H:%M} UTC"])])
 

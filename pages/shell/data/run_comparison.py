@@ -133,9 +133,8 @@ def _differences(context: RunContext, reference: RunContext) -> tuple[pd.DataFra
     """
     try:
         found = _of_origins(context, reference)
-        if {"nll_joint", "nll_marginal"} <= set(found.index) and (
-            found.loc["nll_joint", "difference"] == found.loc["nll_marginal", "difference"]
-        ):  # of one number or class both are the same
+        both = found["difference"].reindex(["nll_joint", "nll_marginal"])
+        if both.notna().all() and both.nunique() == 1:  # of one number or class both are the same
             found = found.drop(index="nll_marginal").rename(index={"nll_joint": "nll"})
         return found[found.index.isin(list(POINTS))], f"Over {said(found)}"
     except UnpairedError as error:

@@ -94,3 +94,21 @@ def follow_all(live: Mapping[str, Any]) -> None:
         ticks[0] += 1
 
     tick()
+
+
+def follow_silence() -> None:
+    """Run the page anew once a store has answered that did not when there was nothing else to show."""
+    ticks = [0]
+
+    @st.fragment(run_every=EVERY)
+    def tick() -> None:
+        try:
+            if ticks[0]:
+                runs.entries()
+                st.rerun()
+        except runs.NoAnswerError:
+            pass
+        ticks[0] += 1
+        st.caption(":material/cloud_off: This page shows the runs as soon as there is an answer.")
+
+    tick()

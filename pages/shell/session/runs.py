@@ -20,9 +20,22 @@ from pages.shell.session.stored_runs import PATIENCE_SECONDS, stored_runs
 from probes import RunError
 from probes.storage import is_store, open_folder
 
-__all__ = ["Entry", "RunContext", "RunError", "another_run", "entries", "open_run", "unanswered"]
+__all__ = [
+    "Entry",
+    "NoAnswerError",
+    "RunContext",
+    "RunError",
+    "another_run",
+    "entries",
+    "open_run",
+    "unanswered",
+]
 
 READERS_KEPT = 8  # each keeps its files and footers open
+
+
+class NoAnswerError(RunError):
+    """A store does not answer, and there is nothing else to show."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,8 @@ def entries() -> dict[str, Entry]:
     """All runs in the folders of runs, latest first and unreadable ones last, by name.
 
     A run is called by its folder; where two are called the same, the later ones carry the name of the folder
-    that they lie in. A folder of runs may hold further ones: sweeps. Raises RunError where a store does not
-    answer and there is nothing else to show.
+    that they lie in. A folder of runs may hold further ones: sweeps. Raises NoAnswerError where a
+    store does not answer and there is nothing else to show.
     """
     found: dict[str, Entry] = {}
     problem: RunError | None = None
@@ -102,7 +115,7 @@ def entries() -> dict[str, Entry]:
             name = probes.run_name(path, found)
             found[name] = Entry(name, path, row)
     if problem and not found:
-        raise problem
+        raise NoAnswerError(problem) from problem
     return dict(sorted(found.items(), key=lambda item: item[1].created, reverse=True))
 
 

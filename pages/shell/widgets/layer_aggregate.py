@@ -13,6 +13,8 @@ from probes.figures.rate_split import DISTANCES, PARTS, aggregate_distances, rat
 from probes.schema import STATISTICS
 
 RATE = "Mean KL of the probe inputs' posteriors from the prior, summed over the layer's neurons."
+SHORT = ("Index-code", "Total correlation", "Dimension-wise", "SW₂ (prior sd)", "MMD²")
+"""Heads of the table's columns for PARTS and DISTANCES."""
 TITLE = "**Layers as a whole** · the rate in parts, the aggregate posterior against the prior"
 
 
@@ -62,8 +64,11 @@ def _opened(context: RunContext, step: int, other: RunContext | None) -> None:
         column_config={
             "layer": "layer", "rate": st.column_config.TextColumn("Rate (nats)", help=RATE),
             **{
-                name: st.column_config.TextColumn(STATISTICS[name].title, help=STATISTICS[name].meaning)
-                for name in (*PARTS, *DISTANCES)
+                name: st.column_config.TextColumn(
+                    f"{short} (nats)" if name in PARTS else short,
+                    help=f"{STATISTICS[name].label}. {STATISTICS[name].meaning}",
+                )
+                for name, short in zip((*PARTS, *DISTANCES), SHORT, strict=True)
             },
         },
         alt="Each layer's rate in parts and its aggregate posterior's distances from the prior",

@@ -9,12 +9,14 @@ from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 import probes
+from tests.probes.watching import rank_training
 
+rank_training.processes.set_forkserver_preload([rank_training.__name__, __name__])  # DTensor takes seconds
 ROWS, NEURONS = 20, 5
 
 
 class Model(nn.Module):
-    """An encoder, a small head and a wide one; `level` moves them from step to step."""
+    """An encoder, a small head and a wide one."""
 
     def __init__(self, neurons=NEURONS):
         super().__init__()
@@ -22,10 +24,10 @@ class Model(nn.Module):
         self.small_mu, self.small_logvar = nn.Linear(8, 3), nn.Linear(8, 3)
         self.fc_mu, self.fc_logvar = nn.Linear(8, neurons), nn.Linear(8, neurons)
 
-    def forward(self, x, level=0.0):
+    def forward(self, x):
         """A number to descend on."""
         h = self.encoder(x).tanh()
-        mu, logvar = self.small_mu(h) + level, self.small_logvar(h)
+        mu, logvar = self.small_mu(h), self.small_logvar(h)
         z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
         wide, log = self.fc_mu(h), self.fc_logvar(h)
         z_wide = wide + torch.randn_like(wide) * (0.5 * log).exp()
@@ -45,10 +47,9 @@ def model_of(style, mesh, neurons=NEURONS):
         plan = {"fc_mu": ColwiseParallel(), "fc_logvar": ColwiseParallel()}
     elif style == "dtensor":
         plan = {name: ColwiseParallel(use_local_output=False) for name in ("fc_mu", "fc_logvar")}
-    elif style == "gathered":
-        plan = {name: ColwiseParallel(output_layouts=Replicate()) for name in ("fc_mu", "fc_logvar")}
     else:
-        plan = {name: RowwiseParallel(input_layouts=Replicate()) for name in ("fc_mu", "fc_logvar")}
+        plan = {"fc_mu": ColwiseParallel(output_layouts=Replicate())}
+        plan |= {"fc_logvar": RowwiseParallel(input_layouts=Replicate())}
     return parallelize_module(model, mesh, plan)
 
 
