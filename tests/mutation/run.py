@@ -1,7 +1,8 @@
 """Do the tests notice a fault? Small faults, one at a time, in a sample of places; what no test notices is
 written down.
 
-    python tests/mutation/run.py [--only GROUP ...] [--places 25] [--seed 0] [--again] [--write]
+    python tests/mutation/run.py [--only GROUP ...] [--places 25] [--seed 0] [--minutes 25] [--again]
+        [--write]
 
 Faults are those of cosmic-ray's operators: another comparison or arithmetic operator, a number off by one, a
 condition turned round, a loop that never runs. Of each group of modules `--places` places are drawn, and of
@@ -9,8 +10,9 @@ each place one fault. A fault is caught if the test files that mirror its module
 tests of its group. The tests run in a copy of the repository, in a forked process that has the libraries
 loaded and a limit on its processor time: an endless loop is caught too.
 
-A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. What was found is kept in
-build/mutation.jsonl: `--again` tries those faults alone that nothing caught there, after a test was written.
+A fault that nothing catches has an entry in reasons.toml, or is listed as a gap. When `--minutes` of
+processor time are spent no further one is tried. What was found is kept in build/mutation.jsonl: `--again`
+goes on there, and tries anew, after a test was written, what nothing caught.
 """
 
 from __future__ import annotations
@@ -266,7 +268,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--places", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--again", action="store_true", help="only what nothing caught before")
+    parser.add_argument(
+        "--minutes", type=float, default=25.0, help="of processor time, then no further fault"
+    )
+    parser.add_argument("--again", action="store_true", help="take what was caught before as it was")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/mutation.md")
     asked = parser.parse_args()
     for name in LIBRARIES:
@@ -274,17 +279,21 @@ def main() -> int:
     copy()
     earlier = known() if asked.again else {}
     why = reasons()
-    counts, left = [], []
+    counts, left, spent = [], [], 0.0
     for name in asked.only:
         trial, number = Trial(GROUPS[name]), Counter[str]()
         for fault in drawn(GROUPS[name], asked.places, asked.seed):
             key = (fault.file, fault.line, fault.after)
-            by, seconds = earlier.get(key, ("", 0.0))
-            if not by:
-                by, seconds = trial.caught(fault)
-                with FOUND.open("a", encoding="utf-8") as found:
-                    found.write(json.dumps([*key, by, round(seconds, 1)]) + "\n")
             reason = why.get((fault.file, fault.before, fault.after))
+            by, seconds = earlier.get(key, ("", 0.0))
+            if not by and not (reason and key in earlier):
+                if spent < 60 * asked.minutes:
+                    by, seconds = trial.caught(fault)
+                    spent += seconds
+                    with FOUND.open("a", encoding="utf-8") as found:
+                        found.write(json.dumps([*key, by, round(seconds, 1)]) + "\n")
+                elif key not in earlier:
+                    continue
             number.update({"faults": 1, by or ("reason" if reason else "gap"): 1})
             number["seconds"] += round(seconds)
             print(f"{name:12} {by or 'NOTHING':8} {seconds:5.1f} s {fault.file}:{fault.line}", flush=True)
@@ -306,7 +315,7 @@ def main() -> int:
         "gaps",
         "CPU s",
     ]
-    body = f"Seed {asked.seed}, {asked.places} places a group.\n\n{table(head, counts)}\n\n"
+    body = f"Seed {asked.seed}, at most {asked.places} places a group.\n\n{table(head, counts)}\n\n"
     body += table(["where", "was", "became", "why nothing catches it"], left)
     print(f"\n{body}")
     if asked.write:

@@ -163,6 +163,20 @@ def test_a_run_of_scores_alone(open_page: Open, tmp_path: Path) -> None:
     assert "no distributions" in texts(app)
 
 
+@pytest.mark.parametrize(
+    ("step", "said"), [(None, "at the end"), (1200, "with the best weights by validation, after 1,200 steps")]
+)
+def test_scores_of_the_test_say_whose_weights_they_are(
+    open_page: Open, tmp_path: Path, step: int | None, said: str
+) -> None:
+    with Recorder(tmp_path / "scores", [{"name": "layer 1", "neurons": 4}]) as recorder:
+        recorder.scalar(3, "mse", 0.5, split="test")
+        if step is not None:
+            recorder.scalar(3, "weights_step", step, split="test")
+    app = open_page("uncertainty", tmp_path)
+    assert any(f"**Scores of the test split** · {said}" in block.value for block in app.markdown)
+
+
 def test_steps_shown_at_first_end_at_the_cursor(open_page: Open, folder: Path) -> None:
     drawn = figure(open_page("uncertainty", folder, run="run", step="20"), "t ahead")
     assert [a["text"] for a in drawn["layout"]["annotations"]] == [f"step {s}" for s in STEPS if s <= 20]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import probes
+from probes.log.check import check
 from vdn.config import Config, ConfigError, from_dict, resolve
 from vdn.data import load
 from vdn.evaluate import evaluate, scores
@@ -287,6 +288,7 @@ def test_the_best_weights_are_tested_and_patience_ends_training(tmp_path, small,
         assert log.steps[-1] == last - 1
         assert rows(folder, "probe")["step"].max() == last - 1
     assert rows(folder, "predictions")["step"].max() == last - 1
+    assert [finding for finding in check(folder) if finding.level == "error"] == []
     config, task, network = load_run(folder)
     found = scores(network, task, "validation", VALIDATION_DRAWS, config.seed, VALIDATION_EXAMPLES)
     assert found["nll_joint"] == pytest.approx(validated.min(), abs=1e-6)
