@@ -26,6 +26,8 @@ EVERYTHING = {
     "latent_dim": 2,
     "local_decoder": "train",
     "thermostat": True,
+    "thermostat_gain": 2.0,
+    "persistence": "0.3,0.6",
     "control": "homeostasis",
     "sigma_guard": True,
     "lam_band": 0.1,
@@ -167,6 +169,8 @@ def test_control_laws_leave_their_marks(tmp_path, small):
     neurons = rows(tmp_path / "run", "neurons")
     assert {"beta", "band_low", "band_high", "local_elbo", "phi", "past"} <= set(neurons.columns)
     assert neurons["beta"].nunique() > 10
+    assert sorted(neurons["persistence_target"].unique()) == pytest.approx([0.3, 0.6])
+    assert neurons["persistence_weight"].nunique() > 10
     np.testing.assert_allclose(
         neurons["kl"], neurons["information"] + neurons["mismatch"] + neurons["past"], atol=1e-4
     )

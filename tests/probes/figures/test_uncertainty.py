@@ -211,6 +211,17 @@ def test_a_wide_layer_is_shown_at_even_ranks_with_both_ends() -> None:
         sorted_neurons(neurons(3), "size")
 
 
+def test_set_points_that_slopes_are_held_at_stand_beside_them() -> None:
+    held = neurons(4)[["layer", "neuron", "persistence"]].assign(persistence_target=[0.9, 0.1, 0.2, -1.1])
+    figure = caterpillar(held)
+    assert [trace.name for trace in figure.data] == ["set-point", "measured φ̂"]
+    asked, found = (dict(zip(trace.x, trace.y, strict=True)) for trace in figure.data)
+    by_slope = held.sort_values("persistence")
+    assert list(asked.values()) == by_slope["persistence_target"].tolist()
+    np.testing.assert_allclose(list(found.values()), by_slope["persistence"], rtol=1e-6)
+    assert figure.layout.yaxis.range[0] < -1.1
+
+
 def test_without_interval_or_prior_there_are_dots_alone() -> None:
     figure = caterpillar(neurons(4)[["layer", "neuron", "persistence"]])
     assert [trace.name for trace in figure.data] == ["measured φ̂"]
