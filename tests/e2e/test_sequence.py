@@ -30,7 +30,7 @@ def test_a_line_s_end_leads_to_the_neuron_that_noticed_it(
     # where it was unsure: what is chosen at first is the most surprising position
     unsure = page.locator(".token.chosen").first
     expect(unsure).to_have_attribute("data-t", "50")
-    expect(unsure).to_have_attribute("title", f"t 50 “{TEXT[50]}” · surprise (nats) 6.5")
+    expect(unsure).to_have_attribute("title", f"t 50 “{TEXT[50]}” · surprise at what came next (nats) 6.5")
     keep(page, "sequence")
 
     end = TEXT.index("\n")

@@ -272,3 +272,9 @@ def test_a_band_of_another_family_stays_in_its_support(open_page: Open, folder: 
     drawn = [numbers(trace["y"]) for trace in belief["data"] if "y" in trace]
     assert drawn
     assert all(np.nanmin(y) >= 0 and np.nanmax(y) <= 1 for y in drawn if y.size)
+
+
+def test_the_replay_along_a_sequence_draws_the_gaussian_layers_alone(open_page: Open, folder: Path) -> None:
+    app = open_page("replay", folder, run="families", over="sequence")
+    header, _ = unpack(app, "replay")
+    assert [layer["name"] for layer in header["layers"]] == ["z"]
